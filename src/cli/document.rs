@@ -1,0 +1,1 @@
+//! Reading the document that a command works on.

@@ -1,0 +1,83 @@
+//! How the process ends. Scripts rely on these numbers.
+
+use std::process::{ExitCode, Termination};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok,
+    /// Items failed beyond tolerance, or an expectation was not met.
+    Failed,
+    Usage,
+    /// Document or data are invalid; nothing was run.
+    Invalid,
+    /// A program in the document has no grant; nothing was run.
+    NotTrusted,
+    /// A bug of ours.
+    Internal,
+    /// A file could not be read or written.
+    Io,
+    /// The run's deadline passed.
+    Deadline,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Invalid => 3,
+            Exit::NotTrusted => 4,
+            Exit::Internal => 70,
+            Exit::Io => 74,
+            Exit::Deadline => 124,
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+        }
+    }
+
+    /// An error that reached the top carries its exit as context, or is an I/O matter.
+    pub fn of(error: &anyhow::Error) -> Exit {
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return stop.exit;
+        }
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) { Exit::Io } else { Exit::Internal }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}
+
+/// An error that decides how the process ends: what is wrong, what to do about it.
+#[derive(Debug)]
+pub struct Stop {
+    pub exit: Exit,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Stop {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Stop { exit, message: message.into(), help: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Stop {}

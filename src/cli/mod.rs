@@ -1,0 +1,71 @@
+//! The command line: arguments, settings, exit codes. The only room that prints or reads the environment;
+//! a file a command.
+
+mod document;
+mod exit;
+mod graph;
+mod plan;
+mod run;
+mod stats;
+mod terminal;
+mod validate;
+
+pub use exit::Exit;
+use terminal::Terminal;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Run workflows written as markdown documents
+#[derive(Parser)]
+#[command(name = "orderflow", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  orderflow validate workflow.md            every problem of the document at once
+  orderflow run workflow.md                 run it for the items it names
+  orderflow run --replay workflow.md        re-enact the executions it records
+  orderflow stats session.toon              what the last run did
+
+Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
+70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Validate(validate::Args),
+    Stats(stats::Args),
+    Plan(plan::Args),
+    Graph(graph::Args),
+}
+
+/// Runs the program with these arguments, the program's own name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // A closed output is no reason to fail: there is nobody left to tell.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let mut terminal = Terminal::new();
+    let done = match cli.command {
+        Command::Run(args) => run::run(args, &mut terminal),
+        Command::Validate(args) => validate::run(args, &mut terminal),
+        Command::Stats(args) => stats::run(args, &mut terminal),
+        Command::Plan(args) => plan::run(args, &mut terminal),
+        Command::Graph(args) => graph::run(args, &mut terminal),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            terminal.error(&error);
+            Exit::of(&error)
+        }
+    }
+}

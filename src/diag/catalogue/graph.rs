@@ -1,0 +1,1 @@
+//! Problems of how steps fit together: names, orders, types.

@@ -1,0 +1,9 @@
+//! Every problem that a document can have, as one named constructor each. A code stands in one place only.
+
+mod graph;
+mod spec;
+mod trace;
+
+pub use graph::*;
+pub use spec::*;
+pub use trace::*;

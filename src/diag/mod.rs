@@ -1,0 +1,97 @@
+//! What is wrong with a document: a span, a code, a message and help. Knows nothing of how documents are
+//! parsed, and nothing of terminals: `render` draws, the rooms above print.
+//!
+//! Diagnostics are collected, never returned as an `Err`, so one reading of a document shows every problem.
+//! They are made only by the named constructors in [`catalogue`].
+
+pub mod catalogue;
+pub mod render;
+mod source;
+
+pub use source::{Position, Source, Span};
+
+/// Whether a document with this problem can still be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// A second place that belongs to a problem, such as the first of two equal titles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    pub span: Span,
+    pub label: String,
+}
+
+/// One problem of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// Stable, kebab-case; scripts may match on it.
+    pub code: &'static str,
+    /// One line, lower case, no full stop: what is wrong.
+    pub message: String,
+    /// The place to look at.
+    pub span: Span,
+    /// A few words at the mark; empty when the message says it all.
+    pub label: String,
+    /// Other places involved.
+    pub related: Vec<Related>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(in crate::diag) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, span, message.into())
+    }
+
+    pub(in crate::diag) fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, span, message.into())
+    }
+
+    fn new(severity: Severity, code: &'static str, span: Span, message: String) -> Self {
+        let label = String::new();
+        Diagnostic { severity, code, message, span, label, related: Vec::new(), help: None }
+    }
+
+    pub(in crate::diag) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(in crate::diag) fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push(Related { span, label: label.into() });
+        self
+    }
+
+    pub(in crate::diag) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The nearest of `known` to what was written, when it is near enough to be meant.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |name: &str| strsim::jaro_winkler(&written.to_lowercase(), &name.to_lowercase());
+    known
+        .into_iter()
+        .map(|name| (near(name), name))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

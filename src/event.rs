@@ -1,0 +1,239 @@
+//! What happened: one closed enum in the past tense. The engine makes events and changes state only by
+//! applying them; the trace, the progress display and the statistics are folds over the same events.
+//!
+//! Times are milliseconds since the run began.
+
+use crate::graph::StepId;
+use crate::value::{Object, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// An item's number in the order of admission, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemId(pub u64);
+
+/// Milliseconds since the run began.
+pub type Millis = u64;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An item entered the run with its workflow inputs.
+    ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Arc<Object>, at: Millis },
+    /// An agent was asked. `attempt` counts from 1 within one execution of the step.
+    AttemptStarted { item: ItemId, step: StepId, attempt: u32, at: Millis },
+    /// A running attempt was told to stop; it is over only when it has finished.
+    AttemptStopped { item: ItemId, step: StepId, attempt: u32, why: StopReason, at: Millis },
+    /// The agent's answer, or why there is none.
+    AttemptFinished { item: ItemId, step: StepId, attempt: u32, result: Result<Reply, Failure>, at: Millis },
+    /// Another attempt follows at `due`.
+    RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis },
+    /// One execution of a step is over: a row of the trace.
+    StepEnded { item: ItemId, execution: Execution },
+    /// The item's deadline passed.
+    ItemDeadlinePassed { item: ItemId, at: Millis },
+    /// All forward work of a failed item is settled; its failure handlers may run.
+    ItemFailed { item: ItemId, at: Millis },
+    /// A failure handler put the item back: its failed steps run again.
+    ItemPutBack { item: ItemId, at: Millis },
+    /// The item reached its final state.
+    ItemSettled { item: ItemId, key: Arc<str>, state: ItemState, error: Option<ItemError>, at: Millis },
+    /// No further item is admitted.
+    RunDrained { why: DrainReason, at: Millis },
+    /// All work was told to stop.
+    RunStopped { why: StopReason, at: Millis },
+}
+
+/// One execution of a step: its last attempt, in the terms of the trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Execution {
+    pub step: StepId,
+    pub status: Status,
+    /// Labels, not contents.
+    pub input: Option<String>,
+    pub output: Option<String>,
+    /// Of the last attempt. None only where a replayed record has none.
+    pub duration_ms: Option<f64>,
+    /// Summed over the attempts.
+    pub tokens_used: Option<u64>,
+    /// What the agent reported besides, by column.
+    pub columns: Vec<(Arc<str>, Value)>,
+    pub attempt: Option<u32>,
+    pub started_ms: Option<Millis>,
+    pub error: Option<String>,
+}
+
+/// A row's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    Success,
+    Failed,
+    Timeout,
+    Skipped,
+    Cancelled,
+    Compensated,
+    CompensationFailed,
+}
+
+impl Status {
+    pub const ALL: [Status; 7] = [
+        Status::Success,
+        Status::Failed,
+        Status::Timeout,
+        Status::Skipped,
+        Status::Cancelled,
+        Status::Compensated,
+        Status::CompensationFailed,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Success => "success",
+            Status::Failed => "failed",
+            Status::Timeout => "timeout",
+            Status::Skipped => "skipped",
+            Status::Cancelled => "cancelled",
+            Status::Compensated => "compensated",
+            Status::CompensationFailed => "compensation_failed",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Whether the execution counts as a failure of its step.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Status::Failed | Status::Timeout | Status::CompensationFailed => true,
+            Status::Success | Status::Skipped | Status::Cancelled | Status::Compensated => false,
+        }
+    }
+}
+
+/// An item's final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ItemState {
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl ItemState {
+    pub const ALL: [ItemState; 3] = [ItemState::Succeeded, ItemState::Failed, ItemState::Cancelled];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            ItemState::Succeeded => "succeeded",
+            ItemState::Failed => "failed",
+            ItemState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The failure that decided an item's fate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemError {
+    /// The step that failed; none where the item's deadline passed.
+    pub step: Option<StepId>,
+    pub message: String,
+    pub attempts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainReason {
+    /// More items failed than the count that the run tolerates.
+    Tolerance,
+    /// An item failed and `on-item-error` says drain.
+    ItemError,
+    /// The run was stopped.
+    Stopped,
+}
+
+/// Why a running attempt was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The attempt's own timeout.
+    Timeout,
+    /// The step's deadline.
+    StepDeadline,
+    /// The item's deadline.
+    ItemDeadline,
+    /// A critical step of the same item failed.
+    Critical,
+    /// Another item failed and `on-item-error` says stop.
+    ItemError,
+    /// The run's deadline.
+    RunDeadline,
+    /// Ctrl-C or a termination signal.
+    Interrupted,
+}
+
+/// What an agent answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// Declared outputs by name.
+    pub outputs: Object,
+    pub tokens_used: Option<u64>,
+    /// Other scalars: columns of the trace.
+    pub columns: Vec<(Arc<str>, Value)>,
+}
+
+/// Why an attempt brought no outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub cause: Cause,
+    /// One line for people.
+    pub message: String,
+    /// Whether the attempt may have had an effect.
+    pub outcome: Outcome,
+    pub retryable: bool,
+    /// What the agent reported besides its failure.
+    pub tokens_used: Option<u64>,
+    pub columns: Vec<(Arc<str>, Value)>,
+    /// The last lines of the agent's log.
+    pub log: String,
+}
+
+/// The kinds of failure that the engine tells apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The agent could not be started.
+    Start,
+    /// It exited with this code.
+    Exit(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It was told to stop.
+    Stopped,
+    /// Its answer could not be understood.
+    Protocol,
+    /// It answered `{"error": …}`, with this code where it gave one.
+    Refused(Option<String>),
+    /// Its outputs do not fit what the step declares.
+    BadOutput,
+}
+
+/// What is known about the effects of a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It had none.
+    Failed,
+    /// It never began.
+    NotExecuted,
+    /// It may have had one.
+    Unknown,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Timeout => "timed out",
+            StopReason::StepDeadline => "the step's deadline passed",
+            StopReason::ItemDeadline => "the item's deadline passed",
+            StopReason::Critical => "cancelled: a critical step failed",
+            StopReason::ItemError => "cancelled: another item failed",
+            StopReason::RunDeadline => "cancelled: the run's deadline passed",
+            StopReason::Interrupted => "cancelled: the run was interrupted",
+        })
+    }
+}

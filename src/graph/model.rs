@@ -1,0 +1,168 @@
+//! The resolved workflow. Steps and values are known by their index; names are for people.
+
+use crate::spec::{Mark, OnItemError, Program, Retry, Tolerance};
+use crate::value::Type;
+use std::time::Duration;
+
+/// Index into [`Graph::steps`], which stand in document order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub u32);
+
+impl StepId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Index into [`Graph::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueId(pub u32);
+
+impl ValueId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A workflow that can be run.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    pub title: String,
+    pub description: String,
+    /// In document order.
+    pub steps: Vec<Step>,
+    /// All values that flow, in order of first mention.
+    pub values: Vec<ValueInfo>,
+    /// What must be there before a step: with a value, data; without, an order. Sorted by `to`, then `from`.
+    pub edges: Vec<Edge>,
+    /// Values that no step makes, in order of first use: the workflow's inputs.
+    pub inputs: Vec<ValueId>,
+    /// Forward steps so that each follows all that it depends on; among the free, document order.
+    pub order: Vec<StepId>,
+    pub groups: Vec<Group>,
+    pub settings: Settings,
+}
+
+/// What the front matter says about a run; the command line may say otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub items: Option<String>,
+    pub key: Option<String>,
+    pub jobs: Option<usize>,
+    pub tolerate: Tolerance,
+    pub on_item_error: OnItemError,
+    /// Of one item.
+    pub deadline: Option<Duration>,
+    /// Names of environment variables that the document asks for.
+    pub env: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ValueInfo {
+    pub name: String,
+    pub ty: Option<Type>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub title: String,
+    pub parent: Option<usize>,
+    pub parallel: bool,
+}
+
+/// How a step comes to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Forward,
+    /// Runs once for each failed item.
+    Handler,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Forward => "forward",
+            Kind::Handler => "handler",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub title: String,
+    /// The name in traces; `Group/Step` where needed to be unique.
+    pub phase: String,
+    pub kind: Kind,
+    pub agent: Option<String>,
+    pub channel: Option<String>,
+    pub mark: Option<Mark>,
+    /// Of the heading, from 1.
+    pub line: usize,
+    /// Index into [`Graph::groups`].
+    pub group: Option<usize>,
+    pub inputs: Vec<Input>,
+    pub outputs: Vec<Output>,
+    pub retry: Option<Retry>,
+    pub timeout: Option<Duration>,
+    pub deadline: Option<Duration>,
+    pub program: Option<Program>,
+    pub prose: String,
+    /// Steps that must be settled before this one, through data or order; each once, sorted.
+    pub needs: Vec<Need>,
+    /// Steps that have this one among their needs, sorted.
+    pub dependents: Vec<StepId>,
+}
+
+/// One step that another waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub step: StepId,
+    /// Whether a value that cannot do without flows: then only success will do.
+    pub data: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub value: ValueId,
+    /// `name?`: may be absent.
+    pub optional: bool,
+    /// The step that makes it; none for a workflow input and for a handler's `failed_…`.
+    pub maker: Option<StepId>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub value: ValueId,
+    pub optional: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    pub from: StepId,
+    pub to: StepId,
+    /// None for an order without data.
+    pub value: Option<ValueId>,
+}
+
+impl Graph {
+    pub fn step(&self, id: StepId) -> &Step {
+        &self.steps[id.index()]
+    }
+
+    pub fn value(&self, id: ValueId) -> &ValueInfo {
+        &self.values[id.index()]
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = StepId> + use<> {
+        (0..self.steps.len() as u32).map(StepId)
+    }
+
+    /// The step of that name in traces.
+    pub fn by_phase(&self, phase: &str) -> Option<StepId> {
+        self.ids().find(|id| self.step(*id).phase == phase)
+    }
+
+    pub fn handlers(&self) -> impl Iterator<Item = StepId> + '_ {
+        self.ids().filter(|id| self.step(*id).kind == Kind::Handler)
+    }
+}

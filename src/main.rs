@@ -1,0 +1,3 @@
+fn main() -> orderflow::cli::Exit {
+    orderflow::cli::main(std::env::args_os())
+}

@@ -1,0 +1,202 @@
+//! The document as written: steps, groups and their lines, each with its place in the source.
+
+use crate::diag::Span;
+use crate::value::Type;
+use std::time::Duration;
+
+/// Something read from the document, with the place it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    pub value: T,
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    pub fn new(value: T, span: impl Into<Span>) -> Self {
+        Spanned { value, span: span.into() }
+    }
+}
+
+/// A whole document.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    pub front: Front,
+    /// The first level-1 heading.
+    pub title: Option<Spanned<String>>,
+    /// Prose below the title, up to the next heading.
+    pub description: String,
+    /// Headings with steps below them, in document order.
+    pub groups: Vec<Group>,
+    /// In document order.
+    pub steps: Vec<Step>,
+    /// Titles of headings that are plain prose, in document order.
+    pub sections: Vec<Spanned<String>>,
+}
+
+/// YAML front matter. Paths in it are relative to the document.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    pub title: Option<Spanned<String>>,
+    pub description: Option<String>,
+    pub agent: Option<Spanned<String>>,
+    /// The workflow's inputs with their types, when the author lists them; a plain list has no types.
+    pub inputs: Option<Vec<(Spanned<String>, Option<Type>)>>,
+    pub items: Option<Spanned<String>>,
+    pub key: Option<Spanned<String>>,
+    pub jobs: Option<Spanned<usize>>,
+    pub tolerate: Option<Spanned<Tolerance>>,
+    pub on_item_error: Option<Spanned<OnItemError>>,
+    pub deadline: Option<Spanned<Duration>>,
+    pub env: Vec<Spanned<String>>,
+    pub secrets: Vec<Spanned<String>>,
+}
+
+/// How many failed items a run may have and still succeed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// Judged at the end: `2%` is 2.0.
+    Percent(f64),
+    /// More than this many failures also admit no further item, where it is above 0.
+    Count(u64),
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Tolerance::Percent(0.0)
+    }
+}
+
+/// What a failed item means for the other items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnItemError {
+    /// Admit no more and cancel those in flight.
+    Stop,
+    /// Admit no more; those in flight finish.
+    Drain,
+    #[default]
+    Continue,
+}
+
+/// Index into [`Spec::groups`].
+pub type GroupId = usize;
+
+/// A heading with steps below it. What it says is passed down to its steps by `graph`, not here.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Without ordinal, annotations and `(parallel)`.
+    pub title: Spanned<String>,
+    pub level: u8,
+    pub parent: Option<GroupId>,
+    /// `(parallel)`: its children are free of each other.
+    pub parallel: bool,
+    pub annotations: Annotations,
+    /// The group's interface, checked only.
+    pub signature: Option<Signature>,
+}
+
+/// A heading with evidence of being a step, and what stands below it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Without ordinal and annotations.
+    pub title: Spanned<String>,
+    /// The whole heading line without its line ending.
+    pub heading: Span,
+    pub level: u8,
+    pub group: Option<GroupId>,
+    pub annotations: Annotations,
+    pub signature: Option<Signature>,
+    pub program: Option<Program>,
+    pub traces: Vec<TraceFence>,
+    /// The step's own paragraphs, without signature and field lines.
+    pub prose: String,
+}
+
+/// `!` and `?`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    Critical,
+    Optional,
+}
+
+/// What a heading's tail and the field lines below it say. Only what was written; nothing inherited.
+#[derive(Clone, Debug, Default)]
+pub struct Annotations {
+    pub agent: Option<Spanned<String>>,
+    pub channel: Option<Spanned<String>>,
+    pub mark: Option<Spanned<Mark>>,
+    pub retry: Option<Spanned<Retry>>,
+    /// Of one attempt.
+    pub timeout: Option<Spanned<Duration>>,
+    /// Of the step with its retries.
+    pub deadline: Option<Spanned<Duration>>,
+    pub after: Vec<Spanned<After>>,
+}
+
+/// `[after:: …]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// `start`: free of the implicit order.
+    Start,
+    /// A step's title or `Group/Step`.
+    Step(String),
+}
+
+/// Attempts after the first, and the pauses before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Retry {
+    pub retries: u32,
+    pub backoff: Backoff,
+}
+
+/// The pause before a further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backoff {
+    Fixed(Duration),
+    /// Doubles from `first` up to `most`, jittered.
+    Exponential { first: Duration, most: Duration },
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff::Exponential { first: Duration::from_secs(1), most: Duration::from_secs(30) }
+    }
+}
+
+/// `a, b → c::Type`. A chain `a → b → c` has inputs `a`, outputs `b` (inner) and `c`.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    pub span: Span,
+    pub inputs: Vec<Port>,
+    /// All that the step makes, in order; the inner links of a chain first.
+    pub outputs: Vec<Port>,
+    /// `a → Step Title`: the step makes `a` and hands it to the step of that title.
+    pub hands_to: Option<Spanned<String>>,
+}
+
+/// One name in a signature.
+#[derive(Clone, Debug)]
+pub struct Port {
+    pub name: Spanned<String>,
+    /// `name?`: may be absent.
+    pub optional: bool,
+    pub ty: Option<Spanned<Type>>,
+}
+
+/// ```` ```sh run ````: the step's program where its agent has no adapter.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The first word of the info string, as written.
+    pub language: Spanned<String>,
+    /// The fence's content, whole.
+    pub source: String,
+    /// The content's place.
+    pub span: Span,
+}
+
+/// A ```` ```session-toon ```` fence, read by `session`.
+#[derive(Clone, Debug)]
+pub struct TraceFence {
+    /// The fence's content as a range of the document's bytes, from the line after the opening fence to the
+    /// start of the closing one.
+    pub content: Span,
+}

@@ -1,0 +1,41 @@
+//! The label by which a trace names a value: short, one line, never its contents.
+
+use super::Value;
+
+/// The longest scalar that is its own label, in characters.
+const SCALAR: usize = 40;
+
+/// The label of a value called `name` for the item `key`: a one-line scalar of up to 40 characters is its
+/// own label, an object is known by its `id`, a path by its file name; everything else is `<name>_<key>`.
+pub fn label(name: &str, value: &Value, key: &str) -> String {
+    let scalar = match value {
+        Value::Object(object) => object.get("id"),
+        other => Some(other),
+    };
+    match scalar {
+        Some(Value::String(text)) if fits(text) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Bool(flag)) => flag.to_string(),
+        _ => format!("{name}_{key}"),
+    }
+}
+
+fn fits(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= SCALAR && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn short_scalars_and_ids_are_labels_and_contents_are_not() {
+        assert_eq!(label("order", &json!({"id": "order_001", "total": 5}), "k"), "order_001");
+        assert_eq!(label("order", &json!({"total": 5}), "k"), "order_k");
+        assert_eq!(label("sent", &json!(true), "k"), "true");
+        assert_eq!(label("text", &json!("x".repeat(41)), "k"), "text_k");
+        assert_eq!(label("text", &json!("two\nlines"), "k"), "text_k");
+        assert_eq!(label("list", &json!([1]), "k"), "list_k");
+    }
+}

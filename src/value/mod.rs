@@ -1,0 +1,135 @@
+//! Types and values, and whether one fits the other. Knows nothing of documents or steps.
+//!
+//! A value is JSON. Numbers keep the text they were written with (`145.50` stays `145.50`), so money
+//! passes through unharmed.
+
+pub mod json;
+mod label;
+
+pub use label::label;
+pub use serde_json::Value;
+
+use std::fmt;
+
+/// An object of values by name, in the order they were written.
+pub type Object = serde_json::Map<String, Value>;
+
+/// The declared type of a value, as written after `::` in a signature.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    String,
+    Boolean,
+    Integer,
+    Number,
+    Json,
+    /// A path below the item's folder.
+    File,
+    /// A name without a built-in meaning: a tag that maker and user must agree on.
+    Named(String),
+    List(Box<Type>),
+    /// `T?`: the value may be null.
+    Nullable(Box<Type>),
+}
+
+/// Why a value does not fit a type: where in the value, what was expected and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Path inside the value, such as `items[2].price`; empty for the value itself.
+    pub path: String,
+    pub expected: String,
+    pub found: &'static str,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "at {}: ", self.path)?;
+        }
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+impl Type {
+    /// Reads `Name`, `Name[]`, `Name?` and their nestings. `None` when the text is no type.
+    pub fn parse(text: &str) -> Option<Type> {
+        if let Some(inner) = text.strip_suffix('?') {
+            return match Type::parse(inner)? {
+                Type::Nullable(_) => None,
+                inner => Some(Type::Nullable(Box::new(inner))),
+            };
+        }
+        if let Some(inner) = text.strip_suffix("[]") {
+            return Some(Type::List(Box::new(Type::parse(inner)?)));
+        }
+        let mut chars = text.chars();
+        let named = chars.next().is_some_and(char::is_alphabetic)
+            && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        named.then(|| match text {
+            "String" => Type::String,
+            "Boolean" => Type::Boolean,
+            "Integer" => Type::Integer,
+            "Number" => Type::Number,
+            "JSON" => Type::Json,
+            "File" => Type::File,
+            name => Type::Named(name.to_owned()),
+        })
+    }
+
+    /// Whether `value` fits. Named types are tags: any value but null fits them.
+    pub fn fits(&self, value: &Value) -> Result<(), Misfit> {
+        let fits = match self {
+            Type::String | Type::File => value.is_string(),
+            Type::Boolean => value.is_boolean(),
+            Type::Integer => value.as_number().is_some_and(|n| !n.as_str().contains(['.', 'e', 'E'])),
+            Type::Number => value.is_number(),
+            Type::Json => true,
+            Type::Named(_) => !value.is_null(),
+            Type::Nullable(inner) => return if value.is_null() { Ok(()) } else { inner.fits(value) },
+            Type::List(inner) => {
+                let Value::Array(elements) = value else {
+                    return Err(self.misfit(value));
+                };
+                for (index, element) in elements.iter().enumerate() {
+                    inner.fits(element).map_err(|misfit| Misfit {
+                        path: format!("[{index}]{}", misfit.path),
+                        ..misfit
+                    })?;
+                }
+                true
+            }
+        };
+        if fits { Ok(()) } else { Err(self.misfit(value)) }
+    }
+
+    fn misfit(&self, value: &Value) -> Misfit {
+        Misfit { path: String::new(), expected: self.to_string(), found: kind(value) }
+    }
+}
+
+/// The kind of a value, as messages name it.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a Boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::String => f.write_str("String"),
+            Type::Boolean => f.write_str("Boolean"),
+            Type::Integer => f.write_str("Integer"),
+            Type::Number => f.write_str("Number"),
+            Type::Json => f.write_str("JSON"),
+            Type::File => f.write_str("File"),
+            Type::Named(name) => f.write_str(name),
+            Type::List(inner) => write!(f, "{inner}[]"),
+            Type::Nullable(inner) => write!(f, "{inner}?"),
+        }
+    }
+}
