@@ -153,7 +153,10 @@ pub struct Retry {
 pub enum Backoff {
     Fixed(Duration),
     /// Doubles from `first` up to `most`, jittered.
-    Exponential { first: Duration, most: Duration },
+    Exponential {
+        first: Duration,
+        most: Duration,
+    },
 }
 
 impl Default for Backoff {

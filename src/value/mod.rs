@@ -90,10 +90,9 @@ impl Type {
                     return Err(self.misfit(value));
                 };
                 for (index, element) in elements.iter().enumerate() {
-                    inner.fits(element).map_err(|misfit| Misfit {
-                        path: format!("[{index}]{}", misfit.path),
-                        ..misfit
-                    })?;
+                    inner
+                        .fits(element)
+                        .map_err(|misfit| Misfit { path: format!("[{index}]{}", misfit.path), ..misfit })?;
                 }
                 true
             }
