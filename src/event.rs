@@ -3,8 +3,8 @@
 //!
 //! Times are milliseconds since the run began.
 
-use crate::graph::StepId;
-use crate::value::{Object, Value};
+use crate::graph::{StepId, ValueId};
+use crate::value::Value;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,10 +15,13 @@ pub struct ItemId(pub u64);
 /// Milliseconds since the run began.
 pub type Millis = u64;
 
+/// Values by their place in the graph, shared rather than copied.
+pub type Values = Vec<(ValueId, Arc<Value>)>;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// An item entered the run with its workflow inputs.
-    ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Arc<Object>, at: Millis },
+    ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Values, at: Millis },
     /// An agent was asked. `attempt` counts from 1 within one execution of the step.
     AttemptStarted { item: ItemId, step: StepId, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
@@ -26,7 +29,9 @@ pub enum Event {
     /// The agent's answer, or why there is none.
     AttemptFinished { item: ItemId, step: StepId, attempt: u32, result: Result<Reply, Failure>, at: Millis },
     /// Another attempt follows at `due`.
-    RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis },
+    RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis, at: Millis },
+    /// The pause before an attempt is over.
+    RetryDue { item: ItemId, step: StepId, attempt: u32, at: Millis },
     /// One execution of a step is over: a row of the trace.
     StepEnded { item: ItemId, execution: Execution },
     /// The item's deadline passed.
@@ -60,6 +65,8 @@ pub struct Execution {
     pub attempt: Option<u32>,
     pub started_ms: Option<Millis>,
     pub error: Option<String>,
+    /// The agent's own code for the error; not part of the trace.
+    pub code: Option<String>,
 }
 
 /// A row's status.
@@ -136,6 +143,8 @@ pub struct ItemError {
     /// The step that failed; none where the item's deadline passed.
     pub step: Option<StepId>,
     pub message: String,
+    /// The agent's own code for it.
+    pub code: Option<String>,
     pub attempts: u32,
 }
 
@@ -149,7 +158,7 @@ pub enum DrainReason {
     Stopped,
 }
 
-/// Why a running attempt was told to stop.
+/// Why running work was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// The attempt's own timeout.
@@ -171,8 +180,8 @@ pub enum StopReason {
 /// What an agent answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reply {
-    /// Declared outputs by name.
-    pub outputs: Object,
+    /// Declared outputs that are there, checked against their types.
+    pub outputs: Values,
     pub tokens_used: Option<u64>,
     /// Other scalars: columns of the trace.
     pub columns: Vec<(Arc<str>, Value)>,
@@ -182,6 +191,8 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub cause: Cause,
+    /// The agent's own code for it.
+    pub code: Option<String>,
     /// One line for people.
     pub message: String,
     /// Whether the attempt may have had an effect.
@@ -207,8 +218,8 @@ pub enum Cause {
     Stopped,
     /// Its answer could not be understood.
     Protocol,
-    /// It answered `{"error": …}`, with this code where it gave one.
-    Refused(Option<String>),
+    /// It answered `{"error": …}`.
+    Refused,
     /// Its outputs do not fit what the step declares.
     BadOutput,
 }

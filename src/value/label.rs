@@ -1,13 +1,17 @@
 //! The label by which a trace names a value: short, one line, never its contents.
 
-use super::Value;
+use super::{Type, Value};
 
 /// The longest scalar that is its own label, in characters.
 const SCALAR: usize = 40;
 
 /// The label of a value called `name` for the item `key`: a one-line scalar of up to 40 characters is its
-/// own label, an object is known by its `id`, a path by its file name; everything else is `<name>_<key>`.
-pub fn label(name: &str, value: &Value, key: &str) -> String {
+/// own label, an object is known by its `id`, a `File` by its file name; everything else is `<name>_<key>`.
+pub fn label(name: &str, ty: Option<&Type>, value: &Value, key: &str) -> String {
+    if let (Some(Type::File), Value::String(path)) = (ty, value) {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        return if fits(file) { file.to_owned() } else { format!("{name}_{key}") };
+    }
     let scalar = match value {
         Value::Object(object) => object.get("id"),
         other => Some(other),
@@ -31,11 +35,12 @@ mod tests {
 
     #[test]
     fn short_scalars_and_ids_are_labels_and_contents_are_not() {
-        assert_eq!(label("order", &json!({"id": "order_001", "total": 5}), "k"), "order_001");
-        assert_eq!(label("order", &json!({"total": 5}), "k"), "order_k");
-        assert_eq!(label("sent", &json!(true), "k"), "true");
-        assert_eq!(label("text", &json!("x".repeat(41)), "k"), "text_k");
-        assert_eq!(label("text", &json!("two\nlines"), "k"), "text_k");
-        assert_eq!(label("list", &json!([1]), "k"), "list_k");
+        assert_eq!(label("order", None, &json!({"id": "order_001", "total": 5}), "k"), "order_001");
+        assert_eq!(label("order", None, &json!({"total": 5}), "k"), "order_k");
+        assert_eq!(label("sent", None, &json!(true), "k"), "true");
+        assert_eq!(label("text", None, &json!("x".repeat(41)), "k"), "text_k");
+        assert_eq!(label("text", None, &json!("two\nlines"), "k"), "text_k");
+        assert_eq!(label("pdf", Some(&Type::File), &json!("out/label.pdf"), "k"), "label.pdf");
+        assert_eq!(label("list", None, &json!([1]), "k"), "list_k");
     }
 }
