@@ -1,1 +1,96 @@
-//! engine
+//! What happens next: pure state machines. No clock, no tasks, no files, no randomness, nothing printed:
+//! time comes in with every input, and equal inputs give equal events.
+//!
+//! [`Run`] admits items and holds limits, tolerance and the dead letters; `Item` is the state machine over one
+//! item. Both change state only by applying an [`Event`](crate::event::Event). What to do next is read from
+//! the state that events have made, never from the input that came in. So a run that is cut after any event
+//! can be folded from the events before the cut and goes on as if nothing had happened.
+
+mod backoff;
+mod item;
+mod limits;
+mod run;
+mod step;
+
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod tests;
+
+pub use limits::{ChannelLimit, Limits};
+pub use run::{DeadLetter, Policy, Run, Tally};
+
+use crate::event::{Failure, ItemId, Millis, Reply, StopReason, Values};
+use crate::graph::StepId;
+use std::sync::Arc;
+
+/// What the outside tells the engine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The next item; only welcome while [`Run::wants_item`].
+    Admit { key: Arc<str>, inputs: Values },
+    /// An attempt is over. Late or doubled answers are ignored.
+    Finished { item: ItemId, step: StepId, attempt: u32, result: Result<Reply, Failure> },
+    /// A timer is due. Timers are never taken back; those that no longer matter are ignored.
+    Due(Timer),
+    /// All work is to stop.
+    Stop(StopReason),
+}
+
+/// What the engine asks of the outside, once the events before it are kept.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    Call(Call),
+    /// Tell a running attempt to stop; its end is still reported by `Finished`.
+    Stop {
+        item: ItemId,
+        step: StepId,
+        attempt: u32,
+    },
+    Timer {
+        due: Millis,
+        timer: Timer,
+    },
+}
+
+/// One attempt to be made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub item: ItemId,
+    pub key: Arc<str>,
+    pub step: StepId,
+    pub attempt: u32,
+    /// What the step takes, absent optional inputs left out.
+    pub inputs: Values,
+    /// When the attempt will be stopped.
+    pub deadline: Option<Millis>,
+}
+
+/// What a timer was set for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The attempt's timeout or the step's deadline, whichever is first.
+    Attempt {
+        item: ItemId,
+        step: StepId,
+        attempt: u32,
+    },
+    /// The pause before an attempt is over.
+    Retry {
+        item: ItemId,
+        step: StepId,
+        attempt: u32,
+    },
+    ItemDeadline {
+        item: ItemId,
+    },
+    /// A channel's rate allows another start.
+    Rate,
+}
+
+/// Where events and effects of one `handle` are collected, in order.
+#[derive(Debug, Default)]
+pub struct Out {
+    pub events: Vec<crate::event::Event>,
+    pub effects: Vec<Effect>,
+}

@@ -1,0 +1,195 @@
+//! How much may run at once: over the run, for an agent, on a channel; and how often a channel may start.
+
+use crate::event::{ItemId, Millis};
+use crate::graph::{Graph, StepId};
+use std::collections::{BTreeSet, HashMap};
+
+/// The limits of a run, by name. What is not named is unlimited but for `jobs`.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Running steps over all.
+    pub jobs: usize,
+    pub agents: HashMap<String, usize>,
+    pub channels: HashMap<String, ChannelLimit>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChannelLimit {
+    pub concurrency: Option<usize>,
+    /// Starts per second.
+    pub rate: Option<f64>,
+}
+
+impl Limits {
+    /// Only the number of running steps is limited.
+    pub fn jobs(jobs: usize) -> Self {
+        Limits { jobs, agents: HashMap::new(), channels: HashMap::new() }
+    }
+}
+
+/// The waiting line: ready steps by agent and channel, the oldest item first, and how much is running.
+///
+/// The order depends on items and steps only, not on when they became ready, so a folded run picks alike.
+#[derive(Debug)]
+pub(super) struct Line {
+    jobs: usize,
+    running: usize,
+    agents: Vec<Gauge>,
+    channels: Vec<Gauge>,
+    lanes: Vec<Lane>,
+    /// A step's lane, by step.
+    lane_of: Vec<usize>,
+    /// A step's rank among its item's steps, by step.
+    rank: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Gauge {
+    most: Option<usize>,
+    running: usize,
+    /// Microseconds between starts.
+    interval: Option<u64>,
+    /// Microseconds since the run began, before which nothing may start.
+    next: u64,
+}
+
+impl Gauge {
+    fn full(&self) -> bool {
+        self.most.is_some_and(|most| self.running >= most)
+    }
+}
+
+#[derive(Debug)]
+struct Lane {
+    agent: Option<usize>,
+    channel: Option<usize>,
+    ready: BTreeSet<(ItemId, u32, StepId)>,
+}
+
+/// What the line has to say when asked for the next step.
+pub(super) enum Next {
+    Step(ItemId, StepId),
+    /// Nothing before this time: a channel's rate.
+    At(Millis),
+    Nothing,
+}
+
+impl Line {
+    pub fn new(graph: &Graph, limits: &Limits) -> Self {
+        let mut line = Line {
+            jobs: limits.jobs.max(1),
+            running: 0,
+            agents: Vec::new(),
+            channels: Vec::new(),
+            lanes: Vec::new(),
+            lane_of: Vec::new(),
+            rank: vec![u32::MAX; graph.steps.len()],
+        };
+        for (rank, id) in graph.order.iter().enumerate() {
+            line.rank[id.index()] = rank as u32;
+        }
+        let (mut agents, mut channels, mut lanes) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for step in &graph.steps {
+            let agent = step.agent.as_deref().filter(|name| limits.agents.contains_key(*name)).map(|name| {
+                *agents.entry(name).or_insert_with(|| {
+                    line.agents.push(Gauge { most: limits.agents.get(name).copied(), ..Gauge::default() });
+                    line.agents.len() - 1
+                })
+            });
+            let channel =
+                step.channel.as_deref().and_then(|name| Some((name, limits.channels.get(name)?))).map(
+                    |(name, limit)| {
+                        *channels.entry(name).or_insert_with(|| {
+                            line.channels.push(Gauge {
+                                most: limit.concurrency,
+                                interval: limit.rate.map(|rate| (1_000_000.0 / rate) as u64),
+                                ..Gauge::default()
+                            });
+                            line.channels.len() - 1
+                        })
+                    },
+                );
+            let lane = *lanes.entry((agent, channel)).or_insert_with(|| {
+                line.lanes.push(Lane { agent, channel, ready: BTreeSet::new() });
+                line.lanes.len() - 1
+            });
+            line.lane_of.push(lane);
+        }
+        line
+    }
+
+    pub fn push(&mut self, item: ItemId, step: StepId) {
+        let rank = self.rank[step.index()];
+        self.lanes[self.lane_of[step.index()]].ready.insert((item, rank, step));
+    }
+
+    pub fn remove(&mut self, item: ItemId, step: StepId) {
+        let rank = self.rank[step.index()];
+        self.lanes[self.lane_of[step.index()]].ready.remove(&(item, rank, step));
+    }
+
+    /// Whether a free place has nothing to fill it.
+    pub fn idle(&self) -> bool {
+        self.running < self.jobs && self.lanes.iter().all(|lane| lane.ready.is_empty() || self.full(lane))
+    }
+
+    fn full(&self, lane: &Lane) -> bool {
+        lane.agent.is_some_and(|agent| self.agents[agent].full())
+            || lane.channel.is_some_and(|channel| self.channels[channel].full())
+    }
+
+    /// The step that is to start now.
+    pub fn next(&self, now: Millis) -> Next {
+        if self.running >= self.jobs {
+            return Next::Nothing;
+        }
+        let now = now.saturating_mul(1000);
+        let mut best: Option<(ItemId, u32, StepId)> = None;
+        let mut wake: Option<u64> = None;
+        for lane in &self.lanes {
+            let Some(head) = lane.ready.first() else { continue };
+            if self.full(lane) {
+                continue;
+            }
+            // A start is due from the millisecond in which its time falls.
+            let due = lane.channel.map_or(0, |channel| self.channels[channel].next / 1000 * 1000);
+            if due > now {
+                wake = Some(wake.map_or(due, |wake| wake.min(due)));
+            } else if best.is_none_or(|other| *head < other) {
+                best = Some(*head);
+            }
+        }
+        match (best, wake) {
+            (Some((item, _, step)), _) => Next::Step(item, step),
+            (None, Some(wake)) => Next::At(wake / 1000),
+            (None, None) => Next::Nothing,
+        }
+    }
+
+    pub fn started(&mut self, item: ItemId, step: StepId, at: Millis) {
+        self.remove(item, step);
+        self.running += 1;
+        let lane = &self.lanes[self.lane_of[step.index()]];
+        if let Some(agent) = lane.agent {
+            self.agents[agent].running += 1;
+        }
+        if let Some(channel) = lane.channel {
+            let gauge = &mut self.channels[channel];
+            gauge.running += 1;
+            if let Some(interval) = gauge.interval {
+                gauge.next = gauge.next.max(at.saturating_mul(1000)).saturating_add(interval);
+            }
+        }
+    }
+
+    pub fn finished(&mut self, step: StepId) {
+        self.running = self.running.saturating_sub(1);
+        let lane = &self.lanes[self.lane_of[step.index()]];
+        if let Some(agent) = lane.agent {
+            self.agents[agent].running -= 1;
+        }
+        if let Some(channel) = lane.channel {
+            self.channels[channel].running -= 1;
+        }
+    }
+}

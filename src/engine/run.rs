@@ -1,0 +1,353 @@
+//! The run: admits items, gives out places, judges failures over all items. Knows an item only through what
+//! `Item` says must happen next.
+
+use super::item::{Item, Moves};
+use super::limits::{Line, Next};
+use super::{Effect, Input, Limits, Out, Timer};
+use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StopReason};
+use crate::graph::{Graph, StepId};
+use crate::spec::{OnItemError, Tolerance};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Items in flight for each place, so that a busy agent does not leave the other places empty.
+const WINDOW: usize = 4;
+
+/// What a run does about failed items, and how much it does at once.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub limits: Limits,
+    pub tolerate: Tolerance,
+    pub on_item_error: OnItemError,
+}
+
+/// How many items ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub admitted: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+}
+
+impl Tally {
+    pub fn settled(&self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+}
+
+/// An item that ended as failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    pub item: ItemId,
+    pub key: Arc<str>,
+    pub error: Option<ItemError>,
+}
+
+/// What an input comes to.
+enum Meaning {
+    Event(Event),
+    /// Only that time has passed.
+    Time,
+    Nothing,
+}
+
+#[derive(Debug)]
+pub struct Run {
+    graph: Arc<Graph>,
+    policy: Policy,
+    items: BTreeMap<ItemId, Item>,
+    line: Line,
+    tally: Tally,
+    dead_letters: Vec<DeadLetter>,
+    drained: Option<DrainReason>,
+    stopped: Option<StopReason>,
+    /// Items whose state changed since they were last asked what comes next.
+    touched: Vec<ItemId>,
+    /// Kept between calls for its memory only.
+    moves: Moves,
+}
+
+impl Run {
+    pub fn new(graph: Arc<Graph>, policy: Policy) -> Self {
+        Run {
+            line: Line::new(&graph, &policy.limits),
+            graph,
+            policy,
+            items: BTreeMap::new(),
+            tally: Tally::default(),
+            dead_letters: Vec::new(),
+            drained: None,
+            stopped: None,
+            touched: Vec::new(),
+            moves: Moves::default(),
+        }
+    }
+
+    /// A run as it was after these events.
+    pub fn fold<'a>(graph: Arc<Graph>, policy: Policy, events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut run = Run::new(graph, policy);
+        for event in events {
+            run.apply(event);
+        }
+        run
+    }
+
+    /// Goes on with a folded run: attempts that were under way are made again under the same number, timers
+    /// are set again, and what had been decided but not yet done follows.
+    pub fn resume(&mut self, now: Millis, out: &mut Out) {
+        for item in self.items.values() {
+            let (calls, timers) = item.outstanding(&self.graph);
+            for (call, told_to_stop) in calls {
+                let stop = Effect::Stop { item: call.item, step: call.step, attempt: call.attempt };
+                out.effects.extend(attempt_timer(&call));
+                out.effects.push(Effect::Call(call));
+                out.effects.extend(told_to_stop.then_some(stop));
+            }
+            out.effects.extend(timers.into_iter().map(|(due, timer)| Effect::Timer { due, timer }));
+        }
+        self.touched = self.items.keys().copied().collect();
+        self.advance(now, out);
+    }
+
+    /// Takes one input; what happened and what is to be done are added to `out`, in order. An input that means
+    /// nothing any more, such as a late answer, changes nothing.
+    pub fn handle(&mut self, input: Input, now: Millis, out: &mut Out) {
+        match self.meaning(input, now) {
+            Meaning::Nothing => return,
+            Meaning::Time => {}
+            Meaning::Event(event) => self.emit(event, out),
+        }
+        self.advance(now, out);
+    }
+
+    fn meaning(&self, input: Input, at: Millis) -> Meaning {
+        let known = |item: &ItemId| self.items.get(item);
+        let event = match input {
+            Input::Admit { key, inputs } => {
+                Some(Event::ItemAdmitted { item: ItemId(self.tally.admitted), key, inputs, at })
+            }
+            Input::Finished { item, step, attempt, result } => known(&item)
+                .filter(|known| known.is_running(step, attempt))
+                .map(|_| Event::AttemptFinished { item, step, attempt, result, at }),
+            Input::Stop(why) => self.stopped.is_none().then_some(Event::RunStopped { why, at }),
+            Input::Due(Timer::Rate) => return Meaning::Time,
+            Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
+                .filter(|known| known.is_running(step, attempt) && !known.is_told_to_stop(step))
+                .map(|known| known.overdue(&self.graph, step, at))
+                .map(|why| Event::AttemptStopped { item, step, attempt, why, at }),
+            Input::Due(Timer::Retry { item, step, attempt }) => known(&item)
+                .filter(|known| known.awaits_retry(step, attempt))
+                .map(|_| Event::RetryDue { item, step, attempt, at }),
+            Input::Due(Timer::ItemDeadline { item }) => known(&item)
+                .filter(|known| known.is_overdue(&self.graph, at))
+                .map(|_| Event::ItemDeadlinePassed { item, at }),
+        };
+        event.map_or(Meaning::Nothing, Meaning::Event)
+    }
+
+    /// Does all that the state calls for until it calls for nothing more.
+    fn advance(&mut self, now: Millis, out: &mut Out) {
+        loop {
+            while let Some(&item) = self.touched.last() {
+                match self.items.get(&item).and_then(|known| known.next(&self.graph, now)) {
+                    Some(event) => self.emit(event, out),
+                    None => {
+                        self.touched.pop();
+                    }
+                }
+            }
+            match self.consequence(now) {
+                Some(event) => self.emit(event, out),
+                None => break,
+            }
+        }
+        self.dispatch(now, out);
+    }
+
+    /// What failed items mean for the run.
+    fn consequence(&self, at: Millis) -> Option<Event> {
+        if self.stopped.is_none() && self.tally.failed > 0 && self.policy.on_item_error == OnItemError::Stop {
+            return Some(Event::RunStopped { why: StopReason::ItemError, at });
+        }
+        if self.drained.is_some() {
+            return None;
+        }
+        let why = match (self.policy.on_item_error, self.policy.tolerate) {
+            _ if self.stopped.is_some() => DrainReason::Stopped,
+            (OnItemError::Drain, _) if self.tally.failed > 0 => DrainReason::ItemError,
+            (_, Tolerance::Count(most)) if most > 0 && self.tally.failed > most => DrainReason::Tolerance,
+            _ => return None,
+        };
+        Some(Event::RunDrained { why, at })
+    }
+
+    /// Starts what the limits allow.
+    fn dispatch(&mut self, now: Millis, out: &mut Out) {
+        loop {
+            match self.line.next(now) {
+                Next::Step(item, step) => {
+                    let attempt = self.items.get(&item).map_or(1, |known| known.attempt(step));
+                    self.emit(Event::AttemptStarted { item, step, attempt, at: now }, out);
+                    // A start leaves nothing to decide.
+                    self.touched.clear();
+                }
+                Next::At(due) => {
+                    out.effects.push(Effect::Timer { due, timer: Timer::Rate });
+                    return;
+                }
+                Next::Nothing => return,
+            }
+        }
+    }
+
+    /// Applies an event, records it, and adds what it asks of the outside.
+    fn emit(&mut self, event: Event, out: &mut Out) {
+        self.apply(&event);
+        match &event {
+            Event::AttemptStarted { item, step, .. } => {
+                if let Some(call) = self.items.get(item).and_then(|known| known.call(&self.graph, *step)) {
+                    out.effects.extend(attempt_timer(&call));
+                    out.effects.push(Effect::Call(call));
+                }
+            }
+            Event::AttemptStopped { item, step, attempt, .. } => {
+                out.effects.push(Effect::Stop { item: *item, step: *step, attempt: *attempt });
+            }
+            Event::RetryScheduled { item, step, attempt, due, .. } => {
+                let timer = Timer::Retry { item: *item, step: *step, attempt: *attempt };
+                out.effects.push(Effect::Timer { due: *due, timer });
+            }
+            Event::ItemAdmitted { item, .. } | Event::ItemPutBack { item, .. } => {
+                let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));
+                out.effects.extend(deadline.map(|(due, timer)| Effect::Timer { due, timer }));
+            }
+            Event::AttemptFinished { .. }
+            | Event::RetryDue { .. }
+            | Event::StepEnded { .. }
+            | Event::ItemDeadlinePassed { .. }
+            | Event::ItemFailed { .. }
+            | Event::ItemSettled { .. }
+            | Event::RunDrained { .. }
+            | Event::RunStopped { .. } => {}
+        }
+        out.events.push(event);
+    }
+
+    /// The only thing that changes the run.
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::ItemAdmitted { item, key, inputs, at } => {
+                self.tally.admitted += 1;
+                let mut admitted = Item::new(&self.graph, *item, key.clone(), inputs, *at);
+                admitted.begin(&self.graph, &mut self.moves);
+                self.items.insert(*item, admitted);
+                self.line_up(*item);
+            }
+            Event::ItemSettled { item, key, state, error, .. } => {
+                self.items.remove(item);
+                match state {
+                    ItemState::Succeeded => self.tally.succeeded += 1,
+                    ItemState::Cancelled => self.tally.cancelled += 1,
+                    ItemState::Failed => {
+                        self.tally.failed += 1;
+                        let (item, key, error) = (*item, key.clone(), error.clone());
+                        self.dead_letters.push(DeadLetter { item, key, error });
+                    }
+                }
+            }
+            Event::RunDrained { why, .. } => self.drained = Some(*why),
+            Event::RunStopped { why, .. } => {
+                self.stopped = Some(*why);
+                let items: Vec<ItemId> = self.items.keys().copied().collect();
+                items.into_iter().for_each(|item| self.apply_to(item, event));
+            }
+            Event::AttemptStarted { item, step, at, .. } => {
+                self.line.started(*item, *step, *at);
+                self.apply_to(*item, event);
+            }
+            Event::AttemptFinished { item, step, .. } => {
+                self.line.finished(*step);
+                self.apply_to(*item, event);
+            }
+            Event::AttemptStopped { item, .. }
+            | Event::RetryScheduled { item, .. }
+            | Event::RetryDue { item, .. }
+            | Event::StepEnded { item, .. }
+            | Event::ItemDeadlinePassed { item, .. }
+            | Event::ItemFailed { item, .. }
+            | Event::ItemPutBack { item, .. } => self.apply_to(*item, event),
+        }
+    }
+
+    fn apply_to(&mut self, item: ItemId, event: &Event) {
+        if let Some(known) = self.items.get_mut(&item) {
+            known.apply(&self.graph, event, &mut self.moves);
+            self.line_up(item);
+        }
+    }
+
+    fn line_up(&mut self, item: ItemId) {
+        for step in self.moves.ready.drain(..) {
+            self.line.push(item, step);
+        }
+        for step in self.moves.withdrawn.drain(..) {
+            self.line.remove(item, step);
+        }
+        if self.touched.last() != Some(&item) {
+            self.touched.push(item);
+        }
+    }
+}
+
+/// What the outside may ask.
+impl Run {
+    /// Whether another item is welcome: places are free and nothing waits for them.
+    pub fn wants_item(&self) -> bool {
+        self.drained.is_none()
+            && self.stopped.is_none()
+            && self.items.len() < self.policy.limits.jobs.max(1).saturating_mul(WINDOW)
+            && self.line.idle()
+    }
+
+    /// Whether no item is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub fn stopped(&self) -> Option<StopReason> {
+        self.stopped
+    }
+
+    pub fn drained(&self) -> Option<DrainReason> {
+        self.drained
+    }
+
+    pub fn dead_letters(&self) -> &[DeadLetter] {
+        &self.dead_letters
+    }
+
+    /// Keys of the items in flight.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.items.values().map(Item::key)
+    }
+
+    /// Whether the failures so far are within what the run tolerates.
+    pub fn tolerated(&self) -> bool {
+        match self.policy.tolerate {
+            Tolerance::Count(most) => self.tally.failed <= most,
+            Tolerance::Percent(most) => {
+                self.tally.failed as f64 * 100.0 <= most * self.tally.settled() as f64
+            }
+        }
+    }
+}
+
+fn attempt_timer(call: &super::Call) -> Option<Effect> {
+    let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
+    Some(Effect::Timer { due: call.deadline?, timer })
+}

@@ -1,0 +1,326 @@
+//! A world for the engine to live in, made from a seed: random graphs, agents that succeed, fail, hang, answer
+//! twice or answer although they were told to stop. Time is a number; two worlds of a seed are identical.
+
+use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
+use crate::event::{Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StopReason};
+use crate::graph::{Edge, Graph, Input as Takes, Kind, Need, Output, Step, StepId, ValueId, ValueInfo};
+use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A number from 0 up to `below` that depends on nothing but its arguments.
+pub fn roll(seed: u64, salt: &[u64], below: u64) -> u64 {
+    let mut bytes = seed.to_le_bytes().to_vec();
+    salt.iter().for_each(|part| bytes.extend(part.to_le_bytes()));
+    let hash = blake3::hash(&bytes);
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()) % below.max(1)
+}
+
+/// A step that makes one value named after it.
+pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
+    let inputs = needs.iter().filter(|(_, data)| *data);
+    let from =
+        |&(id, _): &(u32, bool)| Takes { value: ValueId(id), optional: false, maker: Some(StepId(id)) };
+    Step {
+        title: title.to_owned(),
+        phase: title.to_owned(),
+        kind: Kind::Forward,
+        agent: None,
+        channel: None,
+        mark,
+        line: 1,
+        group: None,
+        inputs: inputs.map(from).collect(),
+        outputs: Vec::new(),
+        retry: None,
+        timeout: None,
+        deadline: None,
+        program: None,
+        prose: String::new(),
+        needs: needs.iter().map(|&(id, data)| Need { step: StepId(id), data }).collect(),
+        dependents: Vec::new(),
+    }
+}
+
+/// A graph of these steps, whose needs point backwards; step `n` makes value `n`.
+pub fn graph(mut steps: Vec<Step>) -> Graph {
+    let mut graph = Graph { title: "simulated".into(), ..Graph::default() };
+    for index in 0..steps.len() {
+        let id = StepId(index as u32);
+        steps[index].outputs = vec![Output { value: ValueId(id.0), optional: false }];
+        let name = match steps[index].kind {
+            Kind::Forward => steps[index].title.clone(),
+            Kind::Handler => format!("retry_{index}"),
+        };
+        graph.values.push(ValueInfo { name, ty: None });
+        if steps[index].kind == Kind::Forward {
+            graph.order.push(id);
+        }
+        for need in steps[index].needs.clone() {
+            steps[need.step.index()].dependents.push(id);
+            let value = need.data.then_some(ValueId(need.step.0));
+            graph.edges.push(Edge { from: need.step, to: id, value });
+        }
+    }
+    graph.steps = steps;
+    graph
+}
+
+pub fn random_graph(seed: u64) -> Graph {
+    let size = 1 + roll(seed, &[1], 8) as u32;
+    let mut steps = Vec::new();
+    for id in 0..size {
+        let dice = |what: u64, below| roll(seed, &[2, id.into(), what], below);
+        let mut needs = Vec::new();
+        for other in 0..id {
+            match roll(seed, &[3, id.into(), other.into()], 6) {
+                0 | 1 => needs.push((other, true)),
+                2 => needs.push((other, false)),
+                _ => {}
+            }
+        }
+        let mark = match dice(0, 4) {
+            0 => Some(Mark::Critical),
+            1 => Some(Mark::Optional),
+            _ => None,
+        };
+        let mut step = step(&format!("S{id}"), &needs, mark);
+        for input in &mut step.inputs {
+            input.optional = roll(seed, &[4, id.into(), input.value.0.into()], 4) == 0;
+        }
+        for need in &mut step.needs {
+            let optional = |input: &Takes| input.maker == Some(need.step) && input.optional;
+            need.data &= !step.inputs.iter().any(optional);
+        }
+        step.agent = [None, Some("one"), Some("two")][dice(1, 3) as usize].map(str::to_owned);
+        step.channel = [None, Some("slow"), Some("narrow")][dice(2, 3) as usize].map(str::to_owned);
+        let pause = Duration::from_millis(5);
+        let backoff = match dice(3, 2) {
+            0 => Backoff::Fixed(pause),
+            _ => Backoff::Exponential { first: pause, most: pause * 4 },
+        };
+        step.retry = (dice(4, 2) == 0).then_some(Retry { retries: dice(5, 3) as u32, backoff });
+        // Whoever may hang is given a time, so that every run ends.
+        step.timeout = Some(Duration::from_millis(10 + dice(6, 30)));
+        step.deadline = (dice(7, 4) == 0).then(|| Duration::from_millis(20 + dice(8, 60)));
+        steps.push(step);
+    }
+    for handler in 0..roll(seed, &[5], 3) {
+        let mut step = step(&format!("H{handler}"), &[], Some(Mark::Optional));
+        step.kind = Kind::Handler;
+        step.timeout = Some(Duration::from_millis(20));
+        steps.push(step);
+    }
+    let mut graph = graph(steps);
+    graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
+    graph
+}
+
+pub fn random_policy(seed: u64) -> Policy {
+    let dice = |what: u64, below| roll(seed, &[7, what], below);
+    let channel = |concurrency, rate| ChannelLimit { concurrency, rate };
+    let tolerate = match dice(0, 3) {
+        0 => Tolerance::Percent(30.0),
+        1 => Tolerance::Count(2),
+        _ => Tolerance::Count(0),
+    };
+    Policy {
+        limits: Limits {
+            jobs: 1 + dice(1, 5) as usize,
+            agents: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
+            channels: [
+                ("slow".to_owned(), channel(None, Some(200.0))),
+                ("narrow".to_owned(), channel(Some(1), None)),
+            ]
+            .into(),
+        },
+        tolerate,
+        on_item_error: [OnItemError::Continue, OnItemError::Drain, OnItemError::Stop]
+            [dice(2, 5).min(2) as usize],
+    }
+}
+
+/// Something that will reach the engine, ordered by when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    Answer { item: ItemId, step: StepId, attempt: u32, started: Millis },
+    Timer(Timer),
+    Stop,
+}
+
+/// The agents, the clock and the door.
+pub struct World {
+    seed: u64,
+    pub now: Millis,
+    graph: Arc<Graph>,
+    coming: BTreeSet<(Millis, Coming)>,
+    /// When the attempts under way began, whoever asks again.
+    under_way: BTreeMap<(ItemId, StepId, u32), Millis>,
+    /// When attempts were told to stop.
+    told: BTreeMap<(ItemId, StepId, u32), Millis>,
+    offered: u64,
+    items: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, graph: Arc<Graph>) -> Self {
+        let mut coming = BTreeSet::new();
+        if roll(seed, &[8], 6) == 0 {
+            coming.insert((roll(seed, &[9], 150), Coming::Stop));
+        }
+        let items = roll(seed, &[10], 7);
+        World {
+            seed,
+            now: 0,
+            graph,
+            coming,
+            under_way: BTreeMap::new(),
+            told: BTreeMap::new(),
+            offered: 0,
+            items,
+        }
+    }
+
+    /// The same world after the runner died: agents work on, the runner's timers are gone.
+    pub fn after_crash(&self, seen: &[Event]) -> World {
+        let now = seen.last().map_or(0, at);
+        let mut world = World::new(self.seed, self.graph.clone());
+        world.now = now;
+        for event in seen {
+            match event {
+                Event::ItemAdmitted { .. } => world.offered += 1,
+                Event::AttemptStarted { item, step, attempt, at } => {
+                    world.under_way.insert((*item, *step, *attempt), *at);
+                    world.told.remove(&(*item, *step, *attempt));
+                }
+                Event::AttemptStopped { item, step, attempt, at, .. } => {
+                    world.told.insert((*item, *step, *attempt), *at);
+                }
+                Event::AttemptFinished { item, step, attempt, .. } => {
+                    world.under_way.remove(&(*item, *step, *attempt));
+                }
+                Event::RunStopped { why: StopReason::Interrupted, .. } => world.coming.clear(),
+                _ => {}
+            }
+        }
+        world
+    }
+
+    /// Lives until nothing more happens. Returns all events.
+    pub fn live(&mut self, run: &mut Run, out: &mut Out) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..100_000 {
+            while self.offered < self.items && run.wants_item() {
+                let key = format!("item-{}", self.offered).into();
+                self.offered += 1;
+                run.handle(Input::Admit { key, inputs: Vec::new() }, self.now, out);
+            }
+            for effect in out.effects.drain(..).collect::<Vec<_>>() {
+                self.take(effect);
+            }
+            events.append(&mut out.events);
+            if run.is_idle() && !(self.offered < self.items && run.wants_item()) {
+                return events;
+            }
+            let Some((due, coming)) = self.coming.pop_first() else {
+                panic!("seed {}: the run waits for nothing: {run:#?}", self.seed);
+            };
+            self.now = self.now.max(due);
+            for input in self.arrive(coming) {
+                run.handle(input, self.now, out);
+            }
+        }
+        panic!("seed {}: the run does not end", self.seed);
+    }
+
+    fn take(&mut self, effect: Effect) {
+        match effect {
+            Effect::Timer { due, timer } => {
+                self.coming.insert((due.max(self.now), Coming::Timer(timer)));
+            }
+            Effect::Call(call) => {
+                let id = (call.item, call.step, call.attempt);
+                let started = *self.under_way.entry(id).or_insert(self.now);
+                let answer =
+                    Coming::Answer { item: call.item, step: call.step, attempt: call.attempt, started };
+                if let Some(takes) = self.takes(id) {
+                    self.coming.insert((started + takes, answer));
+                }
+            }
+            Effect::Stop { item, step, attempt } => {
+                let started = self.under_way[&(item, step, attempt)];
+                let told = *self.told.entry((item, step, attempt)).or_insert(self.now);
+                let settles = told + roll(self.seed, &[11, item.0, step.0.into()], 5);
+                self.coming.insert((settles, Coming::Answer { item, step, attempt, started }));
+            }
+        }
+    }
+
+    /// How long an attempt takes; none when it hangs until it is stopped.
+    fn takes(&self, (item, step, attempt): (ItemId, StepId, u32)) -> Option<Millis> {
+        let dice = |what| roll(self.seed, &[12, what, item.0, step.0.into(), attempt.into()], 20);
+        (dice(0) > 1).then(|| dice(1))
+    }
+
+    fn arrive(&mut self, coming: Coming) -> Vec<Input> {
+        match coming {
+            Coming::Timer(timer) => vec![Input::Due(timer)],
+            Coming::Stop => vec![Input::Stop(StopReason::Interrupted)],
+            Coming::Answer { item, step, attempt, started } => {
+                // The next execution of the step begins anew.
+                self.under_way.remove(&(item, step, attempt));
+                self.told.remove(&(item, step, attempt));
+                let result = self.answer(item, step, attempt, started);
+                let answer = Input::Finished { item, step, attempt, result };
+                let doubled = roll(self.seed, &[13, item.0, step.0.into()], 5) == 0;
+                if doubled { vec![answer.clone(), answer] } else { vec![answer] }
+            }
+        }
+    }
+
+    fn answer(&self, item: ItemId, step: StepId, attempt: u32, started: Millis) -> Result<Reply, Failure> {
+        let dice =
+            |what, below| roll(self.seed, &[14, what, item.0, step.0.into(), attempt.into(), started], below);
+        if dice(0, 100) < 75 {
+            let value = match self.graph.step(step).kind {
+                Kind::Handler => Value::Bool(dice(1, 2) == 0),
+                Kind::Forward => Value::from(dice(2, 1000)),
+            };
+            let outputs = vec![(ValueId(step.0), Arc::new(value))];
+            return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });
+        }
+        Err(Failure {
+            cause: Cause::Exit(1),
+            code: None,
+            message: format!("attempt {attempt} failed"),
+            outcome: Outcome::Unknown,
+            retryable: dice(4, 3) > 0,
+            tokens_used: None,
+            columns: Vec::new(),
+            log: String::new(),
+        })
+    }
+}
+
+/// When an event happened; a row's end carries its time in the events around it.
+pub fn at(event: &Event) -> Millis {
+    match event {
+        Event::ItemAdmitted { at, .. }
+        | Event::AttemptStarted { at, .. }
+        | Event::AttemptStopped { at, .. }
+        | Event::AttemptFinished { at, .. }
+        | Event::RetryScheduled { at, .. }
+        | Event::RetryDue { at, .. }
+        | Event::ItemDeadlinePassed { at, .. }
+        | Event::ItemFailed { at, .. }
+        | Event::ItemPutBack { at, .. }
+        | Event::ItemSettled { at, .. }
+        | Event::RunDrained { at, .. }
+        | Event::RunStopped { at, .. } => *at,
+        Event::StepEnded { execution, .. } => {
+            execution.started_ms.unwrap_or(0) + execution.duration_ms.unwrap_or(0.0) as Millis
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The life of one step within one item: the states, and what each end means to the steps behind it.
+//!
+//! ```text
+//! Waiting → Ready → Running → Answered → Ended
+//!              ↑                  ↓
+//!              └──── Backoff ←────┘        Idle: a failure handler that nobody has called yet
+//! ```
+
+use crate::event::{Failure, Millis, Reply, StopReason};
+
+#[derive(Clone, Debug)]
+pub(super) enum StepState {
+    /// This many of its needs are not settled.
+    Waiting {
+        missing: u32,
+    },
+    /// Could run as soon as the limits allow.
+    Ready(Attempts),
+    Running {
+        attempts: Attempts,
+        started: Millis,
+        stop: Option<StopReason>,
+    },
+    /// The attempt is over and what follows from it is not decided yet.
+    Answered {
+        attempts: Attempts,
+        started: Millis,
+        finished: Millis,
+        stop: Option<StopReason>,
+        result: Result<Reply, Failure>,
+    },
+    /// The next attempt waits for its time.
+    Backoff {
+        attempts: Attempts,
+        due: Millis,
+    },
+    Ended(End),
+    Idle,
+}
+
+/// What has been spent on one execution so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attempts {
+    /// The number of the last attempt. Numbers go on over the executions of a step, so that an answer or a
+    /// timer of an earlier execution is never taken for one of this.
+    pub number: u32,
+    /// Attempts begun in this execution.
+    pub tries: u32,
+    /// When the first began.
+    pub since: Option<Millis>,
+    pub tokens: Option<u64>,
+}
+
+impl Attempts {
+    pub fn began(self, at: Millis) -> Attempts {
+        Attempts { number: self.number + 1, tries: self.tries + 1, since: self.since.or(Some(at)), ..self }
+    }
+
+    pub fn spent(self, tokens: Option<u64>) -> Attempts {
+        let sum = |a: u64, b: u64| a.saturating_add(b);
+        let tokens = match (self.tokens, tokens) {
+            (Some(a), Some(b)) => Some(sum(a, b)),
+            (a, b) => a.or(b),
+        };
+        Attempts { tokens, ..self }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Succeeded,
+    /// Failed, and the item does not mind.
+    FailedOptional,
+    Failed,
+    Cancelled,
+    /// Never ran, because something before it failed or the item was stopped.
+    Blocked,
+    /// Never ran, because an input that it cannot do without is rightly absent.
+    Absent,
+}
+
+impl End {
+    /// Whether the steps behind it must not run.
+    pub fn blocks(self) -> bool {
+        match self {
+            End::Failed | End::Cancelled | End::Blocked => true,
+            End::Succeeded | End::FailedOptional | End::Absent => false,
+        }
+    }
+}
