@@ -27,7 +27,7 @@ pub enum Event {
     /// A running attempt was told to stop; it is over only when it has finished.
     AttemptStopped { item: ItemId, step: StepId, attempt: u32, why: StopReason, at: Millis },
     /// The agent's answer, or why there is none.
-    AttemptFinished { item: ItemId, step: StepId, attempt: u32, result: Result<Reply, Failure>, at: Millis },
+    AttemptFinished { item: ItemId, step: StepId, attempt: u32, result: Answer, at: Millis },
     /// Another attempt follows at `due`.
     RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis, at: Millis },
     /// The pause before an attempt is over.
@@ -176,6 +176,9 @@ pub enum StopReason {
     /// Ctrl-C or a termination signal.
     Interrupted,
 }
+
+/// How an attempt ended.
+pub type Answer = Result<Reply, Box<Failure>>;
 
 /// What an agent answered.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -20,7 +20,7 @@ mod tests;
 pub use limits::{ChannelLimit, Limits};
 pub use run::{DeadLetter, Policy, Run, Tally};
 
-use crate::event::{Failure, ItemId, Millis, Reply, StopReason, Values};
+use crate::event::{Answer, ItemId, Millis, StopReason, Values};
 use crate::graph::StepId;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum Input {
     /// The next item; only welcome while [`Run::wants_item`].
     Admit { key: Arc<str>, inputs: Values },
     /// An attempt is over. Late or doubled answers are ignored.
-    Finished { item: ItemId, step: StepId, attempt: u32, result: Result<Reply, Failure> },
+    Finished { item: ItemId, step: StepId, attempt: u32, result: Answer },
     /// A timer is due. Timers are never taken back; those that no longer matter are ignored.
     Due(Timer),
     /// All work is to stop.
@@ -64,6 +64,13 @@ pub struct Call {
     pub inputs: Values,
     /// When the attempt will be stopped.
     pub deadline: Option<Millis>,
+}
+
+impl Call {
+    fn timer(&self) -> Option<Effect> {
+        let timer = Timer::Attempt { item: self.item, step: self.step, attempt: self.attempt };
+        Some(Effect::Timer { due: self.deadline?, timer })
+    }
 }
 
 /// What a timer was set for.

@@ -97,14 +97,7 @@ impl Run {
     /// are set again, and what had been decided but not yet done follows.
     pub fn resume(&mut self, now: Millis, out: &mut Out) {
         for item in self.items.values() {
-            let (calls, timers) = item.outstanding(&self.graph);
-            for (call, told_to_stop) in calls {
-                let stop = Effect::Stop { item: call.item, step: call.step, attempt: call.attempt };
-                out.effects.extend(attempt_timer(&call));
-                out.effects.push(Effect::Call(call));
-                out.effects.extend(told_to_stop.then_some(stop));
-            }
-            out.effects.extend(timers.into_iter().map(|(due, timer)| Effect::Timer { due, timer }));
+            out.effects.extend(item.outstanding(&self.graph));
         }
         self.touched = self.items.keys().copied().collect();
         self.advance(now, out);
@@ -207,7 +200,7 @@ impl Run {
         match &event {
             Event::AttemptStarted { item, step, .. } => {
                 if let Some(call) = self.items.get(item).and_then(|known| known.call(&self.graph, *step)) {
-                    out.effects.extend(attempt_timer(&call));
+                    out.effects.extend(call.timer());
                     out.effects.push(Effect::Call(call));
                 }
             }
@@ -220,7 +213,7 @@ impl Run {
             }
             Event::ItemAdmitted { item, .. } | Event::ItemPutBack { item, .. } => {
                 let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));
-                out.effects.extend(deadline.map(|(due, timer)| Effect::Timer { due, timer }));
+                out.effects.extend(deadline);
             }
             Event::AttemptFinished { .. }
             | Event::RetryDue { .. }
@@ -345,9 +338,4 @@ impl Run {
             }
         }
     }
-}
-
-fn attempt_timer(call: &super::Call) -> Option<Effect> {
-    let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
-    Some(Effect::Timer { due: call.deadline?, timer })
 }

@@ -2,7 +2,7 @@
 //! twice or answer although they were told to stop. Time is a number; two worlds of a seed are identical.
 
 use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
-use crate::event::{Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StopReason};
+use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StopReason};
 use crate::graph::{Edge, Graph, Input as Takes, Kind, Need, Output, Step, StepId, ValueId, ValueInfo};
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Value;
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    fn answer(&self, item: ItemId, step: StepId, attempt: u32, started: Millis) -> Result<Reply, Failure> {
+    fn answer(&self, item: ItemId, step: StepId, attempt: u32, started: Millis) -> Answer {
         let dice =
             |what, below| roll(self.seed, &[14, what, item.0, step.0.into(), attempt.into(), started], below);
         if dice(0, 100) < 75 {
@@ -291,7 +291,7 @@ impl World {
             let outputs = vec![(ValueId(step.0), Arc::new(value))];
             return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });
         }
-        Err(Failure {
+        Err(Box::new(Failure {
             cause: Cause::Exit(1),
             code: None,
             message: format!("attempt {attempt} failed"),
@@ -300,7 +300,7 @@ impl World {
             tokens_used: None,
             columns: Vec::new(),
             log: String::new(),
-        })
+        }))
     }
 }
 

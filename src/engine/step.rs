@@ -6,7 +6,7 @@
 //!              └──── Backoff ←────┘        Idle: a failure handler that nobody has called yet
 //! ```
 
-use crate::event::{Failure, Millis, Reply, StopReason};
+use crate::event::{Answer, Millis, StopReason};
 
 #[derive(Clone, Debug)]
 pub(super) enum StepState {
@@ -27,7 +27,7 @@ pub(super) enum StepState {
         started: Millis,
         finished: Millis,
         stop: Option<StopReason>,
-        result: Result<Reply, Failure>,
+        result: Answer,
     },
     /// The next attempt waits for its time.
     Backoff {

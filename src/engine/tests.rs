@@ -179,7 +179,7 @@ impl Hand {
         let attempt = self.starts(step);
         let result = match result {
             Ok(value) => Ok(Reply { outputs: vec![(ValueId(step), Arc::new(value))], ..Reply::default() }),
-            Err(message) => Err(Failure {
+            Err(message) => Err(Box::new(Failure {
                 cause: Cause::Exit(1),
                 code: None,
                 message: message.into(),
@@ -188,7 +188,7 @@ impl Hand {
                 tokens_used: None,
                 columns: Vec::new(),
                 log: String::new(),
-            }),
+            })),
         };
         self.give(Input::Finished { item: ItemId(0), step: StepId(step), attempt, result });
     }
@@ -199,7 +199,7 @@ impl Hand {
             Event::AttemptStarted { step, attempt, .. } if step.0 == id => Some(*attempt),
             _ => None,
         };
-        self.out.events.iter().filter_map(attempt).last().unwrap_or(0)
+        self.out.events.iter().rev().find_map(attempt).unwrap_or(0)
     }
 
     fn state(&self) -> Option<ItemState> {

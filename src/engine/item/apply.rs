@@ -1,0 +1,191 @@
+//! What events do to an item.
+
+use super::super::step::{Attempts, End, StepState};
+use super::{Item, Moves, Stage, is_own};
+use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StopReason};
+use crate::graph::{Graph, Kind, StepId};
+use crate::spec::Mark;
+
+impl Item {
+    /// Takes an event about this item; what it means for the line of ready steps is added to `moves`.
+    pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
+        match event {
+            Event::AttemptStarted { step, at, .. } => {
+                if let StepState::Ready(attempts) = self.steps[step.index()] {
+                    let attempts = attempts.began(*at);
+                    self.numbers[step.index()] = attempts.number;
+                    self.steps[step.index()] = StepState::Running { attempts, started: *at, stop: None };
+                }
+            }
+            Event::AttemptStopped { step, why, .. } => {
+                if let StepState::Running { stop, .. } = &mut self.steps[step.index()] {
+                    *stop = Some(*why);
+                }
+            }
+            Event::AttemptFinished { step, result, at, .. } => self.finished(*step, result, *at),
+            Event::RetryScheduled { step, due, .. } => {
+                if let StepState::Answered { attempts, .. } = self.steps[step.index()] {
+                    self.steps[step.index()] = StepState::Backoff { attempts, due: *due };
+                    self.answered.retain(|answered| answered != step);
+                }
+            }
+            Event::RetryDue { step, .. } => {
+                if let StepState::Backoff { attempts, .. } = self.steps[step.index()] {
+                    self.steps[step.index()] = StepState::Ready(attempts);
+                    moves.ready.push(*step);
+                }
+            }
+            Event::StepEnded { execution, .. } => self.ended(graph, execution, moves),
+            Event::ItemDeadlinePassed { .. } => {
+                self.error.get_or_insert_with(|| ItemError {
+                    step: None,
+                    message: StopReason::ItemDeadline.to_string(),
+                    code: None,
+                    attempts: 0,
+                });
+                self.halt(graph, StopReason::ItemDeadline, moves);
+            }
+            Event::ItemFailed { .. } => self.call_handlers(graph, moves),
+            Event::ItemPutBack { at, .. } => self.put_back(graph, *at, moves),
+            Event::RunStopped { why, .. } => self.halt(graph, *why, moves),
+            Event::ItemAdmitted { .. } | Event::ItemSettled { .. } | Event::RunDrained { .. } => {}
+        }
+    }
+
+    fn finished(&mut self, step: StepId, result: &Answer, at: Millis) {
+        let StepState::Running { attempts, started, stop } = self.steps[step.index()] else { return };
+        if let Ok(reply) = result {
+            for (id, value) in &reply.outputs {
+                self.values[id.index()] = Some(value.clone());
+            }
+        }
+        let tokens = match result {
+            Ok(reply) => reply.tokens_used,
+            Err(failure) => failure.tokens_used,
+        };
+        let (attempts, result) = (attempts.spent(tokens), result.clone());
+        self.steps[step.index()] = StepState::Answered { attempts, started, finished: at, stop, result };
+        self.answered.push(step);
+    }
+
+    fn ended(&mut self, graph: &Graph, execution: &Execution, moves: &mut Moves) {
+        let id = execution.step;
+        self.answered.retain(|answered| *answered != id);
+        let step = graph.step(id);
+        let end = match execution.status {
+            Status::Success => End::Succeeded,
+            Status::Cancelled => End::Cancelled,
+            Status::Skipped => End::Absent,
+            _ if step.mark == Some(Mark::Optional) => End::FailedOptional,
+            _ => End::Failed,
+        };
+        if end == End::Failed && step.kind == Kind::Forward && self.error.is_none() {
+            self.error = Some(self.item_error(id, execution));
+        }
+        self.settle(graph, id, end, moves);
+        if end == End::Failed && step.kind == Kind::Forward && step.mark == Some(Mark::Critical) {
+            self.halt(graph, StopReason::Critical, moves);
+        }
+    }
+
+    fn item_error(&self, step: StepId, execution: &Execution) -> ItemError {
+        let message = execution.error.clone().unwrap_or_default();
+        let code = execution.code.clone();
+        ItemError { step: Some(step), message, code, attempts: execution.attempt.unwrap_or(0) }
+    }
+
+    /// Ends a step and, from it on, every step that can now be decided.
+    fn settle(&mut self, graph: &Graph, id: StepId, end: End, moves: &mut Moves) {
+        let mut ends = vec![(id, end)];
+        while let Some((id, end)) = ends.pop() {
+            self.steps[id.index()] = StepState::Ended(end);
+            self.open -= 1;
+            for &dependent in &graph.step(id).dependents {
+                let StepState::Waiting { missing } = &mut self.steps[dependent.index()] else { continue };
+                *missing -= 1;
+                if *missing == 0 {
+                    match self.obstacle(graph, dependent) {
+                        None => self.make_ready(dependent, moves),
+                        Some(end) => ends.push((dependent, end)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a step whose needs are all settled cannot run.
+    fn obstacle(&self, graph: &Graph, id: StepId) -> Option<End> {
+        let step = graph.step(id);
+        let end_of = |step: StepId| match self.steps[step.index()] {
+            StepState::Ended(end) => end,
+            _ => End::Blocked,
+        };
+        if step.needs.iter().any(|need| end_of(need.step).blocks()) {
+            return Some(End::Blocked);
+        }
+        let lacks = |input: &crate::graph::Input| {
+            let made = input.maker.is_some_and(|maker| end_of(maker) == End::Succeeded);
+            input.maker.is_some() && !input.optional && !(made && self.value(input.value).is_some())
+        };
+        step.inputs.iter().any(lacks).then_some(End::Absent)
+    }
+
+    /// Nothing of this item starts any more; what runs is told to stop by `next`.
+    fn halt(&mut self, graph: &Graph, why: StopReason, moves: &mut Moves) {
+        // A stop of the whole run outranks one of the item: no handler follows it.
+        if self.stop.is_none_or(is_own) {
+            self.stop = Some(why);
+        }
+        for id in graph.ids() {
+            match &self.steps[id.index()] {
+                StepState::Waiting { .. } | StepState::Ready(_) | StepState::Backoff { .. } => {
+                    if self.is_ready(id) {
+                        moves.withdrawn.push(id);
+                    }
+                    self.steps[id.index()] = StepState::Ended(End::Blocked);
+                    self.open -= 1;
+                }
+                StepState::Running { .. }
+                | StepState::Answered { .. }
+                | StepState::Ended(_)
+                | StepState::Idle => {}
+            }
+        }
+    }
+
+    fn call_handlers(&mut self, graph: &Graph, moves: &mut Moves) {
+        self.stage = Stage::Handling;
+        // A critical failure stops the forward work only; a stop of the whole run stays.
+        self.stop = self.stop.filter(|why| !is_own(*why));
+        for id in graph.handlers() {
+            self.open += 1;
+            self.make_ready(id, moves);
+        }
+    }
+
+    /// What failed, and what did not run because of it, is ahead once more.
+    fn put_back(&mut self, graph: &Graph, at: Millis, moves: &mut Moves) {
+        self.since = at;
+        self.stage = Stage::Forward;
+        self.error = None;
+        self.put_backs += 1;
+        for id in graph.handlers() {
+            self.steps[id.index()] = StepState::Idle;
+        }
+        let again = |state: &StepState| matches!(state, StepState::Ended(end) if end.blocks());
+        let ahead: Vec<StepId> = graph.ids().filter(|id| again(&self.steps[id.index()])).collect();
+        self.open = ahead.len() as u32;
+        let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();
+        let missing = |id: StepId| graph.step(id).needs.iter().filter(|need| is_ahead(need.step)).count();
+        let counts: Vec<(StepId, usize)> = ahead.iter().map(|id| (*id, missing(*id))).collect();
+        for &(id, missing) in &counts {
+            self.steps[id.index()] = StepState::Waiting { missing: missing as u32 };
+        }
+        for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
+            match self.obstacle(graph, id) {
+                None => self.make_ready(id, moves),
+                Some(end) => self.settle(graph, id, end, moves),
+            }
+        }
+    }
+}

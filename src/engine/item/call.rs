@@ -1,0 +1,131 @@
+//! What the outside must know of an item: calls with their inputs, timers, the report of its failure.
+
+use super::super::backoff::millis;
+use super::super::step::{Attempts, StepState};
+use super::super::{Call, Effect, Timer};
+use super::{Item, Stage};
+use crate::event::{Millis, StopReason, Values};
+use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::value::{Object, Value};
+use std::sync::Arc;
+
+impl Item {
+    /// The attempt that has just been started.
+    pub fn call(&self, graph: &Graph, id: StepId) -> Option<Call> {
+        let StepState::Running { attempts, started, .. } = &self.steps[id.index()] else { return None };
+        let step = graph.step(id);
+        let timeout = step.timeout.map(|timeout| started.saturating_add(millis(timeout)));
+        let deadline = [timeout, self.step_deadline(graph, id, attempts)].into_iter().flatten().min();
+        Some(Call {
+            item: self.id,
+            key: self.key.clone(),
+            step: id,
+            attempt: attempts.number,
+            inputs: self.inputs(graph, id),
+            deadline,
+        })
+    }
+
+    pub(super) fn step_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
+        Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
+    }
+
+    /// Why an attempt that reached its time is stopped.
+    pub fn overdue(&self, graph: &Graph, id: StepId, now: Millis) -> StopReason {
+        match &self.steps[id.index()] {
+            StepState::Running { attempts, .. }
+                if self.step_deadline(graph, id, attempts).is_some_and(|deadline| deadline <= now) =>
+            {
+                StopReason::StepDeadline
+            }
+            _ => StopReason::Timeout,
+        }
+    }
+
+    fn inputs(&self, graph: &Graph, id: StepId) -> Values {
+        let step = graph.step(id);
+        let shared = |id: ValueId| Some((id, self.value(id)?.clone()));
+        match step.kind {
+            Kind::Handler => {
+                let failed = Arc::new(self.report(graph));
+                let takes = |input: &crate::graph::Input| match shared(input.value) {
+                    Some(shared) => shared,
+                    None => (input.value, failed.clone()),
+                };
+                step.inputs.iter().map(takes).collect()
+            }
+            Kind::Forward if step.inputs.is_empty() && step.outputs.is_empty() => {
+                graph.inputs.iter().filter_map(|id| shared(*id)).collect()
+            }
+            Kind::Forward => step.inputs.iter().filter_map(|input| shared(input.value)).collect(),
+        }
+    }
+
+    /// What a failure handler is told: `{item, key, step, error: {message, code}, attempts, values}`.
+    fn report(&self, graph: &Graph) -> Value {
+        let named = |ids: &mut dyn Iterator<Item = ValueId>| -> Object {
+            ids.filter_map(|id| Some((graph.value(id).name.clone(), (**self.value(id)?).clone()))).collect()
+        };
+        let item = match graph.inputs.as_slice() {
+            [only] => self.value(*only).map_or(Value::Null, |value| (**value).clone()),
+            several => Value::Object(named(&mut several.iter().copied())),
+        };
+        let error = self.error.as_ref();
+        let step = error.and_then(|error| error.step).map(|id| graph.step(id).phase.clone());
+        let mut report = Object::new();
+        report.insert("item".into(), item);
+        report.insert("key".into(), self.key.to_string().into());
+        report.insert("step".into(), step.into());
+        let mut told = Object::new();
+        told.insert("message".into(), error.map(|error| error.message.clone()).into());
+        told.insert("code".into(), error.and_then(|error| error.code.clone()).into());
+        report.insert("error".into(), told.into());
+        report.insert("attempts".into(), error.map_or(0, |error| error.attempts).into());
+        let made = |id: &ValueId| !graph.inputs.contains(id);
+        let mut all = (0..graph.values.len() as u32).map(ValueId).filter(made);
+        report.insert("values".into(), named(&mut all).into());
+        Value::Object(report)
+    }
+
+    /// What a folded item still waits for.
+    pub fn outstanding(&self, graph: &Graph) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for id in graph.ids() {
+            match &self.steps[id.index()] {
+                StepState::Running { stop, .. } => {
+                    let Some(call) = self.call(graph, id) else { continue };
+                    let told = Effect::Stop { item: self.id, step: id, attempt: call.attempt };
+                    effects.extend(call.timer());
+                    effects.push(Effect::Call(call));
+                    effects.extend(stop.is_some().then_some(told));
+                }
+                StepState::Backoff { attempts, due } => {
+                    let timer = Timer::Retry { item: self.id, step: id, attempt: attempts.number + 1 };
+                    effects.push(Effect::Timer { due: *due, timer });
+                }
+                StepState::Waiting { .. }
+                | StepState::Ready(_)
+                | StepState::Answered { .. }
+                | StepState::Ended(_)
+                | StepState::Idle => {}
+            }
+        }
+        effects.extend(self.deadline(graph));
+        effects
+    }
+
+    /// The item's own deadline.
+    pub fn deadline(&self, graph: &Graph) -> Option<Effect> {
+        Some(Effect::Timer { due: self.due(graph)?, timer: Timer::ItemDeadline { item: self.id } })
+    }
+
+    fn due(&self, graph: &Graph) -> Option<Millis> {
+        Some(self.since.saturating_add(millis(graph.settings.deadline?)))
+    }
+
+    /// Whether the item's deadline has passed and still means something.
+    pub fn is_overdue(&self, graph: &Graph, now: Millis) -> bool {
+        let passed = self.due(graph).is_some_and(|due| due <= now);
+        passed && self.stage == Stage::Forward && self.stop.is_none()
+    }
+}
