@@ -1,0 +1,3 @@
+//! What a user sees, tested from outside: one binary, a file a feature.
+
+mod shop;

@@ -1,0 +1,405 @@
+//! The agents of the order workflow as programs: what they answer, what they leave in the books, and that a
+//! repeated idempotency key changes nothing. Knows nothing of orderflow itself.
+
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A shop whose books no agent has opened yet.
+struct Shop {
+    folder: TempDir,
+}
+
+/// An agent's exit code and what it wrote.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    exit: Option<i32>,
+    text: String,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        Shop { folder: TempDir::new().unwrap() }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("books/shop.db")
+    }
+
+    /// Starts the agent for one step, in a clean environment as orderflow does.
+    fn start(&self, agent: &str, step: &str, key: &str, run: &str, inputs: &Value) -> Child {
+        let mut child = python()
+            .arg(workflows().join("agents").join(agent).with_extension("py"))
+            .envs([("ORDERFLOW_STEP", step), ("ORDERFLOW_KEY", key), ("ORDERFLOW_RUN", run)])
+            .env("SHOP_DB", self.database())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(inputs.to_string().as_bytes()).unwrap();
+        child
+    }
+
+    fn ask(&self, agent: &str, step: &str, key: &str, inputs: &Value) -> Answer {
+        finish(self.start(agent, step, key, "run-1", inputs))
+    }
+
+    fn receive(&self, request: Value) -> Answer {
+        let key = format!("receive {}", request["order_id"]);
+        self.ask("order-api", "ReceiveOrder", &key, &json!({ "order_request": request }))
+    }
+
+    fn check(&self, order: &Value) -> Answer {
+        let key = format!("check {}", order["validated_order"]["id"]);
+        self.ask("inventory-service", "CheckInventory", &key, order)
+    }
+
+    fn pay(&self, order: &Value) -> Answer {
+        let key = format!("pay {}", order["validated_order"]["id"]);
+        self.ask("payment-service", "ProcessPayment", &key, order)
+    }
+
+    fn reserve(&self, check: &Answer, payment: &Answer) -> Answer {
+        let inputs = json!({
+            "inventory_check": check.outputs()["inventory_check"],
+            "payment_result": payment.outputs()["payment_result"],
+        });
+        let key = format!("reserve {}", inputs["inventory_check"]["order_id"]);
+        self.ask("inventory-service", "ReserveInventory", &key, &inputs)
+    }
+
+    fn ship(&self, reservation: &Answer) -> Answer {
+        let reservation = reservation.outputs();
+        let key = format!("ship {}", reservation["reservation"]["order_id"]);
+        self.ask("fulfillment-service", "CreateShipment", &key, &reservation)
+    }
+
+    fn notify(&self, shipment: &Answer, payment: &Answer) -> Answer {
+        let inputs = json!({
+            "tracking_number": shipment.outputs()["tracking_number"],
+            "payment_result": payment.outputs()["payment_result"],
+        });
+        let key = format!("notify {}", inputs["payment_result"]["order_id"]);
+        self.ask("notification-service", "NotifyCustomer", &key, &inputs)
+    }
+
+    fn handle(&self, order: &str) -> Answer {
+        let failed = json!({"key": order, "step": "CheckInventory", "attempts": 1});
+        let inputs = json!({ "failed_orders": failed });
+        self.ask("order-api", "HandleFailedOrders", &format!("handle {order}"), &inputs)
+    }
+
+    /// The rows of a query, a line each, cells parted by a space.
+    fn books(&self, query: &str) -> String {
+        let script = "import sqlite3, sys\n\
+            for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row)";
+        let output = python().args(["-c", script]).arg(self.database()).arg(query).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn on_hand(&self, sku: &str) -> String {
+        self.books(&format!("SELECT on_hand, at_supplier FROM stock WHERE sku = '{sku}'"))
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    fn outputs(&self) -> Value {
+        assert_eq!(self.exit, Some(0), "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Asserts a refusal: its exit, code and message.
+    #[track_caller]
+    fn refused(&self, exit: i32, code: &str, message: &str) {
+        let answer: Value = serde_json::from_str(&self.text).unwrap();
+        let error = json!({"message": message, "code": code, "retryable": exit == 75, "outcome": "failed"});
+        assert_eq!((self.exit, &answer["error"]), (Some(exit), &error));
+    }
+}
+
+fn finish(child: Child) -> Answer {
+    let output = child.wait_with_output().unwrap();
+    Answer { exit: output.status.code(), text: String::from_utf8(output.stdout).unwrap() }
+}
+
+fn python() -> Command {
+    let mut command = Command::new("python3");
+    command.arg("-S").env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
+    command
+}
+
+fn workflows() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows")
+}
+
+/// An order of the batch as its customer sent it.
+fn request(order: &str) -> Value {
+    let batch = std::fs::read_to_string(workflows().join("orders/order-processing.jsonl")).unwrap();
+    let orders = batch.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    orders.into_iter().find(|request| request["order_id"] == order).unwrap()
+}
+
+#[test]
+fn an_order_passes_through_every_step() {
+    let shop = Shop::new();
+    let received = shop.receive(request("order_002"));
+    let order = received.outputs();
+    assert!(received.text.contains(r#""total": 145.50,"#), "amounts keep their digits: {}", received.text);
+    assert_eq!(order["customer_id"], "cust_456");
+
+    let check = shop.check(&order);
+    assert_eq!(
+        check.outputs(),
+        json!({
+            "inventory_check": {
+                "id": "inventory_ok_002",
+                "order_id": "order_002",
+                "lines": [
+                    {"sku": "LAMP-DESK", "quantity": 2},
+                    {"sku": "KETTLE", "quantity": 2},
+                    {"sku": "NOTEBOOK-A5", "quantity": 1},
+                ],
+                "grams": 7800,
+            },
+            "items_count": 5,
+        })
+    );
+    let payment = shop.pay(&order);
+    assert_eq!(
+        payment.text,
+        "{\"payment_result\": {\"id\": \"receipt_002\", \"order_id\": \"order_002\", \"amount\": 145.50}, \
+         \"amount_usd\": 145.50}\n"
+    );
+    let reservation = shop.reserve(&check, &payment);
+    assert_eq!(reservation.outputs()["reservation"]["id"], "reservation_002");
+    let shipment = shop.ship(&reservation);
+    assert_eq!(shipment.outputs()["carrier"], "FedEx");
+    let notice = shop.notify(&shipment, &payment);
+    assert_eq!(notice.outputs(), json!({"notification_sent": true, "email_sent": true}));
+
+    assert_eq!(shop.books("SELECT order_id, total, status FROM orders"), "order_002 14550 shipped\n");
+    assert_eq!(shop.books("SELECT receipt, amount, status FROM payments"), "receipt_002 14550 captured\n");
+    assert_eq!(shop.on_hand("LAMP-DESK"), "498 0\n");
+    let tracking_number = shipment.outputs()["tracking_number"].as_str().unwrap().to_owned();
+    assert!(shop.books("SELECT recipient, body FROM outbox").contains(&tracking_number));
+}
+
+#[test]
+fn the_same_key_has_one_effect_and_one_answer() {
+    let shop = Shop::new();
+    let twice = |ask: &dyn Fn() -> Answer| {
+        let (first, second) = (ask(), ask());
+        assert_eq!(first, second);
+        first
+    };
+    let order = twice(&|| shop.receive(request("order_001"))).outputs();
+    let check = twice(&|| shop.check(&order));
+    let payment = twice(&|| shop.pay(&order));
+    let reservation = twice(&|| shop.reserve(&check, &payment));
+    let shipment = twice(&|| shop.ship(&reservation));
+    twice(&|| shop.notify(&shipment, &payment));
+    for table in ["orders", "payments", "shipments", "outbox"] {
+        assert_eq!(shop.books(&format!("SELECT count(*) FROM {table}")), "1\n", "{table}");
+    }
+    assert_eq!(shop.on_hand("KETTLE"), "499 0\n");
+    assert_eq!(
+        shop.books("SELECT calls FROM gateway"),
+        "2\n",
+        "the gateway is asked again, and knows the key"
+    );
+}
+
+#[test]
+fn many_agents_may_open_an_empty_shop_at_once() {
+    let shop = Shop::new();
+    let children: Vec<Child> = (0..16)
+        .map(|number| {
+            let mut request = request("order_005");
+            request["order_id"] = json!(format!("order_{number}"));
+            let key = format!("key {number}");
+            shop.start("order-api", "ReceiveOrder", &key, "run-1", &json!({ "order_request": request }))
+        })
+        .collect();
+    for child in children {
+        finish(child).outputs();
+    }
+    assert_eq!(shop.books("SELECT count(*), sum(total) FROM orders"), "16 107600\n");
+    assert_eq!(shop.books("SELECT count(*) FROM stock"), shop.books("SELECT count(*) FROM catalogue"));
+    let files = std::fs::read_dir(shop.database().parent().unwrap()).unwrap();
+    let strange: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with("shop.db"))
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
+fn an_invalid_order_hears_all_that_is_wrong_with_it() {
+    let shop = Shop::new();
+    let refused = |change: &dyn Fn(&mut Value), message: &str| {
+        let mut request = request("order_001");
+        change(&mut request);
+        shop.receive(request).refused(65, "invalid_order", message);
+    };
+    refused(&|order| order["total"] = json!(90), "total is 90, the items come to 89.99");
+    refused(&|order| order["items"] = json!([]), "items is missing");
+    refused(
+        &|order| order["items"] = json!([7]),
+        "items[0].sku is missing; items[0].quantity is None, not a whole \
+        number from 1 to 9999; items[0].price is not an amount in dollars and cents",
+    );
+    refused(
+        &|order| order["items"][1]["price"] = json!(0.001),
+        "items[1].price is not an amount in dollars and cents",
+    );
+    refused(
+        &|order| order["items"][1]["price"] = json!(1e300),
+        "items[1].price is not an amount in dollars and cents",
+    );
+    refused(
+        &|order| {
+            order["customer"] = json!({"id": "cust_1"});
+            order["items"][2]["quantity"] = json!(0);
+        },
+        "customer.email is missing; items[2].quantity is 0, not a whole number from 1 to 9999",
+    );
+    shop.ask("order-api", "ReceiveOrder", "key", &json!({"order_request": "?"})).refused(
+        65,
+        "invalid_order",
+        "order_id is missing; customer.id is missing; customer.email is missing; ship_to.country is missing; \
+         payment.token is missing; items is missing",
+    );
+    assert_eq!(shop.books("SELECT * FROM orders"), "");
+}
+
+#[test]
+fn an_order_number_is_received_once_a_day() {
+    let shop = Shop::new();
+    shop.receive(request("order_001")).outputs();
+    let inputs = json!({"order_request": request("order_001")});
+    shop.ask("order-api", "ReceiveOrder", "another key", &inputs).refused(
+        65,
+        "duplicate_order",
+        "order_001 was received before",
+    );
+    finish(shop.start("order-api", "ReceiveOrder", "the next day's key", "run-2", &inputs)).outputs();
+    assert_eq!(shop.books("SELECT run, order_id FROM orders"), "run-1 order_001\nrun-2 order_001\n");
+}
+
+#[test]
+fn what_the_supplier_has_is_put_on_the_shelf_and_tried_again() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_003")).outputs();
+    let payment = shop.pay(&order);
+    shop.check(&order).refused(65, "out_of_stock", "CHAIR-OAK: 2 wanted, 0 on the shelf");
+    let put_back = shop.handle("order_003");
+    assert_eq!(put_back.outputs(), json!({"retry_scheduled": true, "retry_count": 1}));
+    assert_eq!(shop.handle("order_003"), put_back, "the same key orders once");
+    assert_eq!(shop.on_hand("CHAIR-OAK"), "2 8\n");
+
+    let check = shop.check(&order);
+    let shipment = shop.ship(&shop.reserve(&check, &payment));
+    assert_eq!(shipment.outputs()["carrier"], "FedEx");
+    assert_eq!(shop.on_hand("CHAIR-OAK"), "0 8\n");
+}
+
+#[test]
+fn an_order_that_cannot_be_had_is_cancelled_and_refunded() {
+    let shop = Shop::new();
+    for (order, message) in [
+        ("order_014", "CLOCK-BRASS: 1 wanted, 0 on the shelf"),
+        ("order_019", "RUG-WOOL: 6 wanted, 4 on the shelf"),
+    ] {
+        let received = shop.receive(request(order)).outputs();
+        shop.pay(&received).outputs();
+        shop.check(&received).refused(65, "out_of_stock", message);
+        assert_eq!(shop.handle(order).outputs(), json!({"retry_scheduled": false, "retry_count": 0}));
+    }
+    assert_eq!(
+        shop.books(
+            "SELECT order_id, orders.status, payments.status FROM orders JOIN payments USING (run, order_id)"
+        ),
+        "order_014 cancelled refunded\norder_019 cancelled refunded\n"
+    );
+    assert_eq!(shop.on_hand("RUG-WOOL"), "4 1\n", "what does not help is not ordered");
+}
+
+#[test]
+fn an_unknown_article_and_an_order_not_in_the_books() {
+    let shop = Shop::new();
+    let mut strange = request("order_001");
+    strange["items"][0]["sku"] = json!("PIANO");
+    let order = shop.receive(strange).outputs();
+    shop.check(&order).refused(65, "out_of_stock", "PIANO is not in the catalogue");
+    assert_eq!(shop.handle("order_004").outputs()["retry_scheduled"], false);
+    let reservation = json!({"reservation": {"order_id": "order_004", "grams": 1}});
+    shop.ask("fulfillment-service", "CreateShipment", "key", &reservation).refused(
+        65,
+        "unknown_order",
+        "order_004 is not in the books",
+    );
+}
+
+#[test]
+fn the_last_of_an_article_goes_to_one_order_only() {
+    let shop = Shop::new();
+    let rugs = |order: &str| {
+        let mut request = request("order_019");
+        request["order_id"] = json!(order);
+        request["items"][0]["quantity"] = json!(3);
+        request["total"] = json!(267);
+        let order = shop.receive(request).outputs();
+        (shop.check(&order), shop.pay(&order))
+    };
+    let (quick, slow) = (rugs("order_quick"), rugs("order_slow"));
+    let reservation = shop.reserve(&quick.0, &quick.1);
+    assert_eq!(reservation.outputs()["reservation"]["id"], "reservation_quick");
+    let late = shop.reserve(&slow.0, &slow.1);
+    late.refused(65, "out_of_stock", "RUG-WOOL was sold out in the meantime");
+    assert_eq!(shop.on_hand("RUG-WOOL"), "1 1\n");
+
+    assert_eq!(shop.handle("order_slow").outputs()["retry_scheduled"], false);
+    assert_eq!(shop.handle("order_quick").outputs()["retry_scheduled"], false);
+    assert_eq!(shop.on_hand("RUG-WOOL"), "4 1\n", "a cancelled order gives its goods back");
+    assert_eq!(shop.books("SELECT * FROM reservations"), "");
+}
+
+#[test]
+fn a_busy_gateway_answers_the_second_time_and_a_declined_card_never() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_008")).outputs();
+    shop.pay(&order).refused(75, "gateway_busy", "the gateway is busy, try again");
+    assert_eq!(shop.pay(&order).outputs()["amount_usd"].to_string(), "47.50");
+    let order = shop.receive(request("order_021")).outputs();
+    for _ in 0..2 {
+        shop.pay(&order).refused(65, "card_declined", "the card was declined");
+    }
+    assert_eq!(shop.books("SELECT order_id FROM payments"), "order_008\n");
+    assert_eq!(shop.handle("order_021").outputs()["retry_scheduled"], false);
+}
+
+#[test]
+fn a_new_run_finds_full_shelves() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_003")).outputs();
+    shop.handle("order_003").outputs();
+    shop.check(&order).outputs();
+    let inputs = json!({"order_request": request("order_003")});
+    finish(shop.start("order-api", "ReceiveOrder", "key", "run-2", &inputs)).outputs();
+    let check = shop.start("inventory-service", "CheckInventory", "another key", "run-2", &order);
+    finish(check).refused(65, "out_of_stock", "CHAIR-OAK: 2 wanted, 0 on the shelf");
+    let stock = "SELECT run, on_hand, at_supplier FROM stock WHERE sku = 'CHAIR-OAK'";
+    assert_eq!(shop.books(stock), "run-1 2 8\nrun-2 0 10\n");
+}
+
+#[test]
+fn a_step_that_an_agent_does_not_know_is_named() {
+    let shop = Shop::new();
+    let output = shop.start("payment-service", "Pay", "key", "run-1", &json!({})).wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+}
