@@ -3,6 +3,47 @@
 //! [`parse`] never fails. What is wrong is recorded as a diagnostic and reading goes on, so that one pass
 //! shows every problem; a step that is partly wrong is kept with what could be read.
 
+mod body;
+mod duration;
+mod evidence;
+mod field;
+mod front;
+mod heading;
+mod later;
+mod markdown;
 mod model;
+mod phase;
+mod signature;
+mod steps;
+mod stray;
 
+pub use duration::duration;
 pub use model::*;
+pub use phase::phase;
+
+use crate::diag::{Diagnostic, Source, catalogue as problem};
+
+/// The largest document, in bytes.
+pub const LARGEST: usize = 1024 * 1024;
+
+/// The most steps of a document.
+pub const MOST_STEPS: usize = 10_000;
+
+/// Reads a document. The diagnostics stand in the order of their places.
+pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
+    let text = source.text.as_str();
+    let mut problems = Vec::new();
+    if text.len() > LARGEST {
+        problems.push(problem::document_too_large(text.len(), LARGEST));
+        return (Spec::default(), problems);
+    }
+    let (front, start) = front::read(text, &mut problems);
+    let blocks = markdown::blocks(text, start);
+    let parts = body::parts(text, &blocks, &mut problems);
+    let roles = evidence::roles(text, &parts);
+    let mut spec = steps::assemble(text, &parts, &roles, &mut problems);
+    stray::check(text, &blocks, &mut problems);
+    spec.front = front;
+    problems.sort_by_key(|problem| (problem.span, problem.severity));
+    (spec, problems)
+}

@@ -1,1 +1,322 @@
 //! Problems of how a document is written: markdown, headings, fields, signatures, front matter.
+
+use crate::diag::{Diagnostic, Span, nearest};
+
+/// Names as a list in a sentence: `a`, `b` and `c`.
+fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// The nearest known name as a question, else all of them.
+fn suggest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>, kind: &str) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(written, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("{kind} are {}", list(known)),
+    }
+}
+
+// The document as a whole
+
+pub fn invalid_utf8(at: usize) -> Diagnostic {
+    Diagnostic::error("invalid-utf8", Span::new(at, at), format!("invalid UTF-8 at byte {at}"))
+        .help("save the document as UTF-8")
+}
+
+pub fn document_too_large(bytes: usize, limit: usize) -> Diagnostic {
+    let message = format!("the document has {bytes} bytes, and {limit} are the limit");
+    Diagnostic::error("document-too-large", Span::new(0, 0), message)
+        .help("keep traces in session files, and long texts in files of their own")
+}
+
+pub fn too_many_steps(span: Span, steps: usize, limit: usize) -> Diagnostic {
+    let message = format!("the document has {steps} steps, and {limit} are the limit");
+    Diagnostic::error("too-many-steps", span, message)
+        .label("the first step too many")
+        .help("let one step handle many items instead of writing a step for each")
+}
+
+pub fn no_steps(span: Span) -> Diagnostic {
+    Diagnostic::error("no-steps", span, "no heading of this document is a step").help(
+        "a step is a heading like `## Check Stock @stock-service`, with a line like `order -> stock::Stock` below it",
+    )
+}
+
+// Front matter
+
+pub fn front_matter_unclosed(span: Span) -> Diagnostic {
+    Diagnostic::error("front-matter-unclosed", span, "the front matter is never closed")
+        .label("it begins here")
+        .help("end it with a line of `---`")
+}
+
+pub fn front_matter_syntax(span: Span, message: &str) -> Diagnostic {
+    Diagnostic::error("front-matter-syntax", span, format!("the front matter is no valid YAML: {message}"))
+        .help("front matter has lines like `title: Order Processing`")
+}
+
+pub fn unknown_key<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+    let help = suggest(key, known, "the keys of the front matter");
+    Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))
+        .help(format!("{help} (keys of your own begin with `x-`)"))
+}
+
+pub fn duplicate_key(span: Span, key: &str) -> Diagnostic {
+    Diagnostic::error("duplicate-key", span, format!("the key `{key}` stands twice in the front matter"))
+        .help("keep one of them")
+}
+
+pub fn bad_key_value(span: Span, key: &str, expected: &str) -> Diagnostic {
+    Diagnostic::error("front-matter-value", span, format!("`{key}` should be {expected}"))
+        .label(format!("expected {expected}"))
+}
+
+pub fn heading_in_front_matter(span: Span) -> Diagnostic {
+    Diagnostic::error("heading-in-front-matter", span, "this heading is a comment of the front matter")
+        .help("the text between the first two lines of `---` is YAML; put an empty line below the first `---` if it was meant as a rule")
+}
+
+// Headings
+
+pub fn line_in_setext(line: Span, underline: Span) -> Diagnostic {
+    let message = "markdown reads this line as a heading, because `---` stands directly below its paragraph";
+    Diagnostic::error("line-in-heading", line, message)
+        .related(underline, "this makes a heading of the text above it")
+        .help("put an empty line above the `---`")
+}
+
+pub fn step_in_setext(span: Span, title: &str) -> Diagnostic {
+    Diagnostic::error("underlined-step", span, "a step's heading is written with `##`, not underlined")
+        .help(format!("write `## {}`", title.lines().next().unwrap_or("")))
+}
+
+pub fn step_inside(line: Span, holder: &str) -> Diagnostic {
+    let message = format!("this looks like a step, but markdown reads it as part of {}", a(holder));
+    Diagnostic::error("step-inside", line, message)
+        .help("put it at the beginning of a line with an empty line before it; a fence keeps an example apart")
+}
+
+pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
+    let message = format!("markdown joins this line to the {holder} above it");
+    Diagnostic::error("line-joined", line, message).help(format!("put an empty line between the {holder} and this line"))
+}
+
+pub fn heading_without_space(line: Span, hashes: &str, rest: &str) -> Diagnostic {
+    let message = format!("this is no heading for markdown: a space is missing after `{hashes}`");
+    Diagnostic::error("heading-without-space", line, message).help(format!("write `{hashes} {rest}`"))
+}
+
+pub fn heading_too_deep(line: Span) -> Diagnostic {
+    Diagnostic::error("heading-too-deep", line, "this is no heading: markdown has six levels, from `#` to `######`")
+        .help("write at most six `#`")
+}
+
+pub fn step_at_top_level(line: Span) -> Diagnostic {
+    Diagnostic::error("step-at-top-level", line, "a step's heading has two to six `#`")
+        .help("write `##`; a heading with one `#` names the workflow")
+}
+
+pub fn title_annotated(span: Span) -> Diagnostic {
+    Diagnostic::error("title-annotated", span, "the workflow's name takes no annotations")
+        .help("name a default agent in the front matter with `agent:`, or make this heading a step with `##`")
+}
+
+pub fn title_reserved(span: Span, title: &str) -> Diagnostic {
+    Diagnostic::error("title-reserved", span, format!("a heading called `{title}` is never a step"))
+        .help("give the step another title")
+}
+
+pub fn title_missing(line: Span) -> Diagnostic {
+    Diagnostic::error("title-missing", line, "this step has no title")
+        .help("write its title before the annotations, as in `## Check Stock @stock-service`")
+}
+
+pub fn title_without_letters(span: Span, title: &str) -> Diagnostic {
+    Diagnostic::error("title-without-letters", span, format!("the title `{title}` has no letter and no digit"))
+        .help("traces name a step by the letters and digits of its title")
+}
+
+pub fn annotation_in_title(span: Span, annotation: &str, next: &str) -> Diagnostic {
+    let message = format!("`{annotation}` is read as part of the title, because `{next}` follows it");
+    Diagnostic::warning("annotation-in-title", span, message)
+        .help("annotations stand at the very end of the heading, with nothing but annotations after them")
+}
+
+pub fn parallel_step(span: Span) -> Diagnostic {
+    Diagnostic::error("parallel-step", span, "`(parallel)` belongs to a heading that has steps below it")
+        .help("remove it, or move the steps that may run side by side below this heading")
+}
+
+/// Something that may be said once: an agent, a field, a name.
+pub fn said_twice(second: Span, first: Span, what: &str) -> Diagnostic {
+    Diagnostic::error("said-twice", second, format!("{} stands here a second time", quoted(what)))
+        .related(first, "the first")
+        .help("keep one of them")
+}
+
+// Fields
+
+pub fn unknown_field<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+    Diagnostic::error("unknown-field", span, format!("unknown field `{key}`")).help(suggest(key, known, "the fields"))
+}
+
+pub fn field_without_value(span: Span, key: &str) -> Diagnostic {
+    Diagnostic::error("field-without-value", span, format!("the field `{key}` has no value"))
+        .help(format!("write it after the two colons, as in `[{key}:: {}]`", example(key)))
+}
+
+pub fn field_unclosed(span: Span) -> Diagnostic {
+    Diagnostic::error("field-unclosed", span, "this field is never closed").help("end it with `]`")
+}
+
+pub fn field_on_group(span: Span, key: &str) -> Diagnostic {
+    Diagnostic::error("field-on-group", span, format!("`{key}` cannot stand on a heading that has steps below it"))
+        .help("write it at the steps that it is meant for")
+}
+
+pub fn field_in_prose(span: Span) -> Diagnostic {
+    Diagnostic::warning("field-in-prose", span, "this field is read as prose, because it does not stand alone")
+        .help("put it at the end of the heading, or on a line of its own that is no part of a list or quote")
+}
+
+pub fn almost_a_field(span: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-field", span, "this is prose, but looks like a field")
+        .help(format!("a field is written `{right}`"))
+}
+
+pub fn bad_duration(span: Span, written: &str) -> Diagnostic {
+    let message = format!("\"{written}\" is not a duration; write 5s, 5m or 5h");
+    Diagnostic::error("bad-duration", span, message).help("the units are ms, s, m, h and d, up to 3650d")
+}
+
+pub fn no_time(span: Span, key: &str) -> Diagnostic {
+    Diagnostic::error("bad-duration", span, format!("a {key} of no time would let nothing run"))
+        .help("write 5s, 5m or 5h, or remove the field")
+}
+
+pub fn bad_retry(span: Span, written: &str) -> Diagnostic {
+    let message = format!("\"{written}\" does not say how to retry");
+    Diagnostic::error("bad-retry", span, message).help(
+        "write how often and, if you like, after which pauses: `3`, `3 fixed 1s` or `5 exponential 200ms..30s`",
+    )
+}
+
+// Signatures
+
+pub fn second_signature(second: Span, first: Span) -> Diagnostic {
+    Diagnostic::error("second-signature", second, "a step has one signature, and this is its second")
+        .related(first, "the first")
+        .help("join them into one, as in `a, b -> c, d`, or give this one a heading of its own")
+}
+
+pub fn arrow_is_prose(line: Span, at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
+    let diagnostic = Diagnostic::warning("arrow-is-prose", at, format!("this line is read as prose: {why}"));
+    let diagnostic = if at == line { diagnostic } else { diagnostic.related(line, "an arrow, but no signature") };
+    match meant {
+        Some(title) => diagnostic.help(format!("to hand a value to a step, write its title exactly: `{title}`")),
+        None => diagnostic.help("a signature stands alone on its line, as in `order, stock -> receipt::Receipt`"),
+    }
+}
+
+pub fn signature_alone<'a>(line: Span, names: &[&'a str]) -> Diagnostic {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let message = format!("this heading is read as prose: {} {verb} known to no step", list(names.iter().copied()));
+    Diagnostic::warning("signature-alone", line, message)
+        .help("to make the heading a step, name an agent, as in `## Title @agent`, or give a value a type, as in `order::Order`")
+}
+
+pub fn signature_inside(line: Span, holder: &str) -> Diagnostic {
+    let message = format!("this signature is read as prose, because it stands in a {holder}");
+    Diagnostic::warning("signature-inside", line, message)
+        .help("put it on a line of its own at the beginning of a paragraph")
+}
+
+pub fn no_bullets(line: Span) -> Diagnostic {
+    Diagnostic::error("no-bullets", line, "`creates:` is followed by no list")
+        .help("list the outputs directly below it, as in `- schema::SQL`")
+}
+
+pub fn bullet_is_no_output(line: Span) -> Diagnostic {
+    Diagnostic::error("bullet-is-no-output", line, "this bullet below `creates:` is no output")
+        .help("write a name, with a type if you like, as in `- schema::SQL`; a remark may follow a dash")
+}
+
+// Fences
+
+pub fn fence_unclosed(span: Span, program: bool) -> Diagnostic {
+    let what = if program { "this program is never closed, so nothing was run" } else { "this fence is never closed" };
+    Diagnostic::error("fence-unclosed", span, what)
+        .label("it takes in all that follows")
+        .help("end it with a line of the same backticks or tildes")
+}
+
+pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {
+    Diagnostic::error("fence-inside", span, format!("this {what} is not read, because it stands in a {holder}"))
+        .help("put it at the beginning of a line, outside of any list or quote")
+}
+
+pub fn second_program(second: Span, first: Span) -> Diagnostic {
+    Diagnostic::error("second-program", second, "a step has one program, and this is its second")
+        .related(first, "the first")
+        .help("join them into one, or give this one a heading of its own")
+}
+
+pub fn group_holds(span: Span, title: Span, what: &str) -> Diagnostic {
+    let message = format!("a heading that has steps below it cannot hold a {what} itself");
+    Diagnostic::error("group-holds", span, message)
+        .related(title, "this heading has steps below it")
+        .help(format!("give the {what} a heading of its own"))
+}
+
+pub fn outside_of_steps(span: Span, what: &str) -> Diagnostic {
+    Diagnostic::error("outside-of-steps", span, format!("this {what} belongs to no step"))
+        .help("put it below a step's heading, such as `## Check Stock`")
+}
+
+pub fn comment_unclosed(span: Span) -> Diagnostic {
+    Diagnostic::error("comment-unclosed", span, "this comment is never closed")
+        .label("it takes in all that follows")
+        .help("end it with `-->`")
+}
+
+// Not built yet
+
+pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
+    Diagnostic::error("not-supported-yet", span, format!("{what} is not supported yet"))
+        .help(format!("{purpose} is part of the language, but this version cannot do it; remove it for now"))
+}
+
+pub fn types_not_checked(span: Span) -> Diagnostic {
+    Diagnostic::warning("types-not-checked", span, "types are not checked yet")
+        .help("for now the names of these types must agree between steps, and values are not compared with them")
+}
+
+fn a(holder: &str) -> String {
+    match holder {
+        "HTML" | "indented code" => holder.to_owned(),
+        _ => format!("a {holder}"),
+    }
+}
+
+/// The roles of annotations are words, all else is a name.
+fn quoted(what: &str) -> String {
+    match what {
+        "agent" => "the step's agent".to_owned(),
+        "channel" => "the step's channel".to_owned(),
+        "mark" => "a mark".to_owned(),
+        name => format!("`{name}`"),
+    }
+}
+
+fn example(key: &str) -> &'static str {
+    match key {
+        "retry" => "3",
+        "after" => "Check Stock",
+        _ => "30s",
+    }
+}

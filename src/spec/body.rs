@@ -1,0 +1,244 @@
+//! What stands below a heading, up to the next: lines that mean something, fences, prose. Says nothing yet
+//! of whether the heading is a step.
+
+use super::field::{self, Field, FieldLine};
+use super::heading::Head;
+use super::later;
+use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
+use super::model::{Port, Signature};
+use super::signature::{self, Arrow};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+
+/// A heading, or the document's beginning, with its own blocks.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub head: Option<Head>,
+    pub blocks: Vec<&'a Block>,
+    pub fields: Vec<Field>,
+    pub arrows: Vec<Arrow>,
+    pub conditions: Vec<Span>,
+    pub traces: Vec<&'a Fence>,
+    pub programs: Vec<&'a Fence>,
+    /// Problems that count only where the heading is a step or a group.
+    pub doubts: Vec<Diagnostic>,
+    /// Lines that mean something and are no prose.
+    spoken: Vec<Span>,
+}
+
+/// The outline as headings with what stands below each. The first part has no heading.
+pub(super) fn parts<'a>(text: &str, blocks: &'a [Block], problems: &mut Vec<Diagnostic>) -> Vec<Part<'a>> {
+    let mut parts = vec![Part::new(None)];
+    for block in blocks {
+        let head = match &block.kind {
+            Kind::Heading(level) => Some(Head::atx(text, block.span, *level)),
+            Kind::Setext(level) => setext(text, block.span, *level, problems),
+            _ => None,
+        };
+        match (head, parts.last_mut()) {
+            (Some(head), _) => parts.push(Part::new(Some(head))),
+            (None, Some(part)) => part.blocks.push(block),
+            (None, None) => {}
+        }
+    }
+    for part in &mut parts {
+        part.read(text, problems);
+    }
+    parts
+}
+
+/// A setext heading that holds a signature, a field or annotations was not meant as a heading: it is told,
+/// and then read as the text that its author saw.
+fn setext(text: &str, span: Span, level: u8, problems: &mut Vec<Diagnostic>) -> Option<Head> {
+    let head = Head::setext(text, span, level);
+    let meant = lines(text, span).find(|line| {
+        let raw = &text[line.start..line.end];
+        signature::read(text, *line).is_some()
+            || later::is_condition(raw)
+            || matches!(field::line(text, *line), FieldLine::Fields(_))
+    });
+    if let Some(line) = meant {
+        problems.push(problem::line_in_setext(line, Span::new(head.whole.end, span.end)));
+        return None;
+    }
+    Some(head)
+}
+
+impl<'a> Part<'a> {
+    fn new(head: Option<Head>) -> Self {
+        Part {
+            head,
+            blocks: Vec::new(),
+            fields: Vec::new(),
+            arrows: Vec::new(),
+            conditions: Vec::new(),
+            traces: Vec::new(),
+            programs: Vec::new(),
+            doubts: Vec::new(),
+            spoken: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, text: &str, problems: &mut Vec<Diagnostic>) {
+        for index in 0..self.blocks.len() {
+            let block = self.blocks[index];
+            match &block.kind {
+                Kind::Paragraph | Kind::Setext(_) => self.paragraph(text, index),
+                Kind::Fence(fence) => self.fence(text, fence, problems),
+                Kind::Container(container) => self.container(text, block, container),
+                Kind::Heading(_) | Kind::Html | Kind::Indented | Kind::Rule => {}
+            }
+        }
+    }
+
+    fn paragraph(&mut self, text: &str, index: usize) {
+        for line in lines(text, self.blocks[index].span) {
+            let raw = &text[line.start..line.end];
+            match field::line(text, line) {
+                FieldLine::Fields(fields) => {
+                    self.fields.extend(fields);
+                    self.spoken.push(line);
+                    continue;
+                }
+                FieldLine::Unclosed(span) => self.doubts.push(problem::field_unclosed(span)),
+                FieldLine::Mixed(span) => self.doubts.push(problem::field_in_prose(span)),
+                FieldLine::Almost(span, right) => self.doubts.push(problem::almost_a_field(span, &right)),
+                FieldLine::Other => {}
+            }
+            if later::is_condition(raw) {
+                self.conditions.push(line);
+                self.spoken.push(line);
+            } else if let Some(signature) = signature::takes(text, line) {
+                self.takes(text, signature, line, index);
+            } else if let Some(arrow) = signature::read(text, line) {
+                self.arrows.push(arrow);
+            }
+        }
+    }
+
+    /// `Takes a → creates:` with its bullets in the list that follows.
+    fn takes(&mut self, text: &str, mut signature: Signature, line: Span, index: usize) {
+        let last = line.end == self.blocks[index].span.end;
+        let list = self.blocks.get(index + 1).filter(|_| last).and_then(|block| match &block.kind {
+            Kind::Container(list) if list.holder == Holder::List => Some(list),
+            _ => None,
+        });
+        match list {
+            Some(list) => {
+                signature.outputs = self.bullets(text, list);
+                self.spoken.push(line);
+                self.spoken.push(self.blocks[index + 1].span);
+            }
+            None => self.doubts.push(problem::no_bullets(line)),
+        }
+        self.arrows.push(Arrow { span: line, read: Ok(signature), hand_over: None });
+    }
+
+    fn bullets(&mut self, text: &str, list: &Container) -> Vec<Port> {
+        let mut ports = Vec::new();
+        for item in &list.items {
+            match signature::bullet(text, *item) {
+                Some(port) => ports.push(port),
+                None => {
+                    let first = lines(text, *item).next().unwrap_or(*item);
+                    self.doubts.push(problem::bullet_is_no_output(first));
+                }
+            }
+        }
+        ports
+    }
+
+    fn fence(&mut self, text: &str, fence: &'a Fence, problems: &mut Vec<Diagnostic>) {
+        let mut words = text[fence.info.start..fence.info.end].split_whitespace();
+        let (language, second) = (words.next(), words.next());
+        if !fence.closed {
+            problems.push(problem::fence_unclosed(opening(text, fence), second == Some("run")));
+        }
+        match (language, second) {
+            (Some("session-toon"), _) => self.traces.push(fence),
+            (Some(_), Some("run")) => self.programs.push(fence),
+            _ => {}
+        }
+    }
+
+    /// Lists hold conditions; a signature in a list or quote is most likely a mistake.
+    fn container(&mut self, text: &str, block: &Block, container: &Container) {
+        if container.holder == Holder::Table {
+            return;
+        }
+        for line in lines(text, block.span) {
+            if container.in_fence(line) {
+                continue;
+            }
+            let inner = unmarked(text, line);
+            let raw = &text[inner.start..inner.end];
+            if later::is_condition(raw) {
+                self.conditions.push(inner);
+            } else if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {
+                self.doubts.push(problem::signature_inside(inner, container.holder.name()));
+            } else if !matches!(field::line(text, inner), FieldLine::Other | FieldLine::Unclosed(_)) {
+                self.doubts.push(problem::field_in_prose(inner));
+            }
+        }
+    }
+
+    pub fn fences(&self) -> impl Iterator<Item = &Fence> {
+        self.blocks.iter().filter_map(|block| match &block.kind {
+            Kind::Fence(fence) => Some(fence),
+            _ => None,
+        })
+    }
+
+    /// The text between the lines and fences that mean something; `signature` is the line that was read as
+    /// one, if any.
+    pub fn prose(&self, text: &str, signature: Option<Span>) -> String {
+        let used = |span: &Span| Some(*span) == signature || self.spoken.binary_search(span).is_ok();
+        let mut prose = String::new();
+        for block in &self.blocks {
+            let kept: String = match &block.kind {
+                Kind::Paragraph => {
+                    let kept = lines(text, block.span).filter(|line| !used(line));
+                    kept.map(|line| &text[line.start..line.end]).collect::<Vec<_>>().join("\n")
+                }
+                Kind::Container(_) if !used(&block.span) => text[block.span.start..block.span.end].to_owned(),
+                _ => continue,
+            };
+            if !kept.is_empty() {
+                let gap = if prose.is_empty() { "" } else { "\n\n" };
+                prose.extend([gap, &kept]);
+            }
+        }
+        prose
+    }
+}
+
+/// A line without the marks of quotes and lists before it.
+pub(super) fn unmarked(text: &str, line: Span) -> Span {
+    let raw = &text[line.start..line.end];
+    let mut rest = raw;
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let mark = match rest.as_bytes().get(digits) {
+            Some(b'>') if digits == 0 => 1,
+            Some(b'-' | b'*' | b'+') if digits == 0 && rest[1..].starts_with([' ', '\t']) => 1,
+            Some(b'.' | b')') if digits > 0 && rest[digits + 1..].starts_with([' ', '\t']) => digits + 1,
+            _ => break,
+        };
+        rest = rest[mark..].trim_start_matches([' ', '\t']);
+    }
+    Span::new(line.end - rest.len(), line.end)
+}
+
+/// The line that opens a fence.
+pub(super) fn opening(text: &str, fence: &Fence) -> Span {
+    lines(text, fence.span).next().unwrap_or(fence.span)
+}
+
+impl Holder {
+    pub fn name(self) -> &'static str {
+        match self {
+            Holder::List => "list",
+            Holder::Quote => "quote",
+            Holder::Table => "table",
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Fields: `[key:: value]`. Finds them and reads the values of those that are known.
+
+use super::duration::{duration, retry};
+use super::later;
+use super::markdown::trim;
+use super::model::{After, Annotations, Spanned};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+
+/// The fields that are read. Those of [`later`] are known as well, but not supported yet.
+const READ: [&str; 4] = ["retry", "timeout", "deadline", "after"];
+
+/// `[key:: value]`; without a value where it is written `[key]`.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    pub span: Span,
+    pub key: Span,
+    /// Without white space at its ends; may be empty.
+    pub value: Span,
+}
+
+/// What a line that begins like a field turned out to be.
+pub(super) enum FieldLine {
+    /// It holds nothing else.
+    Fields(Vec<Field>),
+    /// `[key:: …` without its bracket.
+    Unclosed(Span),
+    /// It holds a known field beside other text.
+    Mixed(Span),
+    /// It is a field but for its punctuation, such as `[retry: 3]`: the right way to write it.
+    Almost(Span, String),
+    Other,
+}
+
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    READ.into_iter().chain(later::fields())
+}
+
+pub(super) fn is_known(key: &str) -> bool {
+    known().any(|known| known == key)
+}
+
+/// The brackets of a line that have a partner, by their opening, in order.
+pub(super) fn brackets(text: &str, span: Span) -> Vec<(usize, usize)> {
+    let mut open = Vec::new();
+    let mut pairs = Vec::new();
+    for (at, byte) in text.as_bytes()[span.start..span.end].iter().enumerate() {
+        match byte {
+            b'[' => open.push(span.start + at),
+            b']' => pairs.extend(open.pop().map(|start| (start, span.start + at + 1))),
+            _ => {}
+        }
+    }
+    pairs.sort_unstable();
+    pairs
+}
+
+/// The field that begins at `start`, if one does. `pairs` are the brackets of its line.
+pub(super) fn at(text: &str, start: usize, pairs: &[(usize, usize)]) -> Option<Field> {
+    let end = pairs[pairs.binary_search_by_key(&start, |pair| pair.0).ok()?].1;
+    let inner = &text[start + 1..end - 1];
+    // The key is read first, so that deep nesting costs no more than its length.
+    let colon = start + 1 + inner.find(|c: char| !is_key_part(c) && c != ' ').unwrap_or(inner.len());
+    let value = match &text[colon..end - 1] {
+        rest if rest.starts_with("::") => colon + 2..end - 1,
+        "" if later::is_flag(inner) => colon..end - 1,
+        _ => return None,
+    };
+    let key = trim(text, start + 1..colon);
+    let named = text[key.start..key.end].starts_with(|c: char| c.is_ascii_alphabetic());
+    named.then(|| Field { span: Span::new(start, end), key, value: trim(text, value) })
+}
+
+fn is_key_part(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_')
+}
+
+/// Reads a line of a paragraph.
+pub(super) fn line(text: &str, span: Span) -> FieldLine {
+    let line = &text[span.start..span.end];
+    if !line.contains([':', '[']) {
+        return FieldLine::Other;
+    }
+    if let Some(right) = almost(line) {
+        return FieldLine::Almost(span, right);
+    }
+    if !line.contains('[') {
+        return FieldLine::Other;
+    }
+    let pairs = brackets(text, span);
+    let (mut fields, mut next) = (Vec::new(), span.start);
+    while let Some(field) = at(text, next, &pairs) {
+        next = trim(text, field.span.end..span.end).start;
+        fields.push(field);
+        if next >= span.end {
+            return FieldLine::Fields(fields);
+        }
+    }
+    let rest = &text[next..span.end];
+    let key = rest.strip_prefix('[').and_then(|rest| rest.split_once("::")).map(|(key, _)| key.trim());
+    if key.is_some_and(is_known) && pairs.binary_search_by_key(&next, |pair| pair.0).is_err() {
+        return FieldLine::Unclosed(Span::new(next, span.end));
+    }
+    let mixed = pairs.iter().filter_map(|pair| at(text, pair.0, &pairs));
+    match mixed.into_iter().find(|field| is_known(&text[field.key.start..field.key.end])) {
+        Some(field) => FieldLine::Mixed(field.span),
+        None => FieldLine::Other,
+    }
+}
+
+/// `[retry: 3]` and `retry:: 3`: how it should be written.
+pub(super) fn almost(line: &str) -> Option<String> {
+    let (key, value) = match line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) if !inner.contains(['[', ']']) => inner.split_once(':')?,
+        Some(_) => return None,
+        None => line.split_once("::")?,
+    };
+    let value = value.trim();
+    let known = is_known(key.trim()) && !value.is_empty() && !value.starts_with(':');
+    known.then(|| format!("[{}:: {value}]", key.trim()))
+}
+
+/// Reads a field's value into `into`.
+pub(super) fn apply(
+    text: &str,
+    field: &Field,
+    of_group: bool,
+    into: &mut Annotations,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let key = &text[field.key.start..field.key.end];
+    let value = &text[field.value.start..field.value.end];
+    if !READ.contains(&key) {
+        problems.push(match later::field(key) {
+            Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
+            Some(what) => problem::not_supported_yet(field.span, &format!("`[{key}:: …]`"), what),
+            None => problem::unknown_field(field.key, key, known()),
+        });
+        return;
+    }
+    if value.is_empty() {
+        problems.push(problem::field_without_value(field.span, key));
+        return;
+    }
+    let span = field.value;
+    match key {
+        "retry" => match retry(value) {
+            Some(retry) => set(&mut into.retry, key, Spanned::new(retry, span), problems),
+            None => problems.push(problem::bad_retry(span, value)),
+        },
+        "timeout" | "deadline" => match duration(value) {
+            Some(time) if time.is_zero() => problems.push(problem::no_time(span, key)),
+            Some(time) if key == "timeout" => set(&mut into.timeout, key, Spanned::new(time, span), problems),
+            Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
+            None => problems.push(problem::bad_duration(span, value)),
+        },
+        _ => {
+            let after = if value == "start" { After::Start } else { After::Step(value.to_owned()) };
+            into.after.push(Spanned::new(after, span));
+        }
+    }
+}
+
+/// Sets what may be said once.
+pub(super) fn set<T>(slot: &mut Option<Spanned<T>>, what: &str, new: Spanned<T>, problems: &mut Vec<Diagnostic>) {
+    match slot {
+        Some(first) => problems.push(problem::said_twice(new.span, first.span, what)),
+        None => *slot = Some(new),
+    }
+}

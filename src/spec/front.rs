@@ -1,0 +1,360 @@
+//! Front matter: YAML between `---` lines at the very top.
+
+use super::duration::duration;
+use super::heading::Head;
+use super::later;
+use super::markdown::lines;
+use super::model::{Front, OnItemError, Spanned, Tolerance};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::Type;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use std::fmt;
+
+const KEYS: [&str; 12] = [
+    "title",
+    "description",
+    "agent",
+    "inputs",
+    "items",
+    "key",
+    "jobs",
+    "tolerate",
+    "on-item-error",
+    "deadline",
+    "env",
+    "secrets",
+];
+
+/// Reads the front matter, if there is one, and says where the document goes on.
+pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> (Front, usize) {
+    let top = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    match cut(text, top) {
+        Cut::None => (Front::default(), top),
+        Cut::Open(opening) => {
+            problems.push(problem::front_matter_unclosed(opening));
+            (Front::default(), top)
+        }
+        Cut::Yaml(yaml, end) => {
+            let mut reader = Reader { text, yaml, front: Front::default(), problems };
+            reader.read();
+            (reader.front, end)
+        }
+    }
+}
+
+enum Cut {
+    None,
+    /// Opened and never closed.
+    Open(Span),
+    /// The YAML and where the document goes on.
+    Yaml(Span, usize),
+}
+
+/// Front matter begins with `---` on the first line and something on the second: `---` above an empty line
+/// is a rule.
+fn cut(text: &str, top: usize) -> Cut {
+    let mut at = top;
+    let mut opening = None;
+    for line in text[top..].split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let line = line.trim_end();
+        let Some((open, begin)) = opening else {
+            if line != "---" {
+                return Cut::None;
+            }
+            opening = Some((Span::new(start, start + 3), at));
+            continue;
+        };
+        if start == begin && line.is_empty() {
+            return Cut::None;
+        }
+        if line == "---" || line == "..." {
+            return Cut::Yaml(Span::new(begin, start), at);
+        }
+        if at >= text.len() {
+            let first = text[begin..].lines().next().unwrap_or("");
+            let key = first.split_once(':').is_some_and(|(key, _)| KEYS.contains(&key) || key.starts_with("x-"));
+            return if key { Cut::Open(open) } else { Cut::None };
+        }
+    }
+    Cut::None
+}
+
+/// A YAML value with its place.
+#[derive(Debug)]
+enum Node {
+    Null,
+    Text(String),
+    /// A number or a Boolean; its text is read from the document, so that nothing is lost.
+    Plain,
+    List(Vec<Placed<Node>>),
+    Map(Vec<(Placed<String>, Placed<Node>)>),
+}
+
+type Placed<T> = serde_saphyr::Spanned<T>;
+
+struct NodeVisitor;
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = seq.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Node::List(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Map(entries))
+    }
+}
+
+struct Reader<'a, 'p> {
+    text: &'a str,
+    yaml: Span,
+    front: Front,
+    problems: &'p mut Vec<Diagnostic>,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self) {
+        for line in lines(self.text, self.yaml) {
+            if self.text[line.start..line.end].starts_with("##") && Head::atx(self.text, line, 2).is_annotated() {
+                self.problems.push(problem::heading_in_front_matter(line));
+            }
+        }
+        match self.parse(DuplicateKeyPolicy::Error) {
+            Some(Node::Map(entries)) => {
+                for (key, value) in entries {
+                    self.key(key, value);
+                }
+            }
+            Some(Node::Null) | None => {}
+            Some(_) => self.problems.push(problem::front_matter_syntax(self.yaml, "it is no list of keys")),
+        }
+    }
+
+    /// Parses the YAML; a duplicate key is told, and the first one of each is read.
+    fn parse(&mut self, duplicates: DuplicateKeyPolicy) -> Option<Node> {
+        let options = serde_saphyr::options! {
+            duplicate_keys: duplicates,
+            strict_booleans: true,
+            with_snippet: false,
+            budget: serde_saphyr::budget! { max_depth: 16, max_nodes: 10_000, max_anchors: 100 },
+        };
+        let yaml = &self.text[self.yaml.start..self.yaml.end];
+        match serde_saphyr::from_str_with_options::<Node>(yaml, options) {
+            Ok(node) => Some(node),
+            Err(error) => {
+                let span = error.location().map_or(self.yaml, |location| self.place(location));
+                if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+                    let key = key.clone().unwrap_or_default();
+                    self.problems.push(problem::duplicate_key(span, &key));
+                    return self.parse(DuplicateKeyPolicy::FirstWins);
+                }
+                let message = error.without_snippet().to_string();
+                let message = message.lines().next().unwrap_or("");
+                self.problems.push(problem::front_matter_syntax(span, message));
+                None
+            }
+        }
+    }
+
+    fn place(&self, location: serde_saphyr::Location) -> Span {
+        let span = location.span();
+        let (Some(at), Some(len)) = (span.byte_offset(), span.byte_len()) else { return self.yaml };
+        let start = (self.yaml.start + at as usize).min(self.yaml.end);
+        let end = (start + len as usize).min(self.yaml.end);
+        match self.text.get(start..end) {
+            Some(part) => Span::new(start, start + part.trim_end().len()),
+            None => self.yaml,
+        }
+    }
+
+    fn key(&mut self, key: Placed<String>, value: Placed<Node>) {
+        let place = self.place(key.referenced);
+        let name = key.value.as_str();
+        match name {
+            "title" => self.front.title = self.scalar(name, &value),
+            "description" => self.front.description = self.scalar(name, &value).map(|text| text.value),
+            "agent" => self.front.agent = self.scalar(name, &value),
+            "items" => self.front.items = self.scalar(name, &value),
+            "key" => self.front.key = self.scalar(name, &value),
+            "inputs" => self.front.inputs = self.inputs(value),
+            "env" => self.front.env = self.names(name, value),
+            "secrets" => self.problems.push(later::secrets(place)),
+            "jobs" => {
+                let jobs = |text: &str| text.parse().ok().filter(|jobs| *jobs > 0);
+                self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);
+            }
+            "tolerate" => {
+                self.front.tolerate = self.parsed(name, &value, "a count such as 3 or a share such as 2%", tolerance);
+            }
+            "on-item-error" => {
+                let expected = "stop, drain or continue";
+                self.front.on_item_error = self.parsed(name, &value, expected, on_item_error);
+            }
+            "deadline" => self.deadline(&value),
+            _ if name.starts_with("x-") => {}
+            _ => self.problems.push(problem::unknown_key(place, name, KEYS)),
+        }
+    }
+
+    fn deadline(&mut self, value: &Placed<Node>) {
+        let Some(text) = self.scalar("deadline", value) else { return };
+        match duration(&text.value) {
+            Some(time) if time.is_zero() => self.problems.push(problem::no_time(text.span, "deadline")),
+            Some(time) => self.front.deadline = Some(Spanned::new(time, text.span)),
+            None => self.problems.push(problem::bad_duration(text.span, &text.value)),
+        }
+    }
+
+    /// The text of a value that is neither a list nor a map nor empty.
+    fn scalar(&mut self, key: &str, value: &Placed<Node>) -> Option<Spanned<String>> {
+        let span = self.place(value.referenced);
+        let text = match &value.value {
+            Node::Text(text) => text.clone(),
+            Node::Plain => {
+                let place = self.place(value.defined);
+                self.text[place.start..place.end].to_owned()
+            }
+            Node::Null | Node::List(_) | Node::Map(_) => {
+                self.problems.push(problem::bad_key_value(span, key, "a text"));
+                return None;
+            }
+        };
+        if text.trim().is_empty() {
+            self.problems.push(problem::bad_key_value(span, key, "a text that is not empty"));
+            return None;
+        }
+        Some(Spanned::new(text, span))
+    }
+
+    fn parsed<T>(
+        &mut self,
+        key: &str,
+        value: &Placed<Node>,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Spanned<T>> {
+        let text = self.scalar(key, value)?;
+        let read = read(text.value.trim());
+        if read.is_none() {
+            self.problems.push(problem::bad_key_value(text.span, key, expected));
+        }
+        read.map(|value| Spanned::new(value, text.span))
+    }
+
+    fn names(&mut self, key: &str, value: Placed<Node>) -> Vec<Spanned<String>> {
+        match value.value {
+            Node::List(nodes) => nodes.iter().filter_map(|node| self.scalar(key, node)).collect(),
+            _ => {
+                let span = self.place(value.referenced);
+                self.problems.push(problem::bad_key_value(span, key, "a list such as [FIRST, SECOND]"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// `{order: Order}` or `[order]`.
+    fn inputs(&mut self, value: Placed<Node>) -> Option<Vec<(Spanned<String>, Option<Type>)>> {
+        match value.value {
+            Node::Map(entries) => Some(entries.into_iter().filter_map(|entry| self.input(entry)).collect()),
+            Node::List(_) => {
+                let names = self.names("inputs", value);
+                Some(names.into_iter().map(|name| (name, None)).collect())
+            }
+            Node::Null | Node::Plain | Node::Text(_) => {
+                let span = self.place(value.referenced);
+                let expected = "a list such as [order] or names with types such as {order: Order}";
+                self.problems.push(problem::bad_key_value(span, "inputs", expected));
+                None
+            }
+        }
+    }
+
+    fn input(&mut self, (name, ty): (Placed<String>, Placed<Node>)) -> Option<(Spanned<String>, Option<Type>)> {
+        let place = self.place(name.referenced);
+        let name = Spanned::new(name.value, place);
+        if matches!(ty.value, Node::Null) {
+            return Some((name, None));
+        }
+        let key = name.value.clone();
+        let ty = self.parsed(&key, &ty, "a type such as Order, String or Item[]", Type::parse)?;
+        Some((name, Some(ty.value)))
+    }
+}
+
+fn tolerance(text: &str) -> Option<Tolerance> {
+    match text.strip_suffix('%') {
+        Some(share) => {
+            let share: f64 = share.trim_end().parse().ok()?;
+            (0.0..=100.0).contains(&share).then_some(Tolerance::Percent(share))
+        }
+        None => text.parse().ok().map(Tolerance::Count),
+    }
+}
+
+fn on_item_error(text: &str) -> Option<OnItemError> {
+    match text {
+        "stop" => Some(OnItemError::Stop),
+        "drain" => Some(OnItemError::Drain),
+        "continue" => Some(OnItemError::Continue),
+        _ => None,
+    }
+}

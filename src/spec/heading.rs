@@ -1,0 +1,219 @@
+//! Heading lines: ordinal, title and the tail of annotations. Knows nothing of what stands below them.
+
+use super::field::{self, Field};
+use super::markdown::{lines, trim};
+use super::model::{Mark, Signature, Spanned};
+use super::signature;
+use crate::diag::Span;
+use nom::Parser;
+use nom::character::complete::{char, digit1, one_of, space1};
+use nom::combinator::recognize;
+use nom::multi::separated_list1;
+
+/// A heading line taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// The whole line; of a setext heading, all its lines.
+    pub line: Span,
+    pub level: u8,
+    /// Written `## Title`.
+    pub atx: bool,
+    /// All text but the ordinal: the title where the heading is prose.
+    pub whole: Span,
+    /// Without the tail: the title where the heading is a step or a group.
+    pub title: Span,
+    pub tail: Vec<Spanned<Note>>,
+}
+
+/// One annotation. The names' spans stand without their `@` and `#`.
+#[derive(Clone, Debug)]
+pub(super) enum Note {
+    Agent(Span),
+    Channel(Span),
+    Mark(Mark),
+    Field(Field),
+    /// `-> output`.
+    Output(Signature),
+    /// `(parallel)`.
+    Parallel,
+}
+
+impl Note {
+    /// Whether it makes its heading a step by itself.
+    pub fn is_evidence(&self) -> bool {
+        match self {
+            Note::Agent(_) | Note::Channel(_) | Note::Field(_) => true,
+            Note::Output(signature) => signature.is_typed(),
+            Note::Mark(_) | Note::Parallel => false,
+        }
+    }
+}
+
+impl Head {
+    /// Reads an ATX heading's line.
+    pub fn atx(text: &str, line: Span, level: u8) -> Head {
+        let raw = &text[line.start..line.end];
+        let hashes = raw.bytes().take_while(|b| *b == b'#').count();
+        let inner = trim(text, line.start + hashes..line.end);
+        let part = &text[inner.start..inner.end];
+        let bare = part.trim_end_matches('#');
+        let closing = bare.is_empty() || bare.ends_with([' ', '\t']);
+        let end = if closing { inner.start + bare.trim_end().len() } else { inner.end };
+        Head::read(text, line, Span::new(inner.start, end), level, true)
+    }
+
+    /// Reads a setext heading: its text without the line below it.
+    pub fn setext(text: &str, block: Span, level: u8) -> Head {
+        let mut lines: Vec<Span> = lines(text, block).collect();
+        lines.pop();
+        let inner = lines.iter().copied().reduce(Span::to).unwrap_or(Span::new(block.start, block.start));
+        Head::read(text, block, inner, level, false)
+    }
+
+    fn read(text: &str, line: Span, inner: Span, level: u8, atx: bool) -> Head {
+        let part = &text[inner.start..inner.end];
+        let whole = Span::new(inner.start + ordinal(part), inner.end);
+        let (title, tail) = tail(text, whole);
+        Head { line, level, atx, whole, title, tail }
+    }
+
+    pub fn is_annotated(&self) -> bool {
+        self.tail.iter().any(|note| note.value.is_evidence())
+    }
+
+    /// The signatures in the tail; more than one is the author's mistake.
+    pub fn outputs(&self) -> impl Iterator<Item = &Signature> {
+        self.tail.iter().filter_map(|note| match &note.value {
+            Note::Output(signature) => Some(signature),
+            _ => None,
+        })
+    }
+
+    /// What stands in the title but is written like an annotation, and the first word after it.
+    pub fn strays<'a>(&self, text: &'a str) -> Option<(Span, &'a str)> {
+        let pairs = field::brackets(text, self.title);
+        let tokens = tokens(text, self.title, &pairs);
+        let like = |token: &Span| match note(text, *token, &pairs) {
+            Some(Note::Agent(_)) => true,
+            Some(Note::Field(field)) => field::is_known(&text[field.key.start..field.key.end]),
+            _ => false,
+        };
+        let at = tokens.iter().position(like)?;
+        let next = tokens.get(at + 1).map_or("", |token| &text[token.start..token.end]);
+        Some((tokens[at], next))
+    }
+}
+
+/// The length of a leading `1.`, `2)` or `1.2.` with the white space behind it.
+fn ordinal(title: &str) -> usize {
+    let numbers = separated_list1(char::<&str, nom::error::Error<&str>>('.'), digit1);
+    let found = recognize((numbers, one_of(".)"), space1)).parse(title);
+    found.map_or(0, |(rest, ordinal)| if rest.is_empty() { 0 } else { ordinal.len() })
+}
+
+/// Parts a title from its unbroken tail of annotations.
+fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
+    let pairs = field::brackets(text, whole);
+    let tokens = tokens(text, whole, &pairs);
+    let mut notes = Vec::new();
+    let (mut start, mut end) = (whole.end, whole.end);
+    // Words between an arrow and the tail found so far: an arrow's outputs, or the title's last words.
+    let mut pending = false;
+    for token in tokens.iter().rev() {
+        let part = &text[token.start..token.end];
+        if part.starts_with("->") || part.starts_with('→') {
+            let span = trim(text, token.start..end);
+            let Some(output) = signature::output(text, span) else { break };
+            notes.push(Spanned::new(Note::Output(output), span));
+            pending = false;
+        } else if let Some(note) = note(text, *token, &pairs) {
+            if pending {
+                break;
+            }
+            notes.push(Spanned::new(note, *token));
+        } else {
+            pending = true;
+            continue;
+        }
+        start = token.start;
+        end = token.start;
+    }
+    notes.reverse();
+    (trim(text, whole.start..start), notes)
+}
+
+/// The words of a heading; a field with white space in it is one.
+fn tokens(text: &str, span: Span, pairs: &[(usize, usize)]) -> Vec<Span> {
+    let mut tokens = Vec::new();
+    let mut next = trim(text, span.start..span.end).start;
+    while next < span.end {
+        let rest = &text[next..span.end];
+        let end = match field::at(text, next, pairs) {
+            Some(field) => field.span.end,
+            None => next + rest.find(char::is_whitespace).unwrap_or(rest.len()),
+        };
+        tokens.push(Span::new(next, end));
+        next = end + (text[end..span.end].len() - text[end..span.end].trim_start().len());
+    }
+    tokens
+}
+
+fn note(text: &str, token: Span, pairs: &[(usize, usize)]) -> Option<Note> {
+    let part = &text[token.start..token.end];
+    let after = Span::new(token.start + 1, token.end);
+    match part.as_bytes().first()? {
+        b'@' if is_name(&part[1..]) => Some(Note::Agent(after)),
+        b'#' if is_name(&part[1..]) => Some(Note::Channel(after)),
+        b'!' if part == "!" => Some(Note::Mark(Mark::Critical)),
+        b'?' if part == "?" => Some(Note::Mark(Mark::Optional)),
+        b'[' => field::at(text, token.start, pairs).map(Note::Field),
+        b'(' if part.eq_ignore_ascii_case("(parallel)") => Some(Note::Parallel),
+        _ => None,
+    }
+}
+
+/// Names of agents and channels begin with a letter and end with a letter or digit.
+fn is_name(name: &str) -> bool {
+    name.starts_with(char::is_alphabetic)
+        && name.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The title and the tail, as written.
+    fn parts(line: &str) -> (&str, Vec<&str>) {
+        let head = Head::atx(line, Span::new(0, line.len()), 2);
+        let of = |span: Span| &line[span.start..span.end];
+        (of(head.title), head.tail.iter().map(|note| of(note.span)).collect())
+    }
+
+    #[test]
+    fn annotations_are_the_unbroken_tail() {
+        for (line, title, tail) in [
+            ("## Process Payment @pay-service #payments ! [retry:: 3]", "Process Payment", 4),
+            ("## Fix A & B?", "Fix A & B?", 0),
+            ("## C# build", "C# build", 0),
+            ("## Fix #42", "Fix #42", 0),
+            ("## 1. Receive Order ##", "Receive Order", 0),
+            ("## 1.2) Receive @a.b/c ##", "Receive", 1),
+            ("## 1.", "1.", 0),
+            ("## Draft @writer -> report::Text, notes #x", "Draft", 3),
+            ("## Move from A -> the new B", "Move from A -> the new B", 0),
+            ("## Ask @alice about it", "Ask @alice about it", 0),
+            ("## Wait [when:: items[0] > 1] !", "Wait", 2),
+            ("## Broken [retry:: 3", "Broken [retry:: 3", 0),
+            ("## Reviews (parallel) @team", "Reviews", 2),
+            ("## @agent", "", 1),
+            ("## Mail a@b.c", "Mail a@b.c", 0),
+            ("## Trailing @agent,", "Trailing @agent,", 0),
+            ("## Pay\t@a  ?", "Pay", 2),
+            ("##", "", 0),
+        ] {
+            let (found, notes) = parts(line);
+            assert_eq!((found, notes.len()), (title, tail), "{line}: {notes:?}");
+        }
+    }
+}

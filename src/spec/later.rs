@@ -1,0 +1,80 @@
+//! What the language has and this program does not do yet. All of it is told to the author from here, so
+//! that nothing in a document is passed over in silence.
+
+use super::markdown::{Block, Fence, Holder, Kind, lines};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+
+/// Fields, and what each would do.
+const FIELDS: [(&str, &str); 10] = [
+    ("when", "a condition before a step"),
+    ("each", "running a step for every element of a list"),
+    ("per", "running a step once for all items"),
+    ("repeat", "repeating a step"),
+    ("compensate", "undoing a step when its item fails"),
+    ("irreversible", "a step that cannot be undone"),
+    ("emit", "publishing an event"),
+    ("await", "waiting for an event"),
+    ("state", "checking an item's state"),
+    ("budget", "a limit on tokens or money"),
+];
+
+/// The names of the fields that are known and not read.
+pub(super) fn fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.into_iter().map(|(key, _)| key)
+}
+
+/// What a field would do.
+pub(super) fn field(key: &str) -> Option<&'static str> {
+    FIELDS.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what)
+}
+
+/// Whether a field is one that may stand without a value.
+pub(super) fn is_flag(key: &str) -> bool {
+    key == "irreversible"
+}
+
+/// Whether a field may stand on a group.
+pub(super) fn fits_group(key: &str) -> bool {
+    matches!(key, "when" | "budget")
+}
+
+/// Whether a line is a condition: it begins with If or Otherwise and has an arrow.
+pub(super) fn is_condition(line: &str) -> bool {
+    let word = line.split([' ', '\t', ',', ':']).next().unwrap_or("");
+    ["If", "Otherwise"].contains(&word) && (line.contains('→') || line.contains("->"))
+}
+
+/// A condition, in a step's paragraph or list.
+pub(super) fn condition(line: Span) -> Diagnostic {
+    problem::not_supported_yet(line, "a condition", "choosing the next step")
+}
+
+/// Quotes that mean something: gates and expectations.
+pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
+    let Kind::Container(container) = &block.kind else { return };
+    if container.holder != Holder::Quote {
+        return;
+    }
+    for line in lines(text, block.span) {
+        let bare = text[line.start..line.end].trim_start_matches(['>', ' ', '\t']);
+        let begins = |word: &str| bare.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        if begins("[!gate") {
+            problems.push(problem::not_supported_yet(line, "a gate", "waiting for a person"));
+        } else if begins("[!expect") {
+            problems.push(problem::not_supported_yet(line, "an expectation", "judging a step's figures"));
+        }
+    }
+}
+
+/// The `secrets` of the front matter.
+pub(super) fn secrets(key: Span) -> Diagnostic {
+    problem::not_supported_yet(key, "`secrets`", "handing secrets to agents")
+}
+
+/// A fence with types under `## Types`.
+pub(super) fn types(text: &str, fence: &Fence) -> Option<Diagnostic> {
+    let info = &text[fence.info.start..fence.info.end];
+    let words: Vec<&str> = info.split_whitespace().collect();
+    let types = matches!(words.as_slice(), ["ts" | "typescript", ..] | ["json", "schema", ..]);
+    types.then(|| problem::types_not_checked(fence.info))
+}

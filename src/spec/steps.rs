@@ -1,0 +1,330 @@
+//! Steps, groups and sections from the parts of a document, once it is known which is which.
+
+use super::body::{Part, opening};
+use super::evidence::{Role, is_reserved};
+use super::field::{self, set};
+use super::heading::{Head, Note};
+use super::later;
+use super::markdown::Fence;
+use super::model::*;
+use super::phase::{named, phase};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+use std::collections::{HashMap, HashSet};
+
+pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Spec {
+    let titles = Titles::new(text, parts, roles);
+    let mut reader = Reader { text, titles, spec: Spec::default(), problems, above: Vec::new() };
+    let mut loose: Vec<(usize, &Fence)> = Vec::new();
+    for (part, role) in parts.iter().zip(roles) {
+        match (role, &part.head) {
+            (Role::Step, Some(head)) => reader.step(part, head),
+            (Role::Group, Some(head)) => reader.group(part, head),
+            (Role::Title, Some(head)) => reader.title(part, head),
+            (Role::Section, Some(head)) => reader.section(part, head),
+            _ => reader.preamble(part),
+        }
+        if *role != Role::Step && *role != Role::Group {
+            loose.extend(part.traces.iter().map(|fence| (reader.spec.steps.len(), *fence)));
+        }
+    }
+    let Reader { mut spec, problems, .. } = reader;
+    attach(text, &mut spec, loose);
+    if let Some(step) = spec.steps.get(super::MOST_STEPS) {
+        problems.push(problem::too_many_steps(step.heading, spec.steps.len(), super::MOST_STEPS));
+        spec.steps.truncate(super::MOST_STEPS);
+    }
+    if spec.steps.is_empty() && !problems.iter().any(Diagnostic::is_error) {
+        problems.push(problem::no_steps(spec.title.as_ref().map_or(Span::new(0, 0), |title| title.span)));
+    }
+    spec
+}
+
+/// Gives traces that stand in sections to the step that their first row names, else to the step before.
+fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
+    let mut by_phase: HashMap<String, usize> = HashMap::new();
+    for (index, step) in spec.steps.iter().enumerate() {
+        by_phase.entry(phase(&step.title.value)).or_insert(index);
+    }
+    for (before, fence) in loose {
+        let rows = named(&text[fence.content.start..fence.content.end]);
+        let first = rows.first().map(|row| row.rsplit('/').next().unwrap_or(row));
+        let named = first.and_then(|row| by_phase.get(row).copied());
+        if let Some(step) = spec.steps.get_mut(named.unwrap_or(before.saturating_sub(1))) {
+            step.traces.push(TraceFence { content: fence.content });
+        }
+    }
+}
+
+/// The titles that a value can be handed to.
+struct Titles {
+    exact: HashSet<String>,
+    /// By their lower case, to tell an author who got the case wrong.
+    folded: HashMap<String, String>,
+}
+
+impl Titles {
+    fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
+        let mut titles = Titles { exact: HashSet::new(), folded: HashMap::new() };
+        let mut groups: Vec<(u8, &str)> = Vec::new();
+        for (part, role) in parts.iter().zip(roles) {
+            let Some(head) = &part.head else { continue };
+            groups.retain(|(level, _)| *level < head.level);
+            let title = part.title(text);
+            match role {
+                Role::Group => groups.push((head.level, title)),
+                Role::Step => {
+                    titles.folded.insert(title.to_lowercase(), title.to_owned());
+                    titles.exact.insert(title.to_owned());
+                    titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
+                }
+                _ => {}
+            }
+        }
+        titles
+    }
+}
+
+struct Reader<'a, 'p> {
+    text: &'a str,
+    titles: Titles,
+    spec: Spec,
+    problems: &'p mut Vec<Diagnostic>,
+    /// The groups that the current heading stands below, outermost first.
+    above: Vec<(u8, GroupId)>,
+}
+
+impl Reader<'_, '_> {
+    fn slice(&self, span: Span) -> &str {
+        &self.text[span.start..span.end]
+    }
+
+    fn spanned(&self, span: Span) -> Spanned<String> {
+        Spanned::new(self.slice(span).to_owned(), span)
+    }
+
+    fn step(&mut self, part: &Part, head: &Head) {
+        self.above.retain(|(level, _)| *level < head.level);
+        self.heading(part, head);
+        if !head.atx {
+            self.underlined(head);
+        }
+        let title = self.spanned(head.title);
+        if title.value.is_empty() {
+            self.problems.push(problem::title_missing(head.line));
+        } else if phase(&title.value).is_empty() {
+            self.problems.push(problem::title_without_letters(head.title, &title.value));
+        }
+        if head.level == 1 {
+            self.problems.push(problem::step_at_top_level(head.line));
+        }
+        if let Some(note) = head.tail.iter().find(|note| matches!(note.value, Note::Parallel)) {
+            self.problems.push(problem::parallel_step(note.span));
+        }
+        let (signature, line) = self.signature(part, head);
+        let traces = part.traces.iter().map(|fence| TraceFence { content: fence.content }).collect();
+        let step = Step {
+            title,
+            heading: head.line,
+            level: head.level,
+            group: self.above.last().map(|(_, group)| *group),
+            annotations: self.annotations(part, head, false),
+            signature,
+            program: self.program(part),
+            traces,
+            prose: part.prose(self.text, line),
+        };
+        self.spec.steps.push(step);
+    }
+
+    fn group(&mut self, part: &Part, head: &Head) {
+        self.above.retain(|(level, _)| *level < head.level);
+        self.heading(part, head);
+        if !head.atx && head.is_annotated() {
+            self.underlined(head);
+        }
+        for fence in &part.programs {
+            self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "program"));
+        }
+        for fence in &part.traces {
+            self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "trace"));
+        }
+        let evident = part.is_evident(self.text) || !head.outputs().any(|_| true);
+        let group = Group {
+            title: self.spanned(if evident { head.title } else { head.whole }),
+            level: head.level,
+            parent: self.above.last().map(|(_, group)| *group),
+            parallel: head.tail.iter().any(|note| matches!(note.value, Note::Parallel)),
+            annotations: self.annotations(part, head, true),
+            signature: self.signature(part, head).0,
+        };
+        self.above.push((head.level, self.spec.groups.len()));
+        self.spec.groups.push(group);
+    }
+
+    fn title(&mut self, part: &Part, head: &Head) {
+        let annotated = head.is_annotated();
+        if annotated {
+            let notes = head.tail.iter().map(|note| note.span).reduce(Span::to).unwrap_or(head.line);
+            self.problems.push(problem::title_annotated(notes));
+        }
+        self.spec.title = Some(self.spanned(if annotated { head.title } else { head.whole }));
+        self.spec.description = part.prose(self.text, None);
+        self.preamble(part);
+    }
+
+    /// What stands above the first step's heading belongs to no step.
+    fn preamble(&mut self, part: &Part) {
+        let arrow = part.arrows.iter().find(|arrow| arrow.is_typed()).map(|arrow| (arrow.span, "signature"));
+        let program = part.programs.first().map(|fence| (opening(self.text, fence), "program"));
+        for (span, what) in arrow.into_iter().chain(program) {
+            self.problems.push(problem::outside_of_steps(span, what));
+        }
+    }
+
+    fn section(&mut self, part: &Part, head: &Head) {
+        self.above.retain(|(level, _)| *level < head.level);
+        let title = self.spanned(head.whole);
+        if is_reserved(part.title(self.text)) && part.is_evident(self.text) {
+            self.problems.push(problem::title_reserved(head.title, part.title(self.text)));
+        }
+        self.stray_annotation(head);
+        for arrow in &part.arrows {
+            match &arrow.read {
+                Ok(signature) => {
+                    let names: Vec<&str> = signature.names().collect();
+                    self.problems.push(problem::signature_alone(arrow.span, &names));
+                }
+                Err(obstacle) if self.slice(arrow.span).contains("::") => {
+                    self.problems.push(problem::arrow_is_prose(arrow.span, obstacle.span, &self.why(obstacle), None));
+                }
+                Err(_) => {}
+            }
+        }
+        if title.value == "Types" {
+            let fences = part.fences().filter_map(|fence| later::types(self.text, fence));
+            self.problems.extend(fences);
+        }
+        self.spec.sections.push(title);
+    }
+
+    /// Problems of steps and groups alike.
+    fn heading(&mut self, part: &Part, head: &Head) {
+        self.stray_annotation(head);
+        self.problems.extend(part.doubts.iter().cloned());
+        self.problems.extend(part.conditions.iter().map(|line| later::condition(*line)));
+    }
+
+    fn underlined(&mut self, head: &Head) {
+        let diagnostic = problem::step_in_setext(head.whole, self.slice(head.whole));
+        self.problems.push(diagnostic);
+    }
+
+    fn stray_annotation(&mut self, head: &Head) {
+        if let Some((span, next)) = head.strays(self.text) {
+            self.problems.push(problem::annotation_in_title(span, self.slice(span), next));
+        }
+        for (start, end) in field::brackets(self.text, head.title) {
+            if let Some(right) = field::almost(&self.text[start..end]) {
+                self.problems.push(problem::almost_a_field(Span::new(start, end), &right));
+            }
+        }
+    }
+
+    fn annotations(&mut self, part: &Part, head: &Head, of_group: bool) -> Annotations {
+        let mut into = Annotations::default();
+        for note in &head.tail {
+            match &note.value {
+                Note::Agent(name) => {
+                    let name = Spanned::new(self.slice(*name).to_owned(), note.span);
+                    set(&mut into.agent, "agent", name, self.problems);
+                }
+                Note::Channel(name) => {
+                    let name = Spanned::new(self.slice(*name).to_owned(), note.span);
+                    set(&mut into.channel, "channel", name, self.problems);
+                }
+                Note::Mark(mark) => {
+                    set(&mut into.mark, "mark", Spanned::new(*mark, note.span), self.problems);
+                }
+                Note::Field(field) => field::apply(self.text, field, of_group, &mut into, self.problems),
+                Note::Output(_) | Note::Parallel => {}
+            }
+        }
+        for field in &part.fields {
+            field::apply(self.text, field, of_group, &mut into, self.problems);
+        }
+        into
+    }
+
+    /// The signature and, where it stands in the body, its line.
+    fn signature(&mut self, part: &Part, head: &Head) -> (Option<Signature>, Option<Span>) {
+        let mut found: Option<Signature> = None;
+        let mut line = None;
+        for output in head.outputs() {
+            self.take(&mut found, output.clone());
+        }
+        for arrow in &part.arrows {
+            let own = self.slice(head.title);
+            let over = arrow.hand_over.as_ref();
+            let over = over.filter(|over| over.to.value != own && self.titles.exact.contains(&over.to.value));
+            match (over, &arrow.read) {
+                (Some(over), _) => {
+                    let hands_to = Some(over.to.clone());
+                    let (inputs, outputs) = (Vec::new(), over.makes.clone());
+                    self.take(&mut found, Signature { span: arrow.span, inputs, outputs, hands_to });
+                }
+                (None, Ok(signature)) => self.take(&mut found, signature.clone()),
+                (None, Err(obstacle)) => {
+                    let meant = arrow.hand_over.as_ref().map(|over| over.to.value.to_lowercase());
+                    let meant = meant.and_then(|title| self.titles.folded.get(&title)).map(String::as_str);
+                    let why = self.why(obstacle);
+                    let warning = problem::arrow_is_prose(arrow.span, obstacle.span, &why, meant);
+                    self.problems.push(warning);
+                    continue;
+                }
+            }
+            line = line.or(Some(arrow.span));
+        }
+        (found, line)
+    }
+
+    fn take(&mut self, slot: &mut Option<Signature>, new: Signature) {
+        if let Some(first) = slot {
+            self.problems.push(problem::second_signature(new.span, first.span));
+            return;
+        }
+        for side in [&new.inputs, &new.outputs] {
+            let mut seen: HashMap<&str, Span> = HashMap::new();
+            for port in side {
+                if let Some(first) = seen.insert(&port.name.value, port.name.span) {
+                    self.problems.push(problem::said_twice(port.name.span, first, &port.name.value));
+                }
+            }
+        }
+        *slot = Some(new);
+    }
+
+    fn why(&self, obstacle: &super::signature::Obstacle) -> String {
+        use super::signature::Why;
+        let part = self.slice(obstacle.span);
+        match &obstacle.why {
+            Why::Empty => "a name is missing beside an arrow or a comma".to_owned(),
+            Why::Words => format!("`{part}` has white space, and names have none"),
+            Why::Character(c) => format!("names have letters, digits and `_ - . /`, not `{c}`"),
+            Why::Edge(c) => format!("a name does not begin or end with `{c}`"),
+            Why::NoType => format!("what stands after `::` in `{part}` is no type"),
+        }
+    }
+
+    fn program(&mut self, part: &Part) -> Option<Program> {
+        let (first, more) = part.programs.split_first()?;
+        for fence in more {
+            let second = opening(self.text, fence);
+            self.problems.push(problem::second_program(second, opening(self.text, first)));
+        }
+        let info = self.slice(first.info);
+        let language = info.split_whitespace().next().unwrap_or("");
+        let place = Span::new(first.info.start, first.info.start + language.len());
+        let source = first.source(self.text);
+        Some(Program { language: Spanned::new(language.to_owned(), place), source, span: first.content })
+    }
+}

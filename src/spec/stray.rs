@@ -1,0 +1,117 @@
+//! Steps that markdown would swallow: what looks like one inside a list, a quote, a table, HTML or code, or
+//! is written almost like a heading. Nothing that looks like a step vanishes silently.
+
+use super::body::{opening, unmarked};
+use super::field::{self, FieldLine};
+use super::heading::Head;
+use super::later;
+use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
+use super::signature;
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+
+pub(super) fn check(text: &str, blocks: &[Block], problems: &mut Vec<Diagnostic>) {
+    for block in blocks {
+        match &block.kind {
+            Kind::Container(container) => inside(text, block, container, problems),
+            Kind::Html => html(text, block, problems),
+            Kind::Indented => swallowed(text, block.span, "indented code", problems),
+            Kind::Paragraph => paragraph(text, block, problems),
+            Kind::Heading(_) | Kind::Setext(_) | Kind::Fence(_) | Kind::Rule => {}
+        }
+        later::callouts(text, block, problems);
+    }
+}
+
+fn inside(text: &str, block: &Block, container: &Container, problems: &mut Vec<Diagnostic>) {
+    let holder = container.holder.name();
+    for heading in &container.headings {
+        let line = lines(text, *heading).next().unwrap_or(*heading);
+        if heading_like(text, line) {
+            problems.push(problem::step_inside(line, holder));
+        }
+    }
+    for fence in &container.fences {
+        if let Some(what) = meant(text, fence) {
+            problems.push(problem::fence_inside(opening(text, fence), holder, what));
+        }
+    }
+    for line in lines(text, block.span) {
+        if joined(text, line, container.holder) && !container.in_fence(line) && is_spoken(text, line) {
+            problems.push(problem::line_joined(line, holder));
+        }
+    }
+}
+
+/// What a fence would be if it stood at the top level.
+fn meant(text: &str, fence: &Fence) -> Option<&'static str> {
+    let mut words = text[fence.info.start..fence.info.end].split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("session-toon"), _) => Some("trace"),
+        (Some(_), Some("run")) => Some("program"),
+        _ => None,
+    }
+}
+
+/// Whether a line has no mark of its own, so that it is part of the block above only for want of an empty
+/// line between them.
+fn joined(text: &str, line: Span, holder: Holder) -> bool {
+    let before = text[..line.start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let indent = line.start - before;
+    match holder {
+        Holder::Quote => !text[line.start..].starts_with('>'),
+        Holder::Table => !text[line.start..line.end].contains('|'),
+        Holder::List => indent < 2 && unmarked(text, line) == line,
+    }
+}
+
+/// Whether a line means something to a step.
+fn is_spoken(text: &str, line: Span) -> bool {
+    signature::read(text, line).is_some_and(|arrow| arrow.read.is_ok())
+        || later::is_condition(&text[line.start..line.end])
+        || matches!(field::line(text, line), FieldLine::Fields(_))
+}
+
+fn html(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
+    let raw = &text[block.span.start..block.span.end];
+    if !raw.trim_start().starts_with("<!--") {
+        swallowed(text, block.span, "HTML", problems);
+    } else if !raw.contains("-->") {
+        // A closed comment is how an author takes a step out; one that is open takes out all that follows.
+        let opening = lines(text, block.span).next().unwrap_or(block.span);
+        problems.push(problem::comment_unclosed(opening));
+    }
+}
+
+fn swallowed(text: &str, span: Span, holder: &str, problems: &mut Vec<Diagnostic>) {
+    for line in lines(text, span) {
+        let typed = signature::read(text, line).is_some_and(|arrow| arrow.is_typed());
+        if typed || heading_like(text, line) {
+            problems.push(problem::step_inside(line, holder));
+        }
+    }
+}
+
+/// `## Title @agent`, wherever it stands.
+fn heading_like(text: &str, line: Span) -> bool {
+    let raw = &text[line.start..line.end];
+    let hashes = raw.bytes().take_while(|b| *b == b'#').count();
+    (1..=6).contains(&hashes)
+        && raw[hashes..].starts_with([' ', '\t'])
+        && Head::atx(text, line, hashes as u8).is_annotated()
+}
+
+/// Headings that markdown does not take for any: `##Title @agent`, or more than six `#`.
+fn paragraph(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
+    for line in lines(text, block.span) {
+        let raw = &text[line.start..line.end];
+        let hashes = raw.bytes().take_while(|b| *b == b'#').count();
+        if hashes < 2 || !Head::atx(text, line, 6).is_annotated() {
+            continue;
+        }
+        if hashes > 6 {
+            problems.push(problem::heading_too_deep(line));
+        } else {
+            problems.push(problem::heading_without_space(line, &raw[..hashes], raw[hashes..].trim_start()));
+        }
+    }
+}
