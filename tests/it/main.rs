@@ -1,3 +1,4 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
 mod shop;
+mod spec;
