@@ -25,7 +25,8 @@ pub(super) fn retry(text: &str) -> Option<Retry> {
         None => Backoff::default(),
     });
     let backoff = opt(preceded(space1, nom::branch::alt((fixed, exponential))));
-    let (_, (retries, backoff)) = all_consuming((u32::<&str, nom::error::Error<&str>>, backoff)).parse(text).ok()?;
+    let (_, (retries, backoff)) =
+        all_consuming((u32::<&str, nom::error::Error<&str>>, backoff)).parse(text).ok()?;
     match backoff {
         Some(Backoff::Exponential { first, most }) if first > most => None,
         backoff => Some(Retry { retries, backoff: backoff.unwrap_or_default() }),

@@ -161,7 +161,12 @@ pub(super) fn apply(
 }
 
 /// Sets what may be said once.
-pub(super) fn set<T>(slot: &mut Option<Spanned<T>>, what: &str, new: Spanned<T>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn set<T>(
+    slot: &mut Option<Spanned<T>>,
+    what: &str,
+    new: Spanned<T>,
+    problems: &mut Vec<Diagnostic>,
+) {
     match slot {
         Some(first) => problems.push(problem::said_twice(new.span, first.span, what)),
         None => *slot = Some(new),

@@ -76,7 +76,8 @@ fn cut(text: &str, top: usize) -> Cut {
         }
         if at >= text.len() {
             let first = text[begin..].lines().next().unwrap_or("");
-            let key = first.split_once(':').is_some_and(|(key, _)| KEYS.contains(&key) || key.starts_with("x-"));
+            let key =
+                first.split_once(':').is_some_and(|(key, _)| KEYS.contains(&key) || key.starts_with("x-"));
             return if key { Cut::Open(open) } else { Cut::None };
         }
     }
@@ -174,7 +175,9 @@ struct Reader<'a, 'p> {
 impl Reader<'_, '_> {
     fn read(&mut self) {
         for line in lines(self.text, self.yaml) {
-            if self.text[line.start..line.end].starts_with("##") && Head::atx(self.text, line, 2).is_annotated() {
+            if self.text[line.start..line.end].starts_with("##")
+                && Head::atx(self.text, line, 2).is_annotated()
+            {
                 self.problems.push(problem::heading_in_front_matter(line));
             }
         }
@@ -243,7 +246,8 @@ impl Reader<'_, '_> {
                 self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);
             }
             "tolerate" => {
-                self.front.tolerate = self.parsed(name, &value, "a count such as 3 or a share such as 2%", tolerance);
+                self.front.tolerate =
+                    self.parsed(name, &value, "a count such as 3 or a share such as 2%", tolerance);
             }
             "on-item-error" => {
                 let expected = "stop, drain or continue";
@@ -328,7 +332,10 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn input(&mut self, (name, ty): (Placed<String>, Placed<Node>)) -> Option<(Spanned<String>, Option<Type>)> {
+    fn input(
+        &mut self,
+        (name, ty): (Placed<String>, Placed<Node>),
+    ) -> Option<(Spanned<String>, Option<Type>)> {
         let place = self.place(name.referenced);
         let name = Spanned::new(name.value, place);
         if matches!(ty.value, Node::Null) {

@@ -57,7 +57,8 @@ pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>
     }
     for line in lines(text, block.span) {
         let bare = text[line.start..line.end].trim_start_matches(['>', ' ', '\t']);
-        let begins = |word: &str| bare.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        let begins =
+            |word: &str| bare.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
         if begins("[!gate") {
             problems.push(problem::not_supported_yet(line, "a gate", "waiting for a person"));
         } else if begins("[!expect") {

@@ -151,7 +151,7 @@ fn fence(text: &str, span: Span) -> Fence {
     let closing = text[last..span.end].trim_start_matches([' ', '\t', '>']).trim_end();
     let closed = last < span.end
         && closing.bytes().all(|b| b == mark)
-        && closing.bytes().count() >= ticks
+        && closing.len() >= ticks
         && !closing.is_empty();
     let content = Span::new(content, if closed { last } else { span.end });
     Fence { span, info, content, closed, indent }

@@ -57,9 +57,9 @@ pub(super) fn has_arrow(line: &str) -> bool {
     }
     line.split('`').step_by(2).any(|part| {
         part.contains('→')
-            || part.match_indices("->").any(|(at, _)| {
-                !part[..at].ends_with(['-', '<']) && !part[at + 2..].starts_with('>')
-            })
+            || part
+                .match_indices("->")
+                .any(|(at, _)| !part[..at].ends_with(['-', '<']) && !part[at + 2..].starts_with('>'))
     })
 }
 
@@ -134,7 +134,9 @@ fn arrow(input: &str) -> IResult<&str, &str> {
 }
 
 /// A run of letters, digits and `extra`, without the hyphen of an arrow that follows at once.
-fn word<'a>(extra: &'static str) -> impl Parser<&'a str, Output = &'a str, Error = nom::error::Error<&'a str>> {
+fn word<'a>(
+    extra: &'static str,
+) -> impl Parser<&'a str, Output = &'a str, Error = nom::error::Error<&'a str>> {
     move |input: &'a str| {
         let end = input.find(|c: char| !c.is_alphanumeric() && !extra.contains(c)).unwrap_or(input.len());
         let end = if input[end..].starts_with('>') && input[..end].ends_with('-') { end - 1 } else { end };

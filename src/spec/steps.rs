@@ -195,7 +195,12 @@ impl Reader<'_, '_> {
                     self.problems.push(problem::signature_alone(arrow.span, &names));
                 }
                 Err(obstacle) if self.slice(arrow.span).contains("::") => {
-                    self.problems.push(problem::arrow_is_prose(arrow.span, obstacle.span, &self.why(obstacle), None));
+                    self.problems.push(problem::arrow_is_prose(
+                        arrow.span,
+                        obstacle.span,
+                        &self.why(obstacle),
+                        None,
+                    ));
                 }
                 Err(_) => {}
             }

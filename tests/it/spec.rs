@@ -16,20 +16,34 @@ fn the_original_order_workflow_is_read_as_written() {
     let (source, spec, problems) = parse("tests/fixtures/order-processing-original.md");
     assert_eq!(problems, []);
     assert_eq!(spec.title.unwrap().value, "E-Commerce Order Processing");
-    assert_eq!(spec.sections.iter().map(|title| title.value.as_str()).collect::<Vec<_>>(), ["Workflow Summary"]);
+    assert_eq!(
+        spec.sections.iter().map(|title| title.value.as_str()).collect::<Vec<_>>(),
+        ["Workflow Summary"]
+    );
     assert!(spec.groups.is_empty());
     let steps: Vec<_> = spec
         .steps
         .iter()
         .map(|step| {
             let agent = step.annotations.agent.as_ref().map(|agent| agent.value.as_str());
-            let signature = step.signature.as_ref().map(|signature| source.slice(signature.span)).unwrap_or("");
-            (phase(&step.title.value), agent, step.annotations.mark.as_ref().map(|mark| mark.value), signature)
+            let signature =
+                step.signature.as_ref().map(|signature| source.slice(signature.span)).unwrap_or("");
+            (
+                phase(&step.title.value),
+                agent,
+                step.annotations.mark.as_ref().map(|mark| mark.value),
+                signature,
+            )
         })
         .collect();
     let expected = [
         ("ReceiveOrder", Some("order-api"), None, "order_request::JSON → validated_order::Order"),
-        ("CheckInventory", Some("inventory-service"), None, "validated_order → inventory_check::InventoryResult"),
+        (
+            "CheckInventory",
+            Some("inventory-service"),
+            None,
+            "validated_order → inventory_check::InventoryResult",
+        ),
         (
             "ProcessPayment",
             Some("payment-service"),

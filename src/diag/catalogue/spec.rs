@@ -97,13 +97,15 @@ pub fn step_in_setext(span: Span, title: &str) -> Diagnostic {
 
 pub fn step_inside(line: Span, holder: &str) -> Diagnostic {
     let message = format!("this looks like a step, but markdown reads it as part of {}", a(holder));
-    Diagnostic::error("step-inside", line, message)
-        .help("put it at the beginning of a line with an empty line before it; a fence keeps an example apart")
+    Diagnostic::error("step-inside", line, message).help(
+        "put it at the beginning of a line with an empty line before it; a fence keeps an example apart",
+    )
 }
 
 pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
     let message = format!("markdown joins this line to the {holder} above it");
-    Diagnostic::error("line-joined", line, message).help(format!("put an empty line between the {holder} and this line"))
+    Diagnostic::error("line-joined", line, message)
+        .help(format!("put an empty line between the {holder} and this line"))
 }
 
 pub fn heading_without_space(line: Span, hashes: &str, rest: &str) -> Diagnostic {
@@ -112,8 +114,12 @@ pub fn heading_without_space(line: Span, hashes: &str, rest: &str) -> Diagnostic
 }
 
 pub fn heading_too_deep(line: Span) -> Diagnostic {
-    Diagnostic::error("heading-too-deep", line, "this is no heading: markdown has six levels, from `#` to `######`")
-        .help("write at most six `#`")
+    Diagnostic::error(
+        "heading-too-deep",
+        line,
+        "this is no heading: markdown has six levels, from `#` to `######`",
+    )
+    .help("write at most six `#`")
 }
 
 pub fn step_at_top_level(line: Span) -> Diagnostic {
@@ -137,8 +143,12 @@ pub fn title_missing(line: Span) -> Diagnostic {
 }
 
 pub fn title_without_letters(span: Span, title: &str) -> Diagnostic {
-    Diagnostic::error("title-without-letters", span, format!("the title `{title}` has no letter and no digit"))
-        .help("traces name a step by the letters and digits of its title")
+    Diagnostic::error(
+        "title-without-letters",
+        span,
+        format!("the title `{title}` has no letter and no digit"),
+    )
+    .help("traces name a step by the letters and digits of its title")
 }
 
 pub fn annotation_in_title(span: Span, annotation: &str, next: &str) -> Diagnostic {
@@ -162,7 +172,11 @@ pub fn said_twice(second: Span, first: Span, what: &str) -> Diagnostic {
 // Fields
 
 pub fn unknown_field<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
-    Diagnostic::error("unknown-field", span, format!("unknown field `{key}`")).help(suggest(key, known, "the fields"))
+    Diagnostic::error("unknown-field", span, format!("unknown field `{key}`")).help(suggest(
+        key,
+        known,
+        "the fields",
+    ))
 }
 
 pub fn field_without_value(span: Span, key: &str) -> Diagnostic {
@@ -175,13 +189,21 @@ pub fn field_unclosed(span: Span) -> Diagnostic {
 }
 
 pub fn field_on_group(span: Span, key: &str) -> Diagnostic {
-    Diagnostic::error("field-on-group", span, format!("`{key}` cannot stand on a heading that has steps below it"))
-        .help("write it at the steps that it is meant for")
+    Diagnostic::error(
+        "field-on-group",
+        span,
+        format!("`{key}` cannot stand on a heading that has steps below it"),
+    )
+    .help("write it at the steps that it is meant for")
 }
 
 pub fn field_in_prose(span: Span) -> Diagnostic {
-    Diagnostic::warning("field-in-prose", span, "this field is read as prose, because it does not stand alone")
-        .help("put it at the end of the heading, or on a line of its own that is no part of a list or quote")
+    Diagnostic::warning(
+        "field-in-prose",
+        span,
+        "this field is read as prose, because it does not stand alone",
+    )
+    .help("put it at the end of the heading, or on a line of its own that is no part of a list or quote")
 }
 
 pub fn almost_a_field(span: Span, right: &str) -> Diagnostic {
@@ -216,16 +238,22 @@ pub fn second_signature(second: Span, first: Span) -> Diagnostic {
 
 pub fn arrow_is_prose(line: Span, at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
     let diagnostic = Diagnostic::warning("arrow-is-prose", at, format!("this line is read as prose: {why}"));
-    let diagnostic = if at == line { diagnostic } else { diagnostic.related(line, "an arrow, but no signature") };
+    let diagnostic =
+        if at == line { diagnostic } else { diagnostic.related(line, "an arrow, but no signature") };
     match meant {
-        Some(title) => diagnostic.help(format!("to hand a value to a step, write its title exactly: `{title}`")),
-        None => diagnostic.help("a signature stands alone on its line, as in `order, stock -> receipt::Receipt`"),
+        Some(title) => {
+            diagnostic.help(format!("to hand a value to a step, write its title exactly: `{title}`"))
+        }
+        None => {
+            diagnostic.help("a signature stands alone on its line, as in `order, stock -> receipt::Receipt`")
+        }
     }
 }
 
-pub fn signature_alone<'a>(line: Span, names: &[&'a str]) -> Diagnostic {
+pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {
     let verb = if names.len() == 1 { "is" } else { "are" };
-    let message = format!("this heading is read as prose: {} {verb} known to no step", list(names.iter().copied()));
+    let message =
+        format!("this heading is read as prose: {} {verb} known to no step", list(names.iter().copied()));
     Diagnostic::warning("signature-alone", line, message)
         .help("to make the heading a step, name an agent, as in `## Title @agent`, or give a value a type, as in `order::Order`")
 }
@@ -249,15 +277,23 @@ pub fn bullet_is_no_output(line: Span) -> Diagnostic {
 // Fences
 
 pub fn fence_unclosed(span: Span, program: bool) -> Diagnostic {
-    let what = if program { "this program is never closed, so nothing was run" } else { "this fence is never closed" };
+    let what = if program {
+        "this program is never closed, so nothing was run"
+    } else {
+        "this fence is never closed"
+    };
     Diagnostic::error("fence-unclosed", span, what)
         .label("it takes in all that follows")
         .help("end it with a line of the same backticks or tildes")
 }
 
 pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {
-    Diagnostic::error("fence-inside", span, format!("this {what} is not read, because it stands in a {holder}"))
-        .help("put it at the beginning of a line, outside of any list or quote")
+    Diagnostic::error(
+        "fence-inside",
+        span,
+        format!("this {what} is not read, because it stands in a {holder}"),
+    )
+    .help("put it at the beginning of a line, outside of any list or quote")
 }
 
 pub fn second_program(second: Span, first: Span) -> Diagnostic {
@@ -292,8 +328,9 @@ pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
 }
 
 pub fn types_not_checked(span: Span) -> Diagnostic {
-    Diagnostic::warning("types-not-checked", span, "types are not checked yet")
-        .help("for now the names of these types must agree between steps, and values are not compared with them")
+    Diagnostic::warning("types-not-checked", span, "types are not checked yet").help(
+        "for now the names of these types must agree between steps, and values are not compared with them",
+    )
 }
 
 fn a(holder: &str) -> String {
