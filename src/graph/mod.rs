@@ -1,6 +1,18 @@
 //! What a document means: every name resolved, types agreed, no cycles. Made only by [`build`] from a
 //! `Spec`; a graph with errors is never handed out, so whoever holds one can run it.
 
+mod build;
+mod flow;
+mod inputs;
+mod interface;
+mod links;
 mod model;
+mod names;
+mod outline;
+mod sort;
+#[cfg(test)]
+mod tests;
+mod types;
 
+pub use build::build;
 pub use model::*;

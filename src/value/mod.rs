@@ -100,6 +100,18 @@ impl Type {
         if fits { Ok(()) } else { Err(self.misfit(value)) }
     }
 
+    /// Whether every value of this type fits `other`. Tags fit only themselves.
+    pub fn serves_as(&self, other: &Type) -> bool {
+        match (self, other) {
+            (_, Type::Json) | (Type::Integer, Type::Number) => true,
+            (Type::List(one), Type::List(other)) | (Type::Nullable(one), Type::Nullable(other)) => {
+                one.serves_as(other)
+            }
+            (one, Type::Nullable(other)) => one.serves_as(other),
+            (one, other) => one == other,
+        }
+    }
+
     fn misfit(&self, value: &Value) -> Misfit {
         Misfit { path: String::new(), expected: self.to_string(), found: kind(value) }
     }

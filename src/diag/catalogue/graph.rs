@@ -1,1 +1,206 @@
-//! Problems of how steps fit together: names, orders, types.
+//! Problems of how steps fit together: names, values, types, orders, groups.
+
+use crate::diag::{Diagnostic, Span};
+
+/// The most places that one problem shows; what is beyond is counted in the message.
+const PLACES: usize = 8;
+
+fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
+    near.map_or_else(|| otherwise.to_owned(), |name| format!("did you mean `{name}`?"))
+}
+
+fn shown_of(count: usize) -> String {
+    if count > PLACES { format!(", {PLACES} of them shown") } else { String::new() }
+}
+
+/// A document without a step that could run for an item.
+pub fn no_steps(at: Span, handlers_only: bool) -> Diagnostic {
+    let message = if handlers_only {
+        "every step here is a failure handler: nothing can run, so nothing can fail"
+    } else {
+        "this document has no steps"
+    };
+    Diagnostic::error("no-steps", at, message)
+        .help("a step is a heading with an agent, such as `## Receive Order @order-api`, or one with a line such as `order -> receipt::Receipt` below it")
+}
+
+/// Two steps that could not be told apart in a trace.
+pub fn duplicate_step(title: &str, at: Span, first: &str, first_at: Span, phase: &str) -> Diagnostic {
+    let message = if title == first {
+        format!("two steps are titled `{title}`")
+    } else {
+        format!("`{first}` and `{title}` have the same name in traces, `{phase}`")
+    };
+    Diagnostic::error("duplicate-step", at, message)
+        .related(first_at, "the first one")
+        .help("give each step of a group a title of its own")
+}
+
+/// A reference to a step that is not there.
+pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
+    Diagnostic::error("unknown-step", at, format!("there is no step `{written}`"))
+        .help(did_you_mean(near, "write a step's title as its heading has it"))
+}
+
+/// A reference that several steps answer to. `named` are the names that tell them apart, with their places.
+pub fn ambiguous_step(
+    written: &str,
+    at: Span,
+    named: impl ExactSizeIterator<Item = (String, Span)>,
+) -> Diagnostic {
+    let message = format!("`{written}` could be {} steps{}", named.len(), shown_of(named.len()));
+    let mut diagnostic = Diagnostic::error("ambiguous-step", at, message);
+    let mut names = Vec::new();
+    for (name, at) in named.take(PLACES) {
+        names.push(format!("`{name}`"));
+        diagnostic = diagnostic.related(at, "this one?");
+    }
+    diagnostic.help(format!("write one of {}", names.join(", ")))
+}
+
+/// An order before, after or into a failure handler, which has none.
+pub fn ordered_handler(title: &str, at: Span, handler_at: Span) -> Diagnostic {
+    let message = format!("`{title}` is a failure handler and has no place in the order of the steps");
+    let start = Diagnostic::error("ordered-handler", at, message);
+    let start = if at == handler_at { start } else { start.related(handler_at, "the failure handler") };
+    start.help("a failure handler runs once an item has failed; remove this")
+}
+
+/// A value with more than one maker, where it is used. `makers` are the makers' titles and their places.
+pub fn several_makers<'a>(
+    value: &str,
+    at: Span,
+    makers: impl ExactSizeIterator<Item = (&'a str, Span)>,
+) -> Diagnostic {
+    let message = format!("`{value}` is made by {} steps{}", makers.len(), shown_of(makers.len()));
+    makers
+        .take(PLACES)
+        .fold(Diagnostic::error("several-makers", at, message), |diagnostic, (title, at)| {
+            diagnostic.related(at, format!("made by `{title}`"))
+        })
+        .label("which one?")
+        .help("give each of the values a name of its own")
+}
+
+/// A forward step or another handler takes what only a failure handler makes.
+pub fn handler_value(value: &str, at: Span, handler: &str, made_at: Span) -> Diagnostic {
+    let message = format!("`{value}` is made only by the failure handler `{handler}`, which comes too late");
+    Diagnostic::error("handler-value", at, message)
+        .related(made_at, "made here, after the item has failed")
+        .help("failure handlers run when all else is over; let a step make it")
+}
+
+/// A failure handler's input that nothing brings.
+pub fn unknown_handler_input(value: &str, at: Span, near: Option<&str>) -> Diagnostic {
+    Diagnostic::error("unknown-handler-input", at, format!("nothing brings `{value}` to this failure handler"))
+        .help(did_you_mean(
+        near,
+        "a failure handler takes `failed_...`, what steps made, and what other steps take from outside",
+    ))
+}
+
+/// An input that no step makes and that the front matter does not list.
+pub fn unlisted_input(value: &str, at: Span, near: Option<&str>, list: Option<Span>) -> Diagnostic {
+    let message = format!("no step makes `{value}`, and `inputs` in the front matter does not list it");
+    let diagnostic = Diagnostic::error("unlisted-input", at, message);
+    list.into_iter()
+        .fold(diagnostic, |diagnostic, list| diagnostic.related(list, "the workflow's inputs"))
+        .help(did_you_mean(near, "add it to `inputs`, or let a step make it"))
+}
+
+/// A workflow input by the front matter that a step makes as well.
+pub fn made_input(value: &str, listed: Span, maker: &str, made: Span) -> Diagnostic {
+    let message = format!("`{value}` is listed as an input of the workflow, yet `{maker}` makes it");
+    Diagnostic::error("made-input", listed, message)
+        .related(made, "made here")
+        .help("remove it from `inputs`, or rename one of the two")
+}
+
+/// A workflow input that looks like a misspelt value.
+pub fn misspelt_input(value: &str, at: Span, near: &str, maker: &str, made: Span) -> Diagnostic {
+    let message = format!("no step makes `{value}`, so it is an input of the workflow");
+    Diagnostic::warning("misspelt-input", at, message)
+        .related(made, format!("`{maker}` makes `{near}`"))
+        .help(format!("did you mean `{near}`? if not, list `inputs` in the front matter"))
+}
+
+/// Two mentions of a value with types that do not agree.
+pub fn type_mismatch(value: &str, at: Span, ty: &str, other_at: Span, other: &str) -> Diagnostic {
+    Diagnostic::error("type-mismatch", at, format!("`{value}` is a {other}, but is taken as a {ty} here"))
+        .label(format!("{ty} here"))
+        .related(other_at, format!("{other} here"))
+        .help(format!("write the same type in both places, or no type in one of them; `{value}` names one value"))
+}
+
+/// A value that may be absent goes where it must not be.
+pub fn optional_into_required(value: &str, at: Span, made: Span) -> Diagnostic {
+    Diagnostic::error("optional-into-required", at, format!("`{value}` may be absent, but is required here"))
+        .related(made, "may be absent")
+        .help(format!("write `{value}?` here to accept its absence"))
+}
+
+/// Steps that wait for one another. `links` say why each waits for the one before it in `path`, which
+/// ends with its first title; `implicit` is a step of them that waits only because of where it stands.
+pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &str)>) -> Diagnostic {
+    let shown: Vec<&str> = match path {
+        [first @ .., last] if first.len() > PLACES => {
+            first.iter().take(PLACES).copied().chain(["...", last]).collect()
+        }
+        whole => whole.to_vec(),
+    };
+    let at = links.first().map_or_else(Span::default, |(_, at)| *at);
+    let message = format!("these steps wait for one another: {}{}", shown.join(" → "), shown_of(links.len()));
+    let start = Diagnostic::error("cycle", at, message);
+    let start = match links.first() {
+        Some((why, _)) => start.label(why),
+        None => start,
+    };
+    let diagnostic = links
+        .iter()
+        .take(PLACES)
+        .skip(1)
+        .fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why));
+    diagnostic.help(match implicit {
+        Some((later, earlier)) => format!(
+            "`{later}` follows `{earlier}` only because it stands below it; write `[after:: start]` in `{later}` to free it"
+        ),
+        None => "let one of them take something else, or make a step of what they share".to_owned(),
+    })
+}
+
+/// Parallel groups of such a size that their orders would fill the memory.
+pub fn too_many_orders(title: &str, at: Span, limit: usize) -> Diagnostic {
+    Diagnostic::error("too-many-orders", at, format!("the steps up to `{title}` have more than {limit} orders"))
+        .help("put one step between two large parallel groups: the first group then leads to it, and it to the second")
+}
+
+/// A group's interface promises what no step in it makes.
+pub fn interface_not_made(group: &str, value: &str, at: Span, near: Option<&str>) -> Diagnostic {
+    Diagnostic::error("interface-not-made", at, format!("no step in the group `{group}` makes `{value}`"))
+        .help(did_you_mean(near, "remove it here, or let a step of the group make it"))
+}
+
+/// A group's interface asks for what no step in it takes from outside.
+pub fn interface_not_taken(group: &str, value: &str, at: Span, near: Option<&str>) -> Diagnostic {
+    let message = format!("no step in the group `{group}` takes `{value}` from outside");
+    Diagnostic::error("interface-not-taken", at, message)
+        .help(did_you_mean(near, "remove it here, or let a step of the group take it"))
+}
+
+/// Which way a value crosses a group's border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Crossing {
+    In,
+    Out,
+}
+
+/// A value that crosses a group's border without standing in its interface.
+pub fn interface_incomplete(group: &str, value: &str, how: Crossing, at: Span, interface: Span) -> Diagnostic {
+    let (message, side) = match how {
+        Crossing::In => (format!("the group `{group}` takes `{value}` without saying so"), "left"),
+        Crossing::Out => (format!("the group `{group}` hands out `{value}` without saying so"), "right"),
+    };
+    Diagnostic::warning("interface-incomplete", at, message)
+        .related(interface, "the group's interface")
+        .help(format!("add `{value}` to the {side} of the interface's arrow"))
+}

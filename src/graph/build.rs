@@ -1,0 +1,202 @@
+//! From a `Spec` to a `Graph`: runs the checks in order and puts their results together.
+
+use super::flow::{self, Flow, Origin, Port};
+use super::links::{self, Link, Why};
+use super::names::Names;
+use super::outline::inherited;
+use super::sort::Followers;
+use super::{Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, types};
+use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::spec::{self, Spec};
+use std::collections::{HashMap, HashSet};
+
+/// What a document means, or, with at least one error among the diagnostics, nothing.
+///
+/// A `Spec` that the parser had errors about still shows its further problems here; its graph, if any, must
+/// not be run.
+pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let names = Names::new(spec, &mut diagnostics);
+    let mut flow = Flow::new(spec, &names, &mut diagnostics);
+    if !flow.kinds.contains(&Kind::Forward) {
+        let at = spec.title.as_ref().map_or_else(Span::default, |title| title.span);
+        diagnostics.push(catalogue::no_steps(at, !flow.kinds.is_empty()));
+    }
+    flow::trace_origins(spec, &mut flow, &names, &mut diagnostics);
+    types::decide(spec, &mut flow, &mut diagnostics);
+    types::check_absence(&flow, &mut diagnostics);
+    let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
+    interface::check(spec, &flow, &names, &mut diagnostics);
+    let links = links::collect(spec, &flow, &names, &mut diagnostics);
+    let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
+    report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return (None, diagnostics);
+    }
+    let order = followers.order().into_iter().filter(|step| flow.kinds[*step] == Kind::Forward);
+    let order = order.map(id).collect();
+    let edges = edges(&links);
+    let mut steps: Vec<Step> = (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
+    connect(&mut steps, &edges);
+    let graph = Graph {
+        title: title(source, spec),
+        description: spec.front.description.clone().unwrap_or_else(|| spec.description.clone()),
+        steps,
+        values: flow.values,
+        edges,
+        inputs,
+        order,
+        groups: spec.groups.iter().map(group).collect(),
+        settings: settings(&spec.front),
+    };
+    (Some(graph), diagnostics)
+}
+
+fn id(step: usize) -> StepId {
+    StepId(step as u32)
+}
+
+/// The front matter's title, else the first heading, else the file's name.
+fn title(source: &Source, spec: &Spec) -> String {
+    let written = spec.front.title.as_ref().or(spec.title.as_ref()).map(|title| title.value.clone());
+    written.unwrap_or_else(|| {
+        let path = std::path::Path::new(&source.name);
+        path.file_stem().map_or_else(|| source.name.clone(), |stem| stem.to_string_lossy().into_owned())
+    })
+}
+
+fn group(group: &spec::Group) -> Group {
+    Group { title: group.title.value.clone(), parent: group.parent, parallel: group.parallel }
+}
+
+fn settings(front: &spec::Front) -> Settings {
+    let text = |text: &spec::Spanned<String>| text.value.clone();
+    Settings {
+        items: front.items.as_ref().map(text),
+        key: front.key.as_ref().map(text),
+        jobs: front.jobs.as_ref().map(|jobs| jobs.value),
+        tolerate: front.tolerate.as_ref().map(|tolerate| tolerate.value).unwrap_or_default(),
+        on_item_error: front.on_item_error.as_ref().map(|rule| rule.value).unwrap_or_default(),
+        deadline: front.deadline.as_ref().map(|deadline| deadline.value),
+        env: front.env.iter().map(text).collect(),
+    }
+}
+
+/// One step with all that it inherits; without its neighbours.
+fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usize) -> Step {
+    let step = &spec.steps[index];
+    let (agent, channel) = doer(spec, flow, index);
+    let ports = &flow.steps[index];
+    let input = |(port, origin): (&Port, &Origin)| Input {
+        value: port.value,
+        optional: port.optional,
+        maker: match origin {
+            Origin::Step(maker) => Some(id(*maker)),
+            Origin::Outside | Origin::Unclear => None,
+        },
+    };
+    Step {
+        title: step.title.value.clone(),
+        phase: names.phases[index].clone(),
+        kind: flow.kinds[index],
+        agent,
+        channel,
+        mark: inherited(spec, step, |said| said.mark.as_ref()).map(|mark| mark.value),
+        line: source.position(step.heading.start).line,
+        group: step.group,
+        inputs: ports.inputs.iter().zip(&ports.origins).map(input).collect(),
+        outputs: ports.outputs.iter().map(|port| Output { value: port.value, optional: port.optional }).collect(),
+        retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
+        timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
+        // A group's deadline is shared by its steps, never each one's own.
+        deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
+        program: step.program.clone(),
+        prose: step.prose.clone(),
+        needs: Vec::new(),
+        dependents: Vec::new(),
+    }
+}
+
+/// A step's agent and channel. A failure handler that names no agent is done by the first step's.
+fn doer(spec: &Spec, flow: &Flow, index: usize) -> (Option<String>, Option<String>) {
+    let step = &spec.steps[index];
+    let said = |step| inherited(spec, step, |said| said.agent.as_ref()).or(spec.front.agent.as_ref());
+    let channel = |step| inherited(spec, step, |said| said.channel.as_ref());
+    let first = flow.kinds.iter().position(|kind| *kind == Kind::Forward).map(|first| &spec.steps[first]);
+    let (agent, channel) = match (said(step), flow.kinds[index]) {
+        (None, Kind::Handler) => (first.and_then(said), channel(step).or_else(|| first.and_then(channel))),
+        (agent, _) => (agent, channel(step)),
+    };
+    (agent.map(|agent| agent.value.clone()), channel.map(|channel| channel.value.clone()))
+}
+
+/// One edge for each pair of steps and value between them, sorted by `to`, then `from`.
+fn edges(links: &[Link]) -> Vec<Edge> {
+    let edge = |link: &Link| Edge {
+        from: id(link.from),
+        to: id(link.to),
+        value: match link.why {
+            Why::Data(value) => Some(value),
+            Why::Written | Why::Place => None,
+        },
+    };
+    let mut edges: Vec<Edge> = links.iter().map(edge).collect();
+    edges.sort_unstable_by_key(|edge| (edge.to, edge.from, edge.value));
+    edges.dedup();
+    edges
+}
+
+/// Gives the steps the neighbours that the edges name.
+fn connect(steps: &mut [Step], edges: &[Edge]) {
+    let inputs = |step: &Step| step.inputs.iter().filter(|input| !input.optional).map(|input| input.value).collect();
+    let required: Vec<HashSet<ValueId>> = steps.iter().map(inputs).collect();
+    for edge in edges {
+        let data = edge.value.is_some_and(|value| required[edge.to.index()].contains(&value));
+        let needs = &mut steps[edge.to.index()].needs;
+        match needs.last_mut() {
+            Some(need) if need.step == edge.from => need.data |= data,
+            _ => {
+                needs.push(Need { step: edge.from, data });
+                steps[edge.from.index()].dependents.push(edge.to);
+            }
+        }
+    }
+}
+
+fn report_cycles(
+    followers: &Followers,
+    links: &[Link],
+    flow: &Flow,
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let cycles = followers.cycles();
+    if cycles.is_empty() {
+        return;
+    }
+    // Of several reasons for one step to wait for another, the first is shown: data before orders.
+    let mut reasons: HashMap<(usize, usize), &Link> = HashMap::new();
+    for link in links {
+        reasons.entry((link.from, link.to)).or_insert(link);
+    }
+    for cycle in cycles {
+        let around = cycle.iter().zip(cycle.iter().cycle().skip(1));
+        let links: Vec<&Link> = around.filter_map(|pair| reasons.get(&(*pair.0, *pair.1)).copied()).collect();
+        let title = |step: &usize| names.title(*step);
+        let path: Vec<&str> = cycle.iter().chain(cycle.first()).map(title).collect();
+        let places: Vec<_> = links.iter().map(|link| (reason(link, flow, names), link.at)).collect();
+        let implicit = links.iter().find(|link| link.why == Why::Place);
+        let implicit = implicit.map(|link| (names.title(link.to), names.title(link.from)));
+        diagnostics.push(catalogue::cycle(&path, &places, implicit));
+    }
+}
+
+fn reason(link: &Link, flow: &Flow, names: &Names) -> String {
+    let (from, to) = (names.title(link.from), names.title(link.to));
+    match link.why {
+        Why::Data(value) => format!("`{to}` takes `{}` from `{from}`", flow.name(value)),
+        Why::Written => format!("`{to}` is ordered after `{from}`"),
+        Why::Place => format!("`{to}` stands below `{from}`"),
+    }
+}

@@ -1,0 +1,259 @@
+//! Which values flow: what each step takes and makes, who makes what, which steps are failure handlers.
+//! Says nothing of types and orders.
+
+use super::names::Names;
+use super::{Kind, ValueId, ValueInfo};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{self, Spanned, Spec};
+use crate::value::Type;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+/// A name in a signature, with the value that it means.
+#[derive(Clone, Copy)]
+pub(super) struct Port<'a> {
+    pub value: ValueId,
+    pub optional: bool,
+    pub ty: Option<&'a Spanned<Type>>,
+    pub span: Span,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From outside, or, for a failure handler, from the failure itself.
+    Outside,
+    Step(usize),
+    /// An error that has been reported.
+    Unclear,
+}
+
+/// A forward step's output, where it is made.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    pub step: usize,
+    pub port: Port<'a>,
+}
+
+/// What one step takes and makes; each value once.
+#[derive(Default)]
+pub(super) struct Ports<'a> {
+    pub inputs: Vec<Port<'a>>,
+    pub outputs: Vec<Port<'a>>,
+    /// By input.
+    pub origins: Vec<Origin>,
+}
+
+pub(super) struct Flow<'a> {
+    pub values: Vec<ValueInfo>,
+    by_name: HashMap<&'a str, ValueId>,
+    /// By step.
+    pub steps: Vec<Ports<'a>>,
+    pub kinds: Vec<Kind>,
+    /// By value: the forward steps that make it.
+    pub makers: Vec<Vec<Made<'a>>>,
+    /// By value: the failure handlers that make it.
+    pub handler_makers: Vec<Vec<Made<'a>>>,
+}
+
+impl<'a> Flow<'a> {
+    /// Reads all signatures and decides which steps are failure handlers. Origins are still empty.
+    pub fn new(spec: &'a Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let steps = spec.steps.iter().map(|_| Ports::default()).collect();
+        let mut flow = Flow {
+            values: Vec::new(),
+            by_name: HashMap::new(),
+            steps,
+            kinds: Vec::new(),
+            makers: Vec::new(),
+            handler_makers: Vec::new(),
+        };
+        for (name, _) in spec.front.inputs.iter().flatten() {
+            flow.value(&name.value);
+        }
+        let mut handed = Vec::new();
+        for (index, step) in spec.steps.iter().enumerate() {
+            if let Some(signature) = &step.signature {
+                flow.read(index, signature, names, &mut handed);
+            }
+        }
+        flow.hand_over(handed, names, diagnostics);
+        for ports in &mut flow.steps {
+            merge(&mut ports.inputs);
+            merge(&mut ports.outputs);
+        }
+        flow.kinds = flow.decide_kinds(spec);
+        flow.collect_makers();
+        flow
+    }
+
+    pub fn name(&self, value: ValueId) -> &str {
+        &self.values[value.index()].name
+    }
+
+    pub fn find(&self, name: &str) -> Option<ValueId> {
+        self.by_name.get(name).copied()
+    }
+
+    fn value(&mut self, name: &'a str) -> ValueId {
+        *self.by_name.entry(name).or_insert_with(|| {
+            self.values.push(ValueInfo { name: name.to_owned(), ty: None });
+            ValueId(self.values.len() as u32 - 1)
+        })
+    }
+
+    fn read(
+        &mut self,
+        step: usize,
+        signature: &'a spec::Signature,
+        names: &Names,
+        handed: &mut Vec<(usize, &'a Spanned<String>)>,
+    ) {
+        let (mut inputs, mut outputs) = (&signature.inputs[..], &signature.outputs[..]);
+        let mut target = signature.hands_to.as_ref();
+        // A title of one word looks like a value until the titles are known.
+        if let ([one], None) = (outputs, target)
+            && one.ty.is_none()
+            && !one.optional
+            && names.is_title(&one.name.value)
+        {
+            (inputs, outputs, target) = (&[], inputs, Some(&one.name));
+        }
+        let inputs: Vec<_> = inputs.iter().map(|port| self.port(port)).collect();
+        let outputs: Vec<_> = outputs.iter().map(|port| self.port(port)).collect();
+        self.steps[step] = Ports { inputs, outputs, origins: Vec::new() };
+        handed.extend(target.map(|target| (step, target)));
+    }
+
+    fn port(&mut self, port: &'a spec::Port) -> Port<'a> {
+        let value = self.value(&port.name.value);
+        Port { value, optional: port.optional, ty: port.ty.as_ref(), span: port.name.span }
+    }
+
+    fn hand_over(
+        &mut self,
+        handed: Vec<(usize, &'a Spanned<String>)>,
+        names: &Names,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        for (step, target) in handed {
+            match names.find(&target.value, target.span) {
+                Ok(target) => {
+                    // Of a chain, the last link is handed over.
+                    if let Some(port) = self.steps[step].outputs.last().copied() {
+                        self.steps[target].inputs.push(port);
+                    }
+                }
+                Err(diagnostic) => diagnostics.push(diagnostic),
+            }
+        }
+    }
+
+    fn decide_kinds(&self, spec: &Spec) -> Vec<Kind> {
+        let made: HashSet<ValueId> =
+            self.steps.iter().flat_map(|ports| &ports.outputs).map(|port| port.value).collect();
+        let listed: HashSet<&str> =
+            spec.front.inputs.iter().flatten().map(|(name, _)| name.value.as_str()).collect();
+        let failed = |port: &Port| {
+            let name = self.name(port.value);
+            names_failures(name) && !made.contains(&port.value) && !listed.contains(name)
+        };
+        let kind = |ports: &Ports| match ports.inputs.iter().any(failed) {
+            true => Kind::Handler,
+            false => Kind::Forward,
+        };
+        self.steps.iter().map(kind).collect()
+    }
+
+    fn collect_makers(&mut self) {
+        self.makers = vec![Vec::new(); self.values.len()];
+        self.handler_makers = vec![Vec::new(); self.values.len()];
+        for (step, ports) in self.steps.iter().enumerate() {
+            let makers = match self.kinds[step] {
+                Kind::Forward => &mut self.makers,
+                Kind::Handler => &mut self.handler_makers,
+            };
+            for port in &ports.outputs {
+                makers[port.value.index()].push(Made { step, port: *port });
+            }
+        }
+    }
+}
+
+/// Leaves one port of each value; one named twice may be absent only if both say so.
+fn merge(ports: &mut Vec<Port>) {
+    let mut first: HashMap<ValueId, usize> = HashMap::new();
+    let mut merged: Vec<Port> = Vec::with_capacity(ports.len());
+    for port in ports.iter() {
+        match first.entry(port.value) {
+            Entry::Occupied(known) => merged[*known.get()].optional &= port.optional,
+            Entry::Vacant(new) => {
+                new.insert(merged.len());
+                merged.push(*port);
+            }
+        }
+    }
+    *ports = merged;
+}
+
+/// `failed_orders`, but not `failed_order` or `failed_address`.
+fn names_failures(name: &str) -> bool {
+    let plural = |noun: &str| {
+        let regular = noun.len() > 1 && noun.ends_with('s') && !["ss", "us", "is"].iter().any(|end| noun.ends_with(end));
+        regular || noun.ends_with("people") || noun.ends_with("children")
+    };
+    name.strip_prefix("failed_").is_some_and(plural)
+}
+
+/// Says for every input where it comes from.
+pub(super) fn trace_origins(spec: &Spec, flow: &mut Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+    let outside = outside(spec, flow);
+    let mut origins = Vec::with_capacity(flow.steps.len());
+    for (step, ports) in flow.steps.iter().enumerate() {
+        let origin = |port: &Port| match origin(flow, step, port, &outside, names) {
+            Ok(origin) => origin,
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
+                Origin::Unclear
+            }
+        };
+        origins.push(ports.inputs.iter().map(origin).collect());
+    }
+    for (ports, origins) in flow.steps.iter_mut().zip(origins) {
+        ports.origins = origins;
+    }
+}
+
+/// What items bring: what forward steps take and no step makes, and what the front matter lists.
+fn outside(spec: &Spec, flow: &Flow) -> HashSet<ValueId> {
+    let forward = flow.steps.iter().zip(&flow.kinds).filter(|(_, kind)| **kind == Kind::Forward);
+    let taken = forward.flat_map(|(ports, _)| &ports.inputs).map(|port| port.value);
+    let listed = spec.front.inputs.iter().flatten().filter_map(|(name, _)| flow.find(&name.value));
+    taken.chain(listed).filter(|value| flow.makers[value.index()].is_empty()).collect()
+}
+
+fn origin(
+    flow: &Flow,
+    step: usize,
+    port: &Port,
+    outside: &HashSet<ValueId>,
+    names: &Names,
+) -> Result<Origin, Diagnostic> {
+    let name = flow.name(port.value);
+    let by_handlers = &flow.handler_makers[port.value.index()];
+    let title = |step: usize| names.title(step);
+    match (flow.makers[port.value.index()].as_slice(), by_handlers.as_slice(), flow.kinds[step]) {
+        ([made], ..) => Ok(Origin::Step(made.step)),
+        ([], [], Kind::Handler) if outside.contains(&port.value) || names_failures(name) => Ok(Origin::Outside),
+        ([], [], Kind::Handler) => {
+            let known = flow.values.iter().map(|value| value.name.as_str()).filter(|known| *known != name);
+            Err(catalogue::unknown_handler_input(name, port.span, names.near(name, known)))
+        }
+        ([], [], Kind::Forward) => Ok(Origin::Outside),
+        ([], [made, ..], _) => Err(catalogue::handler_value(name, port.span, title(made.step), made.port.span)),
+        (several, ..) => {
+            let makers = several.iter().map(|made| (title(made.step), made.port.span));
+            Err(catalogue::several_makers(name, port.span, makers))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What each step waits for, and why: data, an order that the author wrote, or where the step stands.
+
+use super::flow::{Flow, Origin};
+use super::names::Names;
+use super::outline::{ancestors, within};
+use super::{Kind, ValueId};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{After, GroupId, Spanned, Spec};
+use std::rc::Rc;
+
+/// Two parallel groups in a row need an order for every pair of their steps; this many still fit well.
+const MOST: usize = 1_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Data(ValueId),
+    /// `[after:: …]` on the step or on a group around it.
+    Written,
+    /// The step stands below the other.
+    Place,
+}
+
+/// `to` waits for `from`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub from: usize,
+    pub to: usize,
+    pub why: Why,
+    /// Where the document says so.
+    pub at: Span,
+}
+
+/// All links between forward steps.
+pub(super) fn collect(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Vec<Link> {
+    let mut links = Links { spec, all: Vec::new(), full: None };
+    for (to, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward) {
+        for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
+            if let Origin::Step(from) = *origin {
+                links.add(Link { from, to, why: Why::Data(port.value), at: port.span });
+            }
+        }
+    }
+    let written = Written::read(spec, flow, names, diagnostics);
+    follow(spec, flow, &written, &mut links);
+    guard(spec, flow, &written, &mut links);
+    if let Some(step) = links.full {
+        let title = &spec.steps[step].title;
+        diagnostics.push(catalogue::too_many_orders(&title.value, title.span, MOST));
+    }
+    links.all
+}
+
+struct Links<'a> {
+    spec: &'a Spec,
+    all: Vec<Link>,
+    /// The first step whose links found no more room.
+    full: Option<usize>,
+}
+
+impl Links<'_> {
+    fn add(&mut self, link: Link) {
+        if self.all.len() < MOST {
+            self.all.push(link);
+        } else {
+            self.full.get_or_insert(link.to);
+        }
+    }
+
+    /// `to` comes after all of these.
+    fn follow(&mut self, before: &[Before], to: usize) {
+        for (from, said) in before.iter().take(MOST + 1 - self.all.len()) {
+            let why = if said.is_some() { Why::Written } else { Why::Place };
+            let at = said.unwrap_or(self.spec.steps[to].title.span);
+            self.add(Link { from: *from, to, why, at });
+        }
+    }
+}
+
+/// A step that comes first, with the place that says so; without, where it merely stands above.
+type Before = (usize, Option<Span>);
+
+/// The orders that the author wrote, resolved; none where there is no `[after:: …]` at all.
+struct Written {
+    steps: Vec<Option<Vec<Before>>>,
+    groups: Vec<Option<Vec<Before>>>,
+}
+
+impl Written {
+    fn read(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut resolve = |after: &[Spanned<After>]| {
+            let targets = after.iter().filter_map(|after| match target(spec, flow, names, after)? {
+                Ok(step) => Some((step, Some(after.span))),
+                Err(diagnostic) => {
+                    diagnostics.push(diagnostic);
+                    None
+                }
+            });
+            let targets: Vec<_> = targets.collect();
+            (!after.is_empty()).then_some(targets)
+        };
+        let groups = spec.groups.iter().map(|group| resolve(&group.annotations.after)).collect();
+        let steps = spec.steps.iter().map(|step| resolve(&step.annotations.after)).collect();
+        for (step, kind) in spec.steps.iter().zip(&flow.kinds) {
+            if let (Kind::Handler, [after, ..]) = (kind, step.annotations.after.as_slice()) {
+                diagnostics.push(catalogue::ordered_handler(&step.title.value, after.span, step.title.span));
+            }
+        }
+        Written { steps, groups }
+    }
+}
+
+/// The forward step that must come first; none for `start`.
+fn target(spec: &Spec, flow: &Flow, names: &Names, after: &Spanned<After>) -> Option<Result<usize, Diagnostic>> {
+    let After::Step(written) = &after.value else { return None };
+    Some(names.find(written, after.span).and_then(|step| match flow.kinds[step] {
+        Kind::Forward => Ok(step),
+        Kind::Handler => {
+            let title = &spec.steps[step].title;
+            Err(catalogue::ordered_handler(&title.value, after.span, title.span))
+        }
+    }))
+}
+
+/// A group that is being walked through.
+struct Open {
+    group: GroupId,
+    /// What the group itself follows.
+    entry: Rc<Vec<Before>>,
+    /// All forward steps in it so far.
+    members: Vec<usize>,
+}
+
+/// Adds the implicit order: walks the steps as they stand and keeps what the next one follows.
+fn follow(spec: &Spec, flow: &Flow, written: &Written, links: &mut Links) {
+    let mut walk = Walk { spec, open: Vec::new(), current: Rc::default() };
+    for (step, kind) in flow.kinds.iter().enumerate() {
+        if *kind == Kind::Handler {
+            continue;
+        }
+        walk.enter(spec.steps[step].group, written);
+        let takes = flow.steps[step].origins.iter().any(|origin| *origin != Origin::Outside);
+        match &written.steps[step] {
+            Some(after) => links.follow(after, step),
+            None if takes => {}
+            None => links.follow(&walk.current, step),
+        }
+        walk.pass(step);
+    }
+}
+
+struct Walk<'a> {
+    spec: &'a Spec,
+    open: Vec<Open>,
+    /// What the next step follows.
+    current: Rc<Vec<Before>>,
+}
+
+impl Walk<'_> {
+    /// Leaves and enters groups until `group` is the innermost open one.
+    fn enter(&mut self, group: Option<GroupId>, written: &Written) {
+        let mut path: Vec<GroupId> = ancestors(self.spec, group).map(|(id, _)| id).collect();
+        path.reverse();
+        let common = self.open.iter().zip(&path).take_while(|(open, id)| open.group == **id).count();
+        while self.open.len() > common {
+            self.leave();
+        }
+        for group in path.into_iter().skip(common) {
+            if let Some(after) = &written.groups[group] {
+                self.current = Rc::new(after.clone());
+            }
+            self.open.push(Open { group, entry: self.current.clone(), members: Vec::new() });
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(open) = self.open.pop() else { return };
+        if open.members.is_empty() {
+            return;
+        }
+        if self.spec.groups[open.group].parallel {
+            self.current = Rc::new(open.members.iter().map(|step| (*step, None)).collect());
+        }
+        self.pass_on(open.members);
+    }
+
+    /// Goes on below a step.
+    fn pass(&mut self, step: usize) {
+        self.current = Rc::new(vec![(step, None)]);
+        self.pass_on(vec![step]);
+    }
+
+    /// Tells the group around what it now holds; the children of a parallel one are free of each other.
+    fn pass_on(&mut self, steps: Vec<usize>) {
+        if let Some(around) = self.open.last_mut() {
+            around.members.extend(steps);
+            if self.spec.groups[around.group].parallel {
+                self.current = around.entry.clone();
+            }
+        }
+    }
+}
+
+/// A group's `[after:: …]` guards every step in it. A step that waits for another of the group is guarded
+/// through that one.
+fn guard(spec: &Spec, flow: &Flow, written: &Written, links: &mut Links) {
+    if written.groups.iter().all(Option::is_none) {
+        return;
+    }
+    let mut waits_for: Vec<Vec<usize>> = vec![Vec::new(); spec.steps.len()];
+    for link in &links.all {
+        waits_for[link.to].push(link.from);
+    }
+    for step in (0..spec.steps.len()).filter(|step| flow.kinds[*step] == Kind::Forward) {
+        for (group, _) in ancestors(spec, spec.steps[step].group) {
+            let inside = || waits_for[step].iter().any(|from| within(spec, *from, group));
+            if let Some(after) = &written.groups[group]
+                && !inside()
+            {
+                links.follow(after, step);
+            }
+        }
+    }
+}

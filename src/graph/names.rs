@@ -1,0 +1,123 @@
+//! What steps are called: their phases, and which step a reference means. Knows nothing of values.
+
+use super::outline::ancestors;
+use crate::diag::{Diagnostic, Span, catalogue, nearest};
+use crate::spec::{Spec, phase};
+use std::cell::Cell;
+use std::collections::HashMap;
+
+/// How many misses are worth a suggestion: each costs a look at every name.
+const SUGGESTIONS: usize = 50;
+
+pub(super) struct Names<'a> {
+    spec: &'a Spec,
+    /// By step: the name in traces.
+    pub phases: Vec<String>,
+    /// All that a reference may say, with the steps that it then means, in document order.
+    known: HashMap<String, Vec<usize>>,
+    suggestions: Cell<usize>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(spec: &'a Spec, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let short: Vec<String> = spec.steps.iter().map(|step| phase(&step.title.value)).collect();
+        let phases = unique(spec, &short);
+        report_duplicates(spec, &phases, diagnostics);
+        let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, step) in spec.steps.iter().enumerate() {
+            let title = &step.title.value;
+            let mut names = vec![title.clone(), short[index].clone(), phases[index].clone()];
+            if let Some((_, group)) = ancestors(spec, step.group).next() {
+                let group = &group.title.value;
+                names.push(format!("{group}/{title}"));
+                names.push(format!("{}/{}", phase(group), short[index]));
+            }
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                known.entry(name).or_default().push(index);
+            }
+        }
+        Names { spec, phases, known, suggestions: Cell::new(SUGGESTIONS) }
+    }
+
+    /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no
+    /// longer name, so the short one is its own.
+    pub fn find(&self, written: &str, at: Span) -> Result<usize, Diagnostic> {
+        let found = self.known.get(written).map_or(&[][..], Vec::as_slice);
+        let mut free = found.iter().filter(|step| self.spec.steps[**step].group.is_none());
+        match (found, free.next(), free.next()) {
+            ([], ..) => Err(catalogue::unknown_step(written, at, self.near(written, self.titles()))),
+            ([step], ..) | (_, Some(step), None) => Ok(*step),
+            (several, ..) => {
+                let named = |step: &usize| (self.phases[*step].clone(), self.spec.steps[*step].title.span);
+                Err(catalogue::ambiguous_step(written, at, several.iter().map(named)))
+            }
+        }
+    }
+
+    /// Whether a step has exactly this title.
+    pub fn is_title(&self, written: &str) -> bool {
+        let found = self.known.get(written).into_iter().flatten();
+        found.into_iter().any(|step| self.spec.steps[*step].title.value == written)
+    }
+
+    pub fn title(&self, step: usize) -> &'a str {
+        &self.spec.steps[step].title.value
+    }
+
+    fn titles(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.spec.steps.iter().map(|step| step.title.value.as_str())
+    }
+
+    /// The nearest of `known`, for as long as suggestions are cheap.
+    pub fn near<'b>(&self, written: &str, known: impl IntoIterator<Item = &'b str>) -> Option<&'b str> {
+        self.suggestions.set(self.suggestions.get().checked_sub(1)?);
+        nearest(written, known)
+    }
+}
+
+/// Each step's phase; equal ones are told apart by their groups, innermost first.
+fn unique(spec: &Spec, short: &[String]) -> Vec<String> {
+    let mut phases = short.to_vec();
+    let mut clashes = equal(&phases);
+    // Headings have six levels, so no step lies in more than six groups.
+    for depth in 1..=6 {
+        if clashes.is_empty() {
+            break;
+        }
+        for step in clashes {
+            let groups: Vec<_> = ancestors(spec, spec.steps[step].group).take(depth).collect();
+            let groups = groups.iter().rev().map(|(_, group)| phase(&group.title.value) + "/");
+            phases[step] = groups.collect::<String>() + &short[step];
+        }
+        clashes = equal(&phases);
+    }
+    phases
+}
+
+/// The steps whose phase another step has too.
+fn equal(phases: &[String]) -> Vec<usize> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for phase in phases {
+        *count.entry(phase).or_default() += 1;
+    }
+    (0..phases.len()).filter(|step| count[phases[*step].as_str()] > 1).collect()
+}
+
+fn report_duplicates(spec: &Spec, phases: &[String], diagnostics: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (step, phase) in phases.iter().enumerate() {
+        let earlier = *first.entry(phase).or_insert(step);
+        if earlier != step {
+            let (title, other) = (&spec.steps[step].title, &spec.steps[earlier].title);
+            diagnostics.push(catalogue::duplicate_step(
+                &title.value,
+                title.span,
+                &other.value,
+                other.span,
+                phase,
+            ));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Groups within groups: which ones hold a step, and what they pass down to it.
+
+use crate::spec::{Annotations, Group, GroupId, Spec, Step};
+
+/// The groups that hold something in `group`, the innermost first.
+pub(super) fn ancestors(spec: &Spec, group: Option<GroupId>) -> impl Iterator<Item = (GroupId, &Group)> {
+    let at = |id: GroupId| spec.groups.get(id).map(|group| (id, group));
+    // A group stands below its parent; anything else would never end.
+    std::iter::successors(group.and_then(at), move |(id, group)| {
+        group.parent.filter(|parent| parent < id).and_then(at)
+    })
+}
+
+/// Whether `step` stands in `group` or in a group below it.
+pub(super) fn within(spec: &Spec, step: usize, group: GroupId) -> bool {
+    ancestors(spec, spec.steps[step].group).any(|(id, _)| id == group)
+}
+
+/// What a step says, or else the nearest of its groups.
+pub(super) fn inherited<'a, T>(
+    spec: &'a Spec,
+    step: &'a Step,
+    said: impl Fn(&'a Annotations) -> Option<&'a T>,
+) -> Option<&'a T> {
+    said(&step.annotations)
+        .or_else(|| ancestors(spec, step.group).find_map(|(_, group)| said(&group.annotations)))
+}

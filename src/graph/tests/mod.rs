@@ -1,0 +1,3 @@
+//! What documents mean, and what must hold for every graph.
+
+mod properties;

@@ -1,0 +1,144 @@
+//! Whatever the author wrote: no panic, and a graph that is handed out keeps its promises.
+
+use crate::diag::{Diagnostic, Source, Span};
+use crate::graph::{Graph, Kind, build};
+use crate::spec::{After, Annotations, Front, Group, Port, Signature, Spanned, Spec, Step};
+use crate::value::Type;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use std::collections::HashSet;
+
+const TITLES: [&str; 7] = ["Pay", "Ship It", "Ship it", "Check", "Refund", "v1", "A/Pay"];
+const VALUES: [&str; 7] = ["v0", "v1", "v2", "v3", "order", "oder", "failed_orders"];
+
+fn spanned<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Span::default())
+}
+
+fn text(from: &'static [&'static str]) -> impl Strategy<Value = Spanned<String>> {
+    prop::sample::select(from).prop_map(|text| spanned(text.to_owned()))
+}
+
+fn port() -> impl Strategy<Value = Port> {
+    let ty = prop::sample::select(&["String", "JSON", "Order"][..]).prop_map(|ty| spanned(Type::parse(ty).unwrap()));
+    (text(&VALUES), prop::bool::weighted(0.1), prop::option::weighted(0.2, ty))
+        .prop_map(|(name, optional, ty)| Port { name, optional, ty })
+}
+
+fn signature() -> impl Strategy<Value = Signature> {
+    let ports = || prop::collection::vec(port(), 0..3);
+    (ports(), ports(), prop::option::weighted(0.1, text(&TITLES))).prop_map(|(inputs, outputs, hands_to)| {
+        Signature { span: Span::default(), inputs, outputs, hands_to }
+    })
+}
+
+fn annotations() -> impl Strategy<Value = Annotations> {
+    let after = prop_oneof![
+        Just(spanned(After::Start)),
+        text(&TITLES).prop_map(|title| spanned(After::Step(title.value))),
+    ];
+    let few = prop_oneof![6 => Just(0..1_usize), 1 => Just(0..3)];
+    few.prop_flat_map(move |few| prop::collection::vec(after.clone(), few))
+        .prop_map(|after| Annotations { after, ..Annotations::default() })
+}
+
+fn group() -> impl Strategy<Value = Group> {
+    let around = prop::option::of(0..4_usize);
+    (text(&["A", "B"]), around, any::<bool>(), annotations(), prop::option::weighted(0.1, signature())).prop_map(
+        |(title, parent, parallel, annotations, signature)| Group {
+            title,
+            level: 2,
+            parent,
+            parallel,
+            annotations,
+            signature,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (text(&TITLES), prop::option::of(0..4_usize), annotations(), prop::option::weighted(0.8, signature())).prop_map(
+        |(title, group, annotations, signature)| Step {
+            title,
+            heading: Span::default(),
+            level: 3,
+            group,
+            annotations,
+            signature,
+            program: None,
+            traces: Vec::new(),
+            prose: String::new(),
+        },
+    )
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let inputs = prop::collection::vec((text(&VALUES), Just(None)), 0..4);
+    let groups = prop::collection::vec(group(), 0..4);
+    (groups, prop::collection::vec(step(), 0..8), prop::option::weighted(0.1, inputs)).prop_map(
+        |(groups, mut steps, inputs)| {
+            for step in &mut steps {
+                step.group = step.group.filter(|group| *group < groups.len());
+            }
+            Spec { front: Front { inputs, ..Front::default() }, groups, steps, ..Spec::default() }
+        },
+    )
+}
+
+fn check(graph: &Graph) {
+    let place = |id| graph.order.iter().position(|other| *other == id);
+    let forward = graph.ids().filter(|id| graph.step(*id).kind == Kind::Forward);
+    let ordered: HashSet<_> = graph.order.iter().copied().collect();
+    assert_eq!(ordered, forward.collect());
+    assert_eq!(ordered.len(), graph.order.len());
+    assert!(graph.edges.is_sorted_by(|one, two| (one.to, one.from, one.value) < (two.to, two.from, two.value)));
+    for edge in &graph.edges {
+        assert!(place(edge.from).unwrap() < place(edge.to).unwrap());
+    }
+    let pairs: HashSet<_> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+    let phases: HashSet<_> = graph.steps.iter().map(|step| &step.phase).collect();
+    assert_eq!(phases.len(), graph.steps.len());
+    for id in graph.ids() {
+        let step = graph.step(id);
+        assert_eq!(graph.by_phase(&step.phase), Some(id));
+        let before: HashSet<_> = pairs.iter().filter(|(_, to)| *to == id).map(|(from, _)| *from).collect();
+        let after: HashSet<_> = pairs.iter().filter(|(from, _)| *from == id).map(|(_, to)| *to).collect();
+        assert!(step.needs.is_sorted_by_key(|need| need.step) && step.dependents.is_sorted());
+        assert_eq!((before.len(), after.len()), (step.needs.len(), step.dependents.len()));
+        assert_eq!(before, step.needs.iter().map(|need| need.step).collect());
+        assert_eq!(after, step.dependents.iter().copied().collect());
+        for input in &step.inputs {
+            let made = |maker| graph.step(maker).outputs.iter().any(|output| output.value == input.value);
+            assert!(input.maker.is_none_or(made));
+            let need = step.needs.iter().find(|need| Some(need.step) == input.maker);
+            match (step.kind, input.maker) {
+                (Kind::Handler, _) => assert!(need.is_none()),
+                (Kind::Forward, None) => assert!(graph.inputs.contains(&input.value)),
+                (Kind::Forward, Some(_)) => assert!(need.is_some_and(|need| need.data || input.optional)),
+            }
+        }
+    }
+}
+
+/// How many of the documents tried below have a graph: enough for its promises to mean something.
+#[test]
+fn many_documents_have_a_graph() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let built = (0..500).filter(|_| {
+        let spec = spec().new_tree(&mut runner).unwrap().current();
+        build(&Source::new("x.md", ""), &spec).0.is_some()
+    });
+    assert!(built.count() > 50);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn a_graph_keeps_its_promises_or_there_is_an_error(spec in spec()) {
+        let (graph, diagnostics) = build(&Source::new("x.md", ""), &spec);
+        prop_assert_eq!(graph.is_none(), diagnostics.iter().any(Diagnostic::is_error));
+        if let Some(graph) = graph {
+            check(&graph);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A graph for scripts. The shape is a promise: keys may join, none may change or go.
+
+use super::sign;
+use crate::graph::{Graph, ValueId};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Drawing<'a> {
+    steps: Vec<Step<'a>>,
+    edges: Vec<Edge<'a>>,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    title: &'a str,
+    phase: &'a str,
+    kind: &'static str,
+    agent: Option<&'a str>,
+    channel: Option<&'a str>,
+    mark: Option<&'static str>,
+    line: usize,
+    group: Option<&'a str>,
+    inputs: Vec<&'a str>,
+    outputs: Vec<&'a str>,
+}
+
+/// `from` and `to` are phases; `value` is null for an order without data.
+#[derive(Serialize)]
+struct Edge<'a> {
+    from: &'a str,
+    to: &'a str,
+    value: Option<&'a str>,
+}
+
+/// `{steps, edges}`, indented, with a final newline.
+pub fn json(graph: &Graph) -> String {
+    let name = |value: ValueId| graph.value(value).name.as_str();
+    let steps = graph.steps.iter().map(|step| Step {
+        title: &step.title,
+        phase: &step.phase,
+        kind: step.kind.name(),
+        agent: step.agent.as_deref(),
+        channel: step.channel.as_deref(),
+        mark: step.mark.map(sign),
+        line: step.line,
+        group: step.group.map(|group| graph.groups[group].title.as_str()),
+        inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
+        outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
+    });
+    let edges = graph.edges.iter().map(|edge| Edge {
+        from: &graph.step(edge.from).phase,
+        to: &graph.step(edge.to).phase,
+        value: edge.value.map(name),
+    });
+    crate::view::text::json(&Drawing { steps: steps.collect(), edges: edges.collect() })
+}

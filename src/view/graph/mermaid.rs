@@ -1,0 +1,122 @@
+//! A graph as a mermaid flowchart, as GitHub renders it. Steps that can run side by side stand side by side.
+
+use super::{doer, sign};
+use crate::graph::{Graph, Kind, Step, StepId, ValueId};
+use crate::spec::Mark;
+use crate::view::text::printable;
+use std::fmt::Write;
+
+const CLASSES: &str = "\
+    classDef input fill:none,stroke-dasharray:2 2
+    classDef critical stroke-width:3px
+    classDef optional stroke-dasharray:6 4
+    classDef handler stroke-dasharray:6 4,stroke-width:2px
+";
+
+/// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
+/// rounded when optional, hexagons when they handle failures; dotted lines are orders without data.
+pub fn mermaid(graph: &Graph) -> String {
+    let mut out = "flowchart TD\n".to_owned();
+    for value in outside(graph) {
+        let _ = writeln!(out, "    v{}[/\"{}\"/]:::input", value.0, label(&graph.value(value).name));
+    }
+    nodes(graph, &mut out);
+    for id in graph.ids() {
+        lines_into(graph, id, &mut out);
+    }
+    out + CLASSES
+}
+
+/// The values that no step makes, handlers' failures among them, in order of mention.
+fn outside(graph: &Graph) -> Vec<ValueId> {
+    let taken = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.maker.is_none());
+    let mut values: Vec<ValueId> = taken.map(|input| input.value).chain(graph.inputs.iter().copied()).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// All steps, each group a subgraph around its own.
+fn nodes(graph: &Graph, out: &mut String) {
+    let mut open: Vec<usize> = Vec::new();
+    for id in graph.ids() {
+        let mut path: Vec<usize> =
+            std::iter::successors(graph.step(id).group, |group| graph.groups[*group].parent).collect();
+        path.reverse();
+        let common = open.iter().zip(&path).take_while(|(open, group)| open == group).count();
+        close(&mut open, common, out);
+        for group in path.into_iter().skip(common) {
+            let indent = "    ".repeat(open.len() + 1);
+            let _ = writeln!(out, "{indent}subgraph g{group}[\"{}\"]", label(&graph.groups[group].title));
+            open.push(group);
+        }
+        let indent = "    ".repeat(open.len() + 1);
+        let _ = writeln!(out, "{indent}{}", node(id, graph.step(id)));
+    }
+    close(&mut open, 0, out);
+}
+
+fn close(open: &mut Vec<usize>, left: usize, out: &mut String) {
+    while open.len() > left {
+        open.pop();
+        let _ = writeln!(out, "{}end", "    ".repeat(open.len() + 1));
+    }
+}
+
+fn node(id: StepId, step: &Step) -> String {
+    let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
+    let doer = doer(step);
+    let doer = if doer.is_empty() { doer } else { format!("<br/>{}", label(&doer)) };
+    let text = format!("{}{doer}", label(&format!("{}{mark}", step.title)));
+    let (left, right, class) = match (step.kind, step.mark) {
+        (Kind::Handler, _) => ("{{", "}}", ":::handler"),
+        (Kind::Forward, None) => ("[", "]", ""),
+        (Kind::Forward, Some(Mark::Critical)) => ("[[", "]]", ":::critical"),
+        (Kind::Forward, Some(Mark::Optional)) => ("(", ")", ":::optional"),
+    };
+    format!("s{}{left}\"{text}\"{right}{class}", id.0)
+}
+
+/// What leads into a step: values from outside, then from each step before it one line.
+fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
+    let step = graph.step(id);
+    for input in step.inputs.iter().filter(|input| input.maker.is_none()) {
+        let arrow = if step.kind == Kind::Handler { "-.->" } else { "-->" };
+        let _ = writeln!(out, "    v{} {arrow} s{}", input.value.0, id.0);
+    }
+    for need in &step.needs {
+        let flows = step.inputs.iter().filter(|input| input.maker == Some(need.step));
+        let names: Vec<String> = flows.map(|input| label(&graph.value(input.value).name)).collect();
+        let arrow = if names.is_empty() { "-.->".to_owned() } else { format!("-->|\"{}\"|", names.join(", ")) };
+        let _ = writeln!(out, "    s{} {arrow} s{}", need.step.0, id.0);
+    }
+}
+
+/// Text between quotes. All that could mean something to mermaid, markdown or HTML is written as a number.
+fn label(text: &str) -> String {
+    let text: Vec<char> = printable(text).chars().collect();
+    let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
+    let mut label = String::with_capacity(text.len());
+    for (at, c) in text.iter().enumerate() {
+        let plain = c.is_alphanumeric() || !c.is_ascii() || " ,/@()!?'".contains(*c);
+        // Inside a word these are letters; at its edge they may start a list or emphasis.
+        let inside = "_-.+".contains(*c) && word(at.checked_sub(1)) && word(Some(at + 1));
+        if plain || inside {
+            label.push(*c);
+        } else {
+            let _ = write!(label, "#{};", *c as u32);
+        }
+    }
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+
+    #[test]
+    fn labels_cannot_leave_their_quotes() {
+        assert_eq!(label("Prüfe \"A\" & <b>#1;`x`"), "Prüfe #34;A#34; #38; #60;b#62;#35;1#59;#96;x#96;");
+        assert_eq!(label("1. a_b - _c"), "1#46; a_b #45; #95;c");
+    }
+}

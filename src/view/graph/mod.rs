@@ -1,0 +1,45 @@
+//! Drawings of a graph: for the terminal, for mermaid, for scripts.
+
+mod json;
+mod mermaid;
+mod text;
+
+pub use json::json;
+pub use mermaid::mermaid;
+pub use text::text;
+
+use super::text::printable;
+use crate::graph::{Graph, Step};
+use crate::spec::Mark;
+
+/// A mark as documents write it.
+pub(super) fn sign(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Critical => "!",
+        Mark::Optional => "?",
+    }
+}
+
+/// `@agent #channel`, whichever there are.
+fn doer(step: &Step) -> String {
+    let agent = step.agent.iter().map(|agent| format!("@{}", printable(agent)));
+    let channel = step.channel.iter().map(|channel| format!("#{}", printable(channel)));
+    agent.chain(channel).collect::<Vec<_>>().join(" ")
+}
+
+/// `a, b? → c`: what a step takes and makes; nothing for a step without either.
+fn signature(graph: &Graph, step: &Step) -> String {
+    let name = |value, optional| {
+        let name = printable(&graph.value(value).name);
+        if optional { format!("{name}?") } else { name.into_owned() }
+    };
+    let inputs = step.inputs.iter().map(|input| name(input.value, input.optional));
+    let outputs = step.outputs.iter().map(|output| name(output.value, output.optional));
+    let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
+    match (inputs.is_empty(), outputs.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!("→ {outputs}"),
+        (false, true) => format!("{inputs} →"),
+        (false, false) => format!("{inputs} → {outputs}"),
+    }
+}

@@ -1,0 +1,105 @@
+//! A graph drawn with lines, for the terminal. Where too many lines would run side by side, the steps are
+//! listed by stage instead.
+
+use super::{doer, sign, signature};
+use crate::graph::{Graph, StepId};
+use crate::spec::Mark;
+use crate::view::stages::stages;
+use crate::view::text::printable;
+use anstyle::Style;
+use renderdag::{Ancestor, GraphRowRenderer, Renderer};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// More lines than this side by side are no drawing any more.
+const WIDEST: usize = 24;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// The drawing, with styles for a terminal; whoever prints it elsewhere strips them.
+pub fn text(graph: &Graph) -> String {
+    let stages = stages(graph);
+    let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", printable(&graph.title), summary(graph, &stages));
+    out += &if width(graph) <= WIDEST { drawing(graph) } else { listing(graph, &stages) };
+    let mut handlers = graph.handlers().peekable();
+    if handlers.peek().is_some() {
+        out += "\nonce an item has failed\n\n";
+    }
+    for id in handlers {
+        let [head, flow] = lines(graph, id);
+        let _ = writeln!(out, "◇  {head}\n   {flow}");
+    }
+    out
+}
+
+/// `7 steps in 5 stages, from order_request`.
+fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let names = graph.inputs.iter().map(|value| printable(&graph.value(*value).name));
+    let from = names.collect::<Vec<_>>().join(", ");
+    let from = if from.is_empty() { from } else { format!(", from {from}") };
+    format!("{} in {}{from}", count(graph.order.len(), "step"), count(stages.len(), "stage"))
+}
+
+/// The most lines that run side by side.
+fn width(graph: &Graph) -> usize {
+    let mut open: BTreeSet<StepId> = BTreeSet::new();
+    let widths = graph.order.iter().map(|id| {
+        open.remove(id);
+        open.extend(&graph.step(*id).dependents);
+        open.len()
+    });
+    widths.max().unwrap_or(0)
+}
+
+fn drawing(graph: &Graph) -> String {
+    let mut renderer = GraphRowRenderer::new().output().with_min_row_height(2).build_box_drawing();
+    let mut out = String::new();
+    for id in &graph.order {
+        let step = graph.step(*id);
+        // Solid where data flows, dotted for a mere order.
+        let line = |next: &StepId| match data(graph, *id, *next) {
+            true => Ancestor::Parent(*next),
+            false => Ancestor::Ancestor(*next),
+        };
+        let glyph = match step.mark {
+            None => "○",
+            Some(Mark::Critical) => "●",
+            Some(Mark::Optional) => "◌",
+        };
+        let next = step.dependents.iter().map(line).collect();
+        out += &renderer.next_row(*id, next, glyph.to_owned(), lines(graph, *id).join("\n"));
+    }
+    let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
+    lines.join("\n").trim_end().to_owned() + "\n"
+}
+
+/// Whether a value flows from one step to the other.
+fn data(graph: &Graph, from: StepId, to: StepId) -> bool {
+    let start = graph.edges.partition_point(|edge| (edge.to, edge.from) < (to, from));
+    let between = graph.edges.iter().skip(start).take_while(|edge| (edge.to, edge.from) == (to, from));
+    between.into_iter().any(|edge| edge.value.is_some())
+}
+
+fn listing(graph: &Graph, stages: &[Vec<StepId>]) -> String {
+    let mut out = String::new();
+    for (number, stage) in stages.iter().enumerate() {
+        let parallel = if stage.len() > 1 { ", in parallel" } else { "" };
+        let _ = writeln!(out, "stage {}{parallel}", number + 1);
+        for id in stage {
+            let [head, flow] = lines(graph, *id);
+            let _ = writeln!(out, "  {head}\n    {flow}");
+        }
+    }
+    out
+}
+
+/// Who a step is, and what it takes and makes.
+fn lines(graph: &Graph, id: StepId) -> [String; 2] {
+    let step = graph.step(id);
+    let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
+    let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", printable(&step.title), doer(step));
+    let flow = signature(graph, step);
+    [head.trim_end().to_owned(), if flow.is_empty() { flow } else { format!("{DIM}{flow}{DIM:#}") }]
+}

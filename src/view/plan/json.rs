@@ -1,0 +1,107 @@
+//! A plan for scripts.
+
+use super::Doer;
+use crate::graph::{self, Graph, Kind};
+use crate::spec::{Backoff, Retry, Tolerance};
+use crate::view::graph::sign;
+use crate::view::{stages, text};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    title: &'a str,
+    inputs: Vec<Input<'a>>,
+    items: Option<&'a str>,
+    key: Option<&'a str>,
+    jobs: Option<usize>,
+    /// A percentage as text, or a count.
+    tolerate: Value,
+    on_item_error: &'static str,
+    deadline_ms: Option<u64>,
+    steps: Vec<Step<'a>>,
+}
+
+#[derive(Serialize)]
+struct Input<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    ty: Option<String>,
+}
+
+/// In the order of the run; failure handlers, which have no stage, last.
+#[derive(Serialize)]
+struct Step<'a> {
+    stage: Option<usize>,
+    title: &'a str,
+    phase: &'a str,
+    kind: &'static str,
+    agent: Option<&'a str>,
+    channel: Option<&'a str>,
+    mark: Option<&'static str>,
+    retry: Option<Value>,
+    timeout_ms: Option<u64>,
+    deadline_ms: Option<u64>,
+    by: Value,
+}
+
+/// The plan as an object, indented, with a final newline. `doers` are by step.
+pub fn json(graph: &Graph, doers: &[Doer]) -> String {
+    let settings = &graph.settings;
+    let input = |value: &graph::ValueId| {
+        let value = graph.value(*value);
+        Input { name: &value.name, ty: value.ty.as_ref().map(ToString::to_string) }
+    };
+    let stages = stages(graph);
+    let staged = stages.iter().enumerate().flat_map(|(at, stage)| stage.iter().map(move |id| (Some(at + 1), *id)));
+    let steps = staged.chain(graph.handlers().map(|id| (None, id)));
+    text::json(&Plan {
+        title: &graph.title,
+        inputs: graph.inputs.iter().map(input).collect(),
+        items: settings.items.as_deref(),
+        key: settings.key.as_deref(),
+        jobs: settings.jobs,
+        tolerate: match settings.tolerate {
+            Tolerance::Percent(percent) => json!(format!("{percent}%")),
+            Tolerance::Count(count) => json!(count),
+        },
+        on_item_error: super::text::rule(settings.on_item_error),
+        deadline_ms: settings.deadline.map(millis),
+        steps: steps.map(|(stage, id)| step(graph.step(id), stage, doers.get(id.index()))).collect(),
+    })
+}
+
+fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) -> Step<'a> {
+    Step {
+        stage: stage.filter(|_| step.kind == Kind::Forward),
+        title: &step.title,
+        phase: &step.phase,
+        kind: step.kind.name(),
+        agent: step.agent.as_deref(),
+        channel: step.channel.as_deref(),
+        mark: step.mark.map(sign),
+        retry: step.retry.map(retry),
+        timeout_ms: step.timeout.map(millis),
+        deadline_ms: step.deadline.map(millis),
+        by: match doer {
+            Some(Doer::Fence { language, line, granted }) => {
+                json!({"kind": "fence", "language": language, "line": line, "granted": granted})
+            }
+            Some(Doer::Nobody) | None => Value::Null,
+        },
+    }
+}
+
+fn retry(retry: Retry) -> Value {
+    match retry.backoff {
+        Backoff::Fixed(pause) => json!({"retries": retry.retries, "backoff": "fixed", "pause_ms": millis(pause)}),
+        Backoff::Exponential { first, most } => json!({
+            "retries": retry.retries, "backoff": "exponential", "first_ms": millis(first), "most_ms": millis(most),
+        }),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

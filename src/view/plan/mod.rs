@@ -1,0 +1,16 @@
+//! What a run of a workflow would do: where its items come from, its steps by stage, who does each.
+
+mod json;
+mod text;
+
+pub use json::json;
+pub use text::text;
+
+/// By what a step would be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doer {
+    /// The program fence of the document, whose content starts at this line.
+    Fence { language: String, line: usize, granted: bool },
+    /// Neither an adapter nor a program: the step cannot run.
+    Nobody,
+}

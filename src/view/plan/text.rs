@@ -1,0 +1,124 @@
+//! A plan as a page for people.
+
+use super::Doer;
+use crate::graph::{Graph, Step, StepId};
+use crate::spec::{Backoff, OnItemError, Retry, Tolerance};
+use crate::view::graph::sign;
+use crate::view::stages;
+use crate::view::table::table;
+use crate::view::text::{duration, printable};
+use anstyle::Style;
+use std::fmt::Write;
+
+const BOLD: Style = Style::new().bold();
+
+/// The page, with styles for a terminal. `doers` are by step; `width` is the terminal's, in columns.
+pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
+    let mut out = format!("{BOLD}{}{BOLD:#}\n\n", printable(&graph.title));
+    for (name, what) in facts(graph) {
+        let _ = writeln!(out, "{name:<10}{what}");
+    }
+    let stages = stages(graph);
+    let staged = stages.iter().enumerate();
+    let staged = staged.flat_map(|(at, stage)| stage.iter().map(move |id| ((at + 1).to_string(), *id)));
+    let steps = staged.chain(graph.handlers().map(|id| ("failed".to_owned(), id)));
+    let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Nobody);
+    let rows = steps.map(|(stage, id)| row(stage, graph.step(id), doer(id)));
+    out += "\n";
+    out += &table(&["stage", "step", "agent", "channel", "limits", "done by"], rows, width);
+    out += "\nThe steps of one stage are parallel.";
+    if graph.handlers().next().is_some() {
+        out += " Those of stage failed run once for each failed item.";
+    }
+    out += "\n";
+    out += &open(graph, doers);
+    out
+}
+
+/// What holds for the whole run.
+fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
+    let settings = &graph.settings;
+    let input = |id: &crate::graph::ValueId| {
+        let value = graph.value(*id);
+        let ty = value.ty.as_ref().map(|ty| format!("::{ty}")).unwrap_or_default();
+        printable(&format!("{}{ty}", value.name)).into_owned()
+    };
+    let inputs: Vec<String> = graph.inputs.iter().map(input).collect();
+    let inputs = if inputs.is_empty() { "none".to_owned() } else { inputs.join(", ") };
+    let items = match &settings.items {
+        Some(items) => printable(items).into_owned(),
+        None => "one, from --input, or many, from --items".to_owned(),
+    };
+    let tolerate = match settings.tolerate {
+        Tolerance::Percent(percent) => format!("{percent}% of the items may fail"),
+        Tolerance::Count(count) => format!("{count} items may fail"),
+    };
+    let rule = match settings.on_item_error {
+        OnItemError::Stop => "a failed item stops the others",
+        OnItemError::Drain => "after a failed item no further one starts",
+        OnItemError::Continue => "a failed item does not stop the others",
+    };
+    let key = settings.key.iter().map(|key| ("key", printable(key).into_owned()));
+    let jobs = settings.jobs.iter().map(|jobs| ("jobs", format!("{jobs} steps at a time")));
+    let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", duration(*most))));
+    let rest = key.chain(jobs).chain(deadline);
+    [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))].into_iter().chain(rest).collect()
+}
+
+/// The front matter's word for it.
+pub(super) fn rule(rule: OnItemError) -> &'static str {
+    match rule {
+        OnItemError::Stop => "stop",
+        OnItemError::Drain => "drain",
+        OnItemError::Continue => "continue",
+    }
+}
+
+fn row(stage: String, step: &Step, doer: &Doer) -> Vec<String> {
+    let text = |text: &Option<String>| printable(text.as_deref().unwrap_or("-")).into_owned();
+    let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
+    let by = match doer {
+        Doer::Fence { language, line, granted } => {
+            let grant = if *granted { "" } else { ", needs a grant" };
+            format!("{} program at line {line}{grant}", printable(language))
+        }
+        Doer::Nobody => "nobody".to_owned(),
+    };
+    let title = format!("{}{mark}", printable(&step.title));
+    vec![stage, title, text(&step.agent), text(&step.channel), limits(step), by]
+}
+
+fn limits(step: &Step) -> String {
+    let retry = step.retry.map(retry);
+    let timeout = step.timeout.map(|most| format!("timeout {}", duration(most)));
+    let deadline = step.deadline.map(|most| format!("deadline {}", duration(most)));
+    retry.into_iter().chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
+}
+
+fn retry(retry: Retry) -> String {
+    let backoff = match retry.backoff {
+        usual if usual == Backoff::default() => String::new(),
+        Backoff::Fixed(pause) => format!(" fixed {}", duration(pause)),
+        Backoff::Exponential { first, most } => {
+            format!(" exponential {}..{}", duration(first), duration(most))
+        }
+    };
+    format!("retry {}{backoff}", retry.retries)
+}
+
+/// What must still be done before the workflow can run.
+fn open(graph: &Graph, doers: &[Doer]) -> String {
+    let mut out = String::new();
+    let nobody = doers.iter().filter(|doer| **doer == Doer::Nobody).count();
+    if nobody > 0 {
+        let _ = writeln!(
+            out,
+            "Nobody does {nobody} of {} steps yet: bind their agents in orderflow.toml, or give them a program.",
+            graph.steps.len()
+        );
+    }
+    if doers.iter().any(|doer| matches!(doer, Doer::Fence { granted: false, .. })) {
+        out += "Programs of the document run only with --trust, or with fences = true in orderflow.toml.\n";
+    }
+    out
+}

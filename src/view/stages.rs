@@ -1,0 +1,23 @@
+//! Which steps can run side by side.
+
+use crate::graph::{Graph, StepId};
+
+/// The forward steps by stage: a step stands in the first stage after all that it waits for, so the steps of
+/// one stage are parallel. Within a stage they keep the document's order.
+pub fn stages(graph: &Graph) -> Vec<Vec<StepId>> {
+    let mut stage = vec![0; graph.steps.len()];
+    let mut stages: Vec<Vec<StepId>> = Vec::new();
+    for id in &graph.order {
+        let after = graph.step(*id).needs.iter().map(|need| stage[need.step.index()] + 1).max();
+        let at = after.unwrap_or(0);
+        stage[id.index()] = at;
+        if stages.len() <= at {
+            stages.resize(at + 1, Vec::new());
+        }
+        stages[at].push(*id);
+    }
+    for stage in &mut stages {
+        stage.sort_unstable();
+    }
+    stages
+}
