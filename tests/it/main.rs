@@ -1,4 +1,5 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
+mod layers;
 mod shop;
 mod spec;

@@ -1,0 +1,193 @@
+//! The walls between the rooms of `src`: which room may use which, and what stays out of most of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every room with the rooms that it may use. The order is that of `src/lib.rs`: none uses a later one.
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("value", &[]),
+    ("toon", &["value"]),
+    ("diag", &[]),
+    ("spec", &["diag", "value"]),
+    ("graph", &["diag", "spec", "value"]),
+    ("event", &["graph", "value"]),
+    ("engine", &["event", "graph", "spec", "value"]),
+    ("items", &["diag", "event", "graph", "toon", "value"]),
+    ("adapter", &["event", "value"]),
+    ("runtime", &["adapter", "engine", "event", "graph", "items", "value"]),
+    ("session", &["diag", "event", "graph", "spec", "toon", "value"]),
+    ("stats", &["event", "graph", "session", "value"]),
+    (
+        "view",
+        &[
+            "adapter", "diag", "engine", "event", "graph", "items", "runtime", "session", "spec", "stats",
+            "toon", "value",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "adapter", "diag", "engine", "event", "graph", "items", "runtime", "session", "spec", "stats",
+            "toon", "value", "view",
+        ],
+    ),
+];
+
+/// What only some rooms may contain, with these rooms.
+const ONLY_IN: [(&[&str], &[&str]); 4] = [
+    (&["tokio::"], &["runtime", "adapter", "cli"]),
+    (
+        &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "std::env", "io::stdout", "io::stderr"],
+        &["cli"],
+    ),
+    (&["Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "now_v7"], &["runtime", "cli"]),
+    (&["std::fs", "fs::", "File::open"], &["items", "adapter", "runtime", "session", "cli"]),
+];
+
+/// A source file without comments and unit tests.
+struct File {
+    room: String,
+    /// Below `src`.
+    path: PathBuf,
+    lines: Vec<(usize, String)>,
+}
+
+fn files() -> Vec<File> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let below = path.strip_prefix(&src).unwrap().to_owned();
+            let tests = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !tests {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") && !tests {
+                let room = below.iter().next().unwrap().to_string_lossy();
+                let room = room.trim_end_matches(".rs").to_owned();
+                found.push(File { room, lines: code(&fs::read_to_string(&path).unwrap()), path: below });
+            }
+        }
+    }
+    found.retain(|file| !["lib", "main"].contains(&file.room.as_str()));
+    found.sort_by(|one, two| one.path.cmp(&two.path));
+    found
+}
+
+/// The lines with their numbers, up to the unit tests at the end of the file.
+fn code(text: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
+    let end = lines.windows(2).position(tests).unwrap_or(lines.len());
+    let bare = |line: &&str| line.split("//").next().unwrap_or_default().to_owned();
+    lines[..end].iter().enumerate().map(|(index, line)| (index + 1, bare(line))).collect()
+}
+
+/// The rooms that a line names: `crate::room`, or those in `crate::{a::B, c}`.
+fn named(line: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut rooms = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + "crate::".len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            rooms.push(name(rest));
+            continue;
+        };
+        let mut depth = 1;
+        rooms.push(name(list));
+        for (at, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => rooms.push(name(&list[at + 1..])),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        if depth > 0 {
+            rooms.push("a list over several lines, which this test cannot read".to_owned());
+        }
+    }
+    rooms
+}
+
+/// Whether a line climbs out of its room by `super::super::…`.
+fn climbs_out(line: &str, path: &Path) -> bool {
+    let file = path.file_stem().is_some_and(|name| name != "mod");
+    let depth = path.components().count() - usize::from(!file);
+    line.contains(&"super::".repeat(depth))
+}
+
+#[test]
+fn lines_are_read_as_the_compiler_reads_them() {
+    assert_eq!(named("use crate::{graph::{Graph, Kind}, spec, value::Type};"), ["graph", "spec", "value"]);
+    assert_eq!(named("    let x: crate::diag::Span = crate::spec::parse();"), ["diag", "spec"]);
+    assert_eq!(code("a // crate::cli\n#[cfg(test)]\nmod tests {\n}").len(), 1);
+    assert!(climbs_out("use super::super::cli;", Path::new("graph/build.rs")));
+    assert!(!climbs_out("use super::super::step;", Path::new("engine/item/apply.rs")));
+    assert!(climbs_out("use super::cli;", Path::new("graph/mod.rs")));
+}
+
+#[test]
+fn no_room_uses_one_that_it_may_not() {
+    let mut wrong = Vec::new();
+    let mut edges = BTreeSet::new();
+    for file in files() {
+        let Some((_, may)) = ROOMS.iter().find(|(room, _)| *room == file.room) else {
+            wrong.push(format!("src/{}: the room {} is not in the table", file.path.display(), file.room));
+            continue;
+        };
+        for (number, line) in &file.lines {
+            for used in named(line).into_iter().filter(|used| *used != file.room) {
+                if !may.contains(&used.as_str()) {
+                    let place = file.path.display();
+                    wrong.push(format!("src/{place}:{number}: {} uses {used}", file.room));
+                }
+                edges.insert((file.room.clone(), used));
+            }
+            if climbs_out(line, &file.path) {
+                wrong.push(format!("src/{}:{number}: climbs out of its room", file.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(edges.contains(&("graph".to_owned(), "spec".to_owned())), "no uses were found: {edges:?}");
+}
+
+#[test]
+fn the_table_has_no_way_up() {
+    let place = |name: &str| ROOMS.iter().position(|(room, _)| *room == name).unwrap();
+    for (room, may) in ROOMS {
+        for used in may {
+            assert!(place(used) < place(room), "{room} may use {used}, which comes after it");
+        }
+    }
+}
+
+#[test]
+fn printing_clock_files_and_tasks_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for file in files() {
+        for (words, rooms) in ONLY_IN.iter().filter(|(_, rooms)| !rooms.contains(&file.room.as_str())) {
+            for (number, line) in &file.lines {
+                for word in words.iter().filter(|word| contains(line, word)) {
+                    let place = file.path.display();
+                    wrong.push(format!("src/{place}:{number}: {word} belongs into {}", rooms.join(", ")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Whether a line has `word`, not only as the end of a longer one.
+fn contains(line: &str, word: &str) -> bool {
+    let longer = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| !line[..at].ends_with(longer))
+}
