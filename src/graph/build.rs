@@ -6,7 +6,7 @@ use super::names::Names;
 use super::outline::inherited;
 use super::sort::Followers;
 use super::{Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, types};
-use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
 use std::collections::{HashMap, HashSet};
 
@@ -18,9 +18,8 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let names = Names::new(spec, &mut diagnostics);
     let mut flow = Flow::new(spec, &names, &mut diagnostics);
-    if !flow.kinds.contains(&Kind::Forward) {
-        let at = spec.title.as_ref().map_or_else(Span::default, |title| title.span);
-        diagnostics.push(catalogue::no_steps(at, !flow.kinds.is_empty()));
+    if let (Some(step), false) = (spec.steps.first(), flow.kinds.contains(&Kind::Forward)) {
+        diagnostics.push(catalogue::only_handlers(step.title.span));
     }
     flow::trace_origins(spec, &mut flow, &names, &mut diagnostics);
     types::decide(spec, &mut flow, &mut diagnostics);

@@ -74,7 +74,7 @@ impl<'a> Flow<'a> {
         let mut handed = Vec::new();
         for (index, step) in spec.steps.iter().enumerate() {
             if let Some(signature) = &step.signature {
-                flow.read(index, signature, names, &mut handed);
+                handed.extend(flow.read(index, signature));
             }
         }
         flow.hand_over(handed, names, diagnostics);
@@ -102,27 +102,12 @@ impl<'a> Flow<'a> {
         })
     }
 
-    fn read(
-        &mut self,
-        step: usize,
-        signature: &'a spec::Signature,
-        names: &Names,
-        handed: &mut Vec<(usize, &'a Spanned<String>)>,
-    ) {
-        let (mut inputs, mut outputs) = (&signature.inputs[..], &signature.outputs[..]);
-        let mut target = signature.hands_to.as_ref();
-        // A title of one word looks like a value until the titles are known.
-        if let ([one], None) = (outputs, target)
-            && one.ty.is_none()
-            && !one.optional
-            && names.is_title(&one.name.value)
-        {
-            (inputs, outputs, target) = (&[], inputs, Some(&one.name));
-        }
-        let inputs: Vec<_> = inputs.iter().map(|port| self.port(port)).collect();
-        let outputs: Vec<_> = outputs.iter().map(|port| self.port(port)).collect();
+    /// Notes a step's ports; returns the step with the one that it hands its output to, if any.
+    fn read(&mut self, step: usize, signature: &'a spec::Signature) -> Option<(usize, &'a Spanned<String>)> {
+        let inputs = signature.inputs.iter().map(|port| self.port(port)).collect();
+        let outputs = signature.outputs.iter().map(|port| self.port(port)).collect();
         self.steps[step] = Ports { inputs, outputs, origins: Vec::new() };
-        handed.extend(target.map(|target| (step, target)));
+        signature.hands_to.as_ref().map(|target| (step, target))
     }
 
     fn port(&mut self, port: &'a spec::Port) -> Port<'a> {
@@ -139,10 +124,8 @@ impl<'a> Flow<'a> {
         for (step, target) in handed {
             match names.find(&target.value, target.span) {
                 Ok(target) => {
-                    // Of a chain, the last link is handed over.
-                    if let Some(port) = self.steps[step].outputs.last().copied() {
-                        self.steps[target].inputs.push(port);
-                    }
+                    let ports = self.steps[step].outputs.clone();
+                    self.steps[target].inputs.extend(ports);
                 }
                 Err(diagnostic) => diagnostics.push(diagnostic),
             }

@@ -56,12 +56,6 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether a step has exactly this title.
-    pub fn is_title(&self, written: &str) -> bool {
-        let found = self.known.get(written).into_iter().flatten();
-        found.into_iter().any(|step| self.spec.steps[*step].title.value == written)
-    }
-
     pub fn title(&self, step: usize) -> &'a str {
         &self.spec.steps[step].title.value
     }

@@ -13,15 +13,11 @@ fn shown_of(count: usize) -> String {
     if count > PLACES { format!(", {PLACES} of them shown") } else { String::new() }
 }
 
-/// A document without a step that could run for an item.
-pub fn no_steps(at: Span, handlers_only: bool) -> Diagnostic {
-    let message = if handlers_only {
-        "every step here is a failure handler: nothing can run, so nothing can fail"
-    } else {
-        "this document has no steps"
-    };
-    Diagnostic::error("no-steps", at, message)
-        .help("a step is a heading with an agent, such as `## Receive Order @order-api`, or one with a line such as `order -> receipt::Receipt` below it")
+/// A document whose steps all wait for a failure.
+pub fn only_handlers(first: Span) -> Diagnostic {
+    let message = "every step here is a failure handler: nothing runs, so nothing can fail";
+    Diagnostic::error("only-handlers", first, message)
+        .help("a step that takes `failed_...` handles failures; add a step that does the work")
 }
 
 /// Two steps that could not be told apart in a trace.
