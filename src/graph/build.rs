@@ -5,7 +5,9 @@ use super::links::{self, Link, Why};
 use super::names::Names;
 use super::outline::inherited;
 use super::sort::Followers;
-use super::{Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, types};
+use super::{
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, types,
+};
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
 use std::collections::{HashMap, HashSet};
@@ -26,6 +28,13 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
+    for deadline in spec.groups.iter().filter_map(|group| group.annotations.deadline.as_ref()) {
+        diagnostics.push(catalogue::not_supported_yet(
+            deadline.span,
+            "a deadline that a group shares",
+            "it bounds all steps of the group together",
+        ));
+    }
     let links = links::collect(spec, &flow, &names, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
@@ -36,7 +45,8 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let order = followers.order().into_iter().filter(|step| flow.kinds[*step] == Kind::Forward);
     let order = order.map(id).collect();
     let edges = edges(&links);
-    let mut steps: Vec<Step> = (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
+    let mut steps: Vec<Step> =
+        (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
     connect(&mut steps, &edges);
     let graph = Graph {
         title: title(source, spec),
@@ -105,7 +115,11 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
         line: source.position(step.heading.start).line,
         group: step.group,
         inputs: ports.inputs.iter().zip(&ports.origins).map(input).collect(),
-        outputs: ports.outputs.iter().map(|port| Output { value: port.value, optional: port.optional }).collect(),
+        outputs: ports
+            .outputs
+            .iter()
+            .map(|port| Output { value: port.value, optional: port.optional })
+            .collect(),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
         // A group's deadline is shared by its steps, never each one's own.
@@ -148,7 +162,8 @@ fn edges(links: &[Link]) -> Vec<Edge> {
 
 /// Gives the steps the neighbours that the edges name.
 fn connect(steps: &mut [Step], edges: &[Edge]) {
-    let inputs = |step: &Step| step.inputs.iter().filter(|input| !input.optional).map(|input| input.value).collect();
+    let inputs =
+        |step: &Step| step.inputs.iter().filter(|input| !input.optional).map(|input| input.value).collect();
     let required: Vec<HashSet<ValueId>> = steps.iter().map(inputs).collect();
     for edge in edges {
         let data = edge.value.is_some_and(|value| required[edge.to.index()].contains(&value));

@@ -127,7 +127,7 @@ impl<'a> Flow<'a> {
                     let ports = self.steps[step].outputs.clone();
                     self.steps[target].inputs.extend(ports);
                 }
-                Err(diagnostic) => diagnostics.push(diagnostic),
+                Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
     }
@@ -182,7 +182,9 @@ fn merge(ports: &mut Vec<Port>) {
 /// `failed_orders`, but not `failed_order` or `failed_address`.
 fn names_failures(name: &str) -> bool {
     let plural = |noun: &str| {
-        let regular = noun.len() > 1 && noun.ends_with('s') && !["ss", "us", "is"].iter().any(|end| noun.ends_with(end));
+        let regular = noun.len() > 1
+            && noun.ends_with('s')
+            && !["ss", "us", "is"].iter().any(|end| noun.ends_with(end));
         regular || noun.ends_with("people") || noun.ends_with("children")
     };
     name.strip_prefix("failed_").is_some_and(plural)
@@ -196,7 +198,7 @@ pub(super) fn trace_origins(spec: &Spec, flow: &mut Flow, names: &Names, diagnos
         let origin = |port: &Port| match origin(flow, step, port, &outside, names) {
             Ok(origin) => origin,
             Err(diagnostic) => {
-                diagnostics.push(diagnostic);
+                diagnostics.push(*diagnostic);
                 Origin::Unclear
             }
         };
@@ -221,22 +223,24 @@ fn origin(
     port: &Port,
     outside: &HashSet<ValueId>,
     names: &Names,
-) -> Result<Origin, Diagnostic> {
+) -> Result<Origin, Box<Diagnostic>> {
     let name = flow.name(port.value);
-    let by_handlers = &flow.handler_makers[port.value.index()];
-    let title = |step: usize| names.title(step);
-    match (flow.makers[port.value.index()].as_slice(), by_handlers.as_slice(), flow.kinds[step]) {
-        ([made], ..) => Ok(Origin::Step(made.step)),
-        ([], [], Kind::Handler) if outside.contains(&port.value) || names_failures(name) => Ok(Origin::Outside),
-        ([], [], Kind::Handler) => {
+    let makers = flow.makers[port.value.index()].as_slice();
+    let by_handlers = flow.handler_makers[port.value.index()].first();
+    let forward = flow.kinds[step] == Kind::Forward;
+    Err(Box::new(match (makers, by_handlers) {
+        ([made], _) => return Ok(Origin::Step(made.step)),
+        ([], None) if forward || outside.contains(&port.value) || names_failures(name) => {
+            return Ok(Origin::Outside);
+        }
+        ([], None) => {
             let known = flow.values.iter().map(|value| value.name.as_str()).filter(|known| *known != name);
-            Err(catalogue::unknown_handler_input(name, port.span, names.near(name, known)))
+            catalogue::unknown_handler_input(name, port.span, names.near(name, known))
         }
-        ([], [], Kind::Forward) => Ok(Origin::Outside),
-        ([], [made, ..], _) => Err(catalogue::handler_value(name, port.span, title(made.step), made.port.span)),
-        (several, ..) => {
-            let makers = several.iter().map(|made| (title(made.step), made.port.span));
-            Err(catalogue::several_makers(name, port.span, makers))
+        ([], Some(made)) => catalogue::handler_value(name, port.span, names.title(made.step), made.port.span),
+        (several, _) => {
+            let makers = several.iter().map(|made| (names.title(made.step), made.port.span));
+            catalogue::several_makers(name, port.span, makers)
         }
-    }
+    }))
 }

@@ -34,7 +34,8 @@ pub(super) fn collect(
             let known: HashSet<ValueId> = listed.iter().map(|(value, _)| *value).collect();
             for (_, port) in used.iter().filter(|(_, port)| !known.contains(&port.value)) {
                 let name = flow.name(port.value);
-                let others = flow.values.iter().map(|value| value.name.as_str()).filter(|other| *other != name);
+                let others =
+                    flow.values.iter().map(|value| value.name.as_str()).filter(|other| *other != name);
                 let list = listed.first().zip(listed.last()).map(|(first, last)| first.1.to(last.1));
                 diagnostics.push(catalogue::unlisted_input(name, port.span, names.near(name, others), list));
             }
@@ -52,7 +53,8 @@ pub(super) fn collect(
 fn first_uses<'a>(flow: &Flow<'a>) -> Vec<(usize, Port<'a>)> {
     let mut seen = HashSet::new();
     let mut uses = Vec::new();
-    for (step, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward) {
+    for (step, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward)
+    {
         for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
             if *origin == Origin::Outside && seen.insert(port.value) {
                 uses.push((step, *port));
@@ -62,12 +64,7 @@ fn first_uses<'a>(flow: &Flow<'a>) -> Vec<(usize, Port<'a>)> {
     uses
 }
 
-fn report_misspelt(
-    flow: &Flow,
-    used: &[(usize, Port)],
-    names: &Names,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn report_misspelt(flow: &Flow, used: &[(usize, Port)], names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     let mut shapes: HashMap<String, Vec<Made>> = HashMap::new();
     for made in flow.makers.iter().flatten() {
         for shape in shapes_of(flow.name(made.port.value)) {
@@ -76,7 +73,8 @@ fn report_misspelt(
     }
     for (step, port) in used {
         let name = flow.name(port.value);
-        let near = shapes_of(name).into_iter().filter_map(|shape| shapes.get(&shape)).flatten().take(CANDIDATES);
+        let near =
+            shapes_of(name).into_iter().filter_map(|shape| shapes.get(&shape)).flatten().take(CANDIDATES);
         // What a step makes of an input may well be called much like it.
         let near = near.filter(|made| made.step != *step && close(name, flow.name(made.port.value)));
         let score = |made: &&Made| (strsim::osa_distance(name, flow.name(made.port.value)), made.step);
@@ -95,7 +93,8 @@ fn shapes_of(name: &str) -> HashSet<String> {
     if bare.len() > COMPARED {
         return HashSet::new();
     }
-    let without = |left: usize| bare.iter().enumerate().filter(|(at, _)| *at != left).map(|(_, c)| *c).collect();
+    let without =
+        |left: usize| bare.iter().enumerate().filter(|(at, _)| *at != left).map(|(_, c)| *c).collect();
     (0..=bare.len()).map(without).collect()
 }
 

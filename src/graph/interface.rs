@@ -42,9 +42,12 @@ pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut V
 fn borders(spec: &Spec, flow: &Flow) -> HashMap<GroupId, Border> {
     let mut borders: HashMap<GroupId, Border> = HashMap::new();
     let signed = |step: usize| {
-        ancestors(spec, spec.steps[step].group).filter(|(_, group)| group.signature.is_some()).map(|(id, _)| id)
+        ancestors(spec, spec.steps[step].group)
+            .filter(|(_, group)| group.signature.is_some())
+            .map(|(id, _)| id)
     };
-    for (step, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward) {
+    for (step, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward)
+    {
         for group in signed(step) {
             borders.entry(group).or_default().made.extend(ports.outputs.iter().map(|port| port.value));
         }
@@ -54,7 +57,8 @@ fn borders(spec: &Spec, flow: &Flow) -> HashMap<GroupId, Border> {
                 Origin::Step(maker) => Some(*maker),
                 Origin::Unclear => continue,
             };
-            for group in signed(step).filter(|group| !maker.is_some_and(|maker| within(spec, maker, *group))) {
+            for group in signed(step).filter(|group| !maker.is_some_and(|maker| within(spec, maker, *group)))
+            {
                 borders.entry(group).or_default().cross(port.value, Crossing::In, port.span);
             }
             if let Some(maker) = maker {
@@ -77,7 +81,8 @@ fn check_group(
 ) {
     let value = |port: &spec::Port| flow.find(&port.name.value);
     let made: Vec<&str> = border.made.iter().map(|value| flow.name(*value)).collect();
-    for port in signature.outputs.iter().filter(|port| !value(port).is_some_and(|v| border.made.contains(&v))) {
+    for port in signature.outputs.iter().filter(|port| !value(port).is_some_and(|v| border.made.contains(&v)))
+    {
         let name = &port.name;
         let near = names.near(&name.value, made.iter().copied());
         diagnostics.push(catalogue::interface_not_made(title, &name.value, name.span, near));

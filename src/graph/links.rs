@@ -31,7 +31,12 @@ pub(super) struct Link {
 }
 
 /// All links between forward steps.
-pub(super) fn collect(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Vec<Link> {
+pub(super) fn collect(
+    spec: &Spec,
+    flow: &Flow,
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Link> {
     let mut links = Links { spec, all: Vec::new(), full: None };
     for (to, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward) {
         for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
@@ -91,7 +96,7 @@ impl Written {
             let targets = after.iter().filter_map(|after| match target(spec, flow, names, after)? {
                 Ok(step) => Some((step, Some(after.span))),
                 Err(diagnostic) => {
-                    diagnostics.push(diagnostic);
+                    diagnostics.push(*diagnostic);
                     None
                 }
             });
@@ -110,13 +115,18 @@ impl Written {
 }
 
 /// The forward step that must come first; none for `start`.
-fn target(spec: &Spec, flow: &Flow, names: &Names, after: &Spanned<After>) -> Option<Result<usize, Diagnostic>> {
+fn target(
+    spec: &Spec,
+    flow: &Flow,
+    names: &Names,
+    after: &Spanned<After>,
+) -> Option<Result<usize, Box<Diagnostic>>> {
     let After::Step(written) = &after.value else { return None };
     Some(names.find(written, after.span).and_then(|step| match flow.kinds[step] {
         Kind::Forward => Ok(step),
         Kind::Handler => {
             let title = &spec.steps[step].title;
-            Err(catalogue::ordered_handler(&title.value, after.span, title.span))
+            Err(Box::new(catalogue::ordered_handler(&title.value, after.span, title.span)))
         }
     }))
 }

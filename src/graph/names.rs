@@ -43,15 +43,17 @@ impl<'a> Names<'a> {
 
     /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no
     /// longer name, so the short one is its own.
-    pub fn find(&self, written: &str, at: Span) -> Result<usize, Diagnostic> {
+    pub fn find(&self, written: &str, at: Span) -> Result<usize, Box<Diagnostic>> {
         let found = self.known.get(written).map_or(&[][..], Vec::as_slice);
         let mut free = found.iter().filter(|step| self.spec.steps[**step].group.is_none());
         match (found, free.next(), free.next()) {
-            ([], ..) => Err(catalogue::unknown_step(written, at, self.near(written, self.titles()))),
+            ([], ..) => {
+                Err(Box::new(catalogue::unknown_step(written, at, self.near(written, self.titles()))))
+            }
             ([step], ..) | (_, Some(step), None) => Ok(*step),
             (several, ..) => {
                 let named = |step: &usize| (self.phases[*step].clone(), self.spec.steps[*step].title.span);
-                Err(catalogue::ambiguous_step(written, at, several.iter().map(named)))
+                Err(Box::new(catalogue::ambiguous_step(written, at, several.iter().map(named))))
             }
         }
     }

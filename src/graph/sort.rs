@@ -23,8 +23,12 @@ impl Followers {
         for to in self.0.iter().flatten() {
             missing[*to] += 1;
         }
-        let mut free: BinaryHeap<Reverse<usize>> =
-            missing.iter().enumerate().filter(|(_, count)| **count == 0).map(|(step, _)| Reverse(step)).collect();
+        let mut free: BinaryHeap<Reverse<usize>> = missing
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count == 0)
+            .map(|(step, _)| Reverse(step))
+            .collect();
         let mut order = Vec::with_capacity(self.0.len());
         while let Some(Reverse(step)) = free.pop() {
             order.push(step);

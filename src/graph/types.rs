@@ -52,8 +52,7 @@ fn disagree(flow: &Flow, value: ValueId, known: &Spanned<Type>, used: &Spanned<T
     // A name that is handed over is one mention seen from two sides.
     let agree = known.span == used.span || known.value.serves_as(&used.value);
     let (known_as, used_as) = (known.value.to_string(), used.value.to_string());
-    let problem =
-        || catalogue::type_mismatch(flow.name(value), used.span, &used_as, known.span, &known_as);
+    let problem = || catalogue::type_mismatch(flow.name(value), used.span, &used_as, known.span, &known_as);
     (!agree).then(problem)
 }
 
@@ -64,11 +63,7 @@ pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
         for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
             let Some(made) = made_by(flow, port.value, *origin) else { continue };
             if made.1 && !port.optional {
-                diagnostics.push(catalogue::optional_into_required(
-                    flow.name(port.value),
-                    port.span,
-                    made.0,
-                ));
+                diagnostics.push(catalogue::optional_into_required(flow.name(port.value), port.span, made.0));
             }
         }
     }
@@ -77,7 +72,9 @@ pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
 /// Where a value is made and whether it may be absent.
 fn made_by(flow: &Flow, value: ValueId, origin: Origin) -> Option<(Span, bool)> {
     match origin {
-        Origin::Step(_) => flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional)),
+        Origin::Step(_) => {
+            flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional))
+        }
         Origin::Outside | Origin::Unclear => None,
     }
 }

@@ -56,12 +56,17 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_shown_instead() {
         assert_eq!(printable("Prüfe ☃ → b"), "Prüfe ☃ → b");
-        assert_eq!(printable("a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b"), r"a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b");
+        assert_eq!(
+            printable("a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b"),
+            r"a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b"
+        );
     }
 
     #[test]
     fn durations_read_as_they_are_written() {
-        for (millis, text) in [(0, "0s"), (200, "200ms"), (1500, "1s500ms"), (5_400_000, "1h30m"), (172_800_000, "2d")] {
+        for (millis, text) in
+            [(0, "0s"), (200, "200ms"), (1500, "1s500ms"), (5_400_000, "1h30m"), (172_800_000, "2d")]
+        {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
     }

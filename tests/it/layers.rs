@@ -79,7 +79,8 @@ fn files() -> Vec<File> {
 /// The lines with their numbers, up to the unit tests at the end of the file.
 fn code(text: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = text.lines().collect();
-    let tests = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
+    let tests =
+        |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
     let end = lines.windows(2).position(tests).unwrap_or(lines.len());
     let bare = |line: &&str| line.split("//").next().unwrap_or_default().to_owned();
     lines[..end].iter().enumerate().map(|(index, line)| (index + 1, bare(line))).collect()

@@ -88,8 +88,12 @@ pub fn handler_value(value: &str, at: Span, handler: &str, made_at: Span) -> Dia
 
 /// A failure handler's input that nothing brings.
 pub fn unknown_handler_input(value: &str, at: Span, near: Option<&str>) -> Diagnostic {
-    Diagnostic::error("unknown-handler-input", at, format!("nothing brings `{value}` to this failure handler"))
-        .help(did_you_mean(
+    Diagnostic::error(
+        "unknown-handler-input",
+        at,
+        format!("nothing brings `{value}` to this failure handler"),
+    )
+    .help(did_you_mean(
         near,
         "a failure handler takes `failed_...`, what steps made, and what other steps take from outside",
     ))
@@ -125,7 +129,9 @@ pub fn type_mismatch(value: &str, at: Span, ty: &str, other_at: Span, other: &st
     Diagnostic::error("type-mismatch", at, format!("`{value}` is a {other}, but is taken as a {ty} here"))
         .label(format!("{ty} here"))
         .related(other_at, format!("{other} here"))
-        .help(format!("write the same type in both places, or no type in one of them; `{value}` names one value"))
+        .help(format!(
+            "write the same type in both places, or no type in one of them; `{value}` names one value"
+        ))
 }
 
 /// A value that may be absent goes where it must not be.
@@ -151,11 +157,8 @@ pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &s
         Some((why, _)) => start.label(why),
         None => start,
     };
-    let diagnostic = links
-        .iter()
-        .take(PLACES)
-        .skip(1)
-        .fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why));
+    let diagnostic =
+        links.iter().take(PLACES).skip(1).fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why));
     diagnostic.help(match implicit {
         Some((later, earlier)) => format!(
             "`{later}` follows `{earlier}` only because it stands below it; write `[after:: start]` in `{later}` to free it"
@@ -191,7 +194,13 @@ pub enum Crossing {
 }
 
 /// A value that crosses a group's border without standing in its interface.
-pub fn interface_incomplete(group: &str, value: &str, how: Crossing, at: Span, interface: Span) -> Diagnostic {
+pub fn interface_incomplete(
+    group: &str,
+    value: &str,
+    how: Crossing,
+    at: Span,
+    interface: Span,
+) -> Diagnostic {
     let (message, side) = match how {
         Crossing::In => (format!("the group `{group}` takes `{value}` without saying so"), "left"),
         Crossing::Out => (format!("the group `{group}` hands out `{value}` without saying so"), "right"),

@@ -20,7 +20,8 @@ fn text(from: &'static [&'static str]) -> impl Strategy<Value = Spanned<String>>
 }
 
 fn port() -> impl Strategy<Value = Port> {
-    let ty = prop::sample::select(&["String", "JSON", "Order"][..]).prop_map(|ty| spanned(Type::parse(ty).unwrap()));
+    let ty = prop::sample::select(&["String", "JSON", "Order"][..])
+        .prop_map(|ty| spanned(Type::parse(ty).unwrap()));
     (text(&VALUES), prop::bool::weighted(0.1), prop::option::weighted(0.2, ty))
         .prop_map(|(name, optional, ty)| Port { name, optional, ty })
 }
@@ -44,21 +45,20 @@ fn annotations() -> impl Strategy<Value = Annotations> {
 
 fn group() -> impl Strategy<Value = Group> {
     let around = prop::option::of(0..4_usize);
-    (text(&["A", "B"]), around, any::<bool>(), annotations(), prop::option::weighted(0.1, signature())).prop_map(
-        |(title, parent, parallel, annotations, signature)| Group {
+    (text(&["A", "B"]), around, any::<bool>(), annotations(), prop::option::weighted(0.1, signature()))
+        .prop_map(|(title, parent, parallel, annotations, signature)| Group {
             title,
             level: 2,
             parent,
             parallel,
             annotations,
             signature,
-        },
-    )
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (text(&TITLES), prop::option::of(0..4_usize), annotations(), prop::option::weighted(0.8, signature())).prop_map(
-        |(title, group, annotations, signature)| Step {
+    (text(&TITLES), prop::option::of(0..4_usize), annotations(), prop::option::weighted(0.8, signature()))
+        .prop_map(|(title, group, annotations, signature)| Step {
             title,
             heading: Span::default(),
             level: 3,
@@ -68,8 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
             program: None,
             traces: Vec::new(),
             prose: String::new(),
-        },
-    )
+        })
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
@@ -91,7 +90,9 @@ fn check(graph: &Graph) {
     let ordered: HashSet<_> = graph.order.iter().copied().collect();
     assert_eq!(ordered, forward.collect());
     assert_eq!(ordered.len(), graph.order.len());
-    assert!(graph.edges.is_sorted_by(|one, two| (one.to, one.from, one.value) < (two.to, two.from, two.value)));
+    assert!(
+        graph.edges.is_sorted_by(|one, two| (one.to, one.from, one.value) < (two.to, two.from, two.value))
+    );
     for edge in &graph.edges {
         assert!(place(edge.from).unwrap() < place(edge.to).unwrap());
     }

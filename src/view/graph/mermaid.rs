@@ -30,7 +30,8 @@ pub fn mermaid(graph: &Graph) -> String {
 /// The values that no step makes, handlers' failures among them, in order of mention.
 fn outside(graph: &Graph) -> Vec<ValueId> {
     let taken = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.maker.is_none());
-    let mut values: Vec<ValueId> = taken.map(|input| input.value).chain(graph.inputs.iter().copied()).collect();
+    let mut values: Vec<ValueId> =
+        taken.map(|input| input.value).chain(graph.inputs.iter().copied()).collect();
     values.sort_unstable();
     values.dedup();
     values
@@ -87,7 +88,8 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     for need in &step.needs {
         let flows = step.inputs.iter().filter(|input| input.maker == Some(need.step));
         let names: Vec<String> = flows.map(|input| label(&graph.value(input.value).name)).collect();
-        let arrow = if names.is_empty() { "-.->".to_owned() } else { format!("-->|\"{}\"|", names.join(", ")) };
+        let arrow =
+            if names.is_empty() { "-.->".to_owned() } else { format!("-->|\"{}\"|", names.join(", ")) };
         let _ = writeln!(out, "    s{} {arrow} s{}", need.step.0, id.0);
     }
 }

@@ -54,7 +54,8 @@ pub fn json(graph: &Graph, doers: &[Doer]) -> String {
         Input { name: &value.name, ty: value.ty.as_ref().map(ToString::to_string) }
     };
     let stages = stages(graph);
-    let staged = stages.iter().enumerate().flat_map(|(at, stage)| stage.iter().map(move |id| (Some(at + 1), *id)));
+    let staged =
+        stages.iter().enumerate().flat_map(|(at, stage)| stage.iter().map(move |id| (Some(at + 1), *id)));
     let steps = staged.chain(graph.handlers().map(|id| (None, id)));
     text::json(&Plan {
         title: &graph.title,
@@ -95,7 +96,9 @@ fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) ->
 
 fn retry(retry: Retry) -> Value {
     match retry.backoff {
-        Backoff::Fixed(pause) => json!({"retries": retry.retries, "backoff": "fixed", "pause_ms": millis(pause)}),
+        Backoff::Fixed(pause) => {
+            json!({"retries": retry.retries, "backoff": "fixed", "pause_ms": millis(pause)})
+        }
         Backoff::Exponential { first, most } => json!({
             "retries": retry.retries, "backoff": "exponential", "first_ms": millis(first), "most_ms": millis(most),
         }),

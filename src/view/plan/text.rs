@@ -62,7 +62,10 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     let jobs = settings.jobs.iter().map(|jobs| ("jobs", format!("{jobs} steps at a time")));
     let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", duration(*most))));
     let rest = key.chain(jobs).chain(deadline);
-    [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))].into_iter().chain(rest).collect()
+    [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))]
+        .into_iter()
+        .chain(rest)
+        .collect()
 }
 
 /// The front matter's word for it.
