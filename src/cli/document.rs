@@ -1,1 +1,59 @@
 //! Reading the document that a command works on.
+
+use super::exit::{Exit, Stop};
+use super::terminal::Terminal;
+use crate::diag::{Diagnostic, Source, catalogue as problem, render};
+use crate::spec::{self, Spec};
+use anyhow::Context;
+use std::io::Read;
+use std::path::Path;
+
+/// A document with all that is wrong about it, in the order of the places.
+pub struct Document {
+    pub source: Source,
+    pub spec: Spec,
+    pub problems: Vec<Diagnostic>,
+}
+
+impl Document {
+    /// Reads a document; `-` is standard input.
+    ///
+    /// # Errors
+    /// Where the file cannot be read; what is wrong in it is no error but a diagnostic.
+    pub fn read(path: &Path) -> anyhow::Result<Document> {
+        let (name, bytes) = if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            ("<stdin>".to_owned(), bytes)
+        } else {
+            let name = path.display().to_string();
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+            (name, bytes)
+        };
+        Ok(Document::of(name, bytes))
+    }
+
+    fn of(name: String, bytes: Vec<u8>) -> Document {
+        let (source, broken) = Source::decode(name, bytes);
+        if let Some(at) = broken {
+            let problems = vec![problem::invalid_utf8(at)];
+            return Document { source, spec: Spec::default(), problems };
+        }
+        let (spec, problems) = spec::parse(&source);
+        Document { source, spec, problems }
+    }
+
+    /// Shows the problems on standard error and stops where one of them is an error.
+    ///
+    /// # Errors
+    /// A [`Stop`] with [`Exit::Invalid`].
+    pub fn sound(self, terminal: &mut Terminal) -> anyhow::Result<Document> {
+        let colour = terminal.talk_colour();
+        terminal.talk(&render::human(&self.source, &self.problems, colour));
+        if self.problems.iter().any(Diagnostic::is_error) {
+            let message = format!("{} is not valid; nothing was run", render::visible(&self.source.name));
+            return Err(Stop::new(Exit::Invalid, message).into());
+        }
+        Ok(self)
+    }
+}

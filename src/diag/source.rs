@@ -48,6 +48,19 @@ impl Source {
         Source { name: name.into(), text, line_starts }
     }
 
+    /// A source from bytes. Where they are no UTF-8 the first such byte is named, and the text has
+    /// replacement characters from there on.
+    pub fn decode(name: impl Into<String>, bytes: Vec<u8>) -> (Self, Option<usize>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => (Source::new(name, text), None),
+            Err(error) => {
+                let broken = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                (Source::new(name, text), Some(broken))
+            }
+        }
+    }
+
     /// The text of a span; empty where the span lies outside the text or cuts a character.
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or("")

@@ -57,7 +57,8 @@ fn setext(text: &str, span: Span, level: u8, problems: &mut Vec<Diagnostic>) -> 
             || matches!(field::line(text, *line), FieldLine::Fields(_))
     });
     if let Some(line) = meant {
-        problems.push(problem::line_in_setext(line, Span::new(head.whole.end, span.end)));
+        let underline = lines(text, span).last().unwrap_or(span);
+        problems.push(problem::line_in_setext(line, underline));
         return None;
     }
     Some(head)
@@ -166,7 +167,7 @@ impl<'a> Part<'a> {
             return;
         }
         for line in lines(text, block.span) {
-            if container.in_fence(line) {
+            if container.in_fence(line) || joined(text, line, container.holder) {
                 continue;
             }
             let inner = unmarked(text, line);
@@ -226,6 +227,18 @@ pub(super) fn unmarked(text: &str, line: Span) -> Span {
         rest = rest[mark..].trim_start_matches([' ', '\t']);
     }
     Span::new(line.end - rest.len(), line.end)
+}
+
+/// Whether a line has no mark of its own, so that it is part of the block above only for want of an empty
+/// line between them.
+pub(super) fn joined(text: &str, line: Span, holder: Holder) -> bool {
+    let before = text[..line.start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let indent = line.start - before;
+    match holder {
+        Holder::Quote => !text[line.start..].starts_with('>'),
+        Holder::Table => !text[line.start..line.end].contains('|'),
+        Holder::List => indent < 2 && unmarked(text, line) == line,
+    }
 }
 
 /// The line that opens a fence.

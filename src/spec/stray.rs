@@ -1,11 +1,11 @@
 //! Steps that markdown would swallow: what looks like one inside a list, a quote, a table, HTML or code, or
 //! is written almost like a heading. Nothing that looks like a step vanishes silently.
 
-use super::body::{opening, unmarked};
+use super::body::{joined, opening};
 use super::field::{self, FieldLine};
 use super::heading::Head;
 use super::later;
-use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
+use super::markdown::{Block, Container, Fence, Kind, lines};
 use super::signature;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
@@ -49,18 +49,6 @@ fn meant(text: &str, fence: &Fence) -> Option<&'static str> {
         (Some("session-toon"), _) => Some("trace"),
         (Some(_), Some("run")) => Some("program"),
         _ => None,
-    }
-}
-
-/// Whether a line has no mark of its own, so that it is part of the block above only for want of an empty
-/// line between them.
-fn joined(text: &str, line: Span, holder: Holder) -> bool {
-    let before = text[..line.start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
-    let indent = line.start - before;
-    match holder {
-        Holder::Quote => !text[line.start..].starts_with('>'),
-        Holder::Table => !text[line.start..line.end].contains('|'),
-        Holder::List => indent < 2 && unmarked(text, line) == line,
     }
 }
 
