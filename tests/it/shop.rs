@@ -12,11 +12,12 @@ struct Shop {
     folder: TempDir,
 }
 
-/// An agent's exit code and what it wrote.
+/// An agent's exit code, and what it wrote to standard output and to standard error.
 #[derive(Debug, PartialEq)]
 struct Answer {
     exit: Option<i32>,
     text: String,
+    log: String,
 }
 
 impl Shop {
@@ -36,6 +37,7 @@ impl Shop {
             .env("SHOP_DB", self.database())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(inputs.to_string().as_bytes()).unwrap();
@@ -108,7 +110,7 @@ impl Shop {
 impl Answer {
     #[track_caller]
     fn outputs(&self) -> Value {
-        assert_eq!(self.exit, Some(0), "{}", self.text);
+        assert_eq!(self.exit, Some(0), "{}{}", self.text, self.log);
         serde_json::from_str(&self.text).unwrap()
     }
 
@@ -123,7 +125,8 @@ impl Answer {
 
 fn finish(child: Child) -> Answer {
     let output = child.wait_with_output().unwrap();
-    Answer { exit: output.status.code(), text: String::from_utf8(output.stdout).unwrap() }
+    let [text, log] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    Answer { exit: output.status.code(), text, log }
 }
 
 fn python() -> Command {
@@ -399,7 +402,8 @@ fn a_new_run_finds_full_shelves() {
 
 #[test]
 fn a_step_that_an_agent_does_not_know_is_named() {
-    let shop = Shop::new();
-    let output = shop.start("payment-service", "Pay", "key", "run-1", &json!({})).wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+    let child = Shop::new().start("payment-service", "Pay", "key", "run-1", &json!({}));
+    let Answer { exit, text, log } = finish(child);
+    assert_eq!((exit, text.as_str()), (Some(1), ""));
+    assert!(log.starts_with("no 'Pay' here; this agent needs"), "{log}");
 }
