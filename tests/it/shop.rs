@@ -88,7 +88,14 @@ impl Shop {
     }
 
     fn handle(&self, order: &str) -> Answer {
-        let failed = json!({"key": order, "step": "CheckInventory", "attempts": 1});
+        let failed = json!({
+            "item": {"order_id": order},
+            "key": order,
+            "step": "CheckInventory",
+            "error": {"message": "CHAIR-OAK: 2 wanted, 0 on the shelf", "code": "out_of_stock"},
+            "attempts": 1,
+            "values": {},
+        });
         let inputs = json!({ "failed_orders": failed });
         self.ask("order-api", "HandleFailedOrders", &format!("handle {order}"), &inputs)
     }

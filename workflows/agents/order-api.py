@@ -72,7 +72,7 @@ def text(value, *path):
 @shop.once
 def handle_failed_orders(db, call):
     """Orders from the supplier what the shelf lacks, so that a retry makes sense; cancels the rest."""
-    order_id = call.inputs["failed_orders"]["key"]
+    order_id = call.inputs["failed_orders"]["item"]["order_id"]
     where = (call.run, order_id)
     if not db.execute("SELECT 1 FROM orders WHERE run = ? AND order_id = ?", where).fetchone():
         return {"retry_scheduled": False, "retry_count": 0}  # refused at the door: only the customer can mend it
