@@ -4,6 +4,7 @@
 //! the page's folder. A `console` fence holds commands behind `$ ` and what they print, both outputs together;
 //! a line `...` stands for any lines, `[..]` for any text within one.
 
+use orderflow::diag::Source;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::path::Path;
 use std::process::Command;
@@ -23,45 +24,52 @@ fn what_the_pages_show_is_what_happens() {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut seen = 0;
     for page in std::fs::read_dir(pages).unwrap() {
-        let page = page.unwrap().path();
-        let fences = fences(&std::fs::read_to_string(&page).unwrap());
+        let page = page.unwrap();
+        let fences = fences(&std::fs::read_to_string(page.path()).unwrap());
         seen += fences.len();
-        try_out(&page, &fences);
+        try_out(&page.file_name().to_string_lossy(), &fences);
     }
     assert!(seen > 10, "the pages hold {seen} fences");
 }
 
-fn try_out(page: &Path, fences: &[Fence]) {
+fn try_out(page: &str, fences: &[Fence]) {
     let folder = TempDir::new().unwrap();
     for fence in fences {
         if let Some(name) = &fence.name {
-            let mut others = fences.iter().filter(|other| !std::ptr::eq(*other, fence));
-            let used = others.any(|other| other.content.contains(name));
-            assert!(used || name.ends_with(".toml"), "{}: nothing uses {name}", page.display());
             std::fs::write(folder.path().join(name), &fence.content).unwrap();
         }
         match fence.language.as_str() {
             "markdown" => validate(page, &fence.content),
             "console" => converse(page, folder.path(), &fence.content),
-            "sh" | "python" => assert!(fence.name.is_some(), "{}: an agent without a name", page.display()),
+            "sh" | "python" => assert!(is_run(fence, fences), "{page}: never run:\n{}", fence.content),
             _ => {}
         }
     }
 }
 
-fn validate(page: &Path, document: &str) {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("example.md"), document).unwrap();
-    let problems = shell(folder.path(), "orderflow validate --format json example.md");
-    assert_eq!(problems.trim(), "[]", "{}:\n{document}", page.display());
+fn validate(page: &str, document: &str) {
+    let source = Source::new("example.md", document.to_owned());
+    let (spec, mut problems) = orderflow::spec::parse(&source);
+    problems.extend(orderflow::graph::build(&source, &spec).1);
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| format!("{}: {} `{}`", problem.code, problem.message, source.slice(problem.span)))
+        .collect();
+    assert!(told.is_empty(), "{page}:\n{document}\n{}", told.join("\n"));
+}
+
+/// Whether a command of the page runs this program.
+fn is_run(program: &Fence, fences: &[Fence]) -> bool {
+    let Some(name) = &program.name else { return false };
+    fences.iter().any(|other| other.language == "console" && other.content.contains(name))
 }
 
 /// Runs the commands of a `console` fence.
-fn converse(page: &Path, folder: &Path, fence: &str) {
+fn converse(page: &str, folder: &Path, fence: &str) {
     for part in format!("\n{fence}").split("\n$ ").skip(1) {
         let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
         let printed = shell(folder, command);
-        let place = format!("{}: $ {command}", page.display());
+        let place = format!("{page}: $ {command}");
         snapbox::Assert::new()
             .eq(format!("{place}\n{printed}").trim_end(), format!("{place}\n{expected}").trim_end());
     }

@@ -2,5 +2,6 @@
 
 mod docs;
 mod layers;
+mod order_processing;
 mod shop;
 mod spec;
