@@ -1,1 +1,114 @@
-//! adapter
+//! How a step reaches whoever does it. An adapter makes one attempt and reports how it ended; it never retries,
+//! keeps time, journals or prints. Knows nothing of the engine.
+//!
+//! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, context
+//! travels beside it. [`contract`] holds what the words mean.
+
+pub mod contract;
+pub mod fence;
+pub mod process;
+
+use crate::event::Answer;
+use crate::graph::ValueId;
+use crate::value::{Type, Value};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The end of an attempt, some time from now.
+pub type Ending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+pub trait Adapter: Send + Sync {
+    /// Makes one attempt. After `stop` asks for it the attempt ends soon, and still says how it ended.
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_>;
+}
+
+/// One attempt, with everything its agent may want to know.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub context: Context,
+    /// By name; absent optional inputs are left out.
+    pub inputs: Vec<(Arc<str>, Arc<Value>)>,
+    /// What the step declares to make.
+    pub outputs: Arc<[Declared]>,
+    /// The item's own folder. Files that a step makes belong here.
+    pub dir: PathBuf,
+    /// A folder for the adapter's own files of this attempt; their names must hold `attempt_id`.
+    pub scratch: PathBuf,
+    /// Tells this attempt's files from those of others.
+    pub attempt_id: String,
+}
+
+/// What is said beside the inputs.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub run: Arc<str>,
+    /// The step's phase.
+    pub step: Arc<str>,
+    /// The item's key.
+    pub item: Arc<str>,
+    pub attempt: u32,
+    /// Equal on every attempt for the same effect.
+    pub idempotency_key: String,
+    pub agent: Option<Arc<str>>,
+    pub channel: Option<Arc<str>>,
+    /// When the attempt will be stopped, as RFC 3339.
+    pub deadline: Option<String>,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// One output that a step declares.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    pub id: ValueId,
+    pub name: String,
+    pub ty: Option<Type>,
+    pub optional: bool,
+}
+
+/// How urgently an attempt is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    #[default]
+    None,
+    /// Finish what cannot be left, then go.
+    Terminate,
+    /// Now.
+    Kill,
+}
+
+/// The attempt's end of a stop request.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<Urgency>);
+
+/// The asking end of a stop request.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<Urgency>);
+
+impl Stop {
+    pub fn new() -> (Stopper, Stop) {
+        let (sender, receiver) = watch::channel(Urgency::None);
+        (Stopper(sender), Stop(receiver))
+    }
+
+    /// Returns once at least this urgency is asked for; never, if it is not.
+    pub async fn asked(&mut self, urgency: Urgency) {
+        if self.0.wait_for(|asked| *asked >= urgency).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Stopper {
+    /// Asks; an earlier, more urgent request stands.
+    pub fn ask(&self, urgency: Urgency) {
+        self.0.send_if_modified(|asked| {
+            let more = urgency > *asked;
+            *asked = urgency.max(*asked);
+            more
+        });
+    }
+}

@@ -62,15 +62,8 @@ pub struct Call {
     pub attempt: u32,
     /// What the step takes, absent optional inputs left out.
     pub inputs: Values,
-    /// When the attempt will be stopped.
+    /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.
     pub deadline: Option<Millis>,
-}
-
-impl Call {
-    fn timer(&self) -> Option<Effect> {
-        let timer = Timer::Attempt { item: self.item, step: self.step, attempt: self.attempt };
-        Some(Effect::Timer { due: self.deadline?, timer })
-    }
 }
 
 /// What a timer was set for.

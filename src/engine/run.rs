@@ -5,7 +5,7 @@ use super::item::{Item, Moves};
 use super::limits::{Line, Next};
 use super::{Effect, Input, Limits, Out, Timer};
 use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StopReason};
-use crate::graph::{Graph, StepId};
+use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -200,7 +200,6 @@ impl Run {
         match &event {
             Event::AttemptStarted { item, step, .. } => {
                 if let Some(call) = self.items.get(item).and_then(|known| known.call(&self.graph, *step)) {
-                    out.effects.extend(call.timer());
                     out.effects.push(Effect::Call(call));
                 }
             }

@@ -242,6 +242,10 @@ impl World {
             }
             Effect::Call(call) => {
                 let id = (call.item, call.step, call.attempt);
+                if let Some(due) = call.deadline {
+                    let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
+                    self.coming.insert((due.max(self.now), Coming::Timer(timer)));
+                }
                 let started = *self.under_way.entry(id).or_insert(self.now);
                 let answer =
                     Coming::Answer { item: call.item, step: call.step, attempt: call.attempt, started };

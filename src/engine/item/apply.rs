@@ -1,6 +1,6 @@
 //! What events do to an item.
 
-use super::super::step::{Attempts, End, StepState};
+use super::super::step::{End, StepState};
 use super::{Item, Moves, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StopReason};
 use crate::graph::{Graph, Kind, StepId};

@@ -95,7 +95,6 @@ impl Item {
                 StepState::Running { stop, .. } => {
                     let Some(call) = self.call(graph, id) else { continue };
                     let told = Effect::Stop { item: self.id, step: id, attempt: call.attempt };
-                    effects.extend(call.timer());
                     effects.push(Effect::Call(call));
                     effects.extend(stop.is_some().then_some(told));
                 }

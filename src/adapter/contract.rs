@@ -1,0 +1,320 @@
+//! What an answer means, however it travelled. Knows nothing of processes or wires.
+//!
+//! ```json
+//! {"payment_result": {"id": "receipt_001"}, "amount_usd": 89.99, "tokens_used": 520}
+//! {"error": {"message": "card declined", "code": "declined", "retryable": false, "outcome": "failed"}}
+//! ```
+//!
+//! Declared outputs stand by name; every other scalar is a column of the trace; other lists and objects are
+//! not looked at. An answer without the name of the single declared output is that output itself.
+
+use super::{Call, Declared};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply};
+use crate::value::{Object, Type, Value, json, kind};
+use std::sync::Arc;
+
+/// The largest answer, in bytes.
+pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Columns that orderflow fills itself; agents may not.
+const RESERVED: [&str; 10] = [
+    "phase",
+    "agent",
+    "channel",
+    "input",
+    "output",
+    "duration_ms",
+    "status",
+    "item",
+    "attempt",
+    "started_ms",
+];
+
+/// The inputs as one JSON object.
+pub fn inputs(call: &Call) -> String {
+    let mut text = String::from("{");
+    for (index, (name, value)) in call.inputs.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&Value::from(&**name).to_string());
+        text.push(':');
+        text.push_str(&value.to_string());
+    }
+    text.push('}');
+    text
+}
+
+/// The declared outputs as JSON, for agents that serve several steps.
+pub fn outputs(declared: &[Declared]) -> String {
+    let describe = |output: &Declared| {
+        let mut object = Object::new();
+        object.insert("name".into(), output.name.clone().into());
+        object.insert("type".into(), output.ty.as_ref().map(Type::to_string).into());
+        object.insert("optional".into(), output.optional.into());
+        Value::Object(object)
+    };
+    Value::Array(declared.iter().map(describe).collect()).to_string()
+}
+
+/// The answer of an agent that says it is done.
+pub fn done(declared: &[Declared], text: &str) -> Answer {
+    let trimmed = text.trim();
+    let plain = || text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    let single = match declared {
+        [only] => Some(only),
+        _ => None,
+    };
+    match json::parse(trimmed) {
+        Ok(Value::Object(object)) => match refusal(declared, &object) {
+            Some(failure) => Err(failure),
+            None => named(declared, object, text),
+        },
+        Ok(_) | Err(_) if declared.is_empty() => Ok(Reply::default()),
+        Ok(value) => match single {
+            Some(only) if is_text(only) => one(only, Value::from(plain())),
+            Some(only) => one(only, value),
+            None => Err(bad(format!("{}; the answer is {}", wanted(declared), kind(&value)))),
+        },
+        Err(_) if trimmed.is_empty() && !single.is_some_and(is_text) => {
+            Err(bad(format!("{}; the answer is empty", wanted(declared))))
+        }
+        Err(error) => match single {
+            Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain())),
+            _ => Err(bad(format!("{}; the answer is no JSON: {error}", wanted(declared)))),
+        },
+    }
+}
+
+/// What an agent that failed has said about it, where its answer says anything.
+pub fn refused(declared: &[Declared], text: &str) -> Option<Box<Failure>> {
+    match json::parse(text.trim()) {
+        Ok(Value::Object(object)) => refusal(declared, &object),
+        _ => None,
+    }
+}
+
+/// A failure with nothing reported beside it.
+pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool) -> Box<Failure> {
+    Box::new(Failure {
+        cause,
+        code: None,
+        message,
+        outcome,
+        retryable,
+        tokens_used: None,
+        columns: Vec::new(),
+        log: String::new(),
+    })
+}
+
+fn bad(message: String) -> Box<Failure> {
+    failure(Cause::BadOutput, message, Outcome::Unknown, false)
+}
+
+fn is_text(output: &Declared) -> bool {
+    match &output.ty {
+        Some(Type::String | Type::File) => true,
+        Some(Type::Nullable(inner)) => matches!(**inner, Type::String | Type::File),
+        _ => false,
+    }
+}
+
+fn wanted(declared: &[Declared]) -> String {
+    let names: Vec<String> = declared.iter().map(|output| format!("\"{}\"", output.name)).collect();
+    match names.as_slice() {
+        [only] => format!("expected the output {only}"),
+        several => format!("expected an object with the outputs {}", several.join(", ")),
+    }
+}
+
+fn one(output: &Declared, value: Value) -> Answer {
+    let mut reply = Reply::default();
+    put(output, value, &mut reply)?;
+    Ok(reply)
+}
+
+fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Failure>> {
+    if let Some(ty) = &output.ty {
+        ty.fits(&value).map_err(|misfit| bad(format!("output \"{}\" is no {ty}: {misfit}", output.name)))?;
+    }
+    reply.outputs.push((output.id, Arc::new(value)));
+    Ok(())
+}
+
+fn named(declared: &[Declared], mut object: Object, text: &str) -> Answer {
+    let any = declared.iter().any(|output| object.contains_key(&output.name));
+    if let ([only], false) = (declared, any) {
+        let itself =
+            if is_text(only) { Value::from(text.trim_end_matches('\n')) } else { Value::Object(object) };
+        return one(only, itself);
+    }
+    let mut reply = Reply::default();
+    let mut missing = Vec::new();
+    for output in declared {
+        let nullable = matches!(output.ty, Some(Type::Nullable(_)));
+        match object.shift_remove(&output.name) {
+            None | Some(Value::Null) if output.optional => {}
+            None if nullable => put(output, Value::Null, &mut reply)?,
+            None => missing.push(output),
+            Some(Value::Null) if output.ty.is_none() => missing.push(output),
+            Some(value) => put(output, value, &mut reply)?,
+        }
+    }
+    if !missing.is_empty() {
+        let names: Vec<String> = missing.iter().map(|output| format!("\"{}\"", output.name)).collect();
+        let there: Vec<String> = object.keys().map(|name| format!("\"{name}\"")).collect();
+        let there = if there.is_empty() { String::new() } else { format!("; found {}", there.join(", ")) };
+        return Err(bad(format!("missing output {}{there}", names.join(", "))));
+    }
+    (reply.tokens_used, reply.columns) = columns(&object)?;
+    Ok(reply)
+}
+
+type Columns = (Option<u64>, Vec<(Arc<str>, Value)>);
+
+fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
+    let mut tokens = None;
+    let mut columns = Vec::new();
+    for (name, value) in object {
+        match value {
+            Value::Array(_) | Value::Object(_) => {}
+            Value::Null if name == "error" => {}
+            Value::Null if name == "tokens_used" => {}
+            value if name == "tokens_used" => match value.as_u64() {
+                Some(count) => tokens = Some(count),
+                None => return Err(bad(format!("\"tokens_used\" must be a whole number, not {value}"))),
+            },
+            _ if RESERVED.contains(&name.as_str()) => {
+                return Err(bad(format!(
+                    "\"{name}\" is a standard column of the trace; report it under another name"
+                )));
+            }
+            value => columns.push((Arc::from(name.as_str()), value.clone())),
+        }
+    }
+    Ok((tokens, columns))
+}
+
+/// `{"error": …}`, unless that is what the step declares to make.
+fn refusal(declared: &[Declared], object: &Object) -> Option<Box<Failure>> {
+    if declared.iter().any(|output| output.name == "error") {
+        return None;
+    }
+    let text = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Null) | None => None,
+        Some(other) => Some(other.to_string()),
+    };
+    let mut failed = match object.get("error")? {
+        Value::Null => return None,
+        Value::Object(error) => {
+            let outcome = match error.get("outcome").and_then(Value::as_str) {
+                Some("unknown") => Outcome::Unknown,
+                Some("not executed" | "not_executed") => Outcome::NotExecuted,
+                _ => Outcome::Failed,
+            };
+            let message = text(error.get("message")).unwrap_or_else(|| "the agent gave no message".into());
+            let retryable = error.get("retryable").and_then(Value::as_bool).unwrap_or(true);
+            let mut failed = failure(Cause::Refused, message, outcome, retryable);
+            failed.code = text(error.get("code"));
+            failed
+        }
+        other => {
+            let message = text(Some(other)).unwrap_or_default();
+            failure(Cause::Refused, message, Outcome::Failed, true)
+        }
+    };
+    let reported: Object = object.iter().filter(|(name, _)| *name != "error").map(own).collect();
+    if let Ok((tokens, columns)) = columns(&reported) {
+        (failed.tokens_used, failed.columns) = (tokens, columns);
+    }
+    Some(failed)
+}
+
+fn own((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declare(outputs: &[(&str, &str)]) -> Vec<Declared> {
+        let declared = |(index, (name, ty)): (usize, &(&str, &str))| Declared {
+            id: crate::graph::ValueId(index as u32),
+            name: name.trim_end_matches('?').to_string(),
+            ty: Type::parse(ty),
+            optional: name.ends_with('?'),
+        };
+        outputs.iter().enumerate().map(declared).collect()
+    }
+
+    /// The answer in one line: outputs, tokens and columns, or what is wrong.
+    fn read(outputs: &[(&str, &str)], text: &str) -> String {
+        match done(&declare(outputs), text) {
+            Ok(reply) => {
+                let values: Vec<_> = reply.outputs.iter().map(|(id, v)| format!("{}={v}", id.0)).collect();
+                let columns: Vec<_> = reply.columns.iter().map(|(name, v)| format!("{name}={v}")).collect();
+                format!("{} | {:?} | {}", values.join(" "), reply.tokens_used, columns.join(" "))
+            }
+            Err(failure) => format!("{:?}: {}", failure.cause, failure.message),
+        }
+    }
+
+    #[test]
+    fn outputs_stand_by_name_and_other_scalars_are_columns() {
+        let text = r#"{"b":true,"a":{"id":1},"amount_usd":145.50,"tokens_used":5,"debug":[1]}"#;
+        assert_eq!(
+            read(&[("a", "Order"), ("b", "Boolean")], text),
+            r#"0={"id":1} 1=true | Some(5) | amount_usd=145.50"#
+        );
+        assert_eq!(read(&[], r#"{"carrier":"UPS"}"#), r#" | None | carrier="UPS""#);
+        assert_eq!(read(&[], "just a log line\n"), " | None | ");
+    }
+
+    #[test]
+    fn a_single_output_may_go_without_its_name() {
+        assert_eq!(read(&[("a", "Order")], r#"{"id":7}"#), r#"0={"id":7} | None | "#);
+        assert_eq!(read(&[("a", "Boolean")], "true\n"), "0=true | None | ");
+        assert_eq!(read(&[("a", "String")], "two\nlines\n"), r#"0="two\nlines" | None | "#);
+        assert_eq!(read(&[("a", "String")], "5"), r#"0="5" | None | "#);
+        assert_eq!(read(&[("a", "")], "words"), r#"0="words" | None | "#);
+    }
+
+    #[test]
+    fn what_does_not_fit_says_why() {
+        assert_eq!(
+            read(&[("a", "Boolean")], r#"{"a":"yes"}"#),
+            r#"BadOutput: output "a" is no Boolean: expected Boolean, found a string"#
+        );
+        assert_eq!(
+            read(&[("a", "Order"), ("b", "Order")], r#"{"a":{},"c":{}}"#),
+            r#"BadOutput: missing output "b"; found "c""#
+        );
+        assert_eq!(read(&[("a", "Order")], ""), r#"BadOutput: expected the output "a"; the answer is empty"#);
+        assert!(read(&[("a", "Order")], "oops").contains("the answer is no JSON"));
+        assert!(read(&[("a", "Order")], r#"{"a":{},"status":"x"}"#).contains("standard column"));
+        assert!(read(&[("a", "Order")], r#"{"a":{},"tokens_used":-1}"#).contains("whole number"));
+    }
+
+    #[test]
+    fn optional_outputs_may_be_absent() {
+        assert_eq!(read(&[("a", "Order"), ("b?", "Order")], r#"{"a":{},"b":null}"#), "0={} | None | ");
+        assert_eq!(read(&[("a", "Order"), ("b", "Order?")], r#"{"a":{}}"#), "0={} 1=null | None | ");
+    }
+
+    #[test]
+    fn an_error_is_a_failure_whatever_the_exit() {
+        let text =
+            r#"{"error":{"message":"declined","code":"card","retryable":false,"outcome":"unknown"},"fee":2}"#;
+        let failure = done(&declare(&[("a", "Order")]), text).unwrap_err();
+        assert_eq!(
+            (failure.message.as_str(), failure.code.as_deref(), failure.retryable, failure.outcome),
+            ("declined", Some("card"), false, Outcome::Unknown)
+        );
+        assert_eq!(failure.columns.len(), 1);
+        assert_eq!(read(&[], r#"{"error":"plain words"}"#), "Refused: plain words");
+        assert!(read(&[("a", "Order")], r#"{"error":null,"a":{}}"#).starts_with("0={}"));
+    }
+}
