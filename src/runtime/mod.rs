@@ -1,1 +1,184 @@
-//! runtime
+//! The loop that gives the engine time, processes and signals. Decides nothing: what happens next is the
+//! engine's affair, and how a step is done is the adapters'.
+//!
+//! Every turn: take all that has come in, hand it to the engine, show the events to the observers, and only
+//! then start what the engine asks for.
+
+mod calls;
+mod identity;
+mod signals;
+mod timers;
+mod workspace;
+
+pub use calls::Bindings;
+pub use identity::new_run_id;
+pub use signals::{Caught, listen};
+pub use workspace::Workspace;
+
+use crate::engine::{Effect, Input, Out, Run};
+use crate::event::{Event, ItemId, Millis, StopReason, Values};
+use crate::graph::Graph;
+use calls::Calls;
+use std::sync::Arc;
+use std::time::Duration;
+use timers::Timers;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// The next item of a run.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    pub key: Arc<str>,
+    pub inputs: Values,
+}
+
+/// Where items come from, in order, read as they are needed.
+pub type Items<'a> = &'a mut dyn Iterator<Item = anyhow::Result<NewItem>>;
+
+/// Whoever wants to know what happened. Sees every event once, in order, before its effects begin.
+pub trait Observer {
+    /// # Errors
+    /// One that makes the run stop, such as a trace that cannot be written.
+    fn see(&mut self, event: &Event) -> anyhow::Result<()>;
+}
+
+/// What comes from outside during a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Begin nothing, ask what runs to stop.
+    Stop,
+    /// End what runs now.
+    Kill,
+}
+
+/// What the loop works with.
+pub struct Loop<'a> {
+    pub graph: Arc<Graph>,
+    pub run_id: Arc<str>,
+    pub bindings: Bindings,
+    pub workspace: Workspace,
+    pub observers: Vec<&'a mut dyn Observer>,
+    /// Of the whole run.
+    pub deadline: Option<Duration>,
+}
+
+impl Loop<'_> {
+    /// Runs until no item is in flight and none is left or wanted.
+    ///
+    /// # Errors
+    /// Trouble of the operator's: items that cannot be read any more, an observer that failed. What was under
+    /// way has been stopped by then.
+    pub async fn drive(
+        &mut self,
+        run: &mut Run,
+        items: Items<'_>,
+        mut requests: mpsc::Receiver<Request>,
+    ) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let now = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let (sender, mut answers) = mpsc::unbounded_channel();
+        let mut calls = Calls::new(sender);
+        let mut timers = Timers::default();
+        let mut out = Out::default();
+        let mut trouble = None;
+        let mut exhausted = false;
+        let mut batch = Vec::new();
+        loop {
+            while !exhausted && run.wants_item() {
+                match items.next() {
+                    Some(Ok(NewItem { key, inputs })) => {
+                        run.handle(Input::Admit { key, inputs }, now(), &mut out)
+                    }
+                    Some(Err(error)) => {
+                        trouble.get_or_insert(error);
+                        run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                    }
+                    None => exhausted = true,
+                }
+            }
+            if let Err(error) = self.flush(&mut out, &mut calls, &mut timers, now()) {
+                trouble.get_or_insert(error);
+                run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                continue;
+            }
+            if run.is_idle() && (exhausted || !run.wants_item()) {
+                break;
+            }
+            let due = timers.next().map(|due| begin + Duration::from_millis(due));
+            let end = self.deadline.filter(|_| run.stopped().is_none()).map(|deadline| begin + deadline);
+            tokio::select! {
+                biased;
+                Some(request) = requests.recv() => {
+                    if request == Request::Kill {
+                        calls.kill_all();
+                    }
+                    run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                }
+                _ = answers.recv_many(&mut batch, 1024) => {
+                    for input in batch.drain(..) {
+                        calls.over(&input, &mut timers);
+                        run.handle(input, now(), &mut out);
+                    }
+                }
+                () = sleep_until(due) => {
+                    while let Some(timer) = timers.take(now()) {
+                        run.handle(Input::Due(timer), now(), &mut out);
+                    }
+                }
+                () = sleep_until(end) => run.handle(Input::Stop(StopReason::RunDeadline), now(), &mut out),
+            }
+        }
+        match trouble {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows what happened, then begins what is asked for. Effects are begun even when an observer fails:
+    /// the engine counts on them.
+    fn flush(
+        &mut self,
+        out: &mut Out,
+        calls: &mut Calls,
+        timers: &mut Timers,
+        now: Millis,
+    ) -> anyhow::Result<()> {
+        let mut shown = Ok(());
+        for event in out.events.drain(..) {
+            for observer in &mut self.observers {
+                shown = shown.and(observer.see(&event));
+            }
+            if let Event::ItemSettled { item, key, .. } = &event {
+                timers.forget(*item);
+                self.workspace.settle(*item, key);
+            }
+        }
+        for effect in out.effects.drain(..) {
+            match effect {
+                Effect::Timer { due, timer } => timers.add(due, timer),
+                Effect::Stop { item, step, attempt } => calls.stop(item, step, attempt),
+                Effect::Call(call) => {
+                    if let Some(due) = call.deadline {
+                        timers.add(due, calls::timer_of(&call));
+                    }
+                    calls.begin(self, call, now);
+                }
+            }
+        }
+        shown
+    }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Names the item's folder: its number keeps keys apart that look alike once they are made safe for a path.
+fn folder_name(item: ItemId, key: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let key: String = key.chars().map(safe).take(60).collect();
+    format!("{:06}-{key}", item.0)
+}

@@ -1,0 +1,181 @@
+//! How one item becomes a key and the workflow's inputs.
+
+use crate::event::Values;
+use crate::graph::{Graph, ValueId};
+use crate::value::{Object, Type, Value, kind};
+use std::sync::Arc;
+
+/// Inputs that the command line gives, the same for every item.
+pub type Given = Vec<(ValueId, Arc<Value>)>;
+
+/// What items must look like for one workflow.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    given: Given,
+    /// Inputs that each item must bring.
+    wanted: Vec<Wanted>,
+    /// The field that holds the key, where the user names one.
+    key: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Wanted {
+    id: ValueId,
+    name: String,
+    ty: Option<Type>,
+    optional: bool,
+}
+
+impl Shape {
+    pub fn new(graph: &Graph, given: Given, key: Option<String>) -> Self {
+        let open = |id: &&ValueId| !given.iter().any(|(other, _)| other == *id);
+        let wanted = |id: &ValueId| {
+            let mut uses =
+                graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == *id);
+            Wanted {
+                id: *id,
+                name: graph.value(*id).name.clone(),
+                ty: graph.value(*id).ty.clone(),
+                optional: uses.all(|input| input.optional),
+            }
+        };
+        let wanted = graph.inputs.iter().filter(open).map(wanted).collect();
+        Shape { given, wanted, key }
+    }
+
+    /// Names of the inputs that a run without items would lack.
+    pub fn lacking(&self) -> Vec<&str> {
+        self.wanted.iter().filter(|wanted| !wanted.optional).map(|wanted| wanted.name.as_str()).collect()
+    }
+
+    /// The inputs of a run that has no items.
+    pub fn without_item(&self) -> Values {
+        self.given.clone()
+    }
+
+    /// The item's key: the named field, else `id`, the only field that ends in `_id`, the fallback.
+    ///
+    /// # Errors
+    /// What is wrong with the named field.
+    pub fn key(&self, item: &Value, fallback: &str) -> Result<Arc<str>, String> {
+        if let Some(name) = &self.key {
+            let Value::Object(object) = item else {
+                return Err(format!("expected an object with the key \"{name}\", found {}", kind(item)));
+            };
+            return match object.get(name) {
+                Some(value) => scalar(value).ok_or_else(|| {
+                    format!("the key \"{name}\" must be a string or a number, not {}", kind(value))
+                }),
+                None => Err(format!("missing \"{name}\", the item's key")),
+            };
+        }
+        let own = match item {
+            Value::Object(object) => object.get("id").or_else(|| only_id(object)).and_then(scalar),
+            _ => None,
+        };
+        Ok(own.unwrap_or_else(|| fallback.into()))
+    }
+
+    /// The workflow's inputs for this item: an object that holds all that is wanted supplies it by name; else
+    /// the item itself is the single input that is wanted.
+    ///
+    /// # Errors
+    /// What is missing or does not fit.
+    pub fn inputs(&self, item: Value) -> Result<Values, String> {
+        let mut values = self.given.clone();
+        let by_name = |object: &Object| {
+            let holds = |wanted: &Wanted| object.contains_key(&wanted.name) || wanted.optional;
+            self.wanted.iter().all(holds)
+                && self.wanted.iter().any(|wanted| object.contains_key(&wanted.name))
+        };
+        match (item, self.wanted.as_slice()) {
+            (_, []) => {}
+            (Value::Object(mut object), wanted) if by_name(&object) => {
+                for wanted in wanted {
+                    if let Some(value) = object.shift_remove(&wanted.name) {
+                        values.push((wanted.id, fitting(wanted, value)?));
+                    }
+                }
+            }
+            (item, [only]) => values.push((only.id, fitting(only, item)?)),
+            (Value::Object(object), several) => {
+                let missing =
+                    several.iter().filter(|wanted| !wanted.optional && !object.contains_key(&wanted.name));
+                let names: Vec<_> = missing.map(|wanted| format!("\"{}\"", wanted.name)).collect();
+                return Err(format!("missing {}", names.join(", ")));
+            }
+            (other, several) => {
+                let names: Vec<_> = several.iter().map(|wanted| format!("\"{}\"", wanted.name)).collect();
+                return Err(format!("expected an object with {}, found {}", names.join(", "), kind(&other)));
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
+    match &wanted.ty {
+        Some(ty) => match ty.fits(&value) {
+            Ok(()) => Ok(Arc::new(value)),
+            Err(misfit) => Err(format!("\"{}\" is no {ty}: {misfit}", wanted.name)),
+        },
+        None => Ok(Arc::new(value)),
+    }
+}
+
+fn only_id(object: &Object) -> Option<&Value> {
+    let mut ids = object.iter().filter(|(name, _)| name.ends_with("_id")).map(|(_, value)| value);
+    let first = ids.next()?;
+    ids.next().is_none().then_some(first)
+}
+
+fn scalar(value: &Value) -> Option<Arc<str>> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.as_str().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shape(wanted: &[(&str, &str)], key: Option<&str>) -> Shape {
+        let want = |(index, (name, ty)): (usize, &(&str, &str))| Wanted {
+            id: ValueId(index as u32),
+            name: name.to_string(),
+            ty: Type::parse(ty),
+            optional: false,
+        };
+        let wanted = wanted.iter().enumerate().map(want).collect();
+        Shape { given: Vec::new(), wanted, key: key.map(str::to_owned) }
+    }
+
+    #[test]
+    fn the_key_is_the_named_field_or_the_only_id() {
+        let by_rule = shape(&[], None);
+        let key = |item| by_rule.key(&item, "17").unwrap().to_string();
+        assert_eq!(key(json!({"id": 5, "order_id": "o"})), "5");
+        assert_eq!(key(json!({"order_id": "o", "total": 1})), "o");
+        assert_eq!(key(json!({"order_id": "o", "customer_id": "c"})), "17");
+        assert_eq!(key(json!([1])), "17");
+        let named = shape(&[], Some("nr"));
+        assert_eq!(&*named.key(&json!({"nr": 3}), "17").unwrap(), "3");
+        assert_eq!(named.key(&json!({}), "17").unwrap_err(), "missing \"nr\", the item's key");
+        assert!(named.key(&json!({"nr": null}), "17").unwrap_err().contains("not null"));
+    }
+
+    #[test]
+    fn an_object_with_all_names_supplies_them_else_the_item_is_the_input() {
+        let one = shape(&[("order", "JSON")], None);
+        assert_eq!(*one.inputs(json!({"order": 1})).unwrap()[0].1, json!(1));
+        assert_eq!(*one.inputs(json!({"other": 1})).unwrap()[0].1, json!({"other": 1}));
+        let two = shape(&[("a", "Integer"), ("b", "String")], None);
+        assert_eq!(two.inputs(json!({"a": 1, "b": "x", "c": 0})).unwrap().len(), 2);
+        assert_eq!(two.inputs(json!({"a": 1})).unwrap_err(), "missing \"b\"");
+        assert_eq!(two.inputs(json!(3)).unwrap_err(), "expected an object with \"a\", \"b\", found a number");
+        assert!(two.inputs(json!({"a": "1", "b": "x"})).unwrap_err().contains("\"a\" is no Integer"));
+    }
+}

@@ -1,0 +1,147 @@
+//! The attempts under way: begun on tasks of their own, stopped on request, each reported exactly once.
+
+use super::timers::Timers;
+use super::{Loop, identity};
+use crate::adapter::{self, Adapter, Context, Declared, Stop, Stopper, Urgency, contract};
+use crate::engine::{Call, Input, Timer};
+use crate::event::{Answer, Cause, ItemId, Millis, Outcome};
+use crate::graph::{Graph, StepId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Who does each step, and what each step is called; by step.
+pub struct Bindings(Vec<Binding>);
+
+struct Binding {
+    adapter: Arc<dyn Adapter>,
+    phase: Arc<str>,
+    agent: Option<Arc<str>>,
+    channel: Option<Arc<str>>,
+    outputs: Arc<[Declared]>,
+}
+
+impl Bindings {
+    /// Binds every step of the graph to its adapter, given in the order of the steps.
+    pub fn new(graph: &Graph, adapters: Vec<Arc<dyn Adapter>>) -> Self {
+        let bind = |(step, adapter): (&crate::graph::Step, Arc<dyn Adapter>)| Binding {
+            adapter,
+            phase: step.phase.as_str().into(),
+            agent: step.agent.as_deref().map(Arc::from),
+            channel: step.channel.as_deref().map(Arc::from),
+            outputs: step.outputs.iter().map(|output| declared(graph, output)).collect(),
+        };
+        Bindings(graph.steps.iter().zip(adapters).map(bind).collect())
+    }
+}
+
+fn declared(graph: &Graph, output: &crate::graph::Output) -> Declared {
+    let value = graph.value(output.value);
+    let (name, ty) = (value.name.clone(), value.ty.clone());
+    Declared { id: output.value, name, ty, optional: output.optional }
+}
+
+pub(super) fn timer_of(call: &Call) -> Timer {
+    Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt }
+}
+
+pub(super) struct Calls {
+    answers: UnboundedSender<Input>,
+    under_way: HashMap<(ItemId, StepId, u32), Stopper>,
+    killed: bool,
+}
+
+impl Calls {
+    pub fn new(answers: UnboundedSender<Input>) -> Self {
+        Calls { answers, under_way: HashMap::new(), killed: false }
+    }
+
+    pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
+        let (stopper, stop) = Stop::new();
+        let report = Report::new(&call, self.answers.clone());
+        self.under_way.insert((call.item, call.step, call.attempt), stopper);
+        let Some(binding) = all.bindings.0.get(call.step.index()) else { return };
+        let adapter = binding.adapter.clone();
+        let call = request(all, binding, &call, now);
+        tokio::spawn(async move {
+            let answer = adapter.call(call, stop).await;
+            report.give(answer);
+        });
+    }
+
+    pub fn stop(&self, item: ItemId, step: StepId, attempt: u32) {
+        if let Some(stopper) = self.under_way.get(&(item, step, attempt)) {
+            stopper.ask(if self.killed { Urgency::Kill } else { Urgency::Terminate });
+        }
+    }
+
+    pub fn kill_all(&mut self) {
+        self.killed = true;
+        self.under_way.values().for_each(|stopper| stopper.ask(Urgency::Kill));
+    }
+
+    /// Takes note that an attempt is over.
+    pub fn over(&mut self, input: &Input, timers: &mut Timers) {
+        if let Input::Finished { item, step, attempt, .. } = input {
+            self.under_way.remove(&(*item, *step, *attempt));
+            timers.cancel(Timer::Attempt { item: *item, step: *step, attempt: *attempt });
+        }
+    }
+}
+
+fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapter::Call {
+    let name = |id| Arc::from(all.graph.value(id).name.as_str());
+    let key = identity::idempotency_key(&all.run_id, &call.key, &binding.phase);
+    let attempt_id = format!("{}-{}-{}", call.item.0, call.step.0, call.attempt);
+    adapter::Call {
+        context: Context {
+            run: all.run_id.clone(),
+            step: binding.phase.clone(),
+            item: call.key.clone(),
+            attempt: call.attempt,
+            traceparent: identity::traceparent(&all.run_id, &attempt_id),
+            idempotency_key: key,
+            agent: binding.agent.clone(),
+            channel: binding.channel.clone(),
+            deadline: call.deadline.map(|due| identity::moment(due.saturating_sub(now))),
+        },
+        inputs: call.inputs.iter().map(|(id, value)| (name(*id), value.clone())).collect(),
+        outputs: binding.outputs.clone(),
+        dir: all.workspace.item(call.item, &call.key),
+        scratch: all.workspace.scratch(),
+        attempt_id,
+    }
+}
+
+/// The duty to report an attempt's end, kept even if the adapter panics.
+struct Report {
+    id: (ItemId, StepId, u32),
+    answers: UnboundedSender<Input>,
+    given: bool,
+}
+
+impl Report {
+    fn new(call: &Call, answers: UnboundedSender<Input>) -> Self {
+        Report { id: (call.item, call.step, call.attempt), answers, given: false }
+    }
+
+    fn give(mut self, answer: Answer) {
+        self.send(answer);
+    }
+
+    fn send(&mut self, result: Answer) {
+        let (item, step, attempt) = self.id;
+        self.given = true;
+        // Nobody listens only when the run itself is gone.
+        let _ = self.answers.send(Input::Finished { item, step, attempt, result });
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if !self.given {
+            let message = "the adapter broke; this is a bug of orderflow".to_owned();
+            self.send(Err(contract::failure(Cause::Protocol, message, Outcome::Unknown, false)));
+        }
+    }
+}
