@@ -3,6 +3,7 @@
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, catalogue as problem, render};
+use crate::graph::{self, Graph};
 use crate::spec::{self, Spec};
 use anyhow::Context;
 use std::io::Read;
@@ -12,6 +13,8 @@ use std::path::Path;
 pub struct Document {
     pub source: Source,
     pub spec: Spec,
+    /// What it means; none where a problem is an error.
+    pub graph: Option<Graph>,
     pub problems: Vec<Diagnostic>,
 }
 
@@ -37,23 +40,26 @@ impl Document {
         let (source, broken) = Source::decode(name, bytes);
         if let Some(at) = broken {
             let problems = vec![problem::invalid_utf8(at)];
-            return Document { source, spec: Spec::default(), problems };
+            return Document { source, spec: Spec::default(), graph: None, problems };
         }
-        let (spec, problems) = spec::parse(&source);
-        Document { source, spec, problems }
+        let (spec, mut problems) = spec::parse(&source);
+        let (graph, further) = graph::build(&source, &spec);
+        problems.extend(further);
+        problems.sort_by_key(|problem| (problem.span.start, problem.severity));
+        let graph = graph.filter(|_| !problems.iter().any(Diagnostic::is_error));
+        Document { source, spec, graph, problems }
     }
 
-    /// Shows the problems on standard error and stops where one of them is an error.
+    /// Shows the problems on standard error and hands out the graph.
     ///
     /// # Errors
-    /// A [`Stop`] with [`Exit::Invalid`].
-    pub fn sound(self, terminal: &mut Terminal) -> anyhow::Result<Document> {
+    /// A [`Stop`] with [`Exit::Invalid`] where a problem is an error.
+    pub fn sound(&mut self, terminal: &mut Terminal) -> anyhow::Result<Graph> {
         let colour = terminal.talk_colour();
         terminal.talk(&render::human(&self.source, &self.problems, colour));
-        if self.problems.iter().any(Diagnostic::is_error) {
+        self.graph.take().ok_or_else(|| {
             let message = format!("{} is not valid; nothing was run", render::visible(&self.source.name));
-            return Err(Stop::new(Exit::Invalid, message).into());
-        }
-        Ok(self)
+            Stop::new(Exit::Invalid, message).into()
+        })
     }
 }

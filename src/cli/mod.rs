@@ -6,6 +6,7 @@ mod exit;
 mod graph;
 mod plan;
 mod run;
+mod settings;
 mod stats;
 mod terminal;
 mod validate;

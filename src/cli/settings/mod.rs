@@ -1,0 +1,83 @@
+//! `orderflow.toml`: who does the work, with what limits and grants. Written by the operator, never by the
+//! document.
+
+mod read;
+
+use super::exit::{Exit, Stop};
+use super::terminal::Terminal;
+use crate::diag::{Source, render};
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "orderflow.toml";
+
+/// What the file says. Without a file: nothing is bound, nothing is limited, no fence may run.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The file itself, where there is one.
+    pub file: Option<PathBuf>,
+    /// The folder of the file, else of the document: `.orderflow` lies here.
+    pub folder: PathBuf,
+    /// Program fences of documents may run.
+    pub fences: bool,
+    pub agents: BTreeMap<String, Agent>,
+    pub channels: BTreeMap<String, Channel>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Agent {
+    /// The program and its arguments; empty where only limits are given.
+    pub command: Vec<String>,
+    pub concurrency: Option<usize>,
+    /// Names of environment variables that it gets.
+    pub env: Vec<String>,
+    pub effects: Option<bool>,
+    pub idempotent: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Channel {
+    pub concurrency: Option<usize>,
+    /// Starts per second.
+    pub rate: Option<f64>,
+}
+
+/// Reads the settings that hold for a document: the nearest file at or above it, up to the repository's root;
+/// outside a repository only in the document's own folder.
+///
+/// # Errors
+/// When the file cannot be read, or stops with all its problems shown.
+pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings> {
+    let own = match document.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Some(file) = find(own)? else {
+        return Ok(Settings { folder: own.to_owned(), ..Settings::default() });
+    };
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
+    let source = Source::new(name.clone(), text);
+    let (mut settings, problems) = read::read(&source);
+    if !problems.is_empty() {
+        terminal.talk(&render::human(&source, &problems, terminal.talk_colour()));
+        return Err(Stop::new(Exit::Invalid, format!("{name} is not valid; nothing was run")).into());
+    }
+    settings.folder = file.parent().unwrap_or(own).to_owned();
+    settings.file = Some(file);
+    Ok(settings)
+}
+
+fn find(own: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let here = own.join(FILE);
+    if here.is_file() {
+        return Ok(Some(here));
+    }
+    let absolute = std::path::absolute(own).context("cannot tell the current folder")?;
+    let Some(root) = absolute.ancestors().position(|folder| folder.join(".git").exists()) else {
+        return Ok(None);
+    };
+    let up = absolute.ancestors().take(root + 1).map(|folder| folder.join(FILE));
+    Ok(up.into_iter().find(|file| file.is_file()))
+}

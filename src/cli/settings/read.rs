@@ -1,0 +1,204 @@
+//! TOML text to settings, with every problem at its place.
+
+use super::{Agent, Channel, Settings};
+use crate::diag::{Diagnostic, Source, Span, catalogue};
+use std::collections::BTreeMap;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const TOP: [&str; 3] = ["fences", "agents", "channels"];
+const AGENT: [&str; 5] = ["command", "concurrency", "env", "effects", "idempotent"];
+/// Known to the language, not yet to this program.
+const LATER: [&str; 7] = ["worker", "http", "model", "mcp", "document", "processes", "secrets"];
+const CHANNEL: [&str; 2] = ["concurrency", "rate"];
+
+pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let syntax = |error: &toml::de::Error| {
+        let span = error.span().map_or(Span::new(0, 0), Span::from);
+        catalogue::settings_syntax(span, error.message())
+    };
+    let mut reader = Reader { problems: errors.iter().map(syntax).collect() };
+    if !reader.problems.is_empty() {
+        // What broken text seems to say would only add to the confusion.
+        return (Settings::default(), reader.problems);
+    }
+    let mut settings = Settings::default();
+    for (key, value) in table.get_ref() {
+        match key.get_ref().as_ref() {
+            "fences" => settings.fences = reader.flag("fences", value).unwrap_or(false),
+            "agents" => settings.agents = reader.named("agents", value, Reader::agent),
+            "channels" => settings.channels = reader.named("channels", value, Reader::channel),
+            _ => reader.unknown(key, &TOP),
+        }
+    }
+    (settings, reader.problems)
+}
+
+struct Reader {
+    problems: Vec<Diagnostic>,
+}
+
+type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type Item<'i> = Spanned<DeValue<'i>>;
+
+impl Reader {
+    fn unknown(&mut self, key: &Key<'_>, known: &[&str]) {
+        self.problems.push(catalogue::settings_unknown_key(key.span().into(), key.get_ref(), known));
+    }
+
+    fn bad<T>(&mut self, key: &str, value: &Item<'_>, expected: &str) -> Option<T> {
+        let found = value.get_ref().type_str();
+        self.problems.push(catalogue::settings_bad_value(value.span().into(), key, expected, found));
+        None
+    }
+
+    fn named<T>(
+        &mut self,
+        key: &str,
+        value: &Item<'_>,
+        read: fn(&mut Self, &DeTable<'_>) -> T,
+    ) -> BTreeMap<String, T> {
+        let mut all = BTreeMap::new();
+        let Some(table) = value.get_ref().as_table() else {
+            self.bad::<()>(key, value, "a table of names");
+            return all;
+        };
+        for (name, value) in table {
+            match value.get_ref().as_table() {
+                Some(table) => drop(all.insert(name.get_ref().to_string(), read(self, table))),
+                None => drop(self.bad::<()>(name.get_ref(), value, "a table")),
+            }
+        }
+        all
+    }
+
+    fn agent(&mut self, table: &DeTable<'_>) -> Agent {
+        let mut agent = Agent::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "command" => {
+                    agent.command = self.words("command", value);
+                    if value.get_ref().as_array().is_some_and(|words| words.is_empty()) {
+                        self.bad::<()>("command", value, "a list that begins with a program");
+                    }
+                }
+                "concurrency" => agent.concurrency = self.count("concurrency", value),
+                "env" => agent.env = self.words("env", value),
+                "effects" => agent.effects = self.flag("effects", value),
+                "idempotent" => agent.idempotent = self.flag("idempotent", value),
+                later if LATER.contains(&later) => {
+                    self.problems.push(catalogue::settings_not_supported(key.span().into(), later));
+                }
+                _ => self.unknown(key, &AGENT),
+            }
+        }
+        agent
+    }
+
+    fn channel(&mut self, table: &DeTable<'_>) -> Channel {
+        let mut channel = Channel::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "concurrency" => channel.concurrency = self.count("concurrency", value),
+                "rate" => channel.rate = self.rate(value),
+                _ => self.unknown(key, &CHANNEL),
+            }
+        }
+        channel
+    }
+
+    fn flag(&mut self, key: &str, value: &Item<'_>) -> Option<bool> {
+        value.get_ref().as_bool().or_else(|| self.bad(key, value, "true or false"))
+    }
+
+    fn count(&mut self, key: &str, value: &Item<'_>) -> Option<usize> {
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        number.filter(|number| *number > 0).or_else(|| self.bad(key, value, "a whole number above 0"))
+    }
+
+    fn words(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
+        let Some(list) = value.get_ref().as_array() else {
+            return self.bad(key, value, "a list of strings").unwrap_or_default();
+        };
+        let mut words = Vec::new();
+        for word in list {
+            match word.get_ref().as_str() {
+                Some(text) => words.push(text.to_owned()),
+                None => drop(self.bad::<()>(key, word, "a list of strings")),
+            }
+        }
+        words
+    }
+
+    fn rate(&mut self, value: &Item<'_>) -> Option<f64> {
+        let expected = "a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"";
+        let rate = value.get_ref().as_str().and_then(per_second);
+        rate.or_else(|| self.bad("rate", value, expected))
+    }
+}
+
+fn per_second(text: &str) -> Option<f64> {
+    let (count, unit) = text.split_once('/')?;
+    let seconds = match unit.trim() {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let count: f64 = count.trim().parse().ok()?;
+    (count.is_finite() && count > 0.0).then_some(count / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
+                    env = [\"DB\"]\nidempotent = true\n[channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
+        let (settings, problems) = read(&Source::new("orderflow.toml", text));
+        assert_eq!(problems, []);
+        assert!(settings.fences);
+        assert_eq!(settings.agents["pay"].command, ["python3", "pay.py"]);
+        assert_eq!(settings.agents["pay"].concurrency, Some(8));
+        assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
+    }
+
+    #[test]
+    fn every_problem_is_found_at_once() {
+        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nhttp = \"x\"\nenv = [1]\n\
+                    [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n";
+        let source = Source::new("orderflow.toml", text);
+        let (_, problems) = read(&source);
+        let mut found: Vec<_> = problems
+            .iter()
+            .map(|p| (source.position(p.span.start).line, p.code, p.message.as_str()))
+            .collect();
+        found.sort_unstable();
+        let expected = [
+            (1, "settings-unknown-key", "unknown key \"fence\""),
+            (3, "settings-bad-value", "\"command\" must be a list that begins with a program"),
+            (4, "settings-unknown-key", "unknown key \"concurency\""),
+            (5, "settings-not-supported", "\"http\" is not supported yet"),
+            (6, "settings-bad-value", "\"env\" must be a list of strings"),
+            (8, "settings-bad-value", "\"payments\" must be a table"),
+            (
+                10,
+                "settings-bad-value",
+                "\"rate\" must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
+            ),
+            (11, "settings-bad-value", "\"concurrency\" must be a whole number above 0"),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn broken_toml_names_its_place() {
+        let source = Source::new("orderflow.toml", "fences = \n[agents\n");
+        let (_, problems) = read(&source);
+        assert!(!problems.is_empty());
+        assert!(problems.iter().all(|problem| problem.code == "settings-syntax"));
+    }
+}
