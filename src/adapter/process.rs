@@ -255,7 +255,7 @@ impl Files {
     fn write(&self, inputs: &str) -> io::Result<()> {
         // What an earlier attempt under this name has left is no answer to this one.
         match std::fs::remove_file(&self.output) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::fs::write(&self.input, inputs),
         }
     }
