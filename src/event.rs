@@ -3,7 +3,8 @@
 //!
 //! Times are milliseconds since the run began.
 
-use crate::graph::{StepId, ValueId};
+// Rooms below know the graph only by these.
+pub use crate::graph::{StepId, ValueId};
 use crate::value::Value;
 use std::fmt;
 use std::sync::Arc;

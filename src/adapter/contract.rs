@@ -242,7 +242,7 @@ mod tests {
 
     fn declare(outputs: &[(&str, &str)]) -> Vec<Declared> {
         let declared = |(index, (name, ty)): (usize, &(&str, &str))| Declared {
-            id: crate::graph::ValueId(index as u32),
+            id: crate::event::ValueId(index as u32),
             name: name.trim_end_matches('?').to_string(),
             ty: Type::parse(ty),
             optional: name.ends_with('?'),

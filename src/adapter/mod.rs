@@ -8,8 +8,7 @@ pub mod contract;
 pub mod fence;
 pub mod process;
 
-use crate::event::Answer;
-use crate::graph::ValueId;
+use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
 use std::future::Future;
 use std::path::PathBuf;
