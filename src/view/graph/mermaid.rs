@@ -6,12 +6,12 @@ use crate::spec::Mark;
 use crate::view::text::printable;
 use std::fmt::Write;
 
-const CLASSES: &str = "\
-    classDef input fill:none,stroke-dasharray:2 2
-    classDef critical stroke-width:3px
-    classDef optional stroke-dasharray:6 4
-    classDef handler stroke-dasharray:6 4,stroke-width:2px
-";
+const CLASSES: [&str; 4] = [
+    "input fill:none,stroke-dasharray:2 2",
+    "critical stroke-width:3px",
+    "optional stroke-dasharray:6 4",
+    "handler stroke-dasharray:6 4,stroke-width:2px",
+];
 
 /// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
 /// rounded when optional, hexagons when they handle failures; dotted lines are orders without data.
@@ -24,7 +24,10 @@ pub fn mermaid(graph: &Graph) -> String {
     for id in graph.ids() {
         lines_into(graph, id, &mut out);
     }
-    out + CLASSES
+    for class in CLASSES {
+        let _ = writeln!(out, "    classDef {class}");
+    }
+    out
 }
 
 /// The values that no step makes, handlers' failures among them, in order of mention.
@@ -94,13 +97,14 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     }
 }
 
-/// Text between quotes. All that could mean something to mermaid, markdown or HTML is written as a number.
+/// Text between quotes. All that could mean something to mermaid, markdown or HTML is written as a number;
+/// `#` means nothing without the semicolon of such a number.
 fn label(text: &str) -> String {
     let text: Vec<char> = printable(text).chars().collect();
     let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
     let mut label = String::with_capacity(text.len());
     for (at, c) in text.iter().enumerate() {
-        let plain = c.is_alphanumeric() || !c.is_ascii() || " ,/@()!?'".contains(*c);
+        let plain = c.is_alphanumeric() || !c.is_ascii() || " ,/@()!?'#".contains(*c);
         // Inside a word these are letters; at its edge they may start a list or emphasis.
         let inside = "_-.+".contains(*c) && word(at.checked_sub(1)) && word(Some(at + 1));
         if plain || inside {
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn labels_cannot_leave_their_quotes() {
-        assert_eq!(label("Prüfe \"A\" & <b>#1;`x`"), "Prüfe #34;A#34; #38; #60;b#62;#35;1#59;#96;x#96;");
+        assert_eq!(label("Prüfe \"A\" & <b>#1;`x`"), "Prüfe #34;A#34; #38; #60;b#62;#1#59;#96;x#96;");
         assert_eq!(label("1. a_b - _c"), "1#46; a_b #45; #95;c");
     }
 }

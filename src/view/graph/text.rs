@@ -33,13 +33,19 @@ pub fn text(graph: &Graph) -> String {
     out
 }
 
-/// `7 steps in 5 stages, from order_request`.
+/// `6 steps in 5 stages and 1 failure handler, from order_request`.
 fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let names = graph.inputs.iter().map(|value| printable(&graph.value(*value).name));
-    let from = names.collect::<Vec<_>>().join(", ");
-    let from = if from.is_empty() { from } else { format!(", from {from}") };
-    format!("{} in {}{from}", count(graph.order.len(), "step"), count(stages.len(), "stage"))
+    let mut summary = format!("{} in {}", count(graph.order.len(), "step"), count(stages.len(), "stage"));
+    let handlers = graph.handlers().count();
+    if handlers > 0 {
+        summary += &format!(" and {}", count(handlers, "failure handler"));
+    }
+    let names: Vec<_> = graph.inputs.iter().map(|value| printable(&graph.value(*value).name)).collect();
+    if !names.is_empty() {
+        summary += &format!(", from {}", names.join(", "));
+    }
+    summary
 }
 
 /// The most lines that run side by side.

@@ -50,8 +50,9 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
         None => "one, from --input, or many, from --items".to_owned(),
     };
     let tolerate = match settings.tolerate {
+        Tolerance::Percent(0.0) | Tolerance::Count(0) => "no item may fail".to_owned(),
         Tolerance::Percent(percent) => format!("{percent}% of the items may fail"),
-        Tolerance::Count(count) => format!("{count} items may fail"),
+        Tolerance::Count(count) => format!("{count} of the items may fail"),
     };
     let rule = match settings.on_item_error {
         OnItemError::Stop => "a failed item stops the others",
