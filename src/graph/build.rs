@@ -32,7 +32,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         diagnostics.push(catalogue::not_supported_yet(
             deadline.span,
             "a deadline that a group shares",
-            "it bounds all steps of the group together",
+            "one deadline for all steps of a group",
         ));
     }
     let links = links::collect(spec, &flow, &names, &mut diagnostics);

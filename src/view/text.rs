@@ -1,30 +1,7 @@
-//! Text from documents as it may reach a terminal, and quantities as people write them.
+//! Quantities as people write them and structures as scripts read them.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
-
-/// One line of text with everything escaped that would steer a terminal or turn the reading direction.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if steers(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// C0, DEL, C1, line and paragraph separators, bidirectional marks, embeddings, overrides and isolates.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// `1h30m`, `5s`, `200ms`: as documents write durations.
 pub fn duration(duration: Duration) -> String {
@@ -52,15 +29,6 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_shown_instead() {
-        assert_eq!(printable("Prüfe ☃ → b"), "Prüfe ☃ → b");
-        assert_eq!(
-            printable("a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b"),
-            r"a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}b"
-        );
-    }
 
     #[test]
     fn durations_read_as_they_are_written() {

@@ -126,12 +126,14 @@ pub fn misspelt_input(value: &str, at: Span, near: &str, maker: &str, made: Span
 
 /// Two mentions of a value with types that do not agree.
 pub fn type_mismatch(value: &str, at: Span, ty: &str, other_at: Span, other: &str) -> Diagnostic {
-    Diagnostic::error("type-mismatch", at, format!("`{value}` is a {other}, but is taken as a {ty} here"))
-        .label(format!("{ty} here"))
-        .related(other_at, format!("{other} here"))
-        .help(format!(
-            "write the same type in both places, or no type in one of them; `{value}` names one value"
-        ))
+    Diagnostic::error(
+        "type-mismatch",
+        at,
+        format!("`{value}` has the type {other}, but is taken as {ty} here"),
+    )
+    .label(format!("{ty} here"))
+    .related(other_at, format!("{other} here"))
+    .help(format!("write the same type in both places, or no type in one of them; `{value}` names one value"))
 }
 
 /// A value that may be absent goes where it must not be.
@@ -151,18 +153,17 @@ pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &s
         whole => whole.to_vec(),
     };
     let at = links.first().map_or_else(Span::default, |(_, at)| *at);
-    let message = format!("these steps wait for one another: {}{}", shown.join(" → "), shown_of(links.len()));
-    let start = Diagnostic::error("cycle", at, message);
-    let start = match links.first() {
-        Some((why, _)) => start.label(why),
-        None => start,
-    };
-    let diagnostic =
-        links.iter().take(PLACES).skip(1).fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why));
-    diagnostic.help(match implicit {
+    let label = links.first().map_or("", |(why, _)| why);
+    let who =
+        if links.len() == 1 { "this step waits for itself" } else { "these steps wait for one another" };
+    let message = format!("{who}: {}{}", shown.join(" → "), shown_of(links.len()));
+    let start = Diagnostic::error("cycle", at, message).label(label);
+    let others = links.iter().take(PLACES).skip(1);
+    others.fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why)).help(match implicit {
         Some((later, earlier)) => format!(
             "`{later}` follows `{earlier}` only because it stands below it; write `[after:: start]` in `{later}` to free it"
         ),
+        None if links.len() == 1 => "give what it makes another name than what it takes".to_owned(),
         None => "let one of them take something else, or make a step of what they share".to_owned(),
     })
 }

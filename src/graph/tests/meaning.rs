@@ -199,7 +199,7 @@ fn a_cycle_shows_its_path() {
         told("## A @a\nc → a\n\n## B @a\na → b\n\n## C @a\nb → c\n\n## D @a\nd → d\n"),
         [
             "cycle: these steps wait for one another: A → B → C → A",
-            "cycle: these steps wait for one another: D → D",
+            "cycle: this step waits for itself: D → D",
         ]
     );
 }

@@ -1,9 +1,9 @@
 //! A graph as a mermaid flowchart, as GitHub renders it. Steps that can run side by side stand side by side.
 
 use super::{doer, sign};
+use crate::diag::render::visible;
 use crate::graph::{Graph, Kind, Step, StepId, ValueId};
 use crate::spec::Mark;
-use crate::view::text::printable;
 use std::fmt::Write;
 
 const CLASSES: [&str; 4] = [
@@ -100,7 +100,7 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
 /// Text between quotes. All that could mean something to mermaid, markdown or HTML is written as a number;
 /// `#` means nothing without the semicolon of such a number.
 fn label(text: &str) -> String {
-    let text: Vec<char> = printable(text).chars().collect();
+    let text: Vec<char> = visible(text).chars().collect();
     let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
     let mut label = String::with_capacity(text.len());
     for (at, c) in text.iter().enumerate() {

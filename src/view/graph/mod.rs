@@ -8,7 +8,7 @@ pub use json::json;
 pub use mermaid::mermaid;
 pub use text::text;
 
-use super::text::printable;
+use crate::diag::render::visible;
 use crate::graph::{Graph, Step};
 use crate::spec::Mark;
 
@@ -22,16 +22,16 @@ pub(super) fn sign(mark: Mark) -> &'static str {
 
 /// `@agent #channel`, whichever there are.
 fn doer(step: &Step) -> String {
-    let agent = step.agent.iter().map(|agent| format!("@{}", printable(agent)));
-    let channel = step.channel.iter().map(|channel| format!("#{}", printable(channel)));
+    let agent = step.agent.iter().map(|agent| format!("@{}", visible(agent)));
+    let channel = step.channel.iter().map(|channel| format!("#{}", visible(channel)));
     agent.chain(channel).collect::<Vec<_>>().join(" ")
 }
 
 /// `a, b? → c`: what a step takes and makes; nothing for a step without either.
 fn signature(graph: &Graph, step: &Step) -> String {
     let name = |value, optional| {
-        let name = printable(&graph.value(value).name);
-        if optional { format!("{name}?") } else { name.into_owned() }
+        let name = visible(&graph.value(value).name);
+        if optional { format!("{name}?") } else { name }
     };
     let inputs = step.inputs.iter().map(|input| name(input.value, input.optional));
     let outputs = step.outputs.iter().map(|output| name(output.value, output.optional));

@@ -2,10 +2,10 @@
 //! listed by stage instead.
 
 use super::{doer, sign, signature};
+use crate::diag::render::visible;
 use crate::graph::{Graph, StepId};
 use crate::spec::Mark;
 use crate::view::stages::stages;
-use crate::view::text::printable;
 use anstyle::Style;
 use renderdag::{Ancestor, GraphRowRenderer, Renderer};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const DIM: Style = Style::new().dimmed();
 /// The drawing, with styles for a terminal; whoever prints it elsewhere strips them.
 pub fn text(graph: &Graph) -> String {
     let stages = stages(graph);
-    let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", printable(&graph.title), summary(graph, &stages));
+    let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", visible(&graph.title), summary(graph, &stages));
     out += &if width(graph) <= WIDEST { drawing(graph) } else { listing(graph, &stages) };
     let mut handlers = graph.handlers().peekable();
     if handlers.peek().is_some() {
@@ -41,7 +41,7 @@ fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     if handlers > 0 {
         summary += &format!(" and {}", count(handlers, "failure handler"));
     }
-    let names: Vec<_> = graph.inputs.iter().map(|value| printable(&graph.value(*value).name)).collect();
+    let names: Vec<_> = graph.inputs.iter().map(|value| visible(&graph.value(*value).name)).collect();
     if !names.is_empty() {
         summary += &format!(", from {}", names.join(", "));
     }
@@ -105,7 +105,7 @@ fn listing(graph: &Graph, stages: &[Vec<StepId>]) -> String {
 fn lines(graph: &Graph, id: StepId) -> [String; 2] {
     let step = graph.step(id);
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
-    let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", printable(&step.title), doer(step));
+    let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", visible(&step.title), doer(step));
     let flow = signature(graph, step);
     [head.trim_end().to_owned(), if flow.is_empty() { flow } else { format!("{DIM}{flow}{DIM:#}") }]
 }

@@ -1,12 +1,13 @@
 //! A plan as a page for people.
 
 use super::Doer;
+use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance};
 use crate::view::graph::sign;
 use crate::view::stages;
 use crate::view::table::table;
-use crate::view::text::{duration, printable};
+use crate::view::text::duration;
 use anstyle::Style;
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ const BOLD: Style = Style::new().bold();
 
 /// The page, with styles for a terminal. `doers` are by step; `width` is the terminal's, in columns.
 pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
-    let mut out = format!("{BOLD}{}{BOLD:#}\n\n", printable(&graph.title));
+    let mut out = format!("{BOLD}{}{BOLD:#}\n\n", visible(&graph.title));
     for (name, what) in facts(graph) {
         let _ = writeln!(out, "{name:<10}{what}");
     }
@@ -41,12 +42,12 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     let input = |id: &crate::graph::ValueId| {
         let value = graph.value(*id);
         let ty = value.ty.as_ref().map(|ty| format!("::{ty}")).unwrap_or_default();
-        printable(&format!("{}{ty}", value.name)).into_owned()
+        visible(&format!("{}{ty}", value.name))
     };
     let inputs: Vec<String> = graph.inputs.iter().map(input).collect();
     let inputs = if inputs.is_empty() { "none".to_owned() } else { inputs.join(", ") };
     let items = match &settings.items {
-        Some(items) => printable(items).into_owned(),
+        Some(items) => visible(items),
         None => "one, from --input, or many, from --items".to_owned(),
     };
     let tolerate = match settings.tolerate {
@@ -59,7 +60,7 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
         OnItemError::Drain => "after a failed item no further one starts",
         OnItemError::Continue => "a failed item does not stop the others",
     };
-    let key = settings.key.iter().map(|key| ("key", printable(key).into_owned()));
+    let key = settings.key.iter().map(|key| ("key", visible(key)));
     let jobs = settings.jobs.iter().map(|jobs| ("jobs", format!("{jobs} steps at a time")));
     let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", duration(*most))));
     let rest = key.chain(jobs).chain(deadline);
@@ -79,16 +80,16 @@ pub(super) fn rule(rule: OnItemError) -> &'static str {
 }
 
 fn row(stage: String, step: &Step, doer: &Doer) -> Vec<String> {
-    let text = |text: &Option<String>| printable(text.as_deref().unwrap_or("-")).into_owned();
+    let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let by = match doer {
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };
-            format!("{} program at line {line}{grant}", printable(language))
+            format!("{} program at line {line}{grant}", visible(language))
         }
         Doer::Nobody => "nobody".to_owned(),
     };
-    let title = format!("{}{mark}", printable(&step.title));
+    let title = format!("{}{mark}", visible(&step.title));
     vec![stage, title, text(&step.agent), text(&step.channel), limits(step), by]
 }
 
