@@ -1,7 +1,10 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
 mod docs;
+mod graph;
 mod layers;
 mod order_processing;
+mod plan;
+mod program;
 mod shop;
 mod spec;

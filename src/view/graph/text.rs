@@ -27,8 +27,7 @@ pub fn text(graph: &Graph) -> String {
         out += "\nonce an item has failed\n\n";
     }
     for id in handlers {
-        let [head, flow] = lines(graph, id);
-        let _ = writeln!(out, "◇  {head}\n   {flow}");
+        let _ = writeln!(out, "◇  {}", lines(graph, id).join("\n   "));
     }
     out
 }
@@ -94,18 +93,18 @@ fn listing(graph: &Graph, stages: &[Vec<StepId>]) -> String {
         let parallel = if stage.len() > 1 { ", in parallel" } else { "" };
         let _ = writeln!(out, "stage {}{parallel}", number + 1);
         for id in stage {
-            let [head, flow] = lines(graph, *id);
-            let _ = writeln!(out, "  {head}\n    {flow}");
+            let _ = writeln!(out, "  {}", lines(graph, *id).join("\n    "));
         }
     }
     out
 }
 
-/// Who a step is, and what it takes and makes.
-fn lines(graph: &Graph, id: StepId) -> [String; 2] {
+/// Who a step is, and below it what it takes and makes.
+fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let step = graph.step(id);
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", visible(&step.title), doer(step));
     let flow = signature(graph, step);
-    [head.trim_end().to_owned(), if flow.is_empty() { flow } else { format!("{DIM}{flow}{DIM:#}") }]
+    let flow = (!flow.is_empty()).then(|| format!("{DIM}{flow}{DIM:#}"));
+    std::iter::once(head.trim_end().to_owned()).chain(flow).collect()
 }

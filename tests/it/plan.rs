@@ -1,0 +1,108 @@
+//! `orderflow plan`: what a run would do, without doing it.
+
+use crate::program::{orderflow, orderflow_reading};
+use snapbox::{assert_data_eq, str};
+
+#[test]
+fn the_original_order_workflow() {
+    let told = orderflow(&["plan", "tests/fixtures/order-processing-original.md"]);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+E-Commerce Order Processing
+
+inputs    order_request::JSON
+items     one, from --input, or many, from --items
+failures  no item may fail; a failed item does not stop the others
+
+stage   step                    agent                 channel         done by
+──────────────────────────────────────────────────────────────────────────────
+1       Receive Order           order-api             orders          nobody
+2       Check Inventory         inventory-service     warehouse       nobody
+2       Process Payment !       payment-service       payments        nobody
+3       Reserve Inventory !     inventory-service     warehouse       nobody
+4       Create Shipment         fulfillment-service   warehouse       nobody
+5       Notify Customer         notification-service  communications  nobody
+failed  Handle Failed Orders ?  order-api             orders          nobody
+
+The steps of one stage are parallel. Those of stage failed run once for each failed item.
+Nobody does 7 of 7 steps yet: bind their agents in orderflow.toml, or give them a program.
+
+"#]]
+    );
+}
+
+const PROGRAMS: &str = "\
+---
+items: topics.jsonl
+key: topic
+jobs: 2
+tolerate: 10%
+on-item-error: drain
+deadline: 10m
+---
+# Publish
+
+## Write @author #desk [retry:: 3] [timeout:: 90s]
+topic::String → text::String
+
+```sh run
+cat
+```
+
+## Print [retry:: 2 fixed 1s] [deadline:: 5m]
+text → book
+
+```python run
+print()
+```
+";
+
+#[test]
+fn programs_limits_and_settings_are_seen() {
+    assert_data_eq!(
+        orderflow_reading(&["plan", "-"], PROGRAMS).out,
+        str![[r#"
+Publish
+
+inputs    topic::String
+items     topics.jsonl
+failures  10% of the items may fail; after a failed item no further one starts
+key       topic
+jobs      2 steps at a time
+deadline  10m an item
+
+stage  step   agent   channel  limits                         done by
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+1      Write  author  desk     retry 3, timeout 1m30s         sh program at line 14, needs a grant
+2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21, needs a grant
+
+The steps of one stage are parallel.
+Programs of the document run only with --trust, or with fences = true in orderflow.toml.
+
+"#]]
+    );
+}
+
+#[test]
+fn scripts_get_the_same() {
+    let told = orderflow_reading(&["plan", "--format", "json", "-"], PROGRAMS);
+    let plan: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let rest = |key: &str| serde_json::to_string(&plan[key]).unwrap();
+    assert_data_eq!(rest("inputs"), str![[r#"[{"name":"topic","type":"String"}]"#]]);
+    assert_data_eq!(
+        ["items", "key", "jobs", "tolerate", "on_item_error", "deadline_ms"].map(rest).join(" "),
+        str![[r#""topics.jsonl" "topic" 2 "10%" "drain" 600000"#]]
+    );
+    assert_data_eq!(
+        serde_json::to_string(&plan["steps"][0]).unwrap(),
+        str![[
+            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false}}"#
+        ]]
+    );
+    assert_data_eq!(
+        serde_json::to_string(&plan["steps"][1]["retry"]).unwrap(),
+        str![[r#"{"retries":2,"backoff":"fixed","pause_ms":1000}"#]]
+    );
+}

@@ -1,0 +1,33 @@
+//! The program as a user starts it, in the repository's folder.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// What the program said and how it ended.
+pub struct Told {
+    pub out: String,
+    pub err: String,
+    pub exit: Option<i32>,
+}
+
+/// Runs `orderflow` with these arguments and nothing on standard input.
+pub fn orderflow(args: &[&str]) -> Told {
+    orderflow_reading(args, "")
+}
+
+/// Runs `orderflow` with a document on standard input, for the argument `-`.
+pub fn orderflow_reading(args: &[&str], document: &str) -> Told {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orderflow"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The program may end without reading.
+    let _ = child.stdin.take().unwrap().write_all(document.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Told { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
+}
