@@ -39,13 +39,13 @@ enum Format {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let workflow = Document::read(&args.file)?.sound(terminal)?;
+    let graph = Document::read(&args.file)?.sound(terminal)?;
     let draw = match args.format {
         Format::Text => view::graph::text,
         Format::Mermaid => view::graph::mermaid,
         Format::Json => view::graph::json,
     };
-    terminal.data(&draw(&workflow.graph));
+    terminal.data(&draw(&graph));
     terminal.finish()?;
     Ok(Exit::Ok)
 }

@@ -1,8 +1,10 @@
 //! `orderflow plan`.
 
-use super::document::{Document, Workflow};
+use super::document::Document;
 use super::exit::Exit;
+use super::settings::{self, Settings};
 use super::terminal::Terminal;
+use crate::diag::Source;
 use crate::graph::Step;
 use crate::view::plan::{self, Doer};
 use std::path::PathBuf;
@@ -36,24 +38,29 @@ enum Format {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let workflow = Document::read(&args.file)?.sound(terminal)?;
-    let doers: Vec<Doer> = workflow.graph.steps.iter().map(|step| doer(&workflow, step)).collect();
+    let mut document = Document::read(&args.file)?;
+    let graph = document.sound(terminal)?;
+    let settings = settings::load(&args.file, terminal)?;
+    let doers: Vec<Doer> = graph.steps.iter().map(|step| doer(step, &settings, &document.source)).collect();
     let text = match args.format {
-        Format::Table => plan::text(&workflow.graph, &doers, terminal.width()),
-        Format::Json => plan::json(&workflow.graph, &doers),
+        Format::Table => plan::text(&graph, &doers, terminal.width()),
+        Format::Json => plan::json(&graph, &doers),
     };
     terminal.data(&text);
     terminal.finish()?;
     Ok(Exit::Ok)
 }
 
-fn doer(workflow: &Workflow, step: &Step) -> Doer {
-    match &step.program {
-        Some(program) => Doer::Fence {
+/// What the operator binds to the step's agent, else the document's own program.
+fn doer(step: &Step, settings: &Settings, source: &Source) -> Doer {
+    let bound = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
+    match (bound.filter(|agent| !agent.command.is_empty()), &step.program) {
+        (Some(agent), _) => Doer::Command(agent.command.clone()),
+        (None, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),
-            line: workflow.source.position(program.language.span.start).line,
-            granted: false,
+            line: source.position(program.language.span.start).line,
+            granted: settings.fences,
         },
-        None => Doer::Nobody,
+        (None, None) => Doer::Nobody,
     }
 }

@@ -27,7 +27,7 @@ stage   step                    agent                 channel         done by
 failed  Handle Failed Orders ?  order-api             orders          nobody
 
 The steps of one stage are parallel. Those of stage failed run once for each failed item.
-Nobody does 7 of 7 steps yet: bind their agents in orderflow.toml, or give them a program.
+Nobody does 7 of the 7 steps yet: bind agents in orderflow.toml, or give steps a program.
 
 "#]]
     );
@@ -83,6 +83,35 @@ Programs of the document run only with --trust, or with fences = true in orderfl
 
 "#]]
     );
+}
+
+#[test]
+fn what_the_operator_binds_comes_before_a_program_of_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("publish.md");
+    std::fs::write(&document, PROGRAMS).unwrap();
+    let settings = "fences = true\n[agents.author]\ncommand = [\"python3\", \"agents/author.py\"]\n";
+    std::fs::write(folder.path().join("orderflow.toml"), settings).unwrap();
+    let out = orderflow(&["plan", document.to_str().unwrap()]).out;
+    let table: Vec<&str> = out.lines().skip_while(|line| !line.starts_with("stage")).collect();
+    assert_data_eq!(
+        table.join("\n"),
+        str![[r#"
+stage  step   agent   channel  limits                         done by
+────────────────────────────────────────────────────────────────────────────────────────
+1      Write  author  desk     retry 3, timeout 1m30s         python3 agents/author.py
+2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21
+
+The steps of one stage are parallel.
+"#]]
+    );
+}
+
+#[test]
+fn the_order_workflow_of_the_repository_has_someone_for_every_step() {
+    let told = orderflow(&["plan", "workflows/order-processing.md"]);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert!(!told.out.contains("nobody") && !told.out.contains("grant"), "{}", told.out);
 }
 
 #[test]

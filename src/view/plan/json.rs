@@ -86,6 +86,7 @@ fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) ->
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),
         by: match doer {
+            Some(Doer::Command(command)) => json!({"kind": "command", "command": command}),
             Some(Doer::Fence { language, line, granted }) => {
                 json!({"kind": "fence", "language": language, "line": line, "granted": granted})
             }

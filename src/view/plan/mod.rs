@@ -9,7 +9,9 @@ pub use text::text;
 /// By what a step would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doer {
-    /// The program fence of the document, whose content starts at this line.
+    /// The program that the operator binds to the step's agent, with its arguments.
+    Command(Vec<String>),
+    /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
     Nobody,

@@ -83,6 +83,7 @@ fn row(stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let by = match doer {
+        Doer::Command(command) => visible(&command.join(" ")),
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))
@@ -118,7 +119,7 @@ fn open(graph: &Graph, doers: &[Doer]) -> String {
     if nobody > 0 {
         let _ = writeln!(
             out,
-            "Nobody does {nobody} of {} steps yet: bind their agents in orderflow.toml, or give them a program.",
+            "Nobody does {nobody} of the {} steps yet: bind agents in orderflow.toml, or give steps a program.",
             graph.steps.len()
         );
     }
