@@ -28,13 +28,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
-    for deadline in spec.groups.iter().filter_map(|group| group.annotations.deadline.as_ref()) {
-        diagnostics.push(catalogue::not_supported_yet(
-            deadline.span,
-            "a deadline that a group shares",
-            "one deadline for all steps of a group",
-        ));
-    }
+    report_shared_deadlines(spec, &mut diagnostics);
     let links = links::collect(spec, &flow, &names, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
@@ -175,6 +169,16 @@ fn connect(steps: &mut [Step], edges: &[Edge]) {
                 steps[edge.from.index()].dependents.push(edge.to);
             }
         }
+    }
+}
+
+fn report_shared_deadlines(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
+    for deadline in spec.groups.iter().filter_map(|group| group.annotations.deadline.as_ref()) {
+        diagnostics.push(catalogue::not_supported_yet(
+            deadline.span,
+            "a deadline that a group shares",
+            "one deadline for all steps of a group",
+        ));
     }
 }
 

@@ -121,6 +121,33 @@ fn check(graph: &Graph) {
     }
 }
 
+const LINES: [&str; 24] = [
+    "---\n",
+    "agent: clerk\n",
+    "inputs: [order, y]\n",
+    "# Title\n",
+    "## Reviews (parallel)\n",
+    "## Reviews [after:: Pay]\n",
+    "## Phase @p ! [deadline:: 5s]\n",
+    "## Pay @bank ! [retry:: 2]\n",
+    "## Ship @depot #out\n",
+    "### Pay @bank\n",
+    "### Ship @depot ?\n",
+    "### Look @eye [after:: start]\n",
+    "### Look Again @eye [after:: Reviews/Pay]\n",
+    "#### Deep @diver\n",
+    "## Handle Failed Orders\n",
+    "\norder → payment::Money\n\n",
+    "\npayment → parcel?\n\n",
+    "\nparcel? → label, x -> y\n\n",
+    "\na → b → c\n\n",
+    "\nc → Look Again\n\n",
+    "\nx → Pay\n\n",
+    "\nfailed_orders → retry_scheduled::Boolean\n\n",
+    "```sh run\ntrue\n```\n",
+    "prose If y → Ship\n",
+];
+
 /// How many of the documents tried below have a graph: enough for its promises to mean something.
 #[test]
 fn many_documents_have_a_graph() {
@@ -139,6 +166,14 @@ proptest! {
         let (graph, diagnostics) = build(&Source::new("x.md", ""), &spec);
         prop_assert_eq!(graph.is_none(), diagnostics.iter().any(Diagnostic::is_error));
         if let Some(graph) = graph {
+            check(&graph);
+        }
+    }
+
+    #[test]
+    fn so_it_is_with_documents(lines in prop::collection::vec(prop::sample::select(&LINES[..]), 0..16)) {
+        let (graph, problems) = super::problems(&lines.concat());
+        if let (Some(graph), false) = (graph, problems.iter().any(Diagnostic::is_error)) {
             check(&graph);
         }
     }
