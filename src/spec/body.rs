@@ -7,6 +7,7 @@ use super::later;
 use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
 use super::model::{Port, Signature};
 use super::signature::{self, Arrow};
+use super::stray::heading_almost;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// A heading, or the document's beginning, with its own blocks.
@@ -34,10 +35,17 @@ pub(super) fn parts<'a>(text: &str, blocks: &'a [Block], problems: &mut Vec<Diag
             Kind::Setext(level) => setext(text, block.span, *level, problems),
             _ => None,
         };
-        match (head, parts.last_mut()) {
-            (Some(head), _) => parts.push(Part::new(Some(head))),
-            (None, Some(part)) => part.blocks.push(block),
-            (None, None) => {}
+        let almost = lines(text, block.span).next().filter(|_| matches!(block.kind, Kind::Paragraph));
+        let almost =
+            almost.and_then(|line| Some((line, heading_almost(text, line).filter(|level| *level <= 6)?)));
+        // What its author meant as a heading is told elsewhere, and here read as meant.
+        let head = head.or_else(|| almost.map(|(line, level)| Head::atx(text, line, level as u8)));
+        let heading = matches!(block.kind, Kind::Heading(_)) || head.as_ref().is_some_and(|head| !head.atx);
+        if let Some(head) = head {
+            parts.push(Part::new(Some(head)));
+        }
+        if let Some(part) = parts.last_mut().filter(|_| !heading) {
+            part.blocks.push(block);
         }
     }
     for part in &mut parts {
@@ -92,7 +100,8 @@ impl<'a> Part<'a> {
     }
 
     fn paragraph(&mut self, text: &str, index: usize) {
-        for line in lines(text, self.blocks[index].span) {
+        let from = self.head.as_ref().map_or(0, |head| head.line.end);
+        for line in lines(text, self.blocks[index].span).skip_while(|line| line.start < from) {
             let raw = &text[line.start..line.end];
             match field::line(text, line) {
                 FieldLine::Fields(fields) => {
@@ -193,11 +202,12 @@ impl<'a> Part<'a> {
     /// one, if any.
     pub fn prose(&self, text: &str, signature: Option<Span>) -> String {
         let used = |span: &Span| Some(*span) == signature || self.spoken.binary_search(span).is_ok();
+        let from = self.head.as_ref().map_or(0, |head| head.line.end);
         let mut prose = String::new();
         for block in &self.blocks {
             let kept: String = match &block.kind {
                 Kind::Paragraph => {
-                    let kept = lines(text, block.span).filter(|line| !used(line));
+                    let kept = lines(text, block.span).filter(|line| line.start >= from && !used(line));
                     kept.map(|line| &text[line.start..line.end]).collect::<Vec<_>>().join("\n")
                 }
                 Kind::Container(_) if !used(&block.span) => text[block.span.start..block.span.end].to_owned(),

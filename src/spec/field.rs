@@ -132,7 +132,7 @@ pub(super) fn apply(
     if !READ.contains(&key) {
         problems.push(match later::field(key) {
             Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
-            Some(what) => problem::not_supported_yet(field.span, &format!("`[{key}:: …]`"), what),
+            Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
             None => problem::unknown_field(field.key, key, known()),
         });
         return;

@@ -3,7 +3,7 @@
 use super::duration::duration;
 use super::heading::Head;
 use super::later;
-use super::markdown::lines;
+use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::Type;
@@ -210,9 +210,10 @@ impl Reader<'_, '_> {
                     self.problems.push(problem::duplicate_key(span, &key));
                     return self.parse(DuplicateKeyPolicy::FirstWins);
                 }
+                // The place is told by the span, in lines of the document and not of the YAML.
                 let message = error.without_snippet().to_string();
-                let message = message.lines().next().unwrap_or("");
-                self.problems.push(problem::front_matter_syntax(span, message));
+                let message = message.lines().next().and_then(|line| line.split(" at line ").next());
+                self.problems.push(problem::front_matter_syntax(span, message.unwrap_or("")));
                 None
             }
         }
@@ -220,13 +221,23 @@ impl Reader<'_, '_> {
 
     fn place(&self, location: serde_saphyr::Location) -> Span {
         let span = location.span();
-        let (Some(at), Some(len)) = (span.byte_offset(), span.byte_len()) else { return self.yaml };
+        let (Some(at), Some(len)) = (span.byte_offset(), span.byte_len()) else {
+            return self.row(location.line() as usize, location.column() as usize);
+        };
         let start = (self.yaml.start + at as usize).min(self.yaml.end);
         let end = (start + len as usize).min(self.yaml.end);
         match self.text.get(start..end) {
             Some(part) => Span::new(start, start + part.trim_end().len()),
             None => self.yaml,
         }
+    }
+
+    /// From a place to the end of its line; the whole YAML where there is no such place.
+    fn row(&self, line: usize, column: usize) -> Span {
+        let yaml = &self.text[self.yaml.start..self.yaml.end];
+        let Some(row) = yaml.split('\n').nth(line.saturating_sub(1)) else { return self.yaml };
+        let at = row.char_indices().nth(column.saturating_sub(1)).map_or(row.len(), |(at, _)| at);
+        place(self.text, row[at..].trim_end())
     }
 
     fn key(&mut self, key: Placed<String>, value: Placed<Node>) {
@@ -342,8 +353,8 @@ impl Reader<'_, '_> {
             return Some((name, None));
         }
         let key = name.value.clone();
-        let ty = self.parsed(&key, &ty, "a type such as Order, String or Item[]", Type::parse)?;
-        Some((name, Some(ty.value)))
+        let ty = self.parsed(&key, &ty, "a type such as Order, String or Item[]", Type::parse);
+        Some((name, ty.map(|ty| ty.value)))
     }
 }
 

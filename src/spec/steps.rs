@@ -186,8 +186,19 @@ impl Reader<'_, '_> {
         let title = self.spanned(head.whole);
         if is_reserved(part.title(self.text)) && part.is_evident(self.text) {
             self.problems.push(problem::title_reserved(head.title, part.title(self.text)));
+        } else {
+            self.section_arrows(part);
         }
         self.stray_annotation(head);
+        if title.value == "Types" {
+            let fences = part.fences().filter_map(|fence| later::types(self.text, fence));
+            self.problems.extend(fences);
+        }
+        self.spec.sections.push(title);
+    }
+
+    /// Arrows in a section are prose; those that look like more than that are pointed out.
+    fn section_arrows(&mut self, part: &Part) {
         for arrow in &part.arrows {
             match &arrow.read {
                 Ok(signature) => {
@@ -205,11 +216,6 @@ impl Reader<'_, '_> {
                 Err(_) => {}
             }
         }
-        if title.value == "Types" {
-            let fences = part.fences().filter_map(|fence| later::types(self.text, fence));
-            self.problems.extend(fences);
-        }
-        self.spec.sections.push(title);
     }
 
     /// Problems of steps and groups alike.

@@ -92,14 +92,19 @@ fn heading_like(text: &str, line: Span) -> bool {
 fn paragraph(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
     for line in lines(text, block.span) {
         let raw = &text[line.start..line.end];
-        let hashes = raw.bytes().take_while(|b| *b == b'#').count();
-        if hashes < 2 || !Head::atx(text, line, 6).is_annotated() {
-            continue;
-        }
-        if hashes > 6 {
-            problems.push(problem::heading_too_deep(line));
-        } else {
-            problems.push(problem::heading_without_space(line, &raw[..hashes], raw[hashes..].trim_start()));
+        match heading_almost(text, line) {
+            Some(hashes) if hashes > 6 => problems.push(problem::heading_too_deep(line)),
+            Some(hashes) => {
+                let rest = raw[hashes..].trim_start();
+                problems.push(problem::heading_without_space(line, &raw[..hashes], rest));
+            }
+            None => {}
         }
     }
+}
+
+/// How many `#` begin a line of a paragraph that is meant as a step's heading.
+pub(super) fn heading_almost(text: &str, line: Span) -> Option<usize> {
+    let hashes = text[line.start..line.end].bytes().take_while(|b| *b == b'#').count();
+    (hashes >= 2 && Head::atx(text, line, 6).is_annotated()).then_some(hashes)
 }

@@ -1,8 +1,10 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
+mod diagnostics;
 mod docs;
 mod graph;
 mod layers;
+mod mutations;
 mod order_processing;
 mod plan;
 mod program;

@@ -29,13 +29,13 @@ pub fn invalid_utf8(at: usize) -> Diagnostic {
 }
 
 pub fn document_too_large(bytes: usize, limit: usize) -> Diagnostic {
-    let message = format!("the document has {bytes} bytes, and {limit} are the limit");
+    let message = format!("the document has {bytes} bytes; the limit is {limit}");
     Diagnostic::error("document-too-large", Span::new(0, 0), message)
         .help("keep traces in session files, and long texts in files of their own")
 }
 
 pub fn too_many_steps(span: Span, steps: usize, limit: usize) -> Diagnostic {
-    let message = format!("the document has {steps} steps, and {limit} are the limit");
+    let message = format!("the document has {steps} steps; the limit is {limit}");
     Diagnostic::error("too-many-steps", span, message)
         .label("the first step too many")
         .help("let one step handle many items instead of writing a step for each")
@@ -45,6 +45,15 @@ pub fn no_steps(span: Span) -> Diagnostic {
     Diagnostic::error("no-steps", span, "no heading of this document is a step").help(
         "a step is a heading like `## Check Stock @stock-service`, with a line like `order -> stock::Stock` below it",
     )
+}
+
+/// What is left of a long list: an error where there is one among what it stands for.
+pub fn too_many_problems(rest: &[Diagnostic]) -> Diagnostic {
+    let span = rest.first().map_or(Span::default(), |problem| problem.span);
+    let message = format!("{} further problems of the text are not shown", rest.len());
+    let severe = rest.iter().any(Diagnostic::is_error);
+    let made = if severe { Diagnostic::error } else { Diagnostic::warning };
+    made("too-many-problems", span, message).help("solve those above first")
 }
 
 // Front matter

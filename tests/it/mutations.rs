@@ -1,0 +1,209 @@
+//! Documents changed at random: whatever stands in a file, reading it neither fails nor takes long, and what
+//! is said about it points into it.
+
+use orderflow::diag::{Diagnostic, Source, Span, render};
+use orderflow::{graph, spec};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Changes tried on each document.
+const ROUNDS: u64 = 40;
+
+/// Pieces that mean something somewhere.
+const PIECES: [&str; 32] = [
+    "---\n",
+    "## ",
+    "# ",
+    "@agent ",
+    "#42",
+    " ! ",
+    " ? ",
+    "[retry:: 3]",
+    "[timeout:: ",
+    "]",
+    " → ",
+    "->",
+    "::",
+    "`",
+    "```\n",
+    "```sh run\n",
+    "~~~",
+    "> ",
+    "- ",
+    "1. ",
+    "    ",
+    "\t",
+    "|",
+    "|-|\n",
+    "<div>\n",
+    "<!--",
+    "-->",
+    "If ",
+    "\u{feff}",
+    "\r\n",
+    "\u{202e}",
+    "ß",
+];
+
+/// A small generator of numbers that always gives the same ones.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % below.max(1)
+    }
+}
+
+fn mutate(text: &str, dice: &mut Dice) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..=dice.roll(4) {
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let (one, other) = (dice.roll(lines.len()), dice.roll(lines.len()));
+        text = match dice.roll(6) {
+            0 if !lines.is_empty() => {
+                lines.remove(one);
+                lines.concat()
+            }
+            1 if !lines.is_empty() => {
+                lines.insert(other, lines[one]);
+                lines.concat()
+            }
+            2 if !lines.is_empty() => {
+                lines.swap(one, other);
+                lines.concat()
+            }
+            3 => {
+                let mut bytes = text.into_bytes();
+                let at = dice.roll(bytes.len());
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = dice.roll(128) as u8;
+                }
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            4 => {
+                let bytes = text.as_bytes();
+                let (from, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+                let rest = [&bytes[..from.min(to)], &bytes[to.max(from)..]].concat();
+                String::from_utf8_lossy(&rest).into_owned()
+            }
+            _ => {
+                let at = (0..=dice.roll(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                format!("{}{}{}", &text[..at], PIECES[dice.roll(PIECES.len())], &text[at..])
+            }
+        };
+    }
+    text
+}
+
+/// Reads and draws a document and looks at every place that comes out of it.
+fn check(text: String) {
+    let source = Source::new("x.md", text);
+    let (spec, mut problems) = spec::parse(&source);
+    let points = |span: &Span| {
+        span.start <= span.end
+            && span.end <= source.text.len()
+            && source.text.is_char_boundary(span.start)
+            && source.text.is_char_boundary(span.end)
+    };
+    let mut spans: Vec<Span> = spec.sections.iter().map(|title| title.span).collect();
+    for step in &spec.steps {
+        spans.extend([step.title.span, step.heading]);
+        spans.extend(step.traces.iter().map(|trace| trace.content));
+        spans.extend(step.program.iter().map(|program| program.span));
+        if let Some(signature) = &step.signature {
+            spans.push(signature.span);
+            let ports = signature.inputs.iter().chain(&signature.outputs);
+            for port in ports {
+                assert_eq!(source.slice(port.name.span), port.name.value);
+            }
+        }
+    }
+    let (_, more) = graph::build(&source, &spec);
+    problems.extend(more);
+    for Diagnostic { span, related, .. } in &problems {
+        spans.push(*span);
+        spans.extend(related.iter().map(|related| related.span));
+    }
+    if let Some(wrong) = spans.iter().find(|span| !points(span)) {
+        panic!("{wrong:?} points nowhere in\n{}", source.text);
+    }
+    let drawn = render::human(&source, &problems, false);
+    assert!(!drawn.contains(['\u{202e}', '\u{7f}', '\u{1b}', '\r']), "{drawn:?}");
+    render::json(&source, &problems);
+}
+
+fn documents() -> Vec<String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let paths = fs::read_dir(tests.join("diagnostics")).unwrap().map(|entry| entry.unwrap().path());
+    let original = tests.join("fixtures/order-processing-original.md");
+    let mut paths: Vec<_> = paths.chain([original]).collect();
+    paths.sort();
+    paths.iter().map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()).collect()
+}
+
+#[test]
+fn changed_documents_are_read_in_no_time_and_told_about_in_place() {
+    let documents = documents();
+    for (number, document) in documents.iter().enumerate() {
+        for round in 0..ROUNDS {
+            let mut dice = Dice(number as u64 * ROUNDS + round);
+            let mutated = mutate(document, &mut dice);
+            let began = Instant::now();
+            check(mutated.clone());
+            assert!(began.elapsed() < Duration::from_secs(5), "slow:\n{mutated}");
+        }
+    }
+}
+
+/// What grows faster than the document would take minutes here; what does not, about a second.
+#[test]
+fn large_documents_of_one_kind_are_read_in_time() {
+    let size = spec::LARGEST / 8;
+    for piece in PIECES.into_iter().chain([
+        "[a:: ",
+        "[",
+        "a, ",
+        "a → ",
+        "a -> b\n",
+        "[a:: b]\n",
+        "## A @a\n",
+        "## A\na → b\n",
+        "- a → b\n",
+        "> > ",
+        "- - ",
+        "* a\n\n  ",
+        "@a ",
+        "a `b` ",
+        "![",
+        "**a ",
+        "<a ",
+        "&amp;",
+        "Takes a → creates:\n- b\n",
+        "# A\n",
+        "x\n---\n",
+        "```session-toon\nexecution[1]{phase}:\n A\n```\n",
+        "##A @a\n",
+        "a → B\n\n## B\n",
+        "- ```\n- x\n",
+    ]) {
+        let text = piece.repeat(size / piece.len());
+        in_time(format!("---\nx-a: {text}\n---\n"), piece);
+        in_time(format!("## Step @a\n\n{text}"), piece);
+        in_time(text, piece);
+    }
+    for (deep, line) in
+        [("- ", "\n"), ("> ", "x\n"), ("> ", "> x\n"), ("[", "]"), ("(", "->)"), ("* ", " [a:: b]\n")]
+    {
+        in_time(format!("{}\n{}", deep.repeat(size / 8), line.repeat(size / 8)), deep);
+        in_time(format!("## A {} @a {}", deep.repeat(size / 8), line.repeat(size / 8)), deep);
+    }
+}
+
+fn in_time(text: String, of: &str) {
+    let began = Instant::now();
+    spec::parse(&Source::new("x.md", text));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?} for {of:?} repeated");
+}
