@@ -1,0 +1,153 @@
+//! A row's text to its cells.
+
+use super::cell::{escape, quoted};
+use super::fault::Fault;
+use std::ops::Range;
+
+/// A fault with the bytes of the line it is about.
+pub(super) type Misread = (Fault, Range<usize>);
+
+/// Splits `line[from..]` at the delimiter and puts the cells' ranges, spaces trimmed, into `cells`.
+///
+/// # Errors
+/// A text that is no row, or a quoted cell that is malformed. `cells` then holds what came before.
+pub(super) fn split(
+    line: &str,
+    from: usize,
+    delimiter: u8,
+    cells: &mut Vec<Range<usize>>,
+) -> Result<(), Misread> {
+    cells.clear();
+    let bytes = line.as_bytes();
+    if memchr::memchr(b'"', &bytes[from..]).is_none() {
+        let mut start = from;
+        for at in memchr::memchr_iter(delimiter, &bytes[from..]) {
+            cells.push(trim(bytes, start..from + at));
+            start = from + at + 1;
+        }
+        cells.push(trim(bytes, start..line.len()));
+        let first = from..cells.first().map_or(from, |cell| cell.end);
+        return match memchr::memchr(b':', &bytes[first]) {
+            Some(at) => Err((Fault::ColonFirst, from + at..from + at + 1)),
+            None => Ok(()),
+        };
+    }
+    split_quoted(line, from, delimiter, cells)
+}
+
+fn split_quoted(
+    line: &str,
+    from: usize,
+    delimiter: u8,
+    cells: &mut Vec<Range<usize>>,
+) -> Result<(), Misread> {
+    let bytes = line.as_bytes();
+    let mut start = from;
+    loop {
+        while bytes.get(start) == Some(&b' ') {
+            start += 1;
+        }
+        let end = if bytes.get(start) == Some(&b'"') {
+            let end = start + closed(line, start)?;
+            let after = trim(bytes, end..line.len()).start;
+            if after < line.len() && bytes[after] != delimiter {
+                return Err((Fault::AfterQuote, after..line.len()));
+            }
+            cells.push(start..end);
+            after
+        } else {
+            let end = unquoted(bytes, start, delimiter).unwrap_or(line.len());
+            if cells.is_empty()
+                && let Some(colon) = unquoted(bytes, start, b':').filter(|colon| *colon < end)
+            {
+                return Err((Fault::ColonFirst, colon..colon + 1));
+            }
+            cells.push(trim(bytes, start..end));
+            end
+        };
+        if end >= line.len() {
+            return Ok(());
+        }
+        start = end + 1;
+    }
+}
+
+/// The length of the quoted text that starts at `start`.
+///
+/// # Errors
+/// What keeps it from being one.
+pub(super) fn closed(line: &str, start: usize) -> Result<usize, Misread> {
+    let rest = &line[start..];
+    if let Ok((_, text)) = quoted(rest) {
+        return Ok(text.len());
+    }
+    let mut at = 1;
+    while let Some(found) = memchr::memchr2(b'\\', b'"', &rest.as_bytes()[at..]) {
+        at += found;
+        match escape(&rest[at..]) {
+            Ok((_, text)) => at += text.len(),
+            Err(_) => {
+                let end = rest[at..].char_indices().nth(2).map_or(rest.len(), |(offset, _)| at + offset);
+                return Err((Fault::Escape, start + at..start + end));
+            }
+        }
+    }
+    Err((Fault::OpenQuote, start..line.len()))
+}
+
+/// Where a byte first stands outside of quotes.
+pub(super) fn unquoted(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
+    let mut inside = false;
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' if inside => at += 1,
+            b'"' => inside = !inside,
+            byte if *byte == wanted && !inside => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+pub(super) fn trim(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
+    while range.start < range.end && bytes[range.start] == b' ' {
+        range.start += 1;
+    }
+    while range.start < range.end && bytes[range.end - 1] == b' ' {
+        range.end -= 1;
+    }
+    range
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(line: &str) -> Result<Vec<&str>, Misread> {
+        let mut ranges = Vec::new();
+        split(line, 0, b',', &mut ranges)?;
+        Ok(ranges.into_iter().map(|range| &line[range]).collect())
+    }
+
+    #[test]
+    fn delimiters_in_quotes_split_nothing() {
+        assert_eq!(cells("a, b ,,c").unwrap(), ["a", "b", "", "c"]);
+        assert_eq!(cells(r#""a,b" ,"c\"d", e"#).unwrap(), [r#""a,b""#, r#""c\"d""#, "e"]);
+        assert_eq!(cells(r#"a"b,c"d,e"#).unwrap(), [r#"a"b,c"d"#, "e"]);
+        assert_eq!(cells(r#""x","#).unwrap(), [r#""x""#, ""]);
+        assert_eq!(cells("a,10:30").unwrap(), ["a", "10:30"]);
+        assert_eq!(cells(r#""10:30",a"#).unwrap(), [r#""10:30""#, "a"]);
+    }
+
+    #[test]
+    fn malformed_cells_name_their_place() {
+        assert_eq!(cells("10:30,a"), Err((Fault::ColonFirst, 2..3)));
+        assert_eq!(cells(r#"10:30,"a""#), Err((Fault::ColonFirst, 2..3)));
+        assert_eq!(cells(r#"é,"open"#), Err((Fault::OpenQuote, 3..8)));
+        assert_eq!(cells(r#"a,"x\q","b""#), Err((Fault::Escape, 4..6)));
+        assert_eq!(cells(r#""x\"#), Err((Fault::Escape, 2..3)));
+        assert_eq!(cells(r#"a,"b" c,d"#), Err((Fault::AfterQuote, 6..9)));
+    }
+}

@@ -1,0 +1,45 @@
+//! Writes headers and cells; which texts need quotes is `toon-format`'s to say.
+
+use crate::value::Value;
+use std::fmt::Write as _;
+use toon_format::{escape_string, is_valid_unquoted_key, needs_quoting};
+
+/// Appends the header of a table with commas between its cells, without a newline.
+pub fn header<'a>(out: &mut String, name: &str, count: u64, columns: impl IntoIterator<Item = &'a str>) {
+    key(out, name);
+    let _ = write!(out, "[{count}]{{");
+    for (index, column) in columns.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        key(out, column);
+    }
+    out.push_str("}:");
+}
+
+/// Appends the name of a field or column.
+pub fn key(out: &mut String, name: &str) {
+    if is_valid_unquoted_key(name) { out.push_str(name) } else { quote(out, name) }
+}
+
+/// Appends a text as a cell or as the value of a field.
+pub fn text(out: &mut String, text: &str) {
+    if needs_quoting(text, ',') { quote(out, text) } else { out.push_str(text) }
+}
+
+/// Appends a scalar as a cell. A list or an object has no place in a cell and stands there as JSON text.
+pub fn cell(out: &mut String, value: &Value) {
+    match value {
+        Value::String(string) => text(out, string),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            let _ = write!(out, "{value}");
+        }
+        Value::Array(_) | Value::Object(_) => text(out, &value.to_string()),
+    }
+}
+
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    out.push_str(&escape_string(text));
+    out.push('"');
+}
