@@ -1,5 +1,24 @@
 //! Traces: the rows of past executions, where they stand in files and documents, and their re-enactment.
 
+mod columns;
+mod document;
+mod file;
+mod layout;
+mod link;
+mod problem;
+mod read;
+mod record;
+mod replay;
 mod row;
+mod spool;
+mod write;
 
+pub use document::{Recorded, check, recorded};
+pub use file::{Session, read_session};
+pub use layout::{Edge, Layout, Phase};
+pub use link::{link, state};
+pub use problem::{Problem, Problems};
+pub use record::Recorder;
+pub use replay::replay;
 pub use row::*;
+pub use write::Head;

@@ -1,7 +1,10 @@
 //! One row of a trace: one execution of one step.
 
+use super::columns::Columns;
 use crate::event::Status;
+use crate::toon::{self, Scalar};
 use crate::value::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The eight standard columns, in their order; then come the columns that agents report.
@@ -30,4 +33,100 @@ pub struct Row {
     /// Since the run began.
     pub started_ms: Option<u64>,
     pub error: Option<String>,
+}
+
+/// A row in place, in a table or in a [`Row`]: what folds over rows look at.
+#[derive(Clone, Debug)]
+pub struct RowRef<'a> {
+    pub phase: Cow<'a, str>,
+    pub agent: Option<Cow<'a, str>>,
+    pub channel: Option<Cow<'a, str>>,
+    pub input: Option<Cow<'a, str>>,
+    pub output: Option<Cow<'a, str>>,
+    pub duration_ms: Option<f64>,
+    pub status: Status,
+    pub tokens_used: Option<u64>,
+    pub item: Option<Cow<'a, str>>,
+    pub attempt: Option<u32>,
+    pub started_ms: Option<u64>,
+    pub error: Option<Cow<'a, str>>,
+    pub(super) custom: Custom<'a>,
+}
+
+/// Where the columns of the agents are.
+#[derive(Clone, Debug)]
+pub(super) enum Custom<'a> {
+    Cells(&'a Columns, toon::Row<'a>),
+    Values(&'a [(Arc<str>, Value)]),
+}
+
+impl RowRef<'_> {
+    /// Shows each column that an agent reported, in order.
+    pub fn each_column(&self, mut show: impl FnMut(&Arc<str>, Scalar<'_>)) {
+        match &self.custom {
+            Custom::Cells(columns, row) => {
+                for (index, name) in &columns.custom {
+                    if let Some(cell) = row.cell(*index) {
+                        show(name, cell.scalar());
+                    }
+                }
+            }
+            Custom::Values(values) => {
+                for (name, value) in *values {
+                    show(name, scalar(value));
+                }
+            }
+        }
+    }
+
+    pub fn to_row(&self) -> Row {
+        let mut columns = Vec::new();
+        self.each_column(|name, value| columns.push((Arc::clone(name), value.value())));
+        let text = |cell: &Option<Cow<'_, str>>| cell.as_deref().map(str::to_owned);
+        Row {
+            phase: Arc::from(&*self.phase),
+            agent: self.agent.as_deref().map(Arc::from),
+            channel: self.channel.as_deref().map(Arc::from),
+            input: text(&self.input),
+            output: text(&self.output),
+            duration_ms: self.duration_ms,
+            status: self.status,
+            tokens_used: self.tokens_used,
+            columns,
+            item: self.item.as_deref().map(Arc::from),
+            attempt: self.attempt,
+            started_ms: self.started_ms,
+            error: text(&self.error),
+        }
+    }
+}
+
+impl Row {
+    pub fn borrowed(&self) -> RowRef<'_> {
+        RowRef {
+            phase: Cow::Borrowed(&self.phase),
+            agent: self.agent.as_deref().map(Cow::Borrowed),
+            channel: self.channel.as_deref().map(Cow::Borrowed),
+            input: self.input.as_deref().map(Cow::Borrowed),
+            output: self.output.as_deref().map(Cow::Borrowed),
+            duration_ms: self.duration_ms,
+            status: self.status,
+            tokens_used: self.tokens_used,
+            item: self.item.as_deref().map(Cow::Borrowed),
+            attempt: self.attempt,
+            started_ms: self.started_ms,
+            error: self.error.as_deref().map(Cow::Borrowed),
+            custom: Custom::Values(&self.columns),
+        }
+    }
+}
+
+fn scalar(value: &Value) -> Scalar<'_> {
+    match value {
+        Value::Null => Scalar::Null,
+        Value::Bool(flag) => Scalar::Bool(*flag),
+        Value::Number(number) => Scalar::Number(number.as_str()),
+        Value::String(text) => Scalar::Text(Cow::Borrowed(text)),
+        Value::Array(_) | Value::Object(_) => Scalar::Text(Cow::Owned(value.to_string())),
+    }
 }

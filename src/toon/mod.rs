@@ -16,6 +16,7 @@ pub use cell::{Cell, Scalar};
 pub use fault::{Fault, Problem};
 pub use header::{Column, Table};
 pub use reader::{Field, Node, Reader, Row};
+pub use split::words;
 
 #[cfg(test)]
 mod tests;

@@ -50,22 +50,17 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     pub fn cell(&self, column: usize) -> Option<Cell<'a>> {
-        self.text.get(self.span(column)?).map(Cell::new)
+        self.text.get(self.cells.get(column)?.clone()).map(Cell::new)
     }
 
     /// The bytes of a cell in [`Row::text`].
-    pub fn span(&self, column: usize) -> Option<Range<usize>> {
-        self.cells.get(column).cloned()
+    pub fn span(&self, column: usize) -> Range<usize> {
+        self.cells.get(column).cloned().unwrap_or(0..self.text.len())
     }
 
     pub fn cells(&self) -> impl Iterator<Item = Cell<'a>> + use<'a> {
         let text = self.text;
         self.cells.iter().filter_map(move |span| text.get(span.clone()).map(Cell::new))
-    }
-
-    /// A problem with one of its cells.
-    pub fn problem_span(&self, column: usize) -> Range<usize> {
-        self.span(column).unwrap_or(0..self.text.len())
     }
 }
 
@@ -141,9 +136,10 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// The table whose rows are being read, or the last one.
-    pub fn table(&self) -> Option<&Table> {
-        self.table.as_ref()
+    /// The line that was read last, from 1, where it starts and its text.
+    pub fn last_line(&self) -> (u64, u64, String) {
+        let text = String::from_utf8_lossy(self.lines.line()).into_owned();
+        (self.lines.number.max(1), self.lines.start, text)
     }
 
     fn advance(&mut self) -> io::Result<Option<Result<Kind, Problem>>> {

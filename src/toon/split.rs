@@ -1,6 +1,6 @@
 //! A row's text to its cells.
 
-use super::cell::{escape, quoted};
+use super::cell::{Cell, escape, quoted};
 use super::fault::Fault;
 use std::ops::Range;
 
@@ -33,6 +33,16 @@ pub(super) fn split(
         };
     }
     split_quoted(line, from, delimiter, cells)
+}
+
+/// The names in a text that [`super::write::words`] made; what cannot be read is left as it stands.
+pub fn words(text: &str) -> Vec<String> {
+    let mut cells = Vec::new();
+    if split(text, 0, b' ', &mut cells).is_err() {
+        return vec![text.to_owned()];
+    }
+    let words = cells.into_iter().map(|cell| Cell::new(&text[cell]));
+    words.filter(|word| !word.raw().is_empty()).map(|word| word.text().into_owned()).collect()
 }
 
 fn split_quoted(

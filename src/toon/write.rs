@@ -38,6 +38,18 @@ pub fn cell(out: &mut String, value: &Value) {
     }
 }
 
+/// Several names as one text: with spaces between, quoted where they are not plain.
+pub fn words<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    for name in names {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        key(&mut out, name);
+    }
+    out
+}
+
 fn quote(out: &mut String, text: &str) {
     out.push('"');
     out.push_str(&escape_string(text));

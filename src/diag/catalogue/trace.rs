@@ -1,1 +1,80 @@
 //! Problems of recorded executions.
+
+use crate::diag::{Diagnostic, Span, nearest};
+use crate::event::Status;
+use crate::toon::Fault;
+
+/// A table or field that is not well-formed TOON.
+pub fn malformed_trace(span: Span, fault: &Fault) -> Diagnostic {
+    let code = match fault {
+        Fault::Count { .. } => "trace-count",
+        Fault::Width { .. } => "trace-width",
+        Fault::Header(_) | Fault::DuplicateColumn(_) | Fault::NoKey => "trace-header",
+        Fault::Tab | Fault::Indent { .. } | Fault::Stray | Fault::Blank => "trace-layout",
+        Fault::ColonFirst | Fault::OpenQuote | Fault::AfterQuote | Fault::Escape => "trace-cell",
+        Fault::NotUtf8 | Fault::TooLong(_) | Fault::DuplicateField(_) | Fault::Field(_) => "trace-text",
+    };
+    let diagnostic = Diagnostic::error(code, span, fault.to_string());
+    match fault.help() {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
+pub fn missing_trace_column(span: Span, column: &str) -> Diagnostic {
+    Diagnostic::error("trace-column", span, format!("an execution table needs the column {column:?}")).help(
+        "the columns are phase,agent,channel,input,output,duration_ms,status,tokens_used and any of your own",
+    )
+}
+
+/// A cell of a standard column that cannot be read as what the column holds.
+pub fn bad_trace_cell(span: Span, column: &str, expected: &str) -> Diagnostic {
+    Diagnostic::error("trace-value", span, format!("`{column}` is {expected}"))
+}
+
+pub fn unknown_status(span: Span, found: &str) -> Diagnostic {
+    let names = Status::ALL.map(Status::name);
+    let help = match nearest(found, names) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("a status is one of {}", names.join(", ")),
+    };
+    Diagnostic::error("unknown-status", span, format!("unknown status {found:?}")).help(help)
+}
+
+/// A row whose phase no step has.
+pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+    let diagnostic = Diagnostic::error("unknown-phase", span, format!("no step has the phase {found:?}"));
+    match nearest(found, known) {
+        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
+        None => diagnostic.help("a phase is a step's title in PascalCase: `Receive Order` is ReceiveOrder"),
+    }
+}
+
+/// Something in a trace that is no table of executions.
+pub fn no_execution_table(span: Span) -> Diagnostic {
+    Diagnostic::error("trace-table", span, "this is no table of executions")
+        .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
+}
+
+/// A file without a single table of executions.
+pub fn no_executions(span: Span) -> Diagnostic {
+    Diagnostic::error("trace-empty", span, "no table of executions in this file")
+        .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
+}
+
+/// One of our own session files that was cut off.
+pub fn incomplete_session(span: Span) -> Diagnostic {
+    Diagnostic::error("session-incomplete", span, "the session ends without `complete: true`")
+        .help("the file was cut off; record the session again")
+}
+
+/// A session file whose format this program does not know.
+pub fn unknown_session_version(span: Span, found: &str) -> Diagnostic {
+    Diagnostic::error("session-version", span, format!("session format {found} is not known here"))
+        .help("this program reads `orderflow: 1`; a newer version may read the file")
+}
+
+/// A part of a session file that does not hold what it should.
+pub fn bad_session(span: Span, what: &str) -> Diagnostic {
+    Diagnostic::error("session-layout", span, what)
+}

@@ -1,0 +1,71 @@
+//! The executions that a document's trace fences record.
+
+use super::problem::Problem;
+use super::read::{Part, read};
+use super::row::Row;
+use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::spec::Spec;
+use std::collections::HashSet;
+
+/// The rows of a document and what is wrong with its fences.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// In document order.
+    pub rows: Vec<Row>,
+    /// The phase's cell of each row.
+    pub places: Vec<Span>,
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Reads all trace fences of a document.
+pub fn recorded(source: &Source, spec: &Spec) -> Recorded {
+    let mut recorded = Recorded::default();
+    for fence in spec.steps.iter().flat_map(|step| &step.traces) {
+        recorded.fence(fence.content.start, source.slice(fence.content));
+    }
+    recorded
+}
+
+/// What is wrong with a document's trace fences: their text, their values, and phases that no step has.
+pub fn check<'a>(source: &Source, spec: &Spec, phases: impl IntoIterator<Item = &'a str>) -> Vec<Diagnostic> {
+    let Recorded { rows, places, mut problems } = recorded(source, spec);
+    let phases: Vec<&str> = phases.into_iter().collect();
+    let known: HashSet<&str> = phases.iter().copied().collect();
+    for (row, place) in rows.iter().zip(places) {
+        if !known.contains(&*row.phase) {
+            problems.push(catalogue::unknown_phase(place, &row.phase, phases.iter().copied()));
+        }
+    }
+    problems.sort_by_key(|problem| problem.span);
+    problems
+}
+
+impl Recorded {
+    fn fence(&mut self, base: usize, text: &str) {
+        let done = read(text.as_bytes(), |part| match part {
+            Part::Executions | Part::Row(..) => {}
+            Part::Execution(read, row, columns) => {
+                let start = base + usize::try_from(row.line_start).unwrap_or_default();
+                let cell = row.span(columns.phase());
+                self.places.push(Span::new(start + cell.start, start + cell.end));
+                self.rows.push(read.to_row());
+            }
+            Part::Table(table) => {
+                let span = 0..table.text.len();
+                let make = catalogue::no_execution_table;
+                let problem = Problem::line(table.line, table.line_start, &table.text, span, make);
+                self.problems.push(problem.at(base));
+            }
+            // What an empty trace looks like.
+            Part::Field(field)
+                if field.key.as_deref() == Some("execution")
+                    && field.value.as_array().is_some_and(Vec::is_empty) => {}
+            Part::Field(field) => {
+                self.problems.push(Problem::field(&field, catalogue::no_execution_table).at(base));
+            }
+            Part::Problem(problem) => self.problems.push(problem.at(base)),
+        });
+        // A text in memory has no trouble of its own.
+        debug_assert!(done.is_ok());
+    }
+}

@@ -1,0 +1,168 @@
+//! Session files of any size: rows are shown one by one, the rest is kept. Bare tables and the tables of
+//! other tools are accepted; our own files must be whole.
+
+use super::layout::{Edge, Layout, Phase};
+use super::problem::{Problem, Problems};
+use super::read::{Part, read};
+use super::row::RowRef;
+use super::write::Head;
+use crate::diag::catalogue;
+use crate::toon::{self, Scalar};
+use crate::value::{Object, Value};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// All but the rows of a file.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Only in our own files.
+    pub head: Option<Head>,
+    /// Only in our own files.
+    pub layout: Option<Layout>,
+    pub summary: Object,
+    pub rows: u64,
+    pub problems: Problems,
+}
+
+/// Reads a file; each row is shown with the layout that stands before it, if one does.
+///
+/// # Errors
+/// What the input itself reports. What is wrong with the text is in [`Session::problems`].
+pub fn read_session(
+    input: impl Read,
+    mut show: impl FnMut(Option<&Layout>, &RowRef<'_>),
+) -> io::Result<Session> {
+    let mut file = File::default();
+    let last = read(input, |part| match part {
+        Part::Executions => {
+            file.executions = true;
+            file.lay_out();
+        }
+        Part::Execution(read, row, columns) => {
+            let layout = file.session.layout.as_ref();
+            if let Some(layout) = layout.filter(|layout| layout.place(&read.phase).is_none()) {
+                let known = layout.phases.iter().map(|phase| &*phase.name);
+                let make = |span| catalogue::unknown_phase(span, &read.phase, known);
+                let problem = Problem::cell(&row, columns.phase(), make);
+                file.session.problems.push(problem);
+            } else {
+                file.session.rows += 1;
+                show(layout, &read);
+            }
+        }
+        Part::Table(_) => {}
+        Part::Row(table, row) if file.own => file.own_row(table, row),
+        Part::Row(..) => {}
+        Part::Field(field) => file.field(field),
+        Part::Problem(problem) => file.session.problems.push(problem),
+    })?;
+    file.lay_out();
+    if file.own && !file.complete {
+        file.session.problems.push(last.problem(catalogue::incomplete_session));
+    }
+    if !file.executions && file.session.problems.is_empty() {
+        file.session.problems.push(last.problem(catalogue::no_executions));
+    }
+    file.session.head = file.own.then_some(file.head);
+    Ok(file.session)
+}
+
+#[derive(Default)]
+struct File {
+    session: Session,
+    /// `orderflow: 1` was seen.
+    own: bool,
+    complete: bool,
+    executions: bool,
+    head: Head,
+    phases: Vec<Phase>,
+    edges: Vec<Edge>,
+}
+
+impl File {
+    fn field(&mut self, field: toon::Field) {
+        let text = || field.value.as_str().unwrap_or_default().to_owned();
+        let head = &mut self.head;
+        match (field.key.as_deref().unwrap_or_default(), &field.value) {
+            ("orderflow", version) => {
+                self.own = true;
+                if version.as_u64() != Some(1) {
+                    let make = |span| catalogue::unknown_session_version(span, &version.to_string());
+                    self.session.problems.push(Problem::field(&field, make));
+                }
+            }
+            ("run", _) => head.run = text(),
+            ("workflow", _) => head.workflow = text(),
+            ("source", _) => head.source = text(),
+            ("started", _) => head.started = text(),
+            ("summary", Value::Object(summary)) => self.session.summary = summary.clone(),
+            ("complete", Value::Bool(complete)) => self.complete = *complete,
+            ("execution", Value::Array(rows)) if rows.is_empty() => self.executions = true,
+            ("execution", _) => {
+                self.executions = true;
+                self.session.problems.push(Problem::field(&field, catalogue::no_execution_table));
+            }
+            _ => {}
+        }
+    }
+
+    /// A row of `phases` or `edges`.
+    fn own_row(&mut self, table: &toon::Table, row: toon::Row<'_>) {
+        let cell = |name: &str| {
+            let column = table.columns.iter().position(|column| column.path == [name])?;
+            row.cell(column).map(toon::Cell::scalar)
+        };
+        let text = |name: &str| match cell(name)? {
+            Scalar::Null => None,
+            Scalar::Text(text) => Some(Arc::from(&*text)),
+            Scalar::Bool(_) | Scalar::Number(_) => None,
+        };
+        let done = match table.key.as_deref() {
+            Some("phases") => text("name").map(|name: Arc<str>| {
+                self.phases.push(Phase {
+                    name,
+                    agent: text("agent"),
+                    channel: text("channel"),
+                    critical: cell("critical") == Some(Scalar::Bool(true)),
+                    optional: cell("optional") == Some(Scalar::Bool(true)),
+                    handler: text("kind").as_deref() == Some("handler"),
+                    step: None,
+                    needs: Vec::new(),
+                    fields: text("fields").map(|fields| names(&fields)).unwrap_or_default(),
+                });
+            }),
+            Some("edges") => self.edge(text("from"), text("to"), text("value")),
+            _ => Some(()),
+        };
+        if done.is_none() {
+            let what = "a phase has a name; an edge leads from one phase to a later one";
+            let make = |span| catalogue::bad_session(span, what);
+            let problem = Problem::line(row.line, row.line_start, row.text, 0..row.text.len(), make);
+            self.session.problems.push(problem);
+        }
+    }
+
+    fn edge(&mut self, from: Option<Arc<str>>, to: Option<Arc<str>>, value: Option<Arc<str>>) -> Option<()> {
+        let place = |name: Arc<str>| self.phases.iter().position(|phase| phase.name == name);
+        let (from, to) = (place(from?)?, place(to?)?);
+        if from >= to {
+            return None;
+        }
+        self.phases[to].needs.push((from, value.is_some()));
+        self.edges.push(Edge { from, to, value });
+        Some(())
+    }
+
+    /// The phases and edges are known once the executions begin.
+    fn lay_out(&mut self) {
+        if self.own && self.session.layout.is_none() {
+            let (phases, edges) = (std::mem::take(&mut self.phases), std::mem::take(&mut self.edges));
+            self.session.layout = Some(Layout::new(phases, edges));
+        }
+    }
+}
+
+/// The columns in a `fields` cell.
+fn names(fields: &str) -> Vec<Arc<str>> {
+    toon::words(fields).into_iter().map(Arc::from).collect()
+}

@@ -1,0 +1,121 @@
+//! What a trace must know of its workflow: the phases in graph order and what each waits for. It is made from
+//! a graph, and session files carry it, so that statistics need no document.
+
+use super::row::Row;
+use crate::event::Execution;
+use crate::graph::{Graph, Kind, StepId};
+use crate::spec::Mark;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    /// Forward steps so that each follows all that it waits for, then failure handlers.
+    pub phases: Vec<Phase>,
+    /// In terms of `phases`, sorted.
+    pub edges: Vec<Edge>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// The place of every step of the graph; empty where the layout comes from a file.
+    of_step: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    pub name: Arc<str>,
+    pub agent: Option<Arc<str>>,
+    pub channel: Option<Arc<str>>,
+    pub critical: bool,
+    pub optional: bool,
+    pub handler: bool,
+    /// The graph's step; none where the layout comes from a file.
+    pub step: Option<StepId>,
+    /// The phases that must be settled before this one, and whether only their success will do.
+    pub needs: Vec<(usize, bool)>,
+    /// The columns that its agent reports; only in session files.
+    pub fields: Vec<Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    pub from: usize,
+    pub to: usize,
+    /// None for an order without data.
+    pub value: Option<Arc<str>>,
+}
+
+impl Layout {
+    pub fn of(graph: &Graph) -> Layout {
+        let order: Vec<StepId> = graph.order.iter().copied().chain(graph.handlers()).collect();
+        let mut of_step = vec![0; graph.steps.len()];
+        for (place, id) in order.iter().enumerate() {
+            of_step[id.index()] = place;
+        }
+        let phases = order.iter().map(|id| {
+            let step = graph.step(*id);
+            Phase {
+                name: Arc::from(&*step.phase),
+                agent: step.agent.as_deref().map(Arc::from),
+                channel: step.channel.as_deref().map(Arc::from),
+                critical: step.mark == Some(Mark::Critical),
+                optional: step.mark == Some(Mark::Optional),
+                handler: step.kind == Kind::Handler,
+                step: Some(*id),
+                needs: step.needs.iter().map(|need| (of_step[need.step.index()], need.data)).collect(),
+                fields: Vec::new(),
+            }
+        });
+        let phases = phases.collect();
+        let edges = graph.edges.iter().map(|edge| Edge {
+            from: of_step[edge.from.index()],
+            to: of_step[edge.to.index()],
+            value: edge.value.map(|value| Arc::from(&*graph.value(value).name)),
+        });
+        let edges = edges.collect();
+        let mut layout = Layout::new(phases, edges);
+        layout.of_step = of_step;
+        layout
+    }
+
+    pub(super) fn new(phases: Vec<Phase>, mut edges: Vec<Edge>) -> Layout {
+        edges.sort();
+        let by_name = phases.iter().enumerate().map(|(place, phase)| (Arc::clone(&phase.name), place));
+        Layout { by_name: by_name.collect(), phases, edges, of_step: Vec::new() }
+    }
+
+    /// The place of a phase in [`Layout::phases`].
+    pub fn place(&self, phase: &str) -> Option<usize> {
+        self.by_name.get(phase).copied()
+    }
+
+    /// The place of a step of the graph that this layout is of.
+    pub fn place_of(&self, step: StepId) -> Option<usize> {
+        self.of_step.get(step.index()).copied()
+    }
+
+    /// The row that records an execution of the item with this key; none for a step of another graph.
+    pub fn row(&self, key: &Arc<str>, execution: &Execution) -> Option<Row> {
+        let phase = self.phases.get(self.place_of(execution.step)?)?;
+        Some(Row {
+            phase: Arc::clone(&phase.name),
+            agent: phase.agent.clone(),
+            channel: phase.channel.clone(),
+            input: execution.input.clone(),
+            output: execution.output.clone(),
+            duration_ms: execution.duration_ms,
+            status: execution.status,
+            tokens_used: execution.tokens_used,
+            columns: execution.columns.clone(),
+            item: Some(Arc::clone(key)),
+            attempt: execution.attempt,
+            started_ms: execution.started_ms,
+            error: execution.error.clone(),
+        })
+    }
+
+    /// Whether two runs are of the same workflow, whatever their agents reported.
+    pub fn same(&self, other: &Layout) -> bool {
+        let names =
+            |layout: &Layout| layout.phases.iter().map(|phase| Arc::clone(&phase.name)).collect::<Vec<_>>();
+        self.edges == other.edges && names(self) == names(other)
+    }
+}

@@ -1,0 +1,73 @@
+//! Problems of traces: a diagnostic and the line that it is about.
+
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::toon;
+use std::ops::Range;
+
+/// How many problems of one file are kept; of the others only the number.
+const MOST: usize = 100;
+
+/// One problem, in terms of its line, so that no file must be held to show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Its span counts bytes of `text`.
+    pub diagnostic: Diagnostic,
+    /// From 1.
+    pub line: u64,
+    /// Where the line starts in the input, in bytes.
+    pub line_start: u64,
+    pub text: String,
+}
+
+impl Problem {
+    /// The diagnostic with its span in the whole of a text that the trace starts in at `base`.
+    pub fn at(self, base: usize) -> Diagnostic {
+        let start = base + usize::try_from(self.line_start).unwrap_or(usize::MAX - base);
+        let shift = |span: Span| Span::new(start.saturating_add(span.start), start.saturating_add(span.end));
+        Diagnostic { span: shift(self.diagnostic.span), ..self.diagnostic }
+    }
+
+    /// A problem with one cell of a row.
+    pub(super) fn cell(row: &toon::Row<'_>, column: usize, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
+        Problem::line(row.line, row.line_start, row.text, row.span(column), make)
+    }
+
+    pub(super) fn line(
+        line: u64,
+        line_start: u64,
+        text: &str,
+        span: Range<usize>,
+        make: impl FnOnce(Span) -> Diagnostic,
+    ) -> Problem {
+        Problem { diagnostic: make(span.into()), line, line_start, text: text.to_owned() }
+    }
+
+    pub(super) fn field(field: &toon::Field, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
+        Problem::line(field.line, field.line_start, &field.text, 0..field.text.len(), make)
+    }
+}
+
+impl From<toon::Problem> for Problem {
+    fn from(problem: toon::Problem) -> Self {
+        let toon::Problem { fault, line, line_start, text, span } = problem;
+        Problem { diagnostic: catalogue::malformed_trace(span.into(), &fault), line, line_start, text }
+    }
+}
+
+/// The problems of one input, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    pub shown: Vec<Problem>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+impl Problems {
+    pub fn push(&mut self, problem: Problem) {
+        if self.shown.len() < MOST { self.shown.push(problem) } else { self.more += 1 }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+}

@@ -1,0 +1,72 @@
+//! Executions out of any TOON text, row by row; what else stands in the text is handed on.
+
+use super::columns::Columns;
+use super::problem::Problem;
+use super::row::RowRef;
+use crate::diag::{Diagnostic, Span};
+use crate::toon::{self, Node, Reader};
+use std::io::{self, Read};
+
+/// What a trace consists of.
+pub(super) enum Part<'a> {
+    /// A table of executions begins.
+    Executions,
+    /// One execution, with its place.
+    Execution(RowRef<'a>, toon::Row<'a>, &'a Columns),
+    /// Another table begins.
+    Table(&'a toon::Table),
+    /// A row of such a table.
+    Row(&'a toon::Table, toon::Row<'a>),
+    Field(toon::Field),
+    Problem(Problem),
+}
+
+/// The last line of a text: where one sees that something is missing.
+pub(super) struct Last {
+    line: u64,
+    line_start: u64,
+    text: String,
+}
+
+impl Last {
+    pub fn problem(&self, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
+        Problem::line(self.line, self.line_start, &self.text, 0..self.text.len(), make)
+    }
+}
+
+/// Shows every part of a text in its order; its last line.
+///
+/// # Errors
+/// What the input itself reports.
+pub(super) fn read(input: impl Read, mut show: impl FnMut(Part<'_>)) -> io::Result<Last> {
+    let mut reader = Reader::new(input);
+    // The columns of the current table; none for a table that is not of executions or that was refused.
+    let mut columns = None;
+    let mut other = None;
+    while let Some(node) = reader.next()? {
+        match node {
+            Err(problem) => show(Part::Problem(problem.into())),
+            Ok(Node::Field(field)) => show(Part::Field(field)),
+            Ok(Node::Table(table)) if Columns::fit(table) => {
+                show(Part::Executions);
+                other = None;
+                columns = Columns::of(table).map_err(|problem| show(Part::Problem(problem))).ok();
+            }
+            Ok(Node::Table(table)) => {
+                show(Part::Table(table));
+                columns = None;
+                other = Some(table.clone());
+            }
+            Ok(Node::Row(row)) => match (&columns, &other) {
+                (Some(columns), _) => match columns.read(row) {
+                    Ok(read) => show(Part::Execution(read, row, columns)),
+                    Err(problems) => problems.into_iter().for_each(|problem| show(Part::Problem(problem))),
+                },
+                (None, Some(table)) => show(Part::Row(table, row)),
+                (None, None) => {}
+            },
+        }
+    }
+    let (line, line_start, text) = reader.last_line();
+    Ok(Last { line, line_start, text })
+}

@@ -1,0 +1,228 @@
+//! Records a run: a fold over events that keeps every execution and at last writes the session file. It knows
+//! nothing of how the events came to be, live or replayed.
+
+use super::layout::Layout;
+use super::row::Row;
+use super::spool::Spool;
+use super::write::{self, Head};
+use crate::event::{Event, ItemId};
+use crate::graph::Graph;
+use crate::toon::write::{cell, text};
+use crate::value::{Object, Value};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::{Display, Write as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The rows of a run in the order of the session file: by admission of their items, then in graph order, then
+/// as they happened.
+pub struct Recorder {
+    target: PathBuf,
+    layout: Layout,
+    in_flight: HashMap<ItemId, InFlight>,
+    spool: Spool,
+    columns: ColumnNames,
+    rows: u64,
+}
+
+struct InFlight {
+    key: Arc<str>,
+    /// With the place of their phase.
+    rows: Vec<(usize, Row)>,
+}
+
+impl Recorder {
+    /// Prepares to record a run of `graph` into the file `target`, which is not touched before
+    /// [`Recorder::finish`].
+    ///
+    /// # Errors
+    /// Where the folder of `target` cannot hold a temporary file.
+    pub fn new(graph: &Graph, target: &Path) -> io::Result<Recorder> {
+        Ok(Recorder {
+            target: target.to_owned(),
+            layout: Layout::of(graph),
+            in_flight: HashMap::new(),
+            spool: Spool::new(write::folder(target))?,
+            columns: ColumnNames::default(),
+            rows: 0,
+        })
+    }
+
+    pub fn observe(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => {
+                self.in_flight.insert(*item, InFlight { key: Arc::clone(key), rows: Vec::new() });
+            }
+            Event::StepEnded { item, execution } => {
+                if let Some(held) = self.in_flight.get_mut(item)
+                    && let Some(row) = self.layout.row(&held.key, execution)
+                    && let Some(place) = self.layout.place_of(execution.step)
+                {
+                    held.rows.push((place, row));
+                }
+            }
+            Event::ItemSettled { item, .. } => self.settle(*item)?,
+            // Nothing else leaves a row.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the session file; its number of rows. Items that are still in flight are written too.
+    ///
+    /// # Errors
+    /// What the file system reports; an older file is then as it was.
+    pub fn finish(mut self, head: &Head, summary: &Object) -> io::Result<u64> {
+        let mut unsettled: Vec<ItemId> = self.in_flight.keys().copied().collect();
+        unsettled.sort_unstable();
+        for item in unsettled {
+            self.settle(item)?;
+        }
+        let order = self.columns.order();
+        let names: Vec<Arc<str>> = order.iter().map(|id| Arc::clone(&self.columns.names[*id])).collect();
+        for (place, phase) in self.layout.phases.iter_mut().enumerate() {
+            let own = order.iter().filter(|id| self.columns.owned.contains(&(place, **id)));
+            phase.fields = own.map(|id| Arc::clone(&self.columns.names[*id])).collect();
+        }
+        let file = write::File { head, layout: &self.layout, columns: &names, rows: self.rows, summary };
+        file.write(&self.target, |line| self.spool.drain(|bytes| write_rows(bytes, &order, line)))?;
+        Ok(self.rows)
+    }
+
+    fn settle(&mut self, item: ItemId) -> io::Result<()> {
+        let Some(mut held) = self.in_flight.remove(&item) else { return Ok(()) };
+        held.rows.sort_by_key(|(place, _)| *place);
+        let mut bytes = Vec::new();
+        for (place, row) in &held.rows {
+            let custom: Vec<(u32, String)> = row
+                .columns
+                .iter()
+                .map(|(name, value)| {
+                    let mut encoded = String::new();
+                    cell(&mut encoded, value);
+                    (self.columns.id(*place, name), encoded)
+                })
+                .collect();
+            encode(&mut bytes, row, &custom);
+        }
+        self.rows += held.rows.len() as u64;
+        self.spool.put(item.0, &bytes)
+    }
+}
+
+/// The columns that agents reported, and whose they are.
+#[derive(Default)]
+struct ColumnNames {
+    names: Vec<Arc<str>>,
+    ids: HashMap<Arc<str>, usize>,
+    /// By place of the phase and column.
+    owned: BTreeSet<(usize, usize)>,
+}
+
+impl ColumnNames {
+    fn id(&mut self, place: usize, name: &Arc<str>) -> u32 {
+        let id = *self.ids.entry(Arc::clone(name)).or_insert_with(|| {
+            self.names.push(Arc::clone(name));
+            self.names.len() - 1
+        });
+        self.owned.insert((place, id));
+        id as u32
+    }
+
+    /// In graph order of the first phase that has them, then as they were first seen: so items that settle in
+    /// another order make no other file.
+    fn order(&self) -> Vec<usize> {
+        let mut first = vec![usize::MAX; self.names.len()];
+        for (place, id) in &self.owned {
+            first[*id] = first[*id].min(*place);
+        }
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_by_key(|id| first[*id]);
+        order
+    }
+}
+
+/// Appends a row as three texts: the standard cells, the custom ones with their columns, the tail.
+fn encode(bytes: &mut Vec<u8>, row: &Row, custom: &[(u32, String)]) {
+    let mut standard = String::new();
+    text(&mut standard, &row.phase);
+    for label in [row.agent.as_deref(), row.channel.as_deref(), row.input.as_deref(), row.output.as_deref()] {
+        optional_text(&mut standard, label);
+    }
+    optional(&mut standard, row.duration_ms);
+    let _ = write!(standard, ",{}", row.status.name());
+    optional(&mut standard, row.tokens_used);
+    let mut tail = String::new();
+    optional_text(&mut tail, row.item.as_deref());
+    optional(&mut tail, row.attempt);
+    optional(&mut tail, row.started_ms);
+    optional_text(&mut tail, row.error.as_deref());
+    put(bytes, &standard);
+    bytes.extend_from_slice(&(custom.len() as u32).to_le_bytes());
+    for (id, encoded) in custom {
+        bytes.extend_from_slice(&id.to_le_bytes());
+        put(bytes, encoded);
+    }
+    put(bytes, &tail);
+}
+
+fn optional_text(out: &mut String, value: Option<&str>) {
+    out.push(',');
+    match value {
+        Some(value) => text(out, value),
+        None => out.push_str("null"),
+    }
+}
+
+fn optional(out: &mut String, value: Option<impl Display>) {
+    let _ = match value {
+        Some(value) => write!(out, ",{value}"),
+        None => write!(out, ",{}", Value::Null),
+    };
+}
+
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// Turns what [`encode`] made into lines with the columns in their final order.
+fn write_rows(
+    mut bytes: &[u8],
+    order: &[usize],
+    line: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut cells: Vec<&[u8]> = vec![b"null"; order.len()];
+    let mut out = Vec::new();
+    while !bytes.is_empty() {
+        out.clear();
+        out.extend_from_slice(take_text(&mut bytes)?);
+        cells.fill(b"null");
+        for _ in 0..take_number(&mut bytes)? {
+            let id = take_number(&mut bytes)? as usize;
+            let cell = take_text(&mut bytes)?;
+            *cells.get_mut(id).ok_or(io::ErrorKind::InvalidData)? = cell;
+        }
+        for id in order {
+            out.push(b',');
+            out.extend_from_slice(cells.get(*id).ok_or(io::ErrorKind::InvalidData)?);
+        }
+        out.extend_from_slice(take_text(&mut bytes)?);
+        line(&out)?;
+    }
+    Ok(())
+}
+
+fn take_number(bytes: &mut &[u8]) -> io::Result<u32> {
+    let (number, rest) = bytes.split_first_chunk().ok_or(io::ErrorKind::InvalidData)?;
+    *bytes = rest;
+    Ok(u32::from_le_bytes(*number))
+}
+
+fn take_text<'a>(bytes: &mut &'a [u8]) -> io::Result<&'a [u8]> {
+    let length = take_number(bytes)? as usize;
+    let (text, rest) = bytes.split_at_checked(length).ok_or(io::ErrorKind::InvalidData)?;
+    *bytes = rest;
+    Ok(text)
+}

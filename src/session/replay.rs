@@ -1,0 +1,197 @@
+//! Recorded rows become the events that a run would have shown: each row exactly once and as recorded, on a
+//! virtual clock. Nothing is decided here; what happened is told again.
+
+use super::layout::Layout;
+use super::link::{Item, link, reachable, state};
+use super::row::Row;
+use crate::event::{Event, Execution, ItemError, ItemId, ItemState, Millis, Status};
+use crate::graph::{Graph, StepId};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The events of a recorded run, in the order of their times. A row that says when it started did; others
+/// start as soon as what they wait for has ended.
+///
+/// # Errors
+/// The indices of rows whose phase no step of the graph has; then nothing is told.
+pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
+    let layout = Layout::of(graph);
+    let unknown: Vec<usize> =
+        (0..rows.len()).filter(|row| layout.place(&rows[*row].phase).is_none()).collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let mut recorded = vec![false; layout.phases.len()];
+    for row in rows {
+        if let Some(place) = layout.place(&row.phase) {
+            recorded[place] = true;
+        }
+    }
+    let mut events = Vec::new();
+    for (number, item) in link(&layout, rows).iter().enumerate() {
+        Telling::new(&layout, rows, &recorded, number, item).tell(&mut events);
+    }
+    // Stable: what happened at one moment stays in the order of the items and their steps.
+    events.sort_by(|one, other| one.0.total_cmp(&other.0));
+    Ok(events.into_iter().map(|(_, event)| event).collect())
+}
+
+/// One item's history being told.
+struct Telling<'a> {
+    layout: &'a Layout,
+    rows: &'a [Row],
+    recorded: &'a [bool],
+    number: ItemId,
+    key: &'a Arc<str>,
+    /// The rows of each phase that are still to be told.
+    ahead: Vec<VecDeque<usize>>,
+    /// When the last execution of a phase ended, and how.
+    done: BTreeMap<usize, (f64, Status)>,
+    /// The row that decided the item's fate.
+    failure: Option<usize>,
+    /// When the present visit began, and the latest moment told so far.
+    began: f64,
+    now: f64,
+}
+
+impl<'a> Telling<'a> {
+    fn new(layout: &'a Layout, rows: &'a [Row], recorded: &'a [bool], number: usize, item: &'a Item) -> Self {
+        let mut ahead = vec![VecDeque::new(); layout.phases.len()];
+        for row in &item.rows {
+            if let Some(place) = layout.place(&rows[*row].phase) {
+                ahead[place].push_back(*row);
+            }
+        }
+        let started = item.rows.iter().filter_map(|row| rows[*row].started_ms).min();
+        let began = started.map_or(0.0, |started| started as f64);
+        Telling {
+            layout,
+            rows,
+            recorded,
+            number: ItemId(number as u64),
+            key: &item.key,
+            ahead,
+            done: BTreeMap::new(),
+            failure: None,
+            began,
+            now: began,
+        }
+    }
+
+    fn tell(mut self, events: &mut Vec<(f64, Event)>) {
+        let (item, key) = (self.number, Arc::clone(self.key));
+        events.push((
+            self.now,
+            Event::ItemAdmitted { item, key: Arc::clone(&key), inputs: Vec::new(), at: self.at() },
+        ));
+        loop {
+            let rows = self.visit();
+            self.end(rows, events);
+            let handled = if self.state() == ItemState::Failed { self.handlers() } else { Vec::new() };
+            if handled.is_empty() {
+                break;
+            }
+            events.push((self.now, Event::ItemFailed { item, at: self.at() }));
+            self.began = self.now;
+            self.end(handled, events);
+            if self.ahead.iter().all(VecDeque::is_empty) {
+                break;
+            }
+            events.push((self.now, Event::ItemPutBack { item, at: self.at() }));
+            self.began = self.now;
+        }
+        let rest = self.ahead.iter_mut().flat_map(std::mem::take).collect();
+        self.end(rest, events);
+        let (state, error) = (self.state(), self.error());
+        events.push((self.now, Event::ItemSettled { item, key, state, error, at: self.at() }));
+    }
+
+    /// Takes the forward rows of one visit. While a handler may still put the item back, a step runs once a
+    /// visit and only where the item could have come; after that all that is left was run.
+    fn visit(&mut self) -> Vec<usize> {
+        let layout = self.layout;
+        let may_return =
+            layout.phases.iter().zip(&self.ahead).any(|(phase, rows)| phase.handler && !rows.is_empty());
+        let mut taken = Vec::new();
+        let mut last: BTreeMap<usize, Status> =
+            self.done.iter().map(|(place, (_, status))| (*place, *status)).collect();
+        for place in (0..layout.phases.len()).filter(|place| !layout.phases[*place].handler) {
+            if may_return && !reachable(layout, place, self.recorded, |need| last.get(&need).copied()) {
+                continue;
+            }
+            let count = if may_return { 1 } else { self.ahead[place].len() };
+            for _ in 0..count {
+                let Some(row) = self.ahead[place].pop_front() else { break };
+                last.insert(place, self.rows[row].status);
+                taken.push(row);
+            }
+        }
+        taken
+    }
+
+    /// Takes the next row of every handler.
+    fn handlers(&mut self) -> Vec<usize> {
+        let phases = self.layout.phases.iter().zip(&mut self.ahead);
+        phases.filter(|(phase, _)| phase.handler).filter_map(|(_, rows)| rows.pop_front()).collect()
+    }
+
+    /// Tells the ends of executions in the order of their times.
+    fn end(&mut self, rows: Vec<usize>, events: &mut Vec<(f64, Event)>) {
+        let mut ended = Vec::with_capacity(rows.len());
+        for row in rows {
+            let recorded = &self.rows[row];
+            let Some(place) = self.layout.place(&recorded.phase) else { continue };
+            let phase = &self.layout.phases[place];
+            let before = phase.needs.iter().map(|(need, _)| *need).chain([place]);
+            let ready = before.filter_map(|place| self.done.get(&place)).map(|(end, _)| *end);
+            let ready = ready.fold(self.began, f64::max);
+            let start = recorded.started_ms.map_or(ready, |started| started as f64);
+            let end = start + recorded.duration_ms.unwrap_or(0.0);
+            self.done.insert(place, (end, recorded.status));
+            if recorded.status.is_failure() && !phase.optional && !phase.handler {
+                self.failure = Some(row);
+            }
+            let step = phase.step.unwrap_or(StepId(0));
+            ended.push((end, Event::StepEnded { item: self.number, execution: execution(step, recorded) }));
+        }
+        ended.sort_by(|one, other| one.0.total_cmp(&other.0));
+        for (end, event) in ended {
+            self.now = self.now.max(end);
+            events.push((self.now, event));
+        }
+    }
+
+    fn state(&self) -> ItemState {
+        state(self.layout, self.done.iter().map(|(place, (_, status))| (*place, *status)))
+    }
+
+    fn error(&self) -> Option<ItemError> {
+        let row = &self.rows[self.failure.filter(|_| self.state() == ItemState::Failed)?];
+        Some(ItemError {
+            step: self.layout.place(&row.phase).and_then(|place| self.layout.phases[place].step),
+            message: row.error.clone().unwrap_or_else(|| row.status.name().to_owned()),
+            code: None,
+            attempts: row.attempt.unwrap_or(1),
+        })
+    }
+
+    fn at(&self) -> Millis {
+        self.now.round() as Millis
+    }
+}
+
+fn execution(step: StepId, row: &Row) -> Execution {
+    Execution {
+        step,
+        status: row.status,
+        input: row.input.clone(),
+        output: row.output.clone(),
+        duration_ms: row.duration_ms,
+        tokens_used: row.tokens_used,
+        columns: row.columns.clone(),
+        attempt: row.attempt,
+        started_ms: row.started_ms,
+        error: row.error.clone(),
+        code: None,
+    }
+}

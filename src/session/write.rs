@@ -1,0 +1,137 @@
+//! Writes a session file whole or not at all: beside its target first, then in its place.
+
+use super::layout::Layout;
+use super::row::{STANDARD, TAIL};
+use crate::toon::write::{cell, header, text, words};
+use crate::value::{Object, Value};
+use serde_json::json;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a session file says of its run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    pub run: String,
+    /// The workflow's title.
+    pub workflow: String,
+    /// The document's path.
+    pub source: String,
+    /// RFC 3339.
+    pub started: String,
+}
+
+/// All but the rows of a session file.
+pub(super) struct File<'a> {
+    pub head: &'a Head,
+    pub layout: &'a Layout,
+    /// Custom columns in their order.
+    pub columns: &'a [Arc<str>],
+    pub rows: u64,
+    pub summary: &'a Object,
+}
+
+/// The folder that holds a file.
+pub(super) fn folder(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl File<'_> {
+    /// Writes the file. `rows` hands each row's cells to the function it is given.
+    pub fn write(
+        &self,
+        target: &Path,
+        rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let folder = folder(target);
+        let mut builder = tempfile::Builder::new();
+        // Like any file that a program makes: the umask decides who may read it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.prefix(".session-").tempfile_in(folder)?;
+        let mut out = BufWriter::with_capacity(256 << 10, file);
+        out.write_all(self.beginning().as_bytes())?;
+        rows(&mut |row| {
+            out.write_all(b"  ")?;
+            out.write_all(row)?;
+            out.write_all(b"\n")
+        })?;
+        out.write_all(self.end()?.as_bytes())?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(target).map_err(|error| error.error)?;
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(())
+    }
+
+    fn beginning(&self) -> String {
+        let Head { run, workflow, source, started } = self.head;
+        let mut out = String::from("orderflow: 1\n");
+        for (name, value) in [("run", run), ("workflow", workflow), ("source", source), ("started", started)]
+        {
+            out.push_str(name);
+            out.push_str(": ");
+            text(&mut out, value);
+            out.push('\n');
+        }
+        let phases = self.layout.phases.iter().map(|phase| {
+            let kind = if phase.handler { "handler" } else { "forward" };
+            let fields = words(phase.fields.iter().map(|name| &**name));
+            vec![
+                json!(&*phase.name),
+                json!(phase.agent.as_deref()),
+                json!(phase.channel.as_deref()),
+                json!(phase.critical),
+                json!(phase.optional),
+                json!(fields),
+                json!(kind),
+            ]
+        });
+        table(&mut out, "phases", &PHASES, phases.collect());
+        let name = |place: usize| self.layout.phases.get(place).map(|phase| &*phase.name);
+        let edges = self
+            .layout
+            .edges
+            .iter()
+            .map(|edge| vec![json!(name(edge.from)), json!(name(edge.to)), json!(edge.value.as_deref())]);
+        table(&mut out, "edges", &EDGES, edges.collect());
+        if self.rows == 0 {
+            out.push_str("execution: []");
+        } else {
+            let columns = STANDARD.into_iter().chain(self.columns.iter().map(|name| &**name)).chain(TAIL);
+            header(&mut out, "execution", self.rows, columns);
+        }
+        out.push('\n');
+        out
+    }
+
+    fn end(&self) -> io::Result<String> {
+        let summary = toon_format::encode_default(&json!({ "summary": self.summary }));
+        let mut out = summary.map_err(io::Error::other)?;
+        out.push_str("\ncomplete: true\n");
+        Ok(out)
+    }
+}
+
+const PHASES: [&str; 7] = ["name", "agent", "channel", "critical", "optional", "fields", "kind"];
+const EDGES: [&str; 3] = ["from", "to", "value"];
+
+fn table(out: &mut String, name: &str, columns: &[&str], rows: Vec<Vec<Value>>) {
+    if rows.is_empty() {
+        out.push_str(name);
+        out.push_str(": []\n");
+        return;
+    }
+    header(out, name, rows.len() as u64, columns.iter().copied());
+    for row in rows {
+        out.push_str("\n  ");
+        for (index, value) in row.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            cell(out, value);
+        }
+    }
+    out.push('\n');
+}

@@ -1,0 +1,315 @@
+//! The fold itself: rows in, figures out. Several inputs are summed; each tells its own items and times.
+
+use super::group::{Tally, add_tokens, mean, nanoseconds};
+use super::items::{Mark, elapsed, outcome};
+use super::model::{By, Dimension, Figure, Run, Slowest, Stats};
+use super::names::Names;
+use crate::event::{ItemState, Status};
+use crate::session::{Layout, Row, RowRef, Session, link, read_session};
+use crate::value::Object;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// The most dimensions there are; a row's group is its name's number in each.
+const DIMENSIONS: usize = 4;
+
+pub struct Fold {
+    by: By,
+    names: Names,
+    groups: HashMap<[u32; DIMENSIONS], Tally>,
+    /// Executions and nanoseconds of each phase, by the number of its name.
+    phases: HashMap<u32, (u64, u128)>,
+    rows: u64,
+    sequential: Option<u128>,
+    tokens_used: Option<u64>,
+    inputs: u64,
+    totals: Totals,
+    /// Of all inputs, where they agree.
+    layout: Option<Layout>,
+}
+
+/// What is known of items and times; none as soon as one input does not tell.
+struct Totals {
+    items: Option<u64>,
+    states: Option<[u64; ItemState::ALL.len()]>,
+    wall: Option<u64>,
+    elapsed: Option<u128>,
+    /// Items whose elapsed time is known.
+    timed: u64,
+}
+
+/// The same of one input while it is read.
+pub(super) struct Input {
+    totals: Totals,
+    /// First start and last end; none as soon as one row does not tell.
+    span: Option<(u64, u64)>,
+    rows: u64,
+}
+
+impl Input {
+    pub fn new() -> Input {
+        Input {
+            totals: Totals {
+                items: Some(0),
+                states: Some([0; ItemState::ALL.len()]),
+                wall: None,
+                elapsed: Some(0),
+                timed: 0,
+            },
+            span: Some((u64::MAX, 0)),
+            rows: 0,
+        }
+    }
+
+    /// Counts a row's time.
+    pub fn mark(&mut self, mark: &Mark) {
+        self.rows += 1;
+        self.span = match (self.span, mark.interval()) {
+            (Some((first, last)), Some((start, end))) => Some((first.min(start), last.max(end))),
+            _ => None,
+        };
+    }
+
+    /// Counts an item by its rows. Its state is told from them where it is not given.
+    pub fn item(&mut self, layout: Option<&Layout>, marks: &[Mark], state: Option<ItemState>) {
+        let totals = &mut self.totals;
+        totals.items = totals.items.map(|items| items + 1);
+        totals.states = totals.states.take().and_then(|mut states| {
+            states[state.or_else(|| outcome(layout, marks))? as usize] += 1;
+            Some(states)
+        });
+        if marks.is_empty() {
+            return;
+        }
+        totals.timed += 1;
+        totals.elapsed = totals.elapsed.and_then(|sum| Some(sum + u128::from(elapsed(layout, marks)?)));
+    }
+
+    /// Rows do not tell whose they are.
+    fn unlinked(&mut self) {
+        self.totals.items = None;
+        self.totals.states = None;
+        self.totals.elapsed = None;
+    }
+
+    /// What a session's summary says of its items: it knows those that left no row and how each one ended.
+    fn believe(&mut self, summary: &Object) {
+        let (Some(items), Some(by_status)) =
+            (summary.get("items").and_then(|items| items.as_u64()), summary.get("items_by_status"))
+        else {
+            return;
+        };
+        let states = ItemState::ALL
+            .map(|state| by_status.get(state.name()).and_then(|count| count.as_u64()).unwrap_or(0));
+        if states.iter().sum::<u64>() == items {
+            self.totals.items = Some(items);
+            self.totals.states = Some(states);
+        }
+    }
+}
+
+impl Fold {
+    pub fn new(by: By) -> Fold {
+        Fold {
+            by,
+            names: Names::default(),
+            groups: HashMap::new(),
+            phases: HashMap::new(),
+            rows: 0,
+            sequential: None,
+            tokens_used: None,
+            inputs: 0,
+            totals: Totals { wall: Some(0), ..Input::new().totals },
+            layout: None,
+        }
+    }
+
+    /// Folds a session file or any other tables of executions. Our own files have the rows of an item side by
+    /// side; elsewhere an item's key may turn up anywhere.
+    ///
+    /// # Errors
+    /// What the input itself reports. A session with problems has been counted only in part.
+    pub fn session(&mut self, input: impl Read) -> io::Result<Session> {
+        let mut of_input = Input::new();
+        let mut current = (String::new(), Vec::new());
+        let mut scattered: HashMap<String, Vec<Mark>> = HashMap::new();
+        let mut linked = true;
+        let session = read_session(input, |layout, row| {
+            let mark = Mark::of(layout, row);
+            self.row(row);
+            of_input.mark(&mark);
+            match (layout, row.item.as_deref()) {
+                (_, None) => linked = false,
+                (Some(_), Some(key)) => {
+                    if key != current.0 && !current.1.is_empty() {
+                        of_input.item(layout, &current.1, None);
+                        current.1.clear();
+                    }
+                    if current.1.is_empty() {
+                        current.0.clear();
+                        current.0.push_str(key);
+                    }
+                    current.1.push(mark);
+                }
+                (None, Some(key)) => match scattered.get_mut(key) {
+                    Some(marks) => marks.push(mark),
+                    None => drop(scattered.insert(key.to_owned(), vec![mark])),
+                },
+            }
+        })?;
+        let layout = session.layout.as_ref();
+        if !current.1.is_empty() {
+            of_input.item(layout, &current.1, None);
+        }
+        scattered.values().for_each(|marks| of_input.item(None, marks, None));
+        if !linked || (layout.is_none() && session.rows == 0) {
+            of_input.unlinked();
+        }
+        if layout.is_some() {
+            of_input.believe(&session.summary);
+        }
+        self.end_input(of_input, layout);
+        Ok(session)
+    }
+
+    /// Folds the rows of a document, linked to items as in replay.
+    pub fn document(&mut self, layout: &Layout, rows: &[Row]) {
+        let mut input = Input::new();
+        for row in rows {
+            self.row(&row.borrowed());
+        }
+        for item in link(layout, rows) {
+            let marks: Vec<Mark> =
+                item.rows.iter().map(|row| Mark::of(Some(layout), &rows[*row].borrowed())).collect();
+            marks.iter().for_each(|mark| input.mark(mark));
+            input.item(Some(layout), &marks, None);
+        }
+        self.end_input(input, Some(layout));
+    }
+
+    /// Counts one row; whose it is, is counted apart.
+    pub(super) fn row(&mut self, row: &RowRef<'_>) {
+        self.rows += 1;
+        let phase = self.names.id(Some(&row.phase));
+        if let Some(milliseconds) = row.duration_ms {
+            let spent = u128::from(nanoseconds(milliseconds));
+            self.sequential = Some(self.sequential.unwrap_or(0) + spent);
+            if row.status != Status::Skipped {
+                let (count, sum) = self.phases.entry(phase).or_default();
+                *count += 1;
+                *sum += spent;
+            }
+        }
+        add_tokens(&mut self.tokens_used, row.tokens_used);
+        let mut key = [0; DIMENSIONS];
+        for (id, dimension) in key.iter_mut().zip(&self.by) {
+            *id = match dimension {
+                Dimension::Phase => phase,
+                Dimension::Agent => self.names.id(row.agent.as_deref()),
+                Dimension::Channel => self.names.id(row.channel.as_deref()),
+                Dimension::Status => self.names.id(Some(row.status.name())),
+            };
+        }
+        self.groups.entry(key).or_default().add(row);
+    }
+
+    pub(super) fn end_input(&mut self, input: Input, layout: Option<&Layout>) {
+        let wall = input.span.filter(|_| input.rows > 0).map(|(first, last)| last.saturating_sub(first));
+        let (sum, own) = (&mut self.totals, input.totals);
+        sum.items = sum.items.zip(own.items).map(|(sum, own)| sum + own);
+        sum.states = sum.states.zip(own.states).map(|(sum, own)| std::array::from_fn(|at| sum[at] + own[at]));
+        sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
+        sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
+        sum.timed += own.timed;
+        self.layout = match (self.inputs, &self.layout, layout) {
+            (0, _, layout) => layout.cloned(),
+            (_, Some(known), Some(layout)) if known.same(layout) => self.layout.take(),
+            _ => None,
+        };
+        self.inputs += 1;
+    }
+
+    pub fn finish(mut self) -> Stats {
+        let run = self.run();
+        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
+        groups.sort_by_key(|(key, _)| self.rank(key));
+        let groups = groups.into_iter().map(|(key, tally)| {
+            let by =
+                self.by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
+            tally.finish(by.collect())
+        });
+        Stats { run, groups: groups.collect() }
+    }
+
+    /// Groups stand in graph order, statuses in their own, all else as first seen.
+    fn rank(&self, key: &[u32; DIMENSIONS]) -> [usize; DIMENSIONS] {
+        let mut rank = key.map(|id| id as usize);
+        for (dimension, id) in self.by.iter().zip(&mut rank) {
+            let Some(name) = self.names.name(*id as u32) else { continue };
+            let place = match dimension {
+                Dimension::Phase => self.layout.as_ref().and_then(|layout| layout.place(name)),
+                Dimension::Status => Status::parse(name).map(|status| status as usize),
+                Dimension::Agent | Dimension::Channel => None,
+            };
+            *id = place.unwrap_or(*id);
+        }
+        rank
+    }
+
+    fn run(&self) -> Run {
+        let totals = &self.totals;
+        let whole = |nanoseconds: Option<u128>| nanoseconds.map(Figure::milliseconds);
+        let states = totals.states.map(|states| {
+            let counted = ItemState::ALL.into_iter().map(|state| (state, states[state as usize]));
+            counted.filter(|(_, count)| *count > 0).collect()
+        });
+        let saved = self.sequential.zip(totals.elapsed).map(|(all, own)| all.saturating_sub(own));
+        let slowest = self.phases.iter().filter_map(|(phase, (count, sum))| {
+            Some((mean(*sum, *count)?, std::cmp::Reverse(*phase), self.names.name(*phase)?))
+        });
+        let slowest = slowest.max_by(|one, other| one.0.0.total_cmp(&other.0.0).then(one.1.cmp(&other.1)));
+        Run {
+            rows: self.rows,
+            items: totals.items,
+            items_by_status: states,
+            wall_ms: whole(totals.wall.map(u128::from)),
+            sequential_ms: whole(self.sequential),
+            elapsed_ms: whole(totals.elapsed),
+            saved_ms: whole(saved),
+            mean_item_ms: totals.elapsed.and_then(|sum| mean(sum, totals.timed)),
+            critical_path: self.layout.as_ref().and_then(|layout| self.critical_path(layout)),
+            slowest_step: slowest.map(|(mean_ms, _, phase)| Slowest { phase: Arc::clone(phase), mean_ms }),
+            tokens_used: self.tokens_used,
+        }
+    }
+
+    /// None where no duration is known. Steps that took no time begin and end no path.
+    fn critical_path(&self, layout: &Layout) -> Option<Vec<Arc<str>>> {
+        let means: HashMap<&str, u128> = self
+            .phases
+            .iter()
+            .filter_map(|(phase, (count, sum))| Some((&**self.names.name(*phase)?, sum / u128::from(*count))))
+            .collect();
+        let mut best: Vec<(u128, Option<usize>)> = Vec::with_capacity(layout.phases.len());
+        for phase in &layout.phases {
+            let mut longest = (0, None);
+            for (need, _) in &phase.needs {
+                if let Some((sum, _)) = best.get(*need).filter(|(sum, _)| *sum > longest.0) {
+                    longest = (*sum, Some(*need));
+                }
+            }
+            let own = if phase.handler { 0 } else { means.get(&*phase.name).copied().unwrap_or(0) };
+            best.push((longest.0 + own, longest.1));
+        }
+        let last = (0..best.len()).rev().max_by_key(|place| best[*place].0)?;
+        let mut path = Vec::new();
+        let mut at = (best[last].0 > 0).then_some(last);
+        while let Some(place) = at {
+            path.push(Arc::clone(&layout.phases[place].name));
+            at = best[place].1;
+        }
+        path.reverse();
+        (!path.is_empty()).then_some(path)
+    }
+}

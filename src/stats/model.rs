@@ -1,0 +1,150 @@
+//! The figures themselves, in the shape that `stats --format json` shows.
+
+use crate::event::{ItemState, Status};
+use crate::value::{Object, Value};
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+/// What rows are grouped by, in this order.
+pub type By = Vec<Dimension>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    Phase,
+    Agent,
+    Channel,
+    Status,
+}
+
+impl Dimension {
+    pub fn name(self) -> &'static str {
+        match self {
+            Dimension::Phase => "phase",
+            Dimension::Agent => "agent",
+            Dimension::Channel => "channel",
+            Dimension::Status => "status",
+        }
+    }
+}
+
+/// A number that is written without a fraction where it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Figure(pub f64);
+
+impl Figure {
+    /// Milliseconds of a number of nanoseconds, to the microsecond.
+    pub(super) fn milliseconds(nanoseconds: u128) -> Figure {
+        Figure((nanoseconds / 1000) as f64 / 1000.0)
+    }
+}
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Up to 2^53 a whole float is the number that it shows.
+        if self.0.fract() == 0.0 && self.0.abs() <= 9_007_199_254_740_992.0 {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    pub run: Run,
+    pub groups: Vec<Group>,
+}
+
+/// The run as a whole, or several together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    pub rows: u64,
+    /// None where rows do not tell to which items they belong.
+    pub items: Option<u64>,
+    #[serde(serialize_with = "states")]
+    pub items_by_status: Option<Vec<(ItemState, u64)>>,
+    /// From the first start to the last end; of several runs the sum.
+    pub wall_ms: Option<Figure>,
+    /// The sum of all durations: the time had the run been sequential.
+    pub sequential_ms: Option<Figure>,
+    /// The sum of the times that the items took.
+    pub elapsed_ms: Option<Figure>,
+    /// What running steps side by side saved: sequential less elapsed.
+    pub saved_ms: Option<Figure>,
+    /// The mean time that an item took.
+    pub mean_item_ms: Option<Figure>,
+    /// The path through the graph with the largest sum of mean durations.
+    pub critical_path: Option<Vec<Arc<str>>>,
+    pub slowest_step: Option<Slowest>,
+    pub tokens_used: Option<u64>,
+}
+
+impl Run {
+    /// As an object, for the summary of a session file.
+    pub fn summary(&self) -> Object {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(object)) => object,
+            _ => Object::new(),
+        }
+    }
+}
+
+/// The phase with the largest mean duration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slowest {
+    pub phase: Arc<str>,
+    pub mean_ms: Figure,
+}
+
+/// All rows that agree in what they are grouped by.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    #[serde(serialize_with = "by")]
+    pub by: Vec<(Dimension, Option<Arc<str>>)>,
+    pub count: u64,
+    #[serde(serialize_with = "statuses")]
+    pub by_status: Vec<(Status, u64)>,
+    /// Successes among the rows that are neither skipped nor cancelled, from 0 to 1.
+    pub success_rate: Option<f64>,
+    /// Durations are those of rows that have one and were not skipped; percentiles are nearest rank.
+    pub mean_ms: Option<Figure>,
+    pub p50_ms: Option<Figure>,
+    pub p95_ms: Option<Figure>,
+    pub p99_ms: Option<Figure>,
+    pub max_ms: Option<Figure>,
+    pub tokens_used: Option<u64>,
+    /// The agents' columns that hold nothing but numbers.
+    #[serde(serialize_with = "columns")]
+    pub columns: Vec<(Arc<str>, Column)>,
+}
+
+/// A numeric column of one group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Column {
+    pub count: u64,
+    /// Exact; none where it does not fit into 38 digits.
+    pub sum: Option<Value>,
+    pub mean: Option<Figure>,
+    /// As written.
+    pub min: Value,
+    pub max: Value,
+}
+
+fn states<S: Serializer>(states: &Option<Vec<(ItemState, u64)>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match states {
+        Some(states) => serializer.collect_map(states.iter().map(|(state, count)| (state.name(), count))),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn statuses<S: Serializer>(statuses: &[(Status, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(statuses.iter().map(|(status, count)| (status.name(), count)))
+}
+
+fn by<S: Serializer>(by: &[(Dimension, Option<Arc<str>>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(by.iter().map(|(dimension, value)| (dimension.name(), value)))
+}
+
+fn columns<S: Serializer>(columns: &[(Arc<str>, Column)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(columns.iter().map(|(name, column)| (name, column)))
+}
