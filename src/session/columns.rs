@@ -118,7 +118,7 @@ impl<'a> Cells<'a> {
         let Some((index, cell)) = self.cell(STATUS) else { return Status::Failed };
         let text = cell.text();
         Status::parse(&text).unwrap_or_else(|| {
-            let make = |span| catalogue::unknown_status(span, &text);
+            let make = |span| catalogue::unknown_status(span, &text, &Status::ALL.map(Status::name));
             self.problems.push(Problem::cell(&self.row, index, make));
             Status::Failed
         })

@@ -22,3 +22,8 @@ pub use record::Recorder;
 pub use replay::replay;
 pub use row::*;
 pub use write::Head;
+
+pub use crate::toon::Scalar;
+
+#[cfg(test)]
+pub(crate) mod tests;

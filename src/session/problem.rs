@@ -1,7 +1,7 @@
 //! Problems of traces: a diagnostic and the line that it is about.
 
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::toon;
+use crate::toon::{self, Fault};
 use std::ops::Range;
 
 /// How many problems of one file are kept; of the others only the number.
@@ -50,7 +50,17 @@ impl Problem {
 impl From<toon::Problem> for Problem {
     fn from(problem: toon::Problem) -> Self {
         let toon::Problem { fault, line, line_start, text, span } = problem;
-        Problem { diagnostic: catalogue::malformed_trace(span.into(), &fault), line, line_start, text }
+        let make = match fault {
+            Fault::Count { .. } => catalogue::trace_count,
+            Fault::Width { .. } => catalogue::trace_width,
+            Fault::Header(_) | Fault::DuplicateColumn(_) | Fault::NoKey => catalogue::trace_header,
+            Fault::Tab | Fault::Indent { .. } | Fault::Stray | Fault::Blank => catalogue::trace_layout,
+            Fault::ColonFirst | Fault::OpenQuote | Fault::AfterQuote | Fault::Escape => catalogue::trace_cell,
+            Fault::NotUtf8 | Fault::TooLong(_) | Fault::DuplicateField(_) | Fault::Field(_) => {
+                catalogue::trace_text
+            }
+        };
+        Problem { diagnostic: make(span.into(), &fault.to_string(), fault.help()), line, line_start, text }
     }
 }
 

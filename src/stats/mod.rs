@@ -14,3 +14,6 @@ pub use decimal::Decimal;
 pub use fold::Fold;
 pub use live::Live;
 pub use model::{By, Column, Dimension, Figure, Group, Run, Slowest, Stats};
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,39 @@
 //! Problems of recorded executions.
 
 use crate::diag::{Diagnostic, Span, nearest};
-use crate::event::Status;
-use crate::toon::Fault;
 
-/// A table or field that is not well-formed TOON.
-pub fn malformed_trace(span: Span, fault: &Fault) -> Diagnostic {
-    let code = match fault {
-        Fault::Count { .. } => "trace-count",
-        Fault::Width { .. } => "trace-width",
-        Fault::Header(_) | Fault::DuplicateColumn(_) | Fault::NoKey => "trace-header",
-        Fault::Tab | Fault::Indent { .. } | Fault::Stray | Fault::Blank => "trace-layout",
-        Fault::ColonFirst | Fault::OpenQuote | Fault::AfterQuote | Fault::Escape => "trace-cell",
-        Fault::NotUtf8 | Fault::TooLong(_) | Fault::DuplicateField(_) | Fault::Field(_) => "trace-text",
-    };
-    let diagnostic = Diagnostic::error(code, span, fault.to_string());
-    match fault.help() {
+/// A table whose header promises another number of rows.
+pub fn trace_count(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-count", span, what, help)
+}
+
+/// A row with more or fewer cells than its header has columns.
+pub fn trace_width(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-width", span, what, help)
+}
+
+pub fn trace_header(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-header", span, what, help)
+}
+
+/// Lines that stand where they should not.
+pub fn trace_layout(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-layout", span, what, help)
+}
+
+/// A cell that is not well-formed TOON.
+pub fn trace_cell(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-cell", span, what, help)
+}
+
+/// Any other text that is not well-formed TOON.
+pub fn trace_text(span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    malformed("trace-text", span, what, help)
+}
+
+fn malformed(code: &'static str, span: Span, what: &str, help: Option<String>) -> Diagnostic {
+    let diagnostic = Diagnostic::error(code, span, what);
+    match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
     }
@@ -32,11 +50,10 @@ pub fn bad_trace_cell(span: Span, column: &str, expected: &str) -> Diagnostic {
     Diagnostic::error("trace-value", span, format!("`{column}` is {expected}"))
 }
 
-pub fn unknown_status(span: Span, found: &str) -> Diagnostic {
-    let names = Status::ALL.map(Status::name);
-    let help = match nearest(found, names) {
+pub fn unknown_status(span: Span, found: &str, known: &[&str]) -> Diagnostic {
+    let help = match nearest(found, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => format!("a status is one of {}", names.join(", ")),
+        None => format!("a status is one of {}", known.join(", ")),
     };
     Diagnostic::error("unknown-status", span, format!("unknown status {found:?}")).help(help)
 }

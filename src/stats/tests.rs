@@ -1,0 +1,201 @@
+//! The figures: checked by hand where they can be, and equal however the rows come.
+
+use super::*;
+use crate::session::tests::{ORIGINAL, document, execution, original, record, told};
+use crate::session::{Layout, replay};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn of_document(text: &str, by: &[Dimension]) -> Value {
+    let (graph, rows) = document(text);
+    let mut fold = Fold::new(by.to_vec());
+    fold.document(&Layout::of(&graph), &rows);
+    serde_json::to_value(fold.finish()).unwrap()
+}
+
+fn of_text(text: &str, by: &[Dimension]) -> Value {
+    let mut fold = Fold::new(by.to_vec());
+    let session = fold.session(text.as_bytes()).unwrap();
+    assert!(session.problems.is_empty(), "{:?}", session.problems);
+    serde_json::to_value(fold.finish()).unwrap()
+}
+
+#[test]
+fn the_original_document_has_these_true_figures() {
+    let stats = of_document(ORIGINAL, &[Dimension::Phase]);
+    // By hand: order_001 takes 120 + max(340, 1240) + 680 + 2100 + 450 = 4590 ms, order_002 5125,
+    // order_005 4645; order_003 takes 110 + 290 + 850 = 1250 and order_004 80 + 790 = 870.
+    let elapsed = 4590 + 5125 + 4645 + 1250 + 870;
+    let sequential = 530 + 1360 + 4140 + 2090 + 6400 + 1390 + 1640;
+    assert_eq!(sequential - elapsed, 340 + 380 + 350);
+    assert_eq!(
+        stats["run"],
+        json!({
+            "rows": 23,
+            "items": 5,
+            "items_by_status": {"succeeded": 3, "failed": 2},
+            "wall_ms": null,
+            "sequential_ms": sequential,
+            "elapsed_ms": elapsed,
+            "saved_ms": 1070,
+            "mean_item_ms": 3296,
+            "critical_path": ["ReceiveOrder", "ProcessPayment", "ReserveInventory", "CreateShipment", "NotifyCustomer"],
+            "slowest_step": {"phase": "CreateShipment", "mean_ms": serde_json::from_str::<Value>("2133.333").unwrap()},
+            "tokens_used": 9990,
+        })
+    );
+    let groups = stats["groups"].as_array().unwrap();
+    let phases: Vec<_> = groups.iter().map(|group| group["by"]["phase"].as_str().unwrap()).collect();
+    assert_eq!(phases.first(), Some(&"ReceiveOrder"));
+    assert_eq!(phases.last(), Some(&"HandleFailedOrders"));
+    let receive = json!({
+        "by": {"phase": "ReceiveOrder"},
+        "count": 5,
+        "by_status": {"success": 4, "failed": 1},
+        "success_rate": serde_json::from_str::<Value>("0.8").unwrap(),
+        "mean_ms": 106,
+        "p50_ms": 110,
+        "p95_ms": 125,
+        "p99_ms": 125,
+        "max_ms": 125,
+        "tokens_used": 1625,
+        "columns": {},
+    });
+    assert_eq!(groups[0], receive);
+    let payment = &groups[2]["columns"]["amount_usd"];
+    assert_eq!(
+        payment.to_string(),
+        r#"{"count":3,"sum":302.74,"mean":100.91333333333334,"min":67.25,"max":145.50}"#
+    );
+}
+
+#[test]
+fn groups_may_be_by_anything_together() {
+    let stats = of_document(ORIGINAL, &[Dimension::Agent, Dimension::Status]);
+    let first = stats["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| (group["by"].to_string(), group["count"].as_u64().unwrap()));
+    let groups: Vec<_> = first.take(4).collect();
+    assert_eq!(
+        groups,
+        [
+            (r#"{"agent":"order-api","status":"success"}"#.to_owned(), 6),
+            (r#"{"agent":"order-api","status":"failed"}"#.to_owned(), 1),
+            (r#"{"agent":"inventory-service","status":"success"}"#.to_owned(), 6),
+            (r#"{"agent":"inventory-service","status":"failed"}"#.to_owned(), 1),
+        ]
+    );
+    assert_eq!(of_document(ORIGINAL, &[])["groups"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_bare_table_does_not_tell_is_null() {
+    let stats = of_text(
+        "execution[2]{phase,status,duration_ms}:\n  A,success,10\n  B,skipped,null\n",
+        &[Dimension::Phase],
+    );
+    let run = &stats["run"];
+    for unknown in
+        ["items", "items_by_status", "wall_ms", "elapsed_ms", "saved_ms", "critical_path", "tokens_used"]
+    {
+        assert_eq!(run[unknown], Value::Null, "{unknown}");
+    }
+    assert_eq!((&run["rows"], &run["sequential_ms"]), (&json!(2), &json!(10)));
+    assert_eq!(stats["groups"][1]["success_rate"], Value::Null);
+    assert_eq!(stats["groups"][1]["mean_ms"], Value::Null);
+}
+
+#[test]
+fn starts_tell_wall_time_and_overlap() {
+    let text = "t[4]{phase,status,duration_ms,item,started_ms}:\n  A,success,10,i,100\n  B,success,10,j,105\n  B,success,20,i,105\n  C,skipped,null,j,120\n";
+    let run = &of_text(text, &[])["run"];
+    assert_eq!(run["wall_ms"], json!(25));
+    assert_eq!(run["elapsed_ms"], json!(25 + 10));
+    assert_eq!(run["saved_ms"], json!(5));
+    assert_eq!(run["items"], json!(2));
+    assert_eq!(run["items_by_status"], Value::Null);
+}
+
+#[test]
+fn columns_that_are_not_numbers_are_left_out_and_lost_sums_are_null() {
+    let text =
+        "t[3]{phase,status,a,b,c}:\n  A,success,1,2,1e400\n  A,success,x,null,1\n  A,success,3,0.5,1\n";
+    let columns = &of_text(text, &[])["groups"][0]["columns"];
+    assert_eq!(columns["a"], Value::Null);
+    assert_eq!(columns["b"]["sum"].to_string(), "2.5");
+    assert_eq!(columns["c"]["sum"], Value::Null);
+    assert_eq!(columns["c"]["count"], json!(3));
+}
+
+#[test]
+fn several_inputs_are_summed() {
+    let (graph, rows) = document(ORIGINAL);
+    let layout = Layout::of(&graph);
+    let mut fold = Fold::new(vec![Dimension::Phase]);
+    fold.document(&layout, &rows);
+    fold.document(&layout, &rows);
+    let twice = fold.finish();
+    let text = serde_json::to_value(&twice.run).unwrap();
+    assert_eq!((&text["rows"], &text["items"], &text["saved_ms"]), (&json!(46), &json!(10), &json!(2140)));
+    assert_eq!(twice.run.critical_path.map(|path| path.len()), Some(5));
+    assert_eq!(twice.groups[0].count, 10);
+
+    let mut fold = Fold::new(Vec::new());
+    fold.document(&layout, &rows);
+    fold.session(&b"t[1]{phase,status}:\n  A,success\n"[..]).unwrap();
+    let mixed = fold.finish().run;
+    assert_eq!((mixed.rows, mixed.items, mixed.critical_path), (24, None, None));
+}
+
+#[test]
+fn a_replayed_document_has_the_figures_of_the_document() {
+    let (graph, rows) = document(ORIGINAL);
+    let events = replay(&graph, &rows).unwrap();
+    let mut live = Live::new(&graph, vec![Dimension::Phase]);
+    events.iter().for_each(|event| live.observe(event));
+    let live = live.finish();
+    let text = record(&graph, &events, &live.run.summary());
+    assert_eq!(serde_json::to_value(&live).unwrap(), of_document(ORIGINAL, &[Dimension::Phase]));
+    assert_eq!(of_text(&text, &[Dimension::Phase]), of_document(ORIGINAL, &[Dimension::Phase]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn live_figures_equal_those_of_the_file(
+        items in proptest::collection::vec(proptest::collection::vec(execution(), 0..5), 0..5),
+        by in proptest::sample::subsequence(vec![Dimension::Phase, Dimension::Agent, Dimension::Channel, Dimension::Status], 0..=4),
+    ) {
+        let graph = original();
+        let events = told(&items);
+        let mut live = Live::new(graph, by.clone());
+        events.iter().for_each(|event| live.observe(event));
+        let mut live = live.finish();
+        let text = record(graph, &events, &live.run.summary());
+        let mut fold = Fold::new(by);
+        let session = fold.session(text.as_bytes()).unwrap();
+        prop_assert!(session.problems.is_empty());
+        let mut from_file = fold.finish();
+        // Groups and columns stand as they were first seen, which is another order in the file.
+        for stats in [&mut live, &mut from_file] {
+            stats.groups.sort_by_key(|group| format!("{:?}", group.by));
+            stats.groups.iter_mut().for_each(|group| group.columns.sort_by(|one, other| one.0.cmp(&other.0)));
+        }
+        prop_assert_eq!(serde_json::to_value(&live.run).unwrap(), serde_json::to_value(&from_file.run).unwrap());
+        prop_assert_eq!(live.groups.len(), from_file.groups.len());
+        for (mut one, mut other) in live.groups.into_iter().zip(from_file.groups) {
+            // Of equal numbers the one that was seen first is shown as it was written.
+            for group in [&mut one, &mut other] {
+                for (_, column) in &mut group.columns {
+                    for end in [&mut column.min, &mut column.max] {
+                        *end = json!(end.as_f64());
+                    }
+                }
+            }
+            prop_assert_eq!(one, other);
+        }
+    }
+}
