@@ -39,7 +39,11 @@ impl Columns {
         table.key.as_deref() == Some("execution") || (has("phase") && has("status"))
     }
 
-    pub fn of(table: &Table) -> Result<Columns, Problem> {
+    /// The columns of a table.
+    ///
+    /// # Errors
+    /// The name of a column that no table of executions can do without.
+    pub fn of(table: &Table) -> Result<Columns, &'static str> {
         let mut known = [None; STANDARD.len() + TAIL.len()];
         let mut custom = Vec::new();
         for (index, column) in table.columns.iter().enumerate() {
@@ -49,14 +53,10 @@ impl Columns {
                 None => custom.push((index, Arc::from(name))),
             }
         }
-        for needed in [PHASE, STATUS] {
-            if known[needed].is_none() {
-                let make = |span| catalogue::missing_trace_column(span, STANDARD[needed]);
-                let span = 0..table.text.len();
-                return Err(Problem::line(table.line, table.line_start, &table.text, span, make));
-            }
+        match [PHASE, STATUS].into_iter().find(|needed| known[*needed].is_none()) {
+            Some(missing) => Err(STANDARD[missing]),
+            None => Ok(Columns { known, custom }),
         }
-        Ok(Columns { known, custom })
     }
 
     /// Reads a row; all that is wrong with it otherwise.

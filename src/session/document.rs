@@ -51,10 +51,7 @@ impl Recorded {
                 self.rows.push(read.to_row());
             }
             Part::Table(table) => {
-                let span = 0..table.text.len();
-                let make = catalogue::no_execution_table;
-                let problem = Problem::line(table.line, table.line_start, &table.text, span, make);
-                self.problems.push(problem.at(base));
+                self.problems.push(Problem::table(table, catalogue::no_execution_table).at(base));
             }
             // What an empty trace looks like.
             Part::Field(field)

@@ -186,7 +186,7 @@ impl<'a> Linker<'a> {
         if self.layout.phases[place].handler {
             return state(self.layout, executions()) == ItemState::Failed;
         }
-        let last = |need| executions().filter(|(place, _)| *place == need).last().map(|(_, status)| status);
+        let last = |need| executions().rfind(|(place, _)| *place == need).map(|(_, status)| status);
         reachable(self.layout, place, &self.recorded, last)
     }
 

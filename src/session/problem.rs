@@ -42,6 +42,10 @@ impl Problem {
         Problem { diagnostic: make(span.into()), line, line_start, text: text.to_owned() }
     }
 
+    pub(super) fn table(table: &toon::Table, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
+        Problem::line(table.line, table.line_start, &table.text, 0..table.text.len(), make)
+    }
+
     pub(super) fn field(field: &toon::Field, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
         Problem::line(field.line, field.line_start, &field.text, 0..field.text.len(), make)
     }

@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::problem::Problem;
 use super::row::RowRef;
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, catalogue};
 use crate::toon::{self, Node, Reader};
 use std::io::{self, Read};
 
@@ -50,7 +50,12 @@ pub(super) fn read(input: impl Read, mut show: impl FnMut(Part<'_>)) -> io::Resu
             Ok(Node::Table(table)) if Columns::fit(table) => {
                 show(Part::Executions);
                 other = None;
-                columns = Columns::of(table).map_err(|problem| show(Part::Problem(problem))).ok();
+                columns = Columns::of(table)
+                    .map_err(|missing| {
+                        let make = |span| catalogue::missing_trace_column(span, missing);
+                        show(Part::Problem(Problem::table(table, make)));
+                    })
+                    .ok();
             }
             Ok(Node::Table(table)) => {
                 show(Part::Table(table));
