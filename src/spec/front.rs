@@ -358,7 +358,8 @@ impl Reader<'_, '_> {
     }
 }
 
-fn tolerance(text: &str) -> Option<Tolerance> {
+/// `3` or `2%`.
+pub fn tolerance(text: &str) -> Option<Tolerance> {
     match text.strip_suffix('%') {
         Some(share) => {
             let share: f64 = share.trim_end().parse().ok()?;
@@ -368,7 +369,8 @@ fn tolerance(text: &str) -> Option<Tolerance> {
     }
 }
 
-fn on_item_error(text: &str) -> Option<OnItemError> {
+/// `stop`, `drain` or `continue`.
+pub fn on_item_error(text: &str) -> Option<OnItemError> {
     match text {
         "stop" => Some(OnItemError::Stop),
         "drain" => Some(OnItemError::Drain),

@@ -18,6 +18,7 @@ mod steps;
 mod stray;
 
 pub use duration::duration;
+pub use front::{on_item_error, tolerance};
 pub use model::*;
 pub use phase::phase;
 

@@ -24,3 +24,42 @@ pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("settings-not-supported", span, format!("\"{key}\" is not supported yet"))
         .help("an agent is a program for now: command = [\"python3\", \"agent.py\"]")
 }
+
+/// A step that neither an agent nor a program does.
+pub fn unbound_step<'a>(
+    heading: Span,
+    agent: Option<&str>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let Some(agent) = agent else {
+        return Diagnostic::error("unbound-step", heading, "this step has neither an agent nor a program")
+            .help("name an agent in the heading, such as @agent, or add a ```sh run fence below it");
+    };
+    let help = match nearest(agent, known) {
+        Some(near) => format!("orderflow.toml knows \"{near}\"; did you mean that?"),
+        None => format!(
+            "add to orderflow.toml: [agents.{agent}] with command = [\"…\"], or a ```sh run fence below"
+        ),
+    };
+    let message = format!("nobody does this step: the agent \"{agent}\" has no program");
+    Diagnostic::error("unbound-step", heading, message).help(help)
+}
+
+pub fn unknown_language(span: Span, language: &str, known: &[&str]) -> Diagnostic {
+    let help = match nearest(language, known.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("known languages: {}", known.join(", ")),
+    };
+    Diagnostic::error("unknown-language", span, format!("nothing here runs programs in \"{language}\""))
+        .help(help)
+}
+
+/// `searched` is where the program was looked for.
+pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -> Diagnostic {
+    Diagnostic::error(
+        "missing-program",
+        span,
+        format!("the program \"{program}\" of \"{agent}\" was not found"),
+    )
+    .help(format!("looked for it in {searched}; is it installed and executable?"))
+}

@@ -1,0 +1,196 @@
+//! Who does each step: agents from `orderflow.toml`, else the program that stands in the document, if it may
+//! run. Everything that is missing is named before anything starts.
+
+use super::super::document::Document;
+use super::super::exit::{Exit, Stop};
+use super::super::settings::Settings;
+use super::super::terminal::Terminal;
+use crate::adapter::process::Process;
+use crate::adapter::{Adapter, fence};
+use crate::diag::render::{self, visible};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::engine::{ChannelLimit, Limits};
+use crate::graph::{Graph, Step};
+use crate::runtime::{Bindings, Workspace};
+use anyhow::Context;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Variables that every program gets.
+const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// Who does a step, found but not yet prepared.
+enum Doer<'a> {
+    Command { command: Vec<String>, env: &'a [String] },
+    Program { interpreter: Vec<String>, source: &'a str },
+}
+
+/// The steps with whoever does them, in the order of the steps.
+pub struct Doers<'a>(Vec<(&'a Step, Doer<'a>)>);
+
+/// Finds who does each step.
+///
+/// # Errors
+/// Stops after showing every step that nobody does.
+pub fn find<'a>(
+    document: &Document,
+    graph: &'a Graph,
+    settings: &'a Settings,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Doers<'a>> {
+    let mut problems = Vec::new();
+    let mut doers = Vec::new();
+    for step in &graph.steps {
+        match doer(document, step, settings) {
+            Ok(doer) => doers.push((step, doer)),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(Doers(doers));
+    }
+    terminal.talk(&render::human(&document.source, &problems, terminal.talk_colour()));
+    Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
+}
+
+fn doer<'a>(
+    document: &Document,
+    step: &'a Step,
+    settings: &'a Settings,
+) -> Result<Doer<'a>, Box<Diagnostic>> {
+    let heading = document.source.line(step.line);
+    let agent = step.agent.as_deref().and_then(|name| Some((name, settings.agents.get(name)?)));
+    if let Some((name, agent)) = agent.filter(|(_, agent)| !agent.command.is_empty()) {
+        let command = located(&agent.command, &settings.folder)
+            .map_err(|searched| missing(heading, name, &agent.command, &searched))?;
+        return Ok(Doer::Command { command, env: &agent.env });
+    }
+    let Some(program) = &step.program else {
+        let known = settings.agents.keys().map(String::as_str);
+        return Err(Box::new(catalogue::unbound_step(heading, step.agent.as_deref(), known)));
+    };
+    let language = &program.language;
+    let unknown = || Box::new(catalogue::unknown_language(language.span, &language.value, &fence::LANGUAGES));
+    let words = fence::interpreter(&language.value).ok_or_else(unknown)?;
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let interpreter = located(&words, Path::new("."))
+        .map_err(|searched| missing(language.span, &language.value, &words, &searched))?;
+    Ok(Doer::Program { interpreter, source: &program.source })
+}
+
+fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Diagnostic> {
+    let program = command.first().map_or("", String::as_str);
+    Box::new(catalogue::missing_program(span, name, program, searched))
+}
+
+/// The command with its program as an absolute path; else where it was looked for. A name without a slash is
+/// searched in PATH, as a shell does; a path is relative to `folder`.
+fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
+    use std::os::unix::fs::PermissionsExt;
+    let Some((program, arguments)) = command.split_first() else { return Err(String::new()) };
+    let runs = |path: &PathBuf| {
+        path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let (candidates, searched): (Vec<PathBuf>, String) = if program.contains('/') {
+        (vec![folder.join(program)], folder.display().to_string())
+    } else {
+        let path = std::env::var("PATH").unwrap_or_default();
+        (std::env::split_paths(&path).map(|folder| folder.join(program)).collect(), format!("PATH ({path})"))
+    };
+    let found = candidates.into_iter().find(runs).and_then(|path| std::path::absolute(path).ok());
+    let found = found.ok_or(searched)?.to_string_lossy().into_owned();
+    Ok(std::iter::once(found).chain(arguments.iter().cloned()).collect())
+}
+
+impl Doers<'_> {
+    /// Sees to it that programs inside the document have a grant.
+    ///
+    /// # Errors
+    /// Stops with the list of what wants to run.
+    pub fn granted(
+        &self,
+        document: &Document,
+        trust: bool,
+        settings: &Settings,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<()> {
+        let wanted: Vec<String> = self
+            .0
+            .iter()
+            .filter_map(|(step, doer)| match doer {
+                Doer::Program { source, .. } => Some((step, source)),
+                Doer::Command { .. } => None,
+            })
+            .map(|(step, source)| {
+                let language = step.program.as_ref().map_or("", |program| program.language.value.as_str());
+                let lines: String = source.lines().map(|line| format!("    {}\n", visible(line))).collect();
+                let name = visible(&document.source.name);
+                format!("  {name}:{}: {} ({})\n{lines}", step.line, visible(&step.title), visible(language))
+            })
+            .collect();
+        if wanted.is_empty() || trust || settings.fences {
+            return Ok(());
+        }
+        terminal.talk(&format!("programs in this document want to run:\n{}", wanted.concat()));
+        if std::io::stdin().is_terminal() && terminal.watched() && agreed(terminal)? {
+            return Ok(());
+        }
+        Err(Stop::new(Exit::NotTrusted, "programs in the document have no grant; nothing was run")
+            .help("look at them, then run again with --trust, or set fences = true in orderflow.toml")
+            .into())
+    }
+
+    /// Prepares everything for the run.
+    ///
+    /// # Errors
+    /// When a program cannot be written to the run's folder.
+    pub fn bind(
+        &self,
+        file: &Path,
+        graph: &Graph,
+        settings: &Settings,
+        workspace: &Workspace,
+    ) -> anyhow::Result<Bindings> {
+        let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
+        let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
+        let folder = std::path::absolute(&settings.folder)?;
+        for (number, (_, doer)) in self.0.iter().enumerate() {
+            adapters.push(Arc::new(match doer {
+                Doer::Command { command, env } => {
+                    Process::new(command.clone(), folder.clone(), environment(env))
+                }
+                Doer::Program { interpreter, source } => {
+                    let path = workspace.program(&format!("program-{number}"));
+                    std::fs::write(&path, source)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
+                    let mut command = interpreter.clone();
+                    command.push(path.to_string_lossy().into_owned());
+                    Process::new(command, document.clone(), environment(&graph.settings.env))
+                }
+            }));
+        }
+        Ok(Bindings::new(graph, adapters))
+    }
+}
+
+fn agreed(terminal: &mut Terminal) -> anyhow::Result<bool> {
+    terminal.talk("run them? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn environment(names: &[String]) -> Vec<(String, String)> {
+    let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// The limits of a run, from the settings and the number of jobs.
+pub fn limits(jobs: usize, settings: &Settings) -> Limits {
+    let agents = settings.agents.iter().filter_map(|(name, agent)| Some((name.clone(), agent.concurrency?)));
+    let channel = |(name, channel): (&String, &super::super::settings::Channel)| {
+        (name.clone(), ChannelLimit { concurrency: channel.concurrency, rate: channel.rate })
+    };
+    Limits { jobs, agents: agents.collect(), channels: settings.channels.iter().map(channel).collect() }
+}

@@ -1,0 +1,153 @@
+//! What a run works on: `--input` values and the items, all checked before anything starts.
+
+use super::super::exit::{Exit, Stop};
+use super::super::terminal::Terminal;
+use super::Args;
+use crate::diag::nearest;
+use crate::diag::render::visible;
+use crate::graph::Graph;
+use crate::items::{Given, Items, Problem, Shape};
+use crate::runtime::NewItem;
+use crate::value::{Type, Value, json};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Problems of one items file that are shown.
+const SHOWN: usize = 20;
+
+/// What the run works on.
+pub enum Work {
+    Items {
+        items: Items,
+        total: u64,
+    },
+    /// No items: the workflow runs once.
+    Once(Shape),
+}
+
+impl Work {
+    pub fn total(&self) -> u64 {
+        match self {
+            Work::Items { total, .. } => *total,
+            Work::Once(_) => 1,
+        }
+    }
+
+    /// # Errors
+    /// When the items cannot be read again.
+    pub fn stream(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
+        Ok(match self {
+            Work::Items { items, .. } => {
+                Box::new(items.stream()?.map(|item| item.map(|(key, inputs)| NewItem { key, inputs })))
+            }
+            Work::Once(shape) => {
+                let item = NewItem { key: "1".into(), inputs: shape.without_item() };
+                Box::new(std::iter::once(Ok(item)))
+            }
+        })
+    }
+}
+
+/// Finds and checks what the run works on.
+///
+/// # Errors
+/// When it cannot be read, or stops after showing all that is wrong with it.
+pub fn work(args: &Args, graph: &Graph, terminal: &mut Terminal) -> anyhow::Result<Work> {
+    let given = given(&args.input, graph)?;
+    let shape = Shape::new(graph, given, args.key.clone().or_else(|| graph.settings.key.clone()));
+    let path = match (&args.items, &graph.settings.items) {
+        (Some(path), _) => path.clone(),
+        // What the document names lies relative to it; where all inputs are given, no items are wanted.
+        (None, Some(named)) if args.input.is_empty() || !shape.lacking().is_empty() => {
+            args.file.parent().unwrap_or(Path::new("")).join(named)
+        }
+        _ => return once(shape),
+    };
+    let items = Items::new(&path, shape).map_err(|error| Stop::new(Exit::Invalid, error.to_string()))?;
+    let (total, problems) = items.check()?;
+    if !problems.is_empty() {
+        show(&path, &problems, terminal);
+        let many = |count: usize| if count == 1 { "1 problem".into() } else { format!("{count} problems") };
+        let message = format!("{} in {}; 0 of {total} items started", many(problems.len()), path.display());
+        return Err(Stop::new(Exit::Invalid, message).into());
+    }
+    Ok(Work::Items { items, total })
+}
+
+fn once(shape: Shape) -> anyhow::Result<Work> {
+    let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("\"{name}\"")).collect();
+    if lacking.is_empty() {
+        return Ok(Work::Once(shape));
+    }
+    let message = format!("the workflow has no value for its input {}; nothing was run", lacking.join(", "));
+    Err(Stop::new(Exit::Invalid, message)
+        .help("give --items FILE, or --input NAME=VALUE for each input")
+        .into())
+}
+
+fn show(path: &Path, problems: &[Problem], terminal: &mut Terminal) {
+    for problem in problems.iter().take(SHOWN) {
+        let (line, column) = (problem.line.max(1), problem.column);
+        terminal.talk(&format!("{}:{line}:{column}: {}\n", path.display(), visible(&problem.message)));
+    }
+    if problems.len() > SHOWN {
+        terminal.talk(&format!("… and {} more\n", problems.len() - SHOWN));
+    }
+}
+
+/// Reads `--input NAME=VALUE`.
+fn given(texts: &[String], graph: &Graph) -> anyhow::Result<Given> {
+    let mut given = Given::new();
+    for text in texts {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Stop::new(Exit::Usage, format!("--input {text}: write NAME=VALUE")))?;
+        let known = |id: &crate::graph::ValueId| graph.value(*id).name == name;
+        let Some(id) = graph.inputs.iter().copied().find(known) else {
+            return Err(unknown(name, graph).into());
+        };
+        let ty = graph.value(id).ty.as_ref();
+        let value = value_of(name, value, ty)?;
+        if let Some(Err(misfit)) = ty.map(|ty| ty.fits(&value)) {
+            return Err(Stop::new(Exit::Invalid, format!("--input {name}: {misfit}; nothing was run")).into());
+        }
+        given.retain(|(other, _)| *other != id);
+        given.push((id, Arc::new(value)));
+    }
+    Ok(given)
+}
+
+fn unknown(name: &str, graph: &Graph) -> Stop {
+    let names: Vec<&str> = graph.inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
+    let help = match (nearest(name, names.iter().copied()), names.is_empty()) {
+        (Some(near), _) => format!("did you mean \"{near}\"?"),
+        (None, true) => "this workflow has no inputs".to_owned(),
+        (None, false) => format!("its inputs: {}", names.join(", ")),
+    };
+    Stop::new(Exit::Invalid, format!("the workflow has no input \"{name}\"; nothing was run")).help(help)
+}
+
+/// Text for a String, JSON for everything else; without a type, JSON where it is JSON.
+fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> {
+    let text = match text.strip_prefix('@') {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            text.with_context(|| format!("--input {name}: cannot read {file}"))?
+                .trim_end_matches('\n')
+                .to_owned()
+        }
+        None => text.to_owned(),
+    };
+    match (ty, json::parse(&text)) {
+        (Some(Type::String | Type::File), _) => Ok(Value::String(text)),
+        (_, Ok(value)) => Ok(value),
+        (None | Some(Type::Json | Type::Named(_)), Err(_)) if !text.trim_start().starts_with(['{', '[']) => {
+            Ok(Value::String(text))
+        }
+        (_, Err(error)) => {
+            let message = format!("--input {name}: no valid JSON: {error}; nothing was run");
+            Err(Stop::new(Exit::Invalid, message).into())
+        }
+    }
+}

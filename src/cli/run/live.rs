@@ -1,0 +1,115 @@
+//! A run with real agents.
+
+use super::super::document::Document;
+use super::super::exit::Exit;
+use super::super::settings::Settings;
+use super::super::terminal::Terminal;
+use super::inputs::{self, Work};
+use super::progress::Progress;
+use super::report::{Record, conclude, show};
+use super::{Args, bind};
+use crate::engine::{Policy, Run};
+use crate::event::StopReason;
+use crate::graph::Graph;
+use crate::runtime::{self, Caught, Loop, Workspace};
+use crate::session::Head;
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The least number of steps at once, where nobody says otherwise.
+const JOBS: usize = 16;
+
+pub fn run(
+    args: &Args,
+    document: &Document,
+    graph: Graph,
+    settings: &Settings,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let doers = bind::find(document, &graph, settings, terminal);
+    let work = inputs::work(args, &graph, terminal);
+    let (doers, work) = match (doers, work) {
+        (Err(one), Err(other)) => {
+            terminal.error(&one);
+            return Err(other);
+        }
+        (doers, work) => (doers?, work?),
+    };
+    doers.granted(document, args.trust, settings, terminal)?;
+
+    let run_id: Arc<str> = runtime::new_run_id().into();
+    let workspace = Workspace::create(&settings.folder, &run_id)
+        .with_context(|| format!("cannot make the run's folder in {}", settings.folder.display()))?;
+    let bindings = doers.bind(&args.file, &graph, settings, &workspace)?;
+    drop(doers);
+    let graph = Arc::new(graph);
+    let policy = policy(args, &graph, settings);
+    let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
+    let mut record = Record::new(&graph, Some(target))?;
+    let head = Head {
+        run: run_id.to_string(),
+        workflow: graph.title.clone(),
+        source: document.source.name.clone(),
+        started: format!("{:.3}", jiff::Timestamp::now()),
+    };
+    let mut run = Run::new(graph.clone(), policy);
+    let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
+    let mut all = Loop {
+        graph: graph.clone(),
+        run_id,
+        bindings,
+        workspace,
+        observers: vec![&mut record, &mut progress],
+        deadline: args.deadline,
+    };
+    let driven = drive(&mut all, &mut run, &work);
+    drop(all);
+    progress.finish();
+    let (stats, session) = record.finish(&head)?;
+    let caught = driven?;
+    show(args, &stats, terminal)?;
+    if !args.quiet {
+        conclude(&run, work.total(), &graph, session.as_deref(), terminal);
+    }
+    Ok(exit(&run, &caught))
+}
+
+fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work) -> anyhow::Result<Caught> {
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let tokio = tokio.context("cannot start the runtime")?;
+    let mut items = work.stream()?;
+    let driven = tokio.block_on(async {
+        let (requests, caught) = runtime::listen(leave).context("cannot listen for signals")?;
+        all.drive(run, &mut *items, requests).await?;
+        anyhow::Ok(caught)
+    });
+    // Every attempt has been reported; what is left on the threads has nothing more to say.
+    tokio.shutdown_background();
+    driven
+}
+
+fn policy(args: &Args, graph: &Graph, settings: &Settings) -> Policy {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.or(graph.settings.jobs).unwrap_or(JOBS.max(cpus));
+    Policy {
+        limits: bind::limits(jobs, settings),
+        tolerate: args.tolerate.unwrap_or(graph.settings.tolerate),
+        on_item_error: args.on_item_error.unwrap_or(graph.settings.on_item_error),
+    }
+}
+
+fn exit(run: &Run, caught: &Caught) -> Exit {
+    match (run.stopped(), caught.number()) {
+        (Some(StopReason::Interrupted), Some(15)) => Exit::Terminated,
+        (Some(StopReason::Interrupted), _) => Exit::Interrupted,
+        (Some(StopReason::RunDeadline), _) => Exit::Deadline,
+        _ if !run.tolerated() => Exit::Failed,
+        _ => Exit::Ok,
+    }
+}
+
+/// The third signal: somebody wants out, whatever is lost.
+fn leave(signal: i32) -> ! {
+    std::process::exit(128 + signal)
+}

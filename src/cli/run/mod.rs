@@ -1,0 +1,118 @@
+//! `orderflow run`: from the command line to a finished run, step by step; every check comes before the first
+//! item starts.
+
+mod bind;
+mod inputs;
+mod live;
+mod progress;
+mod replay;
+mod report;
+
+use super::document::Document;
+use super::exit::Exit;
+use super::settings;
+use super::terminal::Terminal;
+use crate::spec::{self, OnItemError, Tolerance};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Run a workflow for the items it names
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow run workflow.md                              the items that the document names
+  orderflow run workflow.md --items orders.jsonl         other items, one JSON value a line
+  orderflow run workflow.md --input name=Ada             a run without items
+  orderflow run workflow.md --jobs 4 --tolerate 2%       at most 4 steps at once; up to 2% of items may fail
+  orderflow run --replay workflow.md                     re-enact the executions that the document records
+  orderflow run --replay=session.toon workflow.md        re-enact those of a session file
+
+Who does the work is said by orderflow.toml, beside the document or above it up to the repository's root.
+Programs inside the document run only with a grant: fences = true there, --trust, or a yes when asked.
+
+Ctrl-C lets running steps end (10 s), a second one kills them, a third leaves at once.
+
+Exit codes: 0 ok, 1 more items failed than tolerated, 3 invalid document or data and nothing was run,
+4 a program in the document has no grant, 74 input or output failed, 124 deadline, 130 and 143 interrupted")]
+pub struct Args {
+    /// The workflow document
+    file: PathBuf,
+    /// Items to run: a .jsonl file with one JSON value a line, or a .json file with an array
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+    /// A workflow input, the same for every item; JSON or text, @FILE reads it from a file
+    #[arg(long, value_name = "NAME=VALUE")]
+    input: Vec<String>,
+    /// The field of an item that is its key [default: id, or the only field that ends in _id]
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+    /// How many steps may run at once [default: 16, or the number of CPUs if that is more]
+    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    jobs: Option<usize>,
+    /// How many items may fail: a count such as 3, or a share such as 2%
+    #[arg(long, value_name = "COUNT|PERCENT", value_parser = tolerate)]
+    tolerate: Option<Tolerance>,
+    /// What a failed item means for the others: stop, drain or continue
+    #[arg(long, value_name = "WHAT", value_parser = item_error)]
+    on_item_error: Option<OnItemError>,
+    /// The longest the whole run may take, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    deadline: Option<Duration>,
+    /// Re-enact recorded executions instead of running: the document's own, or those of a session file
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, require_equals = true)]
+    replay: Option<Option<PathBuf>>,
+    /// Where the trace is written [default: session.toon; a replay writes none unless told]
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+    /// Let the programs inside the document run
+    #[arg(long)]
+    trust: bool,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Say nothing but the result and what went wrong
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// An execution table for each step and a summary
+    #[default]
+    Table,
+    /// The statistics as one JSON object
+    Json,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let mut document = Document::read(&args.file)?;
+    let graph = document.sound(terminal)?;
+    let exit = match &args.replay {
+        Some(session) => replay::replay(&args, session.as_deref(), &document, &graph, terminal)?,
+        None => {
+            let settings = settings::load(&args.file, terminal)?;
+            live::run(&args, &document, graph, &settings, terminal)?
+        }
+    };
+    terminal.finish()?;
+    Ok(exit)
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a whole number above 0".into()),
+        Ok(jobs) => Ok(jobs),
+    }
+}
+
+fn tolerate(text: &str) -> Result<Tolerance, String> {
+    spec::tolerance(text).ok_or_else(|| "write a count such as 3, or a share such as 2%".into())
+}
+
+fn item_error(text: &str) -> Result<OnItemError, String> {
+    spec::on_item_error(text).ok_or_else(|| "write stop, drain or continue".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    spec::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration; write 5s, 5m or 5h"))
+}

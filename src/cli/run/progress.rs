@@ -1,0 +1,152 @@
+//! How far a run is, and what goes wrong, on standard error while it lives.
+
+use super::super::terminal::Terminal;
+use crate::diag::render::visible;
+use crate::event::{Event, Execution, ItemId, ItemState, Status};
+use crate::graph::{Graph, StepId};
+use crate::runtime::Observer;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Failures that are shown as they happen.
+const FAILURES: u64 = 20;
+
+/// Lines of a failed agent's log that are shown.
+const LOG_LINES: usize = 5;
+
+/// How often a run that nobody watches says how far it is.
+const EVERY: Duration = Duration::from_secs(10);
+
+pub struct Progress<'a> {
+    graph: Arc<Graph>,
+    terminal: &'a mut Terminal,
+    bar: ProgressBar,
+    /// Whether there is no terminal to draw on, but somebody may read a log.
+    plain: bool,
+    total: u64,
+    settled: u64,
+    failed: u64,
+    running: u64,
+    failures: u64,
+    said: Instant,
+    in_flight: HashMap<ItemId, InFlight>,
+}
+
+struct InFlight {
+    key: Arc<str>,
+    /// The end of the log of each step's last failed attempt.
+    logs: Vec<(StepId, String)>,
+}
+
+impl<'a> Progress<'a> {
+    pub fn new(graph: Arc<Graph>, total: u64, quiet: bool, terminal: &'a mut Terminal) -> Self {
+        let watched = terminal.watched() && !quiet;
+        let bar = if watched { ProgressBar::new(total) } else { ProgressBar::hidden() };
+        if watched {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} items, {msg} [{elapsed}]");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Progress {
+            graph,
+            terminal,
+            bar,
+            plain: !watched && !quiet,
+            total,
+            settled: 0,
+            failed: 0,
+            running: 0,
+            failures: 0,
+            said: Instant::now(),
+            in_flight: HashMap::new(),
+        }
+    }
+
+    /// Takes the display away and says what was left out.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+        if self.failures > FAILURES {
+            let more = self.failures - FAILURES;
+            self.terminal.talk(&format!("… and {more} more failures; the session file has them all\n"));
+        }
+    }
+
+    fn draw(&mut self) {
+        self.bar.set_position(self.settled);
+        self.bar.set_message(format!("{} running, {} failed", self.running, self.failed));
+        if self.plain && self.said.elapsed() >= EVERY {
+            self.said = Instant::now();
+            let (settled, total, failed) = (self.settled, self.total, self.failed);
+            self.terminal.talk(&format!("{settled} of {total} items done, {failed} failed\n"));
+        }
+    }
+
+    fn failure(&mut self, item: ItemId, execution: &Execution) {
+        self.failures += 1;
+        if self.failures > FAILURES {
+            return;
+        }
+        let in_flight = self.in_flight.get(&item);
+        let key = in_flight.map_or("", |known| &known.key);
+        let step = self.graph.step(execution.step);
+        let attempts = match execution.attempt {
+            Some(number @ 2..) => format!(" (attempt {number})"),
+            _ => String::new(),
+        };
+        let error = execution.error.as_deref().unwrap_or("");
+        let how = if execution.status == Status::Timeout { "" } else { "failed: " };
+        let mut text =
+            format!("{}: {} {how}{}{attempts}\n", visible(key), visible(&step.title), visible(error));
+        let log = in_flight.and_then(|known| known.logs.iter().find(|(id, _)| *id == execution.step));
+        let lines: Vec<&str> = log.map(|(_, log)| log.lines().collect()).unwrap_or_default();
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            text.push_str(&format!("  | {}\n", visible(line)));
+        }
+        let terminal = &mut *self.terminal;
+        self.bar.suspend(|| terminal.talk(&text));
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => {
+                self.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
+            }
+            Event::AttemptStarted { .. } => self.running += 1,
+            Event::AttemptFinished { item, step, result, .. } => {
+                self.running = self.running.saturating_sub(1);
+                if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
+                    known.logs.retain(|(id, _)| id != step);
+                    known.logs.push((*step, failure.log.clone()));
+                }
+            }
+            Event::StepEnded { item, execution } if execution.status.is_failure() => {
+                self.failure(*item, execution);
+            }
+            Event::ItemSettled { item, state, .. } => {
+                self.in_flight.remove(item);
+                self.settled += 1;
+                self.failed += u64::from(*state == ItemState::Failed);
+                self.draw();
+            }
+            Event::RunStopped { why, .. } => {
+                let text = format!("stopping, {why}; waiting for {} running steps\n", self.running);
+                let terminal = &mut *self.terminal;
+                self.bar.suspend(|| terminal.talk(&text));
+            }
+            Event::StepEnded { .. }
+            | Event::AttemptStopped { .. }
+            | Event::RetryScheduled { .. }
+            | Event::RetryDue { .. }
+            | Event::ItemDeadlinePassed { .. }
+            | Event::ItemFailed { .. }
+            | Event::ItemPutBack { .. }
+            | Event::RunDrained { .. } => {}
+        }
+        Ok(())
+    }
+}
