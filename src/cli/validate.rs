@@ -43,9 +43,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     for file in &args.files {
         match Document::read(file) {
             Ok(document) => documents.push(document),
-            // The other files are still shown; the first failure decides the exit.
-            Err(error) if unread.is_none() => unread = Some(error),
-            Err(error) => terminal.error(&error),
+            // The other files are still shown.
+            Err(error) => {
+                terminal.error(&error);
+                unread = Some(Exit::of(&error));
+            }
         }
     }
     match args.format {
@@ -53,8 +55,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         Format::Json => json(&documents, terminal)?,
     }
     terminal.finish()?;
-    if let Some(error) = unread {
-        return Err(error);
+    if let Some(exit) = unread {
+        return Ok(exit);
     }
     let fails =
         |document: &Document| document.problems.iter().any(|problem| args.strict || problem.is_error());

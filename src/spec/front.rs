@@ -245,7 +245,10 @@ impl Reader<'_, '_> {
         let name = key.value.as_str();
         match name {
             "title" => self.front.title = self.scalar(name, &value),
-            "description" => self.front.description = self.scalar(name, &value).map(|text| text.value),
+            "description" => {
+                self.front.description =
+                    self.scalar(name, &value).map(|text| text.value.trim_end().to_owned())
+            }
             "agent" => self.front.agent = self.scalar(name, &value),
             "items" => self.front.items = self.scalar(name, &value),
             "key" => self.front.key = self.scalar(name, &value),

@@ -206,12 +206,7 @@ impl Reader<'_, '_> {
                     self.problems.push(problem::signature_alone(arrow.span, &names));
                 }
                 Err(obstacle) if self.slice(arrow.span).contains("::") => {
-                    self.problems.push(problem::arrow_is_prose(
-                        arrow.span,
-                        obstacle.span,
-                        &self.why(obstacle),
-                        None,
-                    ));
+                    self.problems.push(problem::arrow_is_prose(obstacle.span, &self.why(obstacle), None));
                 }
                 Err(_) => {}
             }
@@ -288,7 +283,7 @@ impl Reader<'_, '_> {
                     let meant = arrow.hand_over.as_ref().map(|over| over.to.value.to_lowercase());
                     let meant = meant.and_then(|title| self.titles.folded.get(&title)).map(String::as_str);
                     let why = self.why(obstacle);
-                    let warning = problem::arrow_is_prose(arrow.span, obstacle.span, &why, meant);
+                    let warning = problem::arrow_is_prose(obstacle.span, &why, meant);
                     self.problems.push(warning);
                     continue;
                 }

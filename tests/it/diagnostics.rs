@@ -4,11 +4,11 @@
 //! `repeat LINE TIMES` in front of the list have a line of the document repeated, `{n}` in it being counted.
 //! With `UPDATE=1` in the environment the lists are written anew; read what has changed.
 
+use crate::program::orderflow;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Diagnostics at either end of a list that are written out.
 const MOST: usize = 8;
@@ -85,13 +85,10 @@ impl Case {
 
 /// What `validate` says about these files, one after the other.
 fn validate(paths: &[PathBuf]) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_orderflow"))
-        .args(["validate", "--format", "json"])
-        .args(paths)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
-    let problems: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let args: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+    let told = orderflow(&[&["validate", "--format", "json"], args.as_slice()].concat());
+    assert_eq!(told.exit, Some(3), "{}", told.err);
+    let problems: Vec<Value> = serde_json::from_str(&told.out).unwrap();
     let name = |path: &PathBuf| path.to_str().unwrap().to_owned();
     let of = |name: String| problems.iter().filter(move |problem| problem["file"] == name).map(listed);
     paths.iter().map(|path| shortened(of(name(path)).collect())).collect()

@@ -10,3 +10,4 @@ mod plan;
 mod program;
 mod shop;
 mod spec;
+mod validate;

@@ -245,18 +245,12 @@ pub fn second_signature(second: Span, first: Span) -> Diagnostic {
         .help("join them into one, as in `a, b -> c, d`, or give this one a heading of its own")
 }
 
-pub fn arrow_is_prose(line: Span, at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
-    let diagnostic = Diagnostic::warning("arrow-is-prose", at, format!("this line is read as prose: {why}"));
-    let diagnostic =
-        if at == line { diagnostic } else { diagnostic.related(line, "an arrow, but no signature") };
-    match meant {
-        Some(title) => {
-            diagnostic.help(format!("to hand a value to a step, write its title exactly: `{title}`"))
-        }
-        None => {
-            diagnostic.help("a signature stands alone on its line, as in `order, stock -> receipt::Receipt`")
-        }
-    }
+pub fn arrow_is_prose(at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
+    let message = format!("this line with an arrow is read as prose: {why}");
+    Diagnostic::warning("arrow-is-prose", at, message).help(match meant {
+        Some(title) => format!("to hand a value to a step, write its title exactly: `{title}`"),
+        None => "a signature stands alone on its line, as in `order, stock -> receipt::Receipt`".to_owned(),
+    })
 }
 
 pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {

@@ -1,0 +1,333 @@
+//! `orderflow validate`: what it prints and how it ends.
+
+use crate::program::{orderflow, orderflow_reading};
+use snapbox::{assert_data_eq, str};
+
+const ORIGINAL: &str = "tests/fixtures/order-processing-original.md";
+
+const BROKEN: &str = "\
+# Orders
+
+## Check Stock @stock-service [timout:: 5s]
+order -> stock::Stock
+
+## Pay @payments @bank
+stock -> the receipt
+";
+
+#[test]
+fn a_sound_document_is_told_in_a_line() {
+    let told = orderflow(&["validate", ORIGINAL]);
+    assert_eq!((told.out.as_str(), told.exit), ("", Some(0)));
+    assert_eq!(told.err, format!("{ORIGINAL}: 7 steps, no problems\n"));
+}
+
+#[test]
+fn every_problem_is_drawn_at_its_place() {
+    let told = orderflow_reading(&["validate", "-"], BROKEN);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(3)));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+error[unknown-field]: unknown field `timout`
+ --> <stdin>:3:32
+  |
+3 | ## Check Stock @stock-service [timout:: 5s]
+  |                                ^^^^^^
+  |
+  = help: did you mean `timeout`?
+
+error[said-twice]: the step's agent stands here a second time
+ --> <stdin>:6:18
+  |
+6 | ## Pay @payments @bank
+  |        --------- ^^^^^
+  |        |
+  |        the first
+  |
+  = help: keep one of them
+
+warning[arrow-is-prose]: this line with an arrow is read as prose: `the receipt` has white space, and names have none
+ --> <stdin>:7:10
+  |
+7 | stock -> the receipt
+  |          ^^^^^^^^^^^
+  |
+  = help: a signature stands alone on its line, as in `order, stock -> receipt::Receipt`
+
+<stdin>: 2 errors, 1 warning
+
+"#]]
+    );
+}
+
+#[test]
+fn problems_as_json() {
+    let told = orderflow_reading(&["validate", "--format", "json", "-"], BROKEN);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(3)));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+[
+  {
+    "file": "<stdin>",
+    "line": 3,
+    "column": 32,
+    "end_line": 3,
+    "end_column": 38,
+    "severity": "error",
+    "code": "unknown-field",
+    "message": "unknown field `timout`",
+    "help": "did you mean `timeout`?",
+    "related": []
+  },
+  {
+    "file": "<stdin>",
+    "line": 6,
+    "column": 18,
+    "end_line": 6,
+    "end_column": 23,
+    "severity": "error",
+    "code": "said-twice",
+    "message": "the step's agent stands here a second time",
+    "help": "keep one of them",
+    "related": [
+      {
+        "line": 6,
+        "column": 8,
+        "end_line": 6,
+        "end_column": 17,
+        "message": "the first"
+      }
+    ]
+  },
+  {
+    "file": "<stdin>",
+    "line": 7,
+    "column": 10,
+    "end_line": 7,
+    "end_column": 21,
+    "severity": "warning",
+    "code": "arrow-is-prose",
+    "message": "this line with an arrow is read as prose: `the receipt` has white space, and names have none",
+    "help": "a signature stands alone on its line, as in `order, stock -> receipt::Receipt`",
+    "related": []
+  }
+]
+
+"#]]
+    );
+    let told = orderflow(&["validate", "--format", "json", ORIGINAL]);
+    assert_eq!((told.out.as_str(), told.err.as_str(), told.exit), ("[]\n", "", Some(0)));
+}
+
+#[test]
+fn warnings_are_errors_only_if_asked() {
+    let document = "## Check Stock @stock-service\norder -> a lot of stock\n";
+    let told = orderflow_reading(&["validate", "-"], document);
+    assert_eq!(told.exit, Some(0));
+    assert!(told.out.ends_with("<stdin>: 1 warning\n"), "{}", told.out);
+    assert_eq!(orderflow_reading(&["validate", "--strict", "-"], document).exit, Some(3));
+}
+
+#[test]
+fn files_that_cannot_be_read_do_not_hide_the_others() {
+    let told = orderflow_reading(&["validate", "nowhere.md", "-", "no/where.md", ORIGINAL], BROKEN);
+    assert_eq!(told.exit, Some(74));
+    assert!(told.out.ends_with("<stdin>: 2 errors, 1 warning\n"), "{}", told.out);
+    assert_data_eq!(
+        told.err,
+        str![[r#"
+error: cannot read nowhere.md: No such file or directory (os error 2)
+error: cannot read no/where.md: No such file or directory (os error 2)
+tests/fixtures/order-processing-original.md: 7 steps, no problems
+
+"#]]
+    );
+}
+
+#[test]
+fn places_far_apart_are_drawn_apart() {
+    let mut document = "## Check Stock @stock-service\norder -> stock::Stock\n".to_owned();
+    document.push_str(&"\nThe store is large.\n".repeat(50));
+    document.push_str("\norder -> shelf\n");
+    assert_data_eq!(
+        orderflow_reading(&["validate", "-"], &document).out,
+        str![[r#"
+error[second-signature]: a step has one signature, and this is its second
+   --> <stdin>:104:1
+    |
+104 | order -> shelf
+    | ^^^^^^^^^^^^^^
+    |
+   ::: <stdin>:2:1
+    |
+  2 | order -> stock::Stock
+    | --------------------- the first
+    |
+    = help: join them into one, as in `a, b -> c, d`, or give this one a heading of its own
+
+<stdin>: 1 error
+
+"#]]
+    );
+}
+
+#[test]
+fn nothing_in_a_document_commands_the_terminal() {
+    let document = "## Che\u{1b}[31mck \u{202e}Stock @a @b\n[retry:: \u{1b}c\u{9b}d\u{7f}e\u{2067}]\n";
+    let told = orderflow_reading(&["validate", "-"], document);
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+error[said-twice]: the step's agent stands here a second time
+ --> <stdin>:1:25
+  |
+1 | ## Che�[31mck �Stock @a @b
+  |                      -- ^^
+  |                      |
+  |                      the first
+  |
+  = help: keep one of them
+
+error[bad-retry]: "�c�d�e�" does not say how to retry
+ --> <stdin>:2:10
+  |
+2 | [retry:: �c�d�e�]
+  |          ^^^^^^^
+  |
+  = help: write how often and, if you like, after which pauses: `3`, `3 fixed 1s` or `5 exponential 200ms..30s`
+
+<stdin>: 2 errors
+
+"#]]
+    );
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_place() {
+    let document = format!(
+        "## Check Stock @a\n{}[retry:: x]{}\n",
+        "[after:: start] ".repeat(400),
+        " [after:: start]".repeat(400)
+    );
+    let told = orderflow_reading(&["validate", "-"], &document);
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+error[bad-retry]: "x" does not say how to retry
+ --> <stdin>:2:6410
+  |
+ ::: 
+2 | ...start] [after:: start] [after:: start] [after:: start] [retry:: x] [after:: start] [after:: start] [after:: start] [after:: start]...
+  |                                                                    ^
+  |
+  = help: write how often and, if you like, after which pauses: `3`, `3 fixed 1s` or `5 exponential 200ms..30s`
+
+<stdin>: 1 error
+
+"#]]
+    );
+}
+
+#[test]
+fn marks_and_line_endings_of_other_systems_move_no_place() {
+    let document = "\u{feff}---\r\ntitle: Orders\r\njobs: x\r\n---\r\n## Pay @a @b\r\na → b c\r\n";
+    let told = orderflow_reading(&["validate", "-"], document);
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+error[front-matter-value]: `jobs` should be a whole number above 0
+ --> <stdin>:3:7
+  |
+3 | jobs: x
+  |       ^ expected a whole number above 0
+
+error[said-twice]: the step's agent stands here a second time
+ --> <stdin>:5:11
+  |
+5 | ## Pay @a @b
+  |        -- ^^
+  |        |
+  |        the first
+  |
+  = help: keep one of them
+
+warning[arrow-is-prose]: this line with an arrow is read as prose: `b c` has white space, and names have none
+ --> <stdin>:6:5
+  |
+6 | a → b c
+  |     ^^^
+  |
+  = help: a signature stands alone on its line, as in `order, stock -> receipt::Receipt`
+
+<stdin>: 2 errors, 1 warning
+
+"#]]
+    );
+    assert_data_eq!(
+        orderflow_reading(&["validate", "-"], "\u{feff}## Pay @a @b").out,
+        str![[r#"
+error[said-twice]: the step's agent stands here a second time
+ --> <stdin>:1:11
+  |
+1 | ## Pay @a @b
+  |        -- ^^
+  |        |
+  |        the first
+  |
+  = help: keep one of them
+
+<stdin>: 1 error
+
+"#]]
+    );
+}
+
+#[test]
+fn help_has_examples() {
+    let told = orderflow(&["validate", "--help"]);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+Show every problem of documents at once; nothing is run
+
+Usage: orderflow validate [OPTIONS] <FILE>...
+
+Arguments:
+  <FILE>...
+          Documents; `-` is standard input
+
+Options:
+      --format <FORMAT>
+          How to show the problems
+
+          Possible values:
+          - human: With the lines that they stand in
+          - json:  A list of {file, line, column, end_line, end_column, severity, code, message,
+            help}
+          
+          [default: human]
+
+      --strict
+          Count warnings as errors
+
+  -h, --help
+          Print help (see a summary with '-h')
+
+  -V, --version
+          Print version
+
+Examples:
+  orderflow validate workflow.md                     every problem, drawn at its place
+  orderflow validate --strict docs/*.md              warnings count as errors
+  orderflow validate --format json workflow.md       for editors and scripts
+  generate-workflow | orderflow validate -           a document from standard input
+
+Exit codes: 0 no error, 3 at least one error (with --strict: or warning), 74 a file could not be
+read
+
+"#]]
+    );
+}
