@@ -4,6 +4,7 @@ use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, catalogue as problem, render};
 use crate::graph::{self, Graph};
+use crate::session;
 use crate::spec::{self, Spec};
 use anyhow::Context;
 use std::io::Read;
@@ -45,6 +46,7 @@ impl Document {
         let (spec, mut problems) = spec::parse(&source);
         let (graph, further) = graph::build(&source, &spec);
         problems.extend(further);
+        problems.extend(session::check(&source, &spec, graph.as_ref()));
         problems.sort_by_key(|problem| (problem.span.start, problem.severity));
         let graph = graph.filter(|_| !problems.iter().any(Diagnostic::is_error));
         Document { source, spec, graph, problems }

@@ -1,13 +1,165 @@
 //! `orderflow stats`.
 
+use super::document::Document;
 use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::diag::{Diagnostic, Source, render};
+use crate::session::{self, Layout, Problem, Session};
+use crate::stats::{Dimension, Fold, Stats};
+use crate::view;
+use anyhow::Context;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
+/// Show what recorded runs did: counts, times, tokens, numbers of your own
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow stats session.toon                        the last run, step by step
+  orderflow stats workflow.md                         the executions recorded in a document
+  orderflow stats --by agent,status session.toon      grouped by agent and outcome
+  orderflow stats --format json session.toon          for scripts: {run: {...}, groups: [...]}
+  orderflow stats monday.toon tuesday.toon            several runs together
+  zcat old.toon.gz | orderflow stats -                a session from standard input
+
+Exit codes: 0 ok, 3 a session is not valid, 74 a file could not be read")]
 pub struct Args {
-    file: std::path::PathBuf,
+    /// Session files, or documents (.md) with recorded executions; `-` is a session on standard input
+    #[arg(required = true, value_name = "SESSION")]
+    sessions: Vec<PathBuf>,
+    /// What to group by
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "step")]
+    by: Vec<By>,
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
-pub fn run(args: Args, _terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    anyhow::bail!("{} is not read yet", args.file.display())
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    Step,
+    Agent,
+    Channel,
+    Status,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// Aligned columns and a summary of the run
+    #[default]
+    Table,
+    /// All figures; times in milliseconds
+    Json,
+    /// One line a group
+    Csv,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let mut fold = Fold::new(dimensions(&args.by));
+    let mut unread = None;
+    let mut sound = true;
+    for path in &args.sessions {
+        let read = if is_document(path) {
+            document(path, &mut fold, terminal)
+        } else {
+            session_file(path, &mut fold, terminal)
+        };
+        match read {
+            Ok(whole) => sound &= whole,
+            // The other files are still checked; the first failure decides the exit.
+            Err(error) if unread.is_none() => unread = Some(error),
+            Err(error) => terminal.error(&error),
+        }
+    }
+    if let Some(error) = unread {
+        return Err(error);
+    }
+    if !sound {
+        return Ok(Exit::Invalid);
+    }
+    show(&fold.finish(), args.format, terminal)?;
+    Ok(Exit::Ok)
+}
+
+fn dimensions(by: &[By]) -> Vec<Dimension> {
+    let mut dimensions = Vec::new();
+    for by in by {
+        let dimension = match by {
+            By::Step => Dimension::Phase,
+            By::Agent => Dimension::Agent,
+            By::Channel => Dimension::Channel,
+            By::Status => Dimension::Status,
+        };
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
+    dimensions
+}
+
+fn is_document(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md") || end.eq_ignore_ascii_case("markdown"))
+}
+
+/// Folds a document's executions; false where the document is not valid, which has then been said.
+fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
+    let document = Document::read(path)?;
+    let recorded = session::recorded(&document.source, &document.spec);
+    let Some(graph) = document.graph else {
+        let colour = terminal.talk_colour();
+        terminal.talk(&render::human(&document.source, &document.problems, colour));
+        return Ok(false);
+    };
+    if recorded.rows.is_empty() {
+        let name = render::visible(&document.source.name);
+        terminal.talk(&format!("{name} records no executions\n"));
+    }
+    fold.document(&Layout::of(&graph), &recorded.rows);
+    Ok(true)
+}
+
+/// Folds a session file; false where it is not valid, which has then been said.
+fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
+    let (name, session) = if path == Path::new("-") {
+        let session = fold.session(io::stdin().lock()).context("cannot read standard input")?;
+        ("<stdin>".to_owned(), session)
+    } else {
+        let name = path.display().to_string();
+        let session = File::open(path).and_then(|file| fold.session(file));
+        let session = session.with_context(|| format!("cannot read {name}"))?;
+        (name, session)
+    };
+    tell(&name, &session, terminal);
+    Ok(session.problems.is_empty())
+}
+
+/// Shows all problems of a session file, each with its line.
+fn tell(name: &str, session: &Session, terminal: &mut Terminal) {
+    let colour = terminal.talk_colour();
+    for problem in &session.problems.shown {
+        let Problem { diagnostic, line, text, .. } = problem;
+        let line = usize::try_from(*line).unwrap_or(usize::MAX);
+        let source = Source::excerpt(name, line, text.as_str());
+        terminal.talk(&render::one(&source, diagnostic, colour));
+    }
+    let shown: Vec<Diagnostic> =
+        session.problems.shown.iter().map(|problem| problem.diagnostic.clone()).collect();
+    if !shown.is_empty() {
+        let more = match session.problems.more {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        terminal.talk(&format!("{}: {}{more}\n", render::visible(name), render::count(&shown)));
+    }
+}
+
+fn show(stats: &Stats, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Table => view::stats::table(stats, terminal.width()),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(stats)?),
+        Format::Csv => view::stats::csv(stats)?,
+    };
+    terminal.data(&text);
+    terminal.finish()?;
+    Ok(())
 }

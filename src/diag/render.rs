@@ -77,16 +77,17 @@ pub fn json(source: &Source, diagnostics: &[Diagnostic]) -> Vec<Json> {
 /// The diagnostics of one source, each with its lines, and at the end how many there are. Empty where there
 /// are none.
 pub fn human(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
-    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
-    let mut drawn = String::new();
-    for diagnostic in diagnostics {
-        drawn.push_str(&draw(source, diagnostic, &renderer));
-        drawn.push_str("\n\n");
-    }
+    let mut drawn: String = diagnostics.iter().map(|diagnostic| one(source, diagnostic, colour)).collect();
     if !diagnostics.is_empty() {
         drawn.push_str(&format!("{}: {}\n", visible(&source.name), count(diagnostics)));
     }
     drawn
+}
+
+/// One diagnostic with its lines and an empty line after it.
+pub fn one(source: &Source, diagnostic: &Diagnostic, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+    draw(source, diagnostic, &renderer) + "\n\n"
 }
 
 /// `2 errors, 1 warning`; empty where there is neither.

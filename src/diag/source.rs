@@ -38,6 +38,8 @@ pub struct Source {
     pub name: String,
     pub text: String,
     line_starts: Vec<usize>,
+    /// Lines before the text, where it is only a part of something longer.
+    before: usize,
 }
 
 impl Source {
@@ -45,7 +47,12 @@ impl Source {
         let text = text.into();
         let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
         let line_starts = std::iter::once(0).chain(newlines).collect();
-        Source { name: name.into(), text, line_starts }
+        Source { name: name.into(), text, line_starts, before: 0 }
+    }
+
+    /// A part of a longer text, its first line having this number, from 1. Offsets are those in the part.
+    pub fn excerpt(name: impl Into<String>, line: usize, text: impl Into<String>) -> Self {
+        Source { before: line.saturating_sub(1), ..Source::new(name, text) }
     }
 
     /// A source from bytes. Where they are no UTF-8 the first such byte is named, and the text has
@@ -73,11 +80,12 @@ impl Source {
         let column = String::from_utf8_lossy(&self.text.as_bytes()[start..offset]).chars().count() + 1;
         // A byte order mark takes no column of its own.
         let marked = line == 1 && column > 1 && self.text.starts_with('\u{feff}');
-        Position { line, column: column - usize::from(marked) }
+        Position { line: line + self.before, column: column - usize::from(marked) }
     }
 
     /// The span of a line's text, counted from 1, without its line ending.
     pub fn line(&self, line: usize) -> Span {
+        let line = line - self.before;
         let start = self.line_starts[line - 1];
         let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
         let text = &self.text[start..end];

@@ -4,6 +4,7 @@ use super::problem::Problem;
 use super::read::{Part, read};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::graph::Graph;
 use crate::spec::Spec;
 use std::collections::HashSet;
 
@@ -26,14 +27,17 @@ pub fn recorded(source: &Source, spec: &Spec) -> Recorded {
     recorded
 }
 
-/// What is wrong with a document's trace fences: their text, their values, and phases that no step has.
-pub fn check<'a>(source: &Source, spec: &Spec, phases: impl IntoIterator<Item = &'a str>) -> Vec<Diagnostic> {
+/// What is wrong with a document's trace fences: their text, their values, and, where the graph is known,
+/// phases that no step has.
+pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnostic> {
     let Recorded { rows, places, mut problems } = recorded(source, spec);
-    let phases: Vec<&str> = phases.into_iter().collect();
-    let known: HashSet<&str> = phases.iter().copied().collect();
-    for (row, place) in rows.iter().zip(places) {
-        if !known.contains(&*row.phase) {
-            problems.push(catalogue::unknown_phase(place, &row.phase, phases.iter().copied()));
+    if let Some(graph) = graph {
+        let known: HashSet<&str> = graph.steps.iter().map(|step| &*step.phase).collect();
+        for (row, place) in rows.iter().zip(places) {
+            if !known.contains(&*row.phase) {
+                let phases = graph.steps.iter().map(|step| &*step.phase);
+                problems.push(catalogue::unknown_phase(place, &row.phase, phases));
+            }
         }
     }
     problems.sort_by_key(|problem| problem.span);

@@ -34,7 +34,7 @@ pub struct Figure(pub f64);
 impl Figure {
     /// Milliseconds of a number of nanoseconds, to the microsecond.
     pub(super) fn milliseconds(nanoseconds: u128) -> Figure {
-        Figure((nanoseconds / 1000) as f64 / 1000.0)
+        Figure(((nanoseconds + 500) / 1000) as f64 / 1000.0)
     }
 }
 

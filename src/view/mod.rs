@@ -1,9 +1,13 @@
 //! Tables, progress and drawings: what people and scripts are shown, as text. Prints nothing.
 
+mod executions;
 pub mod graph;
+mod measure;
 pub mod plan;
 mod stages;
+pub mod stats;
 pub mod table;
 pub mod text;
 
+pub use executions::Executions;
 pub use stages::stages;

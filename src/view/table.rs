@@ -1,6 +1,6 @@
 //! Tables for the terminal: columns under a header, no boxes.
 
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -21,6 +21,27 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
+/// compare down a column. Cells wrap where `width`, in columns, is too narrow.
+pub fn figures(
+    header: &[&str],
+    labels: usize,
+    rows: impl IntoIterator<Item = Vec<String>>,
+    width: usize,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).force_no_tty().set_header(header.to_vec()).add_rows(rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= labels {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }

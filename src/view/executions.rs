@@ -1,0 +1,145 @@
+//! The execution table of each step: the first rows of a trace as people read them, and how many more there
+//! are.
+
+use super::measure::{count, milliseconds};
+use super::table::figures;
+use crate::diag::render::visible;
+use crate::session::{Layout, Row, RowRef};
+use crate::value::Value;
+use std::collections::HashMap;
+
+/// Rows shown of each step.
+const ROWS: usize = 20;
+
+/// Characters shown of a cell.
+const CELL: usize = 40;
+
+/// Collects what is shown of a trace of any length.
+#[derive(Default)]
+pub struct Executions {
+    /// In graph order where it is known, else as they turned up.
+    steps: Vec<Step>,
+    by_phase: HashMap<String, usize>,
+}
+
+struct Step {
+    phase: String,
+    rows: Vec<Row>,
+    count: u64,
+}
+
+impl Executions {
+    /// Steps without executions are not shown.
+    pub fn new(layout: &Layout) -> Executions {
+        let mut executions = Executions::default();
+        for phase in &layout.phases {
+            executions.step(&phase.name);
+        }
+        executions
+    }
+
+    pub fn push(&mut self, row: &RowRef<'_>) {
+        let step = self.step(&row.phase);
+        step.count += 1;
+        if step.rows.len() < ROWS {
+            step.rows.push(row.to_row());
+        }
+    }
+
+    /// The tables for a terminal of so many columns. `rest` is where all rows are.
+    pub fn draw(&self, width: usize, rest: &str) -> String {
+        self.steps.iter().filter(|step| step.count > 0).map(|step| step.draw(width, rest)).collect()
+    }
+
+    fn step(&mut self, phase: &str) -> &mut Step {
+        let at = match self.by_phase.get(phase) {
+            Some(at) => *at,
+            None => {
+                self.steps.push(Step { phase: phase.to_owned(), rows: Vec::new(), count: 0 });
+                self.by_phase.insert(phase.to_owned(), self.steps.len() - 1);
+                self.steps.len() - 1
+            }
+        };
+        &mut self.steps[at]
+    }
+}
+
+impl Step {
+    fn draw(&self, width: usize, rest: &str) -> String {
+        let mut out = visible(&self.phase);
+        if let Some(row) = self.rows.first() {
+            for (mark, name) in [('@', &row.agent), ('#', &row.channel)] {
+                if let Some(name) = name {
+                    out.push_str(&format!(" {mark}{}", visible(name)));
+                }
+            }
+        }
+        out.push('\n');
+        let columns = self.columns();
+        let header: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let rows =
+            (0..self.rows.len()).map(|row| columns.iter().map(|(_, cells)| cells[row].clone()).collect());
+        // Labels, then figures: the order of `columns`.
+        let labels = columns.iter().take_while(|(name, _)| LABELS.contains(&name.as_str())).count();
+        out.push_str(&figures(&header, labels, rows, width));
+        let more = self.count - self.rows.len() as u64;
+        if more > 0 {
+            out.push_str(&format!("… {} more in {}\n", count(more), visible(rest)));
+        }
+        out + "\n"
+    }
+
+    /// The columns that have any value, with the cells of all rows.
+    fn columns(&self) -> Vec<(String, Vec<String>)> {
+        type Cell = fn(&Row) -> Option<String>;
+        let standard: [(&str, Cell); 8] = [
+            ("item", |row| row.item.as_deref().map(cut)),
+            ("input", |row| row.input.as_deref().map(cut)),
+            ("output", |row| row.output.as_deref().map(cut)),
+            ("status", |row| Some(row.status.name().to_owned())),
+            ("error", |row| row.error.as_deref().map(cut)),
+            ("time", |row| row.duration_ms.map(milliseconds)),
+            ("tries", |row| row.attempt.filter(|attempt| *attempt > 1).map(|attempt| attempt.to_string())),
+            ("tokens", |row| row.tokens_used.map(count)),
+        ];
+        let mut columns: Vec<(String, Vec<Option<String>>)> = standard
+            .iter()
+            .map(|(name, cell)| ((*name).to_owned(), self.rows.iter().map(cell).collect()))
+            .collect();
+        for (row, name, value) in self
+            .rows
+            .iter()
+            .enumerate()
+            .flat_map(|(at, row)| row.columns.iter().map(move |(name, value)| (at, name, value)))
+        {
+            let name = visible(name);
+            let at = columns.iter().skip(standard.len()).position(|(known, _)| *known == name);
+            let at = at.map_or(columns.len(), |at| at + standard.len());
+            if at == columns.len() {
+                columns.push((name, vec![None; self.rows.len()]));
+            }
+            columns[at].1[row] = shown(value);
+        }
+        columns.retain(|(_, cells)| cells.iter().any(Option::is_some));
+        let filled = |cells: Vec<Option<String>>| cells.into_iter().map(Option::unwrap_or_default).collect();
+        columns.into_iter().map(|(name, cells)| (name, filled(cells))).collect()
+    }
+}
+
+const LABELS: [&str; 5] = ["item", "input", "output", "status", "error"];
+
+fn shown(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(cut(text)),
+        other => Some(cut(&other.to_string())),
+    }
+}
+
+/// A text short enough for a cell, and harmless.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(CELL) {
+        Some((end, _)) => visible(&text[..end]) + "…",
+        None => visible(text),
+    }
+}

@@ -1,0 +1,81 @@
+//! Measured quantities in a form that people compare at a glance.
+
+/// `0.35 ms`, `120 ms`, `1.24 s`, `2 min 05 s`, `3 h 07 min`.
+pub fn milliseconds(milliseconds: f64) -> String {
+    if milliseconds < 9.95 && milliseconds.fract() != 0.0 {
+        return format!("{milliseconds:.2} ms");
+    }
+    if milliseconds < 999.5 {
+        return format!("{milliseconds:.0} ms");
+    }
+    let seconds = milliseconds / 1000.0;
+    if seconds < 59.995 {
+        return format!("{seconds:.2} s");
+    }
+    let seconds = seconds.round() as u64;
+    if seconds < 3600 {
+        return format!("{} min {:02} s", seconds / 60, seconds % 60);
+    }
+    let minutes = (seconds + 30) / 60;
+    format!("{} h {:02} min", minutes / 60, minutes % 60)
+}
+
+/// `12`, `9,990`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `80 %`, `66.6 %`: rounded down, so that 100 % means all.
+pub fn percent(share: f64) -> String {
+    let tenths = (share * 1000.0 + 1e-9).floor();
+    if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
+}
+
+/// A number with at most this many digits behind its point.
+pub fn decimal(number: f64) -> String {
+    let text = format!("{number:.2}");
+    match text.strip_suffix(".00") {
+        Some(whole) => whole.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_change_their_unit_as_they_grow() {
+        for (value, text) in [
+            (0.0, "0 ms"),
+            (0.354, "0.35 ms"),
+            (120.0, "120 ms"),
+            (999.6, "1.00 s"),
+            (1240.0, "1.24 s"),
+            (59_994.0, "59.99 s"),
+            (59_999.0, "1 min 00 s"),
+            (125_000.0, "2 min 05 s"),
+            (11_220_000.0, "3 h 07 min"),
+        ] {
+            assert_eq!(milliseconds(value), text);
+        }
+    }
+
+    #[test]
+    fn counts_are_grouped_and_shares_never_rounded_up() {
+        assert_eq!([count(0), count(999), count(9990), count(1_234_567)], ["0", "999", "9,990", "1,234,567"]);
+        assert_eq!(
+            [percent(1.0), percent(0.8), percent(2.0 / 3.0), percent(0.99999)],
+            ["100 %", "80 %", "66.6 %", "99.9 %"]
+        );
+        assert_eq!([decimal(100.913), decimal(3.0)], ["100.91", "3"]);
+    }
+}
