@@ -1,7 +1,7 @@
 //! `orderflow stats`.
 
 use super::document::Document;
-use super::exit::Exit;
+use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, render};
 use crate::session::{self, Layout, Problem, Session};
@@ -111,8 +111,10 @@ fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Re
         return Ok(false);
     };
     if recorded.rows.is_empty() {
-        let name = render::visible(&document.source.name);
-        terminal.talk(&format!("{name} records no executions\n"));
+        let message = format!("{} records no executions", render::visible(&document.source.name));
+        let help = "executions stand in `session-toon` fences below their steps; `run` writes those of a run to session.toon";
+        terminal.error(&Stop::new(Exit::Invalid, message).help(help).into());
+        return Ok(false);
     }
     fold.document(&Layout::of(&graph), &recorded.rows);
     Ok(true)

@@ -55,7 +55,7 @@ impl Tally {
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            success_rate: (tried > 0).then(|| count(Status::Success) as f64 / tried as f64),
+            success_rate: (tried > 0).then(|| Figure(count(Status::Success) as f64 / tried as f64)),
             mean_ms: mean(self.nanoseconds, self.measured),
             p50_ms,
             p95_ms,

@@ -105,7 +105,7 @@ pub struct Group {
     #[serde(serialize_with = "statuses")]
     pub by_status: Vec<(Status, u64)>,
     /// Successes among the rows that are neither skipped nor cancelled, from 0 to 1.
-    pub success_rate: Option<f64>,
+    pub success_rate: Option<Figure>,
     /// Durations are those of rows that have one and were not skipped; percentiles are nearest rank.
     pub mean_ms: Option<Figure>,
     pub p50_ms: Option<Figure>,

@@ -39,13 +39,10 @@ pub fn percent(share: f64) -> String {
     if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
-/// A number with at most this many digits behind its point.
+/// A number with at most two digits behind its point.
 pub fn decimal(number: f64) -> String {
     let text = format!("{number:.2}");
-    match text.strip_suffix(".00") {
-        Some(whole) => whole.to_owned(),
-        None => text,
-    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -76,6 +73,6 @@ mod tests {
             [percent(1.0), percent(0.8), percent(2.0 / 3.0), percent(0.99999)],
             ["100 %", "80 %", "66.6 %", "99.9 %"]
         );
-        assert_eq!([decimal(100.913), decimal(3.0)], ["100.91", "3"]);
+        assert_eq!([decimal(100.913), decimal(3.5), decimal(30.0)], ["100.91", "3.5", "30"]);
     }
 }

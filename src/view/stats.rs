@@ -36,7 +36,7 @@ fn groups(stats: &Stats, width: usize) -> String {
         row.push(count(
             group.by_status.iter().filter(|(status, _)| status.is_failure()).map(|(_, count)| count).sum(),
         ));
-        row.push(group.success_rate.map_or_else(unknown, percent));
+        row.push(group.success_rate.map_or_else(unknown, |rate| percent(rate.0)));
         for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
             row.push(time(duration));
         }
@@ -88,7 +88,7 @@ pub fn run(run: &Run, width: usize) -> String {
         ("executions", Some(count(run.rows))),
         ("wall time", Some(run.wall_ms.map_or_else(|| unstarted.to_owned(), |wall| milliseconds(wall.0)))),
         (
-            "one by one",
+            "in sequence",
             run.sequential_ms
                 .map(|all| format!("{}, had every step waited for the one before", milliseconds(all.0))),
         ),
@@ -186,7 +186,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     let mut record: Vec<String> =
         group.by.iter().map(|(_, value)| value.as_deref().unwrap_or_default().to_owned()).collect();
     record.extend([group.count, number(false), number(true)].map(|count| count.to_string()));
-    record.push(shown(group.success_rate));
+    record.push(shown(group.success_rate.map(|rate| rate.0)));
     for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
         record.push(shown(duration.map(|figure| figure.0)));
     }

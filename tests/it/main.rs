@@ -11,3 +11,4 @@ mod program;
 mod shop;
 mod spec;
 mod validate;
+mod stats;
