@@ -1,6 +1,6 @@
 //! The executions that a document's trace fences record.
 
-use super::problem::Problem;
+use super::problem::{MOST, Problem};
 use super::read::{Part, read};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -41,6 +41,10 @@ pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnos
         }
     }
     problems.sort_by_key(|problem| problem.span);
+    if problems.len() > MOST {
+        let rest = catalogue::too_many_problems(&problems.split_off(MOST));
+        problems.push(rest);
+    }
     problems
 }
 

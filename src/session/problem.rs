@@ -4,8 +4,8 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::toon::{self, Fault};
 use std::ops::Range;
 
-/// How many problems of one file are kept; of the others only the number.
-const MOST: usize = 100;
+/// How many problems of one text are kept; of the others only the number.
+pub(super) const MOST: usize = 100;
 
 /// One problem, in terms of its line, so that no file must be held to show it.
 #[derive(Clone, Debug, PartialEq, Eq)]

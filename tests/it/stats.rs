@@ -220,7 +220,6 @@ error[session-incomplete]: the session ends without `complete: true`
 <stdin>: 10 errors
 
 "#]]
-        .raw()
     );
 }
 

@@ -4,35 +4,34 @@ use crate::diag::{Diagnostic, Span, nearest};
 
 /// A table whose header promises another number of rows.
 pub fn trace_count(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-count", span, what, help)
+    helped(Diagnostic::error("trace-count", span, what), help)
 }
 
 /// A row with more or fewer cells than its header has columns.
 pub fn trace_width(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-width", span, what, help)
+    helped(Diagnostic::error("trace-width", span, what), help)
 }
 
 pub fn trace_header(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-header", span, what, help)
+    helped(Diagnostic::error("trace-header", span, what), help)
 }
 
 /// Lines that stand where they should not.
 pub fn trace_layout(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-layout", span, what, help)
+    helped(Diagnostic::error("trace-layout", span, what), help)
 }
 
 /// A cell that is not well-formed TOON.
 pub fn trace_cell(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-cell", span, what, help)
+    helped(Diagnostic::error("trace-cell", span, what), help)
 }
 
 /// Any other text that is not well-formed TOON.
 pub fn trace_text(span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    malformed("trace-text", span, what, help)
+    helped(Diagnostic::error("trace-text", span, what), help)
 }
 
-fn malformed(code: &'static str, span: Span, what: &str, help: Option<String>) -> Diagnostic {
-    let diagnostic = Diagnostic::error(code, span, what);
+fn helped(diagnostic: Diagnostic, help: Option<String>) -> Diagnostic {
     match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
@@ -71,27 +70,4 @@ pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item 
 pub fn no_execution_table(span: Span) -> Diagnostic {
     Diagnostic::error("trace-table", span, "this is no table of executions")
         .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
-}
-
-/// A file without a single table of executions.
-pub fn no_executions(span: Span) -> Diagnostic {
-    Diagnostic::error("trace-empty", span, "no table of executions in this file")
-        .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
-}
-
-/// One of our own session files that was cut off.
-pub fn incomplete_session(span: Span) -> Diagnostic {
-    Diagnostic::error("session-incomplete", span, "the session ends without `complete: true`")
-        .help("the file was cut off; record the session again")
-}
-
-/// A session file whose format this program does not know.
-pub fn unknown_session_version(span: Span, found: &str) -> Diagnostic {
-    Diagnostic::error("session-version", span, format!("session format {found} is not known here"))
-        .help("this program reads `orderflow: 1`; a newer version may read the file")
-}
-
-/// A part of a session file that does not hold what it should.
-pub fn bad_session(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::error("session-layout", span, what)
 }
