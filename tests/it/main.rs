@@ -10,5 +10,5 @@ mod plan;
 mod program;
 mod shop;
 mod spec;
-mod validate;
 mod stats;
+mod validate;
