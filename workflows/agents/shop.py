@@ -148,11 +148,11 @@ def dump(value):
 
 
 def cents(amount):
-    """A price in cents; None where it is none: no number, finer than a cent, not from 0.01 to 999999.99."""
+    """An amount in cents; None where it is none: no number, finer than a cent, not above zero, absurdly large."""
     if isinstance(amount, bool) or not isinstance(amount, (int, Decimal)):
         return None
     exact = Decimal(amount) * 100
-    return int(exact) if 1 <= exact < 10**8 and exact == int(exact) else None
+    return int(exact) if 1 <= exact < 10**12 and exact == int(exact) else None
 
 
 def dollars(amount):
