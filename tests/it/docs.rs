@@ -4,6 +4,7 @@
 //! the page's folder. A `console` fence holds commands behind `$ ` and what they print, both outputs together;
 //! a line `...` stands for any lines, `[..]` for any text within one.
 
+use crate::python;
 use orderflow::diag::Source;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::path::Path;
@@ -78,9 +79,8 @@ fn converse(page: &str, folder: &Path, fence: &str) {
 /// What a command prints to both outputs.
 fn shell(folder: &Path, command: &str) -> String {
     let ours = Path::new(env!("CARGO_BIN_EXE_orderflow")).parent().unwrap();
-    let path = std::env::join_paths(
-        std::iter::once(ours.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    );
+    let path =
+        std::env::join_paths(std::iter::once(ours.to_owned()).chain(std::env::split_paths(&python::path())));
     let output = Command::new("sh")
         .args(["-c", &format!("exec 2>&1\n{command}")])
         .env("PATH", path.unwrap())

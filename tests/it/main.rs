@@ -8,6 +8,7 @@ mod mutations;
 mod order_processing;
 mod plan;
 mod program;
+mod python;
 mod shop;
 mod spec;
 mod stats;

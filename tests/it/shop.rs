@@ -1,10 +1,11 @@
 //! The agents of the order workflow as programs: what they answer, what they leave in the books, and that a
 //! repeated idempotency key changes nothing. Knows nothing of orderflow itself.
 
+use crate::python::{python, query};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
 /// A shop whose books no agent has opened yet.
@@ -100,13 +101,8 @@ impl Shop {
         self.ask("order-api", "HandleFailedOrders", &format!("handle {order}"), &inputs)
     }
 
-    /// The rows of a query, a line each, cells parted by a space.
-    fn books(&self, query: &str) -> String {
-        let script = "import sqlite3, sys\n\
-            for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row)";
-        let output = python().args(["-c", script]).arg(self.database()).arg(query).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+    fn books(&self, sql: &str) -> String {
+        query(&self.database(), sql)
     }
 
     fn on_hand(&self, sku: &str) -> String {
@@ -134,13 +130,6 @@ fn finish(child: Child) -> Answer {
     let output = child.wait_with_output().unwrap();
     let [text, log] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     Answer { exit: output.status.code(), text, log }
-}
-
-fn python() -> Command {
-    let mut command = Command::new("python3");
-    command.arg("-S").env_clear();
-    command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
-    command
 }
 
 fn workflows() -> PathBuf {
