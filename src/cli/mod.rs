@@ -1,6 +1,7 @@
 //! The command line: arguments, settings, exit codes. The only room that prints or reads the environment;
 //! a file a command.
 
+mod completions;
 mod document;
 mod exit;
 mod graph;
@@ -41,6 +42,7 @@ enum Command {
     Stats(stats::Args),
     Plan(plan::Args),
     Graph(graph::Args),
+    Completions(completions::Args),
 }
 
 /// Runs the program with these arguments, the program's own name first.
@@ -61,6 +63,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),
         Command::Graph(args) => graph::run(args, &mut terminal),
+        Command::Completions(args) => completions::run(args, &mut terminal),
     };
     match done {
         Ok(exit) => exit,

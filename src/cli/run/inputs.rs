@@ -10,7 +10,7 @@ use crate::items::{Given, Items, Problem, Shape};
 use crate::runtime::NewItem;
 use crate::value::{Type, Value, json};
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Problems of one items file that are shown.
