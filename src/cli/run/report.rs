@@ -82,7 +82,8 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, session: Option<&Path>, te
         }
     }
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
-    terminal.talk(&format!("{total} items: {}{verdict}\n", parts.join(", ")));
+    let items = if total == 1 { "item" } else { "items" };
+    terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
