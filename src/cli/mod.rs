@@ -10,6 +10,7 @@ mod run;
 mod settings;
 mod stats;
 mod terminal;
+mod trace;
 mod validate;
 
 pub use exit::Exit;

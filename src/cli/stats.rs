@@ -3,14 +3,18 @@
 use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
-use crate::diag::{Diagnostic, Source, render};
-use crate::session::{self, Layout, Problem, Session};
+use super::trace;
+use crate::diag::render;
+use crate::session::{self, Layout};
 use crate::stats::{Dimension, Fold, Stats};
 use crate::view;
 use anyhow::Context;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// The largest document, in bytes.
+const DOCUMENT: u64 = 1 << 20;
 
 /// Show what recorded runs did: counts, times, tokens, numbers of your own
 #[derive(clap::Args)]
@@ -97,8 +101,20 @@ fn dimensions(by: &[By]) -> Vec<Dimension> {
     dimensions
 }
 
+/// Whether a file is a document: by its name, else by a trace fence in it.
 fn is_document(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md") || end.eq_ignore_ascii_case("markdown"))
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("").to_ascii_lowercase();
+    match end.as_str() {
+        "md" | "markdown" => true,
+        "toon" => false,
+        _ => {
+            let mut text = Vec::new();
+            // A file that cannot be read says so when it is read in earnest.
+            let read = File::open(path).and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
+            let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
+            read.is_ok() && path.is_file() && text.split(|byte| *byte == b'\n').any(fence)
+        }
+    }
 }
 
 /// Folds a document's executions; false where the document is not valid, which has then been said.
@@ -131,28 +147,8 @@ fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow
         let session = session.with_context(|| format!("cannot read {name}"))?;
         (name, session)
     };
-    tell(&name, &session, terminal);
+    trace::tell(&name, &session, terminal);
     Ok(session.problems.is_empty())
-}
-
-/// Shows all problems of a session file, each with its line.
-fn tell(name: &str, session: &Session, terminal: &mut Terminal) {
-    let colour = terminal.talk_colour();
-    for problem in &session.problems.shown {
-        let Problem { diagnostic, line, text, .. } = problem;
-        let line = usize::try_from(*line).unwrap_or(usize::MAX);
-        let source = Source::excerpt(name, line, text.as_str());
-        terminal.talk(&render::one(&source, diagnostic, colour));
-    }
-    let shown: Vec<Diagnostic> =
-        session.problems.shown.iter().map(|problem| problem.diagnostic.clone()).collect();
-    if !shown.is_empty() {
-        let more = match session.problems.more {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        terminal.talk(&format!("{}: {}{more}\n", render::visible(name), render::count(&shown)));
-    }
 }
 
 fn show(stats: &Stats, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {

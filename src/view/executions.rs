@@ -24,7 +24,9 @@ pub struct Executions {
 
 struct Step {
     phase: String,
+    /// The first ones, by the number of their item.
     rows: Vec<Row>,
+    items: Vec<u64>,
     count: u64,
 }
 
@@ -38,11 +40,16 @@ impl Executions {
         executions
     }
 
-    pub fn push(&mut self, row: &RowRef<'_>) {
+    /// Takes an execution of the item with this number; in the end the first items are shown.
+    pub fn push(&mut self, item: u64, row: &RowRef<'_>) {
         let step = self.step(&row.phase);
         step.count += 1;
-        if step.rows.len() < ROWS {
-            step.rows.push(row.to_row());
+        let at = step.items.partition_point(|other| *other <= item);
+        if at < ROWS {
+            step.items.insert(at, item);
+            step.rows.insert(at, row.to_row());
+            step.items.truncate(ROWS);
+            step.rows.truncate(ROWS);
         }
     }
 
@@ -55,7 +62,12 @@ impl Executions {
         let at = match self.by_phase.get(phase) {
             Some(at) => *at,
             None => {
-                self.steps.push(Step { phase: phase.to_owned(), rows: Vec::new(), count: 0 });
+                self.steps.push(Step {
+                    phase: phase.to_owned(),
+                    rows: Vec::new(),
+                    items: Vec::new(),
+                    count: 0,
+                });
                 self.by_phase.insert(phase.to_owned(), self.steps.len() - 1);
                 self.steps.len() - 1
             }

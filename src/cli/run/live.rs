@@ -6,7 +6,7 @@ use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
-use super::report::{Record, conclude, show};
+use super::report::{Record, conclude, show, written};
 use super::{Args, bind};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
@@ -66,11 +66,12 @@ pub fn run(
     let driven = drive(&mut all, &mut run, &work);
     drop(all);
     progress.finish();
-    let (stats, session) = record.finish(&head)?;
+    let finished = record.finish(&head)?;
     let caught = driven?;
-    show(args, &stats, terminal)?;
+    show(args, &finished, terminal)?;
     if !args.quiet {
-        conclude(&run, work.total(), &graph, session.as_deref(), terminal);
+        conclude(&run, work.total(), &graph, terminal);
+        written(&finished, terminal);
     }
     Ok(exit(&run, &caught))
 }

@@ -5,21 +5,43 @@ use super::super::terminal::Terminal;
 use super::{Args, Format};
 use crate::diag::render::visible;
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::Event;
+use crate::event::{Event, ItemId};
 use crate::graph::Graph;
 use crate::runtime::Observer;
-use crate::session::{Head, Recorder};
+use crate::session::{Head, Layout, Recorder};
 use crate::stats::{Dimension, Live, Stats};
+use crate::view::{self, Executions};
 use anyhow::Context;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Dead letters that are named.
 const LETTERS: usize = 10;
+
+/// Columns of the tables where there is no terminal.
+const WIDTH: usize = 160;
 
 /// The trace and its figures, gathered while the run lives.
 pub struct Record {
     recorder: Option<(Recorder, PathBuf)>,
     live: Live,
+    tables: Tables,
+}
+
+/// What a finished run has to show.
+pub struct Finished {
+    pub stats: Stats,
+    executions: Executions,
+    /// Where the trace was written.
+    session: Option<PathBuf>,
+}
+
+/// The first executions of each step.
+struct Tables {
+    layout: Layout,
+    keys: HashMap<ItemId, Arc<str>>,
+    executions: Executions,
 }
 
 impl Record {
@@ -34,25 +56,32 @@ impl Record {
             }
             None => None,
         };
-        Ok(Record { recorder, live: Live::new(graph, vec![Dimension::Phase]) })
+        let layout = Layout::of(graph);
+        let executions = Executions::new(&layout);
+        let tables = Tables { layout, keys: HashMap::new(), executions };
+        Ok(Record { recorder, live: Live::new(graph, vec![Dimension::Phase]), tables })
     }
 
     /// Writes the session file and closes the figures.
     ///
     /// # Errors
     /// When the session file cannot be written.
-    pub fn finish(self, head: &Head) -> anyhow::Result<(Stats, Option<PathBuf>)> {
+    pub fn finish(self, head: &Head) -> anyhow::Result<Finished> {
         let stats = self.live.finish();
-        let Some((recorder, target)) = self.recorder else { return Ok((stats, None)) };
+        let executions = self.tables.executions;
+        let Some((recorder, target)) = self.recorder else {
+            return Ok(Finished { stats, executions, session: None });
+        };
         let written = recorder.finish(head, &stats.run.summary());
         written.with_context(|| format!("cannot write {}", target.display()))?;
-        Ok((stats, Some(target)))
+        Ok(Finished { stats, executions, session: Some(target) })
     }
 }
 
 impl Observer for Record {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
         self.live.observe(event);
+        self.tables.observe(event);
         if let Some((recorder, target)) = &mut self.recorder {
             recorder
                 .observe(event)
@@ -62,17 +91,51 @@ impl Observer for Record {
     }
 }
 
-/// Shows the result on standard output.
-pub fn show(args: &Args, stats: &Stats, terminal: &mut Terminal) -> anyhow::Result<()> {
-    match args.format {
-        Format::Table => {}
-        Format::Json => terminal.data(&(serde_json::to_string_pretty(stats)? + "\n")),
+impl Tables {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => drop(self.keys.insert(*item, key.clone())),
+            Event::StepEnded { item, execution } => {
+                let row = self.keys.get(item).and_then(|key| self.layout.row(key, execution));
+                if let Some(row) = row {
+                    self.executions.push(item.0, &row.borrowed());
+                }
+            }
+            Event::ItemSettled { item, .. } => drop(self.keys.remove(item)),
+            // Nothing else leaves a row.
+            _ => {}
+        }
     }
+}
+
+/// Shows the result on standard output.
+///
+/// # Errors
+/// When the figures have no JSON form.
+pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let text = match args.format {
+        Format::Table => {
+            let rest =
+                finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
+            let width = terminal.width();
+            let tables = finished.executions.draw(width.unwrap_or(WIDTH), &rest);
+            tables + &view::stats::table(&finished.stats, width)
+        }
+        Format::Json => serde_json::to_string_pretty(&finished.stats)? + "\n",
+    };
+    terminal.data(&text);
     Ok(())
 }
 
-/// The last word: how the items ended, which failed for good, where the trace lies.
-pub fn conclude(run: &Run, total: u64, graph: &Graph, session: Option<&Path>, terminal: &mut Terminal) {
+/// Says where the trace lies.
+pub fn written(finished: &Finished, terminal: &mut Terminal) {
+    if let Some(session) = &finished.session {
+        terminal.talk(&format!("trace written to {}\n", session.display()));
+    }
+}
+
+/// The last word: how the items ended, and which failed for good.
+pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let Tally { admitted, succeeded, failed, cancelled } = run.tally();
     let mut parts = vec![format!("{succeeded} succeeded")];
     let left = total.saturating_sub(admitted);
@@ -90,9 +153,6 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, session: Option<&Path>, te
     let more = run.dead_letters().len().saturating_sub(LETTERS);
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
-    }
-    if let Some(session) = session {
-        terminal.talk(&format!("trace written to {}\n", session.display()));
     }
 }
 
