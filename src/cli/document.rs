@@ -10,6 +10,9 @@ use anyhow::Context;
 use std::io::Read;
 use std::path::Path;
 
+/// The most problems that are told one by one: with more, the document is most likely none of ours.
+const MOST_PROBLEMS: usize = 1000;
+
 /// A document with all that is wrong about it, in the order of the places.
 pub struct Document {
     pub source: Source,
@@ -47,7 +50,11 @@ impl Document {
         let (graph, further) = graph::build(&source, &spec);
         problems.extend(further);
         problems.extend(session::check(&source, &spec, graph.as_ref()));
-        problems.sort_by_key(|problem| (problem.span.start, problem.severity));
+        problems.sort_by_key(|problem| (problem.span, problem.severity));
+        if problems.len() > MOST_PROBLEMS {
+            let rest = problem::too_many_problems(&problems.split_off(MOST_PROBLEMS));
+            problems.push(rest);
+        }
         let graph = graph.filter(|_| !problems.iter().any(Diagnostic::is_error));
         Document { source, spec, graph, problems }
     }

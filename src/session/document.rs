@@ -8,6 +8,9 @@ use crate::graph::Graph;
 use crate::spec::Spec;
 use std::collections::HashSet;
 
+/// Unknown phases for which the nearest known one is looked for.
+const COMPARED: usize = 50;
+
 /// The rows of a document and what is wrong with its fences.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -33,9 +36,12 @@ pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnos
     let Recorded { rows, places, mut problems } = recorded(source, spec);
     if let Some(graph) = graph {
         let known: HashSet<&str> = graph.steps.iter().map(|step| &*step.phase).collect();
+        let mut unknown: HashSet<&str> = HashSet::new();
         for (row, place) in rows.iter().zip(places) {
-            if !known.contains(&*row.phase) {
-                let phases = graph.steps.iter().map(|step| &*step.phase);
+            // A phase is told once, at its first row, and only the first few are compared with all others.
+            if !known.contains(&*row.phase) && unknown.insert(&row.phase) {
+                let compared = if unknown.len() <= COMPARED { graph.steps.as_slice() } else { &[] };
+                let phases = compared.iter().map(|step| &*step.phase);
                 problems.push(catalogue::unknown_phase(place, &row.phase, phases));
             }
         }

@@ -30,9 +30,6 @@ pub const LARGEST: usize = 1024 * 1024;
 /// The most steps of a document.
 pub const MOST_STEPS: usize = 10_000;
 
-/// The most problems that are told one by one: with more, the document is most likely none of ours.
-const MOST_PROBLEMS: usize = 1000;
-
 /// Reads a document. The diagnostics stand in the order of their places.
 pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let text = source.text.as_str();
@@ -49,9 +46,5 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     stray::check(text, &blocks, &mut problems);
     spec.front = front;
     problems.sort_by_key(|problem| (problem.span, problem.severity));
-    if problems.len() > MOST_PROBLEMS {
-        let rest = problem::too_many_problems(&problems.split_off(MOST_PROBLEMS));
-        problems.push(rest);
-    }
     (spec, problems)
 }

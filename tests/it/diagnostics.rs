@@ -145,20 +145,21 @@ fn broken_documents_are_told_what_is_wrong() {
     assert!(wrong.is_empty(), "{wrong}(UPDATE=1 writes the lists anew)");
 }
 
-/// The codes that the catalogue can make of documents, read from its source. Those of `orderflow.toml` and of traces are
-/// no matter of documents.
+/// The codes that the catalogue can make of documents, read from its source. Those of `orderflow.toml` and of
+/// session files are no matter of documents.
 fn catalogue() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diag/catalogue");
     let mut codes = BTreeSet::new();
-    for file in ["spec.rs", "graph.rs"] {
+    for file in ["spec.rs", "graph.rs", "trace.rs"] {
         let source = fs::read_to_string(folder.join(file)).unwrap();
-        for made in ["Diagnostic::error(", "Diagnostic::warning(", "    made("] {
+        for made in ["Diagnostic::error(", "Diagnostic::warning(", "    made(", "malformed("] {
             for call in source.split(made).skip(1) {
                 let code = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
-                codes.insert(code.expect("a code is a string where it is used").to_owned());
+                codes.extend(code.map(str::to_owned));
             }
         }
     }
+    codes.retain(|code| !code.starts_with("session-") && code != "trace-empty");
     codes
 }
 
