@@ -57,22 +57,35 @@ pub fn outputs(declared: &[Declared]) -> String {
     Value::Array(declared.iter().map(describe).collect()).to_string()
 }
 
+/// The text of an answer that came as bytes.
+///
+/// # Errors
+/// When it is too large or no UTF-8. Whoever receives bytes may stop keeping them once [`LARGEST`] is passed.
+pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
+    if bytes.len() > LARGEST {
+        return Err(bad(format!("the answer is larger than {} MiB", LARGEST >> 20)));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| bad(format!("the answer is no UTF-8 at byte {}", error.utf8_error().valid_up_to())))
+}
+
 /// The answer of an agent that says it is done.
 pub fn done(declared: &[Declared], text: &str) -> Answer {
     let trimmed = text.trim();
-    let plain = || text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     let single = match declared {
         [only] => Some(only),
         _ => None,
     };
     match json::parse(trimmed) {
-        Ok(Value::Object(object)) => match refusal(declared, &object) {
+        Ok(Value::Object(object)) => match refusal(declared, &object, true) {
             Some(failure) => Err(failure),
             None => named(declared, object, text),
         },
         Ok(_) | Err(_) if declared.is_empty() => Ok(Reply::default()),
+        // Who may leave all outputs out may also say nothing at all.
+        Err(_) if trimmed.is_empty() && declared.iter().all(|output| output.optional) => Ok(Reply::default()),
         Ok(value) => match single {
-            Some(only) if is_text(only) => one(only, Value::from(plain())),
+            Some(only) if is_text(only) => one(only, Value::from(plain(text))),
             Some(only) => one(only, value),
             None => Err(bad(format!("{}; the answer is {}", wanted(declared), kind(&value)))),
         },
@@ -80,16 +93,17 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
             Err(bad(format!("{}; the answer is empty", wanted(declared))))
         }
         Err(error) => match single {
-            Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain())),
+            Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain(text))),
             _ => Err(bad(format!("{}; the answer is no JSON: {error}", wanted(declared)))),
         },
     }
 }
 
-/// What an agent that failed has said about it, where its answer says anything.
-pub fn refused(declared: &[Declared], text: &str) -> Option<Box<Failure>> {
+/// What an agent that failed has said about it, where its answer says anything. `retryable` holds unless the
+/// agent says otherwise.
+pub fn refused(declared: &[Declared], text: &str, retryable: bool) -> Option<Box<Failure>> {
     match json::parse(text.trim()) {
-        Ok(Value::Object(object)) => refusal(declared, &object),
+        Ok(Value::Object(object)) => refusal(declared, &object, retryable),
         _ => None,
     }
 }
@@ -108,7 +122,8 @@ pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool)
     })
 }
 
-fn bad(message: String) -> Box<Failure> {
+/// A failure of what was answered rather than of whoever answered.
+pub fn bad(message: String) -> Box<Failure> {
     failure(Cause::BadOutput, message, Outcome::Unknown, false)
 }
 
@@ -118,6 +133,11 @@ fn is_text(output: &Declared) -> bool {
         Some(Type::Nullable(inner)) => matches!(**inner, Type::String | Type::File),
         _ => false,
     }
+}
+
+/// Text without its final newline.
+fn plain(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
 }
 
 fn wanted(declared: &[Declared]) -> String {
@@ -145,8 +165,7 @@ fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Fai
 fn named(declared: &[Declared], mut object: Object, text: &str) -> Answer {
     let any = declared.iter().any(|output| object.contains_key(&output.name));
     if let ([only], false) = (declared, any) {
-        let itself =
-            if is_text(only) { Value::from(text.trim_end_matches('\n')) } else { Value::Object(object) };
+        let itself = if is_text(only) { Value::from(plain(text)) } else { Value::Object(object) };
         return one(only, itself);
     }
     let mut reply = Reply::default();
@@ -197,7 +216,7 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
 }
 
 /// `{"error": …}`, unless that is what the step declares to make.
-fn refusal(declared: &[Declared], object: &Object) -> Option<Box<Failure>> {
+fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Box<Failure>> {
     if declared.iter().any(|output| output.name == "error") {
         return None;
     }
@@ -215,14 +234,14 @@ fn refusal(declared: &[Declared], object: &Object) -> Option<Box<Failure>> {
                 _ => Outcome::Failed,
             };
             let message = text(error.get("message")).unwrap_or_else(|| "the agent gave no message".into());
-            let retryable = error.get("retryable").and_then(Value::as_bool).unwrap_or(true);
+            let retryable = error.get("retryable").and_then(Value::as_bool).unwrap_or(retryable);
             let mut failed = failure(Cause::Refused, message, outcome, retryable);
             failed.code = text(error.get("code"));
             failed
         }
         other => {
             let message = text(Some(other)).unwrap_or_default();
-            failure(Cause::Refused, message, Outcome::Failed, true)
+            failure(Cause::Refused, message, Outcome::Failed, retryable)
         }
     };
     let reported: Object = object.iter().filter(|(name, _)| *name != "error").map(own).collect();
@@ -234,87 +253,4 @@ fn refusal(declared: &[Declared], object: &Object) -> Option<Box<Failure>> {
 
 fn own((name, value): (&String, &Value)) -> (String, Value) {
     (name.clone(), value.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn declare(outputs: &[(&str, &str)]) -> Vec<Declared> {
-        let declared = |(index, (name, ty)): (usize, &(&str, &str))| Declared {
-            id: crate::event::ValueId(index as u32),
-            name: name.trim_end_matches('?').to_string(),
-            ty: Type::parse(ty),
-            optional: name.ends_with('?'),
-        };
-        outputs.iter().enumerate().map(declared).collect()
-    }
-
-    /// The answer in one line: outputs, tokens and columns, or what is wrong.
-    fn read(outputs: &[(&str, &str)], text: &str) -> String {
-        match done(&declare(outputs), text) {
-            Ok(reply) => {
-                let values: Vec<_> = reply.outputs.iter().map(|(id, v)| format!("{}={v}", id.0)).collect();
-                let columns: Vec<_> = reply.columns.iter().map(|(name, v)| format!("{name}={v}")).collect();
-                format!("{} | {:?} | {}", values.join(" "), reply.tokens_used, columns.join(" "))
-            }
-            Err(failure) => format!("{:?}: {}", failure.cause, failure.message),
-        }
-    }
-
-    #[test]
-    fn outputs_stand_by_name_and_other_scalars_are_columns() {
-        let text = r#"{"b":true,"a":{"id":1},"amount_usd":145.50,"tokens_used":5,"debug":[1]}"#;
-        assert_eq!(
-            read(&[("a", "Order"), ("b", "Boolean")], text),
-            r#"0={"id":1} 1=true | Some(5) | amount_usd=145.50"#
-        );
-        assert_eq!(read(&[], r#"{"carrier":"UPS"}"#), r#" | None | carrier="UPS""#);
-        assert_eq!(read(&[], "just a log line\n"), " | None | ");
-    }
-
-    #[test]
-    fn a_single_output_may_go_without_its_name() {
-        assert_eq!(read(&[("a", "Order")], r#"{"id":7}"#), r#"0={"id":7} | None | "#);
-        assert_eq!(read(&[("a", "Boolean")], "true\n"), "0=true | None | ");
-        assert_eq!(read(&[("a", "String")], "two\nlines\n"), r#"0="two\nlines" | None | "#);
-        assert_eq!(read(&[("a", "String")], "5"), r#"0="5" | None | "#);
-        assert_eq!(read(&[("a", "")], "words"), r#"0="words" | None | "#);
-    }
-
-    #[test]
-    fn what_does_not_fit_says_why() {
-        assert_eq!(
-            read(&[("a", "Boolean")], r#"{"a":"yes"}"#),
-            r#"BadOutput: output "a" is no Boolean: expected Boolean, found a string"#
-        );
-        assert_eq!(
-            read(&[("a", "Order"), ("b", "Order")], r#"{"a":{},"c":{}}"#),
-            r#"BadOutput: missing output "b"; found "c""#
-        );
-        assert_eq!(read(&[("a", "Order")], ""), r#"BadOutput: expected the output "a"; the answer is empty"#);
-        assert!(read(&[("a", "Order")], "oops").contains("the answer is no JSON"));
-        assert!(read(&[("a", "Order")], r#"{"a":{},"status":"x"}"#).contains("standard column"));
-        assert!(read(&[("a", "Order")], r#"{"a":{},"tokens_used":-1}"#).contains("whole number"));
-    }
-
-    #[test]
-    fn optional_outputs_may_be_absent() {
-        assert_eq!(read(&[("a", "Order"), ("b?", "Order")], r#"{"a":{},"b":null}"#), "0={} | None | ");
-        assert_eq!(read(&[("a", "Order"), ("b", "Order?")], r#"{"a":{}}"#), "0={} 1=null | None | ");
-    }
-
-    #[test]
-    fn an_error_is_a_failure_whatever_the_exit() {
-        let text =
-            r#"{"error":{"message":"declined","code":"card","retryable":false,"outcome":"unknown"},"fee":2}"#;
-        let failure = done(&declare(&[("a", "Order")]), text).unwrap_err();
-        assert_eq!(
-            (failure.message.as_str(), failure.code.as_deref(), failure.retryable, failure.outcome),
-            ("declined", Some("card"), false, Outcome::Unknown)
-        );
-        assert_eq!(failure.columns.len(), 1);
-        assert_eq!(read(&[], r#"{"error":"plain words"}"#), "Refused: plain words");
-        assert!(read(&[("a", "Order")], r#"{"error":null,"a":{}}"#).starts_with("0={}"));
-    }
 }

@@ -5,8 +5,12 @@
 //! travels beside it. [`contract`] holds what the words mean.
 
 pub mod contract;
+#[cfg(test)]
+pub mod fake;
 pub mod fence;
 pub mod process;
+#[cfg(test)]
+mod tests;
 
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};

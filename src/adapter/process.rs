@@ -5,7 +5,8 @@ use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::Value;
 use rustix::process::{Pid, Signal};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -27,6 +28,13 @@ const LOG: usize = 8 * 1024;
 
 /// The largest scalar that is handed over as `IN_<NAME>`, in bytes.
 const LARGEST_VARIABLE: usize = 64 * 1024;
+
+/// The longest last word of a log that becomes part of a message, in characters.
+const LONGEST_REASON: usize = 200;
+
+/// Exits with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
+const BAD_INPUT: i32 = 65;
+const TRY_AGAIN: i32 = 75;
 
 /// How to start the program.
 #[derive(Clone, Debug)]
@@ -66,8 +74,7 @@ impl Process {
             Err(error) => return Err(self.not_started(&error)),
         };
         let ended = self.attend(child, inputs, stop).await;
-        let file = files.answer();
-        judge(&call, ended, file)
+        judge(&call, ended, files.answer())
     }
 
     async fn start(&self, call: &Call, files: &Files) -> io::Result<Child> {
@@ -120,28 +127,26 @@ impl Process {
                 let _ = stdin.write_all(inputs.as_bytes()).await;
             }
         };
-        let mut answer = Heard::new(contract::LARGEST, Keep::Start);
+        let mut answer = Heard::new(contract::LARGEST + 1, Keep::Start);
         let mut log = Heard::new(LOG, Keep::End);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let listen = async { tokio::join!(feed, answer.hear(stdout), log.hear(stderr)) };
         let exit = self.exit(&mut child, group, &mut stop);
-        let ended = {
+        let (status, stopped) = {
             tokio::pin!(listen, exit);
             let (ended, quiet) = tokio::select! {
                 ended = &mut exit => (ended, false),
                 _ = &mut listen => (exit.await, true),
             };
-            // Something else may hold the pipes open: it gets a moment, then it is killed, then it is left.
-            if !quiet && tokio::time::timeout(LINGER, &mut listen).await.is_err() {
-                signal(group, Signal::KILL);
+            // Something else may hold the pipes open: it gets a moment before it is killed.
+            let quiet = quiet || tokio::time::timeout(LINGER, &mut listen).await.is_ok();
+            // Nothing that the program has started outlives it.
+            signal(group, Signal::KILL);
+            if !quiet {
                 let _ = tokio::time::timeout(LINGER, &mut listen).await;
             }
             ended
         };
-        let (status, stopped) = ended;
-        if stopped {
-            signal(group, Signal::KILL);
-        }
         Ended { status, stopped, answer, log }
     }
 
@@ -184,37 +189,19 @@ struct Ended {
 }
 
 fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer {
-    let log = String::from_utf8_lossy(&ended.log.bytes).into_owned();
-    let (bytes, overflow) = match file {
-        Some(Ok(bytes)) => (bytes, false),
-        Some(Err(error)) => {
-            let message = format!("cannot read ORDERFLOW_OUTPUT: {error}");
-            return Err(contract::failure(Cause::Protocol, message, Outcome::Unknown, true));
-        }
-        None => (ended.answer.bytes, ended.answer.lost),
-    };
-    let answer = match (overflow || bytes.len() > contract::LARGEST, String::from_utf8(bytes)) {
-        (true, _) => Err(format!("the answer is larger than {} MiB", contract::LARGEST >> 20)),
-        (false, Ok(text)) => Ok(text),
-        (false, Err(error)) => {
-            Err(format!("the answer is no UTF-8 at byte {}", error.utf8_error().valid_up_to()))
-        }
-    };
-    let mut result = match (&ended.status, answer) {
+    let Ended { status, stopped, answer, log } = ended;
+    let log = String::from_utf8_lossy(&log.bytes).into_owned();
+    let mut result = match (status, said(call, answer, file)) {
         (Err(error), _) => {
             let message = format!("lost track of the program: {error}");
             Err(contract::failure(Cause::Protocol, message, Outcome::Unknown, true))
         }
-        (Ok(_), Err(message)) if overflow => {
-            Err(contract::failure(Cause::BadOutput, message, Outcome::Unknown, false))
-        }
         (Ok(status), Ok(text)) if status.success() => contract::done(&call.outputs, &text),
-        (Ok(status), Err(message)) if status.success() => {
-            Err(contract::failure(Cause::BadOutput, message, Outcome::Unknown, false))
-        }
+        (Ok(status), Err(failure)) if status.success() => Err(failure),
         (Ok(status), text) => {
-            let told = text.ok().and_then(|text| contract::refused(&call.outputs, &text));
-            Err(told.unwrap_or_else(|| exited(*status, ended.stopped, &log)))
+            let again = status.code() != Some(BAD_INPUT);
+            let told = text.ok().and_then(|text| contract::refused(&call.outputs, &text, again));
+            Err(told.unwrap_or_else(|| exited(status, stopped, &log)))
         }
     };
     if let Err(failure) = &mut result {
@@ -223,13 +210,29 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
     result
 }
 
+/// What the program has answered: the file, where it has written one, else its standard output.
+fn said(call: &Call, answer: Heard, file: Option<io::Result<Vec<u8>>>) -> Result<String, Box<Failure>> {
+    match file {
+        Some(Ok(bytes)) => contract::text(bytes),
+        Some(Err(error)) => Err(contract::bad(format!("cannot read ORDERFLOW_OUTPUT: {error}"))),
+        // Where nothing is to be made, what is no answer is log.
+        None if call.outputs.is_empty() => Ok(contract::text(answer.bytes).unwrap_or_default()),
+        None => contract::text(answer.bytes),
+    }
+}
+
 /// A failure known only by how the program ended.
 fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
     let last = log.lines().rev().find(|line| !line.trim().is_empty());
-    let because = last.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+    let short = |line: &str| line.trim().chars().take(LONGEST_REASON).collect::<String>();
+    let because = last.map(|line| format!(": {}", short(line))).unwrap_or_default();
     let (cause, message, outcome, retryable) = match (status.code(), status.signal()) {
-        (Some(65), _) => (Cause::Exit(65), "exited with 65 (bad input)".to_owned(), Outcome::Failed, false),
-        (Some(75), _) => (Cause::Exit(75), "exited with 75 (try again)".to_owned(), Outcome::Failed, true),
+        (Some(code @ BAD_INPUT), _) => {
+            (Cause::Exit(code), format!("exited with {code} (bad input)"), Outcome::Failed, false)
+        }
+        (Some(code @ TRY_AGAIN), _) => {
+            (Cause::Exit(code), format!("exited with {code} (try again)"), Outcome::Failed, true)
+        }
         (Some(code), _) => (Cause::Exit(code), format!("exited with {code}"), Outcome::Unknown, true),
         (None, number) => {
             let number = number.unwrap_or(0);
@@ -262,14 +265,20 @@ impl Files {
 
     /// The answer, where the program has written one here.
     fn answer(&self) -> Option<io::Result<Vec<u8>>> {
-        match std::fs::metadata(&self.output) {
+        // Nothing but a file is opened: a pipe would be waited for without end.
+        match std::fs::symlink_metadata(&self.output) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(error)),
-            Ok(about) if about.len() > contract::LARGEST as u64 => {
-                Some(Err(io::Error::other(format!("larger than {} MiB", contract::LARGEST >> 20))))
-            }
-            Ok(_) => Some(std::fs::read(&self.output)),
+            Ok(about) if about.is_file() => Some(self.read()),
+            Ok(_) => Some(Err(io::Error::other("it is no regular file"))),
         }
+    }
+
+    /// No more of the answer than is needed to see that it is too large.
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(&self.output)?.take(contract::LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -314,8 +323,8 @@ fn variables(call: &Call) -> Vec<(String, String)> {
     all
 }
 
-/// Which end of a stream is kept when it is longer than what is kept.
-#[derive(Clone, Copy, PartialEq)]
+/// Which end is kept of a stream that is longer than what is kept.
+#[derive(Clone, Copy)]
 enum Keep {
     Start,
     End,
@@ -326,25 +335,20 @@ struct Heard {
     bytes: Vec<u8>,
     most: usize,
     keep: Keep,
-    /// The start was longer than what is kept.
-    lost: bool,
 }
 
 impl Heard {
     fn new(most: usize, keep: Keep) -> Self {
-        Heard { bytes: Vec::new(), most, keep, lost: false }
+        Heard { bytes: Vec::new(), most, keep }
     }
 
     async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin>) {
         let Some(mut stream) = stream else { return };
         let mut chunk = [0; 8192];
-        // A pipe that cannot be read any more has nothing more to say. One that says too much is closed, which
-        // ends a program that would go on for ever.
+        // A pipe that cannot be read any more has nothing more to say. What is too much is passed over: it may
+        // turn out to be log, and a program that goes on for ever is a matter of its timeout.
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
             self.take(&chunk[..read]);
-            if self.lost && self.keep == Keep::Start {
-                break;
-            }
         }
     }
 
@@ -352,7 +356,6 @@ impl Heard {
         match self.keep {
             Keep::Start => {
                 let room = self.most.saturating_sub(self.bytes.len());
-                self.lost |= chunk.len() > room;
                 self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
             }
             Keep::End => {

@@ -1,0 +1,322 @@
+//! One table of what every adapter must do, whoever does the step. An adapter joins with a maker, which knows
+//! how to make an agent that does what a case says, and a test of one line.
+
+use super::super::fake::fake;
+use super::super::process::Process;
+use super::super::{Adapter, Call, Stop, Urgency, contract, fence};
+use super::{PATIENCE, call, describe, until};
+use crate::event::{Answer, Cause, Outcome};
+use crate::value::Value;
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+/// What an agent does with a call.
+#[derive(Clone, Debug)]
+enum Does {
+    /// Reads its inputs and answers with these bytes.
+    Says(Vec<u8>),
+    /// Answers with these bytes and never looks at its inputs.
+    Blurts(Vec<u8>),
+    /// Logs two lines, answers with these bytes, and fails in the way that its kind has for it.
+    Fails(Vec<u8>),
+    /// Answers `{"a": <its inputs>}`.
+    Returns,
+    /// Answers `{"a": "<what it is told under this name>"}`.
+    Tells(&'static str),
+    /// Makes the file `ready` in the item's folder, and answers with these bytes once it is asked to stop.
+    Finishes(Vec<u8>),
+    /// Makes the file `ready`, and does not care that it is asked to stop.
+    Ignores,
+}
+
+const LOG: &str = "first words\nlast words\n";
+
+/// An agent for what a case says; the folder is its own.
+type Maker = fn(&Does, &Path) -> Arc<dyn Adapter>;
+
+struct Case {
+    name: &'static str,
+    outputs: &'static str,
+    inputs: Value,
+    does: Does,
+    answer: String,
+}
+
+fn case(name: &'static str, outputs: &'static str, does: Does, answer: &str) -> Case {
+    Case { name, outputs, inputs: json!({"order": {"id": 1}}), does, answer: answer.to_owned() }
+}
+
+fn says(text: &str) -> Does {
+    Does::Says(text.into())
+}
+
+fn fails(text: &str) -> Does {
+    Does::Fails(text.into())
+}
+
+#[rustfmt::skip]
+fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        case("an output by its name", "a::Order", says(r#"{"a":{"id":1}}"#), r#"a={"id":1}"#),
+        case("an output without its name", "a::Order", says("{\"id\": 1}\n"), r#"a={"id":1}"#),
+        case("a scalar without its name", "a::Boolean", says("true\n"), "a=true"),
+        case("a list without its name", "a::Integer[]", says("[1, 2]"), "a=[1,2]"),
+        case("an amount keeps its digits", "a::Number", says(r#"{"a":145.50}"#), "a=145.50"),
+        case("text loses its final newline", "a::String", says("two\nlines\n\n"), r#"a="two\nlines\n""#),
+        case("text that is JSON", "a::String", says("5\n"), r#"a="5""#),
+        case("text that is an object", "a::String", says("{\"x\": 1}\n\n"), r#"a="{\"x\": 1}\n""#),
+        case("no text", "a::String", says(""), r#"a="""#),
+        case("words where no type is given", "a", says("some words"), r#"a="some words""#),
+        case("several outputs", "a::Order, b::Boolean", says(r#"{"b":true,"a":{}}"#), "a={}; b=true"),
+        case("no outputs, words", "", says("done\n"), ""),
+        case("no outputs, columns", "", says(r#"{"carrier":"UPS","tokens_used":7}"#), r#"tokens 7; carrier="UPS""#),
+        case("tokens and columns", "a::Order", says(r#"{"a":{},"fee":1.50,"tokens_used":7,"trail":[1]}"#), "a={}; tokens 7; fee=1.50"),
+        case("a standard column", "a::Order", says(r#"{"a":{},"status":"x"}"#),
+            r#"BadOutput: "status" is a standard column of the trace; report it under another name; Unknown, final"#),
+        case("tokens that are no number", "a::Order", says(r#"{"a":{},"tokens_used":"7"}"#),
+            r#"BadOutput: "tokens_used" must be a whole number, not "7"; Unknown, final"#),
+        case("an optional output that is there", "a::Order, b?::Order", says(r#"{"a":{},"b":{"id":2}}"#), r#"a={}; b={"id":2}"#),
+        case("an optional output that is absent", "a::Order, b?::Order", says(r#"{"a":{}}"#), "a={}"),
+        case("an optional output that is null", "a?::Order", says(r#"{"a":null,"why":"none left"}"#), r#"why="none left""#),
+        case("nothing said where all is optional", "a?::Order", says("\n"), ""),
+        case("one of several that is null", "a::Order, b?::Order", says(r#"{"a":{},"b":null}"#), "a={}"),
+        case("an output that may be null", "a::Order, b::Order?", says(r#"{"a":{}}"#), "a={}; b=null"),
+        case("a missing output", "a::Order, b::Order", says(r#"{"a":{},"c":{}}"#),
+            r#"BadOutput: missing output "b"; found "c"; Unknown, final"#),
+        case("no answer", "a::Order", says(""), r#"BadOutput: expected the output "a"; the answer is empty; Unknown, final"#),
+        case("an answer for none of several", "a::Order, b::Order", says("true"),
+            r#"BadOutput: expected an object with the outputs "a", "b"; the answer is a Boolean; Unknown, final"#),
+        case("an output of a wrong type", "a::Boolean", says(r#"{"a":"yes"}"#),
+            r#"BadOutput: output "a" is no Boolean: expected Boolean, found a string; Unknown, final"#),
+        case("an output that is no JSON", "a::Order", says("oops"),
+            r#"BadOutput: expected the output "a"; the answer is no JSON: expected value at line 1 column 1; Unknown, final"#),
+        case("a key that stands twice", "a::Order", says(r#"{"a":{},"a":{}}"#),
+            r#"BadOutput: expected the output "a"; the answer is no JSON: the key "a" stands twice in one object at line 1 column 11; Unknown, final"#),
+        case("an answer that is no UTF-8", "a::String", Does::Says(b"ab\xff".to_vec()),
+            "BadOutput: the answer is no UTF-8 at byte 2; Unknown, final"),
+        case("an error in words", "a::Order", says(r#"{"error":"declined"}"#), "Refused: declined; Failed, again"),
+        case("an error as an object", "a::Order",
+            says(r#"{"error":{"message":"declined","code":"card","retryable":false,"outcome":"unknown"},"fee":2,"tokens_used":7}"#),
+            "Refused(card): declined; Unknown, final; tokens 7; fee=2"),
+        case("an error without a word", "a::Order", says(r#"{"error":{}}"#), "Refused: the agent gave no message; Failed, again"),
+        case("no error", "a::Order", says(r#"{"error":null,"a":{}}"#), "a={}"),
+        case("an output that is named error", "error::String", says(r#"{"error":"E17"}"#), r#"error="E17""#),
+        case("a failure with an error in words", "a::Order", fails(r#"{"error":"declined"}"#), "Refused: declined; Failed, again"),
+        case("a failure with an error as an object", "a::Order",
+            fails(r#"{"error":{"message":"declined","retryable":false,"outcome":"not executed"}}"#),
+            "Refused: declined; NotExecuted, final"),
+        case("a failure where nothing is made", "", fails(r#"{"error":"declined"}"#), "Refused: declined; Failed, again"),
+        case("inputs by their names", "a::JSON", Does::Returns, r#"a={"order":{"id":1}}"#),
+        case("an answer when asked to stop", "a::Order", Does::Finishes(br#"{"a":{}}"#.to_vec()), "a={}"),
+        case("an agent that is killed", "a::Order", Does::Ignores, "Stopped: ended by signal 9; Unknown, again"),
+    ];
+    for (name, told) in [
+        ("RUN", "run-1"), ("STEP", "ProcessPayment"), ("ITEM", "order-7"), ("ATTEMPT", "3"), ("KEY", "key-of-the-effect"),
+        ("AGENT", "payment-service"), ("CHANNEL", "payments"), ("DEADLINE", "2026-11-20T08:00:00.000Z"),
+    ] {
+        cases.push(case("context", "a::String", Does::Tells(name), &format!("a={told:?}")));
+    }
+    let (mebi, most) = ("x".repeat(1 << 20), contract::LARGEST);
+    let large = |name, does, answer: &str| Case { inputs: json!({"text": mebi}), ..case(name, "a::JSON", does, answer) };
+    cases.push(large("a mebibyte in and out", Does::Returns, "a=(1048587 bytes)"));
+    cases.push(large("a mebibyte that nobody reads", Does::Blurts(br#"{"a":1}"#.to_vec()), "a=1"));
+    cases.push(case("the largest answer", "a::String", Does::Says(vec![b'x'; most]), "a=(16777218 bytes)"));
+    cases.push(case("an answer that is too large", "a::String", Does::Says(vec![b'x'; most + 1]),
+        "BadOutput: the answer is larger than 16 MiB; Unknown, final"));
+    cases
+}
+
+/// Holds an adapter to every case, and says all that it gets wrong.
+async fn conforms(make: Maker) {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let folder = tempfile::tempdir().unwrap();
+        let adapter = make(&case.does, folder.path());
+        let call = call(folder.path(), case.outputs, case.inputs.clone());
+        let (outputs, ready) = (call.outputs.clone(), call.dir.join("ready"));
+        std::fs::create_dir_all(&call.dir).unwrap();
+        let (stopper, stop) = Stop::new();
+        let ask = async {
+            let kill = match case.does {
+                Does::Finishes(_) => false,
+                Does::Ignores => true,
+                _ => return,
+            };
+            until("the agent works", || ready.exists()).await;
+            stopper.ask(Urgency::Terminate);
+            if kill {
+                stopper.ask(Urgency::Kill);
+            }
+        };
+        let both = async { tokio::join!(adapter.call(call, stop), ask).0 };
+        let Ok(answer) = tokio::time::timeout(PATIENCE, both).await else {
+            panic!("{}: no end of the attempt", case.name);
+        };
+        let told = describe(&outputs, &answer);
+        if told != case.answer {
+            wrong.push(format!("{}:\n  expected {}\n  but      {told}", case.name, case.answer));
+        }
+        let log = answer.err().map(|failure| failure.log);
+        let expected = if matches!(case.does, Does::Fails(_)) { LOG } else { "" };
+        if log.is_some_and(|log| log != expected) {
+            wrong.push(format!("{}: the log is not {expected:?}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_command_conforms() {
+    conforms(command).await;
+}
+
+#[tokio::test]
+async fn a_shell_fence_conforms() {
+    conforms(shell).await;
+}
+
+#[tokio::test]
+async fn a_python_fence_conforms() {
+    conforms(python).await;
+}
+
+#[tokio::test]
+async fn a_closure_conforms() {
+    conforms(closure).await;
+}
+
+fn command(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
+    let program = folder.join("agent");
+    std::fs::write(&program, format!("#!/bin/sh\n{}", shell_source(does, folder))).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    process(vec![program.to_string_lossy().into_owned()], folder)
+}
+
+fn shell(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
+    let words = fence::interpreter("sh").unwrap().iter().map(|word| word.to_string());
+    process(fenced(words.collect(), folder, &shell_source(does, folder)), folder)
+}
+
+fn python(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
+    let mut words: Vec<String> =
+        fence::interpreter("python").unwrap().iter().map(|word| word.to_string()).collect();
+    words[0].clone_from(&PYTHON);
+    process(fenced(words, folder, &python_source(does, folder)), folder)
+}
+
+/// The interpreter itself: what PATH finds may be a slow way to it.
+static PYTHON: LazyLock<String> = LazyLock::new(|| {
+    let output =
+        std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+});
+
+fn fenced(mut words: Vec<String>, folder: &Path, source: &str) -> Vec<String> {
+    let program = folder.join("program");
+    std::fs::write(&program, source).unwrap();
+    words.push(program.to_string_lossy().into_owned());
+    words
+}
+
+fn process(command: Vec<String>, folder: &Path) -> Arc<dyn Adapter> {
+    let path = std::env::var("PATH").unwrap();
+    Arc::new(Process::new(command, folder.to_owned(), vec![("PATH".to_owned(), path)]))
+}
+
+/// The bytes that an agent says, in a file of its own.
+fn kept(bytes: &[u8], folder: &Path) -> PathBuf {
+    let path = folder.join("answer");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn shell_source(does: &Does, folder: &Path) -> String {
+    let cat = |bytes: &[u8]| format!("cat '{}'", kept(bytes, folder).display());
+    let ready = ": > \"$ORDERFLOW_DIR/ready\"";
+    match does {
+        Does::Says(bytes) => format!("cat > /dev/null\n{}\n", cat(bytes)),
+        Does::Blurts(bytes) => format!("{}\n", cat(bytes)),
+        Does::Fails(bytes) => {
+            format!("cat > /dev/null\necho first words >&2; echo last words >&2\n{}\nexit 1\n", cat(bytes))
+        }
+        Does::Returns => "printf '{\"a\":'; cat; printf '}'\n".to_owned(),
+        Does::Tells(name) => format!("printf '{{\"a\":\"%s\"}}' \"$ORDERFLOW_{name}\"\n"),
+        Does::Finishes(bytes) => {
+            format!("trap \"{}; exit 0\" TERM\n{ready}\nsleep 1000 & wait\n", cat(bytes))
+        }
+        Does::Ignores => format!("trap '' TERM\n{ready}\nsleep 1000\n"),
+    }
+}
+
+fn python_source(does: &Does, folder: &Path) -> String {
+    let head = "import json, os, signal, sys, time\n\
+        def ready(): open(os.environ['ORDERFLOW_DIR'] + '/ready', 'w').close()\n\
+        def say(*_): sys.stdout.buffer.write(open('answer', 'rb').read())\n";
+    let body = match does {
+        Does::Says(bytes) | Does::Blurts(bytes) | Does::Fails(bytes) | Does::Finishes(bytes) => {
+            kept(bytes, folder);
+            match does {
+                Does::Says(_) => "json.load(sys.stdin)\nsay()",
+                Does::Fails(_) => "print('first words\\nlast words', file=sys.stderr)\nsay()\nsys.exit(1)",
+                Does::Finishes(_) => "signal.signal(signal.SIGTERM, say)\nready()\nsignal.pause()",
+                _ => "say()",
+            }
+        }
+        Does::Returns => "print(json.dumps({'a': json.load(sys.stdin)}))",
+        Does::Tells(name) => &format!("print(json.dumps({{'a': os.environ['ORDERFLOW_{name}']}}))"),
+        Does::Ignores => "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nready()\ntime.sleep(1000)",
+    };
+    format!("{head}{body}\n")
+}
+
+fn closure(does: &Does, _: &Path) -> Arc<dyn Adapter> {
+    let does = does.clone();
+    fake(move |call, stop| {
+        let does = does.clone();
+        async move { in_process(&does, &call, stop).await }
+    })
+}
+
+async fn in_process(does: &Does, call: &Call, mut stop: Stop) -> Answer {
+    let ready = || std::fs::write(call.dir.join("ready"), "").unwrap();
+    let say = |bytes: &[u8]| contract::done(&call.outputs, &contract::text(bytes.to_vec())?);
+    match does {
+        Does::Says(bytes) | Does::Blurts(bytes) => say(bytes),
+        Does::Fails(bytes) => {
+            let text = contract::text(bytes.clone())?;
+            let mut failure = contract::refused(&call.outputs, &text, true).unwrap();
+            failure.log = LOG.to_owned();
+            Err(failure)
+        }
+        Does::Returns => say(format!("{{\"a\":{}}}", contract::inputs(call)).as_bytes()),
+        Does::Tells(name) => say(json!({"a": told(call, name)}).to_string().as_bytes()),
+        Does::Finishes(bytes) => {
+            ready();
+            stop.asked(Urgency::Terminate).await;
+            say(bytes)
+        }
+        Does::Ignores => {
+            ready();
+            stop.asked(Urgency::Kill).await;
+            let message = "ended by signal 9".to_owned();
+            Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, true))
+        }
+    }
+}
+
+fn told(call: &Call, name: &str) -> String {
+    let context = &call.context;
+    match name {
+        "RUN" => context.run.to_string(),
+        "STEP" => context.step.to_string(),
+        "ITEM" => context.item.to_string(),
+        "ATTEMPT" => context.attempt.to_string(),
+        "KEY" => context.idempotency_key.clone(),
+        "AGENT" => context.agent.as_deref().unwrap_or_default().to_owned(),
+        "CHANNEL" => context.channel.as_deref().unwrap_or_default().to_owned(),
+        "DEADLINE" => context.deadline.clone().unwrap_or_default(),
+        other => panic!("nothing is told under {other}"),
+    }
+}

@@ -1,0 +1,87 @@
+//! What adapters promise: `conformance` holds all of them to one table, `process` the programs to their own.
+
+mod conformance;
+mod process;
+
+use super::{Call, Context, Declared};
+use crate::event::{Answer, ValueId};
+use crate::value::{Type, Value};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Outputs as a signature declares them: `a::Order, b?::Boolean`.
+fn declared(signature: &str) -> Arc<[Declared]> {
+    let output = |(index, text): (usize, &str)| {
+        let (name, ty) = text.split_once("::").unwrap_or((text, ""));
+        Declared {
+            id: ValueId(index as u32),
+            name: name.trim_end_matches('?').to_owned(),
+            ty: Type::parse(ty),
+            optional: name.ends_with('?'),
+        }
+    };
+    signature.split(", ").filter(|text| !text.is_empty()).enumerate().map(output).collect()
+}
+
+/// An attempt whose files lie in `folder`; `inputs` is an object.
+fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
+    let Value::Object(inputs) = inputs else { panic!("inputs are an object") };
+    Call {
+        context: Context {
+            run: "run-1".into(),
+            step: "ProcessPayment".into(),
+            item: "order-7".into(),
+            attempt: 3,
+            idempotency_key: "key-of-the-effect".into(),
+            agent: Some("payment-service".into()),
+            channel: Some("payments".into()),
+            deadline: Some("2026-11-20T08:00:00.000Z".into()),
+            traceparent: "00-1-2-01".into(),
+        },
+        inputs: inputs.into_iter().map(|(name, value)| (name.into(), Arc::new(value))).collect(),
+        outputs: declared(outputs),
+        dir: folder.join("item"),
+        scratch: folder.to_owned(),
+        attempt_id: "7-0-3".to_owned(),
+    }
+}
+
+/// An answer in one line: `a={"id":1}; tokens 5; fee=2`, or `Refused(code): message; Failed, final; fee=2`.
+fn describe(outputs: &[Declared], answer: &Answer) -> String {
+    let mut parts = Vec::new();
+    let (tokens, columns) = match answer {
+        Ok(reply) => {
+            for (id, value) in &reply.outputs {
+                parts.push(format!("{}={}", outputs[id.index()].name, short(&value.to_string())));
+            }
+            (reply.tokens_used, &reply.columns)
+        }
+        Err(failure) => {
+            let code = failure.code.as_ref().map(|code| format!("({code})")).unwrap_or_default();
+            let again = if failure.retryable { "again" } else { "final" };
+            parts.push(format!("{:?}{code}: {}", failure.cause, failure.message));
+            parts.push(format!("{:?}, {again}", failure.outcome));
+            (failure.tokens_used, &failure.columns)
+        }
+    };
+    parts.extend(tokens.map(|tokens| format!("tokens {tokens}")));
+    parts.extend(columns.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.join("; ")
+}
+
+fn short(text: &str) -> String {
+    if text.len() > 200 { format!("({} bytes)", text.len()) } else { text.to_owned() }
+}
+
+/// Waits for what must come to be true soon.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
