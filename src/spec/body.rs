@@ -18,6 +18,8 @@ pub(super) struct Part<'a> {
     pub fields: Vec<Field>,
     pub arrows: Vec<Arrow>,
     pub conditions: Vec<Span>,
+    /// Lines that are conditions if they lead to a step, and where they lead.
+    pub proceeds: Vec<(Span, Span)>,
     pub traces: Vec<&'a Fence>,
     pub programs: Vec<&'a Fence>,
     /// Problems that count only where the heading is a step or a group.
@@ -80,6 +82,7 @@ impl<'a> Part<'a> {
             fields: Vec::new(),
             arrows: Vec::new(),
             conditions: Vec::new(),
+            proceeds: Vec::new(),
             traces: Vec::new(),
             programs: Vec::new(),
             doubts: Vec::new(),
@@ -103,6 +106,7 @@ impl<'a> Part<'a> {
         let from = self.head.as_ref().map_or(0, |head| head.line.end);
         for line in lines(text, self.blocks[index].span).skip_while(|line| line.start < from) {
             let raw = &text[line.start..line.end];
+            self.proceeds.extend(later::proceeds(text, line).map(|target| (line, target)));
             match field::line(text, line) {
                 FieldLine::Fields(fields) => {
                     self.fields.extend(fields);
@@ -181,6 +185,7 @@ impl<'a> Part<'a> {
             }
             let inner = unmarked(text, line);
             let raw = &text[inner.start..inner.end];
+            self.proceeds.extend(later::proceeds(text, inner).map(|target| (inner, target)));
             if later::is_condition(raw) {
                 self.conditions.push(inner);
             } else if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {

@@ -1,7 +1,7 @@
 //! What the language has and this program does not do yet. All of it is told to the author from here, so
 //! that nothing in a document is passed over in silence.
 
-use super::markdown::{Block, Fence, Holder, Kind, lines};
+use super::markdown::{Block, Fence, Holder, Kind, lines, place};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// Fields, and what each would do.
@@ -40,8 +40,21 @@ pub(super) fn fits_group(key: &str) -> bool {
 
 /// Whether a line is a condition: it begins with If or Otherwise and has an arrow.
 pub(super) fn is_condition(line: &str) -> bool {
+    is_conditional(line) && (line.contains('→') || line.contains("->"))
+}
+
+/// Where a line like `If stock, proceed to Create Order` leads. It is a condition only if there is such a
+/// step: the words are ordinary ones.
+pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
+    let raw = &text[line.start..line.end];
+    let mut words = ["proceed to ", "skip to "].into_iter().filter(|_| is_conditional(raw));
+    let target = words.find_map(|words| raw.split_once(words))?.1;
+    Some(place(text, target.trim_end_matches(['.', '`', ' ']).trim_start_matches(['`', ' '])))
+}
+
+fn is_conditional(line: &str) -> bool {
     let word = line.split([' ', '\t', ',', ':']).next().unwrap_or("");
-    ["If", "Otherwise"].contains(&word) && (line.contains('→') || line.contains("->"))
+    ["If", "Otherwise"].contains(&word)
 }
 
 /// A condition, in a step's paragraph or list.

@@ -218,6 +218,12 @@ impl Reader<'_, '_> {
         self.stray_annotation(head);
         self.problems.extend(part.doubts.iter().cloned());
         self.problems.extend(part.conditions.iter().map(|line| later::condition(*line)));
+        for (line, target) in &part.proceeds {
+            if self.titles.exact.contains(self.slice(*target)) && part.conditions.binary_search(line).is_err()
+            {
+                self.problems.push(later::condition(*line));
+            }
+        }
     }
 
     fn underlined(&mut self, head: &Head) {

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Diagnostics at either end of a list that are written out.
-const MOST: usize = 8;
+const MOST: usize = 12;
 
 const EXPECT: &str = "<!-- expect\n";
 
