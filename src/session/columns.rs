@@ -77,6 +77,8 @@ impl Columns {
             attempt: cells.whole(ATTEMPT, 1, u64::from(u32::MAX)).and_then(|count| count.try_into().ok()),
             started_ms: cells.whole(STARTED, 0, LONGEST_MS as u64),
             error: cells.text(ERROR),
+            place: None,
+            owned: None,
             custom: Custom::Cells(self, row),
         };
         if cells.problems.is_empty() { Ok(read) } else { Err(cells.problems) }
@@ -143,8 +145,9 @@ impl<'a> Cells<'a> {
         let (_, cell) = self.cell(meaning)?;
         let number = match cell.raw() {
             "null" => return None,
-            _ if cell.is_quoted() => None,
-            raw => raw.parse::<u64>().ok().filter(|_| matches!(cell.scalar(), Scalar::Number(_))),
+            // What else Rust would take for a number: a sign, leading zeros.
+            raw if raw.starts_with('+') || (raw.len() > 1 && raw.starts_with('0')) => None,
+            raw => raw.parse::<u64>().ok(),
         };
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {

@@ -40,14 +40,17 @@ pub fn read_session(
         }
         Part::Execution(read, row, columns) => {
             let layout = file.session.layout.as_ref();
-            if let Some(layout) = layout.filter(|layout| layout.place(&read.phase).is_none()) {
+            let place = layout.and_then(|layout| layout.place(&read.phase));
+            if let (Some(layout), None) = (layout, place) {
                 let known = layout.phases.iter().map(|phase| &*phase.name);
                 let make = |span| catalogue::unknown_phase(span, &read.phase, known);
                 let problem = Problem::cell(&row, columns.phase(), make);
                 file.session.problems.push(problem);
             } else {
                 file.session.rows += 1;
-                show(layout, &read);
+                let phase = layout.zip(place).and_then(|(layout, place)| layout.phases.get(place));
+                let owned = phase.map(|phase| phase.fields.as_slice());
+                show(layout, &RowRef { place, owned, ..read });
             }
         }
         Part::Table(_) => {}

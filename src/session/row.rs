@@ -1,8 +1,9 @@
 //! One row of a trace: one execution of one step.
 
 use super::columns::Columns;
+use super::layout::Layout;
 use crate::event::Status;
-use crate::toon::{self, Scalar};
+use crate::toon::{self, Cell, Scalar};
 use crate::value::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub struct RowRef<'a> {
     pub attempt: Option<u32>,
     pub started_ms: Option<u64>,
     pub error: Option<Cow<'a, str>>,
+    /// The phase's place in the layout of its file, where it has one.
+    pub(super) place: Option<usize>,
+    /// The columns that the phase's agent reports; all others are null because their table has them.
+    pub(super) owned: Option<&'a [Arc<str>]>,
     pub(super) custom: Custom<'a>,
 }
 
@@ -61,13 +66,21 @@ pub(super) enum Custom<'a> {
 }
 
 impl RowRef<'_> {
+    /// The place of its phase in a layout, which is that of its file where it comes from one.
+    pub fn place(&self, layout: &Layout) -> Option<usize> {
+        self.place.or_else(|| layout.place(&self.phase))
+    }
+
     /// Shows each column that an agent reported, in order.
     pub fn each_column(&self, mut show: impl FnMut(&Arc<str>, Scalar<'_>)) {
         match &self.custom {
             Custom::Cells(columns, row) => {
                 for (index, name) in &columns.custom {
-                    if let Some(cell) = row.cell(*index) {
-                        show(name, cell.scalar());
+                    let Some(value) = row.cell(*index).map(Cell::scalar) else { continue };
+                    let missing =
+                        value == Scalar::Null && self.owned.is_some_and(|owned| !owned.contains(name));
+                    if !missing {
+                        show(name, value);
                     }
                 }
             }
@@ -116,6 +129,8 @@ impl Row {
             attempt: self.attempt,
             started_ms: self.started_ms,
             error: self.error.as_deref().map(Cow::Borrowed),
+            place: None,
+            owned: None,
             custom: Custom::Values(&self.columns),
         }
     }

@@ -138,6 +138,14 @@ fn a_session_file_shows_items_in_graph_order_with_all_columns() {
 }
 
 #[test]
+fn a_session_told_again_makes_the_same_file() {
+    let (graph, rows) = document(ORIGINAL);
+    let text = record(&graph, &replay(&graph, &rows).unwrap(), &Object::new());
+    let (read_back, _) = read(&text);
+    assert_eq!(record(&graph, &replay(&graph, &read_back).unwrap(), &Object::new()), text);
+}
+
+#[test]
 fn a_run_without_rows_is_a_whole_file() {
     let (graph, _) = document(ORIGINAL);
     let text = record(&graph, &[], &Object::new());

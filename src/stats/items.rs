@@ -17,7 +17,7 @@ pub(super) struct Mark {
 impl Mark {
     pub fn of(layout: Option<&Layout>, row: &RowRef<'_>) -> Mark {
         Mark {
-            place: layout.and_then(|layout| layout.place(&row.phase)),
+            place: layout.and_then(|layout| row.place(layout)),
             status: row.status,
             started: row.started_ms.map(|started| started.saturating_mul(1_000_000)),
             duration: row.duration_ms.map(nanoseconds),

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Up to so many names are found faster by looking at each.
+const FEW: usize = 16;
+
 #[derive(Default)]
 pub(super) struct Names {
     ids: HashMap<Arc<str>, u32>,
@@ -13,8 +16,10 @@ impl Names {
     /// The number of a name, in the order of first sight; 0 for none.
     pub fn id(&mut self, name: Option<&str>) -> u32 {
         let Some(name) = name else { return 0 };
-        if let Some(id) = self.ids.get(name) {
-            return *id;
+        let few = self.names.iter().take(FEW).position(|known| **known == *name);
+        let found = few.and_then(|at| u32::try_from(at + 1).ok());
+        if let Some(id) = found.or_else(|| self.ids.get(name).copied()) {
+            return id;
         }
         let name: Arc<str> = Arc::from(name);
         self.names.push(Arc::clone(&name));

@@ -7,7 +7,7 @@ use super::cell::Cell;
 use super::fault::{Fault, Problem};
 use super::header::{self, Line, Table};
 use super::lines::{LONGEST, Lines};
-use super::split::{Misread, split};
+use super::split::{Misread, split, trim};
 use crate::value::Value;
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -192,12 +192,13 @@ impl<R: Read> Reader<R> {
             Some(_) if indent == 0 => Shape::Root,
             Some(_) => Shape::Indented(indent),
         };
+        if line.is_ascii() || matches!(shape, Shape::Comment) {
+            return Ok(shape);
+        }
         match str::from_utf8(line) {
-            Err(error) if !matches!(shape, Shape::Comment) => {
-                // The text that is shown has a replacement character there.
-                Err((Fault::NotUtf8, error.valid_up_to()..error.valid_up_to() + 3))
-            }
-            _ => Ok(shape),
+            // The text that is shown has a replacement character there.
+            Err(error) => Err((Fault::NotUtf8, error.valid_up_to()..error.valid_up_to() + 3)),
+            Ok(_) => Ok(shape),
         }
     }
 
@@ -227,7 +228,8 @@ impl<R: Read> Reader<R> {
         if indent != expected {
             return Err(self.problem((Fault::Indent { found: indent, expected }, 0..indent)));
         }
-        let line = str::from_utf8(self.lines.line()).unwrap_or_default().trim_end_matches(' ');
+        let line = self.lines.line();
+        let line = &line[..trim(line, indent..line.len()).end];
         let table = self.table.as_ref();
         let delimiter = table.map_or(b',', |table| table.delimiter);
         split(line, indent, delimiter, &mut self.cells).map_err(|misread| self.problem(misread))?;

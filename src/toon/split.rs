@@ -7,38 +7,37 @@ use std::ops::Range;
 /// A fault with the bytes of the line it is about.
 pub(super) type Misread = (Fault, Range<usize>);
 
-/// Splits `line[from..]` at the delimiter and puts the cells' ranges, spaces trimmed, into `cells`.
+/// Splits `line[from..]`, which is UTF-8, at the delimiter and puts the cells' ranges, spaces trimmed, into `cells`.
 ///
 /// # Errors
 /// A text that is no row, or a quoted cell that is malformed. `cells` then holds what came before.
 pub(super) fn split(
-    line: &str,
+    line: &[u8],
     from: usize,
     delimiter: u8,
     cells: &mut Vec<Range<usize>>,
 ) -> Result<(), Misread> {
     cells.clear();
-    let bytes = line.as_bytes();
-    if memchr::memchr(b'"', &bytes[from..]).is_none() {
-        let mut start = from;
-        for at in memchr::memchr_iter(delimiter, &bytes[from..]) {
-            cells.push(trim(bytes, start..from + at));
-            start = from + at + 1;
-        }
-        cells.push(trim(bytes, start..line.len()));
-        let first = from..cells.first().map_or(from, |cell| cell.end);
-        return match memchr::memchr(b':', &bytes[first]) {
-            Some(at) => Err((Fault::ColonFirst, from + at..from + at + 1)),
-            None => Ok(()),
-        };
+    if memchr::memchr(b'"', &line[from..]).is_some() {
+        return split_quoted(str::from_utf8(line).unwrap_or_default(), from, delimiter, cells);
     }
-    split_quoted(line, from, delimiter, cells)
+    let mut start = from;
+    for at in memchr::memchr_iter(delimiter, &line[from..]) {
+        cells.push(trim(line, start..from + at));
+        start = from + at + 1;
+    }
+    cells.push(trim(line, start..line.len()));
+    let first = from..cells.first().map_or(from, |cell| cell.end);
+    match memchr::memchr(b':', &line[first]) {
+        Some(at) => Err((Fault::ColonFirst, from + at..from + at + 1)),
+        None => Ok(()),
+    }
 }
 
 /// The names in a text that [`super::write::words`] made; what cannot be read is left as it stands.
 pub fn words(text: &str) -> Vec<String> {
     let mut cells = Vec::new();
-    if split(text, 0, b' ', &mut cells).is_err() {
+    if split(text.as_bytes(), 0, b' ', &mut cells).is_err() {
         return vec![text.to_owned()];
     }
     let words = cells.into_iter().map(|cell| Cell::new(&text[cell]));
@@ -137,7 +136,7 @@ mod tests {
 
     fn cells(line: &str) -> Result<Vec<&str>, Misread> {
         let mut ranges = Vec::new();
-        split(line, 0, b',', &mut ranges)?;
+        split(line.as_bytes(), 0, b',', &mut ranges)?;
         Ok(ranges.into_iter().map(|range| &line[range]).collect())
     }
 
