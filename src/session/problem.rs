@@ -57,7 +57,9 @@ impl From<toon::Problem> for Problem {
         let make = match fault {
             Fault::Count { .. } => catalogue::trace_count,
             Fault::Width { .. } => catalogue::trace_width,
-            Fault::Header(_) | Fault::DuplicateColumn(_) | Fault::NoKey => catalogue::trace_header,
+            Fault::Header(_) | Fault::DuplicateColumn(_) | Fault::NoKey | Fault::NotAlone => {
+                catalogue::trace_header
+            }
             Fault::Tab | Fault::Indent { .. } | Fault::Stray | Fault::Blank => catalogue::trace_layout,
             Fault::ColonFirst | Fault::OpenQuote | Fault::AfterQuote | Fault::Escape => catalogue::trace_cell,
             Fault::NotUtf8 | Fault::TooLong(_) | Fault::DuplicateField(_) | Fault::Field(_) => {

@@ -80,6 +80,8 @@ pub struct Reader<R> {
     indent: Option<usize>,
     cells: Vec<Range<usize>>,
     fields: HashSet<String>,
+    /// Whether the last line at the top level had a name; none before the first.
+    named: Option<bool>,
     /// Indented lines belong to a line that was refused.
     skipping: bool,
 }
@@ -112,6 +114,7 @@ impl<R: Read> Reader<R> {
             indent: None,
             cells: Vec::new(),
             fields: HashSet::new(),
+            named: None,
             skipping: false,
         }
     }
@@ -246,6 +249,12 @@ impl<R: Read> Reader<R> {
     fn root(&mut self) -> io::Result<Result<Kind, Problem>> {
         self.skipping = false;
         let text = str::from_utf8(self.lines.line()).unwrap_or_default().trim_end_matches(' ');
+        let named = !text.starts_with('[');
+        let before = self.named.replace(named);
+        if before.is_some_and(|before| !before || !named) {
+            self.skipping = true;
+            return Ok(Err(self.problem((Fault::NotAlone, 0..text.len()))));
+        }
         Ok(match header::read(text) {
             Err(misread) => {
                 self.skipping = true;
