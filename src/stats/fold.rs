@@ -37,6 +37,9 @@ struct Totals {
     elapsed: Option<u128>,
     /// Items whose elapsed time is known.
     timed: u64,
+    /// Of the items whose rows tell that they succeeded.
+    succeeded_elapsed: u128,
+    succeeded: u64,
 }
 
 /// The same of one input while it is read.
@@ -56,6 +59,8 @@ impl Input {
                 wall: None,
                 elapsed: Some(0),
                 timed: 0,
+                succeeded_elapsed: 0,
+                succeeded: 0,
             },
             span: Some((u64::MAX, 0)),
             rows: 0,
@@ -83,7 +88,12 @@ impl Input {
             return;
         }
         totals.timed += 1;
-        totals.elapsed = totals.elapsed.and_then(|sum| Some(sum + u128::from(elapsed(layout, marks)?)));
+        let own = elapsed(layout, marks).map(u128::from);
+        totals.elapsed = totals.elapsed.zip(own).map(|(sum, own)| sum + own);
+        if let (Some(own), Some(ItemState::Succeeded)) = (own, outcome(layout, marks)) {
+            totals.succeeded += 1;
+            totals.succeeded_elapsed += own;
+        }
     }
 
     /// Rows do not tell whose they are.
@@ -222,6 +232,8 @@ impl Fold {
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
         sum.timed += own.timed;
+        sum.succeeded += own.succeeded;
+        sum.succeeded_elapsed += own.succeeded_elapsed;
         self.layout = match (self.inputs, &self.layout, layout) {
             (0, _, layout) => layout.cloned(),
             (_, Some(known), Some(layout)) if known.same(layout) => self.layout.take(),
@@ -278,6 +290,9 @@ impl Fold {
             elapsed_ms: whole(totals.elapsed),
             saved_ms: whole(saved),
             mean_item_ms: totals.elapsed.and_then(|sum| mean(sum, totals.timed)),
+            mean_succeeded_item_ms: totals
+                .elapsed
+                .and_then(|_| mean(totals.succeeded_elapsed, totals.succeeded)),
             critical_path: self.layout.as_ref().and_then(|layout| self.critical_path(layout)),
             slowest_step: slowest.map(|(mean_ms, _, phase)| Slowest { phase: Arc::clone(phase), mean_ms }),
             tokens_used: self.tokens_used,

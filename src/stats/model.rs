@@ -73,6 +73,8 @@ pub struct Run {
     pub saved_ms: Option<Figure>,
     /// The mean time that an item took.
     pub mean_item_ms: Option<Figure>,
+    /// The same of the items whose rows tell that they succeeded.
+    pub mean_succeeded_item_ms: Option<Figure>,
     /// The path through the graph with the largest sum of mean durations.
     pub critical_path: Option<Vec<Arc<str>>>,
     pub slowest_step: Option<Slowest>,

@@ -39,6 +39,7 @@ fn the_original_document_has_these_true_figures() {
             "elapsed_ms": elapsed,
             "saved_ms": 1070,
             "mean_item_ms": 3296,
+            "mean_succeeded_item_ms": 4786.667,
             "critical_path": ["ReceiveOrder", "ProcessPayment", "ReserveInventory", "CreateShipment", "NotifyCustomer"],
             "slowest_step": {"phase": "CreateShipment", "mean_ms": serde_json::from_str::<Value>("2133.333").unwrap()},
             "tokens_used": 9990,

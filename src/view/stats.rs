@@ -93,7 +93,7 @@ pub fn run(run: &Run, width: usize) -> String {
                 .map(|all| format!("{}, had every step waited for the one before", milliseconds(all.0))),
         ),
         ("saved", saved),
-        ("an item", run.mean_item_ms.map(|mean| format!("{} on average", milliseconds(mean.0)))),
+        ("an item", mean_item(run)),
         ("slowest step", slowest),
         ("tokens", run.tokens_used.map(count)),
     ];
@@ -107,6 +107,13 @@ pub fn run(run: &Run, width: usize) -> String {
         out.push_str(&wrapped("critical path", &path, width));
     }
     out
+}
+
+fn mean_item(run: &Run) -> Option<String> {
+    let all = run.mean_item_ms?;
+    let succeeded = run.mean_succeeded_item_ms.filter(|succeeded| *succeeded != all);
+    let succeeded = succeeded.map(|mean| format!("; {} where it succeeded", milliseconds(mean.0)));
+    Some(format!("{} on average{}", milliseconds(all.0), succeeded.unwrap_or_default()))
 }
 
 fn items(run: &Run) -> String {
