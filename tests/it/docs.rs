@@ -1,4 +1,5 @@
-//! The pages of `docs/` as programs: every document validates, every command prints what the page shows.
+//! The README and the pages of `docs/` as programs: every document validates, every command prints what the page
+//! shows. The README's commands run in a copy of the repository's examples.
 //!
 //! A paragraph that is only a name in backticks and a colon gives the fence below it that name: it is a file in
 //! the page's folder. A `console` fence holds commands behind `$ ` and what they print, both outputs together;
@@ -14,33 +15,64 @@ use tempfile::TempDir;
 struct Fence {
     /// The first word of its info string.
     language: String,
+    /// Whether the second is `figures`.
+    figures: bool,
     /// The file that it is.
     name: Option<String>,
     content: String,
 }
 
+/// The command that runs all this; it cannot run itself.
+const TESTS: &str = "cargo test --locked";
+
 #[test]
 fn what_the_pages_show_is_what_happens() {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
-    for page in std::fs::read_dir(pages).unwrap() {
+    for page in std::fs::read_dir(root.join("docs")).unwrap() {
         let page = page.unwrap();
         let fences = fences(&std::fs::read_to_string(page.path()).unwrap());
         seen += fences.len();
-        try_out(&page.file_name().to_string_lossy(), &fences);
+        try_out(&page.file_name().to_string_lossy(), &fences, TempDir::new().unwrap().path());
     }
     assert!(seen > 10, "the pages hold {seen} fences");
 }
 
-fn try_out(page: &str, fences: &[Fence]) {
+#[test]
+fn what_the_readme_shows_is_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let folder = TempDir::new().unwrap();
+    for part in ["workflows", "tests/fixtures"] {
+        copy(&root.join(part), &folder.path().join(part));
+    }
+    try_out("README.md", &fences(&readme), folder.path());
+}
+
+/// Copies what git keeps: nothing whose name begins with a dot, nothing that Python has compiled.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') || name == "__pycache__" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(name));
+        } else {
+            std::fs::copy(entry.path(), to.join(name)).unwrap();
+        }
+    }
+}
+
+fn try_out(page: &str, fences: &[Fence], folder: &Path) {
     for fence in fences {
         if let Some(name) = &fence.name {
-            std::fs::write(folder.path().join(name), &fence.content).unwrap();
+            std::fs::write(folder.join(name), &fence.content).unwrap();
         }
         match fence.language.as_str() {
             "markdown" => validate(page, &fence.content),
-            "console" => converse(page, folder.path(), &fence.content),
+            "console" => converse(page, folder, fence),
             "sh" | "python" => assert!(is_run(fence, fences), "{page}: never run:\n{}", fence.content),
             _ => {}
         }
@@ -56,19 +88,45 @@ fn validate(page: &str, document: &str) {
 
 /// Whether a command of the page runs this program.
 fn is_run(program: &Fence, fences: &[Fence]) -> bool {
-    let Some(name) = &program.name else { return false };
+    let Some(name) = &program.name else { return program.content.trim() == TESTS };
     fences.iter().any(|other| other.language == "console" && other.content.contains(name))
 }
 
-/// Runs the commands of a `console` fence.
-fn converse(page: &str, folder: &Path, fence: &str) {
-    for part in format!("\n{fence}").split("\n$ ").skip(1) {
+/// Runs the commands of a `console` fence. One that is marked `figures` shows measured times: there every figure
+/// stands for any other.
+fn converse(page: &str, folder: &Path, fence: &Fence) {
+    for part in format!("\n{}", fence.content).split("\n$ ").skip(1) {
         let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
-        let printed = shell(folder, command);
+        let printed = shell(folder, &command.replace("cargo run --release -- ", "orderflow "));
         let place = format!("{page}: $ {command}");
-        snapbox::Assert::new()
-            .eq(format!("{place}\n{printed}").trim_end(), format!("{place}\n{expected}").trim_end());
+        let shape = |text: &str| if fence.figures { without_figures(text) } else { text.to_owned() };
+        snapbox::Assert::new().eq(
+            format!("{place}\n{}", shape(&printed)).trim_end(),
+            format!("{place}\n{}", shape(expected)).trim_end(),
+        );
     }
+}
+
+/// The text with every measured time as `0 s`, and with single spaces and lines, since widths follow figures.
+fn without_figures(text: &str) -> String {
+    let is_figure = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut words: Vec<&str> = Vec::new();
+        for word in line.split_whitespace() {
+            let unit = matches!(word.trim_end_matches([';', ',', ')']), "ms" | "s" | "min" | "h" | "%");
+            match words.last_mut() {
+                Some(last) if unit && is_figure(last.trim_start_matches('(')) => *last = "0",
+                _ if word.starts_with('─') => words.push("─"),
+                _ => words.push(word),
+            }
+        }
+        // Several units make one time, as in `1 min 5 s`.
+        words.dedup_by(|one, other| one == other && *one == "0");
+        out.push_str(&words.join(" "));
+        out.push('\n');
+    }
+    out
 }
 
 /// What a command prints to both outputs.
@@ -96,9 +154,11 @@ fn fences(page: &str) -> Vec<Fence> {
                 code = Some(text.into_string());
             }
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                let language = info.split_whitespace().next().unwrap_or_default().to_owned();
+                let mut words = info.split_whitespace();
+                let language = words.next().unwrap_or_default().to_owned();
+                let figures = words.next() == Some("figures");
                 let name = code.take().filter(|_| paragraph == "`:");
-                fences.push(Fence { language, name, content: String::new() });
+                fences.push(Fence { language, figures, name, content: String::new() });
                 inside = true;
             }
             Event::Text(text) if inside => fences.last_mut().unwrap().content.push_str(&text),
