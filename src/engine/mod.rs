@@ -60,6 +60,10 @@ pub struct Call {
     pub key: Arc<str>,
     pub step: StepId,
     pub attempt: u32,
+    /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
+    /// was put back is on the same visit, since it never had its effect; a failure handler, which is told of
+    /// another failure then, is on a new one.
+    pub visit: u32,
     /// What the step takes, absent optional inputs left out.
     pub inputs: Values,
     /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.

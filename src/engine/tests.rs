@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, step};
-use super::{Input, Limits, Out, Policy, Run};
+use super::{Effect, Input, Limits, Out, Policy, Run};
 use crate::event::{Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StopReason};
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::spec::{Mark, OnItemError, Tolerance};
@@ -278,6 +278,15 @@ fn a_handler_puts_an_item_back_once_and_only_what_failed_runs_again() {
         hand.out.events.iter().filter(is).count()
     };
     assert_eq!((starts(0), starts(1), starts(2), starts(3)), (1, 2, 0, 2));
+    let visits = |id: u32| -> Vec<u32> {
+        let visit = |effect: &Effect| match effect {
+            Effect::Call(call) if call.step.0 == id => Some(call.visit),
+            _ => None,
+        };
+        hand.out.effects.iter().filter_map(visit).collect()
+    };
+    assert_eq!(visits(1), [0, 0], "what never had its effect is asked for under the same key");
+    assert_eq!(visits(3), [0, 1], "the handler is told of another failure");
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Calls {
 
 fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapter::Call {
     let name = |id| Arc::from(all.graph.value(id).name.as_str());
-    let key = identity::idempotency_key(&all.run_id, &call.key, &binding.phase);
+    let key = identity::idempotency_key(&all.run_id, &call.key, &binding.phase, call.visit);
     let attempt_id = format!("{}-{}-{}", call.item.0, call.step.0, call.attempt);
     adapter::Call {
         context: Context {

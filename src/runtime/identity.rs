@@ -8,10 +8,10 @@ pub fn new_run_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// The same for every attempt at the same effect: blake3 over run, item, step and direction, in hex.
-pub(super) fn idempotency_key(run: &str, item: &str, step: &str) -> String {
+/// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex.
+pub(super) fn idempotency_key(run: &str, item: &str, step: &str, visit: u32) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in ["orderflow 1", run, item, step, "0", "forward"] {
+    for part in ["orderflow 1", run, item, step, &visit.to_string(), "forward"] {
         // Lengths keep parts apart that would otherwise run together.
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());

@@ -104,17 +104,11 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
 }
 
 impl Doers<'_> {
-    /// Sees to it that programs inside the document have a grant.
+    /// Asks whether programs inside the document may run, and know these variables, where anybody can be asked.
     ///
     /// # Errors
     /// Stops with the list of what wants to run.
-    pub fn granted(
-        &self,
-        document: &Document,
-        trust: bool,
-        settings: &Settings,
-        terminal: &mut Terminal,
-    ) -> anyhow::Result<()> {
+    pub fn ask(&self, document: &Document, env: &[String], terminal: &mut Terminal) -> anyhow::Result<()> {
         let wanted: Vec<String> = self
             .0
             .iter()
@@ -129,10 +123,12 @@ impl Doers<'_> {
                 format!("  {name}:{}: {} ({})\n{lines}", step.line, visible(&step.title), visible(language))
             })
             .collect();
-        if wanted.is_empty() || trust || settings.fences {
+        if wanted.is_empty() {
             return Ok(());
         }
-        terminal.talk(&format!("programs in this document want to run:\n{}", wanted.concat()));
+        let env: Vec<String> = env.iter().map(|name| visible(name)).collect();
+        let env = if env.is_empty() { String::new() } else { format!(", knowing {}", env.join(", ")) };
+        terminal.talk(&format!("programs in this document want to run{env}:\n{}", wanted.concat()));
         if std::io::stdin().is_terminal() && terminal.watched() && agreed(terminal)? {
             return Ok(());
         }

@@ -36,7 +36,9 @@ pub fn run(
         }
         (doers, work) => (doers?, work?),
     };
-    doers.granted(document, args.trust, settings, terminal)?;
+    if !args.trust && !settings.fences {
+        doers.ask(document, &graph.settings.env, terminal)?;
+    }
 
     let run_id: Arc<str> = runtime::new_run_id().into();
     let workspace = Workspace::create(&settings.folder, &run_id)

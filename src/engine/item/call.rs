@@ -21,6 +21,7 @@ impl Item {
             key: self.key.clone(),
             step: id,
             attempt: attempts.number,
+            visit: if step.kind == Kind::Handler { self.put_backs } else { 0 },
             inputs: self.inputs(graph, id),
             deadline,
         })
