@@ -106,8 +106,9 @@ pub struct Step {
     pub annotations: Annotations,
     pub signature: Option<Signature>,
     pub program: Option<Program>,
+    /// Its own fences, and those of sections whose first row names it.
     pub traces: Vec<TraceFence>,
-    /// The step's own paragraphs, without signature and field lines.
+    /// The step's own paragraphs, lists, quotes and tables, without signature and field lines.
     pub prose: String,
 }
 
