@@ -1,0 +1,76 @@
+//! Statistics of a large session file beside counting its lines.
+
+use super::pair::{Case, Unit};
+use super::{Sizes, pipeline};
+use anyhow::ensure;
+use orderflow::session::{Head, Recorder};
+use orderflow::stats::{Dimension, Fold, Live};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> {
+    let rows = sizes.recorded * pipeline::STEPS;
+    let (path, orders) = (folder.join("large.toon"), sizes.recorded);
+    let (here, there) = (path.clone(), path);
+    Ok(vec![Case {
+        name: format!("stats: {rows} rows"),
+        unit: Unit::BytesPerSecond,
+        floor_name: "line count",
+        ours: Box::new(move || {
+            record(orders, &here)?;
+            timed(&here, |file| fold(file, rows))
+        }),
+        floor: Box::new(move || {
+            record(orders, &there)?;
+            timed(&there, |file| lines(file, rows))
+        }),
+    }])
+}
+
+/// Makes the file where it is not there yet.
+fn record(orders: u64, path: &PathBuf) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let graph = pipeline::graph()?;
+    let mut recorder = Recorder::new(&graph, path)?;
+    let mut live = Live::new(&graph, Vec::new());
+    pipeline::engine(orders, |event| {
+        live.observe(event);
+        Ok(recorder.observe(event)?)
+    })?;
+    recorder.finish(&Head::default(), &live.finish().run.summary())?;
+    Ok(())
+}
+
+fn timed(path: &Path, work: impl FnOnce(File) -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let begin = Instant::now();
+    work(file)?;
+    Ok(bytes as f64 / begin.elapsed().as_secs_f64())
+}
+
+fn fold(file: File, rows: u64) -> anyhow::Result<()> {
+    let mut fold = Fold::new(vec![Dimension::Phase]);
+    let session = fold.session(file)?;
+    let stats = fold.finish();
+    ensure!(session.problems.is_empty() && stats.run.rows == rows, "every row counts: {}", stats.run.rows);
+    Ok(())
+}
+
+fn lines(mut file: File, rows: u64) -> anyhow::Result<()> {
+    let mut chunk = vec![0; 256 << 10];
+    let mut lines = 0;
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            break;
+        }
+        lines += memchr::memchr_iter(b'\n', &chunk[..read]).count() as u64;
+    }
+    ensure!(lines > rows, "every row is a line: {lines}");
+    Ok(())
+}
