@@ -30,7 +30,8 @@ fn peak<'a>(orders: u64) -> Once<'a> {
 /// The child: a traced run, then its peak memory in bytes.
 pub fn run(orders: u64) -> anyhow::Result<()> {
     pipeline::looped(orders, true)?;
-    let status = std::fs::read_to_string("/proc/self/status").context("peak memory is known on Linux only")?;
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("peak memory is known on Linux only")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
     let peak: u64 = peak.context("no VmHWM in /proc/self/status")?.parse()?;
     println!("{}", peak * 1024);

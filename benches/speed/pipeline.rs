@@ -148,10 +148,8 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
     let target = folder.path().join("session.toon");
     let graph = Arc::new(graph()?);
     let mut run = run(&graph);
-    let mut trace = Trace {
-        recorder: Recorder::new(&graph, &target)?,
-        live: Live::new(&graph, vec![Dimension::Phase]),
-    };
+    let mut trace =
+        Trace { recorder: Recorder::new(&graph, &target)?, live: Live::new(&graph, vec![Dimension::Phase]) };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
         graph: graph.clone(),
