@@ -7,7 +7,7 @@ use orderflow::session::{Head, Recorder};
 use orderflow::stats::{Dimension, Fold, Live};
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> {
@@ -30,7 +30,7 @@ pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> 
 }
 
 /// Makes the file where it is not there yet.
-fn record(orders: u64, path: &PathBuf) -> anyhow::Result<()> {
+fn record(orders: u64, path: &Path) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());
     }
