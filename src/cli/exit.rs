@@ -12,6 +12,8 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
+    /// The items changed while the run went on.
+    Changed,
     /// A bug of ours.
     Internal,
     /// A file could not be read or written.
@@ -32,6 +34,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Invalid => 3,
             Exit::NotTrusted => 4,
+            Exit::Changed => 6,
             Exit::Internal => 70,
             Exit::Io => 74,
             Exit::Deadline => 124,

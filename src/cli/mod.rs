@@ -30,7 +30,7 @@ Examples:
   orderflow stats session.toon              what the last run did
 
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
-70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
+6 items changed during the run, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

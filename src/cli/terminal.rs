@@ -1,6 +1,7 @@
 //! Where output goes: data to standard output, talk to standard error. A closed output never stops a run.
 
 use super::exit::Stop;
+use crate::diag::render::visible;
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal, Write};
 
@@ -61,7 +62,8 @@ impl Terminal {
     /// Prints an operator's trouble once, with what to do.
     pub fn error(&mut self, error: &anyhow::Error) {
         let style = anstyle::AnsiColor::Red.on_default().bold();
-        let mut text = format!("{style}error{style:#}: {error:#}\n");
+        let message = visible(&format!("{error:#}"));
+        let mut text = format!("{style}error{style:#}: {message}\n");
         if let Some(help) = error.downcast_ref::<Stop>().and_then(|stop| stop.help.as_deref()) {
             text.push_str(&format!("  help: {help}\n"));
         }

@@ -7,6 +7,8 @@
 mod calls;
 mod identity;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod workspace;
 

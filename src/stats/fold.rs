@@ -277,8 +277,11 @@ impl Fold {
             counted.filter(|(_, count)| *count > 0).collect()
         });
         let saved = self.sequential.zip(totals.elapsed).map(|(all, own)| all.saturating_sub(own));
+        // Of equals the first in graph order, so that it does not matter in which order rows came.
         let slowest = self.phases.iter().filter_map(|(phase, (count, sum))| {
-            Some((mean(*sum, *count)?, std::cmp::Reverse(*phase), self.names.name(*phase)?))
+            let name = self.names.name(*phase)?;
+            let place = self.layout.as_ref().and_then(|layout| layout.place(name));
+            Some((mean(*sum, *count)?, std::cmp::Reverse(place.unwrap_or(*phase as usize)), name))
         });
         let slowest = slowest.max_by(|one, other| one.0.0.total_cmp(&other.0.0).then(one.1.cmp(&other.1)));
         Run {

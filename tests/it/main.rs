@@ -3,13 +3,17 @@
 mod diagnostics;
 mod docs;
 mod graph;
+mod interruption;
 mod layers;
 mod mutations;
 mod order_processing;
+mod place;
 mod plan;
 mod program;
 mod python;
+mod run;
 mod shop;
 mod spec;
 mod stats;
+mod trace;
 mod validate;

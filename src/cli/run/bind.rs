@@ -9,7 +9,6 @@ use crate::adapter::process::Process;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::engine::{ChannelLimit, Limits};
 use crate::graph::{Graph, Step};
 use crate::runtime::{Bindings, Workspace};
 use anyhow::Context;
@@ -180,13 +179,4 @@ fn agreed(terminal: &mut Terminal) -> anyhow::Result<bool> {
 fn environment(names: &[String]) -> Vec<(String, String)> {
     let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
-}
-
-/// The limits of a run, from the settings and the number of jobs.
-pub fn limits(jobs: usize, settings: &Settings) -> Limits {
-    let agents = settings.agents.iter().filter_map(|(name, agent)| Some((name.clone(), agent.concurrency?)));
-    let channel = |(name, channel): (&String, &super::super::settings::Channel)| {
-        (name.clone(), ChannelLimit { concurrency: channel.concurrency, rate: channel.rate })
-    };
-    Limits { jobs, agents: agents.collect(), channels: settings.channels.iter().map(channel).collect() }
 }

@@ -5,6 +5,7 @@ use super::super::terminal::Terminal;
 use super::Args;
 use crate::diag::nearest;
 use crate::diag::render::visible;
+use crate::event::Values;
 use crate::graph::Graph;
 use crate::items::{Given, Items, Problem, Shape};
 use crate::runtime::NewItem;
@@ -38,14 +39,38 @@ impl Work {
     /// When the items cannot be read again.
     pub fn stream(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
         Ok(match self {
-            Work::Items { items, .. } => {
-                Box::new(items.stream()?.map(|item| item.map(|(key, inputs)| NewItem { key, inputs })))
-            }
+            Work::Items { items, total } => Box::new(Counted { items: items.stream()?, left: *total }),
             Work::Once(shape) => {
                 let item = NewItem { key: "1".into(), inputs: shape.without_item() };
                 Box::new(std::iter::once(Ok(item)))
             }
         })
+    }
+}
+
+/// Items that were counted before, and must not have changed since.
+struct Counted<I> {
+    items: I,
+    left: u64,
+}
+
+impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counted<I> {
+    type Item = anyhow::Result<NewItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.items.next();
+        let change = match &item {
+            Some(Ok(_)) if self.left == 0 => "there are more items than when they were checked".to_owned(),
+            None if self.left > 0 => format!("{} items are gone since they were checked", self.left),
+            Some(Err(error)) if Exit::of(error) != Exit::Io => error.to_string(),
+            _ => {
+                self.left = self.left.saturating_sub(1);
+                return item.map(|item| item.map(|(key, inputs)| NewItem { key, inputs }));
+            }
+        };
+        self.left = 0;
+        let help = "let the file be while a run reads it";
+        Some(Err(Stop::new(Exit::Changed, change).help(help).into()))
     }
 }
 

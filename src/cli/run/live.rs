@@ -7,7 +7,7 @@ use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
 use super::report::{Record, conclude, show, written};
-use super::{Args, bind};
+use super::{Args, bind, limits};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
 use crate::graph::Graph;
@@ -16,9 +16,6 @@ use crate::session::Head;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The least number of steps at once, where nobody says otherwise.
-const JOBS: usize = 16;
 
 pub fn run(
     args: &Args,
@@ -46,7 +43,7 @@ pub fn run(
     let bindings = doers.bind(&args.file, &graph, settings, &workspace)?;
     drop(doers);
     let graph = Arc::new(graph);
-    let policy = policy(args, &graph, settings);
+    let policy = policy(args, &graph, settings, terminal);
     let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
     let mut record = Record::new(&graph, Some(target))?;
     let head = Head {
@@ -68,14 +65,27 @@ pub fn run(
     let driven = drive(&mut all, &mut run, &work);
     drop(all);
     progress.finish();
-    let finished = record.finish(&head)?;
-    let caught = driven?;
-    show(args, &finished, terminal)?;
+    // Whatever went wrong, what has happened is told.
+    let finished = record.finish(&head);
+    if let Ok(finished) = &finished {
+        show(args, finished, terminal)?;
+    }
     if !args.quiet {
         conclude(&run, work.total(), &graph, terminal);
-        written(&finished, terminal);
     }
-    Ok(exit(&run, &caught))
+    match (driven, finished) {
+        (Err(one), Err(other)) => {
+            terminal.error(&one);
+            Err(other)
+        }
+        (driven, finished) => {
+            let (finished, caught) = (finished?, driven);
+            if !args.quiet {
+                written(&finished, terminal);
+            }
+            Ok(exit(&run, &caught?))
+        }
+    }
 }
 
 fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work) -> anyhow::Result<Caught> {
@@ -92,11 +102,9 @@ fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work) -> anyhow::Result<Caugh
     driven
 }
 
-fn policy(args: &Args, graph: &Graph, settings: &Settings) -> Policy {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.or(graph.settings.jobs).unwrap_or(JOBS.max(cpus));
+fn policy(args: &Args, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Policy {
     Policy {
-        limits: bind::limits(jobs, settings),
+        limits: limits::limits(args, graph, settings, terminal),
         tolerate: args.tolerate.unwrap_or(graph.settings.tolerate),
         on_item_error: args.on_item_error.unwrap_or(graph.settings.on_item_error),
     }

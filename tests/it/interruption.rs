@@ -1,0 +1,130 @@
+//! Signals and deadlines from outside: what stops, what is left, what the trace says.
+
+use crate::place::Place;
+use crate::program::{Told, told};
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// Two items of two steps; the first step of the second item waits to be stopped.
+const WAITING: &str = "\
+# T
+## A
+order -> a
+```sh run
+grep -q '\"wait\"' || { echo 1; exit 0; }
+trap 'echo $$ > stopped; exit 7' TERM
+sleep 1000 & echo $! > sleeper
+wait
+```
+## B
+a -> b
+```sh run
+echo 2
+```
+";
+
+fn place() -> Place {
+    let place = Place::new(WAITING);
+    place.write("items.jsonl", "{\"id\":\"quick\"}\n{\"id\":\"wait\"}\n{\"id\":\"later\"}\n");
+    place
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn ended(child: Child) -> Told {
+    told(child.wait_with_output().unwrap())
+}
+
+/// Whether the process whose number stands in the file is gone.
+fn is_gone(place: &Place, file: &str) -> bool {
+    let pid = place.read(file);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+#[test]
+fn a_signal_lets_the_steps_end_and_is_told_by_the_exit() {
+    for (signal, exit) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let place = place();
+        let child = place.begin("--items items.jsonl --jobs 1");
+        place.await_file("sleeper");
+        send(&child, signal);
+        let told = ended(child);
+        assert_eq!(told.exit, Some(exit), "{}", told.err);
+        assert!(place.path("stopped").exists(), "the program was asked to end");
+        place.until("what the program has started ends", || is_gone(&place, "sleeper"));
+        let expected = "\
+stopping, cancelled: the run was interrupted; waiting for 1 running steps
+3 items: 1 succeeded, 1 cancelled, 1 not started
+trace written to session.toon
+";
+        assert_eq!(told.err, expected);
+        let rows = [
+            "A quick #1 success",
+            "B quick #1 success",
+            "A wait #1 cancelled (cancelled: the run was interrupted)",
+        ];
+        assert_eq!(place.rows("session.toon"), rows);
+        assert!(place.read("session.toon").contains("cancelled: 1\n"));
+        assert!(place.read("session.toon").ends_with("complete: true\n"));
+        assert!(told.out.contains("1 succeeded, 1 cancelled"), "{}", told.out);
+    }
+}
+
+#[test]
+fn a_second_signal_kills() {
+    let place = Place::new(
+        "# T\n## A\no -> a\n```sh run\ntrap ': > asked' TERM\n: > ready\nwhile :; do sleep 1000; done\n```\n",
+    );
+    let child = place.begin("--input o=1");
+    place.await_file("ready");
+    let begin = Instant::now();
+    send(&child, Signal::INT);
+    place.await_file("asked");
+    send(&child, Signal::INT);
+    let told = ended(child);
+    assert_eq!(told.exit, Some(130), "{}", told.err);
+    assert!(begin.elapsed() < Duration::from_secs(9), "it did not wait for the end of the grace");
+    assert_eq!(place.rows("session.toon"), ["A 1 #1 cancelled (cancelled: the run was interrupted)"]);
+}
+
+#[test]
+fn a_run_that_is_told_to_outlive_its_terminal_does() {
+    let place = Place::new(
+        "# T\n## A\no -> a\n```sh run\n: > ready\nuntil test -e go; do sleep 0.01; done\necho 1\n```\n",
+    );
+    let mut command = std::process::Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" run flow.md --trust --input o=1";
+    let child = command.args(["-c", script, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
+    let mut child =
+        child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    place.await_file("ready");
+    send(&child, Signal::HUP);
+    place.write("go", "");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_stopped() {
+    let place = place();
+    let told = place.run("--items items.jsonl --jobs 1 --deadline 1s");
+    assert_eq!(told.exit, Some(124), "{}", told.err);
+    assert!(told.err.contains("3 items: 1 succeeded, 1 cancelled, 1 not started\n"), "{}", told.err);
+    let rows = place.rows("session.toon");
+    assert_eq!(rows.last().unwrap(), "A wait #1 cancelled (cancelled: the run's deadline passed)");
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_stopped_with_all_that_it_started() {
+    let place = place();
+    let document = WAITING.replace("## A\n", "## A [timeout:: 300ms]\n");
+    place.write("flow.md", &document);
+    let told = place.run("--items items.jsonl");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert!(told.err.contains("wait: A timed out\n"), "{}", told.err);
+    assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out)");
+    place.until("what the program has started ends", || is_gone(&place, "sleeper"));
+}

@@ -1,0 +1,106 @@
+//! A folder with a document in it, and `orderflow run` on that document.
+
+use crate::program::{Told, command, told};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A folder whose only file is `flow.md`.
+    pub fn new(document: &str) -> Place {
+        let place = Place { folder: TempDir::new().unwrap() };
+        place.write("flow.md", document);
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Everything in the folder, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// `orderflow` with these arguments, parted by spaces.
+    pub fn command(&self, args: &str) -> Command {
+        let mut command = command(self.folder.path());
+        command.args(args.split(' ').filter(|arg| !arg.is_empty())).stdin(Stdio::null());
+        command
+    }
+
+    pub fn orderflow(&self, args: &str) -> Told {
+        told(self.command(args).output().unwrap())
+    }
+
+    /// `orderflow run flow.md --trust` with further arguments.
+    pub fn run(&self, args: &str) -> Told {
+        self.orderflow(&format!("run flow.md --trust {args}"))
+    }
+
+    /// The same, under way.
+    pub fn begin(&self, args: &str) -> Child {
+        let mut command = self.command(&format!("run flow.md --trust {args}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The rows of a session file: phase, item, attempt, status and error.
+    pub fn rows(&self, session: &str) -> Vec<String> {
+        let text = self.read(session);
+        let mut rows = Vec::new();
+        let read = orderflow::session::read_session(text.as_bytes(), |_, row| {
+            let row = row.to_row();
+            let error = row.error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
+            let (item, attempt) = (row.item.as_deref().unwrap_or("-"), row.attempt.unwrap_or(0));
+            rows.push(format!("{} {item} #{attempt} {}{error}", row.phase, row.status.name()));
+        });
+        assert!(read.unwrap().problems.is_empty(), "{text}");
+        rows
+    }
+
+    /// Waits until a file is there.
+    pub fn await_file(&self, name: &str) {
+        self.until(name, || self.path(name).exists());
+    }
+
+    /// Waits for what must come to be true soon.
+    pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !holds() {
+            assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Asserts all that a command said; `[..]` stands for any text within a line.
+#[track_caller]
+pub fn says(told: &Told, exit: i32, out: &str, err: &str) {
+    assert_eq!(told.exit, Some(exit), "{}{}", told.out, told.err);
+    snapbox::Assert::new().eq(&*told.out, out);
+    snapbox::Assert::new().eq(&*told.err, err);
+}

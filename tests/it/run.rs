@@ -1,0 +1,366 @@
+//! `orderflow run` from the command line: what it says, how it ends, and what it leaves, with small documents.
+
+use crate::place::{Place, says};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+const GREET: &str = "\
+# Greeting
+## Say Hello @greeter
+name::String -> greeting::String
+```sh run
+echo \"Hello, $IN_NAME\"
+```
+";
+
+/// Orders are checked; those with a reason are refused for it.
+const ORDERS: &str = "\
+# Orders
+## Check Order @checker
+order::Order -> fine::Boolean
+```python run
+import json, sys
+order = json.load(sys.stdin)['order']
+if 'why' in order:
+    print('looked at', order['id'], file=sys.stderr)
+    sys.exit(order['why'])
+print('true')
+```
+";
+
+#[test]
+fn a_finished_run_shows_its_table_and_its_figures() {
+    let place = Place::new(GREET);
+    let out = "\
+SayHello @greeter
+item  input  output      status[..]time
+──────────────────────────────────[..]
+1     Ada    Hello, Ada  success  [..]s
+
+step      count  failed  success[..]mean[..]tokens
+──────────────────────────────────[..]
+SayHello      1       0    100 %  [..]
+
+items          1: 1 succeeded
+executions     1
+wall time      [..]
+in sequence    [..], had every step waited for the one before
+saved          [..]
+an item        [..] on average
+slowest step   SayHello, [..] on average
+critical path  SayHello
+";
+    says(&place.run("--input name=Ada"), 0, out, "1 item: 1 succeeded\ntrace written to session.toon\n");
+    assert_eq!(place.rows("session.toon"), ["SayHello 1 #1 success"]);
+    assert_eq!(place.files(), [".orderflow", "flow.md", "session.toon"]);
+    assert_eq!(std::fs::read_dir(place.path(".orderflow")).unwrap().count(), 1, "only .gitignore is left");
+
+    let quiet = place.run("--input name=Ada --quiet --format json --session other.toon");
+    assert_eq!((quiet.exit, quiet.err.as_str()), (Some(0), ""));
+    assert!(quiet.out.starts_with("{\n  \"run\": {"), "{}", quiet.out);
+    assert_eq!(place.rows("other.toon"), ["SayHello 1 #1 success"]);
+}
+
+#[test]
+fn failures_are_shown_with_the_last_lines_of_the_log() {
+    let place = Place::new(ORDERS);
+    place.write("orders.jsonl", "{\"id\":\"o1\"}\n{\"id\":\"o2\",\"why\":\"no stock\"}\n{\"id\":\"o3\"}\n");
+    let err = "\
+o2: Check Order failed: exited with 1: no stock
+  | looked at o2
+  | no stock
+3 items: 2 succeeded, 1 failed, more than tolerated
+  o2: Check Order: exited with 1: no stock
+trace written to session.toon
+";
+    let told = place.run("--items orders.jsonl --jobs 1");
+    says(&told, 1, "...\n", err);
+    let rows = [
+        "CheckOrder o1 #1 success",
+        "CheckOrder o2 #1 failed (exited with 1: no stock)",
+        "CheckOrder o3 #1 success",
+    ];
+    assert_eq!(place.rows("session.toon"), rows);
+
+    let tolerated = err.replace(", more than tolerated", "");
+    says(&place.run("--items orders.jsonl --jobs 1 --tolerate 1"), 0, "...\n", &tolerated);
+    says(&place.run("--items orders.jsonl --jobs 1 --tolerate 34%"), 0, "...\n", &tolerated);
+    says(&place.run("--items orders.jsonl --jobs 1 --tolerate 33%"), 1, "...\n", err);
+    let stopped = place.run("--items orders.jsonl --jobs 1 --on-item-error stop");
+    assert_eq!(stopped.exit, Some(1));
+    assert!(stopped.err.contains("1 not started"), "{}", stopped.err);
+}
+
+#[test]
+fn usage_is_told_apart_from_data() {
+    let place = Place::new(GREET);
+    for args in [
+        "run",
+        "run flow.md --jobs 0",
+        "run flow.md --deadline soon",
+        "run flow.md --tolerate x%",
+        "run flow.md --nonsense",
+    ] {
+        let told = place.orderflow(args);
+        assert_eq!((told.exit, told.out.as_str()), (Some(2), ""), "{args}");
+        assert!(told.err.starts_with("error: "), "{args}: {}", told.err);
+    }
+    let missing = place.orderflow("run missing.md");
+    says(&missing, 74, "", "error: cannot read missing.md: No such file or directory (os error 2)\n");
+    assert_eq!(place.files(), ["flow.md"]);
+}
+
+#[test]
+fn programs_without_a_grant_are_listed_and_nothing_runs() {
+    let place = Place::new(
+        "# T\n## A\no -> a\n```sh run\ntouch ran\necho \"\u{1b}[2J\"\n```\n## B\na -> b\n```python run\nprint(1)\n```\n",
+    );
+    let err = "\
+programs in this document want to run:
+  flow.md:2: A (sh)
+    touch ran
+    echo \"\u{fffd}[2J\"
+  flow.md:8: B (python)
+    print(1)
+error: programs in the document have no grant; nothing was run
+  help: look at them, then run again with --trust, or set fences = true in orderflow.toml
+";
+    says(&place.orderflow("run flow.md --input o=1"), 4, "", err);
+    assert_eq!(place.files(), ["flow.md"]);
+
+    place.write("orderflow.toml", "fences = true\n");
+    assert_eq!(place.orderflow("run flow.md --input o=1").exit, Some(0));
+    assert!(place.files().contains(&"ran".to_owned()));
+}
+
+#[test]
+fn a_yes_at_the_terminal_is_a_grant() {
+    let place = Place::new(GREET);
+    let ask = |answer: &str| {
+        let program = format!("{} run flow.md --input name=Ada", env!("CARGO_BIN_EXE_orderflow"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder());
+        terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = terminal.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, text) = ask("n\n");
+    assert_eq!(exit, Some(4), "{text}");
+    assert!(text.contains("run them? [y/N]"), "{text}");
+    let (exit, text) = ask("y\n");
+    assert_eq!(exit, Some(0), "{text}");
+    assert!(text.contains("Hello, Ada"), "{text}");
+}
+
+#[test]
+fn everything_that_is_missing_is_told_before_anything_runs() {
+    let document = "# T\n## A @payer\norder::Order -> a\n## B @payer\na -> b\n## C\nb -> c\n```sh run\ntouch ran\n```\n## D\nc -> d\n```cobol run\n1\n```\n";
+    let place = Place::new(document);
+    place.write("orderflow.toml", "[agents.pay]\ncommand = [\"./pay.sh\"]\n");
+    place.write("orders.jsonl", "{\"id\":1}\n{\"id\":\n7\n{\"id\":1}\n");
+    let told = place.run("--items orders.jsonl");
+    assert_eq!((told.exit, told.out.as_str()), (Some(3), ""), "{}", told.err);
+    for part in [
+        "flow.md:2:",
+        "flow.md:4:",
+        "flow.md:13:4",
+        "error: not every step can be done; nothing was run\n",
+        "orders.jsonl:2:6: no valid JSON: EOF while parsing a value\n",
+        "orders.jsonl:4:1: the key \"1\" stands already on line 1\n",
+        "error: 2 problems in orders.jsonl; 0 of 4 items started\n",
+    ] {
+        assert!(told.err.contains(part), "{part} in\n{}", told.err);
+    }
+    assert_eq!(place.files(), ["flow.md", "orderflow.toml", "orders.jsonl"]);
+}
+
+#[test]
+fn inputs_come_as_text_as_json_and_from_files() {
+    let document =
+        "# T\n## A\nname::String, order::JSON, count::Integer -> told::String\n```sh run\ncat\n```\n";
+    let place = Place::new(document);
+    place.write("order.json", "{\"id\": 7}\n");
+    let told = place.run("--input name=5 --input order=@order.json --input count=2 --quiet");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.out.contains(r#"{"name":"5","order":{"id":7},"count":2}"#), "{}", told.out);
+
+    for (args, exit, err) in [
+        ("--input name", 2, "error: --input name: write NAME=VALUE\n"),
+        (
+            "--input nam=x",
+            3,
+            "error: the workflow has no input \"nam\"; nothing was run\n  help: did you mean \"name\"?\n",
+        ),
+        ("--input count=two", 3, "error: --input count: no valid JSON: [..]; nothing was run\n"),
+        ("--input count=2.5", 3, "error: --input count: expected Integer, found [..]; nothing was run\n"),
+        (
+            "--input order=@none",
+            74,
+            "error: --input order: cannot read none: No such file or directory (os error 2)\n",
+        ),
+        (
+            "--input name=x",
+            3,
+            "error: the workflow has no value for its input \"order\", \"count\"; nothing was run\n  \
+             help: give --items FILE, or --input NAME=VALUE for each input\n",
+        ),
+    ] {
+        says(&place.run(args), exit, "", err);
+    }
+    assert_eq!(place.files(), [".orderflow", "flow.md", "order.json", "session.toon"]);
+}
+
+#[test]
+fn items_have_the_key_that_is_asked_for() {
+    let place =
+        Place::new("---\nitems: orders.json\n---\n# T\n## A\norder\n```sh run\ncat > /dev/null\n```\n");
+    place.write("orders.json", r#"[{"id": "a", "nr": 17}, {"id": "b", "nr": 4}]"#);
+    assert_eq!(place.run("").exit, Some(0));
+    assert_eq!(place.rows("session.toon"), ["A a #1 success", "A b #1 success"]);
+    assert_eq!(place.run("--key nr").exit, Some(0));
+    assert_eq!(place.rows("session.toon"), ["A 17 #1 success", "A 4 #1 success"]);
+    let told = place.run("--key no");
+    assert_eq!(told.exit, Some(3));
+    assert!(told.err.contains("orders.json:1:1: missing \"no\", the item's key\n"), "{}", told.err);
+}
+
+#[test]
+fn agents_are_found_above_the_document_in_the_repository() {
+    let place = Place::new("");
+    for folder in [".git", "flows", "agents"] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+    }
+    place.write("flows/flow.md", "# T\n## A @pay\norder -> where::String\n");
+    place.write("agents/pay.sh", "#!/bin/sh\npwd\n");
+    place.write("orderflow.toml", "[agents.pay]\ncommand = [\"agents/pay.sh\"]\n");
+    let refused = place.orderflow("run flows/flow.md --input order=1");
+    assert_eq!(refused.exit, Some(3), "a file that may not be executed is no program: {}", refused.err);
+    assert!(refused.err.contains("agents/pay.sh"), "{}", refused.err);
+
+    std::fs::set_permissions(place.path("agents/pay.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    let told = place.orderflow("run flows/flow.md --input order=1 --format json");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let folder = std::fs::canonicalize(place.folder()).unwrap();
+    let label = folder.file_name().unwrap().to_str().unwrap();
+    assert!(place.read("session.toon").contains(label), "it works in the folder of its orderflow.toml");
+}
+
+#[test]
+fn programs_get_the_variables_that_are_named_and_no_others() {
+    let place = Place::new(
+        "---\nenv: [SHOP_DB]\n---\n# T\n## A\no -> told::String\n```sh run\necho \"$SHOP_DB,$TOKEN,$HOME\"\n```\n",
+    );
+    let run = place
+        .command("run flow.md --trust --input o=1 --quiet")
+        .envs([("SHOP_DB", "s.db"), ("TOKEN", "t"), ("HOME", "/h")])
+        .output();
+    let out = String::from_utf8(run.unwrap().stdout).unwrap();
+    assert!(out.contains("s.db,,/h"), "{out}");
+}
+
+#[test]
+fn what_agents_say_reaches_no_terminal_as_it_is() {
+    let document = "# T\n## A\no -> a::String\n```sh run\nprintf '\\033]0;title\\007answer'\n```\n## B\na -> b\n```sh run\nprintf '\\033[31mred\\n' >&2\necho '{\"error\": \"\\u001b[2Jgone\"}'\n```\n";
+    let place = Place::new(document);
+    place.write("items.jsonl", "{\"id\": \"k\\u001b[2J\"}\n");
+    let told = place.run("--items items.jsonl");
+    assert_eq!(told.exit, Some(1));
+    assert!(told.err.contains("| \u{fffd}[31mred\n"), "{}", told.err);
+    assert!(told.err.contains("\u{fffd}[2Jgone"), "{}", told.err);
+    for text in [&told.out, &told.err] {
+        let hidden = text.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(hidden, None, "{text}");
+    }
+}
+
+#[test]
+fn a_terminal_is_coloured_unless_it_wants_none() {
+    let place = Place::new(GREET);
+    let terminal = |env: &[(&str, &str)], args: &str| {
+        let program = format!("{} {args}", env!("CARGO_BIN_EXE_orderflow"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder()).env("TERM", "xterm");
+        terminal.env_remove("NO_COLOR").env_remove("CI").envs(env.iter().copied());
+        String::from_utf8(terminal.stdin(std::process::Stdio::null()).output().unwrap().stdout).unwrap()
+    };
+    let args = "run flow.md --input nam=1";
+    assert!(terminal(&[], args).contains("\u{1b}[1m\u{1b}[31merror"), "{:?}", terminal(&[], args));
+    assert!(!terminal(&[("NO_COLOR", "1")], args).contains('\u{1b}'));
+    let escapes = place.run("--input nam=1");
+    assert!(!escapes.err.contains('\u{1b}'));
+}
+
+#[test]
+fn a_closed_output_stops_no_run() {
+    let place = Place::new(
+        "# T\n## A\no -> a\n```sh run\n: > ready\nuntil test -e go; do sleep 0.01; done\necho 1\n```\n",
+    );
+    let mut child = place.begin("--input o=1");
+    place.await_file("ready");
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    place.write("go", "");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(place.rows("session.toon"), ["A 1 #1 success"]);
+}
+
+#[test]
+fn a_few_open_files_are_enough() {
+    let place = Place::new("# T\n## A\no -> a\n```sh run\nsleep 0.02; echo 1\n```\n");
+    place.write("items.jsonl", &"{}\n".repeat(60));
+    let script = "ulimit -n 64; exec \"$0\" run flow.md --trust --items items.jsonl --jobs 100";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_orderflow")])
+        .current_dir(place.folder())
+        .output();
+    let output = output.unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let err = err.split_once('\n').unwrap();
+    assert!(
+        err.0.starts_with("at most ") && err.0.ends_with(", not 100: only 64 files may be open (ulimit -n)"),
+        "{}",
+        err.0
+    );
+    assert_eq!(err.1, "60 items: 60 succeeded\ntrace written to session.toon\n");
+}
+
+#[test]
+fn items_that_change_during_the_run_end_it() {
+    for (change, said) in [
+        ("echo '{}' >> items.jsonl", "error: there are more items than when they were checked\n"),
+        (
+            "head -n 40 items.jsonl > kept; cat kept > items.jsonl",
+            "error: 20 items are gone since they were checked\n",
+        ),
+        (
+            "echo oops > items.jsonl",
+            "error: items.jsonl:[..]: no valid JSON: [..]; the file has changed since it was checked\n",
+        ),
+    ] {
+        let place = Place::new(&format!(
+            "# T\n## A\no -> a\n```sh run\ntest -e changed || {{ {change}; : > changed; }}\necho 1\n```\n"
+        ));
+        // More than is read ahead at once.
+        let filling = "x".repeat(1000);
+        let lines: String =
+            (0..60).map(|id| format!("{{\"id\":{id},\"filling\":\"{filling}\"}}\n")).collect();
+        place.write("items.jsonl", &lines);
+        let told = place.run("--items items.jsonl --jobs 1");
+        assert_eq!(told.exit, Some(6), "{}", told.err);
+        let told = told.err.lines().find(|line| line.starts_with("error: ")).unwrap();
+        snapbox::Assert::new().eq(format!("{told}\n"), said);
+        assert!(place.rows("session.toon").iter().any(|row| row.ends_with("success")));
+    }
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_told_before_anything_runs() {
+    let place = Place::new("# T\n## A\no -> a\n```sh run\ntouch ran\n```\n");
+    let told = place.run("--input o=1 --session missing/session.toon");
+    assert_eq!(told.exit, Some(74), "{}", told.err);
+    assert!(told.err.starts_with("error: cannot write missing/session.toon: "), "{}", told.err);
+    assert!(!place.path("ran").exists());
+}

@@ -1,0 +1,102 @@
+//! A run and what is told of it afterwards: replay repeats the same rows, statistics of the file are those of
+//! the run, and the trace shows that every step waited for what it needs.
+
+use crate::place::Place;
+use crate::program::{Told, orderflow};
+use std::collections::BTreeMap;
+
+/// The lines of all execution tables, sorted; cells as they stand.
+fn executions(text: &str, cells: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("execution[") {
+            inside = true;
+        } else if !line.starts_with(' ') {
+            inside = false;
+        } else if inside {
+            rows.push(line.trim().splitn(cells + 1, ',').take(cells).collect::<Vec<_>>().join(","));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+#[test]
+fn the_record_of_the_original_is_re_enacted_row_by_row() {
+    let document = "tests/fixtures/order-processing-original.md";
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("again.toon");
+    let session = session.to_str().unwrap();
+    let told = orderflow(&["run", document, "--replay", "--session", session]);
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let recorded = executions(&std::fs::read_to_string(document).unwrap(), 8);
+    let again = executions(&std::fs::read_to_string(session).unwrap(), 8);
+    assert_eq!(recorded.len(), 23);
+    assert_eq!(again, recorded);
+}
+
+/// Steps that need each other at random. Each leaves a mark in the item's folder and fails where a mark of
+/// what it needs is missing; some fail now and then.
+fn random_document(seed: u64) -> String {
+    let roll = |salt: u64, below: u64| mix(seed * 1000 + salt) % below;
+    let mut document = "# T\n".to_owned();
+    for step in 0..6 {
+        let needs: Vec<u64> = (0..step).filter(|other| roll(10 * step + other, 3) == 0).collect();
+        let mark = ["", " ?", " !"][roll(100 + step, 3) as usize];
+        let retry = ["", " [retry:: 2 fixed 1ms]"][roll(200 + step, 2) as usize];
+        let after = if needs.is_empty() { " [after:: start]" } else { "" };
+        let names: Vec<String> = needs.iter().map(|need| format!("v{need}")).collect();
+        let inputs = if names.is_empty() { "order".to_owned() } else { names.join(", ") };
+        let check: String =
+            needs.iter().map(|need| format!("test -e \"$ORDERFLOW_DIR/s{need}\" || exit 9\n")).collect();
+        let luck = roll(300 + step, 7);
+        document.push_str(&format!(
+            "## S{step} @a{}{mark}{retry}{after}\n{inputs} -> v{step}\n```sh run\n{check}\
+             case $((0x$(printf %.6s \"$ORDERFLOW_KEY\") / 16 * ORDERFLOW_ATTEMPT % 7)) in {luck}) exit 75;; esac\n\
+             : > \"$ORDERFLOW_DIR/s{step}\"\necho '{{\"v{step}\": {step}, \"fee\": 1.{step}0, \"of_'$ORDERFLOW_ITEM'\": 1, \"tokens_used\": 3}}'\n```\n",
+            step % 2
+        ));
+    }
+    document
+}
+
+/// Figures as values: the order of an object's names says nothing.
+fn json(told: &Told) -> serde_json::Value {
+    serde_json::from_str(&told.out).unwrap()
+}
+
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[test]
+fn random_runs_keep_their_order_and_are_told_alike_afterwards() {
+    let mut statuses = BTreeMap::new();
+    for seed in 0..6 {
+        let document = random_document(seed);
+        let place = Place::new(&document);
+        place.write("items.jsonl", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
+        let told = place.run("--items items.jsonl --format json --tolerate 100%");
+        assert_eq!(told.exit, Some(0), "seed {seed}: {}\n{document}", told.err);
+        let session = place.read("session.toon");
+        assert!(
+            !session.contains("exited with 9"),
+            "seed {seed}: a step ran before what it needs\n{document}"
+        );
+
+        let stats = place.orderflow("stats session.toon --format json");
+        assert_eq!(json(&stats), json(&told), "seed {seed}: the file tells what the run told");
+
+        let replay = place.orderflow("run flow.md --replay=session.toon --session again.toon --format json");
+        assert_eq!(replay.exit, Some(0), "seed {seed}: {}", replay.err);
+        assert_eq!(executions(&place.read("again.toon"), 99), executions(&session, 99), "seed {seed}");
+        assert_eq!(json(&replay), json(&told), "seed {seed}: the replay tells what the run told");
+        for row in place.rows("session.toon") {
+            *statuses.entry(row.split(' ').nth(3).unwrap().to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert!(statuses["success"] > 20 && statuses["failed"] > 3, "the runs are worth comparing: {statuses:?}");
+}
