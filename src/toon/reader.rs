@@ -80,6 +80,8 @@ pub struct Reader<R> {
     indent: Option<usize>,
     cells: Vec<Range<usize>>,
     fields: HashSet<String>,
+    /// Names of tables; one may stand on several, but on no field besides.
+    tables: HashSet<String>,
     /// Whether the last line at the top level had a name; none before the first.
     named: Option<bool>,
     /// Indented lines belong to a line that was refused.
@@ -114,6 +116,7 @@ impl<R: Read> Reader<R> {
             indent: None,
             cells: Vec::new(),
             fields: HashSet::new(),
+            tables: HashSet::new(),
             named: None,
             skipping: false,
         }
@@ -261,7 +264,12 @@ impl<R: Read> Reader<R> {
                 Err(self.problem(misread))
             }
             Ok(Line::Field) => return self.field(),
+            Ok(Line::Table(Table { key: Some(key), .. })) if self.fields.contains(&key) => {
+                self.skipping = true;
+                Err(self.problem((Fault::DuplicateField(key), 0..text.len())))
+            }
             Ok(Line::Table(table)) => {
+                self.tables.extend(table.key.clone());
                 let place = (self.lines.number, self.lines.start);
                 self.table = Some(Table { line: place.0, line_start: place.1, ..table });
                 self.open = true;
@@ -300,7 +308,7 @@ impl<R: Read> Reader<R> {
             let span = 0..first.text.len();
             return Ok(Err(Problem { fault: Fault::TooLong(LONGEST), span, ..first }));
         }
-        Ok(chunk.decode(self.indent, first, &mut self.fields).map(Kind::Field))
+        Ok(chunk.decode(self.indent, first, &self.tables, &mut self.fields).map(Kind::Field))
     }
 
     fn problem(&self, (fault, span): Misread) -> Problem {
@@ -332,7 +340,8 @@ impl Chunk {
         self,
         indent: Option<usize>,
         first: Problem,
-        seen: &mut HashSet<String>,
+        tables: &HashSet<String>,
+        fields: &mut HashSet<String>,
     ) -> Result<Field, Problem> {
         let options = DecodeOptions::new().with_indent(Indent::Spaces(indent.unwrap_or(2)));
         let value = toon_format::decode::<Value>(&self.text, &options)
@@ -345,7 +354,7 @@ impl Chunk {
             whole => (None, whole),
         };
         if let Some(key) = &key
-            && !seen.insert(key.clone())
+            && (tables.contains(key) || !fields.insert(key.clone()))
         {
             let span = 0..first.text.len();
             return Err(Problem { fault: Fault::DuplicateField(key.clone()), span, ..first });
