@@ -260,7 +260,9 @@ fn python_source(does: &Does, folder: &Path) -> String {
             match does {
                 Does::Says(_) => "json.load(sys.stdin)\nsay()",
                 Does::Fails(_) => "print('first words\\nlast words', file=sys.stderr)\nsay()\nsys.exit(1)",
-                Does::Finishes(_) => "signal.signal(signal.SIGTERM, say)\nready()\nsignal.pause()",
+                Does::Finishes(_) => {
+                    "def end(*_): say(); sys.exit()\nsignal.signal(signal.SIGTERM, end)\nready()\nsignal.pause()"
+                }
                 _ => "say()",
             }
         }
