@@ -75,8 +75,10 @@ impl<'a> Progress<'a> {
     }
 
     fn draw(&mut self) {
-        self.bar.set_position(self.settled);
-        self.bar.set_message(format!("{} running, {} failed", self.running, self.failed));
+        if !self.bar.is_hidden() {
+            self.bar.set_position(self.settled);
+            self.bar.set_message(format!("{} running, {} failed", self.running, self.failed));
+        }
         if self.plain && self.said.elapsed() >= EVERY {
             self.said = Instant::now();
             let (settled, total, failed) = (self.settled, self.total, self.failed);
@@ -116,7 +118,10 @@ impl Observer for Progress<'_> {
             Event::ItemAdmitted { item, key, .. } => {
                 self.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
             }
-            Event::AttemptStarted { .. } => self.running += 1,
+            Event::AttemptStarted { .. } => {
+                self.running += 1;
+                self.draw();
+            }
             Event::AttemptFinished { item, step, result, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
