@@ -33,6 +33,10 @@ pub enum Event {
     RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis, at: Millis },
     /// The pause before an attempt is over.
     RetryDue { item: ItemId, step: StepId, attempt: u32, at: Millis },
+    /// A step that has succeeded decided one of its chains; none where no arm holds.
+    BranchTaken { item: ItemId, step: StepId, chain: u32, arm: Option<u32>, at: Millis },
+    /// A step's own conditions hold.
+    ConditionHeld { item: ItemId, step: StepId, at: Millis },
     /// One execution of a step is over: a row of the trace.
     StepEnded { item: ItemId, execution: Execution },
     /// The item's deadline passed.

@@ -216,6 +216,8 @@ impl Run {
             }
             Event::AttemptFinished { .. }
             | Event::RetryDue { .. }
+            | Event::BranchTaken { .. }
+            | Event::ConditionHeld { .. }
             | Event::StepEnded { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
@@ -265,6 +267,8 @@ impl Run {
             Event::AttemptStopped { item, .. }
             | Event::RetryScheduled { item, .. }
             | Event::RetryDue { item, .. }
+            | Event::BranchTaken { item, .. }
+            | Event::ConditionHeld { item, .. }
             | Event::StepEnded { item, .. }
             | Event::ItemDeadlinePassed { item, .. }
             | Event::ItemFailed { item, .. }

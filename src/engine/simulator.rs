@@ -2,8 +2,12 @@
 //! twice or answer although they were told to stop. Time is a number; two worlds of a seed are identical.
 
 use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
+use crate::condition;
 use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StopReason};
-use crate::graph::{Edge, Graph, Input as Takes, Kind, Need, Output, Step, StepId, ValueId, ValueInfo};
+use crate::graph::{
+    Arm, Edge, Graph, Guard, Input as Takes, Kind, Need, Output, Step, StepId, Taken, Target, ValueId,
+    ValueInfo,
+};
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +26,7 @@ pub fn roll(seed: u64, salt: &[u64], below: u64) -> u64 {
 pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
     let inputs = needs.iter().filter(|(_, data)| *data);
     let from =
-        |&(id, _): &(u32, bool)| Takes { value: ValueId(id), optional: false, maker: Some(StepId(id)) };
+        |&(id, _): &(u32, bool)| Takes { value: ValueId(id), optional: false, makers: vec![StepId(id)] };
     Step {
         title: title.to_owned(),
         phase: title.to_owned(),
@@ -39,6 +43,10 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         deadline: None,
         program: None,
         prose: String::new(),
+        when: Vec::new(),
+        chains: Vec::new(),
+        guards: Vec::new(),
+        skips: Vec::new(),
         needs: needs.iter().map(|&(id, data)| Need { step: StepId(id), data }).collect(),
         dependents: Vec::new(),
     }
@@ -91,7 +99,7 @@ pub fn random_graph(seed: u64) -> Graph {
             input.optional = roll(seed, &[4, id.into(), input.value.0.into()], 4) == 0;
         }
         for need in &mut step.needs {
-            let optional = |input: &Takes| input.maker == Some(need.step) && input.optional;
+            let optional = |input: &Takes| input.makers.contains(&need.step) && input.optional;
             need.data &= !step.inputs.iter().any(optional);
         }
         step.agent = [None, Some("one"), Some("two")][dice(1, 3) as usize].map(str::to_owned);
@@ -107,6 +115,7 @@ pub fn random_graph(seed: u64) -> Graph {
         step.deadline = (dice(7, 4) == 0).then(|| Duration::from_millis(20 + dice(8, 60)));
         steps.push(step);
     }
+    branch(seed, &mut steps);
     for handler in 0..roll(seed, &[5], 3) {
         let mut step = step(&format!("H{handler}"), &[], Some(Mark::Optional));
         step.kind = Kind::Handler;
@@ -116,6 +125,52 @@ pub fn random_graph(seed: u64) -> Graph {
     let mut graph = graph(steps);
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
+}
+
+/// Lets some steps decide which of the others run, and some run only on a condition.
+fn branch(seed: u64, steps: &mut [Step]) {
+    for id in 1..steps.len() as u32 {
+        let dice = |what: u64, below| roll(seed, &[20, id.into(), what], below);
+        let decider = dice(1, id.into()) as u32;
+        let asks = |of: u32| Guard {
+            condition: condition::parse(&format!("S{of} > 400")).unwrap(),
+            names: vec![(format!("S{of}"), ValueId(of))],
+        };
+        match dice(0, 4) {
+            0 => {
+                order(steps, decider, id);
+                let other = match dice(2, 4) {
+                    0 => Target::End,
+                    1 => Target::Fail("refused".into()),
+                    _ => Target::Skip(StepId(id)),
+                };
+                let chain = vec![
+                    Arm { guard: Some(asks(decider)), target: Target::Step(StepId(id)) },
+                    Arm { guard: None, target: other },
+                ];
+                let chains = &mut steps[decider as usize].chains;
+                chains.push(chain);
+                let taken = Taken { step: StepId(decider), chain: chains.len() as u32 - 1, arm: 0 };
+                match dice(3, 3) {
+                    0 => steps[id as usize].skips.push(taken),
+                    _ => steps[id as usize].guards.push(taken),
+                }
+            }
+            1 => {
+                order(steps, decider, id);
+                steps[id as usize].when.push(asks(decider));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `to` needs `from`, if only for its order.
+fn order(steps: &mut [Step], from: u32, to: u32) {
+    let needs = &mut steps[to as usize].needs;
+    if !needs.iter().any(|need| need.step.0 == from) {
+        needs.push(Need { step: StepId(from), data: false });
+    }
 }
 
 pub fn random_policy(seed: u64) -> Policy {
@@ -317,6 +372,8 @@ pub fn at(event: &Event) -> Millis {
         | Event::AttemptFinished { at, .. }
         | Event::RetryScheduled { at, .. }
         | Event::RetryDue { at, .. }
+        | Event::BranchTaken { at, .. }
+        | Event::ConditionHeld { at, .. }
         | Event::ItemDeadlinePassed { at, .. }
         | Event::ItemFailed { at, .. }
         | Event::ItemPutBack { at, .. }

@@ -1,9 +1,9 @@
 //! The life of one step within one item: the states, and what each end means to the steps behind it.
 //!
 //! ```text
-//! Waiting → Ready → Running → Answered → Ended
-//!              ↑                  ↓
-//!              └──── Backoff ←────┘        Idle: a failure handler that nobody has called yet
+//! Waiting → Deciding → Ready → Running → Answered → Ended
+//!                         ↑                  ↓
+//!                         └──── Backoff ←────┘        Idle: a failure handler that nobody has called yet
 //! ```
 
 use crate::event::{Answer, Millis, StopReason};
@@ -14,6 +14,8 @@ pub(super) enum StepState {
     Waiting {
         missing: u32,
     },
+    /// Its needs are settled; its conditions are to be decided.
+    Deciding,
     /// Could run as soon as the limits allow.
     Ready(Attempts),
     Running {
@@ -75,7 +77,7 @@ pub(super) enum End {
     Cancelled,
     /// Never ran, because something before it failed or the item was stopped.
     Blocked,
-    /// Never ran, because an input that it cannot do without is rightly absent.
+    /// Never ran, and rightly so: its condition refused it, or an input that it cannot do without is absent.
     Absent,
 }
 

@@ -3,7 +3,7 @@
 use super::simulator::{World, graph, random_graph, random_policy, step};
 use super::{Effect, Input, Limits, Out, Policy, Run};
 use crate::event::{Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StopReason};
-use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::graph::{Graph, Kind, StepId, Taken, ValueId};
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +82,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
         let mut running: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut ended: BTreeMap<(ItemId, StepId), Status> = BTreeMap::new();
         let mut halted: BTreeSet<ItemId> = BTreeSet::new();
+        let mut taken: BTreeSet<(ItemId, Taken)> = BTreeSet::new();
         for event in &events {
             match event {
                 Event::AttemptStarted { item, step, .. } => {
@@ -91,11 +92,21 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                         !(forward && halted.contains(item)),
                         "seed {seed}: started after a critical failure"
                     );
+                    let led = |guard: &Taken| taken.contains(&(*item, *guard));
+                    let (guards, skips) = (&graph.step(*step).guards, &graph.step(*step).skips);
+                    assert!(
+                        guards.is_empty() || guards.iter().any(led),
+                        "seed {seed}: nobody led to {step:?}"
+                    );
+                    assert!(!skips.iter().any(led), "seed {seed}: {step:?} was to be skipped");
                     for need in &graph.step(*step).needs {
                         let status = ended.get(&(*item, need.step));
                         let optional = graph.step(need.step).mark == Some(Mark::Optional);
                         match status {
                             Some(Status::Success) => {}
+                            Some(Status::Skipped) => {
+                                assert!(!need.data, "seed {seed}: {step:?} lacks {need:?}")
+                            }
                             Some(status) => assert!(
                                 !need.data && optional && status.is_failure(),
                                 "seed {seed}: {step:?} started after {status:?} of {need:?}"
@@ -123,6 +134,9 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                     if critical && execution.status.is_failure() {
                         halted.insert(*item);
                     }
+                }
+                Event::BranchTaken { item, step, chain, arm: Some(arm), .. } => {
+                    taken.insert((*item, Taken { step: *step, chain: *chain, arm: *arm }));
                 }
                 Event::ItemPutBack { item, .. } => {
                     halted.remove(item);

@@ -1,5 +1,6 @@
 //! From a `Spec` to a `Graph`: runs the checks in order and puts their results together.
 
+use super::branches::{self, Branches};
 use super::flow::{self, Flow, Origin, Port};
 use super::links::{self, Link, Why};
 use super::names::Names;
@@ -23,13 +24,14 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     if let (Some(step), false) = (spec.steps.first(), flow.kinds.contains(&Kind::Forward)) {
         diagnostics.push(catalogue::only_handlers(step.title.span));
     }
-    flow::trace_origins(spec, &mut flow, &names, &mut diagnostics);
+    let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
+    flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
     types::decide(spec, &mut flow, &mut diagnostics);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
     report_shared_deadlines(spec, &mut diagnostics);
-    let links = links::collect(spec, &flow, &names, &mut diagnostics);
+    let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -41,6 +43,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let edges = edges(&links);
     let mut steps: Vec<Step> =
         (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
+    branch(&mut steps, branches);
     connect(&mut steps, &edges);
     let graph = Graph {
         title: title(source, spec),
@@ -94,9 +97,9 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
     let input = |(port, origin): (&Port, &Origin)| Input {
         value: port.value,
         optional: port.optional,
-        maker: match origin {
-            Origin::Step(maker) => Some(id(*maker)),
-            Origin::Outside | Origin::Unclear => None,
+        makers: match origin {
+            Origin::Made => flow.makers[port.value.index()].iter().map(|made| id(made.step)).collect(),
+            Origin::Outside | Origin::Unclear => Vec::new(),
         },
     };
     Step {
@@ -120,8 +123,21 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
         program: step.program.clone(),
         prose: step.prose.clone(),
+        when: Vec::new(),
+        chains: Vec::new(),
+        guards: Vec::new(),
+        skips: Vec::new(),
         needs: Vec::new(),
         dependents: Vec::new(),
+    }
+}
+
+/// Gives the steps their conditions.
+fn branch(steps: &mut [Step], branches: Branches) {
+    let Branches { when, chains, guards, skips, .. } = branches;
+    let all = when.into_iter().zip(chains).zip(guards.into_iter().zip(skips));
+    for (step, ((when, chains), (guards, skips))) in steps.iter_mut().zip(all) {
+        (step.when, step.chains, step.guards, step.skips) = (when, chains, guards, skips);
     }
 }
 

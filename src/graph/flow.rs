@@ -1,6 +1,7 @@
 //! Which values flow: what each step takes and makes, who makes what, which steps are failure handlers.
 //! Says nothing of types and orders.
 
+use super::branches::Branches;
 use super::names::Names;
 use super::{Kind, ValueId, ValueInfo};
 use crate::diag::{Diagnostic, Span, catalogue};
@@ -8,6 +9,9 @@ use crate::spec::{self, Spanned, Spec};
 use crate::value::Type;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+
+/// Branches that may make one value.
+const MOST_MAKERS: usize = 100;
 
 /// A name in a signature, with the value that it means.
 #[derive(Clone, Copy)]
@@ -23,7 +27,8 @@ pub(super) struct Port<'a> {
 pub(super) enum Origin {
     /// From outside, or, for a failure handler, from the failure itself.
     Outside,
-    Step(usize),
+    /// From the step that makes the value, or from one of several that exclude each other.
+    Made,
     /// An error that has been reported.
     Unclear,
 }
@@ -191,11 +196,17 @@ fn names_failures(name: &str) -> bool {
 }
 
 /// Says for every input where it comes from.
-pub(super) fn trace_origins(spec: &Spec, flow: &mut Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn trace_origins(
+    spec: &Spec,
+    flow: &mut Flow,
+    branches: &Branches,
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let outside = outside(spec, flow);
     let mut origins = Vec::with_capacity(flow.steps.len());
     for (step, ports) in flow.steps.iter().enumerate() {
-        let origin = |port: &Port| match origin(flow, step, port, &outside, names) {
+        let origin = |port: &Port| match origin(flow, branches, step, port, &outside, names) {
             Ok(origin) => origin,
             Err(diagnostic) => {
                 diagnostics.push(*diagnostic);
@@ -209,6 +220,13 @@ pub(super) fn trace_origins(spec: &Spec, flow: &mut Flow, names: &Names, diagnos
     }
 }
 
+/// Whether no two of these steps can both run. Many makers are never a choice.
+fn exclusive(makers: &[Made], branches: &Branches) -> bool {
+    let pairs =
+        makers.iter().enumerate().flat_map(|(at, one)| makers[at + 1..].iter().map(move |two| (one, two)));
+    makers.len() <= MOST_MAKERS && { pairs }.all(|(one, two)| branches.exclude(one.step, two.step))
+}
+
 /// What items bring: what forward steps take and no step makes, and what the front matter lists.
 fn outside(spec: &Spec, flow: &Flow) -> HashSet<ValueId> {
     let forward = flow.steps.iter().zip(&flow.kinds).filter(|(_, kind)| **kind == Kind::Forward);
@@ -219,6 +237,7 @@ fn outside(spec: &Spec, flow: &Flow) -> HashSet<ValueId> {
 
 fn origin(
     flow: &Flow,
+    branches: &Branches,
     step: usize,
     port: &Port,
     outside: &HashSet<ValueId>,
@@ -229,7 +248,8 @@ fn origin(
     let by_handlers = flow.handler_makers[port.value.index()].first();
     let forward = flow.kinds[step] == Kind::Forward;
     Err(Box::new(match (makers, by_handlers) {
-        ([made], _) => return Ok(Origin::Step(made.step)),
+        ([_], _) => return Ok(Origin::Made),
+        ([_, _, ..], _) if exclusive(makers, branches) => return Ok(Origin::Made),
         ([], None) if forward || outside.contains(&port.value) || names_failures(name) => {
             return Ok(Origin::Outside);
         }

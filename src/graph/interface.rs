@@ -52,18 +52,21 @@ fn borders(spec: &Spec, flow: &Flow) -> HashMap<GroupId, Border> {
             borders.entry(group).or_default().made.extend(ports.outputs.iter().map(|port| port.value));
         }
         for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
-            let maker = match origin {
-                Origin::Outside => None,
-                Origin::Step(maker) => Some(*maker),
+            let makers: Vec<Option<usize>> = match origin {
+                Origin::Outside => vec![None],
+                Origin::Made => flow.makers[port.value.index()].iter().map(|made| Some(made.step)).collect(),
                 Origin::Unclear => continue,
             };
-            for group in signed(step).filter(|group| !maker.is_some_and(|maker| within(spec, maker, *group)))
-            {
-                borders.entry(group).or_default().cross(port.value, Crossing::In, port.span);
-            }
-            if let Some(maker) = maker {
-                for group in signed(maker).filter(|group| !within(spec, step, *group)) {
-                    borders.entry(group).or_default().cross(port.value, Crossing::Out, port.span);
+            for maker in makers {
+                for group in
+                    signed(step).filter(|group| !maker.is_some_and(|maker| within(spec, maker, *group)))
+                {
+                    borders.entry(group).or_default().cross(port.value, Crossing::In, port.span);
+                }
+                if let Some(maker) = maker {
+                    for group in signed(maker).filter(|group| !within(spec, step, *group)) {
+                        borders.entry(group).or_default().cross(port.value, Crossing::Out, port.span);
+                    }
                 }
             }
         }

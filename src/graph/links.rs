@@ -1,5 +1,6 @@
 //! What each step waits for, and why: data, an order that the author wrote, or where the step stands.
 
+use super::branches::Branches;
 use super::flow::{Flow, Origin};
 use super::names::Names;
 use super::outline::{ancestors, within};
@@ -34,19 +35,23 @@ pub(super) struct Link {
 pub(super) fn collect(
     spec: &Spec,
     flow: &Flow,
+    branches: &Branches,
     names: &Names,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Link> {
     let mut links = Links { spec, all: Vec::new(), full: None };
     for (to, ports) in flow.steps.iter().enumerate().filter(|(step, _)| flow.kinds[*step] == Kind::Forward) {
         for (port, origin) in ports.inputs.iter().zip(&ports.origins) {
-            if let Origin::Step(from) = *origin {
-                links.add(Link { from, to, why: Why::Data(port.value), at: port.span });
+            for made in flow.makers[port.value.index()].iter().filter(|_| *origin == Origin::Made) {
+                links.add(Link { from: made.step, to, why: Why::Data(port.value), at: port.span });
             }
         }
     }
+    for link in branches.links.iter().filter(|link| flow.kinds[link.to] == Kind::Forward) {
+        links.add(*link);
+    }
     let written = Written::read(spec, flow, names, diagnostics);
-    follow(spec, flow, &written, &mut links);
+    follow(spec, flow, branches, &written, &mut links);
     guard(spec, flow, &written, &mut links);
     if let Some(step) = links.full {
         let title = &spec.steps[step].title;
@@ -141,14 +146,15 @@ struct Open {
 }
 
 /// Adds the implicit order: walks the steps as they stand and keeps what the next one follows.
-fn follow(spec: &Spec, flow: &Flow, written: &Written, links: &mut Links) {
+fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, links: &mut Links) {
     let mut walk = Walk { spec, open: Vec::new(), current: Rc::default() };
     for (step, kind) in flow.kinds.iter().enumerate() {
         if *kind == Kind::Handler {
             continue;
         }
         walk.enter(spec.steps[step].group, written);
-        let takes = flow.steps[step].origins.iter().any(|origin| *origin != Origin::Outside);
+        let takes =
+            branches.placed[step] || flow.steps[step].origins.iter().any(|origin| *origin != Origin::Outside);
         match &written.steps[step] {
             Some(after) => links.follow(after, step),
             None if takes => {}

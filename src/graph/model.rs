@@ -1,5 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
+use crate::condition::Condition;
 use crate::spec::{Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
 use std::time::Duration;
@@ -107,6 +108,14 @@ pub struct Step {
     pub deadline: Option<Duration>,
     pub program: Option<Program>,
     pub prose: String,
+    /// All must hold for the step to run: its own `[when:: …]` and those of its groups.
+    pub when: Vec<Guard>,
+    /// Decided in order when the step has succeeded.
+    pub chains: Vec<Chain>,
+    /// Decisions of which one must lead here; empty where the step needs none.
+    pub guards: Vec<Taken>,
+    /// Decisions of which none may be taken.
+    pub skips: Vec<Taken>,
     /// Steps that must be settled before this one, through data or order; each once, sorted.
     pub needs: Vec<Need>,
     /// Steps that have this one among their needs, sorted.
@@ -121,13 +130,50 @@ pub struct Need {
     pub data: bool,
 }
 
+/// A condition with the values that it speaks of, by the names that it uses.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub condition: Condition,
+    pub names: Vec<(String, ValueId)>,
+}
+
+/// If / else-if / else: the first arm that holds is taken.
+pub type Chain = Vec<Arm>;
+
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// None for `Otherwise`.
+    pub guard: Option<Guard>,
+    pub target: Target,
+}
+
+/// Where an arm leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Step(StepId),
+    Skip(StepId),
+    /// The item is done.
+    End,
+    /// The deciding step fails, for this reason.
+    Fail(String),
+}
+
+/// One arm of one chain of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Taken {
+    pub step: StepId,
+    pub chain: u32,
+    pub arm: u32,
+}
+
 #[derive(Clone, Debug)]
 pub struct Input {
     pub value: ValueId,
     /// `name?`: may be absent.
     pub optional: bool,
-    /// The step that makes it; none for a workflow input and for a handler's `failed_…`.
-    pub maker: Option<StepId>,
+    /// The steps that make it, several only on branches that exclude each other; none for a workflow input and
+    /// for a handler's `failed_…`.
+    pub makers: Vec<StepId>,
 }
 
 #[derive(Clone, Debug)]

@@ -72,9 +72,7 @@ pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
 /// Where a value is made and whether it may be absent.
 fn made_by(flow: &Flow, value: ValueId, origin: Origin) -> Option<(Span, bool)> {
     match origin {
-        Origin::Step(_) => {
-            flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional))
-        }
+        Origin::Made => flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional)),
         Origin::Outside | Origin::Unclear => None,
     }
 }

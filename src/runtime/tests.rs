@@ -127,6 +127,10 @@ fn line(graph: &Graph, event: &Event) -> String {
             format!("{at} {}#{attempt} is due at {due}", name(item, step))
         }
         Event::RetryDue { item, step, attempt, at } => format!("{at} {}#{attempt} is due", name(item, step)),
+        Event::BranchTaken { item, step, chain, arm, at } => {
+            format!("{at} {} decides chain {chain}: {arm:?}", name(item, step))
+        }
+        Event::ConditionHeld { item, step, at } => format!("{at} {} may run", name(item, step)),
         Event::StepEnded { item, execution } => {
             let (status, error) = (execution.status.name(), execution.error.as_deref());
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();

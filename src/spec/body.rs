@@ -1,9 +1,9 @@
 //! What stands below a heading, up to the next: lines that mean something, fences, prose. Says nothing yet
 //! of whether the heading is a step.
 
+use super::condition;
 use super::field::{self, Field, FieldLine};
 use super::heading::Head;
-use super::later;
 use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
 use super::model::{Port, Signature};
 use super::signature::{self, Arrow};
@@ -63,7 +63,7 @@ fn setext(text: &str, span: Span, level: u8, problems: &mut Vec<Diagnostic>) -> 
     let meant = lines(text, span).find(|line| {
         let raw = &text[line.start..line.end];
         signature::read(text, *line).is_some()
-            || later::is_condition(raw)
+            || condition::is_one(raw)
             || matches!(field::line(text, *line), FieldLine::Fields(_))
     });
     if let Some(line) = meant {
@@ -106,7 +106,7 @@ impl<'a> Part<'a> {
         let from = self.head.as_ref().map_or(0, |head| head.line.end);
         for line in lines(text, self.blocks[index].span).skip_while(|line| line.start < from) {
             let raw = &text[line.start..line.end];
-            self.proceeds.extend(later::proceeds(text, line).map(|target| (line, target)));
+            self.proceeds.extend(condition::proceeds(text, line).map(|target| (line, target)));
             match field::line(text, line) {
                 FieldLine::Fields(fields) => {
                     self.fields.extend(fields);
@@ -118,7 +118,7 @@ impl<'a> Part<'a> {
                 FieldLine::Almost(span, right) => self.doubts.push(problem::almost_a_field(span, &right)),
                 FieldLine::Other => {}
             }
-            if later::is_condition(raw) {
+            if condition::is_one(raw) {
                 self.conditions.push(line);
                 self.spoken.push(line);
             } else if let Some(signature) = signature::takes(text, line) {
@@ -185,8 +185,8 @@ impl<'a> Part<'a> {
             }
             let inner = unmarked(text, line);
             let raw = &text[inner.start..inner.end];
-            self.proceeds.extend(later::proceeds(text, inner).map(|target| (inner, target)));
-            if later::is_condition(raw) {
+            self.proceeds.extend(condition::proceeds(text, inner).map(|target| (inner, target)));
+            if condition::is_one(raw) {
                 self.conditions.push(inner);
             } else if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {
                 self.doubts.push(problem::signature_inside(inner, container.holder.name()));

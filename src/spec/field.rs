@@ -1,5 +1,6 @@
 //! Fields: `[key:: value]`. Finds them and reads the values of those that are known.
 
+use super::condition;
 use super::duration::{duration, retry};
 use super::later;
 use super::markdown::trim;
@@ -7,7 +8,7 @@ use super::model::{After, Annotations, Spanned};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 4] = ["retry", "timeout", "deadline", "after"];
+const READ: [&str; 5] = ["retry", "timeout", "deadline", "after", "when"];
 
 /// `[key:: value]`; without a value where it is written `[key]`.
 #[derive(Clone, Debug)]
@@ -152,6 +153,10 @@ pub(super) fn apply(
             Some(time) if key == "timeout" => set(&mut into.timeout, key, Spanned::new(time, span), problems),
             Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
             None => problems.push(problem::bad_duration(span, value)),
+        },
+        "when" => match condition::condition(text, span.start..span.end) {
+            Ok(condition) => set(&mut into.when, key, condition, problems),
+            Err(problem) => problems.push(*problem),
         },
         _ => {
             let after = if value == "start" { After::Start } else { After::Step(value.to_owned()) };

@@ -1,12 +1,11 @@
 //! What the language has and this program does not do yet. All of it is told to the author from here, so
 //! that nothing in a document is passed over in silence.
 
-use super::markdown::{Block, Fence, Holder, Kind, lines, place};
+use super::markdown::{Block, Fence, Holder, Kind, lines};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// Fields, and what each would do.
-const FIELDS: [(&str, &str); 10] = [
-    ("when", "a condition before a step"),
+const FIELDS: [(&str, &str); 9] = [
     ("each", "running a step for every element of a list"),
     ("per", "running a step once for all items"),
     ("repeat", "repeating a step"),
@@ -35,31 +34,7 @@ pub(super) fn is_flag(key: &str) -> bool {
 
 /// Whether a field may stand on a group.
 pub(super) fn fits_group(key: &str) -> bool {
-    matches!(key, "when" | "budget")
-}
-
-/// Whether a line is a condition: it begins with If or Otherwise and has an arrow.
-pub(super) fn is_condition(line: &str) -> bool {
-    is_conditional(line) && (line.contains('→') || line.contains("->"))
-}
-
-/// Where a line like `If stock, proceed to Create Order` leads. It is a condition only if there is such a
-/// step: the words are ordinary ones.
-pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
-    let raw = &text[line.start..line.end];
-    let mut words = ["proceed to ", "skip to "].into_iter().filter(|_| is_conditional(raw));
-    let target = words.find_map(|words| raw.split_once(words))?.1;
-    Some(place(text, target.trim_end_matches(['.', '`', ' ']).trim_start_matches(['`', ' '])))
-}
-
-fn is_conditional(line: &str) -> bool {
-    let word = line.split([' ', '\t', ',', ':']).next().unwrap_or("");
-    ["If", "Otherwise"].contains(&word)
-}
-
-/// A condition, in a step's paragraph or list.
-pub(super) fn condition(line: Span) -> Diagnostic {
-    problem::not_supported_yet(line, "a condition", "choosing the next step")
+    key == "budget"
 }
 
 /// Quotes that mean something: gates and expectations.

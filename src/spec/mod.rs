@@ -4,6 +4,7 @@
 //! shows every problem; a step that is partly wrong is kept with what could be read.
 
 mod body;
+mod condition;
 mod duration;
 mod evidence;
 mod field;

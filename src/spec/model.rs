@@ -1,5 +1,6 @@
 //! The document as written: steps, groups and their lines, each with its place in the source.
 
+use crate::condition::Condition;
 use crate::diag::Span;
 use crate::value::Type;
 use std::time::Duration;
@@ -105,6 +106,8 @@ pub struct Step {
     pub group: Option<GroupId>,
     pub annotations: Annotations,
     pub signature: Option<Signature>,
+    /// If / else-if / else chains, decided when the step has succeeded.
+    pub chains: Vec<Vec<Arm>>,
     pub program: Option<Program>,
     /// Its own fences, and those of sections whose first row names it.
     pub traces: Vec<TraceFence>,
@@ -131,6 +134,31 @@ pub struct Annotations {
     /// Of the step with its retries.
     pub deadline: Option<Spanned<Duration>>,
     pub after: Vec<Spanned<After>>,
+    /// `[when:: …]`.
+    pub when: Option<Spanned<Condition>>,
+}
+
+/// One line of a chain.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// The whole line.
+    pub span: Span,
+    /// None for `Otherwise`.
+    pub condition: Option<Spanned<Condition>>,
+    pub target: Spanned<Target>,
+}
+
+/// Where a condition leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A step's title; the step runs only if a condition leads to it.
+    Step(String),
+    /// A step's title; what stands between is skipped.
+    Skip(String),
+    /// The item is done.
+    End,
+    /// The item fails, for this reason.
+    Fail(String),
 }
 
 /// `[after:: …]`.

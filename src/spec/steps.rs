@@ -1,6 +1,7 @@
 //! Steps, groups and sections from the parts of a document, once it is known which is which.
 
 use super::body::{Part, opening};
+use super::condition;
 use super::evidence::{Role, is_reserved};
 use super::field::{self, set};
 use super::heading::{Head, Note};
@@ -129,6 +130,7 @@ impl Reader<'_, '_> {
             group: self.above.last().map(|(_, group)| *group),
             annotations: self.annotations(part, head, false),
             signature,
+            chains: self.chains(part),
             program: self.program(part),
             traces,
             prose: part.prose(self.text, line),
@@ -147,6 +149,9 @@ impl Reader<'_, '_> {
         }
         for fence in &part.traces {
             self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "trace"));
+        }
+        for line in self.conditions(part) {
+            self.problems.push(problem::condition_of_group(line, head.title));
         }
         let evident = part.is_evident(self.text) || !head.outputs().any(|_| true);
         let group = Group {
@@ -217,13 +222,6 @@ impl Reader<'_, '_> {
     fn heading(&mut self, part: &Part, head: &Head) {
         self.stray_annotation(head);
         self.problems.extend(part.doubts.iter().cloned());
-        self.problems.extend(part.conditions.iter().map(|line| later::condition(*line)));
-        for (line, target) in &part.proceeds {
-            if self.titles.exact.contains(self.slice(*target)) && part.conditions.binary_search(line).is_err()
-            {
-                self.problems.push(later::condition(*line));
-            }
-        }
     }
 
     fn underlined(&mut self, head: &Head) {
@@ -325,6 +323,38 @@ impl Reader<'_, '_> {
             Why::Edge(c) => format!("a name does not begin or end with `{c}`"),
             Why::NoType => format!("what stands after `::` in `{part}` is no type"),
         }
+    }
+
+    /// The lines that are conditions, in order.
+    fn conditions(&self, part: &Part) -> Vec<Span> {
+        let leads = |target: Span| self.titles.exact.contains(self.slice(target));
+        let proceeds = part.proceeds.iter().filter(|(_, target)| leads(*target)).map(|(line, _)| *line);
+        let mut lines: Vec<Span> = part.conditions.iter().copied().chain(proceeds).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    /// A chain begins with `If` and ends with `Otherwise` or with the last line.
+    fn chains(&mut self, part: &Part) -> Vec<Vec<Arm>> {
+        let mut chains: Vec<Vec<Arm>> = Vec::new();
+        for line in self.conditions(part) {
+            let arm = match condition::arm(self.text, line) {
+                Ok(arm) => arm,
+                Err(problem) => {
+                    self.problems.push(*problem);
+                    continue;
+                }
+            };
+            let open =
+                chains.last_mut().filter(|chain| chain.last().is_some_and(|arm| arm.condition.is_some()));
+            match open {
+                Some(chain) => chain.push(arm),
+                None if arm.condition.is_none() => self.problems.push(problem::otherwise_alone(line)),
+                None => chains.push(vec![arm]),
+            }
+        }
+        chains
     }
 
     fn program(&mut self, part: &Part) -> Option<Program> {

@@ -2,6 +2,7 @@
 //! is written almost like a heading. Nothing that looks like a step vanishes silently.
 
 use super::body::{joined, opening};
+use super::condition;
 use super::field::{self, FieldLine};
 use super::heading::Head;
 use super::later;
@@ -55,7 +56,7 @@ fn meant(text: &str, fence: &Fence) -> Option<&'static str> {
 /// Whether a line means something to a step.
 fn is_spoken(text: &str, line: Span) -> bool {
     signature::read(text, line).is_some_and(|arrow| arrow.read.is_ok())
-        || later::is_condition(&text[line.start..line.end])
+        || condition::is_one(&text[line.start..line.end])
         || matches!(field::line(text, line), FieldLine::Fields(_))
 }
 

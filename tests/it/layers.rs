@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the rooms that it may use. The order is that of `src/lib.rs`: none uses a later one.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("value", &[]),
     ("toon", &["value"]),
     ("diag", &[]),
-    ("spec", &["diag", "value"]),
-    ("graph", &["diag", "spec", "value"]),
+    ("condition", &["diag", "value"]),
+    ("spec", &["condition", "diag", "value"]),
+    ("graph", &["condition", "diag", "spec", "value"]),
     ("event", &["graph", "value"]),
-    ("engine", &["event", "graph", "spec", "value"]),
+    ("engine", &["condition", "event", "graph", "spec", "value"]),
     ("items", &["diag", "event", "graph", "toon", "value"]),
     ("adapter", &["event", "value"]),
     ("runtime", &["adapter", "engine", "event", "graph", "items", "value"]),

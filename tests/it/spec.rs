@@ -43,6 +43,11 @@ fn steps(told: &mut String, source: &Source, spec: &Spec, step: &spec::Step) {
     if let Some(program) = &step.program {
         write!(told, " {} '{}'", program.language.value, program.source.replace('\n', "|")).unwrap();
     }
+    for arm in step.chains.iter().flatten() {
+        let condition =
+            arm.condition.as_ref().map_or("otherwise".into(), |said| format!("if '{}'", said.value.text));
+        write!(told, " {condition} {:?}", arm.target.value).unwrap();
+    }
     for trace in &step.traces {
         write!(told, " trace of {} lines", source.slice(trace.content).lines().count()).unwrap();
     }
@@ -54,7 +59,7 @@ fn steps(told: &mut String, source: &Source, spec: &Spec, step: &spec::Step) {
 
 fn said(annotations: &Annotations) -> String {
     let mut said = String::new();
-    let Annotations { agent, channel, mark, retry, timeout, deadline, after } = annotations;
+    let Annotations { agent, channel, mark, retry, timeout, deadline, after, when } = annotations;
     for (sign, name) in [("@", agent), ("#", channel)] {
         said.extend(name.iter().flat_map(|name| [" ", sign, &name.value]));
     }
@@ -71,6 +76,7 @@ fn said(annotations: &Annotations) -> String {
         After::Start => " after start".to_owned(),
         After::Step(title) => format!(" after '{title}'"),
     }));
+    said.extend(when.iter().map(|when| format!(" when '{}'", when.value.text)));
     said
 }
 

@@ -147,6 +147,8 @@ impl Observer for Progress<'_> {
             | Event::AttemptStopped { .. }
             | Event::RetryScheduled { .. }
             | Event::RetryDue { .. }
+            | Event::BranchTaken { .. }
+            | Event::ConditionHeld { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }

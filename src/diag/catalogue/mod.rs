@@ -1,11 +1,13 @@
 //! Every problem that a document can have, as one named constructor each. A code stands in one place only.
 
+mod condition;
 mod graph;
 mod session;
 mod settings;
 mod spec;
 mod trace;
 
+pub use condition::*;
 pub use graph::*;
 pub use session::*;
 pub use settings::*;

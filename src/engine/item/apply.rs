@@ -35,6 +35,11 @@ impl Item {
                     moves.ready.push(*step);
                 }
             }
+            Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm, moves),
+            Event::ConditionHeld { step, .. } => {
+                self.deciding.retain(|deciding| deciding != step);
+                self.make_ready(*step, moves);
+            }
             Event::StepEnded { execution, .. } => self.ended(graph, execution, moves),
             Event::ItemDeadlinePassed { .. } => {
                 self.error.get_or_insert_with(|| ItemError {
@@ -71,6 +76,7 @@ impl Item {
     fn ended(&mut self, graph: &Graph, execution: &Execution, moves: &mut Moves) {
         let id = execution.step;
         self.answered.retain(|answered| *answered != id);
+        self.deciding.retain(|deciding| *deciding != id);
         let step = graph.step(id);
         let end = match execution.status {
             Status::Success => End::Succeeded,
@@ -104,30 +110,10 @@ impl Item {
                 let StepState::Waiting { missing } = &mut self.steps[dependent.index()] else { continue };
                 *missing -= 1;
                 if *missing == 0 {
-                    match self.obstacle(graph, dependent) {
-                        None => self.make_ready(dependent, moves),
-                        Some(end) => ends.push((dependent, end)),
-                    }
+                    ends.extend(self.arrive(graph, dependent, moves).map(|end| (dependent, end)));
                 }
             }
         }
-    }
-
-    /// Why a step whose needs are all settled cannot run.
-    fn obstacle(&self, graph: &Graph, id: StepId) -> Option<End> {
-        let step = graph.step(id);
-        let end_of = |step: StepId| match self.steps[step.index()] {
-            StepState::Ended(end) => end,
-            _ => End::Blocked,
-        };
-        if step.needs.iter().any(|need| end_of(need.step).blocks()) {
-            return Some(End::Blocked);
-        }
-        let lacks = |input: &crate::graph::Input| {
-            let made = input.maker.is_some_and(|maker| end_of(maker) == End::Succeeded);
-            input.maker.is_some() && !input.optional && !(made && self.value(input.value).is_some())
-        };
-        step.inputs.iter().any(lacks).then_some(End::Absent)
     }
 
     /// Nothing of this item starts any more; what runs is told to stop by `next`.
@@ -136,9 +122,13 @@ impl Item {
         if self.stop.is_none_or(is_own) {
             self.stop = Some(why);
         }
+        self.deciding.clear();
         for id in graph.ids() {
             match &self.steps[id.index()] {
-                StepState::Waiting { .. } | StepState::Ready(_) | StepState::Backoff { .. } => {
+                StepState::Waiting { .. }
+                | StepState::Deciding
+                | StepState::Ready(_)
+                | StepState::Backoff { .. } => {
                     if self.is_ready(id) {
                         moves.withdrawn.push(id);
                     }
@@ -159,7 +149,9 @@ impl Item {
         self.stop = self.stop.filter(|why| !is_own(*why));
         for id in graph.handlers() {
             self.open += 1;
-            self.make_ready(id, moves);
+            if let Some(end) = self.arrive(graph, id, moves) {
+                self.settle(graph, id, end, moves);
+            }
         }
     }
 
@@ -175,6 +167,7 @@ impl Item {
         let again = |state: &StepState| matches!(state, StepState::Ended(end) if end.blocks());
         let ahead: Vec<StepId> = graph.ids().filter(|id| again(&self.steps[id.index()])).collect();
         self.open = ahead.len() as u32;
+        self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();
         let missing = |id: StepId| graph.step(id).needs.iter().filter(|need| is_ahead(need.step)).count();
         let counts: Vec<(StepId, usize)> = ahead.iter().map(|id| (*id, missing(*id))).collect();
@@ -182,9 +175,8 @@ impl Item {
             self.steps[id.index()] = StepState::Waiting { missing: missing as u32 };
         }
         for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
-            match self.obstacle(graph, id) {
-                None => self.make_ready(id, moves),
-                Some(end) => self.settle(graph, id, end, moves),
+            if let Some(end) = self.arrive(graph, id, moves) {
+                self.settle(graph, id, end, moves);
             }
         }
     }

@@ -104,6 +104,7 @@ impl Item {
                     effects.push(Effect::Timer { due: *due, timer });
                 }
                 StepState::Waiting { .. }
+                | StepState::Deciding
                 | StepState::Ready(_)
                 | StepState::Answered { .. }
                 | StepState::Ended(_)

@@ -3,6 +3,7 @@
 //! other items or of limits.
 
 mod apply;
+mod branch;
 mod call;
 mod next;
 
@@ -41,6 +42,10 @@ pub(super) struct Item {
     open: u32,
     /// Steps whose answer is not dealt with yet.
     answered: Vec<StepId>,
+    /// Steps whose conditions are not decided yet.
+    deciding: Vec<StepId>,
+    /// Chains that are decided, with the arm that was taken.
+    taken: Vec<(StepId, u32, Option<u32>)>,
     /// The failure that decides the item's fate: the first that is not optional.
     error: Option<ItemError>,
     /// No step starts any more.
@@ -68,6 +73,8 @@ impl Item {
             values,
             open: graph.order.len() as u32,
             answered: Vec::new(),
+            deciding: Vec::new(),
+            taken: Vec::new(),
             error: None,
             stop: None,
             put_backs: 0,
@@ -78,7 +85,7 @@ impl Item {
     pub fn begin(&mut self, graph: &Graph, moves: &mut Moves) {
         for &id in &graph.order {
             if graph.step(id).needs.is_empty() {
-                self.make_ready(id, moves);
+                self.arrive(graph, id, moves);
             }
         }
     }

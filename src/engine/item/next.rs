@@ -16,6 +16,9 @@ impl Item {
         if let Some(&step) = self.answered.first() {
             return Some(self.follow(graph, step, now));
         }
+        if let Some(&step) = self.deciding.first() {
+            return Some(self.decide(graph, step, now));
+        }
         if let Some(why) = self.stop
             && let Some((step, attempt)) = self.untold()
         {
@@ -75,6 +78,10 @@ impl Item {
                 at: now,
             };
         }
+        let branch = result.is_ok().then(|| self.next_branch(graph, id, now)).flatten();
+        if let Some(Ok(event)) = branch {
+            return event;
+        }
         let mut execution = Execution {
             step: id,
             status: status(result, *stop),
@@ -101,6 +108,9 @@ impl Item {
                     None => failure.message.clone(),
                 });
             }
+        }
+        if let Some(Err(reason)) = branch {
+            (execution.status, execution.error) = (Status::Failed, Some(reason));
         }
         Event::StepEnded { item: self.id, execution }
     }
@@ -136,7 +146,7 @@ impl Item {
         graph.handlers().any(says)
     }
 
-    fn input_label(&self, graph: &Graph, id: StepId) -> Option<String> {
+    pub(super) fn input_label(&self, graph: &Graph, id: StepId) -> Option<String> {
         let step = graph.step(id);
         if step.kind == Kind::Handler {
             return Some(self.key.to_string());

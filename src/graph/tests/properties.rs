@@ -65,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
             group,
             annotations,
             signature,
+            chains: Vec::new(),
             program: None,
             traces: Vec::new(),
             prose: String::new(),
@@ -110,9 +111,9 @@ fn check(graph: &Graph) {
         assert_eq!(after, step.dependents.iter().copied().collect());
         for input in &step.inputs {
             let made = |maker| graph.step(maker).outputs.iter().any(|output| output.value == input.value);
-            assert!(input.maker.is_none_or(made));
-            let need = step.needs.iter().find(|need| Some(need.step) == input.maker);
-            match (step.kind, input.maker) {
+            assert!(input.makers.iter().copied().all(made));
+            let need = step.needs.iter().find(|need| input.makers.contains(&need.step));
+            match (step.kind, input.makers.first()) {
                 (Kind::Handler, _) => assert!(need.is_none()),
                 (Kind::Forward, None) => assert!(graph.inputs.contains(&input.value)),
                 (Kind::Forward, Some(_)) => assert!(need.is_some_and(|need| need.data || input.optional)),

@@ -32,7 +32,7 @@ pub fn mermaid(graph: &Graph) -> String {
 
 /// The values that no step makes, handlers' failures among them, in order of mention.
 fn outside(graph: &Graph) -> Vec<ValueId> {
-    let taken = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.maker.is_none());
+    let taken = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.makers.is_empty());
     let mut values: Vec<ValueId> =
         taken.map(|input| input.value).chain(graph.inputs.iter().copied()).collect();
     values.sort_unstable();
@@ -84,12 +84,12 @@ fn node(id: StepId, step: &Step) -> String {
 /// What leads into a step: values from outside, then from each step before it one line.
 fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
-    for input in step.inputs.iter().filter(|input| input.maker.is_none()) {
+    for input in step.inputs.iter().filter(|input| input.makers.is_empty()) {
         let arrow = if step.kind == Kind::Handler { "-.->" } else { "-->" };
         let _ = writeln!(out, "    v{} {arrow} s{}", input.value.0, id.0);
     }
     for need in &step.needs {
-        let flows = step.inputs.iter().filter(|input| input.maker == Some(need.step));
+        let flows = step.inputs.iter().filter(|input| input.makers.contains(&need.step));
         let names: Vec<String> = flows.map(|input| label(&graph.value(input.value).name)).collect();
         let arrow =
             if names.is_empty() { "-.->".to_owned() } else { format!("-->|\"{}\"|", names.join(", ")) };

@@ -1,0 +1,186 @@
+//! An expression and values to true or false.
+
+use super::lex::fault;
+use super::{Comparison, Fault, Filter, Kind, Node, Operator};
+use crate::diag::nearest;
+use crate::value::{Value, kind};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+type Names<'f, 'v> = &'f dyn Fn(&str) -> Option<&'v Value>;
+type Found<'v> = Result<Cow<'v, Value>, Fault>;
+
+pub(super) fn holds(root: &Node, names: Names<'_, '_>) -> Result<bool, Fault> {
+    boolean(root, names)
+}
+
+fn boolean(node: &Node, names: Names<'_, '_>) -> Result<bool, Fault> {
+    match &*value(node, names)? {
+        Value::Bool(flag) => Ok(*flag),
+        other => {
+            let message = format!("this is {}, and a condition needs true or false", kind(other));
+            Err(fault(node.at.clone(), &message, Some("compare it with something, as in `total > 100`")))
+        }
+    }
+}
+
+fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
+    let flag = |flag: bool| Ok(Cow::Owned(Value::Bool(flag)));
+    match &node.kind {
+        Kind::Literal(value) => Ok(Cow::Owned(value.clone())),
+        Kind::List(elements) => {
+            let elements: Result<Vec<Value>, Fault> =
+                elements.iter().map(|element| value(element, names).map(Cow::into_owned)).collect();
+            Ok(Cow::Owned(Value::Array(elements?)))
+        }
+        Kind::Name(name) => names(name)
+            .map(Cow::Borrowed)
+            .ok_or_else(|| fault(node.at.clone(), &format!("there is no value for `{name}`"), None)),
+        Kind::Attribute(of, name) => attribute(node, value(of, names)?, name),
+        Kind::Index(of, index) => indexed(node, value(of, names)?, &*value(index, names)?),
+        Kind::Not(of) => flag(!boolean(of, names)?),
+        Kind::Negate(of) => {
+            let number = number(of, &*value(of, names)?)?;
+            from_f64(node, -number)
+        }
+        Kind::Both(a, b) => flag(boolean(a, names)? && boolean(b, names)?),
+        Kind::Either(a, b) => flag(boolean(a, names)? || boolean(b, names)?),
+        Kind::Compare(comparison, a, b) => {
+            flag(compare(node, *comparison, &*value(a, names)?, &*value(b, names)?)?)
+        }
+        Kind::Contained { negated, element, list } => {
+            let found = contained(list, &*value(element, names)?, &*value(list, names)?)?;
+            flag(found != *negated)
+        }
+        Kind::IsNone { negated, of } => flag(value(of, names)?.is_null() != *negated),
+        Kind::IsDefined { negated, of } => flag(value(of, names).is_ok() != *negated),
+        Kind::Arithmetic(operator, a, b) => arithmetic(node, *operator, (a, b), names),
+        Kind::Filter(of, filter) => filtered(of, *filter, &*value(of, names)?),
+    }
+}
+
+fn attribute<'v>(node: &Node, of: Cow<'v, Value>, name: &str) -> Found<'v> {
+    let missing = |object: &Value| {
+        let near = match object {
+            Value::Object(object) => nearest(name, object.keys().map(String::as_str)),
+            _ => None,
+        };
+        let message = match object {
+            Value::Object(_) => format!("it has no `{name}`"),
+            other => format!("`.{name}` asks for an object, and this is {}", kind(other)),
+        };
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        Fault { at: node.at.clone(), message, help }
+    };
+    match of {
+        Cow::Borrowed(object) => object.get(name).map(Cow::Borrowed).ok_or_else(|| missing(object)),
+        Cow::Owned(object) => object.get(name).cloned().map(Cow::Owned).ok_or_else(|| missing(&object)),
+    }
+}
+
+fn indexed<'v>(node: &Node, of: Cow<'v, Value>, index: &Value) -> Found<'v> {
+    let found = match (&*of, index) {
+        (Value::Array(list), Value::Number(number)) => {
+            number.as_u64().and_then(|number| list.get(usize::try_from(number).ok()?)).cloned()
+        }
+        (Value::Object(object), Value::String(name)) => object.get(name).cloned(),
+        (other, index) => {
+            let message = format!("{} has no element that {} names", kind(other), kind(index));
+            return Err(fault(node.at.clone(), &message, None));
+        }
+    };
+    found.map(Cow::Owned).ok_or_else(|| fault(node.at.clone(), &format!("there is no element {index}"), None))
+}
+
+fn compare(node: &Node, comparison: Comparison, a: &Value, b: &Value) -> Result<bool, Fault> {
+    let orders = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
+    let order = match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
+        },
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::Bool(a), Value::Bool(b)) if !orders => Some(a.cmp(b)),
+        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) if !orders => {
+            Some(if a == b { Ordering::Equal } else { Ordering::Less })
+        }
+        _ => None,
+    };
+    let Some(order) = order else {
+        let message = format!("{} and {} cannot be compared like that", kind(a), kind(b));
+        let help =
+            if a.is_null() || b.is_null() { Some("`is none` asks whether a value is null") } else { None };
+        return Err(fault(node.at.clone(), &message, help));
+    };
+    Ok(match comparison {
+        Comparison::Equal => order.is_eq(),
+        Comparison::Unequal => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    })
+}
+
+fn contained(list: &Node, element: &Value, within: &Value) -> Result<bool, Fault> {
+    match (within, element) {
+        (Value::Array(elements), _) => {
+            let equal = |other: &Value| compare(list, Comparison::Equal, element, other).unwrap_or(false);
+            Ok(elements.iter().any(equal))
+        }
+        (Value::Object(object), Value::String(name)) => Ok(object.contains_key(name)),
+        (Value::String(text), Value::String(part)) => Ok(text.contains(part.as_str())),
+        (other, element) => {
+            let message = format!("{} cannot be in {}", kind(element), kind(other));
+            Err(fault(list.at.clone(), &message, None))
+        }
+    }
+}
+
+fn arithmetic<'v>(
+    node: &Node,
+    operator: Operator,
+    (a, b): (&Node, &Node),
+    names: Names<'_, 'v>,
+) -> Found<'v> {
+    let (left, right) = (value(a, names)?, value(b, names)?);
+    if let (Operator::Add, Value::String(left), Value::String(right)) = (operator, &*left, &*right) {
+        return Ok(Cow::Owned(Value::String(format!("{left}{right}"))));
+    }
+    let (left, right) = (number(a, &left)?, number(b, &right)?);
+    from_f64(
+        node,
+        match operator {
+            Operator::Add => left + right,
+            Operator::Subtract => left - right,
+            Operator::Multiply => left * right,
+            Operator::Divide => left / right,
+            Operator::Remainder => left % right,
+        },
+    )
+}
+
+fn number(node: &Node, value: &Value) -> Result<f64, Fault> {
+    let number = value.as_f64().filter(|number| number.is_finite());
+    number.ok_or_else(|| fault(node.at.clone(), &format!("this is {}, not a number", kind(value)), None))
+}
+
+fn from_f64<'v>(node: &Node, number: f64) -> Found<'v> {
+    let value = serde_json::Number::from_f64(number).map(|number| Cow::Owned(Value::Number(number)));
+    value.ok_or_else(|| fault(node.at.clone(), "this comes to no number", None))
+}
+
+fn filtered<'v>(of: &Node, filter: Filter, value: &Value) -> Found<'v> {
+    let wrong = |what: &str| {
+        Err(fault(of.at.clone(), &format!("this is {}, and the filter needs {what}", kind(value)), None))
+    };
+    Ok(Cow::Owned(match (filter, value) {
+        (Filter::Length, Value::String(text)) => text.chars().count().into(),
+        (Filter::Length, Value::Array(list)) => list.len().into(),
+        (Filter::Length, Value::Object(object)) => object.len().into(),
+        (Filter::Length, _) => return wrong("a string, a list or an object"),
+        (Filter::Lower, Value::String(text)) => text.to_lowercase().into(),
+        (Filter::Upper, Value::String(text)) => text.to_uppercase().into(),
+        (Filter::Lower | Filter::Upper, _) => return wrong("a string"),
+    }))
+}

@@ -1,0 +1,185 @@
+//! Conditions: `inventory.all_available and total > 100`. Text to an expression, an expression and values to
+//! true or false. Stricter than a template language: what is missing, or of the wrong kind, is an error and
+//! never quietly false.
+//!
+//! The syntax is that of Jinja expressions, cut down: `and or not`, `== != < <= > >=`, `in`, `not in`,
+//! `is none`, `is defined`, `+ - * / %`, `.name`, `[0]`, texts, numbers, lists, and the filters `length`,
+//! `lower` and `upper`. A library's evaluator could not be made to refuse comparisons between kinds.
+
+mod eval;
+mod lex;
+mod parse;
+
+pub use parse::parse;
+
+use crate::value::Value;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How deep an expression may nest.
+const DEPTH: usize = 64;
+
+/// A condition as written. Ranges are bytes of its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub text: Arc<str>,
+    root: Arc<Node>,
+}
+
+/// What is wrong with a condition, and where in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub at: Range<usize>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Node {
+    at: Range<usize>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Literal(Value),
+    List(Vec<Node>),
+    /// A value that flows, by the name that conditions use: `-`, `.` and `/` are written `_`.
+    Name(String),
+    Attribute(Box<Node>, String),
+    Index(Box<Node>, Box<Node>),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    Both(Box<Node>, Box<Node>),
+    Either(Box<Node>, Box<Node>),
+    Compare(Comparison, Box<Node>, Box<Node>),
+    Contained {
+        negated: bool,
+        element: Box<Node>,
+        list: Box<Node>,
+    },
+    IsNone {
+        negated: bool,
+        of: Box<Node>,
+    },
+    IsDefined {
+        negated: bool,
+        of: Box<Node>,
+    },
+    Arithmetic(Operator, Box<Node>, Box<Node>),
+    Filter(Box<Node>, Filter),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    Unequal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    Length,
+    Lower,
+    Upper,
+}
+
+impl Condition {
+    /// The values that it speaks of, each once, with the first place.
+    pub fn names(&self) -> Vec<(&str, Range<usize>)> {
+        let mut names = Vec::new();
+        collect(&self.root, &mut names);
+        names
+    }
+
+    /// Whether one of the two is the negation of the other, as written.
+    pub fn excludes(&self, other: &Condition) -> bool {
+        let negates = |one: &Node, other: &Node| matches!(&one.kind, Kind::Not(inner) if same(inner, other));
+        negates(&self.root, &other.root) || negates(&other.root, &self.root)
+    }
+
+    /// Whether it holds, given what each name stands for.
+    ///
+    /// # Errors
+    /// What cannot be decided, and why.
+    pub fn holds<'v>(&self, value: &dyn Fn(&str) -> Option<&'v Value>) -> Result<bool, Fault> {
+        eval::holds(&self.root, value)
+    }
+}
+
+/// A name as conditions write it.
+pub fn written(name: &str) -> String {
+    name.replace(['-', '.', '/'], "_")
+}
+
+fn collect<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
+    if let Kind::Name(name) = &node.kind
+        && !names.iter().any(|(known, _)| known == name)
+    {
+        names.push((name, node.at.clone()));
+    }
+    node.children().into_iter().for_each(|child| collect(child, names));
+}
+
+/// Equal but for places.
+fn same(one: &Node, other: &Node) -> bool {
+    let (a, b) = (one.children(), other.children());
+    one.own() == other.own() && a.len() == b.len() && a.into_iter().zip(b).all(|(a, b)| same(a, b))
+}
+
+impl Node {
+    fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Literal(_) | Kind::Name(_) => Vec::new(),
+            Kind::List(elements) => elements.iter().collect(),
+            Kind::Attribute(of, _)
+            | Kind::Not(of)
+            | Kind::Negate(of)
+            | Kind::IsNone { of, .. }
+            | Kind::IsDefined { of, .. }
+            | Kind::Filter(of, _) => vec![of],
+            Kind::Index(a, b)
+            | Kind::Both(a, b)
+            | Kind::Either(a, b)
+            | Kind::Compare(_, a, b)
+            | Kind::Contained { element: a, list: b, .. }
+            | Kind::Arithmetic(_, a, b) => vec![a, b],
+        }
+    }
+
+    /// What tells it from others but for places and children.
+    fn own(&self) -> String {
+        match &self.kind {
+            Kind::Literal(value) => format!("literal {value}"),
+            Kind::Name(name) => format!("name {name}"),
+            Kind::Attribute(_, name) => format!("attribute {name}"),
+            Kind::List(_) => "list".into(),
+            Kind::Index(..) => "index".into(),
+            Kind::Not(_) => "not".into(),
+            Kind::Negate(_) => "negate".into(),
+            Kind::Both(..) => "and".into(),
+            Kind::Either(..) => "or".into(),
+            Kind::Compare(comparison, ..) => format!("{comparison:?}"),
+            Kind::Contained { negated, .. } => format!("in {negated}"),
+            Kind::IsNone { negated, .. } => format!("none {negated}"),
+            Kind::IsDefined { negated, .. } => format!("defined {negated}"),
+            Kind::Arithmetic(operator, ..) => format!("{operator:?}"),
+            Kind::Filter(_, filter) => format!("{filter:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Text to an expression, by precedence: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, what follows a value.
+
+use super::lex::{Token, fault, tokens};
+use super::{Comparison, Condition, DEPTH, Fault, Filter, Kind, Node, Operator};
+use crate::value::Value;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Reads a condition.
+///
+/// # Errors
+/// The first thing that makes no sense, with its place in the text.
+pub fn parse(text: &str) -> Result<Condition, Fault> {
+    let mut parser = Parser { tokens: tokens(text)?, next: 0, end: text.trim_end().len(), depth: 0 };
+    let root = parser.either()?;
+    if let Some((_, at)) = parser.tokens.get(parser.next) {
+        return Err(fault(
+            at.clone(),
+            "the condition should end here",
+            Some("join two parts with `and` or `or`"),
+        ));
+    }
+    Ok(Condition { text: text.into(), root: Arc::new(root) })
+}
+
+struct Parser {
+    tokens: Vec<(Token, Range<usize>)>,
+    next: usize,
+    end: usize,
+    depth: usize,
+}
+
+type Parsed = Result<Node, Fault>;
+
+impl Parser {
+    fn sign(&mut self, sign: &str) -> bool {
+        let found = matches!(self.tokens.get(self.next), Some((Token::Sign(found), _)) if *found == sign);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let found = matches!(self.tokens.get(self.next), Some((Token::Word(found), _)) if found == word);
+        self.next += usize::from(found);
+        found
+    }
+
+    /// The place of the next token; after the last one, the end.
+    fn here(&self) -> Range<usize> {
+        self.tokens.get(self.next).map_or(self.end..self.end, |(_, at)| at.clone())
+    }
+
+    fn joined(
+        &mut self,
+        next: fn(&mut Self) -> Parsed,
+        word: &str,
+        sign: &str,
+        join: fn(Box<Node>, Box<Node>) -> Kind,
+    ) -> Parsed {
+        let mut left = next(self)?;
+        while self.word(word) || self.sign(sign) {
+            left = two(left, next(self)?, join);
+        }
+        Ok(left)
+    }
+
+    fn either(&mut self) -> Parsed {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(fault(self.here(), "the condition nests too deep", None));
+        }
+        let node = self.joined(Self::both, "or", "||", Kind::Either);
+        self.depth -= 1;
+        node
+    }
+
+    fn both(&mut self) -> Parsed {
+        self.joined(Self::negated, "and", "&&", Kind::Both)
+    }
+
+    fn negated(&mut self) -> Parsed {
+        let start = self.here().start;
+        if self.word("not") {
+            self.depth += 1;
+            if self.depth > DEPTH {
+                return Err(fault(self.here(), "the condition nests too deep", None));
+            }
+            let inner = self.negated()?;
+            self.depth -= 1;
+            return Ok(Node { at: start..inner.at.end, kind: Kind::Not(Box::new(inner)) });
+        }
+        self.comparison()
+    }
+
+    fn comparison(&mut self) -> Parsed {
+        let left = self.sum()?;
+        let comparison = [
+            ("==", Comparison::Equal),
+            ("!=", Comparison::Unequal),
+            ("<=", Comparison::LessOrEqual),
+            (">=", Comparison::GreaterOrEqual),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+        ];
+        if let Some((_, comparison)) = comparison.into_iter().find(|(sign, _)| self.sign(sign)) {
+            let right = self.sum()?;
+            return Ok(two(left, right, |a, b| Kind::Compare(comparison, a, b)));
+        }
+        let before = self.next;
+        let negated = self.word("not");
+        if self.word("in") {
+            let list = self.sum()?;
+            return Ok(two(left, list, |element, list| Kind::Contained { negated, element, list }));
+        }
+        self.next = before;
+        if self.word("is") {
+            return self.test(left);
+        }
+        Ok(left)
+    }
+
+    fn test(&mut self, left: Node) -> Parsed {
+        let negated = self.word("not");
+        let at = left.at.start..self.here().end;
+        let of = Box::new(left);
+        if self.word("none") || self.word("null") {
+            return Ok(Node { at, kind: Kind::IsNone { negated, of } });
+        }
+        if self.word("defined") {
+            return Ok(Node { at, kind: Kind::IsDefined { negated, of } });
+        }
+        Err(fault(self.here(), "`is` asks for `none` or `defined`", None))
+    }
+
+    fn sum(&mut self) -> Parsed {
+        let mut left = self.product()?;
+        loop {
+            let operator = match () {
+                () if self.sign("+") => Operator::Add,
+                () if self.sign("-") => Operator::Subtract,
+                () => return Ok(left),
+            };
+            left = two(left, self.product()?, |a, b| Kind::Arithmetic(operator, a, b));
+        }
+    }
+
+    fn product(&mut self) -> Parsed {
+        let mut left = self.signed()?;
+        loop {
+            let operator = match () {
+                () if self.sign("*") => Operator::Multiply,
+                () if self.sign("/") => Operator::Divide,
+                () if self.sign("%") => Operator::Remainder,
+                () => return Ok(left),
+            };
+            left = two(left, self.signed()?, |a, b| Kind::Arithmetic(operator, a, b));
+        }
+    }
+
+    fn signed(&mut self) -> Parsed {
+        let start = self.here().start;
+        if self.sign("-") {
+            let inner = self.followed()?;
+            return Ok(Node { at: start..inner.at.end, kind: Kind::Negate(Box::new(inner)) });
+        }
+        self.followed()
+    }
+
+    /// A value with attributes, indices and filters behind it.
+    fn followed(&mut self) -> Parsed {
+        let mut node = self.simple()?;
+        loop {
+            let start = node.at.start;
+            if self.sign(".") {
+                let at = self.here();
+                let Some((Token::Word(name), _)) = self.tokens.get(self.next) else {
+                    return Err(fault(at, "expected a name after the `.`", None));
+                };
+                let name = name.clone();
+                self.next += 1;
+                node = Node { at: start..at.end, kind: Kind::Attribute(Box::new(node), name) };
+            } else if self.sign("[") {
+                let index = self.either()?;
+                let end = self.here().end;
+                self.close("]")?;
+                node = Node { at: start..end, kind: Kind::Index(Box::new(node), Box::new(index)) };
+            } else if self.sign("|") {
+                let at = self.here();
+                let filters = [
+                    ("length", Filter::Length),
+                    ("count", Filter::Length),
+                    ("lower", Filter::Lower),
+                    ("upper", Filter::Upper),
+                ];
+                let Some((_, filter)) = filters.into_iter().find(|(name, _)| self.word(name)) else {
+                    return Err(fault(
+                        at,
+                        "there is no such filter",
+                        Some("the filters are length, lower and upper"),
+                    ));
+                };
+                node = Node { at: start..at.end, kind: Kind::Filter(Box::new(node), filter) };
+            } else {
+                return Ok(node);
+            }
+        }
+    }
+
+    fn close(&mut self, sign: &'static str) -> Result<(), Fault> {
+        if self.sign(sign) { Ok(()) } else { Err(fault(self.here(), &format!("expected `{sign}`"), None)) }
+    }
+
+    fn simple(&mut self) -> Parsed {
+        let Some((token, at)) = self.tokens.get(self.next).cloned() else {
+            return Err(fault(self.here(), "expected a value here", None));
+        };
+        self.next += 1;
+        let kind = match token {
+            Token::Number(value) => Kind::Literal(value),
+            Token::Text(text) => Kind::Literal(Value::String(text)),
+            Token::Word(word) => match word.as_str() {
+                "true" | "True" => Kind::Literal(Value::Bool(true)),
+                "false" | "False" => Kind::Literal(Value::Bool(false)),
+                "none" | "None" | "null" => Kind::Literal(Value::Null),
+                "and" | "or" | "in" | "is" | "not" => {
+                    return Err(fault(at, "expected a value here", None));
+                }
+                _ => Kind::Name(word),
+            },
+            Token::Sign("(") => {
+                let inner = self.either()?;
+                let end = self.here().end;
+                self.close(")")?;
+                return Ok(Node { at: at.start..end, ..inner });
+            }
+            Token::Sign("[") => return self.list(at.start),
+            Token::Sign(_) => return Err(fault(at, "expected a value here", None)),
+        };
+        Ok(Node { at, kind })
+    }
+
+    fn list(&mut self, start: usize) -> Parsed {
+        let mut elements = Vec::new();
+        loop {
+            let end = self.here().end;
+            if self.sign("]") {
+                return Ok(Node { at: start..end, kind: Kind::List(elements) });
+            }
+            if !elements.is_empty() {
+                self.close(",")?;
+            }
+            elements.push(self.either()?);
+        }
+    }
+}
+
+fn two(left: Node, right: Node, join: impl FnOnce(Box<Node>, Box<Node>) -> Kind) -> Node {
+    Node { at: left.at.start..right.at.end, kind: join(Box::new(left), Box::new(right)) }
+}

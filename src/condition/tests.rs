@@ -1,0 +1,112 @@
+//! What conditions mean, and what they refuse.
+
+use super::parse;
+use crate::value::{Value, json};
+
+/// True, false, or what is wrong with the place marked.
+fn ask(text: &str) -> String {
+    let order = json::parse(
+        r#"{"total": 145.50, "items": [{"sku": "A"}], "paid": true, "note": null, "country": "DE", "all_available": false}"#,
+    )
+    .unwrap();
+    let count = Value::from(3);
+    let value = |name: &str| match name {
+        "order" => Some(&order),
+        "count" => Some(&count),
+        _ => None,
+    };
+    let told = match parse(text) {
+        Ok(condition) => condition.holds(&value).map(|holds| holds.to_string()),
+        Err(fault) => Err(fault),
+    };
+    told.unwrap_or_else(|fault| {
+        let help = fault.help.map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{:?}: {}{help}", &text[fault.at], fault.message)
+    })
+}
+
+#[test]
+fn conditions_hold_or_do_not() {
+    for (text, holds) in [
+        ("order.paid", "true"),
+        ("not order.paid", "false"),
+        ("order.total > 100 and count == 3", "true"),
+        ("order.total == 145.5", "true"),
+        ("count + 1 * 2 == 5 and (count + 1) * 2 == 8", "true"),
+        ("count % 2 == 1 and -count < 0", "true"),
+        ("order.country in ['DE', 'AT'] and 'x' not in ['y']", "true"),
+        ("order.items[0].sku == \"A\" && order['country'] == 'DE'", "true"),
+        ("order.items|length == 1 and order.country|lower == 'de'", "true"),
+        ("order.note is none and order.total is not none", "true"),
+        ("order.coupon is defined || order.coupon is not defined", "true"),
+        ("false or order.all_available", "false"),
+        // What is not reached is not asked.
+        ("order.paid or order.missing", "true"),
+    ] {
+        assert_eq!(ask(text), holds, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_decided_is_an_error() {
+    for (text, told) in [
+        (
+            "order.total",
+            r#""order.total": this is a number, and a condition needs true or false (compare it with something, as in `total > 100`)"#,
+        ),
+        ("order.totl > 1", r#""order.totl": it has no `totl` (did you mean `total`?)"#),
+        ("stock > 1", r#""stock": there is no value for `stock`"#),
+        ("'50' > 100", r#""'50' > 100": a string and a number cannot be compared like that"#),
+        (
+            "order.note < 5",
+            r#""order.note < 5": null and a number cannot be compared like that (`is none` asks whether a value is null)"#,
+        ),
+        (
+            "order.note == none",
+            r#""order.note == none": null and null cannot be compared like that (`is none` asks whether a value is null)"#,
+        ),
+        (
+            "order.paid == 'yes'",
+            r#""order.paid == 'yes'": a Boolean and a string cannot be compared like that"#,
+        ),
+        (
+            "order.paid and count",
+            r#""count": this is a number, and a condition needs true or false (compare it with something, as in `total > 100`)"#,
+        ),
+        ("count / 0 > 1", r#""count / 0": this comes to no number"#),
+        ("count.x == 1", r#""count.x": `.x` asks for an object, and this is a number"#),
+    ] {
+        assert_eq!(ask(text), told, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_condition_is_told_where() {
+    for (text, told) in [
+        ("", r#""": expected a value here"#),
+        ("total = 5", r#""=": `=` compares nothing (write `==`)"#),
+        ("a b", r#""b": the condition should end here (join two parts with `and` or `or`)"#),
+        ("a and", r#""": expected a value here"#),
+        ("(a or b", r#""": expected `)`"#),
+        ("a == 'x", r#""'x": this text is not closed"#),
+        ("a | first", r#""first": there is no such filter (the filters are length, lower and upper)"#),
+        ("a is odd", r#""odd": `is` asks for `none` or `defined`"#),
+        ("a ? b", r#""?": `?` has no meaning in a condition"#),
+    ] {
+        assert_eq!(ask(text), told, "{text}");
+    }
+    let deep = format!("{}a{}", "(".repeat(100), ")".repeat(100));
+    assert!(ask(&deep).contains("nests too deep"));
+    assert!(ask(&"not ".repeat(500)).contains("nests too deep"));
+    assert!(ask(&"not ".repeat(100_000)).contains("too long"));
+}
+
+#[test]
+fn names_are_found_and_negations_known() {
+    let condition = parse("order.total > count and order.paid").unwrap();
+    assert_eq!(condition.names(), [("order", 0..5), ("count", 14..19)]);
+    let not = |text: &str| parse(text).unwrap();
+    assert!(not("stock_ok").excludes(&not("not  stock_ok")));
+    assert!(not("not (a > 1)").excludes(&not("a>1")));
+    assert!(!not("a").excludes(&not("not b")));
+}

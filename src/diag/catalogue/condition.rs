@@ -1,0 +1,59 @@
+//! Problems of conditions and branches.
+
+use crate::diag::{Diagnostic, Span};
+
+/// An expression or line that makes no sense.
+pub fn bad_condition(span: Span, message: &str, help: Option<&str>) -> Diagnostic {
+    let problem =
+        Diagnostic::error("bad-condition", span, format!("this condition makes no sense: {message}"));
+    problem.help(help.unwrap_or("write it as in `If total > 100 and stock_ok → Create Order`"))
+}
+
+/// `Otherwise` without an `If` before it.
+pub fn otherwise_alone(span: Span) -> Diagnostic {
+    Diagnostic::error("otherwise-alone", span, "`Otherwise` follows no `If`")
+        .help("begin with a line such as `If stock_ok → Create Order`")
+}
+
+pub fn condition_of_group(span: Span, title: Span) -> Diagnostic {
+    Diagnostic::error("condition-of-group", span, "a group decides nothing, its steps do")
+        .related(title, "this heading has steps below it")
+        .help("write the line below a step, or give the group a [when:: …]")
+}
+
+/// A name in a condition that no signature has.
+pub fn unknown_value(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let problem = Diagnostic::error("unknown-value", span, format!("there is no value `{name}`"));
+    match near {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem
+            .help("a condition speaks of values that signatures name; `-`, `.` and `/` are written `_`"),
+    }
+}
+
+/// A condition that asks for what its own step makes, before it can be there.
+pub fn own_output(span: Span, name: &str) -> Diagnostic {
+    Diagnostic::error(
+        "own-output",
+        span,
+        format!("`{name}` is made by this very step, too late to decide on it"),
+    )
+    .help("decide on it with a line such as `If … → Next Step` in the step's text")
+}
+
+/// A condition that leads backwards, to itself, or to a failure handler.
+pub fn bad_target(span: Span, title: &str, why: &str, target: Span) -> Diagnostic {
+    Diagnostic::error("bad-target", span, format!("a condition cannot lead to `{title}`: {why}"))
+        .related(target, "this step")
+        .help("lead to a step that stands further below")
+}
+
+/// A condition whose value has the wrong kind, known without running it.
+pub fn never_boolean(span: Span, name: &str, ty: &str) -> Diagnostic {
+    Diagnostic::error(
+        "never-boolean",
+        span,
+        format!("`{name}` is of type {ty}, and a condition needs true or false"),
+    )
+    .help("compare it with something, as in `total > 100`")
+}

@@ -1,0 +1,240 @@
+//! Conditions resolved: which values they speak of, where they lead, which steps can never both run.
+
+use super::flow::Flow;
+use super::links::{Link, Why};
+use super::names::Names;
+use super::outline::ancestors;
+use super::{Arm, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
+use crate::condition::{Condition, written};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{self, Spanned, Spec};
+use crate::value::Type;
+use std::collections::{BTreeSet, HashMap};
+
+/// What conditions mean to each step, by step.
+pub(super) struct Branches {
+    pub when: Vec<Vec<Guard>>,
+    pub chains: Vec<Vec<Chain>>,
+    pub guards: Vec<Vec<Taken>>,
+    pub skips: Vec<Vec<Taken>>,
+    /// Whether a condition says what comes before the step, in place of where it stands.
+    pub placed: Vec<bool>,
+    /// What must come before because a condition says so.
+    pub links: Vec<Link>,
+}
+
+pub(super) fn resolve(
+    spec: &Spec,
+    flow: &Flow,
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Branches {
+    let none = || vec![Vec::new(); spec.steps.len()];
+    let branches = Branches {
+        when: vec![Vec::new(); spec.steps.len()],
+        chains: vec![Vec::new(); spec.steps.len()],
+        guards: none(),
+        skips: none(),
+        placed: vec![false; spec.steps.len()],
+        links: Vec::new(),
+    };
+    let values = flow.values.iter().enumerate();
+    let values = values.map(|(id, value)| (written(&value.name), ValueId(id as u32))).collect();
+    let mut resolver = Resolver { spec, flow, names, values, branches, diagnostics };
+    for step in 0..spec.steps.len() {
+        resolver.when(step);
+        resolver.chains(step);
+    }
+    resolver.branches
+}
+
+struct Resolver<'a> {
+    spec: &'a Spec,
+    flow: &'a Flow<'a>,
+    names: &'a Names<'a>,
+    /// As conditions write them.
+    values: HashMap<String, ValueId>,
+    branches: Branches,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    /// The step's own condition and those of its groups.
+    fn when(&mut self, step: usize) {
+        let own = self.spec.steps[step].annotations.when.as_ref();
+        let around = ancestors(self.spec, self.spec.steps[step].group);
+        let around = around.filter_map(|(_, group)| group.annotations.when.as_ref());
+        for (condition, is_own) in
+            own.map(|own| (own, true)).into_iter().chain(around.map(|when| (when, false)))
+        {
+            let Some(guard) = self.guard(condition) else { continue };
+            for (name, value) in &guard.names {
+                if self.makes(step, *value) {
+                    self.diagnostics.push(catalogue::own_output(condition.span, name));
+                } else {
+                    self.branches.placed[step] |= is_own && !self.flow.makers[value.index()].is_empty();
+                    self.after_makers(*value, step, condition.span);
+                }
+            }
+            self.branches.when[step].push(guard);
+        }
+    }
+
+    fn makes(&self, step: usize, value: ValueId) -> bool {
+        self.flow.steps[step].outputs.iter().any(|port| port.value == value)
+    }
+
+    fn after_makers(&mut self, value: ValueId, step: usize, at: Span) {
+        for made in self.flow.makers[value.index()].iter().filter(|made| made.step != step) {
+            self.branches.links.push(Link { from: made.step, to: step, why: Why::Data(value), at });
+        }
+    }
+
+    /// Finds the values that a condition speaks of.
+    fn guard(&mut self, condition: &Spanned<Condition>) -> Option<Guard> {
+        let mut found = Vec::new();
+        let mut whole = true;
+        for (name, at) in condition.value.names() {
+            let at = Span::new(condition.span.start + at.start, condition.span.start + at.end);
+            match self.values.get(name) {
+                Some(value) => found.push((name.to_owned(), *value)),
+                None => {
+                    let near = self.names.near(name, self.values.keys().map(String::as_str));
+                    self.diagnostics.push(catalogue::unknown_value(at, name, near));
+                    whole = false;
+                }
+            }
+        }
+        if let [(name, value)] = found.as_slice()
+            && condition.value.text.trim() == name
+            && let Some(ty) = self.declared(*value).filter(|ty| never_boolean(ty))
+        {
+            self.diagnostics.push(catalogue::never_boolean(condition.span, name, &ty.to_string()));
+        }
+        whole.then(|| Guard { condition: condition.value.clone(), names: found })
+    }
+
+    fn declared(&self, value: ValueId) -> Option<&Type> {
+        let ports = self.flow.steps.iter().flat_map(|ports| ports.outputs.iter().chain(&ports.inputs));
+        ports.filter(|port| port.value == value).find_map(|port| port.ty).map(|ty| &ty.value)
+    }
+
+    fn chains(&mut self, step: usize) {
+        for (chain, arms) in self.spec.steps[step].chains.iter().enumerate() {
+            let mut resolved = Vec::new();
+            for (index, arm) in arms.iter().enumerate() {
+                if self.flow.kinds[step] == Kind::Handler {
+                    let title = self.names.title(step);
+                    let why = "a failure handler decides nothing";
+                    self.diagnostics.push(catalogue::bad_target(
+                        arm.span,
+                        title,
+                        why,
+                        self.spec.steps[step].title.span,
+                    ));
+                    continue;
+                }
+                let taken = Taken { step: StepId(step as u32), chain: chain as u32, arm: index as u32 };
+                if let Some(arm) = self.arm(step, arm, taken) {
+                    resolved.push(arm);
+                }
+            }
+            self.branches.chains[step].push(resolved);
+        }
+    }
+
+    fn arm(&mut self, step: usize, arm: &spec::Arm, taken: Taken) -> Option<Arm> {
+        let guard = match &arm.condition {
+            Some(condition) => {
+                let guard = self.guard(condition)?;
+                for (_, value) in &guard.names {
+                    // What the step has just made is what it decides on.
+                    if !self.makes(step, *value) {
+                        self.after_makers(*value, step, condition.span);
+                    }
+                }
+                Some(guard)
+            }
+            None => None,
+        };
+        let target = match &arm.target.value {
+            spec::Target::End => Target::End,
+            spec::Target::Fail(reason) => Target::Fail(reason.clone()),
+            spec::Target::Step(title) => {
+                let to = self.target(step, title, arm.target.span)?;
+                self.branches.guards[to].push(taken);
+                self.branches.placed[to] = true;
+                self.leads(step, to, arm.target.span);
+                Target::Step(StepId(to as u32))
+            }
+            spec::Target::Skip(title) => {
+                let to = self.target(step, title, arm.target.span)?;
+                if to < step {
+                    let stands = self.spec.steps[to].title.span;
+                    let why = "it stands above, so nothing lies between";
+                    self.diagnostics.push(catalogue::bad_target(arm.target.span, title, why, stands));
+                    return None;
+                }
+                for between in (step + 1..to).filter(|between| self.flow.kinds[*between] == Kind::Forward) {
+                    self.branches.skips[between].push(taken);
+                    self.leads(step, between, arm.target.span);
+                }
+                self.leads(step, to, arm.target.span);
+                Target::Skip(StepId(to as u32))
+            }
+        };
+        Some(Arm { guard, target })
+    }
+
+    fn leads(&mut self, from: usize, to: usize, at: Span) {
+        self.branches.links.push(Link { from, to, why: Why::Written, at });
+    }
+
+    fn target(&mut self, step: usize, title: &str, at: Span) -> Option<usize> {
+        let to = match self.names.find(title, at) {
+            Ok(to) => to,
+            Err(problem) => {
+                self.diagnostics.push(*problem);
+                return None;
+            }
+        };
+        let why = match self.flow.kinds[to] {
+            Kind::Handler => "it is a failure handler",
+            Kind::Forward if to == step => "it is the step that decides",
+            Kind::Forward => return Some(to),
+        };
+        self.diagnostics.push(catalogue::bad_target(at, title, why, self.spec.steps[to].title.span));
+        None
+    }
+}
+
+fn never_boolean(ty: &Type) -> bool {
+    match ty {
+        Type::String | Type::Integer | Type::Number | Type::File | Type::List(_) => true,
+        Type::Boolean | Type::Json | Type::Named(_) | Type::Nullable(_) => false,
+    }
+}
+
+impl Branches {
+    /// Whether two steps can never both run: different arms of one chain lead to them, or one's condition is
+    /// the other's negation.
+    pub fn exclude(&self, one: usize, other: usize) -> bool {
+        let (mine, theirs) = (self.required(one), self.required(other));
+        let apart = |a: &Taken, b: &Taken| (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm;
+        let negated = || {
+            let conditions = |step: usize| self.when[step].iter().map(|guard| &guard.condition);
+            conditions(one).any(|a| conditions(other).any(|b| a.excludes(b)))
+        };
+        mine.iter().any(|a| theirs.iter().any(|b| apart(a, b))) || negated()
+    }
+
+    /// Decisions without which the step does not run, those of its deciders included.
+    fn required(&self, step: usize) -> BTreeSet<Taken> {
+        let mut required = BTreeSet::new();
+        let mut next = Some(step);
+        while let Some([only]) = next.map(|step| self.guards[step].as_slice()) {
+            next = required.insert(*only).then_some(only.step.index());
+        }
+        required
+    }
+}

@@ -1,0 +1,116 @@
+//! Conditions: `If stock_ok → Create Order`, `Otherwise → end`, `[when:: total > 100]`.
+
+use super::markdown::trim;
+use super::model::{Arm, Spanned, Target};
+use crate::condition::{self, Condition};
+use crate::diag::{Diagnostic, Span, catalogue as problem};
+
+/// Whether a line begins like a condition.
+pub(super) fn begins(line: &str) -> bool {
+    let word = line.split([' ', '\t', ',', ':']).next().unwrap_or("");
+    ["If", "Otherwise"].contains(&word)
+}
+
+/// Whether a line is a condition: it begins like one and has an arrow.
+pub(super) fn is_one(line: &str) -> bool {
+    begins(line) && (line.contains('→') || line.contains("->"))
+}
+
+/// Where a line like `If stock, proceed to Create Order` leads. It is a condition only if there is such a
+/// step: the words are ordinary ones.
+pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
+    let raw = &text[line.start..line.end];
+    if !begins(raw) {
+        return None;
+    }
+    let word = WORDS.into_iter().find_map(|(word, _)| Some(raw.find(word)? + word.len()))?;
+    Some(target_of(text, line.start + word, line.end))
+}
+
+/// Words that lead to a step, and whether they skip what lies between.
+const WORDS: [(&str, bool); 2] = [("proceed to ", false), ("skip to ", true)];
+
+/// Reads a condition's line.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn arm(text: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
+    let raw = &text[line.start..line.end];
+    let arrow = ["→", "->"].into_iter().filter_map(|arrow| Some((raw.rfind(arrow)?, arrow.len()))).max();
+    let word = WORDS.into_iter().find_map(|(word, skips)| Some((raw.rfind(word)?, word.len(), skips)));
+    let (end, start, skips) = match (arrow, word) {
+        (Some((at, length)), Some((word, long, skips))) if at < word => {
+            (at, word + long, skips || length == 0)
+        }
+        (Some((at, length)), _) => (at, at + length, false),
+        (None, Some((word, long, skips))) => (word, word + long, skips),
+        (None, None) => return Err(Box::new(problem::bad_condition(line, "it leads nowhere", None))),
+    };
+    let target = target(text, target_of(text, line.start + start, line.end), skips)?;
+    let said = trim(text, line.start..line.start + end);
+    let condition = match text[said.start..said.end].strip_prefix("If") {
+        Some(rest) => Some(condition(text, said.end - rest.len()..said.end)?),
+        None => {
+            let rest = trim(text, said.start + "Otherwise".len()..said.end);
+            let rest = &text[rest.start..rest.end];
+            if !rest.trim_matches([',', ':', ' ']).is_empty() {
+                let message = "`Otherwise` has no condition of its own";
+                return Err(Box::new(problem::bad_condition(
+                    said,
+                    message,
+                    Some("write `If` for one more condition"),
+                )));
+            }
+            None
+        }
+    };
+    Ok(Arm { span: line, condition, target })
+}
+
+/// Reads an expression; a comma or colon before the arrow, and backticks, are no part of it.
+pub(super) fn condition(
+    text: &str,
+    range: std::ops::Range<usize>,
+) -> Result<Spanned<Condition>, Box<Diagnostic>> {
+    let span = trim(text, range);
+    let said = text[span.start..span.end].trim_end_matches([',', ':', ' ', '\t']);
+    let span = Span::new(span.start, span.start + said.len());
+    match condition::parse(&said.replace('`', " ")) {
+        Ok(condition) => Ok(Spanned::new(condition, span)),
+        Err(fault) => {
+            let at = Span::new(span.start + fault.at.start, span.start + fault.at.end);
+            Err(Box::new(problem::bad_condition(at, &fault.message, fault.help.as_deref())))
+        }
+    }
+}
+
+/// The target without backticks and a full stop.
+fn target_of(text: &str, start: usize, end: usize) -> Span {
+    let span = trim(text, start..end);
+    let said = &text[span.start..span.end];
+    let bare = said.trim_end_matches(['.', '`', ' ']);
+    let ahead = bare.len() - bare.trim_start_matches(['`', ' ']).len();
+    Span::new(span.start + ahead, (span.start + bare.len()).max(span.start + ahead))
+}
+
+fn target(text: &str, span: Span, skips: bool) -> Result<Spanned<Target>, Box<Diagnostic>> {
+    let said = &text[span.start..span.end];
+    let wrong = |message: &str| {
+        let help = "write a step's title, `end`, or `fail \"the reason\"`";
+        Err(Box::new(problem::bad_condition(span, message, Some(help))))
+    };
+    let target = match said.strip_prefix("fail") {
+        _ if said.is_empty() => return wrong("it leads nowhere"),
+        _ if said == "end" => Target::End,
+        Some(rest) if rest.is_empty() || rest.starts_with([' ', '"', '“']) => {
+            let reason = rest.trim().trim_matches(['"', '“', '”', '\'']).trim();
+            if reason.is_empty() {
+                return wrong("`fail` needs a reason");
+            }
+            Target::Fail(reason.to_owned())
+        }
+        _ if skips => Target::Skip(said.to_owned()),
+        _ => Target::Step(said.to_owned()),
+    };
+    Ok(Spanned::new(target, span))
+}
