@@ -1,8 +1,19 @@
-//! Where the items of a run come from: files read twice, first checked whole, then streamed. Knows how an item
-//! becomes the workflow's inputs and what its key is; knows nothing of running.
+//! Where the items of a run come from: read twice, first checked whole, then streamed. Knows the forms of files,
+//! how an item becomes the workflow's inputs and what its key is; knows nothing of running.
 
+mod check;
+mod csv;
 mod file;
+mod folder;
+mod json;
+mod keys;
+mod lines;
+mod raw;
+mod scan;
 mod shape;
+mod source;
+mod table;
 
-pub use file::{Items, Problem};
+pub use check::{Checked, Duplicates, Items, Problem, Problems};
 pub use shape::{Given, Shape};
+pub use source::Source;

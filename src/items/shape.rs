@@ -8,6 +8,12 @@ use std::sync::Arc;
 /// Inputs that the command line gives, the same for every item.
 pub type Given = Vec<(ValueId, Arc<Value>)>;
 
+/// A column of a table of items: its name, and the input that it is meant for.
+pub(super) struct Column<'a> {
+    pub name: String,
+    wanted: Option<&'a Wanted>,
+}
+
 /// What items must look like for one workflow.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -53,6 +59,16 @@ impl Shape {
         self.given.clone()
     }
 
+    /// Whether an item that is a file is meant as its path.
+    pub(super) fn takes_file(&self) -> bool {
+        matches!(self.wanted.as_slice(), [only] if only.ty.as_ref().map(bare) == Some(&Type::File))
+    }
+
+    pub(super) fn column(&self, name: String) -> Column<'_> {
+        let wanted = self.wanted.iter().find(|wanted| wanted.name == name);
+        Column { name, wanted }
+    }
+
     /// The item's key: the named field, else `id`, the only field that ends in `_id`, the fallback.
     ///
     /// # Errors
@@ -63,6 +79,7 @@ impl Shape {
                 return Err(format!("expected an object with the key \"{name}\", found {}", kind(item)));
             };
             return match object.get(name) {
+                Some(Value::String(text)) if text.is_empty() => Err(format!("the key \"{name}\" is empty")),
                 Some(value) => scalar(value).ok_or_else(|| {
                     format!("the key \"{name}\" must be a string or a number, not {}", kind(value))
                 }),
@@ -110,6 +127,62 @@ impl Shape {
             }
         }
         Ok(values)
+    }
+}
+
+impl Column<'_> {
+    /// The value that a cell spells; none for one that is empty where the input may be absent.
+    ///
+    /// # Errors
+    /// Why it does not fit.
+    pub fn text(&self, text: &str) -> Result<Option<Value>, String> {
+        let Some(Wanted { name, ty: Some(ty), optional, .. }) = self.wanted else {
+            return Ok(Some(Value::from(text)));
+        };
+        if text.is_empty() && *optional {
+            return Ok(None);
+        }
+        let misfit = |why: String| format!("\"{name}\" is no {ty}: {why}");
+        let value = ty.read(text).map_err(|_| misfit(format!("found {}", quoted(text))))?;
+        ty.fits(&value).map_err(|_| misfit(format!("found {}", quoted(text))))?;
+        Ok(Some(value))
+    }
+
+    /// The value of a cell that has a kind of its own; none for a null where the input may be absent.
+    ///
+    /// # Errors
+    /// Why it does not fit.
+    pub fn value(&self, value: Value) -> Result<Option<Value>, String> {
+        match self.wanted {
+            Some(wanted) if wanted.optional && value.is_null() => Ok(None),
+            Some(Wanted { name, ty: Some(ty), .. }) => match ty.fits(&value) {
+                Ok(()) => Ok(Some(value)),
+                Err(misfit) => Err(format!("\"{name}\" is no {ty}: {misfit}")),
+            },
+            _ => Ok(Some(value)),
+        }
+    }
+
+    /// Whether what looks like a number is still a text.
+    pub fn is_text(&self) -> bool {
+        let ty = self.wanted.and_then(|wanted| wanted.ty.as_ref()).map(bare);
+        matches!(ty, Some(Type::String | Type::File))
+    }
+}
+
+/// A text as messages show it: its first characters.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("\"{}…\"", text[..end].escape_debug()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The type without its `?`.
+fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Nullable(inner) => bare(inner),
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod json;
 mod label;
+mod text;
 
 pub use label::label;
 pub use serde_json::Value;

@@ -5,6 +5,7 @@ mod diagnostics;
 mod docs;
 mod graph;
 mod interruption;
+mod items;
 mod layers;
 mod mutations;
 mod order_processing;

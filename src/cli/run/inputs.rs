@@ -7,22 +7,16 @@ use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::event::Values;
 use crate::graph::Graph;
-use crate::items::{Given, Items, Problem, Shape};
+use crate::items::{Checked, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
-use crate::value::{Type, Value, json};
+use crate::value::{Type, Value};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Problems of one items file that are shown.
-const SHOWN: usize = 20;
-
 /// What the run works on.
 pub enum Work {
-    Items {
-        items: Items,
-        total: u64,
-    },
+    Items(Box<Checked>),
     /// No items: the workflow runs once.
     Once(Shape),
 }
@@ -30,7 +24,7 @@ pub enum Work {
 impl Work {
     pub fn total(&self) -> u64 {
         match self {
-            Work::Items { total, .. } => *total,
+            Work::Items(items) => items.total,
             Work::Once(_) => 1,
         }
     }
@@ -39,7 +33,7 @@ impl Work {
     /// When the items cannot be read again.
     pub fn stream(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
         Ok(match self {
-            Work::Items { items, total } => Box::new(Counted { items: items.stream()?, left: *total }),
+            Work::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
             Work::Once(shape) => {
                 let item = NewItem { key: "1".into(), inputs: shape.without_item() };
                 Box::new(std::iter::once(Ok(item)))
@@ -85,22 +79,73 @@ pub fn work(args: &Args, graph: &Graph, terminal: &mut Terminal) -> anyhow::Resu
         (Some(path), _) => path.clone(),
         // What the document names lies relative to it; where all inputs are given, no items are wanted.
         (None, Some(named)) if args.input.is_empty() || !shape.lacking().is_empty() => {
-            args.file.parent().unwrap_or(Path::new("")).join(named)
+            if named == "-" {
+                named.into()
+            } else {
+                args.file.parent().unwrap_or(Path::new("")).join(named)
+            }
         }
-        _ => return once(shape),
+        _ => return once(args, shape),
     };
-    let items = Items::new(&path, shape).map_err(|error| Stop::new(Exit::Invalid, error.to_string()))?;
-    let (total, problems) = items.check()?;
-    if !problems.is_empty() {
-        show(&path, &problems, terminal);
-        let many = |count: usize| if count == 1 { "1 problem".into() } else { format!("{count} problems") };
-        let message = format!("{} in {}; 0 of {total} items started", many(problems.len()), path.display());
-        return Err(Stop::new(Exit::Invalid, message).into());
+    let source = if path == Path::new("-") {
+        if args.file == path {
+            let message = "the document and its items cannot both come from standard input";
+            return Err(Stop::new(Exit::Usage, message).into());
+        }
+        Source::keep("<stdin>", std::io::stdin().lock()).context("cannot read standard input")?
+    } else {
+        found(&path)?
+    };
+    let items = Items { source, shape, duplicates: args.duplicates.into(), only: args.item.clone() };
+    let checked = items.check()?;
+    refuse(&checked, &path, terminal)?;
+    if checked.skipped > 0 && !args.quiet {
+        let (were, keys) = if checked.skipped == 1 {
+            ("item was", "its key stands")
+        } else {
+            ("items were", "their keys stand")
+        };
+        terminal.talk(&format!("{} {were} skipped: {keys} already before\n", checked.skipped));
     }
-    Ok(Work::Items { items, total })
+    Ok(Work::Items(Box::new(checked)))
 }
 
-fn once(shape: Shape) -> anyhow::Result<Work> {
+fn found(path: &Path) -> anyhow::Result<Source> {
+    Source::find(path).map_err(|error| {
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            return error;
+        }
+        let forms = "items come as .jsonl, .json, .csv, .tsv or .toon, from a folder, a glob in quotes, or - for standard input";
+        Stop::new(Exit::Invalid, format!("{error:#}; nothing was run")).help(forms).into()
+    })
+}
+
+/// Stops where anything is wrong with the items, after showing what it is.
+fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let many =
+        |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let Problems { count, .. } = checked.problems;
+    if count > 0 {
+        show(&checked.problems, terminal);
+        let (wrong, items) = (many(count, "problem"), many(checked.read(), "item"));
+        let message = format!("{wrong} in {}; 0 of {items} started", path.display());
+        return Err(Stop::new(Exit::Invalid, message).into());
+    }
+    let Some((key, near)) = checked.unknown.first() else { return Ok(()) };
+    let keys: Vec<String> = checked.unknown.iter().map(|(key, _)| format!("\"{}\"", visible(key))).collect();
+    let message = format!("no item has the key {}; nothing was run", keys.join(" or "));
+    let help = match near {
+        Some(near) => format!("did you mean \"{}\" for \"{}\"?", visible(near), visible(key)),
+        None => format!("keys are case-sensitive; {} holds {}", path.display(), many(checked.read(), "item")),
+    };
+    Err(Stop::new(Exit::Invalid, message).help(help).into())
+}
+
+fn once(args: &Args, shape: Shape) -> anyhow::Result<Work> {
+    if !args.item.is_empty() {
+        let message = "--item chooses among items, and this run has none; nothing was run";
+        return Err(Stop::new(Exit::Invalid, message).help("name them with --items").into());
+    }
     let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("\"{name}\"")).collect();
     if lacking.is_empty() {
         return Ok(Work::Once(shape));
@@ -111,13 +156,14 @@ fn once(shape: Shape) -> anyhow::Result<Work> {
         .into())
 }
 
-fn show(path: &Path, problems: &[Problem], terminal: &mut Terminal) {
-    for problem in problems.iter().take(SHOWN) {
-        let (line, column) = (problem.line.max(1), problem.column);
-        terminal.talk(&format!("{}:{line}:{column}: {}\n", path.display(), visible(&problem.message)));
+fn show(problems: &Problems, terminal: &mut Terminal) {
+    for problem in &problems.first {
+        let (file, line, column) = (visible(&problem.file), problem.line, problem.column);
+        terminal.talk(&format!("{file}:{line}:{column}: {}\n", visible(&problem.message)));
     }
-    if problems.len() > SHOWN {
-        terminal.talk(&format!("… and {} more\n", problems.len() - SHOWN));
+    let more = problems.count - problems.first.len() as u64;
+    if more > 0 {
+        terminal.talk(&format!("… and {more} more\n"));
     }
 }
 
@@ -164,15 +210,9 @@ fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> 
         }
         None => text.to_owned(),
     };
-    match (ty, json::parse(&text)) {
-        (Some(Type::String | Type::File), _) => Ok(Value::String(text)),
-        (_, Ok(value)) => Ok(value),
-        (None | Some(Type::Json | Type::Named(_)), Err(_)) if !text.trim_start().starts_with(['{', '[']) => {
-            Ok(Value::String(text))
-        }
-        (_, Err(error)) => {
-            let message = format!("--input {name}: no valid JSON: {error}; nothing was run");
-            Err(Stop::new(Exit::Invalid, message).into())
-        }
-    }
+    let ty = ty.unwrap_or(&Type::Json);
+    ty.read(&text).map_err(|error| {
+        let message = format!("--input {name}: no valid JSON: {error}; nothing was run");
+        Stop::new(Exit::Invalid, message).into()
+    })
 }

@@ -13,6 +13,7 @@ use super::document::Document;
 use super::exit::Exit;
 use super::settings;
 use super::terminal::Terminal;
+use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +23,9 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   orderflow run workflow.md                              the items that the document names
-  orderflow run workflow.md --items orders.jsonl         other items, one JSON value a line
+  orderflow run workflow.md --items orders.csv           other items, one a row
+  orderflow run workflow.md --items 'mails/*.txt'        one for each file
+  orderflow run workflow.md --item order_003             only the item with this key
   orderflow run workflow.md --input name=Ada             a run without items
   orderflow run workflow.md --jobs 4 --tolerate 2%       at most 4 steps at once; up to 2% of items may fail
   orderflow run --replay workflow.md                     re-enact the executions that the document records
@@ -39,9 +42,16 @@ Exit codes: 0 ok, 1 more items failed than tolerated, 3 invalid document or data
 pub struct Args {
     /// The workflow document
     file: PathBuf,
-    /// Items to run: a .jsonl file with one JSON value a line, or a .json file with an array
-    #[arg(long, value_name = "FILE")]
+    /// Items to run: a file (.jsonl, .json, .csv, .tsv, .toon), a folder or glob with a file an item, or - for
+    /// JSON lines on standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     items: Option<PathBuf>,
+    /// Run only the item with this key; may be given several times
+    #[arg(long, value_name = "KEY", conflicts_with = "replay")]
+    item: Vec<String>,
+    /// What a second item with a key means
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, conflicts_with = "replay")]
+    duplicates: Duplicates,
     /// A workflow input, the same for every item; JSON or text, @FILE reads it from a file
     #[arg(long, value_name = "NAME=VALUE")]
     input: Vec<String>,
@@ -84,6 +94,24 @@ enum Format {
     Table,
     /// The statistics as one JSON object
     Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Duplicates {
+    /// No item is run
+    #[default]
+    Error,
+    /// Only the first of them is run
+    Skip,
+}
+
+impl From<Duplicates> for items::Duplicates {
+    fn from(said: Duplicates) -> Self {
+        match said {
+            Duplicates::Error => items::Duplicates::Error,
+            Duplicates::Skip => items::Duplicates::Skip,
+        }
+    }
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {

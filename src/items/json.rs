@@ -1,0 +1,49 @@
+//! JSON in a text: one value, or the elements of a list, with the places of what is wrong.
+
+use super::raw::{Fault, Place, Raw};
+use crate::value::{Value, json};
+use serde_json::value::RawValue;
+
+/// Reads a text whose first line has this number.
+pub(super) fn parse(text: &str, line: u64) -> Result<Value, Vec<Fault>> {
+    json::parse(text.trim_end()).map_err(|error| vec![fault(&error, text, line)])
+}
+
+fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let before = line.as_bytes().get(..error.column().saturating_sub(1)).unwrap_or(line.as_bytes());
+    let column = String::from_utf8_lossy(before).chars().count() as u64 + 1;
+    // serde_json's words without its own count of line and column.
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    let line = first + (error.line().max(1) - 1) as u64;
+    Place::At { line, column }.fault(format!("no valid JSON: {}", &message[..end]))
+}
+
+/// The text of bytes, without a byte order mark.
+pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', good).map_or(0, |at| at + 1);
+        let line = line + memchr::memchr_iter(b'\n', good).count() as u64;
+        let column = String::from_utf8_lossy(&good[start..]).chars().count() as u64 + 1;
+        vec![Place::At { line, column }.fault("this is no UTF-8")]
+    })
+}
+
+/// The elements of a list, each with the line on which it begins.
+pub(super) fn elements(text: &str) -> Vec<Raw> {
+    let raw: Vec<&RawValue> = match serde_json::from_str(text) {
+        Ok(raw) => raw,
+        Err(error) => return vec![Raw::Fault(fault(&error, text, 1))],
+    };
+    let (mut line, mut counted) = (1, 0);
+    let element = |raw: &&RawValue| {
+        let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+        line += memchr::memchr_iter(b'\n', &text.as_bytes()[counted..start]).count() as u64;
+        counted = start;
+        Raw::item(Place::line(line), parse(raw.get(), line))
+    };
+    raw.iter().map(element).collect()
+}

@@ -1,0 +1,63 @@
+//! Items as JSON lines: a value a line, blank lines between them or not.
+
+use super::json;
+use super::raw::{LARGEST, Place, Raw};
+use std::io::{self, BufRead, Read};
+
+pub(super) struct Lines<R> {
+    reader: R,
+    line: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub fn new(reader: R) -> Self {
+        Lines { reader, line: 0 }
+    }
+
+    /// Reads a line with its end, but no more of it than is allowed and one byte.
+    fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        let read = self.reader.by_ref().take(LARGEST as u64 + 1).read_until(b'\n', bytes)?;
+        // The rest is passed over so that the lines after it keep their numbers.
+        while bytes.len() > LARGEST {
+            let rest = self.reader.fill_buf()?;
+            let (length, done) = match memchr::memchr(b'\n', rest) {
+                Some(at) => (at + 1, true),
+                None => (rest.len(), rest.is_empty()),
+            };
+            self.reader.consume(length);
+            if done {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = anyhow::Result<Raw>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut bytes = Vec::new();
+            match self.read(&mut bytes) {
+                Err(error) => return Some(Err(error.into())),
+                Ok(0) => return None,
+                Ok(_) => self.line += 1,
+            }
+            let place = Place::line(self.line);
+            if bytes.len() > LARGEST {
+                let long = place.fault(format!("longer than {} MiB", LARGEST >> 20));
+                return Some(Ok(Raw::item(place, Err(vec![long]))));
+            }
+            // A byte order mark is none in the middle of a file.
+            let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+                Some(rest) if self.line == 1 => rest,
+                _ => &bytes,
+            };
+            if !bytes.trim_ascii().is_empty() {
+                let value = json::text(bytes, self.line).and_then(|text| json::parse(text, self.line));
+                return Some(Ok(Raw::item(place, value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Follows CSV byte by byte to tell what the reader of its records does not: where a cell stands, and whether a
+//! quote is ever closed. Keeps to the same rules as that reader.
+
+use super::raw::LARGEST;
+use std::io::{self, Read};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// At the first byte of a cell.
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end, or the first of two.
+    Quote,
+}
+
+/// Where a text has come to.
+pub(super) struct Scan {
+    delimiter: u8,
+    state: State,
+    /// From 1; the column in characters.
+    pub line: u64,
+    pub column: u64,
+    /// Cells before this one in its record.
+    pub cell: usize,
+    /// Bytes of this record so far.
+    length: usize,
+    /// Where the last quoted cell begins.
+    opened: (u64, u64),
+}
+
+impl Scan {
+    pub fn new(delimiter: u8, line: u64) -> Scan {
+        Scan { delimiter, state: State::Start, line, column: 1, cell: 0, length: 0, opened: (1, 1) }
+    }
+
+    /// Takes a byte; whether it ends a record.
+    pub fn feed(&mut self, byte: u8) -> bool {
+        let mut ends = false;
+        self.state = match (self.state, byte) {
+            (State::Quoted, b'"') => State::Quote,
+            (State::Quoted, _) | (State::Quote, b'"') => State::Quoted,
+            (_, b'\n' | b'\r') => {
+                ends = true;
+                State::Start
+            }
+            (_, byte) if byte == self.delimiter => {
+                self.cell += 1;
+                State::Start
+            }
+            (State::Start, b'"') => {
+                self.opened = (self.line, self.column);
+                State::Quoted
+            }
+            _ => State::Plain,
+        };
+        self.length = if ends { 0 } else { self.length + 1 };
+        if ends {
+            self.cell = 0;
+        }
+        match byte {
+            b'\n' => (self.line, self.column) = (self.line + 1, 1),
+            // The bytes that go on with a character.
+            0x80..=0xbf => {}
+            _ => self.column += 1,
+        }
+        ends
+    }
+
+    /// Where the quote stands that is still open.
+    pub fn open(&self) -> Option<(u64, u64)> {
+        (self.state == State::Quoted).then_some(self.opened)
+    }
+}
+
+/// An input that is followed while it is read. It ends early at a record that is too long.
+pub(super) struct Followed<R> {
+    input: R,
+    pub scan: Scan,
+    /// The line where a record is too long.
+    pub too_long: Option<u64>,
+}
+
+impl<R> Followed<R> {
+    pub fn new(input: R, delimiter: u8) -> Self {
+        Followed { input, scan: Scan::new(delimiter, 1), too_long: None }
+    }
+}
+
+impl<R: Read> Read for Followed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.too_long.is_some() {
+            return Ok(0);
+        }
+        let read = self.input.read(buffer)?;
+        for byte in buffer.get(..read).unwrap_or_default() {
+            self.scan.feed(*byte);
+            if self.scan.length > LARGEST {
+                self.too_long = Some(self.scan.open().map_or(self.scan.line, |(line, _)| line));
+                return Ok(0);
+            }
+        }
+        Ok(read)
+    }
+}

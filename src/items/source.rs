@@ -1,0 +1,101 @@
+//! The forms in which items come, told apart by the path, and how each is opened.
+
+use super::raw::{Place, Raws};
+use super::shape::Shape;
+use super::{csv, file, folder, lines, table};
+use anyhow::{Context, bail};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Where items come from. It can be read again and again.
+#[derive(Debug)]
+pub struct Source {
+    /// As messages name it.
+    pub name: String,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// JSON lines.
+    Lines(PathBuf),
+    /// JSON lines that came by a pipe, kept in a file without a name.
+    Kept(File),
+    /// One value that fills the file: a list of items, or one item.
+    Json(PathBuf),
+    Csv(PathBuf, u8),
+    Toon(PathBuf),
+    /// A file an item.
+    Files(Vec<PathBuf>),
+}
+
+impl Source {
+    /// What a path stands for: a file by the end of its name, a folder, or else a glob.
+    ///
+    /// # Errors
+    /// When it is none of these, or a folder cannot be read.
+    pub fn find(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let form = if path.is_dir() {
+            Form::Files(folder::list(path)?)
+        } else if folder::is_glob(path) && !path.exists() {
+            let files = folder::matching(path)?;
+            if files.is_empty() {
+                bail!("no file matches {name}");
+            }
+            Form::Files(files)
+        } else {
+            let path = path.to_owned();
+            match file::extension(&path).as_str() {
+                "jsonl" | "ndjson" => Form::Lines(path),
+                "json" => Form::Json(path),
+                "csv" => Form::Csv(path, b','),
+                "tsv" => Form::Csv(path, b'\t'),
+                "toon" => Form::Toon(path),
+                _ => bail!("no form of items is known by the name {name}"),
+            }
+        };
+        Ok(Source { name, form })
+    }
+
+    /// JSON lines from an input that can be read only once; they are kept on disk while the run lasts.
+    ///
+    /// # Errors
+    /// When the input cannot be read or kept.
+    pub fn keep(name: &str, mut input: impl Read) -> io::Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        io::copy(&mut input, &mut file)?;
+        Ok(Source { name: name.to_owned(), form: Form::Kept(file) })
+    }
+
+    pub(super) fn read<'a>(&'a self, shape: &'a Shape) -> anyhow::Result<Raws<'a>> {
+        self.open(shape).with_context(|| format!("cannot read the items in {}", self.name))
+    }
+
+    fn open<'a>(&'a self, shape: &'a Shape) -> anyhow::Result<Raws<'a>> {
+        Ok(match &self.form {
+            Form::Lines(path) => Box::new(lines::Lines::new(BufReader::new(File::open(path)?))),
+            Form::Kept(file) => {
+                let mut file = file.try_clone()?;
+                file.seek(SeekFrom::Start(0))?;
+                Box::new(lines::Lines::new(BufReader::new(file)))
+            }
+            Form::Json(path) => Box::new(file::items(path)?.into_iter().map(Ok)),
+            Form::Csv(path, delimiter) => Box::new(csv::Rows::open(path, *delimiter, shape)?),
+            Form::Toon(path) => Box::new(table::Rows::open(path, shape)?),
+            Form::Files(paths) => Box::new(paths.iter().map(|path| folder::item(path, shape))),
+        })
+    }
+
+    /// Line and column of a place, from 1.
+    pub(super) fn locate(&self, place: Place) -> (u64, u64) {
+        match (place, &self.form) {
+            (Place::At { line, column }, _) => (line, column),
+            (Place::Cell { byte, line, cell }, Form::Csv(path, delimiter)) => {
+                csv::locate(path, *delimiter, byte, line, cell).unwrap_or((line, 1))
+            }
+            (Place::Cell { line, .. }, _) => (line, 1),
+        }
+    }
+}

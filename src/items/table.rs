@@ -1,0 +1,126 @@
+//! Items in the first table of a TOON file, or in the executions of a session file. Cells have the kinds that
+//! TOON gives them, but for inputs that are declared as text.
+
+use super::raw::{Place, Raw};
+use super::shape::{Column, Shape};
+use crate::toon::{self, Node, Reader, Scalar};
+use crate::value::{Object, Value};
+use std::fs::File;
+use std::path::Path;
+
+pub(super) struct Rows<'a> {
+    reader: Reader<File>,
+    shape: &'a Shape,
+    /// The name of the table that holds the items; none while it is not known.
+    name: Option<Option<String>>,
+    columns: Vec<Column<'a>>,
+    /// Whether rows belong to that table.
+    inside: bool,
+    /// Whether it is clear already why there are no items.
+    excused: bool,
+}
+
+impl<'a> Rows<'a> {
+    pub fn open(path: &Path, shape: &'a Shape) -> anyhow::Result<Self> {
+        let reader = Reader::new(File::open(path)?);
+        Ok(Rows { reader, shape, name: None, columns: Vec::new(), inside: false, excused: false })
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = anyhow::Result<Raw>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.reader.next() {
+                Err(error) => return Some(Err(error.into())),
+                Ok(None) if self.name.is_none() && !std::mem::replace(&mut self.excused, true) => {
+                    let message =
+                        "the file has no table; write a header such as orders[2]{id,total}: above the rows";
+                    return Some(Ok(Raw::Fault(Place::line(1).fault(message))));
+                }
+                Ok(None) => return None,
+                Ok(Some(Err(problem))) => {
+                    self.excused = true;
+                    return Some(Ok(refused(&problem, self.inside)));
+                }
+                Ok(Some(Ok(Node::Field(field)))) => {
+                    // Our own files begin with this field; their items are what was executed.
+                    if field.key.as_deref() == Some("orderflow") && self.name.is_none() {
+                        self.name = Some(Some("execution".to_owned()));
+                    }
+                }
+                Ok(Some(Ok(Node::Table(table)))) => {
+                    let name = self.name.get_or_insert_with(|| table.key.clone());
+                    self.inside = *name == table.key;
+                    if self.inside {
+                        self.columns =
+                            table.columns.iter().map(|column| self.shape.column(column.name())).collect();
+                    }
+                }
+                Ok(Some(Ok(Node::Row(row)))) if self.inside => return Some(Ok(item(row, &self.columns))),
+                Ok(Some(Ok(Node::Row(_)))) => {}
+            }
+        }
+    }
+}
+
+fn item(row: toon::Row<'_>, columns: &[Column<'_>]) -> Raw {
+    let mut object = Object::new();
+    let mut faults = Vec::new();
+    for (at, (cell, column)) in row.cells().zip(columns).enumerate() {
+        let read = match cell.scalar() {
+            // What looks like a number may be a text, such as a postal code.
+            Scalar::Number(_) | Scalar::Bool(_) if column.is_text() => Ok(Some(Value::from(cell.raw()))),
+            scalar => column.value(scalar.value()),
+        };
+        match read {
+            Ok(Some(value)) => drop(object.insert(column.name.clone(), value)),
+            Ok(None) => {}
+            Err(message) => faults.push(place(row.line, row.text, row.span(at).start).fault(message)),
+        }
+    }
+    let value = if faults.is_empty() { Ok(Value::Object(object)) } else { Err(faults) };
+    Raw::item(Place::line(row.line), value)
+}
+
+fn refused(problem: &toon::Problem, inside: bool) -> Raw {
+    let fault = place(problem.line, &problem.text, problem.span.start).fault(match problem.fault.help() {
+        Some(help) => format!("{}; {help}", problem.fault),
+        None => problem.fault.to_string(),
+    });
+    if inside && is_row(&problem.fault) {
+        return Raw::item(fault.place, Err(vec![fault]));
+    }
+    Raw::Fault(fault)
+}
+
+fn place(line: u64, text: &str, byte: usize) -> Place {
+    let column = text.char_indices().take_while(|(at, _)| *at < byte).count() as u64 + 1;
+    Place::At { line, column }
+}
+
+/// Whether what is wrong is wrong with one row.
+fn is_row(fault: &toon::Fault) -> bool {
+    use toon::Fault;
+    match fault {
+        Fault::NotUtf8
+        | Fault::TooLong(_)
+        | Fault::Tab
+        | Fault::Indent { .. }
+        | Fault::Width { .. }
+        | Fault::ColonFirst
+        | Fault::OpenQuote
+        | Fault::AfterQuote
+        | Fault::Escape => true,
+        Fault::Stray
+        | Fault::NoKey
+        | Fault::NotAlone
+        | Fault::Header(_)
+        | Fault::DuplicateColumn(_)
+        | Fault::DuplicateField(_)
+        | Fault::Count { .. }
+        | Fault::Blank
+        | Fault::Field(_) => false,
+    }
+}

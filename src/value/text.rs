@@ -1,0 +1,61 @@
+//! The value that a text spells, where only a type says how to read it: cells of tables, arguments.
+
+use super::{Type, Value, json};
+
+impl Type {
+    /// Reads `text` as this type wants it: as it is for `String` and `File`, `true` or `false` in any case for a
+    /// `Boolean`, JSON for numbers and lists. An empty text is null where the type allows null. For `JSON` and
+    /// named types it is JSON, or else text that does not look like a broken list or object.
+    ///
+    /// Whether the value fits the type is another question.
+    ///
+    /// # Errors
+    /// Why the text is no JSON.
+    pub fn read(&self, text: &str) -> Result<Value, serde_json::Error> {
+        let bare = text.trim();
+        match self {
+            Type::String | Type::File => Ok(Value::from(text)),
+            Type::Nullable(_) if bare.is_empty() || bare == "null" => Ok(Value::Null),
+            Type::Nullable(inner) => inner.read(text),
+            Type::Boolean if bare.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
+            Type::Boolean if bare.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
+            Type::Boolean | Type::Integer | Type::Number | Type::List(_) => json::parse(bare),
+            Type::Json | Type::Named(_) => match json::parse(bare) {
+                Err(error) if bare.starts_with(['{', '[']) => Err(error),
+                parsed => Ok(parsed.unwrap_or_else(|_| Value::from(text))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_as_its_type_wants_it() {
+        let read = |ty: &str, text| match Type::parse(ty).unwrap().read(text) {
+            Ok(value) => value.to_string(),
+            Err(_) => "no".to_owned(),
+        };
+        let cases = [
+            ("String", "05 ", r#""05 ""#),
+            ("String?", "", "null"),
+            ("Integer", " 12 ", "12"),
+            ("Integer", "012", "no"),
+            ("Integer", "", "no"),
+            ("Number?", "", "null"),
+            ("Number", "145.50", "145.50"),
+            ("Boolean", "TRUE", "true"),
+            ("Boolean", "yes", "no"),
+            ("String[]", r#"["a"]"#, r#"["a"]"#),
+            ("String[]", "a", "no"),
+            ("JSON", "plain words", r#""plain words""#),
+            ("JSON", "{oops", "no"),
+            ("Order", "", r#""""#),
+        ];
+        for (ty, text, value) in cases {
+            assert_eq!(read(ty, text), value, "{text:?} as {ty}");
+        }
+    }
+}
