@@ -55,6 +55,12 @@ pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>
     }
 }
 
+/// Steps below `## Compensations`, which never run forward.
+pub(super) fn compensations(heading: Span, title: &str) -> Option<Diagnostic> {
+    let what = "undoing a step when its item fails";
+    (title == "Compensations").then(|| problem::not_supported_yet(heading, "a list of compensations", what))
+}
+
 /// The `secrets` of the front matter.
 pub(super) fn secrets(key: Span) -> Diagnostic {
     problem::not_supported_yet(key, "`secrets`", "handing secrets to agents")

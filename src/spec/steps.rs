@@ -144,6 +144,11 @@ impl Reader<'_, '_> {
         if !head.atx && head.is_annotated() {
             self.underlined(head);
         }
+        let title = part.title(self.text);
+        if is_reserved(title) {
+            let held = later::compensations(head.title, title);
+            self.problems.push(held.unwrap_or_else(|| problem::reserved_holds_steps(head.title, title)));
+        }
         for fence in &part.programs {
             self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "program"));
         }

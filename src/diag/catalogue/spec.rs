@@ -146,6 +146,12 @@ pub fn title_reserved(span: Span, title: &str) -> Diagnostic {
         .help("give the step another title")
 }
 
+pub fn reserved_holds_steps(span: Span, title: &str) -> Diagnostic {
+    let message = format!("a heading called `{title}` holds no steps, but there are steps below it");
+    Diagnostic::error("reserved-holds-steps", span, message)
+        .help("give the heading another title, or move the steps to a heading of their own")
+}
+
 pub fn title_missing(line: Span) -> Diagnostic {
     Diagnostic::error("title-missing", line, "this step has no title")
         .help("write its title before the annotations, as in `## Check Stock @stock-service`")
