@@ -32,6 +32,9 @@ pub enum Type {
     Nullable(Box<Type>),
 }
 
+/// The most `[]` and `?` of a type, in bytes.
+const DEEPEST: usize = 128;
+
 /// Why a value does not fit a type: where in the value, what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
@@ -51,16 +54,22 @@ impl fmt::Display for Misfit {
 }
 
 impl Type {
-    /// Reads `Name`, `Name[]`, `Name?` and their nestings. `None` when the text is no type.
+    /// Reads `Name`, `Name[]`, `Name?` and their nestings, in at most 128 bytes of `[]` and `?`. `None` when the text is no type.
     pub fn parse(text: &str) -> Option<Type> {
+        let name = text.trim_end_matches(['[', ']', '?']);
+        // A level is a suffix of at least one byte, and all work on types recurses.
+        (text.len() - name.len() <= DEEPEST).then(|| Type::nested(text)).flatten()
+    }
+
+    fn nested(text: &str) -> Option<Type> {
         if let Some(inner) = text.strip_suffix('?') {
-            return match Type::parse(inner)? {
+            return match Type::nested(inner)? {
                 Type::Nullable(_) => None,
                 inner => Some(Type::Nullable(Box::new(inner))),
             };
         }
         if let Some(inner) = text.strip_suffix("[]") {
-            return Some(Type::List(Box::new(Type::parse(inner)?)));
+            return Some(Type::List(Box::new(Type::nested(inner)?)));
         }
         let mut chars = text.chars();
         let named = chars.next().is_some_and(char::is_alphabetic)
@@ -143,5 +152,19 @@ impl fmt::Display for Type {
             Type::List(inner) => write!(f, "{inner}[]"),
             Type::Nullable(inner) => write!(f, "{inner}?"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_nest_so_deep_and_no_deeper() {
+        let deep = format!("T{}", "[]".repeat(64));
+        assert_eq!(Type::parse(&deep).map(|ty| ty.to_string()), Some(deep.clone()));
+        assert_eq!(Type::parse(&format!("{deep}[]")), None);
+        assert_eq!(Type::parse(&format!("T{}", "[]".repeat(20_000))), None);
+        assert_eq!(Type::parse(&format!("T{}", "[]?".repeat(20_000))), None);
     }
 }
