@@ -112,7 +112,8 @@ impl Input {
         };
         let states = ItemState::ALL
             .map(|state| by_status.get(state.name()).and_then(|count| count.as_u64()).unwrap_or(0));
-        if states.iter().sum::<u64>() == items {
+        let sum = states.iter().try_fold(0, |sum: u64, count| sum.checked_add(*count));
+        if sum == Some(items) {
             self.totals.items = Some(items);
             self.totals.states = Some(states);
         }
@@ -227,8 +228,13 @@ impl Fold {
     pub(super) fn end_input(&mut self, input: Input, layout: Option<&Layout>) {
         let wall = input.span.filter(|_| input.rows > 0).map(|(first, last)| last.saturating_sub(first));
         let (sum, own) = (&mut self.totals, input.totals);
-        sum.items = sum.items.zip(own.items).map(|(sum, own)| sum + own);
-        sum.states = sum.states.zip(own.states).map(|(sum, own)| std::array::from_fn(|at| sum[at] + own[at]));
+        sum.items = sum.items.zip(own.items).and_then(|(sum, own)| sum.checked_add(own));
+        sum.states = sum.states.zip(own.states).and_then(|(mut sum, own)| {
+            for (sum, own) in sum.iter_mut().zip(own) {
+                *sum = sum.checked_add(own)?;
+            }
+            Some(sum)
+        });
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
         sum.timed += own.timed;

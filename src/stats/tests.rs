@@ -151,6 +151,19 @@ fn several_inputs_are_summed() {
 }
 
 #[test]
+fn a_summary_beyond_counting_is_not_believed() {
+    let told = |summary: Value| record(original(), &[], summary.as_object().unwrap());
+    let most = told(json!({"items": u64::MAX, "items_by_status": {"succeeded": u64::MAX}}));
+    let wraps = told(json!({"items": 1, "items_by_status": {"succeeded": u64::MAX, "failed": 2}}));
+    assert_eq!(of_text(&wraps, &[])["run"]["items"], json!(0));
+    let mut fold = Fold::new(Vec::new());
+    fold.session(most.as_bytes()).unwrap();
+    fold.session(most.as_bytes()).unwrap();
+    let run = fold.finish().run;
+    assert_eq!((run.items, run.items_by_status), (None, None));
+}
+
+#[test]
 fn a_replayed_document_has_the_figures_of_the_document() {
     let (graph, rows) = document(ORIGINAL);
     let events = replay(&graph, &rows).unwrap();
