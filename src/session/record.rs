@@ -4,7 +4,7 @@
 use super::layout::Layout;
 use super::row::Row;
 use super::spool::Spool;
-use super::write::{self, Head};
+use super::write::{self, Head, Target};
 use crate::event::{Event, ItemId};
 use crate::graph::Graph;
 use crate::toon::write::{cell, text};
@@ -12,13 +12,13 @@ use crate::value::{Object, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::{Display, Write as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The rows of a run in the order of the session file: by admission of their items, then in graph order, then
 /// as they happened.
 pub struct Recorder {
-    target: PathBuf,
+    target: Target,
     layout: Layout,
     in_flight: HashMap<ItemId, InFlight>,
     spool: Spool,
@@ -37,15 +37,16 @@ impl Recorder {
     /// [`Recorder::finish`].
     ///
     /// # Errors
-    /// Where the folder of `target` cannot hold a temporary file.
+    /// Where `target` is no place for a file, or its folder cannot hold a temporary one.
     pub fn new(graph: &Graph, target: &Path) -> io::Result<Recorder> {
+        let target = Target::of(target)?;
         Ok(Recorder {
-            target: target.to_owned(),
             layout: Layout::of(graph),
             in_flight: HashMap::new(),
-            spool: Spool::new(write::folder(target))?,
+            spool: Spool::new(target.spool()?),
             columns: ColumnNames::default(),
             rows: 0,
+            target,
         })
     }
 

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 
 pub(super) struct Spool {
     file: BufWriter<File>,
@@ -13,10 +12,9 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// A nameless file in this folder; it goes with the process, whatever happens to it.
-    pub fn new(folder: &Path) -> io::Result<Spool> {
-        let file = tempfile::tempfile_in(folder)?;
-        Ok(Spool { file: BufWriter::new(file), end: 0, parts: Vec::new() })
+    /// Sets aside in a nameless file, which goes with the process, whatever happens to it.
+    pub fn new(file: File) -> Spool {
+        Spool { file: BufWriter::new(file), end: 0, parts: Vec::new() }
     }
 
     pub fn put(&mut self, item: u64, bytes: &[u8]) -> io::Result<()> {
@@ -55,8 +53,7 @@ mod tests {
 
     #[test]
     fn parts_come_back_in_the_order_of_items() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(folder.path()).unwrap();
+        let mut spool = Spool::new(tempfile::tempfile().unwrap());
         for (item, text) in [(2, "two"), (0, "zero"), (3, ""), (1, "one"), (0, "again")] {
             spool.put(item, text.as_bytes()).unwrap();
         }
@@ -68,6 +65,5 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen, ["zero", "again", "one", "two"]);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -8,6 +8,7 @@ use crate::spec;
 use crate::value::{Object, Value};
 use proptest::prelude::*;
 use serde_json::json;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const ORIGINAL: &str = include_str!("../../tests/fixtures/order-processing-original.md");
@@ -42,13 +43,17 @@ pub(crate) fn head() -> Head {
 pub(crate) fn record(graph: &Graph, events: &[Event], summary: &Object) -> String {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("session.toon");
-    let mut recorder = Recorder::new(graph, &target).unwrap();
-    for event in events {
-        recorder.observe(event).unwrap();
-    }
-    recorder.finish(&head(), summary).unwrap();
+    record_into(&target, graph, events, summary).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     std::fs::read_to_string(target).unwrap()
+}
+
+fn record_into(target: &Path, graph: &Graph, events: &[Event], summary: &Object) -> std::io::Result<u64> {
+    let mut recorder = Recorder::new(graph, target)?;
+    for event in events {
+        recorder.observe(event)?;
+    }
+    recorder.finish(&head(), summary)
 }
 
 pub(crate) fn read(text: &str) -> (Vec<Row>, Session) {
@@ -308,8 +313,10 @@ fn a_target_that_cannot_be_replaced_is_an_error_and_leaves_nothing() {
     let (graph, _) = document(ORIGINAL);
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("taken");
+    let recorder = Recorder::new(&graph, &target).unwrap();
     std::fs::create_dir(&target).unwrap();
-    assert!(Recorder::new(&graph, &target).unwrap().finish(&head(), &Object::new()).is_err());
+    assert!(recorder.finish(&head(), &Object::new()).is_err());
+    assert!(Recorder::new(&graph, &target).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     assert!(Recorder::new(&graph, &folder.path().join("no/where")).is_err());
 }
@@ -368,6 +375,34 @@ pub(crate) fn told(items: &[Vec<Execution>]) -> Vec<Event> {
         ended.chain([Event::ItemSettled { item: id(item), key: key(item), state, error: None, at: 1 }])
     });
     admitted.chain(ended).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_session_is_written_over_stays_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |target: &Path| record_into(target, original(), &[], &Object::new());
+    let link = |name: &str, to: &str| {
+        let path = folder.path().join(name);
+        std::os::unix::fs::symlink(to, &path).unwrap();
+        path
+    };
+    std::fs::create_dir(folder.path().join("real")).unwrap();
+    let chain = link("chain.toon", "real/latest.toon");
+    link("real/latest.toon", "monday.toon");
+    for _ in 0..2 {
+        write(&chain).unwrap();
+        assert!(chain.is_symlink() && folder.path().join("real/latest.toon").is_symlink());
+        let text = std::fs::read_to_string(folder.path().join("real/monday.toon")).unwrap();
+        assert!(text.ends_with("complete: true\n"));
+    }
+    let device = link("device.toon", "/dev/null");
+    write(&device).unwrap();
+    assert_eq!(std::fs::read(&device).unwrap(), b"");
+
+    let circle = link("circle.toon", "circle.toon");
+    assert_eq!(write(&circle).unwrap_err().to_string(), "too many symbolic links");
+    assert_eq!(write(folder.path()).unwrap_err().kind(), std::io::ErrorKind::IsADirectory);
 }
 
 proptest! {

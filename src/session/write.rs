@@ -1,12 +1,14 @@
-//! Writes a session file whole or not at all: beside its target first, then in its place.
+//! Writes a session file whole or not at all: beside its target first, then in its place. Only what is no
+//! regular file is written to as it is.
 
 use super::layout::Layout;
 use super::row::{STANDARD, TAIL};
 use crate::toon::write::{cell, header, text, words};
 use crate::value::{Object, Value};
 use serde_json::json;
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a session file says of its run.
@@ -31,8 +33,50 @@ pub(super) struct File<'a> {
     pub summary: &'a Object,
 }
 
+/// The most symbolic links on the way to a file, as the kernel counts them.
+const LINKS: usize = 40;
+
+/// Where a session file goes.
+pub(super) enum Target {
+    /// The file behind all symbolic links, to be replaced; the links stay.
+    File(PathBuf),
+    /// A pipe or a device, to be written to: in its place nothing else may come.
+    Stream(PathBuf),
+}
+
+impl Target {
+    /// # Errors
+    /// Where it can be neither.
+    pub fn of(path: &Path) -> io::Result<Target> {
+        match fs::metadata(path) {
+            Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(about) if !about.is_file() => return Ok(Target::Stream(path.to_owned())),
+            _ => {}
+        }
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            match fs::read_link(&path) {
+                Ok(next) => path = folder(&path).join(next),
+                Err(_) => return Ok(Target::File(path)),
+            }
+        }
+        Err(io::Error::other("too many symbolic links"))
+    }
+
+    /// A nameless file for what is not yet to be seen there.
+    ///
+    /// # Errors
+    /// Where its folder cannot hold one.
+    pub fn spool(&self) -> io::Result<fs::File> {
+        match self {
+            Target::File(path) => tempfile::tempfile_in(folder(path)),
+            Target::Stream(_) => tempfile::tempfile(),
+        }
+    }
+}
+
 /// The folder that holds a file.
-pub(super) fn folder(target: &Path) -> &Path {
+fn folder(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -40,16 +84,35 @@ impl File<'_> {
     /// Writes the file. `rows` hands each row's cells to the function it is given.
     pub fn write(
         &self,
-        target: &Path,
+        target: &Target,
         rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let folder = folder(target);
+        let path = match target {
+            Target::File(path) => path,
+            Target::Stream(path) => {
+                self.write_to(fs::File::options().write(true).open(path)?, rows)?;
+                return Ok(());
+            }
+        };
         let mut builder = tempfile::Builder::new();
         // Like any file that a program makes: the umask decides who may read it.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.prefix(".session-").tempfile_in(folder)?;
-        let mut out = BufWriter::with_capacity(256 << 10, file);
+        let file = self.write_to(builder.prefix(".session-").tempfile_in(folder(path))?, rows)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        #[cfg(unix)]
+        fs::File::open(folder(path))?.sync_all()?;
+        Ok(())
+    }
+
+    /// Hands back what it has written to.
+    fn write_to<W: Write>(
+        &self,
+        out: W,
+        rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<W> {
+        let mut out = BufWriter::with_capacity(256 << 10, out);
         out.write_all(self.beginning().as_bytes())?;
         rows(&mut |row| {
             out.write_all(b"  ")?;
@@ -57,12 +120,7 @@ impl File<'_> {
             out.write_all(b"\n")
         })?;
         out.write_all(self.end()?.as_bytes())?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(target).map_err(|error| error.error)?;
-        #[cfg(unix)]
-        std::fs::File::open(folder)?.sync_all()?;
-        Ok(())
+        out.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
     fn beginning(&self) -> String {
