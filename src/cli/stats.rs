@@ -107,12 +107,14 @@ fn is_document(path: &Path) -> bool {
     match end.as_str() {
         "md" | "markdown" => true,
         "toon" => false,
+        // What is no file, such as a pipe, can be read but once.
+        _ if !path.is_file() => false,
         _ => {
             let mut text = Vec::new();
             // A file that cannot be read says so when it is read in earnest.
             let read = File::open(path).and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
             let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
-            read.is_ok() && path.is_file() && text.split(|byte| *byte == b'\n').any(fence)
+            read.is_ok() && text.split(|byte| *byte == b'\n').any(fence)
         }
     }
 }

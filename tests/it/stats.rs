@@ -315,3 +315,13 @@ fn what_steers_a_terminal_is_not_obeyed() {
     assert_eq!(told.exit, Some(0));
     assert!(!told.out.contains(['\u{1b}', '\u{202e}']), "{}", told.out);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_once_and_whole() {
+    let session = "execution[1]{phase,status,duration_ms}:\n  Pay,success,10\n";
+    let told = orderflow_reading(&["stats", "--format", "csv", "/dev/stdin"], session);
+    let of_argument = orderflow_reading(&["stats", "--format", "csv", "-"], session);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert_eq!(told.out, of_argument.out);
+}
