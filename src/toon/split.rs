@@ -67,7 +67,7 @@ fn split_quoted(
         } else {
             let end = unquoted(bytes, start, delimiter).unwrap_or(line.len());
             if cells.is_empty()
-                && let Some(colon) = unquoted(bytes, start, b':').filter(|colon| *colon < end)
+                && let Some(colon) = unquoted(&bytes[..end], start, b':')
             {
                 return Err((Fault::ColonFirst, colon..colon + 1));
             }
@@ -87,6 +87,12 @@ fn split_quoted(
 /// What keeps it from being one.
 pub(super) fn closed(line: &str, start: usize) -> Result<usize, Misread> {
     let rest = &line[start..];
+    // Most texts have no escapes; those end at the next quote.
+    if let Some(at) = memchr::memchr2(b'\\', b'"', &rest.as_bytes()[1..])
+        && rest.as_bytes()[1 + at] == b'"'
+    {
+        return Ok(at + 2);
+    }
     if let Ok((_, text)) = quoted(rest) {
         return Ok(text.len());
     }
@@ -106,18 +112,22 @@ pub(super) fn closed(line: &str, start: usize) -> Result<usize, Misread> {
 
 /// Where a byte first stands outside of quotes.
 pub(super) fn unquoted(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    let mut inside = false;
     let mut at = from;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if inside => at += 1,
-            b'"' => inside = !inside,
-            byte if *byte == wanted && !inside => return Some(at),
-            _ => {}
+    loop {
+        at += memchr::memchr2(wanted, b'"', bytes.get(at..)?)?;
+        if bytes[at] == wanted {
+            return Some(at);
+        }
+        at += 1;
+        loop {
+            at += memchr::memchr2(b'\\', b'"', bytes.get(at..)?)?;
+            if bytes[at] == b'"' {
+                break;
+            }
+            at += 2;
         }
         at += 1;
     }
-    None
 }
 
 pub(super) fn trim(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
