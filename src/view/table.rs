@@ -15,7 +15,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
         *row = kept.iter().map(|at| row.get_mut(*at).map(std::mem::take).unwrap_or_default()).collect();
     }
     let mut table = Table::new();
-    table.load_style(STYLE).force_no_tty().set_header(header).add_rows(rows);
+    table.load_style(STYLE).set_header(header).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
@@ -34,7 +34,7 @@ pub fn figures(
     width: usize,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(STYLE).force_no_tty().set_header(header.to_vec()).add_rows(rows);
+    table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     for (index, column) in table.column_iter_mut().enumerate() {
