@@ -13,6 +13,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Between the request to stop and the kill.
 const GRACE: Duration = Duration::from_secs(10);
@@ -65,7 +66,8 @@ impl Process {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
         let files = Files::new(&call);
         let inputs = contract::inputs(&call);
-        if let Err(error) = std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs)) {
+        let prepare = || std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs));
+        if let Err(error) = aside(prepare) {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
         }
@@ -89,7 +91,7 @@ impl Process {
             .env("ORDERFLOW_OUTPUT", &files.output);
         let mut waited = Duration::ZERO;
         loop {
-            match command.spawn() {
+            match aside(|| command.spawn()) {
                 Err(error) if error.raw_os_error() == Some(ETXTBSY) && waited < BUSY => {
                     let pause = Duration::from_millis(20);
                     tokio::time::sleep(pause).await;
@@ -168,6 +170,15 @@ impl Process {
         }
         signal(group, Signal::KILL);
         (child.wait().await, true)
+    }
+}
+
+/// Does what blocks without holding up the tasks that wait for this thread: a program's start takes as long as
+/// the machine is busy, and with many jobs it is.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
