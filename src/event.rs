@@ -9,6 +9,13 @@ use crate::value::Value;
 use std::fmt;
 use std::sync::Arc;
 
+/// The eight standard columns of a trace, in their order; then come the columns that agents report.
+pub const STANDARD: [&str; 8] =
+    ["phase", "agent", "channel", "input", "output", "duration_ms", "status", "tokens_used"];
+
+/// The columns that session files add at the end.
+pub const TAIL: [&str; 4] = ["item", "attempt", "started_ms", "error"];
+
 /// An item's number in the order of admission, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub u64);
@@ -23,7 +30,7 @@ pub type Values = Vec<(ValueId, Arc<Value>)>;
 pub enum Event {
     /// An item entered the run with its workflow inputs.
     ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Values, at: Millis },
-    /// An agent was asked. `attempt` counts from 1 within one execution of the step.
+    /// An agent was asked. `attempt` counts from 1 over all executions of the step for this item.
     AttemptStarted { item: ItemId, step: StepId, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
     AttemptStopped { item: ItemId, step: StepId, attempt: u32, why: StopReason, at: Millis },
@@ -67,6 +74,7 @@ pub struct Execution {
     pub tokens_used: Option<u64>,
     /// What the agent reported besides, by column.
     pub columns: Vec<(Arc<str>, Value)>,
+    /// Attempts in this execution; none where nobody was asked.
     pub attempt: Option<u32>,
     pub started_ms: Option<Millis>,
     pub error: Option<String>,

@@ -9,26 +9,12 @@
 //! not looked at. An answer without the name of the single declared output is that output itself.
 
 use super::{Call, Declared};
-use crate::event::{Answer, Cause, Failure, Outcome, Reply};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
 use crate::value::{Object, Type, Value, json, kind};
 use std::sync::Arc;
 
 /// The largest answer, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
-
-/// Columns that orderflow fills itself; agents may not.
-const RESERVED: [&str; 10] = [
-    "phase",
-    "agent",
-    "channel",
-    "input",
-    "output",
-    "duration_ms",
-    "status",
-    "item",
-    "attempt",
-    "started_ms",
-];
 
 /// The inputs as one JSON object.
 pub fn inputs(call: &Call) -> String {
@@ -198,13 +184,13 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
     for (name, value) in object {
         match value {
             Value::Array(_) | Value::Object(_) => {}
-            Value::Null if name == "error" => {}
+            Value::Null | Value::Bool(false) if name == "error" => {}
             Value::Null if name == "tokens_used" => {}
             value if name == "tokens_used" => match value.as_u64() {
                 Some(count) => tokens = Some(count),
                 None => return Err(bad(format!("\"tokens_used\" must be a whole number, not {value}"))),
             },
-            _ if RESERVED.contains(&name.as_str()) => {
+            _ if STANDARD.into_iter().chain(TAIL).any(|standard| standard == name) => {
                 return Err(bad(format!(
                     "\"{name}\" is a standard column of the trace; report it under another name"
                 )));
@@ -226,12 +212,13 @@ fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Bo
         Some(other) => Some(other.to_string()),
     };
     let mut failed = match object.get("error")? {
-        Value::Null => return None,
+        Value::Null | Value::Bool(false) => return None,
         Value::Object(error) => {
             let outcome = match error.get("outcome").and_then(Value::as_str) {
-                Some("unknown") => Outcome::Unknown,
+                None | Some("failed") => Outcome::Failed,
                 Some("not executed" | "not_executed") => Outcome::NotExecuted,
-                _ => Outcome::Failed,
+                // A word that nobody knows promises nothing.
+                Some(_) => Outcome::Unknown,
             };
             let message = text(error.get("message")).unwrap_or_else(|| "the agent gave no message".into());
             let retryable = error.get("retryable").and_then(Value::as_bool).unwrap_or(retryable);

@@ -240,7 +240,7 @@ impl World {
 
     /// The same world after the runner died: agents work on, the runner's timers are gone.
     pub fn after_crash(&self, seen: &[Event]) -> World {
-        let now = seen.last().map_or(0, at);
+        let now = seen.iter().map(at).max().unwrap_or(0);
         let mut world = World::new(self.seed, self.graph.clone());
         world.now = now;
         for event in seen {

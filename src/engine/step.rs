@@ -7,6 +7,7 @@
 //! ```
 
 use crate::event::{Answer, Millis, StopReason};
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(super) enum StepState {
@@ -41,7 +42,7 @@ pub(super) enum StepState {
 }
 
 /// What has been spent on one execution so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
     /// The number of the last attempt. Numbers go on over the executions of a step, so that an answer or a
     /// timer of an earlier execution is never taken for one of this.
@@ -51,11 +52,41 @@ pub(super) struct Attempts {
     /// When the first began.
     pub since: Option<Millis>,
     pub tokens: Option<u64>,
+    /// How the last attempt ended, while another is ahead: if that never comes, this was the execution's end.
+    pub last: Option<Arc<Last>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    pub started: Millis,
+    pub finished: Millis,
+    pub result: Answer,
+}
+
+impl StepState {
+    /// An execution whose next attempt never comes, as the answer of its last one.
+    pub fn cut(&self, why: StopReason) -> Option<StepState> {
+        let (StepState::Backoff { attempts, .. } | StepState::Ready(attempts)) = self else { return None };
+        let Last { started, finished, result } = &**attempts.last.as_ref()?;
+        Some(StepState::Answered {
+            attempts: attempts.clone(),
+            started: *started,
+            finished: *finished,
+            stop: Some(why),
+            result: result.clone(),
+        })
+    }
 }
 
 impl Attempts {
     pub fn began(self, at: Millis) -> Attempts {
-        Attempts { number: self.number + 1, tries: self.tries + 1, since: self.since.or(Some(at)), ..self }
+        Attempts {
+            number: self.number + 1,
+            tries: self.tries + 1,
+            last: None,
+            since: self.since.or(Some(at)),
+            ..self
+        }
     }
 
     pub fn spent(self, tokens: Option<u64>) -> Attempts {

@@ -150,6 +150,28 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
 }
 
 #[test]
+fn every_execution_that_began_has_one_row() {
+    for seed in seeds(3000) {
+        let (_, _, _, events, _) = simulate(seed);
+        let mut open: BTreeMap<(ItemId, StepId), u32> = BTreeMap::new();
+        for event in &events {
+            match event {
+                Event::AttemptStarted { item, step, .. } => *open.entry((*item, *step)).or_default() += 1,
+                Event::StepEnded { item, execution } => {
+                    let begun = open.remove(&(*item, execution.step));
+                    assert_eq!(execution.attempt, begun, "seed {seed}: {execution:?}");
+                }
+                Event::ItemSettled { item, .. } => {
+                    let left = open.keys().filter(|(other, _)| other == item).count();
+                    assert_eq!(left, 0, "seed {seed}: {item:?} settled with executions that left no row");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
 fn a_channel_starts_no_more_often_than_its_rate() {
     for seed in seeds(1000) {
         let (graph, _, _, events, _) = simulate(seed);

@@ -26,10 +26,10 @@ impl Timers {
 
     /// Takes out one timer that is due.
     pub fn take(&mut self, now: Millis) -> Option<Timer> {
-        let (_, timer) = *self.by_due.first().filter(|(due, _)| *due <= now)?;
+        let (due, timer) = *self.by_due.first().filter(|(due, _)| *due <= now)?;
         self.by_due.pop_first();
         if let Some(all) = owner(&timer).and_then(|item| self.by_item.get_mut(&item)) {
-            all.retain(|(_, other)| *other != timer);
+            all.retain(|other| *other != (due, timer));
         }
         Some(timer)
     }

@@ -8,12 +8,7 @@ use crate::value::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The eight standard columns, in their order; then come the columns that agents report.
-pub const STANDARD: [&str; 8] =
-    ["phase", "agent", "channel", "input", "output", "duration_ms", "status", "tokens_used"];
-
-/// The columns that session files add at the end.
-pub const TAIL: [&str; 4] = ["item", "attempt", "started_ms", "error"];
+pub use crate::event::{STANDARD, TAIL};
 
 /// One execution as a trace records it. Absent cells are `None` and stand as `null` in tables.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,22 @@
 //! What events do to an item.
 
-use super::super::step::{End, StepState};
+use super::super::step::{Attempts, End, Last, StepState};
 use super::{Item, Moves, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StopReason};
 use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
+use std::sync::Arc;
 
 impl Item {
     /// Takes an event about this item; what it means for the line of ready steps is added to `moves`.
     pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
         match event {
-            Event::AttemptStarted { step, at, .. } => {
-                if let StepState::Ready(attempts) = self.steps[step.index()] {
-                    let attempts = attempts.began(*at);
-                    self.numbers[step.index()] = attempts.number;
-                    self.steps[step.index()] = StepState::Running { attempts, started: *at, stop: None };
+            Event::AttemptStarted { step, at, .. } => self.change(*step, |state| match state {
+                StepState::Ready(attempts) => {
+                    StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
                 }
-            }
+                other => other,
+            }),
             Event::AttemptStopped { step, why, .. } => {
                 if let StepState::Running { stop, .. } = &mut self.steps[step.index()] {
                     *stop = Some(*why);
@@ -24,16 +24,21 @@ impl Item {
             }
             Event::AttemptFinished { step, result, at, .. } => self.finished(*step, result, *at),
             Event::RetryScheduled { step, due, .. } => {
-                if let StepState::Answered { attempts, .. } = self.steps[step.index()] {
-                    self.steps[step.index()] = StepState::Backoff { attempts, due: *due };
-                    self.answered.retain(|answered| answered != step);
-                }
+                self.answered.retain(|answered| answered != step);
+                self.change(*step, |state| match state {
+                    StepState::Answered { attempts, started, finished, result, .. } => {
+                        let last = Some(Arc::new(Last { started, finished, result }));
+                        StepState::Backoff { attempts: Attempts { last, ..attempts }, due: *due }
+                    }
+                    other => other,
+                });
             }
             Event::RetryDue { step, .. } => {
-                if let StepState::Backoff { attempts, .. } = self.steps[step.index()] {
-                    self.steps[step.index()] = StepState::Ready(attempts);
-                    moves.ready.push(*step);
-                }
+                self.change(*step, |state| match state {
+                    StepState::Backoff { attempts, .. } => StepState::Ready(attempts),
+                    other => other,
+                });
+                moves.ready.push(*step);
             }
             Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm, moves),
             Event::ConditionHeld { step, .. } => {
@@ -57,8 +62,15 @@ impl Item {
         }
     }
 
+    fn change(&mut self, step: StepId, change: impl FnOnce(StepState) -> StepState) {
+        let state = &mut self.steps[step.index()];
+        *state = change(std::mem::replace(state, StepState::Idle));
+        if let StepState::Running { attempts, .. } = state {
+            self.numbers[step.index()] = attempts.number;
+        }
+    }
+
     fn finished(&mut self, step: StepId, result: &Answer, at: Millis) {
-        let StepState::Running { attempts, started, stop } = self.steps[step.index()] else { return };
         if let Ok(reply) = result {
             for (id, value) in &reply.outputs {
                 self.values[id.index()] = Some(value.clone());
@@ -68,8 +80,13 @@ impl Item {
             Ok(reply) => reply.tokens_used,
             Err(failure) => failure.tokens_used,
         };
-        let (attempts, result) = (attempts.spent(tokens), result.clone());
-        self.steps[step.index()] = StepState::Answered { attempts, started, finished: at, stop, result };
+        self.change(step, |state| match state {
+            StepState::Running { attempts, started, stop } => {
+                let (attempts, result) = (attempts.spent(tokens), result.clone());
+                StepState::Answered { attempts, started, finished: at, stop, result }
+            }
+            other => other,
+        });
         self.answered.push(step);
     }
 
@@ -116,7 +133,8 @@ impl Item {
         }
     }
 
-    /// Nothing of this item starts any more; what runs is told to stop by `next`.
+    /// Nothing of this item starts any more; what runs is told to stop by `next`. What has failed and waits for
+    /// another attempt will not get it: the attempt before was its last.
     fn halt(&mut self, graph: &Graph, why: StopReason, moves: &mut Moves) {
         // A stop of the whole run outranks one of the item: no handler follows it.
         if self.stop.is_none_or(is_own) {
@@ -132,8 +150,16 @@ impl Item {
                     if self.is_ready(id) {
                         moves.withdrawn.push(id);
                     }
-                    self.steps[id.index()] = StepState::Ended(End::Blocked);
-                    self.open -= 1;
+                    match self.steps[id.index()].cut(why) {
+                        Some(answered) => {
+                            self.steps[id.index()] = answered;
+                            self.answered.push(id);
+                        }
+                        None => {
+                            self.steps[id.index()] = StepState::Ended(End::Blocked);
+                            self.open -= 1;
+                        }
+                    }
                 }
                 StepState::Running { .. }
                 | StepState::Answered { .. }

@@ -49,11 +49,14 @@ impl Item {
         match step.kind {
             Kind::Handler => {
                 let failed = Arc::new(self.report(graph));
-                let takes = |input: &crate::graph::Input| match shared(input.value) {
-                    Some(shared) => shared,
-                    None => (input.value, failed.clone()),
+                let told = |input: &crate::graph::Input| {
+                    input.makers.is_empty() && !graph.inputs.contains(&input.value)
                 };
-                step.inputs.iter().map(takes).collect()
+                let takes = |input: &crate::graph::Input| match shared(input.value) {
+                    None if told(input) => Some((input.value, failed.clone())),
+                    found => found,
+                };
+                step.inputs.iter().filter_map(takes).collect()
             }
             Kind::Forward if step.inputs.is_empty() && step.outputs.is_empty() => {
                 graph.inputs.iter().filter_map(|id| shared(*id)).collect()

@@ -90,7 +90,7 @@ impl Item {
             duration_ms: Some(finished.saturating_sub(*started) as f64),
             tokens_used: attempts.tokens,
             columns: Vec::new(),
-            attempt: Some(attempts.number),
+            attempt: Some(attempts.tries),
             started_ms: Some(*started),
             error: None,
             code: None,
@@ -104,6 +104,8 @@ impl Item {
                 execution.columns.clone_from(&failure.columns);
                 execution.code.clone_from(&failure.code);
                 execution.error = Some(match stop {
+                    // It had failed by itself before it was told to stop.
+                    Some(why) if attempts.last.is_some() => format!("{why}; {}", failure.message),
                     Some(why) => why.to_string(),
                     None => failure.message.clone(),
                 });
