@@ -42,6 +42,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         timeout: None,
         deadline: None,
         program: None,
+        expectations: Vec::new(),
         prose: String::new(),
         when: Vec::new(),
         chains: Vec::new(),

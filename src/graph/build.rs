@@ -122,6 +122,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
         // A group's deadline is shared by its steps, never each one's own.
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
         program: step.program.clone(),
+        expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),
         prose: step.prose.clone(),
         when: Vec::new(),
         chains: Vec::new(),

@@ -1,7 +1,7 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
 use crate::condition::Condition;
-use crate::spec::{Mark, OnItemError, Program, Retry, Tolerance};
+use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
     pub program: Option<Program>,
+    /// What the document claims of its figures.
+    pub expectations: Vec<Expectation>,
     pub prose: String,
     /// All must hold for the step to run: its own `[when:: …]` and those of its groups.
     pub when: Vec<Guard>,

@@ -1,6 +1,7 @@
 //! What stands below a heading, up to the next: lines that mean something, fences, prose. Says nothing yet
 //! of whether the heading is a step.
 
+use super::callout::{self, Callouts};
 use super::condition;
 use super::field::{self, Field, FieldLine};
 use super::heading::Head;
@@ -22,6 +23,7 @@ pub(super) struct Part<'a> {
     pub proceeds: Vec<(Span, Span)>,
     pub traces: Vec<&'a Fence>,
     pub programs: Vec<&'a Fence>,
+    pub callouts: Callouts,
     /// Problems that count only where the heading is a step or a group.
     pub doubts: Vec<Diagnostic>,
     /// Lines that mean something and are no prose.
@@ -85,6 +87,7 @@ impl<'a> Part<'a> {
             proceeds: Vec::new(),
             traces: Vec::new(),
             programs: Vec::new(),
+            callouts: Callouts::default(),
             doubts: Vec::new(),
             spoken: Vec::new(),
         }
@@ -107,6 +110,7 @@ impl<'a> Part<'a> {
         for line in lines(text, self.blocks[index].span).skip_while(|line| line.start < from) {
             let raw = &text[line.start..line.end];
             self.proceeds.extend(condition::proceeds(text, line).map(|target| (line, target)));
+            self.doubts.extend(callout::unquoted(text, line));
             match field::line(text, line) {
                 FieldLine::Fields(fields) => {
                     self.fields.extend(fields);
@@ -178,6 +182,9 @@ impl<'a> Part<'a> {
     fn container(&mut self, text: &str, block: &Block, container: &Container) {
         if container.holder == Holder::Table {
             return;
+        }
+        if self.callouts.read(text, block.span, container, &mut self.doubts) {
+            self.spoken.push(block.span);
         }
         for line in lines(text, block.span) {
             if container.in_fence(line) || joined(text, line, container.holder) {

@@ -37,7 +37,7 @@ pub(super) fn fits_group(key: &str) -> bool {
     key == "budget"
 }
 
-/// Quotes that mean something: gates and expectations.
+/// Quotes that mean something: gates.
 pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
     let Kind::Container(container) = &block.kind else { return };
     if container.holder != Holder::Quote {
@@ -49,8 +49,6 @@ pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>
             |word: &str| bare.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
         if begins("[!gate") {
             problems.push(problem::not_supported_yet(line, "a gate", "waiting for a person"));
-        } else if begins("[!expect") {
-            problems.push(problem::not_supported_yet(line, "an expectation", "judging a step's figures"));
         }
     }
 }

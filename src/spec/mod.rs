@@ -4,9 +4,11 @@
 //! shows every problem; a step that is partly wrong is kept with what could be read.
 
 mod body;
+mod callout;
 mod condition;
 mod duration;
 mod evidence;
+mod expect;
 mod field;
 mod front;
 mod heading;
@@ -19,6 +21,7 @@ mod steps;
 mod stray;
 
 pub use duration::duration;
+pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};
 pub use front::{on_item_error, tolerance};
 pub use model::*;
 pub use phase::phase;

@@ -1,5 +1,6 @@
 //! The document as written: steps, groups and their lines, each with its place in the source.
 
+use super::expect::Expectation;
 use crate::condition::Condition;
 use crate::diag::Span;
 use crate::value::Type;
@@ -111,6 +112,8 @@ pub struct Step {
     pub program: Option<Program>,
     /// Its own fences, and those of sections whose first row names it.
     pub traces: Vec<TraceFence>,
+    /// What `> [!expect]` quotes claim of the step's figures.
+    pub expectations: Vec<Spanned<Expectation>>,
     /// The step's own paragraphs, lists, quotes and tables, without signature and field lines.
     pub prose: String,
 }

@@ -133,6 +133,7 @@ impl Reader<'_, '_> {
             chains: self.chains(part),
             program: self.program(part),
             traces,
+            expectations: part.callouts.expectations.clone(),
             prose: part.prose(self.text, line),
         };
         self.spec.steps.push(step);
@@ -158,6 +159,7 @@ impl Reader<'_, '_> {
         for line in self.conditions(part) {
             self.problems.push(problem::condition_of_group(line, head.title));
         }
+        self.stray_callouts(part);
         let evident = part.is_evident(self.text) || !head.outputs().any(|_| true);
         let group = Group {
             title: self.spanned(if evident { head.title } else { head.whole }),
@@ -189,6 +191,12 @@ impl Reader<'_, '_> {
         for (span, what) in arrow.into_iter().chain(program) {
             self.problems.push(problem::outside_of_steps(span, what));
         }
+        self.stray_callouts(part);
+    }
+
+    fn stray_callouts(&mut self, part: &Part) {
+        let stray = part.callouts.places.iter();
+        self.problems.extend(stray.map(|place| problem::outside_of_steps(*place, "expectation")));
     }
 
     fn section(&mut self, part: &Part, head: &Head) {
@@ -200,6 +208,7 @@ impl Reader<'_, '_> {
             self.section_arrows(part);
         }
         self.stray_annotation(head);
+        self.stray_callouts(part);
         if title.value == "Types" {
             let fences = part.fences().filter_map(|fence| later::types(self.text, fence));
             self.problems.extend(fences);

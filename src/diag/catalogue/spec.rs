@@ -329,6 +329,23 @@ pub fn comment_unclosed(span: Span) -> Diagnostic {
         .help("end it with `-->`")
 }
 
+// Expectations
+
+pub fn bad_expectation(span: Span, what: &str, help: &str) -> Diagnostic {
+    Diagnostic::error("bad-expectation", span, what).help(help)
+}
+
+pub fn expectation_inside(span: Span, holder: &str) -> Diagnostic {
+    let message = format!("this expectation is not read, because it stands in a {holder}");
+    Diagnostic::error("expectation-inside", span, message)
+        .help("put it into a quote of its own: `> [!expect] p95 < 2s`")
+}
+
+pub fn expectation_unquoted(span: Span) -> Diagnostic {
+    Diagnostic::error("expectation-unquoted", span, "this expectation is not read, because it is no quote")
+        .help("begin the line with `> `")
+}
+
 // Not built yet
 
 pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {

@@ -68,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
             chains: Vec::new(),
             program: None,
             traces: Vec::new(),
+            expectations: Vec::new(),
             prose: String::new(),
         })
 }

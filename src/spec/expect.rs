@@ -1,0 +1,341 @@
+//! Expectations: `p95 < 2s, 'Process Payment'.errors < 1%`. Reads them; whether figures meet them is for
+//! `stats` to say.
+
+use super::duration::duration;
+use crate::diag::nearest;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_until, take_while, take_while1};
+use nom::character::complete::{char, digit1, multispace0};
+use nom::combinator::{opt, recognize, value};
+use nom::sequence::{delimited, preceded, terminated};
+use nom::{IResult, Parser};
+use std::ops::Range;
+
+/// One claim about the figures of a step or of a whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// A step's title or phase, as written; none for the step or run that is spoken of anyway.
+    pub step: Option<String>,
+    pub quantity: Quantity,
+    pub relation: Relation,
+    pub bound: Bound,
+    /// All but the step, as written.
+    pub text: String,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    Count,
+    /// Executions that failed: how many, or their share of those that were tried.
+    Errors,
+    /// Executions that succeeded, likewise.
+    Success,
+    Mean,
+    P50,
+    P95,
+    P99,
+    Max,
+    Tokens,
+    /// What running steps side by side saved: a time, or its share of the time in sequence.
+    Saved,
+    /// Every number in a column that an agent reports.
+    Column(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    Number(f64),
+    Milliseconds(f64),
+    /// `2%` is 2.0.
+    Percent(f64),
+}
+
+impl Bound {
+    /// The number alone.
+    pub fn number(self) -> f64 {
+        match self {
+            Bound::Number(number) | Bound::Milliseconds(number) | Bound::Percent(number) => number,
+        }
+    }
+}
+
+/// Why a text is no list of expectations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misread {
+    /// Bytes of the text.
+    pub span: Range<usize>,
+    pub what: String,
+    pub help: String,
+}
+
+/// The names of all quantities but columns.
+pub const QUANTITIES: [(&str, Quantity); 10] = [
+    ("count", Quantity::Count),
+    ("errors", Quantity::Errors),
+    ("success", Quantity::Success),
+    ("mean", Quantity::Mean),
+    ("p50", Quantity::P50),
+    ("p95", Quantity::P95),
+    ("p99", Quantity::P99),
+    ("max", Quantity::Max),
+    ("tokens", Quantity::Tokens),
+    ("saved", Quantity::Saved),
+];
+
+/// Reads expectations with commas between them, each with its bytes in the text.
+///
+/// # Errors
+/// The first thing that is none.
+pub fn expectations(text: &str) -> Result<Vec<(Expectation, Range<usize>)>, Misread> {
+    let mut reader = Reader { text, rest: text };
+    let mut found = Vec::new();
+    loop {
+        reader.space();
+        let start = reader.at();
+        let expectation = reader.one()?;
+        found.push((expectation, start..reader.at()));
+        reader.space();
+        if reader.rest.is_empty() {
+            return Ok(found);
+        }
+        if !reader.take(char(',')) {
+            let end = text.len();
+            return Err(misread(reader.at()..end, "expected a comma or the end".into(), EXAMPLE.into()));
+        }
+    }
+}
+
+const EXAMPLE: &str = "an expectation is a figure, a relation and a bound: p95 < 2s, errors < 1%";
+
+struct Reader<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn at(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    fn space(&mut self) {
+        self.read(multispace0);
+    }
+
+    /// What the parser reads next, if it can.
+    fn read<T>(&mut self, mut parser: impl Parser<&'a str, Output = T, Error = Error<'a>>) -> Option<T> {
+        let (rest, found) = parser.parse(self.rest).ok()?;
+        self.rest = rest;
+        Some(found)
+    }
+
+    fn take<T>(&mut self, parser: impl Parser<&'a str, Output = T, Error = Error<'a>>) -> bool {
+        self.read(parser).is_some()
+    }
+
+    fn one(&mut self) -> Result<Expectation, Misread> {
+        let step = self.read(step).map(str::to_owned);
+        let start = self.at();
+        let name = self.read(name);
+        let Some(name) = name else {
+            return Err(self.here("expected the name of a figure", &figures()));
+        };
+        let named = start..self.at();
+        self.space();
+        let Some(relation) = self.read(relation) else {
+            let help = "the relations are <, <=, >, >= and ==";
+            return Err(self.here("expected a relation", help));
+        };
+        self.space();
+        let from = self.at();
+        let written = self.read(bound).unwrap_or_default();
+        let Some(bound) = measure(written) else {
+            let what = if written.is_empty() {
+                "expected a bound".to_owned()
+            } else {
+                format!("`{written}` is no bound")
+            };
+            let help = "a bound is a number, a duration such as 200ms, 2s or 5m, or a percentage such as 1%";
+            let span = if written.is_empty() { self.place() } else { from..self.at() };
+            return Err(misread(span, what, help.to_owned()));
+        };
+        let known = QUANTITIES.into_iter().find(|(known, _)| *known == name);
+        let quantity = known.map_or_else(|| Quantity::Column(name.to_owned()), |(_, quantity)| quantity);
+        quantity.check(name, named, bound, from..self.at())?;
+        let text = self.text[start..self.at()].to_owned();
+        Ok(Expectation { step, quantity, relation, bound, text })
+    }
+
+    fn here(&self, what: &str, help: &str) -> Misread {
+        misread(self.place(), what.to_owned(), help.to_owned())
+    }
+
+    /// The next word, or the end.
+    fn place(&self) -> Range<usize> {
+        let word = self.rest.split([' ', '\t', ',', '\n']).next().unwrap_or_default();
+        self.at()..self.at() + word.len()
+    }
+}
+
+type Error<'a> = nom::error::Error<&'a str>;
+
+/// `'Step Title'.`
+fn step(input: &str) -> IResult<&str, &str> {
+    terminated(delimited(char('\''), take_until("'."), char('\'')), char('.')).parse(input)
+}
+
+/// A figure's name; a column's that is not plain stands in quotes.
+fn name(input: &str) -> IResult<&str, &str> {
+    let plain = take_while1(|c: char| c.is_alphanumeric() || "_-./".contains(c));
+    alt((delimited(char('\''), take_while1(|c| c != '\''), char('\'')), plain)).parse(input)
+}
+
+fn relation(input: &str) -> IResult<&str, Relation> {
+    alt((
+        value(Relation::LessOrEqual, tag("<=")),
+        value(Relation::GreaterOrEqual, tag(">=")),
+        value(Relation::Equal, tag("==")),
+        value(Relation::Less, tag("<")),
+        value(Relation::Greater, tag(">")),
+    ))
+    .parse(input)
+}
+
+fn bound(input: &str) -> IResult<&str, &str> {
+    let number = (opt(char('-')), digit1, opt(preceded(char('.'), digit1)));
+    recognize((number, take_while(|c: char| c.is_alphanumeric() || "%.".contains(c)))).parse(input)
+}
+
+fn measure(written: &str) -> Option<Bound> {
+    if let Some(duration) = duration(written) {
+        return Some(Bound::Milliseconds(duration.as_millis() as f64));
+    }
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    match written.strip_suffix('%') {
+        Some(percent) => number(percent).map(Bound::Percent),
+        None => number(written).map(Bound::Number),
+    }
+}
+
+impl Quantity {
+    /// Whether the bound is of the right kind; zero is, of every kind.
+    fn check(
+        &self,
+        name: &str,
+        named: Range<usize>,
+        bound: Bound,
+        place: Range<usize>,
+    ) -> Result<(), Misread> {
+        let zero = bound == Bound::Number(0.0);
+        let (fits, wanted) = match self {
+            Quantity::Count | Quantity::Tokens => (matches!(bound, Bound::Number(_)), "a number"),
+            Quantity::Errors | Quantity::Success => {
+                (!matches!(bound, Bound::Milliseconds(_)), "a percentage such as 1%, or a number")
+            }
+            Quantity::Mean | Quantity::P50 | Quantity::P95 | Quantity::P99 | Quantity::Max => {
+                (zero || matches!(bound, Bound::Milliseconds(_)), "a duration such as 200ms, 2s or 5m")
+            }
+            Quantity::Saved => {
+                (zero || !matches!(bound, Bound::Number(_)), "a duration such as 2s, a percentage, or 0")
+            }
+            // A column of numbers has no unit: most likely a figure was meant.
+            Quantity::Column(_) if !matches!(bound, Bound::Number(_)) => {
+                let help = match nearest(name, QUANTITIES.into_iter().map(|(known, _)| known)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => figures(),
+                };
+                return Err(misread(named, format!("`{name}` is no figure"), help));
+            }
+            Quantity::Column(_) => return Ok(()),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(misread(place, format!("`{name}` is compared with {wanted}"), EXAMPLE.to_owned())),
+        }
+    }
+}
+
+fn figures() -> String {
+    let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).collect();
+    format!("the figures are {}, and the numeric columns that agents report", names.join(", "))
+}
+
+fn misread(span: Range<usize>, what: String, help: String) -> Misread {
+    Misread { span, what, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn told(text: &str) -> String {
+        match expectations(text) {
+            Ok(found) => found
+                .iter()
+                .map(|(one, span)| {
+                    format!(
+                        "{:?}; ",
+                        (&one.step, &one.quantity, one.relation, one.bound, &one.text, &text[span.clone()])
+                    )
+                })
+                .collect(),
+            Err(Misread { span, what, .. }) => format!("{}: {what}", span.start + 1),
+        }
+    }
+
+    #[test]
+    fn lists_of_expectations_are_read() {
+        assert_eq!(
+            told(" 'Pay, then don't wait'.p95<2s , errors <= 0.5%,'net amount' == -1.50 "),
+            "(Some(\"Pay, then don't wait\"), P95, Less, Milliseconds(2000.0), \"p95<2s\", \"'Pay, then don't wait'.p95<2s\"); \
+             (None, Errors, LessOrEqual, Percent(0.5), \"errors <= 0.5%\", \"errors <= 0.5%\"); \
+             (None, Column(\"net amount\"), Equal, Number(-1.5), \"'net amount' == -1.50\", \"'net amount' == -1.50\"); "
+        );
+        for good in ["saved > 0", "saved > 5%", "saved >= 1h", "count == 5", "success > 3", "a.b/c-d > 1"] {
+            assert!(expectations(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_told_with_its_place() {
+        for (text, expected) in [
+            ("", "1: expected the name of a figure"),
+            ("p95 2s", "5: expected a relation"),
+            ("p95 = 2s", "5: expected a relation"),
+            ("p95 < ", "7: expected a bound"),
+            ("p95 < fast", "7: expected a bound"),
+            ("p95 < 1.5s", "7: `1.5s` is no bound"),
+            ("p95 < 5x, errors < 1%", "7: `5x` is no bound"),
+            ("p95 < 5%", "7: `p95` is compared with a duration such as 200ms, 2s or 5m"),
+            ("errors < 2s", "10: `errors` is compared with a percentage such as 1%, or a number"),
+            ("saved > 3", "9: `saved` is compared with a duration such as 2s, a percentage, or 0"),
+            ("count > 1, p59 < 2s", "12: `p59` is no figure"),
+            ("p95 < 2s errors < 1%", "10: expected a comma or the end"),
+            ("p95 < 2s,", "10: expected the name of a figure"),
+            ("'Pay.p95 < 2s", "1: expected the name of a figure"),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
+        let help = expectations("erors < 1%").unwrap_err().help;
+        assert_eq!(help, "did you mean `errors`?");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(text in "['a-z0-9<>=.,% é-]{0,30}") {
+            if let Err(Misread { span, .. }) = expectations(&text) {
+                prop_assert!(text.get(span).is_some());
+            }
+        }
+    }
+}
