@@ -2,12 +2,12 @@
 
 use super::group::{Tally, add_tokens, mean, nanoseconds};
 use super::items::{Mark, elapsed, outcome};
-use super::model::{By, Dimension, Figure, Run, Slowest, Stats};
+use super::model::{By, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
 use super::names::Names;
 use crate::event::{ItemState, Status};
 use crate::session::{Layout, Row, RowRef, Session, link, read_session};
 use crate::value::Object;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use std::sync::Arc;
 const DIMENSIONS: usize = 4;
 
 pub struct Fold {
-    by: By,
+    /// What is shown, and after it what is kept to be judged.
+    groupings: Vec<Grouping>,
     names: Names,
-    groups: HashMap<[u32; DIMENSIONS], Tally>,
     /// Executions and nanoseconds of each phase, by the number of its name.
     phases: HashMap<u32, (u64, u128)>,
     rows: u64,
@@ -27,6 +27,20 @@ pub struct Fold {
     totals: Totals,
     /// Of all inputs, where they agree.
     layout: Option<Layout>,
+    /// The phases of all inputs that tell their layout.
+    known: BTreeSet<Arc<str>>,
+}
+
+/// Rows by what they agree in.
+struct Grouping {
+    by: By,
+    groups: HashMap<[u32; DIMENSIONS], Tally>,
+}
+
+impl Grouping {
+    fn new(by: By) -> Grouping {
+        Grouping { by, groups: HashMap::new() }
+    }
 }
 
 /// What is known of items and times; none as soon as one input does not tell.
@@ -123,9 +137,8 @@ impl Input {
 impl Fold {
     pub fn new(by: By) -> Fold {
         Fold {
-            by,
+            groupings: vec![Grouping::new(by)],
             names: Names::default(),
-            groups: HashMap::new(),
             phases: HashMap::new(),
             rows: 0,
             sequential: None,
@@ -133,7 +146,14 @@ impl Fold {
             inputs: 0,
             totals: Totals { wall: Some(0), ..Input::new().totals },
             layout: None,
+            known: BTreeSet::new(),
         }
+    }
+
+    /// Keeps the figures of every step and of all rows too, whatever is shown.
+    pub fn judged(mut self) -> Fold {
+        self.groupings.extend([vec![Dimension::Phase], Vec::new()].map(Grouping::new));
+        self
     }
 
     /// Folds a session file or any other tables of executions. Our own files have the rows of an item side by
@@ -213,16 +233,18 @@ impl Fold {
             }
         }
         add_tokens(&mut self.tokens_used, row.tokens_used);
-        let mut key = [0; DIMENSIONS];
-        for (id, dimension) in key.iter_mut().zip(&self.by) {
-            *id = match dimension {
-                Dimension::Phase => phase,
-                Dimension::Agent => self.names.id(row.agent.as_deref()),
-                Dimension::Channel => self.names.id(row.channel.as_deref()),
-                Dimension::Status => self.names.id(Some(row.status.name())),
-            };
+        for Grouping { by, groups } in &mut self.groupings {
+            let mut key = [0; DIMENSIONS];
+            for (id, dimension) in key.iter_mut().zip(by) {
+                *id = match dimension {
+                    Dimension::Phase => phase,
+                    Dimension::Agent => self.names.id(row.agent.as_deref()),
+                    Dimension::Channel => self.names.id(row.channel.as_deref()),
+                    Dimension::Status => self.names.id(Some(row.status.name())),
+                };
+            }
+            groups.entry(key).or_default().add(row);
         }
-        self.groups.entry(key).or_default().add(row);
     }
 
     pub(super) fn end_input(&mut self, input: Input, layout: Option<&Layout>) {
@@ -240,6 +262,8 @@ impl Fold {
         sum.timed += own.timed;
         sum.succeeded += own.succeeded;
         sum.succeeded_elapsed += own.succeeded_elapsed;
+        let phases = layout.iter().flat_map(|layout| &layout.phases);
+        self.known.extend(phases.map(|phase| Arc::clone(&phase.name)));
         self.layout = match (self.inputs, &self.layout, layout) {
             (0, _, layout) => layout.cloned(),
             (_, Some(known), Some(layout)) if known.same(layout) => self.layout.take(),
@@ -248,22 +272,37 @@ impl Fold {
         self.inputs += 1;
     }
 
-    pub fn finish(mut self) -> Stats {
+    pub fn finish(self) -> Stats {
+        self.finish_judged().0
+    }
+
+    /// The figures that are shown and those to be judged, which are empty where [`Fold::judged`] did not ask
+    /// for them.
+    pub fn finish_judged(mut self) -> (Stats, Judged) {
         let run = self.run();
-        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
-        groups.sort_by_key(|(key, _)| self.rank(key));
+        let mut groupings =
+            std::mem::take(&mut self.groupings).into_iter().map(|grouping| self.groups(grouping));
+        let mut next = || groupings.next().unwrap_or_default();
+        let stats = Stats { run, groups: next() };
+        let (steps, all) = (next(), next().pop());
+        drop(groupings);
+        (stats, Judged { steps, all, known: self.known })
+    }
+
+    fn groups(&self, Grouping { by, groups }: Grouping) -> Vec<Group> {
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(key, _)| self.rank(&by, key));
         let groups = groups.into_iter().map(|(key, tally)| {
-            let by =
-                self.by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
+            let by = by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
             tally.finish(by.collect())
         });
-        Stats { run, groups: groups.collect() }
+        groups.collect()
     }
 
     /// Groups stand in graph order, statuses in their own, all else as first seen.
-    fn rank(&self, key: &[u32; DIMENSIONS]) -> [usize; DIMENSIONS] {
+    fn rank(&self, by: &By, key: &[u32; DIMENSIONS]) -> [usize; DIMENSIONS] {
         let mut rank = key.map(|id| id as usize);
-        for (dimension, id) in self.by.iter().zip(&mut rank) {
+        for (dimension, id) in by.iter().zip(&mut rank) {
             let Some(name) = self.names.name(*id as u32) else { continue };
             let place = match dimension {
                 Dimension::Phase => self.layout.as_ref().and_then(|layout| layout.place(name)),

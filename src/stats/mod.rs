@@ -1,19 +1,23 @@
 //! Statistics: folds over the rows of traces, live, from documents or from files, with equal results. What a
 //! trace does not tell is null; nothing is guessed.
 
+mod change;
 mod decimal;
 mod fold;
 mod group;
 mod items;
+mod judge;
 mod live;
 mod model;
 mod names;
 mod samples;
 
+pub use change::{Change, Measure, changes};
 pub use decimal::Decimal;
 pub use fold::Fold;
+pub use judge::{Found, Unknown, Verdict, judge, judge_steps};
 pub use live::Live;
-pub use model::{By, Column, Dimension, Figure, Group, Run, Slowest, Stats};
+pub use model::{By, Column, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::event::{ItemState, Status};
 use crate::value::{Object, Value};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What rows are grouped by, in this order.
@@ -53,6 +54,17 @@ impl Serialize for Figure {
 pub struct Stats {
     pub run: Run,
     pub groups: Vec<Group>,
+}
+
+/// The figures that expectations and comparisons look at, however the rest is grouped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// A group a step, in graph order.
+    pub steps: Vec<Group>,
+    /// All rows; none where there are none.
+    pub all: Option<Group>,
+    /// The phases of steps, with and without rows, as far as the inputs tell.
+    pub known: BTreeSet<Arc<str>>,
 }
 
 /// The run as a whole, or several together.
@@ -118,6 +130,28 @@ pub struct Group {
     /// The agents' columns that hold nothing but numbers.
     #[serde(serialize_with = "columns")]
     pub columns: Vec<(Arc<str>, Column)>,
+}
+
+impl Group {
+    /// Executions that failed.
+    pub fn failed(&self) -> u64 {
+        self.by_status.iter().filter(|(status, _)| status.is_failure()).map(|(_, count)| count).sum()
+    }
+
+    /// How many executions have a status.
+    pub fn with(&self, status: Status) -> u64 {
+        self.by_status.iter().filter(|(known, _)| *known == status).map(|(_, count)| count).sum()
+    }
+
+    /// Executions that are neither skipped nor cancelled.
+    pub fn tried(&self) -> u64 {
+        self.count - self.with(Status::Skipped) - self.with(Status::Cancelled)
+    }
+
+    /// The phase that its rows agree in, where they are grouped by it.
+    pub fn phase(&self) -> Option<&Arc<str>> {
+        self.by.iter().find(|(dimension, _)| *dimension == Dimension::Phase)?.1.as_ref()
+    }
 }
 
 /// A numeric column of one group.

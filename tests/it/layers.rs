@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("adapter", &["event", "value"]),
     ("runtime", &["adapter", "engine", "event", "graph", "items", "value"]),
     ("session", &["diag", "event", "graph", "spec", "toon", "value"]),
-    ("stats", &["event", "graph", "session", "value"]),
+    ("stats", &["diag", "event", "graph", "session", "spec", "value"]),
     (
         "view",
         &[

@@ -3,6 +3,7 @@
 mod conditions;
 mod diagnostics;
 mod docs;
+mod gate;
 mod graph;
 mod interruption;
 mod items;

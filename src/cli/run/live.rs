@@ -3,6 +3,7 @@
 use super::super::document::Document;
 use super::super::exit::Exit;
 use super::super::settings::Settings;
+use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
@@ -66,7 +67,10 @@ pub fn run(
     drop(all);
     progress.finish();
     // Whatever went wrong, what has happened is told.
-    let finished = record.finish(&head);
+    let finished = record.finish(&head).map(|mut finished| {
+        finished.judge(&graph);
+        finished
+    });
     if let Ok(finished) = &finished {
         show(args, finished, terminal)?;
     }
@@ -83,7 +87,11 @@ pub fn run(
             if !args.quiet {
                 written(&finished, terminal);
             }
-            Ok(exit(&run, &caught?))
+            let met = gate::all_met(&finished.verdicts, terminal);
+            Ok(match exit(&run, &caught?) {
+                Exit::Ok if !met => Exit::Failed,
+                exit => exit,
+            })
         }
     }
 }

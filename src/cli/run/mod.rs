@@ -36,9 +36,9 @@ Programs inside the document run only with a grant: fences = true there, --trust
 
 Ctrl-C lets running steps end (10 s), a second one kills them, a third leaves at once.
 
-Exit codes: 0 ok, 1 more items failed than tolerated, 3 invalid document or data and nothing was run,
-4 a program in the document has no grant, 6 the items changed during the run, 74 input or output failed,
-124 deadline, 130 and 143 interrupted")]
+Exit codes: 0 ok, 1 more items failed than tolerated or figures are not as the document expects, 3 invalid
+document or data and nothing was run, 4 a program in the document has no grant, 6 the items changed during the
+run, 74 input or output failed, 124 deadline, 130 and 143 interrupted")]
 pub struct Args {
     /// The workflow document
     file: PathBuf,

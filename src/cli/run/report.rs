@@ -1,6 +1,7 @@
 //! What a finished run leaves: the session file, tables and figures on standard output, a last word on
 //! standard error.
 
+use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::{Args, Format};
 use crate::diag::render::visible;
@@ -9,8 +10,9 @@ use crate::event::{Event, ItemId};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Head, Layout, Recorder};
-use crate::stats::{Dimension, Live, Stats};
-use crate::view::{self, Executions};
+use crate::stats::{self, Dimension, Live, Stats, Verdict};
+use crate::view::Executions;
+use crate::view::stats::Report;
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,8 @@ pub struct Record {
 /// What a finished run has to show.
 pub struct Finished {
     pub stats: Stats,
+    /// What the document expects of its steps, judged; empty where nobody did.
+    pub verdicts: Vec<Verdict>,
     executions: Executions,
     /// Where the trace was written.
     session: Option<PathBuf>,
@@ -70,11 +74,11 @@ impl Record {
         let stats = self.live.finish();
         let executions = self.tables.executions;
         let Some((recorder, target)) = self.recorder else {
-            return Ok(Finished { stats, executions, session: None });
+            return Ok(Finished { stats, verdicts: Vec::new(), executions, session: None });
         };
         let written = recorder.finish(head, &stats.run.summary());
         written.with_context(|| format!("cannot write {}", target.display()))?;
-        Ok(Finished { stats, executions, session: Some(target) })
+        Ok(Finished { stats, verdicts: Vec::new(), executions, session: Some(target) })
     }
 }
 
@@ -108,20 +112,31 @@ impl Tables {
     }
 }
 
+impl Finished {
+    /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
+    pub fn judge(&mut self, graph: &Graph) {
+        let claims = graph.steps.iter().map(gate::claims);
+        let verdicts = stats::judge_steps(claims, &self.stats.groups, &self.stats.run);
+        self.verdicts =
+            verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect();
+    }
+}
+
 /// Shows the result on standard output.
 ///
 /// # Errors
 /// When the figures have no JSON form.
 pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let report = Report { expectations: &finished.verdicts, ..Report::of(&finished.stats) };
     let text = match args.format {
         Format::Table => {
             let rest =
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
             let width = terminal.width();
             let tables = finished.executions.draw(width.unwrap_or(WIDTH), &rest);
-            tables + &view::stats::table(&finished.stats, width)
+            tables + &report.table(width)
         }
-        Format::Json => serde_json::to_string_pretty(&finished.stats)? + "\n",
+        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
     };
     terminal.data(&text);
     Ok(())

@@ -1,20 +1,16 @@
 //! `orderflow stats`.
 
-use super::document::Document;
-use super::exit::{Exit, Stop};
-use super::terminal::Terminal;
-use super::trace;
-use crate::diag::render;
-use crate::session::{self, Layout};
-use crate::stats::{Dimension, Fold, Stats};
-use crate::view;
-use anyhow::Context;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+pub mod gate;
+mod inputs;
 
-/// The largest document, in bytes.
-const DOCUMENT: u64 = 1 << 20;
+use super::exit::Exit;
+use super::terminal::Terminal;
+use crate::spec::Expectation;
+use crate::stats::{self, Dimension, Fold};
+use crate::view::stats::Report;
+use gate::Expected;
+use inputs::Inputs;
+use std::path::PathBuf;
 
 /// Show what recorded runs did: counts, times, tokens, numbers of your own
 #[derive(clap::Args)]
@@ -26,8 +22,17 @@ Examples:
   orderflow stats --format json session.toon          for scripts: {run: {...}, groups: [...]}
   orderflow stats monday.toon tuesday.toon            several runs together
   zcat old.toon.gz | orderflow stats -                a session from standard input
+  orderflow stats session.toon --expect \"'Process Payment'.p95 < 2s, errors < 1%\"
+                                                      a gate: exit 1 where that is not so
+  orderflow stats new.toon --baseline old.toon --threshold 10%
+                                                      what changed; exit 1 where p95 or success worsened by more
+  orderflow stats --format markdown session.toon      for a pull request
 
-Exit codes: 0 ok, 3 a session is not valid, 74 a file could not be read")]
+What can be expected: count, errors, success, mean, p50, p95, p99, max, tokens, saved, or any numeric column,
+of a step ('Step Title'.p95) or of all executions. Documents expect in quotes: > [!expect] p95 < 2s
+
+Exit codes: 0 ok, 1 an expectation is not met or a figure worsened, 2 usage, 3 a session is not valid or has no
+such step or column, 74 a file could not be read")]
 pub struct Args {
     /// Session files, or documents (.md) with recorded executions; `-` is a session on standard input
     #[arg(required = true, value_name = "SESSION")]
@@ -35,6 +40,15 @@ pub struct Args {
     /// What to group by
     #[arg(long, value_enum, value_delimiter = ',', default_value = "step")]
     by: Vec<By>,
+    /// What the figures should be; with commas between, or several times
+    #[arg(long, value_name = "EXPECTATION", value_parser = gate::expected)]
+    expect: Vec<Expected>,
+    /// Another record to compare with, step by step
+    #[arg(long, value_name = "SESSION")]
+    baseline: Option<PathBuf>,
+    /// By how much p95 or the success rate of a step may be worse than in the baseline
+    #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = gate::threshold)]
+    threshold: Option<f64>,
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -56,33 +70,42 @@ enum Format {
     Json,
     /// One line a group
     Csv,
+    /// What json has, as TOON
+    Toon,
+    /// Tables for a pull request; all names are code spans
+    Markdown,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let mut fold = Fold::new(dimensions(&args.by));
-    let mut unread = None;
-    let mut sound = true;
-    for path in &args.sessions {
-        let read = if is_document(path) {
-            document(path, &mut fold, terminal)
-        } else {
-            session_file(path, &mut fold, terminal)
-        };
-        match read {
-            Ok(whole) => sound &= whole,
-            // The other files are still checked; the first failure decides the exit.
-            Err(error) if unread.is_none() => unread = Some(error),
-            Err(error) => terminal.error(&error),
+    let mut fold = Fold::new(dimensions(&args.by)).judged();
+    let now = Inputs::read(&args.sessions, &mut fold, terminal);
+    let old = match &args.baseline {
+        Some(baseline) => {
+            let mut fold = Fold::new(vec![Dimension::Phase]);
+            Some((Inputs::read(std::slice::from_ref(baseline), &mut fold, terminal), fold))
         }
-    }
-    if let Some(error) = unread {
-        return Err(error);
-    }
-    if !sound {
+        None => None,
+    };
+    let now = now?;
+    let old = old.map(|(read, fold)| read.map(|read| (read, fold))).transpose()?;
+    if !now.sound || old.as_ref().is_some_and(|(read, _)| !read.sound) {
         return Ok(Exit::Invalid);
     }
-    show(&fold.finish(), args.format, terminal)?;
-    Ok(Exit::Ok)
+    let (stats, judged) = fold.finish_judged();
+    let expected: Vec<Expectation> = args.expect.into_iter().flat_map(|list| list.0).collect();
+    let Some(verdicts) = now.verdicts(&expected, &judged, &stats.run, terminal) else {
+        return Ok(Exit::Invalid);
+    };
+    let changes = old.map(|(_, old)| stats::changes(&old.finish().groups, &judged.steps, args.threshold));
+    let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
+    let report = Report {
+        stats: &stats,
+        changes: changes.as_deref(),
+        baseline: baseline.as_deref().unwrap_or_default(),
+        expectations: &verdicts,
+    };
+    show(&report, args.format, terminal)?;
+    Ok(gate::exit(&report, args.threshold, terminal))
 }
 
 fn dimensions(by: &[By]) -> Vec<Dimension> {
@@ -101,63 +124,13 @@ fn dimensions(by: &[By]) -> Vec<Dimension> {
     dimensions
 }
 
-/// Whether a file is a document: by its name, else by a trace fence in it.
-fn is_document(path: &Path) -> bool {
-    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("").to_ascii_lowercase();
-    match end.as_str() {
-        "md" | "markdown" => true,
-        "toon" => false,
-        // What is no file, such as a pipe, can be read but once.
-        _ if !path.is_file() => false,
-        _ => {
-            let mut text = Vec::new();
-            // A file that cannot be read says so when it is read in earnest.
-            let read = File::open(path).and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
-            let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
-            read.is_ok() && text.split(|byte| *byte == b'\n').any(fence)
-        }
-    }
-}
-
-/// Folds a document's executions; false where the document is not valid, which has then been said.
-fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
-    let document = Document::read(path)?;
-    let recorded = session::recorded(&document.source, &document.spec);
-    let Some(graph) = document.graph else {
-        let colour = terminal.talk_colour();
-        terminal.talk(&render::human(&document.source, &document.problems, colour));
-        return Ok(false);
-    };
-    if recorded.rows.is_empty() {
-        let message = format!("{} records no executions", render::visible(&document.source.name));
-        let help = "executions stand in `session-toon` fences below their steps; `run` writes those of a run to session.toon";
-        terminal.error(&Stop::new(Exit::Invalid, message).help(help).into());
-        return Ok(false);
-    }
-    fold.document(&Layout::of(&graph), &recorded.rows);
-    Ok(true)
-}
-
-/// Folds a session file; false where it is not valid, which has then been said.
-fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
-    let (name, session) = if path == Path::new("-") {
-        let session = fold.session(io::stdin().lock()).context("cannot read standard input")?;
-        ("<stdin>".to_owned(), session)
-    } else {
-        let name = path.display().to_string();
-        let session = File::open(path).and_then(|file| fold.session(file));
-        let session = session.with_context(|| format!("cannot read {name}"))?;
-        (name, session)
-    };
-    trace::tell(&name, &session, terminal);
-    Ok(session.problems.is_empty())
-}
-
-fn show(stats: &Stats, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+fn show(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
     let text = match format {
-        Format::Table => view::stats::table(stats, terminal.width()),
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(stats)?),
-        Format::Csv => view::stats::csv(stats)?,
+        Format::Table => report.table(terminal.width()),
+        Format::Json => serde_json::to_string_pretty(report)? + "\n",
+        Format::Csv => report.csv()?,
+        Format::Toon => toon_format::encode_default(&serde_json::to_value(report)?)? + "\n",
+        Format::Markdown => report.markdown(),
     };
     terminal.data(&text);
     terminal.finish()?;

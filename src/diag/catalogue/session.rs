@@ -24,3 +24,8 @@ pub fn unknown_session_version(span: Span, found: &str) -> Diagnostic {
 pub fn bad_session(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error("session-layout", span, what)
 }
+
+/// An expectation about a column that the record does not have.
+pub fn unknown_figure(span: Span, what: &str, help: &str) -> Diagnostic {
+    Diagnostic::error("unknown-figure", span, what).help(help)
+}

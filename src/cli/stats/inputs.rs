@@ -1,0 +1,158 @@
+//! The sessions and documents that `stats` reads, and what the documents expect of themselves.
+
+use super::super::document::Document;
+use super::super::exit::{Exit, Stop};
+use super::super::terminal::Terminal;
+use super::super::trace;
+use super::gate;
+use crate::diag::{Source, Span, catalogue, render};
+use crate::session::{self, Layout};
+use crate::spec::Expectation;
+use crate::stats::{self, Dimension, Fold, Judged, Run, Unknown, Verdict};
+use anyhow::Context;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The largest document, in bytes.
+const DOCUMENT: u64 = 1 << 20;
+
+/// What was read besides the figures.
+pub struct Inputs {
+    /// Whether all of it is valid; what is not has been said.
+    pub sound: bool,
+    claims: Vec<Claims>,
+}
+
+/// What a document expects, judged by its own executions.
+struct Claims {
+    source: Source,
+    /// Of each expectation.
+    places: Vec<Span>,
+    judged: Vec<Result<Verdict, Unknown>>,
+}
+
+impl Inputs {
+    /// Folds all inputs.
+    ///
+    /// # Errors
+    /// The first input that cannot be read; the others have been read all the same.
+    pub fn read(paths: &[PathBuf], fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<Inputs> {
+        let mut inputs = Inputs { sound: true, claims: Vec::new() };
+        let mut unread = None;
+        for path in paths {
+            let read = if is_document(path) {
+                document(path, fold, terminal).map(|claims| {
+                    let sound = claims.is_some();
+                    inputs.claims.extend(claims);
+                    sound
+                })
+            } else {
+                session_file(path, fold, terminal)
+            };
+            match read {
+                Ok(sound) => inputs.sound &= sound,
+                // The other files are still checked; the first failure decides the exit.
+                Err(error) if unread.is_none() => unread = Some(error),
+                Err(error) => terminal.error(&error),
+            }
+        }
+        unread.map_or(Ok(inputs), Err)
+    }
+
+    /// Judges what is asked for and adds what the documents expect; none where a step or column is not
+    /// there, which has then been said.
+    pub fn verdicts(
+        self,
+        expected: &[Expectation],
+        judged: &Judged,
+        run: &Run,
+        terminal: &mut Terminal,
+    ) -> Option<Vec<Verdict>> {
+        let mut verdicts = Vec::new();
+        let mut sound = true;
+        for verdict in stats::judge(expected, judged, run) {
+            match verdict {
+                Ok(verdict) => verdicts.push(verdict),
+                Err(Unknown { verdict, what, help }) => {
+                    let message = format!("cannot judge {}: {what}", render::visible(&verdict.text()));
+                    terminal.error(&Stop::new(Exit::Invalid, message).help(help).into());
+                    sound = false;
+                }
+            }
+        }
+        let colour = terminal.talk_colour();
+        for Claims { source, places, judged } in self.claims {
+            for (place, verdict) in places.into_iter().zip(judged) {
+                match verdict {
+                    Ok(verdict) => verdicts.push(verdict),
+                    Err(Unknown { what, help, .. }) => {
+                        let problem = catalogue::unknown_figure(place, &what, &help);
+                        terminal.talk(&render::one(&source, &problem, colour));
+                        sound = false;
+                    }
+                }
+            }
+        }
+        sound.then_some(verdicts)
+    }
+}
+
+/// Whether a file is a document: by its name, else by a trace fence in it.
+fn is_document(path: &Path) -> bool {
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("").to_ascii_lowercase();
+    match end.as_str() {
+        "md" | "markdown" => true,
+        "toon" => false,
+        // What is no file, such as a pipe, can be read but once.
+        _ if !path.is_file() => false,
+        _ => {
+            let mut text = Vec::new();
+            // A file that cannot be read says so when it is read in earnest.
+            let read = File::open(path).and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
+            let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
+            read.is_ok() && text.split(|byte| *byte == b'\n').any(fence)
+        }
+    }
+}
+
+/// Folds a document's executions; none where the document is not valid, which has then been said.
+fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<Option<Claims>> {
+    let document = Document::read(path)?;
+    let recorded = session::recorded(&document.source, &document.spec);
+    let Some(graph) = document.graph else {
+        let colour = terminal.talk_colour();
+        terminal.talk(&render::human(&document.source, &document.problems, colour));
+        return Ok(None);
+    };
+    if recorded.rows.is_empty() {
+        let message = format!("{} records no executions", render::visible(&document.source.name));
+        let help = "executions stand in `session-toon` fences below their steps; `run` writes those of a run to session.toon";
+        terminal.error(&Stop::new(Exit::Invalid, message).help(help).into());
+        return Ok(None);
+    }
+    let layout = Layout::of(&graph);
+    fold.document(&layout, &recorded.rows);
+    let mut own = Fold::new(vec![Dimension::Phase]);
+    own.document(&layout, &recorded.rows);
+    let stats = own.finish();
+    let judged = stats::judge_steps(graph.steps.iter().map(gate::claims), &stats.groups, &stats.run);
+    let expectations = document.spec.steps.iter().flat_map(|step| &step.expectations);
+    let places = expectations.map(|expectation| expectation.span).collect();
+    Ok(Some(Claims { source: document.source, places, judged }))
+}
+
+/// Folds a session file; false where it is not valid, which has then been said.
+fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
+    let (name, session) = if path == Path::new("-") {
+        let session = fold.session(io::stdin().lock()).context("cannot read standard input")?;
+        ("<stdin>".to_owned(), session)
+    } else {
+        let name = path.display().to_string();
+        let session = File::open(path).and_then(|file| fold.session(file));
+        let session = session.with_context(|| format!("cannot read {name}"))?;
+        (name, session)
+    };
+    trace::tell(&name, &session, terminal);
+    Ok(session.problems.is_empty())
+}

@@ -1,0 +1,71 @@
+//! Statistics for spreadsheets.
+
+use crate::event::Status;
+use crate::stats::{Column, Group, Stats};
+use std::fmt::Display;
+
+/// One line a group; an agent's numeric column is spread over several.
+pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in stats.groups.iter().flat_map(|group| &group.columns) {
+        if !names.contains(&&**name) {
+            names.push(name);
+        }
+    }
+    let dimensions = stats.groups.first().map(|group| group.by.as_slice()).unwrap_or_default();
+    let mut header: Vec<String> =
+        dimensions.iter().map(|(dimension, _)| dimension.name().to_owned()).collect();
+    header.extend(
+        [
+            "count",
+            "success",
+            "failed",
+            "success_rate",
+            "mean_ms",
+            "p50_ms",
+            "p95_ms",
+            "p99_ms",
+            "max_ms",
+            "tokens_used",
+        ]
+        .map(str::to_owned),
+    );
+    for name in &names {
+        header.extend(["count", "sum", "mean", "min", "max"].map(|figure| format!("{name}.{figure}")));
+    }
+    writer.write_record(&header)?;
+    for group in &stats.groups {
+        writer.write_record(record(group, &names))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn record(group: &Group, names: &[&str]) -> Vec<String> {
+    let mut record: Vec<String> =
+        group.by.iter().map(|(_, value)| value.as_deref().unwrap_or_default().to_owned()).collect();
+    record.extend([group.count, group.with(Status::Success), group.failed()].map(|count| count.to_string()));
+    record.push(shown(group.success_rate.map(|rate| rate.0)));
+    for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
+        record.push(shown(duration.map(|figure| figure.0)));
+    }
+    record.push(shown(group.tokens_used));
+    for name in names {
+        match group.columns.iter().find(|(known, _)| &**known == *name) {
+            Some((_, Column { count, sum, mean, min, max })) => record.extend([
+                count.to_string(),
+                shown(sum.as_ref()),
+                shown(mean.map(|figure| figure.0)),
+                min.to_string(),
+                max.to_string(),
+            ]),
+            None => record.extend(std::iter::repeat_n(String::new(), 5)),
+        }
+    }
+    record
+}
+
+fn shown(value: Option<impl Display>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,55 @@
+//! What there is to say of a run as a whole, a line each.
+
+use super::super::measure::{count, milliseconds, percent};
+use crate::stats::Run;
+
+/// The run's figures by name; `show` makes a step's name fit to be shown. All but the critical path.
+pub(super) fn facts(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
+    let saved = run.saved_ms.map(|saved| {
+        let share = run.sequential_ms.filter(|all| all.0 > 0.0).map(|all| percent(saved.0 / all.0));
+        let share = share.map(|share| format!(" ({share})")).unwrap_or_default();
+        format!("{}{share} by running steps side by side", milliseconds(saved.0))
+    });
+    let slowest = run
+        .slowest_step
+        .as_ref()
+        .map(|slowest| format!("{}, {} on average", show(&slowest.phase), milliseconds(slowest.mean_ms.0)));
+    let unstarted = "unknown: rows do not say when they started";
+    let lines = [
+        ("items", Some(items(run))),
+        ("executions", Some(count(run.rows))),
+        ("wall time", Some(run.wall_ms.map_or_else(|| unstarted.to_owned(), |wall| milliseconds(wall.0)))),
+        (
+            "in sequence",
+            run.sequential_ms
+                .map(|all| format!("{}, had every step waited for the one before", milliseconds(all.0))),
+        ),
+        ("saved", saved),
+        ("an item", mean_item(run)),
+        ("slowest step", slowest),
+        ("tokens", run.tokens_used.map(count)),
+    ];
+    lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The critical path's steps, fit to be shown.
+pub(super) fn path(run: &Run, show: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
+    Some(run.critical_path.as_ref()?.iter().map(|phase| show(phase)).collect())
+}
+
+fn mean_item(run: &Run) -> Option<String> {
+    let all = run.mean_item_ms?;
+    let succeeded = run.mean_succeeded_item_ms.filter(|succeeded| *succeeded != all);
+    let succeeded = succeeded.map(|mean| format!("; {} where it succeeded", milliseconds(mean.0)));
+    Some(format!("{} on average{}", milliseconds(all.0), succeeded.unwrap_or_default()))
+}
+
+fn items(run: &Run) -> String {
+    let Some(items) = run.items else {
+        return "unknown: rows do not say to which item they belong".to_owned();
+    };
+    let states = run.items_by_status.iter().flatten();
+    let states: Vec<_> =
+        states.map(|(state, number)| format!("{} {}", count(*number), state.name())).collect();
+    if states.is_empty() { count(items) } else { format!("{}: {}", count(items), states.join(", ")) }
+}

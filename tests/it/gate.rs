@@ -1,0 +1,241 @@
+//! Statistics as a gate: expectations and baselines, on the command line and in documents, and what a pull
+//! request is shown.
+
+use crate::program::{Told, orderflow, orderflow_reading};
+use serde_json::Value;
+use snapbox::{assert_data_eq, str};
+use std::fs;
+
+const ORIGINAL: &str = "tests/fixtures/order-processing-original.md";
+
+/// What `stats` says of the original document and these expectations.
+fn expect(expectations: &[&str]) -> Told {
+    let asked = expectations.iter().flat_map(|expectation| ["--expect", *expectation]);
+    orderflow(&[&["stats", ORIGINAL], asked.collect::<Vec<_>>().as_slice()].concat())
+}
+
+#[test]
+fn expectations_are_judged_and_shown() {
+    let told = expect(&[
+        "'Process Payment'.p95 < 2s, 'CheckInventory'.errors <= 25%",
+        "count == 23, errors == 2, success >= 91.3%, saved > 6%",
+        "'Create Shipment'.max < 2250ms, tokens < 9990, amount_usd < 145.51, saved > 1070ms",
+    ]);
+    assert_eq!(told.exit, Some(1));
+    let (_, verdicts) = told.out.split_once("expectation").unwrap();
+    assert_data_eq!(
+        verdicts.to_owned(),
+        str![[r#"
+                      found  met
+────────────────────────────────────────────
+'Process Payment'.p95 < 2s      1.58 s  yes
+'CheckInventory'.errors <= 25%    25 %  yes
+count == 23                         23  yes
+errors == 2                          2  yes
+success >= 91.3%                91.3 %  yes
+saved > 6%                         6 %  yes
+'Create Shipment'.max < 2250ms  2.25 s   no
+tokens < 9990                    9,990   no
+amount_usd < 145.51              145.5  yes
+saved > 1070ms                  1.07 s   no
+
+"#]]
+    );
+    assert_eq!(told.err, "3 of 10 expectations are not met\n");
+    assert_eq!(expect(&["count == 23"]).exit, Some(0));
+}
+
+#[test]
+fn names_that_are_not_there_are_errors_with_the_nearest() {
+    let told = expect(&["'Proces Payment'.p95 < 2s, cont > 1", "ProcessPayment.p95 > 1"]);
+    assert_eq!((told.out.as_str(), told.exit), ("", Some(3)));
+    assert_data_eq!(
+        told.err,
+        str![[r#"
+error: cannot judge 'Proces Payment'.p95 < 2s: the record has no step 'Proces Payment'
+  help: did you mean 'ProcessPayment'?
+error: cannot judge cont > 1: the record has no numeric column `cont` there
+  help: did you mean `count`?
+error: cannot judge ProcessPayment.p95 > 1: the record has no numeric column `ProcessPayment.p95` there
+  help: a step stands in quotes: 'Process Payment'.p95
+
+"#]]
+    );
+    let told = expect(&["p95 = 2s"]);
+    assert_eq!((told.out.as_str(), told.exit), ("", Some(2)));
+    assert!(told.err.contains("expected a relation at column 5\n  help: the relations are"), "{}", told.err);
+}
+
+#[test]
+fn what_a_record_does_not_tell_is_not_met() {
+    let table = "t[1]{phase,status}:\n  A,success\n";
+    let told = orderflow_reading(&["stats", "-", "--expect", "p95 < 1d, tokens < 9, saved > 0"], table);
+    assert_eq!(told.exit, Some(1));
+    assert_eq!(told.out.matches("unknown   no").count(), 3, "{}", told.out);
+}
+
+const CLAIMS: &str = "# T\n\n## A @x\nreq → a\n\n> [!expect] p95 < 10ms\n\n```session-toon\nexecution[1]{phase,duration_ms,status,cents}:\n A,12,success,5\n```\n\n## B @x\na → b\n\n> [!expect] mean < 1s, count == 0, grams < 3\n";
+
+#[test]
+fn documents_are_judged_by_their_own_executions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claims.md");
+    fs::write(&file, CLAIMS).unwrap();
+    let told = orderflow(&["stats", file.to_str().unwrap()]);
+    assert_eq!(told.exit, Some(1));
+    let (_, verdicts) = told.out.split_once("expectation").unwrap();
+    assert_data_eq!(
+        verdicts.to_owned(),
+        str![[r#"
+            found  met
+──────────────────────────────────
+'A'.p95 < 10ms         12 ms   no
+'B'.mean < 1s   not executed    –
+'B'.count == 0             0  yes
+'B'.grams < 3   not executed    –
+
+"#]]
+    );
+    fs::write(&file, CLAIMS.replace("p95 < 10ms", "cent < 10")).unwrap();
+    let told = orderflow(&["stats", file.to_str().unwrap()]);
+    assert_eq!((told.out.as_str(), told.exit), ("", Some(3)));
+    assert_data_eq!(
+        told.err.replace(folder.path().to_str().unwrap(), "[folder]"),
+        str![[r#"
+error[unknown-figure]: the record has no numeric column `cent` there
+ --> [folder]/claims.md:6:13
+  |
+6 | > [!expect] cent < 10
+  |             ^^^^^^^^^
+  |
+  = help: did you mean `cents`?
+
+
+"#]]
+    );
+}
+
+#[test]
+fn a_run_is_held_against_what_its_document_expects() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |bound: &str| {
+        let text = format!(
+            "# T\n\n## Say\nword → echo::String\n\n> [!expect] count == {bound}, score > 1\n\n```sh run\necho '{{\"echo\": \"x\", \"score\": 2}}'\n```\n"
+        );
+        let file = folder.path().join("say.md");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let session = folder.path().join("session.toon").to_str().unwrap().to_owned();
+    let run = |bound: &str, format: &str| {
+        let args = ["--trust", "--input", "word=x", "--session", &session, "--format", format];
+        orderflow(&[&["run", &document(bound)], &args[..]].concat())
+    };
+    let told = run("1", "table");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert!(
+        told.out.ends_with("'Say'.count == 1      1  yes\n'Say'.score > 1       2  yes\n"),
+        "{}",
+        told.out
+    );
+    let told = run("2", "json");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert!(
+        told.err.ends_with("1 of 2 expectations is not met\n") || told.err.contains("1 of 2"),
+        "{}",
+        told.err
+    );
+    let json: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(
+        json["expectations"][0].to_string(),
+        r#"{"expectation":"count == 2","step":"Say","found":1,"met":false}"#
+    );
+}
+
+/// The original with a slower payment, a failed shipment and a step of another name.
+fn changed() -> String {
+    let text = fs::read_to_string(ORIGINAL).unwrap();
+    text.replace("receipt_002,1580", "receipt_002,1739")
+        .replace("track_1Z777,2050,success", "track_1Z777,2050,failed")
+        .replace("## Check Inventory", "## Check Stock")
+        .replace("CheckInventory", "CheckStock")
+}
+
+#[test]
+fn a_baseline_shows_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("changed.md");
+    fs::write(&file, changed()).unwrap();
+    let compare = |args: &[&str]| {
+        orderflow(&[&["stats", file.to_str().unwrap(), "--baseline", ORIGINAL], args].concat())
+    };
+    let told = compare(&["--by", "agent", "--threshold", "10%"]);
+    assert_eq!((told.err.as_str(), told.exit), ("2 figures are worse by more than 10%\n", Some(1)));
+    let (_, changes) = told.out.split_once("changes since ").unwrap();
+    assert_data_eq!(
+        changes.to_owned(),
+        str![[r#"
+tests/fixtures/order-processing-original.md
+
+step            figure   before     now     difference  percent
+───────────────────────────────────────────────────────────────────────
+CheckStock      count         –       4              –        –
+ProcessPayment  mean     1.38 s  1.43 s         +53 ms   +3.8 %
+ProcessPayment  p95      1.58 s  1.74 s        +159 ms  +10.1 %  worse
+CreateShipment  success   100 %  66.6 %  -33.33 points  -33.3 %  worse
+CheckInventory  count         4       –              –        –
+
+"#]]
+    );
+    let told = compare(&["--threshold", "34%"]);
+    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert_eq!(compare(&[]).exit, Some(0));
+    let same = orderflow(&["stats", ORIGINAL, "--baseline", ORIGINAL, "--threshold", "0%"]);
+    assert_eq!(same.exit, Some(0));
+    assert!(same.out.ends_with(&format!("\nno step has other figures than in {ORIGINAL}\n")), "{}", same.out);
+    assert_eq!(orderflow(&["stats", ORIGINAL, "--threshold", "10%"]).exit, Some(2));
+}
+
+#[test]
+fn a_pull_request_is_shown_tables_in_which_names_are_code() {
+    let table = "t[2]{phase,agent,status,duration_ms,\"a|b\"}:\n  \"A `x` | y\",\"@ops\",success,10,3\n  \"B\\n# c\",null,failed,20,4\n";
+    let args = ["stats", "-", "--by", "step,agent", "--format", "markdown", "--expect", "errors < 1%"];
+    let told = orderflow_reading(&args, table);
+    assert_eq!(told.exit, Some(1));
+    // Backslashes keep cells together.
+    snapbox::Assert::new().normalize_paths(false).eq(
+        told.out,
+        str![[r#"
+| step | agent | count | failed | success | mean | p50 | p95 | p99 | max | tokens |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| ``A `x` \| y`` | `@ops` | 1 | 0 | 100 % | 10 ms | 10 ms | 10 ms | 10 ms | 10 ms | – |
+| `B�# c` | `–` | 1 | 1 | 0 % | 20 ms | 20 ms | 20 ms | 20 ms | 20 ms | – |
+
+| step | agent | column | count | sum | mean | min | max |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| ``A `x` \| y`` | `@ops` | `a\|b` | 1 | 3 | 3 | 3 | 3 |
+| `B�# c` | `–` | `a\|b` | 1 | 4 | 4 | 4 | 4 |
+
+- items: unknown: rows do not say to which item they belong
+- executions: 2
+- wall time: unknown: rows do not say when they started
+- in sequence: 30 ms, had every step waited for the one before
+- slowest step: `B�# c`, 20 ms on average
+
+| expectation | found | met |
+| --- | ---: | ---: |
+| `errors < 1%` | 50 % | no |
+
+"#]],
+    );
+}
+
+#[test]
+fn toon_has_what_json_has() {
+    let shown = |format| orderflow(&["stats", ORIGINAL, "--expect", "count > 1", "--format", format]).out;
+    let toon: Value = toon_format::decode_default(&shown("toon")).unwrap();
+    // Exact decimals are floats there.
+    let floats = |value: &Value| value.to_string().replace("145.50", "145.5");
+    let json: Value = serde_json::from_str(&shown("json")).unwrap();
+    assert_eq!(floats(&toon), floats(&json));
+}
