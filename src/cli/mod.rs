@@ -5,6 +5,8 @@ mod completions;
 mod document;
 mod exit;
 mod graph;
+mod init;
+mod man;
 mod plan;
 mod run;
 mod settings;
@@ -43,7 +45,9 @@ enum Command {
     Stats(stats::Args),
     Plan(plan::Args),
     Graph(graph::Args),
+    Init(init::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the program with these arguments, the program's own name first.
@@ -64,6 +68,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),
         Command::Graph(args) => graph::run(args, &mut terminal),
+        Command::Init(args) => init::run(args, &mut terminal),
+        Command::Man(args) => man::run(args, &mut terminal),
         Command::Completions(args) => completions::run(args, &mut terminal),
     };
     match done {

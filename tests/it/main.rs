@@ -5,6 +5,7 @@ mod diagnostics;
 mod docs;
 mod gate;
 mod graph;
+mod init;
 mod interruption;
 mod items;
 mod layers;

@@ -1,0 +1,39 @@
+//! `orderflow man`.
+
+use super::exit::Exit;
+use super::terminal::Terminal;
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+/// Print the manual page, for man
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow man > ~/.local/share/man/man1/orderflow.1
+  orderflow man run | man -l -")]
+pub struct Args {
+    /// The page of one command
+    command: Option<String>,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let mut root = super::Cli::command();
+    root.build();
+    let page = match &args.command {
+        None => root,
+        Some(name) => match root.find_subcommand(name) {
+            Some(command) => command.clone(),
+            None => {
+                let known: Vec<&str> = root.get_subcommands().map(clap::Command::get_name).collect();
+                let message = format!("there is no command \"{name}\"");
+                let help = format!("the commands are {}", known.join(", "));
+                return Err(super::exit::Stop::new(Exit::Usage, message).help(help).into());
+            }
+        },
+    };
+    let mut text = Vec::new();
+    Man::new(page).render(&mut text)?;
+    terminal.data(&String::from_utf8_lossy(&text));
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
