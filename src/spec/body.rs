@@ -8,6 +8,7 @@ use super::heading::Head;
 use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
 use super::model::{Port, Signature};
 use super::signature::{self, Arrow};
+use super::slip::{self, Slip};
 use super::stray::heading_almost;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
@@ -18,6 +19,8 @@ pub(super) struct Part<'a> {
     pub blocks: Vec<&'a Block>,
     pub fields: Vec<Field>,
     pub arrows: Vec<Arrow>,
+    /// Lines whose arrow is none.
+    pub slips: Vec<Slip>,
     pub conditions: Vec<Span>,
     /// Lines that are conditions if they lead to a step, and where they lead.
     pub proceeds: Vec<(Span, Span)>,
@@ -65,6 +68,7 @@ fn setext(text: &str, span: Span, level: u8, problems: &mut Vec<Diagnostic>) -> 
     let meant = lines(text, span).find(|line| {
         let raw = &text[line.start..line.end];
         signature::read(text, *line).is_some()
+            || slip::slip(text, *line).is_some_and(|slip| slip.is_typed())
             || condition::is_one(raw)
             || matches!(field::line(text, *line), FieldLine::Fields(_))
     });
@@ -83,6 +87,7 @@ impl<'a> Part<'a> {
             blocks: Vec::new(),
             fields: Vec::new(),
             arrows: Vec::new(),
+            slips: Vec::new(),
             conditions: Vec::new(),
             proceeds: Vec::new(),
             traces: Vec::new(),
@@ -97,7 +102,7 @@ impl<'a> Part<'a> {
         for index in 0..self.blocks.len() {
             let block = self.blocks[index];
             match &block.kind {
-                Kind::Paragraph | Kind::Setext(_) => self.paragraph(text, index),
+                Kind::Paragraph | Kind::Setext(_) => self.paragraph(text, index, problems),
                 Kind::Fence(fence) => self.fence(text, fence, problems),
                 Kind::Container(container) => self.container(text, block, container),
                 Kind::Heading(_) | Kind::Html | Kind::Indented | Kind::Rule => {}
@@ -105,9 +110,20 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn paragraph(&mut self, text: &str, index: usize) {
+    fn paragraph(&mut self, text: &str, index: usize, problems: &mut Vec<Diagnostic>) {
         let from = self.head.as_ref().map_or(0, |head| head.line.end);
+        let mut before: Option<Span> = None;
         for line in lines(text, self.blocks[index].span).skip_while(|line| line.start < from) {
+            let first = before.replace(line).filter(|first| self.spoken.last() != Some(first));
+            if let Some(broken) = first.and_then(|first| slip::broken(text, first, line)) {
+                let told = problem::signature_broken(broken.span, &broken.right);
+                if broken.typed {
+                    problems.push(told)
+                } else {
+                    self.doubts.push(told)
+                }
+                self.arrows.pop_if(|arrow| Some(arrow.span) == first && arrow.read.is_err());
+            }
             let raw = &text[line.start..line.end];
             self.proceeds.extend(condition::proceeds(text, line).map(|target| (line, target)));
             self.doubts.extend(callout::unquoted(text, line));
@@ -127,9 +143,18 @@ impl<'a> Part<'a> {
                 self.spoken.push(line);
             } else if let Some(signature) = signature::takes(text, line) {
                 self.takes(text, signature, line, index);
-            } else if let Some(arrow) = signature::read(text, line) {
-                self.arrows.push(arrow);
+            } else {
+                self.arrow(text, line);
             }
+        }
+    }
+
+    /// A line that may be a signature, or would be one with the right arrow.
+    fn arrow(&mut self, text: &str, line: Span) {
+        let arrow = signature::read(text, line);
+        match slip::slip(text, line).filter(|_| !arrow.as_ref().is_some_and(|arrow| arrow.read.is_ok())) {
+            Some(slip) if arrow.is_none() || slip.is_signature() => self.slips.push(slip),
+            _ => self.arrows.extend(arrow),
         }
     }
 

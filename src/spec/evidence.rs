@@ -120,7 +120,7 @@ impl Part<'_> {
     }
 
     /// The names in its signatures, each once.
-    fn names(&self) -> HashSet<&str> {
+    pub fn names(&self) -> HashSet<&str> {
         let outputs = self.head.iter().flat_map(|head| head.outputs()).flat_map(|output| output.names());
         self.arrows.iter().flat_map(|arrow| arrow.names()).chain(outputs).collect()
     }

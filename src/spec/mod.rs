@@ -17,6 +17,7 @@ mod markdown;
 mod model;
 mod phase;
 mod signature;
+mod slip;
 mod steps;
 mod stray;
 

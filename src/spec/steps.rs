@@ -9,6 +9,8 @@ use super::later;
 use super::markdown::Fence;
 use super::model::*;
 use super::phase::{named, phase};
+use super::signature::Arrow;
+use super::slip::{Slip, slip};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use std::collections::{HashMap, HashSet};
 
@@ -24,6 +26,7 @@ pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mu
             (Role::Section, Some(head)) => reader.section(part, head),
             _ => reader.preamble(part),
         }
+        reader.slips(part, *role);
         if *role != Role::Step && *role != Role::Group {
             loose.extend(part.traces.iter().map(|fence| (reader.spec.steps.len(), *fence)));
         }
@@ -61,11 +64,13 @@ struct Titles {
     exact: HashSet<String>,
     /// By their lower case, to tell an author who got the case wrong.
     folded: HashMap<String, String>,
+    /// The names in the steps' signatures.
+    names: HashSet<String>,
 }
 
 impl Titles {
     fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
-        let mut titles = Titles { exact: HashSet::new(), folded: HashMap::new() };
+        let mut titles = Titles { exact: HashSet::new(), folded: HashMap::new(), names: HashSet::new() };
         let mut groups: Vec<(u8, &str)> = Vec::new();
         for (part, role) in parts.iter().zip(roles) {
             let Some(head) = &part.head else { continue };
@@ -76,6 +81,7 @@ impl Titles {
                 Role::Step => {
                     titles.folded.insert(title.to_lowercase(), title.to_owned());
                     titles.exact.insert(title.to_owned());
+                    titles.names.extend(part.names().into_iter().map(str::to_owned));
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
                 }
                 _ => {}
@@ -236,6 +242,27 @@ impl Reader<'_, '_> {
     fn heading(&mut self, part: &Part, head: &Head) {
         self.stray_annotation(head);
         self.problems.extend(part.doubts.iter().cloned());
+    }
+
+    /// Other arrows: an error where the right one would surely mean something.
+    fn slips(&mut self, part: &Part, role: Role) {
+        let of_step = matches!(role, Role::Step | Role::Group);
+        let title = part.head.as_ref().and_then(|head| slip(self.text, head.title));
+        if let Some(slip) = title.filter(Slip::is_typed_output) {
+            self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
+        }
+        for slip in &part.slips {
+            let leads = self.titles.exact.contains(slip.target());
+            let condition = condition::begins(self.slice(slip.line)) && (leads || slip.target() == "end");
+            let names = slip.reads.iter().flat_map(Arrow::names).any(|name| self.titles.names.contains(name));
+            if slip.is_typed() || of_step && condition {
+                self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
+            } else if slip.is_signature() && (of_step || names)
+                || of_step && (leads || slip.speaks_of_types())
+            {
+                self.problems.push(problem::arrow_of_prose(slip.arrow, &slip.right));
+            }
+        }
     }
 
     fn underlined(&mut self, head: &Head) {

@@ -259,6 +259,24 @@ pub fn arrow_is_prose(at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
     })
 }
 
+/// An arrow that is none, where the right one would make a signature with types or a condition.
+pub fn wrong_arrow(arrow: Span, right: &str) -> Diagnostic {
+    Diagnostic::error("wrong-arrow", arrow, "an arrow is written `->` or `→`")
+        .help(format!("write `{right}`"))
+}
+
+/// An arrow that is none, in what may be prose.
+pub fn arrow_of_prose(arrow: Span, right: &str) -> Diagnostic {
+    let message = "this line is read as prose: an arrow is written `->` or `→`";
+    Diagnostic::warning("arrow-is-prose", arrow, message)
+        .help(format!("if it is a signature, write `{right}`"))
+}
+
+pub fn signature_broken(lines: Span, right: &str) -> Diagnostic {
+    Diagnostic::error("signature-broken", lines, "a signature stands on one line")
+        .help(format!("write `{right}`, or put an empty line between the two if the first is prose"))
+}
+
 pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {
     let verb = if names.len() == 1 { "is" } else { "are" };
     let message =

@@ -1,0 +1,129 @@
+//! Slips of the pen: other arrows, signatures over several lines, fences that almost run. Says what was most
+//! likely meant; knows nothing of steps.
+
+use super::markdown::place;
+use super::signature::{self, Arrow};
+use crate::diag::Span;
+
+/// Arrows that are none, the longer ones first where one begins like another.
+const ARROWS: [&str; 30] = [
+    "-->",
+    "->>",
+    "==>",
+    "=>",
+    "~~>",
+    "~>",
+    "\u{2014}>",
+    "\u{2013}>",
+    "\u{2212}>",
+    "- >",
+    "-&gt;",
+    "&rarr;",
+    "|>",
+    ">>",
+    "\u{21a6}",
+    "\u{21d2}",
+    "\u{21e2}",
+    "\u{21e8}",
+    "\u{21fe}",
+    "\u{27f6}",
+    "\u{27f9}",
+    "\u{2794}",
+    "\u{2799}",
+    "\u{279c}",
+    "\u{279d}",
+    "\u{279e}",
+    "\u{27a1}\u{fe0f}",
+    "\u{27a1}",
+    "\u{25b6}",
+    "\u{25ba}",
+];
+
+/// A line that would mean something with the right arrow.
+#[derive(Clone, Debug)]
+pub(super) struct Slip {
+    pub line: Span,
+    /// The first of its arrows that are none.
+    pub arrow: Span,
+    /// The line with the right arrows.
+    pub right: String,
+    /// What the right line says; its spans are places in `right`.
+    pub reads: Option<Arrow>,
+}
+
+impl Slip {
+    /// Whether the right line would be a signature by itself.
+    pub fn is_typed(&self) -> bool {
+        self.reads.as_ref().is_some_and(Arrow::is_typed)
+    }
+
+    /// Whether the right line would be some signature.
+    pub fn is_signature(&self) -> bool {
+        self.reads.as_ref().is_some_and(|arrow| arrow.read.is_ok())
+    }
+
+    /// Whether types stand in it outside of code, right or wrong.
+    pub fn speaks_of_types(&self) -> bool {
+        self.right.split('`').step_by(2).any(|part| part.contains("::"))
+    }
+
+    /// Whether the right line, a heading's title, would end with a typed output.
+    pub fn is_typed_output(&self) -> bool {
+        let from = self.right.find("->").unwrap_or(self.right.len());
+        let output = signature::output(&self.right, Span::new(from, self.right.len()));
+        output.is_some_and(|output| output.is_typed())
+    }
+
+    /// The line behind its last arrow.
+    pub fn target(&self) -> &str {
+        let behind = self.right.rsplit("->").next().unwrap_or("");
+        behind.trim_matches(['`', ' ', '\t', '.'])
+    }
+}
+
+/// Reads a line as if its other arrows were right ones. `None` where it has no other arrow outside of code.
+pub(super) fn slip(text: &str, line: Span) -> Option<Slip> {
+    let raw = text.get(line.start..line.end)?;
+    let (mut right, mut first, mut in_code, mut at) = (String::new(), None, false, 0);
+    let all_code = raw.starts_with('`') && raw.ends_with('`') && raw.matches('`').count() == 2;
+    while let Some(c) = raw[at..].chars().next() {
+        in_code ^= c == '`' && !all_code;
+        let other = ARROWS.into_iter().find(|other| !in_code && raw[at..].starts_with(other));
+        match other {
+            Some(other) => {
+                first.get_or_insert(place(text, &raw[at..at + other.len()]));
+                right.push_str("->");
+                at += other.len();
+            }
+            None => {
+                right.push(c);
+                at += c.len_utf8();
+            }
+        }
+    }
+    let arrow = first?;
+    let reads = signature::read(&right, Span::new(0, right.len()));
+    Some(Slip { line, arrow, right, reads })
+}
+
+/// Two lines that are one signature.
+pub(super) struct Broken {
+    pub span: Span,
+    /// The line that they should be.
+    pub right: String,
+    pub typed: bool,
+}
+
+/// Two lines of a paragraph that are one signature, broken beside a comma or an arrow.
+pub(super) fn broken(text: &str, first: Span, second: Span) -> Option<Broken> {
+    let (one, other) = (&text[first.start..first.end], &text[second.start..second.end]);
+    let seam = one.ends_with([',', '→'])
+        || one.ends_with("->")
+        || other.starts_with([',', '→'])
+        || other.starts_with("->");
+    let right = seam.then(|| format!("{one} {other}"))?;
+    let arrow = signature::read(&right, Span::new(0, right.len()))?;
+    let typed = arrow.is_typed();
+    let inputs = !arrow.read.ok()?.inputs.is_empty();
+    inputs.then(|| Broken { span: first.to(second), right, typed })
+}
