@@ -6,8 +6,9 @@ use super::model::{Mark, Signature, Spanned};
 use super::signature;
 use crate::diag::Span;
 use nom::Parser;
+use nom::branch::alt;
 use nom::character::complete::{char, digit1, one_of, space1};
-use nom::combinator::recognize;
+use nom::combinator::{recognize, verify};
 use nom::multi::separated_list1;
 
 /// A heading line taken apart.
@@ -89,8 +90,8 @@ impl Head {
         })
     }
 
-    /// What stands in the title but is written like an annotation, and the first word after it.
-    pub fn strays<'a>(&self, text: &'a str) -> Option<(Span, &'a str)> {
+    /// The first word of the title that is written like an annotation, and why it is none.
+    pub fn stray<'a>(&self, text: &'a str) -> Option<Stray<'a>> {
         let pairs = field::brackets(text, self.title);
         let tokens = tokens(text, self.title, &pairs);
         let like = |token: &Span| match note(text, *token, &pairs) {
@@ -98,16 +99,55 @@ impl Head {
             Some(Note::Field(field)) => field::is_known(&text[field.key.start..field.key.end]),
             _ => false,
         };
-        let at = tokens.iter().position(like)?;
-        let next = tokens.get(at + 1).map_or("", |token| &text[token.start..token.end]);
-        Some((tokens[at], next))
+        for (index, token) in tokens.iter().enumerate() {
+            let last = index + 1 == tokens.len();
+            if let Some(bare) = punctuated(&text[token.start..token.end], last) {
+                return Some(Stray { span: *token, why: StrayWhy::Punctuated(bare) });
+            }
+            if like(token) {
+                let next = tokens.get(index + 1).map_or("", |token| &text[token.start..token.end]);
+                return Some(Stray { span: *token, why: StrayWhy::Followed(next) });
+            }
+        }
+        None
     }
 }
 
-/// The length of a leading `1.`, `2)` or `1.2.` with the white space behind it.
+/// A word of a title that was most likely meant as an annotation.
+pub(super) struct Stray<'a> {
+    pub span: Span,
+    pub why: StrayWhy<'a>,
+}
+
+pub(super) enum StrayWhy<'a> {
+    /// By this word, which is none.
+    Followed(&'a str),
+    /// Something clings to this annotation.
+    Punctuated(&'a str),
+}
+
+/// The annotation in a word like `@pay!`, `(@pay)` or `@pay@ship`; a channel only in a heading's `last` word.
+fn punctuated(word: &str, last: bool) -> Option<&str> {
+    let mark = word.find(['@', '#']).filter(|at| !word[..*at].contains(char::is_alphanumeric))?;
+    let part = &word[mark..];
+    let end = part[1..].find(|c: char| !is_name_part(c)).map_or(part.len(), |end| end + 1);
+    let bare = part[..end].trim_end_matches(['-', '.', '/']);
+    let rest = &part[bare.len()..];
+    let clings =
+        rest.starts_with(['@', '#', '!', '?', ',', ':', ';', '[']) || !rest.contains(char::is_alphanumeric);
+    let whole = mark == 0 && rest.is_empty();
+    let meant = bare.starts_with('@') || last;
+    (meant && !whole && clings && is_name(&bare[1..])).then_some(bare)
+}
+
+/// The length of a leading `1.`, `2)`, `1.2` or `1.2.` with the white space behind it.
 fn ordinal(title: &str) -> usize {
-    let numbers = separated_list1(char::<&str, nom::error::Error<&str>>('.'), digit1);
-    let found = recognize((numbers, one_of(".)"), space1)).parse(title);
+    let numbers = |fewest| {
+        let numbers = separated_list1(char::<&str, nom::error::Error<&str>>('.'), digit1);
+        verify(numbers, move |numbers: &Vec<&str>| numbers.len() >= fewest)
+    };
+    let marked = recognize((numbers(1), one_of(".)"), space1));
+    let found = alt((marked, recognize((numbers(2), space1)))).parse(title);
     found.map_or(0, |(rest, ordinal)| if rest.is_empty() { 0 } else { ordinal.len() })
 }
 
@@ -176,7 +216,11 @@ fn note(text: &str, token: Span, pairs: &[(usize, usize)]) -> Option<Note> {
 fn is_name(name: &str) -> bool {
     name.starts_with(char::is_alphabetic)
         && name.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+        && name.chars().all(is_name_part)
+}
+
+fn is_name_part(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
 }
 
 #[cfg(test)]
@@ -200,6 +244,8 @@ mod tests {
             ("## 1. Receive Order ##", "Receive Order", 0),
             ("## 1.2) Receive @a.b/c ##", "Receive", 1),
             ("## 1.", "1.", 0),
+            ("## 2.1 Receive Order", "Receive Order", 0),
+            ("## 3 Receive Orders", "3 Receive Orders", 0),
             ("## Draft @writer -> report::Text, notes #x", "Draft", 3),
             ("## Move from A -> the new B", "Move from A -> the new B", 0),
             ("## Ask @alice about it", "Ask @alice about it", 0),

@@ -4,7 +4,7 @@ use super::body::{Part, opening};
 use super::condition;
 use super::evidence::{Role, is_reserved};
 use super::field::{self, set};
-use super::heading::{Head, Note};
+use super::heading::{Head, Note, StrayWhy};
 use super::later;
 use super::markdown::Fence;
 use super::model::*;
@@ -271,8 +271,12 @@ impl Reader<'_, '_> {
     }
 
     fn stray_annotation(&mut self, head: &Head) {
-        if let Some((span, next)) = head.strays(self.text) {
-            self.problems.push(problem::annotation_in_title(span, self.slice(span), next));
+        if let Some(stray) = head.stray(self.text) {
+            let word = self.slice(stray.span);
+            self.problems.push(match stray.why {
+                StrayWhy::Followed(next) => problem::annotation_in_title(stray.span, word, next),
+                StrayWhy::Punctuated(bare) => problem::annotation_punctuated(stray.span, word, bare),
+            });
         }
         for (start, end) in field::brackets(self.text, head.title) {
             if let Some(right) = field::almost(&self.text[start..end]) {

@@ -172,6 +172,13 @@ pub fn annotation_in_title(span: Span, annotation: &str, next: &str) -> Diagnost
         .help("annotations stand at the very end of the heading, with nothing but annotations after them")
 }
 
+/// `bare` is the annotation without what clings to it.
+pub fn annotation_punctuated(span: Span, word: &str, bare: &str) -> Diagnostic {
+    let message = format!("`{word}` is read as part of the title, because annotations stand alone");
+    Diagnostic::warning("annotation-in-title", span, message)
+        .help(format!("write `{bare}` with white space around it, at the end of the heading"))
+}
+
 pub fn parallel_step(span: Span) -> Diagnostic {
     Diagnostic::error("parallel-step", span, "`(parallel)` belongs to a heading that has steps below it")
         .help("remove it, or move the steps that may run side by side below this heading")
