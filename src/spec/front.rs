@@ -31,7 +31,10 @@ const KEYS: [&str; 12] = [
 pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> (Front, usize) {
     let top = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     match cut(text, top) {
-        Cut::None => (Front::default(), top),
+        Cut::None => {
+            problems.extend(late(text, top).map(problem::front_matter_late));
+            (Front::default(), top)
+        }
         Cut::Open(opening) => {
             problems.push(problem::front_matter_unclosed(opening));
             (Front::default(), top)
@@ -82,6 +85,29 @@ fn cut(text: &str, top: usize) -> Cut {
         }
     }
     Cut::None
+}
+
+/// How many lines from the top are looked at for front matter that does not stand where it should.
+const NEAR_THE_TOP: usize = 20;
+
+/// Front matter below an empty line or the title, or between lines of `+++`: the line that opens it.
+fn late(text: &str, top: usize) -> Option<Span> {
+    let mut near = lines(text, Span::new(top, text.len())).take(NEAR_THE_TOP).peekable();
+    while let Some(line) = near.next() {
+        let raw = &text[line.start..line.end];
+        if raw.starts_with("```") || raw.starts_with("~~~") {
+            return None;
+        }
+        let opens = raw.len() >= 3 && (raw.bytes().all(|b| b == b'-') || raw == "+++");
+        let known = |next: &Span| {
+            let key = text[next.start..next.end].split([':', '=']).next();
+            key.is_some_and(|key| key.len() < next.end - next.start && KEYS.contains(&key.trim()))
+        };
+        if opens && near.peek().is_some_and(known) {
+            return Some(line);
+        }
+    }
+    None
 }
 
 /// A YAML value with its place.

@@ -64,6 +64,11 @@ pub fn front_matter_unclosed(span: Span) -> Diagnostic {
         .help("end it with a line of `---`")
 }
 
+pub fn front_matter_late(opening: Span) -> Diagnostic {
+    Diagnostic::error("front-matter-late", opening, "this looks like front matter, but is read as prose")
+        .help("front matter stands between lines of `---` at the very top, its first line being the document's first")
+}
+
 pub fn front_matter_syntax(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("front-matter-syntax", span, format!("the front matter is no valid YAML: {message}"))
         .help("front matter has lines like `title: Order Processing`")
