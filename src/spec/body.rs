@@ -199,7 +199,10 @@ impl<'a> Part<'a> {
         match (language, second) {
             (Some("session-toon"), _) => self.traces.push(fence),
             (Some(_), Some("run")) => self.programs.push(fence),
-            _ => {}
+            _ => {
+                let right = slip::program(&text[fence.info.start..fence.info.end]);
+                problems.extend(right.map(|right| problem::almost_a_program(fence.info, &right)));
+            }
         }
     }
 

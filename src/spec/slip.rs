@@ -127,3 +127,14 @@ pub(super) fn broken(text: &str, first: Span, second: Span) -> Option<Broken> {
     let inputs = !arrow.read.ok()?.inputs.is_empty();
     inputs.then(|| Broken { span: first.to(second), right, typed })
 }
+
+/// The right info string for a fence that is meant as a program and is none, from its own.
+pub(super) fn program(info: &str) -> Option<String> {
+    let mut words = info.split(|c: char| c.is_whitespace() || ",{}()[]:;=.".contains(c));
+    let mut words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
+    let runs = |word: &&str| ["run", "runs"].iter().any(|run| word.eq_ignore_ascii_case(run));
+    let at = words.iter().position(runs)?;
+    words.remove(at);
+    let language = words.first().filter(|word| word.starts_with(char::is_alphabetic));
+    Some(format!("{} run", language.map_or("sh".to_owned(), |word| word.to_lowercase())))
+}

@@ -326,6 +326,11 @@ pub fn fence_unclosed(span: Span, program: bool) -> Diagnostic {
         .help("end it with a line of the same backticks or tildes")
 }
 
+pub fn almost_a_program(info: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-program", info, "this fence is not run: `run` is not its second word")
+        .help(format!("a program's fence begins with ```{right}"))
+}
+
 pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {
     Diagnostic::error(
         "fence-inside",
