@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
+use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, render};
 use crate::graph::{self, Graph};
 use crate::session;
@@ -49,6 +50,7 @@ impl Document {
         let (spec, mut problems) = spec::parse(&source);
         let (graph, further) = graph::build(&source, &spec);
         problems.extend(further);
+        problems.extend(spec.steps.iter().filter_map(unknown_language));
         problems.extend(session::check(&source, &spec, graph.as_ref()));
         problems.sort_by_key(|problem| (problem.span, problem.severity));
         if problems.len() > MOST_PROBLEMS {
@@ -71,4 +73,11 @@ impl Document {
             Stop::new(Exit::Invalid, message).into()
         })
     }
+}
+
+/// A step's program that no interpreter here is known for.
+fn unknown_language(step: &spec::Step) -> Option<Diagnostic> {
+    let language = &step.program.as_ref()?.language;
+    let unknown = fence::interpreter(&language.value).is_none();
+    unknown.then(|| problem::unknown_language_warned(language.span, &language.value, &fence::LANGUAGES))
 }

@@ -7,7 +7,8 @@ use super::names::Names;
 use super::outline::inherited;
 use super::sort::Followers;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, types,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, tags,
+    types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
@@ -27,10 +28,12 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
     types::decide(spec, &mut flow, &mut diagnostics);
+    tags::check(spec, &mut diagnostics);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
     report_shared_deadlines(spec, &mut diagnostics);
+    report_undone(spec, &flow, &mut diagnostics);
     let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
@@ -140,6 +143,13 @@ fn branch(steps: &mut [Step], branches: Branches) {
     for (step, ((when, chains), (guards, skips))) in steps.iter_mut().zip(all) {
         (step.when, step.chains, step.guards, step.skips) = (when, chains, guards, skips);
     }
+}
+
+/// Warns of steps that no agent and no program does.
+fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
+    let undone = |index: &usize| spec.steps[*index].program.is_none() && doer(spec, flow, *index).0.is_none();
+    let undone = (0..spec.steps.len()).filter(undone);
+    diagnostics.extend(undone.map(|index| catalogue::undone_step(spec.steps[index].title.span)));
 }
 
 /// A step's agent and channel. A failure handler that names no agent is done by the first step's.

@@ -11,6 +11,7 @@ mod model;
 mod names;
 mod outline;
 mod sort;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod types;

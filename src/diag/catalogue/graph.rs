@@ -32,6 +32,22 @@ pub fn duplicate_step(title: &str, at: Span, first: &str, first_at: Span, phase:
         .help("give each step of a group a title of its own")
 }
 
+/// A step that can be read and replayed, but never run.
+pub fn undone_step(title: Span) -> Diagnostic {
+    Diagnostic::warning(
+        "undone-step",
+        title,
+        "this step has neither an agent nor a program, so nothing can run it",
+    )
+    .help("name an agent in the heading, such as @agent, or add a ```sh run fence below it")
+}
+
+/// A tag that says nothing about values and looks like a type that does.
+pub fn near_type(at: Span, tag: &str, meant: &str) -> Diagnostic {
+    let message = format!("`{tag}` is a type of your own, which no value is checked against");
+    Diagnostic::warning("near-type", at, message).help(format!("did you mean `{meant}`?"))
+}
+
 /// A reference to a step that is not there.
 pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
     Diagnostic::error("unknown-step", at, format!("there is no step `{written}`"))

@@ -45,13 +45,23 @@ pub fn unbound_step<'a>(
     Diagnostic::error("unbound-step", heading, message).help(help)
 }
 
+/// A program that would have to run, and cannot.
 pub fn unknown_language(span: Span, language: &str, known: &[&str]) -> Diagnostic {
-    let help = match nearest(language, known.iter().copied()) {
+    let message = format!("nothing here runs programs in \"{language}\"");
+    Diagnostic::error("unknown-language", span, message).help(languages(language, known))
+}
+
+/// A program that cannot run, in a step that an agent may do.
+pub fn unknown_language_warned(span: Span, language: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("nothing here runs programs in \"{language}\"");
+    Diagnostic::warning("unknown-language", span, message).help(languages(language, known))
+}
+
+fn languages(language: &str, known: &[&str]) -> String {
+    match nearest(language, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("known languages: {}", known.join(", ")),
-    };
-    Diagnostic::error("unknown-language", span, format!("nothing here runs programs in \"{language}\""))
-        .help(help)
+    }
 }
 
 /// `searched` is where the program was looked for.

@@ -1,0 +1,79 @@
+//! Types of the author's own that are spelt almost like a built-in one: `int`, `bool`, `json`. A tag says
+//! nothing about values, so that a slip here would check nothing.
+
+use crate::diag::{Diagnostic, catalogue};
+use crate::spec::{Spanned, Spec};
+use crate::value::Type;
+use std::collections::HashSet;
+
+/// What other languages call the built-in types.
+const OTHERS: [(&str, &str); 18] = [
+    ("str", "String"),
+    ("bool", "Boolean"),
+    ("int", "Integer"),
+    ("int32", "Integer"),
+    ("int64", "Integer"),
+    ("i32", "Integer"),
+    ("i64", "Integer"),
+    ("long", "Integer"),
+    ("num", "Number"),
+    ("float", "Number"),
+    ("double", "Number"),
+    ("f64", "Number"),
+    ("string", "String"),
+    ("boolean", "Boolean"),
+    ("integer", "Integer"),
+    ("number", "Number"),
+    ("json", "JSON"),
+    ("file", "File"),
+];
+
+/// Warns of each such type once, where it stands first.
+pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    let steps = spec.steps.iter().filter_map(|step| step.signature.as_ref());
+    let signatures = steps.chain(spec.groups.iter().filter_map(|group| group.signature.as_ref()));
+    let ports = signatures.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+    for ty in ports.filter_map(|port| port.ty.as_ref()) {
+        report(ty, &mut seen, diagnostics);
+    }
+    for (name, ty) in spec.front.inputs.iter().flatten() {
+        if let Some(ty) = ty {
+            report(&Spanned::new(ty.clone(), name.span), &mut seen, diagnostics);
+        }
+    }
+}
+
+fn report(ty: &Spanned<Type>, seen: &mut HashSet<String>, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(tag) = tag(&ty.value) else { return };
+    let Some(meant) = meant(tag) else { return };
+    if seen.insert(tag.to_owned()) {
+        diagnostics.push(catalogue::near_type(ty.span, tag, meant));
+    }
+}
+
+fn tag(mut ty: &Type) -> Option<&str> {
+    while let Type::List(inner) | Type::Nullable(inner) = ty {
+        ty = inner;
+    }
+    match ty {
+        Type::Named(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// The built-in type that a tag is most likely meant as: by another language's name for it, or one letter away.
+fn meant(tag: &str) -> Option<&'static str> {
+    if tag.len() > 10 {
+        return None;
+    }
+    let lower = tag.to_lowercase();
+    let near = |other: &str| {
+        other.len() >= 6 && lower.starts_with(&other[..1]) && strsim::osa_distance(&lower, other) == 1
+    };
+    let found = OTHERS
+        .iter()
+        .find(|(other, _)| lower == *other)
+        .or_else(|| OTHERS.iter().find(|(other, _)| near(other)));
+    found.map(|(_, built_in)| *built_in)
+}
