@@ -91,21 +91,26 @@ fn heading_like(text: &str, line: Span) -> bool {
 
 /// Headings that markdown does not take for any: `##Title @agent`, or more than six `#`.
 fn paragraph(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
-    for line in lines(text, block.span) {
+    for (index, line) in lines(text, block.span).enumerate() {
         let raw = &text[line.start..line.end];
+        // Within a paragraph one `#` begins a hashtag.
+        if index > 0 && !raw.starts_with("##") {
+            continue;
+        }
         match heading_almost(text, line) {
             Some(hashes) if hashes > 6 => problems.push(problem::heading_too_deep(line)),
-            Some(hashes) => {
-                let rest = raw[hashes..].trim_start();
-                problems.push(problem::heading_without_space(line, &raw[..hashes], rest));
+            Some(level) => {
+                let hashes = raw.bytes().take_while(|b| *b == b'#').count();
+                let right = format!("{} {}", &"######"[..level], raw[hashes..].trim_start());
+                problems.push(problem::heading_without_space(line, &raw[..hashes], &right));
             }
             None => {}
         }
     }
 }
 
-/// How many `#` begin a line of a paragraph that is meant as a step's heading.
+/// The level of a step's heading that a line of a paragraph is meant as; a single `#` is meant as two.
 pub(super) fn heading_almost(text: &str, line: Span) -> Option<usize> {
     let hashes = text[line.start..line.end].bytes().take_while(|b| *b == b'#').count();
-    (hashes >= 2 && Head::atx(text, line, 6).is_annotated()).then_some(hashes)
+    (hashes >= 1 && Head::atx(text, line, 6).is_annotated()).then_some(hashes.max(2))
 }

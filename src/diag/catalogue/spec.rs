@@ -122,9 +122,9 @@ pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
         .help(format!("put an empty line between the {holder} and this line"))
 }
 
-pub fn heading_without_space(line: Span, hashes: &str, rest: &str) -> Diagnostic {
+pub fn heading_without_space(line: Span, hashes: &str, right: &str) -> Diagnostic {
     let message = format!("this is no heading for markdown: a space is missing after `{hashes}`");
-    Diagnostic::error("heading-without-space", line, message).help(format!("write `{hashes} {rest}`"))
+    Diagnostic::error("heading-without-space", line, message).help(format!("write `{right}`"))
 }
 
 pub fn heading_too_deep(line: Span) -> Diagnostic {
