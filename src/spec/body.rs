@@ -152,7 +152,7 @@ impl<'a> Part<'a> {
     /// A line that may be a signature, or would be one with the right arrow.
     fn arrow(&mut self, text: &str, line: Span) {
         let arrow = signature::read(text, line);
-        match slip::slip(text, line).filter(|_| !arrow.as_ref().is_some_and(|arrow| arrow.read.is_ok())) {
+        match slip::slip(text, line).filter(|_| arrow.as_ref().is_none_or(|arrow| arrow.read.is_err())) {
             Some(slip) if arrow.is_none() || slip.is_signature() => self.slips.push(slip),
             _ => self.arrows.extend(arrow),
         }
