@@ -9,6 +9,7 @@ pub mod contract;
 pub mod fake;
 pub mod fence;
 pub mod process;
+pub mod stub;
 #[cfg(test)]
 mod tests;
 

@@ -40,7 +40,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Args),
+    Run(Box<run::Args>),
     Validate(validate::Args),
     Stats(stats::Args),
     Plan(plan::Args),
@@ -63,7 +63,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let mut terminal = Terminal::new();
     let done = match cli.command {
-        Command::Run(args) => run::run(args, &mut terminal),
+        Command::Run(args) => run::run(*args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),

@@ -10,6 +10,7 @@ mod links;
 mod model;
 mod names;
 mod outline;
+mod part;
 mod sort;
 mod tags;
 #[cfg(test)]
@@ -18,3 +19,4 @@ mod types;
 
 pub use build::build;
 pub use model::*;
+pub use part::{Part, Upstream};

@@ -158,6 +158,8 @@ pub enum Target {
     End,
     /// The deciding step fails, for this reason.
     Fail(String),
+    /// To a step outside of the part that is run.
+    Elsewhere,
 }
 
 /// One arm of one chain of one step.

@@ -5,6 +5,7 @@
 
 pub mod json;
 mod label;
+mod stand_in;
 mod text;
 
 pub use label::label;

@@ -11,6 +11,7 @@ mod items;
 mod layers;
 mod mutations;
 mod order_processing;
+mod part;
 mod place;
 mod plan;
 mod program;

@@ -29,7 +29,9 @@ impl Place {
         self.folder.path()
     }
 
+    /// Writes a file, with the folders that it lies in.
     pub fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         std::fs::write(self.path(name), text).unwrap();
     }
 

@@ -6,10 +6,11 @@ use super::super::exit::{Exit, Stop};
 use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use crate::adapter::process::Process;
+use crate::adapter::stub::StandIn;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::graph::{Graph, Step};
+use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
 use anyhow::Context;
 use std::io::{BufRead, IsTerminal};
@@ -21,14 +22,22 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 /// Who does a step, found but not yet prepared.
 enum Doer<'a> {
-    Command { command: Vec<String>, env: &'a [String] },
-    Program { interpreter: Vec<String>, source: &'a str },
+    Command {
+        command: Vec<String>,
+        env: &'a [String],
+    },
+    Program {
+        interpreter: Vec<String>,
+        source: &'a str,
+    },
+    /// Nobody: its outputs are made up.
+    StandIn,
 }
 
 /// The steps with whoever does them, in the order of the steps.
 pub struct Doers<'a>(Vec<(&'a Step, Doer<'a>)>);
 
-/// Finds who does each step.
+/// Finds who does each step; with `stub`, a stand-in does what nobody is bound to.
 ///
 /// # Errors
 /// Stops after showing every step that nobody does.
@@ -36,13 +45,16 @@ pub fn find<'a>(
     document: &Document,
     graph: &'a Graph,
     settings: &'a Settings,
+    stub: bool,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
     let mut problems = Vec::new();
     let mut doers = Vec::new();
     for step in &graph.steps {
         match doer(document, step, settings) {
-            Ok(doer) => doers.push((step, doer)),
+            Ok(Some(doer)) => doers.push((step, doer)),
+            Ok(None) if stub => doers.push((step, Doer::StandIn)),
+            Ok(None) => problems.push(unbound(document, step, settings)),
             Err(problem) => problems.push(*problem),
         }
     }
@@ -53,29 +65,32 @@ pub fn find<'a>(
     Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
 }
 
+fn unbound(document: &Document, step: &Step, settings: &Settings) -> Diagnostic {
+    let known = settings.agents.keys().map(String::as_str);
+    catalogue::unbound_step(document.source.line(step.line), step.agent.as_deref(), known)
+}
+
+/// Who does a step; none where nobody is bound to it.
 fn doer<'a>(
     document: &Document,
     step: &'a Step,
     settings: &'a Settings,
-) -> Result<Doer<'a>, Box<Diagnostic>> {
+) -> Result<Option<Doer<'a>>, Box<Diagnostic>> {
     let heading = document.source.line(step.line);
     let agent = step.agent.as_deref().and_then(|name| Some((name, settings.agents.get(name)?)));
     if let Some((name, agent)) = agent.filter(|(_, agent)| !agent.command.is_empty()) {
         let command = located(&agent.command, &settings.folder)
             .map_err(|searched| missing(heading, name, &agent.command, &searched))?;
-        return Ok(Doer::Command { command, env: &agent.env });
+        return Ok(Some(Doer::Command { command, env: &agent.env }));
     }
-    let Some(program) = &step.program else {
-        let known = settings.agents.keys().map(String::as_str);
-        return Err(Box::new(catalogue::unbound_step(heading, step.agent.as_deref(), known)));
-    };
+    let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
     let unknown = || Box::new(catalogue::unknown_language(language.span, &language.value, &fence::LANGUAGES));
     let words = fence::interpreter(&language.value).ok_or_else(unknown)?;
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let interpreter = located(&words, Path::new("."))
         .map_err(|searched| missing(language.span, &language.value, &words, &searched))?;
-    Ok(Doer::Program { interpreter, source: &program.source })
+    Ok(Some(Doer::Program { interpreter, source: &program.source }))
 }
 
 fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Diagnostic> {
@@ -113,7 +128,7 @@ impl Doers<'_> {
             .iter()
             .filter_map(|(step, doer)| match doer {
                 Doer::Program { source, .. } => Some((step, source)),
-                Doer::Command { .. } => None,
+                Doer::Command { .. } | Doer::StandIn => None,
             })
             .map(|(step, source)| {
                 let language = step.program.as_ref().map_or("", |program| program.language.value.as_str());
@@ -136,6 +151,12 @@ impl Doers<'_> {
             .into())
     }
 
+    /// The titles of steps whose outputs are made up.
+    pub fn stand_ins(&self) -> Vec<String> {
+        let stand_ins = self.0.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
+        stand_ins.map(|(step, _)| step.title.clone()).collect()
+    }
+
     /// Prepares everything for the run.
     ///
     /// # Errors
@@ -150,20 +171,21 @@ impl Doers<'_> {
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
-        for (number, (_, doer)) in self.0.iter().enumerate() {
-            adapters.push(Arc::new(match doer {
+        for (number, (step, doer)) in self.0.iter().enumerate() {
+            adapters.push(match doer {
                 Doer::Command { command, env } => {
-                    Process::new(command.clone(), folder.clone(), environment(env))
+                    Arc::new(Process::new(command.clone(), folder.clone(), environment(env)))
                 }
+                Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
                     let path = workspace.program(&format!("program-{number}"));
                     std::fs::write(&path, source)
                         .with_context(|| format!("cannot write {}", path.display()))?;
                     let mut command = interpreter.clone();
                     command.push(path.to_string_lossy().into_owned());
-                    Process::new(command, document.clone(), environment(&graph.settings.env))
+                    Arc::new(Process::new(command, document.clone(), environment(&graph.settings.env)))
                 }
-            }));
+            });
         }
         Ok(Bindings::new(graph, adapters))
     }

@@ -6,7 +6,7 @@ use super::Args;
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::event::Values;
-use crate::graph::Graph;
+use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::items::{Checked, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
 use crate::value::{Type, Value};
@@ -15,7 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What the run works on.
-pub enum Work {
+pub struct Work {
+    kind: Kind,
+    /// The names of values from steps that are not run, which nobody gave.
+    pub made_up: Vec<String>,
+}
+
+enum Kind {
     Items(Box<Checked>),
     /// No items: the workflow runs once.
     Once(Shape),
@@ -23,18 +29,18 @@ pub enum Work {
 
 impl Work {
     pub fn total(&self) -> u64 {
-        match self {
-            Work::Items(items) => items.total,
-            Work::Once(_) => 1,
+        match &self.kind {
+            Kind::Items(items) => items.total,
+            Kind::Once(_) => 1,
         }
     }
 
     /// # Errors
     /// When the items cannot be read again.
     pub fn stream(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
-        Ok(match self {
-            Work::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
-            Work::Once(shape) => {
+        Ok(match &self.kind {
+            Kind::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
+            Kind::Once(shape) => {
                 let item = NewItem { key: "1".into(), inputs: shape.without_item() };
                 Box::new(std::iter::once(Ok(item)))
             }
@@ -72,19 +78,42 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
 ///
 /// # Errors
 /// When it cannot be read, or stops after showing all that is wrong with it.
-pub fn work(args: &Args, graph: &Graph, terminal: &mut Terminal) -> anyhow::Result<Work> {
-    let given = given(&args.input, graph)?;
-    let shape = Shape::new(graph, given, args.key.clone().or_else(|| graph.settings.key.clone()));
-    let path = match (&args.items, &graph.settings.items) {
-        (Some(path), _) => path.clone(),
-        // What the document names lies relative to it; where all inputs are given, no items are wanted.
-        (None, Some(named)) if args.input.is_empty() || !shape.lacking().is_empty() => {
-            if named == "-" {
-                named.into()
-            } else {
-                args.file.parent().unwrap_or(Path::new("")).join(named)
-            }
+pub fn work(args: &Args, part: &Part, terminal: &mut Terminal) -> anyhow::Result<Work> {
+    let mut given = given(&args.input, part)?;
+    let made_up = made_up(args, part, &mut given)?;
+    let key = args.key.clone().or_else(|| part.graph.settings.key.clone());
+    let kind = kind(args, part, Shape::new(&part.graph, given, key), terminal)?;
+    Ok(Work { kind, made_up })
+}
+
+/// Supplies what steps that are not run would have made, where it is not given.
+fn made_up(args: &Args, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
+    let open = |upstream: &&Upstream| !given.iter().any(|(id, _)| *id == upstream.value);
+    let open: Vec<&Upstream> = part.upstream.iter().filter(open).collect();
+    let name = |upstream: &Upstream| part.graph.value(upstream.value).name.clone();
+    if args.stub {
+        for upstream in &open {
+            let ty = part.graph.value(upstream.value).ty.as_ref().unwrap_or(&Type::String);
+            given.push((upstream.value, Arc::new(ty.stand_in())));
         }
+        return Ok(open.into_iter().map(name).collect());
+    }
+    let missing: Vec<&Upstream> = open.into_iter().filter(|upstream| !upstream.optional).collect();
+    let Some(first) = missing.first() else { return Ok(Vec::new()) };
+    let told =
+        missing.iter().map(|upstream| format!("\"{}\" from {}", name(upstream), visible(&upstream.maker)));
+    let message = format!("no value for {}; nothing was run", told.collect::<Vec<_>>().join(", "));
+    let help = format!("give --input {}=VALUE, or --stub to have it made up", name(first));
+    Err(Stop::new(Exit::Invalid, message).help(help).into())
+}
+
+fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyhow::Result<Kind> {
+    let wanted = args.input.is_empty() || !args.item.is_empty() || !shape.lacking().is_empty();
+    let path = match (&args.items, &part.graph.settings.items) {
+        (Some(path), _) => path.clone(),
+        (None, Some(named)) if wanted && named == "-" => named.into(),
+        // What the document names lies relative to it; where all inputs are given, no items are wanted.
+        (None, Some(named)) if wanted => args.file.parent().unwrap_or(Path::new("")).join(named),
         _ => return once(args, shape),
     };
     let source = if path == Path::new("-") {
@@ -107,7 +136,7 @@ pub fn work(args: &Args, graph: &Graph, terminal: &mut Terminal) -> anyhow::Resu
         };
         terminal.talk(&format!("{} {were} skipped: {keys} already before\n", checked.skipped));
     }
-    Ok(Work::Items(Box::new(checked)))
+    Ok(Kind::Items(Box::new(checked)))
 }
 
 fn found(path: &Path) -> anyhow::Result<Source> {
@@ -141,14 +170,14 @@ fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Re
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
-fn once(args: &Args, shape: Shape) -> anyhow::Result<Work> {
+fn once(args: &Args, shape: Shape) -> anyhow::Result<Kind> {
     if !args.item.is_empty() {
         let message = "--item chooses among items, and this run has none; nothing was run";
         return Err(Stop::new(Exit::Invalid, message).help("name them with --items").into());
     }
     let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("\"{name}\"")).collect();
     if lacking.is_empty() {
-        return Ok(Work::Once(shape));
+        return Ok(Kind::Once(shape));
     }
     let message = format!("the workflow has no value for its input {}; nothing was run", lacking.join(", "));
     Err(Stop::new(Exit::Invalid, message)
@@ -168,15 +197,18 @@ fn show(problems: &Problems, terminal: &mut Terminal) {
 }
 
 /// Reads `--input NAME=VALUE`.
-fn given(texts: &[String], graph: &Graph) -> anyhow::Result<Given> {
+fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
+    let graph = &part.graph;
+    let inputs: Vec<ValueId> =
+        graph.inputs.iter().copied().chain(part.upstream.iter().map(|upstream| upstream.value)).collect();
     let mut given = Given::new();
     for text in texts {
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| Stop::new(Exit::Usage, format!("--input {text}: write NAME=VALUE")))?;
-        let known = |id: &crate::graph::ValueId| graph.value(*id).name == name;
-        let Some(id) = graph.inputs.iter().copied().find(known) else {
-            return Err(unknown(name, graph).into());
+        let known = |id: &ValueId| graph.value(*id).name == name;
+        let Some(id) = inputs.iter().copied().find(known) else {
+            return Err(unknown(name, graph, &inputs).into());
         };
         let ty = graph.value(id).ty.as_ref();
         let value = value_of(name, value, ty)?;
@@ -189,8 +221,8 @@ fn given(texts: &[String], graph: &Graph) -> anyhow::Result<Given> {
     Ok(given)
 }
 
-fn unknown(name: &str, graph: &Graph) -> Stop {
-    let names: Vec<&str> = graph.inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
+fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
+    let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
     let help = match (nearest(name, names.iter().copied()), names.is_empty()) {
         (Some(near), _) => format!("did you mean \"{near}\"?"),
         (None, true) => "this workflow has no inputs".to_owned(),

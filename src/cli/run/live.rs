@@ -7,8 +7,8 @@ use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
-use super::report::{Record, conclude, show, written};
-use super::{Args, bind, limits};
+use super::report::{self, Record, conclude, show, written};
+use super::{Args, bind, limits, part};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
 use crate::graph::Graph;
@@ -25,8 +25,9 @@ pub fn run(
     settings: &Settings,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let doers = bind::find(document, &graph, settings, terminal);
-    let work = inputs::work(args, &graph, terminal);
+    let part = part::choose(args, graph)?;
+    let doers = bind::find(document, &part.graph, settings, args.stub, terminal);
+    let work = inputs::work(args, &part, terminal);
     let (doers, work) = match (doers, work) {
         (Err(one), Err(other)) => {
             terminal.error(&one);
@@ -35,15 +36,15 @@ pub fn run(
         (doers, work) => (doers?, work?),
     };
     if !args.trust && !settings.fences {
-        doers.ask(document, &graph.settings.env, terminal)?;
+        doers.ask(document, &part.graph.settings.env, terminal)?;
     }
 
     let run_id: Arc<str> = runtime::new_run_id().into();
     let workspace = Workspace::create(&settings.folder, &run_id)
         .with_context(|| format!("cannot make the run's folder in {}", settings.folder.display()))?;
-    let bindings = doers.bind(&args.file, &graph, settings, &workspace)?;
-    drop(doers);
-    let graph = Arc::new(graph);
+    let bindings = doers.bind(&args.file, &part.graph, settings, &workspace)?;
+    let stand_ins = doers.stand_ins();
+    let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
     let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
     let mut record = Record::new(&graph, Some(target))?;
@@ -76,6 +77,7 @@ pub fn run(
     }
     if !args.quiet {
         conclude(&run, work.total(), &graph, terminal);
+        report::made_up(&stand_ins, &work.made_up, terminal);
     }
     match (driven, finished) {
         (Err(one), Err(other)) => {

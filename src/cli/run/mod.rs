@@ -5,6 +5,7 @@ mod bind;
 mod inputs;
 mod limits;
 mod live;
+mod part;
 mod progress;
 mod replay;
 mod report;
@@ -26,6 +27,8 @@ Examples:
   orderflow run workflow.md --items orders.csv           other items, one a row
   orderflow run workflow.md --items 'mails/*.txt'        one for each file
   orderflow run workflow.md --item order_003             only the item with this key
+  orderflow run workflow.md --stub                       agents that are not written yet have stand-ins
+  orderflow run workflow.md --only 'Ship Order' --stub   try one step; what it takes is made up
   orderflow run workflow.md --input name=Ada             a run without items
   orderflow run workflow.md --jobs 4 --tolerate 2%       at most 4 steps at once; up to 2% of items may fail
   orderflow run --replay workflow.md                     re-enact the executions that the document records
@@ -52,6 +55,15 @@ pub struct Args {
     /// What a second item with a key means
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, conflicts_with = "replay")]
     duplicates: Duplicates,
+    /// Run only this step; may be given several times. What other steps make comes from --input or --stub
+    #[arg(long, value_name = "STEP", conflicts_with = "replay")]
+    only: Vec<String>,
+    /// Run this step and all that follow from it. What other steps make comes from --input or --stub
+    #[arg(long, value_name = "STEP", conflicts_with_all = ["only", "replay"])]
+    from: Option<String>,
+    /// Make up the outputs of steps that nobody is bound to, by their types
+    #[arg(long, conflicts_with = "replay")]
+    stub: bool,
     /// A workflow input, the same for every item; JSON or text, @FILE reads it from a file
     #[arg(long, value_name = "NAME=VALUE")]
     input: Vec<String>,

@@ -149,6 +149,16 @@ pub fn written(finished: &Finished, terminal: &mut Terminal) {
     }
 }
 
+/// Says which results nobody worked for.
+pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
+    for (what, names) in [("step", steps), ("value", values)] {
+        if !names.is_empty() {
+            let s = if names.len() == 1 { "" } else { "s" };
+            terminal.talk(&format!("made up by stand-ins: the {what}{s} {}\n", visible(&names.join(", "))));
+        }
+    }
+}
+
 /// The last word: how the items ended, and which failed for good.
 pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let Tally { admitted, succeeded, failed, cancelled } = run.tally();

@@ -1,0 +1,118 @@
+//! Some steps of a workflow as a workflow of their own. What only the other steps make comes from outside then,
+//! and what they decided is decided: the steps that are kept are wanted.
+
+use super::{Arm, Edge, Graph, Guard, Kind, Need, Step, StepId, Taken, Target, ValueId};
+use std::collections::{BTreeSet, HashSet};
+
+/// A part of a workflow, and what it needs from the rest.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Values keep their ids, steps do not. The workflow's inputs stay, whether they are still taken or not.
+    pub graph: Graph,
+    /// Values that steps of the part need and only others make, in order of first use.
+    pub upstream: Vec<Upstream>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    pub value: ValueId,
+    /// The title of the first step that makes it.
+    pub maker: String,
+    /// `name?` wherever it is taken.
+    pub optional: bool,
+}
+
+impl Part {
+    /// The whole workflow.
+    pub fn whole(graph: Graph) -> Part {
+        Part { graph, upstream: Vec::new() }
+    }
+
+    /// Only these steps, with the edges between them.
+    pub fn of(graph: &Graph, kept: &BTreeSet<StepId>) -> Part {
+        let numbers = Numbers::new(graph, kept);
+        let steps: Vec<Step> = kept.iter().map(|id| numbers.step(graph.step(*id))).collect();
+        let edge = |edge: &Edge| {
+            Some(Edge { from: numbers.new_id(edge.from)?, to: numbers.new_id(edge.to)?, value: edge.value })
+        };
+        let edges = graph.edges.iter().filter_map(edge).collect();
+        let order = graph.order.iter().filter_map(|id| numbers.new_id(*id)).collect();
+        let upstream = upstream(graph, &steps);
+        Part { graph: Graph { steps, edges, order, ..graph.clone() }, upstream }
+    }
+
+    /// This step, all that follow from it, and the failure handlers.
+    pub fn from(graph: &Graph, first: StepId) -> Part {
+        let mut kept: BTreeSet<StepId> = graph.handlers().collect();
+        let mut open = vec![first];
+        while let Some(id) = open.pop() {
+            if kept.insert(id) {
+                open.extend(&graph.step(id).dependents);
+            }
+        }
+        Part::of(graph, &kept)
+    }
+}
+
+/// The new ids of steps.
+struct Numbers(Vec<Option<StepId>>);
+
+impl Numbers {
+    fn new(graph: &Graph, kept: &BTreeSet<StepId>) -> Numbers {
+        let mut numbers = vec![None; graph.steps.len()];
+        for (number, id) in (0..).zip(kept) {
+            numbers[id.index()] = Some(StepId(number));
+        }
+        Numbers(numbers)
+    }
+
+    fn new_id(&self, old: StepId) -> Option<StepId> {
+        self.0.get(old.index()).copied().flatten()
+    }
+
+    fn step(&self, step: &Step) -> Step {
+        let mut step = step.clone();
+        let need = |need: &Need| Some(Need { step: self.new_id(need.step)?, ..*need });
+        let taken = |taken: &Taken| Some(Taken { step: self.new_id(taken.step)?, ..*taken });
+        step.needs = step.needs.iter().filter_map(need).collect();
+        step.guards = step.guards.iter().filter_map(taken).collect();
+        step.skips = step.skips.iter().filter_map(taken).collect();
+        step.dependents = step.dependents.iter().filter_map(|id| self.new_id(*id)).collect();
+        for input in &mut step.inputs {
+            input.makers = input.makers.iter().filter_map(|id| self.new_id(*id)).collect();
+        }
+        for arm in step.chains.iter_mut().flatten() {
+            let known =
+                |id: &StepId, make: fn(StepId) -> Target| self.new_id(*id).map_or(Target::Elsewhere, make);
+            arm.target = match &arm.target {
+                Target::Step(id) => known(id, Target::Step),
+                Target::Skip(id) => known(id, Target::Skip),
+                other => other.clone(),
+            };
+        }
+        step
+    }
+}
+
+fn upstream(graph: &Graph, kept: &[Step]) -> Vec<Upstream> {
+    let made: HashSet<ValueId> =
+        kept.iter().flat_map(|step| &step.outputs).map(|output| output.value).collect();
+    let mut upstream: Vec<Upstream> = Vec::new();
+    for (value, optional) in kept.iter().filter(|step| step.kind == Kind::Forward).flat_map(uses) {
+        let makes = |step: &&Step| step.outputs.iter().any(|output| output.value == value);
+        let Some(maker) = graph.steps.iter().find(makes).filter(|_| !made.contains(&value)) else { continue };
+        match upstream.iter_mut().find(|known| known.value == value) {
+            Some(known) => known.optional &= optional,
+            None => upstream.push(Upstream { value, maker: maker.title.clone(), optional }),
+        }
+    }
+    upstream
+}
+
+/// What a step takes and speaks of, and whether it can do without.
+fn uses(step: &Step) -> impl Iterator<Item = (ValueId, bool)> + '_ {
+    let asked = |guard: &Guard| guard.names.iter().map(|(_, value)| (*value, false)).collect::<Vec<_>>();
+    let arms = step.chains.iter().flatten().filter_map(|arm: &Arm| arm.guard.as_ref());
+    let inputs = step.inputs.iter().map(|input| (input.value, input.optional));
+    inputs.chain(step.when.iter().chain(arms).flat_map(asked))
+}
