@@ -21,37 +21,39 @@ impl Caught {
 /// # Errors
 /// When the system refuses to hand over signals.
 pub fn listen(leave: fn(i32) -> !) -> std::io::Result<(mpsc::Receiver<Request>, Caught)> {
-    let interrupt = signal(SignalKind::interrupt())?;
-    let terminate = signal(SignalKind::terminate())?;
-    // Whoever was told to outlive its terminal, as by nohup, does.
-    let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    let ignored = ignored();
+    let hear = |kind: SignalKind| {
+        // Whoever was told to outlive its terminal, by nohup or a shell's `&`, does.
+        let heard = ignored & (1 << (kind.as_raw_value() - 1)) == 0;
+        heard.then(|| signal(kind)).transpose()
+    };
+    let signals =
+        [hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?];
     let (sender, receiver) = mpsc::channel(4);
     let caught = Caught::default();
-    tokio::spawn(relay([interrupt, terminate], hangup, sender, caught.clone(), leave));
+    tokio::spawn(relay(signals, sender, caught.clone(), leave));
     Ok((receiver, caught))
 }
 
-/// Whether the process was started with SIGHUP ignored; where that cannot be told, it was not.
-fn hangup_is_ignored() -> bool {
+/// The signals that the process was started to ignore, the lowest bit being the first one; none where it cannot
+/// be told, as elsewhere than on Linux.
+fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // The lowest bit is the first signal, which SIGHUP is.
-    ignored.is_some_and(|mask| mask & 1 == 1)
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 async fn relay(
-    [mut interrupt, mut terminate]: [Signal; 2],
-    mut hangup: Option<Signal>,
+    [mut interrupt, mut terminate, mut hangup]: [Option<Signal>; 3],
     sender: mpsc::Sender<Request>,
     caught: Caught,
     leave: fn(i32) -> !,
 ) {
     for count in 1.. {
         let number = tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-            () = hung_up(&mut hangup) => 15,
+            () = received(&mut interrupt) => 2,
+            () = received(&mut terminate) => 15,
+            () = received(&mut hangup) => 15,
         };
         if count == 1 {
             caught.0.store(number, Ordering::Relaxed);
@@ -65,9 +67,9 @@ async fn relay(
     }
 }
 
-async fn hung_up(hangup: &mut Option<Signal>) {
-    match hangup {
-        Some(hangup) => drop(hangup.recv().await),
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
 }
