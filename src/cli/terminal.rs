@@ -65,7 +65,7 @@ impl Terminal {
         let message = visible(&format!("{error:#}"));
         let mut text = format!("{style}error{style:#}: {message}\n");
         if let Some(help) = error.downcast_ref::<Stop>().and_then(|stop| stop.help.as_deref()) {
-            text.push_str(&format!("  help: {help}\n"));
+            text.push_str(&format!("  help: {}\n", visible(help)));
         }
         self.talk(&text);
     }

@@ -276,6 +276,19 @@ fn what_agents_say_reaches_no_terminal_as_it_is() {
 }
 
 #[test]
+fn names_of_files_reach_no_terminal_as_they_are() {
+    let place = Place::new(GREET);
+    let name = "a\u{1b}[2J.jsonl";
+    place.write(name, "{\"id\": \"Ada\", \"name\": \"Ada\"}\n");
+    let refused = place.run(&format!("--items {name} --item unknown"));
+    assert_eq!(refused.exit, Some(3));
+    assert!(refused.err.contains("a\u{fffd}[2J.jsonl holds 1 item\n"), "{}", refused.err);
+    let told = place.run("--input name=Ada --session a\u{1b}[2J.toon");
+    assert!(told.err.ends_with("trace written to a\u{fffd}[2J.toon\n"), "{}", told.err);
+    assert!(!refused.err.contains('\u{1b}') && !told.err.contains('\u{1b}'));
+}
+
+#[test]
 fn a_terminal_is_coloured_unless_it_wants_none() {
     let place = Place::new(GREET);
     let terminal = |env: &[(&str, &str)], args: &str| {

@@ -145,7 +145,7 @@ pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow
 /// Says where the trace lies.
 pub fn written(finished: &Finished, terminal: &mut Terminal) {
     if let Some(session) = &finished.session {
-        terminal.talk(&format!("trace written to {}\n", session.display()));
+        terminal.talk(&format!("trace written to {}\n", visible(&session.display().to_string())));
     }
 }
 
