@@ -8,6 +8,7 @@ use crate::graph::{self, Graph};
 use crate::session;
 use crate::spec::{self, Spec};
 use anyhow::Context;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -29,21 +30,26 @@ impl Document {
     /// # Errors
     /// Where the file cannot be read; what is wrong in it is no error but a diagnostic.
     pub fn read(path: &Path) -> anyhow::Result<Document> {
-        let (name, bytes) = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-            ("<stdin>".to_owned(), bytes)
+        let mut bytes = Vec::new();
+        // No more than is needed to see that it is too much: what is read may have no end.
+        let mut read = |from: &mut dyn Read| from.take(spec::LARGEST as u64 + 1).read_to_end(&mut bytes);
+        let name = if path == Path::new("-") {
+            read(&mut std::io::stdin().lock()).context("cannot read standard input")?;
+            "<stdin>".to_owned()
         } else {
             let name = path.display().to_string();
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-            (name, bytes)
+            let opened = File::open(path).and_then(|mut file| read(&mut file));
+            opened.with_context(|| format!("cannot read {name}"))?;
+            name
         };
         Ok(Document::of(name, bytes))
     }
 
     fn of(name: String, bytes: Vec<u8>) -> Document {
+        let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);
-        if let Some(at) = broken {
+        // Where more follows, a character may be cut in two.
+        if let Some(at) = broken.filter(|_| whole) {
             let problems = vec![problem::invalid_utf8(at)];
             return Document { source, spec: Spec::default(), graph: None, problems };
         }

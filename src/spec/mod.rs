@@ -40,7 +40,7 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let text = source.text.as_str();
     let mut problems = Vec::new();
     if text.len() > LARGEST {
-        problems.push(problem::document_too_large(text.len(), LARGEST));
+        problems.push(problem::document_too_large(LARGEST));
         return (Spec::default(), problems);
     }
     let (front, start) = front::read(text, &mut problems);

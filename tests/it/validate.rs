@@ -1,7 +1,10 @@
 //! `orderflow validate`: what it prints and how it ends.
 
-use crate::program::{orderflow, orderflow_reading};
+use crate::program::{command, orderflow, orderflow_reading, told};
 use snapbox::{assert_data_eq, str};
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
 
 const ORIGINAL: &str = "tests/fixtures/order-processing-original.md";
 
@@ -330,4 +333,24 @@ read
 
 "#]]
     );
+}
+
+#[test]
+fn a_document_without_end_is_not_waited_for() {
+    let mut child = command(Path::new("."))
+        .args(["validate", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let line = "Nothing but prose, and ever more of it: \u{e9}\n".repeat(1000);
+    let written = (0..1000).take_while(|_| stdin.write_all(line.as_bytes()).is_ok()).count();
+    drop(stdin);
+    let told = told(child.wait_with_output().unwrap());
+    assert!(written < 100, "{written} kB were taken");
+    assert_eq!(told.exit, Some(3), "{}", told.err);
+    assert!(told.out.contains("error[document-too-large]"), "{}", told.out);
+    assert!(told.out.ends_with("<stdin>: 1 error\n"), "{}", told.out);
 }

@@ -28,8 +28,8 @@ pub fn invalid_utf8(at: usize) -> Diagnostic {
         .help("save the document as UTF-8")
 }
 
-pub fn document_too_large(bytes: usize, limit: usize) -> Diagnostic {
-    let message = format!("the document has {bytes} bytes; the limit is {limit}");
+pub fn document_too_large(limit: usize) -> Diagnostic {
+    let message = format!("the document has more than {limit} bytes");
     Diagnostic::error("document-too-large", Span::new(0, 0), message)
         .help("keep traces in session files, and long texts in files of their own")
 }
