@@ -8,6 +8,7 @@ pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
+mod group;
 pub mod process;
 pub mod stub;
 #[cfg(test)]

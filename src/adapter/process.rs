@@ -1,6 +1,7 @@
 //! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard
 //! output, log on its standard error. Never runs through a shell; inputs never stand on the command line.
 
+use super::group::gone;
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::Value;
@@ -152,7 +153,8 @@ impl Process {
         Ended { status, stopped, answer, log }
     }
 
-    /// Waits for the program's end, asking for it where that is wanted. True when it was asked.
+    /// Waits for the program's end, asking for it where that is wanted; then all that it has started gets as
+    /// long to end as it does. True when it was asked.
     async fn exit(
         &self,
         child: &mut Child,
@@ -163,8 +165,13 @@ impl Process {
             status = child.wait() => return (status, false),
             () = stop.asked(Urgency::Terminate) => signal(group, Signal::TERM),
         }
+        let ended = async {
+            let status = child.wait().await;
+            gone(group).await;
+            status
+        };
         tokio::select! {
-            status = child.wait() => return (status, true),
+            status = ended => return (status, true),
             () = stop.asked(Urgency::Kill) => {}
             () = tokio::time::sleep(self.grace) => {}
         }

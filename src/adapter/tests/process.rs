@@ -290,9 +290,21 @@ async fn the_whole_group_is_asked_to_end_and_then_killed() {
 }
 
 #[tokio::test]
+async fn what_a_stopped_program_leaves_running_has_its_time_to_end() {
+    let cleans = r#"exec 2> /dev/null; trap 'sleep 0.3; : > "$ORDERFLOW_DIR/clean"; exit' TERM; echo 1 > "$ORDERFLOW_DIR/ready"; while :; do sleep 0.01; done"#;
+    for output in ["", "> /dev/null"] {
+        let source = format!("( {cleans} ) {output} & wait");
+        let scene = scene(&source, "");
+        assert_eq!(stopped(&scene).await, "Stopped: ended by signal 15; Unknown, again");
+        assert!(scene.call.dir.join("clean").exists(), "it was killed while it cleaned up");
+    }
+}
+
+#[tokio::test]
 async fn nothing_survives_fifty_cancels() {
     let source = r#"sleep 1000 & (trap '' TERM; sleep 1000) & echo $$ > "$ORDERFLOW_DIR/ready"; wait"#;
-    let scenes: Vec<Scene> = (0..50).map(|_| scene(source, "")).collect();
+    let mut scenes: Vec<Scene> = (0..50).map(|_| scene(source, "")).collect();
+    scenes.iter_mut().for_each(|scene| scene.process.grace = Duration::from_millis(500));
     let (stoppers, endings): (Vec<_>, Vec<_>) = scenes.iter().map(Scene::answer_unless_asked).unzip();
     let attempts: Vec<_> = endings.into_iter().collect();
     let ask = async {
