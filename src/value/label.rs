@@ -18,7 +18,7 @@ pub fn label(name: &str, ty: Option<&Type>, value: &Value, key: &str) -> String 
     };
     match scalar {
         Some(Value::String(text)) if fits(text) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Number(number)) if fits(number.as_str()) => number.to_string(),
         Some(Value::Bool(flag)) => flag.to_string(),
         _ => format!("{name}_{key}"),
     }
@@ -39,6 +39,9 @@ mod tests {
         assert_eq!(label("order", None, &json!({"total": 5}), "k"), "order_k");
         assert_eq!(label("sent", None, &json!(true), "k"), "true");
         assert_eq!(label("text", None, &json!("x".repeat(41)), "k"), "text_k");
+        let long: Value = format!("0.{}", "1".repeat(39)).parse().unwrap();
+        assert_eq!(label("share", None, &long, "k"), "share_k");
+        assert_eq!(label("order", None, &json!({ "id": long }), "k"), "order_k");
         assert_eq!(label("text", None, &json!("two\nlines"), "k"), "text_k");
         assert_eq!(label("pdf", Some(&Type::File), &json!("out/label.pdf"), "k"), "label.pdf");
         assert_eq!(label("list", None, &json!([1]), "k"), "list_k");
