@@ -15,6 +15,9 @@ use std::ops::Range;
 /// How deep field groups may nest.
 const DEPTH: usize = 64;
 
+/// The most that the names of all columns may take, each with the groups around it and what keeping them costs.
+const NAMES: usize = 8 << 20;
+
 /// A table's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -132,7 +135,8 @@ fn segment(input: &str) -> IResult<&str, Segment> {
 
 /// The columns in the braces at `open`, which a colon must follow and nothing else.
 fn columns(text: &str, open: usize, delimiter: u8) -> Result<Vec<Column>, Misread> {
-    let mut reader = Fields { text, at: open + 1, delimiter: char::from(delimiter), found: Vec::new() };
+    let mut reader =
+        Fields { text, at: open + 1, delimiter: char::from(delimiter), found: Vec::new(), taken: 0 };
     reader.group(&mut Vec::new())?;
     let rest = text[reader.at..].trim_end_matches(' ');
     match rest.strip_prefix(':') {
@@ -147,6 +151,8 @@ struct Fields<'a> {
     at: usize,
     delimiter: char,
     found: Vec<Column>,
+    /// What the names of the columns found take, in bytes.
+    taken: usize,
 }
 
 impl Fields<'_> {
@@ -169,7 +175,7 @@ impl Fields<'_> {
                 self.at += 1;
                 self.group(path)?;
             } else {
-                self.found.push(Column { path: path.clone(), span });
+                self.column(path, span)?;
             }
             path.pop();
             self.spaces();
@@ -192,6 +198,15 @@ impl Fields<'_> {
                 Some(_) => return Err(bad(self.text, self.at, "text after a column's name")),
             }
         }
+    }
+
+    fn column(&mut self, path: &[String], span: Range<usize>) -> Result<(), Misread> {
+        self.taken += path.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>();
+        if self.taken > NAMES {
+            return Err(bad(self.text, span.start, "the columns and the groups around them are too many"));
+        }
+        self.found.push(Column { path: path.to_vec(), span });
+        Ok(())
     }
 
     fn name(&mut self) -> Result<String, Misread> {
@@ -256,6 +271,22 @@ mod tests {
     fn other_lines_are_fields() {
         for text in ["a: [1]{b}:", "a[2]: 1,2", "a[1:]{b}:", "\"k[1]\": 2", "[2]: 1,2", "[]", "summary:"] {
             assert!(matches!(read(text), Ok(Line::Field)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_unfolds_too_far_is_refused() {
+        let nested = |groups: usize, columns: usize, name: &str| {
+            let columns: Vec<String> = (0..columns).map(|number| number.to_string()).collect();
+            let open = format!("{{{name}").repeat(groups);
+            format!("t[1]{open}{{{}}}{}:", columns.join(","), "}".repeat(groups))
+        };
+        assert_eq!(table(&nested(0, 100_000, "")).columns.len(), 100_000);
+        assert_eq!(table(&nested(63, 1_000, "g")).columns.len(), 1_000);
+        let long = "g".repeat(100_000);
+        for text in [nested(63, 120_000, "g"), nested(1, 1_000, &long)] {
+            let Err((Fault::Header(what), _)) = read(&text) else { panic!("it was read") };
+            assert_eq!(what, "the columns and the groups around them are too many");
         }
     }
 
