@@ -9,6 +9,7 @@ use super::write::Head;
 use crate::diag::catalogue;
 use crate::toon::{self, Scalar};
 use crate::value::{Object, Value};
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -79,6 +80,8 @@ struct File {
     executions: bool,
     head: Head,
     phases: Vec<Phase>,
+    /// By name.
+    places: HashMap<Arc<str>, usize>,
     edges: Vec<Edge>,
 }
 
@@ -122,6 +125,7 @@ impl File {
         };
         let done = match table.key.as_deref() {
             Some("phases") => text("name").map(|name: Arc<str>| {
+                self.places.entry(Arc::clone(&name)).or_insert(self.phases.len());
                 self.phases.push(Phase {
                     name,
                     agent: text("agent"),
@@ -146,8 +150,7 @@ impl File {
     }
 
     fn edge(&mut self, from: Option<Arc<str>>, to: Option<Arc<str>>, value: Option<Arc<str>>) -> Option<()> {
-        let place = |name: Arc<str>| self.phases.iter().position(|phase| phase.name == name);
-        let (from, to) = (place(from?)?, place(to?)?);
+        let (from, to) = (*self.places.get(&from?)?, *self.places.get(&to?)?);
         if from >= to {
             return None;
         }

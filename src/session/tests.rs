@@ -377,6 +377,22 @@ pub(crate) fn told(items: &[Vec<Execution>]) -> Vec<Event> {
     admitted.chain(ended).collect()
 }
 
+#[test]
+fn a_session_with_many_steps_is_read_in_proportion() {
+    const STEPS: usize = 50_000;
+    let mut text = format!("orderflow: 1\nphases[{STEPS}]{{name}}:\n");
+    text.extend((0..STEPS).map(|step| format!("  Step{step}\n")));
+    text.push_str(&format!("edges[{}]{{from,to,value}}:\n", STEPS - 1));
+    text.extend((1..STEPS).map(|step| format!("  Step{},Step{step},null\n", step - 1)));
+    text.push_str("execution: []\ncomplete: true\n");
+    let begin = std::time::Instant::now();
+    let session = read(&text).1;
+    assert!(session.problems.is_empty());
+    assert_eq!(session.layout.unwrap().edges.len(), STEPS - 1);
+    // A search through all steps for each edge takes minutes.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
 #[cfg(unix)]
 #[test]
 fn what_a_session_is_written_over_stays_what_it_is() {
