@@ -14,7 +14,7 @@ order -> a
 ```sh run
 grep -q '\"wait\"' || { echo 1; exit 0; }
 trap 'echo $$ > stopped; exit 7' TERM
-sleep 1000 & echo $! > sleeper
+sh -c 'echo $$ > number; mv number sleeper; exec sleep 1000' &
 wait
 ```
 ## B
@@ -88,7 +88,7 @@ trace written to session.toon
 #[test]
 fn a_second_signal_kills() {
     let place = Place::new(
-        "# T\n## A\no -> a\n```sh run\ntrap ': > asked' TERM\n: > ready\nwhile :; do sleep 1000; done\n```\n",
+        "# T\n## A\no -> a\n```sh run\ntrap ': > asked' TERM\n: > ready\nwhile :; do sleep 1000 & wait; done\n```\n",
     );
     let child = place.begin("--input o=1");
     place.await_file("ready");
@@ -133,11 +133,15 @@ fn a_run_that_takes_too_long_is_stopped() {
 #[test]
 fn a_step_that_takes_too_long_is_stopped_with_all_that_it_started() {
     let place = place();
-    let document = WAITING.replace("## A\n", "## A [timeout:: 300ms]\n");
-    place.write("flow.md", &document);
+    let limited =
+        |limit: &str| place.write("flow.md", &WAITING.replace("## A\n", &format!("## A {limit}\n")));
+    limited("[deadline:: 300ms]");
+    let told = place.run("--items items.jsonl");
+    assert!(told.err.contains("wait: A: the step's deadline passed\n"), "{}", told.err);
+    limited("[timeout:: 300ms]");
     let told = place.run("--items items.jsonl");
     assert_eq!(told.exit, Some(1), "{}", told.err);
-    assert!(told.err.contains("wait: A timed out\n"), "{}", told.err);
+    assert!(told.err.contains("wait: A: timed out\n"), "{}", told.err);
     assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out)");
     place.until("what the program has started ends", || is_gone(&place, "sleeper"));
 }

@@ -99,9 +99,9 @@ impl<'a> Progress<'a> {
             _ => String::new(),
         };
         let error = execution.error.as_deref().unwrap_or("");
-        let how = if execution.status == Status::Timeout { "" } else { "failed: " };
+        let how = if execution.status == Status::Timeout { "" } else { " failed" };
         let mut text =
-            format!("{}: {} {how}{}{attempts}\n", visible(key), visible(&step.title), visible(error));
+            format!("{}: {}{how}: {}{attempts}\n", visible(key), visible(&step.title), visible(error));
         let log = in_flight.and_then(|known| known.logs.iter().find(|(id, _)| *id == execution.step));
         let lines: Vec<&str> = log.map(|(_, log)| log.lines().collect()).unwrap_or_default();
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
