@@ -43,6 +43,9 @@ pub fn outputs(declared: &[Declared]) -> String {
     Value::Array(declared.iter().map(describe).collect()).to_string()
 }
 
+/// Characters of an answer that a message shows.
+const EXCERPT: usize = 40;
+
 /// The text of an answer that came as bytes.
 ///
 /// # Errors
@@ -80,7 +83,14 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         }
         Err(error) => match single {
             Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain(text))),
-            _ => Err(bad(format!("{}; the answer is no JSON: {error}", wanted(declared)))),
+            // Where JSON was begun its mistake is worth telling, else the words themselves are.
+            _ if trimmed.starts_with(['{', '[']) => {
+                Err(bad(format!("{}; the answer is no JSON: {error}", wanted(declared))))
+            }
+            Some(Declared { name, ty: Some(ty), .. }) => {
+                Err(bad(format!("output \"{name}\": expected {ty}, got `{}`", excerpt(trimmed))))
+            }
+            _ => Err(bad(format!("{}, got `{}`", wanted(declared), excerpt(trimmed)))),
         },
     }
 }
@@ -124,6 +134,15 @@ fn is_text(output: &Declared) -> bool {
 /// Text without its final newline.
 fn plain(text: &str) -> &str {
     text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
+}
+
+/// The beginning of an answer on one line.
+fn excerpt(text: &str) -> String {
+    let mut shown: String = text.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    if text.chars().nth(EXCERPT).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn wanted(declared: &[Declared]) -> String {

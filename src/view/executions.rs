@@ -54,7 +54,7 @@ impl Executions {
     }
 
     /// The tables for a terminal of so many columns. `rest` is where all rows are.
-    pub fn draw(&self, width: usize, rest: &str) -> String {
+    pub fn draw(&self, width: Option<usize>, rest: &str) -> String {
         self.steps.iter().filter(|step| step.count > 0).map(|step| step.draw(width, rest)).collect()
     }
 
@@ -77,7 +77,7 @@ impl Executions {
 }
 
 impl Step {
-    fn draw(&self, width: usize, rest: &str) -> String {
+    fn draw(&self, width: Option<usize>, rest: &str) -> String {
         let mut out = visible(&self.phase);
         if let Some(row) = self.rows.first() {
             for (mark, name) in [('@', &row.agent), ('#', &row.channel)] {

@@ -1,11 +1,11 @@
 //! Tables for the terminal: columns under a header, no boxes.
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// The table as lines, each with a newline. Columns without any content are left out; cells wrap where
-/// `width`, in columns, is given and too narrow.
+/// The table as lines, each with a newline. Columns without any content are left out; texts wrap where
+/// `width`, in columns, is given and too narrow, figures never do.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
     let full = |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()));
@@ -14,6 +14,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     for row in &mut rows {
         *row = kept.iter().map(|at| row.get_mut(*at).map(std::mem::take).unwrap_or_default()).collect();
     }
+    let figures: Vec<bool> = (0..header.len()).map(|at| rows.iter().all(|row| is_figure(&row[at]))).collect();
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
@@ -21,27 +22,60 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
+        if figures.get(column.index) == Some(&true) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// Whether a cell is a number, with or without a unit, or nothing: such cells are never broken.
+fn is_figure(cell: &str) -> bool {
+    let number = cell.trim_start_matches(['-', '$', '+']);
+    number.is_empty() || number == "–" || number.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
-/// compare down a column. Cells wrap where `width`, in columns, is too narrow.
+/// compare down a column. Texts wrap where `width`, in columns, is given and too narrow; figures never do.
 pub fn figures(
     header: &[&str],
     labels: usize,
     rows: impl IntoIterator<Item = Vec<String>>,
-    width: usize,
+    width: Option<usize>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         if index >= labels {
+            column.set_constraint(ColumnConstraint::ContentWidth);
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_never_break_and_nothing_wraps_without_a_width() {
+        let row = || {
+            vec!["fulfillment-service".to_owned(), "1,000".to_owned(), "1.01 s".to_owned(), "–".to_owned()]
+        };
+        let header = ["agent", "count", "mean", "tokens"];
+        for narrow in [table(&header, [row()], Some(30)), figures(&header, 1, [row()], Some(30))] {
+            for whole in ["count", "mean", "1,000", "1.01 s"] {
+                assert!(narrow.contains(whole), "{whole} in\n{narrow}");
+            }
+            assert!(!narrow.contains("fulfillment-service"), "{narrow}");
+        }
+        for wide in [table(&header, [row()], None), figures(&header, 1, [row()], None)] {
+            assert_eq!(wide.lines().count(), 3, "{wide}");
+        }
+    }
 }

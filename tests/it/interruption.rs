@@ -68,7 +68,7 @@ fn a_signal_lets_the_steps_end_and_is_told_by_the_exit() {
         assert!(place.path("stopped").exists(), "the program was asked to end");
         place.until("what the program has started ends", || is_gone(&place, "sleeper"));
         let expected = "\
-stopping, cancelled: the run was interrupted; waiting for 1 running steps
+stopping: the run was interrupted; 1 running step was asked to end and may take 10s; Ctrl-C again kills at once
 3 items: 1 succeeded, 1 cancelled, 1 not started
 trace written to session.toon
 ";

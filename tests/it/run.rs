@@ -377,3 +377,44 @@ fn a_trace_that_cannot_be_written_is_told_before_anything_runs() {
     assert!(told.err.starts_with("error: cannot write missing/session.toon: "), "{}", told.err);
     assert!(!place.path("ran").exists());
 }
+
+#[test]
+fn what_is_odd_about_a_run_is_told_in_words_that_help() {
+    let place = Place::new("# D\n\n## Say Yes @yes\no::JSON -> a::Boolean\n");
+    place.write("orderflow.toml", "[agents.yes]\nconcurrency = 2\n");
+    let told = place.run("--input o=1");
+    assert_eq!(told.exit, Some(3));
+    assert!(
+        told.err.contains("`[agents.yes]` in orderflow.toml has no command")
+            || told.err.contains("/orderflow.toml has no command"),
+        "{}",
+        told.err
+    );
+
+    place.write("orderflow.toml", "[agents.yes]\ncommand = [\"echo\", \"yes\"]\n");
+    let told = place.run("--input o=1");
+    assert_eq!(told.exit, Some(1));
+    assert!(
+        told.err.starts_with("1: Say Yes failed: output \"a\": expected Boolean, got `yes`\n"),
+        "{}",
+        told.err
+    );
+
+    place.write("none.jsonl", "");
+    let told = place.run("--items none.jsonl");
+    assert_eq!(told.exit, Some(0));
+    assert!(told.err.starts_with("warning: no items in none.jsonl\n"), "{}", told.err);
+}
+
+#[test]
+fn a_log_that_is_the_message_is_shown_once_and_an_optional_failure_is_told_apart() {
+    let place =
+        Place::new("# D\n\n## Say ?\no::JSON -> a::Boolean\n\n```sh run\necho gone >&2; exit 1\n```\n");
+    let told = place.run("--input o=1");
+    assert_eq!(told.exit, Some(0));
+    assert!(
+        told.err.starts_with("1: Say failed: exited with 1: gone (optional, the item goes on)\n1 item:"),
+        "{}",
+        told.err
+    );
+}

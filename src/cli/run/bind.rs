@@ -66,8 +66,9 @@ pub fn find<'a>(
 }
 
 fn unbound(document: &Document, step: &Step, settings: &Settings) -> Diagnostic {
+    let file = visible(&settings.path().display().to_string());
     let known = settings.agents.keys().map(String::as_str);
-    catalogue::unbound_step(document.source.line(step.line), step.agent.as_deref(), known)
+    catalogue::unbound_step(document.source.line(step.line), step.agent.as_deref(), known, &file)
 }
 
 /// Who does a step; none where nobody is bound to it.

@@ -128,6 +128,9 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
     let items = Items { source, shape, duplicates: args.duplicates.into(), only: args.item.clone() };
     let checked = items.check()?;
     refuse(&checked, &path, terminal)?;
+    if checked.total == 0 {
+        terminal.talk(&format!("warning: no items in {}\n", visible(&path.display().to_string())));
+    }
     if checked.skipped > 0 && !args.quiet {
         let (were, keys) = if checked.skipped == 1 {
             ("item was", "its key stands")

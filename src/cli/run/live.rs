@@ -1,7 +1,7 @@
 //! A run with real agents.
 
 use super::super::document::Document;
-use super::super::exit::Exit;
+use super::super::exit::{Exit, Stop};
 use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
@@ -40,8 +40,8 @@ pub fn run(
     }
 
     let run_id: Arc<str> = runtime::new_run_id().into();
-    let workspace = Workspace::create(&settings.folder, &run_id)
-        .with_context(|| format!("cannot make the run's folder in {}", settings.folder.display()))?;
+    let workspace =
+        Workspace::create(&settings.folder, &run_id).map_err(|error| no_folder(&settings.folder, &error))?;
     let bindings = doers.bind(&args.file, &part.graph, settings, &workspace)?;
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
@@ -96,6 +96,12 @@ pub fn run(
             })
         }
     }
+}
+
+fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
+    let message = format!("cannot make the run's folder in {}: {error}; nothing was run", folder.display());
+    Stop::new(Exit::Io, message)
+        .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
 }
 
 fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work) -> anyhow::Result<Caught> {

@@ -37,7 +37,7 @@ Examples:
 Who does the work is said by orderflow.toml, beside the document or above it up to the repository's root.
 Programs inside the document run only with a grant: fences = true there, --trust, or a yes when asked.
 
-Ctrl-C lets running steps end (10 s), a second one kills them, a third leaves at once.
+Ctrl-C asks running steps to end and kills them after 10 s, a second one kills them now, a third leaves at once.
 
 Exit codes: 0 ok, 1 more items failed than tolerated or figures are not as the document expects, 3 invalid
 document or data and nothing was run, 4 a program in the document has no grant, 6 the items changed during the

@@ -2,9 +2,10 @@
 
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
-use crate::event::{Event, Execution, ItemId, ItemState, Status};
+use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
+use crate::spec::Mark;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,16 +101,31 @@ impl<'a> Progress<'a> {
         };
         let error = execution.error.as_deref().unwrap_or("");
         let how = if execution.status == Status::Timeout { "" } else { " failed" };
-        let mut text =
-            format!("{}: {}{how}: {}{attempts}\n", visible(key), visible(&step.title), visible(error));
+        let optional = if step.mark == Some(Mark::Optional) { " (optional, the item goes on)" } else { "" };
+        let (key, title, told) = (visible(key), visible(&step.title), visible(error));
+        let mut text = format!("{key}: {title}{how}: {told}{attempts}{optional}\n");
         let log = in_flight.and_then(|known| known.logs.iter().find(|(id, _)| *id == execution.step));
         let lines: Vec<&str> = log.map(|(_, log)| log.lines().collect()).unwrap_or_default();
+        // A log of one line stands in the message already.
+        let told = |lines: &[&str]| matches!(lines, [only] if error.ends_with(only));
+        let lines = if told(&lines) { Vec::new() } else { lines };
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
             text.push_str(&format!("  | {}\n", visible(line)));
         }
         let terminal = &mut *self.terminal;
         self.bar.suspend(|| terminal.talk(&text));
     }
+}
+
+/// What is still waited for, and how to wait no longer.
+fn waiting(running: u64, why: StopReason) -> String {
+    let steps = match running {
+        0 => return String::new(),
+        1 => "1 running step was".to_owned(),
+        more => format!("{more} running steps were"),
+    };
+    let again = if why == StopReason::Interrupted { "; Ctrl-C again kills at once" } else { "" };
+    format!("; {steps} asked to end and may take 10s{again}")
 }
 
 impl Observer for Progress<'_> {
@@ -139,7 +155,9 @@ impl Observer for Progress<'_> {
                 self.draw();
             }
             Event::RunStopped { why, .. } => {
-                let text = format!("stopping, {why}; waiting for {} running steps\n", self.running);
+                let said = why.to_string();
+                let said = said.strip_prefix("cancelled: ").unwrap_or(&said);
+                let text = format!("stopping: {said}{}\n", waiting(self.running, *why));
                 let terminal = &mut *self.terminal;
                 self.bar.suspend(|| terminal.talk(&text));
             }

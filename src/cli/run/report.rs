@@ -21,9 +21,6 @@ use std::sync::Arc;
 /// Dead letters that are named.
 const LETTERS: usize = 10;
 
-/// Columns of the tables where there is no terminal.
-const WIDTH: usize = 160;
-
 /// The trace and its figures, gathered while the run lives.
 pub struct Record {
     recorder: Option<(Recorder, PathBuf)>,
@@ -133,7 +130,7 @@ pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow
             let rest =
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
             let width = terminal.width();
-            let tables = finished.executions.draw(width.unwrap_or(WIDTH), &rest);
+            let tables = finished.executions.draw(width, &rest);
             tables + &report.table(width)
         }
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",

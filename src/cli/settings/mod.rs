@@ -25,6 +25,13 @@ pub struct Settings {
     pub channels: BTreeMap<String, Channel>,
 }
 
+impl Settings {
+    /// The file that was read, or would be if it were there.
+    pub fn path(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| self.folder.join(FILE))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agent {
     /// The program and its arguments; empty where only limits are given.

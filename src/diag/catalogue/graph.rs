@@ -64,10 +64,16 @@ pub fn ambiguous_step(
     let mut diagnostic = Diagnostic::error("ambiguous-step", at, message);
     let mut names = Vec::new();
     for (name, at) in named.take(PLACES) {
-        names.push(format!("`{name}`"));
+        let name = format!("`{name}`");
+        if !names.contains(&name) {
+            names.push(name);
+        }
         diagnostic = diagnostic.related(at, "this one?");
     }
-    diagnostic.help(format!("write one of {}", names.join(", ")))
+    match names.as_slice() {
+        [one] => diagnostic.help(format!("{one} names all of them; give each a title of its own")),
+        _ => diagnostic.help(format!("write one of {}", names.join(", "))),
+    }
 }
 
 /// An order before, after or into a failure handler, which has none.

@@ -25,21 +25,27 @@ pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
         .help("an agent is a program for now: command = [\"python3\", \"agent.py\"]")
 }
 
-/// A step that neither an agent nor a program does.
+/// A step that neither an agent nor a program does. `settings` is the path of the `orderflow.toml` that is read, or
+/// would be.
 pub fn unbound_step<'a>(
     heading: Span,
     agent: Option<&str>,
     known: impl IntoIterator<Item = &'a str>,
+    settings: &str,
 ) -> Diagnostic {
+    let known: Vec<&str> = known.into_iter().collect();
     let Some(agent) = agent else {
         return Diagnostic::error("unbound-step", heading, "this step has neither an agent nor a program")
             .help("name an agent in the heading, such as @agent, or add a ```sh run fence below it");
     };
-    let help = match nearest(agent, known) {
+    let help = match nearest(agent, known.iter().copied()) {
+        _ if known.contains(&agent) => {
+            format!("`[agents.{agent}]` in {settings} has no command; add command = [\"…\"]")
+        }
         Some(near) => format!("orderflow.toml knows \"{near}\"; did you mean that?"),
-        None => format!(
-            "add to orderflow.toml: [agents.{agent}] with command = [\"…\"], or a ```sh run fence below"
-        ),
+        None => {
+            format!("add to {settings}: [agents.{agent}] with command = [\"…\"], or a ```sh run fence below")
+        }
     };
     let message = format!("nobody does this step: the agent \"{agent}\" has no program");
     Diagnostic::error("unbound-step", heading, message).help(help)

@@ -11,9 +11,6 @@ use crate::stats::{Change, Run, Stats, Verdict};
 use grid::Grid;
 use serde::Serialize;
 
-/// Columns of a terminal whose width nobody knows.
-const WIDTH: usize = 100;
-
 /// Where the values of the run's block start.
 const INDENT: usize = 15;
 
@@ -40,7 +37,6 @@ impl<'a> Report<'a> {
 
     /// The groups, their agents' numbers, the run and what was asked, for a terminal of so many columns.
     pub fn table(&self, width: Option<usize>) -> String {
-        let width = width.unwrap_or(WIDTH);
         let mut out = drawn(grid::groups(self.stats), width);
         out.push_str(&drawn(grid::columns(self.stats), width));
         out.push_str(&run(&self.stats.run, width));
@@ -57,7 +53,7 @@ impl<'a> Report<'a> {
         }
         if !self.expectations.is_empty() {
             out.push('\n');
-            out.push_str(&verdicts(self.expectations, Some(width)));
+            out.push_str(&verdicts(self.expectations, width));
         }
         out
     }
@@ -78,11 +74,11 @@ impl<'a> Report<'a> {
 
 /// Expectations with what was found.
 pub fn verdicts(verdicts: &[Verdict], width: Option<usize>) -> String {
-    drawn(grid::verdicts(verdicts), width.unwrap_or(WIDTH)).trim_end_matches('\n').to_owned() + "\n"
+    drawn(grid::verdicts(verdicts), width).trim_end_matches('\n').to_owned() + "\n"
 }
 
 /// A grid with an empty line after it; nothing where it has no rows.
-fn drawn(grid: Grid, width: usize) -> String {
+fn drawn(grid: Grid, width: Option<usize>) -> String {
     let Grid { header, names, texts, mut rows } = grid;
     if rows.is_empty() {
         return String::new();
@@ -94,7 +90,7 @@ fn drawn(grid: Grid, width: usize) -> String {
 }
 
 /// The run as a block of lines.
-fn run(run: &Run, width: usize) -> String {
+fn run(run: &Run, width: Option<usize>) -> String {
     let mut out = String::new();
     for (name, value) in facts::facts(run, &visible) {
         out.push_str(&format!("{name:<INDENT$}{value}\n"));
@@ -106,12 +102,12 @@ fn run(run: &Run, width: usize) -> String {
 }
 
 /// Names with arrows between, broken where the line is full.
-fn wrapped(name: &str, path: &[String], width: usize) -> String {
+fn wrapped(name: &str, path: &[String], width: Option<usize>) -> String {
     let mut out = format!("{name:<INDENT$}");
     let mut column = INDENT;
     for (index, phase) in path.iter().enumerate() {
         let length = phase.chars().count();
-        if index > 0 && column + 3 + length > width {
+        if index > 0 && width.is_some_and(|width| column + 3 + length > width) {
             out.push_str(&format!(" →\n{:<INDENT$}", ""));
             column = INDENT;
         } else if index > 0 {
