@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Items in flight for each place, so that a busy agent does not leave the other places empty.
 const WINDOW: usize = 4;
 
+/// Dead letters that are kept; the events have them all.
+const LETTERS: usize = 1000;
+
 /// What a run does about failed items, and how much it does at once.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -245,8 +248,10 @@ impl Run {
                     ItemState::Cancelled => self.tally.cancelled += 1,
                     ItemState::Failed => {
                         self.tally.failed += 1;
-                        let (item, key, error) = (*item, key.clone(), error.clone());
-                        self.dead_letters.push(DeadLetter { item, key, error });
+                        if self.dead_letters.len() < LETTERS {
+                            let (item, key, error) = (*item, key.clone(), error.clone());
+                            self.dead_letters.push(DeadLetter { item, key, error });
+                        }
                     }
                 }
             }
@@ -323,6 +328,7 @@ impl Run {
         self.drained
     }
 
+    /// The first items that failed for good.
     pub fn dead_letters(&self) -> &[DeadLetter] {
         &self.dead_letters
     }

@@ -108,7 +108,7 @@ impl Recorder {
             encode(&mut bytes, row, &custom);
         }
         self.rows += held.rows.len() as u64;
-        self.spool.put(item.0, &bytes)
+        self.spool.put(item.0, bytes)
     }
 }
 

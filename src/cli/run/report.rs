@@ -172,7 +172,7 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
-    let more = run.dead_letters().len().saturating_sub(LETTERS);
+    let more = failed.saturating_sub(LETTERS as u64);
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
     }
