@@ -31,8 +31,8 @@ pub fn inputs(call: &Call) -> String {
     text
 }
 
-/// The declared outputs as JSON, for agents that serve several steps.
-pub fn outputs(declared: &[Declared]) -> String {
+/// The declared outputs, for agents that serve several steps.
+pub fn outputs(declared: &[Declared]) -> Value {
     let describe = |output: &Declared| {
         let mut object = Object::new();
         object.insert("name".into(), output.name.clone().into());
@@ -40,7 +40,7 @@ pub fn outputs(declared: &[Declared]) -> String {
         object.insert("optional".into(), output.optional.into());
         Value::Object(object)
     };
-    Value::Array(declared.iter().map(describe).collect()).to_string()
+    Value::Array(declared.iter().map(describe).collect())
 }
 
 /// Characters of an answer that a message shows.
@@ -221,7 +221,7 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
 }
 
 /// `{"error": …}`, unless that is what the step declares to make.
-fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Box<Failure>> {
+pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Box<Failure>> {
     if declared.iter().any(|output| output.name == "error") {
         return None;
     }

@@ -4,15 +4,18 @@
 //! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, context
 //! travels beside it. [`contract`] holds what the words mean.
 
+pub mod check;
 pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
 mod group;
 pub mod process;
+pub mod program;
 pub mod stub;
 #[cfg(test)]
 mod tests;
+pub mod worker;
 
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
@@ -25,9 +28,17 @@ use tokio::sync::watch;
 /// The end of an attempt, some time from now.
 pub type Ending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
+/// The end of all that an adapter keeps running.
+pub type Closing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 pub trait Adapter: Send + Sync {
     /// Makes one attempt. After `stop` asks for it the attempt ends soon, and still says how it ended.
     fn call(&self, call: Call, stop: Stop) -> Ending<'_>;
+
+    /// Ends what is kept running between calls, at once where `stop` says so. Nothing is in flight by then.
+    fn close(&self, _stop: Stop) -> Closing<'_> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// One attempt, with everything its agent may want to know.
@@ -97,6 +108,11 @@ impl Stop {
     pub fn new() -> (Stopper, Stop) {
         let (sender, receiver) = watch::channel(Urgency::None);
         (Stopper(sender), Stop(receiver))
+    }
+
+    /// What is asked for so far.
+    pub fn urgency(&self) -> Urgency {
+        *self.0.borrow()
     }
 
     /// Returns once at least this urgency is asked for; never, if it is not.

@@ -2,6 +2,7 @@
 //! output, log on its standard error. Never runs through a shell; inputs never stand on the command line.
 
 use super::group::gone;
+use super::program::{GRACE, LINGER, LOG, Program, Tail, aside, group, hear, last_word, signal};
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::Value;
@@ -10,50 +11,29 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-use tokio::runtime::{Handle, RuntimeFlavor};
-
-/// Between the request to stop and the kill.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a pipe may stay open after the program itself has ended, before what still holds it is killed.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How long a program that is being written just now may be busy.
-const BUSY: Duration = Duration::from_secs(2);
-
-/// The end of the log that is kept, in bytes.
-const LOG: usize = 8 * 1024;
 
 /// The largest scalar that is handed over as `IN_<NAME>`, in bytes.
 const LARGEST_VARIABLE: usize = 64 * 1024;
-
-/// The longest last word of a log that becomes part of a message, in characters.
-const LONGEST_REASON: usize = 200;
 
 /// Exits with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
 const BAD_INPUT: i32 = 65;
 const TRY_AGAIN: i32 = 75;
 
-/// How to start the program.
+/// A program that is started for every attempt.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The program and its arguments; never empty.
-    pub command: Vec<String>,
-    /// Where it works.
-    pub folder: PathBuf,
-    /// Its whole environment but for what each call adds.
-    pub env: Vec<(String, String)>,
+    pub program: Program,
     /// Between the request to stop and the kill.
     pub grace: Duration,
 }
 
 impl Process {
-    pub fn new(command: Vec<String>, folder: PathBuf, env: Vec<(String, String)>) -> Self {
-        Process { command, folder, env, grace: GRACE }
+    pub fn new(program: Program) -> Self {
+        Process { program, grace: GRACE }
     }
 }
 
@@ -74,55 +54,23 @@ impl Process {
         }
         let child = match self.start(&call, &files).await {
             Ok(child) => child,
-            Err(error) => return Err(self.not_started(&error)),
+            Err(error) => return Err(self.program.not_started(&error)),
         };
         let ended = self.attend(child, inputs, stop).await;
         judge(&call, ended, files.answer())
     }
 
     async fn start(&self, call: &Call, files: &Files) -> io::Result<Child> {
-        let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder).process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        command
-            .envs(variables(call))
-            .env("ORDERFLOW_INPUT", &files.input)
-            .env("ORDERFLOW_OUTPUT", &files.output);
-        let mut waited = Duration::ZERO;
-        loop {
-            match aside(|| command.spawn()) {
-                Err(error) if error.raw_os_error() == Some(ETXTBSY) && waited < BUSY => {
-                    let pause = Duration::from_millis(20);
-                    tokio::time::sleep(pause).await;
-                    waited += pause;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn not_started(&self, error: &io::Error) -> Box<Failure> {
-        let program = self.command.first().map_or("", String::as_str);
-        let path = self.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        let message = match missing {
-            true if !self.folder.is_dir() => {
-                format!("cannot start {program}: its folder {} does not exist", self.folder.display())
-            }
-            true if program.contains('/') => {
-                format!("cannot start {program}: no such file in {}", self.folder.display())
-            }
-            true => format!("cannot start {program}: not found in PATH ({path})"),
-            false => format!("cannot start {program}: {error}"),
+        let files = [("ORDERFLOW_INPUT", &files.input), ("ORDERFLOW_OUTPUT", &files.output)];
+        let prepare = |command: &mut Command| {
+            command.envs(variables(call)).envs(files);
         };
-        contract::failure(Cause::Start, message, Outcome::NotExecuted, !missing)
+        self.program.start(prepare).await
     }
 
     /// Feeds the program, listens to it, and sees to it that it ends when asked.
     async fn attend(&self, mut child: Child, inputs: String, mut stop: Stop) -> Ended {
-        let group = child.id().and_then(|id| Pid::from_raw(id as i32));
+        let group = group(&child);
         let stdin = child.stdin.take();
         let feed = async move {
             if let Some(mut stdin) = stdin {
@@ -130,10 +78,16 @@ impl Process {
                 let _ = stdin.write_all(inputs.as_bytes()).await;
             }
         };
-        let mut answer = Heard::new(contract::LARGEST + 1, Keep::Start);
-        let mut log = Heard::new(LOG, Keep::End);
+        let mut answer = Start::new(contract::LARGEST + 1);
+        let mut log = Tail::new(LOG);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let listen = async { tokio::join!(feed, answer.hear(stdout), log.hear(stderr)) };
+        let listen = async {
+            tokio::join!(
+                feed,
+                hear(stdout, |chunk| answer.take(chunk)),
+                hear(stderr, |chunk| log.take(chunk))
+            )
+        };
         let exit = self.exit(&mut child, group, &mut stop);
         let (status, stopped) = {
             tokio::pin!(listen, exit);
@@ -180,35 +134,17 @@ impl Process {
     }
 }
 
-/// Does what blocks without holding up the tasks that wait for this thread: a program's start takes as long as
-/// the machine is busy, and with many jobs it is.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
-const ETXTBSY: i32 = rustix::io::Errno::TXTBSY.raw_os_error();
-
-/// Sends a signal to the program and all that belongs to its group; those that are gone are no concern.
-fn signal(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
-}
-
 /// What came of one process.
 struct Ended {
     status: io::Result<ExitStatus>,
     stopped: bool,
-    answer: Heard,
-    log: Heard,
+    answer: Start,
+    log: Tail,
 }
 
 fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer {
     let Ended { status, stopped, answer, log } = ended;
-    let log = String::from_utf8_lossy(&log.bytes).into_owned();
+    let log = log.text();
     let mut result = match (status, said(call, answer, file)) {
         (Err(error), _) => {
             let message = format!("lost track of the program: {error}");
@@ -229,7 +165,7 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
 }
 
 /// What the program has answered: the file, where it has written one, else its standard output.
-fn said(call: &Call, answer: Heard, file: Option<io::Result<Vec<u8>>>) -> Result<String, Box<Failure>> {
+fn said(call: &Call, answer: Start, file: Option<io::Result<Vec<u8>>>) -> Result<String, Box<Failure>> {
     match file {
         Some(Ok(bytes)) => contract::text(bytes),
         Some(Err(error)) => Err(contract::bad(format!("cannot read ORDERFLOW_OUTPUT: {error}"))),
@@ -241,9 +177,6 @@ fn said(call: &Call, answer: Heard, file: Option<io::Result<Vec<u8>>>) -> Result
 
 /// A failure known only by how the program ended.
 fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
-    let last = log.lines().rev().find(|line| !line.trim().is_empty());
-    let short = |line: &str| line.trim().chars().take(LONGEST_REASON).collect::<String>();
-    let because = last.map(|line| format!(": {}", short(line))).unwrap_or_default();
     let (cause, message, outcome, retryable) = match (status.code(), status.signal()) {
         (Some(code @ BAD_INPUT), _) => {
             (Cause::Exit(code), format!("exited with {code} (bad input)"), Outcome::Failed, false)
@@ -258,7 +191,7 @@ fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
         }
     };
     let cause = if stopped { Cause::Stopped } else { cause };
-    contract::failure(cause, format!("{message}{because}"), outcome, retryable)
+    contract::failure(cause, format!("{message}{}", last_word(log)), outcome, retryable)
 }
 
 /// The files by which a call travels beside the pipes; they are gone when this is.
@@ -308,7 +241,7 @@ impl Drop for Files {
 }
 
 /// What each call adds to the environment.
-fn variables(call: &Call) -> Vec<(String, String)> {
+pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
     let context = &call.context;
     let mut all: Vec<(String, String)> = Vec::with_capacity(16);
     let mut say = |name: &str, value: &str| all.push((format!("ORDERFLOW_{name}"), value.to_owned()));
@@ -320,7 +253,7 @@ fn variables(call: &Call) -> Vec<(String, String)> {
     say("AGENT", context.agent.as_deref().unwrap_or(""));
     say("CHANNEL", context.channel.as_deref().unwrap_or(""));
     say("DEADLINE", context.deadline.as_deref().unwrap_or(""));
-    say("OUTPUTS", &contract::outputs(&call.outputs));
+    say("OUTPUTS", &contract::outputs(&call.outputs).to_string());
     say("DIR", &call.dir.to_string_lossy());
     all.push(("TRACEPARENT".into(), context.traceparent.clone()));
     for (name, value) in &call.inputs {
@@ -341,48 +274,19 @@ fn variables(call: &Call) -> Vec<(String, String)> {
     all
 }
 
-/// Which end is kept of a stream that is longer than what is kept.
-#[derive(Clone, Copy)]
-enum Keep {
-    Start,
-    End,
-}
-
-/// A stream of which a bounded part is kept.
-struct Heard {
+/// The start of a stream of bytes.
+struct Start {
     bytes: Vec<u8>,
     most: usize,
-    keep: Keep,
 }
 
-impl Heard {
-    fn new(most: usize, keep: Keep) -> Self {
-        Heard { bytes: Vec::new(), most, keep }
-    }
-
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin>) {
-        let Some(mut stream) = stream else { return };
-        let mut chunk = [0; 8192];
-        // A pipe that cannot be read any more has nothing more to say. What is too much is passed over: it may
-        // turn out to be log, and a program that goes on for ever is a matter of its timeout.
-        while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            self.take(&chunk[..read]);
-        }
+impl Start {
+    fn new(most: usize) -> Self {
+        Start { bytes: Vec::new(), most }
     }
 
     fn take(&mut self, chunk: &[u8]) {
-        match self.keep {
-            Keep::Start => {
-                let room = self.most.saturating_sub(self.bytes.len());
-                self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
-            }
-            Keep::End => {
-                self.bytes.extend_from_slice(chunk);
-                if self.bytes.len() > 2 * self.most {
-                    let surplus = self.bytes.len() - self.most;
-                    self.bytes.drain(..surplus);
-                }
-            }
-        }
+        let room = self.most.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments, settings, exit codes. The only room that prints or reads the environment;
 //! a file a command.
 
+mod agents;
 mod completions;
 mod document;
 mod exit;
@@ -46,6 +47,7 @@ enum Command {
     Plan(plan::Args),
     Graph(graph::Args),
     Init(init::Args),
+    Agents(agents::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -70,6 +72,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Graph(args) => graph::run(args, &mut terminal),
         Command::Init(args) => init::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
+        Command::Agents(args) => agents::run(args, &mut terminal),
         Command::Completions(args) => completions::run(args, &mut terminal),
     };
     match done {

@@ -52,15 +52,17 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 }
 
 /// What the operator binds to the step's agent, else the document's own program.
-fn doer(step: &Step, settings: &Settings, source: &Source) -> Doer {
-    let bound = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
-    match (bound.filter(|agent| !agent.command.is_empty()), &step.program) {
-        (Some(agent), _) => Doer::Command(agent.command.clone()),
-        (None, Some(program)) => Doer::Fence {
+pub(super) fn doer(step: &Step, settings: &Settings, source: &Source) -> Doer {
+    match (step.agent.as_ref().and_then(|agent| settings.agents.get(agent)), &step.program) {
+        (Some(agent), _) if !agent.worker.is_empty() => {
+            Doer::Worker { command: agent.worker.clone(), processes: agent.processes.unwrap_or(1) }
+        }
+        (Some(agent), _) if !agent.command.is_empty() => Doer::Command(agent.command.clone()),
+        (_, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),
             line: source.position(program.language.span.start).line,
             granted: settings.fences,
         },
-        (None, None) => Doer::Nobody,
+        (_, None) => Doer::Nobody,
     }
 }

@@ -9,6 +9,7 @@ use crate::graph::{Graph, StepId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
 /// Who does each step, and what each step is called; by step.
 pub struct Bindings(Vec<Binding>);
@@ -32,6 +33,22 @@ impl Bindings {
             outputs: step.outputs.iter().map(|output| declared(graph, output)).collect(),
         };
         Bindings(graph.steps.iter().zip(adapters).map(bind).collect())
+    }
+
+    /// Ends what adapters keep running between calls; steps may share one.
+    pub(super) async fn close(&self, stop: &Stop) {
+        let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
+        for Binding { adapter, .. } in &self.0 {
+            if !adapters.iter().any(|known| Arc::ptr_eq(known, adapter)) {
+                adapters.push(adapter);
+            }
+        }
+        let mut closing = JoinSet::new();
+        for adapter in adapters {
+            let (adapter, stop) = (adapter.clone(), stop.clone());
+            closing.spawn(async move { adapter.close(stop).await });
+        }
+        while closing.join_next().await.is_some() {}
     }
 }
 
@@ -71,8 +88,13 @@ impl Calls {
 
     pub fn stop(&self, item: ItemId, step: StepId, attempt: u32) {
         if let Some(stopper) = self.under_way.get(&(item, step, attempt)) {
-            stopper.ask(if self.killed { Urgency::Kill } else { Urgency::Terminate });
+            stopper.ask(self.urgency());
         }
+    }
+
+    /// How urgently what is stopped is stopped.
+    pub fn urgency(&self) -> Urgency {
+        if self.killed { Urgency::Kill } else { Urgency::Terminate }
     }
 
     pub fn kill_all(&mut self) {

@@ -17,6 +17,7 @@ pub use identity::new_run_id;
 pub use signals::{Caught, listen};
 pub use workspace::Workspace;
 
+use crate::adapter::{Stop, Urgency};
 use crate::engine::{Effect, Input, Out, Run};
 use crate::event::{Event, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
@@ -69,7 +70,7 @@ impl Loop<'_> {
     ///
     /// # Errors
     /// Trouble of the operator's: items that cannot be read any more, an observer that failed. What was under
-    /// way has been stopped by then.
+    /// way has been stopped by then, and nothing runs any more in either case.
     pub async fn drive(
         &mut self,
         run: &mut Run,
@@ -130,9 +131,26 @@ impl Loop<'_> {
                 () = sleep_until(end) => run.handle(Input::Stop(StopReason::RunDeadline), now(), &mut out),
             }
         }
+        self.close(calls.urgency(), requests).await;
         match trouble {
             Some(error) => Err(error),
             None => Ok(()),
+        }
+    }
+
+    /// Ends what the adapters keep running.
+    async fn close(&self, urgency: Urgency, mut requests: mpsc::Receiver<Request>) {
+        let (stopper, stop) = Stop::new();
+        stopper.ask(urgency);
+        let closing = self.bindings.close(&stop);
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                () = &mut closing => return,
+                Some(request) = requests.recv() => if request == Request::Kill {
+                    stopper.ask(Urgency::Kill);
+                },
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tables, progress and drawings: what people and scripts are shown, as text. Prints nothing.
 
+pub mod agents;
 mod executions;
 pub mod graph;
 mod measure;

@@ -1,6 +1,7 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
 mod conditions;
+mod contract;
 mod diagnostics;
 mod docs;
 mod gate;

@@ -1,14 +1,14 @@
 """What the shop's agents share: their contract with orderflow, and the shop's books.
 
-`serve` is the contract: a JSON object of inputs comes on standard input, a JSON object of outputs goes to
-standard output, the context stands in the environment. `once` makes an effect happen once for each
-idempotency key, however often orderflow has to ask. Which steps there are is each agent's own matter.
+`serve` is the contract: an object of inputs comes in, an object of outputs goes out. An agent serves as a worker,
+which stays and answers many calls, or as a command for one; orderflow.toml chooses. `once` makes an effect happen
+once for each idempotency key, however often orderflow has to ask. Which steps there are is each agent's own matter.
 
 The books are a SQLite database: the file that SHOP_DB names, else .data/shop.db beside the workflows.
 A run is a day in the shop: its first agent fills the shelves from the catalogue, and every row belongs to
 a run. Stock is real and can run out within a day; the next run finds the shop as this one found it.
 
-An agent lives for one step, so its start is most of its cost: only what every agent needs is imported here.
+The start of a command is most of its cost: only what every agent needs is imported here.
 """
 
 import json
@@ -20,6 +20,8 @@ from decimal import Decimal
 HERE = os.path.dirname(os.path.abspath(__file__))
 # How long an agent waits for the others' transactions, in seconds.
 PATIENCE = 30
+# How many calls a worker has in hand at a time; others wait their turn.
+HANDS = 4
 
 
 class Refused(Exception):
@@ -44,18 +46,24 @@ class Busy(Refused):
 class Call:
     """One execution of a step, as orderflow asks for it."""
 
-    def __init__(self, env, stdin):
-        self.step = env["ORDERFLOW_STEP"]
-        self.key = env["ORDERFLOW_KEY"]
-        self.run = env.get("ORDERFLOW_RUN", "by-hand")
-        self.inputs = json.load(stdin, parse_float=Decimal)
+    def __init__(self, step, key, run, inputs):
+        self.step, self.key, self.run, self.inputs = step, key, run, inputs
 
 
 def serve(**steps):
-    """Answers the one call that this process was started for; `steps` are functions of (db, call) by phase."""
+    """Answers the calls that come; `steps` are functions of (db, call) by phase."""
+    if "ORDERFLOW_STEP" in os.environ:
+        obey(steps, os.environ)
+    else:
+        work(steps)
+
+
+def obey(steps, env):
+    """Answers the one call that this process was started for."""
     try:
-        call = Call(os.environ, sys.stdin)
-        step = steps[call.step]
+        step = steps[env["ORDERFLOW_STEP"]]
+        inputs = json.load(sys.stdin, parse_float=Decimal)
+        call = Call(env["ORDERFLOW_STEP"], env["ORDERFLOW_KEY"], env.get("ORDERFLOW_RUN", "by-hand"), inputs)
     except KeyError as missing:
         sys.exit(f"no {missing} here; this agent needs ORDERFLOW_KEY and ORDERFLOW_STEP, one of: {', '.join(steps)}")
     try:
@@ -64,6 +72,64 @@ def serve(**steps):
         answer, status = refused.answer, refused.status
     print(dump(answer))
     sys.exit(status)
+
+
+def work(steps):
+    """Answers calls until standard input ends: JSON-RPC 2.0, an object a line, several calls at a time."""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    own, mouth, waiting = threading.local(), threading.Lock(), {}
+
+    def say(id, **answer):
+        with mouth:
+            print(dump({"jsonrpc": "2.0", "id": id, **answer}), flush=True)
+
+    def books():
+        if not hasattr(own, "db"):
+            own.db = connect()  # a connection belongs to its thread
+        return own.db
+
+    def run(id, params):
+        say(id, **perform(steps, books, params))
+
+    with ThreadPoolExecutor(HANDS) as hands:
+        for line in sys.stdin:
+            message = json.loads(line, parse_float=Decimal)
+            params = message.get("params", {})
+            if message["method"] == "step/run":
+                id = message["id"]
+                waiting[id] = hands.submit(run, id, params)
+                waiting[id].add_done_callback(lambda _, id=id: waiting.pop(id, None))
+            elif message["method"] == "step/cancel":
+                # What has begun is soon over; what has not never begins.
+                call = waiting.get(params["id"])
+                if call and call.cancel():
+                    say(params["id"], error=error(-32000, "cancelled before it began", outcome="not executed"))
+
+
+def perform(steps, books, params):
+    """The result or the error of one call to a worker; `books` opens them."""
+    try:
+        step = steps.get(params["step"])
+        if step is None:
+            return {"error": error(-32601, f"no step {params['step']} here, only: {', '.join(steps)}")}
+        call = Call(params["step"], params["idempotency_key"], params["run"], params["inputs"])
+    except (KeyError, TypeError) as wrong:
+        return {"error": error(-32602, f"params are not as they should be: {wrong!r}")}
+    try:
+        return {"result": step(books(), call)}
+    except Refused as refused:
+        return {"result": refused.answer}
+    except Exception as trouble:
+        import traceback
+
+        traceback.print_exc()
+        return {"error": error(-32603, f"{type(trouble).__name__}: {trouble}")}
+
+
+def error(code, message, **data):
+    return {"code": code, "message": message, "data": data}
 
 
 def once(effect):

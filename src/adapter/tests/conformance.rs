@@ -3,6 +3,8 @@
 
 use super::super::fake::fake;
 use super::super::process::Process;
+use super::super::program::Program;
+use super::super::worker::Worker;
 use super::super::{Adapter, Call, Stop, Urgency, contract, fence};
 use super::{PATIENCE, call, describe, until};
 use crate::event::{Answer, Cause, Outcome};
@@ -132,8 +134,12 @@ fn cases() -> Vec<Case> {
 
 /// Holds an adapter to every case, and says all that it gets wrong.
 async fn conforms(make: Maker) {
+    conforms_to(cases(), make).await;
+}
+
+async fn conforms_to(cases: Vec<Case>, make: Maker) {
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in cases {
         let folder = tempfile::tempdir().unwrap();
         let adapter = make(&case.does, folder.path());
         let call = call(folder.path(), case.outputs, case.inputs.clone());
@@ -184,6 +190,16 @@ async fn a_python_fence_conforms() {
     conforms(python).await;
 }
 
+/// Its answers travel as JSON, which is always UTF-8.
+#[tokio::test]
+async fn a_worker_conforms() {
+    let can_say = |case: &Case| match &case.does {
+        Does::Says(bytes) => std::str::from_utf8(bytes).is_ok(),
+        _ => true,
+    };
+    conforms_to(cases().into_iter().filter(can_say).collect(), worker).await;
+}
+
 #[tokio::test]
 async fn a_closure_conforms() {
     conforms(closure).await;
@@ -209,7 +225,7 @@ fn python(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
 }
 
 /// The interpreter itself: what PATH finds may be a slow way to it.
-static PYTHON: LazyLock<String> = LazyLock::new(|| {
+pub(super) static PYTHON: LazyLock<String> = LazyLock::new(|| {
     let output =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
     String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
@@ -224,7 +240,8 @@ fn fenced(mut words: Vec<String>, folder: &Path, source: &str) -> Vec<String> {
 
 fn process(command: Vec<String>, folder: &Path) -> Arc<dyn Adapter> {
     let path = std::env::var("PATH").unwrap();
-    Arc::new(Process::new(command, folder.to_owned(), vec![("PATH".to_owned(), path)]))
+    let env = vec![("PATH".to_owned(), path)];
+    Arc::new(Process::new(Program { command, folder: folder.to_owned(), env }))
 }
 
 /// The bytes that an agent says, in a file of its own.
@@ -273,6 +290,52 @@ fn python_source(does: &Does, folder: &Path) -> String {
         Does::Ignores => "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nready()\ntime.sleep(1000)",
     };
     format!("{head}{body}\n")
+}
+
+fn worker(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
+    std::fs::write(folder.join("worker"), worker_source(does, folder)).unwrap();
+    let command = vec![PYTHON.clone(), "-S".to_owned(), "worker".to_owned()];
+    Arc::new(Worker::new(Program { command, folder: folder.to_owned(), env: Vec::new() }, 1))
+}
+
+fn worker_source(does: &Does, folder: &Path) -> String {
+    if let Does::Says(bytes) | Does::Blurts(bytes) | Does::Fails(bytes) | Does::Finishes(bytes) = does {
+        kept(bytes, folder);
+    }
+    if matches!(does, Does::Blurts(_)) {
+        let source = "import json, os\nos.read(0, 40)\n\
+            print(json.dumps({'jsonrpc': '2.0', 'id': 1, 'result': open('answer').read()}))\n";
+        return source.to_owned();
+    }
+    let run = match does {
+        Does::Says(_) | Does::Blurts(_) => "tell(id=call['id'], result=open('answer', newline='').read())",
+        Does::Fails(_) => {
+            "error = json.load(open('answer'))['error']\n        \
+             error = {'message': error} if isinstance(error, str) else error\n        \
+             tell(method='step/log', params={'id': call['id'], 'message': 'first words'})\n        \
+             tell(method='step/log', params={'id': call['id'], 'message': 'last words'})\n        \
+             tell(id=call['id'], error={'code': -32000, 'message': error.pop('message'), 'data': error})"
+        }
+        Does::Returns => "tell(id=call['id'], result={'a': params['inputs']})",
+        Does::Tells(name) => {
+            let name = if *name == "KEY" { "idempotency_key".to_owned() } else { name.to_lowercase() };
+            &format!("tell(id=call['id'], result={{'a': str(params['{name}'])}})")
+        }
+        Does::Finishes(_) | Does::Ignores => "open(params['dir'] + '/ready', 'w').close()",
+    };
+    let cancel = match does {
+        Does::Finishes(_) => "tell(id=params['id'], result=json.load(open('answer')))",
+        _ => "pass",
+    };
+    format!(
+        "import json, sys\n\
+        def tell(**message): print(json.dumps({{'jsonrpc': '2.0', **message}}), flush=True)\n\
+        for line in sys.stdin:\n    \
+            call = json.loads(line)\n    \
+            params = call['params']\n    \
+            if call['method'] == 'step/run':\n        {run}\n    \
+            if call['method'] == 'step/cancel':\n        {cancel}\n"
+    )
 }
 
 fn closure(does: &Does, _: &Path) -> Arc<dyn Adapter> {

@@ -1,7 +1,9 @@
-//! What adapters promise: `conformance` holds all of them to one table, `process` the programs to their own.
+//! What adapters promise: `conformance` holds all of them to one table, `process` and `worker` those kinds to
+//! what they promise besides.
 
 mod conformance;
 mod process;
+mod worker;
 
 use super::{Call, Context, Declared};
 use crate::event::{Answer, ValueId};
@@ -84,4 +86,18 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// A process's state and its group, from /proc; none when it is gone.
+fn about(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(1)?.parse().ok()?))
+}
+
+/// Whether a process has ended, collected by its parent or not.
+fn is_gone(pid: u32) -> bool {
+    about(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
 }

@@ -1,8 +1,9 @@
 //! What programs are promised besides: exits, environment, files, groups of processes.
 
 use super::super::process::Process;
+use super::super::program::Program;
 use super::super::{Adapter, Call, Stop, Stopper, Urgency};
-use super::{PATIENCE, call, describe, until};
+use super::{PATIENCE, about, call, describe, is_gone, until};
 use crate::event::Answer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ fn scene(source: &str, outputs: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let command = ["sh", "-c", source].map(str::to_owned).to_vec();
     let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
-    let process = Process::new(command, folder.path().to_owned(), vec![path]);
+    let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let call = call(folder.path(), outputs, json!({"order": {"id": 1}}));
     Scene { folder, process, call }
 }
@@ -46,20 +47,6 @@ impl Scene {
     fn number(&self, file: &str) -> Option<u32> {
         std::fs::read_to_string(self.call.dir.join(file)).ok()?.trim().parse().ok()
     }
-}
-
-/// A process's state and its group, from /proc; none when it is gone.
-fn about(pid: u32) -> Option<(char, u32)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
-}
-
-/// Whether a process has ended, collected by its parent or not.
-fn is_gone(pid: u32) -> bool {
-    about(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
 }
 
 #[tokio::test]
@@ -148,8 +135,8 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     let mut scene = scene("", "b::String");
     let folder = scene.folder.path().to_string_lossy().into_owned();
     let longest = "x".repeat(64 * 1024);
-    scene.process.command = vec!["env".to_owned()];
-    scene.process.env.push(("SHOP_DB".to_owned(), "shop.db".to_owned()));
+    scene.process.program.command = vec!["env".to_owned()];
+    scene.process.program.env.push(("SHOP_DB".to_owned(), "shop.db".to_owned()));
     let inputs = json!({
         "order-id": "o 7", "total": serde_json::from_str::<Value>("145.50").unwrap(), "paid": true, "longest": longest, "absent": null, "list": [1],
         "too_long": format!("{longest}x"), "nul": "a\u{0}b", "order": {"id": 1},
@@ -188,10 +175,10 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
 async fn what_cannot_start_says_why() {
     let start = |command: &str, folder: Option<&str>| {
         let mut scene = scene("", "");
-        scene.process.command = vec![command.to_owned()];
-        scene.process.env = vec![("PATH".to_owned(), "/nowhere:/neither".to_owned())];
+        scene.process.program.command = vec![command.to_owned()];
+        scene.process.program.env = vec![("PATH".to_owned(), "/nowhere:/neither".to_owned())];
         if let Some(folder) = folder {
-            scene.process.folder = folder.into();
+            scene.process.program.folder = folder.into();
         }
         std::fs::write(scene.folder.path().join("plain"), "").unwrap();
         scene
@@ -225,7 +212,7 @@ async fn a_program_that_is_being_written_is_tried_again() {
     std::fs::write(&program, "#!/bin/sh\necho done\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, mode).unwrap();
-    scene.process.command = vec![program.to_string_lossy().into_owned()];
+    scene.process.program.command = vec![program.to_string_lossy().into_owned()];
 
     let writing = std::fs::OpenOptions::new().append(true).open(&program).unwrap();
     assert!(scene.told().await.contains("Text file busy"), "it is not waited for without end");

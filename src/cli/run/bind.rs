@@ -6,13 +6,16 @@ use super::super::exit::{Exit, Stop};
 use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use crate::adapter::process::Process;
+use crate::adapter::program::Program;
 use crate::adapter::stub::StandIn;
+use crate::adapter::worker::Worker;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +27,12 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 enum Doer<'a> {
     Command {
         command: Vec<String>,
+        env: &'a [String],
+    },
+    Worker {
+        agent: &'a str,
+        worker: Vec<String>,
+        processes: usize,
         env: &'a [String],
     },
     Program {
@@ -79,10 +88,17 @@ fn doer<'a>(
 ) -> Result<Option<Doer<'a>>, Box<Diagnostic>> {
     let heading = document.source.line(step.line);
     let agent = step.agent.as_deref().and_then(|name| Some((name, settings.agents.get(name)?)));
-    if let Some((name, agent)) = agent.filter(|(_, agent)| !agent.command.is_empty()) {
-        let command = located(&agent.command, &settings.folder)
-            .map_err(|searched| missing(heading, name, &agent.command, &searched))?;
-        return Ok(Some(Doer::Command { command, env: &agent.env }));
+    if let Some((name, agent)) = agent {
+        let found = |words: &[String]| {
+            located(words, &settings.folder).map_err(|searched| missing(heading, name, words, &searched))
+        };
+        if !agent.worker.is_empty() {
+            let (worker, processes) = (found(&agent.worker)?, agent.processes.unwrap_or(1));
+            return Ok(Some(Doer::Worker { agent: name, worker, processes, env: &agent.env }));
+        }
+        if !agent.command.is_empty() {
+            return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
+        }
     }
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
@@ -129,7 +145,7 @@ impl Doers<'_> {
             .iter()
             .filter_map(|(step, doer)| match doer {
                 Doer::Program { source, .. } => Some((step, source)),
-                Doer::Command { .. } | Doer::StandIn => None,
+                Doer::Command { .. } | Doer::Worker { .. } | Doer::StandIn => None,
             })
             .map(|(step, source)| {
                 let language = step.program.as_ref().map_or("", |program| program.language.value.as_str());
@@ -172,10 +188,19 @@ impl Doers<'_> {
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
+        let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
         for (number, (step, doer)) in self.0.iter().enumerate() {
+            let program = |command: &[String], folder: &Path, env: &[String]| Program {
+                command: command.to_owned(),
+                folder: folder.to_owned(),
+                env: environment(env),
+            };
             adapters.push(match doer {
-                Doer::Command { command, env } => {
-                    Arc::new(Process::new(command.clone(), folder.clone(), environment(env)))
+                Doer::Command { command, env } => Arc::new(Process::new(program(command, &folder, env))),
+                // The steps of an agent share its processes.
+                Doer::Worker { agent, worker, processes, env } => {
+                    let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
+                    workers.entry(agent).or_insert_with(new).clone()
                 }
                 Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
@@ -184,7 +209,7 @@ impl Doers<'_> {
                         .with_context(|| format!("cannot write {}", path.display()))?;
                     let mut command = interpreter.clone();
                     command.push(path.to_string_lossy().into_owned());
-                    Arc::new(Process::new(command, document.clone(), environment(&graph.settings.env)))
+                    Arc::new(Process::new(program(&command, &document, &graph.settings.env)))
                 }
             });
         }
@@ -199,7 +224,8 @@ fn agreed(terminal: &mut Terminal) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn environment(names: &[String]) -> Vec<(String, String)> {
+/// The variables of these names and those that every program gets, as far as they are set.
+pub fn environment(names: &[String]) -> Vec<(String, String)> {
     let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }

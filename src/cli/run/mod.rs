@@ -126,6 +126,8 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
+pub(super) use bind::environment;
+
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let mut document = Document::read(&args.file)?;
     let graph = document.sound(terminal)?;

@@ -34,8 +34,12 @@ impl Settings {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agent {
-    /// The program and its arguments; empty where only limits are given.
+    /// The program that is started for every attempt, and its arguments; empty where there is none.
     pub command: Vec<String>,
+    /// The program that stays and answers many calls, and its arguments; empty where there is none.
+    pub worker: Vec<String>,
+    /// How many processes of the worker may run; one where nothing is said.
+    pub processes: Option<usize>,
     pub concurrency: Option<usize>,
     /// Names of environment variables that it gets.
     pub env: Vec<String>,

@@ -7,9 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 3] = ["fences", "agents", "channels"];
-const AGENT: [&str; 5] = ["command", "concurrency", "env", "effects", "idempotent"];
+const AGENT: [&str; 7] = ["command", "worker", "processes", "concurrency", "env", "effects", "idempotent"];
 /// Known to the language, not yet to this program.
-const LATER: [&str; 7] = ["worker", "http", "model", "mcp", "document", "processes", "secrets"];
+const LATER: [&str; 5] = ["http", "model", "mcp", "document", "secrets"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
@@ -77,10 +77,17 @@ impl Reader {
         let mut agent = Agent::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "command" => {
-                    agent.command = self.words("command", value);
-                    if value.get_ref().as_array().is_some_and(|words| words.is_empty()) {
-                        self.bad::<()>("command", value, "a list that begins with a program");
+                "command" => agent.command = self.program("command", value),
+                "worker" => {
+                    agent.worker = self.program("worker", value);
+                    if table.contains_key("command") {
+                        self.problems.push(catalogue::settings_two_programs(key.span().into()));
+                    }
+                }
+                "processes" => {
+                    agent.processes = self.count("processes", value);
+                    if !table.contains_key("worker") {
+                        self.problems.push(catalogue::settings_idle_processes(key.span().into()));
                     }
                 }
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
@@ -115,6 +122,14 @@ impl Reader {
     fn count(&mut self, key: &str, value: &Item<'_>) -> Option<usize> {
         let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
         number.filter(|number| *number > 0).or_else(|| self.bad(key, value, "a whole number above 0"))
+    }
+
+    fn program(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
+        let words = self.words(key, value);
+        if value.get_ref().as_array().is_some_and(|words| words.is_empty()) {
+            self.bad::<()>(key, value, "a list that begins with a program");
+        }
+        words
     }
 
     fn words(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
@@ -157,19 +172,23 @@ mod tests {
     #[test]
     fn a_whole_file_is_read() {
         let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
-                    env = [\"DB\"]\nidempotent = true\n[channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
+                    env = [\"DB\"]\nidempotent = true\n[agents.ship]\nworker = [\"ship\"]\nprocesses = 3\n\
+                    [channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
         let (settings, problems) = read(&Source::new("orderflow.toml", text));
         assert_eq!(problems, []);
         assert!(settings.fences);
         assert_eq!(settings.agents["pay"].command, ["python3", "pay.py"]);
         assert_eq!(settings.agents["pay"].concurrency, Some(8));
+        let ship = Agent { worker: vec!["ship".into()], processes: Some(3), ..Agent::default() };
+        assert_eq!(settings.agents["ship"], ship);
         assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
     }
 
     #[test]
     fn every_problem_is_found_at_once() {
         let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nhttp = \"x\"\nenv = [1]\n\
-                    [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n";
+                    [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
+                    [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n";
         let source = Source::new("orderflow.toml", text);
         let (_, problems) = read(&source);
         let mut found: Vec<_> = problems
@@ -190,6 +209,8 @@ mod tests {
                 "\"rate\" must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
             ),
             (11, "settings-bad-value", "\"concurrency\" must be a whole number above 0"),
+            (13, "settings-two-programs", "an agent has a command or a worker, not both"),
+            (16, "settings-idle-processes", "\"processes\" says how many of a worker, and there is none"),
         ];
         assert_eq!(found, expected);
     }

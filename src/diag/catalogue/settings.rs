@@ -22,7 +22,22 @@ pub fn settings_bad_value(span: Span, key: &str, expected: &str, found: &str) ->
 
 pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("settings-not-supported", span, format!("\"{key}\" is not supported yet"))
-        .help("an agent is a program for now: command = [\"python3\", \"agent.py\"]")
+        .help("an agent is a program for now: command = [\"python3\", \"agent.py\"], or worker = […] for one that stays")
+}
+
+pub fn settings_two_programs(span: Span) -> Diagnostic {
+    Diagnostic::error("settings-two-programs", span, "an agent has a command or a worker, not both").help(
+        "command is started for every attempt and reads its standard input once; worker stays and speaks JSON-RPC",
+    )
+}
+
+pub fn settings_idle_processes(span: Span) -> Diagnostic {
+    Diagnostic::error(
+        "settings-idle-processes",
+        span,
+        "\"processes\" says how many of a worker, and there is none",
+    )
+    .help("a command is started for every attempt; limit those with concurrency")
 }
 
 /// A step that neither an agent nor a program does. `settings` is the path of the `orderflow.toml` that is read, or

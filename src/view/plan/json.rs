@@ -85,13 +85,21 @@ fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) ->
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),
-        by: match doer {
-            Some(Doer::Command(command)) => json!({"kind": "command", "command": command}),
-            Some(Doer::Fence { language, line, granted }) => {
-                json!({"kind": "fence", "language": language, "line": line, "granted": granted})
-            }
-            Some(Doer::Nobody) | None => Value::Null,
-        },
+        by: doer.map_or(Value::Null, by),
+    }
+}
+
+/// Who does a step, as an object with a `kind`; null for nobody.
+pub fn by(doer: &Doer) -> Value {
+    match doer {
+        Doer::Command(command) => json!({"kind": "command", "command": command}),
+        Doer::Worker { command, processes } => {
+            json!({"kind": "worker", "command": command, "processes": processes})
+        }
+        Doer::Fence { language, line, granted } => {
+            json!({"kind": "fence", "language": language, "line": line, "granted": granted})
+        }
+        Doer::Nobody => Value::Null,
     }
 }
 

@@ -3,14 +3,16 @@
 mod json;
 mod text;
 
-pub use json::json;
-pub use text::text;
+pub use json::{by as by_json, json};
+pub use text::{by, text};
 
 /// By what a step would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doer {
     /// The program that the operator binds to the step's agent, with its arguments.
     Command(Vec<String>),
+    /// The program that the operator keeps running for the step's agent, in up to so many processes.
+    Worker { command: Vec<String>, processes: usize },
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.

@@ -82,16 +82,24 @@ pub(super) fn rule(rule: OnItemError) -> &'static str {
 fn row(stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
-    let by = match doer {
+    let title = format!("{}{mark}", visible(&step.title));
+    vec![stage, title, text(&step.agent), text(&step.channel), limits(step), by(doer)]
+}
+
+/// Who does a step, in words.
+pub fn by(doer: &Doer) -> String {
+    match doer {
         Doer::Command(command) => visible(&command.join(" ")),
+        Doer::Worker { command, processes } => {
+            let several = if *processes > 1 { format!(" ×{processes}") } else { String::new() };
+            format!("worker{several}: {}", visible(&command.join(" ")))
+        }
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))
         }
         Doer::Nobody => "nobody".to_owned(),
-    };
-    let title = format!("{}{mark}", visible(&step.title));
-    vec![stage, title, text(&step.agent), text(&step.channel), limits(step), by]
+    }
 }
 
 fn limits(step: &Step) -> String {

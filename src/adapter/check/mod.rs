@@ -1,0 +1,106 @@
+//! A conformance kit for those who write agents: probes that every agent must stand, whatever its business. They
+//! ask for a step that nobody has, without inputs, so an agent that looks at either does nothing.
+//!
+//! Speaks to programs directly rather than through the adapters, because it also says what those never would.
+
+mod process;
+mod worker;
+
+pub use process::process;
+pub use worker::worker;
+
+use super::program::{LOG, Tail, group, last_word, signal};
+use super::{Call, Context};
+use rustix::process::{Pid, Signal};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::process::Child;
+
+/// The step that is asked for.
+pub const STEP: &str = "OrderflowCheck";
+
+/// What came of one probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What the agent must do.
+    pub must: &'static str,
+    /// What it did.
+    pub did: String,
+    pub passed: bool,
+}
+
+/// A call without inputs for a step that nobody has; its files belong into `folder`.
+fn call(folder: &Path) -> Call {
+    Call {
+        context: Context {
+            run: "check".into(),
+            step: STEP.into(),
+            item: "check".into(),
+            attempt: 1,
+            idempotency_key: "orderflow-check".into(),
+            agent: None,
+            channel: None,
+            deadline: None,
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        },
+        inputs: Vec::new(),
+        outputs: Arc::new([]),
+        dir: folder.to_owned(),
+        scratch: folder.to_owned(),
+        attempt_id: "check".to_owned(),
+    }
+}
+
+/// A JSON text of more than a mebibyte, which no pipe holds.
+fn large() -> String {
+    format!("\"{}\"", "x".repeat(1 << 20))
+}
+
+/// A program under test; it does not outlive this.
+struct Patient {
+    child: Child,
+    group: Option<Pid>,
+    log: Arc<Mutex<Tail>>,
+}
+
+impl Patient {
+    fn new(mut child: Child) -> Self {
+        let (group, log) = (group(&child), Arc::new(Mutex::new(Tail::new(LOG))));
+        let (stderr, heard) = (child.stderr.take(), log.clone());
+        tokio::spawn(super::program::hear(stderr, move |chunk| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).take(chunk);
+        }));
+        Patient { child, group, log }
+    }
+
+    fn signal(&self, which: Signal) {
+        signal(self.group, which);
+    }
+
+    /// How it ended, with its last words; none where it still runs after this time.
+    async fn ended(&mut self, within: Duration) -> Option<String> {
+        let status = tokio::time::timeout(within, self.child.wait()).await.ok()?;
+        let end = match status {
+            Ok(status) => told(status),
+            Err(error) => format!("was lost: {error}"),
+        };
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).text();
+        Some(format!("{end}{}", last_word(&log)))
+    }
+}
+
+impl Drop for Patient {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+fn told(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, number) => format!("ended by signal {}", number.unwrap_or(0)),
+    }
+}

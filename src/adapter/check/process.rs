@@ -1,0 +1,129 @@
+//! Probes of a program that is started for every attempt.
+
+use super::super::contract;
+use super::super::process::variables;
+use super::super::program::{Program, hear};
+use super::{Finding, Patient, call, large};
+use crate::value::{Object, Value, json};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// How long a program may prepare itself before it is asked to end.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// What stands on a program's standard input, and whether it ends there.
+struct Probe {
+    must: &'static str,
+    input: String,
+    open: bool,
+}
+
+/// Puts a program to every probe; `folder` is for its files, `within` the longest that it may take.
+pub async fn process(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
+    let whole = |must, input: &str| Probe { must, input: input.to_owned(), open: false };
+    let probes = [
+        whole("ends when it is asked for a step that nobody has", "{}"),
+        whole("ends when its inputs are empty", ""),
+        whole("ends when its inputs are no JSON", "{\"text\": "),
+        whole("takes inputs of a mebibyte", &format!("{{\"text\":{}}}", large())),
+        Probe { must: "ends when it is asked to by SIGTERM", input: String::new(), open: true },
+    ];
+    let mut findings = Vec::new();
+    for probe in probes {
+        let must = probe.must;
+        let done = put(program, folder, probe, within).await;
+        let (did, passed, start) = match done {
+            Ok(did) => (did, true, true),
+            Err(Wrong::Start(did)) => (did, false, false),
+            Err(Wrong::Did(did)) => (did, false, true),
+        };
+        findings.push(Finding { must: if start { must } else { "starts" }, did, passed });
+        if !start {
+            break;
+        }
+    }
+    findings
+}
+
+enum Wrong {
+    Start(String),
+    Did(String),
+}
+
+async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -> Result<String, Wrong> {
+    let (input, output) = (folder.join("in.json"), folder.join("out"));
+    let _ = std::fs::remove_file(&output);
+    std::fs::write(&input, &probe.input).map_err(|error| Wrong::Start(error.to_string()))?;
+    let prepare = |command: &mut Command| {
+        command.envs(variables(&call(folder)));
+        command.env("ORDERFLOW_INPUT", &input).env("ORDERFLOW_OUTPUT", &output);
+    };
+    let started = program.start(prepare).await;
+    let mut patient =
+        Patient::new(started.map_err(|error| Wrong::Start(program.not_started(&error).message))?);
+    let (stdin, stdout) = (patient.child.stdin.take(), patient.child.stdout.take());
+    let listening = tokio::spawn(async move {
+        let mut said = Vec::new();
+        hear(stdout, |chunk| said.extend_from_slice(chunk)).await;
+        said
+    });
+    let (open, text) = (probe.open, probe.input);
+    let writing = tokio::spawn(async move {
+        let mut stdin = stdin?;
+        // It need not read its inputs.
+        let _ = stdin.write_all(text.as_bytes()).await;
+        if open {
+            std::future::pending::<()>().await;
+        }
+        Some(())
+    });
+    let mut end = None;
+    if open {
+        // It may end by itself, and needs a moment to get ready for signals.
+        end = patient.ended(SETTLE).await;
+        patient.signal(Signal::TERM);
+    }
+    if end.is_none() {
+        end = patient.ended(within).await;
+    }
+    writing.abort();
+    let end = end.ok_or_else(|| Wrong::Did(format!("it still ran after {within:?}, and was killed")))?;
+    patient.signal(Signal::KILL);
+    let said = tokio::time::timeout(within, listening).await;
+    let said = said.ok().and_then(Result::ok).unwrap_or_default();
+    let said = std::fs::read(&output).unwrap_or(said);
+    match judge(said) {
+        Ok(more) => Ok(format!("{end}{more}")),
+        Err(wrong) => Err(Wrong::Did(format!("{end}, but {wrong}"))),
+    }
+}
+
+/// What was answered, as far as any agent is bound by it.
+fn judge(said: Vec<u8>) -> Result<String, String> {
+    let text = contract::text(said).map_err(|failure| failure.message)?;
+    match json::parse(text.trim()) {
+        Ok(Value::Object(object)) => match object.get("error") {
+            Some(Value::Object(error)) => refusal(error),
+            _ => Ok(String::new()),
+        },
+        _ => Ok(String::new()),
+    }
+}
+
+fn refusal(error: &Object) -> Result<String, String> {
+    let Some(Value::String(message)) = error.get("message") else {
+        return Err("its error has no \"message\" in words".to_owned());
+    };
+    let wrong = |name: &str, expected: &str| Err(format!("\"{name}\" of its error must be {expected}"));
+    match (error.get("retryable"), error.get("outcome").map(|outcome| outcome.as_str())) {
+        (Some(retryable), _) if !retryable.is_boolean() => wrong("retryable", "true or false"),
+        (_, Some(None)) => wrong("outcome", "failed, unknown or not executed"),
+        (_, Some(Some(word))) if !["failed", "unknown", "not executed"].contains(&word) => {
+            wrong("outcome", "failed, unknown or not executed")
+        }
+        _ => Ok(format!("; error: {message}")),
+    }
+}

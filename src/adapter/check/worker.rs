@@ -1,0 +1,201 @@
+//! Probes of a worker: each talks to a process of its own.
+
+use super::super::program::Program;
+use super::super::worker::{LONGEST_LINE, Lines, Message, Request, Told, TooLong, cancel, read};
+use super::{Finding, Patient, STEP, call, large};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+struct Probe {
+    must: &'static str,
+    /// What is written at once.
+    says: String,
+    /// The calls among that; each must be answered once.
+    calls: &'static [u64],
+}
+
+/// What comes of standard output: messages, or what is none.
+type Heard = Result<Message, String>;
+
+/// Puts a worker to every probe; `folder` is for its files, `within` the longest that it may take to answer.
+pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut all_end = Ok(());
+    for probe in probes(folder) {
+        let must = probe.must;
+        match program.start(|_| ()).await {
+            Err(error) => {
+                let did = program.not_started(&error).message;
+                findings.push(Finding { must: "starts", did, passed: false });
+                return findings;
+            }
+            Ok(child) => {
+                let (did, ended) = put(Patient::new(child), probe, within).await;
+                let passed = did.is_ok();
+                let did = did.unwrap_or_else(|wrong| wrong);
+                findings.push(Finding { must, did, passed });
+                all_end = all_end.and(ended);
+            }
+        }
+    }
+    let must = "ends when its standard input does";
+    let passed = all_end.is_ok();
+    let did = all_end.err().unwrap_or_else(|| "it always did".to_owned());
+    findings.push(Finding { must, did, passed });
+    findings
+}
+
+fn probes(folder: &Path) -> Vec<Probe> {
+    let request = Request::new(&call(folder));
+    let run = |id: u64| request.as_ref().map_or_else(|_| String::new(), |request| request.line(id));
+    let bare = |params: &str| {
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"step/run\",\"params\":{params}}}\n")
+    };
+    let unknown = "{\"jsonrpc\":\"2.0\",\"method\":\"step/unheard-of\",\"params\":{\"id\":7}}\n";
+    let big = format!("{{\"step\":\"{STEP}\",\"inputs\":{{\"text\":{}}}}}", large());
+    vec![
+        Probe { must: "answers a call for a step that nobody has", says: run(1), calls: &[1] },
+        Probe { must: "answers a call that lacks its members", says: bare("{}"), calls: &[1] },
+        Probe {
+            must: "answers a call whose inputs are no object",
+            says: bare("{\"inputs\":7}"),
+            calls: &[1],
+        },
+        Probe { must: "reads a line of a mebibyte", says: bare(&big), calls: &[1] },
+        Probe {
+            must: "answers each of several calls at once",
+            says: (1..=8).map(run).collect(),
+            calls: &[1, 2, 3, 4, 5, 6, 7, 8],
+        },
+        Probe {
+            must: "answers a call that is cancelled",
+            says: format!("{}{}", run(1), cancel(1)),
+            calls: &[1],
+        },
+        Probe {
+            must: "passes over the cancellation of a call that it does not know",
+            says: format!("{}{}", cancel(7), run(1)),
+            calls: &[1],
+        },
+        Probe {
+            must: "passes over notifications that it does not know",
+            says: format!("{unknown}{}", run(1)),
+            calls: &[1],
+        },
+        Probe { must: "says nothing unasked", says: String::new(), calls: &[] },
+    ]
+}
+
+/// What the worker did in one probe, right or wrong, and whether it ended with its input.
+async fn put(
+    mut patient: Patient,
+    probe: Probe,
+    within: Duration,
+) -> (Result<String, String>, Result<(), String>) {
+    let (sender, mut heard) = unbounded_channel();
+    tokio::spawn(listen(patient.child.stdout.take(), sender));
+    let writing = tokio::spawn(write(patient.child.stdin.take(), probe.says));
+    let mut answers = Answers::new(probe.calls);
+    let all = tokio::time::timeout(within, answers.gather(&mut heard, true)).await;
+    if all.is_err() {
+        answers.wrong.push(format!("no answer within {within:?} to {}", answers.missing()));
+    }
+    // Its input ends here.
+    writing.abort();
+    drop(writing.await);
+    let Some(end) = patient.ended(within).await else {
+        let wrong = format!("it still ran {within:?} after its input had ended, and was killed");
+        return (answers.judge(None), Err(wrong));
+    };
+    // What it still says belongs to the probe: a second answer, or chatter.
+    let _ = tokio::time::timeout(within, answers.gather(&mut heard, false)).await;
+    (answers.judge(Some(end)), Ok(()))
+}
+
+async fn write(stdin: Option<ChildStdin>, says: String) -> Option<ChildStdin> {
+    let mut stdin = stdin?;
+    // One that has gone shows by the answers that are missing.
+    let _ = stdin.write_all(says.as_bytes()).await;
+    Some(stdin)
+}
+
+async fn listen(stdout: Option<ChildStdout>, heard: UnboundedSender<Heard>) {
+    let Some(mut stdout) = stdout else { return };
+    let mut lines = Lines::new(LONGEST_LINE);
+    let mut chunk = vec![0; 64 * 1024];
+    let say = |line: &[u8]| {
+        if let Some(said) = read(line).transpose() {
+            // Whoever does not listen any more knows enough.
+            let _ = heard.send(said);
+        }
+        Ok::<(), TooLong>(())
+    };
+    while let Ok(count @ 1..) = stdout.read(&mut chunk).await {
+        if lines.take(&chunk[..count], say).is_err() {
+            let _ = heard.send(Err("worker wrote a line that is too long".to_owned()));
+            return;
+        }
+    }
+    let _ = say(lines.rest());
+}
+
+/// The answers of one probe.
+struct Answers {
+    asked: &'static [u64],
+    open: Vec<u64>,
+    told: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Answers {
+    fn new(asked: &'static [u64]) -> Self {
+        Answers { asked, open: asked.to_vec(), told: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Takes what comes until there is no more, or, where that is all that is wanted, until every call is answered.
+    async fn gather(&mut self, heard: &mut UnboundedReceiver<Heard>, only_answers: bool) {
+        while !(only_answers && self.open.is_empty()) {
+            match heard.recv().await {
+                Some(Ok(Message::Over { id, told })) => self.take(id, told),
+                Some(Ok(Message::Log { .. } | Message::Progress { .. } | Message::Other)) => {}
+                Some(Err(strange)) => self.wrong.push(strange),
+                None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, id: u64, told: Told) {
+        match self.open.iter().position(|open| *open == id) {
+            Some(at) => {
+                self.open.remove(at);
+                self.told.push(match told {
+                    Told::Result(_) => "a result".to_owned(),
+                    Told::Error { code, message, .. } => format!("error {code}: {message}"),
+                });
+            }
+            None if self.asked.contains(&id) => self.wrong.push(format!("it answered the call {id} twice")),
+            None => self.wrong.push(format!("it answered the call {id}, which was never asked")),
+        }
+    }
+
+    fn missing(&self) -> String {
+        let ids: Vec<String> = self.open.iter().map(u64::to_string).collect();
+        format!("the call{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+    }
+
+    fn judge(mut self, end: Option<String>) -> Result<String, String> {
+        if let (false, true, Some(end)) = (self.open.is_empty(), self.wrong.is_empty(), end) {
+            self.wrong.push(format!("it {end} and had not answered {}", self.missing()));
+        }
+        self.told.dedup();
+        match (self.wrong.first(), self.told.as_slice()) {
+            (Some(_), _) => Err(self.wrong.join("; ")),
+            (None, []) => Ok("silence".to_owned()),
+            (None, [only]) => Ok(only.clone()),
+            (None, [first, ..]) => Ok(format!("{first}, and others")),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! How programs of agents are started, asked to end and listened to. Knows nothing of what is said to them.
+
+use super::contract;
+use crate::event::{Cause, Failure, Outcome};
+use rustix::process::{Pid, Signal};
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// Between the request to stop and the kill.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a pipe may stay open after the program itself has ended, before what still holds it is killed.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a program that is being written just now may be busy.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The end of a log that is kept, in bytes.
+pub(super) const LOG: usize = 8 * 1024;
+
+/// The longest last word of a log that becomes part of a message, in characters.
+const LONGEST_REASON: usize = 200;
+
+const ETXTBSY: i32 = rustix::io::Errno::TXTBSY.raw_os_error();
+
+/// A program in a clean environment.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program and its arguments; never empty.
+    pub command: Vec<String>,
+    /// Where it works.
+    pub folder: PathBuf,
+    /// Its whole environment but for what each call adds.
+    pub env: Vec<(String, String)>,
+}
+
+impl Program {
+    /// Starts it with all three pipes, in a process group of its own. `prepare` adds what only this start needs.
+    pub(super) async fn start(&self, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+        let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.folder).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        prepare(&mut command);
+        let mut waited = Duration::ZERO;
+        loop {
+            match aside(|| command.spawn()) {
+                Err(error) if error.raw_os_error() == Some(ETXTBSY) && waited < BUSY => {
+                    let pause = Duration::from_millis(20);
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    pub(super) fn not_started(&self, error: &io::Error) -> Box<Failure> {
+        let program = self.command.first().map_or("", String::as_str);
+        let path = self.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let message = match missing {
+            true if !self.folder.is_dir() => {
+                format!("cannot start {program}: its folder {} does not exist", self.folder.display())
+            }
+            true if program.contains('/') => {
+                format!("cannot start {program}: no such file in {}", self.folder.display())
+            }
+            true => format!("cannot start {program}: not found in PATH ({path})"),
+            false => format!("cannot start {program}: {error}"),
+        };
+        contract::failure(Cause::Start, message, Outcome::NotExecuted, !missing)
+    }
+}
+
+/// Does what blocks without holding up the tasks that wait for this thread: a program's start takes as long as
+/// the machine is busy, and with many jobs it is.
+pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// The process group that a started program leads.
+pub(super) fn group(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(id as i32))
+}
+
+/// Sends a signal to the program and all that belongs to its group; those that are gone are no concern.
+pub(super) fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+/// The last word of a log as the end of a message: `: out of paper`; nothing where it has none.
+pub(super) fn last_word(log: &str) -> String {
+    let last = log.lines().rev().find(|line| !line.trim().is_empty());
+    let short = |line: &str| line.trim().chars().take(LONGEST_REASON).collect::<String>();
+    last.map(|line| format!(": {}", short(line))).unwrap_or_default()
+}
+
+/// Hears a stream to its end. A pipe that cannot be read any more has nothing more to say. What is too much is
+/// for `take` to pass over: it may turn out to be log, and a program that goes on for ever is a matter of its
+/// timeout.
+pub(super) async fn hear(stream: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) {
+    let Some(mut stream) = stream else { return };
+    let mut chunk = [0; 8192];
+    while let Ok(read @ 1..) = stream.read(&mut chunk).await {
+        take(&chunk[..read]);
+    }
+}
+
+/// The end of a stream of bytes, at least as much as is asked for where there is so much.
+#[derive(Debug)]
+pub(super) struct Tail {
+    bytes: Vec<u8>,
+    most: usize,
+    /// Of all bytes that came.
+    total: u64,
+}
+
+impl Tail {
+    pub fn new(most: usize) -> Self {
+        Tail { bytes: Vec::new(), most, total: 0 }
+    }
+
+    pub fn take(&mut self, chunk: &[u8]) {
+        self.total += chunk.len() as u64;
+        self.bytes.extend_from_slice(chunk);
+        if self.bytes.len() > 2 * self.most {
+            let surplus = self.bytes.len() - self.most;
+            self.bytes.drain(..surplus);
+        }
+    }
+
+    /// How many bytes have come so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// What came after the first `from` bytes, as far as it is kept.
+    pub fn since(&self, from: u64) -> String {
+        let wanted = usize::try_from(self.total - from).unwrap_or(usize::MAX);
+        let start = self.bytes.len().saturating_sub(wanted);
+        String::from_utf8_lossy(&self.bytes[start..]).into_owned()
+    }
+
+    pub fn text(&self) -> String {
+        self.since(0)
+    }
+}

@@ -1,0 +1,53 @@
+//! A stream of bytes cut into lines, however it arrives. Knows nothing of what they say.
+
+/// Gathers what has come of a line that is not yet complete.
+#[derive(Debug)]
+pub struct Lines {
+    begun: Vec<u8>,
+    most: usize,
+}
+
+/// A line that is longer than any may be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Lines {
+    /// `most`: the longest line, in bytes without its newline.
+    pub fn new(most: usize) -> Self {
+        Lines { begun: Vec::new(), most }
+    }
+
+    /// Takes the next bytes of the stream and shows every line that they complete, without its newline.
+    ///
+    /// # Errors
+    /// The first of `each`'s, or that a line is too long; what follows is of no use then.
+    pub fn take<E: From<TooLong>>(
+        &mut self,
+        chunk: &[u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rest = chunk;
+        while let Some(at) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(at);
+            self.gather(line)?;
+            rest = after.get(1..).unwrap_or_default();
+            let shown = each(&self.begun);
+            self.begun.clear();
+            shown?;
+        }
+        Ok(self.gather(rest)?)
+    }
+
+    /// What has come of the last line, where the stream ends without a newline.
+    pub fn rest(&self) -> &[u8] {
+        &self.begun
+    }
+
+    fn gather(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.begun.len() + bytes.len() > self.most {
+            return Err(TooLong);
+        }
+        self.begun.extend_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,390 @@
+//! One process of a worker: what it was asked, what it has answered, and what becomes of open calls when it ends.
+//!
+//! Four things go on at once and none waits for another: lines go in, lines come out, the log is heard, the
+//! process is watched. A call is registered before its line is queued, and leaves the register exactly once.
+
+use super::super::program::{LINGER, LOG, Program, Tail, group, hear, last_word, signal};
+use super::super::{Stop, Stopper, Urgency};
+use super::lines::{Lines, TooLong};
+use super::message::{self, Message, Request, Told};
+use crate::event::Cause;
+use rustix::process::Signal;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// A process that runs, or has run.
+#[derive(Clone)]
+pub struct Link(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is a line to write.
+    more: Notify,
+    /// Ends the process: at first by closing its input, then by a kill.
+    stopper: Stopper,
+    ended: watch::Receiver<bool>,
+}
+
+struct State {
+    /// The id of the next call.
+    next: u64,
+    open: HashMap<u64, Open>,
+    /// Lines to write, with the id of the call that each asks for.
+    queue: VecDeque<(Option<u64>, String)>,
+    /// What it has written to standard error.
+    log: Tail,
+    /// It is of no use for further calls.
+    closed: bool,
+    /// Some call was answered.
+    answered: bool,
+    /// Why we have ended it, where it did not end by itself.
+    blame: Option<Loss>,
+    /// How it ended.
+    loss: Option<Loss>,
+}
+
+/// A call without an answer.
+struct Open {
+    reply: oneshot::Sender<Heard>,
+    /// At least a part of its line was written.
+    sent: bool,
+    log: Tail,
+    progress: Option<String>,
+    /// Where the worker's log stood when the call began.
+    since: u64,
+}
+
+/// What came of a call.
+pub enum Heard {
+    Told {
+        told: Told,
+        log: String,
+    },
+    /// The process ended without an answer.
+    Lost {
+        loss: Loss,
+        log: String,
+    },
+    /// The process ended before the call was sent to it.
+    NeverSent,
+}
+
+/// Why calls were lost.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    pub cause: Cause,
+    /// What the calls in flight are told.
+    pub message: String,
+    /// How the process ended, such as `ended by signal 9`.
+    pub end: String,
+    pub retryable: bool,
+}
+
+impl Heard {
+    /// Nobody has seen what became of the call.
+    pub fn gone() -> Heard {
+        let end = "lost track of the worker".to_owned();
+        let loss = Loss { cause: Cause::Protocol, message: end.clone(), end, retryable: true };
+        Heard::Lost { loss, log: String::new() }
+    }
+}
+
+impl Loss {
+    /// Why the process is gone, whichever calls were in flight.
+    pub fn why(&self) -> &str {
+        if self.cause == Cause::Protocol { &self.message } else { &self.end }
+    }
+}
+
+impl Link {
+    /// Starts the process; `grace` is what it gets between the end of its input and a kill.
+    pub async fn start(program: &Program, grace: Duration) -> io::Result<Link> {
+        let child = program.start(|_| ()).await?;
+        let (stopper, stop) = Stop::new();
+        let (ending, ended) = watch::channel(false);
+        let state = State {
+            next: 1,
+            open: HashMap::new(),
+            queue: VecDeque::new(),
+            log: Tail::new(LOG),
+            closed: false,
+            answered: false,
+            blame: None,
+            loss: None,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), more: Notify::new(), stopper, ended });
+        let own = shared.clone();
+        tokio::spawn(async move {
+            let status = own.attend(child, stop, grace).await;
+            own.settle(status);
+            // Whoever waits for the end holds a receiver; others need not know.
+            let _ = ending.send(true);
+        });
+        Ok(Link(shared))
+    }
+
+    /// Asks for an attempt; none where the process takes no more calls.
+    pub fn ask(&self, request: &Request) -> Option<(u64, oneshot::Receiver<Heard>)> {
+        let mut state = self.0.state();
+        if state.closed {
+            return None;
+        }
+        let (reply, heard) = oneshot::channel();
+        let id = state.next;
+        state.next += 1;
+        let since = state.log.total();
+        state.open.insert(id, Open { reply, sent: false, log: Tail::new(LOG), progress: None, since });
+        state.queue.push_back((Some(id), request.line(id)));
+        drop(state);
+        self.0.more.notify_one();
+        Some((id, heard))
+    }
+
+    /// Asks the process to end a call soon. True where the call was taken back, because it was never sent.
+    pub fn cancel(&self, id: u64) -> bool {
+        let mut state = self.0.state();
+        let unsent = state.open.get(&id).is_some_and(|open| !open.sent);
+        if unsent {
+            state.open.remove(&id);
+            state.queue.retain(|(of, _)| *of != Some(id));
+            return true;
+        }
+        state.queue.push_back((None, message::cancel(id)));
+        drop(state);
+        self.0.more.notify_one();
+        false
+    }
+
+    /// Kills the process, and tells the calls that are lost with it why.
+    pub fn kill(&self, why: String) {
+        self.0.give_up(Cause::Signal(Signal::KILL.as_raw()), why, true);
+    }
+
+    /// Takes no more calls, and ends the process by closing its input, or by a kill where that is asked for.
+    pub async fn close(&self, stop: &mut Stop) {
+        self.0.state().closed = true;
+        self.0.stopper.ask(Urgency::Terminate);
+        tokio::select! {
+            () = self.ended() => {}
+            () = stop.asked(Urgency::Kill) => {
+                self.0.stopper.ask(Urgency::Kill);
+                self.ended().await;
+            }
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.0.state().closed
+    }
+
+    /// Returns once the process is gone and its calls are settled.
+    pub async fn ended(&self) {
+        // An error says that the watching task is gone, and with it the process.
+        let _ = self.0.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// How the process ended where it ended without having answered anything.
+    pub fn died_at_once(&self) -> Option<Loss> {
+        let state = self.0.state();
+        state.loss.clone().filter(|_| !state.answered)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock, so the state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes no more calls and kills the process; the first reason stands.
+    fn give_up(&self, cause: Cause, message: String, retryable: bool) {
+        let mut state = self.state();
+        state.closed = true;
+        state.blame.get_or_insert(Loss { cause, message, end: String::new(), retryable });
+        drop(state);
+        self.stopper.ask(Urgency::Kill);
+    }
+
+    /// Sees the process through to its end.
+    async fn attend(&self, mut child: Child, mut stop: Stop, grace: Duration) -> io::Result<ExitStatus> {
+        let group = group(&child);
+        let write = self.write(child.stdin.take(), stop.clone());
+        let read = self.read(child.stdout.take());
+        let log = hear(child.stderr.take(), |chunk| self.state().log.take(chunk));
+        let pipes = async { tokio::join!(write, read, log) };
+        let exit = async {
+            tokio::select! {
+                status = child.wait() => return status,
+                () = stop.asked(Urgency::Terminate) => {}
+            }
+            tokio::select! {
+                status = child.wait() => return status,
+                () = stop.asked(Urgency::Kill) => {}
+                () = tokio::time::sleep(grace) => {
+                    let why = "the worker closed its standard output and did not end".to_owned();
+                    self.give_up(Cause::Protocol, why, true);
+                }
+            }
+            signal(group, Signal::KILL);
+            child.wait().await
+        };
+        tokio::pin!(pipes, exit);
+        let (status, quiet) = tokio::select! {
+            status = &mut exit => (status, false),
+            _ = &mut pipes => (exit.await, true),
+        };
+        // Answers that were written before the end count: what is left in the pipe is read.
+        let quiet = quiet || tokio::time::timeout(LINGER, &mut pipes).await.is_ok();
+        // Nothing that the worker has started outlives it.
+        signal(group, Signal::KILL);
+        if !quiet {
+            let _ = tokio::time::timeout(LINGER, &mut pipes).await;
+        }
+        status
+    }
+
+    /// Writes what is queued until the input is to be closed, or nobody reads it any more.
+    async fn write(&self, stdin: Option<ChildStdin>, mut stop: Stop) {
+        let Some(mut stdin) = stdin else { return };
+        let lines = async {
+            loop {
+                let Some(line) = self.next_line() else {
+                    self.more.notified().await;
+                    continue;
+                };
+                // A worker that has gone is reported by its exit.
+                if stdin.write_all(line.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = lines => {}
+            () = stop.asked(Urgency::Terminate) => {}
+        }
+    }
+
+    fn next_line(&self) -> Option<String> {
+        let mut state = self.state();
+        let (id, line) = state.queue.pop_front()?;
+        if let Some(open) = id.and_then(|id| state.open.get_mut(&id)) {
+            open.sent = true;
+        }
+        Some(line)
+    }
+
+    /// Hears the worker to the end of its output, or to the first line that nobody can understand.
+    async fn read(&self, stdout: Option<ChildStdout>) {
+        let Some(mut stdout) = stdout else { return };
+        let mut lines = Lines::new(message::LONGEST);
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = stdout.read(&mut chunk).await {
+            if let Err(Unfit(why)) = lines.take(&chunk[..read], |line| self.take(line)) {
+                return self.give_up(Cause::Protocol, why, false);
+            }
+        }
+        if self.take(lines.rest()).is_err() {
+            // Cut off in the middle of a line: its end says more about that than the half line.
+            self.state().log.take(lines.rest());
+        }
+        // It can answer no more. Mostly this is how its exit looks from here.
+        self.state().closed = true;
+        self.stopper.ask(Urgency::Terminate);
+    }
+
+    fn take(&self, line: &[u8]) -> Result<(), Unfit> {
+        let Some(message) = message::read(line).map_err(Unfit)? else { return Ok(()) };
+        let mut state = self.state();
+        match message {
+            Message::Over { id, .. } if id >= state.next || id == 0 => {
+                return Err(Unfit(format!("worker answered the call {id}, which was never asked")));
+            }
+            Message::Over { id, told } => {
+                state.answered = true;
+                // A second answer, or one to a call that was taken back, changes nothing.
+                if let Some(open) = state.open.remove(&id) {
+                    let log = state.log_of(&open);
+                    let _ = open.reply.send(Heard::Told { told, log });
+                }
+            }
+            Message::Log { id, text } => {
+                let State { open, log, .. } = &mut *state;
+                let own = id.and_then(|id| open.get_mut(&id)).map(|open| &mut open.log);
+                let log = own.unwrap_or(log);
+                log.take(text.as_bytes());
+                log.take(b"\n");
+            }
+            Message::Progress { id, text } => {
+                if let Some(open) = state.open.get_mut(&id) {
+                    open.progress = Some(text);
+                }
+            }
+            Message::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Tells every open call that the process is gone.
+    fn settle(&self, status: io::Result<ExitStatus>) {
+        let mut state = self.state();
+        let loss = state.loss(status);
+        state.closed = true;
+        state.loss = Some(loss.clone());
+        state.queue.clear();
+        let open: Vec<Open> = state.open.drain().map(|(_, open)| open).collect();
+        for open in open {
+            let heard = match open.sent {
+                true => Heard::Lost { loss: loss.clone(), log: state.log_of(&open) },
+                false => Heard::NeverSent,
+            };
+            let _ = open.reply.send(heard);
+        }
+    }
+}
+
+impl State {
+    /// The log of a call: its own, else what the worker has logged since the call began.
+    fn log_of(&self, open: &Open) -> String {
+        let mut log = open.log.text();
+        if let Some(progress) = &open.progress {
+            log.push_str(&format!("progress: {progress}\n"));
+        }
+        if log.is_empty() { self.log.since(open.since) } else { log }
+    }
+
+    fn loss(&self, status: io::Result<ExitStatus>) -> Loss {
+        let (cause, end) = match status.map(|status| (status.code(), status.signal())) {
+            Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
+            Ok((None, number)) => {
+                let number = number.unwrap_or(0);
+                (Cause::Signal(number), format!("ended by signal {number}"))
+            }
+            Err(error) => (Cause::Protocol, format!("lost track of the program: {error}")),
+        };
+        match self.blame.clone() {
+            Some(blame) => Loss { end, ..blame },
+            None => {
+                let why = last_word(&self.log.text());
+                let message = format!("the worker {end} while this call was in flight{why}");
+                let end = format!("{end}{why}");
+                Loss { cause, message, end, retryable: true }
+            }
+        }
+    }
+}
+
+/// Why a worker's line is not understood.
+struct Unfit(String);
+
+impl From<TooLong> for Unfit {
+    fn from(TooLong: TooLong) -> Self {
+        Unfit(format!("worker wrote a line longer than {} MiB", message::LONGEST >> 20))
+    }
+}

@@ -1,0 +1,237 @@
+//! An agent that stays: a program started once for many calls, several of them in flight, in several processes.
+//! Requests go to its standard input and answers come from its standard output, a JSON-RPC 2.0 object a line.
+//!
+//! - `lines` cuts the stream, `message` says what a line means, `link` is one process, this is all of them.
+//!
+//! A process is started when a call needs it and none is idle, and again after it has died. A call that was in
+//! flight then has failed with an unknown outcome; one that is answered is never asked again.
+
+mod lines;
+mod link;
+mod message;
+
+use super::program::{GRACE, Program, aside};
+use super::{Adapter, Call, Closing, Ending, Stop, Urgency, contract};
+use crate::event::{Answer, Cause, Failure, Outcome};
+pub(super) use lines::{Lines, TooLong};
+use link::{Heard, Link, Loss};
+pub(super) use message::{LONGEST as LONGEST_LINE, Message, Request, Told, cancel, read};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot::Receiver;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// After so many deaths in a row without an answer calls fail at once while the worker rests.
+const DEATHS: u32 = 5;
+
+/// The rest after the first death; it doubles with each, up to the longest.
+const REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// A program that answers many calls.
+pub struct Worker {
+    program: Program,
+    /// Between the request to stop and the kill.
+    grace: Duration,
+    seats: Vec<Seat>,
+    /// Calls in flight, by seat.
+    loads: Mutex<Vec<usize>>,
+}
+
+/// The place of one process.
+#[derive(Default)]
+struct Seat(tokio::sync::Mutex<Sitter>);
+
+#[derive(Default)]
+struct Sitter {
+    link: Option<Link>,
+    /// In a row, without an answer.
+    deaths: u32,
+    /// How it died last.
+    loss: Option<Loss>,
+    /// Ends when it may be started again.
+    rest: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// `processes` is how many may run at a time, at least one.
+    pub fn new(program: Program, processes: usize) -> Self {
+        let processes = processes.max(1);
+        let seats = (0..processes).map(|_| Seat::default()).collect();
+        Worker { program, grace: GRACE, seats, loads: Mutex::new(vec![0; processes]) }
+    }
+
+    /// Another time between the request to stop and the kill.
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Worker { grace, ..self }
+    }
+}
+
+impl Adapter for Worker {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        Box::pin(self.attempt(call, stop))
+    }
+
+    fn close(&self, stop: Stop) -> Closing<'_> {
+        Box::pin(async move {
+            let mut closing = JoinSet::new();
+            for Seat(sitter) in &self.seats {
+                if let Some(link) = sitter.lock().await.link.take() {
+                    let mut stop = stop.clone();
+                    closing.spawn(async move { link.close(&mut stop).await });
+                }
+            }
+            closing.join_all().await;
+        })
+    }
+}
+
+impl Worker {
+    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
+        let request = aside(|| std::fs::create_dir_all(&call.dir)).map_err(|error| error.to_string());
+        let request = request.and_then(|()| Request::new(&call).map_err(|error| error.to_string()));
+        let request = request.map_err(|error| {
+            let message = format!("cannot prepare the attempt: {error}");
+            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
+        })?;
+        loop {
+            let (seat, _load) = self.least_loaded();
+            let link = tokio::select! {
+                biased;
+                link = self.link(seat) => link?,
+                () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
+            };
+            let Some((id, heard)) = link.ask(&request) else { continue };
+            match self.listen(&link, id, heard, &call, &mut stop).await {
+                Heard::Told { told, log } => {
+                    return message::judge(&call, told).map_err(|failure| with(failure, log));
+                }
+                Heard::Lost { loss, log } => return Err(with(lost(loss, &stop), log)),
+                // It never left, so it is no repetition when another process gets it.
+                Heard::NeverSent if stop.urgency() == Urgency::None => {}
+                Heard::NeverSent => return Err(not_begun()),
+            }
+        }
+    }
+
+    /// Waits for the answer, and sees to it that the call ends when asked.
+    async fn listen(
+        &self,
+        link: &Link,
+        id: u64,
+        mut heard: Receiver<Heard>,
+        call: &Call,
+        stop: &mut Stop,
+    ) -> Heard {
+        tokio::select! {
+            heard = &mut heard => return heard.unwrap_or_else(|_| Heard::gone()),
+            () = stop.asked(Urgency::Terminate) => {}
+        }
+        if link.cancel(id) {
+            return Heard::NeverSent;
+        }
+        tokio::select! {
+            heard = &mut heard => return heard.unwrap_or_else(|_| Heard::gone()),
+            () = stop.asked(Urgency::Kill) => {}
+            () = tokio::time::sleep(self.grace) => {}
+        }
+        let (step, item) = (&call.context.step, &call.context.item);
+        link.kill(format!(
+            "the worker was killed while this call was in flight: {step} of {item} did not end when asked to"
+        ));
+        heard.await.unwrap_or_else(|_| Heard::gone())
+    }
+
+    /// The seat with the fewest calls; of equals the first, so that no process is started before it is needed.
+    fn least_loaded(&self) -> (usize, Load<'_>) {
+        let mut loads = self.loads();
+        let least = (0..loads.len()).min_by_key(|seat| loads.get(*seat)).unwrap_or(0);
+        if let Some(load) = loads.get_mut(least) {
+            *load += 1;
+        }
+        (least, Load { worker: self, seat: least })
+    }
+
+    fn loads(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The seat's process, started where none runs.
+    async fn link(&self, seat: usize) -> Result<Link, Box<Failure>> {
+        let Some(Seat(sitter)) = self.seats.get(seat) else { return Err(not_begun()) };
+        let mut sitter = sitter.lock().await;
+        if let Some(link) = &sitter.link {
+            if !link.is_closed() {
+                return Ok(link.clone());
+            }
+            link.ended().await;
+            let loss = link.died_at_once();
+            sitter.bury(loss);
+        }
+        sitter.rest().await?;
+        let link = Link::start(&self.program, self.grace).await;
+        let link = link.map_err(|error| self.program.not_started(&error))?;
+        sitter.link = Some(link.clone());
+        Ok(link)
+    }
+}
+
+/// A call's part of its seat's load.
+struct Load<'a> {
+    worker: &'a Worker,
+    seat: usize,
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        if let Some(load) = self.worker.loads().get_mut(self.seat) {
+            *load -= 1;
+        }
+    }
+}
+
+impl Sitter {
+    /// Notes that the process has died, in vain where there is a `loss`.
+    fn bury(&mut self, loss: Option<Loss>) {
+        self.link = None;
+        self.deaths = if loss.is_some() { self.deaths + 1 } else { 0 };
+        self.rest = loss.is_some().then(|| {
+            let doubled = REST.saturating_mul(1 << (self.deaths - 1).min(16));
+            tokio::spawn(tokio::time::sleep(doubled.min(LONGEST_REST)))
+        });
+        self.loss = loss;
+    }
+
+    /// Waits until the process may be started again.
+    async fn rest(&mut self) -> Result<(), Box<Failure>> {
+        let Some(rest) = &mut self.rest else { return Ok(()) };
+        if let (true, false, Some(loss)) = (self.deaths >= DEATHS, rest.is_finished(), &self.loss) {
+            let message = format!(
+                "the worker ended {} times in a row before it answered anything, and rests; last: {}",
+                self.deaths,
+                loss.why()
+            );
+            return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
+        }
+        let _ = rest.await;
+        self.rest = None;
+        Ok(())
+    }
+}
+
+fn with(mut failure: Box<Failure>, log: String) -> Box<Failure> {
+    failure.log = log;
+    failure
+}
+
+fn not_begun() -> Box<Failure> {
+    contract::failure(Cause::Stopped, "stopped before it began".to_owned(), Outcome::NotExecuted, true)
+}
+
+/// What a call is told that was in flight when its process ended.
+fn lost(loss: Loss, stop: &Stop) -> Box<Failure> {
+    match stop.urgency() {
+        Urgency::None => contract::failure(loss.cause, loss.message, Outcome::Unknown, loss.retryable),
+        _ => contract::failure(Cause::Stopped, loss.end, Outcome::Unknown, true),
+    }
+}

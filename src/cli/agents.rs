@@ -1,0 +1,152 @@
+//! `orderflow agents`: who does which steps; and, with `--check`, whether a program is fit to be an agent.
+
+use super::document::Document;
+use super::exit::Exit;
+use super::plan::doer;
+use super::settings::{self, Settings};
+use super::terminal::Terminal;
+use crate::adapter::check::{self, Finding};
+use crate::adapter::program::Program;
+use crate::diag::Source;
+use crate::diag::render::visible;
+use crate::graph::Graph;
+use crate::spec;
+use crate::view::agents::{self, Binding};
+use anyhow::Context;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Show which agent does which steps, or check a program that is to be an agent
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow agents workflow.md                         who does which steps, with limits; nothing is run
+  orderflow agents --format json workflow.md           the same for scripts
+  orderflow agents --check 'python3 pay.py'            start pay.py as a worker and put it to the test
+  orderflow agents --check -- python3 'my agent.py'    the same, word by word
+  orderflow agents --check --process 'sh writer.sh'    a program that is started for every attempt
+
+--check starts the program, here and with the environment of a run, and asks it for a step called
+OrderflowCheck, without inputs. It looks only at what every agent must fulfil, whatever its business. An agent
+that looks neither at its step nor at its inputs would do its work.
+
+Exit codes: 0 shown, or every check passed, 1 a check failed, 2 usage, 3 invalid document, 74 a file could not
+be read")]
+pub struct Args {
+    /// The document; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "check", conflicts_with = "check")]
+    file: Option<PathBuf>,
+    /// Put a program to the test: words parted by spaces, or all that follows `--`
+    #[arg(long, value_name = "CMD", num_args = 0..=1)]
+    check: Option<Option<String>>,
+    /// With --check: the program is started for every attempt and is no worker
+    #[arg(long, requires = "check")]
+    process: bool,
+    /// With --check: the longest that an answer may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    within: Duration,
+    #[arg(last = true, value_name = "CMD", requires = "check")]
+    command: Vec<String>,
+    /// How to show the agents of a document
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// A table for people
+    #[default]
+    Table,
+    /// A list of objects for scripts
+    Json,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    spec::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration; write 5s, 5m or 5h"))
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let exit = match (&args.check, &args.file) {
+        (Some(words), _) => {
+            let words = words.iter().flat_map(|words| words.split_whitespace()).map(str::to_owned);
+            let command: Vec<String> = words.chain(args.command.iter().cloned()).collect();
+            test(&args, command, terminal)?
+        }
+        (None, Some(file)) => {
+            let mut document = Document::read(file)?;
+            let graph = document.sound(terminal)?;
+            let bindings = bindings(&graph, &settings::load(file, terminal)?, &document.source);
+            terminal.data(&match args.format {
+                Format::Table => agents::table_of(&bindings, terminal.width()),
+                Format::Json => agents::json(&bindings),
+            });
+            Exit::Ok
+        }
+        (None, None) => Exit::Usage,
+    };
+    terminal.finish()?;
+    Ok(exit)
+}
+
+/// Who does what, in the order in which the document names them.
+fn bindings(graph: &Graph, settings: &Settings, source: &Source) -> Vec<Binding> {
+    let mut bindings: Vec<Binding> = Vec::new();
+    for step in &graph.steps {
+        let doer = doer(step, settings, source);
+        let same = |binding: &&mut Binding| binding.agent == step.agent && binding.doer == doer;
+        if let Some(binding) = bindings.iter_mut().find(same) {
+            binding.steps.push(step.phase.clone());
+            continue;
+        }
+        let known = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
+        let agent = known.cloned().unwrap_or_default();
+        bindings.push(Binding {
+            agent: step.agent.clone(),
+            doer,
+            steps: vec![step.phase.clone()],
+            concurrency: agent.concurrency,
+            env: agent.env,
+            effects: agent.effects.unwrap_or(true),
+            idempotent: agent.idempotent.unwrap_or(false),
+        });
+    }
+    bindings
+}
+
+/// Puts a program to the test and shows every finding.
+fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    if command.is_empty() {
+        terminal.talk(
+            "error: --check needs a program: --check 'python3 agent.py', or --check -- python3 agent.py\n",
+        );
+        return Ok(Exit::Usage);
+    }
+    let folder = std::env::current_dir().context("cannot tell the current folder")?;
+    let files = tempfile::tempdir().context("cannot make a folder for the check")?;
+    let program = Program { command, folder, env: super::run::environment(&[]) };
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let findings = tokio.context("cannot start the runtime")?.block_on(async {
+        match args.process {
+            true => check::process(&program, files.path(), args.within).await,
+            false => check::worker(&program, files.path(), args.within).await,
+        }
+    });
+    terminal.data(&told(&findings));
+    let failed = findings.iter().filter(|finding| !finding.passed).count();
+    match failed {
+        0 => terminal.talk(&format!("{} checks passed\n", findings.len())),
+        failed => terminal.talk(&format!("{failed} of {} checks failed\n", findings.len())),
+    }
+    Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+fn told(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { must, did, passed } in findings {
+        let mark = if *passed { "ok  " } else { "FAIL" };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{mark}  {must}: {}", visible(did));
+    }
+    text
+}
