@@ -218,7 +218,8 @@ impl Shared {
         let write = self.write(child.stdin.take(), stop.clone());
         let read = self.read(child.stdout.take());
         let log = hear(child.stderr.take(), |chunk| self.state().log.take(chunk));
-        let pipes = async { tokio::join!(write, read, log) };
+        // What it has logged before an answer is heard before it, and so belongs to the call.
+        let pipes = async { tokio::join!(biased; log, write, read) };
         let exit = async {
             tokio::select! {
                 status = child.wait() => return status,

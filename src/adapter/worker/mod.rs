@@ -9,6 +9,8 @@
 mod lines;
 mod link;
 mod message;
+#[cfg(test)]
+mod tests;
 
 use super::program::{GRACE, Program, aside};
 use super::{Adapter, Call, Closing, Ending, Stop, Urgency, contract};
