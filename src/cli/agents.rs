@@ -41,12 +41,12 @@ pub struct Args {
     #[arg(long, value_name = "CMD", num_args = 0..=1)]
     check: Option<Option<String>>,
     /// With --check: the program is started for every attempt and is no worker
-    #[arg(long, requires = "check")]
+    #[arg(long, requires = "check", conflicts_with = "file")]
     process: bool,
     /// With --check: the longest that an answer may take
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     within: Duration,
-    #[arg(last = true, value_name = "CMD", requires = "check")]
+    #[arg(last = true, value_name = "CMD", requires = "check", conflicts_with = "file")]
     command: Vec<String>,
     /// How to show the agents of a document
     #[arg(long, value_enum, default_value_t)]

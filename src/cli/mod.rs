@@ -46,8 +46,8 @@ enum Command {
     Stats(stats::Args),
     Plan(plan::Args),
     Graph(graph::Args),
-    Init(init::Args),
     Agents(agents::Args),
+    Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

@@ -1,5 +1,6 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
+mod agents;
 mod conditions;
 mod contract;
 mod diagnostics;
@@ -23,3 +24,4 @@ mod spec;
 mod stats;
 mod trace;
 mod validate;
+mod workers;

@@ -20,8 +20,8 @@ from decimal import Decimal
 HERE = os.path.dirname(os.path.abspath(__file__))
 # How long an agent waits for the others' transactions, in seconds.
 PATIENCE = 30
-# How many calls a worker has in hand at a time; others wait their turn.
-HANDS = 4
+# How many calls a worker has in hand at a time; others wait their turn. The books take one writer at a time.
+HANDS = 2
 
 
 class Refused(Exception):
