@@ -5,6 +5,7 @@
 //! then start what the engine asks for.
 
 mod calls;
+mod columns;
 mod identity;
 mod signals;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::engine::{Effect, Input, Out, Run};
 use crate::event::{Event, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use calls::Calls;
+use columns::Columns;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
@@ -81,6 +83,7 @@ impl Loop<'_> {
         let now = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
         let (sender, mut answers) = mpsc::unbounded_channel();
         let mut calls = Calls::new(sender);
+        let mut columns = Columns::default();
         let mut timers = Timers::default();
         let mut out = Out::default();
         let mut trouble = None;
@@ -118,7 +121,8 @@ impl Loop<'_> {
                     run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                 }
                 _ = answers.recv_many(&mut batch, 1024) => {
-                    for input in batch.drain(..) {
+                    for mut input in batch.drain(..) {
+                        columns.hold(&mut input);
                         calls.over(&input, &mut timers);
                         run.handle(input, now(), &mut out);
                     }

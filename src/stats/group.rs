@@ -7,6 +7,7 @@ use crate::event::Status;
 use crate::session::{RowRef, Scalar};
 use crate::value::Value;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(super) struct Tally {
     nanoseconds: u128,
     tokens_used: Option<u64>,
     columns: Vec<(Arc<str>, Numbers)>,
+    /// Where each column stands, by its name.
+    places: HashMap<Arc<str>, usize>,
 }
 
 impl Tally {
@@ -30,17 +33,27 @@ impl Tally {
             self.nanoseconds += u128::from(nanoseconds(milliseconds));
         }
         add_tokens(&mut self.tokens_used, row.tokens_used);
+        let mut next = 0;
         row.each_column(|name, value| {
             if value == Scalar::Null {
                 return;
             }
-            let found = self.columns.iter().position(|(known, _)| Arc::ptr_eq(known, name) || known == name);
-            let index = found.unwrap_or_else(|| {
-                self.columns.push((Arc::clone(name), Numbers::default()));
-                self.columns.len() - 1
-            });
+            // Rows of one table have their columns in one order.
+            let expected = self.columns.get(next).is_some_and(|(known, _)| Arc::ptr_eq(known, name));
+            let index = if expected { next } else { self.place(name) };
             self.columns[index].1.add(&value);
+            next = index + 1;
         });
+    }
+
+    /// The place of a column, which is a new one where the name is.
+    fn place(&mut self, name: &Arc<str>) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        self.columns.push((Arc::clone(name), Numbers::default()));
+        self.places.insert(Arc::clone(name), self.columns.len() - 1);
+        self.columns.len() - 1
     }
 
     pub fn finish(self, by: Vec<(Dimension, Option<Arc<str>>)>) -> Group {

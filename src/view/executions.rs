@@ -118,6 +118,7 @@ impl Step {
             .iter()
             .map(|(name, cell)| ((*name).to_owned(), self.rows.iter().map(cell).collect()))
             .collect();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for (row, name, value) in self
             .rows
             .iter()
@@ -125,11 +126,10 @@ impl Step {
             .flat_map(|(at, row)| row.columns.iter().map(move |(name, value)| (at, name, value)))
         {
             let name = visible(name);
-            let at = columns.iter().skip(standard.len()).position(|(known, _)| *known == name);
-            let at = at.map_or(columns.len(), |at| at + standard.len());
-            if at == columns.len() {
-                columns.push((name, vec![None; self.rows.len()]));
-            }
+            let at = *places.entry(name).or_insert_with_key(|name| {
+                columns.push((name.clone(), vec![None; self.rows.len()]));
+                columns.len() - 1
+            });
             columns[at].1[row] = shown(value);
         }
         columns.retain(|(_, cells)| cells.iter().any(Option::is_some));

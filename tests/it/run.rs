@@ -289,6 +289,16 @@ fn names_of_files_reach_no_terminal_as_they_are() {
 }
 
 #[test]
+fn an_answer_with_too_many_columns_does_not_fit() {
+    let place = Place::new(
+        "# T\n## A\norder -> out\n```python run\nimport json\nprint(json.dumps({'out': 1} | {f'c{n}': n for n in range(300)}))\n```\n",
+    );
+    assert_eq!(place.run("--input order=1").exit, Some(1));
+    let error = "\"c256\" is one column too many: a step has at most 256 over all its items";
+    assert_eq!(place.rows("session.toon"), [format!("A 1 #1 failed ({error})")]);
+}
+
+#[test]
 fn a_terminal_is_coloured_unless_it_wants_none() {
     let place = Place::new(GREET);
     let terminal = |env: &[(&str, &str)], args: &str| {
