@@ -50,7 +50,6 @@ pub struct Front {
     pub on_item_error: Option<Spanned<OnItemError>>,
     pub deadline: Option<Spanned<Duration>>,
     pub env: Vec<Spanned<String>>,
-    pub secrets: Vec<Spanned<String>>,
 }
 
 /// How many failed items a run may have and still succeed.

@@ -36,10 +36,6 @@ impl<'a> Cell<'a> {
         self.raw
     }
 
-    pub fn is_quoted(self) -> bool {
-        self.raw.starts_with('"')
-    }
-
     /// The text that the cell spells, whatever its kind: unquoted, escapes resolved.
     pub fn text(self) -> Cow<'a, str> {
         let inner = self.raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

@@ -1,7 +1,7 @@
 //! JSON as this program accepts it: strict, with duplicate keys and deep nesting refused.
 
 use super::{Object, Value};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// How deep a value may nest.
@@ -19,15 +19,6 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     let value = Strict { depth: DEPTH }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
-}
-
-/// A JSON value read strictly; for use inside other serde structures.
-pub struct StrictValue(pub Value);
-
-impl<'de> Deserialize<'de> for StrictValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Strict { depth: DEPTH }.deserialize(deserializer).map(StrictValue)
-    }
 }
 
 #[derive(Clone, Copy)]
