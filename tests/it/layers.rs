@@ -4,36 +4,31 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every room with the rooms that it may use. The order is that of `src/lib.rs`: none uses a later one.
-const ROOMS: [(&str, &[&str]); 15] = [
-    ("value", &[]),
-    ("toon", &["value"]),
-    ("diag", &[]),
-    ("condition", &["diag", "value"]),
-    ("spec", &["condition", "diag", "value"]),
-    ("graph", &["condition", "diag", "spec", "value"]),
-    ("event", &["graph", "value"]),
-    ("engine", &["condition", "event", "graph", "spec", "value"]),
-    ("items", &["diag", "event", "graph", "toon", "value"]),
-    ("adapter", &["event", "value"]),
-    ("runtime", &["adapter", "engine", "event", "graph", "items", "value"]),
-    ("session", &["diag", "event", "graph", "spec", "toon", "value"]),
-    ("stats", &["diag", "event", "graph", "session", "spec", "value"]),
-    (
-        "view",
-        &[
-            "adapter", "diag", "engine", "event", "graph", "items", "runtime", "session", "spec", "stats",
-            "toon", "value",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "adapter", "diag", "engine", "event", "graph", "items", "runtime", "session", "spec", "stats",
-            "toon", "value", "view",
-        ],
-    ),
-];
+/// A row of the table in `docs/architecture.md`: a room with the rooms that it may use.
+struct Room {
+    name: String,
+    may: Vec<String>,
+}
+
+/// The table, in its order.
+fn rooms() -> Vec<Room> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let mut rooms: Vec<Room> = Vec::new();
+    for line in fs::read_to_string(page).unwrap().lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, _, may] = cells[..] else { panic!("not three cells: {line}") };
+        let name = name.trim_matches('`').trim_end_matches(['/']).trim_end_matches(".rs").to_owned();
+        let may = match may {
+            "all above" => rooms.iter().map(|room| room.name.clone()).collect(),
+            // What stands in parentheses is a remark.
+            list => {
+                list.split(',').filter_map(|room| Some(room.split_whitespace().next()?.to_owned())).collect()
+            }
+        };
+        rooms.push(Room { name, may });
+    }
+    rooms
+}
 
 /// What only some rooms may contain, with these rooms.
 const ONLY_IN: [(&[&str], &[&str]); 4] = [
@@ -140,14 +135,15 @@ fn lines_are_read_as_the_compiler_reads_them() {
 fn no_room_uses_one_that_it_may_not() {
     let mut wrong = Vec::new();
     let mut edges = BTreeSet::new();
+    let rooms = rooms();
     for file in files() {
-        let Some((_, may)) = ROOMS.iter().find(|(room, _)| *room == file.room) else {
+        let Some(Room { may, .. }) = rooms.iter().find(|room| room.name == file.room) else {
             wrong.push(format!("src/{}: the room {} is not in the table", file.path.display(), file.room));
             continue;
         };
         for (number, line) in &file.lines {
             for used in named(line).into_iter().filter(|used| *used != file.room) {
-                if !may.contains(&used.as_str()) {
+                if !may.contains(&used) {
                     let place = file.path.display();
                     wrong.push(format!("src/{place}:{number}: {} uses {used}", file.room));
                 }
@@ -163,13 +159,18 @@ fn no_room_uses_one_that_it_may_not() {
 }
 
 #[test]
-fn the_table_has_no_way_up() {
-    let place = |name: &str| ROOMS.iter().position(|(room, _)| *room == name).unwrap();
-    for (room, may) in ROOMS {
+fn the_table_has_no_way_up_and_the_order_of_the_library() {
+    let rooms = rooms();
+    let place = |name: &str| rooms.iter().position(|room| room.name == name);
+    for Room { name, may } in &rooms {
         for used in may {
-            assert!(place(used) < place(room), "{room} may use {used}, which comes after it");
+            assert!(place(used).is_some_and(|used| Some(used) < place(name)), "{name} may use {used}");
         }
     }
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let library = fs::read_to_string(library).unwrap();
+    let listed = library.lines().filter_map(|line| line.strip_prefix("//! - [`")?.split('`').next());
+    assert_eq!(listed.collect::<Vec<_>>(), rooms.iter().map(|room| &*room.name).collect::<Vec<_>>());
 }
 
 #[test]
