@@ -194,6 +194,14 @@ pub struct Edge {
     pub value: Option<ValueId>,
 }
 
+impl Step {
+    /// The values that its conditions speak of.
+    pub fn asks(&self) -> impl Iterator<Item = ValueId> + '_ {
+        let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
+        self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
+    }
+}
+
 impl Graph {
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.index()]

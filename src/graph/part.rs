@@ -1,7 +1,7 @@
 //! Some steps of a workflow as a workflow of their own. What only the other steps make comes from outside then,
 //! and what they decided is decided: the steps that are kept are wanted.
 
-use super::{Arm, Edge, Graph, Guard, Kind, Need, Step, StepId, Taken, Target, ValueId};
+use super::{Edge, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
 use std::collections::{BTreeSet, HashSet};
 
 /// A part of a workflow, and what it needs from the rest.
@@ -111,8 +111,6 @@ fn upstream(graph: &Graph, kept: &[Step]) -> Vec<Upstream> {
 
 /// What a step takes and speaks of, and whether it can do without.
 fn uses(step: &Step) -> impl Iterator<Item = (ValueId, bool)> + '_ {
-    let asked = |guard: &Guard| guard.names.iter().map(|(_, value)| (*value, false)).collect::<Vec<_>>();
-    let arms = step.chains.iter().flatten().filter_map(|arm: &Arm| arm.guard.as_ref());
-    let inputs = step.inputs.iter().map(|input| (input.value, input.optional));
-    inputs.chain(step.when.iter().chain(arms).flat_map(asked))
+    let takes = step.inputs.iter().map(|input| (input.value, input.optional));
+    takes.chain(step.asks().map(|value| (value, false)))
 }

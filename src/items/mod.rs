@@ -13,6 +13,8 @@ mod scan;
 mod shape;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Checked, Duplicates, Items, Problem, Problems};
 pub use shape::{Given, Shape};

@@ -35,15 +35,11 @@ struct Wanted {
 impl Shape {
     pub fn new(graph: &Graph, given: Given, key: Option<String>) -> Self {
         let open = |id: &&ValueId| !given.iter().any(|(other, _)| other == *id);
-        let wanted = |id: &ValueId| {
-            let mut uses =
-                graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == *id);
-            Wanted {
-                id: *id,
-                name: graph.value(*id).name.clone(),
-                ty: graph.value(*id).ty.clone(),
-                optional: uses.all(|input| input.optional),
-            }
+        let wanted = |id: &ValueId| Wanted {
+            id: *id,
+            name: graph.value(*id).name.clone(),
+            ty: graph.value(*id).ty.clone(),
+            optional: is_optional(graph, *id),
         };
         let wanted = graph.inputs.iter().filter(open).map(wanted).collect();
         Shape { given, wanted, key }
@@ -167,6 +163,16 @@ impl Column<'_> {
     pub fn is_text(&self) -> bool {
         let ty = self.wanted.and_then(|wanted| wanted.ty.as_ref()).map(bare);
         matches!(ty, Some(Type::String | Type::File))
+    }
+}
+
+/// Whether a run can do without an input. Where no step takes it, a condition can still ask for it.
+fn is_optional(graph: &Graph, id: ValueId) -> bool {
+    let takes = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
+    let takes: Vec<bool> = takes.map(|input| input.optional).collect();
+    match takes.as_slice() {
+        [] => !graph.steps.iter().any(|step| step.asks().any(|asked| asked == id)),
+        takes => takes.iter().all(|optional| *optional),
     }
 }
 

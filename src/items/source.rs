@@ -31,12 +31,16 @@ enum Form {
 }
 
 impl Source {
-    /// What a path stands for: a file by the end of its name, a folder, or else a glob.
+    /// What a path stands for: a file by the end of its name, a folder, or else a glob. A pipe holds JSON lines.
     ///
     /// # Errors
     /// When it is none of these, or a folder cannot be read.
     pub fn find(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
+        if path.exists() && !path.is_dir() && !path.is_file() {
+            let input = File::open(path).with_context(|| format!("cannot read the items in {name}"))?;
+            return Ok(Source::keep(&name, input)?);
+        }
         let form = if path.is_dir() {
             Form::Files(folder::list(path)?)
         } else if folder::is_glob(path) && !path.exists() {

@@ -211,3 +211,18 @@ fn items_that_never_started_are_counted() {
     let last = told.err.lines().find(|line| line.starts_with("40 items: ")).unwrap();
     assert!(last.ends_with(" not started, more than tolerated"), "{last}");
 }
+
+#[test]
+fn a_pipe_with_a_name_is_read_once() {
+    let place = with(SHOP, &[]);
+    let pipe = place.path("orders.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, "{\"id\":\"a\",\"quantity\":1,\"gift\":true}\n")
+    });
+    let told = place.run("--items orders.jsonl");
+    writer.join().unwrap().unwrap();
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(outputs(&place), ["a x 1, gift true, note none"]);
+}

@@ -136,6 +136,16 @@ fn an_item_that_is_not_taken_any_more_is_no_other_input() {
     let told = place.run("--only Insure --stub --input parcel={}");
     assert_eq!(told.exit, Some(0), "{}", told.err);
     assert_eq!(place.rows("session.toon"), ["Insure 1 #1 success"]);
+    let asked = Place::new("# T\n## A @x\nn::Integer → a\n## B @x\n[when:: n > 1]\na → b\n");
+    let told = asked.run("--only B --stub");
+    says(
+        &told,
+        3,
+        "",
+        "error: the workflow has no value for its input \"n\"; nothing was run\n  help: [..]\n",
+    );
+    assert_eq!(asked.run("--only B --stub --input n=2").exit, Some(0));
+    assert_eq!(asked.rows("session.toon"), ["B 1 #1 success"]);
     let two = Place::new("# T\n## A @x\na, b → c\n## B @x\nb, c → d\n");
     two.write("i.jsonl", "{\"a\":1}\n");
     let told = two.run("--only B --stub --items i.jsonl");
