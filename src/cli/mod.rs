@@ -9,12 +9,14 @@ mod graph;
 mod init;
 mod man;
 mod plan;
+mod problems;
 mod run;
 mod settings;
 mod stats;
 mod terminal;
 mod trace;
 mod validate;
+mod verify;
 
 pub use exit::Exit;
 use terminal::Terminal;
@@ -43,6 +45,7 @@ struct Cli {
 enum Command {
     Run(Box<run::Args>),
     Validate(validate::Args),
+    Verify(verify::Args),
     Stats(stats::Args),
     Plan(plan::Args),
     Graph(graph::Args),
@@ -67,6 +70,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let done = match cli.command {
         Command::Run(args) => run::run(*args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
+        Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),
         Command::Graph(args) => graph::run(args, &mut terminal),

@@ -15,6 +15,8 @@ pub use source::{Position, Source, Span};
 pub enum Severity {
     Error,
     Warning,
+    /// Worth knowing, and nothing to be changed.
+    Note,
 }
 
 impl Severity {
@@ -22,6 +24,7 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
@@ -58,6 +61,10 @@ impl Diagnostic {
 
     pub(in crate::diag) fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, span, message.into())
+    }
+
+    pub(in crate::diag) fn note(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, span, message.into())
     }
 
     fn new(severity: Severity, code: &'static str, span: Span, message: String) -> Self {

@@ -90,10 +90,10 @@ pub fn one(source: &Source, diagnostic: &Diagnostic, colour: bool) -> String {
     draw(source, diagnostic, &renderer) + "\n\n"
 }
 
-/// `2 errors, 1 warning`; empty where there is neither.
+/// `2 errors, 1 warning`; empty where there is nothing.
 pub fn count(diagnostics: &[Diagnostic]) -> String {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-    let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
+    let of = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|kind| (of(kind), kind.name()));
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let plural = |count| if count == 1 { "" } else { "s" };
     counts.map(|(count, what)| format!("{count} {what}{}", plural(count))).collect::<Vec<_>>().join(", ")
@@ -114,6 +114,7 @@ fn draw(source: &Source, diagnostic: &Diagnostic, renderer: &Renderer) -> String
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(message(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title);

@@ -13,7 +13,7 @@ mod run;
 mod step;
 
 #[cfg(test)]
-mod simulator;
+pub(crate) mod simulator;
 #[cfg(test)]
 mod tests;
 

@@ -200,6 +200,11 @@ impl Step {
         let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
         self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
     }
+
+    /// Whether anything decides on whether it runs.
+    pub fn is_conditional(&self) -> bool {
+        !(self.when.is_empty() && self.guards.is_empty() && self.skips.is_empty())
+    }
 }
 
 impl Graph {

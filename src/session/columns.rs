@@ -6,6 +6,7 @@ use crate::diag::catalogue;
 use crate::event::Status;
 use crate::toon::{Cell, Row, Scalar, Table};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Thirty years: beyond it a duration is no measurement, and sums stay exact below.
@@ -87,6 +88,11 @@ impl Columns {
     /// The place of a phase's name in rows of this table.
     pub(super) fn phase(&self) -> usize {
         self.known[PHASE].unwrap_or_default()
+    }
+
+    /// The bytes of a row's cells in its line, by the order of [`STANDARD`], then [`TAIL`].
+    pub(super) fn spans(&self, row: &Row<'_>) -> [Option<Range<usize>>; STANDARD.len() + TAIL.len()] {
+        self.known.map(|column| column.map(|column| row.span(column)))
     }
 }
 

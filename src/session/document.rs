@@ -2,7 +2,7 @@
 
 use super::problem::{MOST, Problem};
 use super::read::{Part, read};
-use super::row::Row;
+use super::row::{Row, STANDARD, TAIL};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use crate::graph::Graph;
 use crate::spec::Spec;
@@ -16,9 +16,34 @@ const COMPARED: usize = 50;
 pub struct Recorded {
     /// In document order.
     pub rows: Vec<Row>,
-    /// The phase's cell of each row.
-    pub places: Vec<Span>,
+    /// Where each row stands.
+    pub places: Vec<Place>,
     pub problems: Vec<Diagnostic>,
+}
+
+/// The cells of a row in the document, those that mean something.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    cells: [Option<Span>; STANDARD.len() + TAIL.len()],
+}
+
+/// A column that means something, by its order in [`STANDARD`], then [`TAIL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    Phase = 0,
+    Agent = 1,
+    Channel = 2,
+    Output = 4,
+    Status = 6,
+    Attempt = 9,
+    Started = 10,
+}
+
+impl Place {
+    /// A cell; the phase's where the table has no such column.
+    pub fn cell(&self, cell: Cell) -> Span {
+        self.cells[cell as usize].or(self.cells[Cell::Phase as usize]).unwrap_or_default()
+    }
 }
 
 /// Reads all trace fences of a document.
@@ -39,6 +64,7 @@ pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnos
         let mut unknown: HashSet<&str> = HashSet::new();
         for (row, place) in rows.iter().zip(places) {
             // A phase is told once, at its first row, and only the first few are compared with all others.
+            let place = place.cell(Cell::Phase);
             if !known.contains(&*row.phase) && unknown.insert(&row.phase) {
                 let compared = if unknown.len() <= COMPARED { graph.steps.as_slice() } else { &[] };
                 let phases = compared.iter().map(|step| &*step.phase);
@@ -60,8 +86,10 @@ impl Recorded {
             Part::Executions | Part::Row(..) => {}
             Part::Execution(read, row, columns) => {
                 let start = base + usize::try_from(row.line_start).unwrap_or_default();
-                let cell = row.span(columns.phase());
-                self.places.push(Span::new(start + cell.start, start + cell.end));
+                let cells = columns.spans(&row);
+                let cells =
+                    cells.map(|cell| cell.map(|cell| Span::new(start + cell.start, start + cell.end)));
+                self.places.push(Place { cells });
                 self.rows.push(read.to_row());
             }
             Part::Table(table) => {

@@ -11,6 +11,7 @@ mod record;
 mod replay;
 mod row;
 mod spool;
+mod verify;
 mod write;
 
 pub use document::{Recorded, check, recorded};
@@ -21,6 +22,7 @@ pub use problem::{Problem, Problems};
 pub use record::Recorder;
 pub use replay::replay;
 pub use row::*;
+pub use verify::{Verified, verify};
 pub use write::Head;
 
 pub use crate::toon::Scalar;

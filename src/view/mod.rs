@@ -5,6 +5,7 @@ mod executions;
 pub mod graph;
 mod measure;
 pub mod plan;
+pub mod problems;
 mod stages;
 pub mod stats;
 pub mod table;

@@ -112,7 +112,7 @@ impl Tables {
 impl Finished {
     /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
     pub fn judge(&mut self, graph: &Graph) {
-        let claims = graph.steps.iter().map(gate::claims);
+        let claims = graph.steps.iter().map(gate::expectant);
         let verdicts = stats::judge_steps(claims, &self.stats.groups, &self.stats.run);
         self.verdicts =
             verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect();

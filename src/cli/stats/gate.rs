@@ -2,9 +2,10 @@
 
 use super::super::exit::Exit;
 use super::super::terminal::Terminal;
-use crate::graph::Step;
-use crate::spec::{Expectation, Misread, expectations};
-use crate::stats::Verdict;
+use crate::diag::Span;
+use crate::graph::{Graph, Step};
+use crate::spec::{Expectation, Misread, Spec, expectations};
+use crate::stats::{self, Stats, Unknown, Verdict};
 use crate::view::stats::Report;
 
 /// The expectations of one `--expect`.
@@ -31,8 +32,15 @@ pub fn threshold(text: &str) -> Result<f64, String> {
     percent.map(|percent| percent / 100.0).ok_or_else(|| "write a percentage such as 10%".to_owned())
 }
 
+/// What a document expects of its steps, each with its place, judged by these figures of its phases.
+pub fn claims(spec: &Spec, graph: &Graph, stats: &Stats) -> Vec<(Span, Result<Verdict, Unknown>)> {
+    let places = spec.steps.iter().flat_map(|step| &step.expectations).map(|expectation| expectation.span);
+    let verdicts = stats::judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
+    places.zip(verdicts).collect()
+}
+
 /// A step's name for people, its phase and what the document expects of it.
-pub fn claims(step: &Step) -> (&str, &str, &[Expectation]) {
+pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
     // Where titles alone do not tell steps apart, phases do.
     let name = if step.phase.contains('/') { &step.phase } else { &step.title };
     (name, &step.phase, &step.expectations)

@@ -27,9 +27,7 @@ pub struct Inputs {
 /// What a document expects, judged by its own executions.
 struct Claims {
     source: Source,
-    /// Of each expectation.
-    places: Vec<Span>,
-    judged: Vec<Result<Verdict, Unknown>>,
+    judged: Vec<(Span, Result<Verdict, Unknown>)>,
 }
 
 impl Inputs {
@@ -82,8 +80,8 @@ impl Inputs {
             }
         }
         let colour = terminal.talk_colour();
-        for Claims { source, places, judged } in self.claims {
-            for (place, verdict) in places.into_iter().zip(judged) {
+        for Claims { source, judged } in self.claims {
+            for (place, verdict) in judged {
                 match verdict {
                     Ok(verdict) => verdicts.push(verdict),
                     Err(Unknown { what, help, .. }) => {
@@ -135,11 +133,8 @@ fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Re
     fold.document(&layout, &recorded.rows);
     let mut own = Fold::new(vec![Dimension::Phase]);
     own.document(&layout, &recorded.rows);
-    let stats = own.finish();
-    let judged = stats::judge_steps(graph.steps.iter().map(gate::claims), &stats.groups, &stats.run);
-    let expectations = document.spec.steps.iter().flat_map(|step| &step.expectations);
-    let places = expectations.map(|expectation| expectation.span).collect();
-    Ok(Some(Claims { source: document.source, places, judged }))
+    let judged = gate::claims(&document.spec, &graph, &own.finish());
+    Ok(Some(Claims { source: document.source, judged }))
 }
 
 /// Folds a session file; false where it is not valid, which has then been said.

@@ -6,6 +6,7 @@ mod session;
 mod settings;
 mod spec;
 mod trace;
+mod verify;
 
 pub use condition::*;
 pub use graph::*;
@@ -13,3 +14,4 @@ pub use session::*;
 pub use settings::*;
 pub use spec::*;
 pub use trace::*;
+pub use verify::*;

@@ -95,21 +95,25 @@ pub(super) fn changes(changes: &[Change]) -> Grid {
 /// A line for each expectation.
 pub(super) fn verdicts(verdicts: &[Verdict]) -> Grid {
     let rows = verdicts.iter().map(|verdict| {
-        let found = match (verdict.found, verdict.met) {
-            (Some(Found::Number(number)), _) => shortest(number.0),
-            (Some(Found::Milliseconds(time)), _) => milliseconds(time.0),
-            (Some(Found::Share(share)), _) => percent(share.0),
-            (None, Some(_)) => "unknown".to_owned(),
-            (None, None) => "not executed".to_owned(),
-        };
         let met = match verdict.met {
             Some(true) => "yes",
             Some(false) => "no",
             None => UNKNOWN,
         };
-        vec![verdict.text(), found, met.to_owned()]
+        vec![verdict.text(), found(verdict), met.to_owned()]
     });
     Grid { header: vec!["expectation", "found", "met"], names: 1, texts: 1, rows: rows.collect() }
+}
+
+/// What was found where something was expected.
+pub(super) fn found(verdict: &Verdict) -> String {
+    match (verdict.found, verdict.met) {
+        (Some(Found::Number(number)), _) => shortest(number.0),
+        (Some(Found::Milliseconds(time)), _) => milliseconds(time.0),
+        (Some(Found::Share(share)), _) => percent(share.0),
+        (None, Some(_)) => "unknown".to_owned(),
+        (None, None) => "not executed".to_owned(),
+    }
 }
 
 fn dimensions(groups: &[Group]) -> Vec<&'static str> {

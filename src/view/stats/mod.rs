@@ -77,6 +77,11 @@ pub fn verdicts(verdicts: &[Verdict], width: Option<usize>) -> String {
     drawn(grid::verdicts(verdicts), width).trim_end_matches('\n').to_owned() + "\n"
 }
 
+/// What was found where something was expected.
+pub fn found(verdict: &Verdict) -> String {
+    grid::found(verdict)
+}
+
 /// A grid with an empty line after it; nothing where it has no rows.
 fn drawn(grid: Grid, width: Option<usize>) -> String {
     let Grid { header, names, texts, mut rows } = grid;

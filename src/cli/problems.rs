@@ -1,0 +1,61 @@
+//! The forms that the problems of documents are shown in.
+
+use super::document::Document;
+use super::terminal::Terminal;
+use crate::diag::{Diagnostic, render};
+use crate::view::problems::{self, Checked};
+
+/// How problems are shown.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Form {
+    /// With the lines that they stand in
+    #[default]
+    Human,
+    /// A list of {file, line, column, end_line, end_column, severity, code, message, help}
+    Json,
+    /// Workflow commands that GitHub draws in a pull request
+    Github,
+    /// A code quality report
+    Gitlab,
+    /// A test suite a document, a test a step
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+/// Shows the problems of documents on standard output; `fails` says which of them make a test fail.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn show(
+    name: &str,
+    documents: &[Document],
+    form: Form,
+    fails: &dyn Fn(&Diagnostic) -> bool,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let checked: Vec<Checked> = documents
+        .iter()
+        .map(|document| Checked {
+            source: &document.source,
+            spec: &document.spec,
+            problems: &document.problems,
+        })
+        .collect();
+    let of = |checked: &Checked, colour| render::human(checked.source, checked.problems, colour);
+    let text = match form {
+        Form::Human => checked.iter().map(|checked| of(checked, terminal.colour())).collect(),
+        Form::Json => {
+            let problems: Vec<_> =
+                checked.iter().flat_map(|checked| render::json(checked.source, checked.problems)).collect();
+            serde_json::to_string_pretty(&problems)? + "\n"
+        }
+        Form::Github => problems::github(&checked),
+        Form::Gitlab => problems::gitlab(&checked)?,
+        Form::Junit => problems::junit(name, &checked, fails)?,
+        Form::Sarif => problems::sarif(&checked)?,
+    };
+    terminal.data(&text);
+    terminal.finish()?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `orderflow verify`.
+
+use super::document::Document;
+use super::exit::{Exit, Stop};
+use super::problems::{Form, show};
+use super::stats::gate;
+use super::terminal::Terminal;
+use crate::diag::{Diagnostic, catalogue, render};
+use crate::session::{self, Layout, Verified};
+use crate::stats::{Dimension, Fold, Unknown};
+use crate::view::stats::found;
+use std::path::PathBuf;
+
+/// Hold the executions that a document records against what it says
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow verify workflow.md                       rows that the workflow could not have run
+  orderflow verify --format junit docs/*.md          for a build server: every step is a test
+  orderflow verify --format github workflow.md       marked in a pull request
+
+A difference is a row that the graph could not have run, or an expectation that is not met. A row that one would
+expect and that nothing depends on is only noted.
+
+Exit codes: 0 no difference, 1 at least one difference, 3 a document is not valid or records nothing,
+74 a file could not be read")]
+pub struct Args {
+    /// Documents with recorded executions; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How to show the differences
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Ok;
+    let mut unread = None;
+    let mut documents = Vec::new();
+    let mut sums = String::new();
+    for file in &args.files {
+        match Document::read(file) {
+            Ok(mut document) => {
+                exit = worst(exit, check(&mut document, &mut sums, terminal));
+                documents.push(document);
+            }
+            // The other files are still shown.
+            Err(error) => {
+                terminal.error(&error);
+                unread = Some(Exit::of(&error));
+            }
+        }
+    }
+    show("orderflow verify", &documents, args.format, &Diagnostic::is_error, terminal)?;
+    if let Form::Human = args.format {
+        terminal.talk(&sums);
+    }
+    Ok(unread.unwrap_or(exit))
+}
+
+fn worst(one: Exit, other: Exit) -> Exit {
+    if one.code() >= other.code() { one } else { other }
+}
+
+/// Verifies a document that is sound; its problems are then the differences. Sums them up in a line.
+fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) -> Exit {
+    let Some(graph) = &document.graph else { return Exit::Invalid };
+    let Verified { rows, items, mut differences } = session::verify(&document.source, &document.spec, graph);
+    let name = render::visible(&document.source.name);
+    if rows == 0 {
+        let stop =
+            Stop::new(Exit::Invalid, format!("{name} records no executions; there is nothing to verify"));
+        terminal.error(&stop.help("executions stand in `session-toon` fences below their steps").into());
+        return Exit::Invalid;
+    }
+    differences.extend(unmet(document, graph));
+    differences.sort_by_key(|difference| (difference.span, difference.severity));
+    document.problems = differences;
+    let different = document.problems.iter().filter(|problem| problem.is_error()).count();
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let found = if different == 0 { "no difference".to_owned() } else { plural(different, "difference") };
+    sums.push_str(&format!("{name}: {} of {}, {found}\n", plural(rows, "row"), plural(items, "item")));
+    if different == 0 { Exit::Ok } else { Exit::Failed }
+}
+
+/// What the document expects of its figures and does not find.
+fn unmet(document: &Document, graph: &crate::graph::Graph) -> Vec<Diagnostic> {
+    let mut fold = Fold::new(vec![Dimension::Phase]);
+    fold.document(&Layout::of(graph), &session::recorded(&document.source, &document.spec).rows);
+    let unmet = gate::claims(&document.spec, graph, &fold.finish()).into_iter();
+    let unmet = unmet.filter_map(|(place, verdict)| match verdict {
+        Ok(verdict) if !verdict.failed() => None,
+        Ok(verdict) => Some(catalogue::unmet_expectation(place, &verdict.text(), &found(&verdict))),
+        Err(Unknown { what, help, .. }) => Some(catalogue::unknown_figure(place, &what, &help)),
+    });
+    unmet.collect()
+}

@@ -1,0 +1,120 @@
+//! Recorded rows that their document could not have run, and rows that one misses.
+
+use crate::diag::{Diagnostic, Span};
+use std::sync::Arc;
+
+/// The most items that one note names.
+const NAMED: usize = 5;
+
+/// A row by another agent or through another channel than its step's.
+pub fn row_doer(span: Span, step: &str, what: &str, found: &str, own: Option<&str>) -> Diagnostic {
+    let own = own.map_or_else(|| format!("no {what}"), |own| format!("the {what} `{own}`"));
+    Diagnostic::error(
+        if what == "agent" { "row-agent" } else { "row-channel" },
+        span,
+        format!("`{step}` has {own}, this row says `{found}`"),
+    )
+}
+
+pub fn row_status(span: Span, step: &str, status: &str, why: &str, help: &str) -> Diagnostic {
+    Diagnostic::error("row-status", span, format!("`{step}` cannot end as {status}: it {why}")).help(help)
+}
+
+pub fn row_attempt(span: Span, step: &str, attempt: u32, most: u32) -> Diagnostic {
+    let times = if most == 1 { "once".to_owned() } else { format!("{most} times") };
+    Diagnostic::error("row-attempt", span, format!("attempt {attempt} of `{step}`, which is tried {times}"))
+        .help("[retry:: 3] allows three attempts more")
+}
+
+/// A label that is no value of the declared type.
+pub fn row_type(span: Span, label: &str, expected: &str, found: &str) -> Diagnostic {
+    Diagnostic::error("row-type", span, format!("{label} is {found}, and the step declares {expected}"))
+}
+
+/// A row although a step before it does not let it run.
+pub fn row_order(
+    span: Span,
+    step: &str,
+    item: &str,
+    need: &str,
+    why: &str,
+    other: Option<Span>,
+) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}: `{need}`, which it waits for, {why}");
+    let diagnostic = Diagnostic::error("row-order", span, message);
+    match other {
+        Some(other) => diagnostic.related(other, format!("`{need}` {why}")),
+        None => diagnostic,
+    }
+}
+
+/// Rows of a step whose forerunner has none at all.
+pub fn row_unrecorded(span: Span, step: &str, need: &str) -> Diagnostic {
+    Diagnostic::error("row-order", span, format!("`{step}` waits for `{need}`, which has no row at all"))
+        .help(format!("record `{need}` too"))
+}
+
+pub fn row_lacks(span: Span, step: &str, item: &str, value: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}: no step made its `{value}`");
+    Diagnostic::error("row-order", span, message)
+}
+
+pub fn row_early(span: Span, other: Span, step: &str, item: &str, need: &str, ended: u64) -> Diagnostic {
+    let message =
+        format!("`{step}` started for {item} before `{need}`, which it waits for, ended at {ended}");
+    Diagnostic::error("row-order", span, message).related(other, format!("`{need}` started"))
+}
+
+pub fn row_unled(span: Span, step: &str, item: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}: no step that leads to it succeeded");
+    Diagnostic::error("row-branch", span, message)
+}
+
+pub fn row_refused(span: Span, step: &str, item: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("row-branch", span, format!("`{step}` cannot have run for {item}: {why}"))
+}
+
+pub fn row_not_refused(span: Span, step: &str, item: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have been skipped for {item}: its conditions hold");
+    Diagnostic::error("row-branch", span, message)
+}
+
+pub fn row_fails(span: Span, step: &str, item: &str, reason: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have succeeded for {item}: its condition makes it fail");
+    Diagnostic::error("row-branch", span, message).help(format!("it fails with \"{reason}\""))
+}
+
+/// Two branches of which only one can have been taken.
+pub fn row_exclusive(second: Span, first: Span, step: &str, item: &str, by: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}: `{by}` leads to one branch only");
+    Diagnostic::error("row-branch", second, message).related(first, "the branch that ran")
+}
+
+pub fn row_repeated(second: Span, first: Span, step: &str, item: &str, done: bool) -> Diagnostic {
+    let why = if done { "it was done" } else { "nothing put the item back" };
+    Diagnostic::error("row-repeated", second, format!("`{step}` cannot have run again for {item}: {why}"))
+        .related(first, "the execution before")
+        .help("attempts of one execution are one row; their number stands in `attempt`")
+}
+
+pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}, which did not fail");
+    Diagnostic::error("row-handler", span, message)
+}
+
+/// A step without a row for items that it should have run for.
+pub fn missing_row(span: Span, step: &str, items: &[Arc<str>]) -> Diagnostic {
+    let named: Vec<&str> = items.iter().take(NAMED).map(|item| &**item).collect();
+    let more = match items.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("`{step}` has no row for {}{more}", named.join(", "));
+    Diagnostic::note("missing-row", span, message)
+        .help("nothing that is recorded kept it from running, and nothing depends on it")
+}
+
+/// Figures that are not as the document expects.
+pub fn unmet_expectation(span: Span, what: &str, found: &str) -> Diagnostic {
+    Diagnostic::error("unmet-expectation", span, format!("{what} is not met: found {found}"))
+}

@@ -1,0 +1,384 @@
+//! One item's rows against the graph: what each step waits for, in graph order, then its failure handlers.
+
+use super::super::document::Cell;
+use super::super::link::Item;
+use super::known::{Branch, Known};
+use super::{Found, Record};
+use crate::diag::{Span, catalogue};
+use crate::event::Status;
+use crate::graph::{Graph, Step, StepId, Taken, Target, ValueId};
+use crate::spec::Mark;
+use std::collections::BTreeMap;
+
+/// What became of a step for the item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Succeeded,
+    FailedOptional,
+    Failed,
+    Cancelled,
+    /// It never ran, because something before it failed.
+    Blocked,
+    /// It never ran, and rightly so.
+    Absent,
+    /// It has no row, though nothing kept it from running.
+    Missing,
+}
+
+impl Fate {
+    /// Whether the steps behind it must not run.
+    fn blocks(self) -> bool {
+        match self {
+            Fate::Failed | Fate::Cancelled | Fate::Blocked => true,
+            Fate::Succeeded | Fate::FailedOptional | Fate::Absent | Fate::Missing => false,
+        }
+    }
+}
+
+/// What keeps a step from running.
+enum Obstacle {
+    /// A step before it that failed or did not run itself.
+    Blocking(StepId),
+    /// A step before it that has no row.
+    Missing(StepId),
+    /// A value that nobody made.
+    Lacks(ValueId),
+    /// Nobody decided to come here.
+    Unled,
+}
+
+struct Checker<'a, 'f> {
+    record: Record<'a>,
+    key: &'a str,
+    /// The rows of each step, as recorded.
+    rows: Vec<Vec<usize>>,
+    fates: Vec<Fate>,
+    known: Known<'a>,
+    found: &'f mut Found,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn item(self, item: &'a Item, found: &mut Found) {
+        let mut rows = vec![Vec::new(); self.graph.steps.len()];
+        for row in &item.rows {
+            if let Some(step) = self.step(*row) {
+                rows[step.index()].push(*row);
+            }
+        }
+        let known = Known::of(self, &item.rows);
+        // Nothing has happened before the first step.
+        let fates = vec![Fate::Absent; self.graph.steps.len()];
+        let mut checker = Checker { record: self, key: &item.key, rows, fates, known, found };
+        checker.forward();
+        checker.handlers();
+        checker.exclusive();
+    }
+}
+
+impl<'a> Checker<'a, '_> {
+    fn graph(&self) -> &'a Graph {
+        self.record.graph
+    }
+
+    fn status(&self, row: usize) -> Status {
+        self.record.rows[row].status
+    }
+
+    fn forward(&mut self) {
+        let mut missing = Vec::new();
+        for &id in &self.graph().order {
+            let obstacle = self.obstacle(id);
+            self.fates[id.index()] = match (self.rows[id.index()].first().copied(), obstacle) {
+                (Some(row), obstacle) => {
+                    self.executed(id, row, obstacle);
+                    self.fate(id)
+                }
+                (None, Some(Obstacle::Blocking(_) | Obstacle::Missing(_))) => Fate::Blocked,
+                (None, Some(Obstacle::Lacks(_) | Obstacle::Unled)) => Fate::Absent,
+                (None, None) if self.may_be_absent(id) => Fate::Absent,
+                (None, None) if self.halted() => Fate::Blocked,
+                (None, None) => {
+                    missing.push(id);
+                    Fate::Missing
+                }
+            };
+        }
+        // Where another step ran all the same, that is a difference already.
+        for id in missing {
+            let waited = |step: &StepId| !self.rows[step.index()].is_empty();
+            if !self.graph().step(id).dependents.iter().any(waited) {
+                self.found.missing.entry(id).or_default().push(self.key.into());
+            }
+        }
+    }
+
+    /// What a step's last row says.
+    fn fate(&self, id: StepId) -> Fate {
+        let last = self.rows[id.index()].last().map(|row| self.status(*row));
+        match last {
+            Some(Status::Success | Status::Compensated) => Fate::Succeeded,
+            Some(Status::Skipped) | None => Fate::Absent,
+            Some(Status::Cancelled) => Fate::Cancelled,
+            Some(Status::Failed | Status::Timeout | Status::CompensationFailed) => {
+                let optional = self.graph().step(id).mark == Some(Mark::Optional);
+                if optional { Fate::FailedOptional } else { Fate::Failed }
+            }
+        }
+    }
+
+    /// Whether a critical failure or somebody stopped the item.
+    fn halted(&self) -> bool {
+        self.graph().ids().any(|id| {
+            let critical = self.graph().step(id).mark == Some(Mark::Critical);
+            self.rows[id.index()].iter().any(|row| {
+                let status = self.status(*row);
+                status == Status::Cancelled || (critical && status.is_failure())
+            })
+        })
+    }
+
+    /// Whether conditions may have kept a step from running: people seldom record what was skipped.
+    fn may_be_absent(&self, id: StepId) -> bool {
+        let step = self.graph().step(id);
+        let conditional = step.is_conditional();
+        let ends = |id: StepId| {
+            let arms = self.graph().step(id).chains.iter().flatten();
+            !self.rows[id.index()].is_empty() && arms.into_iter().any(|arm| arm.target == Target::End)
+        };
+        conditional || self.graph().ids().any(ends)
+    }
+
+    fn obstacle(&self, id: StepId) -> Option<Obstacle> {
+        let step = self.graph().step(id);
+        let fate = |id: StepId| self.fates[id.index()];
+        let need = |wanted: &dyn Fn(Fate) -> bool| {
+            step.needs.iter().map(|need| need.step).find(|need| wanted(fate(*need)))
+        };
+        if let Some(need) = need(&Fate::blocks) {
+            return Some(Obstacle::Blocking(need));
+        }
+        if let Some(need) = need(&|fate| fate == Fate::Missing) {
+            return Some(Obstacle::Missing(need));
+        }
+        let unled = |guard: &Taken| fate(guard.step) != Fate::Succeeded;
+        if !step.guards.is_empty() && step.guards.iter().all(unled) {
+            return Some(Obstacle::Unled);
+        }
+        let lacks = step.inputs.iter().find(|input| {
+            let made = input.makers.iter().any(|maker| fate(*maker) == Fate::Succeeded);
+            !input.optional && !input.makers.is_empty() && !made
+        });
+        lacks.map(|input| Obstacle::Lacks(input.value))
+    }
+
+    /// A step that has rows: could it have?
+    fn executed(&mut self, id: StepId, row: usize, obstacle: Option<Obstacle>) {
+        let skipped = self.status(row) == Status::Skipped;
+        let title = self.record.title(id);
+        let place = self.record.places[row].cell(Cell::Phase);
+        let key = self.key;
+        match obstacle {
+            Some(Obstacle::Blocking(need)) => {
+                let other = self.place_of(need);
+                let why = match self.rows[need.index()].last() {
+                    Some(row) if self.status(*row) == Status::Cancelled => "was cancelled",
+                    Some(_) => "failed",
+                    None => "did not run",
+                };
+                let need = self.record.title(need);
+                self.found.differences.push(catalogue::row_order(place, title, key, need, why, other));
+            }
+            Some(Obstacle::Missing(need)) => {
+                let any = self.record.rows.iter().any(|row| *row.phase == *self.graph().step(need).phase);
+                let other = self.record.title(need);
+                if any {
+                    let why = "has no row";
+                    self.found.differences.push(catalogue::row_order(place, title, key, other, why, None));
+                } else if self.found.unrecorded.insert(need) {
+                    self.found.differences.push(catalogue::row_unrecorded(place, title, other));
+                }
+            }
+            Some(Obstacle::Lacks(value)) if !skipped => {
+                let value = &self.graph().value(value).name;
+                self.found.differences.push(catalogue::row_lacks(place, title, key, value));
+            }
+            Some(Obstacle::Unled) => {
+                self.found.differences.push(catalogue::row_unled(place, title, key));
+            }
+            Some(Obstacle::Lacks(_)) | None => self.decided(id, row),
+        }
+        self.repeated(id);
+        self.early(id);
+    }
+
+    /// Conditions whose values are known.
+    fn decided(&mut self, id: StepId, row: usize) {
+        let step = self.graph().step(id);
+        let skipped = self.status(row) == Status::Skipped;
+        let refusal = self.refusal(step);
+        let place = self.record.places[row].cell(Cell::Status);
+        let difference = match refusal {
+            Some(Some(why)) if !skipped => catalogue::row_refused(place, &step.title, self.key, &why),
+            // That it has no condition at all is told of its status.
+            Some(None) if skipped && step.is_conditional() => {
+                catalogue::row_not_refused(place, &step.title, self.key)
+            }
+            _ => match self.known.fails(id).filter(|_| self.status(row) == Status::Success) {
+                Some(reason) => catalogue::row_fails(place, &step.title, self.key, reason),
+                None => return,
+            },
+        };
+        self.found.differences.push(difference);
+    }
+
+    /// What refuses a step: none where that is unknown, `Some(None)` where nothing does.
+    fn refusal(&self, step: &Step) -> Option<Option<String>> {
+        let branch = |taken: &Taken| match self.known.branch(taken.step, taken.chain) {
+            Branch::Arm(arm) => Some(arm == Some(taken.arm)),
+            Branch::Unknown => None,
+        };
+        let led: Vec<Option<bool>> = step.guards.iter().map(branch).collect();
+        if !led.is_empty() && led.iter().all(|led| *led == Some(false)) {
+            let by = step.guards.first().map(|guard| self.record.title(guard.step)).unwrap_or_default();
+            return Some(Some(format!("the condition of `{by}` leads elsewhere")));
+        }
+        let passed: Vec<Option<bool>> = step.skips.iter().map(branch).collect();
+        if passed.contains(&Some(true)) {
+            return Some(Some("a condition skips it".to_owned()));
+        }
+        let mut certain = (led.is_empty() || led.contains(&Some(true))) && !passed.contains(&None);
+        for guard in &step.when {
+            match self.known.holds(guard) {
+                Some(true) => {}
+                Some(false) => {
+                    return Some(Some(format!("`{}` does not hold", guard.condition.text.trim())));
+                }
+                None => certain = false,
+            }
+        }
+        certain.then_some(None)
+    }
+
+    /// How often failure handlers put the item back.
+    fn put_backs(&self) -> usize {
+        let asks = |id: &StepId| {
+            let outputs = &self.graph().step(*id).outputs;
+            outputs.iter().any(|output| self.graph().value(output.value).name.starts_with("retry"))
+        };
+        let rows = self.graph().handlers().filter(asks).flat_map(|id| &self.rows[id.index()]);
+        rows.filter(|row| self.status(**row) == Status::Success).count()
+    }
+
+    /// A step runs again only where it failed and a handler put the item back.
+    fn repeated(&mut self, id: StepId) {
+        let back = self.put_backs();
+        let rows = &self.rows[id.index()];
+        for (nth, pair) in rows.windows(2).enumerate() {
+            let &[first, second] = pair else { continue };
+            let done = matches!(self.status(first), Status::Success | Status::Skipped);
+            if done || nth >= back {
+                let places = [first, second].map(|row| self.record.places[row].cell(Cell::Phase));
+                let title = self.record.title(id);
+                let difference = catalogue::row_repeated(places[1], places[0], title, self.key, done);
+                self.found.differences.push(difference);
+            }
+        }
+    }
+
+    /// A step cannot start before what it waits for has ended.
+    fn early(&mut self, id: StepId) {
+        let Some(row) = self.rows[id.index()].first().copied() else { return };
+        let Some(started) = self.record.rows[row].started_ms else { return };
+        for need in &self.graph().step(id).needs {
+            let Some(before) = self.rows[need.step.index()].first().copied() else { continue };
+            let recorded = &self.record.rows[before];
+            let ended = recorded.started_ms.zip(recorded.duration_ms);
+            let Some(ended) = ended.map(|(start, duration)| start as f64 + duration.floor()) else {
+                continue;
+            };
+            if (started as f64) < ended && self.rows[id.index()].len() == 1 {
+                let title = self.record.title(id);
+                let place = self.record.places[row].cell(Cell::Started);
+                let other = self.record.places[before].cell(Cell::Started);
+                let need = self.record.title(need.step);
+                let difference = catalogue::row_early(place, other, title, self.key, need, ended as u64);
+                self.found.differences.push(difference);
+            }
+        }
+    }
+
+    /// How often the item failed after it had been put back, at most: something must have run again.
+    fn returns(&self) -> usize {
+        let again = self.graph().order.iter().map(|id| self.rows[id.index()].len().saturating_sub(1));
+        again.max().unwrap_or(0) + usize::from(self.graph().settings.deadline.is_some())
+    }
+
+    fn handlers(&mut self) {
+        let failed = self.graph().order.iter().any(|id| {
+            let optional = self.graph().step(*id).mark == Some(Mark::Optional);
+            self.rows[id.index()]
+                .iter()
+                .map(|row| self.status(*row))
+                .any(|status| status == Status::Cancelled || (status.is_failure() && !optional))
+        });
+        let handlers: Vec<StepId> = self.graph().handlers().collect();
+        for id in handlers {
+            let rows = self.rows[id.index()].clone();
+            match rows.first() {
+                // A deadline can pass while no step runs, and then no row tells of it.
+                Some(row) if !failed && self.graph().settings.deadline.is_none() => {
+                    let place = self.record.places[*row].cell(Cell::Phase);
+                    let difference = catalogue::row_handler(place, self.record.title(id), self.key);
+                    self.found.differences.push(difference);
+                }
+                None if failed && !self.halted_for_good() && !self.may_be_absent(id) => {
+                    self.found.missing.entry(id).or_default().push(self.key.into());
+                }
+                _ => {
+                    for second in rows.iter().skip(1 + self.returns()) {
+                        let places = [rows[0], *second].map(|row| self.record.places[row].cell(Cell::Phase));
+                        let title = self.record.title(id);
+                        let difference = catalogue::row_repeated(places[1], places[0], title, self.key, true);
+                        self.found.differences.push(difference);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether somebody stopped the run: then no handler is called.
+    fn halted_for_good(&self) -> bool {
+        let critical = self.graph().order.iter().any(|id| {
+            let critical = self.graph().step(*id).mark == Some(Mark::Critical);
+            critical && self.rows[id.index()].iter().any(|row| self.status(*row).is_failure())
+        });
+        let cancelled = self.rows.iter().flatten().any(|row| self.status(*row) == Status::Cancelled);
+        cancelled && !critical
+    }
+
+    /// Of the arms of one chain only one is taken, whatever the values.
+    fn exclusive(&mut self) {
+        let mut taken: BTreeMap<(StepId, u32), (u32, Span)> = BTreeMap::new();
+        for &id in &self.graph().order {
+            let step = self.graph().step(id);
+            let ran = self.rows[id.index()].iter().find(|row| self.status(**row) != Status::Skipped);
+            let (&[guard], Some(row)) = (step.guards.as_slice(), ran) else { continue };
+            if self.known.branch(guard.step, guard.chain) != Branch::Unknown {
+                // Whether it can have run is told by the values themselves.
+                continue;
+            }
+            let place = self.record.places[*row].cell(Cell::Phase);
+            let (arm, first) = *taken.entry((guard.step, guard.chain)).or_insert((guard.arm, place));
+            if arm != guard.arm {
+                let by = self.record.title(guard.step);
+                let difference = catalogue::row_exclusive(place, first, &step.title, self.key, by);
+                self.found.differences.push(difference);
+            }
+        }
+    }
+
+    fn place_of(&self, step: StepId) -> Option<Span> {
+        let row = *self.rows[step.index()].last()?;
+        Some(self.record.places[row].cell(Cell::Status))
+    }
+}

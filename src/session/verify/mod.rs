@@ -1,0 +1,85 @@
+//! A document as the test of its own record: which recorded rows its graph could not have run, and which rows
+//! one would expect and does not find. Judges no figures.
+
+mod item;
+mod known;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use super::document::{Place, Recorded, recorded};
+use super::layout::Layout;
+use super::link::link;
+use super::row::Row;
+use crate::diag::{Diagnostic, Source, catalogue};
+use crate::graph::{Graph, StepId};
+use crate::spec::Spec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a record comes to when it is held against its document.
+#[derive(Debug, Default)]
+pub struct Verified {
+    pub rows: usize,
+    pub items: usize,
+    /// Differences are errors, notes are notes; in the order of the places.
+    pub differences: Vec<Diagnostic>,
+}
+
+/// Holds every recorded row of a sound document against its graph.
+pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
+    let Recorded { rows, places, .. } = recorded(source, spec);
+    let Found { items, mut differences, missing, unrecorded } = hold(graph, &rows, &places);
+    for (step, items) in missing.into_iter().filter(|(step, _)| !unrecorded.contains(step)) {
+        let Some(written) = spec.steps.get(step.index()) else { continue };
+        differences.push(catalogue::missing_row(written.title.span, &written.title.value, &items));
+    }
+    differences.sort_by_key(|difference| (difference.span, difference.severity));
+    Verified { rows: rows.len(), items, differences }
+}
+
+/// Holds rows against a graph.
+fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
+    let layout = Layout::of(graph);
+    let record = Record { graph, layout: &layout, rows, places };
+    let items = link(&layout, rows);
+    let mut found = Found { items: items.len(), ..Found::default() };
+    for row in 0..rows.len() {
+        record.row(row, &mut found.differences);
+    }
+    for item in &items {
+        record.item(item, &mut found);
+    }
+    found
+}
+
+/// A document's rows with what they are held against.
+#[derive(Clone, Copy)]
+struct Record<'a> {
+    graph: &'a Graph,
+    layout: &'a Layout,
+    rows: &'a [Row],
+    places: &'a [Place],
+}
+
+/// What has been found so far, over all items.
+#[derive(Default)]
+struct Found {
+    items: usize,
+    differences: Vec<Diagnostic>,
+    /// The items that a step has no row for, though nothing kept it from running.
+    missing: BTreeMap<StepId, Vec<Arc<str>>>,
+    /// Steps without any row that others waited for: told once.
+    unrecorded: BTreeSet<StepId>,
+}
+
+impl<'a> Record<'a> {
+    /// The step that a row is of.
+    fn step(&self, row: usize) -> Option<StepId> {
+        self.layout.phases[self.layout.place(&self.rows[row].phase)?].step
+    }
+
+    fn title(&self, step: StepId) -> &'a str {
+        &self.graph.step(step).title
+    }
+}

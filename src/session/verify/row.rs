@@ -1,0 +1,68 @@
+//! What can be said of one row alone: its agent, channel, status and attempts.
+
+use super::super::document::Cell;
+use super::Record;
+use crate::diag::{Diagnostic, catalogue};
+use crate::event::Status;
+use crate::graph::{Kind, Step};
+use crate::value::{Type, Value};
+
+impl Record<'_> {
+    pub(super) fn row(&self, index: usize, differences: &mut Vec<Diagnostic>) {
+        let (row, place) = (&self.rows[index], &self.places[index]);
+        let Some(step) = self.step(index).map(|id| self.graph.step(id)) else { return };
+        for (what, cell, said, own) in [
+            ("agent", Cell::Agent, &row.agent, &step.agent),
+            ("channel", Cell::Channel, &row.channel, &step.channel),
+        ] {
+            // What a row leaves open is no difference.
+            if let Some(said) = said.as_deref().filter(|said| Some(*said) != own.as_deref()) {
+                let own = own.as_deref();
+                differences.push(catalogue::row_doer(place.cell(cell), &step.title, what, said, own));
+            }
+        }
+        if let Some((why, help)) = impossible(step, row.status) {
+            let span = place.cell(Cell::Status);
+            differences.push(catalogue::row_status(span, &step.title, row.status.name(), why, help));
+        }
+        let most = step.retry.as_ref().map_or(1, |retry| retry.retries.saturating_add(1));
+        if let Some(attempt) = row.attempt.filter(|attempt| *attempt > most) {
+            differences.push(catalogue::row_attempt(place.cell(Cell::Attempt), &step.title, attempt, most));
+        }
+        if let Some((ty, found)) = self.misfit(step, index) {
+            let label = row.output.as_deref().unwrap_or_default();
+            differences.push(catalogue::row_type(place.cell(Cell::Output), label, &ty, found));
+        }
+    }
+
+    /// An output whose label shows that it is not what the step declares.
+    fn misfit(&self, step: &Step, index: usize) -> Option<(String, &'static str)> {
+        let row = &self.rows[index];
+        let [output] = step.outputs.as_slice() else { return None };
+        let ty = self.graph.value(output.value).ty.as_ref()?;
+        // A label of any other type need not be the value.
+        let scalar = matches!(ty, Type::Boolean | Type::Integer | Type::Number);
+        let label = row.output.as_deref().filter(|_| scalar && row.status == Status::Success)?;
+        let value: Value = serde_json::from_str(label).ok()?;
+        let plain = value.is_number() || value.is_boolean();
+        let misfit = ty.fits(&value).err().filter(|_| plain)?;
+        Some((misfit.expected, misfit.found))
+    }
+}
+
+/// Why a step cannot end so, and what to do.
+fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str)> {
+    match status {
+        Status::Success | Status::Failed | Status::Cancelled => None,
+        Status::Timeout => (step.timeout.is_none() && step.deadline.is_none())
+            .then_some(("has neither a timeout nor a deadline", "give it one: [timeout:: 30s]")),
+        Status::Skipped => (!step.is_conditional())
+            .then_some(("has no condition", "only a step that its condition refuses is skipped")),
+        Status::Compensated | Status::CompensationFailed => match step.kind {
+            Kind::Forward | Kind::Handler => Some((
+                "undoes no other step",
+                "a step that another names in `[compensate:: …]` is compensated or compensation_failed",
+            )),
+        },
+    }
+}

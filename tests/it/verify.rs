@@ -1,0 +1,168 @@
+//! `orderflow verify`: the document as a test of its own record.
+
+use crate::program::orderflow;
+use serde_json::Value;
+use snapbox::{assert_data_eq, str};
+use std::fs;
+
+const ORIGINAL: &str = "tests/fixtures/order-processing-original.md";
+
+/// The exit and what is told, a line each, of a document.
+fn verify(text: &str) -> (Option<i32>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.md");
+    fs::write(&file, text).unwrap();
+    let told = orderflow(&["verify", "--format", "json", file.to_str().unwrap()]);
+    let problems: Vec<Value> = serde_json::from_str(&told.out).unwrap();
+    let line = |problem: &Value| {
+        let text = |key: &str| problem[key].as_str().unwrap().to_owned();
+        let place = (problem["line"].as_u64().unwrap(), problem["column"].as_u64().unwrap());
+        format!("{}:{} {} {}: {}", place.0, place.1, text("severity"), text("code"), text("message"))
+    };
+    (told.exit, problems.iter().map(line).collect())
+}
+
+#[test]
+fn the_original_document_verifies() {
+    let told = orderflow(&["verify", ORIGINAL]);
+    assert_eq!(told.exit, Some(0));
+    assert_eq!(told.err, format!("{ORIGINAL}: 23 rows of 5 items, no difference\n"));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+note[missing-row]: `Process Payment` has no row for req_003.json
+  --> tests/fixtures/order-processing-original.md:34:4
+   |
+34 | ## Process Payment @payment-service #payments !
+   |    ^^^^^^^^^^^^^^^
+   |
+   = help: nothing that is recorded kept it from running, and nothing depends on it
+
+tests/fixtures/order-processing-original.md: 1 note
+
+"#]]
+    );
+}
+
+/// The original with one thing changed, and what there is to say beside the note on its missing row.
+#[test]
+fn every_kind_of_difference_is_told_at_its_row() {
+    let original = fs::read_to_string(ORIGINAL).unwrap();
+    let cases = [
+        (
+            "inventory-service,warehouse,order_002,inventory_ok_002",
+            "order-api,warehouse,order_002,inventory_ok_002",
+            "27:17 error row-agent: `Check Inventory` has the agent `inventory-service`, this row says `order-api`",
+        ),
+        (
+            "payments,order_001,receipt_001",
+            "orders,order_001,receipt_001",
+            "42:33 error row-channel: `Process Payment` has the channel `payments`, this row says `orders`",
+        ),
+        (
+            "receipt_002,1580,success",
+            "receipt_002,1580,failed",
+            "58:2 error row-order: `Reserve Inventory` cannot have run for req_002.json: `Process Payment`, which it waits for, failed",
+        ),
+        (
+            "receipt_002,1580,success",
+            "receipt_002,1580,timeout",
+            "43:69 error row-status: `Process Payment` cannot end as timeout: it has neither a timeout nor a deadline",
+        ),
+        (
+            "2050,success",
+            "2050,skipped",
+            "72:80 error row-status: `Create Shipment` cannot end as skipped: it has no condition",
+        ),
+        (
+            "receipt_001,1240,success",
+            "receipt_001,1240,compensated",
+            "42:69 error row-status: `Process Payment` cannot end as compensated: it undoes no other step",
+        ),
+        (
+            "execution[3]{phase,agent,channel,input,output,duration_ms,status,tokens_used}:\n ReserveInventory,inventory-service,warehouse,order_001",
+            "execution[4]{phase,agent,channel,input,output,duration_ms,status,tokens_used}:\n ReserveInventory,inventory-service,warehouse,order_001,reservation_000,1,success,1\n ReserveInventory,inventory-service,warehouse,order_001",
+            "60:2 error row-repeated: `Reserve Inventory` cannot have run again for req_005.json: it was done",
+        ),
+        (
+            "error,80,failed",
+            "error,80,success",
+            "99:2 error row-repeated: `Handle Failed Orders` cannot have run again for req_003.json: it was done",
+        ),
+        (
+            "execution[2]{phase,agent,channel,input,output,duration_ms,status,tokens_used,retry_count}:\n HandleFailedOrders,order-api,orders,order_003,retry_1,850,success,420,1",
+            "execution[2]{phase,agent,channel,input,output,duration_ms,status,tokens_used,item}:\n HandleFailedOrders,order-api,orders,order_003,retry_1,850,success,420,req_001.json",
+            "98:2 error row-handler: `Handle Failed Orders` cannot have run for req_001.json, which did not fail",
+        ),
+        (
+            "Verifies all items are in stock.",
+            "Verifies all items are in stock.\n\n> [!expect] p95 < 300ms, errors < 30%\n",
+            "23:13 error unmet-expectation: 'Check Inventory'.p95 < 300ms is not met: found 380 ms",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        assert!(original.contains(from), "{from}");
+        let (exit, told) = verify(&original.replacen(from, to, 1));
+        assert_eq!(exit, Some(1), "{to}: {told:#?}");
+        assert!(told.iter().any(|line| line == expected), "{expected}\n{told:#?}");
+    }
+}
+
+#[test]
+fn a_step_without_any_row_is_told_once() {
+    let original = fs::read_to_string(ORIGINAL).unwrap();
+    let start = original.find("```session-toon\nexecution[3]{phase,agent,channel,input,output,duration_ms,status,tokens_used,amount_usd}").unwrap();
+    let end = start + original[start..].find("---").unwrap();
+    let (exit, told) = verify(&format!("{}{}", &original[..start], &original[end..]));
+    assert_eq!(exit, Some(1));
+    assert_eq!(
+        told,
+        ["50:2 error row-order: `Reserve Inventory` waits for `Process Payment`, which has no row at all"]
+    );
+}
+
+const BRANCHES: &str = include_str!("../fixtures/branches.md");
+
+#[test]
+fn conditions_are_held_where_labels_are_values() {
+    let (exit, told) = verify(BRANCHES);
+    assert_eq!(exit, Some(1));
+    assert_data_eq!(
+        told.join("\n"),
+        str![[r#"
+16:26 error row-type: 7 is a number, and the step declares Boolean
+25:35 error row-branch: `Pack Order` cannot have run for o2: the condition of `Check Order` leads elsewhere
+26:37 error row-branch: `Pack Order` cannot have been skipped for o3: its conditions hold
+27:45 error row-attempt: attempt 2 of `Pack Order`, which is tried once
+28:27 error row-type: 1.5 is a number, and the step declares Integer
+28:47 error row-order: `Pack Order` started for o6 before `Check Order`, which it waits for, ended at 10
+29:2 error row-order: `Pack Order` cannot have run for o5: `Check Order`, which it waits for, failed
+37:30 error row-branch: `Refuse Order` cannot have run for o4: the condition of `Check Order` leads elsewhere
+46:2 error row-repeated: `Ship Order` cannot have run again for o1: it was done
+"#]]
+    );
+}
+
+#[test]
+fn a_document_that_records_nothing_cannot_be_verified() {
+    let (exit, told) = verify("# T\n\n## A @x\nreq → a\n");
+    assert_eq!((exit, told.len()), (Some(3), 0));
+    let (exit, told) = verify("# T\n\n## A @x\nreq → a\nb → c\n");
+    assert_eq!((exit, told.len()), (Some(3), 1));
+    assert_eq!(orderflow(&["verify", "nowhere.md"]).exit, Some(74));
+}
+
+#[test]
+fn a_build_server_sees_a_test_for_each_step() {
+    let told = orderflow(&["verify", "--format", "junit", "tests/fixtures/branches.md", ORIGINAL]);
+    assert_eq!(told.exit, Some(1));
+    assert!(told.out.contains("tests=\"13\" skipped=\"0\" failures=\"4\""), "{}", told.out);
+    let told = orderflow(&["verify", "--format", "github", ORIGINAL]);
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+::notice file=tests/fixtures/order-processing-original.md,line=34,endLine=34,col=4,endColumn=19,title=orderflow missing-row::`Process Payment` has no row for req_003.json%0Ahelp: nothing that is recorded kept it from running, and nothing depends on it
+
+"#]]
+    );
+}
