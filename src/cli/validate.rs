@@ -14,7 +14,7 @@ Examples:
   orderflow validate workflow.md                     every problem, drawn at its place
   orderflow validate --strict docs/*.md              warnings count as errors
   orderflow validate --format json workflow.md       for editors and scripts
-  orderflow validate --format github docs/*.md       marked in a pull request; gitlab, junit and sarif likewise
+  orderflow validate --format github docs/*.md       for a pull request; also gitlab, junit, sarif
   generate-workflow | orderflow validate -           a document from standard input
 
 Exit codes: 0 no error, 3 at least one error (with --strict: or warning), 74 a file could not be read")]

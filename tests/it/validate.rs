@@ -307,9 +307,13 @@ Options:
           How to show the problems
 
           Possible values:
-          - human: With the lines that they stand in
-          - json:  A list of {file, line, column, end_line, end_column, severity, code, message,
+          - human:  With the lines that they stand in
+          - json:   A list of {file, line, column, end_line, end_column, severity, code, message,
             help}
+          - github: Workflow commands that GitHub draws in a pull request
+          - gitlab: A code quality report
+          - junit:  A test suite a document, a test a step
+          - sarif:  SARIF 2.1.0
           
           [default: human]
 
@@ -326,6 +330,7 @@ Examples:
   orderflow validate workflow.md                     every problem, drawn at its place
   orderflow validate --strict docs/*.md              warnings count as errors
   orderflow validate --format json workflow.md       for editors and scripts
+  orderflow validate --format github docs/*.md       for a pull request; also gitlab, junit, sarif
   generate-workflow | orderflow validate -           a document from standard input
 
 Exit codes: 0 no error, 3 at least one error (with --strict: or warning), 74 a file could not be
