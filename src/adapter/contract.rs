@@ -124,11 +124,7 @@ pub fn bad(message: String) -> Box<Failure> {
 }
 
 fn is_text(output: &Declared) -> bool {
-    match &output.ty {
-        Some(Type::String | Type::File) => true,
-        Some(Type::Nullable(inner)) => matches!(**inner, Type::String | Type::File),
-        _ => false,
-    }
+    output.ty.as_ref().is_some_and(Type::is_text)
 }
 
 /// Text without its final newline.
@@ -161,7 +157,7 @@ fn one(output: &Declared, value: Value) -> Answer {
 
 fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Failure>> {
     if let Some(ty) = &output.ty {
-        ty.fits(&value).map_err(|misfit| bad(format!("output \"{}\" is no {ty}: {misfit}", output.name)))?;
+        ty.fits(&value).map_err(|misfits| bad(format!("output {}", misfits.of(&output.name))))?;
     }
     reply.outputs.push((output.id, Arc::new(value)));
     Ok(())

@@ -140,8 +140,11 @@ impl Column<'_> {
         }
         let misfit = |why: String| format!("\"{name}\" is no {ty}: {why}");
         let value = ty.read(text).map_err(|_| misfit(format!("found {}", quoted(text))))?;
-        ty.fits(&value).map_err(|_| misfit(format!("found {}", quoted(text))))?;
-        Ok(Some(value))
+        match ty.fits(&value) {
+            Ok(()) => Ok(Some(value)),
+            Err(misfits) if value.is_object() || value.is_array() => Err(misfits.of(name)),
+            Err(_) => Err(misfit(format!("found {}", quoted(text)))),
+        }
     }
 
     /// The value of a cell that has a kind of its own; none for a null where the input may be absent.
@@ -153,7 +156,7 @@ impl Column<'_> {
             Some(wanted) if wanted.optional && value.is_null() => Ok(None),
             Some(Wanted { name, ty: Some(ty), .. }) => match ty.fits(&value) {
                 Ok(()) => Ok(Some(value)),
-                Err(misfit) => Err(format!("\"{name}\" is no {ty}: {misfit}")),
+                Err(misfits) => Err(misfits.of(name)),
             },
             _ => Ok(Some(value)),
         }
@@ -162,7 +165,7 @@ impl Column<'_> {
     /// Whether what looks like a number is still a text.
     pub fn is_text(&self) -> bool {
         let ty = self.wanted.and_then(|wanted| wanted.ty.as_ref()).map(bare);
-        matches!(ty, Some(Type::String | Type::File))
+        ty.is_some_and(Type::is_text)
     }
 }
 
@@ -196,7 +199,7 @@ fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
     match &wanted.ty {
         Some(ty) => match ty.fits(&value) {
             Ok(()) => Ok(Arc::new(value)),
-            Err(misfit) => Err(format!("\"{}\" is no {ty}: {misfit}", wanted.name)),
+            Err(misfits) => Err(misfits.of(&wanted.name)),
         },
         None => Ok(Arc::new(value)),
     }

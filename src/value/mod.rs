@@ -5,13 +5,19 @@
 
 pub mod json;
 mod label;
+mod misfit;
+pub mod schema;
 mod stand_in;
 mod text;
 
 pub use label::label;
+pub use misfit::{Misfit, Misfits};
+pub use schema::Definition;
 pub use serde_json::Value;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// An object of values by name, in the order they were written.
 pub type Object = serde_json::Map<String, Value>;
@@ -28,6 +34,8 @@ pub enum Type {
     File,
     /// A name without a built-in meaning: a tag that maker and user must agree on.
     Named(String),
+    /// A name with a definition.
+    Defined(Arc<Definition>),
     List(Box<Type>),
     /// `T?`: the value may be null.
     Nullable(Box<Type>),
@@ -35,24 +43,6 @@ pub enum Type {
 
 /// The most `[]` and `?` of a type, in bytes.
 const DEEPEST: usize = 128;
-
-/// Why a value does not fit a type: where in the value, what was expected and what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
-    /// Path inside the value, such as `items[2].price`; empty for the value itself.
-    pub path: String,
-    pub expected: String,
-    pub found: &'static str,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "at {}: ", self.path)?;
-        }
-        write!(f, "expected {}, found {}", self.expected, self.found)
-    }
-}
 
 impl Type {
     /// Reads `Name`, `Name[]`, `Name?` and their nestings, in at most 128 bytes of `[]` and `?`. `None` when the text is no type.
@@ -86,29 +76,65 @@ impl Type {
         })
     }
 
-    /// Whether `value` fits. Named types are tags: any value but null fits them.
-    pub fn fits(&self, value: &Value) -> Result<(), Misfit> {
-        let fits = match self {
+    /// The same type with every name that is known as what it means.
+    pub fn resolved(&self, known: &HashMap<String, Arc<Definition>>) -> Type {
+        match self {
+            Type::Named(name) => known.get(name).map_or_else(|| self.clone(), |known| Type::Defined(known.clone())),
+            Type::List(inner) => Type::List(Box::new(inner.resolved(known))),
+            Type::Nullable(inner) => Type::Nullable(Box::new(inner.resolved(known))),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether `value` fits, and where it does not. Names without a definition are tags: any value but null
+    /// fits them.
+    pub fn fits(&self, value: &Value) -> Result<(), Misfits> {
+        if self.accepts(value) {
+            return Ok(());
+        }
+        let mut misfits = Misfits::new(self.to_string());
+        self.explain(value, &mut String::new(), &mut misfits);
+        Err(misfits)
+    }
+
+    fn accepts(&self, value: &Value) -> bool {
+        match self {
             Type::String | Type::File => value.is_string(),
             Type::Boolean => value.is_boolean(),
             Type::Integer => value.as_number().is_some_and(|n| !n.as_str().contains(['.', 'e', 'E'])),
             Type::Number => value.is_number(),
             Type::Json => true,
             Type::Named(_) => !value.is_null(),
-            Type::Nullable(inner) => return if value.is_null() { Ok(()) } else { inner.fits(value) },
-            Type::List(inner) => {
-                let Value::Array(elements) = value else {
-                    return Err(self.misfit(value));
-                };
-                for (index, element) in elements.iter().enumerate() {
-                    inner
-                        .fits(element)
-                        .map_err(|misfit| Misfit { path: format!("[{index}]{}", misfit.path), ..misfit })?;
+            Type::Defined(definition) => definition.accepts(value),
+            Type::Nullable(inner) => value.is_null() || inner.accepts(value),
+            Type::List(inner) => value.as_array().is_some_and(|all| all.iter().all(|one| inner.accepts(one))),
+        }
+    }
+
+    fn explain(&self, value: &Value, path: &mut String, misfits: &mut Misfits) {
+        match (self, value) {
+            (Type::Defined(definition), _) => definition.explain(value, path, misfits),
+            (Type::Nullable(inner), _) => inner.explain(value, path, misfits),
+            (Type::List(inner), Value::Array(elements)) => {
+                for (index, element) in elements.iter().enumerate().filter(|(_, one)| !inner.accepts(one)) {
+                    let length = path.len();
+                    misfit::element(path, index);
+                    inner.explain(element, path, misfits);
+                    path.truncate(length);
                 }
-                true
             }
-        };
-        if fits { Ok(()) } else { Err(self.misfit(value)) }
+            _ => misfits.add(path, self.to_string(), kind(value)),
+        }
+    }
+
+    /// Whether all values are strings, or null where that is allowed.
+    pub fn is_text(&self) -> bool {
+        match self {
+            Type::String | Type::File => true,
+            Type::Nullable(inner) => inner.is_text(),
+            Type::Defined(definition) => definition.is_text(),
+            Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::Named(_) | Type::List(_) => false,
+        }
     }
 
     /// Whether every value of this type fits `other`. Tags fit only themselves.
@@ -121,10 +147,6 @@ impl Type {
             (one, Type::Nullable(other)) => one.serves_as(other),
             (one, other) => one == other,
         }
-    }
-
-    fn misfit(&self, value: &Value) -> Misfit {
-        Misfit { path: String::new(), expected: self.to_string(), found: kind(value) }
     }
 }
 
@@ -150,6 +172,7 @@ impl fmt::Display for Type {
             Type::Json => f.write_str("JSON"),
             Type::File => f.write_str("File"),
             Type::Named(name) => f.write_str(name),
+            Type::Defined(definition) => f.write_str(definition.name()),
             Type::List(inner) => write!(f, "{inner}[]"),
             Type::Nullable(inner) => write!(f, "{inner}?"),
         }

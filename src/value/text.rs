@@ -3,9 +3,10 @@
 use super::{Type, Value, json};
 
 impl Type {
-    /// Reads `text` as this type wants it: as it is for `String` and `File`, `true` or `false` in any case for a
-    /// `Boolean`, JSON for numbers and lists. An empty text is null where the type allows null. For `JSON` and
-    /// named types it is JSON, or else text that does not look like a broken list or object.
+    /// Reads `text` as this type wants it: as it is for `String`, `File` and named types of strings, `true`
+    /// or `false` in any case for a `Boolean`, JSON for numbers and lists. An empty text is null where the type
+    /// allows null. For `JSON` and other named types it is JSON, or else text that does not look like a broken
+    /// list or object.
     ///
     /// Whether the value fits the type is another question.
     ///
@@ -20,7 +21,8 @@ impl Type {
             Type::Boolean if bare.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
             Type::Boolean if bare.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
             Type::Boolean | Type::Integer | Type::Number | Type::List(_) => json::parse(bare),
-            Type::Json | Type::Named(_) => match json::parse(bare) {
+            Type::Defined(definition) if definition.is_text() => Ok(Value::from(text)),
+            Type::Json | Type::Named(_) | Type::Defined(_) => match json::parse(bare) {
                 Err(error) if bare.starts_with(['{', '[']) => Err(error),
                 parsed => Ok(parsed.unwrap_or_else(|_| Value::from(text))),
             },

@@ -215,8 +215,9 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
         };
         let ty = graph.value(id).ty.as_ref();
         let value = value_of(name, value, ty)?;
-        if let Some(Err(misfit)) = ty.map(|ty| ty.fits(&value)) {
-            return Err(Stop::new(Exit::Invalid, format!("--input {name}: {misfit}; nothing was run")).into());
+        if let Some(Err(misfits)) = ty.map(|ty| ty.fits(&value)) {
+            let message = format!("--input: {}; nothing was run", misfits.of(name));
+            return Err(Stop::new(Exit::Invalid, message).into());
         }
         given.retain(|(other, _)| *other != id);
         given.push((id, Arc::new(value)));

@@ -1,0 +1,103 @@
+//! Where a value does not fit its type: the place in the value, what was expected there and what was found.
+
+use super::{Value, kind};
+use std::fmt::Write;
+
+/// The misfits that are told one by one.
+const TOLD: usize = 3;
+
+/// What is beyond this is not even counted.
+const COUNTED: usize = 100;
+
+/// The longest value that is shown as it is, in characters.
+const SHOWN: usize = 40;
+
+/// One place in a value that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The way from the value to the place, such as `.items[2].price`; empty for the value itself.
+    pub path: String,
+    pub expected: String,
+    pub found: String,
+}
+
+/// The places where one value does not fit: the first few, and how many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfits {
+    /// The type that the value should have had.
+    ty: String,
+    first: Vec<Misfit>,
+    count: usize,
+}
+
+impl Misfits {
+    pub(super) fn new(ty: String) -> Self {
+        Misfits { ty, first: Vec::new(), count: 0 }
+    }
+
+    pub(super) fn add(&mut self, path: &str, expected: impl Into<String>, found: impl Into<String>) {
+        if self.first.len() < TOLD {
+            let (path, expected, found) = (path.to_owned(), expected.into(), found.into());
+            self.first.push(Misfit { path, expected, found });
+        }
+        self.count += 1;
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether looking for more is no use.
+    pub(super) fn are_enough(&self) -> bool {
+        self.count >= COUNTED
+    }
+
+    /// The first few.
+    pub fn first(&self) -> &[Misfit] {
+        &self.first
+    }
+
+    /// One line about the value called `name`: `order.items[2].price: expected a number, found a string`.
+    pub fn of(&self, name: &str) -> String {
+        let mut line = String::new();
+        for (index, Misfit { path, expected, found }) in self.first.iter().enumerate() {
+            line.push_str(if index > 0 { "; " } else { "" });
+            let _ = match path.as_str() {
+                "" => write!(line, "\"{name}\" is no {}: ", self.ty),
+                path => write!(line, "{name}{path}: "),
+            };
+            let _ = write!(line, "expected {expected}, found {found}");
+        }
+        let _ = match self.count - self.first.len() {
+            0 => Ok(()),
+            _ if self.are_enough() => write!(line, "; and many more"),
+            more => write!(line, "; and {more} more"),
+        };
+        line
+    }
+}
+
+/// Adds a member to a path.
+pub(super) fn member(path: &mut String, name: &str) {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let _ = match !name.is_empty() && name.chars().all(plain) {
+        true => write!(path, ".{name}"),
+        false => write!(path, "[{}]", Value::from(name)),
+    };
+}
+
+/// Adds an element to a path.
+pub(super) fn element(path: &mut String, index: usize) {
+    let _ = write!(path, "[{index}]");
+}
+
+/// A short scalar as it is written, of everything else the kind.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
+        scalar => {
+            let text = scalar.to_string();
+            if text.chars().count() <= SHOWN { text } else { kind(value).to_owned() }
+        }
+    }
+}
