@@ -80,14 +80,14 @@ impl Definitions {
         found
     }
 
-    /// Counts the schemas of a type with every reference replaced by what it means; a type within itself is
-    /// counted once. No more is counted than is allowed.
+    /// Counts the schemas of a type with every reference replaced by what it means; a type within itself is not
+    /// gone into a second time. No more is counted than is allowed.
     ///
     /// # Errors
     /// When the type is too large or too deep.
     pub fn expansion(&self, name: &str) -> Result<usize, Excess> {
         let mut expansion = Expansion { definitions: self, within: Vec::new(), count: 0 };
-        expansion.enter(&reference(name), 0, 0)?;
+        expansion.enter(&reference(name), 0, 0, false)?;
         Ok(expansion.count)
     }
 
@@ -115,7 +115,8 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    fn enter(&mut self, schema: &Value, depth: usize, layers: usize) -> Result<(), Excess> {
+    /// A type within itself is entered `again` only as far as it looks at the same value.
+    fn enter(&mut self, schema: &Value, depth: usize, layers: usize, again: bool) -> Result<(), Excess> {
         self.count += 1;
         if self.count > EXPANSION {
             return Err(Excess::Size);
@@ -123,15 +124,18 @@ impl Expansion<'_> {
         if depth > NESTING || layers > LAYERS {
             return Err(Excess::Depth);
         }
-        for inner in inner(schema) {
-            self.enter(inner.schema, depth + 1, if inner.same { layers + 1 } else { 0 })?;
+        for inner in inner(schema).into_iter().filter(|inner| inner.same || !again) {
+            self.enter(inner.schema, depth + 1, if inner.same { layers + 1 } else { 0 }, again)?;
         }
-        let name = reference::refers(schema).filter(|name| !self.within.contains(name));
+        let name = reference::refers(schema);
         let Some((name, target)) = name.and_then(|name| self.definitions.0.get_key_value(&name)) else {
             return Ok(());
         };
+        if self.within.contains(name) {
+            return self.enter(target, depth, layers + 1, true);
+        }
         self.within.push(name.clone());
-        self.enter(target, depth + 1, layers + 1)?;
+        self.enter(target, depth + 1, layers + 1, again)?;
         self.within.pop();
         Ok(())
     }

@@ -116,7 +116,7 @@ fn a_type_within_itself_is_looked_into_as_deep_as_the_value_goes() {
         told(tree.clone(), r#"{"left":{"left":{"value":"x"}}}"#),
         "order.left.left.value: expected a number, found a string"
     );
-    assert_eq!(definitions(tree).expansion("A"), Ok(4));
+    assert_eq!(definitions(tree).expansion("A"), Ok(5));
 }
 
 #[test]
