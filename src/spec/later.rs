@@ -1,7 +1,7 @@
 //! What the language has and this program does not do yet. All of it is told to the author from here, so
 //! that nothing in a document is passed over in silence.
 
-use super::markdown::{Block, Fence, Holder, Kind, lines};
+use super::markdown::{Block, Holder, Kind, lines};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// Fields, and what each would do.
@@ -62,12 +62,4 @@ pub(super) fn compensations(heading: Span, title: &str) -> Option<Diagnostic> {
 /// The `secrets` of the front matter.
 pub(super) fn secrets(key: Span) -> Diagnostic {
     problem::not_supported_yet(key, "`secrets`", "handing secrets to agents")
-}
-
-/// A fence with types under `## Types`.
-pub(super) fn types(text: &str, fence: &Fence) -> Option<Diagnostic> {
-    let info = &text[fence.info.start..fence.info.end];
-    let words: Vec<&str> = info.split_whitespace().collect();
-    let types = matches!(words.as_slice(), ["ts" | "typescript", ..] | ["json", "schema", ..]);
-    types.then(|| problem::types_not_checked(fence.info))
 }

@@ -20,6 +20,7 @@ mod signature;
 mod slip;
 mod steps;
 mod stray;
+mod types;
 
 pub use duration::duration;
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};

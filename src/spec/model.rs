@@ -3,7 +3,7 @@
 use super::expect::Expectation;
 use crate::condition::Condition;
 use crate::diag::Span;
-use crate::value::Type;
+use crate::value::{Type, Value};
 use std::time::Duration;
 
 /// Something read from the document, with the place it was read from.
@@ -33,6 +33,19 @@ pub struct Spec {
     pub steps: Vec<Step>,
     /// Titles of headings that are plain prose, in document order.
     pub sections: Vec<Spanned<String>>,
+    /// Named types, in document order.
+    pub types: Vec<Definition>,
+}
+
+/// A named type, as it is defined under `Types`.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    pub name: Spanned<String>,
+    /// JSON Schema 2020-12. Other types are mentioned as `{"$ref": "#/$defs/Name"}`; there are no other
+    /// references in it.
+    pub schema: Value,
+    /// The types that it mentions, at each place where it does.
+    pub mentions: Vec<Spanned<String>>,
 }
 
 /// YAML front matter. Paths in it are relative to the document.

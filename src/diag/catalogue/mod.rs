@@ -6,6 +6,7 @@ mod session;
 mod settings;
 mod spec;
 mod trace;
+mod types;
 mod verify;
 
 pub use condition::*;
@@ -14,4 +15,5 @@ pub use session::*;
 pub use settings::*;
 pub use spec::*;
 pub use trace::*;
+pub use types::*;
 pub use verify::*;

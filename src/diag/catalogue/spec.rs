@@ -388,12 +388,6 @@ pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
         .help(format!("{purpose} is part of the language, but this version cannot do it; remove it for now"))
 }
 
-pub fn types_not_checked(span: Span) -> Diagnostic {
-    Diagnostic::warning("types-not-checked", span, "types are not checked yet").help(
-        "for now the names of these types must agree between steps, and values are not compared with them",
-    )
-}
-
 fn a(holder: &str) -> String {
     match holder {
         "HTML" | "indented code" => holder.to_owned(),
