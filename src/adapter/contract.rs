@@ -31,13 +31,17 @@ pub fn inputs(call: &Call) -> String {
     text
 }
 
-/// The declared outputs, for agents that serve several steps.
-pub fn outputs(declared: &[Declared]) -> Value {
+/// The declared outputs, for agents that serve several steps. Types that the document defines come with their
+/// JSON Schema, where `schemas` asks for it.
+pub fn outputs(declared: &[Declared], schemas: bool) -> Value {
     let describe = |output: &Declared| {
         let mut object = Object::new();
         object.insert("name".into(), output.name.clone().into());
         object.insert("type".into(), output.ty.as_ref().map(Type::to_string).into());
         object.insert("optional".into(), output.optional.into());
+        if let Some(schema) = output.ty.as_ref().filter(|_| schemas).and_then(Type::schema) {
+            object.insert("schema".into(), schema);
+        }
         Value::Object(object)
     };
     Value::Array(declared.iter().map(describe).collect())

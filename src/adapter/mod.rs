@@ -9,6 +9,7 @@ pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
+mod files;
 mod group;
 pub mod process;
 pub mod program;
@@ -16,6 +17,8 @@ pub mod stub;
 #[cfg(test)]
 mod tests;
 pub mod worker;
+
+pub use files::Files;
 
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};

@@ -253,7 +253,7 @@ pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
     say("AGENT", context.agent.as_deref().unwrap_or(""));
     say("CHANNEL", context.channel.as_deref().unwrap_or(""));
     say("DEADLINE", context.deadline.as_deref().unwrap_or(""));
-    say("OUTPUTS", &contract::outputs(&call.outputs).to_string());
+    say("OUTPUTS", &outputs(call));
     say("DIR", &call.dir.to_string_lossy());
     all.push(("TRACEPARENT".into(), context.traceparent.clone()));
     for (name, value) in &call.inputs {
@@ -272,6 +272,12 @@ pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
     // The kernel refuses a NUL; an item's key may hold one.
     all.iter_mut().for_each(|(_, value)| value.retain(|c| c != '\0'));
     all
+}
+
+/// The declared outputs, with schemas as long as a variable can hold them.
+fn outputs(call: &Call) -> String {
+    let whole = contract::outputs(&call.outputs, true).to_string();
+    if whole.len() <= LARGEST_VARIABLE { whole } else { contract::outputs(&call.outputs, false).to_string() }
 }
 
 /// The start of a stream of bytes.

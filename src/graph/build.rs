@@ -7,8 +7,8 @@ use super::names::Names;
 use super::outline::inherited;
 use super::sort::Followers;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, inputs, interface, tags,
-    types,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, inputs,
+    interface, tags, types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
@@ -29,6 +29,8 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
     types::decide(spec, &mut flow, &mut diagnostics);
     tags::check(spec, &mut diagnostics);
+    let known = definitions::compile(spec, &names, &mut diagnostics);
+    types::resolve(&mut flow, &known);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);

@@ -3,6 +3,7 @@
 
 mod branches;
 mod build;
+mod definitions;
 mod flow;
 mod inputs;
 mod interface;

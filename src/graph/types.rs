@@ -5,7 +5,9 @@ use super::flow::{Flow, Origin};
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
-use crate::value::Type;
+use crate::value::{Definition, Type};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Decides the type of every value: what the front matter says of it, else its maker, else its users.
 pub(super) fn decide(spec: &Spec, flow: &mut Flow, diagnostics: &mut Vec<Diagnostic>) {
@@ -35,6 +37,13 @@ pub(super) fn decide(spec: &Spec, flow: &mut Flow, diagnostics: &mut Vec<Diagnos
     }
     for (value, ty) in flow.values.iter_mut().zip(types) {
         value.ty = ty.map(|ty| ty.value);
+    }
+}
+
+/// Gives names their definitions. Until then they are compared as names: a type serves as no other.
+pub(super) fn resolve(flow: &mut Flow, known: &HashMap<String, Arc<Definition>>) {
+    for value in flow.values.iter_mut().filter(|_| !known.is_empty()) {
+        value.ty = value.ty.as_ref().map(|ty| ty.resolved(known));
     }
 }
 

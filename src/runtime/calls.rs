@@ -2,7 +2,7 @@
 
 use super::timers::Timers;
 use super::{Loop, identity};
-use crate::adapter::{self, Adapter, Context, Declared, Stop, Stopper, Urgency, contract};
+use crate::adapter::{self, Adapter, Context, Declared, Files, Stop, Stopper, Urgency, contract};
 use crate::engine::{Call, Input, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome};
 use crate::graph::{Graph, StepId};
@@ -80,9 +80,13 @@ impl Calls {
         let Some(binding) = all.bindings.0.get(call.step.index()) else { return };
         let adapter = binding.adapter.clone();
         let call = request(all, binding, &call, now);
+        let files = Files::promised(&call);
         tokio::spawn(async move {
             let answer = adapter.call(call, stop).await;
-            report.give(answer);
+            report.give(match files {
+                Some(files) => files.checked(answer),
+                None => answer,
+            });
         });
     }
 

@@ -231,13 +231,6 @@ impl<'a> Part<'a> {
         }
     }
 
-    pub fn fences(&self) -> impl Iterator<Item = &Fence> {
-        self.blocks.iter().filter_map(|block| match &block.kind {
-            Kind::Fence(fence) => Some(fence),
-            _ => None,
-        })
-    }
-
     /// The text between the lines and fences that mean something; `signature` is the line that was read as
     /// one, if any.
     pub fn prose(&self, text: &str, signature: Option<Span>) -> String {

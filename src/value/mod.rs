@@ -76,6 +76,16 @@ impl Type {
         })
     }
 
+    /// The name of one's own that stands in the type, whether or not it has a definition.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Type::Named(name) => Some(name),
+            Type::Defined(definition) => Some(definition.name()),
+            Type::List(inner) | Type::Nullable(inner) => inner.name(),
+            Type::String | Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::File => None,
+        }
+    }
+
     /// The same type with every name that is known as what it means.
     pub fn resolved(&self, known: &HashMap<String, Arc<Definition>>) -> Type {
         match self {
@@ -124,6 +134,23 @@ impl Type {
                 }
             }
             _ => misfits.add(path, self.to_string(), kind(value)),
+        }
+    }
+
+    /// The JSON Schema of a type that the document defines, in lists and the like too; `None` for all others.
+    pub fn schema(&self) -> Option<Value> {
+        let around = |inner: &Type, with: fn(Value) -> Value| {
+            let mut schema = inner.schema()?;
+            let definitions = schema.as_object_mut()?.shift_remove("$defs")?;
+            let mut schema = with(schema);
+            schema["$defs"] = definitions;
+            Some(schema)
+        };
+        match self {
+            Type::Defined(definition) => Some(definition.schema().clone()),
+            Type::List(inner) => around(inner, |inner| serde_json::json!({ "type": "array", "items": inner })),
+            Type::Nullable(inner) => around(inner, |inner| serde_json::json!({ "anyOf": [inner, { "type": "null" }] })),
+            _ => None,
         }
     }
 

@@ -96,7 +96,7 @@ impl Request {
             agent: context.agent.as_deref(),
             channel: context.channel.as_deref(),
             deadline: context.deadline.as_deref(),
-            outputs: contract::outputs(&call.outputs),
+            outputs: contract::outputs(&call.outputs, true),
             dir: call.dir.to_string_lossy(),
             traceparent: &context.traceparent,
         })

@@ -68,8 +68,8 @@ pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
 }
 
 /// A type that a definition mentions and nobody defines.
-pub fn unknown_type<'a>(at: Span, name: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
-    let help = match nearest(name, known) {
+pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => "define it under `## Types`; numbers, text and the like are number, string, boolean".to_owned(),
     };
@@ -91,6 +91,12 @@ pub fn endless_type(path: &[&str], places: &[Span]) -> Diagnostic {
 pub fn schema_too_large(at: Span, name: &str, limit: usize) -> Diagnostic {
     let message = format!("schema too large: `{name}` has more than {limit} parts, with the types that it is made of");
     Diagnostic::error("schema-too-large", at, message).help("types that hold others twice grow fast; use `any` further down")
+}
+
+/// All types of a document together.
+pub fn schemas_too_large(at: Span, limit: usize) -> Diagnostic {
+    let message = format!("schema too large: up to here, the types have more than {limit} parts, with those that they are made of");
+    Diagnostic::error("schema-too-large", at, message).help("use `any` further down, or leave out what no step needs")
 }
 
 pub fn schema_too_deep(at: Span, name: &str, limit: usize, layers: usize) -> Diagnostic {
