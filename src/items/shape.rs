@@ -3,15 +3,16 @@
 use crate::event::Values;
 use crate::graph::{Graph, ValueId};
 use crate::value::{Object, Type, Value, kind};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Inputs that the command line gives, the same for every item.
 pub type Given = Vec<(ValueId, Arc<Value>)>;
 
-/// A column of a table of items: its name, and the input that it is meant for.
+/// A column of a table of items: its name, and the input that it is meant for, or the member of the only input.
 pub(super) struct Column<'a> {
     pub name: String,
-    wanted: Option<&'a Wanted>,
+    wanted: Option<Cow<'a, Wanted>>,
 }
 
 /// What items must look like for one workflow.
@@ -61,8 +62,16 @@ impl Shape {
     }
 
     pub(super) fn column(&self, name: String) -> Column<'_> {
-        let wanted = self.wanted.iter().find(|wanted| wanted.name == name);
+        let wanted = self.wanted.iter().find(|wanted| wanted.name == name).map(Cow::Borrowed);
+        let wanted = wanted.or_else(|| self.member(&name).map(Cow::Owned));
         Column { name, wanted }
+    }
+
+    /// A member of the only input, which the item then is as a whole.
+    fn member(&self, name: &str) -> Option<Wanted> {
+        let [only] = self.wanted.as_slice() else { return None };
+        let (ty, optional) = only.ty.as_ref()?.member(name)?;
+        Some(Wanted { id: only.id, name: name.to_owned(), ty: Some(ty), optional })
     }
 
     /// The item's key: the named field, else `id`, the only field that ends in `_id`, the fallback.
@@ -132,7 +141,7 @@ impl Column<'_> {
     /// # Errors
     /// Why it does not fit.
     pub fn text(&self, text: &str) -> Result<Option<Value>, String> {
-        let Some(Wanted { name, ty: Some(ty), optional, .. }) = self.wanted else {
+        let Some(Wanted { name, ty: Some(ty), optional, .. }) = self.wanted.as_deref() else {
             return Ok(Some(Value::from(text)));
         };
         if text.is_empty() && *optional {
@@ -152,7 +161,7 @@ impl Column<'_> {
     /// # Errors
     /// Why it does not fit.
     pub fn value(&self, value: Value) -> Result<Option<Value>, String> {
-        match self.wanted {
+        match self.wanted.as_deref() {
             Some(wanted) if wanted.optional && value.is_null() => Ok(None),
             Some(Wanted { name, ty: Some(ty), .. }) => match ty.fits(&value) {
                 Ok(()) => Ok(Some(value)),
@@ -164,7 +173,7 @@ impl Column<'_> {
 
     /// Whether what looks like a number is still a text.
     pub fn is_text(&self) -> bool {
-        let ty = self.wanted.and_then(|wanted| wanted.ty.as_ref()).map(bare);
+        let ty = self.wanted.as_deref().and_then(|wanted| wanted.ty.as_ref());
         ty.is_some_and(Type::is_text)
     }
 }

@@ -49,6 +49,7 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let parts = body::parts(text, &blocks, &mut problems);
     let roles = evidence::roles(text, &parts);
     let mut spec = steps::assemble(text, &parts, &roles, &mut problems);
+    spec.types = types::read(text, &parts, &roles, &mut problems);
     stray::check(text, &blocks, &mut problems);
     spec.front = front;
     problems.sort_by_key(|problem| (problem.span, problem.severity));

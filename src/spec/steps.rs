@@ -11,7 +11,6 @@ use super::model::*;
 use super::phase::{named, phase};
 use super::signature::Arrow;
 use super::slip::{Slip, slip};
-use super::types;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use std::collections::{HashMap, HashSet};
 
@@ -19,18 +18,7 @@ pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mu
     let titles = Titles::new(text, parts, roles);
     let mut reader = Reader { text, titles, spec: Spec::default(), problems, above: Vec::new() };
     let mut loose: Vec<(usize, &Fence)> = Vec::new();
-    // The level of the heading `Types` that the current part stands below.
-    let mut types: Option<u8> = None;
     for (part, role) in parts.iter().zip(roles) {
-        let level = part.head.as_ref().map_or(0, |head| head.level);
-        types = types.filter(|outer| level > *outer);
-        if part.title(text) == types::SECTION && *role != Role::Title {
-            types = types.or(Some(level));
-        }
-        if types.is_some() && *role != Role::Step {
-            let read = types::read(text, part, reader.problems);
-            reader.spec.types.extend(read);
-        }
         match (role, &part.head) {
             (Role::Step, Some(head)) => reader.step(part, head),
             (Role::Group, Some(head)) => reader.group(part, head),

@@ -137,6 +137,15 @@ impl Type {
         }
     }
 
+    /// The type of a member, as far as a definition says, and whether it may be absent.
+    pub fn member(&self, name: &str) -> Option<(Type, bool)> {
+        match self {
+            Type::Defined(definition) => definition.member(name),
+            Type::Nullable(inner) => inner.member(name),
+            _ => None,
+        }
+    }
+
     /// The JSON Schema of a type that the document defines, in lists and the like too; `None` for all others.
     pub fn schema(&self) -> Option<Value> {
         let around = |inner: &Type, with: fn(Value) -> Value| {

@@ -24,6 +24,8 @@ mod shop;
 mod spec;
 mod stats;
 mod trace;
+mod type_mutations;
+mod types;
 mod validate;
 mod verify;
 mod workers;

@@ -47,7 +47,7 @@ const PIECES: [&str; 32] = [
 ];
 
 /// A small generator of numbers that always gives the same ones.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn roll(&mut self, below: usize) -> usize {
@@ -56,7 +56,7 @@ impl Dice {
     }
 }
 
-fn mutate(text: &str, dice: &mut Dice) -> String {
+pub fn mutate(text: &str, pieces: &[&str], dice: &mut Dice) -> String {
     let mut text = text.to_owned();
     for _ in 0..=dice.roll(4) {
         let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -90,7 +90,7 @@ fn mutate(text: &str, dice: &mut Dice) -> String {
             }
             _ => {
                 let at = (0..=dice.roll(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-                format!("{}{}{}", &text[..at], PIECES[dice.roll(PIECES.len())], &text[at..])
+                format!("{}{}{}", &text[..at], pieces[dice.roll(pieces.len())], &text[at..])
             }
         };
     }
@@ -98,7 +98,7 @@ fn mutate(text: &str, dice: &mut Dice) -> String {
 }
 
 /// Reads and draws a document and looks at every place that comes out of it.
-fn check(text: String) {
+pub fn check(text: String) {
     let source = Source::new("x.md", text);
     let (spec, mut problems) = spec::parse(&source);
     let points = |span: &Span| {
@@ -149,7 +149,7 @@ fn changed_documents_are_read_in_no_time_and_told_about_in_place() {
     for (number, document) in documents.iter().enumerate() {
         for round in 0..ROUNDS {
             let mut dice = Dice(number as u64 * ROUNDS + round);
-            let mutated = mutate(document, &mut dice);
+            let mutated = mutate(document, &PIECES, &mut dice);
             let began = Instant::now();
             check(mutated.clone());
             assert!(began.elapsed() < Duration::from_secs(5), "slow:\n{mutated}");

@@ -146,8 +146,7 @@ impl<'a> Lexer<'a> {
                 _ => break None,
             }
         };
-        let line = self.rest.find(['\r', '\n']).unwrap_or(self.rest.len());
-        let length = closed.unwrap_or(line);
+        let length = closed.unwrap_or_else(|| self.rest.find(['\r', '\n']).unwrap_or(self.rest.len()));
         self.take(length);
         let span = self.since(length);
         if closed.is_none() {

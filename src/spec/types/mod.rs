@@ -9,20 +9,38 @@ mod ts;
 mod union;
 
 use super::body::{Part, opening};
+use super::evidence::Role;
 use super::markdown::{Fence, Kind};
 use super::model::Definition;
 use crate::diag::{Diagnostic, catalogue as problem};
 use crate::value::Type;
 
 /// The title of the section that holds types.
-pub(super) const SECTION: &str = "Types";
+const SECTION: &str = "Types";
 
 /// Names with a meaning of their own in definitions.
 const WORDS: [&str; 8] = ["string", "number", "boolean", "null", "any", "unknown", "Array", "Record"];
 
-/// Reads all types of a section.
-pub(super) fn read(text: &str, part: &Part, problems: &mut Vec<Diagnostic>) -> Vec<Definition> {
+/// Reads all types that stand below the heading.
+pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Vec<Definition> {
     let mut definitions = Vec::new();
+    // The level of the heading that the current part stands below.
+    let mut below: Option<u8> = None;
+    for (part, role) in parts.iter().zip(roles) {
+        let level = part.head.as_ref().map_or(0, |head| head.level);
+        below = below.filter(|outer| level > *outer);
+        if part.title(text) == SECTION && *role != Role::Title {
+            below = below.or(Some(level));
+        }
+        if below.is_some() {
+            section(text, part, &mut definitions, problems);
+        }
+    }
+    definitions
+}
+
+fn section(text: &str, part: &Part, definitions: &mut Vec<Definition>, problems: &mut Vec<Diagnostic>) {
+    let from = definitions.len();
     for block in &part.blocks {
         match &block.kind {
             Kind::Fence(fence) => match language(text, fence) {
@@ -38,7 +56,7 @@ pub(super) fn read(text: &str, part: &Part, problems: &mut Vec<Diagnostic>) -> V
             _ => {}
         }
     }
-    for Definition { name, .. } in &definitions {
+    for Definition { name, .. } in &definitions[from..] {
         let why = match Type::parse(&name.value) {
             _ if WORDS.contains(&name.value.as_str()) => "the name means something else in types",
             Some(Type::Named(_)) => continue,
@@ -47,7 +65,6 @@ pub(super) fn read(text: &str, part: &Part, problems: &mut Vec<Diagnostic>) -> V
         };
         problems.push(problem::type_name(name.span, &name.value, why));
     }
-    definitions
 }
 
 enum Language {

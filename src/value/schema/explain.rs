@@ -3,6 +3,7 @@
 
 use super::super::misfit::{Misfits, element, member, shown};
 use super::super::{Object, Value, kind};
+use super::kinds::{admits, branches, peek};
 use super::{Definition, Holds, keyword};
 use serde_json::json;
 
@@ -202,53 +203,6 @@ impl<'a> Walk<'a, '_> {
         };
         members.iter().find(other).map(|(name, _)| name.as_str())
     }
-}
-
-/// The schema behind references.
-fn peek<'a>(definition: &'a Definition, schema: &'a Value) -> &'a Value {
-    let target = |schema: &&Value| definition.target(schema.get("$ref")?.as_str()?);
-    std::iter::successors(Some(schema), target).take(super::NESTING).last().unwrap_or(schema)
-}
-
-/// Whether a value of this kind may fit.
-fn admits(definition: &Definition, schema: &Value, value: &Value) -> bool {
-    let schema = peek(definition, schema);
-    let options = schema.get("enum").and_then(Value::as_array);
-    schema.get("type").is_none_or(|kinds| is_kind(kinds, value))
-        && schema.get("const").is_none_or(|only| kind(only) == kind(value))
-        && options.is_none_or(|options| options.iter().any(|option| kind(option) == kind(value)))
-        && branches(schema).is_none_or(|mut all| all.any(|branch| admits(definition, branch, value)))
-}
-
-fn branches(schema: &Value) -> Option<std::slice::Iter<'_, Value>> {
-    let all = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
-    all.as_array().map(|all| all.iter())
-}
-
-fn is_kind(kinds: &Value, value: &Value) -> bool {
-    let is = |name: &str| match (name, value) {
-        ("string", Value::String(_))
-        | ("boolean", Value::Bool(_))
-        | ("number" | "integer", Value::Number(_))
-        | ("array", Value::Array(_))
-        | ("object", Value::Object(_))
-        | ("null", Value::Null) => true,
-        _ => false,
-    };
-    match kinds {
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(is),
-        kinds => kinds.as_str().is_some_and(is),
-    }
-}
-
-/// Whether all values that fit are strings.
-pub(super) fn is_text(definition: &Definition, schema: &Value) -> bool {
-    let schema = peek(definition, schema);
-    let options = schema.get("enum").and_then(Value::as_array);
-    schema.get("type").is_some_and(|kind| kind == "string")
-        || schema.get("const").is_some_and(Value::is_string)
-        || options.is_some_and(|options| options.iter().all(Value::is_string))
-        || branches(schema).is_some_and(|mut all| all.all(|branch| is_text(definition, branch)))
 }
 
 /// What a schema asks for, in a few words.

@@ -3,13 +3,14 @@
 
 mod explain;
 mod keywords;
+mod kinds;
 mod reference;
 
 pub use keywords::{Holds, KINDS, keyword, keywords};
 pub use reference::{reference, referred};
 
 use super::misfit::Misfits;
-use super::{Object, Value};
+use super::{Object, Type, Value};
 use keywords::inner;
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -186,7 +187,11 @@ impl Definition {
 
     /// Whether all values are strings.
     pub(super) fn is_text(&self) -> bool {
-        explain::is_text(self, &self.schema)
+        kinds::is_text(self, &self.schema)
+    }
+
+    pub(super) fn member(&self, name: &str) -> Option<(Type, bool)> {
+        kinds::member(self, name)
     }
 
     /// Says where a value that is not accepted does not fit. `path` leads to the value.
