@@ -57,13 +57,23 @@ impl Misfits {
         &self.first
     }
 
-    /// One line about the value called `name`: `order.items[2].price: expected a number, found a string`.
+    /// One line about the value called `name`: `order.items[2].price: expected a number, found a string`, or
+    /// `"order" is no Order: expected an object, found a list`.
     pub fn of(&self, name: &str) -> String {
+        self.line(name, &format!("\"{name}\" is no {}", self.ty))
+    }
+
+    /// The same without the type's name: `order: expected an object, found a list`.
+    pub fn at(&self, name: &str) -> String {
+        self.line(name, name)
+    }
+
+    fn line(&self, name: &str, whole: &str) -> String {
         let mut line = String::new();
         for (index, Misfit { path, expected, found }) in self.first.iter().enumerate() {
             line.push_str(if index > 0 { "; " } else { "" });
             let _ = match path.as_str() {
-                "" => write!(line, "\"{name}\" is no {}: ", self.ty),
+                "" => write!(line, "{whole}: "),
                 path => write!(line, "{name}{path}: "),
             };
             let _ = write!(line, "expected {expected}, found {found}");

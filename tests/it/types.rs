@@ -53,7 +53,7 @@ error: 3 problems in orders.jsonl; 0 of 4 items started
     assert_eq!(place.files(), ["flow.md", "orders.jsonl"]);
 
     let told = place.run("--input order={\"order_id\":5}");
-    let err = "error: --input: order.order_id: expected a string, found a number; \
+    let err = "error: --input order.order_id: expected a string, found a number; \
                order.total: expected a number, found nothing; nothing was run\n";
     assert_eq!((told.exit, told.err.as_str()), (Some(3), err));
 }
@@ -104,7 +104,7 @@ fn a_type_of_words_is_read_as_text() {
     let told = place.run("--input question=5");
     assert!(told.err.contains("output \"answer\" is no Answer: expected \"yes\", found \"5\""), "{}", told.err);
     let told = place.run("--input question=no");
-    let err = "error: --input: \"question\" is no Question: expected \"yes\" or \"5\", found \"no\"; nothing was run\n";
+    let err = "error: --input question: expected \"yes\" or \"5\", found \"no\"; nothing was run\n";
     assert_eq!((told.exit, told.err.as_str()), (Some(3), err));
 }
 

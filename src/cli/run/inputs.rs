@@ -216,7 +216,7 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
         let ty = graph.value(id).ty.as_ref();
         let value = value_of(name, value, ty)?;
         if let Some(Err(misfits)) = ty.map(|ty| ty.fits(&value)) {
-            let message = format!("--input: {}; nothing was run", misfits.of(name));
+            let message = format!("--input {}; nothing was run", misfits.at(name));
             return Err(Stop::new(Exit::Invalid, message).into());
         }
         given.retain(|(other, _)| *other != id);
