@@ -37,7 +37,11 @@ impl StandIn {
 
 fn made_up(output: &Declared, folder: &Path) -> std::io::Result<Value> {
     let value = output.ty.as_ref().unwrap_or(&Type::String).stand_in();
-    if let (Some(Type::File), Some(name)) = (&output.ty, value.as_str()) {
+    let file = match &output.ty {
+        Some(Type::Nullable(inner)) => **inner == Type::File,
+        ty => *ty == Some(Type::File),
+    };
+    if let Some(name) = value.as_str().filter(|_| file) {
         // Whoever takes the file opens it.
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join(name), "")?;

@@ -3,7 +3,8 @@
 use super::{Object, Type, Value};
 
 impl Type {
-    /// A value that fits: `"stub"`, 1, true, an empty list, or `{"stub": true}`.
+    /// A value that fits: `"stub"`, 1, true, an empty list, or `{"stub": true}`; of a type that the document
+    /// defines, what it asks for, as far as that can be made up.
     pub fn stand_in(&self) -> Value {
         match self {
             Type::String | Type::File => Value::from("stub"),
@@ -11,6 +12,7 @@ impl Type {
             Type::Integer | Type::Number => Value::from(1),
             Type::List(_) => Value::Array(Vec::new()),
             Type::Nullable(inner) => inner.stand_in(),
+            Type::Defined(definition) => definition.sample(),
             Type::Json | Type::Named(_) => {
                 Value::Object(Object::from_iter([("stub".to_owned(), true.into())]))
             }

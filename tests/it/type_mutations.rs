@@ -72,6 +72,7 @@ fn use_types(text: &str) {
             }
         }
         ty.schema();
+        ty.stand_in();
     }
 }
 

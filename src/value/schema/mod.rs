@@ -5,6 +5,7 @@ mod explain;
 mod keywords;
 mod kinds;
 mod reference;
+mod sample;
 
 pub use keywords::{Holds, KINDS, keyword, keywords};
 pub use reference::{reference, referred};
@@ -190,6 +191,11 @@ impl Definition {
         kinds::is_text(self, &self.schema)
     }
 
+    /// A value that fits, as far as one can be made up.
+    pub(super) fn sample(&self) -> Value {
+        sample::sample(self)
+    }
+
     pub(super) fn member(&self, name: &str) -> Option<(Type, bool)> {
         kinds::member(self, name)
     }
@@ -201,7 +207,11 @@ impl Definition {
 
     /// The schema that a `$ref` means.
     fn target(&self, target: &str) -> Option<&Value> {
-        self.schema.get("$defs")?.get(referred(target)?)
+        self.definition(&referred(target)?)
+    }
+
+    fn definition(&self, name: &str) -> Option<&Value> {
+        self.schema.get("$defs")?.get(name)
     }
 
     /// Whether the value fits a part of the schema. The caller gives the part as it stands in there, together

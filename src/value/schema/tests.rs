@@ -165,3 +165,26 @@ fn the_deepest_value_of_the_deepest_type_is_checked() {
     let told = ty.fits(&deep("1")).unwrap_err().of("a");
     assert_eq!(told, format!("a{}: expected null or T1, found 1", "[0]".repeat(60)));
 }
+
+#[test]
+fn a_value_can_be_made_up_that_fits() {
+    for all in [
+        json!({"A": {"type": "object", "properties": {"b": reference("B"), "c": {}}, "required": ["b", "c"]}, "B": {"enum": ["x", "y"]}}),
+        json!({"A": {"anyOf": [{"type": "object", "properties": {"a": reference("A")}, "required": ["a"]}, {"type": "null"}]}}),
+        json!({"A": {"type": "array", "items": {"type": "string", "minLength": 9, "maxLength": 9}, "minItems": 2}}),
+        json!({"A": {"allOf": [reference("B"), {"type": "object", "properties": {"c": {"type": "boolean"}}, "required": ["c"]}]},
+            "B": {"type": "object", "properties": {"b": {"type": ["integer", "null"], "minimum": 5}}, "required": ["b"]}}),
+        json!({"A": {"type": "number", "multipleOf": 0.25}}),
+        json!({"A": {"type": "string", "maxLength": 2}}),
+        json!({"A": {"type": "string", "format": "date", "examples": ["2026-11-20"]}}),
+        json!({"A": {}}),
+        json!({"A": {"type": "object", "properties": {"b": reference("B"), "c": reference("B")}, "required": ["b", "c"]},
+            "B": {"anyOf": [{"type": "object", "properties": {"a": reference("A"), "b": reference("B")}, "required": ["a", "b"]}, {"type": "string"}]}}),
+    ] {
+        let ty = Type::Defined(Arc::new(definitions(all.clone()).compile("A").unwrap()));
+        assert_eq!(ty.fits(&ty.stand_in()), Ok(()), "{all}");
+    }
+    // A type without an end has no value; making one up ends all the same.
+    let endless = json!({"A": {"type": "object", "properties": {"a": reference("A")}, "required": ["a"]}});
+    Type::Defined(Arc::new(definitions(endless).compile("A").unwrap())).stand_in();
+}
