@@ -47,7 +47,9 @@ impl Files {
         let path = Path::new(text);
         let named = Value::from(text);
         if path.is_absolute() {
-            return Some(format!("{named} is no path within the item's folder; write it as seen from ORDERFLOW_DIR"));
+            return Some(format!(
+                "{named} is no path within the item's folder; write it as seen from ORDERFLOW_DIR"
+            ));
         }
         let out = format!("{named} leads out of the item's folder, ORDERFLOW_DIR");
         if path.components().any(|part| part == Component::ParentDir) {

@@ -22,7 +22,8 @@ pub(super) fn compile(
     if spec.types.is_empty() {
         return HashMap::new();
     }
-    let mut types = Types { spec, names, all: Definitions::default(), places: HashMap::new(), used: used(spec) };
+    let mut types =
+        Types { spec, names, all: Definitions::default(), places: HashMap::new(), used: used(spec) };
     let before = diagnostics.len();
     types.collect(diagnostics);
     types.report_unknown(diagnostics);
@@ -90,7 +91,8 @@ impl<'a> Types<'a> {
     /// Refuses types that are nothing but each other.
     fn report_endless(&self, diagnostics: &mut Vec<Diagnostic>) {
         let names: Vec<&str> = self.all.names().collect();
-        let numbers: HashMap<&str, usize> = names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
+        let numbers: HashMap<&str, usize> =
+            names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
         let mut links = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let same = self.all.same(name);
@@ -98,7 +100,8 @@ impl<'a> Types<'a> {
         }
         for cycle in Followers::new(names.len(), links.into_iter()).cycles() {
             let path: Vec<&str> = cycle.iter().chain(cycle.first()).map(|index| names[*index]).collect();
-            let places: Vec<Span> = cycle.iter().filter_map(|index| self.places.get(names[*index]).copied()).collect();
+            let places: Vec<Span> =
+                cycle.iter().filter_map(|index| self.places.get(names[*index]).copied()).collect();
             diagnostics.push(catalogue::endless_type(&path, &places));
         }
     }

@@ -30,7 +30,8 @@ const OTHERS: [(&str, &str); 18] = [
 
 /// Warns of each such type once, where it stands first. A definition says what its name means.
 pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
-    let mut seen: HashSet<String> = spec.types.iter().map(|definition| definition.name.value.clone()).collect();
+    let mut seen: HashSet<String> =
+        spec.types.iter().map(|definition| definition.name.value.clone()).collect();
     let steps = spec.steps.iter().filter_map(|step| step.signature.as_ref());
     let signatures = steps.chain(spec.groups.iter().filter_map(|group| group.signature.as_ref()));
     let ports = signatures.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));

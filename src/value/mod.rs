@@ -89,7 +89,9 @@ impl Type {
     /// The same type with every name that is known as what it means.
     pub fn resolved(&self, known: &HashMap<String, Arc<Definition>>) -> Type {
         match self {
-            Type::Named(name) => known.get(name).map_or_else(|| self.clone(), |known| Type::Defined(known.clone())),
+            Type::Named(name) => {
+                known.get(name).map_or_else(|| self.clone(), |known| Type::Defined(known.clone()))
+            }
             Type::List(inner) => Type::List(Box::new(inner.resolved(known))),
             Type::Nullable(inner) => Type::Nullable(Box::new(inner.resolved(known))),
             other => other.clone(),
@@ -157,8 +159,12 @@ impl Type {
         };
         match self {
             Type::Defined(definition) => Some(definition.schema().clone()),
-            Type::List(inner) => around(inner, |inner| serde_json::json!({ "type": "array", "items": inner })),
-            Type::Nullable(inner) => around(inner, |inner| serde_json::json!({ "anyOf": [inner, { "type": "null" }] })),
+            Type::List(inner) => {
+                around(inner, |inner| serde_json::json!({ "type": "array", "items": inner }))
+            }
+            Type::Nullable(inner) => {
+                around(inner, |inner| serde_json::json!({ "anyOf": [inner, { "type": "null" }] }))
+            }
             _ => None,
         }
     }
@@ -169,7 +175,9 @@ impl Type {
             Type::String | Type::File => true,
             Type::Nullable(inner) => inner.is_text(),
             Type::Defined(definition) => definition.is_text(),
-            Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::Named(_) | Type::List(_) => false,
+            Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::Named(_) | Type::List(_) => {
+                false
+            }
         }
     }
 

@@ -41,9 +41,44 @@ const SCHEMA: &str = r##"
 "##;
 
 const PIECES: [&str; 38] = [
-    "interface ", "type A = ", "{", "}", "(", ")", "[", "]", "[]", "<", ">", "|", "&", "=", ":", ";", ",", "?", "//", "/*",
-    "*/", "\"", "'", "`", "\\", "-", "5", "null", "Order", "Item", "Array<", "Record<string, ", "extends ", "#/$defs/Order",
-    "\"$ref\": \"#\"", "\"anyOf\": [", "ß", "\r\n",
+    "interface ",
+    "type A = ",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    "[]",
+    "<",
+    ">",
+    "|",
+    "&",
+    "=",
+    ":",
+    ";",
+    ",",
+    "?",
+    "//",
+    "/*",
+    "*/",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "-",
+    "5",
+    "null",
+    "Order",
+    "Item",
+    "Array<",
+    "Record<string, ",
+    "extends ",
+    "#/$defs/Order",
+    "\"$ref\": \"#\"",
+    "\"anyOf\": [",
+    "ß",
+    "\r\n",
 ];
 
 const VALUES: [&str; 6] = [
@@ -56,7 +91,9 @@ const VALUES: [&str; 6] = [
 ];
 
 fn document(info: &str, types: &str) -> String {
-    format!("# T\n\n## A @a\na::Order, b::Item?, c::State[] -> d::Order\n\n## Types\n\n```{info}\n{types}\n```\n")
+    format!(
+        "# T\n\n## A @a\na::Order, b::Item?, c::State[] -> d::Order\n\n## Types\n\n```{info}\n{types}\n```\n"
+    )
 }
 
 /// Reads the types and holds values against them.
@@ -129,10 +166,15 @@ fn large_types_are_read_in_time() {
 /// Types that are small as they are written, and grow with every mention.
 #[test]
 fn types_that_grow_are_refused_in_time() {
-    let each = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join("\n");
+    let each =
+        |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join("\n");
     let all = |count: usize| each(count, &|n| format!("p{n}: T{n}"));
     for (types, refused) in [
-        (each(40, &|n| format!("interface T{n} {{ a: T{}; b: T{} }}", n + 1, n + 1)) + "\ntype T40 = string", true),
+        (
+            each(40, &|n| format!("interface T{n} {{ a: T{}; b: T{} }}", n + 1, n + 1))
+                + "\ntype T40 = string",
+            true,
+        ),
         (each(20_000, &|n| format!("type T{n} = T{}", n + 1)) + "\ntype T20000 = string", true),
         (each(20_000, &|n| format!("interface T{n} {{ a: T{} }}", (n + 1) % 20_000)), true),
         (each(20_000, &|n| format!("type T{n} = T{}", (n + 1) % 20_000)), true),

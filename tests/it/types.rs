@@ -102,7 +102,11 @@ fn a_type_of_words_is_read_as_text() {
     );
     assert_eq!(place.run("--input question=yes").exit, Some(0));
     let told = place.run("--input question=5");
-    assert!(told.err.contains("output \"answer\" is no Answer: expected \"yes\", found \"5\""), "{}", told.err);
+    assert!(
+        told.err.contains("output \"answer\" is no Answer: expected \"yes\", found \"5\""),
+        "{}",
+        told.err
+    );
     let told = place.run("--input question=no");
     let err = "error: --input question: expected \"yes\" or \"5\", found \"no\"; nothing was run\n";
     assert_eq!((told.exit, told.err.as_str()), (Some(3), err));
@@ -140,7 +144,12 @@ fn a_file_lies_in_the_items_own_folder() {
         ("", Some("there is no file \"\" in the item's folder, ORDERFLOW_DIR")),
         ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the item's folder, ORDERFLOW_DIR")),
         ("link", Some("\"link\" leads out of the item's folder, ORDERFLOW_DIR")),
-        ("/etc/hostname", Some("\"/etc/hostname\" is no path within the item's folder; write it as seen from ORDERFLOW_DIR")),
+        (
+            "/etc/hostname",
+            Some(
+                "\"/etc/hostname\" is no path within the item's folder; write it as seen from ORDERFLOW_DIR",
+            ),
+        ),
     ] {
         let told = place.run(&format!("--input name={name}"));
         match wrong {

@@ -16,8 +16,9 @@ pub fn type_syntax(at: Span, what: &str) -> Diagnostic {
 
 /// A schema that is no JSON.
 pub fn schema_syntax(at: Span, what: &str) -> Diagnostic {
-    Diagnostic::error("type-syntax", at, format!("no valid JSON: {what}"))
-        .help("a `json schema` fence holds one JSON Schema, as in `{\"title\": \"Order\", \"type\": \"object\"}`")
+    Diagnostic::error("type-syntax", at, format!("no valid JSON: {what}")).help(
+        "a `json schema` fence holds one JSON Schema, as in `{\"title\": \"Order\", \"type\": \"object\"}`",
+    )
 }
 
 /// Something that is well-formed elsewhere and that types here cannot say.
@@ -71,7 +72,9 @@ pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
 pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "define it under `## Types`; numbers, text and the like are number, string, boolean".to_owned(),
+        None => {
+            "define it under `## Types`; numbers, text and the like are number, string, boolean".to_owned()
+        }
     };
     Diagnostic::error("unknown-type", at, format!("there is no type `{name}`")).help(help)
 }
@@ -84,23 +87,32 @@ pub fn endless_type(path: &[&str], places: &[Span]) -> Diagnostic {
     let at = places.first().copied().unwrap_or_default();
     let others = places.iter().take(PLACES).skip(1);
     others
-        .fold(Diagnostic::error("endless-type", at, message), |diagnostic, at| diagnostic.related(*at, "by way of this one"))
+        .fold(Diagnostic::error("endless-type", at, message), |diagnostic, at| {
+            diagnostic.related(*at, "by way of this one")
+        })
         .help("a type may hold itself in a member or a list, as in `interface Part { parts: Part[] }`")
 }
 
 pub fn schema_too_large(at: Span, name: &str, limit: usize) -> Diagnostic {
-    let message = format!("schema too large: `{name}` has more than {limit} parts, with the types that it is made of");
-    Diagnostic::error("schema-too-large", at, message).help("types that hold others twice grow fast; use `any` further down")
+    let message =
+        format!("schema too large: `{name}` has more than {limit} parts, with the types that it is made of");
+    Diagnostic::error("schema-too-large", at, message)
+        .help("types that hold others twice grow fast; use `any` further down")
 }
 
 /// All types of a document together.
 pub fn schemas_too_large(at: Span, limit: usize) -> Diagnostic {
-    let message = format!("schema too large: up to here, the types have more than {limit} parts, with those that they are made of");
-    Diagnostic::error("schema-too-large", at, message).help("use `any` further down, or leave out what no step needs")
+    let message = format!(
+        "schema too large: up to here, the types have more than {limit} parts, with those that they are made of"
+    );
+    Diagnostic::error("schema-too-large", at, message)
+        .help("use `any` further down, or leave out what no step needs")
 }
 
 pub fn schema_too_deep(at: Span, name: &str, limit: usize, layers: usize) -> Diagnostic {
-    let message = format!("schema too large: `{name}` nests deeper than {limit} levels, or {layers} alternatives in one place");
+    let message = format!(
+        "schema too large: `{name}` nests deeper than {limit} levels, or {layers} alternatives in one place"
+    );
     Diagnostic::error("schema-too-large", at, message).help("use `any` further down")
 }
 
@@ -111,7 +123,11 @@ pub fn unused_type(at: Span, name: &str) -> Diagnostic {
 
 /// A name without a definition that is much like one that has one.
 pub fn misspelt_type(at: Span, name: &str, near: &str, defined: Span) -> Diagnostic {
-    Diagnostic::warning("misspelt-type", at, format!("`{name}` is defined nowhere, so values are not checked against it"))
-        .related(defined, format!("`{near}` is defined here"))
-        .help(format!("did you mean `{near}`?"))
+    Diagnostic::warning(
+        "misspelt-type",
+        at,
+        format!("`{name}` is defined nowhere, so values are not checked against it"),
+    )
+    .related(defined, format!("`{near}` is defined here"))
+    .help(format!("did you mean `{near}`?"))
 }

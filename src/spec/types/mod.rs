@@ -22,7 +22,12 @@ const SECTION: &str = "Types";
 const WORDS: [&str; 8] = ["string", "number", "boolean", "null", "any", "unknown", "Array", "Record"];
 
 /// Reads all types that stand below the heading.
-pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Vec<Definition> {
+pub(super) fn read(
+    text: &str,
+    parts: &[Part],
+    roles: &[Role],
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Definition> {
     let mut definitions = Vec::new();
     // The level of the heading that the current part stands below.
     let mut below: Option<u8> = None;
@@ -50,7 +55,8 @@ fn section(text: &str, part: &Part, definitions: &mut Vec<Definition>, problems:
             },
             Kind::Container(container) => {
                 let types = container.fences.iter().filter(|fence| language(text, fence).is_some());
-                let inside = |fence| problem::fence_inside(opening(text, fence), container.holder.name(), "type");
+                let inside =
+                    |fence| problem::fence_inside(opening(text, fence), container.holder.name(), "type");
                 problems.extend(types.map(inside));
             }
             _ => {}

@@ -74,7 +74,9 @@ impl<'a> Node<'a> {
     /// The members of an object, in order.
     fn members(&self) -> Vec<Node<'a>> {
         let members = self.raw.and_then(|raw| serde_json::from_str::<Members>(raw.get()).ok());
-        members.map_or_else(Vec::new, |all| all.0.into_iter().map(|(key, raw)| self.with(Some(key), raw)).collect())
+        members.map_or_else(Vec::new, |all| {
+            all.0.into_iter().map(|(key, raw)| self.with(Some(key), raw)).collect()
+        })
     }
 
     /// The elements of a list.
@@ -129,7 +131,8 @@ impl<'a> Reader<'a, '_> {
         // Nothing outside of the document can refer to it, so it need not be known by an address.
         schema.shift_remove("$id");
         let inner = schema.shift_remove("$defs").map(|defined| (defined, inner.unwrap_or(node)));
-        let is_type = schema.keys().any(|name| !matches!(name.as_str(), "title" | "description" | "$comment"));
+        let is_type =
+            schema.keys().any(|name| !matches!(name.as_str(), "title" | "description" | "$comment"));
         let name = schema.get("title").and_then(Value::as_str).map(str::to_owned);
         self.title = name.clone();
         let mut definitions = Vec::new();
@@ -165,7 +168,8 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn dialect(&mut self, dialect: Option<Value>, node: Option<Node>) {
-        let known = |dialect: &Value| dialect.as_str().is_some_and(|uri| uri.trim_end_matches('#') == DIALECT);
+        let known =
+            |dialect: &Value| dialect.as_str().is_some_and(|uri| uri.trim_end_matches('#') == DIALECT);
         if let (Some(dialect), Some(node)) = (dialect, node)
             && !known(&dialect)
         {
@@ -173,7 +177,13 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    fn definition(&mut self, name: Spanned<String>, mut schema: Value, node: Node<'a>, top: bool) -> Definition {
+    fn definition(
+        &mut self,
+        name: Spanned<String>,
+        mut schema: Value,
+        node: Node<'a>,
+        top: bool,
+    ) -> Definition {
         self.mentions.clear();
         let before = self.problems.len();
         self.schema(&mut schema, node, top);
@@ -189,7 +199,13 @@ impl<'a> Reader<'a, '_> {
         let object = match schema {
             Value::Object(object) => object,
             Value::Bool(_) => return,
-            _ => return self.problems.push(problem::bad_schema(node.span(), "a schema", "an object, true or false")),
+            _ => {
+                return self.problems.push(problem::bad_schema(
+                    node.span(),
+                    "a schema",
+                    "an object, true or false",
+                ));
+            }
         };
         for (name, member) in self.by_name(node) {
             match (keyword(&name), name.as_str()) {
@@ -200,10 +216,14 @@ impl<'a> Reader<'a, '_> {
                 }
                 (None, "$schema" | "$id" | "$defs") if top => {}
                 (None, own) if own.starts_with("x-") => {}
-                (None, "$id" | "$anchor" | "$defs" | "definitions" | "$dynamicRef" | "$dynamicAnchor" | "$recursiveRef"
-                | "$recursiveAnchor" | "$vocabulary" | "$schema") => {
+                (
+                    None,
+                    "$id" | "$anchor" | "$defs" | "definitions" | "$dynamicRef" | "$dynamicAnchor"
+                    | "$recursiveRef" | "$recursiveAnchor" | "$vocabulary" | "$schema",
+                ) => {
                     let instead = "types are named in `$defs` at the top of the fence, and used as `{\"$ref\": \"#/$defs/Name\"}`";
-                    let problem = problem::unsupported_pattern(member.key(), &format!("`{name}` here"), Some(instead));
+                    let problem =
+                        problem::unsupported_pattern(member.key(), &format!("`{name}` here"), Some(instead));
                     self.problems.push(problem);
                 }
                 (None, _) => self.problems.push(problem::unknown_keyword(member.key(), &name, keywords())),
@@ -219,7 +239,10 @@ impl<'a> Reader<'a, '_> {
                     self.schema(schema, node, false);
                 }
             }
-            (Holds::SchemaByName | Holds::PartSchemaByName | Holds::PartSchemaByPattern, Value::Object(all)) => {
+            (
+                Holds::SchemaByName | Holds::PartSchemaByName | Holds::PartSchemaByPattern,
+                Value::Object(all),
+            ) => {
                 for (name, node) in self.by_name(node) {
                     if holds == Holds::PartSchemaByPattern {
                         self.pattern(&name, node.key());
@@ -291,11 +314,14 @@ fn misfit(holds: Holds, value: &Value) -> Option<&'static str> {
         Holds::Flag => (value.is_boolean(), "true or false"),
         Holds::Number => (value.is_number(), "a number"),
         Holds::Positive => {
-            let above = number(value).is_some_and(|digits| !digits.starts_with('-') && digits.contains(|c: char| ('1'..='9').contains(&c)));
+            let above = number(value).is_some_and(|digits| {
+                !digits.starts_with('-') && digits.contains(|c: char| ('1'..='9').contains(&c))
+            });
             (above, "a number above 0")
         }
         Holds::Count => {
-            let whole = number(value).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() < 19);
+            let whole = number(value)
+                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() < 19);
             (whole, "a whole number")
         }
         Holds::List => (value.is_array(), "a list"),
@@ -304,8 +330,12 @@ fn misfit(holds: Holds, value: &Value) -> Option<&'static str> {
             (value.as_object().is_some_and(|all| all.values().all(texts)), "lists of names by name")
         }
         Holds::Kinds => {
-            let several = |value: &Value| value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(kind));
-            (kind(value) || several(value), "string, number, integer, boolean, object, array or null, or a list of these")
+            let several =
+                |value: &Value| value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(kind));
+            (
+                kind(value) || several(value),
+                "string, number, integer, boolean, object, array or null, or a list of these",
+            )
         }
         Holds::Schema | Holds::PartSchema => (true, ""),
         Holds::Schemas | Holds::PartSchemas => (false, "a list of schemas"),

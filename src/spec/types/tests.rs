@@ -11,7 +11,14 @@ fn document(info: &str, content: &str) -> (Source, Spec, Vec<String>) {
     let (spec, problems) = parse(&source);
     let told = problems.iter().map(|problem| {
         let place = source.position(problem.span.start);
-        format!("{}:{} `{}` {}: {}", place.line, place.column, source.slice(problem.span), problem.code, problem.message)
+        format!(
+            "{}:{} `{}` {}: {}",
+            place.line,
+            place.column,
+            source.slice(problem.span),
+            problem.code,
+            problem.message
+        )
     });
     let told = told.collect();
     (source, spec, told)
@@ -64,7 +71,10 @@ fn unions_are_as_short_as_they_can_be() {
         ("A", json!({"enum": ["open", "paid"]})),
         ("B", json!({"type": ["string", "number"]})),
         ("C", json!({"enum": ["x", null]})),
-        ("D", json!({"type": "array", "items": {"anyOf": [reference("A"), {"type": "array", "items": reference("B")}]}})),
+        (
+            "D",
+            json!({"type": "array", "items": {"anyOf": [reference("A"), {"type": "array", "items": reference("B")}]}}),
+        ),
         ("F", json!({"const": "only"})),
         ("G", json!({"anyOf": [{"const": "late"}, {"type": "number"}, reference("A")]})),
     ] {
@@ -93,35 +103,80 @@ fn notes_are_descriptions() {
 #[test]
 fn everything_else_is_told_at_its_place() {
     for (content, expected) in [
-        ("interface A<T> { a: T }", "9:12 `<` unsupported-pattern: unsupported pattern: types with parameters"),
+        (
+            "interface A<T> { a: T }",
+            "9:12 `<` unsupported-pattern: unsupported pattern: types with parameters",
+        ),
         ("interface A extends B {}", "9:13 `extends` unsupported-pattern: unsupported pattern: `extends`"),
         ("export type A = string", "9:1 `export` unsupported-pattern: unsupported pattern: `export`"),
         ("enum A { B }", "9:1 `enum` unsupported-pattern: unsupported pattern: `enum`"),
-        ("type A = { b: string } & { c: string }", "9:24 `&` unsupported-pattern: unsupported pattern: intersections with `&`"),
-        ("type A = [string, number]", "9:10 `[` unsupported-pattern: unsupported pattern: lists of fixed length"),
+        (
+            "type A = { b: string } & { c: string }",
+            "9:24 `&` unsupported-pattern: unsupported pattern: intersections with `&`",
+        ),
+        (
+            "type A = [string, number]",
+            "9:10 `[` unsupported-pattern: unsupported pattern: lists of fixed length",
+        ),
         ("type A = (x: string) => string", "9:10 `(` unsupported-pattern: unsupported pattern: functions"),
         ("interface A { f(): string }", "9:16 `(` unsupported-pattern: unsupported pattern: functions"),
-        ("interface A { [key: string]: number }", "9:15 `[` unsupported-pattern: unsupported pattern: members without a name"),
-        ("interface A { readonly b: string }", "9:15 `readonly` unsupported-pattern: unsupported pattern: `readonly`"),
-        ("type A = string | undefined", "9:19 `undefined` unsupported-pattern: unsupported pattern: `undefined`"),
-        ("type A = Record<number, string>", "9:17 `number` unsupported-pattern: unsupported pattern: keys other than `string`"),
+        (
+            "interface A { [key: string]: number }",
+            "9:15 `[` unsupported-pattern: unsupported pattern: members without a name",
+        ),
+        (
+            "interface A { readonly b: string }",
+            "9:15 `readonly` unsupported-pattern: unsupported pattern: `readonly`",
+        ),
+        (
+            "type A = string | undefined",
+            "9:19 `undefined` unsupported-pattern: unsupported pattern: `undefined`",
+        ),
+        (
+            "type A = Record<number, string>",
+            "9:17 `number` unsupported-pattern: unsupported pattern: keys other than `string`",
+        ),
         ("type A = `a${string}`", "9:10 ``` unsupported-pattern: unsupported pattern: patterns of text"),
-        ("type A = Partial<string>", "9:17 `<` unsupported-pattern: unsupported pattern: types with parameters"),
-        ("type A = string['length']", "9:17 `'length'` unsupported-pattern: unsupported pattern: the type of a member"),
+        (
+            "type A = Partial<string>",
+            "9:17 `<` unsupported-pattern: unsupported pattern: types with parameters",
+        ),
+        (
+            "type A = string['length']",
+            "9:17 `'length'` unsupported-pattern: unsupported pattern: the type of a member",
+        ),
         ("type A = File", "9:10 `File` unsupported-pattern: unsupported pattern: `File` within a type"),
         ("type A =", "9:9 `` type-syntax: expected a type, found the end of the fence"),
         ("type A string", "9:8 `string` type-syntax: expected `=` after the type's name, found `string`"),
-        ("interface A { b string }", "9:17 `string` type-syntax: expected `:` after the member's name, found `string`"),
+        (
+            "interface A { b string }",
+            "9:17 `string` type-syntax: expected `:` after the member's name, found `string`",
+        ),
         ("interface A { b: string", "9:13 `{` type-syntax: this `{` is never closed"),
-        ("interface A { b: string c: string }", "9:25 `c` type-syntax: expected `;` after the member, found `c`"),
-        ("type A = 'x", "9:10 `'x` type-syntax: this text is never closed, or has an escape other than \\\\ \\\" \\' \\n \\t"),
+        (
+            "interface A { b: string c: string }",
+            "9:25 `c` type-syntax: expected `;` after the member, found `c`",
+        ),
+        (
+            "type A = 'x",
+            "9:10 `'x` type-syntax: this text is never closed, or has an escape other than \\\\ \\\" \\' \\n \\t",
+        ),
         ("type A = 5x", "9:10 `5x` type-syntax: expected a number such as 5 or 2.5, found `5x`"),
         ("/* open", "9:1 `/* open` type-syntax: this note is never closed"),
         ("A = string", "9:1 `A` type-syntax: expected `interface` or `type`, found `A`"),
         ("interface A { b: string; b: number }", "9:26 `b` said-twice: `b` stands here a second time"),
-        ("type String = string", "9:6 `String` type-name: a type cannot be called `String`: the language has a type of that name"),
-        ("type any = string", "9:6 `any` type-name: a type cannot be called `any`: the name means something else in types"),
-        ("type $x = string", "9:6 `$x` type-name: a type cannot be called `$x`: no signature could use that name"),
+        (
+            "type String = string",
+            "9:6 `String` type-name: a type cannot be called `String`: the language has a type of that name",
+        ),
+        (
+            "type any = string",
+            "9:6 `any` type-name: a type cannot be called `any`: the name means something else in types",
+        ),
+        (
+            "type $x = string",
+            "9:6 `$x` type-name: a type cannot be called `$x`: no signature could use that name",
+        ),
     ] {
         assert_eq!(told("ts", content), [expected], "{content}");
     }
@@ -160,7 +215,10 @@ fn schemas_name_types_by_title_and_definitions() {
     assert_eq!(found["Order"]["properties"]["parent"], json!({"$ref": "#/$defs/Order"}));
     assert_eq!(found["Order"]["properties"]["items"]["items"], json!({"$ref": "#/$defs/Line%20Item"}));
     assert!(found["Order"].to_string().contains("0.10"));
-    let found = schemas("json schema title=x", r##"{"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"type": "string", "pattern": "^a+$", "format": "email"}}}"##);
+    let found = schemas(
+        "json schema title=x",
+        r##"{"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"type": "string", "pattern": "^a+$", "format": "email"}}}"##,
+    );
     assert_eq!(found.as_object().unwrap().len(), 2);
 }
 
@@ -168,34 +226,76 @@ fn schemas_name_types_by_title_and_definitions() {
 fn what_is_wrong_with_a_schema_is_told_at_its_place() {
     for (content, expected) in [
         ("{\"title\": \"A\",\n}", "10:1 `}` type-syntax: no valid JSON: trailing comma"),
-        ("{\"title\": \"A\", \"title\": \"B\"}", "9:22 `\"` type-syntax: no valid JSON: the key \"title\" stands twice in one object"),
+        (
+            "{\"title\": \"A\", \"title\": \"B\"}",
+            "9:22 `\"` type-syntax: no valid JSON: the key \"title\" stands twice in one object",
+        ),
         ("[1]", "9:1 `[1]` bad-schema: a schema should be an object"),
         ("{\"type\": \"string\"}", "9:1 `{` untitled-schema: this schema names no type"),
         ("{}", "9:1 `{` untitled-schema: this schema names no type"),
         ("{\"$defs\": []}", "9:11 `[]` bad-schema: `$defs` should be an object of schemas by name"),
-        ("{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"A\", \"type\": \"string\"}",
-            "9:13 `\"http://json-schema.org/draft-07/schema#\"` bad-schema: `$schema` should be \"https://json-schema.org/draft/2020-12/schema\""),
-        ("{\"title\": \"A\", \"$ref\": \"https://example.com/a.json\"}",
-            "9:24 `\"https://example.com/a.json\"` remote-reference: the reference `https://example.com/a.json` leads out of the document"),
-        ("{\"title\": \"A\", \"items\": {\"$ref\": \"other.json#/a\"}}",
-            "9:34 `\"other.json#/a\"` remote-reference: the reference `other.json#/a` leads out of the document"),
-        ("{\"title\": \"A\", \"$ref\": \"#/properties/b\"}",
-            "9:24 `\"#/properties/b\"` unsupported-pattern: unsupported pattern: the reference `#/properties/b`"),
-        ("{\"title\": \"A\", \"$dynamicRef\": \"#b\"}", "9:17 `$dynamicRef` unsupported-pattern: unsupported pattern: `$dynamicRef` here"),
-        ("{\"title\": \"A\", \"items\": {\"$defs\": {}}}", "9:27 `$defs` unsupported-pattern: unsupported pattern: `$defs` here"),
-        ("{\"title\": \"A\", \"properties\": {\"b\": {\"requierd\": []}}}",
-            "9:38 `requierd` unknown-keyword: unknown keyword `requierd` in a schema"),
-        ("{\"title\": \"A\", \"type\": \"strin\"}",
-            "9:24 `\"strin\"` bad-schema: `type` should be string, number, integer, boolean, object, array or null, or a list of these"),
-        ("{\"title\": \"A\", \"required\": \"b\"}", "9:28 `\"b\"` bad-schema: `required` should be a list of names"),
+        (
+            "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"A\", \"type\": \"string\"}",
+            "9:13 `\"http://json-schema.org/draft-07/schema#\"` bad-schema: `$schema` should be \"https://json-schema.org/draft/2020-12/schema\"",
+        ),
+        (
+            "{\"title\": \"A\", \"$ref\": \"https://example.com/a.json\"}",
+            "9:24 `\"https://example.com/a.json\"` remote-reference: the reference `https://example.com/a.json` leads out of the document",
+        ),
+        (
+            "{\"title\": \"A\", \"items\": {\"$ref\": \"other.json#/a\"}}",
+            "9:34 `\"other.json#/a\"` remote-reference: the reference `other.json#/a` leads out of the document",
+        ),
+        (
+            "{\"title\": \"A\", \"$ref\": \"#/properties/b\"}",
+            "9:24 `\"#/properties/b\"` unsupported-pattern: unsupported pattern: the reference `#/properties/b`",
+        ),
+        (
+            "{\"title\": \"A\", \"$dynamicRef\": \"#b\"}",
+            "9:17 `$dynamicRef` unsupported-pattern: unsupported pattern: `$dynamicRef` here",
+        ),
+        (
+            "{\"title\": \"A\", \"items\": {\"$defs\": {}}}",
+            "9:27 `$defs` unsupported-pattern: unsupported pattern: `$defs` here",
+        ),
+        (
+            "{\"title\": \"A\", \"properties\": {\"b\": {\"requierd\": []}}}",
+            "9:38 `requierd` unknown-keyword: unknown keyword `requierd` in a schema",
+        ),
+        (
+            "{\"title\": \"A\", \"type\": \"strin\"}",
+            "9:24 `\"strin\"` bad-schema: `type` should be string, number, integer, boolean, object, array or null, or a list of these",
+        ),
+        (
+            "{\"title\": \"A\", \"required\": \"b\"}",
+            "9:28 `\"b\"` bad-schema: `required` should be a list of names",
+        ),
         ("{\"title\": \"A\", \"anyOf\": {}}", "9:25 `{}` bad-schema: `anyOf` should be a list of schemas"),
-        ("{\"title\": \"A\", \"multipleOf\": 0}", "9:30 `0` bad-schema: `multipleOf` should be a number above 0"),
+        (
+            "{\"title\": \"A\", \"multipleOf\": 0}",
+            "9:30 `0` bad-schema: `multipleOf` should be a number above 0",
+        ),
         ("{\"title\": \"A\", \"maxItems\": -1}", "9:28 `-1` bad-schema: `maxItems` should be a whole number"),
-        ("{\"title\": \"A\", \"items\": [{}]}", "9:25 `[{}]` bad-schema: a schema should be an object, true or false"),
-        ("{\"title\": \"A\", \"pattern\": \"(?=a)\"}", "9:27 `\"(?=a)\"` unsupported-pattern: unsupported pattern: the regular expression `(?=a)`"),
-        ("{\"title\": \"A\", \"patternProperties\": {\"((\": {}}}", "9:39 `((` unsupported-pattern: unsupported pattern: the regular expression `((`"),
-        ("{\"title\": \"A\", \"format\": \"dte\"}", "9:26 `\"dte\"` unsupported-pattern: unsupported pattern: the format `dte`"),
-        ("{\"$defs\": {\"a b\": {}}}", "9:13 `a b` type-name: a type cannot be called `a b`: no signature could use that name"),
+        (
+            "{\"title\": \"A\", \"items\": [{}]}",
+            "9:25 `[{}]` bad-schema: a schema should be an object, true or false",
+        ),
+        (
+            "{\"title\": \"A\", \"pattern\": \"(?=a)\"}",
+            "9:27 `\"(?=a)\"` unsupported-pattern: unsupported pattern: the regular expression `(?=a)`",
+        ),
+        (
+            "{\"title\": \"A\", \"patternProperties\": {\"((\": {}}}",
+            "9:39 `((` unsupported-pattern: unsupported pattern: the regular expression `((`",
+        ),
+        (
+            "{\"title\": \"A\", \"format\": \"dte\"}",
+            "9:26 `\"dte\"` unsupported-pattern: unsupported pattern: the format `dte`",
+        ),
+        (
+            "{\"$defs\": {\"a b\": {}}}",
+            "9:13 `a b` type-name: a type cannot be called `a b`: no signature could use that name",
+        ),
     ] {
         assert_eq!(told("json schema", content), [expected], "{content}");
     }

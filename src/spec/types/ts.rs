@@ -109,7 +109,10 @@ impl<'a> Parser<'a, '_> {
         self.mentions.clear();
         self.depth = 0;
         while let Kind::Name(word @ ("export" | "declare")) = self.token().kind {
-            let problem = self.unsupported(&format!("`{word}`"), Some("remove it: every type here is known to the whole document"));
+            let problem = self.unsupported(
+                &format!("`{word}`"),
+                Some("remove it: every type here is known to the whole document"),
+            );
             self.problems.push(*problem);
             self.at += 1;
         }
@@ -117,8 +120,8 @@ impl<'a> Parser<'a, '_> {
         let Kind::Name(word) = self.token().kind else { return Err(self.wrong("`interface` or `type`")) };
         if !matches!(word, "interface" | "type") {
             return Err(match word {
-                "import" | "enum" | "class" | "const" | "function" | "namespace"
-                | "abstract" | "let" | "var" => self.unsupported(&format!("`{word}`"), None),
+                "import" | "enum" | "class" | "const" | "function" | "namespace" | "abstract" | "let"
+                | "var" => self.unsupported(&format!("`{word}`"), None),
                 _ => self.wrong("`interface` or `type`"),
             });
         }
@@ -156,7 +159,9 @@ impl<'a> Parser<'a, '_> {
         let from = from + self.tokens[from..].iter().take_while(modifier).count();
         let begun = matches!(self.tokens[from].kind, Kind::Name("interface" | "type"));
         let named = match self.tokens.get(from + 1) {
-            Some(Token { kind: Kind::Name(name), span, .. }) if begun => Some(Spanned::new((*name).to_owned(), *span)),
+            Some(Token { kind: Kind::Name(name), span, .. }) if begun => {
+                Some(Spanned::new((*name).to_owned(), *span))
+            }
             _ => None,
         };
         self.at = self.at.max(from + 1);
@@ -178,7 +183,10 @@ impl<'a> Parser<'a, '_> {
     fn union(&mut self) -> Read<Value> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err(self.unsupported(&format!("types that nest deeper than {DEPTH} levels"), Some("give the inner part a name of its own")));
+            return Err(self.unsupported(
+                &format!("types that nest deeper than {DEPTH} levels"),
+                Some("give the inner part a name of its own"),
+            ));
         }
         self.skip('|');
         let mut branches = vec![self.list()?];
@@ -225,7 +233,9 @@ impl<'a> Parser<'a, '_> {
             Kind::Number(digits) => self.number(digits.to_owned()),
             Kind::Sign('-') => {
                 self.at += 1;
-                let Kind::Number(digits) = self.token().kind else { return Err(self.wrong("a number after `-`")) };
+                let Kind::Number(digits) = self.token().kind else {
+                    return Err(self.wrong("a number after `-`"));
+                };
                 self.number(format!("-{digits}"))
             }
             Kind::Sign('{') => self.object(),
@@ -241,7 +251,9 @@ impl<'a> Parser<'a, '_> {
                 self.expect(')', "at the end of the group")?;
                 Ok(inner)
             }
-            Kind::Sign('[') => Err(self.unsupported("lists of fixed length", Some("write T[], or an interface"))),
+            Kind::Sign('[') => {
+                Err(self.unsupported("lists of fixed length", Some("write T[], or an interface")))
+            }
             Kind::Sign('`') => Err(self.unsupported("patterns of text", Some("write string"))),
             Kind::Name(_) if self.begins() => Err(self.wrong("a type")),
             Kind::Name(name) => self.name(name),
@@ -268,14 +280,16 @@ impl<'a> Parser<'a, '_> {
                 return Err(self.unsupported(&format!("`{name}`"), None));
             }
             "undefined" | "void" => {
-                let instead = "a member that may be absent is written `name?: T`; a value that may be null, `T | null`";
+                let instead =
+                    "a member that may be absent is written `name?: T`; a value that may be null, `T | null`";
                 return Err(self.unsupported(&format!("`{name}`"), Some(instead)));
             }
             "never" | "object" | "symbol" | "bigint" | "Date" | "Map" | "Set" | "Promise" => {
                 return Err(self.unsupported(&format!("`{name}`"), None));
             }
             "File" => {
-                let instead = "write string; a file has a type only as a value of its own, as in `pages::File`";
+                let instead =
+                    "write string; a file has a type only as a value of its own, as in `pages::File`";
                 return Err(self.unsupported("`File` within a type", Some(instead)));
             }
             _ => self.at += 1,
@@ -334,7 +348,10 @@ impl<'a> Parser<'a, '_> {
                 return Err(Box::new(problem::type_syntax(open, "this `{` is never closed")));
             }
             if self.begins() {
-                return Err(Box::new(problem::type_syntax(open, "this `{` is not closed before the next type")));
+                return Err(Box::new(problem::type_syntax(
+                    open,
+                    "this `{` is not closed before the next type",
+                )));
             }
             if let Err(problem) = self.member(&mut members) {
                 self.problems.push(*problem);

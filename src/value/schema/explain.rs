@@ -36,9 +36,8 @@ impl<'a> Walk<'a, '_> {
             }
             return;
         };
-        let is_kind = |kinds: &'a Value| {
-            self.definition.holds(kinds, "rule", || json!({ "type": kinds }), value)
-        };
+        let is_kind =
+            |kinds: &'a Value| self.definition.holds(kinds, "rule", || json!({ "type": kinds }), value);
         if rules.get("type").is_some_and(|kinds| !is_kind(kinds)) {
             return self.misfits.add(path, describe(schema), kind(value));
         }
@@ -126,7 +125,7 @@ impl<'a> Walk<'a, '_> {
     fn required(&mut self, rules: &Object, names: &[Value], object: &Object, path: &mut String) {
         for name in names.iter().filter_map(Value::as_str).filter(|name| !object.contains_key(*name)) {
             let schema = rules.get("properties").and_then(|properties| properties.get(name));
-            let expected = schema.map_or("a value".to_owned(), |schema| describe(schema));
+            let expected = schema.map_or("a value".to_owned(), describe);
             let length = path.len();
             member(path, name);
             self.misfits.add(path, expected, "nothing");
@@ -170,8 +169,10 @@ impl<'a> Walk<'a, '_> {
             return;
         }
         let all: Vec<&Value> = branches.iter().collect();
-        let kin: Vec<&Value> = all.iter().copied().filter(|branch| admits(self.definition, branch, value)).collect();
-        let meant: Vec<&Value> = kin.iter().copied().filter(|branch| self.tag(branch, value).is_none()).collect();
+        let kin: Vec<&Value> =
+            all.iter().copied().filter(|branch| admits(self.definition, branch, value)).collect();
+        let meant: Vec<&Value> =
+            kin.iter().copied().filter(|branch| self.tag(branch, value).is_none()).collect();
         match (meant.as_slice(), kin.as_slice()) {
             ([only], _) | ([], [only]) => self.look(only, value, path),
             ([], [first, ..]) => self.tags(first, &kin, value, path),

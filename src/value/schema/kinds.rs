@@ -25,14 +25,13 @@ pub(super) fn branches(schema: &Value) -> Option<std::slice::Iter<'_, Value>> {
 }
 
 fn is_kind(kinds: &Value, value: &Value) -> bool {
-    let is = |name: &str| match (name, value) {
-        ("string", Value::String(_))
-        | ("boolean", Value::Bool(_))
-        | ("number" | "integer", Value::Number(_))
-        | ("array", Value::Array(_))
-        | ("object", Value::Object(_))
-        | ("null", Value::Null) => true,
-        _ => false,
+    let is = |name: &str| match value {
+        Value::String(_) => name == "string",
+        Value::Bool(_) => name == "boolean",
+        Value::Number(_) => name == "number" || name == "integer",
+        Value::Array(_) => name == "array",
+        Value::Object(_) => name == "object",
+        Value::Null => name == "null",
     };
     match kinds {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(is),

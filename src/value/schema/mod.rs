@@ -12,8 +12,8 @@ pub use reference::{reference, referred};
 
 use super::misfit::Misfits;
 use super::{Object, Type, Value};
-use keywords::inner;
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
+use keywords::inner;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -52,17 +52,29 @@ fn a_misfit_names_its_path_what_was_expected_and_what_was_found() {
         ("[]", "\"order\" is no A: expected an object, found a list"),
         (r#"{"order_id":"o-1"}"#, "order.total: expected a number, found nothing"),
         (r#"{"order_id":"o-1","total":"5"}"#, "order.total: expected a number, found a string"),
-        (r#"{"order_id":"o-1","total":0.005}"#,
-            "order.total: expected at least 0.01, found 0.005; order.total: expected a multiple of 0.01, found 0.005"),
+        (
+            r#"{"order_id":"o-1","total":0.005}"#,
+            "order.total: expected at least 0.01, found 0.005; order.total: expected a multiple of 0.01, found 0.005",
+        ),
         (r#"{"order_id":"17","total":1}"#, "order.order_id: expected text like /^o-[0-9]+$/, found \"17\""),
-        (r#"{"order_id":"o-1","total":1,"state":"late"}"#, "order.state: expected \"paid\" or \"open\", found \"late\""),
+        (
+            r#"{"order_id":"o-1","total":1,"state":"late"}"#,
+            "order.state: expected \"paid\" or \"open\", found \"late\"",
+        ),
         (r#"{"order_id":"o-1","total":1,"note":5}"#, "order.note: expected a string or null, found a number"),
-        (r#"{"order_id":"o-1","total":1,"items":[]}"#, "order.items: expected at least 1 element, found a list"),
-        (r#"{"order_id":"o-1","total":1,"items":[{"sku":"a"},{"sku":"b","count":1.5,"x y":1}]}"#,
-            "order.items[1].count: expected a whole number, found a number; order.items[1][\"x y\"]: expected nothing here, found a number"),
-        (r#"{"items":[1,2,3,4,5]}"#,
+        (
+            r#"{"order_id":"o-1","total":1,"items":[]}"#,
+            "order.items: expected at least 1 element, found a list",
+        ),
+        (
+            r#"{"order_id":"o-1","total":1,"items":[{"sku":"a"},{"sku":"b","count":1.5,"x y":1}]}"#,
+            "order.items[1].count: expected a whole number, found a number; order.items[1][\"x y\"]: expected nothing here, found a number",
+        ),
+        (
+            r#"{"items":[1,2,3,4,5]}"#,
             "order.items[0]: expected an object, found a number; order.items[1]: expected an object, found a number; \
-             order.items[2]: expected an object, found a number; and 4 more"),
+             order.items[2]: expected an object, found a number; and 4 more",
+        ),
     ] {
         assert_eq!(told(order(), value), expected, "{value}");
     }
@@ -93,8 +105,16 @@ fn the_branch_that_was_meant_is_looked_into() {
 fn rules_that_no_single_word_tells_are_named() {
     for (schema, value, expected) in [
         (json!({"not": {"type": "string"}}), "\"x\"", "what `not` asks for, found \"x\""),
-        (json!({"contains": {"const": 1}, "minContains": 2}), "[1]", "what `contains` asks for, found a list"),
-        (json!({"if": {"type": "string"}, "then": {"minLength": 2}}), "\"x\"", "text of at least 2 characters, found \"x\""),
+        (
+            json!({"contains": {"const": 1}, "minContains": 2}),
+            "[1]",
+            "what `contains` asks for, found a list",
+        ),
+        (
+            json!({"if": {"type": "string"}, "then": {"minLength": 2}}),
+            "\"x\"",
+            "text of at least 2 characters, found \"x\"",
+        ),
         (json!({"format": "date"}), "\"tomorrow\"", "text in the form `date`, found \"tomorrow\""),
         (json!({"oneOf": [{"type": "integer"}, {"minimum": 0}]}), "5", "what `oneOf` asks for, found 5"),
         (json!(false), "5", "nothing here, found a number"),
@@ -111,7 +131,8 @@ fn rules_that_no_single_word_tells_are_named() {
 
 #[test]
 fn a_type_within_itself_is_looked_into_as_deep_as_the_value_goes() {
-    let tree = json!({"A": {"type": "object", "properties": {"left": reference("A"), "value": {"type": "number"}}}});
+    let tree =
+        json!({"A": {"type": "object", "properties": {"left": reference("A"), "value": {"type": "number"}}}});
     assert_eq!(
         told(tree.clone(), r#"{"left":{"left":{"value":"x"}}}"#),
         "order.left.left.value: expected a number, found a string"
@@ -126,7 +147,10 @@ fn lists_and_nullable_values_of_a_type_are_looked_into() {
     let ty = Type::parse("Item?[]").unwrap().resolved(&known);
     assert_eq!(ty.to_string(), "Item?[]");
     assert!(ty.fits(&json!([null, {"sku": "a"}])).is_ok());
-    assert_eq!(ty.fits(&json!([{"sku": 1}])).unwrap_err().of("all"), "all[0].sku: expected a string, found a number");
+    assert_eq!(
+        ty.fits(&json!([{"sku": 1}])).unwrap_err().of("all"),
+        "all[0].sku: expected a string, found a number"
+    );
     assert_eq!(ty, Type::parse("Item?[]").unwrap().resolved(&known));
 }
 
@@ -153,7 +177,8 @@ fn doubling_and_deep_types_are_counted_only_so_far() {
 #[test]
 fn the_deepest_value_of_the_deepest_type_is_checked() {
     let levels = LAYERS / 2 - 1;
-    let one = |n: usize| (format!("T{n}"), json!({"anyOf": [{"type": "null"}, reference(&format!("T{}", n + 1))]}));
+    let one =
+        |n: usize| (format!("T{n}"), json!({"anyOf": [{"type": "null"}, reference(&format!("T{}", n + 1))]}));
     let mut all: serde_json::Map<String, Value> = (0..levels).map(one).collect();
     all.insert(format!("T{levels}"), json!({"type": "array", "items": reference("T0")}));
     let all = definitions(Value::Object(all));
