@@ -5,7 +5,7 @@ use super::Record;
 use crate::diag::{Diagnostic, catalogue};
 use crate::event::Status;
 use crate::graph::{Kind, Step};
-use crate::value::{Type, Value};
+use crate::value::{Type, Value, kind};
 
 impl Record<'_> {
     pub(super) fn row(&self, index: usize, differences: &mut Vec<Diagnostic>) {
@@ -45,8 +45,7 @@ impl Record<'_> {
         let label = row.output.as_deref().filter(|_| scalar && row.status == Status::Success)?;
         let value: Value = serde_json::from_str(label).ok()?;
         let plain = value.is_number() || value.is_boolean();
-        let misfit = ty.fits(&value).err().filter(|_| plain)?;
-        Some((misfit.expected, misfit.found))
+        (plain && ty.fits(&value).is_err()).then(|| (ty.to_string(), kind(&value)))
     }
 }
 
