@@ -45,7 +45,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, Fault> {
         } else if c == '=' {
             return Err(fault(at..at + 1, "`=` compares nothing", Some("write `==`")));
         } else {
-            let message = format!("`{}` has no meaning in a condition", c.escape_default());
+            let message = format!("`{c}` has no meaning in a condition");
             return Err(fault(at..at + c.len_utf8(), &message, None));
         };
         if tokens.len() == MOST {
