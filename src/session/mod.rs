@@ -1,5 +1,6 @@
 //! Traces: the rows of past executions, where they stand in files and documents, and their re-enactment.
 
+mod append;
 mod columns;
 mod document;
 mod file;
@@ -14,6 +15,7 @@ mod spool;
 mod verify;
 mod write;
 
+pub use append::{MOST_ROWS, Refusal, append};
 pub use document::{Recorded, check, recorded};
 pub use file::{Session, read_session};
 pub use layout::{Edge, Layout, Phase};
@@ -23,7 +25,7 @@ pub use record::Recorder;
 pub use replay::replay;
 pub use row::*;
 pub use verify::{Verified, verify};
-pub use write::Head;
+pub use write::{Head, exchange};
 
 pub use crate::toon::Scalar;
 

@@ -101,7 +101,7 @@ impl Recorder {
                 .iter()
                 .map(|(name, value)| {
                     let mut encoded = String::new();
-                    cell(&mut encoded, value);
+                    cell(&mut encoded, value, ',');
                     (self.columns.id(*place, name), encoded)
                 })
                 .collect();
@@ -147,7 +147,7 @@ impl ColumnNames {
 /// Appends a row as three texts: the standard cells, the custom ones with their columns, the tail.
 fn encode(bytes: &mut Vec<u8>, row: &Row, custom: &[(u32, String)]) {
     let mut standard = String::new();
-    text(&mut standard, &row.phase);
+    text(&mut standard, &row.phase, ',');
     for label in [row.agent.as_deref(), row.channel.as_deref(), row.input.as_deref(), row.output.as_deref()] {
         optional_text(&mut standard, label);
     }
@@ -171,7 +171,7 @@ fn encode(bytes: &mut Vec<u8>, row: &Row, custom: &[(u32, String)]) {
 fn optional_text(out: &mut String, value: Option<&str>) {
     out.push(',');
     match value {
-        Some(value) => text(out, value),
+        Some(value) => text(out, value, ','),
         None => out.push_str("null"),
     }
 }

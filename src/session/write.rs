@@ -80,6 +80,28 @@ fn folder(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Puts a text in place of another in a file, whole or not at all; false where the file holds something else
+/// by now, and then it stays.
+///
+/// # Errors
+/// What the file system reports, and where the path is no file.
+pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
+    let Target::File(path) = Target::of(path)? else {
+        return Err(io::Error::other("this is no regular file"));
+    };
+    if fs::read(&path)? != old.as_bytes() {
+        return Ok(false);
+    }
+    let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder(&path))?;
+    file.write_all(new.as_bytes())?;
+    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    #[cfg(unix)]
+    fs::File::open(folder(&path))?.sync_all()?;
+    Ok(true)
+}
+
 impl File<'_> {
     /// Writes the file. `rows` hands each row's cells to the function it is given.
     pub fn write(
@@ -130,7 +152,7 @@ impl File<'_> {
         {
             out.push_str(name);
             out.push_str(": ");
-            text(&mut out, value);
+            text(&mut out, value, ',');
             out.push('\n');
         }
         let phases = self.layout.phases.iter().map(|phase| {
@@ -158,7 +180,7 @@ impl File<'_> {
             out.push_str("execution: []");
         } else {
             let columns = STANDARD.into_iter().chain(self.columns.iter().map(|name| &**name)).chain(TAIL);
-            header(&mut out, "execution", self.rows, columns);
+            header(&mut out, "execution", self.rows, ',', columns);
         }
         out.push('\n');
         out
@@ -181,14 +203,14 @@ fn table(out: &mut String, name: &str, columns: &[&str], rows: Vec<Vec<Value>>) 
         out.push_str(": []\n");
         return;
     }
-    header(out, name, rows.len() as u64, columns.iter().copied());
+    header(out, name, rows.len() as u64, ',', columns.iter().copied());
     for row in rows {
         out.push_str("\n  ");
         for (index, value) in row.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            cell(out, value);
+            cell(out, value, ',');
         }
     }
     out.push('\n');

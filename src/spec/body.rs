@@ -231,6 +231,12 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Where what stands below the heading ends, rules apart.
+    pub fn end(&self, head: &Head) -> usize {
+        let mut blocks = self.blocks.iter().filter(|block| !matches!(block.kind, Kind::Rule));
+        blocks.next_back().map_or(head.line.end, |block| block.span.end.max(head.line.end))
+    }
+
     /// The text between the lines and fences that mean something; `signature` is the line that was read as
     /// one, if any.
     pub fn prose(&self, text: &str, signature: Option<Span>) -> String {

@@ -126,6 +126,8 @@ pub struct Step {
     pub traces: Vec<TraceFence>,
     /// What `> [!expect]` quotes claim of the step's figures.
     pub expectations: Vec<Spanned<Expectation>>,
+    /// Where its body ends: behind the last block below the heading that is no rule.
+    pub end: usize,
     /// The step's own paragraphs, lists, quotes and tables, without signature and field lines.
     pub prose: String,
 }

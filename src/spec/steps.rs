@@ -140,6 +140,7 @@ impl Reader<'_, '_> {
             program: self.program(part),
             traces,
             expectations: part.callouts.expectations.clone(),
+            end: part.end(head),
             prose: part.prose(self.text, line),
         };
         self.spec.steps.push(step);

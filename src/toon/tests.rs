@@ -168,14 +168,14 @@ fn table() -> impl Strategy<Value = (Vec<String>, Vec<Vec<Value>>)> {
 
 fn written(names: &[String], rows: &[Vec<Value>]) -> String {
     let mut text = String::new();
-    write::header(&mut text, "rows", rows.len() as u64, names.iter().map(String::as_str));
+    write::header(&mut text, "rows", rows.len() as u64, ',', names.iter().map(String::as_str));
     for row in rows {
         text.push_str("\n  ");
         for (index, value) in row.iter().enumerate() {
             if index > 0 {
                 text.push(',');
             }
-            write::cell(&mut text, value);
+            write::cell(&mut text, value, ',');
         }
     }
     text

@@ -4,13 +4,24 @@ use crate::value::Value;
 use std::fmt::Write as _;
 use toon_format::{escape_string, is_valid_unquoted_key, needs_quoting};
 
-/// Appends the header of a table with commas between its cells, without a newline.
-pub fn header<'a>(out: &mut String, name: &str, count: u64, columns: impl IntoIterator<Item = &'a str>) {
+/// Appends the header of a table with this delimiter between its cells, without a newline.
+pub fn header<'a>(
+    out: &mut String,
+    name: &str,
+    count: u64,
+    delimiter: char,
+    columns: impl IntoIterator<Item = &'a str>,
+) {
     key(out, name);
-    let _ = write!(out, "[{count}]{{");
+    let _ = write!(out, "[{count}");
+    // A comma goes without saying.
+    if delimiter != ',' {
+        out.push(delimiter);
+    }
+    out.push_str("]{");
     for (index, column) in columns.into_iter().enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(delimiter);
         }
         key(out, column);
     }
@@ -22,19 +33,19 @@ pub fn key(out: &mut String, name: &str) {
     if is_valid_unquoted_key(name) { out.push_str(name) } else { quote(out, name) }
 }
 
-/// Appends a text as a cell or as the value of a field.
-pub fn text(out: &mut String, text: &str) {
-    if needs_quoting(text, ',') { quote(out, text) } else { out.push_str(text) }
+/// Appends a text as a cell among others with this delimiter between, or, with a comma, as the value of a field.
+pub fn text(out: &mut String, text: &str, delimiter: char) {
+    if needs_quoting(text, delimiter) { quote(out, text) } else { out.push_str(text) }
 }
 
 /// Appends a scalar as a cell. A list or an object has no place in a cell and stands there as JSON text.
-pub fn cell(out: &mut String, value: &Value) {
+pub fn cell(out: &mut String, value: &Value, delimiter: char) {
     match value {
-        Value::String(string) => text(out, string),
+        Value::String(string) => text(out, string, delimiter),
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let _ = write!(out, "{value}");
         }
-        Value::Array(_) | Value::Object(_) => text(out, &value.to_string()),
+        Value::Array(_) | Value::Object(_) => text(out, &value.to_string(), delimiter),
     }
 }
 

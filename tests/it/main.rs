@@ -29,3 +29,4 @@ mod types;
 mod validate;
 mod verify;
 mod workers;
+mod write;

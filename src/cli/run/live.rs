@@ -8,7 +8,7 @@ use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
-use super::{Args, bind, limits, part};
+use super::{Args, bind, limits, part, write};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
 use crate::graph::Graph;
@@ -25,6 +25,7 @@ pub fn run(
     settings: &Settings,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
+    let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
     let doers = bind::find(document, &part.graph, settings, args.stub, terminal);
     let work = inputs::work(args, &part, terminal);
@@ -35,6 +36,7 @@ pub fn run(
         }
         (doers, work) => (doers?, work?),
     };
+    write::prepare(args, work.total())?;
     if !args.trust && !settings.fences {
         doers.ask(document, &part.graph.settings.env, terminal)?;
     }
@@ -89,11 +91,20 @@ pub fn run(
             if !args.quiet {
                 written(&finished, terminal);
             }
+            let ended = exit(&run, &caught?);
             let met = gate::all_met(&finished.verdicts, terminal);
-            Ok(match exit(&run, &caught?) {
-                Exit::Ok if !met => Exit::Failed,
-                exit => exit,
-            })
+            let ended = if ended == Exit::Ok && !met { Exit::Failed } else { ended };
+            if args.write
+                && let Err(error) = write::write(args, document, &phases, &head.run, finished.kept, terminal)
+            {
+                // How the run ended says more than that its rows are elsewhere.
+                if !matches!(ended, Exit::Ok | Exit::Failed) {
+                    terminal.error(&error);
+                    return Ok(ended);
+                }
+                return Err(error);
+            }
+            Ok(ended)
         }
     }
 }

@@ -9,6 +9,7 @@ mod part;
 mod progress;
 mod replay;
 mod report;
+mod write;
 
 use super::document::Document;
 use super::exit::Exit;
@@ -31,6 +32,7 @@ Examples:
   orderflow run workflow.md --only 'Ship Order' --stub   try one step; what it takes is made up
   orderflow run workflow.md --input name=Ada             a run without items
   orderflow run workflow.md --jobs 4 --tolerate 2%       at most 4 steps at once; up to 2% of items may fail
+  orderflow run --write workflow.md                      add what was done to the document itself
   orderflow run --replay workflow.md                     re-enact the executions that the document records
   orderflow run --replay=session.toon workflow.md        re-enact those of a session file
 
@@ -88,6 +90,9 @@ pub struct Args {
     /// Where the trace is written [default: session.toon; a replay writes none unless told]
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
+    /// Add the executions to the document, below their steps; up to 1,000 of a run
+    #[arg(long, conflicts_with_all = ["replay", "only", "from", "stub"])]
+    write: bool,
     /// Let the programs inside the document run
     #[arg(long)]
     trust: bool,

@@ -3,6 +3,7 @@
 
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
+use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::visible;
 use crate::engine::{DeadLetter, Run, Tally};
@@ -34,6 +35,8 @@ pub struct Finished {
     /// What the document expects of its steps, judged; empty where nobody did.
     pub verdicts: Vec<Verdict>,
     executions: Executions,
+    /// What is to be written into the document.
+    pub kept: Kept,
     /// Where the trace was written.
     session: Option<PathBuf>,
 }
@@ -43,6 +46,7 @@ struct Tables {
     layout: Layout,
     keys: HashMap<ItemId, Arc<str>>,
     executions: Executions,
+    kept: Kept,
 }
 
 impl Record {
@@ -59,7 +63,7 @@ impl Record {
         };
         let layout = Layout::of(graph);
         let executions = Executions::new(&layout);
-        let tables = Tables { layout, keys: HashMap::new(), executions };
+        let tables = Tables { layout, keys: HashMap::new(), executions, kept: Kept::default() };
         Ok(Record { recorder, live: Live::new(graph, vec![Dimension::Phase]), tables })
     }
 
@@ -69,13 +73,13 @@ impl Record {
     /// When the session file cannot be written.
     pub fn finish(self, head: &Head) -> anyhow::Result<Finished> {
         let stats = self.live.finish();
-        let executions = self.tables.executions;
+        let Tables { executions, kept, .. } = self.tables;
         let Some((recorder, target)) = self.recorder else {
-            return Ok(Finished { stats, verdicts: Vec::new(), executions, session: None });
+            return Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session: None });
         };
         let written = recorder.finish(head, &stats.run.summary());
         written.with_context(|| format!("cannot write {}", target.display()))?;
-        Ok(Finished { stats, verdicts: Vec::new(), executions, session: Some(target) })
+        Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session: Some(target) })
     }
 }
 
@@ -100,6 +104,7 @@ impl Tables {
                 let row = self.keys.get(item).and_then(|key| self.layout.row(key, execution));
                 if let Some(row) = row {
                     self.executions.push(item.0, &row.borrowed());
+                    self.kept.push(*item, row);
                 }
             }
             Event::ItemSettled { item, .. } => drop(self.keys.remove(item)),

@@ -69,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
             program: None,
             traces: Vec::new(),
             expectations: Vec::new(),
+            end: 0,
             prose: String::new(),
         })
 }
