@@ -89,13 +89,14 @@ pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     let Target::File(path) = Target::of(path)? else {
         return Err(io::Error::other("this is no regular file"));
     };
-    if fs::read(&path)? != old.as_bytes() {
-        return Ok(false);
-    }
     let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder(&path))?;
     file.write_all(new.as_bytes())?;
     file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
     file.as_file().sync_all()?;
+    // At the last moment, so that hardly any change can come between.
+    if fs::read(&path)? != old.as_bytes() {
+        return Ok(false);
+    }
     file.persist(&path).map_err(|error| error.error)?;
     #[cfg(unix)]
     fs::File::open(folder(&path))?.sync_all()?;
