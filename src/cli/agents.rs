@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::exit::Exit;
 use super::plan::doer;
-use super::settings::{self, Settings};
+use super::settings::Settings;
 use super::terminal::Terminal;
 use crate::adapter::check::{self, Finding};
 use crate::adapter::program::Program;
@@ -74,9 +74,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             test(&args, command, terminal)?
         }
         (None, Some(file)) => {
-            let mut document = Document::read(file)?;
-            let graph = document.sound(terminal)?;
-            let bindings = bindings(&graph, &settings::load(file, terminal)?, &document.source);
+            let (document, graph, settings) = Document::open(file, false, terminal)?;
+            let bindings = bindings(&graph, &settings, &document.source);
             terminal.data(&match args.format {
                 Format::Table => agents::table_of(&bindings, terminal.width()),
                 Format::Json => agents::json(&bindings),
@@ -106,8 +105,8 @@ fn bindings(graph: &Graph, settings: &Settings, source: &Source) -> Vec<Binding>
             doer,
             steps: vec![step.phase.clone()],
             concurrency: agent.concurrency,
+            effects: agent.has_effects(),
             env: agent.env,
-            effects: agent.effects.unwrap_or(true),
             idempotent: agent.idempotent.unwrap_or(false),
         });
     }

@@ -1,6 +1,7 @@
 //! Reading the document that a command works on.
 
 use super::exit::{Exit, Stop};
+use super::settings::{self, Agent, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, render};
@@ -45,6 +46,22 @@ impl Document {
         Ok(Document::of(name, bytes))
     }
 
+    /// A sound document with what it means and the settings that hold for it. Its problems are shown.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or is not valid; with `strict`, also where there is a warning.
+    pub fn open(
+        path: &Path,
+        strict: bool,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<(Document, Graph, Settings)> {
+        let mut document = Document::read(path)?;
+        let settings = settings::load(path, terminal);
+        document.lint(settings.as_ref().unwrap_or(&Settings::default()));
+        let graph = document.sound(strict, terminal)?;
+        Ok((document, graph, settings?))
+    }
+
     fn of(name: String, bytes: Vec<u8>) -> Document {
         let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);
@@ -67,14 +84,23 @@ impl Document {
         Document { source, spec, graph, problems }
     }
 
+    /// Adds what the document leaves unsaid of failures, now that it is known which agents have effects.
+    pub fn lint(&mut self, settings: &Settings) {
+        let Some(graph) = &self.graph else { return };
+        let effects = |agent: &str| settings.agents.get(agent).is_none_or(Agent::has_effects);
+        self.problems.extend(graph::lint(&self.spec, graph, &effects));
+        self.problems.sort_by_key(|problem| (problem.span, problem.severity));
+    }
+
     /// Shows the problems on standard error and hands out the graph.
     ///
     /// # Errors
-    /// A [`Stop`] with [`Exit::Invalid`] where a problem is an error.
-    pub fn sound(&mut self, terminal: &mut Terminal) -> anyhow::Result<Graph> {
+    /// A [`Stop`] with [`Exit::Invalid`] where a problem is an error, or, with `strict`, a warning.
+    pub fn sound(&mut self, strict: bool, terminal: &mut Terminal) -> anyhow::Result<Graph> {
         let colour = terminal.talk_colour();
         terminal.talk(&render::human(&self.source, &self.problems, colour));
-        self.graph.take().ok_or_else(|| {
+        let doubtful = strict && !self.problems.is_empty();
+        self.graph.take().filter(|_| !doubtful).ok_or_else(|| {
             let message = format!("{} is not valid; nothing was run", render::visible(&self.source.name));
             Stop::new(Exit::Invalid, message).into()
         })

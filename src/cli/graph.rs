@@ -14,7 +14,8 @@ Examples:
   orderflow graph --format mermaid workflow.md         a flowchart, as GitHub renders it
   orderflow graph --format json workflow.md            {steps, edges} for scripts
 
-In the terminal: ○ a step, ● a critical one (!), ◌ an optional one (?), ◇ a failure handler.
+In the terminal: ○ a step, ● a critical one (!), ◌ an optional one (?), ◇ a failure handler,
+↶ a step that undoes another.
 Data flows along solid lines; dotted ones are an order without data.
 
 Exit codes: 0 drawn, 3 invalid document, 74 the file could not be read")]
@@ -39,7 +40,7 @@ enum Format {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let graph = Document::read(&args.file)?.sound(terminal)?;
+    let (_, graph, _) = Document::open(&args.file, false, terminal)?;
     let draw = match args.format {
         Format::Text => view::graph::text,
         Format::Mermaid => view::graph::mermaid,

@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::exit::Exit;
-use super::settings::{self, Settings};
+use super::settings::Settings;
 use super::terminal::Terminal;
 use crate::diag::Source;
 use crate::graph::Step;
@@ -38,9 +38,7 @@ enum Format {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let mut document = Document::read(&args.file)?;
-    let graph = document.sound(terminal)?;
-    let settings = settings::load(&args.file, terminal)?;
+    let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
     let doers: Vec<Doer> = graph.steps.iter().map(|step| doer(step, &settings, &document.source)).collect();
     let text = match args.format {
         Format::Table => plan::text(&graph, &doers, terminal.width()),

@@ -3,8 +3,10 @@
 use super::document::Document;
 use super::exit::Exit;
 use super::problems::{Form, show};
+use super::settings::{self, Settings};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, render};
+use crate::graph::Graph;
 use std::path::PathBuf;
 
 /// Show every problem of documents at once; nothing is run
@@ -35,7 +37,18 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let mut documents = Vec::new();
     for file in &args.files {
         match Document::read(file) {
-            Ok(document) => documents.push(document),
+            Ok(mut document) => {
+                let compensates = document.graph.as_ref().is_some_and(Graph::compensates);
+                // What the operator says of agents matters to nothing else here.
+                let settings =
+                    if compensates { settings::load(file, terminal) } else { Ok(Settings::default()) };
+                document.lint(&settings.unwrap_or_else(|error| {
+                    terminal.error(&error);
+                    unread = Some(Exit::of(&error));
+                    Settings::default()
+                }));
+                documents.push(document);
+            }
             // The other files are still shown.
             Err(error) => {
                 terminal.error(&error);

@@ -41,6 +41,8 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         retry: None,
         timeout: None,
         deadline: None,
+        compensate: None,
+        irreversible: false,
         program: None,
         expectations: Vec::new(),
         prose: String::new(),
@@ -60,7 +62,7 @@ pub fn graph(mut steps: Vec<Step>) -> Graph {
         let id = StepId(index as u32);
         steps[index].outputs = vec![Output { value: ValueId(id.0), optional: false }];
         let name = match steps[index].kind {
-            Kind::Forward => steps[index].title.clone(),
+            Kind::Forward | Kind::Compensation => steps[index].title.clone(),
             Kind::Handler => format!("retry_{index}"),
         };
         graph.values.push(ValueInfo { name, ty: None });
@@ -346,7 +348,7 @@ impl World {
         if dice(0, 100) < 75 {
             let value = match self.graph.step(step).kind {
                 Kind::Handler => Value::Bool(dice(1, 2) == 0),
-                Kind::Forward => Value::from(dice(2, 1000)),
+                Kind::Forward | Kind::Compensation => Value::from(dice(2, 1000)),
             };
             let outputs = vec![(ValueId(step.0), Arc::new(value))];
             return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });

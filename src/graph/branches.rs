@@ -1,6 +1,6 @@
 //! Conditions resolved: which values they speak of, where they lead, which steps can never both run.
 
-use super::flow::Flow;
+use super::flow::{Flow, who};
 use super::links::{Link, Why};
 use super::names::Names;
 use super::outline::ancestors;
@@ -123,9 +123,10 @@ impl Resolver<'_> {
         for (chain, arms) in self.spec.steps[step].chains.iter().enumerate() {
             let mut resolved = Vec::new();
             for (index, arm) in arms.iter().enumerate() {
-                if self.flow.kinds[step] == Kind::Handler {
+                let kind = self.flow.kinds[step];
+                if kind != Kind::Forward {
                     let title = self.names.title(step);
-                    let why = "a failure handler decides nothing";
+                    let why = &format!("a {} decides nothing", who(kind));
                     self.diagnostics.push(catalogue::bad_target(
                         arm.span,
                         title,
@@ -200,6 +201,7 @@ impl Resolver<'_> {
         };
         let why = match self.flow.kinds[to] {
             Kind::Handler => "it is a failure handler",
+            Kind::Compensation => "it undoes another step",
             Kind::Forward if to == step => "it is the step that decides",
             Kind::Forward => return Some(to),
         };

@@ -8,7 +8,7 @@ use super::outline::inherited;
 use super::sort::Followers;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, inputs,
-    interface, tags, types,
+    interface, saga, tags, types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
@@ -21,7 +21,8 @@ use std::collections::{HashMap, HashSet};
 pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let names = Names::new(spec, &mut diagnostics);
-    let mut flow = Flow::new(spec, &names, &mut diagnostics);
+    let saga = saga::resolve(spec, &names, &mut diagnostics);
+    let mut flow = Flow::new(spec, &names, &saga, &mut diagnostics);
     if let (Some(step), false) = (spec.steps.first(), flow.kinds.contains(&Kind::Forward)) {
         diagnostics.push(catalogue::only_handlers(step.title.span));
     }
@@ -49,6 +50,9 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut steps: Vec<Step> =
         (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
     branch(&mut steps, branches);
+    for (step, by) in steps.iter_mut().zip(saga.undone_by) {
+        step.compensate = by.map(id);
+    }
     connect(&mut steps, &edges);
     let graph = Graph {
         title: title(source, spec),
@@ -126,6 +130,8 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
         // A group's deadline is shared by its steps, never each one's own.
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
+        compensate: None,
+        irreversible: step.annotations.irreversible.is_some(),
         program: step.program.clone(),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),
         prose: step.prose.clone(),

@@ -3,6 +3,7 @@
 
 use super::branches::Branches;
 use super::names::Names;
+use super::saga::Saga;
 use super::{Kind, ValueId, ValueInfo};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
@@ -57,13 +58,13 @@ pub(super) struct Flow<'a> {
     pub kinds: Vec<Kind>,
     /// By value: the forward steps that make it.
     pub makers: Vec<Vec<Made<'a>>>,
-    /// By value: the failure handlers that make it.
-    pub handler_makers: Vec<Vec<Made<'a>>>,
+    /// By value: the failure handlers and compensations that make it.
+    pub late_makers: Vec<Vec<Made<'a>>>,
 }
 
 impl<'a> Flow<'a> {
     /// Reads all signatures and decides which steps are failure handlers. Origins are still empty.
-    pub fn new(spec: &'a Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub fn new(spec: &'a Spec, names: &Names, saga: &Saga, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let steps = spec.steps.iter().map(|_| Ports::default()).collect();
         let mut flow = Flow {
             values: Vec::new(),
@@ -71,7 +72,7 @@ impl<'a> Flow<'a> {
             steps,
             kinds: Vec::new(),
             makers: Vec::new(),
-            handler_makers: Vec::new(),
+            late_makers: Vec::new(),
         };
         for (name, _) in spec.front.inputs.iter().flatten() {
             flow.value(&name.value);
@@ -87,7 +88,7 @@ impl<'a> Flow<'a> {
             merge(&mut ports.inputs);
             merge(&mut ports.outputs);
         }
-        flow.kinds = flow.decide_kinds(spec);
+        flow.kinds = flow.decide_kinds(spec, saga, diagnostics);
         flow.collect_makers();
         flow
     }
@@ -137,7 +138,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn decide_kinds(&self, spec: &Spec) -> Vec<Kind> {
+    fn decide_kinds(&self, spec: &Spec, saga: &Saga, diagnostics: &mut Vec<Diagnostic>) -> Vec<Kind> {
         let made: HashSet<ValueId> =
             self.steps.iter().flat_map(|ports| &ports.outputs).map(|port| port.value).collect();
         let listed: HashSet<&str> =
@@ -146,20 +147,33 @@ impl<'a> Flow<'a> {
             let name = self.name(port.value);
             names_failures(name) && !made.contains(&port.value) && !listed.contains(name)
         };
-        let kind = |ports: &Ports| match ports.inputs.iter().any(failed) {
-            true => Kind::Handler,
-            false => Kind::Forward,
-        };
-        self.steps.iter().map(kind).collect()
+        let handles: Vec<bool> = self.steps.iter().map(|ports| ports.inputs.iter().any(failed)).collect();
+        let at = |step: usize| spec.steps[step].title.span;
+        let plain = |step: usize| handles[step] && !saga.undoes[step];
+        for (step, said) in spec.steps.iter().enumerate().filter(|(step, _)| plain(*step)) {
+            let own = said.annotations.compensate.as_ref().map(|by| by.span);
+            let own = own.or(said.annotations.irreversible.as_ref().map(|flag| flag.span));
+            let why = "a failure handler is not undone";
+            diagnostics.extend(own.map(|span| catalogue::bad_compensation(span, why, at(step))));
+        }
+        let undoing = (0..handles.len()).filter(|step| handles[*step] && saga.undoes[*step]);
+        let why = "a step that takes `failed_...` handles failures and undoes no step";
+        diagnostics.extend(undoing.map(|step| catalogue::bad_compensation(at(step), why, at(step))));
+        let kinds = handles.iter().zip(&saga.undoes).map(|of_step| match of_step {
+            (true, _) => Kind::Handler,
+            (false, true) => Kind::Compensation,
+            (false, false) => Kind::Forward,
+        });
+        kinds.collect()
     }
 
     fn collect_makers(&mut self) {
         self.makers = vec![Vec::new(); self.values.len()];
-        self.handler_makers = vec![Vec::new(); self.values.len()];
+        self.late_makers = vec![Vec::new(); self.values.len()];
         for (step, ports) in self.steps.iter().enumerate() {
             let makers = match self.kinds[step] {
                 Kind::Forward => &mut self.makers,
-                Kind::Handler => &mut self.handler_makers,
+                Kind::Handler | Kind::Compensation => &mut self.late_makers,
             };
             for port in &ports.outputs {
                 makers[port.value.index()].push(Made { step, port: *port });
@@ -245,9 +259,9 @@ fn origin(
 ) -> Result<Origin, Box<Diagnostic>> {
     let name = flow.name(port.value);
     let makers = flow.makers[port.value.index()].as_slice();
-    let by_handlers = flow.handler_makers[port.value.index()].first();
+    let late = flow.late_makers[port.value.index()].first();
     let forward = flow.kinds[step] == Kind::Forward;
-    Err(Box::new(match (makers, by_handlers) {
+    Err(Box::new(match (makers, late) {
         ([_], _) => return Ok(Origin::Made),
         ([_, _, ..], _) if exclusive(makers, branches) => return Ok(Origin::Made),
         ([], None) if forward || outside.contains(&port.value) || names_failures(name) => {
@@ -255,12 +269,24 @@ fn origin(
         }
         ([], None) => {
             let known = flow.values.iter().map(|value| value.name.as_str()).filter(|known| *known != name);
-            catalogue::unknown_handler_input(name, port.span, names.near(name, known))
+            catalogue::unknown_handler_input(name, port.span, who(flow.kinds[step]), names.near(name, known))
         }
-        ([], Some(made)) => catalogue::handler_value(name, port.span, names.title(made.step), made.port.span),
+        ([], Some(made)) => {
+            let maker = (who(flow.kinds[made.step]), names.title(made.step));
+            catalogue::handler_value(name, port.span, maker, made.port.span)
+        }
         (several, _) => {
             let makers = several.iter().map(|made| (names.title(made.step), made.port.span));
             catalogue::several_makers(name, port.span, makers)
         }
     }))
+}
+
+/// What a step that never runs forward is called.
+pub(super) fn who(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Forward => "step",
+        Kind::Handler => "failure handler",
+        Kind::Compensation => "compensation",
+    }
 }

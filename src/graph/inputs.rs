@@ -26,7 +26,7 @@ pub(super) fn collect(
             let listed: Vec<_> =
                 list.iter().filter_map(|(name, _)| Some((flow.find(&name.value)?, name.span))).collect();
             for (value, span) in &listed {
-                let makers = flow.makers[value.index()].iter().chain(&flow.handler_makers[value.index()]);
+                let makers = flow.makers[value.index()].iter().chain(&flow.late_makers[value.index()]);
                 diagnostics.extend(makers.take(1).map(|made| {
                     catalogue::made_input(flow.name(*value), *span, names.title(made.step), made.port.span)
                 }));

@@ -1,7 +1,7 @@
 //! What each step waits for, and why: data, an order that the author wrote, or where the step stands.
 
 use super::branches::Branches;
-use super::flow::{Flow, Origin};
+use super::flow::{Flow, Origin, who};
 use super::names::Names;
 use super::outline::{ancestors, within};
 use super::{Kind, ValueId};
@@ -111,8 +111,16 @@ impl Written {
         let groups = spec.groups.iter().map(|group| resolve(&group.annotations.after)).collect();
         let steps = spec.steps.iter().map(|step| resolve(&step.annotations.after)).collect();
         for (step, kind) in spec.steps.iter().zip(&flow.kinds) {
-            if let (Kind::Handler, [after, ..]) = (kind, step.annotations.after.as_slice()) {
-                diagnostics.push(catalogue::ordered_handler(&step.title.value, after.span, step.title.span));
+            if let (Kind::Handler | Kind::Compensation, [after, ..]) =
+                (kind, step.annotations.after.as_slice())
+            {
+                let title = &step.title;
+                diagnostics.push(catalogue::ordered_handler(
+                    &title.value,
+                    who(*kind),
+                    after.span,
+                    title.span,
+                ));
             }
         }
         Written { steps, groups }
@@ -129,9 +137,9 @@ fn target(
     let After::Step(written) = &after.value else { return None };
     Some(names.find(written, after.span).and_then(|step| match flow.kinds[step] {
         Kind::Forward => Ok(step),
-        Kind::Handler => {
+        kind @ (Kind::Handler | Kind::Compensation) => {
             let title = &spec.steps[step].title;
-            Err(Box::new(catalogue::ordered_handler(&title.value, after.span, title.span)))
+            Err(Box::new(catalogue::ordered_handler(&title.value, who(kind), after.span, title.span)))
         }
     }))
 }
@@ -149,7 +157,7 @@ struct Open {
 fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, links: &mut Links) {
     let mut walk = Walk { spec, open: Vec::new(), current: Rc::default() };
     for (step, kind) in flow.kinds.iter().enumerate() {
-        if *kind == Kind::Handler {
+        if *kind != Kind::Forward {
             continue;
         }
         walk.enter(spec.steps[step].group, written);

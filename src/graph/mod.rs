@@ -8,10 +8,12 @@ mod flow;
 mod inputs;
 mod interface;
 mod links;
+mod lint;
 mod model;
 mod names;
 mod outline;
 mod part;
+mod saga;
 mod sort;
 mod tags;
 #[cfg(test)]
@@ -19,5 +21,6 @@ mod tests;
 mod types;
 
 pub use build::build;
+pub use lint::lint;
 pub use model::*;
 pub use part::{Part, Upstream};

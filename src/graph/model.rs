@@ -77,6 +77,8 @@ pub enum Kind {
     Forward,
     /// Runs once for each failed item.
     Handler,
+    /// Undoes another step.
+    Compensation,
 }
 
 impl Kind {
@@ -84,6 +86,7 @@ impl Kind {
         match self {
             Kind::Forward => "forward",
             Kind::Handler => "handler",
+            Kind::Compensation => "compensation",
         }
     }
 }
@@ -106,6 +109,10 @@ pub struct Step {
     pub retry: Option<Retry>,
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
+    /// The step that undoes this one when the item fails.
+    pub compensate: Option<StepId>,
+    /// Once done, what precedes it is never undone.
+    pub irreversible: bool,
     pub program: Option<Program>,
     /// What the document claims of its figures.
     pub expectations: Vec<Expectation>,
@@ -226,6 +233,19 @@ impl Graph {
     }
 
     pub fn handlers(&self) -> impl Iterator<Item = StepId> + '_ {
-        self.ids().filter(|id| self.step(*id).kind == Kind::Handler)
+        self.of_kind(Kind::Handler)
+    }
+
+    /// Whether anything in it is undone when an item fails.
+    pub fn compensates(&self) -> bool {
+        self.steps.iter().any(|step| step.compensate.is_some())
+    }
+
+    pub fn compensations(&self) -> impl Iterator<Item = StepId> + '_ {
+        self.of_kind(Kind::Compensation)
+    }
+
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = StepId> + '_ {
+        self.ids().filter(move |id| self.step(*id).kind == kind)
     }
 }

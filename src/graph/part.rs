@@ -41,9 +41,9 @@ impl Part {
         Part { graph: Graph { steps, edges, order, ..graph.clone() }, upstream }
     }
 
-    /// This step, all that follow from it, and the failure handlers.
+    /// This step, all that follow from it, the failure handlers and the compensations.
     pub fn from(graph: &Graph, first: StepId) -> Part {
-        let mut kept: BTreeSet<StepId> = graph.handlers().collect();
+        let mut kept: BTreeSet<StepId> = graph.handlers().chain(graph.compensations()).collect();
         let mut open = vec![first];
         while let Some(id) = open.pop() {
             if kept.insert(id) {
@@ -77,6 +77,7 @@ impl Numbers {
         step.needs = step.needs.iter().filter_map(need).collect();
         step.guards = step.guards.iter().filter_map(taken).collect();
         step.skips = step.skips.iter().filter_map(taken).collect();
+        step.compensate = step.compensate.and_then(|id| self.new_id(id));
         step.dependents = step.dependents.iter().filter_map(|id| self.new_id(*id)).collect();
         for input in &mut step.inputs {
             input.makers = input.makers.iter().filter_map(|id| self.new_id(*id)).collect();

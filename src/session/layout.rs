@@ -45,7 +45,8 @@ pub struct Edge {
 
 impl Layout {
     pub fn of(graph: &Graph) -> Layout {
-        let order: Vec<StepId> = graph.order.iter().copied().chain(graph.handlers()).collect();
+        let order = graph.order.iter().copied().chain(graph.handlers()).chain(graph.compensations());
+        let order: Vec<StepId> = order.collect();
         let mut of_step = vec![0; graph.steps.len()];
         for (place, id) in order.iter().enumerate() {
             of_step[id.index()] = place;
@@ -58,7 +59,7 @@ impl Layout {
                 channel: step.channel.as_deref().map(Arc::from),
                 critical: step.mark == Some(Mark::Critical),
                 optional: step.mark == Some(Mark::Optional),
-                handler: step.kind == Kind::Handler,
+                handler: step.kind != Kind::Forward,
                 step: Some(*id),
                 needs: step.needs.iter().map(|need| (of_step[need.step.index()], need.data)).collect(),
                 fields: Vec::new(),

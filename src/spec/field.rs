@@ -8,7 +8,13 @@ use super::model::{After, Annotations, Spanned};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 5] = ["retry", "timeout", "deadline", "after", "when"];
+const READ: [&str; 7] = ["retry", "timeout", "deadline", "after", "when", "compensate", "irreversible"];
+
+/// Those of them that speak of one step alone.
+const OF_STEPS: [&str; 2] = ["compensate", "irreversible"];
+
+/// The field that stands without a value.
+const FLAG: &str = "irreversible";
 
 /// `[key:: value]`; without a value where it is written `[key]`.
 #[derive(Clone, Debug)]
@@ -63,7 +69,7 @@ pub(super) fn at(text: &str, start: usize, pairs: &[(usize, usize)]) -> Option<F
     let colon = start + 1 + inner.find(|c: char| !is_key_part(c) && c != ' ').unwrap_or(inner.len());
     let value = match &text[colon..end - 1] {
         rest if rest.starts_with("::") => colon + 2..end - 1,
-        "" if later::is_flag(inner) => colon..end - 1,
+        "" if inner == FLAG => colon..end - 1,
         _ => return None,
     };
     let key = trim(text, start + 1..colon);
@@ -138,6 +144,17 @@ pub(super) fn apply(
         });
         return;
     }
+    if of_group && OF_STEPS.contains(&key) {
+        problems.push(problem::field_on_group(field.span, key));
+        return;
+    }
+    if key == FLAG {
+        match value {
+            "" => set(&mut into.irreversible, key, Spanned::new((), field.span), problems),
+            _ => problems.push(problem::flag_with_value(field.span, key)),
+        }
+        return;
+    }
     if value.is_empty() {
         problems.push(problem::field_without_value(field.span, key));
         return;
@@ -154,6 +171,9 @@ pub(super) fn apply(
             Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
             None => problems.push(problem::bad_duration(span, value)),
         },
+        "compensate" => {
+            set(&mut into.compensate, key, Spanned::new(value.to_owned(), span), problems);
+        }
         "when" => match condition::condition(text, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),
             Err(problem) => problems.push(*problem),

@@ -2,15 +2,18 @@
 //! that nothing in a document is passed over in silence.
 
 use super::markdown::{Block, Holder, Kind, lines};
+use super::model::{COMPENSATIONS, Group, Spec};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
+const COMPENSATING: &str = "undoing a step when its item fails";
+
+const IRREVERSIBLE: &str = "a step that cannot be undone";
+
 /// Fields, and what each would do.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 7] = [
     ("each", "running a step for every element of a list"),
     ("per", "running a step once for all items"),
     ("repeat", "repeating a step"),
-    ("compensate", "undoing a step when its item fails"),
-    ("irreversible", "a step that cannot be undone"),
     ("emit", "publishing an event"),
     ("await", "waiting for an event"),
     ("state", "checking an item's state"),
@@ -25,11 +28,6 @@ pub(super) fn fields() -> impl Iterator<Item = &'static str> {
 /// What a field would do.
 pub(super) fn field(key: &str) -> Option<&'static str> {
     FIELDS.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what)
-}
-
-/// Whether a field is one that may stand without a value.
-pub(super) fn is_flag(key: &str) -> bool {
-    key == "irreversible"
 }
 
 /// Whether a field may stand on a group.
@@ -53,10 +51,22 @@ pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>
     }
 }
 
-/// Steps below `## Compensations`, which never run forward.
-pub(super) fn compensations(heading: Span, title: &str) -> Option<Diagnostic> {
-    let what = "undoing a step when its item fails";
-    (title == "Compensations").then(|| problem::not_supported_yet(heading, "a list of compensations", what))
+/// What is read and checked, but refused where it would have to be run.
+pub fn not_run(spec: &Spec) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for step in &spec.steps {
+        let said = &step.annotations;
+        let undoing = said.compensate.iter().map(|by| (by.span, "the field `compensate`", COMPENSATING));
+        let lasting =
+            said.irreversible.iter().map(|flag| (flag.span, "the field `irreversible`", IRREVERSIBLE));
+        let told = undoing.chain(lasting);
+        problems.extend(told.map(|(span, what, purpose)| problem::not_supported_yet(span, what, purpose)));
+    }
+    let lists = spec.groups.iter().filter(|group| group.title.value == COMPENSATIONS);
+    let list =
+        |group: &Group| problem::not_supported_yet(group.title.span, "a list of compensations", COMPENSATING);
+    problems.extend(lists.map(list));
+    problems
 }
 
 /// The `secrets` of the front matter.

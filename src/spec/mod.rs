@@ -25,6 +25,7 @@ mod types;
 pub use duration::duration;
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};
 pub use front::{on_item_error, tolerance};
+pub use later::not_run;
 pub use model::*;
 pub use phase::phase;
 

@@ -94,6 +94,9 @@ pub enum OnItemError {
 /// Index into [`Spec::groups`].
 pub type GroupId = usize;
 
+/// The title of a group whose steps never run forward, whether another names them or not.
+pub const COMPENSATIONS: &str = "Compensations";
+
 /// A heading with steps below it. What it says is passed down to its steps by `graph`, not here.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -153,6 +156,10 @@ pub struct Annotations {
     pub after: Vec<Spanned<After>>,
     /// `[when:: …]`.
     pub when: Option<Spanned<Condition>>,
+    /// `[compensate:: …]`: the title of the step that undoes this one.
+    pub compensate: Option<Spanned<String>>,
+    /// `[irreversible]`, where it stands.
+    pub irreversible: Option<Spanned<()>>,
 }
 
 /// One line of a chain.

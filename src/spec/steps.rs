@@ -5,7 +5,6 @@ use super::condition;
 use super::evidence::{Role, is_reserved};
 use super::field::{self, set};
 use super::heading::{Head, Note, StrayWhy};
-use super::later;
 use super::markdown::Fence;
 use super::model::*;
 use super::phase::{named, phase};
@@ -153,9 +152,8 @@ impl Reader<'_, '_> {
             self.underlined(head);
         }
         let title = part.title(self.text);
-        if is_reserved(title) {
-            let held = later::compensations(head.title, title);
-            self.problems.push(held.unwrap_or_else(|| problem::reserved_holds_steps(head.title, title)));
+        if is_reserved(title) && title != COMPENSATIONS {
+            self.problems.push(problem::reserved_holds_steps(head.title, title));
         }
         for fence in &part.programs {
             self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "program"));

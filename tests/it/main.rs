@@ -20,6 +20,7 @@ mod plan;
 mod program;
 mod python;
 mod run;
+mod saga;
 mod shop;
 mod spec;
 mod stats;

@@ -59,7 +59,8 @@ fn steps(told: &mut String, source: &Source, spec: &Spec, step: &spec::Step) {
 
 fn said(annotations: &Annotations) -> String {
     let mut said = String::new();
-    let Annotations { agent, channel, mark, retry, timeout, deadline, after, when } = annotations;
+    let Annotations { agent, channel, mark, retry, timeout, deadline, after, when, compensate, irreversible } =
+        annotations;
     for (sign, name) in [("@", agent), ("#", channel)] {
         said.extend(name.iter().flat_map(|name| [" ", sign, &name.value]));
     }
@@ -77,6 +78,8 @@ fn said(annotations: &Annotations) -> String {
         After::Step(title) => format!(" after '{title}'"),
     }));
     said.extend(when.iter().map(|when| format!(" when '{}'", when.value.text)));
+    said.extend(compensate.iter().map(|by| format!(" undone by '{}'", by.value)));
+    said.extend(irreversible.iter().map(|_| " irreversible"));
     said
 }
 

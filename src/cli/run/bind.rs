@@ -14,6 +14,7 @@ use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
+use crate::spec;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal};
@@ -67,9 +68,16 @@ pub fn find<'a>(
             Err(problem) => problems.push(*problem),
         }
     }
+    problems.extend(spec::not_run(&document.spec));
     if problems.is_empty() {
         return Ok(Doers(doers));
     }
+    // What has been shown as a doubt need not be shown again.
+    let told = |problem: &Diagnostic| {
+        document.problems.iter().any(|known| (known.code, known.span) == (problem.code, problem.span))
+    };
+    problems.retain(|problem| !told(problem));
+    problems.sort_by_key(|problem| problem.span);
     terminal.talk(&render::human(&document.source, &problems, terminal.talk_colour()));
     Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
 }

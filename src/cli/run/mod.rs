@@ -13,7 +13,6 @@ mod write;
 
 use super::document::Document;
 use super::exit::Exit;
-use super::settings;
 use super::terminal::Terminal;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
@@ -96,6 +95,9 @@ pub struct Args {
     /// Let the programs inside the document run
     #[arg(long)]
     trust: bool,
+    /// Count warnings about the document as errors
+    #[arg(long, conflicts_with = "replay")]
+    strict: bool,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -134,12 +136,14 @@ impl From<Duplicates> for items::Duplicates {
 pub(super) use bind::environment;
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let mut document = Document::read(&args.file)?;
-    let graph = document.sound(terminal)?;
     let exit = match &args.replay {
-        Some(session) => replay::replay(&args, session.as_deref(), &document, &graph, terminal)?,
+        Some(session) => {
+            let mut document = Document::read(&args.file)?;
+            let graph = document.sound(false, terminal)?;
+            replay::replay(&args, session.as_deref(), &document, &graph, terminal)?
+        }
         None => {
-            let settings = settings::load(&args.file, terminal)?;
+            let (document, graph, settings) = Document::open(&args.file, args.strict, terminal)?;
             live::run(&args, &document, graph, &settings, terminal)?
         }
     };

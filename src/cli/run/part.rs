@@ -31,6 +31,9 @@ fn forward(graph: &Graph, flag: &str, name: &str) -> Result<StepId, Stop> {
         [only] if graph.step(*only).kind == Kind::Handler => {
             Err(refuse("a failure handler runs only for items that have failed".to_owned()))
         }
+        [only] if graph.step(*only).kind == Kind::Compensation => {
+            Err(refuse("it undoes another step and runs only for items that have failed".to_owned()))
+        }
         [only] => Ok(*only),
         [] => {
             let titles = graph.steps.iter().map(|step| step.title.as_str());

@@ -47,6 +47,13 @@ pub struct Agent {
     pub idempotent: Option<bool>,
 }
 
+impl Agent {
+    /// Whether it changes anything, rather than to look and compute only.
+    pub fn has_effects(&self) -> bool {
+        self.effects.unwrap_or(true)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channel {
     pub concurrency: Option<usize>,

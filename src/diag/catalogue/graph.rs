@@ -15,9 +15,9 @@ fn shown_of(count: usize) -> String {
 
 /// A document whose steps all wait for a failure.
 pub fn only_handlers(first: Span) -> Diagnostic {
-    let message = "every step here is a failure handler: nothing runs, so nothing can fail";
+    let message = "no step here runs forward: nothing is done, so nothing can fail";
     Diagnostic::error("only-handlers", first, message)
-        .help("a step that takes `failed_...` handles failures; add a step that does the work")
+        .help("a step that takes `failed_...` handles failures, and one that `compensate` names undoes another; add a step that does the work")
 }
 
 /// Two steps that could not be told apart in a trace.
@@ -77,11 +77,11 @@ pub fn ambiguous_step(
 }
 
 /// An order before, after or into a failure handler, which has none.
-pub fn ordered_handler(title: &str, at: Span, handler_at: Span) -> Diagnostic {
-    let message = format!("`{title}` is a failure handler and has no place in the order of the steps");
+pub fn ordered_handler(title: &str, who: &str, at: Span, handler_at: Span) -> Diagnostic {
+    let message = format!("`{title}` is a {who} and has no place in the order of the steps");
     let start = Diagnostic::error("ordered-handler", at, message);
-    let start = if at == handler_at { start } else { start.related(handler_at, "the failure handler") };
-    start.help("a failure handler runs once an item has failed; remove this")
+    let start = if at == handler_at { start } else { start.related(handler_at, format!("the {who}")) };
+    start.help(format!("a {who} runs once an item has failed; remove this"))
 }
 
 /// A value with more than one maker, where it is used. `makers` are the makers' titles and their places.
@@ -101,24 +101,30 @@ pub fn several_makers<'a>(
 }
 
 /// A forward step or another handler takes what only a failure handler makes.
-pub fn handler_value(value: &str, at: Span, handler: &str, made_at: Span) -> Diagnostic {
-    let message = format!("`{value}` is made only by the failure handler `{handler}`, which comes too late");
+/// `maker` is what the step is called in general, and its title.
+pub fn handler_value(value: &str, at: Span, maker: (&str, &str), made_at: Span) -> Diagnostic {
+    let (who, title) = maker;
+    let message = format!("`{value}` is made only by the {who} `{title}`, which comes too late");
     Diagnostic::error("handler-value", at, message)
         .related(made_at, "made here, after the item has failed")
-        .help("failure handlers run when all else is over; let a step make it")
+        .help(format!("a {who} runs once an item has failed; let a step make it"))
 }
 
 /// A failure handler's input that nothing brings.
-pub fn unknown_handler_input(value: &str, at: Span, near: Option<&str>) -> Diagnostic {
-    Diagnostic::error(
-        "unknown-handler-input",
-        at,
-        format!("nothing brings `{value}` to this failure handler"),
+pub fn unknown_handler_input(value: &str, at: Span, who: &str, near: Option<&str>) -> Diagnostic {
+    Diagnostic::error("unknown-handler-input", at, format!("nothing brings `{value}` to this {who}")).help(
+        did_you_mean(
+            near,
+            &match who {
+                "compensation" => {
+                    "a compensation takes what the step that it undoes takes and makes".to_owned()
+                }
+                _ => format!(
+                    "a {who} takes `failed_...`, what steps made, and what other steps take from outside"
+                ),
+            },
+        ),
     )
-    .help(did_you_mean(
-        near,
-        "a failure handler takes `failed_...`, what steps made, and what other steps take from outside",
-    ))
 }
 
 /// An input that no step makes and that the front matter does not list.

@@ -2,6 +2,7 @@
 
 mod condition;
 mod graph;
+mod saga;
 mod session;
 mod settings;
 mod spec;
@@ -11,6 +12,7 @@ mod verify;
 
 pub use condition::*;
 pub use graph::*;
+pub use saga::*;
 pub use session::*;
 pub use settings::*;
 pub use spec::*;

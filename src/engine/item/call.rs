@@ -61,7 +61,9 @@ impl Item {
             Kind::Forward if step.inputs.is_empty() && step.outputs.is_empty() => {
                 graph.inputs.iter().filter_map(|id| shared(*id)).collect()
             }
-            Kind::Forward => step.inputs.iter().filter_map(|input| shared(input.value)).collect(),
+            Kind::Forward | Kind::Compensation => {
+                step.inputs.iter().filter_map(|input| shared(input.value)).collect()
+            }
         }
     }
 

@@ -57,7 +57,7 @@ impl Item {
     pub fn new(graph: &Graph, id: ItemId, key: Arc<str>, inputs: &Values, at: Millis) -> Self {
         let waiting = |step: &crate::graph::Step| match step.kind {
             Kind::Forward => StepState::Waiting { missing: step.needs.len() as u32 },
-            Kind::Handler => StepState::Idle,
+            Kind::Handler | Kind::Compensation => StepState::Idle,
         };
         let mut values = vec![None; graph.values.len()];
         for (id, value) in inputs {

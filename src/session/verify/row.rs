@@ -58,6 +58,7 @@ fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str
         Status::Skipped => (!step.is_conditional())
             .then_some(("has no condition", "only a step that its condition refuses is skipped")),
         Status::Compensated | Status::CompensationFailed => match step.kind {
+            Kind::Compensation => None,
             Kind::Forward | Kind::Handler => Some((
                 "undoes no other step",
                 "a step that another names in `[compensate:: …]` is compensated or compensation_failed",

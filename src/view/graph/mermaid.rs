@@ -6,15 +6,16 @@ use crate::graph::{Graph, Kind, Step, StepId, ValueId};
 use crate::spec::Mark;
 use std::fmt::Write;
 
-const CLASSES: [&str; 4] = [
+const CLASSES: [&str; 5] = [
     "input fill:none,stroke-dasharray:2 2",
     "critical stroke-width:3px",
     "optional stroke-dasharray:6 4",
     "handler stroke-dasharray:6 4,stroke-width:2px",
+    "compensation stroke-dasharray:2 2,stroke-width:2px",
 ];
 
 /// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
-/// rounded when optional, hexagons when they handle failures; dotted lines are orders without data.
+/// rounded when optional, hexagons when they handle failures, trapezoids when they undo a step; dotted lines are orders without data.
 pub fn mermaid(graph: &Graph) -> String {
     let mut out = "flowchart TD\n".to_owned();
     for value in outside(graph) {
@@ -74,6 +75,7 @@ fn node(id: StepId, step: &Step) -> String {
     let text = format!("{}{doer}", label(&format!("{}{mark}", step.title)));
     let (left, right, class) = match (step.kind, step.mark) {
         (Kind::Handler, _) => ("{{", "}}", ":::handler"),
+        (Kind::Compensation, _) => ("[\\", "/]", ":::compensation"),
         (Kind::Forward, None) => ("[", "]", ""),
         (Kind::Forward, Some(Mark::Critical)) => ("[[", "]]", ":::critical"),
         (Kind::Forward, Some(Mark::Optional)) => ("(", ")", ":::optional"),
@@ -85,8 +87,11 @@ fn node(id: StepId, step: &Step) -> String {
 fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
     for input in step.inputs.iter().filter(|input| input.makers.is_empty()) {
-        let arrow = if step.kind == Kind::Handler { "-.->" } else { "-->" };
+        let arrow = if step.kind == Kind::Forward { "-->" } else { "-.->" };
         let _ = writeln!(out, "    v{} {arrow} s{}", input.value.0, id.0);
+    }
+    if let Some(by) = step.compensate {
+        let _ = writeln!(out, "    s{} -. undone by .-> s{}", id.0, by.0);
     }
     for need in &step.needs {
         let flows = step.inputs.iter().filter(|input| input.makers.contains(&need.step));

@@ -22,12 +22,13 @@ pub fn text(graph: &Graph) -> String {
     let stages = stages(graph);
     let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", visible(&graph.title), summary(graph, &stages));
     out += &if width(graph) <= WIDEST { drawing(graph) } else { listing(graph, &stages) };
-    let mut handlers = graph.handlers().peekable();
-    if handlers.peek().is_some() {
+    let handlers = graph.handlers().map(|id| ("◇", id));
+    let mut late = graph.compensations().map(|id| ("↶", id)).chain(handlers).peekable();
+    if late.peek().is_some() {
         out += "\nonce an item has failed\n\n";
     }
-    for id in handlers {
-        let _ = writeln!(out, "◇  {}", lines(graph, id).join("\n   "));
+    for (glyph, id) in late {
+        let _ = writeln!(out, "{glyph}  {}", lines(graph, id).join("\n   "));
     }
     out
 }
@@ -36,9 +37,11 @@ pub fn text(graph: &Graph) -> String {
 fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut summary = format!("{} in {}", count(graph.order.len(), "step"), count(stages.len(), "stage"));
-    let handlers = graph.handlers().count();
-    if handlers > 0 {
-        summary += &format!(" and {}", count(handlers, "failure handler"));
+    let (undoing, handlers) = (graph.compensations().count(), graph.handlers().count());
+    for (number, what) in [(undoing, "compensation"), (handlers, "failure handler")] {
+        if number > 0 {
+            summary += &format!(" and {}", count(number, what));
+        }
     }
     let names: Vec<_> = graph.inputs.iter().map(|value| visible(&graph.value(*value).name)).collect();
     if !names.is_empty() {
@@ -106,5 +109,7 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", visible(&step.title), doer(step));
     let flow = signature(graph, step);
     let flow = (!flow.is_empty()).then(|| format!("{DIM}{flow}{DIM:#}"));
-    std::iter::once(head.trim_end().to_owned()).chain(flow).collect()
+    let undone =
+        step.compensate.map(|by| format!("{DIM}undone by {}{DIM:#}", visible(&graph.step(by).title)));
+    std::iter::once(head.trim_end().to_owned()).chain(flow).chain(undone).collect()
 }

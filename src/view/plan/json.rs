@@ -30,7 +30,7 @@ struct Input<'a> {
     ty: Option<String>,
 }
 
-/// In the order of the run; failure handlers, which have no stage, last.
+/// In the order of the run; compensations and failure handlers, which have no stage, last.
 #[derive(Serialize)]
 struct Step<'a> {
     stage: Option<usize>,
@@ -56,7 +56,7 @@ pub fn json(graph: &Graph, doers: &[Doer]) -> String {
     let stages = stages(graph);
     let staged =
         stages.iter().enumerate().flat_map(|(at, stage)| stage.iter().map(move |id| (Some(at + 1), *id)));
-    let steps = staged.chain(graph.handlers().map(|id| (None, id)));
+    let steps = staged.chain(graph.compensations().chain(graph.handlers()).map(|id| (None, id)));
     text::json(&Plan {
         title: &graph.title,
         inputs: graph.inputs.iter().map(input).collect(),

@@ -22,12 +22,16 @@ pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
     let stages = stages(graph);
     let staged = stages.iter().enumerate();
     let staged = staged.flat_map(|(at, stage)| stage.iter().map(move |id| ((at + 1).to_string(), *id)));
-    let steps = staged.chain(graph.handlers().map(|id| ("failed".to_owned(), id)));
+    let late = graph.compensations().chain(graph.handlers());
+    let steps = staged.chain(late.map(|id| ("failed".to_owned(), id)));
     let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Nobody);
     let rows = steps.map(|(stage, id)| row(stage, graph.step(id), doer(id)));
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "limits", "done by"], rows, width);
     out += "\nThe steps of one stage are parallel.";
+    if graph.compensations().next().is_some() {
+        out += " Compensations undo steps of a failed item.";
+    }
     if graph.handlers().next().is_some() {
         out += " Those of stage failed run once for each failed item.";
     }

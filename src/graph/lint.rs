@@ -1,0 +1,147 @@
+//! Whether what a document says of failures and their undoing would do: steps that stay done when their item
+//! fails, critical steps that hang on optional ones, compensations that lack what they need.
+
+use super::{Graph, Kind, Step, StepId, Target, ValueId};
+use crate::diag::{Diagnostic, catalogue};
+use crate::spec::{Mark, Spec};
+use std::collections::BTreeSet;
+
+/// Warns of each such place, in the order of the places. `graph` is what `spec` means; `effects` says whether
+/// an agent changes anything.
+pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&str) -> bool) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let lint = Lint { spec, graph };
+    lint.dependence(&mut diagnostics);
+    lint.lacks(&mut diagnostics);
+    if graph.compensates() {
+        lint.uncompensated(effects, &mut diagnostics);
+    }
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    diagnostics
+}
+
+struct Lint<'a> {
+    spec: &'a Spec,
+    graph: &'a Graph,
+}
+
+impl Lint<'_> {
+    /// Critical steps that cannot do without what an optional step makes.
+    fn dependence(&self, diagnostics: &mut Vec<Diagnostic>) {
+        let critical = self.graph.ids().filter(|id| self.graph.step(*id).mark == Some(Mark::Critical));
+        for id in critical {
+            for input in self.graph.step(id).inputs.iter().filter(|input| !input.optional) {
+                let optional = |maker: &&StepId| self.graph.step(**maker).mark == Some(Mark::Optional);
+                let Some(maker) = input.makers.iter().find(optional) else { continue };
+                let name = &self.graph.value(input.value).name;
+                let at = self.port(id, name);
+                let made = self.spec.steps[maker.index()].title.span;
+                let (title, maker) = (&self.graph.step(id).title, &self.graph.step(*maker).title);
+                diagnostics.push(catalogue::critical_needs_optional(at, title, name, maker, made));
+            }
+        }
+    }
+
+    /// Compensations that need a value that the step which they undo neither takes nor makes.
+    fn lacks(&self, diagnostics: &mut Vec<Diagnostic>) {
+        for id in self.graph.ids() {
+            let step = self.graph.step(id);
+            let Some(by) = step.compensate else { continue };
+            let has: BTreeSet<ValueId> = touches(step).collect();
+            let lacks = |input: &&super::Input| !input.optional && !has.contains(&input.value);
+            for input in self.graph.step(by).inputs.iter().filter(lacks) {
+                let name = &self.graph.value(input.value).name;
+                let known: Vec<&str> = has.iter().map(|id| self.graph.value(*id).name.as_str()).collect();
+                diagnostics.push(catalogue::compensation_lacks(
+                    self.port(by, name),
+                    &self.graph.step(by).title,
+                    name,
+                    &step.title,
+                    self.spec.steps[id.index()].title.span,
+                    &known,
+                ));
+            }
+        }
+    }
+
+    /// Steps whose effects would stay when something after them fails.
+    fn uncompensated(&self, effects: &dyn Fn(&str) -> bool, diagnostics: &mut Vec<Diagnostic>) {
+        let before = Before::new(self.graph);
+        let risks: Vec<StepId> =
+            self.graph.order.iter().copied().filter(|id| is_risk(self.graph.step(*id))).collect();
+        for &id in &self.graph.order {
+            let step = self.graph.step(id);
+            let has_effects = step.agent.as_deref().is_none_or(effects);
+            if step.compensate.is_some() || step.irreversible || !has_effects {
+                continue;
+            }
+            let follows =
+                |other: &&StepId| **other != id && !before.holds(id, **other) && !self.exclude(id, **other);
+            let title = self.spec.steps[id.index()].title.span;
+            if let Some(risk) = risks.iter().find(follows) {
+                let place = self.spec.steps[risk.index()].title.span;
+                let risk = &self.graph.step(*risk).title;
+                let agent = step.agent.as_deref();
+                diagnostics.push(catalogue::uncompensated_step(title, agent, risk, place));
+            } else if step.chains.iter().flatten().any(|arm| matches!(arm.target, Target::Fail(_))) {
+                let agent = step.agent.as_deref();
+                diagnostics.push(catalogue::uncompensated_step(title, agent, &step.title, title));
+            }
+        }
+    }
+
+    /// Whether different arms of one chain lead to the two steps, so that never both run.
+    fn exclude(&self, one: StepId, other: StepId) -> bool {
+        let guards = |id: StepId| &self.graph.step(id).guards;
+        let apart =
+            |a: &super::Taken, b: &super::Taken| (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm;
+        let all = |mine: &[super::Taken], theirs: &[super::Taken]| {
+            !mine.is_empty() && !theirs.is_empty() && mine.iter().all(|a| theirs.iter().all(|b| apart(a, b)))
+        };
+        all(guards(one), guards(other))
+    }
+
+    /// Where a step's signature names a value; else the step's title.
+    fn port(&self, id: StepId, name: &str) -> crate::diag::Span {
+        let step = &self.spec.steps[id.index()];
+        let inputs = step.signature.iter().flat_map(|signature| &signature.inputs);
+        let named = inputs.map(|port| &port.name).find(|port| port.value == name);
+        named.map_or(step.title.span, |port| port.span)
+    }
+}
+
+/// What a step takes and makes.
+fn touches(step: &Step) -> impl Iterator<Item = ValueId> + '_ {
+    let takes = step.inputs.iter().map(|input| input.value);
+    takes.chain(step.outputs.iter().map(|output| output.value))
+}
+
+/// Whether the item fails when this step does.
+fn is_risk(step: &Step) -> bool {
+    step.kind == Kind::Forward && step.mark != Some(Mark::Optional)
+}
+
+/// For each step all that has ended before it begins: a bit a step.
+struct Before(Vec<Vec<u64>>);
+
+impl Before {
+    fn new(graph: &Graph) -> Before {
+        let words = graph.steps.len().div_ceil(64);
+        let mut before = vec![Vec::new(); graph.steps.len()];
+        for id in &graph.order {
+            let mut bits = vec![0_u64; words];
+            for need in &graph.step(*id).needs {
+                let earlier: &[u64] = &before[need.step.index()];
+                bits.iter_mut().zip(earlier).for_each(|(bit, earlier)| *bit |= earlier);
+                bits[need.step.index() / 64] |= 1 << (need.step.index() % 64);
+            }
+            before[id.index()] = bits;
+        }
+        Before(before)
+    }
+
+    fn holds(&self, step: StepId, earlier: StepId) -> bool {
+        let word = self.0[step.index()].get(earlier.index() / 64);
+        word.is_some_and(|word| word & (1 << (earlier.index() % 64)) != 0)
+    }
+}

@@ -1,0 +1,61 @@
+//! Which step undoes which, as the document says it. Knows nothing of values, nor of whether the undoing would
+//! do: that is `lint`'s matter.
+
+use super::names::Names;
+use super::outline::ancestors;
+use crate::diag::{Diagnostic, catalogue};
+use crate::spec::{COMPENSATIONS, Spec};
+
+/// By step.
+pub(super) struct Saga {
+    /// The compensation that undoes it.
+    pub undone_by: Vec<Option<usize>>,
+    /// Whether it undoes another, or stands where only such steps stand; it never runs forward then.
+    pub undoes: Vec<bool>,
+}
+
+pub(super) fn resolve(spec: &Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Saga {
+    let listed = |step: &crate::spec::Step| {
+        ancestors(spec, step.group).any(|(_, group)| group.title.value == COMPENSATIONS)
+    };
+    let mut saga =
+        Saga { undone_by: vec![None; spec.steps.len()], undoes: spec.steps.iter().map(listed).collect() };
+    for (step, said) in spec.steps.iter().enumerate() {
+        let Some(written) = &said.annotations.compensate else { continue };
+        match names.find(&written.value, written.span) {
+            Ok(to) if to == step => {
+                let why = "a step cannot undo itself";
+                diagnostics.push(catalogue::bad_compensation(written.span, why, said.title.span));
+            }
+            Ok(to) => {
+                saga.undone_by[step] = Some(to);
+                saga.undoes[to] = true;
+            }
+            Err(problem) => diagnostics.push(*problem),
+        }
+    }
+    saga.report_contradictions(spec, diagnostics);
+    saga
+}
+
+impl Saga {
+    /// A compensation is never undone, and what is irreversible neither.
+    fn report_contradictions(&self, spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
+        for (step, said) in spec.steps.iter().enumerate() {
+            let undo = said.annotations.compensate.as_ref().map(|by| by.span);
+            let lasting = said.annotations.irreversible.as_ref().map(|flag| flag.span);
+            if let (Some(undo), Some(lasting)) = (undo, lasting) {
+                let why = "a step that is irreversible has nothing that undoes it";
+                diagnostics.push(catalogue::bad_compensation(undo, why, lasting));
+            }
+            if self.undoes[step] {
+                let why = "a step that undoes another is not undone itself";
+                diagnostics
+                    .extend(undo.or(lasting).map(|at| catalogue::bad_compensation(at, why, said.title.span)));
+            }
+        }
+        let named: std::collections::HashSet<usize> = self.undone_by.iter().copied().flatten().collect();
+        let idle = (0..spec.steps.len()).filter(|step| self.undoes[*step] && !named.contains(step));
+        diagnostics.extend(idle.map(|step| catalogue::unused_compensation(spec.steps[step].title.span)));
+    }
+}
