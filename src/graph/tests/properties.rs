@@ -116,7 +116,7 @@ fn check(graph: &Graph) {
             assert!(input.makers.iter().copied().all(made));
             let need = step.needs.iter().find(|need| input.makers.contains(&need.step));
             match (step.kind, input.makers.first()) {
-                (Kind::Handler, _) => assert!(need.is_none()),
+                (Kind::Handler | Kind::Compensation, _) => assert!(need.is_none()),
                 (Kind::Forward, None) => assert!(graph.inputs.contains(&input.value)),
                 (Kind::Forward, Some(_)) => assert!(need.is_some_and(|need| need.data || input.optional)),
             }

@@ -6,13 +6,15 @@ use crate::graph::{Graph, Kind, Step, StepId, ValueId};
 use crate::spec::Mark;
 use std::fmt::Write;
 
-const CLASSES: [&str; 5] = [
+const CLASSES: [&str; 4] = [
     "input fill:none,stroke-dasharray:2 2",
     "critical stroke-width:3px",
     "optional stroke-dasharray:6 4",
     "handler stroke-dasharray:6 4,stroke-width:2px",
-    "compensation stroke-dasharray:2 2,stroke-width:2px",
 ];
+
+/// Only where there are compensations.
+const COMPENSATION: &str = "compensation stroke-dasharray:2 2,stroke-width:2px";
 
 /// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
 /// rounded when optional, hexagons when they handle failures, trapezoids when they undo a step; dotted lines are orders without data.
@@ -25,7 +27,8 @@ pub fn mermaid(graph: &Graph) -> String {
     for id in graph.ids() {
         lines_into(graph, id, &mut out);
     }
-    for class in CLASSES {
+    let undoing = graph.compensations().next().map(|_| COMPENSATION);
+    for class in CLASSES.into_iter().chain(undoing) {
         let _ = writeln!(out, "    classDef {class}");
     }
     out
