@@ -30,4 +30,5 @@ mod types;
 mod validate;
 mod verify;
 mod workers;
+mod workflows;
 mod write;

@@ -33,7 +33,11 @@ fn it_has_the_steps_and_the_record_of_the_original() {
     assert_eq!(recorded.len(), 7);
     assert_eq!(copied, recorded);
     let steps = |graph: &Graph| -> Vec<String> {
-        let name = |id: &graph::ValueId| format!("{:?}", graph.value(*id));
+        // A type is compared by its name: only ours says what it means.
+        let name = |id: &graph::ValueId| {
+            let value = graph.value(*id);
+            format!("{}::{:?}", value.name, value.ty.as_ref().map(ToString::to_string))
+        };
         let steps = graph.steps.iter().map(|step| {
             let takes: Vec<_> = step.inputs.iter().map(|input| name(&input.value)).collect();
             let makes: Vec<_> = step.outputs.iter().map(|output| name(&output.value)).collect();
@@ -45,6 +49,18 @@ fn it_has_the_steps_and_the_record_of_the_original() {
         steps.collect()
     };
     assert_eq!(steps(&ours), steps(&original));
+}
+
+/// Its types are no mere words: what an agent gets wrong does not fit.
+#[test]
+fn its_values_have_types_that_are_checked() {
+    let (graph, _) = read("workflows/order-processing.md");
+    let receipt = graph.values.iter().find(|value| value.name == "payment_result").unwrap();
+    let fits = |value| receipt.ty.as_ref().unwrap().fits(&value).map_err(|misfits| misfits.of("receipt"));
+    let right = serde_json::json!({"id": "receipt_001", "order_id": "order_001", "amount": 89.99});
+    assert_eq!(fits(right), Ok(()));
+    let wrong = serde_json::json!({"id": "receipt_001", "order_id": "order_001", "amount": "89.99"});
+    assert_eq!(fits(wrong).unwrap_err(), "receipt.amount: expected a number, found a string");
 }
 
 const PHASES: [&str; 7] = [
