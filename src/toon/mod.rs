@@ -19,4 +19,8 @@ pub use reader::{Field, Node, Reader, Row};
 pub use split::words;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;

@@ -237,38 +237,6 @@ proptest! {
     }
 }
 
-/// Text near that of a table, whole lines of it and single bytes changed.
-fn nearly() -> impl Strategy<Value = String> {
-    let cell = "[a-c\"\\\\:,|#\\[\\]{}n0 -]{0,4}";
-    let row = proptest::collection::vec(cell, 1..4).prop_map(|cells| format!("  {}", cells.join(",")));
-    let header = prop_oneof![
-        4 => (0u32..4, "[a-c]{0,1}", proptest::sample::select(vec!["a", "a,b", "a,b{c,d}", "\"x y\",b"])).prop_map(|(count, key, fields)| format!("{key}[{count}]{{{fields}}}:")),
-        1 => "[a-c\\[\\]{}:,\"|0-2 ]{1,10}",
-    ];
-    let other =
-        prop_oneof![Just(String::new()), Just("k: 1".to_owned()), Just("# x".to_owned()), "[ a:\"]{0,6}"];
-    let line = prop_oneof![6 => row, 1 => other];
-    (header, proptest::collection::vec(line, 0..4))
-        .prop_map(|(header, lines)| [vec![header], lines].concat().join("\n"))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn what_is_accepted_is_what_toon_format_accepts(text in nearly()) {
-        let ours = read(text.as_bytes());
-        let refused = ours.iter().any(|line| line.starts_with(|first: char| first.is_ascii_digit()));
-        let theirs = toon_format::decode_default::<Value>(&text);
-        // Here the first row decides how far rows are indented, there it is always two spaces.
-        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        prop_assume!(text.lines().all(|line| matches!(indent(line), 0 | 2)));
-        // A text that is one scalar is no trace.
-        prop_assume!(theirs.as_ref().map_or(true, |value| value.is_object() || value.is_array()));
-        prop_assert_eq!(refused, theirs.is_err(), "{:?}\n{:?}\n{:?}", text, ours, theirs);
-    }
-}
-
 /// A value with each number as a float's text, so that only the grammar is compared.
 fn shape(value: &Value) -> String {
     match value {
