@@ -19,6 +19,7 @@ mod place;
 mod plan;
 mod program;
 mod python;
+mod reference;
 mod run;
 mod saga;
 mod shop;
