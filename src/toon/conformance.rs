@@ -5,7 +5,6 @@ use super::{Node, Problem, Reader, write};
 use crate::value::{Object, Value};
 use serde::Deserialize;
 use serde_json::json;
-use std::path::Path;
 
 #[derive(Deserialize)]
 struct File {
@@ -30,16 +29,42 @@ struct Options {
     delimiter: Option<char>,
 }
 
-/// All examples of a folder, with their names: the file, then their own.
-fn examples(folder: &str) -> Vec<(String, Example)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/toon").join(folder);
+/// A file of examples, with its name.
+macro_rules! examples_of {
+    ($folder:literal, $name:literal) => {
+        ($name, include_str!(concat!("../../tests/fixtures/toon/", $folder, "/", $name, ".json")))
+    };
+}
+
+const DECODE: [(&str, &str); 11] = [
+    examples_of!("decode", "arrays-nested"),
+    examples_of!("decode", "arrays-tabular"),
+    examples_of!("decode", "blank-lines"),
+    examples_of!("decode", "comments"),
+    examples_of!("decode", "delimiters"),
+    examples_of!("decode", "indentation-errors"),
+    examples_of!("decode", "numbers"),
+    examples_of!("decode", "objects"),
+    examples_of!("decode", "primitives"),
+    examples_of!("decode", "validation-errors"),
+    examples_of!("decode", "whitespace"),
+];
+
+const ENCODE: [(&str, &str); 5] = [
+    examples_of!("encode", "arrays-nested"),
+    examples_of!("encode", "arrays-objects"),
+    examples_of!("encode", "arrays-tabular"),
+    examples_of!("encode", "delimiters"),
+    examples_of!("encode", "objects"),
+];
+
+/// All examples of these files, with their names: the file's, then their own.
+fn examples(files: &[(&str, &str)]) -> Vec<(String, Example)> {
     let mut found = Vec::new();
-    for file in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let examples: File = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+    for (file, text) in files {
+        let examples: File = serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
         found
-            .extend(examples.tests.into_iter().map(|example| (format!("{stem}: {}", example.name), example)));
+            .extend(examples.tests.into_iter().map(|example| (format!("{file}: {}", example.name), example)));
     }
     found.sort_by(|one, other| one.0.cmp(&other.0));
     found
@@ -182,7 +207,7 @@ fn compare(found: &[String], known: &[(&str, &[&str])]) {
 
 #[test]
 fn texts_mean_what_the_project_says() {
-    let examples = examples("decode");
+    let examples = examples(&DECODE);
     assert!(examples.len() > 200, "{}", examples.len());
     let mut different = Vec::new();
     for (name, example) in examples {
@@ -202,7 +227,7 @@ fn texts_mean_what_the_project_says() {
 #[test]
 fn cells_mean_what_the_project_says_of_values() {
     let mut lifted = 0;
-    for (name, example) in examples("decode") {
+    for (name, example) in examples(&DECODE) {
         if !name.starts_with("numbers: ") && !name.starts_with("primitives: ") {
             continue;
         }
@@ -258,7 +283,7 @@ pub(super) fn table(value: &Value, delimiter: char) -> Option<String> {
 fn tables_look_as_the_project_says() {
     let mut different = Vec::new();
     let mut tables = 0;
-    for (name, example) in examples("encode") {
+    for (name, example) in examples(&ENCODE) {
         let expected = example.expected.as_str().unwrap_or_default();
         let header = expected.lines().next().unwrap_or_default();
         // Of the texts that begin with a table.
