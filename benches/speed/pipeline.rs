@@ -10,7 +10,7 @@ use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
 use orderflow::runtime::{Bindings, Loop, NewItem, Observer, Workspace};
-use orderflow::session::{Head, Recorder};
+use orderflow::session::{Entries, Head, Recorder};
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
 use orderflow::value::Value;
@@ -131,14 +131,16 @@ impl Adapter for NoOp {
 
 /// What `orderflow run` keeps of a run.
 struct Trace {
+    entries: Entries,
     recorder: Recorder,
     live: Live,
 }
 
 impl Observer for Trace {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.live.observe(event);
-        Ok(self.recorder.observe(event)?)
+        let Some(entry) = self.entries.take(event) else { return Ok(()) };
+        self.live.take(&entry);
+        Ok(self.recorder.take(entry)?)
     }
 }
 
@@ -148,8 +150,11 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
     let target = folder.path().join("session.toon");
     let graph = Arc::new(graph()?);
     let mut run = run(&graph);
-    let mut trace =
-        Trace { recorder: Recorder::new(&graph, &target)?, live: Live::new(&graph, vec![Dimension::Phase]) };
+    let mut trace = Trace {
+        entries: Entries::new(&graph),
+        recorder: Recorder::new(&graph, &target)?,
+        live: Live::new(&graph, vec![Dimension::Phase]),
+    };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
         graph: graph.clone(),

@@ -3,7 +3,7 @@
 use super::pair::{Case, Unit};
 use super::{Sizes, pipeline};
 use anyhow::ensure;
-use orderflow::session::{Head, Recorder};
+use orderflow::session::{Entries, Head, Recorder};
 use orderflow::stats::{Dimension, Fold, Live};
 use std::fs::File;
 use std::io::Read;
@@ -37,11 +37,13 @@ fn record(orders: u64, path: &Path) -> anyhow::Result<()> {
     let graph = pipeline::graph()?;
     let mut recorder = Recorder::new(&graph, path)?;
     let mut live = Live::new(&graph, Vec::new());
+    let mut entries = Entries::new(&graph);
     pipeline::engine(orders, |event| {
-        live.observe(event);
-        Ok(recorder.observe(event)?)
+        let Some(entry) = entries.take(event) else { return Ok(()) };
+        live.take(&entry);
+        Ok(recorder.take(entry)?)
     })?;
-    recorder.finish(&Head::default(), &live.finish().run.summary())?;
+    recorder.finish(&Head { complete: true, ..Head::default() }, &live.finish().run.summary())?;
     Ok(())
 }
 

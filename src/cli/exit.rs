@@ -12,7 +12,7 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
-    /// The items changed while the run went on.
+    /// The items changed while the run went on, or the document that it was to be written into.
     Changed,
     /// A bug of ours.
     Internal,

@@ -57,9 +57,11 @@ enum Command {
 
 /// Runs the program with these arguments, the program's own name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            run::hint(&mut error, &args);
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             // A closed output is no reason to fail: there is nobody left to tell.
             let _ = error.print();

@@ -2,14 +2,14 @@
 //! other tools are accepted; our own files must be whole.
 
 use super::layout::{Edge, Layout, Phase};
-use super::problem::{Problem, Problems};
+use super::problem::{MOST, Problem, Problems};
 use super::read::{Part, read};
 use super::row::RowRef;
 use super::write::Head;
 use crate::diag::catalogue;
 use crate::toon::{self, Scalar};
 use crate::value::{Object, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -43,10 +43,13 @@ pub fn read_session(
             let layout = file.session.layout.as_ref();
             let place = layout.and_then(|layout| layout.place(&read.phase));
             if let (Some(layout), None) = (layout, place) {
-                let known = layout.phases.iter().map(|phase| &*phase.name);
-                let make = |span| catalogue::unknown_phase(span, &read.phase, known);
-                let problem = Problem::cell(&row, columns.phase(), make);
-                file.session.problems.push(problem);
+                // A phase is told once, at its first row, as far as there is room to remember.
+                if file.unknown.len() < MOST && file.unknown.insert(read.phase.to_string()) {
+                    let known = layout.phases.iter().map(|phase| &*phase.name);
+                    let make = |span| catalogue::unknown_phase(span, &read.phase, known);
+                    let problem = Problem::cell(&row, columns.phase(), make);
+                    file.session.problems.push(problem);
+                }
             } else {
                 file.session.rows += 1;
                 let phase = layout.zip(place).and_then(|(layout, place)| layout.phases.get(place));
@@ -61,7 +64,7 @@ pub fn read_session(
         Part::Problem(problem) => file.session.problems.push(problem),
     })?;
     file.lay_out();
-    if file.own && !file.complete {
+    if file.own && !file.ended {
         file.session.problems.push(last.problem(catalogue::incomplete_session));
     }
     if !file.executions && file.session.problems.is_empty() {
@@ -76,8 +79,11 @@ struct File {
     session: Session,
     /// `orderflow: 1` was seen.
     own: bool,
-    complete: bool,
+    /// So was the last field, whatever it says of the run.
+    ended: bool,
     executions: bool,
+    /// Phases of rows that `phases` does not have.
+    unknown: HashSet<String>,
     head: Head,
     phases: Vec<Phase>,
     /// By name.
@@ -102,7 +108,7 @@ impl File {
             ("source", _) => head.source = text(),
             ("started", _) => head.started = text(),
             ("summary", Value::Object(summary)) => self.session.summary = summary.clone(),
-            ("complete", Value::Bool(complete)) => self.complete = *complete,
+            ("complete", Value::Bool(complete)) => (self.ended, head.complete) = (true, *complete),
             ("execution", Value::Array(rows)) if rows.is_empty() => self.executions = true,
             ("execution", _) => {
                 self.executions = true;

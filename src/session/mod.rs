@@ -3,6 +3,7 @@
 mod append;
 mod columns;
 mod document;
+mod entries;
 mod file;
 mod layout;
 mod link;
@@ -17,6 +18,7 @@ mod write;
 
 pub use append::{MOST_ROWS, Refusal, append};
 pub use document::{Recorded, check, recorded};
+pub use entries::{Entries, Entry};
 pub use file::{Session, read_session};
 pub use layout::{Edge, Layout, Phase};
 pub use link::{link, state};

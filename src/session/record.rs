@@ -1,11 +1,12 @@
-//! Records a run: a fold over events that keeps every execution and at last writes the session file. It knows
-//! nothing of how the events came to be, live or replayed.
+//! Records a run: keeps every row, on disk where there are many, and at last writes the session file. It knows
+//! nothing of how the rows came to be.
 
+use super::entries::Entry;
 use super::layout::Layout;
 use super::row::Row;
 use super::spool::Spool;
 use super::write::{self, Head, Target};
-use crate::event::{Event, ItemId};
+use crate::event::ItemId;
 use crate::graph::Graph;
 use crate::toon::write::{cell, text};
 use crate::value::{Object, Value};
@@ -20,16 +21,11 @@ use std::sync::Arc;
 pub struct Recorder {
     target: Target,
     layout: Layout,
-    in_flight: HashMap<ItemId, InFlight>,
+    /// The rows of items that are not settled, with the places of their phases.
+    in_flight: HashMap<ItemId, Vec<(usize, Row)>>,
     spool: Spool,
     columns: ColumnNames,
     rows: u64,
-}
-
-struct InFlight {
-    key: Arc<str>,
-    /// With the place of their phase.
-    rows: Vec<(usize, Row)>,
 }
 
 impl Recorder {
@@ -50,24 +46,18 @@ impl Recorder {
         })
     }
 
-    pub fn observe(&mut self, event: &Event) -> io::Result<()> {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => {
-                self.in_flight.insert(*item, InFlight { key: Arc::clone(key), rows: Vec::new() });
+    /// Keeps a row; those of a settled item are set aside.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn take(&mut self, entry: Entry) -> io::Result<()> {
+        match entry {
+            Entry::Row { item, place, row } => {
+                self.in_flight.entry(item).or_default().push((place, row));
+                Ok(())
             }
-            Event::StepEnded { item, execution } => {
-                if let Some(held) = self.in_flight.get_mut(item)
-                    && let Some(row) = self.layout.row(&held.key, execution)
-                    && let Some(place) = self.layout.place_of(execution.step)
-                {
-                    held.rows.push((place, row));
-                }
-            }
-            Event::ItemSettled { item, .. } => self.settle(*item)?,
-            // Nothing else leaves a row.
-            _ => {}
+            Entry::Settled { item, .. } => self.settle(item),
         }
-        Ok(())
     }
 
     /// Writes the session file; its number of rows. Items that are still in flight are written too.
@@ -92,10 +82,10 @@ impl Recorder {
     }
 
     fn settle(&mut self, item: ItemId) -> io::Result<()> {
-        let Some(mut held) = self.in_flight.remove(&item) else { return Ok(()) };
-        held.rows.sort_by_key(|(place, _)| *place);
+        let mut rows = self.in_flight.remove(&item).unwrap_or_default();
+        rows.sort_by_key(|(place, _)| *place);
         let mut bytes = Vec::new();
-        for (place, row) in &held.rows {
+        for (place, row) in &rows {
             let custom: Vec<(u32, String)> = row
                 .columns
                 .iter()
@@ -107,7 +97,7 @@ impl Recorder {
                 .collect();
             encode(&mut bytes, row, &custom);
         }
-        self.rows += held.rows.len() as u64;
+        self.rows += rows.len() as u64;
         self.spool.put(item.0, bytes)
     }
 }

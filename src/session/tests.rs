@@ -36,6 +36,7 @@ pub(crate) fn head() -> Head {
         workflow: "A: b".to_owned(),
         source: "x.md".to_owned(),
         started: "2026-11-20T08:00:00Z".to_owned(),
+        complete: true,
     }
 }
 
@@ -50,8 +51,9 @@ pub(crate) fn record(graph: &Graph, events: &[Event], summary: &Object) -> Strin
 
 fn record_into(target: &Path, graph: &Graph, events: &[Event], summary: &Object) -> std::io::Result<u64> {
     let mut recorder = Recorder::new(graph, target)?;
-    for event in events {
-        recorder.observe(event)?;
+    let mut entries = Entries::new(graph);
+    for entry in events.iter().filter_map(|event| entries.take(event)) {
+        recorder.take(entry)?;
     }
     recorder.finish(&head(), summary)
 }
@@ -178,6 +180,28 @@ fn a_session_that_was_cut_anywhere_is_refused() {
     }
     let at = text.find("145.50").unwrap();
     assert!(codes(&text[..at + 2]).iter().any(|(_, _, code)| *code == "session-incomplete"));
+}
+
+#[test]
+fn a_run_that_was_stopped_says_so_in_a_whole_file() {
+    let (graph, rows) = document(ORIGINAL);
+    let text = record(&graph, &replay(&graph, &rows).unwrap(), &Object::new());
+    let stopped = text.replace("complete: true", "complete: false");
+    let (read_back, session) = read(&stopped);
+    assert!(session.problems.is_empty(), "{:?}", session.problems);
+    assert_eq!((read_back.len(), session.head.map(|head| head.complete)), (23, Some(false)));
+    for cut in stopped.len() - 12..stopped.len() - 1 {
+        assert_ne!(codes(&stopped[..cut]), [], "{}", &stopped[..cut]);
+    }
+}
+
+#[test]
+fn a_phase_that_the_file_does_not_know_is_told_once() {
+    let rows = "  B,success\n".repeat(500) + "  C,success\n";
+    let text = format!(
+        "orderflow: 1\nphases[1]{{name}}:\n  A\nedges: []\nexecution[501]{{phase,status}}:\n{rows}complete: true\n"
+    );
+    assert_eq!(codes(&text), [(6, 2, "unknown-phase"), (506, 2, "unknown-phase")]);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Head {
     pub source: String,
     /// RFC 3339.
     pub started: String,
+    /// Whether the run came to its end: no item was left, none was stopped.
+    pub complete: bool,
 }
 
 /// All but the rows of a session file.
@@ -147,7 +149,7 @@ impl File<'_> {
     }
 
     fn beginning(&self) -> String {
-        let Head { run, workflow, source, started } = self.head;
+        let Head { run, workflow, source, started, complete: _ } = self.head;
         let mut out = String::from("orderflow: 1\n");
         for (name, value) in [("run", run), ("workflow", workflow), ("source", source), ("started", started)]
         {
@@ -190,7 +192,7 @@ impl File<'_> {
     fn end(&self) -> io::Result<String> {
         let summary = toon_format::encode_default(&json!({ "summary": self.summary }));
         let mut out = summary.map_err(io::Error::other)?;
-        out.push_str("\ncomplete: true\n");
+        out.push_str(if self.head.complete { "\ncomplete: true\n" } else { "\ncomplete: false\n" });
         Ok(out)
     }
 }

@@ -47,6 +47,7 @@ impl Grouping {
 struct Totals {
     items: Option<u64>,
     states: Option<[u64; ItemState::ALL.len()]>,
+    not_started: u64,
     wall: Option<u64>,
     elapsed: Option<u128>,
     /// Items whose elapsed time is known.
@@ -70,6 +71,7 @@ impl Input {
             totals: Totals {
                 items: Some(0),
                 states: Some([0; ItemState::ALL.len()]),
+                not_started: 0,
                 wall: None,
                 elapsed: Some(0),
                 timed: 0,
@@ -130,6 +132,7 @@ impl Input {
         if sum == Some(items) {
             self.totals.items = Some(items);
             self.totals.states = Some(states);
+            self.totals.not_started = summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
         }
     }
 }
@@ -257,6 +260,7 @@ impl Fold {
             }
             Some(sum)
         });
+        sum.not_started = sum.not_started.saturating_add(own.not_started);
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
         sum.timed += own.timed;
@@ -333,6 +337,7 @@ impl Fold {
             rows: self.rows,
             items: totals.items,
             items_by_status: states,
+            not_started: (totals.not_started > 0).then_some(totals.not_started),
             wall_ms: whole(totals.wall.map(u128::from)),
             sequential_ms: whole(self.sequential),
             elapsed_ms: whole(totals.elapsed),

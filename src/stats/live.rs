@@ -1,19 +1,18 @@
-//! Statistics of a run while it lives: the same fold, fed by events.
+//! Statistics of a run while it lives: the same fold, fed by its rows as they come.
 
 use super::fold::{Fold, Input};
 use super::items::Mark;
 use super::model::{By, Stats};
-use crate::event::{Event, ItemId};
+use crate::event::ItemId;
 use crate::graph::Graph;
-use crate::session::Layout;
+use crate::session::{Entry, Layout};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 pub struct Live {
     fold: Fold,
     layout: Layout,
     input: Input,
-    in_flight: HashMap<ItemId, (Arc<str>, Vec<Mark>)>,
+    in_flight: HashMap<ItemId, Vec<Mark>>,
 }
 
 impl Live {
@@ -26,29 +25,19 @@ impl Live {
         }
     }
 
-    pub fn observe(&mut self, event: &Event) {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => {
-                self.in_flight.insert(*item, (Arc::clone(key), Vec::new()));
+    pub fn take(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Row { item, row, .. } => {
+                let row = row.borrowed();
+                let mark = Mark::of(Some(&self.layout), &row);
+                self.input.mark(&mark);
+                self.fold.row(&row);
+                self.in_flight.entry(*item).or_default().push(mark);
             }
-            Event::StepEnded { item, execution } => {
-                if let Some((key, marks)) = self.in_flight.get_mut(item)
-                    && let Some(row) = self.layout.row(key, execution)
-                {
-                    let row = row.borrowed();
-                    let mark = Mark::of(Some(&self.layout), &row);
-                    self.input.mark(&mark);
-                    self.fold.row(&row);
-                    marks.push(mark);
-                }
+            Entry::Settled { item, state } => {
+                let marks = self.in_flight.remove(item).unwrap_or_default();
+                self.input.item(Some(&self.layout), &marks, Some(*state));
             }
-            Event::ItemSettled { item, state, .. } => {
-                if let Some((_, marks)) = self.in_flight.remove(item) {
-                    self.input.item(Some(&self.layout), &marks, Some(*state));
-                }
-            }
-            // Nothing else leaves a row or ends an item.
-            _ => {}
         }
     }
 

@@ -75,6 +75,9 @@ pub struct Run {
     pub items: Option<u64>,
     #[serde(serialize_with = "states")]
     pub items_by_status: Option<Vec<(ItemState, u64)>>,
+    /// Items that were left when the run was stopped; none where it came to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<u64>,
     /// From the first start to the last end; of several runs the sum.
     pub wall_ms: Option<Figure>,
     /// The sum of all durations: the time had the run been sequential.

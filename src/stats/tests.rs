@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::tests::{ORIGINAL, document, execution, original, record, told};
-use crate::session::{Layout, replay};
+use crate::session::{Entries, Layout, replay};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -168,7 +168,8 @@ fn a_replayed_document_has_the_figures_of_the_document() {
     let (graph, rows) = document(ORIGINAL);
     let events = replay(&graph, &rows).unwrap();
     let mut live = Live::new(&graph, vec![Dimension::Phase]);
-    events.iter().for_each(|event| live.observe(event));
+    let mut entries = Entries::new(&graph);
+    events.iter().filter_map(|event| entries.take(event)).for_each(|entry| live.take(&entry));
     let live = live.finish();
     let text = record(&graph, &events, &live.run.summary());
     assert_eq!(serde_json::to_value(&live).unwrap(), of_document(ORIGINAL, &[Dimension::Phase]));
@@ -186,7 +187,8 @@ proptest! {
         let graph = original();
         let events = told(&items);
         let mut live = Live::new(graph, by.clone());
-        events.iter().for_each(|event| live.observe(event));
+        let mut entries = Entries::new(graph);
+        events.iter().filter_map(|event| entries.take(event)).for_each(|entry| live.take(&entry));
         let mut live = live.finish();
         let text = record(graph, &events, &live.run.summary());
         let mut fold = Fold::new(by);

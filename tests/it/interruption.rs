@@ -79,9 +79,17 @@ trace written to session.toon
             "A wait #1 cancelled (cancelled: the run was interrupted)",
         ];
         assert_eq!(place.rows("session.toon"), rows);
-        assert!(place.read("session.toon").contains("cancelled: 1\n"));
-        assert!(place.read("session.toon").ends_with("complete: true\n"));
-        assert!(told.out.contains("1 succeeded, 1 cancelled"), "{}", told.out);
+        assert!(place.read("session.toon").contains("cancelled: 1\n  not_started: 1\n"));
+        assert!(place.read("session.toon").ends_with("\ncomplete: false\n"));
+        assert!(told.out.contains("1 succeeded, 1 cancelled, 1 not started"), "{}", told.out);
+        let stats = place.orderflow("stats session.toon");
+        assert_eq!(stats.exit, Some(0));
+        assert_eq!(stats.err, "session.toon: the run was stopped before it had done all its items\n");
+        assert!(told.out.ends_with(&stats.out), "{}", stats.out);
+        let again = place.orderflow("run flow.md --replay=session.toon --session again.toon --quiet");
+        assert_eq!((again.exit, again.err.as_str()), (Some(0), ""));
+        assert!(again.out.ends_with(&stats.out), "{}", again.out);
+        assert!(place.read("again.toon").ends_with("\ncomplete: false\n"));
     }
 }
 

@@ -36,6 +36,36 @@ fn the_record_of_the_original_is_re_enacted_row_by_row() {
     assert_eq!(again, recorded);
 }
 
+#[test]
+fn a_session_in_a_wrong_place_is_told_where_it_belongs() {
+    let place = Place::new("# T\n## A @x\na -> b\n");
+    let rows: String = ["A", "B", "C", "B"].map(|phase| format!("  {phase},success\n")).concat();
+    place.write("s.toon", &format!("t[4]{{phase,status}}:\n{rows}"));
+    for args in ["run --replay s.toon flow.md", "run flow.md --replay s.toon"] {
+        let told = place.orderflow(args);
+        assert_eq!(told.exit, Some(2));
+        assert!(
+            told.err.contains("tip: to re-enact a session file, write --replay=s.toon\n"),
+            "{}",
+            told.err
+        );
+    }
+    let told = place.orderflow("run --replay flow.md --session");
+    assert!(told.exit == Some(2) && !told.err.contains("tip:"), "{}", told.err);
+    let told = place.orderflow("run --replay s.toon");
+    let expected = "\
+error: s.toon is a session file, not a document; nothing was told
+  help: name both: orderflow run --replay=s.toon workflow.md
+";
+    assert_eq!((told.exit, told.err.as_str()), (Some(2), expected));
+    let told = place.orderflow("run --replay=s.toon flow.md");
+    let expected = "\
+error: the record has phases that no step has: B, C
+  help: tell it with the document that it is a record of
+";
+    assert_eq!((told.exit, told.err.as_str()), (Some(3), expected));
+}
+
 /// Steps that need each other at random. Each leaves a mark in the item's folder and fails where a mark of
 /// what it needs is missing; some fail now and then.
 fn random_document(seed: u64) -> String {

@@ -8,7 +8,8 @@ use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
 use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
-use super::{Args, bind, limits, part, write};
+use super::write::{self, Kept};
+use super::{Args, bind, limits, part};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
 use crate::graph::Graph;
@@ -49,12 +50,13 @@ pub fn run(
     let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
     let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
-    let mut record = Record::new(&graph, Some(target))?;
-    let head = Head {
+    let mut record = Record::new(&graph, Some(target), args.write.then(Kept::default))?;
+    let mut head = Head {
         run: run_id.to_string(),
         workflow: graph.title.clone(),
         source: document.source.name.clone(),
         started: format!("{:.3}", jiff::Timestamp::now()),
+        complete: false,
     };
     let mut run = Run::new(graph.clone(), policy);
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
@@ -69,8 +71,10 @@ pub fn run(
     let driven = drive(&mut all, &mut run, &work);
     drop(all);
     progress.finish();
+    let left = work.total().saturating_sub(run.tally().admitted);
+    head.complete = driven.is_ok() && run.stopped().is_none() && left == 0;
     // Whatever went wrong, what has happened is told.
-    let finished = record.finish(&head).map(|mut finished| {
+    let finished = record.finish(&head, left).map(|mut finished| {
         finished.judge(&graph);
         finished
     });
@@ -94,8 +98,8 @@ pub fn run(
             let ended = exit(&run, &caught?);
             let met = gate::all_met(&finished.verdicts, terminal);
             let ended = if ended == Exit::Ok && !met { Exit::Failed } else { ended };
-            if args.write
-                && let Err(error) = write::write(args, document, &phases, &head.run, finished.kept, terminal)
+            if let Some(kept) = finished.kept
+                && let Err(error) = write::write(args, document, &phases, &head.run, kept, terminal)
             {
                 // How the run ended says more than that its rows are elsewhere.
                 if !matches!(ended, Exit::Ok | Exit::Failed) {

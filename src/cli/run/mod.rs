@@ -134,10 +134,12 @@ impl From<Duplicates> for items::Duplicates {
 }
 
 pub(super) use bind::environment;
+pub(super) use replay::hint;
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {
         Some(session) => {
+            replay::refuse_session(&args)?;
             let mut document = Document::read(&args.file)?;
             let graph = document.sound(false, terminal)?;
             replay::replay(&args, session.as_deref(), &document, &graph, terminal)?

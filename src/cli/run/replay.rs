@@ -11,8 +11,14 @@ use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{self, Head, Row};
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
+
+/// Unknown phases that are named.
+const PHASES: usize = 10;
 
 pub fn replay(
     args: &Args,
@@ -21,9 +27,12 @@ pub fn replay(
     graph: &Graph,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let rows = match session {
+    let Told { rows, complete, left } = match session {
         // The document has been checked, its record with it.
-        None => session::recorded(&document.source, &document.spec).rows,
+        None => {
+            let rows = session::recorded(&document.source, &document.spec).rows;
+            Told { rows, complete: true, left: 0 }
+        }
         Some(path) => of_session(path, terminal)?,
     };
     if rows.is_empty() {
@@ -32,17 +41,28 @@ pub fn replay(
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
     let events = session::replay(graph, &rows).map_err(|unknown| {
-        let phases: Vec<&str> = unknown.iter().map(|row| &*rows[*row].phase).collect();
-        let message = format!("the record has phases that no step has: {}", phases.join(", "));
-        Stop::new(Exit::Invalid, message)
+        let mut seen = HashSet::new();
+        let phases = unknown.iter().map(|row| &*rows[*row].phase).filter(|phase| seen.insert(*phase));
+        let mut phases: Vec<String> = phases.map(visible).collect();
+        let more = phases.len().saturating_sub(PHASES);
+        phases.truncate(PHASES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("the record has phases that no step has: {}{more}", phases.join(", "));
+        Stop::new(Exit::Invalid, message).help("tell it with the document that it is a record of")
     })?;
-    let mut record = Record::new(graph, args.session.as_deref())?;
+    let mut record = Record::new(graph, args.session.as_deref(), None)?;
     for event in &events {
         record.see(event)?;
     }
     let source = document.source.name.clone();
-    let head = Head { run: "replay".into(), workflow: graph.title.clone(), source, started: String::new() };
-    let told = record.finish(&head)?;
+    let head = Head {
+        run: "replay".into(),
+        workflow: graph.title.clone(),
+        source,
+        started: String::new(),
+        complete,
+    };
+    let told = record.finish(&head, left)?;
     show(args, &told, terminal)?;
     if !args.quiet {
         let items = told.stats.run.items.unwrap_or(0);
@@ -52,15 +72,55 @@ pub fn replay(
     Ok(Exit::Ok)
 }
 
-/// Reads the rows of a session file.
-fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Row>> {
+/// What is to be told again.
+struct Told {
+    rows: Vec<Row>,
+    /// Whether the run came to its end, and how many items it had not started.
+    complete: bool,
+    left: u64,
+}
+
+/// Says how a session file is given, where it stands behind `--replay` as if it were its value.
+pub fn hint(error: &mut clap::Error, args: &[OsString]) {
+    let named = |arg: &OsString| !arg.as_encoded_bytes().starts_with(b"-");
+    let session = args.windows(2).find(|pair| pair[0] == "--replay" && named(&pair[1]));
+    // One argument too many: the session was taken for the document, or the other way around.
+    let surplus = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => !arg.starts_with('-'),
+        _ => false,
+    };
+    if let (ErrorKind::UnknownArgument, true, Some(pair)) = (error.kind(), surplus, session) {
+        let tip =
+            format!("to re-enact a session file, write --replay={}", visible(&pair[1].to_string_lossy()));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+}
+
+/// Refuses a session file in place of the document.
+///
+/// # Errors
+/// Stops where the document's name is that of a session file.
+pub fn refuse_session(args: &Args) -> Result<(), Stop> {
+    if args.replay != Some(None) || args.file.extension().is_none_or(|end| end != "toon") {
+        return Ok(());
+    }
+    let name = args.file.display().to_string();
+    let name = visible(&name);
+    Err(Stop::new(Exit::Usage, format!("{name} is a session file, not a document; nothing was told"))
+        .help(format!("name both: orderflow run --replay={name} workflow.md")))
+}
+
+/// Reads a session file.
+fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
     let name = path.display().to_string();
     let mut rows = Vec::new();
     let read =
         File::open(path).and_then(|file| session::read_session(file, |_, row| rows.push(row.to_row())));
     let read = read.with_context(|| format!("cannot read {name}"))?;
     if read.problems.is_empty() {
-        return Ok(rows);
+        let complete = read.head.as_ref().is_none_or(|head| head.complete);
+        let left = read.summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
+        return Ok(Told { rows, complete, left });
     }
     trace::tell(&name, &read, terminal);
     Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was told", visible(&name))).into())

@@ -7,26 +7,26 @@ use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::visible;
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::{Event, ItemId};
+use crate::event::Event;
 use crate::graph::Graph;
 use crate::runtime::Observer;
-use crate::session::{Head, Layout, Recorder};
+use crate::session::{Entries, Entry, Head, Layout, Recorder};
 use crate::stats::{self, Dimension, Live, Stats, Verdict};
 use crate::view::Executions;
 use crate::view::stats::Report;
 use anyhow::Context;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Dead letters that are named.
 const LETTERS: usize = 10;
 
 /// The trace and its figures, gathered while the run lives.
 pub struct Record {
+    entries: Entries,
     recorder: Option<(Recorder, PathBuf)>,
     live: Live,
-    tables: Tables,
+    executions: Executions,
+    kept: Option<Kept>,
 }
 
 /// What a finished run has to show.
@@ -35,24 +35,18 @@ pub struct Finished {
     /// What the document expects of its steps, judged; empty where nobody did.
     pub verdicts: Vec<Verdict>,
     executions: Executions,
-    /// What is to be written into the document.
-    pub kept: Kept,
+    /// What is to be written into the document, where it is.
+    pub kept: Option<Kept>,
     /// Where the trace was written.
     session: Option<PathBuf>,
 }
 
-/// The first executions of each step.
-struct Tables {
-    layout: Layout,
-    keys: HashMap<ItemId, Arc<str>>,
-    executions: Executions,
-    kept: Kept,
-}
-
 impl Record {
+    /// Rows that are to be written into the document are kept in `kept`.
+    ///
     /// # Errors
     /// When the folder of the session file cannot be written to.
-    pub fn new(graph: &Graph, target: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn new(graph: &Graph, target: Option<&Path>, kept: Option<Kept>) -> anyhow::Result<Self> {
         let recorder = match target {
             Some(target) => {
                 let recorder = Recorder::new(graph, target);
@@ -61,20 +55,20 @@ impl Record {
             }
             None => None,
         };
-        let layout = Layout::of(graph);
-        let executions = Executions::new(&layout);
-        let tables = Tables { layout, keys: HashMap::new(), executions, kept: Kept::default() };
-        Ok(Record { recorder, live: Live::new(graph, vec![Dimension::Phase]), tables })
+        let live = Live::new(graph, vec![Dimension::Phase]);
+        let executions = Executions::new(&Layout::of(graph));
+        Ok(Record { entries: Entries::new(graph), recorder, live, executions, kept })
     }
 
-    /// Writes the session file and closes the figures.
+    /// Writes the session file and closes the figures. `left` items were never started.
     ///
     /// # Errors
     /// When the session file cannot be written.
-    pub fn finish(self, head: &Head) -> anyhow::Result<Finished> {
-        let stats = self.live.finish();
-        let Tables { executions, kept, .. } = self.tables;
-        let Some((recorder, target)) = self.recorder else {
+    pub fn finish(self, head: &Head, left: u64) -> anyhow::Result<Finished> {
+        let Record { recorder, live, executions, kept, .. } = self;
+        let mut stats = live.finish();
+        stats.run.not_started = (left > 0).then_some(left);
+        let Some((recorder, target)) = recorder else {
             return Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session: None });
         };
         let written = recorder.finish(head, &stats.run.summary());
@@ -85,32 +79,20 @@ impl Record {
 
 impl Observer for Record {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.live.observe(event);
-        self.tables.observe(event);
+        let Some(entry) = self.entries.take(event) else { return Ok(()) };
+        self.live.take(&entry);
+        if let Entry::Row { item, row, .. } = &entry {
+            self.executions.push(item.0, &row.borrowed());
+            if let Some(kept) = &mut self.kept {
+                kept.push(*item, row);
+            }
+        }
         if let Some((recorder, target)) = &mut self.recorder {
             recorder
-                .observe(event)
+                .take(entry)
                 .with_context(|| format!("cannot keep the trace for {}", target.display()))?;
         }
         Ok(())
-    }
-}
-
-impl Tables {
-    fn observe(&mut self, event: &Event) {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => drop(self.keys.insert(*item, key.clone())),
-            Event::StepEnded { item, execution } => {
-                let row = self.keys.get(item).and_then(|key| self.layout.row(key, execution));
-                if let Some(row) = row {
-                    self.executions.push(item.0, &row.borrowed());
-                    self.kept.push(*item, row);
-                }
-            }
-            Event::ItemSettled { item, .. } => drop(self.keys.remove(item)),
-            // Nothing else leaves a row.
-            _ => {}
-        }
     }
 }
 

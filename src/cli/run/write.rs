@@ -18,10 +18,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub fn push(&mut self, item: ItemId, row: Row) {
+    pub fn push(&mut self, item: ItemId, row: &Row) {
         self.count += 1;
         if self.count <= MOST_ROWS {
-            self.rows.push((item, row));
+            self.rows.push((item, row.clone()));
         }
     }
 

@@ -149,5 +149,10 @@ fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow
         (name, session)
     };
     trace::tell(&name, &session, terminal);
-    Ok(session.problems.is_empty())
+    let sound = session.problems.is_empty();
+    if sound && session.head.is_some_and(|head| !head.complete) {
+        let name = render::visible(&name);
+        terminal.talk(&format!("{name}: the run was stopped before it had done all its items\n"));
+    }
+    Ok(sound)
 }

@@ -49,7 +49,8 @@ fn items(run: &Run) -> String {
         return "unknown: rows do not say to which item they belong".to_owned();
     };
     let states = run.items_by_status.iter().flatten();
-    let states: Vec<_> =
-        states.map(|(state, number)| format!("{} {}", count(*number), state.name())).collect();
+    let states = states.map(|(state, number)| format!("{} {}", count(*number), state.name()));
+    let left = run.not_started.map(|left| format!("{} not started", count(left)));
+    let states: Vec<_> = states.chain(left).collect();
     if states.is_empty() { count(items) } else { format!("{}: {}", count(items), states.join(", ")) }
 }

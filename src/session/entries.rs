@@ -1,0 +1,52 @@
+//! Events to what a trace keeps of them: the one place that knows which events leave rows, live or replayed.
+//! It knows nothing of files, figures or tables, which take what is made here.
+
+use super::layout::Layout;
+use super::row::Row;
+use crate::event::{Event, ItemId, ItemState};
+use crate::graph::Graph;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a trace takes from an event.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a row, and none is kept as an entry")]
+pub enum Entry {
+    /// An execution is over. `place` is that of its phase in the layout.
+    Row { item: ItemId, place: usize, row: Row },
+    /// The item reached its final state: no row of it follows.
+    Settled { item: ItemId, state: ItemState },
+}
+
+/// The items in flight, by which rows get their keys.
+pub struct Entries {
+    layout: Layout,
+    keys: HashMap<ItemId, Arc<str>>,
+}
+
+impl Entries {
+    pub fn new(graph: &Graph) -> Entries {
+        Entries { layout: Layout::of(graph), keys: HashMap::new() }
+    }
+
+    /// What the trace takes from the next event, if anything.
+    pub fn take(&mut self, event: &Event) -> Option<Entry> {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => {
+                self.keys.insert(*item, Arc::clone(key));
+                None
+            }
+            Event::StepEnded { item, execution } => {
+                let row = self.layout.row(self.keys.get(item)?, execution)?;
+                let place = self.layout.place_of(execution.step)?;
+                Some(Entry::Row { item: *item, place, row })
+            }
+            Event::ItemSettled { item, state, .. } => {
+                self.keys.remove(item)?;
+                Some(Entry::Settled { item: *item, state: *state })
+            }
+            // Nothing else leaves a row or ends an item.
+            _ => None,
+        }
+    }
+}
