@@ -206,6 +206,9 @@ fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<Table> {
             Node::Field(_) => {}
         }
     }
+    // Within a fence all rows are indented alike.
+    let indent = found.iter().find_map(|table| table.indent.clone());
+    found.iter_mut().for_each(|table| table.indent.clone_from(&indent));
     found
 }
 

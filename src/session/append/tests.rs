@@ -119,6 +119,17 @@ fn other_delimiters_endings_and_empty_tables_are_kept() {
 }
 
 #[test]
+fn rows_are_indented_as_the_others_in_their_fence() {
+    let text = "# T\n\n## A\nreq → a\n\n```session-toon\nexecution[1]{phase,status}:\n A,success\n```\n\n## B\na → b\n\n```session-toon\nexecution[1]{phase,status}:\n    B,success\nexecution[0]{phase,status,item,input,output,duration_ms,tokens_used}:\n```\n";
+    let row = Row { phase: Arc::from("B"), agent: None, channel: None, ..row(0, "i", &[]) };
+    assert_eq!(
+        Written::of(text).append("r", &[row]),
+        text.replace("[0]", "[1]")
+            .replace("tokens_used}:\n", "tokens_used}:\n    B,success,\"r:i\",i,i_out,12.5,3\n")
+    );
+}
+
+#[test]
 fn too_much_is_refused() {
     let document = Written::of(ORIGINAL);
     let add = |rows: &[Row]| append(&document.source, &document.spec, &document.phases, "r", rows);
