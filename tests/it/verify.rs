@@ -166,3 +166,26 @@ fn a_build_server_sees_a_test_for_each_step() {
 "#]]
     );
 }
+
+/// A document of steps that wait for nothing, with these rows of the first one.
+fn steps_and_rows(steps: usize, rows: usize) -> String {
+    let table: String = (0..rows).map(|n| format!(" S0,null,null,i{n},o{n},1,success,0\n")).collect();
+    let header = "{phase,agent,channel,input,output,duration_ms,status,tokens_used}";
+    let step = |n: usize| format!("## S{n} [after:: start]\n\na::String -> b{n}::String\n\n");
+    let steps: Vec<String> = (0..steps).map(step).collect();
+    format!(
+        "# T\n\n{}```session-toon\nexecution[{rows}]{header}:\n{table}```\n\n{}",
+        steps[0],
+        steps[1..].concat()
+    )
+}
+
+#[test]
+fn many_steps_and_many_items_take_no_long_time() {
+    let begin = std::time::Instant::now();
+    let (exit, told) = verify(&steps_and_rows(1_500, 3_000));
+    assert_eq!((exit, told.len()), (Some(0), 1_499));
+    assert_eq!(told[0], "3011:4 note missing-row: `S1` has no row for i0, i1, i2, i3, i4 and 2995 more");
+    // Were all steps looked at for every step of every item, this would take many minutes.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(30), "{:?}", begin.elapsed());
+}

@@ -3,8 +3,8 @@
 use crate::diag::{Diagnostic, Span};
 use std::sync::Arc;
 
-/// The most items that one note names.
-const NAMED: usize = 5;
+/// The most items that a note on a missing row names.
+pub const MISSING_NAMED: usize = 5;
 
 /// A row by another agent or through another channel than its step's.
 pub fn row_doer(span: Span, step: &str, what: &str, found: &str, own: Option<&str>) -> Diagnostic {
@@ -103,9 +103,9 @@ pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
 }
 
 /// A step without a row for items that it should have run for.
-pub fn missing_row(span: Span, step: &str, items: &[Arc<str>]) -> Diagnostic {
-    let named: Vec<&str> = items.iter().take(NAMED).map(|item| &**item).collect();
-    let more = match items.len().saturating_sub(NAMED) {
+pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> Diagnostic {
+    let named: Vec<&str> = first.iter().take(MISSING_NAMED).map(|item| &**item).collect();
+    let more = match count.saturating_sub(named.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

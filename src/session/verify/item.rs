@@ -53,6 +53,10 @@ struct Checker<'a, 'f> {
     /// The rows of each step, as recorded.
     rows: Vec<Vec<usize>>,
     fates: Vec<Fate>,
+    /// A critical failure or somebody stopped the item.
+    halted: bool,
+    /// A step ran that may end the item.
+    may_have_ended: bool,
     known: Known<'a>,
     found: &'f mut Found,
 }
@@ -68,10 +72,27 @@ impl<'a> Record<'a> {
         let known = Known::of(self, &item.rows);
         // Nothing has happened before the first step.
         let fates = vec![Fate::Absent; self.graph.steps.len()];
-        let mut checker = Checker { record: self, key: &item.key, rows, fates, known, found };
+        let (halted, may_have_ended) = (self.halted(&item.rows), self.may_have_ended(&item.rows));
+        let mut checker =
+            Checker { record: self, key: &item.key, rows, fates, halted, may_have_ended, known, found };
         checker.forward();
         checker.handlers();
         checker.exclusive();
+    }
+
+    fn halted(self, rows: &[usize]) -> bool {
+        rows.iter().any(|row| {
+            let critical = |id| self.graph.step(id).mark == Some(Mark::Critical);
+            let status = self.rows[*row].status;
+            status == Status::Cancelled || (status.is_failure() && self.step(*row).is_some_and(critical))
+        })
+    }
+
+    fn may_have_ended(self, rows: &[usize]) -> bool {
+        rows.iter().filter_map(|row| self.step(*row)).any(|id| {
+            let arms = self.graph.step(id).chains.iter().flatten();
+            arms.into_iter().any(|arm| arm.target == Target::End)
+        })
     }
 }
 
@@ -96,7 +117,7 @@ impl<'a> Checker<'a, '_> {
                 (None, Some(Obstacle::Blocking(_) | Obstacle::Missing(_))) => Fate::Blocked,
                 (None, Some(Obstacle::Lacks(_) | Obstacle::Unled)) => Fate::Absent,
                 (None, None) if self.may_be_absent(id) => Fate::Absent,
-                (None, None) if self.halted() => Fate::Blocked,
+                (None, None) if self.halted => Fate::Blocked,
                 (None, None) => {
                     missing.push(id);
                     Fate::Missing
@@ -107,7 +128,7 @@ impl<'a> Checker<'a, '_> {
         for id in missing {
             let waited = |step: &StepId| !self.rows[step.index()].is_empty();
             if !self.graph().step(id).dependents.iter().any(waited) {
-                self.found.missing.entry(id).or_default().push(self.key.into());
+                self.found.missing.entry(id).or_default().add(self.key);
             }
         }
     }
@@ -126,26 +147,9 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// Whether a critical failure or somebody stopped the item.
-    fn halted(&self) -> bool {
-        self.graph().ids().any(|id| {
-            let critical = self.graph().step(id).mark == Some(Mark::Critical);
-            self.rows[id.index()].iter().any(|row| {
-                let status = self.status(*row);
-                status == Status::Cancelled || (critical && status.is_failure())
-            })
-        })
-    }
-
     /// Whether conditions may have kept a step from running: people seldom record what was skipped.
     fn may_be_absent(&self, id: StepId) -> bool {
-        let step = self.graph().step(id);
-        let conditional = step.is_conditional();
-        let ends = |id: StepId| {
-            let arms = self.graph().step(id).chains.iter().flatten();
-            !self.rows[id.index()].is_empty() && arms.into_iter().any(|arm| arm.target == Target::End)
-        };
-        conditional || self.graph().ids().any(ends)
+        self.graph().step(id).is_conditional() || self.may_have_ended
     }
 
     fn obstacle(&self, id: StepId) -> Option<Obstacle> {
@@ -189,9 +193,8 @@ impl<'a> Checker<'a, '_> {
                 self.found.differences.push(catalogue::row_order(place, title, key, need, why, other));
             }
             Some(Obstacle::Missing(need)) => {
-                let any = self.record.rows.iter().any(|row| *row.phase == *self.graph().step(need).phase);
                 let other = self.record.title(need);
-                if any {
+                if self.found.recorded.contains(&need) {
                     let why = "has no row";
                     self.found.differences.push(catalogue::row_order(place, title, key, other, why, None));
                 } else if self.found.unrecorded.insert(need) {
@@ -321,8 +324,8 @@ impl<'a> Checker<'a, '_> {
                 .map(|row| self.status(*row))
                 .any(|status| status == Status::Cancelled || (status.is_failure() && !optional))
         });
-        let handlers: Vec<StepId> = self.graph().handlers().collect();
-        for id in handlers {
+        let (halted_for_good, returns) = (self.halted_for_good(), self.returns());
+        for id in self.graph().handlers() {
             let rows = self.rows[id.index()].clone();
             match rows.first() {
                 // A deadline can pass while no step runs, and then no row tells of it.
@@ -331,11 +334,11 @@ impl<'a> Checker<'a, '_> {
                     let difference = catalogue::row_handler(place, self.record.title(id), self.key);
                     self.found.differences.push(difference);
                 }
-                None if failed && !self.halted_for_good() && !self.may_be_absent(id) => {
-                    self.found.missing.entry(id).or_default().push(self.key.into());
+                None if failed && !halted_for_good && !self.may_be_absent(id) => {
+                    self.found.missing.entry(id).or_default().add(self.key);
                 }
                 _ => {
-                    for second in rows.iter().skip(1 + self.returns()) {
+                    for second in rows.iter().skip(1 + returns) {
                         let places = [rows[0], *second].map(|row| self.record.places[row].cell(Cell::Phase));
                         let title = self.record.title(id);
                         let difference = catalogue::row_repeated(places[1], places[0], title, self.key, true);

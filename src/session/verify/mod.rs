@@ -29,10 +29,10 @@ pub struct Verified {
 /// Holds every recorded row of a sound document against its graph.
 pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
     let Recorded { rows, places, .. } = recorded(source, spec);
-    let Found { items, mut differences, missing, unrecorded } = hold(graph, &rows, &places);
+    let Found { items, mut differences, missing, unrecorded, .. } = hold(graph, &rows, &places);
     for (step, items) in missing.into_iter().filter(|(step, _)| !unrecorded.contains(step)) {
         let Some(written) = spec.steps.get(step.index()) else { continue };
-        differences.push(catalogue::missing_row(written.title.span, &written.title.value, &items));
+        differences.push(catalogue::missing_row(written.title.span, &written.title.value, &items.first, items.count));
     }
     differences.sort_by_key(|difference| (difference.span, difference.severity));
     Verified { rows: rows.len(), items, differences }
@@ -43,7 +43,8 @@ fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
     let layout = Layout::of(graph);
     let record = Record { graph, layout: &layout, rows, places };
     let items = link(&layout, rows);
-    let mut found = Found { items: items.len(), ..Found::default() };
+    let recorded = (0..rows.len()).filter_map(|row| record.step(row)).collect();
+    let mut found = Found { items: items.len(), recorded, ..Found::default() };
     for row in 0..rows.len() {
         record.row(row, &mut found.differences);
     }
@@ -68,9 +69,27 @@ struct Found {
     items: usize,
     differences: Vec<Diagnostic>,
     /// The items that a step has no row for, though nothing kept it from running.
-    missing: BTreeMap<StepId, Vec<Arc<str>>>,
+    missing: BTreeMap<StepId, Missing>,
+    /// Steps with a row.
+    recorded: BTreeSet<StepId>,
     /// Steps without any row that others waited for: told once.
     unrecorded: BTreeSet<StepId>,
+}
+
+/// Items without a row: as many as are named, and how many there are.
+#[derive(Default)]
+struct Missing {
+    first: Vec<Arc<str>>,
+    count: usize,
+}
+
+impl Missing {
+    fn add(&mut self, item: &str) {
+        if self.first.len() < catalogue::MISSING_NAMED {
+            self.first.push(item.into());
+        }
+        self.count += 1;
+    }
 }
 
 impl<'a> Record<'a> {
