@@ -150,9 +150,10 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether a member has a schema of its own beside `additionalProperties`.
     fn is_named(&self, rules: &Object, name: &str) -> bool {
-        let members = |rule| rules.get(rule).and_then(Value::as_object).into_iter().flatten();
-        members("properties").any(|(own, _)| own == name)
-            || members("patternProperties").any(|(pattern, schema)| self.matches(schema, pattern, name))
+        let members = |rule| rules.get(rule).and_then(Value::as_object);
+        let matches = |(pattern, schema): (&String, &Value)| self.matches(schema, pattern, name);
+        members("properties").is_some_and(|members| members.contains_key(name))
+            || members("patternProperties").is_some_and(|members| members.iter().any(matches))
     }
 
     fn matches(&self, schema: &Value, pattern: &str, name: &str) -> bool {
