@@ -6,6 +6,7 @@ use crate::diag::nearest;
 use crate::event::Status;
 use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// An expectation that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -140,8 +141,8 @@ fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
     let help = match nearest(&of_title, known()) {
         Some(name) => format!("did you mean '{name}'?"),
         None => {
-            let mut names: Vec<&str> = known().collect();
-            names.dedup();
+            let mut told = HashSet::new();
+            let names: Vec<&str> = known().filter(|name| told.insert(*name)).collect();
             format!("the record has {}", list(&names))
         }
     };

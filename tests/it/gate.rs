@@ -46,6 +46,13 @@ saved > 1070ms                  1.07 s   no
 }
 
 #[test]
+fn the_steps_of_a_record_are_named_once() {
+    let told = expect(&["'x'.p95 < 2s"]);
+    let names = "ReceiveOrder, CheckInventory, ProcessPayment, ReserveInventory, CreateShipment, NotifyCustomer, HandleFailedOrders";
+    assert!(told.err.ends_with(&format!("the record has {names}\n")), "{}", told.err);
+}
+
+#[test]
 fn names_that_are_not_there_are_errors_with_the_nearest() {
     let told = expect(&["'Proces Payment'.p95 < 2s, cont > 1", "ProcessPayment.p95 > 1"]);
     assert_eq!((told.out.as_str(), told.exit), ("", Some(3)));
