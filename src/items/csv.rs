@@ -6,6 +6,7 @@ use super::scan::{Followed, Scan};
 use super::shape::{Column, Shape};
 use crate::value::{Object, Value};
 use csv::{ByteRecord, Reader, ReaderBuilder};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
@@ -50,13 +51,13 @@ impl<'a> Rows<'a> {
             return Ok(vec![Place::line(1).fault("the file is empty; the first line names the columns")]);
         }
         let mut faults = Vec::new();
-        let mut names: Vec<String> = Vec::new();
+        let (mut names, mut known) = (Vec::new(), HashSet::new());
         for (cell, name) in self.record.iter().enumerate() {
             let name = std::str::from_utf8(name).map(|name| name.trim().to_owned());
             let wrong = match &name {
                 Err(_) => Some("this is no UTF-8".to_owned()),
                 Ok(name) if name.is_empty() => Some("this column has no name".to_owned()),
-                Ok(name) if names.contains(name) => Some(format!("the column \"{name}\" stands twice")),
+                Ok(name) if !known.insert(name.clone()) => Some(format!("the column \"{name}\" stands twice")),
                 Ok(_) => None,
             };
             faults.extend(wrong.map(|message| self.cell(cell).fault(message)));

@@ -7,10 +7,17 @@ use super::raw::{Item, LARGEST, Place, Raw};
 use super::shape::Shape;
 use crate::value::Value;
 use anyhow::Context;
+use glob::{MatchOptions, Pattern};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 /// The files of a folder in the order of their names; hidden ones and what lies in folders below are none of them.
 ///
@@ -21,7 +28,7 @@ pub(super) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") && entry.path().is_file() {
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && is_file(&entry.path())? {
             files.push(entry.path());
         }
     }
@@ -34,28 +41,72 @@ pub(super) fn is_glob(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// The files that a glob matches, in the order of their paths; hidden ones only where it says so.
+/// The files that a glob matches, in the order of their paths; hidden ones only where it says so. `**` goes into
+/// folders, and not into links to them, which may lead around in circles.
 ///
 /// # Errors
-/// When it is no glob, or a folder cannot be read.
+/// When it is no glob, or a folder or file cannot be read.
 pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = pattern.to_str().context("a glob must be UTF-8")?;
-    let options = glob::MatchOptions {
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-        ..glob::MatchOptions::default()
-    };
-    let found = glob::glob_with(text, options);
-    let found = found.map_err(|error| anyhow::anyhow!("\"{text}\" is no glob: {}", error.msg))?;
+    let no_glob = |error: glob::PatternError| anyhow::anyhow!("\"{text}\" is no glob: {}", error.msg);
+    let mut found = Vec::new();
+    if pattern.components().any(|part| part.as_os_str() == "**") {
+        let pattern = Pattern::new(text).map_err(no_glob)?;
+        let matches = |path: &Path| pattern.matches_path_with(path, OPTIONS);
+        walk(above(Path::new(text)), text.contains("/."), &matches, &mut found)?;
+    } else {
+        for path in glob::glob_with(text, OPTIONS).map_err(no_glob)? {
+            found.push(path.map_err(std::io::Error::from)?);
+        }
+    }
     let mut files = Vec::new();
     for path in found {
-        let path = path.map_err(std::io::Error::from)?;
-        if path.is_file() {
+        if is_file(&path)? {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// The folder that a glob names before it begins to be one.
+fn above(pattern: &Path) -> PathBuf {
+    pattern.components().take_while(|part| !is_glob(Path::new(part.as_os_str()))).collect()
+}
+
+/// Adds all that matches below a folder; `hidden` folders are gone into only where that is asked for.
+fn walk(
+    folder: PathBuf,
+    hidden: bool,
+    matches: &dyn Fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        let read = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        let cannot = || format!("cannot read the items in {}", folder.display());
+        for entry in std::fs::read_dir(read).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type().with_context(cannot)?.is_dir() {
+                if hidden || !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                    folders.push(path);
+                }
+            } else if matches(&path) {
+                found.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a file, or a link to one.
+///
+/// # Errors
+/// When that cannot be told, as with a link that leads nowhere.
+fn is_file(path: &Path) -> anyhow::Result<bool> {
+    let about = path.metadata().with_context(|| format!("cannot read the item in {}", path.display()))?;
+    Ok(about.is_file())
 }
 
 /// The item that a file is.

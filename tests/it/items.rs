@@ -226,3 +226,36 @@ fn a_pipe_with_a_name_is_read_once() {
     assert_eq!(told.exit, Some(0), "{}", told.err);
     assert_eq!(outputs(&place), ["a x 1, gift true, note none"]);
 }
+
+#[test]
+fn links_that_lead_around_in_circles_are_not_followed_and_those_that_lead_nowhere_are_told() {
+    let place = with(SHOP, &[("orders/a.json", "{\"id\":\"a\",\"quantity\":1,\"gift\":true}")]);
+    place.write("orders/more/b.json", "{\"id\":\"b\",\"quantity\":1,\"gift\":true}");
+    place.write("orders/.kept/c.json", "{}");
+    for link in ["one", "two", "more/three"] {
+        std::os::unix::fs::symlink(place.path("orders"), place.path("orders").join(link)).unwrap();
+    }
+    for glob in ["orders/**/*.json", "./orders/**/*.json", "**/[ab].json", "**/orders/**/?.json"] {
+        let told = place.run(&format!("--items {glob}"));
+        assert_eq!(told.exit, Some(0), "{glob}: {}", told.err);
+        assert_eq!(outputs(&place), ["a x 1, gift true, note none", "b x 1, gift true, note none"], "{glob}");
+    }
+    std::os::unix::fs::symlink("nowhere", place.path("orders/d.json")).unwrap();
+    for items in ["orders", "orders/*.json", "orders/**/*.json"] {
+        let told = place.run(&format!("--items {items}"));
+        let expected = "error: cannot read the item in orders/d.json: No such file or directory (os error 2)\n";
+        assert_eq!((told.exit, told.err.as_str()), (Some(74), expected), "{items}");
+    }
+}
+
+#[test]
+fn a_header_of_many_columns_takes_no_long_time() {
+    let place = with(SHOP, &[]);
+    let names: String = (0..200_000).map(|n| format!("c{n},")).collect();
+    place.write("wide.csv", &format!("{names}c7,id\n"));
+    let begin = std::time::Instant::now();
+    let told = place.run("--items wide.csv");
+    assert!(told.err.contains("the column \"c7\" stands twice"), "{}", told.err);
+    // Were every name compared with all before it, this would take minutes.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+}
