@@ -281,17 +281,17 @@ fn outputs(call: &Call) -> String {
 }
 
 /// The start of a stream of bytes.
-struct Start {
-    bytes: Vec<u8>,
+pub(super) struct Start {
+    pub bytes: Vec<u8>,
     most: usize,
 }
 
 impl Start {
-    fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Start { bytes: Vec::new(), most }
     }
 
-    fn take(&mut self, chunk: &[u8]) {
+    pub fn take(&mut self, chunk: &[u8]) {
         let room = self.most.saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
     }

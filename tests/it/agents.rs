@@ -179,6 +179,25 @@ fn what_an_agent_gets_wrong_is_named() {
 }
 
 #[test]
+fn a_program_that_never_stops_talking_is_passed_over() {
+    let folder = TempDir::new().unwrap();
+    let notes = "while :; do echo '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'; done\n";
+    fs::write(folder.path().join("notes.sh"), notes).unwrap();
+    for (check, expected) in [
+        ("yes", "says nothing unasked: worker wrote non-JSON on stdout: log to stderr (it wrote \"y\")"),
+        ("sh notes.sh", "answers a call for a step that nobody has: no answer within 1s to the call 1"),
+    ] {
+        // All of it kept would be more memory than this.
+        let limited = format!("ulimit -v 1000000; exec \"$0\" agents --within 1s --check '{check}'");
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_orderflow")]).current_dir(folder.path());
+        let told = crate::program::told(command.env("PATH", path()).output().unwrap());
+        assert!(told.out.contains(&format!("FAIL  {expected}")), "{}\n{}", told.out, told.err);
+        assert_eq!(told.exit, Some(1), "{}", told.err);
+    }
+}
+
+#[test]
 fn what_a_program_gets_wrong_is_named() {
     let folder = TempDir::new().unwrap();
     for (source, expected) in [

@@ -1,7 +1,7 @@
 //! Probes of a program that is started for every attempt.
 
 use super::super::contract;
-use super::super::process::variables;
+use super::super::process::{Start, variables};
 use super::super::program::{Program, hear};
 use super::{Finding, Patient, call, large};
 use crate::value::{Object, Value, json};
@@ -66,9 +66,9 @@ async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -
         Patient::new(started.map_err(|error| Wrong::Start(program.not_started(&error).message))?);
     let (stdin, stdout) = (patient.child.stdin.take(), patient.child.stdout.take());
     let listening = tokio::spawn(async move {
-        let mut said = Vec::new();
-        hear(stdout, |chunk| said.extend_from_slice(chunk)).await;
-        said
+        let mut said = Start::new(contract::LARGEST + 1);
+        hear(stdout, |chunk| said.take(chunk)).await;
+        said.bytes
     });
     let (open, text) = (probe.open, probe.input);
     let writing = tokio::spawn(async move {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 struct Probe {
     must: &'static str,
@@ -16,6 +16,12 @@ struct Probe {
     /// The calls among that; each must be answered once.
     calls: &'static [u64],
 }
+
+/// How many messages wait to be looked at, before the worker has to.
+const WAITING: usize = 8;
+
+/// The wrong answers that are told.
+const TOLD: usize = 5;
 
 /// What comes of standard output: messages, or what is none.
 type Heard = Result<Message, String>;
@@ -33,8 +39,9 @@ pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<F
                 return findings;
             }
             Ok(child) => {
-                // One that is known not to end need not be waited for again.
-                let end = if all_end.is_ok() { within } else { Duration::ZERO };
+                // One that is known not to end need not be waited for again, unless to hear it.
+                let wait = all_end.is_ok() || probe.calls.is_empty();
+                let end = if wait { within } else { Duration::ZERO };
                 let (did, ended) = put(Patient::new(child), probe, within, end).await;
                 let passed = did.is_ok();
                 let did = did.unwrap_or_else(|wrong| wrong);
@@ -98,7 +105,7 @@ async fn put(
     within: Duration,
     end: Duration,
 ) -> (Result<String, String>, Result<(), String>) {
-    let (sender, mut heard) = unbounded_channel();
+    let (sender, mut heard) = channel(WAITING);
     tokio::spawn(listen(patient.child.stdout.take(), sender));
     let writing = tokio::spawn(write(patient.child.stdin.take(), probe.says));
     let mut answers = Answers::new(probe.calls);
@@ -109,13 +116,22 @@ async fn put(
     // Its input ends here.
     writing.abort();
     drop(writing.await);
-    let Some(end) = patient.ended(end).await else {
-        let wrong = format!("it still ran {within:?} after its input had ended, and was killed");
-        return (answers.judge(None), Err(wrong));
-    };
     // What it still says belongs to the probe: a second answer, or chatter.
-    let _ = tokio::time::timeout(within, answers.gather(&mut heard, false)).await;
-    (answers.judge(Some(end)), Ok(()))
+    let end = {
+        let (end, rest) = (patient.ended(end), answers.gather(&mut heard, false));
+        tokio::pin!(end, rest);
+        let (end, quiet) = tokio::select! {
+            end = &mut end => (end, false),
+            () = &mut rest => (end.await, true),
+        };
+        if end.is_some() && !quiet {
+            let _ = tokio::time::timeout(within, rest).await;
+        }
+        end
+    };
+    let wrong = || format!("it still ran {within:?} after its input had ended, and was killed");
+    let ended = if end.is_some() { Ok(()) } else { Err(wrong()) };
+    (answers.judge(end), ended)
 }
 
 async fn write(stdin: Option<ChildStdin>, says: String) -> Option<ChildStdin> {
@@ -125,24 +141,42 @@ async fn write(stdin: Option<ChildStdin>, says: String) -> Option<ChildStdin> {
     Some(stdin)
 }
 
-async fn listen(stdout: Option<ChildStdout>, heard: UnboundedSender<Heard>) {
+async fn listen(stdout: Option<ChildStdout>, heard: Sender<Heard>) {
     let Some(mut stdout) = stdout else { return };
     let mut lines = Lines::new(LONGEST_LINE);
     let mut chunk = vec![0; 64 * 1024];
-    let say = |line: &[u8]| {
-        if let Some(said) = read(line).transpose() {
-            // Whoever does not listen any more knows enough.
-            let _ = heard.send(said);
+    // What follows a line that is no message is passed over: nobody asks for it, and the worker is not to wait.
+    let mut strange = false;
+    loop {
+        let count = stdout.read(&mut chunk).await.unwrap_or(0);
+        if strange && count > 0 {
+            continue;
         }
-        Ok::<(), TooLong>(())
-    };
-    while let Ok(count @ 1..) = stdout.read(&mut chunk).await {
-        if lines.take(&chunk[..count], say).is_err() {
-            let _ = heard.send(Err("worker wrote a line that is too long".to_owned()));
+        let mut said: Vec<Heard> = Vec::new();
+        let mut say = |line: &[u8]| {
+            if said.last().is_none_or(Result::is_ok) {
+                said.extend(read(line).transpose());
+            }
+        };
+        let cut = lines.take(&chunk[..count], |line| {
+            say(line);
+            Ok::<(), TooLong>(())
+        });
+        if count == 0 && !strange {
+            say(lines.rest());
+        }
+        if cut.is_err() {
+            said.push(Err("worker wrote a line that is too long".to_owned()));
+        }
+        strange |= said.iter().any(Result::is_err);
+        for said in said {
+            // Whoever does not listen any more knows enough.
+            let _ = heard.send(said).await;
+        }
+        if count == 0 {
             return;
         }
     }
-    let _ = say(lines.rest());
 }
 
 /// The answers of one probe.
@@ -162,7 +196,7 @@ impl Answers {
 
     /// Takes what comes until there is no more or nothing more is of use: a worker that is not understood would be
     /// killed in a run. With `only_answers` it is enough that every call is answered.
-    async fn gather(&mut self, heard: &mut UnboundedReceiver<Heard>, only_answers: bool) {
+    async fn gather(&mut self, heard: &mut Receiver<Heard>, only_answers: bool) {
         while self.strange.is_none() && !(only_answers && self.open.is_empty()) {
             match heard.recv().await {
                 Some(Ok(Message::Over { id, told })) => self.take(id, told),
@@ -182,6 +216,7 @@ impl Answers {
                     Told::Error { code, message, .. } => format!("error {code}: {message}"),
                 });
             }
+            None if self.wrong.len() >= TOLD => {}
             None if self.asked.contains(&id) => self.wrong.push(format!("it answered the call {id} twice")),
             None => self.wrong.push(format!("it answered the call {id}, which was never asked")),
         }
