@@ -257,6 +257,37 @@ async fn a_worker_that_dies_again_and_again_rests() {
 }
 
 #[tokio::test]
+async fn a_worker_that_closes_its_standard_input_is_ended_and_its_calls_are_told() {
+    let scene = scene_of("note('runs', 'deaf')\nos.close(0)\ntime.sleep(1000)", 1, Duration::from_millis(100));
+    let asked = scene.ask("sent");
+    scene.until("runs", 1).await;
+    let told = asked.told().await;
+    let lost = "Protocol: the worker closed its standard input and did not end; Unknown, again";
+    // Whether the line was in the pipe before it was closed is chance.
+    let rests = "Start: the worker ended 5 times in a row before it answered anything, and rests; \
+                 last: the worker closed its standard input and did not end; NotExecuted, again";
+    assert!(told == lost || told == rests, "{told}");
+    scene.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_never_left_is_asked_of_the_next_process() {
+    // What it has started holds its pipes, so that its end shows late.
+    let scene = scene(
+        "first = not os.path.exists('holder')\nfor id, params in calls():\n    tell(id=id, result={'a': params['item']})\n    \
+         if first:\n        note('holder', subprocess.Popen(['sleep', '1000']).pid)\n        os._exit(3)",
+    );
+    assert_eq!(scene.told("first").await, r#"a="first""#);
+    scene.until("holder", 1).await;
+    let pid: u32 = scene.lines("starts")[0].parse().unwrap();
+    until("the end of the first process", || !std::fs::exists(format!("/proc/{pid}")).unwrap()).await;
+    assert_eq!(scene.told("second").await, r#"a="second""#);
+    assert_eq!(scene.lines("runs"), ["first", "second"]);
+    assert_eq!(scene.lines("starts").len(), 2);
+    scene.close().await;
+}
+
+#[tokio::test]
 async fn what_is_no_message_on_standard_output_is_named() {
     let strange = |why: &str, wrote: &str| {
         format!("worker wrote what is no JSON-RPC 2.0 message on stdout: {why} (it wrote {wrote:?})")

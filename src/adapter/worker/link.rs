@@ -15,7 +15,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -42,6 +43,8 @@ struct State {
     log: Tail,
     /// It is of no use for further calls.
     closed: bool,
+    /// It has closed its standard input.
+    deaf: bool,
     /// Some call was answered.
     answered: bool,
     /// Why we have ended it, where it did not end by itself.
@@ -115,6 +118,7 @@ impl Link {
             queue: VecDeque::new(),
             log: Tail::new(LOG),
             closed: false,
+            deaf: false,
             answered: false,
             blame: None,
             loss: None,
@@ -229,7 +233,8 @@ impl Shared {
                 status = child.wait() => return status,
                 () = stop.asked(Urgency::Kill) => {}
                 () = tokio::time::sleep(grace) => {
-                    let why = "the worker closed its standard output and did not end".to_owned();
+                    let what = if self.state().deaf { "input" } else { "output" };
+                    let why = format!("the worker closed its standard {what} and did not end");
                     self.give_up(Cause::Protocol, why, true);
                 }
             }
@@ -241,6 +246,9 @@ impl Shared {
             status = &mut exit => (status, false),
             _ = &mut pipes => (exit.await, true),
         };
+        // Nobody reads what would still be written, even if something else holds the pipe open.
+        self.state().closed = true;
+        self.stopper.ask(Urgency::Terminate);
         // Answers that were written before the end count: what is left in the pipe is read.
         let quiet = quiet || tokio::time::timeout(LINGER, &mut pipes).await.is_ok();
         // Nothing that the worker has started outlives it.
@@ -253,32 +261,53 @@ impl Shared {
 
     /// Writes what is queued until the input is to be closed, or nobody reads it any more.
     async fn write(&self, stdin: Option<ChildStdin>, mut stop: Stop) {
-        let Some(mut stdin) = stdin else { return };
+        let Some(Ok(stdin)) = stdin.map(|stdin| Sender::from_owned_fd(stdin.into_owned_fd()?)) else {
+            return;
+        };
         let lines = async {
             loop {
-                let Some(line) = self.next_line() else {
+                let Some((id, line)) = self.next_line() else {
                     self.more.notified().await;
                     continue;
                 };
-                // A worker that has gone is reported by its exit.
-                if stdin.write_all(line.as_bytes()).await.is_err() {
-                    return;
+                let mut rest = line.as_bytes();
+                while !rest.is_empty() {
+                    match write_some(&stdin, rest).await {
+                        Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                        Err(_) if rest.len() == line.len() => return self.take_back(id),
+                        Err(_) => return,
+                    }
                 }
             }
         };
         tokio::select! {
+            biased;
+            () = stop.asked(Urgency::Terminate) => return,
             () = lines => {}
-            () = stop.asked(Urgency::Terminate) => {}
+            _ = stdin.ready(Interest::ERROR) => {}
         }
+        // Nobody reads it any more. Mostly this is how its exit looks from here.
+        let mut state = self.state();
+        (state.closed, state.deaf) = (true, true);
+        drop(state);
+        self.stopper.ask(Urgency::Terminate);
     }
 
-    fn next_line(&self) -> Option<String> {
+    fn next_line(&self) -> Option<(Option<u64>, String)> {
         let mut state = self.state();
         let (id, line) = state.queue.pop_front()?;
         if let Some(open) = id.and_then(|id| state.open.get_mut(&id)) {
             open.sent = true;
         }
-        Some(line)
+        Some((id, line))
+    }
+
+    /// Notes that nothing was written of the line that asks for a call.
+    fn take_back(&self, id: Option<u64>) {
+        let mut state = self.state();
+        if let Some(open) = id.and_then(|id| state.open.get_mut(&id)) {
+            open.sent = false;
+        }
     }
 
     /// Hears the worker to the end of its output, or to the first line that nobody can understand.
@@ -377,6 +406,17 @@ impl State {
                 let end = format!("{end}{why}");
                 Loss { cause, message, end, retryable: true }
             }
+        }
+    }
+}
+
+/// Writes as much as the pipe takes, once it takes something.
+async fn write_some(pipe: &Sender, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        pipe.writable().await?;
+        match pipe.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return written,
         }
     }
 }
