@@ -57,7 +57,9 @@ impl<'a> Rows<'a> {
             let wrong = match &name {
                 Err(_) => Some("this is no UTF-8".to_owned()),
                 Ok(name) if name.is_empty() => Some("this column has no name".to_owned()),
-                Ok(name) if !known.insert(name.clone()) => Some(format!("the column \"{name}\" stands twice")),
+                Ok(name) if !known.insert(name.clone()) => {
+                    Some(format!("the column \"{name}\" stands twice"))
+                }
                 Ok(_) => None,
             };
             faults.extend(wrong.map(|message| self.cell(cell).fault(message)));

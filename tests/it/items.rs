@@ -243,7 +243,8 @@ fn links_that_lead_around_in_circles_are_not_followed_and_those_that_lead_nowher
     std::os::unix::fs::symlink("nowhere", place.path("orders/d.json")).unwrap();
     for items in ["orders", "orders/*.json", "orders/**/*.json"] {
         let told = place.run(&format!("--items {items}"));
-        let expected = "error: cannot read the item in orders/d.json: No such file or directory (os error 2)\n";
+        let expected =
+            "error: cannot read the item in orders/d.json: No such file or directory (os error 2)\n";
         assert_eq!((told.exit, told.err.as_str()), (Some(74), expected), "{items}");
     }
 }

@@ -258,7 +258,8 @@ async fn a_worker_that_dies_again_and_again_rests() {
 
 #[tokio::test]
 async fn a_worker_that_closes_its_standard_input_is_ended_and_its_calls_are_told() {
-    let scene = scene_of("note('runs', 'deaf')\nos.close(0)\ntime.sleep(1000)", 1, Duration::from_millis(100));
+    let scene =
+        scene_of("note('runs', 'deaf')\nos.close(0)\ntime.sleep(1000)", 1, Duration::from_millis(100));
     let asked = scene.ask("sent");
     scene.until("runs", 1).await;
     let told = asked.told().await;

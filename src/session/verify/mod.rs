@@ -32,7 +32,12 @@ pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
     let Found { items, mut differences, missing, unrecorded, .. } = hold(graph, &rows, &places);
     for (step, items) in missing.into_iter().filter(|(step, _)| !unrecorded.contains(step)) {
         let Some(written) = spec.steps.get(step.index()) else { continue };
-        differences.push(catalogue::missing_row(written.title.span, &written.title.value, &items.first, items.count));
+        differences.push(catalogue::missing_row(
+            written.title.span,
+            &written.title.value,
+            &items.first,
+            items.count,
+        ));
     }
     differences.sort_by_key(|difference| (difference.span, difference.severity));
     Verified { rows: rows.len(), items, differences }
