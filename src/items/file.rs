@@ -1,24 +1,29 @@
 //! A file of JSON that is a list of items, or one item that is known by the file's name.
 
 use super::json;
-use super::raw::{Item, Place, Raw};
+use super::raw::{Item, Place, Raw, Raws};
 use std::path::Path;
 
 /// Reads the file whole: a list has no end before its bracket.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn items(path: &Path) -> anyhow::Result<Vec<Raw>> {
+pub(super) fn items(path: &Path) -> anyhow::Result<Raws<'static>> {
     let bytes = std::fs::read(path)?;
     let text = match json::text(&bytes, 1) {
-        Ok(text) => text,
-        Err(faults) => return Ok(faults.into_iter().map(Raw::Fault).collect()),
+        Ok(text) => text.to_owned(),
+        Err(faults) => return Ok(Box::new(faults.into_iter().map(Raw::Fault).map(Ok))),
     };
+    drop(bytes);
     if text.trim_start().starts_with('[') {
-        return Ok(json::elements(text));
+        return Ok(match json::elements(text) {
+            Ok(elements) => Box::new(elements.map(Ok)),
+            Err(fault) => Box::new(std::iter::once(Ok(Raw::Fault(fault)))),
+        });
     }
     let name = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
-    Ok(vec![Raw::Item(Item { place: Place::line(1), value: json::parse(text, 1), name, file: None })])
+    let value = json::parse(&text, 1);
+    Ok(Box::new(std::iter::once(Ok(Raw::Item(Item { place: Place::line(1), value, name, file: None })))))
 }
 
 /// The end of a file's name in small letters, without the dot.

@@ -3,6 +3,7 @@
 use super::raw::{Fault, Place, Raw};
 use crate::value::{Value, json};
 use serde_json::value::RawValue;
+use std::ops::Range;
 
 /// Reads a text whose first line has this number.
 pub(super) fn parse(text: &str, line: u64) -> Result<Value, Vec<Fault>> {
@@ -32,18 +33,23 @@ pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
     })
 }
 
-/// The elements of a list, each with the line on which it begins.
-pub(super) fn elements(text: &str) -> Vec<Raw> {
-    let raw: Vec<&RawValue> = match serde_json::from_str(text) {
-        Ok(raw) => raw,
-        Err(error) => return vec![Raw::Fault(fault(&error, text, 1))],
-    };
+/// The elements of a list, each with the line on which it begins. They become values one by one: as a text they
+/// are a tenth as large.
+///
+/// # Errors
+/// When it is no list of JSON.
+pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault> {
+    let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| fault(&error, &text, 1))?;
     let (mut line, mut counted) = (1, 0);
-    let element = |raw: &&RawValue| {
+    let place = |raw: &&RawValue| {
         let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
         line += memchr::memchr_iter(b'\n', &text.as_bytes()[counted..start]).count() as u64;
         counted = start;
-        Raw::item(Place::line(line), parse(raw.get(), line))
+        (line, start..start + raw.get().len())
     };
-    raw.iter().map(element).collect()
+    let places: Vec<(u64, Range<usize>)> = raw.iter().map(place).collect();
+    let element = move |(line, place): (u64, Range<usize>)| {
+        Raw::item(Place::line(line), parse(text.get(place).unwrap_or_default(), line))
+    };
+    Ok(places.into_iter().map(element))
 }

@@ -85,7 +85,7 @@ impl Source {
                 file.seek(SeekFrom::Start(0))?;
                 Box::new(lines::Lines::new(BufReader::new(file)))
             }
-            Form::Json(path) => Box::new(file::items(path)?.into_iter().map(Ok)),
+            Form::Json(path) => file::items(path)?,
             Form::Csv(path, delimiter) => Box::new(csv::Rows::open(path, *delimiter, shape)?),
             Form::Toon(path) => Box::new(table::Rows::open(path, shape)?),
             Form::Files(paths) => Box::new(paths.iter().map(|path| folder::item(path, shape))),

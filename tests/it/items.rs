@@ -260,3 +260,18 @@ fn a_header_of_many_columns_takes_no_long_time() {
     // Were every name compared with all before it, this would take minutes.
     assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_long_list_is_not_held_as_values() {
+    let place = with("# Note\n\n## Note @clerk\nnumber::Integer → noted\n", &[]);
+    let items: Vec<String> =
+        (0..300_000).map(|n| format!("{{\"id\":{n},\"number\":\"{n}\",\"more\":{{\"c\":[{n}]}}}}")).collect();
+    place.write("notes.json", &format!("[{}]", items.join(",\n")));
+    // As values they would be more than this.
+    let limited = "ulimit -v 250000; exec \"$0\" run flow.md --stub --items notes.json";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
+    let told = crate::program::told(command.output().unwrap());
+    assert!(told.err.starts_with("notes.json:1:1: \"number\" is no Integer"), "{:.300}", told.err);
+    assert!(told.err.ends_with("300000 problems in notes.json; 0 of 300000 items started\n"), "{:?}", told.exit);
+}
