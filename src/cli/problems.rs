@@ -48,12 +48,12 @@ pub fn show(
         Form::Json => {
             let problems: Vec<_> =
                 checked.iter().flat_map(|checked| render::json(checked.source, checked.problems)).collect();
-            serde_json::to_string_pretty(&problems)? + "\n"
+            render::visible_json(&serde_json::to_string_pretty(&problems)?) + "\n"
         }
         Form::Github => problems::github(&checked),
-        Form::Gitlab => problems::gitlab(&checked)?,
+        Form::Gitlab => render::visible_json(&problems::gitlab(&checked)?),
         Form::Junit => problems::junit(name, &checked, fails)?,
-        Form::Sarif => problems::sarif(&checked)?,
+        Form::Sarif => render::visible_json(&problems::sarif(&checked)?),
     };
     terminal.data(&text);
     terminal.finish()?;

@@ -1,5 +1,6 @@
 //! Quantities as people write them and structures as scripts read them.
 
+use crate::diag::render::visible_json;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub fn duration(duration: Duration) -> String {
 /// A structure of ours as indented JSON with a final newline.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     // Structs of texts and numbers always have a JSON form.
-    serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
+    serde_json::to_string_pretty(value).map(|text| visible_json(&text) + "\n").unwrap_or_default()
 }
 
 #[cfg(test)]

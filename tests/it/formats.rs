@@ -352,3 +352,50 @@ fn nothing_wrong_is_nothing_to_tell() {
     let sarif: Value = serde_json::from_str(&told("sarif").out).unwrap();
     assert_eq!(sarif["runs"][0]["results"], Value::Array(Vec::new()));
 }
+
+/// A document and a name that a terminal would obey.
+const HOSTILE: &str = "# T\n\n## Pay ]]> & <b> \u{1b}]0;title\u{7} \u{9b}31m @a [retry:: x\u{1b}X]\n\na -> b\n";
+
+#[test]
+fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "./a\u{1b}[31m\u{202e}.md";
+    fs::write(folder.path().join(name), HOSTILE).unwrap();
+    for form in ["human", "json", "github", "gitlab", "junit", "sarif"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_orderflow"))
+            .args(["validate", "--format", form, name])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!told.contains(obeyed), "{form}: {told:?}");
+        // What follows the escape is there: nothing was taken for a part of it.
+        assert!(told.contains(" does not say how to retry"), "{form}: {told}");
+        assert!(form == "human" || form == "junit" || told.contains("orderflow") || told.contains("bad-retry"));
+        if ["json", "gitlab", "sarif"].contains(&form) {
+            let told: Value = serde_json::from_str(&told).unwrap();
+            let message = told.pointer("/0/message").or(told.pointer("/0/description"));
+            let message = message.or(told.pointer("/runs/0/results/0/message/text")).unwrap();
+            assert!(message.as_str().unwrap().starts_with("\"x\u{1b}X\""), "{form}: {message}");
+        }
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+#[test]
+fn paths_are_those_of_the_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.md"), DOCUMENT).unwrap();
+    for (form, place) in
+        [("github", "::error file=x.md,"), ("gitlab", "\"path\": \"x.md\""), ("sarif", "\"uri\": \"x.md\"")]
+    {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_orderflow"))
+            .args(["validate", "--format", form, "./x.md"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains(place), "{form}: {told}");
+    }
+}

@@ -325,3 +325,19 @@ fn a_pipe_is_read_once_and_whole() {
     assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
     assert_eq!(told.out, of_argument.out);
 }
+
+#[test]
+fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
+    let session = "execution[1]{phase,agent,channel,input,output,duration_ms,status,tokens_used}:\n  \"A\u{1b}]0;x\",g\u{9b}31m,c,i,o,5,success,0\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toon");
+    std::fs::write(&file, session).unwrap();
+    for form in ["table", "json", "csv", "toon", "markdown"] {
+        let told =
+            crate::program::orderflow(&["stats", "--by", "step,agent", "--format", form, file.to_str().unwrap()]);
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+        assert!(!told.out.contains(|c: char| c.is_control() && c != '\n'), "{form}: {:?}", told.out);
+        // What follows the escape is there: nothing was taken for a part of it.
+        assert!(told.out.contains("]0;x") && told.out.contains("31m"), "{form}: {:?}", told.out);
+    }
+}

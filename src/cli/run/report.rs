@@ -5,7 +5,7 @@ use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::write::Kept;
 use super::{Args, Format};
-use crate::diag::render::visible;
+use crate::diag::render::{visible, visible_json};
 use crate::engine::{DeadLetter, Run, Tally};
 use crate::event::Event;
 use crate::graph::Graph;
@@ -120,7 +120,7 @@ pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow
             let tables = finished.executions.draw(width, &rest);
             tables + &report.table(width)
         }
-        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+        Format::Json => visible_json(&serde_json::to_string_pretty(&report)?) + "\n",
     };
     terminal.data(&text);
     Ok(())

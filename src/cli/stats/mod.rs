@@ -5,9 +5,11 @@ mod inputs;
 
 use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::diag::render::{visible, visible_json};
 use crate::spec::Expectation;
 use crate::stats::{self, Dimension, Fold};
 use crate::view::stats::Report;
+use crate::value::{Object, Value};
 use gate::Expected;
 use inputs::Inputs;
 use std::path::PathBuf;
@@ -127,12 +129,24 @@ fn dimensions(by: &[By]) -> Vec<Dimension> {
 fn show(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
     let text = match format {
         Format::Table => report.table(terminal.width()),
-        Format::Json => serde_json::to_string_pretty(report)? + "\n",
+        Format::Json => visible_json(&serde_json::to_string_pretty(report)?) + "\n",
         Format::Csv => report.csv()?,
-        Format::Toon => toon_format::encode_default(&serde_json::to_value(report)?)? + "\n",
+        Format::Toon => toon_format::encode_default(&shown(serde_json::to_value(report)?))? + "\n",
         Format::Markdown => report.markdown(),
     };
     terminal.data(&text);
     terminal.finish()?;
     Ok(())
+}
+
+/// A value without characters that a terminal would obey, for a form that has no escapes for them.
+fn shown(value: Value) -> Value {
+    match value {
+        Value::String(text) => visible(&text).into(),
+        Value::Array(all) => all.into_iter().map(shown).collect(),
+        Value::Object(all) => {
+            all.into_iter().map(|(name, value)| (visible(&name), shown(value))).collect::<Object>().into()
+        }
+        other => other,
+    }
 }

@@ -1,7 +1,8 @@
 //! Workflow commands of GitHub: a line a problem, which the host draws at its place in a pull request.
 
-use super::{Checked, over_lines, told};
+use super::{Checked, over_lines, path, told};
 use crate::diag::Severity;
+use crate::diag::render::visible;
 
 /// One line for each problem.
 pub fn github(checked: &[Checked]) -> String {
@@ -14,7 +15,7 @@ pub fn github(checked: &[Checked]) -> String {
                 Severity::Warning => "warning",
                 Severity::Note => "notice",
             };
-            let file = property(&source.name);
+            let file = property(path(source));
             let mut place = format!("file={file},line={},endLine={}", start.line, end.line);
             // Columns of a span over several lines are refused there.
             if !over_lines(source, problem) {
@@ -29,7 +30,8 @@ pub fn github(checked: &[Checked]) -> String {
 
 /// The text of a command.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    lines.join("\n").replace('%', "%25").replace('\n', "%0A")
 }
 
 /// The value of one of its properties.

@@ -1,7 +1,7 @@
 //! The code quality report of GitLab: a list of issues, each with a fingerprint that stays while its problem
 //! does, wherever its line moves.
 
-use super::{Checked, told};
+use super::{Checked, path, told};
 use crate::diag::Severity;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub fn gitlab(checked: &[Checked]) -> serde_json::Result<String> {
     for Checked { source, problems, .. } in checked {
         for problem in *problems {
             let mut hasher = blake3::Hasher::new();
-            for part in [&source.name, problem.code, &problem.message] {
+            for part in [path(source), problem.code, &problem.message] {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
             }
             let nth = seen.entry(hasher.finalize()).or_default();
@@ -54,7 +54,7 @@ pub fn gitlab(checked: &[Checked]) -> serde_json::Result<String> {
                     Severity::Note => "info",
                 },
                 location: Location {
-                    path: &source.name,
+                    path: path(source),
                     lines: Lines {
                         begin: source.position(problem.span.start).line,
                         end: source.position(problem.span.end).line,

@@ -1,7 +1,8 @@
 //! JUnit: a document is a suite, each of its steps a test, and so is what belongs to no step.
 
 use super::Checked;
-use crate::diag::{Diagnostic, render};
+use crate::diag::render::{self, visible};
+use crate::diag::Diagnostic;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 /// The report; `fails` says which problems make a test fail.
@@ -15,7 +16,7 @@ pub fn junit(
 ) -> Result<String, SerializeError> {
     let mut report = Report::new(name);
     for checked in checked {
-        let mut suite = TestSuite::new(&checked.source.name);
+        let mut suite = TestSuite::new(visible(&checked.source.name));
         for (name, problems) in cases(checked) {
             suite.add_test_case(case(checked, name, problems, fails));
         }
@@ -58,13 +59,13 @@ fn case(
                 1 => String::new(),
                 all => format!(", and {} more", all - 1),
             };
-            status.set_type(first.code).set_message(format!("{}{more}", first.message));
+            status.set_type(first.code).set_message(format!("{}{more}", visible(&first.message)));
             status.set_description(drawn(&failures));
             status
         }
     };
-    let mut case = TestCase::new(name, status);
-    case.set_classname(&checked.source.name);
+    let mut case = TestCase::new(visible(name), status);
+    case.set_classname(visible(&checked.source.name));
     if !others.is_empty() {
         case.set_system_out(drawn(&others));
     }

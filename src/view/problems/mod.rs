@@ -22,6 +22,15 @@ pub struct Checked<'a> {
     pub problems: &'a [Diagnostic],
 }
 
+/// The path of a document as code hosts know it.
+fn path(source: &Source) -> &str {
+    let mut path = source.name.as_str();
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
+    path
+}
+
 /// Whether a span goes over the end of a line.
 fn over_lines(source: &Source, problem: &Diagnostic) -> bool {
     source.position(problem.span.start).line != source.position(problem.span.end).line

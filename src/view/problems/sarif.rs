@@ -1,9 +1,10 @@
 //! SARIF 2.1.0, the exchange format of static analysis.
 
-use super::{Checked, told};
-use crate::diag::{Severity, Source, Span};
+use super::{Checked, path, told};
+use crate::diag::{Diagnostic, Severity, Source, Span};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,20 +89,24 @@ fn results<'a>(checked: &Checked<'a>, rules: &[&str]) -> Vec<Found<'a>> {
         },
         message: Message { text: told(problem) },
         locations: vec![location(source, problem.span, None)],
-        related_locations: problem
-            .related
-            .iter()
-            .map(|related| location(source, related.span, Some(related.label.clone())))
-            .collect(),
+        related_locations: related(source, problem),
     });
     results.collect()
+}
+
+/// The other places of a problem, each once, as the format wants it.
+fn related(source: &Source, problem: &Diagnostic) -> Vec<Location> {
+    let mut told = BTreeSet::new();
+    let related = problem.related.iter();
+    let related = related.filter(|one| told.insert((one.span.start, one.span.end, &one.label)));
+    related.map(|one| location(source, one.span, Some(one.label.clone()))).collect()
 }
 
 fn location(source: &Source, span: Span, message: Option<String>) -> Location {
     let (start, end) = (source.position(span.start), source.position(span.end));
     Location {
         physical_location: Physical {
-            artifact_location: Artifact { uri: uri(&source.name) },
+            artifact_location: Artifact { uri: uri(path(source)) },
             region: Region {
                 start_line: start.line,
                 start_column: start.column,

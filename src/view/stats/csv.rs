@@ -1,5 +1,6 @@
 //! Statistics for spreadsheets.
 
+use crate::diag::render::visible;
 use crate::event::Status;
 use crate::stats::{Column, Group, Stats};
 use std::fmt::Display;
@@ -32,7 +33,7 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
         .map(str::to_owned),
     );
     for name in &names {
-        header.extend(["count", "sum", "mean", "min", "max"].map(|figure| format!("{name}.{figure}")));
+        header.extend(["count", "sum", "mean", "min", "max"].map(|figure| format!("{}.{figure}", visible(name))));
     }
     writer.write_record(&header)?;
     for group in &stats.groups {
@@ -44,7 +45,7 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
 
 fn record(group: &Group, names: &[&str]) -> Vec<String> {
     let mut record: Vec<String> =
-        group.by.iter().map(|(_, value)| value.as_deref().unwrap_or_default().to_owned()).collect();
+        group.by.iter().map(|(_, value)| visible(value.as_deref().unwrap_or_default())).collect();
     record.extend([group.count, group.with(Status::Success), group.failed()].map(|count| count.to_string()));
     record.push(shown(group.success_rate.map(|rate| rate.0)));
     for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
