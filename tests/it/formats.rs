@@ -354,7 +354,8 @@ fn nothing_wrong_is_nothing_to_tell() {
 }
 
 /// A document and a name that a terminal would obey.
-const HOSTILE: &str = "# T\n\n## Pay ]]> & <b> \u{1b}]0;title\u{7} \u{9b}31m @a [retry:: x\u{1b}X]\n\na -> b\n";
+const HOSTILE: &str =
+    "# T\n\n## Pay ]]> & <b> \u{1b}]0;title\u{7} \u{9b}31m @a [retry:: x\u{1b}X]\n\na -> b\n";
 
 #[test]
 fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
@@ -372,7 +373,9 @@ fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
         assert!(!told.contains(obeyed), "{form}: {told:?}");
         // What follows the escape is there: nothing was taken for a part of it.
         assert!(told.contains(" does not say how to retry"), "{form}: {told}");
-        assert!(form == "human" || form == "junit" || told.contains("orderflow") || told.contains("bad-retry"));
+        assert!(
+            form == "human" || form == "junit" || told.contains("orderflow") || told.contains("bad-retry")
+        );
         if ["json", "gitlab", "sarif"].contains(&form) {
             let told: Value = serde_json::from_str(&told).unwrap();
             let message = told.pointer("/0/message").or(told.pointer("/0/description"));

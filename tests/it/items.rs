@@ -273,5 +273,9 @@ fn a_long_list_is_not_held_as_values() {
     command.args(["-c", limited, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
     let told = crate::program::told(command.output().unwrap());
     assert!(told.err.starts_with("notes.json:1:1: \"number\" is no Integer"), "{:.300}", told.err);
-    assert!(told.err.ends_with("300000 problems in notes.json; 0 of 300000 items started\n"), "{:?}", told.exit);
+    assert!(
+        told.err.ends_with("300000 problems in notes.json; 0 of 300000 items started\n"),
+        "{:?}",
+        told.exit
+    );
 }

@@ -333,8 +333,14 @@ fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
     let file = folder.path().join("x.toon");
     std::fs::write(&file, session).unwrap();
     for form in ["table", "json", "csv", "toon", "markdown"] {
-        let told =
-            crate::program::orderflow(&["stats", "--by", "step,agent", "--format", form, file.to_str().unwrap()]);
+        let told = crate::program::orderflow(&[
+            "stats",
+            "--by",
+            "step,agent",
+            "--format",
+            form,
+            file.to_str().unwrap(),
+        ]);
         assert_eq!(told.exit, Some(0), "{}", told.err);
         assert!(!told.out.contains(|c: char| c.is_control() && c != '\n'), "{form}: {:?}", told.out);
         // What follows the escape is there: nothing was taken for a part of it.

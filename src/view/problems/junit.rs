@@ -1,8 +1,8 @@
 //! JUnit: a document is a suite, each of its steps a test, and so is what belongs to no step.
 
 use super::Checked;
-use crate::diag::render::{self, visible};
 use crate::diag::Diagnostic;
+use crate::diag::render::{self, visible};
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 /// The report; `fails` says which problems make a test fail.

@@ -33,7 +33,9 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
         .map(str::to_owned),
     );
     for name in &names {
-        header.extend(["count", "sum", "mean", "min", "max"].map(|figure| format!("{}.{figure}", visible(name))));
+        header.extend(
+            ["count", "sum", "mean", "min", "max"].map(|figure| format!("{}.{figure}", visible(name))),
+        );
     }
     writer.write_record(&header)?;
     for group in &stats.groups {
