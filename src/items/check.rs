@@ -67,6 +67,9 @@ pub struct Problem {
     pub message: String,
 }
 
+/// What went wrong where the keys of many items find no place.
+const ASIDE: &str = "cannot set the keys of the items aside in the folder for temporary files";
+
 type Good = (Arc<str>, Values);
 
 impl Items {
@@ -92,7 +95,7 @@ impl Items {
             let file = item.file.clone();
             match self.good(item, read) {
                 Ok((key, _)) => {
-                    keys.push(&key);
+                    keys.push(&key).context(ASIDE)?;
                     if only.contains(&*key) {
                         found.insert(key.to_string());
                     }
@@ -103,7 +106,7 @@ impl Items {
                 }
             }
         }
-        let suspects = keys.suspects();
+        let suspects = keys.suspects().context(ASIDE)?;
         let doubles = self.doubles(&suspects, &only)?;
         let mut skipped = 0;
         match self.duplicates {

@@ -1,13 +1,24 @@
-//! Which keys stand more than once, in eight bytes for each item: hashes find the keys that may be doubles, and
-//! only those are compared as they are.
+//! Which keys stand more than once, in memory that hardly grows with their number: hashes find the keys that may
+//! be doubles, and only those are compared as they are. Many hashes are set aside on disk, like with like.
 
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, Read, Seek, Write};
+
+/// Hashes that stay in memory: a megabyte.
+const IN_MEMORY: usize = 1 << 17;
+
+/// Files on disk are told apart by so many leading bits of a hash. One file at a time is read back, so a hundred
+/// million items need twelve megabytes.
+const BITS: u32 = 6;
 
 /// Keys as they come by.
 #[derive(Default)]
 pub(super) struct Keys {
     hasher: RandomState,
     hashes: Vec<u64>,
+    /// Empty until the hashes are too many. The files have no name and go with the process.
+    files: Vec<BufWriter<File>>,
 }
 
 /// Keys that may stand more than once; all others stand once.
@@ -19,18 +30,52 @@ pub(super) struct Suspects {
 }
 
 impl Keys {
-    pub fn push(&mut self, key: &str) {
+    /// # Errors
+    /// When hashes cannot be set aside.
+    pub fn push(&mut self, key: &str) -> io::Result<()> {
         self.hashes.push(self.hasher.hash_one(key));
+        if self.hashes.len() < IN_MEMORY { Ok(()) } else { self.set_aside() }
     }
 
-    pub fn suspects(self) -> Suspects {
-        let mut hashes = self.hashes;
-        hashes.sort_unstable();
-        let repeated = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
-        let mut repeated: Vec<u64> = repeated.collect();
-        repeated.dedup();
-        Suspects { hasher: self.hasher, hashes: repeated }
+    fn set_aside(&mut self) -> io::Result<()> {
+        while self.files.len() < 1 << BITS {
+            self.files.push(BufWriter::new(tempfile::tempfile()?));
+        }
+        for hash in self.hashes.drain(..) {
+            let file = self.files.get_mut((hash >> (u64::BITS - BITS)) as usize);
+            file.map_or(Ok(()), |file| file.write_all(&hash.to_le_bytes()))?;
+        }
+        Ok(())
     }
+
+    /// # Errors
+    /// When hashes that were set aside cannot be had again.
+    pub fn suspects(mut self) -> io::Result<Suspects> {
+        let mut suspects = Suspects { hasher: self.hasher.clone(), hashes: Vec::new() };
+        if self.files.is_empty() {
+            suspects.hashes = repeated(self.hashes);
+            return Ok(suspects);
+        }
+        self.set_aside()?;
+        for file in self.files {
+            let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.rewind()?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            let (hashes, _) = bytes.as_chunks();
+            suspects.hashes.extend(repeated(hashes.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()));
+        }
+        Ok(suspects)
+    }
+}
+
+/// What stands more than once, sorted.
+fn repeated(mut hashes: Vec<u64>) -> Vec<u64> {
+    hashes.sort_unstable();
+    let repeated = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    let mut repeated: Vec<u64> = repeated.collect();
+    repeated.dedup();
+    repeated
 }
 
 impl Suspects {
@@ -50,9 +95,24 @@ mod tests {
     #[test]
     fn only_keys_that_stand_again_are_suspects() {
         let mut keys = Keys::default();
-        ["a", "b", "a", "c", "a"].into_iter().for_each(|key| keys.push(key));
-        let suspects = keys.suspects();
+        ["a", "b", "a", "c", "a"].into_iter().for_each(|key| keys.push(key).unwrap());
+        let suspects = keys.suspects().unwrap();
         assert!(suspects.holds("a") && !suspects.holds("b") && !suspects.holds("d"));
-        assert!(Keys::default().suspects().is_empty());
+        assert!(Keys::default().suspects().unwrap().is_empty());
+    }
+
+    #[test]
+    fn so_are_those_among_many() {
+        let mut keys = Keys::default();
+        let many = 2 * IN_MEMORY + 10;
+        let again = [0, 5, IN_MEMORY - 1, IN_MEMORY, 2 * IN_MEMORY + 9];
+        for number in (0..many).chain(again).chain([5]) {
+            keys.push(&number.to_string()).unwrap();
+            assert!(keys.hashes.len() < IN_MEMORY);
+        }
+        let suspects = keys.suspects().unwrap();
+        assert_eq!(suspects.hashes.len(), again.len(), "by all odds");
+        assert!(suspects.hashes.is_sorted());
+        assert!(again.iter().all(|number| suspects.holds(&number.to_string())));
     }
 }

@@ -48,6 +48,14 @@ impl Measure {
         }
     }
 
+    /// By how much it may be too large, as a share of it.
+    fn error(self, group: &Group) -> f64 {
+        match self {
+            Measure::P50 | Measure::P95 => group.percentile_error.0,
+            Measure::Count | Measure::Success | Measure::Mean => 0.0,
+        }
+    }
+
     /// Whether a difference in this direction is for the worse; none where neither is.
     fn worsens(self, difference: f64) -> Option<bool> {
         match self {
@@ -83,6 +91,8 @@ fn change(
     threshold: Option<f64>,
 ) -> Option<Change> {
     let phase = now.or(before)?.phase().cloned();
+    let error = |group: Option<&Group>| group.map_or(0.0, |group| figure.error(group));
+    let error = error(before).max(error(now));
     let (before, now) = (before.and_then(|group| figure.of(group)), now.and_then(|group| figure.of(group)));
     if before == now {
         return None;
@@ -91,9 +101,9 @@ fn change(
     let share = difference.zip(before).filter(|(_, before)| before.0 != 0.0);
     let share = share.map(|(difference, before)| Figure(difference.0 / before.0));
     let worsened = difference.and_then(|difference| figure.worsens(difference.0)) == Some(true);
-    // From nothing to something is more than any share.
-    let worse =
-        worsened && threshold.is_some_and(|threshold| share.is_none_or(|share| share.0.abs() > threshold));
+    // From nothing to something is more than any share. What an estimate alone may have added is no reason.
+    let worse = worsened
+        && threshold.is_some_and(|threshold| share.is_none_or(|share| share.0.abs() > threshold + error));
     Some(Change { phase, figure, before, now, difference, share, worse })
 }
 

@@ -1,7 +1,7 @@
 //! The fold itself: rows in, figures out. Several inputs are summed; each tells its own items and times.
 
 use super::group::{Tally, add_tokens, mean, nanoseconds};
-use super::items::{Mark, elapsed, outcome};
+use super::items::{Mark, Trail};
 use super::model::{By, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
 use super::names::Names;
 use crate::event::{ItemState, Status};
@@ -11,12 +11,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// The most dimensions there are; a row's group is its name's number in each.
-const DIMENSIONS: usize = 4;
+/// The number of a row's name in each dimension, of which there are four at most.
+type Key = [u32; 4];
 
 pub struct Fold {
-    /// What is shown, and after it what is kept to be judged.
-    groupings: Vec<Grouping>,
+    /// What is shown.
+    by: By,
+    /// Whether the figures of every step and of all rows are wanted too.
+    judged: bool,
+    /// What rows are told apart by: all that any of these needs.
+    apart: By,
+    groups: HashMap<Key, Tally>,
     names: Names,
     /// Executions and nanoseconds of each phase, by the number of its name.
     phases: HashMap<u32, (u64, u128)>,
@@ -29,18 +34,6 @@ pub struct Fold {
     layout: Option<Layout>,
     /// The phases of all inputs that tell their layout.
     known: BTreeSet<Arc<str>>,
-}
-
-/// Rows by what they agree in.
-struct Grouping {
-    by: By,
-    groups: HashMap<[u32; DIMENSIONS], Tally>,
-}
-
-impl Grouping {
-    fn new(by: By) -> Grouping {
-        Grouping { by, groups: HashMap::new() }
-    }
 }
 
 /// What is known of items and times; none as soon as one input does not tell.
@@ -93,22 +86,30 @@ impl Input {
     }
 
     /// Counts an item by its rows. Its state is told from them where it is not given.
-    pub fn item(&mut self, layout: Option<&Layout>, marks: &[Mark], state: Option<ItemState>) {
+    pub fn item(&mut self, layout: Option<&Layout>, trail: &Trail, state: Option<ItemState>) {
         let totals = &mut self.totals;
         totals.items = totals.items.map(|items| items + 1);
+        let outcome = trail.outcome(layout);
         totals.states = totals.states.take().and_then(|mut states| {
-            states[state.or_else(|| outcome(layout, marks))? as usize] += 1;
+            states[state.or(outcome)? as usize] += 1;
             Some(states)
         });
-        if marks.is_empty() {
+        if trail.is_empty() {
             return;
         }
         totals.timed += 1;
-        let own = elapsed(layout, marks).map(u128::from);
+        let own = trail.elapsed(layout).map(u128::from);
         totals.elapsed = totals.elapsed.zip(own).map(|(sum, own)| sum + own);
-        if let (Some(own), Some(ItemState::Succeeded)) = (own, outcome(layout, marks)) {
+        if let (Some(own), Some(ItemState::Succeeded)) = (own, outcome) {
             totals.succeeded += 1;
             totals.succeeded_elapsed += own;
+        }
+    }
+
+    /// Counts an item whose rows have all come, where there is one.
+    fn end_of(&mut self, trail: &mut Trail, layout: Option<&Layout>) {
+        if !trail.is_empty() {
+            self.item(layout, &std::mem::take(trail), None);
         }
     }
 
@@ -140,7 +141,10 @@ impl Input {
 impl Fold {
     pub fn new(by: By) -> Fold {
         Fold {
-            groupings: vec![Grouping::new(by)],
+            apart: by.clone(),
+            by,
+            judged: false,
+            groups: HashMap::new(),
             names: Names::default(),
             phases: HashMap::new(),
             rows: 0,
@@ -155,19 +159,23 @@ impl Fold {
 
     /// Keeps the figures of every step and of all rows too, whatever is shown.
     pub fn judged(mut self) -> Fold {
-        self.groupings.extend([vec![Dimension::Phase], Vec::new()].map(Grouping::new));
+        self.judged = true;
+        if !self.apart.contains(&Dimension::Phase) {
+            self.apart.push(Dimension::Phase);
+        }
         self
     }
 
     /// Folds a session file or any other tables of executions. Our own files have the rows of an item side by
-    /// side; elsewhere an item's key may turn up anywhere.
+    /// side, so that only one item is in memory at a time; elsewhere an item's key may turn up anywhere, and
+    /// all items are.
     ///
     /// # Errors
     /// What the input itself reports. A session with problems has been counted only in part.
     pub fn session(&mut self, input: impl Read) -> io::Result<Session> {
         let mut of_input = Input::new();
-        let mut current = (String::new(), Vec::new());
-        let mut scattered: HashMap<String, Vec<Mark>> = HashMap::new();
+        let mut current = (String::new(), Trail::default());
+        let mut scattered: HashMap<Box<str>, Trail> = HashMap::new();
         let mut linked = true;
         let session = read_session(input, |layout, row| {
             let mark = Mark::of(layout, row);
@@ -176,27 +184,22 @@ impl Fold {
             match (layout, row.item.as_deref()) {
                 (_, None) => linked = false,
                 (Some(_), Some(key)) => {
-                    if key != current.0 && !current.1.is_empty() {
-                        of_input.item(layout, &current.1, None);
-                        current.1.clear();
-                    }
-                    if current.1.is_empty() {
+                    if key != current.0 {
+                        of_input.end_of(&mut current.1, layout);
                         current.0.clear();
                         current.0.push_str(key);
                     }
-                    current.1.push(mark);
+                    current.1.add(&mark);
                 }
                 (None, Some(key)) => match scattered.get_mut(key) {
-                    Some(marks) => marks.push(mark),
-                    None => drop(scattered.insert(key.to_owned(), vec![mark])),
+                    Some(trail) => trail.add(&mark),
+                    None => scattered.entry(key.into()).or_default().add(&mark),
                 },
             }
         })?;
         let layout = session.layout.as_ref();
-        if !current.1.is_empty() {
-            of_input.item(layout, &current.1, None);
-        }
-        scattered.values().for_each(|marks| of_input.item(None, marks, None));
+        of_input.end_of(&mut current.1, layout);
+        scattered.values().for_each(|trail| of_input.item(None, trail, None));
         if !linked || (layout.is_none() && session.rows == 0) {
             of_input.unlinked();
         }
@@ -214,10 +217,13 @@ impl Fold {
             self.row(&row.borrowed());
         }
         for item in link(layout, rows) {
-            let marks: Vec<Mark> =
-                item.rows.iter().map(|row| Mark::of(Some(layout), &rows[*row].borrowed())).collect();
-            marks.iter().for_each(|mark| input.mark(mark));
-            input.item(Some(layout), &marks, None);
+            let mut trail = Trail::default();
+            for row in item.rows {
+                let mark = Mark::of(Some(layout), &rows[row].borrowed());
+                input.mark(&mark);
+                trail.add(&mark);
+            }
+            input.item(Some(layout), &trail, None);
         }
         self.end_input(input, Some(layout));
     }
@@ -236,18 +242,16 @@ impl Fold {
             }
         }
         add_tokens(&mut self.tokens_used, row.tokens_used);
-        for Grouping { by, groups } in &mut self.groupings {
-            let mut key = [0; DIMENSIONS];
-            for (id, dimension) in key.iter_mut().zip(by) {
-                *id = match dimension {
-                    Dimension::Phase => phase,
-                    Dimension::Agent => self.names.id(row.agent.as_deref()),
-                    Dimension::Channel => self.names.id(row.channel.as_deref()),
-                    Dimension::Status => self.names.id(Some(row.status.name())),
-                };
-            }
-            groups.entry(key).or_default().add(row);
+        let mut key = Key::default();
+        for (id, dimension) in key.iter_mut().zip(&self.apart) {
+            *id = match dimension {
+                Dimension::Phase => phase,
+                Dimension::Agent => self.names.id(row.agent.as_deref()),
+                Dimension::Channel => self.names.id(row.channel.as_deref()),
+                Dimension::Status => self.names.id(Some(row.status.name())),
+            };
         }
+        self.groups.entry(key).or_default().add(row, self.rows);
     }
 
     pub(super) fn end_input(&mut self, input: Input, layout: Option<&Layout>) {
@@ -282,29 +286,36 @@ impl Fold {
 
     /// The figures that are shown and those to be judged, which are empty where [`Fold::judged`] did not ask
     /// for them.
-    pub fn finish_judged(mut self) -> (Stats, Judged) {
-        let run = self.run();
-        let mut groupings =
-            std::mem::take(&mut self.groupings).into_iter().map(|grouping| self.groups(grouping));
-        let mut next = || groupings.next().unwrap_or_default();
-        let stats = Stats { run, groups: next() };
-        let (steps, all) = (next(), next().pop());
-        drop(groupings);
+    pub fn finish_judged(self) -> (Stats, Judged) {
+        let stats = Stats { run: self.run(), groups: self.groups(&self.by) };
+        let wanted = |by: By| if self.judged { self.groups(&by) } else { Vec::new() };
+        let (steps, all) = (wanted(vec![Dimension::Phase]), wanted(Vec::new()).pop());
         (stats, Judged { steps, all, known: self.known })
     }
 
-    fn groups(&self, Grouping { by, groups }: Grouping) -> Vec<Group> {
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(key, _)| self.rank(&by, key));
-        let groups = groups.into_iter().map(|(key, tally)| {
+    /// Rows by what they agree in, which is part of what they are told apart by. One group at a time is put
+    /// together, so that it does not matter for memory how often that is done.
+    fn groups(&self, by: &By) -> Vec<Group> {
+        let mut together: HashMap<Key, Vec<&Tally>> = HashMap::new();
+        for (key, tally) in &self.groups {
+            let mut own = Key::default();
+            for (id, dimension) in own.iter_mut().zip(by) {
+                let place = self.apart.iter().position(|apart| apart == dimension);
+                *id = place.and_then(|place| key.get(place)).copied().unwrap_or_default();
+            }
+            together.entry(own).or_default().push(tally);
+        }
+        let mut groups: Vec<_> = together.into_iter().collect();
+        groups.sort_by_key(|(key, _)| self.rank(by, key));
+        let groups = groups.into_iter().map(|(key, tallies)| {
             let by = by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
-            tally.finish(by.collect())
+            Tally::together(tallies).finish(by.collect())
         });
         groups.collect()
     }
 
     /// Groups stand in graph order, statuses in their own, all else as first seen.
-    fn rank(&self, by: &By, key: &[u32; DIMENSIONS]) -> [usize; DIMENSIONS] {
+    fn rank(&self, by: &By, key: &Key) -> [usize; 4] {
         let mut rank = key.map(|id| id as usize);
         for (dimension, id) in by.iter().zip(&mut rank) {
             let Some(name) = self.names.name(*id as u32) else { continue };

@@ -24,7 +24,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, row: &RowRef<'_>) {
+    /// Counts a row; `number` tells it from those before and after.
+    pub fn add(&mut self, row: &RowRef<'_>, number: u64) {
         self.count += 1;
         self.by_status[row.status as usize] += 1;
         if let Some(milliseconds) = row.duration_ms.filter(|_| row.status != Status::Skipped) {
@@ -40,26 +41,48 @@ impl Tally {
             }
             // Rows of one table have their columns in one order.
             let expected = self.columns.get(next).is_some_and(|(known, _)| Arc::ptr_eq(known, name));
-            let index = if expected { next } else { self.place(name) };
-            self.columns[index].1.add(&value);
+            let index = if expected { next } else { self.place(name, number) };
+            self.columns[index].1.add(&value, number);
             next = index + 1;
         });
     }
 
     /// The place of a column, which is a new one where the name is.
-    fn place(&mut self, name: &Arc<str>) -> usize {
+    fn place(&mut self, name: &Arc<str>, number: u64) -> usize {
         if let Some(place) = self.places.get(name) {
             return *place;
         }
-        self.columns.push((Arc::clone(name), Numbers::default()));
+        self.columns.push((Arc::clone(name), Numbers::new(number)));
         self.places.insert(Arc::clone(name), self.columns.len() - 1);
         self.columns.len() - 1
     }
 
-    pub fn finish(self, by: Vec<(Dimension, Option<Arc<str>>)>) -> Group {
+    /// All of these in one, as if it had counted all of their rows.
+    pub fn together<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Tally {
+        let mut all = Tally::default();
+        tallies.into_iter().for_each(|tally| all.absorb(tally));
+        // Those of one row stand in one tally, in their order.
+        all.columns.sort_by_key(|(_, numbers)| numbers.first);
+        all
+    }
+
+    fn absorb(&mut self, other: &Tally) {
+        self.count += other.count;
+        self.by_status.iter_mut().zip(other.by_status).for_each(|(sum, count)| *sum += count);
+        self.durations.absorb(&other.durations);
+        self.measured += other.measured;
+        self.nanoseconds += other.nanoseconds;
+        add_tokens(&mut self.tokens_used, other.tokens_used);
+        for (name, numbers) in &other.columns {
+            let place = self.place(name, numbers.first);
+            self.columns[place].1.absorb(numbers);
+        }
+    }
+
+    pub fn finish(mut self, by: Vec<(Dimension, Option<Arc<str>>)>) -> Group {
         let count = |status: Status| self.by_status[status as usize];
         let tried = self.count - count(Status::Skipped) - count(Status::Cancelled);
-        let [p50_ms, p95_ms, p99_ms, max_ms] = self.durations.percentiles([50, 95, 99, 100]);
+        let [p50_ms, p95_ms, p99_ms] = self.durations.percentiles([50, 95, 99]);
         Group {
             by,
             count: self.count,
@@ -73,7 +96,8 @@ impl Tally {
             p50_ms,
             p95_ms,
             p99_ms,
-            max_ms,
+            max_ms: self.durations.largest(),
+            percentile_error: self.durations.error(),
             tokens_used: self.tokens_used,
             columns: self
                 .columns
@@ -101,52 +125,83 @@ pub(super) fn mean(nanoseconds: u128, count: u64) -> Option<Figure> {
 }
 
 /// A column, as long as it holds nothing but numbers.
-#[derive(Default)]
 struct Numbers {
+    /// The row that had it first.
+    first: u64,
     count: u64,
     sum: Sum,
-    min: Option<(f64, Value)>,
-    max: Option<(f64, Value)>,
+    min: Option<Extreme>,
+    max: Option<Extreme>,
     other: bool,
 }
 
+/// The smallest or largest number, as it is written in the first row that has it.
+#[derive(Clone)]
+struct Extreme {
+    number: f64,
+    written: Value,
+    row: u64,
+}
+
+#[derive(Clone, Copy)]
 enum Sum {
     Exact(Decimal),
     /// It needs more digits than there are.
     Lost,
 }
 
-impl Default for Sum {
-    fn default() -> Self {
-        Sum::Exact(Decimal::default())
+impl Sum {
+    fn add(&mut self, more: Option<Decimal>) {
+        if let Sum::Exact(sum) = *self {
+            *self = more.and_then(|more| sum.checked_add(more)).map_or(Sum::Lost, Sum::Exact);
+        }
+    }
+
+    fn exact(self) -> Option<Decimal> {
+        match self {
+            Sum::Exact(sum) => Some(sum),
+            Sum::Lost => None,
+        }
     }
 }
 
 impl Numbers {
-    fn add(&mut self, value: &Scalar<'_>) {
+    fn new(first: u64) -> Numbers {
+        Numbers { first, count: 0, sum: Sum::Exact(Decimal::default()), min: None, max: None, other: false }
+    }
+
+    fn add(&mut self, value: &Scalar<'_>, row: u64) {
         let Scalar::Number(text) = value else {
             self.other = true;
             return;
         };
         self.count += 1;
-        if let Sum::Exact(sum) = self.sum {
-            let sum = Decimal::parse(text).and_then(|number| sum.checked_add(number));
-            self.sum = sum.map_or(Sum::Lost, Sum::Exact);
-        }
+        self.sum.add(Decimal::parse(text));
         let number = text.parse().unwrap_or(f64::NAN);
-        keep(&mut self.min, number, value, Ordering::Less);
-        keep(&mut self.max, number, value, Ordering::Greater);
+        keep(&mut self.min, number, row, Ordering::Less, || value.value());
+        keep(&mut self.max, number, row, Ordering::Greater, || value.value());
+    }
+
+    fn absorb(&mut self, other: &Numbers) {
+        self.first = self.first.min(other.first);
+        self.count += other.count;
+        self.sum.add(other.sum.exact());
+        self.other |= other.other;
+        for (kept, more, wanted) in
+            [(&mut self.min, &other.min, Ordering::Less), (&mut self.max, &other.max, Ordering::Greater)]
+        {
+            if let Some(Extreme { number, written, row }) = more {
+                keep(kept, *number, *row, wanted, || written.clone());
+            }
+        }
     }
 
     fn finish(self) -> Option<Column> {
-        let (min, max) = (self.min?.1, self.max?.1);
+        let (min, max) = (self.min?.written, self.max?.written);
         if self.other {
             return None;
         }
-        let sum = match self.sum {
-            Sum::Exact(sum) => Some(sum),
-            Sum::Lost => None,
-        };
+        let sum = self.sum.exact();
         Some(Column {
             count: self.count,
             sum: sum.and_then(|sum| sum.to_string().parse().ok()).map(Value::Number),
@@ -157,8 +212,19 @@ impl Numbers {
     }
 }
 
-fn keep(kept: &mut Option<(f64, Value)>, number: f64, value: &Scalar<'_>, wanted: Ordering) {
-    if kept.as_ref().is_none_or(|(best, _)| number.total_cmp(best) == wanted) {
-        *kept = Some((number, value.value()));
+/// Keeps the better of two numbers; of equal ones that of the earlier row.
+fn keep(
+    kept: &mut Option<Extreme>,
+    number: f64,
+    row: u64,
+    wanted: Ordering,
+    written: impl FnOnce() -> Value,
+) {
+    let better = kept.as_ref().is_none_or(|best| {
+        let order = number.total_cmp(&best.number);
+        order == wanted || (order == Ordering::Equal && row < best.row)
+    });
+    if better {
+        *kept = Some(Extreme { number, written: written(), row });
     }
 }

@@ -3,6 +3,7 @@
 use super::group::nanoseconds;
 use crate::event::{ItemState, Status};
 use crate::session::{Layout, RowRef, state};
+use std::collections::BTreeMap;
 
 /// What counts of a row once it is known whose it is. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -32,59 +33,137 @@ impl Mark {
     }
 }
 
-/// The time that an item took, in nanoseconds: the union of its rows' intervals, or, where rows have no
-/// start, their longest path through the graph. None where neither is known.
-pub(super) fn elapsed(layout: Option<&Layout>, marks: &[Mark]) -> Option<u64> {
-    let intervals: Option<Vec<_>> = marks.iter().map(Mark::interval).collect();
-    match intervals {
-        Some(intervals) => Some(union(intervals)),
-        None => layout.map(|layout| longest_path(layout, marks)),
+/// What is kept of an item while its rows come: what each step did, and when anything ran. It does not grow with
+/// the rows of a step, nor with rows that follow each other without a pause.
+#[derive(Debug)]
+pub(super) struct Trail {
+    rows: u64,
+    /// When anything ran; none as soon as one row does not tell.
+    ran: Option<Intervals>,
+    /// By place in the layout: how the last execution ended, and the time of all.
+    steps: BTreeMap<usize, (Status, u64)>,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Trail { rows: 0, ran: Some(Intervals::default()), steps: BTreeMap::new() }
     }
 }
 
-fn union(mut intervals: Vec<(u64, u64)>) -> u64 {
-    intervals.sort_unstable();
-    let mut covered: u64 = 0;
-    let mut until = 0;
-    for (start, end) in intervals {
-        covered = covered.saturating_add(end.saturating_sub(start.max(until)));
-        until = until.max(end);
-    }
-    covered
-}
-
-/// Executions of one step follow each other; failure handlers follow everything and each other.
-fn longest_path(layout: &Layout, marks: &[Mark]) -> u64 {
-    let mut own = vec![0u64; layout.phases.len()];
-    for mark in marks {
-        if let Some(spent) = mark.place.and_then(|place| own.get_mut(place)) {
+impl Trail {
+    pub fn add(&mut self, mark: &Mark) {
+        self.rows += 1;
+        match (&mut self.ran, mark.interval()) {
+            (Some(ran), Some(interval)) => ran.add(interval),
+            (ran, _) => *ran = None,
+        }
+        if let Some(place) = mark.place {
+            let (status, spent) = self.steps.entry(place).or_insert((mark.status, 0));
+            *status = mark.status;
             *spent = spent.saturating_add(mark.duration.unwrap_or(0));
         }
     }
-    let mut ends: Vec<u64> = Vec::with_capacity(own.len());
-    let mut handled: u64 = 0;
-    for (phase, spent) in layout.phases.iter().zip(own) {
-        let before = phase.needs.iter().filter_map(|(need, _)| ends.get(*need)).max();
-        ends.push(if phase.handler { 0 } else { before.copied().unwrap_or(0).saturating_add(spent) });
-        handled = handled.saturating_add(if phase.handler { spent } else { 0 });
+
+    /// Whether no row has come.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
     }
-    ends.into_iter().max().unwrap_or(0).saturating_add(handled)
+
+    /// The time that the item took, in nanoseconds: the union of its rows' intervals, or, where rows have no
+    /// start, their longest path through the graph. None where neither is known.
+    pub fn elapsed(&self, layout: Option<&Layout>) -> Option<u64> {
+        match &self.ran {
+            Some(ran) => Some(ran.covered()),
+            None => layout.map(|layout| self.longest_path(layout)),
+        }
+    }
+
+    /// Executions of one step follow each other; failure handlers follow everything and each other.
+    fn longest_path(&self, layout: &Layout) -> u64 {
+        let mut ends: Vec<u64> = Vec::with_capacity(layout.phases.len());
+        let mut handled: u64 = 0;
+        for (place, phase) in layout.phases.iter().enumerate() {
+            let spent = self.steps.get(&place).map_or(0, |(_, spent)| *spent);
+            let before = phase.needs.iter().filter_map(|(need, _)| ends.get(*need)).max();
+            ends.push(if phase.handler { 0 } else { before.copied().unwrap_or(0).saturating_add(spent) });
+            handled = handled.saturating_add(if phase.handler { spent } else { 0 });
+        }
+        ends.into_iter().max().unwrap_or(0).saturating_add(handled)
+    }
+
+    /// How the item ended; none without a layout, which alone says whose failure matters.
+    pub fn outcome(&self, layout: Option<&Layout>) -> Option<ItemState> {
+        let executions = self.steps.iter().map(|(place, (status, _))| (*place, *status));
+        layout.map(|layout| state(layout, executions))
+    }
 }
 
-/// How an item ended; none without a layout, which alone says whose failure matters.
-pub(super) fn outcome(layout: Option<&Layout>, marks: &[Mark]) -> Option<ItemState> {
-    let executions = marks.iter().filter_map(|mark| Some((mark.place?, mark.status)));
-    layout.map(|layout| state(layout, executions))
+/// Stretches of time. Those that touch are joined whenever there is no room for another.
+#[derive(Debug, Default)]
+struct Intervals(Vec<(u64, u64)>);
+
+impl Intervals {
+    fn add(&mut self, interval: (u64, u64)) {
+        if self.0.len() == self.0.capacity() {
+            self.0 = joined(&self.0);
+            // As much room again: so joining costs little for each, whatever comes.
+            self.0.reserve_exact(self.0.len().max(1));
+        }
+        self.0.push(interval);
+    }
+
+    fn covered(&self) -> u64 {
+        let lengths = joined(&self.0).into_iter().map(|(start, end)| end.saturating_sub(start));
+        lengths.fold(0, u64::saturating_add)
+    }
+}
+
+/// The same time in stretches that do not touch, sorted.
+fn joined(intervals: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut sorted = intervals.to_vec();
+    sorted.sort_unstable();
+    let mut apart: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in sorted {
+        match apart.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => apart.push((start, end)),
+        }
+    }
+    apart
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn covered(intervals: &[(u64, u64)]) -> u64 {
+        let mut all = Intervals::default();
+        intervals.iter().for_each(|interval| all.add(*interval));
+        all.covered()
+    }
 
     #[test]
     fn overlapping_intervals_count_once_and_gaps_do_not() {
-        assert_eq!(union(vec![(5, 10), (0, 4), (7, 12), (20, 21)]), 4 + 7 + 1);
-        assert_eq!(union(vec![(0, 10), (2, 3)]), 10);
-        assert_eq!(union(Vec::new()), 0);
+        assert_eq!(covered(&[(5, 10), (0, 4), (7, 12), (20, 21)]), 4 + 7 + 1);
+        assert_eq!(covered(&[(0, 10), (2, 3)]), 10);
+        assert_eq!(covered(&[]), 0);
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_take_no_room() {
+        let mut all = Intervals::default();
+        (0..100_000).for_each(|number| all.add((number, number + 1)));
+        assert!(all.0.capacity() <= 4, "{}", all.0.capacity());
+        assert_eq!(all.covered(), 100_000);
+    }
+
+    proptest! {
+        #[test]
+        fn joining_early_changes_nothing(intervals in proptest::collection::vec((0u64..200, 0u64..20), 0..100)) {
+            let intervals: Vec<(u64, u64)> = intervals.into_iter().map(|(start, length)| (start, start + length)).collect();
+            let expected = (0..220).filter(|time| intervals.iter().any(|(start, end)| (start..end).contains(&time))).count();
+            prop_assert_eq!(covered(&intervals), expected as u64);
+        }
     }
 }

@@ -19,6 +19,9 @@ pub struct Verdict {
     pub found: Option<Found>,
     /// None where the step was not executed, so that there is nothing to judge.
     pub met: Option<bool>,
+    /// Whether what was found is an estimate, which is never too small: see [`Group::percentile_error`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// A figure with its kind.
@@ -48,9 +51,10 @@ pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Re
             None => Ok(judged.all.as_ref()),
             Some(step) => find(step, judged),
         };
+        let estimated = matches!(group, Ok(Some(group)) if is_estimate(expectation, group));
         let found = group.and_then(|group| found(expectation, group, run));
         let met = |found: Option<Found>| Some(found.is_some_and(|found| found.meets(expectation)));
-        verdict(expectation, expectation.step.as_deref(), found, met)
+        verdict(expectation, expectation.step.as_deref(), found, estimated, met)
     };
     expectations.iter().map(one).collect()
 }
@@ -69,7 +73,8 @@ pub fn judge_steps<'a>(
                 (None, None) => None,
                 (figure, _) => Some(figure.is_some_and(|figure| figure.meets(expectation))),
             };
-            verdict(expectation, Some(title), found(expectation, group, run), met)
+            let estimated = group.is_some_and(|group| is_estimate(expectation, group));
+            verdict(expectation, Some(title), found(expectation, group, run), estimated, met)
         })
     };
     steps.into_iter().flat_map(step).collect()
@@ -79,6 +84,7 @@ fn verdict(
     expectation: &Expectation,
     step: Option<&str>,
     found: Result<Option<Found>, Told>,
+    estimated: bool,
     met: impl FnOnce(Option<Found>) -> Option<bool>,
 ) -> Result<Verdict, Unknown> {
     let verdict = |found, met| Verdict {
@@ -86,6 +92,7 @@ fn verdict(
         step: step.map(str::to_owned),
         found,
         met,
+        estimated,
     };
     match found {
         Ok(found) => Ok(verdict(found, met(found))),
@@ -147,6 +154,10 @@ fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
         }
     };
     Err((format!("the record has no step '{step}'"), help))
+}
+
+fn is_estimate(expectation: &Expectation, group: &Group) -> bool {
+    group.estimated() && matches!(expectation.quantity, Quantity::P50 | Quantity::P95 | Quantity::P99)
 }
 
 fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<Option<Found>, Told> {

@@ -1,7 +1,7 @@
 //! Statistics of a run while it lives: the same fold, fed by its rows as they come.
 
 use super::fold::{Fold, Input};
-use super::items::Mark;
+use super::items::{Mark, Trail};
 use super::model::{By, Stats};
 use crate::event::ItemId;
 use crate::graph::Graph;
@@ -12,7 +12,7 @@ pub struct Live {
     fold: Fold,
     layout: Layout,
     input: Input,
-    in_flight: HashMap<ItemId, Vec<Mark>>,
+    in_flight: HashMap<ItemId, Trail>,
 }
 
 impl Live {
@@ -32,11 +32,11 @@ impl Live {
                 let mark = Mark::of(Some(&self.layout), &row);
                 self.input.mark(&mark);
                 self.fold.row(&row);
-                self.in_flight.entry(*item).or_default().push(mark);
+                self.in_flight.entry(*item).or_default().add(&mark);
             }
             Entry::Settled { item, state } => {
-                let marks = self.in_flight.remove(item).unwrap_or_default();
-                self.input.item(Some(&self.layout), &marks, Some(*state));
+                let trail = self.in_flight.remove(item).unwrap_or_default();
+                self.input.item(Some(&self.layout), &trail, Some(*state));
             }
         }
     }

@@ -18,6 +18,7 @@ pub use fold::Fold;
 pub use judge::{Found, Unknown, Verdict, judge, judge_steps};
 pub use live::Live;
 pub use model::{By, Column, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
+pub use samples::{ERROR, EXACT};
 
 #[cfg(test)]
 mod tests;

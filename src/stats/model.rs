@@ -123,12 +123,17 @@ pub struct Group {
     pub by_status: Vec<(Status, u64)>,
     /// Successes among the rows that are neither skipped nor cancelled, from 0 to 1.
     pub success_rate: Option<Figure>,
-    /// Durations are those of rows that have one and were not skipped; percentiles are nearest rank.
+    /// Durations are those of rows that have one and were not skipped; percentiles are nearest rank, of up to
+    /// [`EXACT`](super::EXACT) durations the exact ones.
     pub mean_ms: Option<Figure>,
     pub p50_ms: Option<Figure>,
     pub p95_ms: Option<Figure>,
     pub p99_ms: Option<Figure>,
+    /// Always exact.
     pub max_ms: Option<Figure>,
+    /// By how much the percentiles may exceed the exact ones, as a share of them: zero where they are exact.
+    /// They are never less.
+    pub percentile_error: Figure,
     pub tokens_used: Option<u64>,
     /// The agents' columns that hold nothing but numbers.
     #[serde(serialize_with = "columns")]
@@ -149,6 +154,11 @@ impl Group {
     /// Executions that are neither skipped nor cancelled.
     pub fn tried(&self) -> u64 {
         self.count - self.with(Status::Skipped) - self.with(Status::Cancelled)
+    }
+
+    /// Whether the percentiles are estimates.
+    pub fn estimated(&self) -> bool {
+        self.percentile_error.0 > 0.0
     }
 
     /// The phase that its rows agree in, where they are grouped by it.

@@ -59,6 +59,7 @@ fn the_original_document_has_these_true_figures() {
         "p95_ms": 125,
         "p99_ms": 125,
         "max_ms": 125,
+        "percentile_error": 0,
         "tokens_used": 1625,
         "columns": {},
     });

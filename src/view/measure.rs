@@ -20,6 +20,11 @@ pub fn milliseconds(milliseconds: f64) -> String {
     format!("{} h {:02} min", minutes / 60, minutes % 60)
 }
 
+/// A figure that is estimated, and not far from this.
+pub fn about(figure: &str) -> String {
+    format!("≈{figure}")
+}
+
 /// `12`, `9,990`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();

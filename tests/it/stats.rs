@@ -50,13 +50,13 @@ fn the_original_order_workflow_for_a_spreadsheet() {
     assert_data_eq!(
         told.out,
         str![[r#"
-channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,tokens_used,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
-orders,success,6,6,0,1,348.333,120,850,850,850,2155,2,2,1,1,1,,,,,,,,,,
-orders,failed,1,0,1,0,80,80,80,80,80,280,,,,,,,,,,,,,,,
-warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,4555,,,,,,3,12,4,3,5,,,,,
-warehouse,failed,1,0,1,0,290,290,290,290,290,380,,,,,,1,2,2,2,2,,,,,
-payments,success,3,3,0,1,1380,1320,1580,1580,1580,1640,,,,,,,,,,,3,302.74,100.91333333333334,67.25,145.50
-communications,success,3,3,0,1,463.333,460,480,480,480,980,,,,,,,,,,,,,,,
+channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,percentile_error,tokens_used,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
+orders,success,6,6,0,1,348.333,120,850,850,850,0,2155,2,2,1,1,1,,,,,,,,,,
+orders,failed,1,0,1,0,80,80,80,80,80,0,280,,,,,,,,,,,,,,,
+warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,0,4555,,,,,,3,12,4,3,5,,,,,
+warehouse,failed,1,0,1,0,290,290,290,290,290,0,380,,,,,,1,2,2,2,2,,,,,
+payments,success,3,3,0,1,1380,1320,1580,1580,1580,0,1640,,,,,,,,,,,3,302.74,100.91333333333334,67.25,145.50
+communications,success,3,3,0,1,463.333,460,480,480,480,0,980,,,,,,,,,,,,,,,
 
 "#]]
     );
@@ -101,7 +101,7 @@ fn the_original_order_workflow_for_scripts() {
 "#]]
     );
     let payment = groups.find("\"payment-service\"").unwrap();
-    let payment: Vec<&str> = groups[payment..].lines().take(25).collect();
+    let payment: Vec<&str> = groups[payment..].lines().take(26).collect();
     assert_data_eq!(
         payment.join("\n"),
         str![[r#"
@@ -117,6 +117,7 @@ fn the_original_order_workflow_for_scripts() {
       "p95_ms": 1580,
       "p99_ms": 1580,
       "max_ms": 1580,
+      "percentile_error": 0,
       "tokens_used": 1640,
       "columns": {
         "amount_usd": {
@@ -346,4 +347,62 @@ fn no_form_obeys_or_loses_what_a_terminal_would_obey() {
         // What follows the escape is there: nothing was taken for a part of it.
         assert!(told.out.contains("]0;x") && told.out.contains("31m"), "{form}: {:?}", told.out);
     }
+}
+
+/// A table of so many executions that take 1 ms, 2 ms, 3 ms and so on.
+fn long(rows: usize) -> String {
+    let mut text = format!("execution[{rows}]{{phase,status,duration_ms}}:\n");
+    (1..=rows).for_each(|row| text += &format!(" Work,success,{row}\n"));
+    text
+}
+
+#[test]
+fn percentiles_of_more_than_the_bound_are_told_to_be_estimates() {
+    let bound = orderflow::stats::EXACT;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (at, above) = (path("at.toon"), path("above.toon"));
+    std::fs::write(&at, long(bound)).unwrap();
+    std::fs::write(&above, long(bound + 1)).unwrap();
+
+    let told = orderflow(&["stats", &at]);
+    assert!(told.out.contains(" 50.00 s  1 min 35 s  1 min 39 s  1 min 40 s "), "{}", told.out);
+    assert!(!told.out.contains('≈'), "{}", told.out);
+    let told = orderflow(&["stats", &above, "--expect", "p95 < 2m"]);
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+step    count  failed  success     mean       p50          p95          p99         max  tokens
+────────────────────────────────────────────────────────────────────────────────────────────────
+Work  100,001       0    100 %  50.00 s  ≈50.03 s  ≈1 min 35 s  ≈1 min 39 s  1 min 40 s       –
+
+items          unknown: rows do not say to which item they belong
+executions     100,001
+wall time      unknown: rows do not say when they started
+in sequence    1388 h 56 min, had every step waited for the one before
+slowest step   Work, 50.00 s on average
+percentiles    ≈ is at most 0.1 % too high; up to 100,000 executions of a group they are exact
+
+expectation        found  met
+──────────────────────────────
+p95 < 2m     ≈1 min 35 s  yes
+
+"#]]
+    );
+    let told = orderflow(&["stats", &above, "--format", "markdown"]);
+    assert!(told.out.contains("| ≈1 min 35 s |"), "{}", told.out);
+    let told = orderflow(&["stats", &above, "--format", "json", "--expect", "p95 < 2m, max < 1s"]);
+    let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let group = &told["groups"][0];
+    assert_eq!(group["percentile_error"], 0.001);
+    assert_eq!(group["max_ms"], bound + 1);
+    let p99 = group["p99_ms"].as_f64().unwrap();
+    assert!((99_001.0..=99_001.0 * 1.001).contains(&p99), "{p99}");
+    assert_eq!(
+        (&told["expectations"][0]["estimated"], told["expectations"][1].get("estimated")),
+        (&true.into(), None)
+    );
+    // An estimate beside an exact figure is no reason for alarm.
+    let told = orderflow(&["stats", &above, "--baseline", &at, "--threshold", "0%"]);
+    assert_eq!(told.exit, Some(0), "{}", told.out);
 }

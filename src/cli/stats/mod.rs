@@ -30,6 +30,9 @@ Examples:
                                                       what changed; exit 1 where p95 or success worsened by more
   orderflow stats --format markdown session.toon      for a pull request
 
+Percentiles are exact up to 100,000 executions of a group. Of more they are estimates, marked with ≈: never too
+low, at most 0.1 % too high.
+
 What can be expected: count, errors, success, mean, p50, p95, p99, max, tokens, saved, or any numeric column,
 of a step ('Step Title'.p95) or of all executions. Documents expect in quotes: > [!expect] p95 < 2s
 

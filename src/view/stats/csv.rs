@@ -28,6 +28,7 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
             "p95_ms",
             "p99_ms",
             "max_ms",
+            "percentile_error",
             "tokens_used",
         ]
         .map(str::to_owned),
@@ -53,6 +54,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
         record.push(shown(duration.map(|figure| figure.0)));
     }
+    record.push(group.percentile_error.0.to_string());
     record.push(shown(group.tokens_used));
     for name in names {
         match group.columns.iter().find(|(known, _)| &**known == *name) {

@@ -1,10 +1,11 @@
 //! What there is to say of a run as a whole, a line each.
 
-use super::super::measure::{count, milliseconds, percent};
-use crate::stats::Run;
+use super::super::measure::{about, count, milliseconds, percent};
+use crate::stats::{EXACT, Group, Run, Stats};
 
 /// The run's figures by name; `show` makes a step's name fit to be shown. All but the critical path.
-pub(super) fn facts(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
+pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
+    let run = &stats.run;
     let saved = run.saved_ms.map(|saved| {
         let share = run.sequential_ms.filter(|all| all.0 > 0.0).map(|all| percent(saved.0 / all.0));
         let share = share.map(|share| format!(" ({share})")).unwrap_or_default();
@@ -28,8 +29,18 @@ pub(super) fn facts(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<(&'static s
         ("an item", mean_item(run)),
         ("slowest step", slowest),
         ("tokens", run.tokens_used.map(count)),
+        ("percentiles", estimates(&stats.groups)),
     ];
     lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// What is to be known of percentiles that are estimates; none where there are none.
+fn estimates(groups: &[Group]) -> Option<String> {
+    let error = groups.iter().map(|group| group.percentile_error.0).fold(0.0, f64::max);
+    let (sign, error, exact) = (about(""), percent(error), count(EXACT as u64));
+    (error != percent(0.0)).then(|| {
+        format!("{sign} is at most {error} too high; up to {exact} executions of a group they are exact")
+    })
 }
 
 /// The critical path's steps, fit to be shown.

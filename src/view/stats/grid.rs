@@ -1,6 +1,6 @@
 //! Figures as tables before anybody has said how tables are drawn: names as they are, numbers as text.
 
-use super::super::measure::{count, decimal, milliseconds, percent};
+use super::super::measure::{about, count, decimal, milliseconds, percent};
 use crate::stats::{Change, Column, Dimension, Figure, Found, Group, Measure, Stats, Verdict};
 use crate::value::Value;
 
@@ -27,9 +27,11 @@ pub(super) fn groups(stats: &Stats) -> Grid {
         row.push(count(group.count));
         row.push(count(group.failed()));
         row.push(share(group.success_rate));
-        for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
-            row.push(time(duration));
+        row.push(time(group.mean_ms));
+        for percentile in [group.p50_ms, group.p95_ms, group.p99_ms] {
+            row.push(if group.estimated() { about(&time(percentile)) } else { time(percentile) });
         }
+        row.push(time(group.max_ms));
         row.push(group.tokens_used.map_or_else(unknown, count));
         row
     });
@@ -109,6 +111,7 @@ pub(super) fn verdicts(verdicts: &[Verdict]) -> Grid {
 pub(super) fn found(verdict: &Verdict) -> String {
     match (verdict.found, verdict.met) {
         (Some(Found::Number(number)), _) => shortest(number.0),
+        (Some(Found::Milliseconds(time)), _) if verdict.estimated => about(&milliseconds(time.0)),
         (Some(Found::Milliseconds(time)), _) => milliseconds(time.0),
         (Some(Found::Share(share)), _) => percent(share.0),
         (None, Some(_)) => "unknown".to_owned(),

@@ -25,10 +25,10 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn run(report: &Report) -> String {
-    let run = &report.stats.run;
+    let facts = facts::facts(report.stats, &code);
     let mut lines: Vec<String> =
-        facts::facts(run, &code).into_iter().map(|(name, value)| format!("- {name}: {value}\n")).collect();
-    if let Some(path) = facts::path(run, &code) {
+        facts.into_iter().map(|(name, value)| format!("- {name}: {value}\n")).collect();
+    if let Some(path) = facts::path(&report.stats.run, &code) {
         lines.push(format!("- critical path: {}\n", path.join(" → ")));
     }
     lines.concat()

@@ -7,7 +7,7 @@ mod markdown;
 
 use super::table::figures;
 use crate::diag::render::visible;
-use crate::stats::{Change, Run, Stats, Verdict};
+use crate::stats::{Change, Stats, Verdict};
 use grid::Grid;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ impl<'a> Report<'a> {
     pub fn table(&self, width: Option<usize>) -> String {
         let mut out = drawn(grid::groups(self.stats), width);
         out.push_str(&drawn(grid::columns(self.stats), width));
-        out.push_str(&run(&self.stats.run, width));
+        out.push_str(&run(self.stats, width));
         match self.changes {
             None => {}
             Some([]) => {
@@ -95,12 +95,12 @@ fn drawn(grid: Grid, width: Option<usize>) -> String {
 }
 
 /// The run as a block of lines.
-fn run(run: &Run, width: Option<usize>) -> String {
+fn run(stats: &Stats, width: Option<usize>) -> String {
     let mut out = String::new();
-    for (name, value) in facts::facts(run, &visible) {
+    for (name, value) in facts::facts(stats, &visible) {
         out.push_str(&format!("{name:<INDENT$}{value}\n"));
     }
-    if let Some(path) = facts::path(run, &visible) {
+    if let Some(path) = facts::path(&stats.run, &visible) {
         out.push_str(&wrapped("critical path", &path, width));
     }
     out
