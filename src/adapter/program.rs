@@ -102,9 +102,31 @@ pub(super) fn signal(group: Option<Pid>, signal: Signal) {
 
 /// The last word of a log as the end of a message: `: out of paper`; nothing where it has none.
 pub(super) fn last_word(log: &str) -> String {
-    let last = log.lines().rev().find(|line| !line.trim().is_empty());
+    let last = telling(log);
     let short = |line: &str| line.trim().chars().take(LONGEST_REASON).collect::<String>();
     last.map(|line| format!(": {}", short(line))).unwrap_or_default()
+}
+
+/// The line of a log that says most about a failure: the last one, but for what interpreters put below it, such as
+/// the stack and the version.
+fn telling(log: &str) -> Option<&str> {
+    let noise = |line: &str| {
+        line.trim().is_empty()
+            || line.starts_with("Node.js v")
+            || line.starts_with("note: run with `RUST_BACKTRACE")
+    };
+    let frame = |line: &str| {
+        let bare = line.trim_start();
+        bare.len() < line.len() && (bare.starts_with("at ") || bare.starts_with("from "))
+    };
+    let lines: Vec<&str> = log.lines().filter(|line| !noise(line)).collect();
+    let last = *lines.last()?;
+    let Some(lowest) = lines.iter().rposition(|line| frame(line)) else { return Some(last) };
+    // Below its stack, node shows an error's members in braces.
+    if lowest + 1 < lines.len() && !lines[lowest].ends_with('{') {
+        return Some(last);
+    }
+    lines[..lowest].iter().rev().find(|line| !frame(line)).copied().or(Some(last))
 }
 
 /// Hears a stream to its end. A pipe that cannot be read any more has nothing more to say. What is too much is
@@ -155,5 +177,32 @@ impl Tail {
 
     pub fn text(&self) -> String {
         self.since(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_is_what_was_wrong_and_not_where() {
+        let node = "/tmp/x.js:3\n  throw new Error('out of paper')\n  ^\n\nError: out of paper\n    at print (/tmp/x.js:3:9)\n    \
+                    at node:internal/main:28:49";
+        let python = "Traceback (most recent call last):\n  File \"x.py\", line 3, in <module>\n    print(paper)\nValueError: out of paper\n";
+        let ruby = "x.rb:1:in `print': out of paper (RuntimeError)\n\tfrom x.rb:4:in `<main>'\n";
+        let rust = "thread 'main' panicked at src/main.rs:2:5:\nout of paper\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        for (log, word) in [
+            (format!("{node}\n\nNode.js v20.11.0\n"), ": Error: out of paper"),
+            (format!("{node} {{\n  code: 'PAPER'\n}}\n\nNode.js v20.11.0\n"), ": Error: out of paper"),
+            (format!("{node}\n\nNode.js v20.11.0\nprinter: off\n"), ": printer: off"),
+            (python.to_owned(), ": ValueError: out of paper"),
+            (ruby.to_owned(), ": x.rb:1:in `print': out of paper (RuntimeError)"),
+            (rust.to_owned(), ": out of paper"),
+            ("sh: 1: printt: not found\n\n".to_owned(), ": sh: 1: printt: not found"),
+            ("    at the printer\n".to_owned(), ":     at the printer".trim_end()),
+            (String::new(), ""),
+        ] {
+            assert_eq!(last_word(&log), word.replace(":     at", ": at"));
+        }
     }
 }

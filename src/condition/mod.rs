@@ -9,8 +9,10 @@
 mod eval;
 mod lex;
 mod parse;
+mod ways;
 
 pub use parse::parse;
+pub use ways::{Step, Way};
 
 use crate::value::Value;
 use std::ops::Range;

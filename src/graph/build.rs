@@ -8,7 +8,7 @@ use super::outline::inherited;
 use super::sort::Followers;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, inputs,
-    interface, saga, tags, types,
+    interface, members, saga, tags, types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
@@ -32,6 +32,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     tags::check(spec, &mut diagnostics);
     let known = definitions::compile(spec, &names, &mut diagnostics);
     types::resolve(&mut flow, &known);
+    members::check(spec, &flow, &names, &mut diagnostics);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);

@@ -9,6 +9,7 @@ mod inputs;
 mod interface;
 mod links;
 mod lint;
+mod members;
 mod model;
 mod names;
 mod outline;

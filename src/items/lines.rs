@@ -7,11 +7,15 @@ use std::io::{self, BufRead, Read};
 pub(super) struct Lines<R> {
     reader: R,
     line: u64,
+    /// What follows is no JSON lines.
+    over: bool,
+    /// No item has been read yet.
+    first: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     pub fn new(reader: R) -> Self {
-        Lines { reader, line: 0 }
+        Lines { reader, line: 0, over: false, first: true }
     }
 
     /// Reads a line with its end, but no more of it than is allowed and one byte.
@@ -37,7 +41,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = anyhow::Result<Raw>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while !self.over {
             let mut bytes = Vec::new();
             match self.read(&mut bytes) {
                 Err(error) => return Some(Err(error.into())),
@@ -55,9 +59,22 @@ impl<R: BufRead> Iterator for Lines<R> {
                 _ => &bytes,
             };
             if !bytes.trim_ascii().is_empty() {
+                if self.first && opens(bytes) {
+                    self.over = true;
+                    let why = "the value goes on in the next line, but in JSON lines each line is a whole value; \
+                               if the file is one JSON document, name it .json";
+                    return Some(Ok(Raw::item(place, Err(vec![place.fault(why.to_owned())]))));
+                }
+                self.first = false;
                 let value = json::text(bytes, self.line).and_then(|text| json::parse(text, self.line));
                 return Some(Ok(Raw::item(place, value)));
             }
         }
+        None
     }
+}
+
+/// Whether a line is no more than the beginning of an object or a list that is laid out over several.
+fn opens(line: &[u8]) -> bool {
+    matches!(line.trim_ascii(), b"{" | b"[" | b"[{")
 }

@@ -2,7 +2,7 @@
 
 use crate::event::Values;
 use crate::graph::{Graph, ValueId};
-use crate::value::{Object, Type, Value, kind};
+use crate::value::{Object, Type, Value, kind, nearest};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -49,6 +49,11 @@ impl Shape {
     /// Names of the inputs that a run without items would lack.
     pub fn lacking(&self) -> Vec<&str> {
         self.wanted.iter().filter(|wanted| !wanted.optional).map(|wanted| wanted.name.as_str()).collect()
+    }
+
+    /// Whether an item has anything to bring.
+    pub fn takes_items(&self) -> bool {
+        !self.wanted.is_empty()
     }
 
     /// The inputs of a run that has no items.
@@ -123,7 +128,7 @@ impl Shape {
             (Value::Object(object), several) => {
                 let missing =
                     several.iter().filter(|wanted| !wanted.optional && !object.contains_key(&wanted.name));
-                let names: Vec<_> = missing.map(|wanted| format!("\"{}\"", wanted.name)).collect();
+                let names: Vec<_> = missing.map(|wanted| misnamed(&wanted.name, several, &object)).collect();
                 return Err(format!("missing {}", names.join(", ")));
             }
             (other, several) => {
@@ -214,6 +219,16 @@ fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
     }
 }
 
+/// A name that an object lacks, with the one that is there in its place, if one is.
+fn misnamed(name: &str, wanted: &[Wanted], object: &Object) -> String {
+    let others = object.keys().map(String::as_str);
+    let others = others.filter(|other| !wanted.iter().any(|wanted| wanted.name == *other));
+    match nearest(name, others) {
+        Some(near) => format!("\"{name}\" (is {} meant?)", Value::from(near)),
+        None => format!("\"{name}\""),
+    }
+}
+
 fn only_id(object: &Object) -> Option<&Value> {
     let mut ids = object.iter().filter(|(name, _)| name.ends_with("_id")).map(|(_, value)| value);
     let first = ids.next()?;
@@ -266,6 +281,9 @@ mod tests {
         let two = shape(&[("a", "Integer"), ("b", "String")], None);
         assert_eq!(two.inputs(json!({"a": 1, "b": "x", "c": 0})).unwrap().len(), 2);
         assert_eq!(two.inputs(json!({"a": 1})).unwrap_err(), "missing \"b\"");
+        let named = shape(&[("customer", "String"), ("total", "Number")], None);
+        let slip = named.inputs(json!({"custmer": "Ada", "total": 1}));
+        assert_eq!(slip.unwrap_err(), "missing \"customer\" (is \"custmer\" meant?)");
         assert_eq!(two.inputs(json!(3)).unwrap_err(), "expected an object with \"a\", \"b\", found a number");
         assert!(two.inputs(json!({"a": "1", "b": "x"})).unwrap_err().contains("\"a\" is no Integer"));
     }

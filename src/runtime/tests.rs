@@ -273,7 +273,7 @@ async fn a_step_has_one_deadline_for_all_its_attempts() {
 5000 i0 A#2 starts
 10000 i0 A#2 is stopped: the step's deadline passed
 10000 i0 A#2 left
-i0 A timeout (the step's deadline passed)
+i0 A timeout (the step's deadline passed after 10s)
 10000 i0 failed
 ";
     assert_eq!(lines, expected);
@@ -294,7 +294,7 @@ i0 A success
 5000 i0 is overdue
 5000 i0 B#1 is stopped: the item's deadline passed
 5000 i0 B#1 left
-i0 B cancelled (the item's deadline passed)
+i0 B cancelled (the item's deadline passed after 5s)
 5000 i0 failed
 5000 i1 admitted
 5000 i1 A#1 starts
@@ -304,7 +304,7 @@ i1 A success
 10000 i1 is overdue
 10000 i1 B#1 is stopped: the item's deadline passed
 10000 i1 B#1 left
-i1 B cancelled (the item's deadline passed)
+i1 B cancelled (the item's deadline passed after 5s)
 10000 i1 failed
 ";
     assert_eq!(lines, expected);

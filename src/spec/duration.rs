@@ -6,6 +6,7 @@ use nom::character::complete::{alpha1, digit1, space0, space1, u32};
 use nom::combinator::{all_consuming, opt};
 use nom::sequence::{preceded, separated_pair};
 use nom::{IResult, Parser};
+use std::fmt::Write;
 use std::time::Duration;
 
 /// The longest duration: ten years.
@@ -14,6 +15,23 @@ const LONGEST: u64 = 3650 * 24 * 60 * 60 * 1000;
 /// Reads `200ms`, `5s`, `5m`, `5h` or `2d`. `None` for anything else and for more than ten years.
 pub fn duration(text: &str) -> Option<Duration> {
     all_consuming(length).parse(text).ok().map(|(_, duration)| duration)
+}
+
+/// `1h30m`, `5s`, `200ms`: as documents write durations.
+pub fn in_words(duration: Duration) -> String {
+    let whole = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let mut rest = whole;
+    let mut text = String::new();
+    for (unit, size) in units {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{count}{unit}");
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// Reads `3`, `3 fixed 1s`, `5 exponential` or `5 exponential 200ms..30s`.
@@ -63,6 +81,15 @@ mod tests {
         assert_eq!(duration("2d"), Some(Duration::from_secs(172_800)));
         for wrong in ["5x", "5", "s", "", "-5s", "1.5s", "5 s", "5s ", "99999999999999999999d", "3651d"] {
             assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_read_as_they_are_written() {
+        for (millis, text) in
+            [(0, "0s"), (200, "200ms"), (1500, "1s500ms"), (5_400_000, "1h30m"), (172_800_000, "2d")]
+        {
+            assert_eq!(in_words(Duration::from_millis(millis)), text);
         }
     }
 

@@ -22,7 +22,7 @@ mod steps;
 mod stray;
 mod types;
 
-pub use duration::duration;
+pub use duration::{duration, in_words};
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};
 pub use front::{on_item_error, tolerance};
 pub use later::not_run;

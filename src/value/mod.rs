@@ -6,12 +6,14 @@
 pub mod json;
 mod label;
 mod misfit;
+mod near;
 pub mod schema;
 mod stand_in;
 mod text;
 
 pub use label::label;
 pub use misfit::{Misfit, Misfits};
+pub use near::nearest;
 pub use schema::Definition;
 pub use serde_json::Value;
 
@@ -39,6 +41,22 @@ pub enum Type {
     List(Box<Type>),
     /// `T?`: the value may be null.
     Nullable(Box<Type>),
+}
+
+/// One step of a way into a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Member(String),
+    Element,
+}
+
+/// Where a way into a value leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The index of the part that is not there.
+    pub at: usize,
+    /// The members that are there instead.
+    pub members: Vec<String>,
 }
 
 /// The most `[]` and `?` of a type, in bytes.
@@ -113,7 +131,7 @@ impl Type {
         match self {
             Type::String | Type::File => value.is_string(),
             Type::Boolean => value.is_boolean(),
-            Type::Integer => value.as_number().is_some_and(|n| !n.as_str().contains(['.', 'e', 'E'])),
+            Type::Integer => value.as_number().is_some_and(|number| is_whole(number.as_str())),
             Type::Number => value.is_number(),
             Type::Json => true,
             Type::Named(_) => !value.is_null(),
@@ -144,6 +162,18 @@ impl Type {
         match self {
             Type::Defined(definition) => definition.member(name),
             Type::Nullable(inner) => inner.member(name),
+            _ => None,
+        }
+    }
+
+    /// The first part on this way that no value of the type has, as far as a definition says.
+    pub fn lacks(&self, way: &[Part]) -> Option<Lack> {
+        match (self, way) {
+            (Type::Defined(definition), _) => definition.lacks(way),
+            (Type::Nullable(inner), _) => inner.lacks(way),
+            (Type::List(inner), [Part::Element, rest @ ..]) => {
+                inner.lacks(rest).map(|lack| Lack { at: lack.at + 1, ..lack })
+            }
             _ => None,
         }
     }
@@ -194,6 +224,24 @@ impl Type {
     }
 }
 
+/// Whether a number is whole, however it is written: `1.0` and `1e3` are, as JSON Schema has it.
+fn is_whole(number: &str) -> bool {
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let zero = fraction.is_empty() && whole.trim_start_matches(['-', '0']).is_empty();
+    let places = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    match exponent.parse::<i64>() {
+        Ok(exponent @ 0..) => places(fraction) <= exponent,
+        Ok(exponent) if fraction.is_empty() => {
+            zero || places(whole) - places(whole.trim_end_matches('0')) >= exponent.saturating_neg()
+        }
+        Ok(_) => false,
+        // An exponent beyond all bounds.
+        Err(_) => zero || !exponent.starts_with('-'),
+    }
+}
+
 /// The kind of a value, as messages name it.
 pub fn kind(value: &Value) -> &'static str {
     match value {
@@ -226,6 +274,16 @@ impl fmt::Display for Type {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for whole in ["0", "-7", "1.0", "1.50e1", "-2.000", "1e3", "1E+3", "120e-1", "0e-5", "0.0", "1e400"] {
+            assert!(is_whole(whole), "{whole}");
+        }
+        for broken in ["1.5", "-0.1", "1.25e1", "12e-2", "1e-1", "1.0e-1", "1e-99999999999999999999"] {
+            assert!(!is_whole(broken), "{broken}");
+        }
+    }
 
     #[test]
     fn types_nest_so_deep_and_no_deeper() {

@@ -1,11 +1,14 @@
 //! Tables for the terminal: columns under a header, no boxes.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// The table as lines, each with a newline. Columns without any content are left out; texts wrap where
-/// `width`, in columns, is given and too narrow, figures never do.
+/// Words up to this length, in characters, are never broken: names and keys of items are read as wholes.
+const WORD: usize = 24;
+
+/// The table as lines, each with a newline. Columns without any content are left out; texts wrap between words
+/// where `width`, in columns, is given and too narrow, figures never do.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
     let full = |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()));
@@ -14,7 +17,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     for row in &mut rows {
         *row = kept.iter().map(|at| row.get_mut(*at).map(std::mem::take).unwrap_or_default()).collect();
     }
-    let figures: Vec<bool> = (0..header.len()).map(|at| rows.iter().all(|row| is_figure(&row[at]))).collect();
+    let constraints = constraints(&header, &rows);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
@@ -22,11 +25,26 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
-        if figures.get(column.index) == Some(&true) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+        if let Some(constraint) = constraints.get(column.index) {
+            column.set_constraint(*constraint);
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// How narrow each column may become.
+fn constraints(header: &[&str], rows: &[Vec<String>]) -> Vec<ColumnConstraint> {
+    let constraint = |(at, title): (usize, &&str)| {
+        let cells: Vec<&str> = rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect();
+        if cells.iter().all(|cell| is_figure(cell)) {
+            return ColumnConstraint::ContentWidth;
+        }
+        let words = cells.into_iter().chain([*title]).flat_map(str::split_whitespace);
+        let longest = words.map(|word| word.chars().count()).max().unwrap_or(0).min(WORD);
+        // With the space behind the column.
+        ColumnConstraint::LowerBoundary(Width::Fixed(longest as u16 + 1))
+    };
+    header.iter().enumerate().map(constraint).collect()
 }
 
 /// Whether a cell is a number, with or without a unit, or nothing: such cells are never broken.
@@ -36,13 +54,16 @@ fn is_figure(cell: &str) -> bool {
 }
 
 /// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
-/// compare down a column. Texts wrap where `width`, in columns, is given and too narrow; figures never do.
+/// compare down a column. Texts wrap between words where `width`, in columns, is given and too narrow; figures
+/// never do.
 pub fn figures(
     header: &[&str],
     labels: usize,
     rows: impl IntoIterator<Item = Vec<String>>,
     width: Option<usize>,
 ) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let constraints = constraints(header, &rows);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
@@ -50,8 +71,10 @@ pub fn figures(
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
+        if let Some(constraint) = constraints.get(index) {
+            column.set_constraint(*constraint);
+        }
         if index >= labels {
-            column.set_constraint(ColumnConstraint::ContentWidth);
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -63,7 +86,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_never_break_and_nothing_wraps_without_a_width() {
+    fn texts_wrap_between_words_in_a_narrow_terminal() {
+        let row = || vec!["order_001".to_owned(), "a long remark about it".to_owned(), "12 ms".to_owned()];
+        let header = ["item", "remark", "time"];
+        for narrow in [table(&header, [row()], Some(28)), figures(&header, 2, [row()], Some(28))] {
+            assert!(narrow.lines().count() > 3 && narrow.lines().all(|line| line.chars().count() <= 28));
+            for whole in ["order_001", "remark", "12 ms"] {
+                assert!(narrow.contains(whole), "{whole} in\n{narrow}");
+            }
+        }
+    }
+
+    #[test]
+    fn figures_and_names_never_break_and_nothing_wraps_without_a_width() {
         let row = || {
             vec!["fulfillment-service".to_owned(), "1,000".to_owned(), "1.01 s".to_owned(), "–".to_owned()]
         };
@@ -72,7 +107,7 @@ mod tests {
             for whole in ["count", "mean", "1,000", "1.01 s"] {
                 assert!(narrow.contains(whole), "{whole} in\n{narrow}");
             }
-            assert!(!narrow.contains("fulfillment-service"), "{narrow}");
+            assert!(narrow.contains("fulfillment-service"), "{narrow}");
         }
         for wide in [table(&header, [row()], None), figures(&header, 1, [row()], None)] {
             assert_eq!(wide.lines().count(), 3, "{wide}");

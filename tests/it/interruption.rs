@@ -145,11 +145,11 @@ fn a_step_that_takes_too_long_is_stopped_with_all_that_it_started() {
         |limit: &str| place.write("flow.md", &WAITING.replace("## A\n", &format!("## A {limit}\n")));
     limited("[deadline:: 300ms]");
     let told = place.run("--items items.jsonl");
-    assert!(told.err.contains("wait: A: the step's deadline passed\n"), "{}", told.err);
+    assert!(told.err.contains("wait: A: the step's deadline passed after 300ms\n"), "{}", told.err);
     limited("[timeout:: 300ms]");
     let told = place.run("--items items.jsonl");
     assert_eq!(told.exit, Some(1), "{}", told.err);
-    assert!(told.err.contains("wait: A: timed out\n"), "{}", told.err);
-    assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out)");
+    assert!(told.err.contains("wait: A: timed out after 300ms\n"), "{}", told.err);
+    assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out after 300ms)");
     place.until("what the program has started ends", || is_gone(&place, "sleeper"));
 }

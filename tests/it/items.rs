@@ -279,3 +279,48 @@ fn a_long_list_is_not_held_as_values() {
         told.exit
     );
 }
+
+#[test]
+fn what_is_probably_meant_is_named() {
+    let place = with(
+        "# Shop\n\n## Price @a\nname::String, order::Order → line::String\n\n## Types\n\n```ts\n\
+         interface Order { quantity: Integer; note?: string }\n```\n",
+        &[(
+            "slip.jsonl",
+            "{\"nmae\": \"Ada\", \"order\": {}}\n{\"name\": \"Ada\", \"order\": {\"quantiy\": 1.0}}\n",
+        )],
+    );
+    let told = place.run("--stub --items slip.jsonl");
+    assert_eq!(told.exit, Some(3));
+    assert!(told.err.contains("slip.jsonl:1:1: missing \"name\" (is \"nmae\" meant?)"), "{}", told.err);
+    let member = "order.quantity: expected a whole number, found nothing (is \"quantiy\" meant?)";
+    assert!(told.err.contains(member), "{}", told.err);
+    place.write("whole.jsonl", "{\"name\": \"Ada\", \"order\": {\"quantity\": 1.0}}\n");
+    assert_eq!(place.run("--stub --items whole.jsonl").exit, Some(0));
+}
+
+#[test]
+fn a_document_laid_out_over_lines_is_no_json_lines() {
+    let place = with(SHOP, &[("items.jsonl", "[\n  {\n    \"id\": 1\n  }\n]\n")]);
+    let told = place.run("--items items.jsonl");
+    assert_eq!(told.exit, Some(3));
+    assert!(told.err.starts_with("items.jsonl:1:1: the value goes on in the next line"), "{}", told.err);
+    assert!(
+        told.err.contains("name it .json") && told.err.contains("1 problem in items.jsonl"),
+        "{}",
+        told.err
+    );
+}
+
+/// Where the command line gives everything, items would be read for nothing.
+#[test]
+fn items_that_could_change_nothing_are_refused() {
+    let place = with(
+        "# Greet\n\n## Say\nname::String → text::String\n\n```sh run\necho hi\n```\n",
+        &[("items.jsonl", "{\"id\": 1}\n{\"id\": 2}\n")],
+    );
+    let told = place.run("--input name=Ada --items items.jsonl");
+    assert_eq!((told.exit, told.out.as_str()), (Some(3), ""));
+    assert!(told.err.contains("nothing is left for the items of items.jsonl to bring"), "{}", told.err);
+    assert!(!place.path("session.toon").exists());
+}

@@ -428,3 +428,12 @@ fn a_log_that_is_the_message_is_shown_once_and_an_optional_failure_is_told_apart
         told.err
     );
 }
+
+#[test]
+fn a_language_that_nothing_here_runs_is_told_once() {
+    let place = Place::new("# Sums\n\n## Add\na::String → b::String\n\n```cobol run\nADD 1 TO A\n```\n");
+    let told = place.run("--input a=1");
+    assert_eq!(told.exit, Some(3));
+    assert_eq!(told.err.matches("nothing here runs programs in \"cobol\"").count(), 1, "{}", told.err);
+    assert!(told.err.contains("not every step can be done; nothing was run"), "{}", told.err);
+}

@@ -116,6 +116,14 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
         (None, Some(named)) if wanted => args.file.parent().unwrap_or(Path::new("")).join(named),
         _ => return once(args, shape),
     };
+    if !shape.takes_items() && !part.graph.inputs.is_empty() {
+        let message = format!(
+            "--input gives every input of the workflow, and nothing is left for the items of {} to bring; nothing was run",
+            visible(&path.display().to_string())
+        );
+        let help = "leave out the items, or each --input that an item should bring";
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
+    }
     let source = if path == Path::new("-") {
         if args.file == path {
             let message = "the document and its items cannot both come from standard input";

@@ -31,6 +31,22 @@ pub fn unknown_value(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
     }
 }
 
+/// A condition that asks a value for a member that its type does not have; `members` are those that it has.
+pub fn unknown_member(
+    span: Span,
+    name: &str,
+    ty: &str,
+    near: Option<&str>,
+    members: &[String],
+) -> Diagnostic {
+    let problem = Diagnostic::error("unknown-member", span, format!("the type {ty} has no `{name}` here"));
+    match (near, members) {
+        (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
+        (None, []) => problem.help("what stands before it is no object"),
+        (None, members) => problem.help(format!("there is {}", members.join(", "))),
+    }
+}
+
 /// A condition that asks for what its own step makes, before it can be there.
 pub fn own_output(span: Span, name: &str) -> Diagnostic {
     Diagnostic::error(

@@ -5,6 +5,7 @@ use super::super::step::{Attempts, End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{Answer, Event, Execution, Failure, ItemState, Millis, Reply, Status, StopReason};
 use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::spec::in_words;
 use crate::value::{Value, label};
 
 /// How often failure handlers may put one item back.
@@ -105,8 +106,10 @@ impl Item {
                 execution.code.clone_from(&failure.code);
                 execution.error = Some(match stop {
                     // It had failed by itself before it was told to stop.
-                    Some(why) if attempts.last.is_some() => format!("{why}; {}", failure.message),
-                    Some(why) => why.to_string(),
+                    Some(why) if attempts.last.is_some() => {
+                        format!("{}; {}", why_stopped(graph, id, *why), failure.message)
+                    }
+                    Some(why) => why_stopped(graph, id, *why),
                     None => failure.message.clone(),
                 });
             }
@@ -169,6 +172,23 @@ impl Item {
             None => String::new(),
         }
     }
+}
+
+/// Why a step was stopped, with the time that it had.
+fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
+    let limit = match why {
+        StopReason::Timeout => graph.step(id).timeout.map(|most| ("timed out after", most)),
+        StopReason::StepDeadline => {
+            graph.step(id).deadline.map(|most| ("the step's deadline passed after", most))
+        }
+        StopReason::ItemDeadline => {
+            graph.settings.deadline.map(|most| ("the item's deadline passed after", most))
+        }
+        StopReason::Critical | StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted => {
+            None
+        }
+    };
+    limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", in_words(most)))
 }
 
 /// A stopped attempt that answered all the same counts by its answer: the truth wins.

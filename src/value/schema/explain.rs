@@ -2,7 +2,7 @@
 //! side; whether a part fits at all is for the compiled schema to say.
 
 use super::super::misfit::{Misfits, element, member, shown};
-use super::super::{Object, Value, kind};
+use super::super::{Object, Value, kind, nearest};
 use super::kinds::{admits, branches, peek};
 use super::{Definition, Holds, keyword};
 use serde_json::json;
@@ -128,7 +128,13 @@ impl<'a> Walk<'a, '_> {
             let expected = schema.map_or("a value".to_owned(), describe);
             let length = path.len();
             member(path, name);
-            self.misfits.add(path, expected, "nothing");
+            let known = |other: &&String| !self.is_named(rules, other);
+            let others = object.keys().filter(known).map(String::as_str);
+            let found = match nearest(name, others) {
+                Some(near) => format!("nothing (is {} meant?)", Value::from(near)),
+                None => "nothing".to_owned(),
+            };
+            self.misfits.add(path, expected, found);
             path.truncate(length);
         }
     }

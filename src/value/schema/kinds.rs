@@ -1,7 +1,7 @@
 //! What a schema says of values without looking at one: their kinds and their members.
 
 use super::{Definition, NESTING};
-use crate::value::{Type, Value, kind};
+use crate::value::{Lack, Part, Type, Value, kind};
 
 /// The schema behind references.
 pub(super) fn peek<'a>(definition: &'a Definition, schema: &'a Value) -> &'a Value {
@@ -56,6 +56,59 @@ pub(super) fn member(definition: &Definition, name: &str) -> Option<(Type, bool)
     let required = object.get("required").and_then(Value::as_array);
     let optional = !required.is_some_and(|names| names.iter().any(|required| required == name));
     Some((type_of(definition, schema), optional))
+}
+
+/// The first part of a way that no value has which fits. A schema that says too little lacks nothing.
+pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Option<Lack> {
+    let [part, rest @ ..] = way else { return None };
+    let schema = peek(definition, schema);
+    if let Some(branches) = branches(schema) {
+        // What any branch has is there; those that are no objects have nothing and say nothing.
+        let objects = branches.filter(|branch| peek(definition, branch).get("type").is_none_or(is_deep));
+        let lacks: Option<Vec<Lack>> = objects.map(|branch| lacks(definition, branch, way)).collect();
+        return lacks?.into_iter().reduce(|mut one, other| {
+            match one.at.cmp(&other.at) {
+                std::cmp::Ordering::Less => one = other,
+                std::cmp::Ordering::Equal => one.members.extend(other.members),
+                std::cmp::Ordering::Greater => {}
+            }
+            one
+        });
+    }
+    let inner = match part {
+        Part::Element => schema.get("items").filter(|_| schema.get("prefixItems").is_none())?,
+        Part::Member(name) => match schema.get("properties").and_then(Value::as_object)?.get(name) {
+            Some(inner) => inner,
+            None if is_closed(schema) => {
+                let members = schema.get("properties").and_then(Value::as_object)?.keys().cloned();
+                return Some(Lack { at: 0, members: members.collect() });
+            }
+            None => return None,
+        },
+    };
+    lacks(definition, inner, rest).map(|lack| Lack { at: lack.at + 1, ..lack })
+}
+
+fn is_deep(kinds: &Value) -> bool {
+    is_kind(kinds, &Value::Object(Default::default())) || is_kind(kinds, &Value::Array(Vec::new()))
+}
+
+/// Whether `properties` names all members that anybody was told of.
+fn is_closed(schema: &Value) -> bool {
+    const OTHERS: [&str; 10] = [
+        "patternProperties",
+        "allOf",
+        "if",
+        "then",
+        "else",
+        "dependentSchemas",
+        "not",
+        "propertyNames",
+        "unevaluatedProperties",
+        "$ref",
+    ];
+    let open = schema.get("additionalProperties").is_some_and(|other| *other != Value::Bool(false));
+    !open && OTHERS.iter().all(|rule| schema.get(rule).is_none())
 }
 
 /// The nearest type that the language has a name for.

@@ -11,7 +11,7 @@ pub use keywords::{Holds, KINDS, keyword, keywords};
 pub use reference::{reference, referred};
 
 use super::misfit::Misfits;
-use super::{Object, Type, Value};
+use super::{Lack, Object, Part, Type, Value};
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use keywords::inner;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -198,6 +198,10 @@ impl Definition {
 
     pub(super) fn member(&self, name: &str) -> Option<(Type, bool)> {
         kinds::member(self, name)
+    }
+
+    pub(super) fn lacks(&self, way: &[Part]) -> Option<Lack> {
+        kinds::lacks(self, &self.schema, way)
     }
 
     /// Says where a value that is not accepted does not fit. `path` leads to the value.

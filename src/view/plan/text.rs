@@ -3,11 +3,10 @@
 use super::Doer;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
-use crate::spec::{Backoff, OnItemError, Retry, Tolerance};
+use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
 use crate::view::graph::sign;
 use crate::view::stages;
 use crate::view::table::table;
-use crate::view::text::duration;
 use anstyle::Style;
 use std::fmt::Write;
 
@@ -66,7 +65,7 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     };
     let key = settings.key.iter().map(|key| ("key", visible(key)));
     let jobs = settings.jobs.iter().map(|jobs| ("jobs", format!("{jobs} steps at a time")));
-    let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", duration(*most))));
+    let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", in_words(*most))));
     let rest = key.chain(jobs).chain(deadline);
     [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))]
         .into_iter()
@@ -108,17 +107,17 @@ pub fn by(doer: &Doer) -> String {
 
 fn limits(step: &Step) -> String {
     let retry = step.retry.map(retry);
-    let timeout = step.timeout.map(|most| format!("timeout {}", duration(most)));
-    let deadline = step.deadline.map(|most| format!("deadline {}", duration(most)));
+    let timeout = step.timeout.map(|most| format!("timeout {}", in_words(most)));
+    let deadline = step.deadline.map(|most| format!("deadline {}", in_words(most)));
     retry.into_iter().chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
 }
 
 fn retry(retry: Retry) -> String {
     let backoff = match retry.backoff {
         usual if usual == Backoff::default() => String::new(),
-        Backoff::Fixed(pause) => format!(" fixed {}", duration(pause)),
+        Backoff::Fixed(pause) => format!(" fixed {}", in_words(pause)),
         Backoff::Exponential { first, most } => {
-            format!(" exponential {}..{}", duration(first), duration(most))
+            format!(" exponential {}..{}", in_words(first), in_words(most))
         }
     };
     format!("retry {}{backoff}", retry.retries)

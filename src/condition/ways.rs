@@ -1,0 +1,58 @@
+//! The ways that a condition goes into values: `stock.lines[0].sku`. What is asked whether it is defined is none
+//! of them: it may well not be there.
+
+use super::{Condition, Kind, Node};
+use crate::value::Value;
+use std::ops::Range;
+
+/// From a value to one of its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way<'c> {
+    /// The value, as conditions write its name.
+    pub name: &'c str,
+    pub steps: Vec<Step<'c>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'c> {
+    /// Into a member of this name; the range is where the way up to it stands in the condition.
+    Member(&'c str, Range<usize>),
+    /// Into an element of a list.
+    Element,
+}
+
+impl Condition {
+    /// All ways into values, in the order in which they are written.
+    pub fn ways(&self) -> Vec<Way<'_>> {
+        let mut ways = Vec::new();
+        collect(&self.root, &mut ways);
+        ways
+    }
+}
+
+fn collect<'c>(node: &'c Node, ways: &mut Vec<Way<'c>>) {
+    if matches!(node.kind, Kind::IsDefined { .. }) {
+        return;
+    }
+    match way(node) {
+        Some(way) => ways.push(way),
+        None => node.children().into_iter().for_each(|child| collect(child, ways)),
+    }
+}
+
+/// The way that ends here; none where it depends on what is only known later.
+fn way(node: &Node) -> Option<Way<'_>> {
+    let (of, step) = match &node.kind {
+        Kind::Name(name) => return Some(Way { name, steps: Vec::new() }),
+        Kind::Attribute(of, name) => (of, Step::Member(name, node.at.clone())),
+        Kind::Index(of, index) => match &index.kind {
+            Kind::Literal(Value::String(name)) => (of, Step::Member(name, node.at.clone())),
+            Kind::Literal(Value::Number(_)) => (of, Step::Element),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let mut way = way(of)?;
+    way.steps.push(step);
+    Some(way)
+}

@@ -1,0 +1,20 @@
+//! Which name was most likely meant.
+
+/// Names longer than this, in bytes, are not compared: that would take long and help nobody.
+const COMPARED: usize = 100;
+
+/// The nearest of `known` to what was written, when it is near enough to be meant.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if written.len() > COMPARED {
+        return None;
+    }
+    let written = written.to_lowercase();
+    let near = |name: &str| strsim::jaro_winkler(&written, &name.to_lowercase());
+    known
+        .into_iter()
+        .filter(|name| name.len() <= COMPARED)
+        .map(|name| (near(name), name))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
