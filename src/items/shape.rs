@@ -15,6 +15,9 @@ pub(super) struct Column<'a> {
     wanted: Option<Cow<'a, Wanted>>,
 }
 
+/// Objects with more members than this are not searched for a misspelt one.
+const COMPARED: usize = 100;
+
 /// What items must look like for one workflow.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -223,7 +226,8 @@ fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
 fn misnamed(name: &str, wanted: &[Wanted], object: &Object) -> String {
     let others = object.keys().map(String::as_str);
     let others = others.filter(|other| !wanted.iter().any(|wanted| wanted.name == *other));
-    match nearest(name, others) {
+    let near = if object.len() <= COMPARED { nearest(name, others) } else { None };
+    match near {
         Some(near) => format!("\"{name}\" (is {} meant?)", Value::from(near)),
         None => format!("\"{name}\""),
     }

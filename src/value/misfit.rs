@@ -47,6 +47,11 @@ impl Misfits {
         self.count
     }
 
+    /// Whether the next one is told rather than counted.
+    pub(super) fn tells_next(&self) -> bool {
+        self.first.len() < TOLD
+    }
+
     /// Whether looking for more is no use.
     pub(super) fn are_enough(&self) -> bool {
         self.count >= COUNTED

@@ -7,6 +7,9 @@ use super::kinds::{admits, branches, peek};
 use super::{Definition, Holds, keyword};
 use serde_json::json;
 
+/// Objects with more members than this are not searched for a misspelt one.
+const COMPARED: usize = 100;
+
 /// Alternatives that are named one by one.
 const NAMED: usize = 8;
 
@@ -128,15 +131,20 @@ impl<'a> Walk<'a, '_> {
             let expected = schema.map_or("a value".to_owned(), describe);
             let length = path.len();
             member(path, name);
-            let known = |other: &&String| !self.is_named(rules, other);
-            let others = object.keys().filter(known).map(String::as_str);
-            let found = match nearest(name, others) {
+            let found = match self.misnamed(rules, name, object) {
                 Some(near) => format!("nothing (is {} meant?)", Value::from(near)),
                 None => "nothing".to_owned(),
             };
             self.misfits.add(path, expected, found);
             path.truncate(length);
         }
+    }
+
+    /// The member without a schema of its own that was most likely meant as this one.
+    fn misnamed<'o>(&self, rules: &Object, name: &str, object: &'o Object) -> Option<&'o str> {
+        let others = object.keys().filter(|other| !self.is_named(rules, other)).map(String::as_str);
+        let few = self.misfits.tells_next() && object.len() <= COMPARED;
+        few.then(|| nearest(name, others)).flatten()
     }
 
     fn member(&mut self, schema: &'a Value, object: &Object, name: &str, path: &mut String) {
