@@ -1,11 +1,13 @@
 //! Tables for the terminal: columns under a header, no boxes.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
+use std::ops::RangeInclusive;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Words up to this length, in characters, are never broken: names and keys of items are read as wholes.
-const WORD: usize = 24;
+/// Words up to the last of these lengths, in characters, are not broken: names and keys are read as wholes. In a
+/// terminal that is too narrow for that, fewer are; but in none is a word broken that is shorter than the first.
+const WORDS: RangeInclusive<usize> = 12..=24;
 
 /// The table as lines, each with a newline. Columns without any content are left out; texts wrap between words
 /// where `width`, in columns, is given and too narrow, figures never do.
@@ -17,7 +19,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     for row in &mut rows {
         *row = kept.iter().map(|at| row.get_mut(*at).map(std::mem::take).unwrap_or_default()).collect();
     }
-    let constraints = constraints(&header, &rows);
+    let constraints = constraints(&header, &rows, width);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
@@ -32,19 +34,46 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// How narrow each column may become.
-fn constraints(header: &[&str], rows: &[Vec<String>]) -> Vec<ColumnConstraint> {
-    let constraint = |(at, title): (usize, &&str)| {
-        let cells: Vec<&str> = rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect();
-        if cells.iter().all(|cell| is_figure(cell)) {
-            return ColumnConstraint::ContentWidth;
-        }
-        let words = cells.into_iter().chain([*title]).flat_map(str::split_whitespace);
-        let longest = words.map(|word| word.chars().count()).max().unwrap_or(0).min(WORD);
-        // With the space behind the column.
-        ColumnConstraint::LowerBoundary(Width::Fixed(longest as u16 + 1))
+/// How narrow each column may become in a terminal of this width.
+fn constraints(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<ColumnConstraint> {
+    let columns: Vec<Column> = (0..header.len()).map(|at| Column::new(at, header, rows)).collect();
+    // With the space behind each column.
+    let least = |word: usize| columns.iter().map(|column| column.least(word) + 1).sum::<usize>();
+    let fits = |word: &usize| width.is_none_or(|width| least(*word) <= width);
+    let word = WORDS.rev().find(fits).unwrap_or(*WORDS.start());
+    let constraint = |column: &Column| match column.figures {
+        true => ColumnConstraint::ContentWidth,
+        false => ColumnConstraint::LowerBoundary(Width::Fixed(column.least(word) as u16)),
     };
-    header.iter().enumerate().map(constraint).collect()
+    columns.iter().map(constraint).collect()
+}
+
+/// What decides on a column's width, in characters.
+struct Column {
+    /// Whether all cells are.
+    figures: bool,
+    longest_cell: usize,
+    longest_word: usize,
+}
+
+impl Column {
+    fn new(at: usize, header: &[&str], rows: &[Vec<String>]) -> Column {
+        let cells: Vec<&str> = rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect();
+        let figures = cells.iter().all(|cell| is_figure(cell));
+        let all = || cells.iter().chain(header.get(at)).copied();
+        let longest =
+            |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+        Column {
+            figures,
+            longest_cell: longest(&mut all()),
+            longest_word: longest(&mut all().flat_map(str::split_whitespace)),
+        }
+    }
+
+    /// The least width where words up to this length stay whole, with the padding.
+    fn least(&self, word: usize) -> usize {
+        1 + if self.figures { self.longest_cell } else { self.longest_word.min(word) }
+    }
 }
 
 /// Whether a cell is a number, with or without a unit, or nothing: such cells are never broken.
@@ -63,7 +92,7 @@ pub fn figures(
     width: Option<usize>,
 ) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
-    let constraints = constraints(header, &rows);
+    let constraints = constraints(header, &rows, width);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
@@ -107,7 +136,9 @@ mod tests {
             for whole in ["count", "mean", "1,000", "1.01 s"] {
                 assert!(narrow.contains(whole), "{whole} in\n{narrow}");
             }
-            assert!(narrow.contains("fulfillment-service"), "{narrow}");
+        }
+        for roomy in [table(&header, [row()], Some(48)), figures(&header, 1, [row()], Some(48))] {
+            assert!(roomy.contains("fulfillment-service"), "{roomy}");
         }
         for wide in [table(&header, [row()], None), figures(&header, 1, [row()], None)] {
             assert_eq!(wide.lines().count(), 3, "{wide}");
