@@ -20,6 +20,35 @@ pub const TAIL: [&str; 4] = ["item", "attempt", "started_ms", "error"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub u64);
 
+impl ItemId {
+    /// Stands for the run itself, where steps run once after all items.
+    pub const RUN: ItemId = ItemId(u64::MAX);
+}
+
+/// A step, or one of its executions where it runs for each element of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepPath {
+    pub step: StepId,
+    /// The element's place in its list, from 0.
+    pub element: Option<u32>,
+}
+
+impl StepPath {
+    pub fn element(step: StepId, element: u32) -> Self {
+        StepPath { step, element: Some(element) }
+    }
+
+    pub fn index(self) -> usize {
+        self.step.index()
+    }
+}
+
+impl From<StepId> for StepPath {
+    fn from(step: StepId) -> Self {
+        StepPath { step, element: None }
+    }
+}
+
 /// Milliseconds since the run began.
 pub type Millis = u64;
 
@@ -30,22 +59,24 @@ pub type Values = Vec<(ValueId, Arc<Value>)>;
 pub enum Event {
     /// An item entered the run with its workflow inputs.
     ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Values, at: Millis },
-    /// An agent was asked. `attempt` counts from 1 over all executions of the step for this item.
-    AttemptStarted { item: ItemId, step: StepId, attempt: u32, at: Millis },
+    /// An agent was asked. `attempt` counts from 1 over all executions of the step for this item and element.
+    AttemptStarted { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
-    AttemptStopped { item: ItemId, step: StepId, attempt: u32, why: StopReason, at: Millis },
+    AttemptStopped { item: ItemId, step: StepPath, attempt: u32, why: StopReason, at: Millis },
     /// The agent's answer, or why there is none.
-    AttemptFinished { item: ItemId, step: StepId, attempt: u32, result: Answer, at: Millis },
+    AttemptFinished { item: ItemId, step: StepPath, attempt: u32, result: Answer, at: Millis },
     /// Another attempt follows at `due`.
-    RetryScheduled { item: ItemId, step: StepId, attempt: u32, due: Millis, at: Millis },
+    RetryScheduled { item: ItemId, step: StepPath, attempt: u32, due: Millis, at: Millis },
     /// The pause before an attempt is over.
-    RetryDue { item: ItemId, step: StepId, attempt: u32, at: Millis },
+    RetryDue { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// A step that has succeeded decided one of its chains; none where no arm holds.
     BranchTaken { item: ItemId, step: StepId, chain: u32, arm: Option<u32>, at: Millis },
     /// A step's own conditions hold.
     ConditionHeld { item: ItemId, step: StepId, at: Millis },
     /// One execution of a step is over: a row of the trace.
     StepEnded { item: ItemId, execution: Execution },
+    /// All elements of a step's list have ended, and with them the step.
+    ElementsEnded { item: ItemId, step: StepId, at: Millis },
     /// The item's deadline passed.
     ItemDeadlinePassed { item: ItemId, at: Millis },
     /// All forward work of a failed item is settled; its failure handlers may run.
@@ -54,6 +85,12 @@ pub enum Event {
     ItemPutBack { item: ItemId, at: Millis },
     /// The item reached its final state.
     ItemSettled { item: ItemId, key: Arc<str>, state: ItemState, error: Option<ItemError>, at: Millis },
+    /// There are no more items to come; told where steps wait for the end of all.
+    ItemsExhausted { at: Millis },
+    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`].
+    RunStepsBegan { at: Millis },
+    /// The steps that run once are over.
+    RunStepsEnded { state: ItemState, error: Option<ItemError>, at: Millis },
     /// No further item is admitted.
     RunDrained { why: DrainReason, at: Millis },
     /// All work was told to stop.
@@ -64,6 +101,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
     pub step: StepId,
+    /// Its place in the list, where the step runs for each element of one.
+    pub element: Option<u32>,
     pub status: Status,
     /// Labels, not contents.
     pub input: Option<String>,
@@ -80,6 +119,12 @@ pub struct Execution {
     pub error: Option<String>,
     /// The agent's own code for the error; not part of the trace.
     pub code: Option<String>,
+}
+
+impl Execution {
+    pub fn path(&self) -> StepPath {
+        StepPath { step: self.step, element: self.element }
+    }
 }
 
 /// A row's status.
@@ -178,6 +223,8 @@ pub enum StopReason {
     Timeout,
     /// The step's deadline.
     StepDeadline,
+    /// The deadline that the steps of a group share.
+    GroupDeadline,
     /// The item's deadline.
     ItemDeadline,
     /// A critical step of the same item failed.
@@ -256,6 +303,7 @@ impl fmt::Display for StopReason {
         f.write_str(match self {
             StopReason::Timeout => "timed out",
             StopReason::StepDeadline => "the step's deadline passed",
+            StopReason::GroupDeadline => "the group's deadline passed",
             StopReason::ItemDeadline => "the item's deadline passed",
             StopReason::Critical => "cancelled: a critical step failed",
             StopReason::ItemError => "cancelled: another item failed",

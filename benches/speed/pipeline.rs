@@ -111,7 +111,7 @@ pub fn engine(orders: u64, mut see: impl FnMut(&Event) -> anyhow::Result<()>) ->
         }
         let Some(call) = calls.pop_front() else { break };
         now += 1;
-        let result = Ok(reply(graph.step(call.step).outputs.iter().map(|output| output.value)));
+        let result = Ok(reply(graph.step(call.step.step).outputs.iter().map(|output| output.value)));
         let (item, step, attempt) = (call.item, call.step, call.attempt);
         run.handle(Input::Finished { item, step, attempt, result }, now, &mut out);
     }

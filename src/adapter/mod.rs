@@ -69,6 +69,8 @@ pub struct Context {
     /// The item's key.
     pub item: Arc<str>,
     pub attempt: u32,
+    /// The element's place in its list, from 0, where the step runs for each element of one.
+    pub element: Option<u32>,
     /// Equal on every attempt for the same effect.
     pub idempotency_key: String,
     pub agent: Option<Arc<str>>,

@@ -249,6 +249,7 @@ pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
     say("STEP", &context.step);
     say("ITEM", &context.item);
     say("ATTEMPT", &context.attempt.to_string());
+    say("ELEMENT", &context.element.map(|element| element.to_string()).unwrap_or_default());
     say("KEY", &context.idempotency_key);
     say("AGENT", context.agent.as_deref().unwrap_or(""));
     say("CHANNEL", context.channel.as_deref().unwrap_or(""));

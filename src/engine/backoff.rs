@@ -1,13 +1,12 @@
 //! How long to wait before another attempt. Jitter comes from the attempt's own identity, so that a run that
 //! is folded from its events waits as the first one did.
 
-use crate::event::{ItemId, Millis};
-use crate::graph::StepId;
+use crate::event::{ItemId, Millis, StepPath};
 use crate::spec::{Backoff, Retry};
 use std::time::Duration;
 
 /// The pause after attempt `attempt` (from 1) failed; none when no attempt is left.
-pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepId, attempt: u32) -> Option<Millis> {
+pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepPath, attempt: u32) -> Option<Millis> {
     let retry = retry.filter(|retry| attempt <= retry.retries)?;
     Some(match retry.backoff {
         Backoff::Fixed(pause) => millis(pause),
@@ -15,7 +14,9 @@ pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepId, attempt: 
             let doubled = millis(first).saturating_mul(1u64.checked_shl(attempt - 1).unwrap_or(u64::MAX));
             let pause = doubled.min(millis(most));
             // Between half the pause and all of it: spread, yet never at once.
-            pause / 2 + mix(item.0 ^ (u64::from(step.0) << 32) ^ (u64::from(attempt) << 56)) % (pause / 2 + 1)
+            let element = step.element.map_or(0, |element| mix(u64::from(element) + 1));
+            let own = item.0 ^ (u64::from(step.step.0) << 32) ^ (u64::from(attempt) << 56) ^ element;
+            pause / 2 + mix(own) % (pause / 2 + 1)
         }
     })
 }
@@ -35,28 +36,29 @@ fn mix(mut x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::StepId;
 
     #[test]
     fn pauses_double_up_to_the_most_and_end_with_the_retries() {
         let backoff =
             Backoff::Exponential { first: Duration::from_millis(200), most: Duration::from_secs(1) };
         let retry = Retry { retries: 100, backoff };
-        let at = |attempt| pause(Some(&retry), ItemId(7), StepId(3), attempt);
+        let at = |attempt| pause(Some(&retry), ItemId(7), StepId(3).into(), attempt);
         for (attempt, most) in [(1, 200), (2, 400), (3, 800), (4, 1000), (100, 1000)] {
             let pause = at(attempt).unwrap();
             assert!(pause >= most / 2 && pause <= most, "attempt {attempt} pauses {pause} ms");
         }
         assert_eq!(at(101), None);
-        assert_eq!(pause(None, ItemId(0), StepId(0), 1), None);
+        assert_eq!(pause(None, ItemId(0), StepId(0).into(), 1), None);
         let fixed = Retry { retries: 1, backoff: Backoff::Fixed(Duration::from_secs(2)) };
-        assert_eq!(pause(Some(&fixed), ItemId(0), StepId(0), 1), Some(2000));
+        assert_eq!(pause(Some(&fixed), ItemId(0), StepId(0).into(), 1), Some(2000));
     }
 
     #[test]
     fn neighbours_wait_unequally() {
         let retry = Retry { retries: 1, backoff: Backoff::default() };
         let pauses: std::collections::HashSet<_> =
-            (0..100).map(|item| pause(Some(&retry), ItemId(item), StepId(0), 1)).collect();
+            (0..100).map(|item| pause(Some(&retry), ItemId(item), StepId(0).into(), 1)).collect();
         assert!(pauses.len() > 50, "{} different pauses", pauses.len());
     }
 }

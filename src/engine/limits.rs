@@ -1,7 +1,7 @@
 //! How much may run at once: over the run, for an agent, on a channel; and how often a channel may start.
 
-use crate::event::{ItemId, Millis};
-use crate::graph::{Graph, StepId};
+use crate::event::{ItemId, Millis, StepPath};
+use crate::graph::Graph;
 use std::collections::{BTreeSet, HashMap};
 
 /// The limits of a run, by name. What is not named is unlimited but for `jobs`.
@@ -63,12 +63,12 @@ impl Gauge {
 struct Lane {
     agent: Option<usize>,
     channel: Option<usize>,
-    ready: BTreeSet<(ItemId, u32, StepId)>,
+    ready: BTreeSet<(ItemId, u32, StepPath)>,
 }
 
 /// What the line has to say when asked for the next step.
 pub(super) enum Next {
-    Step(ItemId, StepId),
+    Step(ItemId, StepPath),
     /// Nothing before this time: a channel's rate.
     At(Millis),
     Nothing,
@@ -118,12 +118,12 @@ impl Line {
         line
     }
 
-    pub fn push(&mut self, item: ItemId, step: StepId) {
+    pub fn push(&mut self, item: ItemId, step: StepPath) {
         let rank = self.rank[step.index()];
         self.lanes[self.lane_of[step.index()]].ready.insert((item, rank, step));
     }
 
-    pub fn remove(&mut self, item: ItemId, step: StepId) {
+    pub fn remove(&mut self, item: ItemId, step: StepPath) {
         let rank = self.rank[step.index()];
         self.lanes[self.lane_of[step.index()]].ready.remove(&(item, rank, step));
     }
@@ -144,7 +144,7 @@ impl Line {
             return Next::Nothing;
         }
         let now = now.saturating_mul(1000);
-        let mut best: Option<(ItemId, u32, StepId)> = None;
+        let mut best: Option<(ItemId, u32, StepPath)> = None;
         let mut wake: Option<u64> = None;
         for lane in &self.lanes {
             let Some(head) = lane.ready.first() else { continue };
@@ -166,7 +166,7 @@ impl Line {
         }
     }
 
-    pub fn started(&mut self, item: ItemId, step: StepId, at: Millis) {
+    pub fn started(&mut self, item: ItemId, step: StepPath, at: Millis) {
         self.remove(item, step);
         self.running += 1;
         let lane = &self.lanes[self.lane_of[step.index()]];
@@ -182,7 +182,7 @@ impl Line {
         }
     }
 
-    pub fn finished(&mut self, step: StepId) {
+    pub fn finished(&mut self, step: StepPath) {
         self.running = self.running.saturating_sub(1);
         let lane = &self.lanes[self.lane_of[step.index()]];
         if let Some(agent) = lane.agent {

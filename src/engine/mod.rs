@@ -20,8 +20,7 @@ mod tests;
 pub use limits::{ChannelLimit, Limits};
 pub use run::{DeadLetter, Policy, Run, Tally};
 
-use crate::event::{Answer, ItemId, Millis, StopReason, Values};
-use crate::graph::StepId;
+use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
 use std::sync::Arc;
 
 /// What the outside tells the engine.
@@ -30,9 +29,11 @@ pub enum Input {
     /// The next item; only welcome while [`Run::wants_item`].
     Admit { key: Arc<str>, inputs: Values },
     /// An attempt is over. Late or doubled answers are ignored.
-    Finished { item: ItemId, step: StepId, attempt: u32, result: Answer },
+    Finished { item: ItemId, step: StepPath, attempt: u32, result: Answer },
     /// A timer is due. Timers are never taken back; those that no longer matter are ignored.
     Due(Timer),
+    /// There are no more items to admit.
+    NoMoreItems,
     /// All work is to stop.
     Stop(StopReason),
 }
@@ -44,7 +45,7 @@ pub enum Effect {
     /// Tell a running attempt to stop; its end is still reported by `Finished`.
     Stop {
         item: ItemId,
-        step: StepId,
+        step: StepPath,
         attempt: u32,
     },
     Timer {
@@ -58,7 +59,7 @@ pub enum Effect {
 pub struct Call {
     pub item: ItemId,
     pub key: Arc<str>,
-    pub step: StepId,
+    pub step: StepPath,
     pub attempt: u32,
     /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
     /// was put back is on the same visit, since it never had its effect; a failure handler, which is told of
@@ -76,13 +77,13 @@ pub enum Timer {
     /// The attempt's timeout or the step's deadline, whichever is first.
     Attempt {
         item: ItemId,
-        step: StepId,
+        step: StepPath,
         attempt: u32,
     },
     /// The pause before an attempt is over.
     Retry {
         item: ItemId,
-        step: StepId,
+        step: StepPath,
         attempt: u32,
     },
     ItemDeadline {

@@ -4,9 +4,10 @@
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
 use super::{Effect, Input, Limits, Out, Timer};
-use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StopReason};
-use crate::graph::Graph;
+use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StopReason, Values};
+use crate::graph::{Graph, ValueId};
 use crate::spec::{OnItemError, Tolerance};
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,6 +56,19 @@ enum Meaning {
     Nothing,
 }
 
+/// The steps that run once after all items, and what they take from the items.
+#[derive(Debug, Default)]
+struct Once {
+    /// There are no more items to come.
+    exhausted: bool,
+    began: bool,
+    /// By value: who made it. Items settle in any order.
+    values: BTreeMap<ValueId, BTreeMap<ItemId, Arc<Value>>>,
+    /// What failure handlers are told of each failed item.
+    failures: BTreeMap<ItemId, Value>,
+    end: Option<(ItemState, Option<ItemError>)>,
+}
+
 #[derive(Debug)]
 pub struct Run {
     graph: Arc<Graph>,
@@ -65,6 +79,7 @@ pub struct Run {
     dead_letters: Vec<DeadLetter>,
     drained: Option<DrainReason>,
     stopped: Option<StopReason>,
+    once: Once,
     /// Items whose state changed since they were last asked what comes next.
     touched: Vec<ItemId>,
     /// Kept between calls for its memory only.
@@ -82,6 +97,7 @@ impl Run {
             dead_letters: Vec::new(),
             drained: None,
             stopped: None,
+            once: Once::default(),
             touched: Vec::new(),
             moves: Moves::default(),
         }
@@ -126,6 +142,10 @@ impl Run {
             Input::Finished { item, step, attempt, result } => known(&item)
                 .filter(|known| known.is_running(step, attempt))
                 .map(|_| Event::AttemptFinished { item, step, attempt, result, at }),
+            Input::NoMoreItems => {
+                let waits = !self.once.exhausted && self.graph.has_run_steps();
+                waits.then_some(Event::ItemsExhausted { at })
+            }
             Input::Stop(why) => self.stopped.is_none().then_some(Event::RunStopped { why, at }),
             Input::Due(Timer::Rate) => return Meaning::Time,
             Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
@@ -155,10 +175,10 @@ impl Run {
             }
             match self.consequence(now) {
                 Some(event) => self.emit(event, out),
+                None if self.dispatch(now, out) => {}
                 None => break,
             }
         }
-        self.dispatch(now, out);
     }
 
     /// What failed items mean for the run.
@@ -173,16 +193,24 @@ impl Run {
             _ if self.stopped.is_some() => DrainReason::Stopped,
             (OnItemError::Drain, _) if self.tally.failed > 0 => DrainReason::ItemError,
             (_, Tolerance::Count(most)) if most > 0 && self.tally.failed > most => DrainReason::Tolerance,
+            _ if self.once.exhausted && !self.once.began && self.items.is_empty() => {
+                return Some(Event::RunStepsBegan { at });
+            }
             _ => return None,
         };
         Some(Event::RunDrained { why, at })
     }
 
-    /// Starts what the limits allow.
-    fn dispatch(&mut self, now: Millis, out: &mut Out) {
+    /// Starts what the limits allow; true where a step has ended for want of time instead.
+    fn dispatch(&mut self, now: Millis, out: &mut Out) -> bool {
         loop {
             match self.line.next(now) {
                 Next::Step(item, step) => {
+                    let late = self.items.get(&item).and_then(|known| known.late(&self.graph, step, now));
+                    if let Some(event) = late {
+                        self.emit(event, out);
+                        return true;
+                    }
                     let attempt = self.items.get(&item).map_or(1, |known| known.attempt(step));
                     self.emit(Event::AttemptStarted { item, step, attempt, at: now }, out);
                     // A start leaves nothing to decide.
@@ -190,9 +218,9 @@ impl Run {
                 }
                 Next::At(due) => {
                     out.effects.push(Effect::Timer { due, timer: Timer::Rate });
-                    return;
+                    return false;
                 }
-                Next::Nothing => return,
+                Next::Nothing => return false,
             }
         }
     }
@@ -222,9 +250,13 @@ impl Run {
             | Event::BranchTaken { .. }
             | Event::ConditionHeld { .. }
             | Event::StepEnded { .. }
+            | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemSettled { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunStepsBegan { .. }
+            | Event::RunStepsEnded { .. }
             | Event::RunDrained { .. }
             | Event::RunStopped { .. } => {}
         }
@@ -242,7 +274,9 @@ impl Run {
                 self.line_up(*item);
             }
             Event::ItemSettled { item, key, state, error, .. } => {
-                self.items.remove(item);
+                if let Some(settled) = self.items.remove(item) {
+                    self.once.keep(&self.graph, *item, &settled, *state);
+                }
                 match state {
                     ItemState::Succeeded => self.tally.succeeded += 1,
                     ItemState::Cancelled => self.tally.cancelled += 1,
@@ -254,6 +288,19 @@ impl Run {
                         }
                     }
                 }
+            }
+            Event::ItemsExhausted { .. } => self.once.exhausted = true,
+            Event::RunStepsBegan { at } => {
+                self.once.began = true;
+                let inputs = self.once.take(&self.graph);
+                let mut last = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
+                last.begin(&self.graph, &mut self.moves);
+                self.items.insert(ItemId::RUN, last);
+                self.line_up(ItemId::RUN);
+            }
+            Event::RunStepsEnded { state, error, .. } => {
+                self.items.remove(&ItemId::RUN);
+                self.once.end = Some((*state, error.clone()));
             }
             Event::RunDrained { why, .. } => self.drained = Some(*why),
             Event::RunStopped { why, .. } => {
@@ -275,6 +322,7 @@ impl Run {
             | Event::BranchTaken { item, .. }
             | Event::ConditionHeld { item, .. }
             | Event::StepEnded { item, .. }
+            | Event::ElementsEnded { item, .. }
             | Event::ItemDeadlinePassed { item, .. }
             | Event::ItemFailed { item, .. }
             | Event::ItemPutBack { item, .. } => self.apply_to(*item, event),
@@ -301,6 +349,38 @@ impl Run {
     }
 }
 
+impl Once {
+    /// Takes from a settled item what the steps that run once will need.
+    fn keep(&mut self, graph: &Graph, id: ItemId, item: &Item, state: ItemState) {
+        for value in &graph.gathered {
+            if let Some(made) = item.value(*value) {
+                self.values.entry(*value).or_default().insert(id, made.clone());
+            }
+        }
+        if state == ItemState::Failed && graph.handlers().any(|id| graph.step(id).once) {
+            self.failures.insert(id, item.report(graph));
+        }
+    }
+
+    /// Lists over the items, in the order of their admission. A run without failures has no list of them.
+    fn take(&mut self, graph: &Graph) -> Values {
+        let mut made = std::mem::take(&mut self.values);
+        let list = |value: &ValueId| {
+            let values = made.remove(value).unwrap_or_default();
+            let values = values.into_values().map(Arc::unwrap_or_clone).collect();
+            (*value, Arc::new(Value::Array(values)))
+        };
+        let mut inputs: Values = graph.gathered.iter().map(list).collect();
+        let failures: Vec<Value> = std::mem::take(&mut self.failures).into_values().collect();
+        if !failures.is_empty() {
+            let failures = Arc::new(Value::Array(failures));
+            let told = graph.handlers().filter(|id| graph.step(*id).once).flat_map(|id| graph.told(id));
+            inputs.extend(told.map(|value| (value, failures.clone())));
+        }
+        inputs
+    }
+}
+
 /// What the outside may ask.
 impl Run {
     /// Whether another item is welcome: places are free and nothing waits for them.
@@ -309,6 +389,11 @@ impl Run {
             && self.stopped.is_none()
             && self.items.len() < self.policy.limits.jobs.max(1).saturating_mul(WINDOW)
             && self.line.idle()
+    }
+
+    /// How the steps that run once after all items ended, and why.
+    pub fn run_steps(&self) -> Option<(ItemState, Option<&ItemError>)> {
+        self.once.end.as_ref().map(|(state, error)| (*state, error.as_ref()))
     }
 
     /// Whether no item is in flight.
@@ -335,7 +420,7 @@ impl Run {
 
     /// Keys of the items in flight.
     pub fn in_flight(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.items.values().map(Item::key)
+        self.items.iter().filter(|(id, _)| **id != ItemId::RUN).map(|(_, item)| item.key())
     }
 
     /// Whether the failures so far are within what the run tolerates.

@@ -3,10 +3,10 @@
 
 use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
 use crate::condition;
-use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StopReason};
+use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason};
 use crate::graph::{
-    Arm, Edge, Graph, Guard, Input as Takes, Kind, Need, Output, Step, StepId, Taken, Target, ValueId,
-    ValueInfo,
+    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Role, Step, StepId, Taken,
+    Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Value;
@@ -25,8 +25,12 @@ pub fn roll(seed: u64, salt: &[u64], below: u64) -> u64 {
 /// A step that makes one value named after it.
 pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
     let inputs = needs.iter().filter(|(_, data)| *data);
-    let from =
-        |&(id, _): &(u32, bool)| Takes { value: ValueId(id), optional: false, makers: vec![StepId(id)] };
+    let from = |&(id, _): &(u32, bool)| Takes {
+        value: ValueId(id),
+        optional: false,
+        role: Role::Given,
+        makers: vec![StepId(id)],
+    };
     Step {
         title: title.to_owned(),
         phase: title.to_owned(),
@@ -38,6 +42,8 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         group: None,
         inputs: inputs.map(from).collect(),
         outputs: Vec::new(),
+        each: None,
+        once: false,
         retry: None,
         timeout: None,
         deadline: None,
@@ -126,8 +132,72 @@ pub fn random_graph(seed: u64) -> Graph {
         steps.push(step);
     }
     let mut graph = graph(steps);
+    spread(seed, &mut graph);
+    once(seed, &mut graph);
+    if roll(seed, &[40], 3) == 0 {
+        let deadline = Some(Duration::from_millis(20 + roll(seed, &[41], 40)));
+        let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
+        graph.groups = vec![group(None, deadline), group(Some(0), None)];
+        for (step, id) in graph.steps.iter_mut().zip(0..) {
+            step.group = [None, Some(0), Some(1)][roll(seed, &[42, id], 3) as usize];
+        }
+    }
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
+}
+
+/// Whether what a step makes is a list, as a rule.
+fn makes_list(seed: u64, step: StepId) -> bool {
+    roll(seed, &[30, step.0.into()], 3) == 0
+}
+
+/// A step's number for dice, its element told apart.
+fn number(path: StepPath) -> u64 {
+    u64::from(path.step.0) + path.element.map_or(0, |element| 1000 * (u64::from(element) + 1))
+}
+
+/// Lets some steps run for each element of what another makes.
+fn spread(seed: u64, graph: &mut Graph) {
+    for id in 0..graph.steps.len() {
+        let inputs = graph.steps[id].inputs.iter().filter(|input| !input.optional);
+        let list = inputs.map(|input| input.value).find(|value| makes_list(seed, StepId(value.0)));
+        if let Some(list) = list.filter(|_| roll(seed, &[31, id as u64], 3) > 0) {
+            let element = ValueId(graph.values.len() as u32);
+            graph.values.push(ValueInfo { name: format!("element_{id}"), ty: None });
+            graph.steps[id].each = Some(Each { element, list });
+        }
+    }
+}
+
+/// Lets some steps run once after all items, where no item decides over them.
+fn once(seed: u64, graph: &mut Graph) {
+    let mut once: Vec<bool> =
+        (0..graph.steps.len()).map(|id| roll(seed, &[32, id as u64], 12) == 0).collect();
+    for id in graph.order.clone() {
+        once[id.index()] |= graph.step(id).needs.iter().any(|need| once[need.step.index()]);
+    }
+    let decided = |step: &Step| step.guards.iter().chain(&step.skips).any(|taken| !once[taken.step.index()]);
+    if graph.steps.iter().zip(&once).any(|(step, once)| *once && decided(step)) {
+        return;
+    }
+    let mut gathered = BTreeSet::new();
+    for (id, once_too) in once.iter().enumerate().filter(|(_, once)| **once) {
+        let failures = ValueId(graph.values.len() as u32);
+        let step = &mut graph.steps[id];
+        step.once = *once_too;
+        let taken = step.inputs.iter().map(|input| input.value).chain(step.asks());
+        gathered.extend(taken.filter(|value| !once[value.index()]).collect::<Vec<_>>());
+        if step.kind == Kind::Handler {
+            step.inputs.push(Takes {
+                value: failures,
+                optional: false,
+                role: Role::Failure,
+                makers: Vec::new(),
+            });
+            graph.values.push(ValueInfo { name: "failed_items".into(), ty: None });
+        }
+    }
+    graph.gathered = gathered.into_iter().collect();
 }
 
 /// Lets some steps decide which of the others run, and some run only on a condition.
@@ -203,7 +273,7 @@ pub fn random_policy(seed: u64) -> Policy {
 /// Something that will reach the engine, ordered by when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Coming {
-    Answer { item: ItemId, step: StepId, attempt: u32, started: Millis },
+    Answer { item: ItemId, step: StepPath, attempt: u32, started: Millis },
     Timer(Timer),
     Stop,
 }
@@ -215,9 +285,9 @@ pub struct World {
     graph: Arc<Graph>,
     coming: BTreeSet<(Millis, Coming)>,
     /// When the attempts under way began, whoever asks again.
-    under_way: BTreeMap<(ItemId, StepId, u32), Millis>,
+    under_way: BTreeMap<(ItemId, StepPath, u32), Millis>,
     /// When attempts were told to stop.
-    told: BTreeMap<(ItemId, StepId, u32), Millis>,
+    told: BTreeMap<(ItemId, StepPath, u32), Millis>,
     offered: u64,
     items: u64,
 }
@@ -275,6 +345,9 @@ impl World {
                 self.offered += 1;
                 run.handle(Input::Admit { key, inputs: Vec::new() }, self.now, out);
             }
+            if self.offered == self.items {
+                run.handle(Input::NoMoreItems, self.now, out);
+            }
             for effect in out.effects.drain(..).collect::<Vec<_>>() {
                 self.take(effect);
             }
@@ -314,15 +387,15 @@ impl World {
             Effect::Stop { item, step, attempt } => {
                 let started = self.under_way[&(item, step, attempt)];
                 let told = *self.told.entry((item, step, attempt)).or_insert(self.now);
-                let settles = told + roll(self.seed, &[11, item.0, step.0.into()], 5);
+                let settles = told + roll(self.seed, &[11, item.0, number(step)], 5);
                 self.coming.insert((settles, Coming::Answer { item, step, attempt, started }));
             }
         }
     }
 
     /// How long an attempt takes; none when it hangs until it is stopped.
-    fn takes(&self, (item, step, attempt): (ItemId, StepId, u32)) -> Option<Millis> {
-        let dice = |what| roll(self.seed, &[12, what, item.0, step.0.into(), attempt.into()], 20);
+    fn takes(&self, (item, step, attempt): (ItemId, StepPath, u32)) -> Option<Millis> {
+        let dice = |what| roll(self.seed, &[12, what, item.0, number(step), attempt.into()], 20);
         (dice(0) > 1).then(|| dice(1))
     }
 
@@ -336,21 +409,24 @@ impl World {
                 self.told.remove(&(item, step, attempt));
                 let result = self.answer(item, step, attempt, started);
                 let answer = Input::Finished { item, step, attempt, result };
-                let doubled = roll(self.seed, &[13, item.0, step.0.into()], 5) == 0;
+                let doubled = roll(self.seed, &[13, item.0, number(step)], 5) == 0;
                 if doubled { vec![answer.clone(), answer] } else { vec![answer] }
             }
         }
     }
 
-    fn answer(&self, item: ItemId, step: StepId, attempt: u32, started: Millis) -> Answer {
+    fn answer(&self, item: ItemId, step: StepPath, attempt: u32, started: Millis) -> Answer {
         let dice =
-            |what, below| roll(self.seed, &[14, what, item.0, step.0.into(), attempt.into(), started], below);
+            |what, below| roll(self.seed, &[14, what, item.0, number(step), attempt.into(), started], below);
         if dice(0, 100) < 75 {
-            let value = match self.graph.step(step).kind {
+            let value = match self.graph.step(step.step).kind {
                 Kind::Handler => Value::Bool(dice(1, 2) == 0),
+                Kind::Forward if makes_list(self.seed, step.step) && dice(5, 10) > 0 => {
+                    Value::Array((0..dice(4, 4)).map(Value::from).collect())
+                }
                 Kind::Forward | Kind::Compensation => Value::from(dice(2, 1000)),
             };
-            let outputs = vec![(ValueId(step.0), Arc::new(value))];
+            let outputs = vec![(ValueId(step.step.0), Arc::new(value))];
             return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });
         }
         Err(Box::new(Failure {
@@ -377,6 +453,10 @@ pub fn at(event: &Event) -> Millis {
         | Event::RetryDue { at, .. }
         | Event::BranchTaken { at, .. }
         | Event::ConditionHeld { at, .. }
+        | Event::ElementsEnded { at, .. }
+        | Event::ItemsExhausted { at }
+        | Event::RunStepsBegan { at }
+        | Event::RunStepsEnded { at, .. }
         | Event::ItemDeadlinePassed { at, .. }
         | Event::ItemFailed { at, .. }
         | Event::ItemPutBack { at, .. }

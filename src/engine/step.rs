@@ -5,6 +5,9 @@
 //!                         ↑                  ↓
 //!                         └──── Backoff ←────┘        Idle: a failure handler that nobody has called yet
 //! ```
+//!
+//! A step that runs for each element of a list goes from Deciding to Spread, its elements go the way from Ready
+//! to Ended, and it is over when all of them are.
 
 use crate::event::{Answer, Millis, StopReason};
 use std::sync::Arc;
@@ -36,6 +39,10 @@ pub(super) enum StepState {
     Backoff {
         attempts: Attempts,
         due: Millis,
+    },
+    /// Its elements are under way, this many of them not ended.
+    Spread {
+        open: u32,
     },
     Ended(End),
     Idle,
@@ -99,17 +106,18 @@ impl Attempts {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In the order in which the end of one element decides over its whole step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Succeeded,
-    /// Failed, and the item does not mind.
-    FailedOptional,
-    Failed,
-    Cancelled,
-    /// Never ran, because something before it failed or the item was stopped.
-    Blocked,
     /// Never ran, and rightly so: its condition refused it, or an input that it cannot do without is absent.
     Absent,
+    /// Failed, and the item does not mind.
+    FailedOptional,
+    /// Never ran, because something before it failed or the item was stopped.
+    Blocked,
+    Cancelled,
+    Failed,
 }
 
 impl End {

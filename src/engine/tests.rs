@@ -1,13 +1,19 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, step};
-use super::{Effect, Input, Limits, Out, Policy, Run};
-use crate::event::{Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StopReason};
-use crate::graph::{Graph, Kind, StepId, Taken, ValueId};
+use super::{Effect, Input, Limits, Out, Policy, Run, Timer};
+use crate::event::{
+    Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StepPath, StopReason,
+};
+use crate::graph::{
+    Each, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId, ValueInfo,
+};
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Simulated worlds a test run; `ORDERFLOW_SEEDS` asks for more.
 fn seeds(default: u64) -> std::ops::Range<u64> {
@@ -79,15 +85,20 @@ fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
 fn the_schedule_respects_needs_limits_and_critical_failures() {
     for seed in seeds(3000) {
         let (graph, policy, _, events, _) = simulate(seed);
-        let mut running: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
-        let mut ended: BTreeMap<(ItemId, StepId), Status> = BTreeMap::new();
+        let mut running: BTreeSet<(ItemId, StepPath)> = BTreeSet::new();
+        let mut ended: BTreeMap<(ItemId, StepPath), Status> = BTreeMap::new();
         let mut halted: BTreeSet<ItemId> = BTreeSet::new();
         let mut taken: BTreeSet<(ItemId, Taken)> = BTreeSet::new();
         for event in &events {
             match event {
                 Event::AttemptStarted { item, step, .. } => {
-                    let forward = graph.step(*step).kind == Kind::Forward;
                     assert!(running.insert((*item, *step)), "seed {seed}: started twice");
+                    let path = step;
+                    let step = &step.step;
+                    let forward = graph.step(*step).kind == Kind::Forward;
+                    let once = graph.step(*step).once;
+                    assert_eq!(once, *item == ItemId::RUN, "seed {seed}: {path:?}");
+                    assert_eq!(path.element.is_some(), graph.step(*step).each.is_some(), "seed {seed}");
                     assert!(
                         !(forward && halted.contains(item)),
                         "seed {seed}: started after a critical failure"
@@ -99,8 +110,10 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                         "seed {seed}: nobody led to {step:?}"
                     );
                     assert!(!skips.iter().any(led), "seed {seed}: {step:?} was to be skipped");
-                    for need in &graph.step(*step).needs {
-                        let status = ended.get(&(*item, need.step));
+                    let own =
+                        graph.step(*step).needs.iter().filter(|need| graph.step(need.step).once == once);
+                    for need in own {
+                        let status = ended.get(&(*item, need.step.into()));
                         let optional = graph.step(need.step).mark == Some(Mark::Optional);
                         match status {
                             Some(Status::Success) => {}
@@ -117,23 +130,31 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                     }
                     assert!(running.len() <= policy.limits.jobs, "seed {seed}: too many at once");
                     for (agent, most) in &policy.limits.agents {
-                        let busy =
-                            running.iter().filter(|(_, id)| graph.step(*id).agent.as_ref() == Some(agent));
+                        let busy = running
+                            .iter()
+                            .filter(|(_, id)| graph.step(id.step).agent.as_ref() == Some(agent));
                         assert!(busy.count() <= *most, "seed {seed}: agent {agent}");
                     }
                     let narrow = |id: StepId| graph.step(id).channel.as_deref() == Some("narrow");
-                    assert!(running.iter().filter(|(_, id)| narrow(*id)).count() <= 1, "seed {seed}");
+                    assert!(running.iter().filter(|(_, id)| narrow(id.step)).count() <= 1, "seed {seed}");
                 }
                 Event::AttemptFinished { item, step, .. } => {
                     assert!(running.remove(&(*item, *step)), "seed {seed}");
                 }
                 Event::StepEnded { item, execution } => {
-                    ended.insert((*item, execution.step), execution.status);
+                    ended.insert((*item, execution.path()), execution.status);
                     let step = graph.step(execution.step);
                     let critical = step.mark == Some(Mark::Critical) && step.kind == Kind::Forward;
                     if critical && execution.status.is_failure() {
                         halted.insert(*item);
                     }
+                }
+                Event::ElementsEnded { item, step, .. } => {
+                    let own = ended.iter().filter(|((of, path), _)| of == item && path.step == *step);
+                    let elements = own.filter(|((_, path), _)| path.element.is_some());
+                    let worst =
+                        elements.map(|(_, status)| *status).max_by_key(|status| *status != Status::Success);
+                    ended.insert((*item, (*step).into()), worst.unwrap_or(Status::Success));
                 }
                 Event::BranchTaken { item, step, chain, arm: Some(arm), .. } => {
                     taken.insert((*item, Taken { step: *step, chain: *chain, arm: *arm }));
@@ -141,7 +162,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                 Event::ItemPutBack { item, .. } => {
                     halted.remove(item);
                 }
-                Event::RunStopped { .. } => halted.extend((0..100).map(ItemId)),
+                Event::RunStopped { .. } => halted.extend((0..100).map(ItemId).chain([ItemId::RUN])),
                 _ => {}
             }
         }
@@ -153,12 +174,12 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
 fn every_execution_that_began_has_one_row() {
     for seed in seeds(3000) {
         let (_, _, _, events, _) = simulate(seed);
-        let mut open: BTreeMap<(ItemId, StepId), u32> = BTreeMap::new();
+        let mut open: BTreeMap<(ItemId, StepPath), u32> = BTreeMap::new();
         for event in &events {
             match event {
                 Event::AttemptStarted { item, step, .. } => *open.entry((*item, *step)).or_default() += 1,
                 Event::StepEnded { item, execution } => {
-                    let begun = open.remove(&(*item, execution.step));
+                    let begun = open.remove(&(*item, execution.path()));
                     assert_eq!(execution.attempt, begun, "seed {seed}: {execution:?}");
                 }
                 Event::ItemSettled { item, .. } => {
@@ -175,7 +196,7 @@ fn every_execution_that_began_has_one_row() {
 fn a_channel_starts_no_more_often_than_its_rate() {
     for seed in seeds(1000) {
         let (graph, _, _, events, _) = simulate(seed);
-        let slow = |id: &StepId| graph.step(*id).channel.as_deref() == Some("slow");
+        let slow = |id: &StepPath| graph.step(id.step).channel.as_deref() == Some("slow");
         let starts: Vec<Millis> = events
             .iter()
             .filter_map(|event| match event {
@@ -212,7 +233,12 @@ impl Hand {
     }
 
     fn answer(&mut self, step: u32, result: Result<Value, &str>) {
-        let attempt = self.starts(step);
+        self.answer_as(ItemId(0), StepId(step).into(), result);
+    }
+
+    fn answer_as(&mut self, item: ItemId, path: StepPath, result: Result<Value, &str>) {
+        let step = path.step.0;
+        let attempt = self.last(item, path);
         let result = match result {
             Ok(value) => Ok(Reply { outputs: vec![(ValueId(step), Arc::new(value))], ..Reply::default() }),
             Err(message) => Err(Box::new(Failure {
@@ -226,16 +252,33 @@ impl Hand {
                 log: String::new(),
             })),
         };
-        self.give(Input::Finished { item: ItemId(0), step: StepId(step), attempt, result });
+        self.give(Input::Finished { item, step: path, attempt, result });
+    }
+
+    fn last(&self, item: ItemId, path: StepPath) -> u32 {
+        let attempt = |event: &Event| match event {
+            Event::AttemptStarted { item: of, step, attempt, .. } if (*of, *step) == (item, path) => {
+                Some(*attempt)
+            }
+            _ => None,
+        };
+        self.out.events.iter().rev().find_map(attempt).unwrap_or(0)
+    }
+
+    /// What a step was last given.
+    fn inputs(&self, item: ItemId, path: StepPath) -> Vec<(u32, Value)> {
+        let of = |effect: &Effect| match effect {
+            Effect::Call(call) if (call.item, call.step) == (item, path) => {
+                Some(call.inputs.iter().map(|(id, value)| (id.0, (**value).clone())).collect())
+            }
+            _ => None,
+        };
+        self.out.effects.iter().rev().find_map(of).unwrap_or_default()
     }
 
     /// The number of the step's last attempt.
     fn starts(&self, id: u32) -> u32 {
-        let attempt = |event: &Event| match event {
-            Event::AttemptStarted { step, attempt, .. } if step.0 == id => Some(*attempt),
-            _ => None,
-        };
-        self.out.events.iter().rev().find_map(attempt).unwrap_or(0)
+        self.last(ItemId(0), StepId(id).into())
     }
 
     fn state(&self) -> Option<ItemState> {
@@ -269,7 +312,7 @@ fn a_critical_failure_stops_running_siblings_before_the_item_settles() {
         vec![step("A", &[], Some(Mark::Critical)), step("B", &[], None), step("C", &[(1, true)], None)];
     let mut hand = Hand::new(graph(steps));
     hand.answer(0, Err("no"));
-    let told = |event: &Event| matches!(event, Event::AttemptStopped { step: StepId(1), why, .. } if *why == StopReason::Critical);
+    let told = |event: &Event| matches!(event, Event::AttemptStopped { step, why, .. } if (step.step, *why) == (StepId(1), StopReason::Critical));
     assert!(hand.out.events.iter().any(told));
     assert_eq!(hand.state(), None, "the sibling has not finished");
     hand.answer(1, Ok(1.into()));
@@ -310,13 +353,13 @@ fn a_handler_puts_an_item_back_once_and_only_what_failed_runs_again() {
     hand.answer(3, Ok(true.into()));
     assert_eq!(hand.state(), Some(ItemState::Failed));
     let starts = |id: u32| {
-        let is = |event: &&Event| matches!(event, Event::AttemptStarted { step, .. } if step.0 == id);
+        let is = |event: &&Event| matches!(event, Event::AttemptStarted { step, .. } if step.step.0 == id);
         hand.out.events.iter().filter(is).count()
     };
     assert_eq!((starts(0), starts(1), starts(2), starts(3)), (1, 2, 0, 2));
     let visits = |id: u32| -> Vec<u32> {
         let visit = |effect: &Effect| match effect {
-            Effect::Call(call) if call.step.0 == id => Some(call.visit),
+            Effect::Call(call) if call.step.step.0 == id => Some(call.visit),
             _ => None,
         };
         hand.out.effects.iter().filter_map(visit).collect()
@@ -335,4 +378,150 @@ fn an_interrupted_item_is_cancelled_and_no_handler_runs() {
     assert_eq!(hand.state(), Some(ItemState::Cancelled));
     assert_eq!(hand.starts(2), 0);
     assert!(!hand.run.wants_item());
+}
+
+/// A list-maker, a step for each element of its list, and one that takes what they made.
+fn spread() -> Graph {
+    let mut steps = vec![step("A", &[], None), step("B", &[(0, true)], None), step("C", &[(1, true)], None)];
+    steps[1].inputs[0].role = Role::List;
+    let element = ValueId(3);
+    steps[1].inputs.push(Takes { value: element, optional: false, role: Role::Given, makers: Vec::new() });
+    steps[1].each = Some(Each { element, list: ValueId(0) });
+    let mut graph = graph(steps);
+    graph.values.push(ValueInfo { name: "element".into(), ty: None });
+    graph
+}
+
+fn element(element: u32) -> StepPath {
+    StepPath::element(StepId(1), element)
+}
+
+#[test]
+fn a_step_runs_for_each_element_and_its_outputs_are_a_list_in_their_order() {
+    let mut hand = Hand::new(spread());
+    hand.answer(0, Ok(json!(["x", "y", "z"])));
+    let item = ItemId(0);
+    assert_eq!(hand.inputs(item, element(1)), [(3, json!("y"))]);
+    for (at, made) in [(2, "Z"), (0, "X"), (1, "Y")] {
+        assert_eq!(hand.starts(2), 0);
+        hand.answer_as(item, element(at), Ok(json!(made)));
+    }
+    assert_eq!(hand.inputs(item, StepId(2).into()), [(1, json!(["X", "Y", "Z"]))]);
+    hand.answer(2, Ok(json!(1)));
+    assert_eq!(hand.state(), Some(ItemState::Succeeded));
+    let labels = hand.out.events.iter().filter_map(|event| match event {
+        Event::StepEnded { execution, .. } => Some((execution.element?, execution.input.clone()?)),
+        _ => None,
+    });
+    assert_eq!(labels.collect::<Vec<_>>(), [(2, "z".into()), (0, "x".into()), (1, "y".into())]);
+}
+
+#[test]
+fn an_empty_list_is_done_at_once_and_what_is_no_list_fails_the_step() {
+    let mut hand = Hand::new(spread());
+    hand.answer(0, Ok(json!([])));
+    assert_eq!(hand.inputs(ItemId(0), StepId(2).into()), [(1, json!([]))]);
+    let mut hand = Hand::new(spread());
+    hand.answer(0, Ok(json!("x")));
+    assert_eq!(hand.state(), Some(ItemState::Failed));
+    assert_eq!(hand.run.dead_letters()[0].error.as_ref().unwrap().message, "`A` is no list but a string");
+}
+
+#[test]
+fn one_failed_element_fails_the_step_once_the_others_have_finished() {
+    let mut graph = spread();
+    let mut handler = step("H", &[], None);
+    handler.kind = Kind::Handler;
+    handler.outputs = vec![Output { value: ValueId(4), optional: false }];
+    graph.steps.push(handler);
+    graph.values.push(ValueInfo { name: "retry".into(), ty: None });
+    let mut hand = Hand::new(graph);
+    let item = ItemId(0);
+    hand.answer(0, Ok(json!([1, 2])));
+    hand.answer_as(item, element(0), Err("no"));
+    assert_eq!(hand.starts(3), 0, "the other element has not finished");
+    hand.answer_as(item, element(1), Ok(json!("second")));
+    let outputs = vec![(ValueId(4), Arc::new(json!(true)))];
+    let attempt = hand.starts(3);
+    let result = Ok(Reply { outputs, ..Reply::default() });
+    hand.give(Input::Finished { item, step: StepId(3).into(), attempt, result });
+    hand.answer_as(item, element(0), Ok(json!("first")));
+    assert_eq!(hand.last(item, element(0)), 2);
+    assert_eq!(hand.last(item, element(1)), 1, "what has succeeded does not run again");
+    assert_eq!(hand.inputs(item, StepId(2).into()), [(1, json!(["first", "second"]))]);
+}
+
+#[test]
+fn a_step_per_run_takes_lists_over_the_items_in_the_order_of_their_admission() {
+    let mut steps =
+        vec![step("A", &[], None), step("Sum", &[(0, true)], None), step("Tell", &[(1, true)], None)];
+    (steps[1].once, steps[2].once) = (true, true);
+    let mut graph = graph(steps);
+    graph.gathered = vec![ValueId(0)];
+    let mut hand = Hand::new(graph);
+    for _ in 0..2 {
+        hand.give(Input::Admit { key: "k".into(), inputs: Vec::new() });
+    }
+    hand.give(Input::NoMoreItems);
+    let first = StepPath::from(StepId(0));
+    hand.answer_as(ItemId(2), first, Ok(json!("third")));
+    hand.answer_as(ItemId(1), first, Err("no"));
+    let once = StepPath::from(StepId(1));
+    assert_eq!(hand.last(ItemId::RUN, once), 0, "an item is still in flight");
+    hand.answer_as(ItemId(0), first, Ok(json!("first")));
+    assert_eq!(hand.inputs(ItemId::RUN, once), [(0, json!(["first", "third"]))]);
+    hand.answer_as(ItemId::RUN, once, Ok(json!(2)));
+    assert_eq!(hand.inputs(ItemId::RUN, StepId(2).into()), [(1, json!(2))]);
+    hand.answer_as(ItemId::RUN, StepId(2).into(), Err("nobody listens"));
+    assert!(hand.run.is_idle());
+    let (state, error) = hand.run.run_steps().unwrap();
+    assert_eq!((state, error.unwrap().message.as_str()), (ItemState::Failed, "nobody listens"));
+    assert_eq!((hand.run.tally().succeeded, hand.run.tally().failed), (2, 1));
+}
+
+#[test]
+fn the_steps_of_a_group_share_its_deadline() {
+    let mut steps = vec![step("A", &[], None), step("B", &[(0, true)], None), step("C", &[], None)];
+    (steps[0].group, steps[1].group) = (Some(1), Some(1));
+    let mut graph = graph(steps);
+    let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
+    graph.groups = vec![group(None, Some(Duration::from_millis(100))), group(Some(0), None)];
+    let mut hand = Hand::new(graph);
+    let due = |hand: &Hand, id: u32| {
+        let call = |effect: &Effect| match effect {
+            Effect::Call(call) if call.step.step.0 == id => Some(call.deadline),
+            _ => None,
+        };
+        hand.out.effects.iter().find_map(call).flatten()
+    };
+    assert_eq!((due(&hand, 0), due(&hand, 2)), (Some(101), None));
+    hand.now = 60;
+    hand.answer(0, Ok(json!(1)));
+    assert_eq!(due(&hand, 1), Some(101), "counted from the first step's start");
+    hand.now = 100;
+    hand.give(Input::Due(Timer::Attempt { item: ItemId(0), step: StepId(1).into(), attempt: 1 }));
+    hand.answer(1, Err("stopped"));
+    let row = hand.out.events.iter().find_map(|event| match event {
+        Event::StepEnded { execution, .. } if execution.step == StepId(1) => Some(execution.clone()),
+        _ => None,
+    });
+    let row = row.unwrap();
+    assert_eq!(
+        (row.status, row.error.as_deref()),
+        (Status::Timeout, Some("the group's deadline passed after 100ms"))
+    );
+}
+
+#[test]
+fn a_step_that_comes_too_late_for_its_group_does_not_begin() {
+    let mut steps = vec![step("A", &[], None), step("B", &[(0, false)], None)];
+    steps.iter_mut().for_each(|step| step.group = Some(0));
+    let mut graph = graph(steps);
+    let deadline = Some(Duration::from_millis(100));
+    graph.groups = vec![Group { title: "G".into(), parent: None, parallel: false, deadline }];
+    let mut hand = Hand::new(graph);
+    hand.now = 200;
+    hand.answer(0, Ok(json!(1)));
+    assert_eq!(hand.starts(1), 0);
+    assert_eq!(hand.state(), Some(ItemState::Failed));
 }

@@ -1,5 +1,6 @@
 //! Conditions resolved: which values they speak of, where they lead, which steps can never both run.
 
+use super::elements;
 use super::flow::{Flow, who};
 use super::links::{Link, Why};
 use super::names::Names;
@@ -40,7 +41,8 @@ pub(super) fn resolve(
     };
     let values = flow.values.iter().enumerate();
     let values = values.map(|(id, value)| (written(&value.name), ValueId(id as u32))).collect();
-    let mut resolver = Resolver { spec, flow, names, values, branches, diagnostics };
+    let elements = elements::known(spec, flow);
+    let mut resolver = Resolver { spec, flow, names, values, elements, branches, diagnostics };
     for step in 0..spec.steps.len() {
         resolver.when(step);
         resolver.chains(step);
@@ -54,6 +56,7 @@ struct Resolver<'a> {
     names: &'a Names<'a>,
     /// As conditions write them.
     values: HashMap<String, ValueId>,
+    elements: elements::Known,
     branches: Branches,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -97,6 +100,12 @@ impl Resolver<'_> {
         for (name, at) in condition.value.names() {
             let at = Span::new(condition.span.start + at.start, condition.span.start + at.end);
             match self.values.get(name) {
+                Some(value) if self.elements.contains_key(value) => {
+                    let (step, each) = self.elements[value];
+                    let title = self.names.title(step);
+                    self.diagnostics.push(catalogue::element_outside(name, at, title, each));
+                    whole = false;
+                }
                 Some(value) => found.push((name.to_owned(), *value)),
                 None => {
                     let near = self.names.near(name, self.values.keys().map(String::as_str));

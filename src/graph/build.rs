@@ -4,11 +4,12 @@ use super::branches::{self, Branches};
 use super::flow::{self, Flow, Origin, Port};
 use super::links::{self, Link, Why};
 use super::names::Names;
+use super::once::{self, Once};
 use super::outline::inherited;
 use super::sort::Followers;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, inputs,
-    interface, members, saga, tags, types,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, elements,
+    inputs, interface, members, saga, tags, types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Spec};
@@ -28,7 +29,11 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     }
     let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
-    types::decide(spec, &mut flow, &mut diagnostics);
+    elements::check(spec, &flow, &names, &mut diagnostics);
+    let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
+    let once = Once::decide(spec, &links);
+    once.check(spec, &flow, &branches, &names, &mut diagnostics);
+    types::decide(spec, &mut flow, &once, &mut diagnostics);
     tags::check(spec, &mut diagnostics);
     let known = definitions::compile(spec, &names, &mut diagnostics);
     types::resolve(&mut flow, &known);
@@ -36,9 +41,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
-    report_shared_deadlines(spec, &mut diagnostics);
     report_undone(spec, &flow, &mut diagnostics);
-    let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -48,8 +51,9 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let order = followers.order().into_iter().filter(|step| flow.kinds[*step] == Kind::Forward);
     let order = order.map(id).collect();
     let edges = edges(&links);
+    let gathered = once.gathered(&flow, &branches);
     let mut steps: Vec<Step> =
-        (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &names, step)).collect();
+        (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &once, &names, step)).collect();
     branch(&mut steps, branches);
     for (step, by) in steps.iter_mut().zip(saga.undone_by) {
         step.compensate = by.map(id);
@@ -64,6 +68,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         inputs,
         order,
         groups: spec.groups.iter().map(group).collect(),
+        gathered,
         settings: settings(&spec.front),
     };
     (Some(graph), diagnostics)
@@ -83,7 +88,12 @@ fn title(source: &Source, spec: &Spec) -> String {
 }
 
 fn group(group: &spec::Group) -> Group {
-    Group { title: group.title.value.clone(), parent: group.parent, parallel: group.parallel }
+    Group {
+        title: group.title.value.clone(),
+        parent: group.parent,
+        parallel: group.parallel,
+        deadline: group.annotations.deadline.as_ref().map(|deadline| deadline.value),
+    }
 }
 
 fn settings(front: &spec::Front) -> Settings {
@@ -100,16 +110,17 @@ fn settings(front: &spec::Front) -> Settings {
 }
 
 /// One step with all that it inherits; without its neighbours.
-fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usize) -> Step {
+fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Names, index: usize) -> Step {
     let step = &spec.steps[index];
     let (agent, channel) = doer(spec, flow, index);
     let ports = &flow.steps[index];
     let input = |(port, origin): (&Port, &Origin)| Input {
         value: port.value,
         optional: port.optional,
+        role: once::role(flow, index, port.value, port.role),
         makers: match origin {
             Origin::Made => flow.makers[port.value.index()].iter().map(|made| id(made.step)).collect(),
-            Origin::Outside | Origin::Unclear => Vec::new(),
+            Origin::Outside | Origin::Element | Origin::Unclear => Vec::new(),
         },
     };
     Step {
@@ -127,6 +138,8 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, names: &Names, index: usi
             .iter()
             .map(|port| Output { value: port.value, optional: port.optional })
             .collect(),
+        each: flow.each[index],
+        once: once.is(index),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
         // A group's deadline is shared by its steps, never each one's own.
@@ -205,16 +218,6 @@ fn connect(steps: &mut [Step], edges: &[Edge]) {
                 steps[edge.from.index()].dependents.push(edge.to);
             }
         }
-    }
-}
-
-fn report_shared_deadlines(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
-    for deadline in spec.groups.iter().filter_map(|group| group.annotations.deadline.as_ref()) {
-        diagnostics.push(catalogue::not_supported_yet(
-            deadline.span,
-            "a deadline that a group shares",
-            "one deadline for all steps of a group",
-        ));
     }
 }
 

@@ -4,7 +4,7 @@
 use super::branches::Branches;
 use super::names::Names;
 use super::saga::Saga;
-use super::{Kind, ValueId, ValueInfo};
+use super::{Each, Kind, Role, ValueId, ValueInfo};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
 use crate::value::Type;
@@ -20,6 +20,7 @@ pub(super) struct Port<'a> {
     pub value: ValueId,
     pub optional: bool,
     pub ty: Option<&'a Spanned<Type>>,
+    pub role: Role,
     pub span: Span,
 }
 
@@ -30,6 +31,8 @@ pub(super) enum Origin {
     Outside,
     /// From the step that makes the value, or from one of several that exclude each other.
     Made,
+    /// One element of a list, while the step runs for it.
+    Element,
     /// An error that has been reported.
     Unclear,
 }
@@ -56,6 +59,8 @@ pub(super) struct Flow<'a> {
     /// By step.
     pub steps: Vec<Ports<'a>>,
     pub kinds: Vec<Kind>,
+    /// By step: the list for whose elements it runs.
+    pub each: Vec<Option<Each>>,
     /// By value: the forward steps that make it.
     pub makers: Vec<Vec<Made<'a>>>,
     /// By value: the failure handlers and compensations that make it.
@@ -71,6 +76,7 @@ impl<'a> Flow<'a> {
             by_name: HashMap::new(),
             steps,
             kinds: Vec::new(),
+            each: vec![None; spec.steps.len()],
             makers: Vec::new(),
             late_makers: Vec::new(),
         };
@@ -81,6 +87,9 @@ impl<'a> Flow<'a> {
         for (index, step) in spec.steps.iter().enumerate() {
             if let Some(signature) = &step.signature {
                 handed.extend(flow.read(index, signature));
+            }
+            if let Some(each) = &step.annotations.each {
+                flow.spread(index, &each.value);
             }
         }
         flow.hand_over(handed, names, diagnostics);
@@ -116,9 +125,25 @@ impl<'a> Flow<'a> {
         signature.hands_to.as_ref().map(|target| (step, target))
     }
 
+    /// A step that runs for each element of a list is handed the element, named in its signature or not, and
+    /// waits for the list.
+    fn spread(&mut self, step: usize, each: &'a spec::Each) {
+        let (element, list) = (self.value(&each.element.value), self.value(&each.list.value));
+        let inputs = &mut self.steps[step].inputs;
+        let port = |value, span, role| Port { value, optional: false, ty: None, role, span };
+        if !inputs.iter().any(|port| port.value == element) {
+            inputs.push(port(element, each.element.span, Role::Given));
+        }
+        match inputs.iter_mut().find(|port| port.value == list) {
+            Some(known) => known.optional = false,
+            None => inputs.push(port(list, each.list.span, Role::List)),
+        }
+        self.each[step] = Some(Each { element, list });
+    }
+
     fn port(&mut self, port: &'a spec::Port) -> Port<'a> {
         let value = self.value(&port.name.value);
-        Port { value, optional: port.optional, ty: port.ty.as_ref(), span: port.name.span }
+        Port { value, optional: port.optional, ty: port.ty.as_ref(), role: Role::Given, span: port.name.span }
     }
 
     fn hand_over(
@@ -199,7 +224,7 @@ fn merge(ports: &mut Vec<Port>) {
 }
 
 /// `failed_orders`, but not `failed_order` or `failed_address`.
-fn names_failures(name: &str) -> bool {
+pub(super) fn names_failures(name: &str) -> bool {
     let plural = |noun: &str| {
         let regular = noun.len() > 1
             && noun.ends_with('s')
@@ -246,7 +271,9 @@ fn outside(spec: &Spec, flow: &Flow) -> HashSet<ValueId> {
     let forward = flow.steps.iter().zip(&flow.kinds).filter(|(_, kind)| **kind == Kind::Forward);
     let taken = forward.flat_map(|(ports, _)| &ports.inputs).map(|port| port.value);
     let listed = spec.front.inputs.iter().flatten().filter_map(|(name, _)| flow.find(&name.value));
-    taken.chain(listed).filter(|value| flow.makers[value.index()].is_empty()).collect()
+    let elements: HashSet<ValueId> = flow.each.iter().flatten().map(|each| each.element).collect();
+    let free = |value: &ValueId| flow.makers[value.index()].is_empty() && !elements.contains(value);
+    taken.chain(listed).filter(free).collect()
 }
 
 fn origin(
@@ -261,6 +288,9 @@ fn origin(
     let makers = flow.makers[port.value.index()].as_slice();
     let late = flow.late_makers[port.value.index()].first();
     let forward = flow.kinds[step] == Kind::Forward;
+    if flow.each[step].is_some_and(|each| each.element == port.value) {
+        return Ok(Origin::Element);
+    }
     Err(Box::new(match (makers, late) {
         ([_], _) => return Ok(Origin::Made),
         ([_, _, ..], _) if exclusive(makers, branches) => return Ok(Origin::Made),

@@ -161,8 +161,8 @@ fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, link
             continue;
         }
         walk.enter(spec.steps[step].group, written);
-        let takes =
-            branches.placed[step] || flow.steps[step].origins.iter().any(|origin| *origin != Origin::Outside);
+        let takes = branches.placed[step]
+            || flow.steps[step].origins.iter().any(|origin| matches!(origin, Origin::Made | Origin::Unclear));
         match &written.steps[step] {
             Some(after) => links.follow(after, step),
             None if takes => {}

@@ -4,6 +4,7 @@
 mod branches;
 mod build;
 mod definitions;
+mod elements;
 mod flow;
 mod inputs;
 mod interface;
@@ -12,6 +13,7 @@ mod lint;
 mod members;
 mod model;
 mod names;
+mod once;
 mod outline;
 mod part;
 mod saga;

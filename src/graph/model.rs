@@ -41,6 +41,8 @@ pub struct Graph {
     /// Forward steps so that each follows all that it depends on; among the free, document order.
     pub order: Vec<StepId>,
     pub groups: Vec<Group>,
+    /// What steps that run once take from the items: lists over the items that have a value.
+    pub gathered: Vec<ValueId>,
     pub settings: Settings,
 }
 
@@ -69,6 +71,8 @@ pub struct Group {
     pub title: String,
     pub parent: Option<usize>,
     pub parallel: bool,
+    /// From the start of its first step: shared by all of them.
+    pub deadline: Option<Duration>,
 }
 
 /// How a step comes to run.
@@ -106,6 +110,10 @@ pub struct Step {
     pub group: Option<usize>,
     pub inputs: Vec<Input>,
     pub outputs: Vec<Output>,
+    /// Runs for each element of a list.
+    pub each: Option<Each>,
+    /// Runs once, after all items, and so do all that follow it.
+    pub once: bool,
     pub retry: Option<Retry>,
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
@@ -129,6 +137,13 @@ pub struct Step {
     pub needs: Vec<Need>,
     /// Steps that have this one among their needs, sorted.
     pub dependents: Vec<StepId>,
+}
+
+/// A list and the name by which a step knows its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Each {
+    pub element: ValueId,
+    pub list: ValueId,
 }
 
 /// One step that another waits for.
@@ -182,9 +197,21 @@ pub struct Input {
     pub value: ValueId,
     /// `name?`: may be absent.
     pub optional: bool,
+    pub role: Role,
     /// The steps that make it, several only on branches that exclude each other; none for a workflow input and
     /// for a handler's `failed_…`.
     pub makers: Vec<StepId>,
+}
+
+/// What an input is to its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Handed to the agent.
+    Given,
+    /// A list of which the agent is handed an element; only waited for.
+    List,
+    /// Tells a failure handler of the failure.
+    Failure,
 }
 
 #[derive(Clone, Debug)]
@@ -206,6 +233,16 @@ impl Step {
     pub fn asks(&self) -> impl Iterator<Item = ValueId> + '_ {
         let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
         self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
+    }
+
+    /// What its agent is handed.
+    pub fn given(&self) -> impl Iterator<Item = &Input> + Clone {
+        self.inputs.iter().filter(|input| input.role != Role::List)
+    }
+
+    /// Whether its failure decides over what it is part of.
+    pub fn counts(&self) -> bool {
+        self.kind == Kind::Forward || self.once
     }
 
     /// Whether anything decides on whether it runs.
@@ -230,6 +267,32 @@ impl Graph {
     /// The step of that name in traces.
     pub fn by_phase(&self, phase: &str) -> Option<StepId> {
         self.ids().find(|id| self.step(*id).phase == phase)
+    }
+
+    /// Whether there are steps that run once after all items.
+    pub fn has_run_steps(&self) -> bool {
+        self.steps.iter().any(|step| step.once)
+    }
+
+    /// The inputs of a failure handler that tell it of the failure.
+    pub fn told(&self, handler: StepId) -> impl Iterator<Item = ValueId> + '_ {
+        let told = |input: &&Input| input.role == Role::Failure;
+        self.step(handler).inputs.iter().filter(told).map(|input| input.value)
+    }
+
+    /// The type of one output as its step makes it: a step that runs for each element of a list makes one
+    /// element of what the others see.
+    pub fn made_type(&self, step: StepId, output: &Output) -> Option<Type> {
+        match (self.step(step).each, self.value(output.value).ty.clone()) {
+            (Some(_), Some(Type::List(one))) => Some(*one),
+            (_, ty) => ty,
+        }
+    }
+
+    /// A step's groups, innermost first.
+    pub fn around(&self, step: StepId) -> impl Iterator<Item = usize> + '_ {
+        let parent = |group: &usize| self.groups.get(*group).and_then(|group| group.parent);
+        std::iter::successors(self.step(step).group, parent)
     }
 
     pub fn handlers(&self) -> impl Iterator<Item = StepId> + '_ {

@@ -4,7 +4,7 @@ use super::timers::Timers;
 use super::{Loop, identity};
 use crate::adapter::{self, Adapter, Context, Declared, Files, Stop, Stopper, Urgency, contract};
 use crate::engine::{Call, Input, Timer};
-use crate::event::{Answer, Cause, ItemId, Millis, Outcome};
+use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, StepId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,14 +25,15 @@ struct Binding {
 impl Bindings {
     /// Binds every step of the graph to its adapter, given in the order of the steps.
     pub fn new(graph: &Graph, adapters: Vec<Arc<dyn Adapter>>) -> Self {
-        let bind = |(step, adapter): (&crate::graph::Step, Arc<dyn Adapter>)| Binding {
+        let bind = |((id, step), adapter): ((StepId, &crate::graph::Step), Arc<dyn Adapter>)| Binding {
             adapter,
             phase: step.phase.as_str().into(),
             agent: step.agent.as_deref().map(Arc::from),
             channel: step.channel.as_deref().map(Arc::from),
-            outputs: step.outputs.iter().map(|output| declared(graph, output)).collect(),
+            outputs: step.outputs.iter().map(|output| declared(graph, id, output)).collect(),
         };
-        Bindings(graph.steps.iter().zip(adapters).map(bind).collect())
+        let steps = graph.ids().zip(&graph.steps).zip(adapters);
+        Bindings(steps.map(bind).collect())
     }
 
     /// Ends what adapters keep running between calls; steps may share one.
@@ -52,9 +53,9 @@ impl Bindings {
     }
 }
 
-fn declared(graph: &Graph, output: &crate::graph::Output) -> Declared {
-    let value = graph.value(output.value);
-    let (name, ty) = (value.name.clone(), value.ty.clone());
+fn declared(graph: &Graph, step: StepId, output: &crate::graph::Output) -> Declared {
+    let name = graph.value(output.value).name.clone();
+    let ty = graph.made_type(step, output);
     Declared { id: output.value, name, ty, optional: output.optional }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn timer_of(call: &Call) -> Timer {
 
 pub(super) struct Calls {
     answers: UnboundedSender<Input>,
-    under_way: HashMap<(ItemId, StepId, u32), Stopper>,
+    under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
     killed: bool,
 }
 
@@ -90,7 +91,7 @@ impl Calls {
         });
     }
 
-    pub fn stop(&self, item: ItemId, step: StepId, attempt: u32) {
+    pub fn stop(&self, item: ItemId, step: StepPath, attempt: u32) {
         if let Some(stopper) = self.under_way.get(&(item, step, attempt)) {
             stopper.ask(self.urgency());
         }
@@ -117,14 +118,24 @@ impl Calls {
 
 fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapter::Call {
     let name = |id| Arc::from(all.graph.value(id).name.as_str());
-    let key = identity::idempotency_key(&all.run_id, &call.key, &binding.phase, call.visit);
-    let attempt_id = format!("{}-{}-{}", call.item.0, call.step.0, call.attempt);
+    let path = match call.step.element {
+        Some(element) => format!("{}[{element}]", binding.phase),
+        None => binding.phase.to_string(),
+    };
+    let key = identity::idempotency_key(&all.run_id, &call.key, &path, call.visit);
+    let item = match call.item {
+        ItemId::RUN => "run".to_owned(),
+        ItemId(number) => number.to_string(),
+    };
+    let element = call.step.element.map(|element| format!(".{element}")).unwrap_or_default();
+    let attempt_id = format!("{item}-{}{element}-{}", call.step.step.0, call.attempt);
     adapter::Call {
         context: Context {
             run: all.run_id.clone(),
             step: binding.phase.clone(),
             item: call.key.clone(),
             attempt: call.attempt,
+            element: call.step.element,
             traceparent: identity::traceparent(&all.run_id, &attempt_id),
             idempotency_key: key,
             agent: binding.agent.clone(),
@@ -141,7 +152,7 @@ fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapt
 
 /// The duty to report an attempt's end, kept even if the adapter panics.
 struct Report {
-    id: (ItemId, StepId, u32),
+    id: (ItemId, StepPath, u32),
     answers: UnboundedSender<Input>,
     given: bool,
 }

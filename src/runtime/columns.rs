@@ -26,7 +26,7 @@ impl Columns {
         if reported.is_empty() {
             return;
         }
-        let seen = self.0.entry(*step).or_default();
+        let seen = self.0.entry(step.step).or_default();
         let new: HashSet<&Arc<str>> =
             reported.iter().map(|(name, _)| name).filter(|name| !seen.contains(*name)).collect();
         if seen.len() + new.len() <= MOST {
@@ -58,7 +58,7 @@ mod tests {
     use serde_json::json;
 
     fn finished(step: u32, result: crate::event::Answer) -> Input {
-        Input::Finished { item: ItemId(0), step: StepId(step), attempt: 1, result }
+        Input::Finished { item: ItemId(0), step: StepId(step).into(), attempt: 1, result }
     }
 
     fn reply(columns: impl IntoIterator<Item = String>) -> Reply {

@@ -99,7 +99,10 @@ impl Loop<'_> {
                         trouble.get_or_insert(error);
                         run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                     }
-                    None => exhausted = true,
+                    None => {
+                        exhausted = true;
+                        run.handle(Input::NoMoreItems, now(), &mut out);
+                    }
                 }
             }
             if let Err(error) = self.flush(&mut out, &mut calls, &mut timers, now()) {

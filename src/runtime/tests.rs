@@ -6,8 +6,8 @@ use crate::adapter::fake::fake;
 use crate::adapter::{Adapter, Call, Stop, Urgency, contract};
 use crate::diag::Source;
 use crate::engine::{ChannelLimit, Limits, Policy, Run};
-use crate::event::{Answer, Cause, Event, ItemId, Outcome, Reply};
-use crate::graph::{self, Graph, StepId};
+use crate::event::{Answer, Cause, Event, ItemId, Outcome, Reply, StepPath};
+use crate::graph::{self, Graph};
 use crate::spec::{self, OnItemError, Tolerance};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -110,36 +110,45 @@ impl Observer for Script {
 
 /// `<milliseconds> i<item> <step>#<attempt> <what>`
 fn line(graph: &Graph, event: &Event) -> String {
-    let name = |item: &ItemId, step: &StepId| format!("i{} {}", item.0, graph.step(*step).phase);
+    let name = |item: &ItemId, step: StepPath| {
+        let element = step.element.map(|element| format!("[{element}]")).unwrap_or_default();
+        format!("i{} {}{element}", item.0, graph.step(step.step).phase)
+    };
     let text = match event {
         Event::ItemAdmitted { item, at, .. } => format!("{at} i{} admitted", item.0),
         Event::AttemptStarted { item, step, attempt, at } => {
-            format!("{at} {}#{attempt} starts", name(item, step))
+            format!("{at} {}#{attempt} starts", name(item, (*step).into()))
         }
         Event::AttemptStopped { item, step, attempt, why, at } => {
-            format!("{at} {}#{attempt} is stopped: {why}", name(item, step))
+            format!("{at} {}#{attempt} is stopped: {why}", name(item, (*step).into()))
         }
         Event::AttemptFinished { item, step, attempt, result, at } => {
             let how = result.as_ref().map_or_else(|failure| failure.message.as_str(), |_| "ok");
-            format!("{at} {}#{attempt} {how}", name(item, step))
+            format!("{at} {}#{attempt} {how}", name(item, (*step).into()))
         }
         Event::RetryScheduled { item, step, attempt, due, at } => {
-            format!("{at} {}#{attempt} is due at {due}", name(item, step))
+            format!("{at} {}#{attempt} is due at {due}", name(item, (*step).into()))
         }
-        Event::RetryDue { item, step, attempt, at } => format!("{at} {}#{attempt} is due", name(item, step)),
+        Event::RetryDue { item, step, attempt, at } => {
+            format!("{at} {}#{attempt} is due", name(item, (*step).into()))
+        }
         Event::BranchTaken { item, step, chain, arm, at } => {
-            format!("{at} {} decides chain {chain}: {arm:?}", name(item, step))
+            format!("{at} {} decides chain {chain}: {arm:?}", name(item, (*step).into()))
         }
-        Event::ConditionHeld { item, step, at } => format!("{at} {} may run", name(item, step)),
+        Event::ConditionHeld { item, step, at } => format!("{at} {} may run", name(item, (*step).into())),
         Event::StepEnded { item, execution } => {
             let (status, error) = (execution.status.name(), execution.error.as_deref());
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            format!("{} {status}{error}", name(item, &execution.step))
+            format!("{} {status}{error}", name(item, execution.path()))
         }
         Event::ItemDeadlinePassed { item, at } => format!("{at} i{} is overdue", item.0),
         Event::ItemFailed { item, at } => format!("{at} i{} has failed", item.0),
         Event::ItemPutBack { item, at } => format!("{at} i{} is put back", item.0),
         Event::ItemSettled { item, state, at, .. } => format!("{at} i{} {}", item.0, state.name()),
+        Event::ElementsEnded { item, step, at } => format!("{at} {} is complete", name(item, (*step).into())),
+        Event::ItemsExhausted { at } => format!("{at} no more items"),
+        Event::RunStepsBegan { at } => format!("{at} run steps begin"),
+        Event::RunStepsEnded { state, at, .. } => format!("{at} run steps {}", state.name()),
         Event::RunDrained { why, at } => format!("{at} drained: {why:?}"),
         Event::RunStopped { why, at } => format!("{at} stopped: {why:?}"),
     };

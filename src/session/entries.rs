@@ -26,7 +26,9 @@ pub struct Entries {
 
 impl Entries {
     pub fn new(graph: &Graph) -> Entries {
-        Entries { layout: Layout::of(graph), keys: HashMap::new() }
+        // A step that runs once after all items is no item's; its rows have no key.
+        let keys = HashMap::from([(ItemId::RUN, Arc::from("run"))]);
+        Entries { layout: Layout::of(graph), keys }
     }
 
     /// What the trace takes from the next event, if anything.
@@ -45,6 +47,7 @@ impl Entries {
                 self.keys.remove(item)?;
                 Some(Entry::Settled { item: *item, state: *state })
             }
+            Event::RunStepsEnded { state, .. } => Some(Entry::Settled { item: ItemId::RUN, state: *state }),
             // Nothing else leaves a row or ends an item.
             _ => None,
         }

@@ -124,11 +124,15 @@ impl File {
             let column = table.columns.iter().position(|column| column.path == [name])?;
             row.cell(column).map(toon::Cell::scalar)
         };
-        let text = |name: &str| match cell(name)? {
-            Scalar::Null => None,
-            Scalar::Text(text) => Some(Arc::from(&*text)),
-            Scalar::Bool(_) | Scalar::Number(_) => None,
+        let text = |name: &str| -> Option<Arc<str>> {
+            match cell(name)? {
+                Scalar::Null => None,
+                Scalar::Text(text) => Some(Arc::from(&*text)),
+                Scalar::Bool(_) | Scalar::Number(_) => None,
+            }
         };
+        let kind: Option<Arc<str>> = text("kind");
+        let is = |word: &str| kind.as_deref().unwrap_or_default().split(' ').any(|known| known == word);
         let done = match table.key.as_deref() {
             Some("phases") => text("name").map(|name: Arc<str>| {
                 self.places.entry(Arc::clone(&name)).or_insert(self.phases.len());
@@ -138,7 +142,9 @@ impl File {
                     channel: text("channel"),
                     critical: cell("critical") == Some(Scalar::Bool(true)),
                     optional: cell("optional") == Some(Scalar::Bool(true)),
-                    handler: text("kind").as_deref() == Some("handler"),
+                    handler: is("handler"),
+                    each: is("each"),
+                    once: is("run"),
                     step: None,
                     needs: Vec::new(),
                     fields: text("fields").map(|fields| names(&fields)).unwrap_or_default(),

@@ -1,11 +1,12 @@
 //! What a trace must know of its workflow: the phases in graph order and what each waits for. It is made from
 //! a graph, and session files carry it, so that statistics need no document.
 
-use super::row::Row;
+use super::row::{Row, RowRef};
 use crate::event::Execution;
 use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +28,10 @@ pub struct Phase {
     pub critical: bool,
     pub optional: bool,
     pub handler: bool,
+    /// Runs for each element of a list.
+    pub each: bool,
+    /// Runs once after all items, so that its rows belong to none.
+    pub once: bool,
     /// The graph's step; none where the layout comes from a file.
     pub step: Option<StepId>,
     /// The phases that must be settled before this one, and whether only their success will do.
@@ -60,6 +65,8 @@ impl Layout {
                 critical: step.mark == Some(Mark::Critical),
                 optional: step.mark == Some(Mark::Optional),
                 handler: step.kind != Kind::Forward,
+                each: step.each.is_some(),
+                once: step.once,
                 step: Some(*id),
                 needs: step.needs.iter().map(|need| (of_step[need.step.index()], need.data)).collect(),
                 fields: Vec::new(),
@@ -93,6 +100,24 @@ impl Layout {
         self.of_step.get(step.index()).copied()
     }
 
+    /// Which of an item's executions a row tells of, however often it was repeated: its phase's place, and where
+    /// that runs for each element of a list, a number of the element's label.
+    pub fn execution(&self, row: &RowRef<'_>) -> Option<(usize, u64)> {
+        let place = row.place(self)?;
+        let each = self.phases.get(place).is_some_and(|phase| phase.each);
+        let element = row.input.as_deref().filter(|_| each).map_or(0, |label| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            label.hash(&mut hasher);
+            hasher.finish()
+        });
+        Some((place, element))
+    }
+
+    /// Whether a row belongs to the run and not to one of its items.
+    pub fn is_of_run(&self, row: &RowRef<'_>) -> bool {
+        row.place(self).and_then(|place| self.phases.get(place)).is_some_and(|phase| phase.once)
+    }
+
     /// The row that records an execution of the item with this key; none for a step of another graph.
     pub fn row(&self, key: &Arc<str>, execution: &Execution) -> Option<Row> {
         let phase = self.phases.get(self.place_of(execution.step)?)?;
@@ -106,7 +131,7 @@ impl Layout {
             status: execution.status,
             tokens_used: execution.tokens_used,
             columns: execution.columns.clone(),
-            item: Some(Arc::clone(key)),
+            item: (!phase.once).then(|| Arc::clone(key)),
             attempt: execution.attempt,
             started_ms: execution.started_ms,
             error: execution.error.clone(),

@@ -1,7 +1,7 @@
 //! Which item each recorded row belongs to. Rows say so in their `item` cell; where they do not, the labels
 //! of inputs and outputs and the shape of the workflow tell, as far as they can.
 
-use super::layout::Layout;
+use super::layout::{Layout, Phase};
 use super::row::Row;
 use crate::event::{ItemState, Status};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,16 +15,18 @@ pub struct Item {
 }
 
 /// Links rows to items. The rows of the first entry step make the items; should it have none, those of the
-/// first step that has. Every row of a known phase belongs to exactly one item; others to none.
+/// first step that has. Every row of a known phase belongs to exactly one item, but those of steps that run once
+/// for all items; they and others belong to none.
 pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
     let places: Vec<Option<usize>> = rows.iter().map(|row| layout.place(&row.phase)).collect();
     let mut tables = vec![Vec::new(); layout.phases.len()];
     for (row, place) in places.iter().enumerate() {
-        if let Some(place) = place {
-            tables[*place].push(row);
+        if let Some(place) = place.filter(|place| !layout.phases[*place].once) {
+            tables[place].push(row);
         }
     }
-    let entry = layout.phases.iter().position(|phase| !phase.handler && phase.needs.is_empty());
+    let free = |phase: &Phase| !phase.handler && !phase.once && phase.needs.is_empty();
+    let entry = layout.phases.iter().position(free);
     let entry = entry.filter(|place| !tables[*place].is_empty());
     let Some(entry) = entry.or_else(|| tables.iter().position(|table| !table.is_empty())) else {
         return Vec::new();
@@ -37,11 +39,11 @@ pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
     linker.items
 }
 
-/// How an item ended, told from the last execution of each of its steps.
-pub fn state(layout: &Layout, executions: impl IntoIterator<Item = (usize, Status)>) -> ItemState {
-    let last: BTreeMap<usize, Status> = executions.into_iter().collect();
+/// How an item ended, told from the last time of each of its executions, as [`Layout::execution`] numbers them.
+pub fn state(layout: &Layout, executions: impl IntoIterator<Item = ((usize, u64), Status)>) -> ItemState {
+    let last: BTreeMap<(usize, u64), Status> = executions.into_iter().collect();
     let mut state = ItemState::Succeeded;
-    for (place, status) in last {
+    for ((place, _), status) in last {
         let Some(phase) = layout.phases.get(place).filter(|phase| !phase.handler) else { continue };
         if status.is_failure() && !phase.optional {
             return ItemState::Failed;
@@ -184,7 +186,9 @@ impl<'a> Linker<'a> {
             self.items[item].rows.iter().filter_map(|row| Some((self.places[*row]?, self.rows[*row].status)))
         };
         if self.layout.phases[place].handler {
-            return state(self.layout, executions()) == ItemState::Failed;
+            let told = self.items[item].rows.iter().map(|row| &self.rows[*row]);
+            let told = told.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)));
+            return state(self.layout, told) == ItemState::Failed;
         }
         let last = |need| executions().rfind(|(place, _)| *place == need).map(|(_, status)| status);
         reachable(self.layout, place, &self.recorded, last)

@@ -6,7 +6,7 @@ use super::link::{Item, link, reachable, state};
 use super::row::Row;
 use crate::event::{Event, Execution, ItemError, ItemId, ItemState, Millis, Status};
 use crate::graph::{Graph, StepId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The events of a recorded run, in the order of their times. A row that says when it started did; others
@@ -31,6 +31,7 @@ pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
     for (number, item) in link(&layout, rows).iter().enumerate() {
         Telling::new(&layout, rows, &recorded, number, item).tell(&mut events);
     }
+    tell_run(&layout, rows, &mut events);
     // Stable: what happened at one moment stays in the order of the items and their steps.
     events.sort_by(|one, other| one.0.total_cmp(&other.0));
     Ok(events.into_iter().map(|(_, event)| event).collect())
@@ -47,6 +48,8 @@ struct Telling<'a> {
     ahead: Vec<VecDeque<usize>>,
     /// When the last execution of a phase ended, and how.
     done: BTreeMap<usize, (f64, Status)>,
+    /// How each execution ended last.
+    last: BTreeMap<(usize, u64), Status>,
     /// The row that decided the item's fate.
     failure: Option<usize>,
     /// When the present visit began, and the latest moment told so far.
@@ -72,6 +75,7 @@ impl<'a> Telling<'a> {
             key: &item.key,
             ahead,
             done: BTreeMap::new(),
+            last: BTreeMap::new(),
             failure: None,
             began,
             now: began,
@@ -119,9 +123,12 @@ impl<'a> Telling<'a> {
             if may_return && !reachable(layout, place, self.recorded, |need| last.get(&need).copied()) {
                 continue;
             }
-            let count = if may_return { 1 } else { self.ahead[place].len() };
-            for _ in 0..count {
-                let Some(row) = self.ahead[place].pop_front() else { break };
+            let mut seen = BTreeSet::new();
+            while let Some(row) = self.ahead[place].front().copied() {
+                if may_return && !seen.insert(layout.execution(&self.rows[row].borrowed())) {
+                    break;
+                }
+                self.ahead[place].pop_front();
                 last.insert(place, self.rows[row].status);
                 taken.push(row);
             }
@@ -148,6 +155,9 @@ impl<'a> Telling<'a> {
             let start = recorded.started_ms.map_or(ready, |started| started as f64);
             let end = start + recorded.duration_ms.unwrap_or(0.0);
             self.done.insert(place, (end, recorded.status));
+            if let Some(execution) = self.layout.execution(&recorded.borrowed()) {
+                self.last.insert(execution, recorded.status);
+            }
             if recorded.status.is_failure() && !phase.optional && !phase.handler {
                 self.failure = Some(row);
             }
@@ -162,7 +172,7 @@ impl<'a> Telling<'a> {
     }
 
     fn state(&self) -> ItemState {
-        state(self.layout, self.done.iter().map(|(place, (_, status))| (*place, *status)))
+        state(self.layout, self.last.iter().map(|(execution, status)| (*execution, *status)))
     }
 
     fn error(&self) -> Option<ItemError> {
@@ -180,9 +190,32 @@ impl<'a> Telling<'a> {
     }
 }
 
+/// Tells of the steps that ran once after all items.
+fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
+    let of_run: Vec<&Row> = rows.iter().filter(|row| layout.is_of_run(&row.borrowed())).collect();
+    if of_run.is_empty() {
+        return;
+    }
+    let began = events.iter().map(|(at, _)| *at).fold(0.0, f64::max);
+    let mut now = began;
+    let mut state = ItemState::Succeeded;
+    events.push((began, Event::RunStepsBegan { at: began.round() as Millis }));
+    for row in of_run {
+        let phase = layout.place(&row.phase).map(|place| &layout.phases[place]);
+        let Some((phase, step)) = phase.and_then(|phase| Some((phase, phase.step?))) else { continue };
+        now += row.duration_ms.unwrap_or(0.0);
+        if row.status.is_failure() && !phase.optional {
+            state = ItemState::Failed;
+        }
+        events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, row) }));
+    }
+    events.push((now, Event::RunStepsEnded { state, error: None, at: now.round() as Millis }));
+}
+
 fn execution(step: StepId, row: &Row) -> Execution {
     Execution {
         step,
+        element: None,
         status: row.status,
         input: row.input.clone(),
         output: row.output.clone(),

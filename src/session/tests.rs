@@ -366,6 +366,7 @@ pub(crate) fn execution() -> impl Strategy<Value = Execution> {
     (0u32..7, status, label(), label(), label(), columns, numbers).prop_map(
         |(step, status, input, output, error, columns, (duration_ms, tokens_used, attempt, started_ms))| {
             Execution {
+                element: None,
                 step: StepId(step),
                 status,
                 input,

@@ -159,7 +159,12 @@ impl File<'_> {
             out.push('\n');
         }
         let phases = self.layout.phases.iter().map(|phase| {
-            let kind = if phase.handler { "handler" } else { "forward" };
+            let kind = [
+                Some(if phase.handler { "handler" } else { "forward" }),
+                phase.each.then_some("each"),
+                phase.once.then_some("run"),
+            ];
+            let kind = kind.into_iter().flatten().collect::<Vec<_>>().join(" ");
             let fields = words(phase.fields.iter().map(|name| &**name));
             vec![
                 json!(&*phase.name),

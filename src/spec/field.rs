@@ -4,14 +4,16 @@ use super::condition;
 use super::duration::{duration, retry};
 use super::later;
 use super::markdown::trim;
-use super::model::{After, Annotations, Spanned};
+use super::model::{After, Annotations, Each, Spanned};
+use super::signature;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 7] = ["retry", "timeout", "deadline", "after", "when", "compensate", "irreversible"];
+const READ: [&str; 9] =
+    ["retry", "timeout", "deadline", "after", "when", "each", "per", "compensate", "irreversible"];
 
 /// Those of them that speak of one step alone.
-const OF_STEPS: [&str; 2] = ["compensate", "irreversible"];
+const OF_STEPS: [&str; 4] = ["each", "per", "compensate", "irreversible"];
 
 /// The field that stands without a value.
 const FLAG: &str = "irreversible";
@@ -174,6 +176,12 @@ pub(super) fn apply(
         "compensate" => {
             set(&mut into.compensate, key, Spanned::new(value.to_owned(), span), problems);
         }
+        "each" => match each(text, span) {
+            Some(each) => set(&mut into.each, key, Spanned::new(each, field.span), problems),
+            None => problems.push(problem::bad_each(span, value)),
+        },
+        "per" if value == "run" => set(&mut into.once, key, Spanned::new((), field.span), problems),
+        "per" => problems.push(problem::bad_per(span, value)),
         "when" => match condition::condition(text, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),
             Err(problem) => problems.push(*problem),
@@ -183,6 +191,19 @@ pub(super) fn apply(
             into.after.push(Spanned::new(after, span));
         }
     }
+}
+
+/// `target in targets`.
+fn each(text: &str, span: Span) -> Option<Each> {
+    let value = &text[span.start..span.end];
+    let (element, list) = value.split_once(" in ")?;
+    let element = trim(text, span.start..span.start + element.len());
+    let list = trim(text, span.end - list.len()..span.end);
+    let named = |span: Span| {
+        let name = &text[span.start..span.end];
+        signature::is_name(name).then(|| Spanned::new(name.to_owned(), span))
+    };
+    Some(Each { element: named(element)?, list: named(list)? })
 }
 
 /// Sets what may be said once.

@@ -10,9 +10,7 @@ const COMPENSATING: &str = "undoing a step when its item fails";
 const IRREVERSIBLE: &str = "a step that cannot be undone";
 
 /// Fields, and what each would do.
-const FIELDS: [(&str, &str); 7] = [
-    ("each", "running a step for every element of a list"),
-    ("per", "running a step once for all items"),
+const FIELDS: [(&str, &str); 5] = [
     ("repeat", "repeating a step"),
     ("emit", "publishing an event"),
     ("await", "waiting for an event"),

@@ -154,12 +154,23 @@ pub struct Annotations {
     /// Of the step with its retries.
     pub deadline: Option<Spanned<Duration>>,
     pub after: Vec<Spanned<After>>,
+    /// `[each:: …]`.
+    pub each: Option<Spanned<Each>>,
+    /// `[per:: run]`.
+    pub once: Option<Spanned<()>>,
     /// `[when:: …]`.
     pub when: Option<Spanned<Condition>>,
     /// `[compensate:: …]`: the title of the step that undoes this one.
     pub compensate: Option<Spanned<String>>,
     /// `[irreversible]`, where it stands.
     pub irreversible: Option<Spanned<()>>,
+}
+
+/// `[each:: target in targets]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Each {
+    pub element: Spanned<String>,
+    pub list: Spanned<String>,
 }
 
 /// One line of a chain.

@@ -148,6 +148,11 @@ fn is_edge(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
+/// Whether a text is one name of a value and nothing else.
+pub(super) fn is_name(text: &str) -> bool {
+    name(text).is_ok_and(|(rest, _)| rest.is_empty())
+}
+
 fn name(input: &str) -> IResult<&str, &str> {
     verify(word("_-./"), |name: &str| name.starts_with(is_edge) && name.ends_with(is_edge)).parse(input)
 }

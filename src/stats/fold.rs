@@ -182,6 +182,7 @@ impl Fold {
             self.row(row);
             of_input.mark(&mark);
             match (layout, row.item.as_deref()) {
+                (Some(layout), _) if layout.is_of_run(row) => {}
                 (_, None) => linked = false,
                 (Some(_), Some(key)) => {
                     if key != current.0 {
@@ -213,8 +214,11 @@ impl Fold {
     /// Folds the rows of a document, linked to items as in replay.
     pub fn document(&mut self, layout: &Layout, rows: &[Row]) {
         let mut input = Input::new();
-        for row in rows {
-            self.row(&row.borrowed());
+        for row in rows.iter().map(Row::borrowed) {
+            self.row(&row);
+            if layout.is_of_run(&row) {
+                input.mark(&Mark::of(Some(layout), &row));
+            }
         }
         for item in link(layout, rows) {
             let mut trail = Trail::default();

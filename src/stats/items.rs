@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 /// What counts of a row once it is known whose it is. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
-    /// In the layout; none without one.
-    place: Option<usize>,
+    /// Which execution it is, in the layout; none without one.
+    execution: Option<(usize, u64)>,
     status: Status,
     started: Option<u64>,
     duration: Option<u64>,
@@ -18,7 +18,7 @@ pub(super) struct Mark {
 impl Mark {
     pub fn of(layout: Option<&Layout>, row: &RowRef<'_>) -> Mark {
         Mark {
-            place: layout.and_then(|layout| row.place(layout)),
+            execution: layout.and_then(|layout| layout.execution(row)),
             status: row.status,
             started: row.started_ms.map(|started| started.saturating_mul(1_000_000)),
             duration: row.duration_ms.map(nanoseconds),
@@ -40,8 +40,8 @@ pub(super) struct Trail {
     rows: u64,
     /// When anything ran; none as soon as one row does not tell.
     ran: Option<Intervals>,
-    /// By place in the layout: how the last execution ended, and the time of all.
-    steps: BTreeMap<usize, (Status, u64)>,
+    /// By execution, as the layout tells them apart: how it ended last, and the time of all its rows.
+    steps: BTreeMap<(usize, u64), (Status, u64)>,
 }
 
 impl Default for Trail {
@@ -57,8 +57,8 @@ impl Trail {
             (Some(ran), Some(interval)) => ran.add(interval),
             (ran, _) => *ran = None,
         }
-        if let Some(place) = mark.place {
-            let (status, spent) = self.steps.entry(place).or_insert((mark.status, 0));
+        if let Some(execution) = mark.execution {
+            let (status, spent) = self.steps.entry(execution).or_insert((mark.status, 0));
             *status = mark.status;
             *spent = spent.saturating_add(mark.duration.unwrap_or(0));
         }
@@ -83,7 +83,8 @@ impl Trail {
         let mut ends: Vec<u64> = Vec::with_capacity(layout.phases.len());
         let mut handled: u64 = 0;
         for (place, phase) in layout.phases.iter().enumerate() {
-            let spent = self.steps.get(&place).map_or(0, |(_, spent)| *spent);
+            let own = self.steps.range((place, 0)..=(place, u64::MAX)).map(|(_, (_, spent))| *spent);
+            let spent = own.fold(0, u64::saturating_add);
             let before = phase.needs.iter().filter_map(|(need, _)| ends.get(*need)).max();
             ends.push(if phase.handler { 0 } else { before.copied().unwrap_or(0).saturating_add(spent) });
             handled = handled.saturating_add(if phase.handler { spent } else { 0 });
@@ -93,7 +94,7 @@ impl Trail {
 
     /// How the item ended; none without a layout, which alone says whose failure matters.
     pub fn outcome(&self, layout: Option<&Layout>) -> Option<ItemState> {
-        let executions = self.steps.iter().map(|(place, (status, _))| (*place, *status));
+        let executions = self.steps.iter().map(|(execution, (status, _))| (*execution, *status));
         layout.map(|layout| state(layout, executions))
     }
 }

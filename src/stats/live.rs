@@ -36,7 +36,9 @@ impl Live {
             }
             Entry::Settled { item, state } => {
                 let trail = self.in_flight.remove(item).unwrap_or_default();
-                self.input.item(Some(&self.layout), &trail, Some(*state));
+                if *item != ItemId::RUN {
+                    self.input.item(Some(&self.layout), &trail, Some(*state));
+                }
             }
         }
     }

@@ -59,8 +59,8 @@ fn steps(told: &mut String, source: &Source, spec: &Spec, step: &spec::Step) {
 
 fn said(annotations: &Annotations) -> String {
     let mut said = String::new();
-    let Annotations { agent, channel, mark, retry, timeout, deadline, after, when, compensate, irreversible } =
-        annotations;
+    let Annotations { agent, channel, mark, retry, timeout, deadline, after, .. } = annotations;
+    let Annotations { each, once, when, compensate, irreversible, .. } = annotations;
     for (sign, name) in [("@", agent), ("#", channel)] {
         said.extend(name.iter().flat_map(|name| [" ", sign, &name.value]));
     }
@@ -77,6 +77,10 @@ fn said(annotations: &Annotations) -> String {
         After::Start => " after start".to_owned(),
         After::Step(title) => format!(" after '{title}'"),
     }));
+    said.extend(
+        each.iter().map(|each| format!(" each {} in {}", each.value.element.value, each.value.list.value)),
+    );
+    said.extend(once.iter().map(|_| " per run"));
     said.extend(when.iter().map(|when| format!(" when '{}'", when.value.text)));
     said.extend(compensate.iter().map(|by| format!(" undone by '{}'", by.value)));
     said.extend(irreversible.iter().map(|_| " irreversible"));

@@ -40,6 +40,7 @@ fn call(folder: &Path) -> Call {
             step: STEP.into(),
             item: "check".into(),
             attempt: 1,
+            element: None,
             idempotency_key: "orderflow-check".into(),
             agent: None,
             channel: None,

@@ -380,6 +380,7 @@ fn told(call: &Call, name: &str) -> String {
         "STEP" => context.step.to_string(),
         "ITEM" => context.item.to_string(),
         "ATTEMPT" => context.attempt.to_string(),
+        "ELEMENT" => context.element.map(|element| element.to_string()).unwrap_or_default(),
         "KEY" => context.idempotency_key.clone(),
         "AGENT" => context.agent.as_deref().unwrap_or_default().to_owned(),
         "CHANNEL" => context.channel.as_deref().unwrap_or_default().to_owned(),

@@ -38,6 +38,7 @@ fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
             step: "ProcessPayment".into(),
             item: "order-7".into(),
             attempt: 3,
+            element: None,
             idempotency_key: "key-of-the-effect".into(),
             agent: Some("payment-service".into()),
             channel: Some("payments".into()),

@@ -157,6 +157,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("ORDERFLOW_CHANNEL", "payments"),
         ("ORDERFLOW_DEADLINE", "2026-11-20T08:00:00.000Z"),
         ("ORDERFLOW_DIR", &dir),
+        ("ORDERFLOW_ELEMENT", ""),
         ("ORDERFLOW_INPUT", &input),
         ("ORDERFLOW_ITEM", "order-7"),
         ("ORDERFLOW_KEY", "key-of-the-effect"),

@@ -147,6 +147,9 @@ fn exit(run: &Run, caught: &Caught) -> Exit {
         (Some(StopReason::Interrupted), _) => Exit::Interrupted,
         (Some(StopReason::RunDeadline), _) => Exit::Deadline,
         _ if !run.tolerated() => Exit::Failed,
+        _ if run.run_steps().is_some_and(|(state, _)| state == crate::event::ItemState::Failed) => {
+            Exit::Failed
+        }
         _ => Exit::Ok,
     }
 }

@@ -134,6 +134,10 @@ impl Observer for Progress<'_> {
             Event::ItemAdmitted { item, key, .. } => {
                 self.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
             }
+            Event::RunStepsBegan { .. } => {
+                let key = "after all items".into();
+                self.in_flight.insert(ItemId::RUN, InFlight { key, logs: Vec::new() });
+            }
             Event::AttemptStarted { .. } => {
                 self.running += 1;
                 self.draw();
@@ -141,8 +145,8 @@ impl Observer for Progress<'_> {
             Event::AttemptFinished { item, step, result, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
-                    known.logs.retain(|(id, _)| id != step);
-                    known.logs.push((*step, failure.log.clone()));
+                    known.logs.retain(|(id, _)| *id != step.step);
+                    known.logs.push((step.step, failure.log.clone()));
                 }
             }
             Event::StepEnded { item, execution } if execution.status.is_failure() => {
@@ -170,6 +174,9 @@ impl Observer for Progress<'_> {
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
+            | Event::ElementsEnded { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunStepsEnded { .. }
             | Event::RunDrained { .. } => {}
         }
         Ok(())

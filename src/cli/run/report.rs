@@ -7,7 +7,7 @@ use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::Event;
+use crate::event::{Event, ItemState};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
@@ -156,6 +156,12 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
     let items = if total == 1 { "item" } else { "items" };
     terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
+    if let Some((ItemState::Failed, error)) = run.run_steps() {
+        let step = error.and_then(|error| Some(&graph.step(error.step?).title));
+        let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
+        let message = error.map(|error| visible(&error.message)).unwrap_or_default();
+        terminal.talk(&format!("a step that runs once for all items failed: {step}{message}\n"));
+    }
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }

@@ -171,6 +171,53 @@ pub fn optional_into_required(value: &str, at: Span, made: Span) -> Diagnostic {
         .help(format!("write `{value}?` here to accept its absence"))
 }
 
+/// The name of a list's element means something else as well.
+pub fn element_taken(name: &str, at: Span, other: &str, other_at: Span) -> Diagnostic {
+    let message = format!("`{name}` cannot name an element, because {other}");
+    Diagnostic::error("element-taken", at, message)
+        .related(other_at, "here")
+        .help("give the element a name of its own, as in `[each:: target in targets]`")
+}
+
+/// An element of a list is known only while a step runs for it.
+pub fn element_outside(name: &str, at: Span, step: &str, each: Span) -> Diagnostic {
+    let message = format!("`{name}` is an element that only `{step}` knows, one at a time");
+    Diagnostic::error("element-outside", at, message)
+        .related(each, "it is named here")
+        .help("speak of the list instead, or add `[each:: ...]` to this step as well")
+}
+
+/// `[each:: ...]` over what is no list.
+pub fn no_list(name: &str, at: Span, ty: &str, typed: Span) -> Diagnostic {
+    let message = format!("`{name}` has the type {ty}, which has no elements");
+    Diagnostic::error("no-list", at, message)
+        .related(typed, format!("{ty} here"))
+        .help(format!("name a list, as in `{name}::{ty}[]`"))
+}
+
+/// What a failure handler cannot be.
+pub fn each_of_handler(title: &str, at: Span, handler: Span) -> Diagnostic {
+    let message = format!("`{title}` is called when an item has failed, and has no list of its own");
+    Diagnostic::error("each-of-handler", at, message)
+        .related(handler, "no step of the item's way forward")
+        .help("remove the field; a failure handler with `[per:: run]` is called once with a list of all failures")
+}
+
+/// A step that runs once for all items takes a value of theirs as if there were one.
+pub fn not_gathered(name: &str, at: Span, ty: &str, title: &str, once: Span) -> Diagnostic {
+    let message = format!("`{title}` runs once for all items, so it takes a list of `{name}`, not one {ty}");
+    Diagnostic::error("not-gathered", at, message)
+        .related(once, "because of this")
+        .help(format!("write `{name}::{ty}[]`"))
+}
+
+/// A step that runs once for all items has no place in the life of one of them.
+pub fn once_of_item(message: String, at: Span, once: Span) -> Diagnostic {
+    Diagnostic::error("once-of-item", at, message)
+        .related(once, "it runs once for all items because of this")
+        .help("remove `[per:: run]`, or let a step that runs once as well take its place here")
+}
+
 /// Steps that wait for one another. `links` say why each waits for the one before it in `path`, which
 /// ends with its first title; `implicit` is a step of them that waits only because of where it stands.
 pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &str)>) -> Diagnostic {

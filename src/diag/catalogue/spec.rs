@@ -255,6 +255,18 @@ pub fn bad_retry(span: Span, written: &str) -> Diagnostic {
     )
 }
 
+pub fn bad_each(span: Span, written: &str) -> Diagnostic {
+    let message = format!("\"{written}\" does not say which elements of which list");
+    Diagnostic::error("bad-each", span, message)
+        .help("name an element and a list that is an input or is made by a step, as in `[each:: target in targets]`")
+}
+
+pub fn bad_per(span: Span, written: &str) -> Diagnostic {
+    let message = format!("a step cannot run per \"{written}\"");
+    Diagnostic::error("bad-per", span, message)
+        .help("`[per:: run]` runs it once after all items; without the field it runs once for each item")
+}
+
 // Signatures
 
 pub fn second_signature(second: Span, first: Span) -> Diagnostic {

@@ -2,8 +2,8 @@
 
 use super::super::step::{Attempts, End, Last, StepState};
 use super::{Item, Moves, Stage, is_own};
-use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StopReason};
-use crate::graph::{Graph, Kind, StepId};
+use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StepPath, StopReason};
+use crate::graph::{Graph, StepId};
 use crate::spec::Mark;
 use std::sync::Arc;
 
@@ -11,14 +11,19 @@ impl Item {
     /// Takes an event about this item; what it means for the line of ready steps is added to `moves`.
     pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
         match event {
-            Event::AttemptStarted { step, at, .. } => self.change(*step, |state| match state {
-                StepState::Ready(attempts) => {
-                    StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
+            Event::AttemptStarted { step, at, .. } => {
+                self.change(*step, |state| match state {
+                    StepState::Ready(attempts) => {
+                        StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
+                    }
+                    other => other,
+                });
+                for group in graph.around(step.step).filter(|group| graph.groups[*group].deadline.is_some()) {
+                    self.groups.entry(group).or_insert(*at);
                 }
-                other => other,
-            }),
+            }
             Event::AttemptStopped { step, why, .. } => {
-                if let StepState::Running { stop, .. } = &mut self.steps[step.index()] {
+                if let Some(StepState::Running { stop, .. }) = self.state_mut(*step) {
                     *stop = Some(*why);
                 }
             }
@@ -43,9 +48,13 @@ impl Item {
             Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm, moves),
             Event::ConditionHeld { step, .. } => {
                 self.deciding.retain(|deciding| deciding != step);
-                self.make_ready(*step, moves);
+                self.make_ready(graph, *step, moves);
             }
             Event::StepEnded { execution, .. } => self.ended(graph, execution, moves),
+            Event::ElementsEnded { step, .. } => {
+                self.answered.retain(|answered| *answered != StepPath::from(*step));
+                self.settle(graph, *step, self.elements_end(*step), moves);
+            }
             Event::ItemDeadlinePassed { .. } => {
                 self.error.get_or_insert_with(|| ItemError {
                     step: None,
@@ -58,22 +67,37 @@ impl Item {
             Event::ItemFailed { .. } => self.call_handlers(graph, moves),
             Event::ItemPutBack { at, .. } => self.put_back(graph, *at, moves),
             Event::RunStopped { why, .. } => self.halt(graph, *why, moves),
-            Event::ItemAdmitted { .. } | Event::ItemSettled { .. } | Event::RunDrained { .. } => {}
+            Event::ItemAdmitted { .. }
+            | Event::ItemSettled { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunStepsBegan { .. }
+            | Event::RunStepsEnded { .. }
+            | Event::RunDrained { .. } => {}
         }
     }
 
-    fn change(&mut self, step: StepId, change: impl FnOnce(StepState) -> StepState) {
-        let state = &mut self.steps[step.index()];
+    fn change(&mut self, step: StepPath, change: impl FnOnce(StepState) -> StepState) {
+        let Some(state) = self.state_mut(step) else { return };
         *state = change(std::mem::replace(state, StepState::Idle));
-        if let StepState::Running { attempts, .. } = state {
-            self.numbers[step.index()] = attempts.number;
+        let StepState::Running { attempts, .. } = state else { return };
+        let number = attempts.number;
+        match (step.element, self.elements.get_mut(&step.step)) {
+            (Some(element), Some(elements)) => elements.numbers[element as usize] = number,
+            _ => self.numbers[step.index()] = number,
         }
     }
 
-    fn finished(&mut self, step: StepId, result: &Answer, at: Millis) {
+    fn finished(&mut self, step: StepPath, result: &Answer, at: Millis) {
         if let Ok(reply) = result {
-            for (id, value) in &reply.outputs {
-                self.values[id.index()] = Some(value.clone());
+            match (step.element, self.elements.get_mut(&step.step)) {
+                (Some(element), Some(elements)) => {
+                    elements.outputs[element as usize].clone_from(&reply.outputs);
+                }
+                _ => {
+                    for (id, value) in &reply.outputs {
+                        self.values[id.index()] = Some(value.clone());
+                    }
+                }
             }
         }
         let tokens = match result {
@@ -91,8 +115,11 @@ impl Item {
     }
 
     fn ended(&mut self, graph: &Graph, execution: &Execution, moves: &mut Moves) {
-        let id = execution.step;
-        self.answered.retain(|answered| *answered != id);
+        let (id, path) = (execution.step, execution.path());
+        if self.is_ready(path) {
+            moves.withdrawn.push(path);
+        }
+        self.answered.retain(|answered| *answered != path);
         self.deciding.retain(|deciding| *deciding != id);
         let step = graph.step(id);
         let end = match execution.status {
@@ -102,11 +129,14 @@ impl Item {
             _ if step.mark == Some(Mark::Optional) => End::FailedOptional,
             _ => End::Failed,
         };
-        if end == End::Failed && step.kind == Kind::Forward && self.error.is_none() {
+        if end == End::Failed && step.counts() && self.error.is_none() {
             self.error = Some(self.item_error(id, execution));
         }
-        self.settle(graph, id, end, moves);
-        if end == End::Failed && step.kind == Kind::Forward && step.mark == Some(Mark::Critical) {
+        match execution.element {
+            Some(element) => self.element_ended(graph, id, element, end),
+            None => self.settle(graph, id, end, moves),
+        }
+        if end == End::Failed && step.counts() && step.mark == Some(Mark::Critical) {
             self.halt(graph, StopReason::Critical, moves);
         }
     }
@@ -141,30 +171,39 @@ impl Item {
             self.stop = Some(why);
         }
         self.deciding.clear();
-        for id in graph.ids() {
-            match &self.steps[id.index()] {
+        for path in self.paths().collect::<Vec<_>>() {
+            match self.state(path) {
                 StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Ready(_)
                 | StepState::Backoff { .. } => {
-                    if self.is_ready(id) {
-                        moves.withdrawn.push(id);
+                    if self.is_ready(path) {
+                        moves.withdrawn.push(path);
                     }
-                    match self.steps[id.index()].cut(why) {
+                    match self.state(path).cut(why) {
                         Some(answered) => {
-                            self.steps[id.index()] = answered;
-                            self.answered.push(id);
+                            self.change(path, |_| answered);
+                            self.answered.push(path);
                         }
-                        None => {
-                            self.steps[id.index()] = StepState::Ended(End::Blocked);
-                            self.open -= 1;
-                        }
+                        None => self.close(graph, path, End::Blocked),
                     }
                 }
                 StepState::Running { .. }
+                | StepState::Spread { .. }
                 | StepState::Answered { .. }
                 | StepState::Ended(_)
                 | StepState::Idle => {}
+            }
+        }
+    }
+
+    /// Ends what has not begun; nothing behind it is looked at.
+    pub(super) fn close(&mut self, graph: &Graph, path: StepPath, end: End) {
+        match path.element {
+            Some(element) => self.element_ended(graph, path.step, element, end),
+            None => {
+                self.steps[path.index()] = StepState::Ended(end);
+                self.open -= 1;
             }
         }
     }
@@ -173,7 +212,7 @@ impl Item {
         self.stage = Stage::Handling;
         // A critical failure stops the forward work only; a stop of the whole run stays.
         self.stop = self.stop.filter(|why| !is_own(*why));
-        for id in graph.handlers() {
+        for id in self.handlers(graph) {
             self.open += 1;
             if let Some(end) = self.arrive(graph, id, moves) {
                 self.settle(graph, id, end, moves);
@@ -187,7 +226,8 @@ impl Item {
         self.stage = Stage::Forward;
         self.error = None;
         self.put_backs += 1;
-        for id in graph.handlers() {
+        self.groups.clear();
+        for id in self.handlers(graph) {
             self.steps[id.index()] = StepState::Idle;
         }
         let again = |state: &StepState| matches!(state, StepState::Ended(end) if end.blocks());

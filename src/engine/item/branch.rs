@@ -3,7 +3,7 @@
 use super::super::step::{End, StepState};
 use super::{Item, Moves};
 use crate::condition::Fault;
-use crate::event::{Event, Execution, Millis, Status};
+use crate::event::{Event, Execution, Millis, Status, StepPath};
 use crate::graph::{Chain, Graph, Guard, Input, StepId, Taken, Target, ValueId};
 use crate::value::Value;
 
@@ -13,8 +13,8 @@ impl Item {
         let end = self.obstacle(graph, id);
         if end.is_none() {
             let step = graph.step(id);
-            if step.when.is_empty() && step.guards.is_empty() && step.skips.is_empty() {
-                self.make_ready(id, moves);
+            if !step.is_conditional() && step.each.is_none() {
+                self.make_ready(graph, id, moves);
             } else {
                 self.steps[id.index()] = StepState::Deciding;
                 self.deciding.push(id);
@@ -26,7 +26,8 @@ impl Item {
     /// Why it cannot run, apart from its conditions.
     fn obstacle(&self, graph: &Graph, id: StepId) -> Option<End> {
         let step = graph.step(id);
-        if step.needs.iter().any(|need| self.end_of(need.step).blocks()) {
+        let needs = step.needs.iter().filter(|need| self.is_own(graph, need.step));
+        if { needs }.any(|need| self.end_of(need.step).blocks()) {
             return Some(End::Blocked);
         }
         // What a decision refuses is told as skipped; what nobody came to decide on has just not come about.
@@ -35,8 +36,10 @@ impl Item {
         }
         let unled = !step.guards.is_empty() && !step.guards.iter().any(|guard| self.took(*guard));
         let lacks = |input: &Input| {
-            let made = input.makers.iter().any(|maker| self.end_of(*maker) == End::Succeeded);
-            let there = input.makers.is_empty() || (made && self.value(input.value).is_some());
+            let mut makers = input.makers.iter().filter(|maker| self.is_own(graph, **maker)).peekable();
+            let there = makers.peek().is_none()
+                || (makers.any(|maker| self.end_of(*maker) == End::Succeeded)
+                    && self.value(input.value).is_some());
             !there && !input.optional
         };
         let unasked = |guard: &Guard| guard.names.iter().any(|(_, value)| self.is_absent(graph, *value));
@@ -82,17 +85,29 @@ impl Item {
                 Err(fault) => return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at),
             }
         }
-        Event::ConditionHeld { item: self.id, step: id, at }
+        match self.no_list(graph, id) {
+            Some(error) => self.unrun(graph, id, Status::Failed, Some(error), at),
+            None => Event::ConditionHeld { item: self.id, step: id, at },
+        }
     }
 
     /// A row of a step that nobody was asked to do.
-    fn unrun(&self, graph: &Graph, id: StepId, status: Status, error: Option<String>, at: Millis) -> Event {
+    pub(super) fn unrun(
+        &self,
+        graph: &Graph,
+        path: impl Into<StepPath>,
+        status: Status,
+        error: Option<String>,
+        at: Millis,
+    ) -> Event {
+        let path = path.into();
         let execution = Execution {
-            step: id,
+            step: path.step,
+            element: path.element,
             status,
-            input: self.input_label(graph, id),
+            input: self.input_label(graph, path),
             output: None,
-            duration_ms: (status == Status::Failed).then_some(0.0),
+            duration_ms: (status != Status::Skipped).then_some(0.0),
             tokens_used: None,
             columns: Vec::new(),
             attempt: None,
@@ -159,22 +174,22 @@ impl Item {
     /// The item is done: what runs may end, nothing else begins.
     fn finish(&mut self, graph: &Graph, moves: &mut Moves) {
         self.deciding.clear();
-        for &id in &graph.order {
-            let begun = match &self.steps[id.index()] {
+        for path in self.paths().collect::<Vec<_>>() {
+            let begun = match self.state(path) {
                 StepState::Waiting { .. } | StepState::Deciding => false,
                 StepState::Ready(attempts) => attempts.tries > 0,
                 StepState::Running { .. }
+                | StepState::Spread { .. }
                 | StepState::Answered { .. }
                 | StepState::Backoff { .. }
                 | StepState::Ended(_)
                 | StepState::Idle => true,
             };
             if !begun {
-                if self.is_ready(id) {
-                    moves.withdrawn.push(id);
+                if self.is_ready(path) {
+                    moves.withdrawn.push(path);
                 }
-                self.steps[id.index()] = StepState::Ended(End::Absent);
-                self.open -= 1;
+                self.close(graph, path, End::Absent);
             }
         }
     }

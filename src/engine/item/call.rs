@@ -4,71 +4,98 @@ use super::super::backoff::millis;
 use super::super::step::{Attempts, StepState};
 use super::super::{Call, Effect, Timer};
 use super::{Item, Stage};
-use crate::event::{Millis, StopReason, Values};
+use crate::event::{Event, Millis, Status, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::{Object, Value};
 use std::sync::Arc;
 
 impl Item {
     /// The attempt that has just been started.
-    pub fn call(&self, graph: &Graph, id: StepId) -> Option<Call> {
-        let StepState::Running { attempts, started, .. } = &self.steps[id.index()] else { return None };
-        let step = graph.step(id);
+    pub fn call(&self, graph: &Graph, path: StepPath) -> Option<Call> {
+        let StepState::Running { attempts, started, .. } = self.state(path) else { return None };
+        let step = graph.step(path.step);
         let timeout = step.timeout.map(|timeout| started.saturating_add(millis(timeout)));
-        let deadline = [timeout, self.step_deadline(graph, id, attempts)].into_iter().flatten().min();
+        let deadline = [timeout, self.step_deadline(graph, path.step, attempts)].into_iter().flatten().min();
         Some(Call {
             item: self.id,
             key: self.key.clone(),
-            step: id,
+            step: path,
             attempt: attempts.number,
             visit: if step.kind == Kind::Handler { self.put_backs } else { 0 },
-            inputs: self.inputs(graph, id),
+            inputs: self.inputs(graph, path),
             deadline,
         })
     }
 
+    /// When the step must be over: by its own deadline, or that of a group around it.
     pub(super) fn step_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
-        Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
+        let own = own_deadline(graph, id, attempts);
+        own.into_iter().chain(self.group_deadline(graph, id)).min()
+    }
+
+    fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
+        let due = |group: usize| {
+            Some(self.groups.get(&group)?.saturating_add(millis(graph.groups[group].deadline?)))
+        };
+        graph.around(id).filter_map(due).min()
     }
 
     /// Why an attempt that reached its time is stopped.
-    pub fn overdue(&self, graph: &Graph, id: StepId, now: Millis) -> StopReason {
-        match &self.steps[id.index()] {
-            StepState::Running { attempts, .. }
-                if self.step_deadline(graph, id, attempts).is_some_and(|deadline| deadline <= now) =>
-            {
+    pub fn overdue(&self, graph: &Graph, path: StepPath, now: Millis) -> StopReason {
+        let passed = |due: Option<Millis>| due.is_some_and(|due| due <= now);
+        match self.state(path) {
+            StepState::Running { attempts, .. } if passed(own_deadline(graph, path.step, attempts)) => {
                 StopReason::StepDeadline
+            }
+            StepState::Running { .. } if passed(self.group_deadline(graph, path.step)) => {
+                StopReason::GroupDeadline
             }
             _ => StopReason::Timeout,
         }
     }
 
-    fn inputs(&self, graph: &Graph, id: StepId) -> Values {
-        let step = graph.step(id);
-        let shared = |id: ValueId| Some((id, self.value(id)?.clone()));
+    /// The end of a step that has not begun when the deadline of its group is over.
+    pub fn late(&self, graph: &Graph, path: StepPath, now: Millis) -> Option<Event> {
+        let due = self.group_deadline(graph, path.step).filter(|due| *due <= now);
+        let StepState::Ready(Attempts { tries: 0, .. }) = self.state(path) else { return None };
+        due.map(|_| {
+            let why = StopReason::GroupDeadline.to_string();
+            self.unrun(graph, path, Status::Timeout, Some(why), now)
+        })
+    }
+
+    fn inputs(&self, graph: &Graph, path: StepPath) -> Values {
+        let step = graph.step(path.step);
+        let element = || {
+            let value = self.elements.get(&path.step)?.value(path.element?)?;
+            Some(Arc::new(value.clone()))
+        };
+        let shared = |id: ValueId| match step.each {
+            Some(each) if each.element == id => Some((id, element()?)),
+            _ => Some((id, self.value(id)?.clone())),
+        };
         match step.kind {
             Kind::Handler => {
                 let failed = Arc::new(self.report(graph));
-                let told = |input: &crate::graph::Input| {
-                    input.makers.is_empty() && !graph.inputs.contains(&input.value)
-                };
+                let told: Vec<ValueId> = graph.told(path.step).collect();
                 let takes = |input: &crate::graph::Input| match shared(input.value) {
-                    None if told(input) => Some((input.value, failed.clone())),
+                    None if told.contains(&input.value) => Some((input.value, failed.clone())),
                     found => found,
                 };
                 step.inputs.iter().filter_map(takes).collect()
             }
-            Kind::Forward if step.inputs.is_empty() && step.outputs.is_empty() => {
-                graph.inputs.iter().filter_map(|id| shared(*id)).collect()
+            Kind::Forward if step.given().next().is_none() && step.outputs.is_empty() => {
+                let element = step.each.map(|each| each.element);
+                element.iter().chain(&graph.inputs).filter_map(|id| shared(*id)).collect()
             }
             Kind::Forward | Kind::Compensation => {
-                step.inputs.iter().filter_map(|input| shared(input.value)).collect()
+                step.given().filter_map(|input| shared(input.value)).collect()
             }
         }
     }
 
     /// What a failure handler is told: `{item, key, step, error: {message, code}, attempts, values}`.
-    fn report(&self, graph: &Graph) -> Value {
+    pub fn report(&self, graph: &Graph) -> Value {
         let named = |ids: &mut dyn Iterator<Item = ValueId>| -> Object {
             ids.filter_map(|id| Some((graph.value(id).name.clone(), (**self.value(id)?).clone()))).collect()
         };
@@ -96,21 +123,22 @@ impl Item {
     /// What a folded item still waits for.
     pub fn outstanding(&self, graph: &Graph) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for id in graph.ids() {
-            match &self.steps[id.index()] {
+        for path in self.paths() {
+            match self.state(path) {
                 StepState::Running { stop, .. } => {
-                    let Some(call) = self.call(graph, id) else { continue };
-                    let told = Effect::Stop { item: self.id, step: id, attempt: call.attempt };
+                    let Some(call) = self.call(graph, path) else { continue };
+                    let told = Effect::Stop { item: self.id, step: path, attempt: call.attempt };
                     effects.push(Effect::Call(call));
                     effects.extend(stop.is_some().then_some(told));
                 }
                 StepState::Backoff { attempts, due } => {
-                    let timer = Timer::Retry { item: self.id, step: id, attempt: attempts.number + 1 };
+                    let timer = Timer::Retry { item: self.id, step: path, attempt: attempts.number + 1 };
                     effects.push(Effect::Timer { due: *due, timer });
                 }
                 StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Ready(_)
+                | StepState::Spread { .. }
                 | StepState::Answered { .. }
                 | StepState::Ended(_)
                 | StepState::Idle => {}
@@ -126,7 +154,8 @@ impl Item {
     }
 
     fn due(&self, graph: &Graph) -> Option<Millis> {
-        Some(self.since.saturating_add(millis(graph.settings.deadline?)))
+        let deadline = graph.settings.deadline.filter(|_| !self.is_run())?;
+        Some(self.since.saturating_add(millis(deadline)))
     }
 
     /// Whether the item's deadline has passed and still means something.
@@ -134,4 +163,8 @@ impl Item {
         let passed = self.due(graph).is_some_and(|due| due <= now);
         passed && self.stage == Stage::Forward && self.stop.is_none()
     }
+}
+
+fn own_deadline(graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
+    Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
 }

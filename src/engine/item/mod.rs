@@ -5,12 +5,15 @@
 mod apply;
 mod branch;
 mod call;
+mod elements;
 mod next;
 
 use super::step::{Attempts, StepState};
-use crate::event::{ItemError, ItemId, Millis, StopReason, Values};
-use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
+use crate::graph::{Graph, Kind, Step, StepId, ValueId};
 use crate::value::Value;
+use elements::Elements;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +26,8 @@ enum Stage {
 /// Steps that joined the ready ones, and steps that left them without being started; in this order.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
-    pub ready: Vec<StepId>,
-    pub withdrawn: Vec<StepId>,
+    pub ready: Vec<StepPath>,
+    pub withdrawn: Vec<StepPath>,
 }
 
 #[derive(Debug)]
@@ -37,11 +40,15 @@ pub(super) struct Item {
     steps: Vec<StepState>,
     /// The number of each step's last attempt.
     numbers: Vec<u32>,
+    /// Of the steps that run for each element of a list, once they do.
+    elements: BTreeMap<StepId, Elements>,
+    /// When the first step of each group began, where the group has a deadline.
+    groups: BTreeMap<usize, Millis>,
     values: Vec<Option<Arc<Value>>>,
     /// Steps of this stage that have not ended.
     open: u32,
     /// Steps whose answer is not dealt with yet.
-    answered: Vec<StepId>,
+    answered: Vec<StepPath>,
     /// Steps whose conditions are not decided yet.
     deciding: Vec<StepId>,
     /// Chains that are decided, with the arm that was taken.
@@ -55,10 +62,22 @@ pub(super) struct Item {
 
 impl Item {
     pub fn new(graph: &Graph, id: ItemId, key: Arc<str>, inputs: &Values, at: Millis) -> Self {
-        let waiting = |step: &crate::graph::Step| match step.kind {
-            Kind::Forward => StepState::Waiting { missing: step.needs.len() as u32 },
-            Kind::Handler | Kind::Compensation => StepState::Idle,
+        let once = id == ItemId::RUN;
+        let told = |step: &Step| {
+            let told = |id: ValueId| inputs.iter().any(|(known, _)| *known == id);
+            once && step.inputs.iter().all(|input| input.optional || told(input.value))
         };
+        let waiting = |step: &Step| match step.kind {
+            _ if step.once != once => StepState::Idle,
+            Kind::Compensation => StepState::Idle,
+            Kind::Handler if !told(step) => StepState::Idle,
+            Kind::Forward | Kind::Handler => {
+                let own = step.needs.iter().filter(|need| graph.step(need.step).once == once);
+                StepState::Waiting { missing: own.count() as u32 }
+            }
+        };
+        let steps: Vec<StepState> = graph.steps.iter().map(waiting).collect();
+        let open = steps.iter().filter(|state| matches!(state, StepState::Waiting { .. })).count();
         let mut values = vec![None; graph.values.len()];
         for (id, value) in inputs {
             values[id.index()] = Some(value.clone());
@@ -68,10 +87,12 @@ impl Item {
             key,
             since: at,
             stage: Stage::Forward,
-            steps: graph.steps.iter().map(waiting).collect(),
+            steps,
             numbers: vec![0; graph.steps.len()],
+            elements: BTreeMap::new(),
+            groups: BTreeMap::new(),
             values,
-            open: graph.order.len() as u32,
+            open: open as u32,
             answered: Vec::new(),
             deciding: Vec::new(),
             taken: Vec::new(),
@@ -83,48 +104,97 @@ impl Item {
 
     /// Steps without needs, ready from the start.
     pub fn begin(&mut self, graph: &Graph, moves: &mut Moves) {
-        for &id in &graph.order {
-            if graph.step(id).needs.is_empty() {
+        for id in graph.ids() {
+            if matches!(self.steps[id.index()], StepState::Waiting { missing: 0 }) {
                 self.arrive(graph, id, moves);
             }
         }
     }
 
-    fn make_ready(&mut self, id: StepId, moves: &mut Moves) {
+    fn make_ready(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
+        if graph.step(id).each.is_some() {
+            return self.spread(graph, id, moves);
+        }
         let number = self.numbers[id.index()];
         self.steps[id.index()] = StepState::Ready(Attempts { number, ..Attempts::default() });
-        moves.ready.push(id);
+        moves.ready.push(id.into());
+    }
+
+    /// Whether these are the steps that run once for all items.
+    fn is_run(&self) -> bool {
+        self.id == ItemId::RUN
+    }
+
+    /// Whether a step is one of these; of other steps a run step sees what they made for all items.
+    fn is_own(&self, graph: &Graph, id: StepId) -> bool {
+        graph.step(id).once == self.is_run()
+    }
+
+    /// The failure handlers that are called for this item.
+    fn handlers<'a>(&self, graph: &'a Graph) -> impl Iterator<Item = StepId> + use<'a> {
+        let none = self.is_run();
+        graph.handlers().filter(move |id| !none && !graph.step(*id).once)
+    }
+
+    fn state(&self, path: StepPath) -> &StepState {
+        let element = path.element.and_then(|element| {
+            self.elements.get(&path.step).and_then(|elements| elements.states.get(element as usize))
+        });
+        match path.element {
+            None => &self.steps[path.index()],
+            Some(_) => element.unwrap_or(&StepState::Idle),
+        }
+    }
+
+    fn state_mut(&mut self, path: StepPath) -> Option<&mut StepState> {
+        match path.element {
+            None => self.steps.get_mut(path.index()),
+            Some(element) => self.elements.get_mut(&path.step)?.states.get_mut(element as usize),
+        }
+    }
+
+    /// All executions there are: a step under way for each element of a list stands there as its elements.
+    fn paths(&self) -> impl Iterator<Item = StepPath> + '_ {
+        self.steps.iter().zip(0..).flat_map(|(state, id)| {
+            let elements = match state {
+                StepState::Spread { .. } => self.elements.get(&StepId(id)),
+                _ => None,
+            };
+            let count = elements.map_or(0, |elements| elements.states.len() as u32);
+            let whole = elements.is_none().then_some(StepPath::from(StepId(id)));
+            whole.into_iter().chain((0..count).map(move |element| StepPath::element(StepId(id), element)))
+        })
     }
 
     pub fn key(&self) -> &Arc<str> {
         &self.key
     }
 
-    pub fn is_ready(&self, step: StepId) -> bool {
-        matches!(self.steps[step.index()], StepState::Ready(_))
+    pub fn is_ready(&self, step: StepPath) -> bool {
+        matches!(self.state(step), StepState::Ready(_))
     }
 
     /// The number of the attempt that would start now.
-    pub fn attempt(&self, step: StepId) -> u32 {
-        match &self.steps[step.index()] {
+    pub fn attempt(&self, step: StepPath) -> u32 {
+        match self.state(step) {
             StepState::Ready(attempts) => attempts.number + 1,
             _ => 0,
         }
     }
 
-    pub fn is_running(&self, step: StepId, number: u32) -> bool {
-        matches!(&self.steps[step.index()], StepState::Running { attempts, .. } if attempts.number == number)
+    pub fn is_running(&self, step: StepPath, number: u32) -> bool {
+        matches!(self.state(step), StepState::Running { attempts, .. } if attempts.number == number)
     }
 
-    pub fn is_told_to_stop(&self, step: StepId) -> bool {
-        matches!(self.steps[step.index()], StepState::Running { stop: Some(_), .. })
+    pub fn is_told_to_stop(&self, step: StepPath) -> bool {
+        matches!(self.state(step), StepState::Running { stop: Some(_), .. })
     }
 
-    pub fn awaits_retry(&self, step: StepId, number: u32) -> bool {
-        matches!(&self.steps[step.index()], StepState::Backoff { attempts, .. } if attempts.number + 1 == number)
+    pub fn awaits_retry(&self, step: StepPath, number: u32) -> bool {
+        matches!(self.state(step), StepState::Backoff { attempts, .. } if attempts.number + 1 == number)
     }
 
-    fn value(&self, id: ValueId) -> Option<&Arc<Value>> {
+    pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {
         self.values[id.index()].as_ref()
     }
 }
@@ -132,9 +202,11 @@ impl Item {
 /// Whether a stop concerns this item alone.
 fn is_own(why: StopReason) -> bool {
     match why {
-        StopReason::Timeout | StopReason::StepDeadline | StopReason::ItemDeadline | StopReason::Critical => {
-            true
-        }
+        StopReason::Timeout
+        | StopReason::StepDeadline
+        | StopReason::GroupDeadline
+        | StopReason::ItemDeadline
+        | StopReason::Critical => true,
         StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted => false,
     }
 }

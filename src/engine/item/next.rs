@@ -3,7 +3,9 @@
 use super::super::backoff::pause;
 use super::super::step::{Attempts, End, StepState};
 use super::{Item, Stage, is_own};
-use crate::event::{Answer, Event, Execution, Failure, ItemState, Millis, Reply, Status, StopReason};
+use crate::event::{
+    Answer, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
+};
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::spec::in_words;
 use crate::value::{Value, label};
@@ -34,7 +36,7 @@ impl Item {
                 Some(self.settled(ItemState::Cancelled, now))
             }
             (Stage::Forward, None) => Some(self.settled(ItemState::Succeeded, now)),
-            (Stage::Forward, Some(_)) if !stopped && graph.handlers().next().is_some() => {
+            (Stage::Forward, Some(_)) if !stopped && self.handlers(graph).next().is_some() => {
                 Some(Event::ItemFailed { item: self.id, at: now })
             }
             (Stage::Handling, _) if !stopped && self.put_backs < PUT_BACKS && self.wants_back(graph) => {
@@ -45,48 +47,54 @@ impl Item {
     }
 
     fn settled(&self, state: ItemState, at: Millis) -> Event {
+        if self.is_run() {
+            return Event::RunStepsEnded { state, error: self.error.clone(), at };
+        }
         Event::ItemSettled { item: self.id, key: self.key.clone(), state, error: self.error.clone(), at }
     }
 
     /// Whether every step came to an end of its own.
     fn all_done(&self, graph: &Graph) -> bool {
         let done = |id: &StepId| matches!(self.steps[id.index()], StepState::Ended(end) if !end.blocks());
-        graph.order.iter().all(done)
+        graph.order.iter().filter(|id| self.is_own(graph, **id)).all(done)
     }
 
     /// A running step that does not know yet that the item stops.
-    fn untold(&self) -> Option<(StepId, u32)> {
-        self.steps.iter().enumerate().find_map(|(index, state)| match state {
-            StepState::Running { attempts, stop: None, .. } => Some((StepId(index as u32), attempts.number)),
+    fn untold(&self) -> Option<(StepPath, u32)> {
+        self.paths().find_map(|path| match self.state(path) {
+            StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
             _ => None,
         })
     }
 
     /// What follows from the answer to a step: its end, or another attempt.
-    fn follow(&self, graph: &Graph, id: StepId, now: Millis) -> Event {
-        let StepState::Answered { attempts, started, finished, stop, result } = &self.steps[id.index()]
-        else {
-            unreachable!("`answered` lists only answered steps");
+    fn follow(&self, graph: &Graph, path: StepPath, now: Millis) -> Event {
+        let id = path.step;
+        let StepState::Answered { attempts, started, finished, stop, result } = self.state(path) else {
+            return self.follow_elements(graph, id, now);
         };
         if let Err(failure) = result
-            && let Some(due) = self.retry(graph, id, attempts, failure, *stop, now)
+            && let Some(due) = self.retry(graph, path, attempts, failure, *stop, now)
         {
             return Event::RetryScheduled {
                 item: self.id,
-                step: id,
+                step: path,
                 attempt: attempts.number + 1,
                 due,
                 at: now,
             };
         }
-        let branch = result.is_ok().then(|| self.next_branch(graph, id, now)).flatten();
+        // What all elements make decides, not what one of them has made.
+        let decides = result.is_ok() && path.element.is_none();
+        let branch = decides.then(|| self.next_branch(graph, id, now)).flatten();
         if let Some(Ok(event)) = branch {
             return event;
         }
         let mut execution = Execution {
             step: id,
+            element: path.element,
             status: status(result, *stop),
-            input: self.input_label(graph, id),
+            input: self.input_label(graph, path),
             output: None,
             duration_ms: Some(finished.saturating_sub(*started) as f64),
             tokens_used: attempts.tokens,
@@ -98,7 +106,7 @@ impl Item {
         };
         match result {
             Ok(reply) => {
-                execution.output = self.output_label(graph, id, reply);
+                execution.output = self.output_label(graph, path, reply);
                 execution.columns.clone_from(&reply.columns);
             }
             Err(failure) => {
@@ -124,7 +132,7 @@ impl Item {
     fn retry(
         &self,
         graph: &Graph,
-        id: StepId,
+        path: StepPath,
         attempts: &Attempts,
         failure: &Failure,
         stop: Option<StopReason>,
@@ -135,8 +143,8 @@ impl Item {
         if !retryable || self.stop.is_some() {
             return None;
         }
-        let due = now + pause(graph.step(id).retry.as_ref(), self.id, id, attempts.tries)?;
-        self.step_deadline(graph, id, attempts).is_none_or(|deadline| due < deadline).then_some(due)
+        let due = now + pause(graph.step(path.step).retry.as_ref(), self.id, path, attempts.tries)?;
+        self.step_deadline(graph, path.step, attempts).is_none_or(|deadline| due < deadline).then_some(due)
     }
 
     /// Whether a failure handler answered with a true output named `retry…`.
@@ -148,28 +156,35 @@ impl Item {
                         && self.value(output.value).is_some_and(|value| **value == Value::Bool(true))
                 })
         };
-        graph.handlers().any(says)
+        self.handlers(graph).any(says)
     }
 
-    pub(super) fn input_label(&self, graph: &Graph, id: StepId) -> Option<String> {
-        let step = graph.step(id);
+    /// An element is known by its own label, wherever it stands among the inputs.
+    pub(super) fn input_label(&self, graph: &Graph, path: StepPath) -> Option<String> {
+        let step = graph.step(path.step);
         if step.kind == Kind::Handler {
             return Some(self.key.to_string());
         }
-        let input = step.inputs.iter().find(|input| self.value(input.value).is_some())?;
-        Some(self.label(graph, input.value))
+        if let (Some(each), Some(element)) = (step.each, path.element) {
+            let value = self.elements.get(&path.step)?.value(element)?;
+            return Some(self.label(graph, path, each.element, value));
+        }
+        let present = |input: &crate::graph::Input| Some((input.value, self.value(input.value)?));
+        let (id, value) = step.given().find_map(present)?;
+        Some(self.label(graph, path, id, value))
     }
 
-    fn output_label(&self, graph: &Graph, id: StepId, reply: &Reply) -> Option<String> {
-        let made = |output: &&crate::graph::Output| reply.outputs.iter().any(|(id, _)| *id == output.value);
-        Some(self.label(graph, graph.step(id).outputs.iter().find(made)?.value))
+    fn output_label(&self, graph: &Graph, path: StepPath, reply: &Reply) -> Option<String> {
+        let made = |output: &crate::graph::Output| reply.outputs.iter().find(|(id, _)| *id == output.value);
+        let (id, value) = graph.step(path.step).outputs.iter().find_map(made)?;
+        Some(self.label(graph, path, *id, value))
     }
 
-    fn label(&self, graph: &Graph, id: ValueId) -> String {
+    fn label(&self, graph: &Graph, path: StepPath, id: ValueId, value: &Value) -> String {
         let info = graph.value(id);
-        match self.value(id) {
-            Some(value) => label(&info.name, info.ty.as_ref(), value, &self.key),
-            None => String::new(),
+        match path.element {
+            Some(element) => label(&info.name, info.ty.as_ref(), value, &format!("{}[{element}]", self.key)),
+            None => label(&info.name, info.ty.as_ref(), value, &self.key),
         }
     }
 }
@@ -180,6 +195,10 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
         StopReason::Timeout => graph.step(id).timeout.map(|most| ("timed out after", most)),
         StopReason::StepDeadline => {
             graph.step(id).deadline.map(|most| ("the step's deadline passed after", most))
+        }
+        StopReason::GroupDeadline => {
+            let shared = graph.around(id).filter_map(|group| graph.groups[group].deadline).min();
+            shared.map(|most| ("the group's deadline passed after", most))
         }
         StopReason::ItemDeadline => {
             graph.settings.deadline.map(|most| ("the item's deadline passed after", most))
@@ -195,7 +214,9 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
 fn status(result: &Answer, stop: Option<StopReason>) -> Status {
     match (result, stop) {
         (Ok(_), _) => Status::Success,
-        (Err(_), Some(StopReason::Timeout | StopReason::StepDeadline)) => Status::Timeout,
+        (Err(_), Some(StopReason::Timeout | StopReason::StepDeadline | StopReason::GroupDeadline)) => {
+            Status::Timeout
+        }
         (Err(_), Some(_)) => Status::Cancelled,
         (Err(_), None) => Status::Failed,
     }

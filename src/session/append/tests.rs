@@ -40,6 +40,7 @@ impl Written {
 
 fn row(step: u32, item: &str, columns: &[(&str, Value)]) -> Row {
     let execution = Execution {
+        element: None,
         step: StepId(step),
         status: Status::Success,
         input: Some(item.to_owned()),

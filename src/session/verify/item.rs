@@ -49,7 +49,9 @@ enum Obstacle {
 
 struct Checker<'a, 'f> {
     record: Record<'a>,
-    key: &'a str,
+    /// Whether these are the steps that run once after all items.
+    once: bool,
+    key: &'f str,
     /// The rows of each step, as recorded.
     rows: Vec<Vec<usize>>,
     fates: Vec<Fate>,
@@ -62,7 +64,8 @@ struct Checker<'a, 'f> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn item(self, item: &'a Item, found: &mut Found) {
+    /// `once` for the rows of the steps that run once after all items.
+    pub(super) fn item(self, item: &Item, once: bool, found: &mut Found) {
         let mut rows = vec![Vec::new(); self.graph.steps.len()];
         for row in &item.rows {
             if let Some(step) = self.step(*row) {
@@ -74,7 +77,7 @@ impl<'a> Record<'a> {
         let fates = vec![Fate::Absent; self.graph.steps.len()];
         let (halted, may_have_ended) = (self.halted(&item.rows), self.may_have_ended(&item.rows));
         let mut checker =
-            Checker { record: self, key: &item.key, rows, fates, halted, may_have_ended, known, found };
+            Checker { record: self, once, key: &item.key, rows, fates, halted, may_have_ended, known, found };
         checker.forward();
         checker.handlers();
         checker.exclusive();
@@ -101,13 +104,18 @@ impl<'a> Checker<'a, '_> {
         self.record.graph
     }
 
+    fn is_own(&self, id: StepId) -> bool {
+        self.graph().step(id).once == self.once
+    }
+
     fn status(&self, row: usize) -> Status {
         self.record.rows[row].status
     }
 
     fn forward(&mut self) {
         let mut missing = Vec::new();
-        for &id in &self.graph().order {
+        let own: Vec<StepId> = self.graph().order.iter().copied().filter(|id| self.is_own(*id)).collect();
+        for id in own {
             let obstacle = self.obstacle(id);
             self.fates[id.index()] = match (self.rows[id.index()].first().copied(), obstacle) {
                 (Some(row), obstacle) => {
@@ -116,6 +124,8 @@ impl<'a> Checker<'a, '_> {
                 }
                 (None, Some(Obstacle::Blocking(_) | Obstacle::Missing(_))) => Fate::Blocked,
                 (None, Some(Obstacle::Lacks(_) | Obstacle::Unled)) => Fate::Absent,
+                // The list may well have been empty.
+                (None, None) if self.graph().step(id).each.is_some() => Fate::Succeeded,
                 (None, None) if self.may_be_absent(id) => Fate::Absent,
                 (None, None) if self.halted => Fate::Blocked,
                 (None, None) => {
@@ -135,16 +145,33 @@ impl<'a> Checker<'a, '_> {
 
     /// What a step's last row says.
     fn fate(&self, id: StepId) -> Fate {
-        let last = self.rows[id.index()].last().map(|row| self.status(*row));
-        match last {
+        let optional = self.graph().step(id).mark == Some(Mark::Optional);
+        let last =
+            self.executions(id).into_iter().filter_map(|rows| rows.last().map(|row| self.status(*row)));
+        // One failed element fails the step.
+        match last.max_by_key(|status| (status.is_failure(), *status == Status::Cancelled)) {
             Some(Status::Success | Status::Compensated) => Fate::Succeeded,
             Some(Status::Skipped) | None => Fate::Absent,
             Some(Status::Cancelled) => Fate::Cancelled,
             Some(Status::Failed | Status::Timeout | Status::CompensationFailed) => {
-                let optional = self.graph().step(id).mark == Some(Mark::Optional);
-                if optional { Fate::FailedOptional } else { Fate::Failed }
+                if optional {
+                    Fate::FailedOptional
+                } else {
+                    Fate::Failed
+                }
             }
         }
+    }
+
+    /// The rows of a step, those of each element of a list apart.
+    fn executions(&self, id: StepId) -> Vec<Vec<usize>> {
+        let mut executions: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+        let each = self.graph().step(id).each.is_some();
+        for row in &self.rows[id.index()] {
+            let element = self.record.rows[*row].input.as_deref().filter(|_| each);
+            executions.entry(element).or_default().push(*row);
+        }
+        executions.into_values().collect()
     }
 
     /// Whether conditions may have kept a step from running: people seldom record what was skipped.
@@ -156,7 +183,8 @@ impl<'a> Checker<'a, '_> {
         let step = self.graph().step(id);
         let fate = |id: StepId| self.fates[id.index()];
         let need = |wanted: &dyn Fn(Fate) -> bool| {
-            step.needs.iter().map(|need| need.step).find(|need| wanted(fate(*need)))
+            let own = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(*need));
+            { own }.find(|need| wanted(fate(*need)))
         };
         if let Some(need) = need(&Fate::blocks) {
             return Some(Obstacle::Blocking(need));
@@ -169,8 +197,9 @@ impl<'a> Checker<'a, '_> {
             return Some(Obstacle::Unled);
         }
         let lacks = step.inputs.iter().find(|input| {
-            let made = input.makers.iter().any(|maker| fate(*maker) == Fate::Succeeded);
-            !input.optional && !input.makers.is_empty() && !made
+            let own = || input.makers.iter().filter(|maker| self.is_own(**maker));
+            let made = own().any(|maker| fate(*maker) == Fate::Succeeded);
+            !input.optional && own().next().is_some() && !made
         });
         lacks.map(|input| Obstacle::Lacks(input.value))
     }
@@ -275,8 +304,9 @@ impl<'a> Checker<'a, '_> {
     /// A step runs again only where it failed and a handler put the item back.
     fn repeated(&mut self, id: StepId) {
         let back = self.put_backs();
-        let rows = &self.rows[id.index()];
-        for (nth, pair) in rows.windows(2).enumerate() {
+        let executions = self.executions(id);
+        let again = executions.iter().flat_map(|rows| rows.windows(2).enumerate());
+        for (nth, pair) in again {
             let &[first, second] = pair else { continue };
             let done = matches!(self.status(first), Status::Success | Status::Skipped);
             if done || nth >= back {
@@ -293,6 +323,9 @@ impl<'a> Checker<'a, '_> {
         let Some(row) = self.rows[id.index()].first().copied() else { return };
         let Some(started) = self.record.rows[row].started_ms else { return };
         for need in &self.graph().step(id).needs {
+            if !self.is_own(need.step) {
+                continue;
+            }
             let Some(before) = self.rows[need.step.index()].first().copied() else { continue };
             let recorded = &self.record.rows[before];
             let ended = recorded.started_ms.zip(recorded.duration_ms);
@@ -312,7 +345,8 @@ impl<'a> Checker<'a, '_> {
 
     /// How often the item failed after it had been put back, at most: something must have run again.
     fn returns(&self) -> usize {
-        let again = self.graph().order.iter().map(|id| self.rows[id.index()].len().saturating_sub(1));
+        let executions = self.graph().order.iter().flat_map(|id| self.executions(*id));
+        let again = executions.map(|rows| rows.len().saturating_sub(1));
         again.max().unwrap_or(0) + usize::from(self.graph().settings.deadline.is_some())
     }
 
@@ -325,7 +359,10 @@ impl<'a> Checker<'a, '_> {
                 .any(|status| status == Status::Cancelled || (status.is_failure() && !optional))
         });
         let (halted_for_good, returns) = (self.halted_for_good(), self.returns());
-        for id in self.graph().handlers() {
+        // Whether any item failed is not told by the rows of the run.
+        let handlers: Vec<StepId> =
+            self.graph().handlers().filter(|id| !self.once && self.is_own(*id)).collect();
+        for id in handlers {
             let rows = self.rows[id.index()].clone();
             match rows.first() {
                 // A deadline can pass while no step runs, and then no row tells of it.

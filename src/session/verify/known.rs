@@ -27,6 +27,10 @@ impl<'a> Known<'a> {
         for row in rows {
             let recorded = &record.rows[*row];
             let Some(step) = record.step(*row).map(|id| record.graph.step(id)) else { continue };
+            // One element's label says nothing of the list.
+            if step.each.is_some() || step.once {
+                continue;
+            }
             // A label is that of the first value; with several, one cannot tell which was there.
             if let ([input], Some(label)) = (step.inputs.as_slice(), &recorded.input) {
                 known.learn(input.value, label);

@@ -9,7 +9,7 @@ mod tests;
 
 use super::document::{Place, Recorded, recorded};
 use super::layout::Layout;
-use super::link::link;
+use super::link::{Item, link};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::graph::{Graph, StepId};
@@ -54,7 +54,11 @@ fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
         record.row(row, &mut found.differences);
     }
     for item in &items {
-        record.item(item, &mut found);
+        record.item(item, false, &mut found);
+    }
+    let of_run: Vec<usize> = (0..rows.len()).filter(|row| layout.is_of_run(&rows[*row].borrowed())).collect();
+    if graph.has_run_steps() && !rows.is_empty() {
+        record.item(&Item { key: Arc::from("run"), rows: of_run }, true, &mut found);
     }
     found
 }

@@ -1,0 +1,123 @@
+//! A step that runs for each element of a list: its executions are states of their own, and together they are
+//! the step.
+
+use super::super::step::{Attempts, End, StepState};
+use super::{Item, Moves};
+use crate::event::{Event, Millis, Status, StepPath, Values};
+use crate::graph::{Graph, StepId};
+use crate::value::Value;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Elements {
+    list: Arc<Value>,
+    pub states: Vec<StepState>,
+    /// The number of each one's last attempt.
+    pub numbers: Vec<u32>,
+    pub outputs: Vec<Values>,
+}
+
+impl Elements {
+    fn new(list: Arc<Value>) -> Self {
+        let count = list.as_array().map_or(0, Vec::len);
+        Elements {
+            list,
+            states: vec![StepState::Idle; count],
+            numbers: vec![0; count],
+            outputs: vec![Values::new(); count],
+        }
+    }
+
+    pub fn value(&self, element: u32) -> Option<&Value> {
+        self.list.as_array()?.get(element as usize)
+    }
+
+    fn end(&self) -> End {
+        let ends = self.states.iter().map(|state| match state {
+            StepState::Ended(end) => *end,
+            _ => End::Blocked,
+        });
+        ends.max().unwrap_or(End::Succeeded)
+    }
+}
+
+impl Item {
+    /// Why a step cannot run for each element of its list.
+    pub(super) fn no_list(&self, graph: &Graph, id: StepId) -> Option<String> {
+        let list = graph.step(id).each?.list;
+        let kind = match self.value(list).map(|value| &**value) {
+            Some(Value::Array(_)) => return None,
+            Some(value) => crate::value::kind(value),
+            None => "absent",
+        };
+        Some(format!("`{}` is no list but {kind}", graph.value(list).name))
+    }
+
+    /// Makes all elements ready that have not succeeded on an earlier visit.
+    pub(super) fn spread(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
+        let list = graph.step(id).each.and_then(|each| self.value(each.list)).cloned();
+        let list = list.unwrap_or_else(|| Arc::new(Value::Array(Vec::new())));
+        let known = self.elements.remove(&id).filter(|known| known.list == list);
+        let mut elements = known.unwrap_or_else(|| Elements::new(list));
+        let mut open = 0;
+        for (element, state) in (0..).zip(&mut elements.states) {
+            if matches!(state, StepState::Ended(End::Succeeded)) {
+                continue;
+            }
+            let number = elements.numbers[element as usize];
+            *state = StepState::Ready(Attempts { number, ..Attempts::default() });
+            moves.ready.push(StepPath::element(id, element));
+            open += 1;
+        }
+        self.elements.insert(id, elements);
+        self.steps[id.index()] = StepState::Spread { open };
+        if open == 0 {
+            self.gather(graph, id);
+        }
+    }
+
+    /// Ends one element, and with the last of them the list is complete.
+    pub(super) fn element_ended(&mut self, graph: &Graph, id: StepId, element: u32, end: End) {
+        if let Some(elements) = self.elements.get_mut(&id) {
+            elements.states[element as usize] = StepState::Ended(end);
+        }
+        if let StepState::Spread { open } = &mut self.steps[id.index()] {
+            *open -= 1;
+            if *open == 0 {
+                self.gather(graph, id);
+            }
+        }
+    }
+
+    /// All elements have ended: their outputs become lists in the elements' order.
+    fn gather(&mut self, graph: &Graph, id: StepId) {
+        self.answered.push(id.into());
+        let Some(elements) = self.elements.get(&id).filter(|elements| elements.end() == End::Succeeded)
+        else {
+            return;
+        };
+        for output in &graph.step(id).outputs {
+            let made = |values: &Values| {
+                let found = values.iter().find(|(id, _)| *id == output.value);
+                found.map_or(Value::Null, |(_, value)| (**value).clone())
+            };
+            let list = Value::Array(elements.outputs.iter().map(made).collect());
+            self.values[output.value.index()] = Some(Arc::new(list));
+        }
+    }
+
+    /// What the ends of its elements mean for a step.
+    pub(super) fn elements_end(&self, id: StepId) -> End {
+        self.elements.get(&id).map_or(End::Blocked, Elements::end)
+    }
+
+    /// What follows when all elements have ended: the step's decisions, then its end.
+    pub(super) fn follow_elements(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
+        let succeeded = self.elements_end(id) == End::Succeeded;
+        match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
+            Some(Ok(event)) => event,
+            Some(Err(reason)) => self.unrun(graph, id, Status::Failed, Some(reason), at),
+            None => Event::ElementsEnded { item: self.id, step: id, at },
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Steps that run for each element of a list: whether the name of the element is theirs alone.
+
+use super::flow::Flow;
+use super::names::Names;
+use super::{Kind, ValueId};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{Each, Spanned, Spec};
+use std::collections::HashMap;
+
+/// Who knows a value only as an element of a list: the first step that does, and where it says so.
+pub(super) type Known = HashMap<ValueId, (usize, Span)>;
+
+pub(super) fn known(spec: &Spec, flow: &Flow) -> Known {
+    let mut known = Known::new();
+    for (step, each) in flow.each.iter().enumerate() {
+        if let (Some(each), Some(written)) = (each, &spec.steps[step].annotations.each) {
+            known.entry(each.element).or_insert((step, written.span));
+        }
+    }
+    known
+}
+
+pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+    for (index, step) in spec.steps.iter().enumerate() {
+        let Some(each) = &step.annotations.each else { continue };
+        if flow.kinds[index] != Kind::Forward {
+            diagnostics.push(catalogue::each_of_handler(&step.title.value, each.span, step.title.span));
+        }
+        diagnostics.extend(taken(spec, flow, names, each));
+    }
+    let known = known(spec, flow);
+    for (step, ports) in flow.steps.iter().enumerate() {
+        let own = flow.each[step].map(|each| each.element);
+        for port in ports.inputs.iter().filter(|port| Some(port.value) != own) {
+            if let Some((other, at)) = known.get(&port.value) {
+                let (name, other) = (flow.name(port.value), names.title(*other));
+                diagnostics.push(catalogue::element_outside(name, port.span, other, *at));
+            }
+        }
+    }
+}
+
+/// What else the name of an element means.
+fn taken(spec: &Spec, flow: &Flow, names: &Names, each: &Spanned<Each>) -> Option<Diagnostic> {
+    let Each { element, list } = &each.value;
+    let name = &element.value;
+    if *name == list.value {
+        let why = "it is the name of the list";
+        return Some(catalogue::element_taken(name, element.span, why, list.span));
+    }
+    let value = flow.find(name)?;
+    let makers = flow.makers[value.index()].first().or(flow.late_makers[value.index()].first());
+    if let Some(made) = makers {
+        let why = format!("`{}` makes a value of that name", names.title(made.step));
+        return Some(catalogue::element_taken(name, element.span, &why, made.port.span));
+    }
+    let (listed, _) = spec.front.inputs.iter().flatten().find(|(listed, _)| listed.value == *name)?;
+    let why = "an input of the workflow has that name";
+    Some(catalogue::element_taken(name, element.span, why, listed.span))
+}
