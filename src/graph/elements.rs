@@ -4,7 +4,7 @@ use super::flow::Flow;
 use super::names::Names;
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::spec::{Each, Spanned, Spec};
+use crate::spec::{self, Each, Spanned, Spec};
 use std::collections::HashMap;
 
 /// Who knows a value only as an element of a list: the first step that does, and where it says so.
@@ -13,7 +13,14 @@ pub(super) type Known = HashMap<ValueId, (usize, Span)>;
 pub(super) fn known(spec: &Spec, flow: &Flow) -> Known {
     let mut known = Known::new();
     for (step, each) in flow.each.iter().enumerate() {
-        if let (Some(each), Some(written)) = (each, &spec.steps[step].annotations.each) {
+        let free =
+            |each: &super::Each| flow.makers[each.element.index()].is_empty() && each.element != each.list;
+        let listed = |each: &spec::Each| {
+            spec.front.inputs.iter().flatten().any(|(name, _)| name.value == each.element.value)
+        };
+        if let (Some(each), Some(written)) = (each.filter(free), &spec.steps[step].annotations.each)
+            && !listed(&written.value)
+        {
             known.entry(each.element).or_insert((step, written.span));
         }
     }

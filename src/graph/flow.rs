@@ -291,6 +291,10 @@ fn origin(
     if flow.each[step].is_some_and(|each| each.element == port.value) {
         return Ok(Origin::Element);
     }
+    // What neither comes from outside nor is made is an element of another step's list.
+    if forward && makers.is_empty() && late.is_none() && !outside.contains(&port.value) {
+        return Ok(Origin::Unclear);
+    }
     Err(Box::new(match (makers, late) {
         ([_], _) => return Ok(Origin::Made),
         ([_, _, ..], _) if exclusive(makers, branches) => return Ok(Origin::Made),

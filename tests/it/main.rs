@@ -12,6 +12,7 @@ mod init;
 mod interruption;
 mod items;
 mod layers;
+mod lists;
 mod mutations;
 mod order_processing;
 mod part;

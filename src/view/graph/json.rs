@@ -20,8 +20,18 @@ struct Step<'a> {
     mark: Option<&'static str>,
     line: usize,
     group: Option<&'a str>,
+    /// The element and the list that it is of.
+    each: Option<Each<'a>>,
+    /// `item` or `run`.
+    per: &'static str,
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Each<'a> {
+    element: &'a str,
+    list: &'a str,
 }
 
 /// `from` and `to` are phases; `value` is null for an order without data.
@@ -44,6 +54,8 @@ pub fn json(graph: &Graph) -> String {
         mark: step.mark.map(sign),
         line: step.line,
         group: step.group.map(|group| graph.groups[group].title.as_str()),
+        each: step.each.map(|each| Each { element: name(each.element), list: name(each.list) }),
+        per: if step.once { "run" } else { "item" },
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

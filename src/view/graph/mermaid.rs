@@ -1,8 +1,8 @@
 //! A graph as a mermaid flowchart, as GitHub renders it. Steps that can run side by side stand side by side.
 
-use super::{doer, sign};
+use super::{doer, often, sign};
 use crate::diag::render::visible;
-use crate::graph::{Graph, Kind, Step, StepId, ValueId};
+use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::spec::Mark;
 use std::fmt::Write;
 
@@ -59,7 +59,7 @@ fn nodes(graph: &Graph, out: &mut String) {
             open.push(group);
         }
         let indent = "    ".repeat(open.len() + 1);
-        let _ = writeln!(out, "{indent}{}", node(id, graph.step(id)));
+        let _ = writeln!(out, "{indent}{}", node(graph, id));
     }
     close(&mut open, 0, out);
 }
@@ -71,11 +71,13 @@ fn close(open: &mut Vec<usize>, left: usize, out: &mut String) {
     }
 }
 
-fn node(id: StepId, step: &Step) -> String {
+fn node(graph: &Graph, id: StepId) -> String {
+    let step = graph.step(id);
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let doer = doer(step);
     let doer = if doer.is_empty() { doer } else { format!("<br/>{}", label(&doer)) };
-    let text = format!("{}{doer}", label(&format!("{}{mark}", step.title)));
+    let often = often(graph, step).map(|often| format!("<br/>{}", label(&often))).unwrap_or_default();
+    let text = format!("{}{doer}{often}", label(&format!("{}{mark}", step.title)));
     let (left, right, class) = match (step.kind, step.mark) {
         (Kind::Handler, _) => ("{{", "}}", ":::handler"),
         (Kind::Compensation, _) => ("[\\", "/]", ":::compensation"),

@@ -27,6 +27,20 @@ fn doer(step: &Step) -> String {
     agent.chain(channel).collect::<Vec<_>>().join(" ")
 }
 
+/// How often a step runs, where that is not once an item.
+pub(super) fn often(graph: &Graph, step: &Step) -> Option<String> {
+    let each = step.each.map(|each| {
+        let name = |value| visible(&graph.value(value).name);
+        format!("for each {} in {}", name(each.element), name(each.list))
+    });
+    match (each, step.once) {
+        (None, false) => None,
+        (None, true) => Some("once, after all items".to_owned()),
+        (Some(each), false) => Some(each),
+        (Some(each), true) => Some(format!("once, after all items, {each}")),
+    }
+}
+
 /// `a, b? → c`: what a step takes and makes; nothing for a step without either.
 fn signature(graph: &Graph, step: &Step) -> String {
     let name = |value, optional| {

@@ -1,7 +1,7 @@
 //! A graph drawn with lines, for the terminal. Where too many lines would run side by side, the steps are
 //! listed by stage instead.
 
-use super::{doer, sign, signature};
+use super::{doer, often, sign, signature};
 use crate::diag::render::visible;
 use crate::graph::{Graph, StepId};
 use crate::spec::Mark;
@@ -108,6 +108,9 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let head = format!("{BOLD}{}{mark}{BOLD:#}  {}", visible(&step.title), doer(step));
     let flow = signature(graph, step);
+    let often = often(graph, step);
+    let flow = [Some(flow).filter(|flow| !flow.is_empty()), often].into_iter().flatten();
+    let flow = flow.collect::<Vec<_>>().join(", ");
     let flow = (!flow.is_empty()).then(|| format!("{DIM}{flow}{DIM:#}"));
     let undone =
         step.compensate.map(|by| format!("{DIM}undone by {}{DIM:#}", visible(&graph.step(by).title)));

@@ -40,6 +40,10 @@ struct Step<'a> {
     agent: Option<&'a str>,
     channel: Option<&'a str>,
     mark: Option<&'static str>,
+    /// `item` or `run`.
+    per: &'static str,
+    /// The list for whose elements it runs.
+    each: Option<&'a str>,
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
@@ -69,11 +73,12 @@ pub fn json(graph: &Graph, doers: &[Doer]) -> String {
         },
         on_item_error: super::text::rule(settings.on_item_error),
         deadline_ms: settings.deadline.map(millis),
-        steps: steps.map(|(stage, id)| step(graph.step(id), stage, doers.get(id.index()))).collect(),
+        steps: steps.map(|(stage, id)| step(graph, id, stage, doers.get(id.index()))).collect(),
     })
 }
 
-fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) -> Step<'a> {
+fn step<'a>(graph: &'a Graph, id: graph::StepId, stage: Option<usize>, doer: Option<&Doer>) -> Step<'a> {
+    let step = graph.step(id);
     Step {
         stage: stage.filter(|_| step.kind == Kind::Forward),
         title: &step.title,
@@ -82,6 +87,8 @@ fn step<'a>(step: &'a graph::Step, stage: Option<usize>, doer: Option<&Doer>) ->
         agent: step.agent.as_deref(),
         channel: step.channel.as_deref(),
         mark: step.mark.map(sign),
+        per: if step.once { "run" } else { "item" },
+        each: step.each.map(|each| graph.value(each.list).name.as_str()),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),

@@ -4,7 +4,7 @@ use super::Doer;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
-use crate::view::graph::sign;
+use crate::view::graph::{often, sign};
 use crate::view::stages;
 use crate::view::table::table;
 use anstyle::Style;
@@ -24,7 +24,7 @@ pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
     let late = graph.compensations().chain(graph.handlers());
     let steps = staged.chain(late.map(|id| ("failed".to_owned(), id)));
     let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Nobody);
-    let rows = steps.map(|(stage, id)| row(stage, graph.step(id), doer(id)));
+    let rows = steps.map(|(stage, id)| row(graph, stage, graph.step(id), doer(id)));
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "limits", "done by"], rows, width);
     out += "\nThe steps of one stage are parallel.";
@@ -82,11 +82,11 @@ pub(super) fn rule(rule: OnItemError) -> &'static str {
     }
 }
 
-fn row(stage: String, step: &Step, doer: &Doer) -> Vec<String> {
+fn row(graph: &Graph, stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let title = format!("{}{mark}", visible(&step.title));
-    vec![stage, title, text(&step.agent), text(&step.channel), limits(step), by(doer)]
+    vec![stage, title, text(&step.agent), text(&step.channel), limits(graph, step), by(doer)]
 }
 
 /// Who does a step, in words.
@@ -105,11 +105,12 @@ pub fn by(doer: &Doer) -> String {
     }
 }
 
-fn limits(step: &Step) -> String {
+fn limits(graph: &Graph, step: &Step) -> String {
+    let often = often(graph, step);
     let retry = step.retry.map(retry);
     let timeout = step.timeout.map(|most| format!("timeout {}", in_words(most)));
     let deadline = step.deadline.map(|most| format!("deadline {}", in_words(most)));
-    retry.into_iter().chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
+    often.into_iter().chain(retry).chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
 }
 
 fn retry(retry: Retry) -> String {
