@@ -117,20 +117,20 @@ fn line(graph: &Graph, event: &Event) -> String {
     let text = match event {
         Event::ItemAdmitted { item, at, .. } => format!("{at} i{} admitted", item.0),
         Event::AttemptStarted { item, step, attempt, at } => {
-            format!("{at} {}#{attempt} starts", name(item, (*step).into()))
+            format!("{at} {}#{attempt} starts", name(item, *step))
         }
         Event::AttemptStopped { item, step, attempt, why, at } => {
-            format!("{at} {}#{attempt} is stopped: {why}", name(item, (*step).into()))
+            format!("{at} {}#{attempt} is stopped: {why}", name(item, *step))
         }
         Event::AttemptFinished { item, step, attempt, result, at } => {
             let how = result.as_ref().map_or_else(|failure| failure.message.as_str(), |_| "ok");
-            format!("{at} {}#{attempt} {how}", name(item, (*step).into()))
+            format!("{at} {}#{attempt} {how}", name(item, *step))
         }
         Event::RetryScheduled { item, step, attempt, due, at } => {
-            format!("{at} {}#{attempt} is due at {due}", name(item, (*step).into()))
+            format!("{at} {}#{attempt} is due at {due}", name(item, *step))
         }
         Event::RetryDue { item, step, attempt, at } => {
-            format!("{at} {}#{attempt} is due", name(item, (*step).into()))
+            format!("{at} {}#{attempt} is due", name(item, *step))
         }
         Event::BranchTaken { item, step, chain, arm, at } => {
             format!("{at} {} decides chain {chain}: {arm:?}", name(item, (*step).into()))
