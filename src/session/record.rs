@@ -16,16 +16,24 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The rows of a run in the order of the session file: by admission of their items, then in graph order, then
-/// as they happened.
+/// The rows of a run in the order of the session file: by admission of their items, then in graph order, those of
+/// elements in the order of their list, then as they happened.
 pub struct Recorder {
     target: Target,
     layout: Layout,
     /// The rows of items that are not settled, with the places of their phases.
-    in_flight: HashMap<ItemId, Vec<(usize, Row)>>,
+    in_flight: HashMap<ItemId, Vec<Held>>,
     spool: Spool,
     columns: ColumnNames,
     rows: u64,
+}
+
+/// A row of an item in flight, with what it is ordered by.
+struct Held {
+    /// Of its phase.
+    place: usize,
+    element: Option<u32>,
+    row: Row,
 }
 
 impl Recorder {
@@ -52,8 +60,8 @@ impl Recorder {
     /// What the file system reports.
     pub fn take(&mut self, entry: Entry) -> io::Result<()> {
         match entry {
-            Entry::Row { item, place, row } => {
-                self.in_flight.entry(item).or_default().push((place, row));
+            Entry::Row { item, place, element, row } => {
+                self.in_flight.entry(item).or_default().push(Held { place, element, row });
                 Ok(())
             }
             Entry::Settled { item, .. } => self.settle(item),
@@ -83,9 +91,9 @@ impl Recorder {
 
     fn settle(&mut self, item: ItemId) -> io::Result<()> {
         let mut rows = self.in_flight.remove(&item).unwrap_or_default();
-        rows.sort_by_key(|(place, _)| *place);
+        rows.sort_by_key(|held| (held.place, held.element));
         let mut bytes = Vec::new();
-        for (place, row) in &rows {
+        for Held { place, row, .. } in &rows {
             let custom: Vec<(u32, String)> = row
                 .columns
                 .iter()

@@ -24,9 +24,9 @@ pub struct Executions {
 
 struct Step {
     phase: String,
-    /// The first ones, by the number of their item.
+    /// The first ones, by the number of their item and the place of their element in its list.
     rows: Vec<Row>,
-    items: Vec<u64>,
+    items: Vec<(u64, Option<u32>)>,
     count: u64,
 }
 
@@ -40,8 +40,9 @@ impl Executions {
         executions
     }
 
-    /// Takes an execution of the item with this number; in the end the first items are shown.
-    pub fn push(&mut self, item: u64, row: &RowRef<'_>) {
+    /// Takes an execution of the item with this number, and of the element at this place of its list; in the end
+    /// the first items are shown.
+    pub fn push(&mut self, item: (u64, Option<u32>), row: &RowRef<'_>) {
         let step = self.step(&row.phase);
         step.count += 1;
         let at = step.items.partition_point(|other| *other <= item);

@@ -81,10 +81,10 @@ impl Observer for Record {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
         let Some(entry) = self.entries.take(event) else { return Ok(()) };
         self.live.take(&entry);
-        if let Entry::Row { item, row, .. } = &entry {
-            self.executions.push(item.0, &row.borrowed());
+        if let Entry::Row { item, element, row, .. } = &entry {
+            self.executions.push((item.0, *element), &row.borrowed());
             if let Some(kept) = &mut self.kept {
-                kept.push(*item, row);
+                kept.push(*item, *element, row);
             }
         }
         if let Some((recorder, target)) = &mut self.recorder {

@@ -13,25 +13,25 @@ use std::path::Path;
 /// The rows of a run, as many as a document takes.
 #[derive(Default)]
 pub struct Kept {
-    rows: Vec<(ItemId, Row)>,
+    rows: Vec<(ItemId, Option<u32>, Row)>,
     count: usize,
 }
 
 impl Kept {
-    pub fn push(&mut self, item: ItemId, row: &Row) {
+    pub fn push(&mut self, item: ItemId, element: Option<u32>, row: &Row) {
         self.count += 1;
         if self.count <= MOST_ROWS {
-            self.rows.push((item, row.clone()));
+            self.rows.push((item, element, row.clone()));
         }
     }
 
-    /// By item, then as they happened; else how many there are.
+    /// By item, those of elements in the order of their list, then as they happened; else how many there are.
     fn rows(mut self) -> Result<Vec<Row>, usize> {
         if self.count > MOST_ROWS {
             return Err(self.count);
         }
-        self.rows.sort_by_key(|(item, _)| *item);
-        Ok(self.rows.into_iter().map(|(_, row)| row).collect())
+        self.rows.sort_by_key(|(item, element, _)| (*item, *element));
+        Ok(self.rows.into_iter().map(|(_, _, row)| row).collect())
     }
 }
 
