@@ -166,7 +166,8 @@ impl File {
         if from >= to {
             return None;
         }
-        self.phases[to].needs.push((from, value.is_some()));
+        // Once the executions begin there is no phase left to lead to.
+        self.phases.get_mut(to)?.needs.push((from, value.is_some()));
         self.edges.push(Edge { from, to, value });
         Some(())
     }

@@ -196,6 +196,13 @@ fn a_run_that_was_stopped_says_so_in_a_whole_file() {
 }
 
 #[test]
+fn an_edge_that_comes_too_late_is_an_error() {
+    let head = "orderflow: 1\nphases[2]{name}:\n  A\n  B\n";
+    let text = format!("{head}execution[1]{{phase,status}}:\n  A,success\n");
+    assert_eq!(codes(&(text + "edges[1]{from,to}:\n  A,B\ncomplete: true\n")), [(8, 0, "session-layout")]);
+}
+
+#[test]
 fn a_phase_that_the_file_does_not_know_is_told_once() {
     let rows = "  B,success\n".repeat(500) + "  C,success\n";
     let text = format!(
