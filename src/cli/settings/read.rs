@@ -12,7 +12,20 @@ const AGENT: [&str; 7] = ["command", "worker", "processes", "concurrency", "env"
 const LATER: [&str; 5] = ["http", "model", "mcp", "document", "secrets"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
+/// The most problems that are told one by one: a text with more is most likely no settings.
+const MOST_PROBLEMS: usize = 100;
+
+/// Reads the text of the file. The problems stand in the order in which they were found.
 pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
+    let (settings, mut problems) = whole(source);
+    if problems.len() > MOST_PROBLEMS {
+        let rest = catalogue::too_many_problems(&problems.split_off(MOST_PROBLEMS));
+        problems.push(rest);
+    }
+    (settings, problems)
+}
+
+fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let syntax = |error: &toml::de::Error| {
         let span = error.span().map_or(Span::new(0, 0), Span::from);
