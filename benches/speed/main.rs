@@ -9,6 +9,7 @@ mod processes;
 mod trace;
 
 use pair::{Case, Measured};
+use std::path::Path;
 use std::time::Instant;
 
 /// How much work each case does.
@@ -64,10 +65,11 @@ struct Asked {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, orders] = arguments.as_slice()
-        && flag == memory::FLAG
-    {
-        return memory::run(orders.parse()?);
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [flag @ (memory::RUN | memory::STATS), of] => return memory::child(flag, of),
+        // A large trace for other purposes.
+        ["--record", orders, path, ..] => return trace::record(orders.parse()?, Path::new(path)),
+        _ => {}
     }
     let asked = asked(arguments)?;
     let sizes = if asked.measure { &FULL } else { &TINY };
@@ -78,7 +80,7 @@ fn main() -> anyhow::Result<()> {
     let cases = [
         processes::cases(sizes, folder.path())?,
         pipeline::cases(sizes)?,
-        memory::cases(sizes)?,
+        memory::cases(sizes, folder.path()),
         trace::cases(sizes, folder.path())?,
         document::cases(sizes, folder.path())?,
     ];
