@@ -11,7 +11,7 @@ mod man;
 mod plan;
 mod problems;
 mod run;
-mod settings;
+pub mod settings;
 mod stats;
 mod terminal;
 mod trace;

@@ -1,8 +1,9 @@
 //! Documents changed at random: whatever stands in a file, reading it neither fails nor takes long, and what
 //! is said about it points into it.
 
-use orderflow::diag::{Diagnostic, Source, Span, render};
-use orderflow::{graph, spec};
+use crate::parsers::check;
+use orderflow::diag::Source;
+use orderflow::spec;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,43 +96,6 @@ pub fn mutate(text: &str, pieces: &[&str], dice: &mut Dice) -> String {
         };
     }
     text
-}
-
-/// Reads and draws a document and looks at every place that comes out of it.
-pub fn check(text: String) {
-    let source = Source::new("x.md", text);
-    let (spec, mut problems) = spec::parse(&source);
-    let points = |span: &Span| {
-        span.start <= span.end
-            && span.end <= source.text.len()
-            && source.text.is_char_boundary(span.start)
-            && source.text.is_char_boundary(span.end)
-    };
-    let mut spans: Vec<Span> = spec.sections.iter().map(|title| title.span).collect();
-    for step in &spec.steps {
-        spans.extend([step.title.span, step.heading]);
-        spans.extend(step.traces.iter().map(|trace| trace.content));
-        spans.extend(step.program.iter().map(|program| program.span));
-        if let Some(signature) = &step.signature {
-            spans.push(signature.span);
-            let ports = signature.inputs.iter().chain(&signature.outputs);
-            for port in ports {
-                assert_eq!(source.slice(port.name.span), port.name.value);
-            }
-        }
-    }
-    let (_, more) = graph::build(&source, &spec);
-    problems.extend(more);
-    for Diagnostic { span, related, .. } in &problems {
-        spans.push(*span);
-        spans.extend(related.iter().map(|related| related.span));
-    }
-    if let Some(wrong) = spans.iter().find(|span| !points(span)) {
-        panic!("{wrong:?} points nowhere in\n{}", source.text);
-    }
-    let drawn = render::human(&source, &problems, false);
-    assert!(!drawn.contains(['\u{202e}', '\u{7f}', '\u{1b}', '\r']), "{drawn:?}");
-    render::json(&source, &problems);
 }
 
 fn documents() -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Types changed at random, and types made to be large: reading and compiling them neither fails nor takes long,
 //! and neither does holding values against what is left of them.
 
-use crate::mutations::{Dice, check, mutate};
+use crate::mutations::{Dice, mutate};
+use crate::parsers::{check, use_types, with_types};
 use orderflow::diag::Source;
-use orderflow::value::json;
 use orderflow::{graph, spec};
 use std::time::{Duration, Instant};
 
@@ -81,46 +81,14 @@ const PIECES: [&str; 38] = [
     "\r\n",
 ];
 
-const VALUES: [&str; 6] = [
-    "null",
-    "5",
-    r#"{"order_id":"a","total":1,"items":[{"sku":"x","kind":"box","other":[]}],"by_day":{}}"#,
-    r#"{"total":0.15,"items":["a","b","a","B"],"state":"late","x-a":"today"}"#,
-    r#"{"total":1e999999999,"items":[[[[]]]],"state":{"state":{"state":{}}},"within":{"within":{"within":5}}}"#,
-    r#"[{"kind":"gold"},{"kind":"paid"}]"#,
-];
-
-fn document(info: &str, types: &str) -> String {
-    format!(
-        "# T\n\n## A @a\na::Order, b::Item?, c::State[] -> d::Order\n\n## Types\n\n```{info}\n{types}\n```\n"
-    )
-}
-
-/// Reads the types and holds values against them.
-fn use_types(text: &str) {
-    let source = Source::new("x.md", text);
-    let (spec, problems) = spec::parse(&source);
-    let (graph, _) = graph::build(&source, &spec);
-    let Some(graph) = graph.filter(|_| !problems.iter().any(|problem| problem.is_error())) else { return };
-    for ty in graph.values.iter().filter_map(|value| value.ty.as_ref()) {
-        for value in VALUES {
-            if let Err(misfits) = ty.fits(&json::parse(value).unwrap()) {
-                assert!(misfits.of("a").contains("expected"));
-            }
-        }
-        ty.schema();
-        ty.stand_in();
-    }
-}
-
 #[test]
 fn changed_types_are_read_and_used_in_no_time() {
     let mut sound = 0;
     for (info, types) in [("ts", TS), ("json schema", SCHEMA)] {
-        let whole = document(info, types);
+        let whole = with_types(info, types);
         use_types(&whole);
         for round in 0..ROUNDS {
-            let mutated = document(info, &mutate(types, &PIECES, &mut Dice(round)));
+            let mutated = with_types(info, &mutate(types, &PIECES, &mut Dice(round)));
             let began = Instant::now();
             check(mutated.clone());
             use_types(&mutated);
@@ -158,7 +126,7 @@ fn large_types_are_read_in_time() {
             ("json schema", "{\"title\": \"Order\", \"anyOf\": ["),
             ("json schema", "{\"$defs\": {"),
         ] {
-            in_time(&document(info, &format!("{before}{repeated}")), piece);
+            in_time(&with_types(info, &format!("{before}{repeated}")), piece);
         }
     }
 }
@@ -183,7 +151,7 @@ fn types_that_grow_are_refused_in_time() {
         (each(10_000, &|n| format!("interface T{n} {{ a: string }}")), false),
         (each(10_000, &|n| format!("type T{n} = Unknown{n}")), true),
     ] {
-        let text = document("ts", &format!("type Order = T0\ntype Item = T1\ntype State = T2\n{types}"));
+        let text = with_types("ts", &format!("type Order = T0\ntype Item = T1\ntype State = T2\n{types}"));
         let problems = in_time(&text, &types[..60]);
         assert_eq!(problems > 0, refused, "{}", &types[..60]);
     }

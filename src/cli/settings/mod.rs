@@ -3,6 +3,8 @@
 
 mod read;
 
+pub use read::read;
+
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::{Source, render};
@@ -77,7 +79,7 @@ pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings
     let name = file.display().to_string();
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
     let source = Source::new(name.clone(), text);
-    let (mut settings, problems) = read::read(&source);
+    let (mut settings, problems) = read(&source);
     if !problems.is_empty() {
         terminal.talk(&render::human(&source, &problems, terminal.talk_colour()));
         return Err(Stop::new(Exit::Invalid, format!("{name} is not valid; nothing was run")).into());
