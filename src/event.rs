@@ -1,11 +1,12 @@
 //! What happened: one closed enum in the past tense. The engine makes events and changes state only by
 //! applying them; the trace, the progress display and the statistics are folds over the same events.
 //!
-//! Times are milliseconds since the run began.
+//! Times are milliseconds since the run began. Events are kept in journals: their names and fields are a format.
 
 // Rooms below know the graph only by these.
 pub use crate::graph::{StepId, ValueId};
-use crate::value::Value;
+use crate::value::{Value, restore};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub const STANDARD: [&str; 8] =
 pub const TAIL: [&str; 4] = ["item", "attempt", "started_ms", "error"];
 
 /// An item's number in the order of admission, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ItemId(pub u64);
 
 impl ItemId {
@@ -26,10 +27,11 @@ impl ItemId {
 }
 
 /// A step, or one of its executions where it runs for each element of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepPath {
     pub step: StepId,
     /// The element's place in its list, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub element: Option<u32>,
 }
 
@@ -55,10 +57,17 @@ pub type Millis = u64;
 /// Values by their place in the graph, shared rather than copied.
 pub type Values = Vec<(ValueId, Arc<Value>)>;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// An item entered the run with its workflow inputs.
-    ItemAdmitted { item: ItemId, key: Arc<str>, inputs: Values, at: Millis },
+    ItemAdmitted {
+        item: ItemId,
+        key: Arc<str>,
+        #[serde(deserialize_with = "restore::pairs")]
+        inputs: Values,
+        at: Millis,
+    },
     /// An agent was asked. `attempt` counts from 1 over all executions of the step for this item and element.
     AttemptStarted { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
@@ -98,26 +107,36 @@ pub enum Event {
 }
 
 /// One execution of a step: its last attempt, in the terms of the trace.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
     pub step: StepId,
     /// Its place in the list, where the step runs for each element of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub element: Option<u32>,
     pub status: Status,
     /// Labels, not contents.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// Of the last attempt. None only where a replayed record has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
     /// Summed over the attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
     /// What the agent reported besides, by column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
     pub columns: Vec<(Arc<str>, Value)>,
     /// Attempts in this execution; none where nobody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The agent's own code for the error; not part of the trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
@@ -128,7 +147,8 @@ impl Execution {
 }
 
 /// A row's status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     Success,
     Failed,
@@ -176,7 +196,8 @@ impl Status {
 }
 
 /// An item's final state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ItemState {
     Succeeded,
     Failed,
@@ -196,17 +217,20 @@ impl ItemState {
 }
 
 /// The failure that decided an item's fate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemError {
     /// The step that failed; none where the item's deadline passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<StepId>,
     pub message: String,
     /// The agent's own code for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     pub attempts: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DrainReason {
     /// More items failed than the count that the run tolerates.
     Tolerance,
@@ -217,7 +241,8 @@ pub enum DrainReason {
 }
 
 /// Why running work was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// The attempt's own timeout.
     Timeout,
@@ -241,20 +266,24 @@ pub enum StopReason {
 pub type Answer = Result<Reply, Box<Failure>>;
 
 /// What an agent answered.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// Declared outputs that are there, checked against their types.
+    #[serde(deserialize_with = "restore::pairs")]
     pub outputs: Values,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
     /// Other scalars: columns of the trace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
     pub columns: Vec<(Arc<str>, Value)>,
 }
 
 /// Why an attempt brought no outputs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub cause: Cause,
     /// The agent's own code for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// One line for people.
     pub message: String,
@@ -262,14 +291,18 @@ pub struct Failure {
     pub outcome: Outcome,
     pub retryable: bool,
     /// What the agent reported besides its failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
     pub columns: Vec<(Arc<str>, Value)>,
     /// The last lines of the agent's log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
 }
 
 /// The kinds of failure that the engine tells apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The agent could not be started.
     Start,
@@ -288,7 +321,8 @@ pub enum Cause {
 }
 
 /// What is known about the effects of a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It had none.
     Failed,

@@ -12,6 +12,7 @@
 //! - [`engine`]: what happens next: pure state machines without clock, files or tasks.
 //! - [`items`]: where the items of a run come from, checked and streamed.
 //! - [`adapter`]: how a step reaches whoever does it.
+//! - [`journal`]: the durable log of a run, and the lock that keeps it to one runner.
 //! - [`runtime`]: the loop that drives the engine with real time and real processes.
 //! - [`session`]: traces: rows, files, replay.
 //! - [`stats`]: folds over rows.
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod event;
 pub mod graph;
 pub mod items;
+pub mod journal;
 pub mod runtime;
 pub mod session;
 pub mod spec;

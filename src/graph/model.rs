@@ -3,10 +3,11 @@
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Index into [`Graph::steps`], which stand in document order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepId(pub u32);
 
 impl StepId {
@@ -16,7 +17,7 @@ impl StepId {
 }
 
 /// Index into [`Graph::values`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ValueId(pub u32);
 
 impl ValueId {

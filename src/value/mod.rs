@@ -7,6 +7,7 @@ pub mod json;
 mod label;
 mod misfit;
 mod near;
+pub mod restore;
 pub mod schema;
 mod stand_in;
 mod text;

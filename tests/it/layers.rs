@@ -38,7 +38,7 @@ const ONLY_IN: [(&[&str], &[&str]); 4] = [
         &["cli"],
     ),
     (&["Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "now_v7"], &["runtime", "cli"]),
-    (&["std::fs", "fs::", "File::open"], &["items", "adapter", "runtime", "session", "cli"]),
+    (&["std::fs", "fs::", "File::open"], &["items", "adapter", "journal", "runtime", "session", "cli"]),
 ];
 
 /// A source file without comments and unit tests.

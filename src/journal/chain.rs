@@ -1,0 +1,25 @@
+//! Checksums that hold a journal together: each covers its row and, through the one before, all earlier rows.
+
+use blake3::{Hash, Hasher};
+
+/// The checksum of a row and of all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain(Hash);
+
+impl Chain {
+    /// Of the header.
+    pub fn begin(header: &str) -> Self {
+        Chain(blake3::hash(header.as_bytes()))
+    }
+
+    /// Of the row that follows.
+    pub fn next(&self, number: i64, records: &[u8]) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.update(self.0.as_bytes()).update(&number.to_le_bytes()).update(records);
+        Chain(hasher.finalize())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}

@@ -1,0 +1,175 @@
+//! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
+
+use super::chain::Chain;
+use super::{FILE, Header, Record, Unreadable, Version, record};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use serde::Deserialize;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a writer may be in the way; only one that recovers the log of a killed runner is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the records of a journal are read from, as they were at the first one.
+#[derive(Debug)]
+pub struct Records {
+    connection: Connection,
+    path: PathBuf,
+    /// Of the header.
+    chain: Chain,
+}
+
+/// Opens the journal in a run's folder for reading.
+///
+/// # Errors
+/// There is none, it cannot be read, it is of another version, or its header is damaged.
+pub fn read(folder: &Path) -> Result<(Header, Records), Unreadable> {
+    let path = folder.join(FILE);
+    recognise(&path)?;
+    let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
+    let (header, chain) = header(&connection, &path)?;
+    Ok((header, Records { connection, path, chain }))
+}
+
+impl Records {
+    /// Hands over all records in their order. Memory holds one row at a time.
+    ///
+    /// # Errors
+    /// What `each` says, or where the journal is damaged; what was handed over before was kept so.
+    pub fn each<E: From<Unreadable>>(self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
+        self.rows(|number, text| {
+            let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(number), Some(byte), why));
+            record::decode(text, damaged, &mut each)
+        })?;
+        Ok(())
+    }
+
+    /// Checks all rows. Returns the last one's checksum and number.
+    pub(super) fn check(&self) -> Result<(Chain, i64), Unreadable> {
+        self.rows(|_, _| Ok(()))
+    }
+
+    fn rows<E: From<Unreadable>>(
+        &self,
+        mut each: impl FnMut(i64, &str) -> Result<(), E>,
+    ) -> Result<(Chain, i64), E> {
+        let (mut chain, mut number) = (self.chain, 0);
+        let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
+        let statement = self.connection.prepare("SELECT number, records, sum FROM batch ORDER BY number");
+        let mut statement = statement.map_err(sql(1))?;
+        let mut rows = statement.query([]).map_err(sql(1))?;
+        while let Some(row) = rows.next().map_err(sql(number + 1))? {
+            number += 1;
+            let damaged = |byte, why: &str| Unreadable::damaged(&self.path, Some(number), byte, why);
+            let (Ok(ValueRef::Integer(found)), Some(text), Some(sum)) =
+                (row.get_ref(0), bytes(row, 1), bytes(row, 2))
+            else {
+                return Err(damaged(None, "it is not what a row is").into());
+            };
+            if found != number {
+                return Err(damaged(None, &format!("row {found} stands in its place")).into());
+            }
+            chain = chain.next(number, text);
+            if chain.bytes() != sum {
+                return Err(damaged(None, "its checksum does not fit").into());
+            }
+            let text = std::str::from_utf8(text)
+                .map_err(|error| damaged(Some(error.valid_up_to()), "it is not UTF-8"))?;
+            each(number, text)?;
+        }
+        Ok((chain, number))
+    }
+}
+
+/// The bytes of a text or a blob.
+fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
+    match row.get_ref(column).ok()? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
+    }
+}
+
+/// Looks at the first bytes before SQLite does, which would take an empty file for a new database and throw away
+/// what stands beside it.
+fn recognise(path: &Path) -> Result<(), Unreadable> {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
+    file.map_err(|error| Unreadable::io(path, error))?;
+    if head != MAGIC {
+        return Err(Unreadable::damaged(path, None, None, "it does not begin as a journal does"));
+    }
+    Ok(())
+}
+
+/// Opens the file for reading. Where SQLite cannot make the files that it shares with a writer, as in a folder that
+/// is not ours, and nothing is left beside the main file, there is no writer either and the file is read as it is.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    match connection.execute_batch(GUARDED) {
+        Err(rusqlite::Error::SqliteFailure(failure, _))
+            if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && !has_log(path) =>
+        {
+            let connection =
+                Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?;
+            connection.execute_batch(GUARDED)?;
+            Ok(connection)
+        }
+        tried => tried.map(|()| connection),
+    }
+}
+
+/// A journal may come from elsewhere: its schema is not trusted, its pages are looked at twice.
+const GUARDED: &str = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; SELECT 1 FROM sqlite_schema;";
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+/// The address of a file that nobody changes.
+fn immutable(path: &Path) -> PathBuf {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut address = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => address.extend(format!("%{byte:02x}").bytes()),
+            _ => address.push(*byte),
+        }
+    }
+    address.extend(b"?immutable=1");
+    OsString::from_vec(address).into()
+}
+
+fn header(connection: &Connection, path: &Path) -> Result<(Header, Chain), Unreadable> {
+    #[derive(Deserialize)]
+    struct Form {
+        version: Version,
+    }
+    let damaged = |byte, why: &str| Unreadable::damaged(path, None, byte, format!("the header: {why}"));
+    let found = connection.query_row("SELECT text, sum FROM header", [], |row| {
+        Ok((bytes(row, 0).map(<[u8]>::to_vec), bytes(row, 1).map(<[u8]>::to_vec)))
+    });
+    let found = found.map_err(|error| Unreadable::sqlite(path, None, error))?;
+    let (Some(text), Some(sum)) = found else { return Err(damaged(None, "it is not what a header is")) };
+    let text = String::from_utf8(text)
+        .map_err(|error| damaged(Some(error.utf8_error().valid_up_to()), "it is not UTF-8"))?;
+    let chain = Chain::begin(&text);
+    if chain.bytes() != sum {
+        return Err(damaged(None, "its checksum does not fit"));
+    }
+    let parse =
+        |error: serde_json::Error| damaged(Some(error.column().saturating_sub(1)), &error.to_string());
+    let Form { version } = serde_json::from_str(&text).map_err(parse)?;
+    if version.major != Version::CURRENT.major {
+        return Err(Unreadable::Version { path: path.to_owned(), found: version });
+    }
+    Ok((serde_json::from_str(&text).map_err(parse)?, chain))
+}

@@ -1,0 +1,68 @@
+//! What is kept of a run, and its form: a line of JSON for each record, several lines a row.
+
+use super::Trouble;
+use crate::event::{Event, ItemId, StepPath};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// What the engine's state is made of.
+    Event(Event),
+    /// A program was started for an attempt.
+    Spawned(Process),
+}
+
+/// A process, told apart from a later one with the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub item: ItemId,
+    pub step: StepPath,
+    pub attempt: u32,
+    pub pid: u32,
+    /// Its process group.
+    pub group: u32,
+    /// When it started, in the ticks of `/proc/<pid>/stat`.
+    pub started: u64,
+    /// The kernel's name for the time since the machine was started.
+    pub boot: String,
+}
+
+/// A record's line: the one key that it has. A later minor version may have others, which are passed over.
+#[derive(Deserialize)]
+struct Line {
+    event: Option<Event>,
+    spawned: Option<Process>,
+}
+
+/// Adds the record's line to `row`.
+pub(super) fn encode(record: &Record, row: &mut Vec<u8>, path: &Path) -> Result<(), Trouble> {
+    serde_json::to_writer(&mut *row, record).map_err(|error| Trouble::new(path, error))?;
+    row.push(b'\n');
+    Ok(())
+}
+
+/// Hands over the records of a row in their order.
+///
+/// # Errors
+/// Whatever `each` says, and through `damaged` the byte where a line is no record, with what is wrong there.
+pub(super) fn decode<E>(
+    row: &str,
+    damaged: impl Fn(usize, String) -> E,
+    mut each: impl FnMut(Record) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut begin = 0;
+    for line in row.split_terminator('\n') {
+        let Line { event, spawned } = serde_json::from_str(line).map_err(|error| {
+            let byte = begin + error.column().saturating_sub(1);
+            damaged(byte, error.to_string())
+        })?;
+        for record in event.map(Record::Event).into_iter().chain(spawned.map(Record::Spawned)) {
+            each(record)?;
+        }
+        begin += line.len() + 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! A journal as one SQLite file: a row for the header, a row for some records, each with its checksum.
+
+use super::chain::Chain;
+use super::read;
+use super::{FILE, Header, Journal, Record, Trouble, Unreadable, record};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A row is closed once it holds so many bytes; a longer record has a row for itself.
+const ROW: usize = 256 << 10;
+
+/// How long a reader may be in the way, as when it recovers the log of a killed runner.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+    CREATE TABLE header (text TEXT NOT NULL, sum BLOB NOT NULL);
+    CREATE TABLE batch (number INTEGER PRIMARY KEY, records TEXT NOT NULL, sum BLOB NOT NULL);";
+
+/// The journal of one run, open for writing. One at a time: hold the [`Lock`](super::Lock).
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// Of the last row, with its number.
+    chain: Chain,
+    number: i64,
+    row: Vec<u8>,
+    trouble: Option<Trouble>,
+}
+
+impl Store {
+    /// Makes the journal of a run in its folder, which must be there and have none.
+    ///
+    /// # Errors
+    /// The storage's trouble, also where there is a journal already.
+    pub fn create(folder: &Path, header: &Header) -> Result<Store, Trouble> {
+        let path = folder.join(FILE);
+        let trouble = |error: Box<dyn std::error::Error + Send + Sync>| Trouble::new(&path, error);
+        if path.exists() {
+            return Err(trouble("there is one already".into()));
+        }
+        let text = serde_json::to_string(header).map_err(|error| trouble(error.into()))?;
+        let chain = Chain::begin(&text);
+        // Made beside its place, so that there is a whole journal or none.
+        let draft = folder.join("journal.new");
+        draw_up(&draft, &text, chain).map_err(trouble)?;
+        let placed = fs::rename(&draft, &path).and_then(|()| File::open(folder)?.sync_all());
+        placed.map_err(|error| trouble(error.into()))?;
+        let connection = connect(&path).map_err(|error| trouble(error.into()))?;
+        Ok(Store { connection, chain, number: 0, row: Vec::new(), trouble: None, path })
+    }
+
+    /// Opens the journal of a run to go on with it. All its rows are checked first.
+    ///
+    /// # Errors
+    /// As for [`read()`](super::read()).
+    pub fn open(folder: &Path) -> Result<(Store, Header), Unreadable> {
+        let (header, records) = read::read(folder)?;
+        let path = folder.join(FILE);
+        let (chain, number) = records.check()?;
+        let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
+        Ok((Store { connection, path, chain, number, row: Vec::new(), trouble: None }, header))
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Result<(), Trouble> {
+        let Store { connection, path, row, .. } = self;
+        let sql = |error: rusqlite::Error| Trouble::new(path, error);
+        let (mut chain, mut number) = (self.chain, self.number);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+        let mut insert = transaction.prepare("INSERT INTO batch VALUES (?1, ?2, ?3)").map_err(sql)?;
+        let mut records = records.iter().peekable();
+        row.clear();
+        while let Some(record) = records.next() {
+            record::encode(record, row, path)?;
+            if row.len() < ROW && records.peek().is_some() {
+                continue;
+            }
+            number += 1;
+            chain = chain.next(number, row);
+            let text = std::str::from_utf8(row).map_err(|error| Trouble::new(path, error))?;
+            insert.execute(params![number, text, chain.bytes()]).map_err(sql)?;
+            row.clear();
+        }
+        drop(insert);
+        transaction.commit().map_err(sql)?;
+        (self.chain, self.number) = (chain, number);
+        Ok(())
+    }
+}
+
+impl Journal for Store {
+    fn append(&mut self, records: &[Record]) -> Result<(), Trouble> {
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.commit(records).inspect_err(|trouble| {
+            self.trouble = Some(trouble.clone());
+            // Closing would move into the main file what may not have reached the disk.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        })
+    }
+
+    fn tidy(&mut self) -> Result<(), Trouble> {
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        // Readers may be in the way. Then the records stay durable where they are, beside the main file.
+        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        checkpoint.map_err(|error| Trouble::new(&self.path, error))
+    }
+}
+
+/// Makes the file with its tables and the header, durably, and leaves nothing beside it.
+fn draw_up(path: &Path, header: &str, chain: Chain) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // What a runner left that was killed here.
+    for left in ["", "-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(left);
+        match fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    settle(&connection)?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction.execute("INSERT INTO header VALUES (?1, ?2)", params![header, chain.bytes()])?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
+/// Durable at every commit, with readers that do not wait.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        let why = "this file system allows no write-ahead log".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(code, Some(why)));
+    }
+    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;")
+}

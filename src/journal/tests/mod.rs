@@ -1,0 +1,55 @@
+//! What a journal promises: what was kept is read again, all of it or a true first part, and nothing else.
+
+mod keep;
+mod lock;
+mod writer;
+
+use super::{Definition, Document, Header, Journal, Record, Store, Unreadable, Version, read};
+use crate::engine::simulator::{World, random_graph, random_policy};
+use crate::engine::{Out, Run};
+use crate::event::Event;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+fn header() -> Header {
+    Header {
+        version: Version::CURRENT,
+        run: "0199f0".into(),
+        started: "2026-11-20T14:30:00Z".into(),
+        document: Document { path: "orders.md".into(), text: "# Orders\n\n## Pay\n".into() },
+        definition: vec![Definition { phase: "Pay".into(), hash: "9f".into() }],
+        options: json!({"jobs": 4, "rate": "0.10".parse::<serde_json::Number>().unwrap()}),
+        items: json!([{"$serde_json::private::Number": "a name like any other"}]),
+    }
+}
+
+/// What happens in a simulated world, which is the same every time.
+fn simulated(seed: u64) -> Vec<Event> {
+    let graph = Arc::new(random_graph(seed));
+    let mut run = Run::new(graph.clone(), random_policy(seed));
+    World::new(seed, graph).live(&mut run, &mut Out::default())
+}
+
+fn records(events: &[Event]) -> Vec<Record> {
+    events.iter().cloned().map(Record::Event).collect()
+}
+
+fn read_all(folder: &Path) -> Result<(Header, Vec<Record>), Unreadable> {
+    let mut all = Vec::new();
+    let (header, records) = read(folder)?;
+    records.each(|record| {
+        all.push(record);
+        Ok::<_, Unreadable>(())
+    })?;
+    Ok((header, all))
+}
+
+/// A journal of these batches, closed.
+fn kept(folder: &Path, batches: &[&[Record]]) {
+    let mut store = Store::create(folder, &header()).unwrap();
+    for batch in batches {
+        store.append(batch).unwrap();
+    }
+    store.tidy().unwrap();
+}

@@ -1,0 +1,115 @@
+//! Why a journal cannot be read: there is none, nobody lets us, it is of another version, or it is damaged.
+
+use super::Version;
+use rusqlite::ErrorCode;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub enum Unreadable {
+    /// There is no journal.
+    Missing { path: PathBuf },
+    /// The storage does not let us; the journal may be well.
+    Storage { path: PathBuf, cause: Arc<dyn std::error::Error + Send + Sync> },
+    /// Another major version of its form.
+    Version { path: PathBuf, found: Version },
+    /// What is there is not what was kept.
+    Damaged { path: PathBuf, place: Place, why: String },
+}
+
+/// Where a journal is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1; none where it is about the header or the file as a whole.
+    pub row: Option<i64>,
+    /// From 0, of the row's text.
+    pub byte: Option<usize>,
+}
+
+impl Unreadable {
+    pub(super) fn io(path: &Path, cause: io::Error) -> Self {
+        match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Unreadable::Missing { path: path.to_owned() }
+            }
+            _ => Unreadable::Storage { path: path.to_owned(), cause: Arc::new(cause) },
+        }
+    }
+
+    /// What SQLite says when it looks for `row`.
+    pub(super) fn sqlite(path: &Path, row: Option<i64>, cause: rusqlite::Error) -> Self {
+        if is_storage(&cause) {
+            return Unreadable::Storage { path: path.to_owned(), cause: Arc::new(cause) };
+        }
+        Unreadable::damaged(path, row, None, cause.to_string())
+    }
+
+    pub(super) fn damaged(
+        path: &Path,
+        row: Option<i64>,
+        byte: Option<usize>,
+        why: impl Into<String>,
+    ) -> Self {
+        Unreadable::Damaged { path: path.to_owned(), place: Place { row, byte }, why: why.into() }
+    }
+}
+
+/// Whether the storage is to blame, rather than what it holds.
+fn is_storage(cause: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = cause else { return false };
+    match failure.code {
+        ErrorCode::SystemIoFailure => ![
+            rusqlite::ffi::SQLITE_IOERR_SHORT_READ,
+            rusqlite::ffi::SQLITE_IOERR_DATA,
+            rusqlite::ffi::SQLITE_IOERR_CORRUPTFS,
+        ]
+        .contains(&failure.extended_code),
+        ErrorCode::PermissionDenied
+        | ErrorCode::CannotOpen
+        | ErrorCode::ReadOnly
+        | ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed
+        | ErrorCode::OutOfMemory
+        | ErrorCode::DiskFull
+        | ErrorCode::AuthorizationForStatementDenied
+        | ErrorCode::OperationInterrupted => true,
+        _ => false,
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::Missing { path } => write!(f, "there is no journal {}", path.display()),
+            Unreadable::Storage { path, cause } => {
+                write!(f, "cannot read the journal {}: {cause}", path.display())
+            }
+            Unreadable::Version { path, found } => write!(
+                f,
+                "the journal {} is of version {found}, and this program reads version {}",
+                path.display(),
+                Version::CURRENT
+            ),
+            Unreadable::Damaged { path, place, why } => {
+                write!(f, "the journal {} is damaged{place}: {why}", path.display())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(row) = self.row {
+            write!(f, " at row {row}")?;
+        }
+        match self.byte {
+            Some(byte) => write!(f, ", byte {byte}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}

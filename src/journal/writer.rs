@@ -1,0 +1,95 @@
+//! A thread that keeps records while others go on: all that waits in its queue becomes one commit. Knows nothing of
+//! files.
+
+use super::{Journal, Record, Trouble};
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+/// What the thread tells, in order.
+#[derive(Debug)]
+pub enum Told {
+    /// All batches up to this number are durable. Their records are handed back, for whoever waits to show them.
+    Durable { up_to: u64, records: Vec<Record> },
+    /// Nothing further is kept; told once.
+    Trouble(Trouble),
+}
+
+/// Keeps batches of records in the order in which they come, without waiting for them.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Option<Sender<Batch>>,
+    thread: Option<JoinHandle<Result<(), Trouble>>>,
+}
+
+type Batch = (u64, Vec<Record>);
+
+impl Writer {
+    /// Starts the thread, which speaks through `told`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(
+        journal: impl Journal + 'static,
+        told: impl FnMut(Told) + Send + 'static,
+    ) -> io::Result<Writer> {
+        let (queue, batches) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("journal".into());
+        let thread = thread.spawn(move || keep(journal, told, &batches))?;
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Hands over a batch. Its number must be higher than the one before; after trouble it is dropped.
+    pub fn send(&self, number: u64, records: Vec<Record>) {
+        if let Some(queue) = &self.queue {
+            // The thread takes what comes until the queue is closed, also after trouble.
+            let _ = queue.send((number, records));
+        }
+    }
+
+    /// Waits until all is durable and puts the journal in order.
+    ///
+    /// # Errors
+    /// What was told before, or the trouble of the end.
+    pub fn close(mut self) -> Result<(), Trouble> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Trouble> {
+        self.queue = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => ended,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // Whoever wants to know closes.
+            let _ = self.end();
+        }
+    }
+}
+
+fn keep(
+    mut journal: impl Journal,
+    mut told: impl FnMut(Told),
+    batches: &Receiver<Batch>,
+) -> Result<(), Trouble> {
+    while let Ok((mut up_to, mut records)) = batches.recv() {
+        for (number, more) in batches.try_iter() {
+            up_to = number;
+            records.extend(more);
+        }
+        if let Err(trouble) = journal.append(&records) {
+            told(Told::Trouble(trouble.clone()));
+            batches.iter().for_each(drop);
+            return Err(trouble);
+        }
+        told(Told::Durable { up_to, records });
+    }
+    journal.tidy()
+}
