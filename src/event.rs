@@ -106,6 +106,35 @@ pub enum Event {
     RunStopped { why: StopReason, at: Millis },
 }
 
+impl Event {
+    /// When it happened; a row carries the time of its end.
+    pub fn at(&self) -> Millis {
+        match self {
+            Event::ItemAdmitted { at, .. }
+            | Event::AttemptStarted { at, .. }
+            | Event::AttemptStopped { at, .. }
+            | Event::AttemptFinished { at, .. }
+            | Event::RetryScheduled { at, .. }
+            | Event::RetryDue { at, .. }
+            | Event::BranchTaken { at, .. }
+            | Event::ConditionHeld { at, .. }
+            | Event::ElementsEnded { at, .. }
+            | Event::ItemsExhausted { at }
+            | Event::RunStepsBegan { at }
+            | Event::RunStepsEnded { at, .. }
+            | Event::ItemDeadlinePassed { at, .. }
+            | Event::ItemFailed { at, .. }
+            | Event::ItemPutBack { at, .. }
+            | Event::ItemSettled { at, .. }
+            | Event::RunDrained { at, .. }
+            | Event::RunStopped { at, .. } => *at,
+            Event::StepEnded { execution, .. } => {
+                execution.started_ms.unwrap_or(0) + execution.duration_ms.unwrap_or(0.0) as Millis
+            }
+        }
+    }
+}
+
 /// One execution of a step: its last attempt, in the terms of the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execution {

@@ -163,6 +163,8 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
         workspace: Workspace::create(folder.path(), "run")?,
         observers: if traced { vec![&mut trace] } else { Vec::new() },
         deadline: None,
+        durable: None,
+        since: None,
     };
     let mut items = (0..orders).map(|number| {
         let (key, inputs) = order(&graph, number);

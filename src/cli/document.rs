@@ -62,6 +62,21 @@ impl Document {
         Ok((document, graph, settings?))
     }
 
+    /// The document of a run that goes on, as it was when the run began.
+    ///
+    /// # Errors
+    /// Where this version finds it wrong, or the settings cannot be read.
+    pub fn again(
+        path: &Path,
+        text: String,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<(Document, Graph, Settings)> {
+        let settings = settings::load(path, terminal)?;
+        let mut document = Document::of(path.display().to_string(), text.into_bytes());
+        let graph = document.sound(false, terminal)?;
+        Ok((document, graph, settings))
+    }
+
     fn of(name: String, bytes: Vec<u8>) -> Document {
         let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);

@@ -1,5 +1,6 @@
 //! How the process ends. Scripts rely on these numbers.
 
+use crate::journal::Trouble;
 use std::process::{ExitCode, Termination};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub enum Exit {
     NotTrusted,
     /// The items changed while the run went on, or the document that it was to be written into.
     Changed,
+    /// The journal of a run cannot be read.
+    Journal,
+    /// Another runner has the run.
+    Locked,
     /// A bug of ours.
     Internal,
     /// A file could not be read or written.
@@ -35,6 +40,8 @@ impl Exit {
             Exit::Invalid => 3,
             Exit::NotTrusted => 4,
             Exit::Changed => 6,
+            Exit::Journal => 7,
+            Exit::Locked => 8,
             Exit::Internal => 70,
             Exit::Io => 74,
             Exit::Deadline => 124,
@@ -48,7 +55,11 @@ impl Exit {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return stop.exit;
         }
-        if error.chain().any(|cause| cause.is::<std::io::Error>()) { Exit::Io } else { Exit::Internal }
+        if error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<Trouble>()) {
+            Exit::Io
+        } else {
+            Exit::Internal
+        }
     }
 }
 

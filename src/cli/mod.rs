@@ -10,7 +10,11 @@ mod init;
 mod man;
 mod plan;
 mod problems;
+mod resume;
 mod run;
+mod resume;
+mod run;
+mod runs;
 pub mod settings;
 mod stats;
 mod terminal;
@@ -32,10 +36,11 @@ Examples:
   orderflow validate workflow.md            every problem of the document at once
   orderflow run workflow.md                 run it for the items it names
   orderflow run --replay workflow.md        re-enact the executions it records
+  orderflow resume last                     go on with a run that was interrupted
   orderflow stats session.toon              what the last run did
 
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
-6 items changed during the run, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
+6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Resume(resume::Args),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -71,6 +77,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let mut terminal = Terminal::new();
     let done = match cli.command {
         Command::Run(args) => run::run(*args, &mut terminal),
+        Command::Resume(args) => resume::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

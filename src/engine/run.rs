@@ -103,11 +103,18 @@ impl Run {
         }
     }
 
+    /// Takes an event that has happened before.
+    pub fn recall(&mut self, event: &Event) {
+        self.apply(event);
+        // What follows from it has been decided too.
+        self.touched.clear();
+    }
+
     /// A run as it was after these events.
     pub fn fold<'a>(graph: Arc<Graph>, policy: Policy, events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut run = Run::new(graph, policy);
         for event in events {
-            run.apply(event);
+            run.recall(event);
         }
         run
     }
@@ -394,6 +401,11 @@ impl Run {
     /// How the steps that run once after all items ended, and why.
     pub fn run_steps(&self) -> Option<(ItemState, Option<&ItemError>)> {
         self.once.end.as_ref().map(|(state, error)| (*state, error.as_ref()))
+    }
+
+    /// Attempts that have begun and have not ended.
+    pub fn under_way(&self) -> usize {
+        self.items.values().map(Item::under_way).sum()
     }
 
     /// Whether no item is in flight.

@@ -313,7 +313,7 @@ impl World {
 
     /// The same world after the runner died: agents work on, the runner's timers are gone.
     pub fn after_crash(&self, seen: &[Event]) -> World {
-        let now = seen.iter().map(at).max().unwrap_or(0);
+        let now = seen.iter().map(Event::at).max().unwrap_or(0);
         let mut world = World::new(self.seed, self.graph.clone());
         world.now = now;
         for event in seen {
@@ -439,32 +439,5 @@ impl World {
             columns: Vec::new(),
             log: String::new(),
         }))
-    }
-}
-
-/// When an event happened; a row's end carries its time in the events around it.
-pub fn at(event: &Event) -> Millis {
-    match event {
-        Event::ItemAdmitted { at, .. }
-        | Event::AttemptStarted { at, .. }
-        | Event::AttemptStopped { at, .. }
-        | Event::AttemptFinished { at, .. }
-        | Event::RetryScheduled { at, .. }
-        | Event::RetryDue { at, .. }
-        | Event::BranchTaken { at, .. }
-        | Event::ConditionHeld { at, .. }
-        | Event::ElementsEnded { at, .. }
-        | Event::ItemsExhausted { at }
-        | Event::RunStepsBegan { at }
-        | Event::RunStepsEnded { at, .. }
-        | Event::ItemDeadlinePassed { at, .. }
-        | Event::ItemFailed { at, .. }
-        | Event::ItemPutBack { at, .. }
-        | Event::ItemSettled { at, .. }
-        | Event::RunDrained { at, .. }
-        | Event::RunStopped { at, .. } => *at,
-        Event::StepEnded { execution, .. } => {
-            execution.started_ms.unwrap_or(0) + execution.duration_ms.unwrap_or(0.0) as Millis
-        }
     }
 }

@@ -10,6 +10,7 @@ mod inputs;
 mod interface;
 mod links;
 mod lint;
+mod meaning;
 mod members;
 mod model;
 mod names;

@@ -212,6 +212,11 @@ impl Problems {
 }
 
 impl Checked {
+    /// Where they come from.
+    pub fn source(&mut self) -> &mut Source {
+        &mut self.items.source
+    }
+
     /// How many items the source holds.
     pub fn read(&self) -> u64 {
         self.read

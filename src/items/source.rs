@@ -73,6 +73,54 @@ impl Source {
         Ok(Source { name: name.to_owned(), form: Form::Kept(file) })
     }
 
+    /// Puts items that came by a pipe into a file, so that they can be read another time; true where that was
+    /// needed.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn keep_in(&mut self, path: &Path) -> io::Result<bool> {
+        let Form::Kept(file) = &self.form else { return Ok(false) };
+        let mut from = file.try_clone()?;
+        from.seek(SeekFrom::Start(0))?;
+        let mut to = File::create(path)?;
+        io::copy(&mut from, &mut to)?;
+        to.sync_all()?;
+        self.form = Form::Lines(path.to_owned());
+        Ok(true)
+    }
+
+    /// A hash of all that is read: equal for equal items.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn digest(&self) -> anyhow::Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let add = |hasher: &mut blake3::Hasher, path: &Path| {
+            let file = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+            file.with_context(|| format!("cannot read the items in {}", path.display()))
+        };
+        match &self.form {
+            Form::Lines(path) | Form::Json(path) | Form::Csv(path, _) | Form::Toon(path) => {
+                add(&mut hasher, path)?
+            }
+            Form::Kept(file) => {
+                let mut file = file.try_clone()?;
+                file.seek(SeekFrom::Start(0))?;
+                hasher.update_reader(file)?;
+            }
+            Form::Files(paths) => {
+                for path in paths {
+                    let name = path.file_name().unwrap_or_default();
+                    hasher.update(name.as_encoded_bytes()).update(&[0]);
+                    let size = std::fs::metadata(path).map(|about| about.len()).unwrap_or_default();
+                    hasher.update(&size.to_le_bytes());
+                    add(&mut hasher, path)?;
+                }
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     pub(super) fn read<'a>(&'a self, shape: &'a Shape) -> anyhow::Result<Raws<'a>> {
         self.open(shape).with_context(|| format!("cannot read the items in {}", self.name))
     }

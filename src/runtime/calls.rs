@@ -91,6 +91,13 @@ impl Calls {
         });
     }
 
+    /// Answers a call that is not to be made.
+    pub fn refuse(&self, call: &Call) {
+        let message = "not begun: the run could not be kept".to_owned();
+        let answer = contract::failure(Cause::Start, message, Outcome::NotExecuted, false);
+        Report::new(call, self.answers.clone()).give(Err(answer));
+    }
+
     pub fn stop(&self, item: ItemId, step: StepPath, attempt: u32) {
         if let Some(stopper) = self.under_way.get(&(item, step, attempt)) {
             stopper.ask(self.urgency());

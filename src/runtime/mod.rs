@@ -1,11 +1,12 @@
 //! The loop that gives the engine time, processes and signals. Decides nothing: what happens next is the
 //! engine's affair, and how a step is done is the adapters'.
 //!
-//! Every turn: take all that has come in, hand it to the engine, show the events to the observers, and only
-//! then start what the engine asks for.
+//! Every turn: take all that has come in, hand it to the engine, keep the events in the journal, show them to
+//! the observers, and only then start what the engine asks for.
 
 mod calls;
 mod columns;
+mod durable;
 mod identity;
 mod signals;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod timers;
 mod workspace;
 
 pub use calls::Bindings;
+pub use durable::Durable;
 pub use identity::new_run_id;
 pub use signals::{Caught, listen};
 pub use workspace::Workspace;
@@ -22,8 +24,10 @@ use crate::adapter::{Stop, Urgency};
 use crate::engine::{Effect, Input, Out, Run};
 use crate::event::{Event, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
+use crate::journal::Trouble;
 use calls::Calls;
 use columns::Columns;
+use durable::Held;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
@@ -65,6 +69,10 @@ pub struct Loop<'a> {
     pub observers: Vec<&'a mut dyn Observer>,
     /// Of the whole run.
     pub deadline: Option<Duration>,
+    /// Where events are kept before they are shown; none for a run that is not to survive anything.
+    pub durable: Option<Durable>,
+    /// When a run that was interrupted goes on, in its own time; none for a new one.
+    pub since: Option<Millis>,
 }
 
 impl Loop<'_> {
@@ -79,8 +87,9 @@ impl Loop<'_> {
         items: Items<'_>,
         mut requests: mpsc::Receiver<Request>,
     ) -> anyhow::Result<()> {
-        let begin = Instant::now();
-        let now = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let past = self.since.unwrap_or(0);
+        let (begin, start) = (Instant::now(), self.since);
+        let now = || past + u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
         let (sender, mut answers) = mpsc::unbounded_channel();
         let mut calls = Calls::new(sender);
         let mut columns = Columns::default();
@@ -89,6 +98,10 @@ impl Loop<'_> {
         let mut trouble = None;
         let mut exhausted = false;
         let mut batch = Vec::new();
+        let (mut held, mut kept) = (Held::default(), 0);
+        if start.is_some() {
+            run.resume(now(), &mut out);
+        }
         loop {
             while !exhausted && run.wants_item() {
                 match items.next() {
@@ -105,15 +118,27 @@ impl Loop<'_> {
                     }
                 }
             }
-            if let Err(error) = self.flush(&mut out, &mut calls, &mut timers, now()) {
+            let mut shown = match &mut self.durable {
+                Some(durable) => {
+                    if run.stopped() == Some(StopReason::Interrupted) {
+                        durable.pause();
+                    }
+                    if !(out.events.is_empty() && out.effects.is_empty()) {
+                        durable.keep(&mut out, &mut held);
+                    }
+                    held.up_to(kept)
+                }
+                None => std::mem::take(&mut out),
+            };
+            if let Err(error) = self.flush(&mut shown, &mut calls, &mut timers, now()) {
                 trouble.get_or_insert(error);
                 run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                 continue;
             }
-            if run.is_idle() && (exhausted || !run.wants_item()) {
+            if run.is_idle() && held.is_empty() && (exhausted || !run.wants_item()) {
                 break;
             }
-            let due = timers.next().map(|due| begin + Duration::from_millis(due));
+            let due = timers.next().map(|due| begin + Duration::from_millis(due.saturating_sub(past)));
             let end = self.deadline.filter(|_| run.stopped().is_none()).map(|deadline| begin + deadline);
             tokio::select! {
                 biased;
@@ -123,6 +148,18 @@ impl Loop<'_> {
                     }
                     run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                 }
+                number = on_disk(&mut self.durable) => match number {
+                    Ok(number) => kept = number,
+                    Err(error) => {
+                        // What is not on disk does not begin, and nothing else does.
+                        trouble.get_or_insert(error.into());
+                        self.durable = None;
+                        let (rest, unmade) = held.give_up();
+                        out = rest;
+                        unmade.iter().for_each(|call| calls.refuse(call));
+                        run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                    }
+                },
                 _ = answers.recv_many(&mut batch, 1024) => {
                     for mut input in batch.drain(..) {
                         columns.hold(&mut input);
@@ -193,6 +230,13 @@ impl Loop<'_> {
             }
         }
         shown
+    }
+}
+
+async fn on_disk(durable: &mut Option<Durable>) -> Result<u64, Trouble> {
+    match durable {
+        Some(durable) => durable.kept().await,
+        None => std::future::pending().await,
     }
 }
 

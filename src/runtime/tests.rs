@@ -69,6 +69,8 @@ impl Scene {
             workspace: Workspace::create(folder.path(), "run-1").unwrap(),
             observers: vec![&mut script, &mut second],
             deadline: self.deadline,
+            durable: None,
+            since: None,
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
         let mut items = (0..self.items).map(|number| {

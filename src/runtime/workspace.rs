@@ -28,6 +28,21 @@ impl Workspace {
         Ok(Workspace { root: std::path::absolute(root)? })
     }
 
+    /// The run's folder, there already.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let root = std::path::absolute(root)?;
+        std::fs::create_dir_all(root.join("items"))?;
+        std::fs::create_dir_all(root.join("scratch"))?;
+        Ok(Workspace { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The folder of one item; made by the first attempt that needs it.
     pub(super) fn item(&self, item: ItemId, key: &str) -> PathBuf {
         self.root.join("items").join(folder_name(item, key))

@@ -4,6 +4,7 @@ use super::expect::Expectation;
 use crate::condition::Condition;
 use crate::diag::Span;
 use crate::value::{Type, Value};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Something read from the document, with the place it was read from.
@@ -66,7 +67,7 @@ pub struct Front {
 }
 
 /// How many failed items a run may have and still succeed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Tolerance {
     /// Judged at the end: `2%` is 2.0.
     Percent(f64),
@@ -81,7 +82,7 @@ impl Default for Tolerance {
 }
 
 /// What a failed item means for the other items.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnItemError {
     /// Admit no more and cancel those in flight.
     Stop,

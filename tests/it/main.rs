@@ -23,6 +23,7 @@ mod plan;
 mod program;
 mod python;
 mod reference;
+mod resume;
 mod run;
 mod saga;
 mod shop;

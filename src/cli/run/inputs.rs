@@ -9,14 +9,20 @@ use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::items::{Checked, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
-use crate::value::{Type, Value};
+use crate::value::{Object, Type, Value};
 use anyhow::Context;
-use std::path::Path;
+use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Items that came by a pipe, in the run's folder.
+const KEPT: &str = "items.jsonl";
 
 /// What the run works on.
 pub struct Work {
     kind: Kind,
+    /// The values of `--input`, by name.
+    pub given: Object,
     /// The names of values from steps that are not run, which nobody gave.
     pub made_up: Vec<String>,
 }
@@ -35,9 +41,49 @@ impl Work {
         }
     }
 
+    /// Keeps in the run's folder what cannot be read again, and says how to know the items again.
+    ///
+    /// # Errors
+    /// When they cannot be read or kept.
+    pub fn keep(&mut self, home: &Path) -> anyhow::Result<Value> {
+        let Kind::Items(items) = &mut self.kind else { return Ok(Value::Null) };
+        let source = items.source();
+        let kept = source.keep_in(&home.join(KEPT)).context("cannot keep the items in the run's folder")?;
+        let digest = source.digest()?;
+        Ok(json!({"name": source.name, "kept": kept, "hash": digest}))
+    }
+
+    /// Whether the items are still those of which the journal says this.
+    ///
+    /// # Errors
+    /// Stops where they have changed, or when they cannot be read.
+    pub fn same(&mut self, kept: &Value) -> anyhow::Result<()> {
+        let Kind::Items(items) = &mut self.kind else { return Ok(()) };
+        let source = items.source();
+        if kept.get("hash").and_then(Value::as_str) == Some(&source.digest()?) {
+            return Ok(());
+        }
+        let message = format!(
+            "the items in {} have changed since the run began; nothing was run",
+            visible(&source.name)
+        );
+        let help = "bring back what was there, or run the workflow anew for the items of now";
+        Err(Stop::new(Exit::Changed, message).help(help).into())
+    }
+
+    /// Leaves out the first so many items: they have been admitted before.
+    ///
     /// # Errors
     /// When the items cannot be read again.
-    pub fn stream(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
+    pub fn stream(
+        &self,
+        admitted: u64,
+    ) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
+        let admitted = usize::try_from(admitted).unwrap_or(usize::MAX);
+        Ok(Box::new(self.all()?.skip(admitted)))
+    }
+
+    fn all(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
         Ok(match &self.kind {
             Kind::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
             Kind::Once(shape) => {
@@ -79,11 +125,16 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
 /// # Errors
 /// When it cannot be read, or stops after showing all that is wrong with it.
 pub fn work(args: &Args, part: &Part, terminal: &mut Terminal) -> anyhow::Result<Work> {
-    let mut given = given(&args.input, part)?;
+    let mut given = match &args.given {
+        Some(known) => given_before(known, part),
+        None => given(&args.input, part)?,
+    };
+    let named = given.iter().map(|(id, value)| (part.graph.value(*id).name.clone(), (**value).clone()));
+    let named: Object = named.collect();
     let made_up = made_up(args, part, &mut given)?;
     let key = args.key.clone().or_else(|| part.graph.settings.key.clone());
     let kind = kind(args, part, Shape::new(&part.graph, given, key), terminal)?;
-    Ok(Work { kind, made_up })
+    Ok(Work { kind, given: named, made_up })
 }
 
 /// Supplies what steps that are not run would have made, where it is not given.
@@ -205,6 +256,18 @@ fn show(problems: &Problems, terminal: &mut Terminal) {
     if more > 0 {
         terminal.talk(&format!("… and {more} more\n"));
     }
+}
+
+/// The values of a run that goes on.
+fn given_before(known: &Object, part: &Part) -> Given {
+    let named = |name: &str| (0..).map(ValueId).zip(&part.graph.values).find(|(_, info)| info.name == name);
+    known.iter().filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
+}
+
+/// The items that the run's folder holds, where they came by a pipe.
+pub fn kept(items: &Value, home: &Path) -> Option<PathBuf> {
+    let kept = items.get("kept").and_then(Value::as_bool) == Some(true);
+    kept.then(|| home.join(KEPT))
 }
 
 /// Reads `--input NAME=VALUE`.

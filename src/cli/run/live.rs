@@ -6,6 +6,7 @@ use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::inputs::{self, Work};
+use super::keep::{self, Past};
 use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
 use super::write::{self, Kept};
@@ -19,18 +20,23 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Runs, or goes on with a run where it was left.
+///
+/// # Errors
+/// What keeps it from running, or from being kept.
 pub fn run(
     args: &Args,
     document: &Document,
     graph: Graph,
     settings: &Settings,
+    past: Option<Past>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
     let doers = bind::find(document, &part.graph, settings, args.stub, terminal);
     let work = inputs::work(args, &part, terminal);
-    let (doers, work) = match (doers, work) {
+    let (doers, mut work) = match (doers, work) {
         (Err(one), Err(other)) => {
             terminal.error(&one);
             return Err(other);
@@ -41,10 +47,19 @@ pub fn run(
     if !args.trust && !settings.fences {
         doers.ask(document, &part.graph.settings.env, terminal)?;
     }
+    if let Some(past) = &past {
+        work.same(&past.header.items)?;
+    }
 
-    let run_id: Arc<str> = runtime::new_run_id().into();
-    let workspace =
-        Workspace::create(&settings.folder, &run_id).map_err(|error| no_folder(&settings.folder, &error))?;
+    let run_id: Arc<str> = match &past {
+        Some(past) => past.header.run.as_str().into(),
+        None => runtime::new_run_id().into(),
+    };
+    let workspace = match &past {
+        Some(past) => Workspace::open(&past.home),
+        None => Workspace::create(&settings.folder, &run_id),
+    };
+    let workspace = workspace.map_err(|error| no_folder(&settings.folder, &error))?;
     let bindings = doers.bind(&args.file, &part.graph, settings, &workspace)?;
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
@@ -55,11 +70,21 @@ pub fn run(
         run: run_id.to_string(),
         workflow: graph.title.clone(),
         source: document.source.name.clone(),
-        started: format!("{:.3}", jiff::Timestamp::now()),
+        started: match &past {
+            Some(past) => past.header.started.clone(),
+            None => format!("{:.3}", jiff::Timestamp::now()),
+        },
         complete: false,
     };
     let mut run = Run::new(graph.clone(), policy);
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
+    let since = match &past {
+        Some(past) => Some(past.recall(&mut run, &mut [&mut record, &mut progress.past()])?),
+        None => None,
+    };
+    progress.goes_on(&run, since.is_some());
+    let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
+    let admitted = run.tally().admitted;
     let mut all = Loop {
         graph: graph.clone(),
         run_id,
@@ -67,9 +92,13 @@ pub fn run(
         workspace,
         observers: vec![&mut record, &mut progress],
         deadline: args.deadline,
+        durable: kept.durable,
+        since,
     };
-    let driven = drive(&mut all, &mut run, &work);
+    let driven = drive(&mut all, &mut run, &work, admitted);
+    let closed = keep::end(all.durable.take());
     drop(all);
+    let driven = driven.and_then(|caught| closed.map(|()| caught));
     progress.finish();
     let left = work.total().saturating_sub(run.tally().admitted);
     head.complete = driven.is_ok() && run.stopped().is_none() && left == 0;
@@ -119,10 +148,10 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
         .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
 }
 
-fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work) -> anyhow::Result<Caught> {
+fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyhow::Result<Caught> {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.context("cannot start the runtime")?;
-    let mut items = work.stream()?;
+    let mut items = work.stream(admitted)?;
     let driven = tokio.block_on(async {
         let (requests, caught) = runtime::listen(leave).context("cannot listen for signals")?;
         all.drive(run, &mut *items, requests).await?;

@@ -1,8 +1,10 @@
 //! `orderflow run`: from the command line to a finished run, step by step; every check comes before the first
 //! item starts.
 
+mod again;
 mod bind;
 mod inputs;
+mod keep;
 mod limits;
 mod live;
 mod part;
@@ -16,11 +18,13 @@ use super::exit::Exit;
 use super::terminal::Terminal;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
+use crate::value::Object;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Run a workflow for the items it names
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Debug, Serialize, Deserialize)]
 #[command(after_help = "\
 Examples:
   orderflow run workflow.md                              the items that the document names
@@ -92,12 +96,18 @@ pub struct Args {
     /// Add the executions to the document, below their steps; up to 1,000 of a run
     #[arg(long, conflicts_with_all = ["replay", "only", "from", "stub"])]
     write: bool,
+    /// Keep no journal: a run that is interrupted cannot go on
+    #[arg(long, conflicts_with = "replay")]
+    no_journal: bool,
     /// Let the programs inside the document run
     #[arg(long)]
     trust: bool,
     /// Count warnings about the document as errors
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
+    /// The values of --input as they were read, for a run that goes on.
+    #[arg(skip)]
+    given: Option<Object>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -106,7 +116,7 @@ pub struct Args {
     quiet: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 enum Format {
     /// An execution table for each step and a summary
     #[default]
@@ -115,7 +125,7 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 enum Duplicates {
     /// No item is run
     #[default]
@@ -133,6 +143,7 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
+pub(super) use again::{Again, go_on};
 pub(super) use bind::environment;
 pub(super) use replay::hint;
 
@@ -146,7 +157,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
         None => {
             let (document, graph, settings) = Document::open(&args.file, args.strict, terminal)?;
-            live::run(&args, &document, graph, &settings, terminal)?
+            live::run(&args, &document, graph, &settings, None, terminal)?
         }
     };
     terminal.finish()?;

@@ -2,6 +2,7 @@
 
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
+use crate::engine::Run;
 use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
@@ -66,6 +67,27 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Takes note of what happened before, without a word.
+    pub fn past(&mut self) -> Past<'_, 'a> {
+        Past(self)
+    }
+
+    /// Says where a run goes on.
+    pub fn goes_on(&mut self, run: &Run, old: bool) {
+        self.running = 0;
+        if old && self.plain {
+            let (settled, total) = (self.settled, self.total);
+            let again = run.under_way();
+            let s = if again == 1 { " is" } else { "s are" };
+            let again = if again == 0 {
+                String::new()
+            } else {
+                format!("; {again} interrupted attempt{s} made again")
+            };
+            self.terminal.talk(&format!("going on: {settled} of {total} items are done{again}\n"));
+        }
+    }
+
     /// Takes the display away and says what was left out.
     pub fn finish(self) {
         self.bar.finish_and_clear();
@@ -114,6 +136,27 @@ impl<'a> Progress<'a> {
         }
         let terminal = &mut *self.terminal;
         self.bar.suspend(|| terminal.talk(&text));
+    }
+}
+
+/// What happened before, to be counted and not to be told.
+pub struct Past<'p, 'a>(&'p mut Progress<'a>);
+
+impl Observer for Past<'_, '_> {
+    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        let Past(progress) = self;
+        match event {
+            Event::ItemAdmitted { item, key, .. } => {
+                progress.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
+            }
+            Event::ItemSettled { item, state, .. } => {
+                progress.in_flight.remove(item);
+                progress.settled += 1;
+                progress.failed += u64::from(*state == ItemState::Failed);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

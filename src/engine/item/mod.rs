@@ -174,6 +174,11 @@ impl Item {
         matches!(self.state(step), StepState::Ready(_))
     }
 
+    /// Attempts that have begun and have not ended.
+    pub fn under_way(&self) -> usize {
+        self.paths().filter(|path| matches!(self.state(*path), StepState::Running { .. })).count()
+    }
+
     /// The number of the attempt that would start now.
     pub fn attempt(&self, step: StepPath) -> u32 {
         match self.state(step) {

@@ -1,0 +1,30 @@
+//! `orderflow resume`: goes on with a run that was interrupted or killed, from its own folder.
+
+use super::exit::Exit;
+use super::run;
+use super::runs::find;
+use super::terminal::Terminal;
+
+/// Go on with a run that was interrupted
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow resume last              the latest run here
+  orderflow resume 0194a             the run whose name begins so
+  orderflow resume path/to/run       a run's folder, also one that was copied from elsewhere
+
+What has been completed does not run again. An attempt that was under way is made again, with the same idempotency key.
+The document is the one that the run began with, whatever has become of the file.
+
+Exit codes: those of orderflow run, and 6 the items have changed, 7 the journal cannot be read, 8 another runner has the run")]
+pub struct Args {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    #[command(flatten)]
+    how: run::Again,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let home = find::one(&args.run)?;
+    run::go_on(&home, &args.how, terminal)
+}

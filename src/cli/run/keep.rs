@@ -1,0 +1,174 @@
+//! How a run is kept so that it can go on another time: its header, its folder, its journal. Knows nothing of
+//! what happens in it.
+
+use super::super::document::Document;
+use super::super::exit::{Exit, Stop};
+use super::Args;
+use super::inputs::Work;
+use crate::engine::Run;
+use crate::event::Millis;
+use crate::graph::Graph;
+use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unreadable, Version};
+use crate::runtime::{Durable, Observer, Workspace};
+use crate::session::Head;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// How a run was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Options {
+    pub args: Args,
+    /// The current folder then: paths are relative to it.
+    pub folder: PathBuf,
+    /// Where the run's own folder was.
+    pub home: PathBuf,
+}
+
+/// A run that goes on.
+pub struct Past {
+    /// The run's own folder.
+    pub home: PathBuf,
+    pub header: Header,
+    lock: Lock,
+    store: Store,
+}
+
+impl Past {
+    /// Takes over a run whose runner is gone.
+    ///
+    /// # Errors
+    /// Stops where another runner has it or its journal cannot be read.
+    pub fn take(home: &Path) -> anyhow::Result<Past> {
+        let lock = lock(home)?;
+        let (store, header) = Store::open(home).map_err(unreadable)?;
+        Ok(Past { home: home.to_owned(), header, lock, store })
+    }
+
+    /// # Errors
+    /// Stops where they are not what this program writes.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        options(&self.header)
+    }
+
+    /// Brings the run to where it was, and shows all that has happened to the observers. Returns the time since
+    /// it began.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read, or an observer fails.
+    pub fn recall(&self, run: &mut Run, observers: &mut [&mut dyn Observer]) -> anyhow::Result<Millis> {
+        let (_, records) = journal::read(&self.home).map_err(unreadable)?;
+        let mut last = 0;
+        records.each(|record| -> anyhow::Result<()> {
+            if let Record::Event(event) = record {
+                last = last.max(event.at());
+                run.recall(&event);
+                for observer in observers.iter_mut() {
+                    observer.see(&event)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(last)
+    }
+}
+
+/// What keeps a run while it lives.
+pub struct Keeper {
+    pub durable: Option<Durable>,
+    _lock: Option<Lock>,
+}
+
+/// # Errors
+/// Stops where the options are not what this program writes.
+pub fn options(header: &Header) -> anyhow::Result<Options> {
+    serde_json::from_value(header.options.clone()).map_err(|error| {
+        let message =
+            format!("the run {} was asked for in a way that this version does not know: {error}", header.run);
+        Stop::new(Exit::Journal, message).into()
+    })
+}
+
+/// Takes the run's lock.
+///
+/// # Errors
+/// Stops where another runner has it.
+pub fn lock(home: &Path) -> anyhow::Result<Lock> {
+    Lock::acquire(home).map_err(|held| match held {
+        Held::By(process) => {
+            let who = process.map(|process| format!(", process {process}")).unwrap_or_default();
+            let message = format!("the run in {} lives: another orderflow has it{who}", home.display());
+            Stop::new(Exit::Locked, message)
+                .help("wait until it has ended, or stop it with Ctrl-C there")
+                .into()
+        }
+        Held::Storage(error) => anyhow::Error::new(error).context(format!("cannot lock {}", home.display())),
+    })
+}
+
+pub fn unreadable(why: Unreadable) -> anyhow::Error {
+    let exit = match &why {
+        Unreadable::Missing { .. } => Exit::Usage,
+        Unreadable::Storage { .. } => Exit::Io,
+        Unreadable::Version { .. } | Unreadable::Damaged { .. } => Exit::Journal,
+    };
+    Stop::new(exit, why.to_string()).into()
+}
+
+/// Begins to keep a run, new or old.
+///
+/// # Errors
+/// Where the journal cannot be made.
+pub fn begin(
+    args: &Args,
+    past: Option<Past>,
+    document: &Document,
+    graph: &Graph,
+    work: &mut Work,
+    head: &Head,
+    workspace: &Workspace,
+) -> anyhow::Result<Keeper> {
+    if let Some(past) = past {
+        return Ok(Keeper { durable: Some(Durable::start(past.store)?), _lock: Some(past.lock) });
+    }
+    if args.no_journal {
+        return Ok(Keeper { durable: None, _lock: None });
+    }
+    let home = workspace.root();
+    let lock = lock(home)?;
+    let mut args = args.clone();
+    args.given = Some(work.given.clone());
+    let folder = std::env::current_dir().context("cannot tell the current folder")?;
+    let options = Options { args, folder, home: home.to_owned() };
+    let header = Header {
+        version: Version::CURRENT,
+        run: head.run.clone(),
+        started: head.started.clone(),
+        document: journal::Document {
+            path: document.source.name.clone(),
+            text: document.source.text.clone(),
+        },
+        definition: definition(graph),
+        options: serde_json::to_value(options)?,
+        items: work.keep(home)?,
+    };
+    let store = Store::create(home, &header)?;
+    Ok(Keeper { durable: Some(Durable::start(store)?), _lock: Some(lock) })
+}
+
+/// What each step means, prose aside.
+fn definition(graph: &Graph) -> Vec<Definition> {
+    let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();
+    graph.ids().map(|id| Definition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
+}
+
+/// Closes the journal.
+///
+/// # Errors
+/// What could not be kept.
+pub fn end(durable: Option<Durable>) -> anyhow::Result<()> {
+    match durable {
+        Some(durable) => Ok(durable.close([])?),
+        None => Ok(()),
+    }
+}

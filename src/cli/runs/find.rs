@@ -1,0 +1,72 @@
+//! Finding the folders of runs: `last`, the beginning of a name, a path.
+
+use super::super::exit::{Exit, Stop};
+use crate::diag::render::visible;
+use crate::journal;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+/// Where runs lie, below the folder of a document's settings.
+const RUNS: &str = ".orderflow/runs";
+
+/// The folder of the run that is meant.
+///
+/// # Errors
+/// Stops where there is none, or several begin so.
+pub fn one(said: &str) -> anyhow::Result<PathBuf> {
+    let path = Path::new(said);
+    if path.join(journal::FILE).is_file() {
+        return std::path::absolute(path).context("cannot tell the current folder");
+    }
+    let all = all()?;
+    let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let found: Vec<&PathBuf> = match said {
+        "last" => all.last().into_iter().collect(),
+        _ => all.iter().filter(|folder| name(folder).starts_with(said)).collect(),
+    };
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] if all.is_empty() => Err(Stop::new(Exit::Usage, "there are no kept runs here")
+            .help("runs lie in .orderflow beside orderflow.toml or the document; go there, or give the run's folder")
+            .into()),
+        [] => {
+            let last = all.last().map(name).unwrap_or_default();
+            Err(Stop::new(Exit::Usage, format!("no run is called {}", visible(said)))
+                .help(format!("the latest one is {last}; give the beginning of a name, last, or a run's folder"))
+                .into())
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|folder| name(folder)).collect();
+            Err(Stop::new(Exit::Usage, format!("{} runs begin with {}", several.len(), visible(said)))
+                .help(format!("say more of it: {}", names.join(", ")))
+                .into())
+        }
+    }
+}
+
+/// The folders of all runs that lie here: in the current folder, in those right below it, and in those above it up
+/// to the repository's root; the oldest first.
+///
+/// # Errors
+/// Where a folder of runs cannot be read.
+pub fn all() -> anyhow::Result<Vec<PathBuf>> {
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let mut bases: Vec<PathBuf> = Vec::new();
+    let root = here.ancestors().position(|folder| folder.join(".git").exists()).unwrap_or(0);
+    bases.extend(here.ancestors().take(root + 1).map(Path::to_owned));
+    let below = std::fs::read_dir(&here).into_iter().flatten().flatten();
+    bases.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    let mut all = Vec::new();
+    for base in bases {
+        let runs = base.join(RUNS);
+        let entries = match std::fs::read_dir(&runs) {
+            Ok(entries) => entries,
+            Err(_) => continue,
+        };
+        let folders = entries.flatten().map(|entry| entry.path());
+        all.extend(folders.filter(|folder| folder.join(journal::FILE).is_file()));
+    }
+    // Names are in the order of time, wherever the folders lie.
+    all.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+    Ok(all)
+}

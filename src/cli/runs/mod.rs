@@ -1,0 +1,3 @@
+//! Runs that are kept: where they lie.
+
+pub mod find;

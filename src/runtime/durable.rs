@@ -1,0 +1,122 @@
+//! Events are kept before they are shown and before their effects begin. The engine goes on meanwhile: what it
+//! decides waits here, in order, until the log says that it is on disk.
+
+use crate::engine::{Effect, Out};
+use crate::event::{Cause, Event};
+use crate::journal::{Journal, Record, Told, Trouble, Writer};
+use std::collections::VecDeque;
+use std::io;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+/// The log of a run that lives.
+pub struct Durable {
+    writer: Writer,
+    /// The number of the last batch that is on disk, or why none will be any more.
+    kept: UnboundedReceiver<Result<u64, Trouble>>,
+    sent: u64,
+    /// The run was interrupted: it is to go on from here another time.
+    paused: bool,
+}
+
+/// What was decided and is not on disk yet, with the number of the batch that it waits for.
+#[derive(Default)]
+pub(super) struct Held(VecDeque<(u64, Out)>);
+
+impl Durable {
+    /// Keeps everything from now on in `journal`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(journal: impl Journal + 'static) -> io::Result<Self> {
+        let (sender, kept) = mpsc::unbounded_channel();
+        let told = move |told| {
+            let told = match told {
+                Told::Durable { up_to, .. } => Ok(up_to),
+                Told::Trouble(trouble) => Err(trouble),
+            };
+            // Nobody listens any more once the run is over.
+            let _ = sender.send(told);
+        };
+        Ok(Durable { writer: Writer::start(journal, told)?, kept, sent: 0, paused: false })
+    }
+
+    /// From here on only what attempts under way have come to is kept; that they were asked to stop is not, for
+    /// a run that goes on makes them again.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Hands a batch to the log. What is in it may be shown and begun once `held` gives it back.
+    pub(super) fn keep(&mut self, out: &mut Out, held: &mut Held) {
+        let paused = self.paused;
+        let lasting = out.events.iter().filter(|event| !paused || came_of_itself(event));
+        let records: Vec<Record> = lasting.cloned().map(Record::Event).collect();
+        if !records.is_empty() {
+            self.sent += 1;
+            self.writer.send(self.sent, records);
+        }
+        held.0.push_back((self.sent, std::mem::take(out)));
+    }
+
+    /// Waits until more is on disk.
+    pub(super) async fn kept(&mut self) -> Result<u64, Trouble> {
+        match self.kept.recv().await {
+            Some(kept) => kept,
+            // The writer is gone without a word; it says so when it is closed.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the last batch and brings the log into a state that can be carried elsewhere.
+    ///
+    /// # Errors
+    /// What went wrong with the log, now or before.
+    pub fn close(self, last: impl IntoIterator<Item = Record>) -> Result<(), Trouble> {
+        let records: Vec<Record> = last.into_iter().collect();
+        if !records.is_empty() {
+            self.writer.send(self.sent + 1, records);
+        }
+        self.writer.close()
+    }
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What waits for no later batch than this one, in order.
+    pub(super) fn up_to(&mut self, number: u64) -> Out {
+        let mut all = Out::default();
+        while self.0.front().is_some_and(|(waits_for, _)| *waits_for <= number)
+            && let Some((_, out)) = self.0.pop_front()
+        {
+            all.events.extend(out.events);
+            all.effects.extend(out.effects);
+        }
+        all
+    }
+
+    /// All of it, and the calls among it that must not be made any more.
+    pub(super) fn give_up(&mut self) -> (Out, Vec<crate::engine::Call>) {
+        let mut all = self.up_to(u64::MAX);
+        let mut unmade = Vec::new();
+        all.effects.retain(|effect| match effect {
+            Effect::Call(call) => {
+                unmade.push(call.clone());
+                false
+            }
+            Effect::Stop { .. } | Effect::Timer { .. } => true,
+        });
+        (all, unmade)
+    }
+}
+
+/// The end of an attempt that nobody asked to stop, or that ended well all the same.
+fn came_of_itself(event: &Event) -> bool {
+    match event {
+        Event::AttemptFinished { result: Ok(_), .. } => true,
+        Event::AttemptFinished { result: Err(failure), .. } => failure.cause != Cause::Stopped,
+        _ => false,
+    }
+}

@@ -1,0 +1,325 @@
+//! Runs that are killed and go on: nothing that was completed runs again, nothing is lost, and the trace in the end
+//! is that of a run that nobody touched.
+
+use orderflow::event::Event;
+use orderflow::journal::{self, Record, Unreadable};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Every step writes its effect under its key, before and after some work.
+const DOCUMENT: &str = r#"---
+items: items.jsonl
+tolerate: 100%
+jobs: 4
+---
+# Effects
+
+## Reserve
+order::Integer → reserved::Integer
+
+```sh run
+echo "begin $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+sleep 0.02
+echo "end $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+echo "$IN_ORDER"
+```
+
+## Pay [retry:: 1 fixed 10ms]
+reserved → paid::Integer
+
+```sh run
+echo "begin $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+sleep 0.02
+echo "end $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+test "$IN_RESERVED" != 3 || exit 65
+echo "$IN_RESERVED"
+```
+
+## Parcels
+paid → parcels::Integer[]
+
+```sh run
+echo "begin $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+echo "end $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+echo "[1, 2]"
+```
+
+## Ship
+[each:: parcel in parcels]
+parcel → shipped::Integer
+
+```sh run
+echo "begin $ORDERFLOW_STEP[$ORDERFLOW_ELEMENT] $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+sleep 0.01
+echo "end $ORDERFLOW_STEP[$ORDERFLOW_ELEMENT] $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+echo "$IN_PARCEL"
+```
+
+## Count [per:: run]
+shipped::Integer[][] → count::Integer
+
+```sh run
+echo "begin $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+sleep 0.02
+echo "end $ORDERFLOW_STEP $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+tr -cd '[' < "$ORDERFLOW_INPUT" | wc -c
+```
+"#;
+
+const ITEMS: usize = 6;
+
+fn scene() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("w.md"), DOCUMENT).unwrap();
+    fs::write(folder.path().join("orderflow.toml"), "fences = true\n").unwrap();
+    let items: String =
+        (1..=ITEMS).map(|number| format!("{{\"id\": \"o{number}\", \"order\": {number}}}\n")).collect();
+    fs::write(folder.path().join("items.jsonl"), items).unwrap();
+    folder
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn orderflow(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().unwrap()
+}
+
+/// A runner in a process group of its own, with all that it starts in groups of theirs.
+fn start(folder: &Path, args: &[&str]) -> Child {
+    let mut command = command(folder, args);
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn home(folder: &Path) -> Option<PathBuf> {
+    fs::read_dir(folder.join(".orderflow/runs")).ok()?.next().map(|entry| entry.unwrap().path())
+}
+
+/// The executions that the journal knows as completed, as the effects name them.
+fn completed(home: &Path) -> BTreeSet<String> {
+    let (_, records) = journal::read(home).unwrap();
+    let mut keys = BTreeMap::new();
+    let mut done = BTreeSet::new();
+    let phases = ["Reserve", "Pay", "Parcels", "Ship", "Count"];
+    let each = |record| -> Result<(), Unreadable> {
+        match record {
+            Record::Event(Event::ItemAdmitted { item, key, .. }) => drop(keys.insert(item, key.to_string())),
+            Record::Event(Event::AttemptFinished { item, step, result: Ok(_), .. }) => {
+                let phase = phases[step.index()];
+                let phase = step.element.map_or(phase.to_owned(), |element| format!("{phase}[{element}]"));
+                let key = keys.get(&item).map_or("run", String::as_str);
+                done.insert(format!("{phase} {key}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    records.each(each).unwrap();
+    done
+}
+
+/// How often each effect was begun, and under which keys.
+fn effects(folder: &Path) -> BTreeMap<String, (usize, BTreeSet<String>)> {
+    let mut effects: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
+    let text = fs::read_to_string(folder.join("effects")).unwrap_or_default();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["begin", step, item, key] = words.as_slice() {
+            let (count, keys) = effects.entry(format!("{step} {item}")).or_default();
+            *count += 1;
+            keys.insert((*key).to_owned());
+        }
+    }
+    effects
+}
+
+/// The rows of a trace without their times.
+fn rows(session: &Path) -> Vec<String> {
+    let mut rows = Vec::new();
+    let read = orderflow::session::read_session(fs::File::open(session).unwrap(), |_, row| {
+        let row = row.to_row();
+        let (item, status, attempt) = (row.item, row.status.name(), row.attempt);
+        rows.push(format!(
+            "{item:?} {} {:?} {:?} {status} {attempt:?} {:?}",
+            row.phase, row.input, row.output, row.error
+        ));
+    });
+    assert!(read.unwrap().problems.is_empty());
+    rows
+}
+
+/// Times a run is killed; `ORDERFLOW_KILLS` asks for more.
+fn kills() -> usize {
+    std::env::var("ORDERFLOW_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12)
+}
+
+fn kill(runner: &mut Child) {
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+}
+
+/// Ends all that the runner had started: what works in this folder and is no test of ours.
+fn kill_tree(folder: &Path) {
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let works_here = fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder);
+        if let (true, Ok(pid)) = (works_here, process.file_name().to_string_lossy().parse::<i32>()) {
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_goes_on_where_it_was() {
+    let untouched = scene();
+    assert_eq!(orderflow(untouched.path(), &["run", "w.md", "--quiet"]).status.code(), Some(0));
+    let expected = rows(&untouched.path().join("session.toon"));
+
+    let scene = scene();
+    let folder = scene.path();
+    let mut begun = false;
+    let mut interrupted = 0;
+    for number in 0..kills() {
+        let args: &[&str] = if begun { &["resume", "last", "--quiet"] } else { &["run", "w.md", "--quiet"] };
+        let mut runner = start(folder, args);
+        // Anywhere in its life, from its first moments to its end.
+        let moment = Duration::from_millis((number as u64 * 37 + std::process::id() as u64) % 300);
+        let ended = wait(&mut runner, moment);
+        if !ended {
+            interrupted += 1;
+            kill(&mut runner);
+            if number % 2 == 0 {
+                kill_tree(folder);
+            }
+        }
+        begun |= home(folder).is_some_and(|home| home.join(journal::FILE).exists());
+        let Some(home) = home(folder).filter(|_| begun) else { continue };
+        let before = (completed(&home), effects(folder));
+        let mut next = start(folder, &["resume", "last", "--quiet"]);
+        wait(&mut next, Duration::from_millis(40));
+        kill(&mut next);
+        let after = effects(folder);
+        for done in &before.0 {
+            assert_eq!(before.1.get(done), after.get(done), "{done} was completed and ran again");
+        }
+    }
+    let last: &[&str] = if begun { &["resume", "last", "--quiet"] } else { &["run", "w.md", "--quiet"] };
+    let output = orderflow(folder, last);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(rows(&folder.join("session.toon")), expected);
+    for (effect, (count, keys)) in effects(folder) {
+        assert_eq!(keys.len(), 1, "{effect} ran {count} times under {keys:?}");
+    }
+    assert_eq!(effects(folder).len(), effects(untouched.path()).len(), "every effect was had");
+    assert!(interrupted > 0, "the run was never interrupted");
+}
+
+/// Waits so long for a runner to end; whether it has.
+fn wait(runner: &mut Child, most: Duration) -> bool {
+    let until = std::time::Instant::now() + most;
+    loop {
+        if runner.try_wait().unwrap().is_some() {
+            return true;
+        }
+        if std::time::Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_paused_and_goes_on() {
+    let scene = scene();
+    let folder = scene.path();
+    let mut runner = start(folder, &["run", "w.md", "--quiet"]);
+    while effects(folder).is_empty() {
+        assert!(runner.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let told = Command::new("kill").args(["-INT", &runner.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(runner.wait().unwrap().code(), Some(130));
+    let paused = completed(&home(folder).unwrap());
+    assert!(paused.len() < ITEMS * 5);
+    let output = orderflow(folder, &["resume", "last"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("going on: "), "{told}");
+    assert!(told.contains("6 items: 5 succeeded, 1 failed"), "{told}");
+    let again = orderflow(folder, &["resume", "last"]);
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(effects(folder)["Count run"].0, 1, "a run that is over does nothing more");
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let scene = scene();
+    let folder = scene.path();
+    let told = |args: &[&str]| {
+        let output = orderflow(folder, args);
+        (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+    };
+    assert_eq!(told(&["resume", "last"]).1, Some(2), "there is no run yet");
+    assert_eq!(told(&["run", "w.md", "--quiet"]).1, Some(0));
+    let home = home(folder).unwrap();
+    let (message, code) = told(&["resume", "nonsense"]);
+    assert_eq!(code, Some(2), "{message}");
+
+    let lock = journal::Lock::acquire(&home).unwrap();
+    let (message, code) = told(&["resume", "last"]);
+    assert_eq!(code, Some(8), "{message}");
+    drop(lock);
+
+    fs::write(folder.join("items.jsonl"), "{\"id\": \"o1\", \"order\": 7}\n").unwrap();
+    let (message, code) = told(&["resume", "last"]);
+    assert_eq!(code, Some(6), "{message}");
+
+    let path = home.join(journal::FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    // Wherever it stands: pages may be left over that nobody reads any more.
+    let places: Vec<usize> =
+        (0..bytes.len() - 15).filter(|at| bytes[*at..].starts_with(b"attempt_started")).collect();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&path, bytes).unwrap();
+    let (message, code) = told(&["resume", "last"]);
+    assert_eq!(code, Some(7), "{message}");
+    assert!(message.contains("is damaged at row"), "{message}");
+}
+
+#[test]
+fn a_run_is_a_folder_that_can_be_carried_elsewhere() {
+    let scene = scene();
+    let folder = scene.path();
+    let items = fs::read(folder.join("items.jsonl")).unwrap();
+    fs::remove_file(folder.join("items.jsonl")).unwrap();
+    let mut command = command(folder, &["run", "w.md", "--quiet", "--items", "-"]);
+    let mut runner =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut runner.stdin.take().unwrap(), &items).unwrap();
+    while effects(folder).is_empty() {
+        assert!(runner.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
+
+    let elsewhere = TempDir::new().unwrap();
+    let copied =
+        Command::new("cp").arg("-r").arg(home(folder).unwrap()).arg(elsewhere.path().join("run")).status();
+    assert!(copied.unwrap().success());
+    let refused = orderflow(elsewhere.path(), &["resume", "run"]);
+    assert_eq!(refused.status.code(), Some(4), "a grant does not travel");
+    let output = orderflow(elsewhere.path(), &["resume", "run", "--trust"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("6 items: 5 succeeded, 1 failed"), "{told}");
+    assert!(elsewhere.path().join("session.toon").exists());
+}
