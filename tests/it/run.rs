@@ -53,7 +53,13 @@ critical path  SayHello
     says(&place.run("--input name=Ada"), 0, out, "1 item: 1 succeeded\ntrace written to session.toon\n");
     assert_eq!(place.rows("session.toon"), ["SayHello 1 #1 success"]);
     assert_eq!(place.files(), [".orderflow", "flow.md", "session.toon"]);
-    assert_eq!(std::fs::read_dir(place.path(".orderflow")).unwrap().count(), 1, "only .gitignore is left");
+    let run = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    let mut left: Vec<_> = std::fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["journal.db", "lock"], "nothing else is left of a run without files");
 
     let quiet = place.run("--input name=Ada --quiet --format json --session other.toon");
     assert_eq!((quiet.exit, quiet.err.as_str()), (Some(0), ""));
