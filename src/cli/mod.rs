@@ -12,8 +12,6 @@ mod plan;
 mod problems;
 mod resume;
 mod run;
-mod resume;
-mod run;
 mod runs;
 pub mod settings;
 mod stats;
