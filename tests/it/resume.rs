@@ -244,9 +244,9 @@ fn an_interrupted_run_is_paused_and_goes_on() {
         assert!(runner.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(1));
     }
-    let told = Command::new("kill").args(["-INT", &runner.id().to_string()]).status().unwrap();
+    let told = Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
     assert!(told.success());
-    assert_eq!(runner.wait().unwrap().code(), Some(130));
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
     let paused = completed(&home(folder).unwrap());
     assert!(paused.len() < ITEMS * 5);
     let output = orderflow(folder, &["resume", "last"]);
