@@ -1,36 +1,37 @@
 """Reads, checks, cleans and stores meter readings. One program for all steps of data-pipeline.md.
 
-The readings are a SQLite database, and what cannot be used lies beside it as CSV: in the folder that METER_DATA names,
-else in .data beside the workflows.
+The readings are a SQLite database, and all pages for people lie beside it: in the folder that METER_DATA names, else in
+.data beside the workflows.
 """
 
 import csv
 import datetime
 import io
 import json
+import math
 import os
 import sqlite3
 import sys
 
 HOME = os.environ.get("METER_DATA") or os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".data")
 COLUMNS = ["meter", "day", "kwh", "read_by"]
-BAD_INPUT = 65
+PER_EXPORT = "SELECT meter, count(*), sum(kwh) FROM readings WHERE export = ? GROUP BY meter ORDER BY meter"
 
 
 def read_export(inputs):
     lines = csv.reader(io.StringIO(inputs["export"]))
     header = next(lines, [])
     if header != COLUMNS:
-        print(f"the first line is {','.join(header)}, not {','.join(COLUMNS)}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    rows = [dict(zip(COLUMNS, cells, strict=False), line=lines.line_num) for cells in lines if cells]
-    return {"rows": rows, "rows_read": len(rows)}
+        message = f"the first line is {','.join(header)}, not {','.join(COLUMNS)}"
+        return {"error": {"message": message, "code": "wrong_columns", "retryable": False}}
+    rows = [{"line": lines.line_num, "cells": cells} for cells in lines if cells]
+    return {"name": os.environ["ORDERFLOW_ITEM"], "rows": rows, "rows_read": len(rows)}
 
 
 def check_rows(inputs):
     good, rejected = [], []
     for row in inputs["rows"]:
-        why = fault(row)
+        why = fault(row["cells"])
         if why:
             rejected.append({**row, "why": why})
         else:
@@ -39,33 +40,31 @@ def check_rows(inputs):
     return {"good_rows": good, "rejected": rejected, "rejected_share": round(share, 4), "rows_rejected": len(rejected)}
 
 
-def fault(row):
+def fault(cells):
     """Why a row cannot be used, if it cannot."""
-    if any(row.get(column) is None for column in COLUMNS):
-        return "cells are missing"
-    if not row["meter"].strip():
+    if len(cells) != len(COLUMNS):
+        return f"{len(cells)} cells, not {len(COLUMNS)}"
+    meter, day, kwh, _ = cells
+    if not meter.strip():
         return "no meter"
     try:
-        as_day(row["day"])
+        as_day(day)
     except ValueError:
-        return f"{row['day']!r} is no day"
+        return f"{day!r} is no day"
     try:
-        kwh = as_number(row["kwh"])
+        number = as_number(kwh)
     except ValueError:
-        return f"{row['kwh']!r} is no number"
-    return "negative consumption" if kwh < 0 else None
+        return f"{kwh!r} is no number"
+    return "negative consumption" if number < 0 else None
 
 
 def clean(inputs):
     readings = {}
     for row in inputs["good_rows"]:
-        reading = {
-            "meter": row["meter"].strip().upper(),
-            "day": as_day(row["day"]).isoformat(),
-            "kwh": as_number(row["kwh"]),
-            "read_by": row["read_by"].strip(),
-        }
-        readings[reading["meter"], reading["day"]] = reading  # the last of two for one day holds
+        meter, day, kwh, read_by = row["cells"]
+        meter, day = meter.strip().upper(), as_day(day).isoformat()
+        # The last of two for one day holds.
+        readings[meter, day] = {"meter": meter, "day": day, "kwh": as_number(kwh), "read_by": read_by.strip()}
     return {"readings": list(readings.values()), "doubles": len(inputs["good_rows"]) - len(readings)}
 
 
@@ -75,52 +74,82 @@ def as_day(text):
 
 
 def as_number(text):
-    return float(text.strip().replace(",", "."))
+    number = float(text.strip().replace(",", "."))
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def store(inputs):
+    name, readings = inputs["name"], inputs["readings"]
     with books() as db:
-        before = db.execute("SELECT count(*) FROM readings").fetchone()[0]
+        before = set(db.execute("SELECT meter, day FROM readings WHERE export = ?", (name,)))
+        removed = len(before - {(reading["meter"], reading["day"]) for reading in readings})
+        total = count(db)
+        db.execute("DELETE FROM readings WHERE export = ?", (name,))
         db.executemany(
-            "INSERT INTO readings VALUES (:meter, :day, :kwh, :read_by, :export) ON CONFLICT (meter, day)"
-            " DO UPDATE SET kwh = excluded.kwh, read_by = excluded.read_by, export = excluded.export",
-            [{**reading, "export": os.environ["ORDERFLOW_ITEM"]} for reading in inputs["readings"]],
+            "INSERT OR REPLACE INTO readings VALUES (:meter, :day, :kwh, :read_by, :export)",
+            [{**reading, "export": name} for reading in readings],
         )
-        added = db.execute("SELECT count(*) FROM readings").fetchone()[0] - before
-    return {"stored": {"added": added, "replaced": len(inputs["readings"]) - added}}
+        added = count(db) - total + removed
+    stored = {"export": name, "added": added, "replaced": len(readings) - added, "removed": removed}
+    return {"stored": {**stored, "kwh": sum(reading["kwh"] for reading in readings)}}
+
+
+def count(db):
+    return db.execute("SELECT count(*) FROM readings").fetchone()[0]
 
 
 def set_aside(inputs):
-    path = os.path.join(HOME, f"rejected-{os.environ['ORDERFLOW_ITEM']}.csv")
-    os.makedirs(HOME, exist_ok=True)
+    rows = [[row["line"], row["why"], *row["cells"]] for row in inputs["rejected"]]
+    path = place(f"rejected-{inputs['name']}.csv")
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["line", *COLUMNS, "why"])
-        writer.writeheader()
-        writer.writerows(inputs["rejected"])
+        csv.writer(file).writerows([["line", "why", *COLUMNS], *rows])
     return {"rejected_file": os.path.basename(path)}
 
 
 def report(inputs):
-    item = os.environ["ORDERFLOW_ITEM"]
+    stored, rejected = inputs["stored"], len(inputs["rejected"])
     with books() as db:
-        totals = db.execute(
-            "SELECT meter, count(*), sum(kwh) FROM readings WHERE export = ? GROUP BY meter ORDER BY meter", (item,)
-        ).fetchall()
-    lines = [f"# {item}", "", f"{inputs['stored']['added']} readings are new, {inputs['stored']['replaced']} replaced."]
-    if inputs.get("rejected_file"):
-        count = len(inputs["rejected"])
-        lines.append(f"{count} {'row' if count == 1 else 'rows'} could not be used: see {inputs['rejected_file']}.")
+        totals = db.execute(PER_EXPORT, (inputs["name"],)).fetchall()
+    news = f"{stored['added']} readings are new, {stored['replaced']} replaced, {stored['removed']} removed."
+    lines = [f"# {inputs['name']}", "", news]
+    if rejected:
+        see = f": see {inputs['rejected_file']}" if "rejected_file" in inputs else ""
+        lines.append(f"{rejected} {'row' if rejected == 1 else 'rows'} could not be used{see}.")
     lines += ["", "| meter | days | kWh |", "|---|---:|---:|"]
     lines += [f"| {meter} | {days} | {total:.2f} |" for meter, days, total in totals]
-    path = os.path.join(HOME, f"report-{item}.md")
-    with open(path, "w", encoding="utf-8") as file:
+    return {"report": page(f"report-{inputs['name']}.md", lines)}
+
+
+def sum_up(inputs):
+    lines = ["# Exports stored", "", "| export | readings | kWh |", "|---|---:|---:|"]
+    for stored in inputs["stored"]:
+        lines.append(f"| {stored['export']} | {stored['added'] + stored['replaced']} | {stored['kwh']:.2f} |")
+    return {"summary": page("summary.md", lines)}
+
+
+def ask(inputs):
+    lines = ["# Exports that we need again", ""]
+    for failed in inputs["failed_exports"]:
+        file = failed["values"].get("rejected_file")
+        lines.append(f"- {failed['key']}: {failed['error']['message']}" + (f" (see {file})" if file else ""))
+    return {"request": page("request.md", lines)}
+
+
+def page(name, lines):
+    with open(place(name), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
-    return {"report": os.path.basename(path)}
+    return name
+
+
+def place(name):
+    os.makedirs(HOME, exist_ok=True)
+    return os.path.join(HOME, name)
 
 
 def books():
-    os.makedirs(HOME, exist_ok=True)
-    db = sqlite3.connect(os.path.join(HOME, "meter-readings.db"), timeout=30)
+    db = sqlite3.connect(place("meter-readings.db"), timeout=30)
     db.execute(
         "CREATE TABLE IF NOT EXISTS readings"
         " (meter TEXT, day TEXT, kwh REAL, read_by TEXT, export TEXT, PRIMARY KEY (meter, day))"
@@ -135,6 +164,8 @@ STEPS = {
     "Store": store,
     "SetRejectedAside": set_aside,
     "Report": report,
+    "SumUp": sum_up,
+    "AskForNewExports": ask,
 }
 
 if __name__ == "__main__":
