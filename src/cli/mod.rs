@@ -14,6 +14,7 @@ mod resume;
 mod run;
 mod runs;
 pub mod settings;
+mod show;
 mod stats;
 mod terminal;
 mod trace;
@@ -35,6 +36,7 @@ Examples:
   orderflow run workflow.md                 run it for the items it names
   orderflow run --replay workflow.md        re-enact the executions it records
   orderflow resume last                     go on with a run that was interrupted
+  orderflow show last                       the latest run: its state, figures and items
   orderflow stats session.toon              what the last run did
 
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
@@ -48,6 +50,8 @@ struct Cli {
 enum Command {
     Run(Box<run::Args>),
     Resume(resume::Args),
+    Runs(runs::Args),
+    Show(show::Args),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -76,6 +80,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let done = match cli.command {
         Command::Run(args) => run::run(*args, &mut terminal),
         Command::Resume(args) => resume::run(args, &mut terminal),
+        Command::Runs(args) => runs::run(args, &mut terminal),
+        Command::Show(args) => show::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

@@ -3,8 +3,8 @@
 
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
-use super::{Effect, Input, Limits, Out, Timer};
-use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StopReason, Values};
+use super::{Call, Effect, Input, Limits, Out, Timer};
+use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, ValueId};
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::Value;
@@ -37,6 +37,14 @@ pub struct Tally {
 impl Tally {
     pub fn settled(&self) -> u64 {
         self.succeeded + self.failed + self.cancelled
+    }
+
+    /// Whether so many failures are within what is tolerated.
+    pub fn within(&self, tolerate: Tolerance) -> bool {
+        match tolerate {
+            Tolerance::Count(most) => self.failed <= most,
+            Tolerance::Percent(most) => self.failed as f64 * 100.0 <= most * self.settled() as f64,
+        }
     }
 }
 
@@ -403,6 +411,11 @@ impl Run {
         self.once.end.as_ref().map(|(state, error)| (*state, error.as_ref()))
     }
 
+    /// An attempt that is under way, as it was asked for.
+    pub fn call(&self, item: ItemId, step: StepPath) -> Option<Call> {
+        self.items.get(&item)?.call(&self.graph, step)
+    }
+
     /// Attempts that have begun and have not ended.
     pub fn under_way(&self) -> usize {
         self.items.values().map(Item::under_way).sum()
@@ -437,11 +450,6 @@ impl Run {
 
     /// Whether the failures so far are within what the run tolerates.
     pub fn tolerated(&self) -> bool {
-        match self.policy.tolerate {
-            Tolerance::Count(most) => self.tally.failed <= most,
-            Tolerance::Percent(most) => {
-                self.tally.failed as f64 * 100.0 <= most * self.tally.settled() as f64
-            }
-        }
+        self.tally.within(self.policy.tolerate)
     }
 }

@@ -38,6 +38,19 @@ pub fn count(count: u64) -> String {
     grouped
 }
 
+/// `512 B`, `1.2 KiB`, `40 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1023.5 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    if size < 9.95 && unit != "B" { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
+}
+
 /// `80 %`, `66.6 %`: rounded down, so that 100 % means all.
 pub fn percent(share: f64) -> String {
     let tenths = (share * 1000.0 + 1e-9).floor();
@@ -68,6 +81,21 @@ mod tests {
             (11_220_000.0, "3 h 07 min"),
         ] {
             assert_eq!(milliseconds(value), text);
+        }
+    }
+
+    #[test]
+    fn sizes_change_their_unit_as_they_grow() {
+        for (size, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10 << 10, "10 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (40 << 20, "40 MiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(bytes(size), text);
         }
     }
 

@@ -12,4 +12,5 @@ pub mod table;
 pub mod text;
 
 pub use executions::Executions;
+pub use measure::{bytes, count, milliseconds};
 pub use stages::stages;

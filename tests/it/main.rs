@@ -9,6 +9,7 @@ mod every_parser;
 mod formats;
 mod gate;
 mod graph;
+mod history;
 mod init;
 mod interruption;
 mod items;

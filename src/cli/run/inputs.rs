@@ -47,10 +47,11 @@ impl Work {
     /// When they cannot be read or kept.
     pub fn keep(&mut self, home: &Path) -> anyhow::Result<Value> {
         let Kind::Items(items) = &mut self.kind else { return Ok(Value::Null) };
+        let total = items.total;
         let source = items.source();
         let kept = source.keep_in(&home.join(KEPT)).context("cannot keep the items in the run's folder")?;
         let digest = source.digest()?;
-        Ok(json!({"name": source.name, "kept": kept, "hash": digest}))
+        Ok(json!({"name": source.name, "kept": kept, "hash": digest, "total": total}))
     }
 
     /// Whether the items are still those of which the journal says this.
@@ -262,6 +263,11 @@ fn show(problems: &Problems, terminal: &mut Terminal) {
 fn given_before(known: &Object, part: &Part) -> Given {
     let named = |name: &str| (0..).map(ValueId).zip(&part.graph.values).find(|(_, info)| info.name == name);
     known.iter().filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
+}
+
+/// How many items a run began with; none where its journal does not say.
+pub fn total(kept: &Value) -> Option<u64> {
+    if kept.is_null() { Some(1) } else { kept.get("total")?.as_u64() }
 }
 
 /// The items that the run's folder holds, where they came by a pipe.

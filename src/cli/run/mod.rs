@@ -7,6 +7,7 @@ mod inputs;
 mod keep;
 mod limits;
 mod live;
+mod look;
 mod part;
 mod progress;
 mod replay;
@@ -145,7 +146,11 @@ impl From<Duplicates> for items::Duplicates {
 
 pub(super) use again::{Again, go_on};
 pub(super) use bind::environment;
+pub(super) use keep::{lock, unreadable};
+pub(super) use look::KeptRun;
+pub(super) use part::is_called;
 pub(super) use replay::hint;
+pub(super) use report::Record as Trace;
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {
@@ -179,6 +184,6 @@ fn item_error(text: &str) -> Result<OnItemError, String> {
     spec::on_item_error(text).ok_or_else(|| "write stop, drain or continue".into())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     spec::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration; write 5s, 5m or 5h"))
 }

@@ -52,7 +52,7 @@ fn forward(graph: &Graph, flag: &str, name: &str) -> Result<StepId, Stop> {
 }
 
 /// Whether a name means this step: its title, its phase, or its title behind that of its group.
-fn is_called(graph: &Graph, step: &Step, name: &str) -> bool {
+pub fn is_called(graph: &Graph, step: &Step, name: &str) -> bool {
     let group = step.group.and_then(|group| graph.groups.get(group));
     step.title == name
         || step.phase == name

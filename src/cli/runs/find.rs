@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Where runs lie, below the folder of a document's settings.
 const RUNS: &str = ".orderflow/runs";
 
+/// Characters of a name that are shown at least.
+const SHORT: usize = 8;
+
 /// The folder of the run that is meant.
 ///
 /// # Errors
@@ -19,7 +22,7 @@ pub fn one(said: &str) -> anyhow::Result<PathBuf> {
         return std::path::absolute(path).context("cannot tell the current folder");
     }
     let all = all()?;
-    let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |folder: &PathBuf| name(folder);
     let found: Vec<&PathBuf> = match said {
         "last" => all.last().into_iter().collect(),
         _ => all.iter().filter(|folder| name(folder).starts_with(said)).collect(),
@@ -44,6 +47,35 @@ pub fn one(said: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The run's name, as its folder has it.
+pub fn name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// For each of the folders, in their order, as much of its name as tells it apart. A name that there is twice is
+/// told in full; only a path tells such runs apart.
+pub fn short_names(folders: &[PathBuf]) -> Vec<String> {
+    let names: Vec<Vec<char>> = folders.iter().map(|folder| name(folder).chars().collect()).collect();
+    let common = |one: &[char], other: &[char]| one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let short = |at: usize, name: &Vec<char>| {
+        let neighbours = [at.checked_sub(1).and_then(|at| names.get(at)), names.get(at + 1)];
+        let alike = neighbours.into_iter().flatten().map(|other| common(name, other)).max();
+        name.iter().take(SHORT.max(alike.unwrap_or(0) + 1)).collect()
+    };
+    names.iter().enumerate().map(|(at, name)| short(at, name)).collect()
+}
+
+/// As much of a run's name as tells it apart from the others here; all of it where it lies elsewhere.
+///
+/// # Errors
+/// As [`all`].
+pub fn short_name(folder: &Path) -> anyhow::Result<String> {
+    let all = all()?;
+    let names = short_names(&all);
+    let found = all.iter().zip(names).find(|(other, _)| *other == folder);
+    Ok(found.map_or_else(|| name(folder), |(_, name)| name))
+}
+
 /// The folders of all runs that lie here: in the current folder, in those right below it, and in those above it up
 /// to the repository's root; the oldest first.
 ///
@@ -63,10 +95,33 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
             Ok(entries) => entries,
             Err(_) => continue,
         };
-        let folders = entries.flatten().map(|entry| entry.path());
+        let named = entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+        let folders = named.map(|entry| entry.path());
         all.extend(folders.filter(|folder| folder.join(journal::FILE).is_file()));
     }
     // Names are in the order of time, wherever the folders lie.
     all.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_short_as_tells_them_apart() {
+        let short = |names: &[&str]| {
+            let folders: Vec<PathBuf> = names.iter().map(|name| Path::new("runs").join(name)).collect();
+            short_names(&folders).join(" ")
+        };
+        assert_eq!(short(&["0123456789"]), "01234567");
+        assert_eq!(
+            short(&["01234567aa1", "01234567ab1", "01234567ab2", "1"]),
+            "01234567aa 01234567ab1 01234567ab2 1"
+        );
+        assert_eq!(
+            short(&["same-in-two-places", "same-in-two-places"]),
+            "same-in-two-places same-in-two-places"
+        );
+    }
 }

@@ -1,3 +1,79 @@
-//! Runs that are kept: where they lie.
+//! `orderflow runs`: the runs that are kept, what became of them, what they did, and their removal.
 
 pub mod find;
+pub mod list;
+pub mod outline;
+mod prune;
+mod query;
+
+use super::exit::Exit;
+use super::terminal::Terminal;
+use crate::journal::Header;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// List the runs that are kept here, or what a step did in all of them
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  orderflow runs                                  every run here, the latest first
+  orderflow runs --status paused                  those that orderflow resume can go on with
+  orderflow runs --since 2d --format json         for scripts: a list
+  orderflow runs --step 'Process Payment' --status failed,timeout --since 2d
+                                                  executions of one step in all runs
+  orderflow runs prune --keep 20                  remove all but the latest 20
+
+Runs lie in .orderflow beside orderflow.toml or the document. They are looked for here, in the folders right below,
+and in those above up to the repository's root.
+
+Exit codes: 0 ok, 2 usage, 3 no run has such a step, 7 with --step: a journal cannot be read, so that executions
+may be missing, 74 input or output failed")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Only runs that are running, paused, done, failed or unreadable; with --step, only executions with this
+    /// status, such as failed or timeout
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only runs that began so long ago or later, such as 2d or 5h
+    #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
+    since: Option<Duration>,
+    /// Show the executions of this step, by its title or its name in traces
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Prune(prune::Args),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns
+    #[default]
+    Table,
+    /// For scripts
+    Json,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let exit = match (&args.command, &args.step) {
+        (Some(Command::Prune(prune)), _) => prune::run(prune, terminal)?,
+        (None, Some(step)) => query::run(&args, step, terminal)?,
+        (None, None) => list::run(&args, terminal)?,
+    };
+    terminal.finish()?;
+    Ok(exit)
+}
+
+/// Whether a run began since then. What has no time that can be read is not left out.
+fn began_since(header: &Header, since: Option<Duration>) -> bool {
+    let Some(since) = since else { return true };
+    let then = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
+    header.started.parse::<Timestamp>().map_or(true, |started| started >= then)
+}

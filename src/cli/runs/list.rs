@@ -1,0 +1,153 @@
+//! The table of kept runs: what each was and what became of it. A journal that cannot be read is a line like others.
+
+use super::super::exit::{Exit, Stop};
+use super::super::run::{KeptRun, unreadable};
+use super::super::terminal::Terminal;
+use super::outline::{Counts, Outline, State};
+use super::{Args, Format, began_since, find};
+use crate::diag::render::{visible, visible_json};
+use crate::event::Millis;
+use crate::journal::{self, Lock};
+use crate::view::table::table;
+use crate::view::{count, milliseconds};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What stands for a state where there is none to be known.
+const UNREADABLE: &str = "unreadable";
+
+/// A run in the list, as scripts see it.
+#[derive(Serialize)]
+pub struct Line {
+    /// Its whole name.
+    pub run: String,
+    /// As much of it as tells it apart from the others here.
+    pub name: String,
+    pub path: PathBuf,
+    pub workflow: Option<String>,
+    pub document: Option<String>,
+    /// RFC 3339.
+    pub started: Option<String>,
+    pub state: &'static str,
+    pub counts: Option<Counts>,
+    /// From its beginning to the last that happened, without the pauses.
+    pub wall_ms: Option<Millis>,
+    /// Why it cannot be read.
+    pub error: Option<String>,
+}
+
+impl Line {
+    pub fn of(kept: &KeptRun, folder: &Path, name: String, outline: &Outline, state: State) -> Line {
+        Line {
+            run: kept.header.run.clone(),
+            name,
+            path: folder.to_owned(),
+            workflow: Some(kept.graph.title.clone()),
+            document: Some(kept.header.document.path.clone()),
+            started: Some(kept.header.started.clone()),
+            state: state.name(),
+            counts: Some(outline.counts(kept)),
+            wall_ms: Some(outline.last),
+            error: None,
+        }
+    }
+
+    fn unreadable(folder: &Path, name: String, why: &anyhow::Error) -> Line {
+        Line {
+            run: find::name(folder),
+            name,
+            path: folder.to_owned(),
+            workflow: None,
+            document: None,
+            started: None,
+            state: UNREADABLE,
+            counts: None,
+            wall_ms: None,
+            error: Some(format!("{why:#}")),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
+        vec![
+            visible(&self.name),
+            text(&self.workflow),
+            self.started.as_deref().map(moment).unwrap_or_default(),
+            self.state.to_owned(),
+            self.counts.as_ref().map(|counts| counts.in_words()).unwrap_or_default(),
+            self.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default(),
+            text(&self.error),
+        ]
+    }
+}
+
+impl Counts {
+    /// `18 succeeded, 6 failed`: what there is.
+    pub fn in_words(&self) -> String {
+        let parts = [
+            (self.succeeded, "succeeded"),
+            (self.failed, "failed"),
+            (self.cancelled, "cancelled"),
+            (self.in_flight, "in flight"),
+            (self.not_started.unwrap_or(0), "not started"),
+        ];
+        let told = parts.iter().filter(|(number, _)| *number > 0);
+        let told: Vec<String> = told.map(|(number, what)| format!("{} {what}", count(*number))).collect();
+        if told.is_empty() { "no items".to_owned() } else { told.join(", ") }
+    }
+}
+
+/// `2026-11-20 14:43:02` of a moment as traces have it.
+fn moment(started: &str) -> String {
+    let seconds = started.split('.').next().unwrap_or(started);
+    visible(seconds.trim_end_matches('Z')).replacen('T', " ", 1)
+}
+
+pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let known: Vec<&str> = State::ALL.map(State::name).into_iter().chain([UNREADABLE]).collect();
+    if let Some(unknown) = args.status.iter().find(|status| !known.contains(&status.as_str())) {
+        return Err(Stop::new(Exit::Usage, format!("no run has the status {}", visible(unknown)))
+            .help(format!("a run is {}; with --step, executions have a status", known.join(", ")))
+            .into());
+    }
+    let folders = find::all()?;
+    let names = find::short_names(&folders);
+    let lines = folders.iter().zip(names).filter_map(|(folder, name)| match line(args, folder, &name) {
+        Ok(line) => line,
+        Err(why) => Some(Line::unreadable(folder, name, &why)),
+    });
+    let wanted =
+        |line: &Line| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
+    let mut lines: Vec<Line> = lines.filter(wanted).collect();
+    lines.reverse();
+    match args.format {
+        Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
+        Format::Table if lines.is_empty() => {
+            let kept = if folders.is_empty() { "no runs are kept here" } else { "no run here is so" };
+            terminal.talk(&format!("{kept}\n"));
+        }
+        Format::Table => {
+            let header = ["run", "workflow", "started (UTC)", "state", "items", "time", "problem"];
+            terminal.data(&table(&header, lines.iter().map(Line::cells), terminal.width()));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The line of one run; none where it began too long ago.
+fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> {
+    // Before its events are read: a run that ends meanwhile is still told as one that ran.
+    let held = Lock::is_held(folder)?;
+    let (header, records) = journal::read(folder).map_err(unreadable)?;
+    if !began_since(&header, args.since) {
+        return Ok(None);
+    }
+    let kept = KeptRun::of(header)?;
+    let mut outline = Outline::default();
+    kept.events(records, |event| {
+        outline.see(event);
+        Ok(())
+    })?;
+    let state = outline.state(&kept, held);
+    Ok(Some(Line::of(&kept, folder, name.to_owned(), &outline, state)))
+}

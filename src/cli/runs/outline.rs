@@ -1,0 +1,135 @@
+//! How far a kept run is, folded from its events: counts only, whatever its size.
+
+use super::super::run::KeptRun;
+use crate::engine::Tally;
+use crate::event::{Event, ItemState, Millis, StopReason};
+use serde::Serialize;
+
+/// What has become of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A runner has it.
+    Running,
+    /// It was interrupted or killed; `orderflow resume` goes on with it.
+    Paused,
+    /// It came to its end, with no more failures than tolerated.
+    Done,
+    /// It came to its end with more failures, or its deadline passed.
+    Failed,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [State::Running, State::Paused, State::Done, State::Failed];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Paused => "paused",
+            State::Done => "done",
+            State::Failed => "failed",
+        }
+    }
+}
+
+/// How many items are where.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Counts {
+    /// None where the journal does not say.
+    pub total: Option<u64>,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub in_flight: u64,
+    pub not_started: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Outline {
+    tally: Tally,
+    /// The steps that run once after all items have begun.
+    once: bool,
+    /// How they have ended.
+    ended: Option<ItemState>,
+    stopped: Option<StopReason>,
+    drained: bool,
+    /// Since the run began; pauses do not count.
+    pub last: Millis,
+}
+
+impl Outline {
+    pub fn see(&mut self, event: &Event) {
+        self.last = self.last.max(event.at());
+        match event {
+            Event::ItemAdmitted { .. } => self.tally.admitted += 1,
+            Event::ItemSettled { state, .. } => match state {
+                ItemState::Succeeded => self.tally.succeeded += 1,
+                ItemState::Failed => self.tally.failed += 1,
+                ItemState::Cancelled => self.tally.cancelled += 1,
+            },
+            Event::RunStepsBegan { .. } => self.once = true,
+            Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
+            Event::RunDrained { .. } => self.drained = true,
+            Event::RunStopped { why, .. } => self.stopped = Some(*why),
+            Event::AttemptStarted { .. }
+            | Event::AttemptStopped { .. }
+            | Event::AttemptFinished { .. }
+            | Event::RetryScheduled { .. }
+            | Event::RetryDue { .. }
+            | Event::BranchTaken { .. }
+            | Event::ConditionHeld { .. }
+            | Event::StepEnded { .. }
+            | Event::ElementsEnded { .. }
+            | Event::ItemDeadlinePassed { .. }
+            | Event::ItemFailed { .. }
+            | Event::ItemPutBack { .. }
+            | Event::ItemsExhausted { .. } => {}
+        }
+    }
+
+    pub fn counts(&self, kept: &KeptRun) -> Counts {
+        Counts {
+            total: kept.total,
+            succeeded: self.tally.succeeded,
+            failed: self.tally.failed,
+            cancelled: self.tally.cancelled,
+            in_flight: self.in_flight(),
+            not_started: kept.total.map(|total| total.saturating_sub(self.tally.admitted)),
+        }
+    }
+
+    /// What has become of the run; `held` where a runner has it.
+    pub fn state(&self, kept: &KeptRun, held: bool) -> State {
+        let failed = self.stopped == Some(StopReason::RunDeadline)
+            || !self.tally.within(kept.tolerate)
+            || self.ended == Some(ItemState::Failed);
+        match (held, self.is_over(kept)) {
+            (true, _) => State::Running,
+            (false, false) => State::Paused,
+            (false, true) if failed => State::Failed,
+            (false, true) => State::Done,
+        }
+    }
+
+    /// Whether every item came to its end.
+    pub fn is_complete(&self, kept: &KeptRun) -> bool {
+        self.is_over(kept) && self.stopped.is_none() && self.left(kept) == 0
+    }
+
+    /// Items that were never started.
+    pub fn left(&self, kept: &KeptRun) -> u64 {
+        kept.total.unwrap_or(0).saturating_sub(self.tally.admitted)
+    }
+
+    /// Whether there is nothing to go on with.
+    fn is_over(&self, kept: &KeptRun) -> bool {
+        let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
+        let cut = self.drained || self.stopped.is_some();
+        let to_come = self.left(kept) > 0 || (kept.graph.has_run_steps() && self.ended.is_none());
+        !open && (cut || !to_come)
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.tally.admitted.saturating_sub(self.tally.settled())
+    }
+}

@@ -1,0 +1,151 @@
+//! `orderflow runs prune`: removes old runs. What lives is never touched, and what could go on only when told.
+
+use super::super::exit::Exit;
+use super::super::run::{KeptRun, lock, unreadable};
+use super::super::terminal::Terminal;
+use super::outline::{Outline, State};
+use super::{began_since, find};
+use crate::diag::render::visible;
+use crate::journal;
+use crate::view::{bytes, count};
+use anyhow::Context;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a run's folder is called while it is removed, before its name.
+const REMOVED: &str = ".removed-";
+
+/// Remove runs that are over
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow runs prune --keep 20                      all but the latest 20
+  orderflow runs prune --older-than 30d               those that began more than 30 days ago
+  orderflow runs prune --older-than 30d --keep 5      of those, never the latest 5
+  orderflow runs prune --keep 0 --dry-run             say what would go
+
+A run that lives is never removed. One that is paused, or whose journal cannot be read, goes only with --unfinished.
+
+Exit codes: 0 ok, 2 usage, 74 input or output failed")]
+pub struct Args {
+    /// How many of the latest runs stay, whatever their age
+    #[arg(long, value_name = "N", required_unless_present = "older_than")]
+    keep: Option<usize>,
+    /// Remove only runs that began longer ago than this, such as 30d
+    #[arg(long, value_name = "TIME", value_parser = super::super::run::duration)]
+    older_than: Option<Duration>,
+    /// Remove runs too that could still go on
+    #[arg(long)]
+    unfinished: bool,
+    /// Remove nothing, say what would go
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+}
+
+/// What was done, or would be.
+#[derive(Default)]
+struct Freed {
+    runs: u64,
+    bytes: u64,
+}
+
+pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let folders = find::all()?;
+    let names = find::short_names(&folders);
+    let old = folders.len().saturating_sub(args.keep.unwrap_or(0));
+    let mut freed = Freed::default();
+    let mut failed = None;
+    for (folder, name) in folders.iter().zip(&names).take(old) {
+        match one(args, folder, name, terminal) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => freed = Freed { runs: freed.runs + 1, bytes: freed.bytes + bytes },
+            Err(error) => {
+                terminal.error(&error);
+                failed = Some(Exit::of(&error));
+            }
+        }
+    }
+    if !args.dry_run {
+        freed.bytes += sweep(&folders);
+    }
+    let runs = if freed.runs == 1 { "run" } else { "runs" };
+    let (did, frees) = if args.dry_run { ("would remove", "would free") } else { ("removed", "freed") };
+    terminal.talk(&format!("{did} {} {runs}, {frees} {}\n", count(freed.runs), bytes(freed.bytes)));
+    Ok(failed.unwrap_or(Exit::Ok))
+}
+
+/// Removes one run if it is to go; the bytes that its files had.
+fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyhow::Result<Option<u64>> {
+    // Held until it is gone, so that nobody goes on with it meanwhile.
+    let lock = match lock(folder) {
+        Ok(lock) => lock,
+        Err(error) if Exit::of(&error) == Exit::Locked => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // What has no age that can be known is not old.
+    let young = |age| journal::read(folder).map_or(true, |(header, _)| began_since(&header, Some(age)));
+    if args.older_than.is_some_and(young) {
+        return Ok(None);
+    }
+    if let Err(why) = over(folder)
+        && !args.unfinished
+    {
+        terminal.talk(&format!("{} stays: {}\n", visible(name), visible(&why)));
+        return Ok(None);
+    }
+    let bytes = size(folder);
+    if !args.dry_run {
+        let aside = folder.with_file_name(format!("{REMOVED}{}", find::name(folder)));
+        let gone = fs::rename(folder, &aside).and_then(|()| fs::remove_dir_all(&aside));
+        gone.with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    drop(lock);
+    let verb = if args.dry_run { "would go" } else { "removed" };
+    terminal.data(&format!("{} {verb}\n", visible(name)));
+    Ok(Some(bytes))
+}
+
+/// Whether there is nothing to go on with; why not.
+fn over(folder: &Path) -> Result<(), String> {
+    let outline = || -> anyhow::Result<State> {
+        let (header, records) = journal::read(folder).map_err(unreadable)?;
+        let kept = KeptRun::of(header)?;
+        let mut outline = Outline::default();
+        kept.events(records, |event| {
+            outline.see(event);
+            Ok(())
+        })?;
+        Ok(outline.state(&kept, false))
+    };
+    match outline() {
+        Ok(State::Done | State::Failed) => Ok(()),
+        Ok(State::Paused | State::Running) => Err("it is paused; --unfinished removes it".to_owned()),
+        Err(why) => Err(format!("{why:#}; --unfinished removes it")),
+    }
+}
+
+/// Removes what was left by a removal that was interrupted; its bytes.
+fn sweep(folders: &[PathBuf]) -> u64 {
+    let parents: std::collections::BTreeSet<&Path> =
+        folders.iter().filter_map(|folder| folder.parent()).collect();
+    let entries = parents.into_iter().flat_map(fs::read_dir).flatten().flatten();
+    let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(REMOVED));
+    left.map(|entry| {
+        let bytes = size(&entry.path());
+        if fs::remove_dir_all(entry.path()).is_ok() { bytes } else { 0 }
+    })
+    .sum()
+}
+
+/// The bytes of all files below a folder; links are not followed.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(about) if about.is_dir() => size(&entry.path()),
+            Ok(about) => about.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,164 @@
+//! The executions of one step in all runs that are kept here, run by run, as they ended.
+
+use super::super::exit::{Exit, Stop};
+use super::super::run::{KeptRun, is_called, unreadable};
+use super::super::terminal::Terminal;
+use super::{Args, Format, began_since, find};
+use crate::diag::nearest;
+use crate::diag::render::{visible, visible_json};
+use crate::event::{Status, StepId};
+use crate::journal;
+use crate::session::{Entries, Entry, Row};
+use crate::view::table::table;
+use crate::view::{count, milliseconds};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Rows that a table shows.
+const ROWS: usize = 1000;
+
+/// Where rows go as they are found.
+struct Sink<'a> {
+    format: Format,
+    terminal: &'a mut Terminal,
+    rows: Vec<Vec<String>>,
+    found: u64,
+}
+
+/// What was looked at.
+#[derive(Default)]
+struct Looked {
+    /// Runs with such a step.
+    known: bool,
+    titles: BTreeSet<String>,
+}
+
+pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let wanted = statuses(&args.status)?;
+    let folders = find::all()?;
+    let names = find::short_names(&folders);
+    let mut looked = Looked::default();
+    let mut exit = Exit::Ok;
+    let mut sink = Sink { format: args.format, terminal, rows: Vec::new(), found: 0 };
+    for (folder, name) in folders.iter().zip(&names).rev() {
+        if let Err(error) = one(args, step, &wanted, (folder, name), &mut looked, &mut sink) {
+            sink.terminal.error(&error);
+            exit = Exit::of(&error);
+        }
+    }
+    if !looked.known && exit == Exit::Ok {
+        let message = format!("no run here has a step {}", visible(step));
+        let near = nearest(step, looked.titles.iter().map(String::as_str));
+        let stop = Stop::new(Exit::Invalid, message);
+        return Err(match near {
+            Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))).into(),
+            None => stop.into(),
+        });
+    }
+    sink.end();
+    Ok(exit)
+}
+
+/// # Errors
+/// Stops where executions have no such status.
+fn statuses(said: &[String]) -> anyhow::Result<Vec<Status>> {
+    let status = |name: &String| {
+        Status::parse(name).ok_or_else(|| {
+            let known: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
+            Stop::new(Exit::Usage, format!("no execution has the status {}", visible(name)))
+                .help(format!("they are {}", known.join(", ")))
+                .into()
+        })
+    };
+    said.iter().map(status).collect()
+}
+
+/// Shows the executions of one run.
+fn one(
+    args: &Args,
+    step: &str,
+    wanted: &[Status],
+    (folder, name): (&Path, &str),
+    looked: &mut Looked,
+    sink: &mut Sink<'_>,
+) -> anyhow::Result<()> {
+    let (header, records) = journal::read(folder).map_err(unreadable)?;
+    if !began_since(&header, args.since) {
+        return Ok(());
+    }
+    let kept = KeptRun::of(header)?;
+    let steps = kept.graph.ids().filter(|id| is_called(&kept.graph, kept.graph.step(*id), step));
+    let steps: Vec<StepId> = steps.collect();
+    if steps.is_empty() {
+        looked.titles.extend(kept.graph.steps.iter().map(|step| step.title.clone()));
+        return Ok(());
+    }
+    looked.known = true;
+    let mut entries = Entries::new(&kept.graph);
+    kept.events(records, |event| {
+        let Some(Entry::Row { element, row, .. }) = entries.take(event) else { return Ok(()) };
+        let step = steps.iter().map(|id| kept.graph.step(*id)).find(|step| *step.phase == *row.phase);
+        let wanted = wanted.is_empty() || wanted.contains(&row.status);
+        if let Some(step) = step.filter(|_| wanted) {
+            sink.take(&kept, name, &step.title, element, &row);
+        }
+        Ok(())
+    })
+}
+
+impl Sink<'_> {
+    fn take(&mut self, kept: &KeptRun, name: &str, title: &str, element: Option<u32>, row: &Row) {
+        self.found += 1;
+        match self.format {
+            Format::Table if self.rows.len() < ROWS => self.rows.push(cells(name, element, row)),
+            Format::Table => {}
+            Format::Json => {
+                let line = json!({
+                    "run": kept.header.run,
+                    "workflow": kept.graph.title,
+                    "step": title,
+                    "phase": &*row.phase,
+                    "item": row.item.as_deref(),
+                    "element": element,
+                    "status": row.status.name(),
+                    "attempt": row.attempt,
+                    "error": row.error,
+                    "duration_ms": row.duration_ms,
+                    "started_ms": row.started_ms,
+                    "tokens_used": row.tokens_used,
+                });
+                let begin = if self.found == 1 { "[\n" } else { ",\n" };
+                self.terminal.data(&format!("{begin}  {}", visible_json(&line.to_string())));
+            }
+        }
+    }
+
+    fn end(self) {
+        match self.format {
+            Format::Json if self.found == 0 => self.terminal.data("[]\n"),
+            Format::Json => self.terminal.data("\n]\n"),
+            Format::Table if self.found == 0 => self.terminal.talk("no executions\n"),
+            Format::Table => {
+                let header = ["run", "item", "element", "status", "tries", "time", "error"];
+                let more = self.found - self.rows.len() as u64;
+                self.terminal.data(&table(&header, self.rows, self.terminal.width()));
+                if more > 0 {
+                    self.terminal.data(&format!("… {} more; --format json has them all\n", count(more)));
+                }
+            }
+        }
+    }
+}
+
+fn cells(name: &str, element: Option<u32>, row: &Row) -> Vec<String> {
+    vec![
+        visible(name),
+        row.item.as_deref().map(visible).unwrap_or_default(),
+        element.map(|element| element.to_string()).unwrap_or_default(),
+        row.status.name().to_owned(),
+        row.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
+        row.duration_ms.map(milliseconds).unwrap_or_default(),
+        row.error.as_deref().map(visible).unwrap_or_default(),
+    ]
+}

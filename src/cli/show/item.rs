@@ -1,0 +1,308 @@
+//! One item of a run: every attempt at its steps, what went in, what came out, what went wrong.
+
+use super::super::exit::{Exit, Stop};
+use super::super::run::KeptRun;
+use super::super::runs::Format;
+use super::super::terminal::Terminal;
+use super::items::{error_json, error_text, title};
+use crate::diag::render::{visible, visible_json};
+use crate::engine::{Limits, Policy, Run};
+use crate::event::{
+    Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
+    StopReason, Values,
+};
+use crate::graph::Graph;
+use crate::journal::Records;
+use crate::spec::OnItemError;
+use crate::value::{Object, Value};
+use crate::view::milliseconds;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Characters of a value that a line shows.
+const VALUE: usize = 2000;
+
+/// What happened to an item, while its events pass.
+struct Story {
+    id: ItemId,
+    inputs: Values,
+    /// In the order of their first attempts, or of their ends where there was none.
+    steps: Vec<Step>,
+    places: BTreeMap<StepPath, usize>,
+    state: Option<ItemState>,
+    error: Option<ItemError>,
+}
+
+struct Step {
+    path: StepPath,
+    attempts: Vec<Attempt>,
+    /// How its last execution ended; none while it goes on.
+    end: Option<Execution>,
+}
+
+struct Attempt {
+    number: u32,
+    inputs: Values,
+    started: Millis,
+    stopped: Option<StopReason>,
+    /// None where no answer has been kept.
+    finished: Option<(Millis, Answer)>,
+}
+
+/// Shows the item with this key; `run` stands for the steps that run once, where no item is called so.
+///
+/// # Errors
+/// Stops where the run has no such item, or its journal cannot be read.
+pub fn show(
+    kept: &KeptRun,
+    records: Records,
+    key: &str,
+    format: Format,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let graph = &kept.graph;
+    let policy = Policy {
+        limits: Limits::jobs(usize::MAX),
+        tolerate: kept.tolerate,
+        on_item_error: OnItemError::Continue,
+    };
+    let mut run = Run::new(graph.clone(), policy);
+    let mut story: Option<Story> = None;
+    kept.events(records, |event| {
+        match event {
+            Event::ItemAdmitted { item, key: admitted, inputs, .. } if **admitted == *key => {
+                story = Some(Story::new(*item, inputs.clone()));
+            }
+            Event::RunStepsBegan { .. } if key == "run" && story.is_none() => {
+                story = Some(Story::new(ItemId::RUN, Values::new()));
+            }
+            _ => {}
+        }
+        run.recall(event);
+        if let Some(story) = &mut story {
+            story.see(event, &run);
+        }
+        Ok(())
+    })?;
+    let Some(story) = story else {
+        let message =
+            format!("the run {} has started no item with the key {}", kept.header.run, visible(key));
+        let help = "keys are case-sensitive; --format json without --item lists them";
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
+    };
+    terminal.data(&match format {
+        Format::Json => {
+            let mut told = json!({ "run": kept.header.run, "item": key });
+            story.json(graph, &mut told);
+            visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
+        }
+        Format::Table => format!("{}: {}", visible(key), story.text(graph)),
+    });
+    Ok(())
+}
+
+impl Story {
+    fn new(id: ItemId, inputs: Values) -> Self {
+        Story { id, inputs, steps: Vec::new(), places: BTreeMap::new(), state: None, error: None }
+    }
+
+    /// Takes an event that `run` has taken.
+    fn see(&mut self, event: &Event, run: &Run) {
+        match event {
+            Event::AttemptStarted { item, step, attempt, at } if *item == self.id => {
+                let inputs = run.call(*item, *step).map(|call| call.inputs).unwrap_or_default();
+                let attempt =
+                    Attempt { number: *attempt, inputs, started: *at, stopped: None, finished: None };
+                let known = self.step(*step);
+                known.end = None;
+                known.attempts.push(attempt);
+            }
+            Event::AttemptStopped { item, step, attempt, why, .. } if *item == self.id => {
+                if let Some(known) = self.attempt(*step, *attempt) {
+                    known.stopped = Some(*why);
+                }
+            }
+            Event::AttemptFinished { item, step, attempt, result, at } if *item == self.id => {
+                if let Some(known) = self.attempt(*step, *attempt) {
+                    known.finished = Some((*at, result.clone()));
+                }
+            }
+            Event::StepEnded { item, execution } if *item == self.id => {
+                self.step(execution.path()).end = Some(execution.clone());
+            }
+            Event::ItemSettled { item, state, error, .. } if *item == self.id => {
+                (self.state, self.error) = (Some(*state), error.clone());
+            }
+            Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
+                (self.state, self.error) = (Some(*state), error.clone());
+            }
+            // Nothing else is told of an item.
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, path: StepPath) -> &mut Step {
+        let place = *self.places.entry(path).or_insert_with(|| {
+            self.steps.push(Step { path, attempts: Vec::new(), end: None });
+            self.steps.len() - 1
+        });
+        &mut self.steps[place]
+    }
+
+    fn attempt(&mut self, path: StepPath, number: u32) -> Option<&mut Attempt> {
+        self.step(path).attempts.iter_mut().rev().find(|attempt| attempt.number == number)
+    }
+
+    fn json(&self, graph: &Graph, told: &mut Value) {
+        told["state"] = self.state.map_or("in_flight", ItemState::name).into();
+        told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
+        told["inputs"] = named(&self.inputs, graph).into();
+        told["steps"] = self.steps.iter().map(|step| step.json(graph)).collect::<Vec<_>>().into();
+    }
+
+    fn text(&self, graph: &Graph) -> String {
+        let mut out = self.state.map_or("in flight", ItemState::name).to_owned() + "\n";
+        if let Some(error) = &self.error {
+            out.push_str(&format!("  {}\n", error_text(error, graph)));
+        }
+        values(&mut out, "  ", "", &self.inputs, graph);
+        for step in &self.steps {
+            step.text(&mut out, graph);
+        }
+        out
+    }
+}
+
+impl Step {
+    fn json(&self, graph: &Graph) -> Value {
+        let step = graph.step(self.path.step);
+        let end = self.end.as_ref();
+        json!({
+            "step": step.title,
+            "phase": step.phase,
+            "element": self.path.element,
+            "status": end.map(|end| end.status.name()),
+            "error": end.and_then(|end| end.error.as_ref()),
+            "attempts": self.attempts.iter().map(|attempt| attempt.json(graph)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, out: &mut String, graph: &Graph) {
+        let status = self.end.as_ref().map_or("under way", |end| end.status.name());
+        out.push_str(&format!("\n{}: {status}\n", title(self.path, graph)));
+        // An error of the last attempt stands there.
+        let error = self.end.as_ref().and_then(|end| end.error.as_deref());
+        if let (Some(error), true) = (error, self.attempts.is_empty()) {
+            out.push_str(&format!("  {}\n", visible(error)));
+        }
+        for attempt in &self.attempts {
+            attempt.text(out, graph);
+        }
+    }
+}
+
+impl Attempt {
+    fn json(&self, graph: &Graph) -> Value {
+        let mut told = json!({
+            "attempt": self.number,
+            "started_ms": self.started,
+            "finished_ms": self.finished.as_ref().map(|(at, _)| at),
+            "stopped": self.stopped.map(|why| why.to_string()),
+            "inputs": named(&self.inputs, graph),
+        });
+        match self.finished.as_ref().map(|(_, answer)| answer) {
+            Some(Ok(reply)) => {
+                told["outputs"] = named(&reply.outputs, graph).into();
+                told["tokens_used"] = reply.tokens_used.into();
+                told["columns"] = columns(&reply.columns).into();
+            }
+            Some(Err(failure)) => {
+                told["error"] = failure_json(failure);
+                told["tokens_used"] = failure.tokens_used.into();
+                told["columns"] = columns(&failure.columns).into();
+            }
+            None => {}
+        }
+        told
+    }
+
+    fn text(&self, out: &mut String, graph: &Graph) {
+        let Attempt { number, started, .. } = self;
+        let took = match &self.finished {
+            Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),
+            None => ", without an answer so far".to_owned(),
+        };
+        let began = milliseconds(*started as f64);
+        out.push_str(&format!("  attempt {number} after {began}{took}\n"));
+        values(out, "    ", "takes ", &self.inputs, graph);
+        if let Some(why) = self.stopped {
+            out.push_str(&format!("    {why}\n"));
+        }
+        match self.finished.as_ref().map(|(_, answer)| answer) {
+            Some(Ok(reply)) => {
+                values(out, "    ", "makes ", &reply.outputs, graph);
+                for (name, value) in &reply.columns {
+                    out.push_str(&format!("    reports {}: {}\n", visible(name), short(value)));
+                }
+            }
+            Some(Err(failure)) => {
+                let code = failure.code.as_deref().map(|code| format!(" ({})", visible(code)));
+                let code = code.unwrap_or_default();
+                out.push_str(&format!("    fails: {}{code}\n", visible(&failure.message)));
+                for line in failure.log.lines() {
+                    out.push_str(&format!("    | {}\n", visible(line)));
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+fn named(values: &Values, graph: &Graph) -> Object {
+    values.iter().map(|(id, value)| (graph.value(*id).name.clone(), (**value).clone())).collect()
+}
+
+fn columns(columns: &[(std::sync::Arc<str>, Value)]) -> Object {
+    columns.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+}
+
+fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &Graph) {
+    for (id, value) in values {
+        out.push_str(&format!("{indent}{what}{}: {}\n", visible(&graph.value(*id).name), short(value)));
+    }
+}
+
+/// A value on one line.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(VALUE) {
+        Some((end, _)) => visible(&text[..end]) + "… (--format json has it all)",
+        None => visible(&text),
+    }
+}
+
+fn failure_json(failure: &Failure) -> Value {
+    let (cause, number) = match failure.cause {
+        Cause::Start => ("start", None),
+        Cause::Exit(code) => ("exit", Some(code)),
+        Cause::Signal(signal) => ("signal", Some(signal)),
+        Cause::Stopped => ("stopped", None),
+        Cause::Protocol => ("protocol", None),
+        Cause::Refused => ("refused", None),
+        Cause::BadOutput => ("bad_output", None),
+    };
+    let outcome = match failure.outcome {
+        Outcome::Failed => "failed",
+        Outcome::NotExecuted => "not_executed",
+        Outcome::Unknown => "unknown",
+    };
+    json!({
+        "message": failure.message,
+        "code": failure.code,
+        "cause": cause,
+        "number": number,
+        "outcome": outcome,
+        "retryable": failure.retryable,
+        "log": failure.log,
+    })
+}

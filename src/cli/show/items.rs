@@ -1,0 +1,223 @@
+//! The items of a run: what has become of each, and where those are that are in flight.
+
+use crate::diag::render::visible;
+use crate::event::{Event, Execution, ItemError, ItemId, ItemState, StepPath};
+use crate::graph::Graph;
+use crate::spec::Mark;
+use crate::value::Value;
+use crate::view::count;
+use crate::view::table::table;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Settled items that a table shows: so many that succeeded, so many others.
+const SHOWN: usize = 50;
+
+/// The steps that run once stand as an item of this name, as in traces.
+const RUN: &str = "run";
+
+/// Follows items while events pass. Holds those in flight, and of the others as many as a table shows.
+pub struct Items<'a> {
+    graph: &'a Graph,
+    /// Whether a runner has the run.
+    held: bool,
+    open: BTreeMap<ItemId, Item>,
+    succeeded: Vec<Item>,
+    others: Vec<Item>,
+    more: u64,
+}
+
+/// An item, in flight or settled.
+#[derive(Clone, Debug)]
+pub struct Item {
+    id: ItemId,
+    key: Arc<str>,
+    /// None while it is in flight.
+    state: Option<ItemState>,
+    error: Option<ItemError>,
+    /// Its executions under way.
+    steps: Vec<(StepPath, u32, Doing)>,
+}
+
+/// What an execution is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Running,
+    /// Its runner is gone; the attempt is made again when the run goes on.
+    Interrupted,
+    /// The next attempt waits for its time.
+    Waiting,
+}
+
+impl Doing {
+    fn name(self) -> &'static str {
+        match self {
+            Doing::Running => "running",
+            Doing::Interrupted => "interrupted",
+            Doing::Waiting => "waiting",
+        }
+    }
+}
+
+impl<'a> Items<'a> {
+    pub fn new(graph: &'a Graph, held: bool) -> Self {
+        Items { graph, held, open: BTreeMap::new(), succeeded: Vec::new(), others: Vec::new(), more: 0 }
+    }
+
+    /// Takes an event; the item that is settled with it.
+    pub fn see(&mut self, event: &Event) -> Option<Item> {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => self.begin(*item, key.clone()),
+            Event::RunStepsBegan { .. } => self.begin(ItemId::RUN, RUN.into()),
+            Event::AttemptStarted { item, step, attempt, .. } => {
+                let doing = if self.held { Doing::Running } else { Doing::Interrupted };
+                self.at(*item, *step, Some((*attempt, doing)));
+            }
+            Event::RetryScheduled { item, step, attempt, .. } => {
+                self.at(*item, *step, Some((*attempt, Doing::Waiting)));
+            }
+            Event::AttemptFinished { item, step, .. } => self.at(*item, *step, None),
+            Event::StepEnded { item, execution } => self.ended(*item, execution),
+            Event::ItemSettled { item, state, error, .. } => return self.settle(*item, *state, error),
+            Event::RunStepsEnded { state, error, .. } => return self.settle(ItemId::RUN, *state, error),
+            Event::ItemPutBack { item, .. } => {
+                if let Some(known) = self.open.get_mut(item) {
+                    known.error = None;
+                }
+            }
+            Event::AttemptStopped { .. }
+            | Event::RetryDue { .. }
+            | Event::BranchTaken { .. }
+            | Event::ConditionHeld { .. }
+            | Event::ElementsEnded { .. }
+            | Event::ItemDeadlinePassed { .. }
+            | Event::ItemFailed { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunDrained { .. }
+            | Event::RunStopped { .. } => {}
+        }
+        None
+    }
+
+    /// Items in flight, by admission.
+    pub fn open(&self) -> impl Iterator<Item = &Item> {
+        self.open.values()
+    }
+
+    /// Keeps a settled item for the table.
+    pub fn keep(&mut self, item: Item) {
+        let list =
+            if item.state == Some(ItemState::Succeeded) { &mut self.succeeded } else { &mut self.others };
+        if list.len() < SHOWN {
+            list.push(item);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The table, by admission, for a terminal of so many columns.
+    pub fn draw(&self, width: Option<usize>) -> String {
+        let mut items: Vec<&Item> =
+            self.succeeded.iter().chain(&self.others).chain(self.open.values()).collect();
+        items.sort_by_key(|item| item.id);
+        let header = ["item", "state", "at", "error"];
+        let mut out = table(&header, items.iter().map(|item| item.cells(self.graph)), width);
+        if self.more > 0 {
+            out.push_str(&format!("… {} more; --format json has them all\n", count(self.more)));
+        }
+        out
+    }
+
+    fn begin(&mut self, id: ItemId, key: Arc<str>) {
+        self.open.insert(id, Item { id, key, state: None, error: None, steps: Vec::new() });
+    }
+
+    fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
+        let Some(known) = self.open.get_mut(&item) else { return };
+        known.steps.retain(|(other, ..)| *other != step);
+        known.steps.extend(now.map(|(attempt, doing)| (step, attempt, doing)));
+    }
+
+    fn ended(&mut self, item: ItemId, execution: &Execution) {
+        self.at(item, execution.path(), None);
+        let Some(known) = self.open.get_mut(&item) else { return };
+        let minded = self.graph.step(execution.step).mark != Some(Mark::Optional);
+        if execution.status.is_failure() && minded && known.error.is_none() {
+            known.error = Some(ItemError {
+                step: Some(execution.step),
+                message: execution.error.clone().unwrap_or_default(),
+                code: execution.code.clone(),
+                attempts: execution.attempt.unwrap_or(0),
+            });
+        }
+    }
+
+    fn settle(&mut self, item: ItemId, state: ItemState, error: &Option<ItemError>) -> Option<Item> {
+        let known = self.open.remove(&item)?;
+        Some(Item { state: Some(state), error: error.clone(), steps: Vec::new(), ..known })
+    }
+}
+
+impl Item {
+    /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts}}`.
+    pub fn json(&self, graph: &Graph) -> Value {
+        let steps = self.steps.iter().map(|(path, attempt, doing)| {
+            let step = graph.step(path.step);
+            json!({
+                "step": step.title,
+                "phase": step.phase,
+                "element": path.element,
+                "attempt": attempt,
+                "state": doing.name(),
+            })
+        });
+        json!({
+            "item": &*self.key,
+            "state": self.state.map_or("in_flight", ItemState::name),
+            "steps": steps.collect::<Vec<_>>(),
+            "error": self.error.as_ref().map(|error| error_json(error, graph)),
+        })
+    }
+
+    fn cells(&self, graph: &Graph) -> Vec<String> {
+        let at = self.steps.iter().map(|(path, attempt, doing)| {
+            let title = title(*path, graph);
+            match doing {
+                Doing::Running => format!("{title}, attempt {attempt}"),
+                Doing::Interrupted => format!("{title}, attempt {attempt} was interrupted"),
+                Doing::Waiting => format!("{title}, attempt {attempt} waits"),
+            }
+        });
+        let at: Vec<String> = at.collect();
+        vec![
+            visible(&self.key),
+            self.state.map_or("in flight", ItemState::name).to_owned(),
+            at.join("; "),
+            self.error.as_ref().map(|error| error_text(error, graph)).unwrap_or_default(),
+        ]
+    }
+}
+
+/// A step's title, with the place of its element: `Ship[2]`.
+pub fn title(path: StepPath, graph: &Graph) -> String {
+    let title = visible(&graph.step(path.step).title);
+    path.element.map_or(title.clone(), |element| format!("{title}[{element}]"))
+}
+
+/// `Process Payment: card declined`.
+pub fn error_text(error: &ItemError, graph: &Graph) -> String {
+    let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
+    step.unwrap_or_default() + &visible(&error.message)
+}
+
+pub fn error_json(error: &ItemError, graph: &Graph) -> Value {
+    let step = error.step.map(|step| graph.step(step));
+    json!({
+        "step": step.map(|step| &step.title),
+        "phase": step.map(|step| &step.phase),
+        "message": error.message,
+        "code": error.code,
+        "attempts": error.attempts,
+    })
+}

@@ -1,0 +1,131 @@
+//! `orderflow show`: one kept run, its items, or one item of it with all that was asked and answered.
+
+mod item;
+mod items;
+mod session;
+
+use super::exit::Exit;
+use super::run::{KeptRun, Trace, unreadable};
+use super::runs::list::Line;
+use super::runs::outline::Outline;
+use super::runs::{Format, find};
+use super::terminal::Terminal;
+use crate::diag::render::{visible, visible_json};
+use crate::journal::{self, Lock, Records};
+use crate::runtime::Observer;
+use crate::view::milliseconds;
+use crate::view::stats::Report;
+use items::Items;
+use std::path::{Path, PathBuf};
+
+/// Show a run that is kept: its state, its figures, its items
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow show last                              the latest run here, also while it lives
+  orderflow show 0194a --item order_003            what was asked and answered for one item, with logs
+  orderflow show last --item run                   the steps that run once after all items
+  orderflow show last --session trace.toon         the session file, as far as the run has come
+  orderflow show path/to/run --format json         for scripts
+
+Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed")]
+pub struct Args {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// Show what was asked and answered for this item
+    #[arg(long, value_name = "KEY")]
+    item: Option<String>,
+    /// Write the run's trace to this file instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
+    session: Option<PathBuf>,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let folder = find::one(&args.run)?;
+    // Before its events are read: a run that ends meanwhile is still told as one that ran.
+    let held = Lock::is_held(&folder)?;
+    let (header, records) = journal::read(&folder).map_err(unreadable)?;
+    let kept = KeptRun::of(header)?;
+    match (&args.session, &args.item) {
+        (Some(target), _) => session::write(&kept, records, target, terminal)?,
+        (None, Some(key)) => item::show(&kept, records, key, args.format, terminal)?,
+        (None, None) => whole(&kept, records, (&folder, held), args.format, terminal)?,
+    }
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
+
+/// Shows the run and its items.
+fn whole(
+    kept: &KeptRun,
+    records: Records,
+    (folder, held): (&Path, bool),
+    format: Format,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let name = find::short_name(folder)?;
+    let mut outline = Outline::default();
+    let mut trace = Trace::new(&kept.graph, None, None)?;
+    let mut items = Items::new(&kept.graph, held);
+    let mut listed = 0;
+    if format == Format::Json {
+        terminal.data("{\"items\": [");
+    }
+    let mut tell = |item: serde_json::Value, terminal: &mut Terminal| {
+        let begin = if listed == 0 { "\n" } else { ",\n" };
+        listed += 1;
+        terminal.data(&format!("{begin}  {}", visible_json(&item.to_string())));
+    };
+    kept.events(records, |event| {
+        outline.see(event);
+        trace.see(event)?;
+        if let Some(settled) = items.see(event) {
+            match format {
+                Format::Json => tell(settled.json(&kept.graph), terminal),
+                Format::Table => items.keep(settled),
+            }
+        }
+        Ok(())
+    })?;
+    let state = outline.state(kept, held);
+    let finished = trace.finish(&kept.head(false), outline.left(kept))?;
+    let report = Report::of(&finished.stats);
+    let line = Line::of(kept, folder, name, &outline, state);
+    match format {
+        Format::Json => {
+            items.open().for_each(|item| tell(item.json(&kept.graph), terminal));
+            let mut rest = serde_json::to_value(&line)?;
+            rest["figures"] = serde_json::to_value(&report)?;
+            let rest = visible_json(&serde_json::to_string_pretty(&rest)?);
+            terminal.data(&format!("\n],\n{}\n", rest.trim_start_matches("{\n")));
+        }
+        Format::Table => {
+            let width = terminal.width();
+            terminal.data(&format!("{}\n{}\n{}", about(&line), report.table(width), items.draw(width)));
+        }
+    }
+    Ok(())
+}
+
+/// The first lines: which run it is and how far.
+fn about(line: &Line) -> String {
+    let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
+    let path = visible(&line.path.display().to_string());
+    let mut out = text(&line.workflow) + "\n\n";
+    let facts = [
+        ("run", visible(&line.run)),
+        ("state", line.state.to_owned()),
+        ("items", line.counts.map(|counts| counts.in_words()).unwrap_or_default()),
+        ("started", text(&line.started)),
+        ("time", line.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default()),
+        ("document", text(&line.document)),
+        ("folder", path),
+    ];
+    for (what, fact) in facts {
+        out.push_str(&format!("{what:<10} {fact}\n"));
+    }
+    out
+}
