@@ -165,6 +165,7 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
         deadline: None,
         durable: None,
         since: None,
+        alone: false,
     };
     let mut items = (0..orders).map(|number| {
         let (key, inputs) = order(&graph, number);

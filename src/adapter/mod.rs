@@ -4,21 +4,28 @@
 //! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, context
 //! travels beside it. [`contract`] holds what the words mean.
 
+mod adopted;
 pub mod check;
 pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
 mod files;
-mod group;
+pub mod orphans;
 pub mod process;
 pub mod program;
+mod spawned;
 pub mod stub;
+mod system;
 #[cfg(test)]
 mod tests;
+mod tree;
 pub mod worker;
 
 pub use files::Files;
+pub use adopted::{adopt, bury};
+pub use spawned::{Attempt, Spawned, Spawns};
+pub use tree::sweep;
 
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
@@ -58,6 +65,8 @@ pub struct Call {
     pub scratch: PathBuf,
     /// Tells this attempt's files from those of others.
     pub attempt_id: String,
+    /// Where each process is told of that is started for this attempt.
+    pub spawns: Spawns,
 }
 
 /// What is said beside the inputs.

@@ -1,12 +1,12 @@
 //! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard
 //! output, log on its standard error. Never runs through a shell; inputs never stand on the command line.
 
-use super::group::gone;
-use super::program::{GRACE, LINGER, LOG, Program, Tail, aside, group, hear, last_word, signal};
+use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, aside, hear, last_word};
+use super::tree::Tree;
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::Value;
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -52,25 +52,26 @@ impl Process {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
         }
-        let child = match self.start(&call, &files).await {
-            Ok(child) => child,
+        let started = match self.start(&call, &files).await {
+            Ok(started) => started,
             Err(error) => return Err(self.program.not_started(&error)),
         };
-        let ended = self.attend(child, inputs, stop).await;
+        call.spawns.tell(&started.process, false);
+        let ended = self.attend(started, inputs, stop).await;
         judge(&call, ended, files.answer())
     }
 
-    async fn start(&self, call: &Call, files: &Files) -> io::Result<Child> {
+    async fn start(&self, call: &Call, files: &Files) -> io::Result<Started> {
         let files = [("ORDERFLOW_INPUT", &files.input), ("ORDERFLOW_OUTPUT", &files.output)];
         let prepare = |command: &mut Command| {
             command.envs(variables(call)).envs(files);
         };
-        self.program.start(prepare).await
+        self.program.start(&call.context.run, prepare).await
     }
 
     /// Feeds the program, listens to it, and sees to it that it ends when asked.
-    async fn attend(&self, mut child: Child, inputs: String, mut stop: Stop) -> Ended {
-        let group = group(&child);
+    async fn attend(&self, started: Started, inputs: String, mut stop: Stop) -> Ended {
+        let Started { mut child, tree, .. } = started;
         let stdin = child.stdin.take();
         let feed = async move {
             if let Some(mut stdin) = stdin {
@@ -88,20 +89,25 @@ impl Process {
                 hear(stderr, |chunk| log.take(chunk))
             )
         };
-        let exit = self.exit(&mut child, group, &mut stop);
+        let exit = self.exit(&mut child, &tree, &mut stop);
         let (status, stopped) = {
-            tokio::pin!(listen, exit);
-            let (ended, quiet) = tokio::select! {
-                ended = &mut exit => (ended, false),
-                _ = &mut listen => (exit.await, true),
+            tokio::pin!(listen);
+            let (ended, quiet) = {
+                tokio::pin!(exit);
+                tokio::select! {
+                    ended = &mut exit => (ended, false),
+                    _ = &mut listen => (exit.await, true),
+                }
             };
-            // Something else may hold the pipes open: it gets a moment before it is killed.
+            // Something else may hold the pipes open: it gets a moment before it is asked to end.
             let quiet = quiet || tokio::time::timeout(LINGER, &mut listen).await.is_ok();
-            // Nothing that the program has started outlives it.
-            signal(group, Signal::KILL);
-            if !quiet {
-                let _ = tokio::time::timeout(LINGER, &mut listen).await;
-            }
+            // Nothing that the program has started outlives it. What it says meanwhile is heard.
+            let hear = async {
+                if !quiet {
+                    let _ = tokio::time::timeout(3 * LINGER, &mut listen).await;
+                }
+            };
+            tokio::join!(tree.end(LINGER, &mut stop), hear);
             ended
         };
         Ended { status, stopped, answer, log }
@@ -112,25 +118,20 @@ impl Process {
     async fn exit(
         &self,
         child: &mut Child,
-        group: Option<Pid>,
+        tree: &Tree,
         stop: &mut Stop,
     ) -> (io::Result<ExitStatus>, bool) {
         tokio::select! {
             status = child.wait() => return (status, false),
-            () = stop.asked(Urgency::Terminate) => signal(group, Signal::TERM),
+            () = stop.asked(Urgency::Terminate) => {}
         }
-        let ended = async {
-            let status = child.wait().await;
-            gone(group).await;
-            status
-        };
+        let ended = async { tokio::join!(child.wait(), tree.end_by(Signal::TERM)).0 };
         tokio::select! {
             status = ended => return (status, true),
             () = stop.asked(Urgency::Kill) => {}
             () = tokio::time::sleep(self.grace) => {}
         }
-        signal(group, Signal::KILL);
-        (child.wait().await, true)
+        (tokio::join!(child.wait(), tree.kill()).0, true)
     }
 }
 

@@ -1,8 +1,9 @@
 //! How programs of agents are started, asked to end and listened to. Knows nothing of what is said to them.
 
-use super::contract;
+use super::spawned::{Spawned, new_mark};
+use super::tree::Tree;
+use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
-use rustix::process::{Pid, Signal};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Between the request to stop and the kill.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// Between the request to stop and the kill, where nobody says otherwise.
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a pipe may stay open after the program itself has ended, before what still holds it is killed.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
@@ -39,24 +40,44 @@ pub struct Program {
     pub env: Vec<(String, String)>,
 }
 
+/// A program that runs, or has run.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub child: Child,
+    /// The program with all that it starts.
+    pub tree: Tree,
+    pub process: Spawned,
+}
+
 impl Program {
-    /// Starts it with all three pipes, in a process group of its own. `prepare` adds what only this start needs.
-    pub(super) async fn start(&self, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+    /// Starts it for a run with all three pipes, in a process group of its own. `prepare` adds what only this start
+    /// needs.
+    ///
+    /// # Errors
+    /// The system's; one that goes on for longer than a moment, where the program's file is being written.
+    pub(super) async fn start(&self, run: &str, prepare: impl FnOnce(&mut Command)) -> io::Result<Started> {
         let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&self.folder).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         prepare(&mut command);
+        let mark = new_mark(run);
+        command.env(system::MARK, &*mark);
         let mut waited = Duration::ZERO;
         loop {
-            match aside(|| command.spawn()) {
+            match aside(|| adopted::start(|| command.spawn())) {
                 Err(error) if error.raw_os_error() == Some(ETXTBSY) && waited < BUSY => {
                     let pause = Duration::from_millis(20);
                     tokio::time::sleep(pause).await;
                     waited += pause;
                 }
-                result => return result,
+                started => {
+                    let (child, leader, entry) = started?;
+                    let process = Spawned::new(leader, mark);
+                    let tree = Tree::new(leader, &process, entry);
+                    return Ok(Started { child, tree, process });
+                }
             }
         }
     }
@@ -85,18 +106,6 @@ pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
-    }
-}
-
-/// The process group that a started program leads.
-pub(super) fn group(child: &Child) -> Option<Pid> {
-    child.id().and_then(|id| Pid::from_raw(id as i32))
-}
-
-/// Sends a signal to the program and all that belongs to its group; those that are gone are no concern.
-pub(super) fn signal(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, signal);
     }
 }
 

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::plan::doer;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use crate::adapter::check::{self, Finding};
+use crate::adapter::{self, check::{self, Finding}};
 use crate::adapter::program::Program;
 use crate::diag::Source;
 use crate::diag::render::visible;
@@ -126,10 +126,16 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
     let program = Program { command, folder, env: super::run::environment(&[]) };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let findings = tokio.context("cannot start the runtime")?.block_on(async {
-        match args.process {
+        adapter::adopt();
+        let findings = match args.process {
             true => check::process(&program, files.path(), args.within).await,
             false => check::worker(&program, files.path(), args.within).await,
-        }
+        };
+        // What has not ended with its program is killed.
+        let (stopper, mut stop) = adapter::Stop::new();
+        stopper.ask(adapter::Urgency::Kill);
+        adapter::sweep(&mut stop).await;
+        findings
     });
     terminal.data(&told(&findings));
     let failed = findings.iter().filter(|finding| !finding.passed).count();

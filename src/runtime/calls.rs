@@ -2,7 +2,9 @@
 
 use super::timers::Timers;
 use super::{Loop, identity};
-use crate::adapter::{self, Adapter, Context, Declared, Files, Stop, Stopper, Urgency, contract};
+use crate::adapter::{
+    self, Adapter, Context, Declared, Files, Spawned, Spawns, Stop, Stopper, Urgency, contract,
+};
 use crate::engine::{Call, Input, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, StepId};
@@ -65,13 +67,15 @@ pub(super) fn timer_of(call: &Call) -> Timer {
 
 pub(super) struct Calls {
     answers: UnboundedSender<Input>,
+    /// Processes that were started for the calls.
+    spawned: UnboundedSender<Spawned>,
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
     killed: bool,
 }
 
 impl Calls {
-    pub fn new(answers: UnboundedSender<Input>) -> Self {
-        Calls { answers, under_way: HashMap::new(), killed: false }
+    pub fn new(answers: UnboundedSender<Input>, spawned: UnboundedSender<Spawned>) -> Self {
+        Calls { answers, spawned, under_way: HashMap::new(), killed: false }
     }
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
@@ -80,7 +84,7 @@ impl Calls {
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.0.get(call.step.index()) else { return };
         let adapter = binding.adapter.clone();
-        let call = request(all, binding, &call, now);
+        let call = request(all, binding, &call, self.spawned.clone(), now);
         let files = Files::promised(&call);
         tokio::spawn(async move {
             let answer = adapter.call(call, stop).await;
@@ -123,7 +127,13 @@ impl Calls {
     }
 }
 
-fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapter::Call {
+fn request(
+    all: &Loop<'_>,
+    binding: &Binding,
+    call: &Call,
+    spawned: UnboundedSender<Spawned>,
+    now: Millis,
+) -> adapter::Call {
     let name = |id| Arc::from(all.graph.value(id).name.as_str());
     let path = match call.step.element {
         Some(element) => format!("{}[{element}]", binding.phase),
@@ -154,6 +164,7 @@ fn request(all: &Loop<'_>, binding: &Binding, call: &Call, now: Millis) -> adapt
         dir: all.workspace.item(call.item, &call.key),
         scratch: all.workspace.scratch(),
         attempt_id,
+        spawns: Spawns::of((call.item, call.step, call.attempt), spawned),
     }
 }
 

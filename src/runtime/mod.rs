@@ -20,7 +20,7 @@ pub use identity::new_run_id;
 pub use signals::{Caught, listen};
 pub use workspace::Workspace;
 
-use crate::adapter::{Stop, Urgency};
+use crate::adapter::{self, Spawned, Stop, Urgency};
 use crate::engine::{Effect, Input, Out, Run};
 use crate::event::{Event, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
@@ -49,6 +49,14 @@ pub trait Observer {
     /// # Errors
     /// One that makes the run stop, such as a trace that cannot be written.
     fn see(&mut self, event: &Event) -> anyhow::Result<()>;
+
+    /// Hears of a process that an adapter has started: soon after, and before the end of its attempt is seen.
+    ///
+    /// # Errors
+    /// One that makes the run stop, as above.
+    fn spawned(&mut self, _process: &Spawned) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// What comes from outside during a run.
@@ -73,6 +81,8 @@ pub struct Loop<'a> {
     pub durable: Option<Durable>,
     /// When a run that was interrupted goes on, in its own time; none for a new one.
     pub since: Option<Millis>,
+    /// Nobody else in this process starts programs: what is left of any at the end is this run's, and is ended.
+    pub alone: bool,
 }
 
 impl Loop<'_> {
@@ -91,7 +101,9 @@ impl Loop<'_> {
         let (begin, start) = (Instant::now(), self.since);
         let now = || past + u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
         let (sender, mut answers) = mpsc::unbounded_channel();
-        let mut calls = Calls::new(sender);
+        let (starts, mut spawned) = mpsc::unbounded_channel();
+        let mut started = Vec::new();
+        let mut calls = Calls::new(sender, starts);
         let mut columns = Columns::default();
         let mut timers = Timers::default();
         let mut out = Out::default();
@@ -102,6 +114,10 @@ impl Loop<'_> {
         if start.is_some() {
             run.resume(now(), &mut out);
         }
+        let burying = self.alone.then(|| {
+            adapter::adopt();
+            signals::bury()
+        });
         loop {
             while !exhausted && run.wants_item() {
                 match items.next() {
@@ -117,6 +133,10 @@ impl Loop<'_> {
                         run.handle(Input::NoMoreItems, now(), &mut out);
                     }
                 }
+            }
+            if let Err(error) = self.tell(&mut started, &mut spawned) {
+                trouble.get_or_insert(error);
+                run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
             }
             let mut shown = match &mut self.durable {
                 Some(durable) => {
@@ -160,6 +180,7 @@ impl Loop<'_> {
                         run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                 },
+                _ = spawned.recv_many(&mut started, 1024) => {}
                 _ = answers.recv_many(&mut batch, 1024) => {
                     for mut input in batch.drain(..) {
                         columns.hold(&mut input);
@@ -175,6 +196,7 @@ impl Loop<'_> {
                 () = sleep_until(end) => run.handle(Input::Stop(StopReason::RunDeadline), now(), &mut out),
             }
         }
+        drop(burying);
         self.close(calls.urgency(), requests).await;
         match trouble {
             Some(error) => Err(error),
@@ -186,7 +208,12 @@ impl Loop<'_> {
     async fn close(&self, urgency: Urgency, mut requests: mpsc::Receiver<Request>) {
         let (stopper, stop) = Stop::new();
         stopper.ask(urgency);
-        let closing = self.bindings.close(&stop);
+        let closing = async {
+            self.bindings.close(&stop).await;
+            if self.alone {
+                adapter::sweep(&mut stop.clone()).await;
+            }
+        };
         tokio::pin!(closing);
         loop {
             tokio::select! {
@@ -196,6 +223,22 @@ impl Loop<'_> {
                 },
             }
         }
+    }
+
+    /// Shows the processes that were started.
+    fn tell(
+        &mut self,
+        started: &mut Vec<Spawned>,
+        spawned: &mut mpsc::UnboundedReceiver<Spawned>,
+    ) -> anyhow::Result<()> {
+        started.extend(std::iter::from_fn(|| spawned.try_recv().ok()));
+        let mut shown = Ok(());
+        for process in started.drain(..) {
+            for observer in &mut self.observers {
+                shown = shown.and(observer.spawned(&process));
+            }
+        }
+        shown
     }
 
     /// Shows what happened, then begins what is asked for. Effects are begun even when an observer fails:

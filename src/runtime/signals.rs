@@ -1,10 +1,16 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third leaves.
 
 use super::Request;
+use crate::adapter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Between looks at orphans that have ended.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The number of the first signal that came, 0 while none has.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,27 @@ pub fn listen(leave: fn(i32) -> !) -> std::io::Result<(mpsc::Receiver<Request>, 
     let caught = Caught::default();
     tokio::spawn(relay(signals, sender, caught.clone(), leave));
     Ok((receiver, caught))
+}
+
+/// Takes note of the end of orphans, as the parent that they have now must, until what it returns is dropped.
+pub(super) fn bury() -> Option<AbortOnDrop> {
+    let mut ended = signal(SignalKind::child()).ok()?;
+    Some(AbortOnDrop(tokio::spawn(async move {
+        while ended.recv().await.is_some() {
+            adapter::bury();
+            // Where much ends, one look is enough for many.
+            tokio::time::sleep(PAUSE).await;
+        }
+    })))
+}
+
+/// A task that does not outlive this.
+pub(super) struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The signals that the process was started to ignore, the lowest bit being the first one; none where it cannot

@@ -71,6 +71,7 @@ impl Scene {
             deadline: self.deadline,
             durable: None,
             since: None,
+            alone: false,
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
         let mut items = (0..self.items).map(|number| {

@@ -9,9 +9,10 @@ mod worker;
 pub use process::process;
 pub use worker::worker;
 
-use super::program::{LOG, Tail, group, last_word, signal};
-use super::{Call, Context};
-use rustix::process::{Pid, Signal};
+use super::program::{LOG, Started, Tail, last_word};
+use super::tree::Tree;
+use super::{Call, Context, Spawns};
+use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -21,6 +22,9 @@ use tokio::process::Child;
 
 /// The step that is asked for.
 pub const STEP: &str = "OrderflowCheck";
+
+/// The run that it is said to be asked for in.
+const RUN: &str = "check";
 
 /// What came of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Finding {
 fn call(folder: &Path) -> Call {
     Call {
         context: Context {
-            run: "check".into(),
+            run: RUN.into(),
             step: STEP.into(),
             item: "check".into(),
             attempt: 1,
@@ -52,6 +56,7 @@ fn call(folder: &Path) -> Call {
         dir: folder.to_owned(),
         scratch: folder.to_owned(),
         attempt_id: "check".to_owned(),
+        spawns: Spawns::default(),
     }
 }
 
@@ -63,22 +68,23 @@ fn large() -> String {
 /// A program under test; it does not outlive this.
 struct Patient {
     child: Child,
-    group: Option<Pid>,
+    tree: Tree,
     log: Arc<Mutex<Tail>>,
 }
 
 impl Patient {
-    fn new(mut child: Child) -> Self {
-        let (group, log) = (group(&child), Arc::new(Mutex::new(Tail::new(LOG))));
+    fn new(started: Started) -> Self {
+        let Started { mut child, tree, .. } = started;
+        let log = Arc::new(Mutex::new(Tail::new(LOG)));
         let (stderr, heard) = (child.stderr.take(), log.clone());
         tokio::spawn(super::program::hear(stderr, move |chunk| {
             heard.lock().unwrap_or_else(PoisonError::into_inner).take(chunk);
         }));
-        Patient { child, group, log }
+        Patient { child, tree, log }
     }
 
     fn signal(&self, which: Signal) {
-        signal(self.group, which);
+        self.tree.signal(which);
     }
 
     /// How it ended, with its last words; none where it still runs after this time.

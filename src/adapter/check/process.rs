@@ -3,7 +3,7 @@
 use super::super::contract;
 use super::super::process::{Start, variables};
 use super::super::program::{Program, hear};
-use super::{Finding, Patient, call, large};
+use super::{Finding, Patient, RUN, call, large};
 use crate::value::{Object, Value, json};
 use rustix::process::Signal;
 use std::path::Path;
@@ -61,7 +61,7 @@ async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -
         command.envs(variables(&call(folder)));
         command.env("ORDERFLOW_INPUT", &input).env("ORDERFLOW_OUTPUT", &output);
     };
-    let started = program.start(prepare).await;
+    let started = program.start(RUN, prepare).await;
     let mut patient =
         Patient::new(started.map_err(|error| Wrong::Start(program.not_started(&error).message))?);
     let (stdin, stdout) = (patient.child.stdin.take(), patient.child.stdout.take());

@@ -2,7 +2,7 @@
 
 use super::super::program::Program;
 use super::super::worker::{LONGEST_LINE, Lines, Message, Request, Told, TooLong, cancel, read};
-use super::{Finding, Patient, STEP, call, large};
+use super::{Finding, Patient, RUN, STEP, call, large};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,7 +32,7 @@ pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<F
     let mut all_end = Ok(());
     for probe in probes(folder) {
         let must = probe.must;
-        match program.start(|_| ()).await {
+        match program.start(RUN, |_| ()).await {
             Err(error) => {
                 let did = program.not_started(&error).message;
                 findings.push(Finding { must: "starts", did, passed: false });

@@ -2,10 +2,11 @@
 //! what they promise besides.
 
 mod conformance;
+mod orphans;
 mod process;
 mod worker;
 
-use super::{Call, Context, Declared};
+use super::{Call, Context, Declared, Spawns};
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
 use std::path::Path;
@@ -50,6 +51,7 @@ fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         dir: folder.join("item"),
         scratch: folder.to_owned(),
         attempt_id: "7-0-3".to_owned(),
+        spawns: Spawns::default(),
     }
 }
 

@@ -144,7 +144,9 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     scene.call = call(scene.folder.path(), "b::String", inputs);
     let Ok(reply) = scene.answer().await else { panic!("env runs") };
     let text = reply.outputs[0].1.as_str().unwrap().to_owned();
-    let told: BTreeMap<&str, &str> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let mut told: BTreeMap<&str, &str> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let mark = told.remove("ORDERFLOW_PROCESS").unwrap();
+    assert!(mark.starts_with("run-1/"), "{mark}");
     let path = std::env::var("PATH").unwrap();
     let [dir, input, output] = ["item", "7-0-3.in.json", "7-0-3.out"].map(|name| format!("{folder}/{name}"));
     let expected = BTreeMap::from([

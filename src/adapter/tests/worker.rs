@@ -457,7 +457,7 @@ async fn a_worker_sees_a_clean_environment() {
     };
     let names: Vec<&str> =
         names.iter().filter_map(Value::as_str).filter(|name| !own.contains(name)).collect();
-    assert_eq!(names, ["PATH"]);
+    assert_eq!(names, ["ORDERFLOW_PROCESS", "PATH"]);
     scene.close().await;
 }
 

@@ -3,8 +3,8 @@
 //! Four things go on at once and none waits for another: lines go in, lines come out, the log is heard, the
 //! process is watched. A call is registered before its line is queued, and leaves the register exactly once.
 
-use super::super::program::{LINGER, LOG, Program, Tail, group, hear, last_word, signal};
-use super::super::{Stop, Stopper, Urgency};
+use super::super::program::{LINGER, LOG, Program, Started, Tail, hear, last_word};
+use super::super::{Call, Stop, Stopper, Urgency};
 use super::lines::{Lines, TooLong};
 use super::message::{self, Message, Request, Told};
 use crate::event::Cause;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::pipe::Sender;
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, oneshot, watch};
 
 /// A process that runs, or has run.
@@ -107,9 +107,10 @@ impl Loss {
 }
 
 impl Link {
-    /// Starts the process; `grace` is what it gets between the end of its input and a kill.
-    pub async fn start(program: &Program, grace: Duration) -> io::Result<Link> {
-        let child = program.start(|_| ()).await?;
+    /// Starts the process, for a call at first; `grace` is what it gets between the end of its input and a kill.
+    pub async fn start(program: &Program, grace: Duration, call: &Call) -> io::Result<Link> {
+        let started = program.start(&call.context.run, |_| ()).await?;
+        call.spawns.tell(&started.process, true);
         let (stopper, stop) = Stop::new();
         let (ending, ended) = watch::channel(false);
         let state = State {
@@ -126,7 +127,7 @@ impl Link {
         let shared = Arc::new(Shared { state: Mutex::new(state), more: Notify::new(), stopper, ended });
         let own = shared.clone();
         tokio::spawn(async move {
-            let status = own.attend(child, stop, grace).await;
+            let status = own.attend(started, stop, grace).await;
             own.settle(status);
             // Whoever waits for the end holds a receiver; others need not know.
             let _ = ending.send(true);
@@ -217,8 +218,9 @@ impl Shared {
     }
 
     /// Sees the process through to its end.
-    async fn attend(&self, mut child: Child, mut stop: Stop, grace: Duration) -> io::Result<ExitStatus> {
-        let group = group(&child);
+    async fn attend(&self, started: Started, mut stop: Stop, grace: Duration) -> io::Result<ExitStatus> {
+        let Started { mut child, tree, .. } = started;
+        let mut urgent = stop.clone();
         let write = self.write(child.stdin.take(), stop.clone());
         let read = self.read(child.stdout.take());
         let log = hear(child.stderr.take(), |chunk| self.state().log.take(chunk));
@@ -238,8 +240,7 @@ impl Shared {
                     self.give_up(Cause::Protocol, why, true);
                 }
             }
-            signal(group, Signal::KILL);
-            child.wait().await
+            tokio::join!(child.wait(), tree.kill()).0
         };
         tokio::pin!(pipes, exit);
         let (status, quiet) = tokio::select! {
@@ -252,7 +253,7 @@ impl Shared {
         // Answers that were written before the end count: what is left in the pipe is read.
         let quiet = quiet || tokio::time::timeout(LINGER, &mut pipes).await.is_ok();
         // Nothing that the worker has started outlives it.
-        signal(group, Signal::KILL);
+        tree.end(LINGER, &mut urgent).await;
         if !quiet {
             let _ = tokio::time::timeout(LINGER, &mut pipes).await;
         }

@@ -101,7 +101,7 @@ impl Worker {
             let (seat, _load) = self.least_loaded();
             let link = tokio::select! {
                 biased;
-                link = self.link(seat) => link?,
+                link = self.link(seat, &call) => link?,
                 () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
             };
             let Some((id, heard)) = link.ask(&request) else { continue };
@@ -160,7 +160,7 @@ impl Worker {
     }
 
     /// The seat's process, started where none runs.
-    async fn link(&self, seat: usize) -> Result<Link, Box<Failure>> {
+    async fn link(&self, seat: usize, call: &Call) -> Result<Link, Box<Failure>> {
         let Some(Seat(sitter)) = self.seats.get(seat) else { return Err(not_begun()) };
         let mut sitter = sitter.lock().await;
         if let Some(link) = &sitter.link {
@@ -172,7 +172,7 @@ impl Worker {
             sitter.bury(loss);
         }
         sitter.rest().await?;
-        let link = Link::start(&self.program, self.grace).await;
+        let link = Link::start(&self.program, self.grace, call).await;
         let link = link.map_err(|error| self.program.not_started(&error))?;
         sitter.link = Some(link.clone());
         Ok(link)

@@ -94,6 +94,7 @@ pub fn run(
         deadline: args.deadline,
         durable: kept.durable,
         since,
+        alone: true,
     };
     let driven = drive(&mut all, &mut run, &work, admitted);
     let closed = keep::end(all.durable.take());

@@ -1,0 +1,132 @@
+//! What the system tells of processes: who started them, in which group they are, when they began. Knows nothing of
+//! calls. Where there is no `/proc`, as elsewhere than on Linux, nobody is seen.
+
+use rustix::process::{Pid, Signal};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+/// The variable by which a process is known as one that was started here, even when nothing else tells any more.
+pub const MARK: &str = "ORDERFLOW_PROCESS";
+
+/// A process together with its start, in clock ticks since the system's: a number alone is used again.
+pub type Id = (Pid, u64);
+
+/// A process at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub id: Id,
+    parent: Option<Pid>,
+    pub group: Option<Pid>,
+    state: u8,
+}
+
+impl Seen {
+    pub fn pid(&self) -> Pid {
+        self.id.0
+    }
+
+    /// It has ended, and waits for its parent to take note.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// Whether nothing can be told of any process.
+pub fn is_blind() -> bool {
+    static BLIND: LazyLock<bool> = LazyLock::new(|| see(rustix::process::getpid()).is_none());
+    *BLIND
+}
+
+/// Names the time since the system's start; none where it cannot be told.
+pub fn boot() -> Option<Arc<str>> {
+    static BOOT: LazyLock<Option<Arc<str>>> = LazyLock::new(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().into())
+    });
+    BOOT.clone()
+}
+
+pub fn see(pid: Pid) -> Option<Seen> {
+    let stat = std::fs::read(folder(pid).join("stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let name = stat.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(stat.get(name + 1..)?).ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let mut number = || fields.next().and_then(|field| field.parse().ok()).and_then(Pid::from_raw);
+    let (parent, group) = (number(), number());
+    Some(Seen { id: (pid, fields.nth(16)?.parse().ok()?), parent, group, state })
+}
+
+/// The mark with which a process was started. It keeps it whatever becomes of those who started it.
+pub fn mark(pid: Pid) -> Option<String> {
+    let environment = std::fs::read(folder(pid).join("environ")).ok()?;
+    let value = |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    environment.split(|byte| *byte == 0).find_map(value).and_then(|mark| String::from_utf8(mark).ok())
+}
+
+/// Every process that can be seen.
+pub fn all() -> Vec<Seen> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pid = |name: &std::ffi::OsStr| Pid::from_raw(name.to_str()?.parse().ok()?);
+    entries.flatten().filter_map(|entry| see(pid(&entry.file_name())?)).collect()
+}
+
+/// Those whose parent this is.
+pub fn children(parent: Pid) -> Vec<Seen> {
+    static LISTED: LazyLock<bool> =
+        LazyLock::new(|| std::fs::exists("/proc/thread-self/children").unwrap_or(false));
+    if !*LISTED {
+        return all().into_iter().filter(|seen| seen.parent == Some(parent)).collect();
+    }
+    // A list for each thread.
+    let Ok(threads) = std::fs::read_dir(folder(parent).join("task")) else { return Vec::new() };
+    let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let pids: Vec<Pid> = lists
+        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .filter_map(Pid::from_raw)
+        .collect();
+    pids.into_iter().filter_map(see).collect()
+}
+
+/// These processes with all that descend from them, each once, parents first.
+pub fn families(roots: Vec<Seen>, children: impl Fn(Pid) -> Vec<Seen>) -> Vec<Seen> {
+    let (mut known, mut all): (HashSet<Id>, Vec<Seen>) = Default::default();
+    let mut open = roots;
+    while let Some(seen) = open.pop() {
+        if known.insert(seen.id) {
+            open.extend(children(seen.pid()));
+            all.push(seen);
+        }
+    }
+    all
+}
+
+/// Sends a signal to this process and to no other, even if its number was given to another meanwhile.
+pub fn signal(seen: &Seen, signal: Signal) {
+    let same = || see(seen.pid()).is_some_and(|now| now.id == seen.id);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+        // What is held cannot become another while it is looked at.
+        if let Ok(held) = pidfd_open(seen.pid(), PidfdFlags::empty()) {
+            if same() {
+                let _ = pidfd_send_signal(held, signal);
+            }
+            return;
+        }
+    }
+    if same() {
+        let _ = rustix::process::kill_process(seen.pid(), signal);
+    }
+}
+
+fn folder(pid: Pid) -> PathBuf {
+    PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()))
+}
+
+/// All children of every process, for looks at many families at once.
+pub fn children_among(all: &[Seen]) -> impl Fn(Pid) -> Vec<Seen> {
+    |parent| all.iter().filter(|seen| seen.parent == Some(parent)).copied().collect()
+}
