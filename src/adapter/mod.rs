@@ -22,8 +22,8 @@ mod tests;
 mod tree;
 pub mod worker;
 
-pub use files::Files;
 pub use adopted::{adopt, bury};
+pub use files::Files;
 pub use spawned::{Attempt, Spawned, Spawns};
 pub use tree::sweep;
 

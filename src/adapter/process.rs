@@ -115,12 +115,7 @@ impl Process {
 
     /// Waits for the program's end, asking for it where that is wanted; then all that it has started gets as
     /// long to end as it does. True when it was asked.
-    async fn exit(
-        &self,
-        child: &mut Child,
-        tree: &Tree,
-        stop: &mut Stop,
-    ) -> (io::Result<ExitStatus>, bool) {
+    async fn exit(&self, child: &mut Child, tree: &Tree, stop: &mut Stop) -> (io::Result<ExitStatus>, bool) {
         tokio::select! {
             status = child.wait() => return (status, false),
             () = stop.asked(Urgency::Terminate) => {}

@@ -82,9 +82,12 @@ pub fn children(parent: Pid) -> Vec<Seen> {
     }
     // A list for each thread.
     let Ok(threads) = std::fs::read_dir(folder(parent).join("task")) else { return Vec::new() };
-    let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let lists =
+        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     let pids: Vec<Pid> = lists
-        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .flat_map(|list| {
+            list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
         .filter_map(Pid::from_raw)
         .collect();
     pids.into_iter().filter_map(see).collect()

@@ -31,13 +31,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(leader: Pid, process: &Spawned, entry: Entry) -> Self {
-        Tree {
-            leader,
-            started: process.started,
-            mark: process.mark.clone(),
-            entry,
-            known: Mutex::default(),
-        }
+        Tree { leader, started: process.started, mark: process.mark.clone(), entry, known: Mutex::default() }
     }
 
     /// Sends a signal to each that lives now.
@@ -125,7 +119,8 @@ async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid
     send(signal, &now, group);
     let mut told: HashSet<Id> = now.iter().map(|seen| seen.id).collect();
     let mut pause = FIRST;
-    while !now.is_empty() || group.is_some_and(|group| system::is_blind() && test_kill_process_group(group).is_ok())
+    while !now.is_empty()
+        || group.is_some_and(|group| system::is_blind() && test_kill_process_group(group).is_ok())
     {
         tokio::time::sleep(pause).await;
         pause = MOST.min(pause * 2);

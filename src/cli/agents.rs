@@ -5,8 +5,11 @@ use super::exit::Exit;
 use super::plan::doer;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use crate::adapter::{self, check::{self, Finding}};
 use crate::adapter::program::Program;
+use crate::adapter::{
+    self,
+    check::{self, Finding},
+};
 use crate::diag::Source;
 use crate::diag::render::visible;
 use crate::graph::Graph;

@@ -98,7 +98,8 @@ async fn only_the_very_process_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_it_has_started_is_ended_too() {
-    let far = "env -i setsid sh -c 'trap \"\" TERM; echo $$ > part3; mv part3 far; while :; do sleep 1000; done' &";
+    let far =
+        "env -i setsid sh -c 'trap \"\" TERM; echo $$ > part3; mv part3 far; while :; do sleep 1000; done' &";
     let near = "(trap '' TERM; echo near; exec sleep 1000) &\necho $! > near";
     let source = format!("{far}\n{near}\n{WAITS}");
     let scene = scene(&source).await;
@@ -108,7 +109,10 @@ async fn all_that_it_has_started_is_ended_too() {
     }
     let report = end(Spawned { mark: "another".into(), ..scene.process.clone() }).await;
     assert!(report.left.is_empty() && report.ended.len() >= 4, "{report:?}");
-    assert!(pids.iter().all(|pid| report.ended.contains(&(*pid as i32)) && is_gone(*pid)), "{pids:?} {report:?}");
+    assert!(
+        pids.iter().all(|pid| report.ended.contains(&(*pid as i32)) && is_gone(*pid)),
+        "{pids:?} {report:?}"
+    );
     scene.over().await;
 }
 
