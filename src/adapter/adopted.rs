@@ -74,7 +74,7 @@ impl Drop for Entry {
 pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pid, Entry)> {
     let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     let child = spawn()?;
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let pid = child.id().and_then(|id| system::pid(i32::try_from(id).ok()?));
     let pid = pid.ok_or_else(|| io::Error::other("it ended before it was seen"))?;
     let mut own = own();
     let number = own.next;

@@ -47,7 +47,7 @@ impl<'a> Lost<'a> {
     fn new(started: &'a [Spawned]) -> Self {
         let boot = system::boot();
         let here = started.iter().filter(|process| process.boot.is_some() && process.boot == boot);
-        let id = |process: &Spawned| Some((Pid::from_raw(process.pid)?, process.started?));
+        let id = |process: &Spawned| Some((system::pid(process.pid)?, process.started?));
         Lost {
             leaders: here.clone().filter_map(id).collect(),
             marks: here.map(|process| &*process.mark).collect(),

@@ -47,16 +47,21 @@ pub fn boot() -> Option<Arc<str>> {
     BOOT.clone()
 }
 
-pub fn see(pid: Pid) -> Option<Seen> {
-    let stat = std::fs::read(folder(pid).join("stat")).ok()?;
+/// A process's number from what was read; one that is just ending has a group of -1.
+pub fn pid(number: i32) -> Option<Pid> {
+    if number > 0 { Pid::from_raw(number) } else { None }
+}
+
+pub fn see(of: Pid) -> Option<Seen> {
+    let stat = std::fs::read(folder(of).join("stat")).ok()?;
     // The name in parentheses may hold anything.
     let name = stat.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(stat.get(name + 1..)?).ok()?;
     let mut fields = text.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    let mut number = || fields.next().and_then(|field| field.parse().ok()).and_then(Pid::from_raw);
+    let mut number = || fields.next().and_then(|field| pid(field.parse().ok()?));
     let (parent, group) = (number(), number());
-    Some(Seen { id: (pid, fields.nth(16)?.parse().ok()?), parent, group, state })
+    Some(Seen { id: (of, fields.nth(16)?.parse().ok()?), parent, group, state })
 }
 
 /// The mark with which a process was started. It keeps it whatever becomes of those who started it.
@@ -69,8 +74,8 @@ pub fn mark(pid: Pid) -> Option<String> {
 /// Every process that can be seen.
 pub fn all() -> Vec<Seen> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pid = |name: &std::ffi::OsStr| Pid::from_raw(name.to_str()?.parse().ok()?);
-    entries.flatten().filter_map(|entry| see(pid(&entry.file_name())?)).collect()
+    let number = |entry: std::fs::DirEntry| pid(entry.file_name().to_str()?.parse().ok()?);
+    entries.flatten().filter_map(|entry| see(number(entry)?)).collect()
 }
 
 /// Those whose parent this is.
@@ -88,7 +93,7 @@ pub fn children(parent: Pid) -> Vec<Seen> {
         .flat_map(|list| {
             list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
         })
-        .filter_map(Pid::from_raw)
+        .filter_map(pid)
         .collect();
     pids.into_iter().filter_map(see).collect()
 }

@@ -30,6 +30,7 @@ mod saga;
 mod shop;
 mod spec;
 mod stats;
+mod survivors;
 mod trace;
 mod type_mutations;
 mod types;

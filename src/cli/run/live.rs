@@ -158,8 +158,9 @@ fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyho
         all.drive(run, &mut *items, requests).await?;
         anyhow::Ok(caught)
     });
-    // Every attempt has been reported; what is left on the threads has nothing more to say.
-    tokio.shutdown_background();
+    // Every attempt has been reported. Its threads stay until the process ends: a signal shall be heard while the
+    // trace is written and while nobody reads what is shown.
+    std::mem::forget(tokio);
     driven
 }
 
