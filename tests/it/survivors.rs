@@ -3,6 +3,9 @@
 use crate::place::Place;
 use crate::program::told;
 use rustix::process::{Pid, Signal, kill_process};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -111,7 +114,8 @@ fn what_another_step_has_started_is_let_live() {
 fn a_child_that_was_there_before_is_let_live() {
     let (_, daemon) = WAYS[2];
     let place = leaves(daemon);
-    let script = "LEFT=\"$PWD/stranger\" sleep 1000 & echo $! > stranger; exec \"$0\" run flow.md --trust --input o=1";
+    let script =
+        "sleep 1000 > /dev/null 2>&1 & echo $! > stranger; exec \"$0\" run flow.md --trust --input o=1";
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -139,10 +143,16 @@ fn orphans_that_end_are_buried_while_the_run_goes_on() {
 
 #[test]
 fn a_third_signal_leaves() {
-    let place = Place::new("# T\n## A\no -> a\n");
-    place.write("items.jsonl", &(0..4000).map(|number| format!("{{\"id\":{number}}}\n")).collect::<String>());
-    // Nobody reads what it prints, and the pipe does not hold all of it.
-    let mut child = place.begin("--items items.jsonl --stub --quiet");
+    let place = Place::new("# T\n## A @nobody\no -> a\n");
+    // Nobody reads what it prints, and no more of it goes into the pipe.
+    let (unread, full) = std::io::pipe().unwrap();
+    let mut other_end = std::fs::OpenOptions::new();
+    other_end.write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let mut other_end = other_end.open(format!("/proc/self/fd/{}", full.as_raw_fd())).unwrap();
+    while other_end.write(b" ").is_ok() {}
+    let mut command = place.command("run flow.md --input o=1 --stub");
+    let mut child = command.stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    drop(command);
     place.await_file("session.toon");
     let begin = Instant::now();
     let status = loop {
@@ -154,6 +164,7 @@ fn a_third_signal_leaves() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(status.code(), Some(130));
+    drop(unread);
 }
 
 /// Items whose agents get away in every way at once, hold the pipes, hear no SIGTERM or end at once.
@@ -168,7 +179,8 @@ fn unruly() -> Place {
          ## B @keeper\na -> b\n"
     );
     let place = Place::new(&document);
-    let worker = format!("export LEFT=\"$PWD\"\nwhile read -r line; do\n{}\n{}\ndone\n", WAYS[1].1, WAYS[4].1);
+    let worker =
+        format!("export LEFT=\"$PWD\"\nwhile read -r line; do\n{}\n{}\ndone\n", WAYS[1].1, WAYS[4].1);
     place.write("worker.sh", &worker);
     place.write("orderflow.toml", "[agents.keeper]\nworker = [\"sh\", \"worker.sh\"]\nprocesses = 2\n");
     place.write("items.jsonl", &(0..40).map(|number| format!("{{\"id\":{number}}}\n")).collect::<String>());
