@@ -287,8 +287,10 @@ pub enum StopReason {
     ItemError,
     /// The run's deadline.
     RunDeadline,
-    /// Ctrl-C or a termination signal.
+    /// Ctrl-C or a termination signal: the run is paused.
     Interrupted,
+    /// Somebody wants no more of the run.
+    Cancelled,
 }
 
 /// How an attempt ended.
@@ -372,6 +374,7 @@ impl fmt::Display for StopReason {
             StopReason::ItemError => "cancelled: another item failed",
             StopReason::RunDeadline => "cancelled: the run's deadline passed",
             StopReason::Interrupted => "cancelled: the run was interrupted",
+            StopReason::Cancelled => "cancelled: the run was cancelled",
         })
     }
 }

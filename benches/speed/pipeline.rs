@@ -166,6 +166,7 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
         durable: None,
         since: None,
         alone: false,
+        cancel: false,
     };
     let mut items = (0..orders).map(|number| {
         let (key, inputs) = order(&graph, number);

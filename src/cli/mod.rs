@@ -2,6 +2,7 @@
 //! a file a command.
 
 mod agents;
+mod cancel;
 mod completions;
 mod document;
 mod exit;
@@ -50,6 +51,7 @@ struct Cli {
 enum Command {
     Run(Box<run::Args>),
     Resume(resume::Args),
+    Cancel(cancel::Args),
     Runs(runs::Args),
     Show(show::Args),
     Validate(validate::Args),
@@ -80,6 +82,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let done = match cli.command {
         Command::Run(args) => run::run(*args, &mut terminal),
         Command::Resume(args) => resume::run(args, &mut terminal),
+        Command::Cancel(args) => cancel::run(args, &mut terminal),
         Command::Runs(args) => runs::run(args, &mut terminal),
         Command::Show(args) => show::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),

@@ -4,7 +4,10 @@
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
 use super::{Call, Effect, Input, Limits, Out, Timer};
-use crate::event::{DrainReason, Event, ItemError, ItemId, ItemState, Millis, StepPath, StopReason, Values};
+use crate::event::{
+    Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
+    Values,
+};
 use crate::graph::{Graph, ValueId};
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::Value;
@@ -135,6 +138,31 @@ impl Run {
         }
         self.touched = self.items.keys().copied().collect();
         self.advance(now, out);
+    }
+
+    /// Ends a folded run whose runner is gone: nothing begins, and of the attempts that were under way nobody will
+    /// say any more what they came to.
+    pub fn cancel(&mut self, now: Millis, out: &mut Out) {
+        self.handle(Input::Stop(StopReason::Cancelled), now, out);
+        let under_way: Vec<_> = self
+            .items
+            .iter()
+            .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
+            .collect();
+        for (item, step, attempt) in under_way {
+            let failure = Failure {
+                cause: Cause::Stopped,
+                code: None,
+                message: "the runner was gone before it ended".to_owned(),
+                outcome: Outcome::Unknown,
+                retryable: false,
+                tokens_used: None,
+                columns: Vec::new(),
+                log: String::new(),
+            };
+            self.handle(Input::Finished { item, step, attempt, result: Err(Box::new(failure)) }, now, out);
+        }
+        out.effects.clear();
     }
 
     /// Takes one input; what happened and what is to be done are added to `out`, in order. An input that means
@@ -418,7 +446,7 @@ impl Run {
 
     /// Attempts that have begun and have not ended.
     pub fn under_way(&self) -> usize {
-        self.items.values().map(Item::under_way).sum()
+        self.items.values().map(|item| item.running().count()).sum()
     }
 
     /// Whether no item is in flight.

@@ -66,6 +66,8 @@ pub enum Request {
     Stop,
     /// End what runs now.
     Kill,
+    /// Begin nothing, and never again: the run is given up.
+    Cancel,
 }
 
 /// What the loop works with.
@@ -83,6 +85,8 @@ pub struct Loop<'a> {
     pub since: Option<Millis>,
     /// Nobody else in this process starts programs: what is left of any at the end is this run's, and is ended.
     pub alone: bool,
+    /// Give up a run that was left, instead of going on with it.
+    pub cancel: bool,
 }
 
 impl Loop<'_> {
@@ -111,8 +115,10 @@ impl Loop<'_> {
         let mut exhausted = false;
         let mut batch = Vec::new();
         let (mut held, mut kept) = (Held::default(), 0);
-        if start.is_some() {
-            run.resume(now(), &mut out);
+        match start {
+            Some(_) if self.cancel => run.cancel(now(), &mut out),
+            Some(_) => run.resume(now(), &mut out),
+            None => {}
         }
         let burying = self.alone.then(|| {
             adapter::adopt();
@@ -166,7 +172,11 @@ impl Loop<'_> {
                     if request == Request::Kill {
                         calls.kill_all();
                     }
-                    run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                    let why = match request {
+                        Request::Cancel => StopReason::Cancelled,
+                        Request::Stop | Request::Kill => StopReason::Interrupted,
+                    };
+                    run.handle(Input::Stop(why), now(), &mut out);
                 }
                 number = on_disk(&mut self.durable) => match number {
                     Ok(number) => kept = number,

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third leaves.
+//! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third leaves. Besides,
+//! somebody may leave word that the run is given up.
 
 use super::Request;
 use crate::adapter;
@@ -12,6 +13,9 @@ use tokio::task::JoinHandle;
 /// Between looks at orphans that have ended.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often somebody looks whether word was left.
+const EVERY: Duration = Duration::from_millis(200);
+
 /// The number of the first signal that came, 0 while none has.
 #[derive(Clone, Debug, Default)]
 pub struct Caught(Arc<AtomicI32>);
@@ -23,10 +27,14 @@ impl Caught {
 }
 
 /// Begins to listen; `leave` is called at the third signal with the first one's number and does not return.
+/// `given_up` tells whether somebody has left word that the run is to be given up.
 ///
 /// # Errors
 /// When the system refuses to hand over signals.
-pub fn listen(leave: fn(i32) -> !) -> std::io::Result<(mpsc::Receiver<Request>, Caught)> {
+pub fn listen(
+    leave: fn(i32) -> !,
+    given_up: impl Fn() -> bool + Send + 'static,
+) -> std::io::Result<(mpsc::Receiver<Request>, Caught)> {
     let ignored = ignored();
     let hear = |kind: SignalKind| {
         // Whoever was told to outlive its terminal, by nohup or a shell's `&`, does.
@@ -37,6 +45,7 @@ pub fn listen(leave: fn(i32) -> !) -> std::io::Result<(mpsc::Receiver<Request>, 
         [hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?];
     let (sender, receiver) = mpsc::channel(4);
     let caught = Caught::default();
+    tokio::spawn(hear_word(sender.clone(), given_up));
     tokio::spawn(relay(signals, sender, caught.clone(), leave));
     Ok((receiver, caught))
 }
@@ -92,6 +101,15 @@ async fn relay(
             _ => leave(caught.number().unwrap_or(number)),
         }
     }
+}
+
+/// Looks for word now and then. A signal would be heard at once, but only by a process that listens already.
+async fn hear_word(sender: mpsc::Sender<Request>, given_up: impl Fn() -> bool) {
+    while !given_up() {
+        tokio::time::sleep(EVERY).await;
+    }
+    // The run may be over already.
+    let _ = sender.send(Request::Cancel).await;
 }
 
 async fn received(signal: &mut Option<Signal>) {

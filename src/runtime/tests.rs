@@ -72,6 +72,7 @@ impl Scene {
             durable: None,
             since: None,
             alone: false,
+            cancel: false,
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
         let mut items = (0..self.items).map(|number| {

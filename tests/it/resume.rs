@@ -323,3 +323,39 @@ fn a_run_is_a_folder_that_can_be_carried_elsewhere() {
     assert!(told.contains("6 items: 5 succeeded, 1 failed"), "{told}");
     assert!(elsewhere.path().join("session.toon").exists());
 }
+
+#[test]
+fn a_run_can_be_given_up_while_it_lives_and_after_it_was_left() {
+    let scene = scene();
+    let folder = scene.path();
+    fs::write(folder.join("w.md"), DOCUMENT.replace("sleep 0.02", "sleep 5")).unwrap();
+    let begin = || {
+        let lines = || fs::read_to_string(folder.join("effects")).unwrap_or_default().lines().count();
+        let before = lines();
+        let mut runner = start(folder, &["run", "w.md", "--quiet"]);
+        while lines() == before {
+            assert!(runner.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        runner
+    };
+    let told = |args: &[&str]| {
+        let output = orderflow(folder, args);
+        (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+    };
+    let mut runner = begin();
+    assert_eq!(told(&["cancel", "last"]).1, Some(0));
+    assert_eq!(runner.wait().unwrap().code(), Some(1));
+    let (message, code) = told(&["resume", "last"]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("cancelled"), "{message}");
+
+    let mut runner = begin();
+    kill(&mut runner);
+    kill_tree(folder);
+    let (message, code) = told(&["cancel", "last"]);
+    assert_eq!(code, Some(0), "{message}");
+    let cancelled = rows(&folder.join("session.toon"));
+    assert!(cancelled.iter().any(|row| row.contains("cancelled")), "{cancelled:?}");
+    assert_eq!(told(&["resume", "last"]).1, Some(1), "a run that was given up does not go on");
+}

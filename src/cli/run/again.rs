@@ -3,8 +3,9 @@
 use super::super::document::Document;
 use super::super::exit::Exit;
 use super::super::terminal::Terminal;
-use super::keep::Past;
+use super::keep::{self, Past};
 use super::{Format, inputs, jobs, live};
+use crate::journal::{Held, Lock};
 use anyhow::Context;
 use std::path::Path;
 
@@ -50,4 +51,28 @@ pub fn go_on(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resul
     let exit = live::run(&args, &document, graph, &settings, Some(past), terminal)?;
     terminal.finish()?;
     Ok(exit)
+}
+
+/// Gives a run up. One that lives is told so; of one that was left the end is written here.
+///
+/// # Errors
+/// What keeps it from being told or written.
+pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let word = home.join(keep::CANCEL);
+    std::fs::write(&word, "").with_context(|| format!("cannot write {}", word.display()))?;
+    match Lock::acquire(home) {
+        Err(Held::By(_)) => {
+            terminal.talk("the run was told to stop; its own process says how it ended\n");
+            Ok(Exit::Ok)
+        }
+        Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
+        Ok(lock) => {
+            drop(lock);
+            match go_on(home, how, terminal)? {
+                // That its items did not all succeed is what was asked for.
+                Exit::Failed => Ok(Exit::Ok),
+                exit => Ok(exit),
+            }
+        }
+    }
 }

@@ -15,6 +15,14 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// The file in a run's folder that says that the run is given up.
+pub const CANCEL: &str = "cancel";
+
+/// Whether somebody has given the run up.
+pub fn is_given_up(home: &Path) -> bool {
+    home.join(CANCEL).exists()
+}
+
 /// How a run was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {

@@ -85,6 +85,7 @@ pub fn run(
     progress.goes_on(&run, since.is_some());
     let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
     let admitted = run.tally().admitted;
+    let home = workspace.root().to_owned();
     let mut all = Loop {
         graph: graph.clone(),
         run_id,
@@ -95,6 +96,7 @@ pub fn run(
         durable: kept.durable,
         since,
         alone: true,
+        cancel: keep::is_given_up(&home),
     };
     let driven = drive(&mut all, &mut run, &work, admitted);
     let closed = keep::end(all.durable.take());
@@ -150,11 +152,13 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
 }
 
 fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyhow::Result<Caught> {
+    let word = all.workspace.root().join(keep::CANCEL);
+    let given_up = move || word.exists();
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.context("cannot start the runtime")?;
     let mut items = work.stream(admitted)?;
     let driven = tokio.block_on(async {
-        let (requests, caught) = runtime::listen(leave).context("cannot listen for signals")?;
+        let (requests, caught) = runtime::listen(leave, given_up).context("cannot listen for signals")?;
         all.drive(run, &mut *items, requests).await?;
         anyhow::Ok(caught)
     });
@@ -177,6 +181,7 @@ fn exit(run: &Run, caught: &Caught) -> Exit {
         (Some(StopReason::Interrupted), Some(15)) => Exit::Terminated,
         (Some(StopReason::Interrupted), _) => Exit::Interrupted,
         (Some(StopReason::RunDeadline), _) => Exit::Deadline,
+        (Some(StopReason::Cancelled), _) => Exit::Failed,
         _ if !run.tolerated() => Exit::Failed,
         _ if run.run_steps().is_some_and(|(state, _)| state == crate::event::ItemState::Failed) => {
             Exit::Failed

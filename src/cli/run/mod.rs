@@ -144,7 +144,7 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
-pub(super) use again::{Again, go_on};
+pub(super) use again::{Again, give_up, go_on};
 pub(super) use bind::environment;
 pub(super) use keep::{lock, unreadable};
 pub(super) use look::KeptRun;

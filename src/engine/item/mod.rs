@@ -174,9 +174,12 @@ impl Item {
         matches!(self.state(step), StepState::Ready(_))
     }
 
-    /// Attempts that have begun and have not ended.
-    pub fn under_way(&self) -> usize {
-        self.paths().filter(|path| matches!(self.state(*path), StepState::Running { .. })).count()
+    /// Attempts that have begun and have not ended, with their numbers.
+    pub fn running(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
+        self.paths().filter_map(|path| match self.state(path) {
+            StepState::Running { attempts, .. } => Some((path, attempts.number)),
+            _ => None,
+        })
     }
 
     /// The number of the attempt that would start now.
@@ -212,6 +215,8 @@ fn is_own(why: StopReason) -> bool {
         | StopReason::GroupDeadline
         | StopReason::ItemDeadline
         | StopReason::Critical => true,
-        StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted => false,
+        StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted | StopReason::Cancelled => {
+            false
+        }
     }
 }

@@ -203,9 +203,11 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
         StopReason::ItemDeadline => {
             graph.settings.deadline.map(|most| ("the item's deadline passed after", most))
         }
-        StopReason::Critical | StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted => {
-            None
-        }
+        StopReason::Critical
+        | StopReason::ItemError
+        | StopReason::RunDeadline
+        | StopReason::Interrupted
+        | StopReason::Cancelled => None,
     };
     limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", in_words(most)))
 }
