@@ -99,8 +99,10 @@ fn start(folder: &Path, args: &[&str]) -> Child {
     command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// The folder of the run that has a journal: a runner that was killed before it had one has begun nothing.
 fn home(folder: &Path) -> Option<PathBuf> {
-    fs::read_dir(folder.join(".orderflow/runs")).ok()?.next().map(|entry| entry.unwrap().path())
+    let runs = fs::read_dir(folder.join(".orderflow/runs")).ok()?;
+    runs.map(|entry| entry.unwrap().path()).find(|home| home.join(journal::FILE).exists())
 }
 
 /// The executions that the journal knows as completed, as the effects name them.
@@ -182,43 +184,49 @@ fn a_run_that_is_killed_again_and_again_goes_on_where_it_was() {
     assert_eq!(orderflow(untouched.path(), &["run", "w.md", "--quiet"]).status.code(), Some(0));
     let expected = rows(&untouched.path().join("session.toon"));
 
-    let scene = scene();
-    let folder = scene.path();
-    let mut begun = false;
-    let mut interrupted = 0;
-    for number in 0..kills() {
-        let args: &[&str] = if begun { &["resume", "last", "--quiet"] } else { &["run", "w.md", "--quiet"] };
+    let mut left = kills();
+    let mut number = 0;
+    while left > 0 {
+        let scene = scene();
+        left = left.saturating_sub(torment(scene.path(), &mut number));
+        assert_eq!(rows(&scene.path().join("session.toon")), expected);
+        let had = effects(scene.path());
+        for (effect, (count, keys)) in &had {
+            assert_eq!(keys.len(), 1, "{effect} ran {count} times under {keys:?}");
+        }
+        assert_eq!(had.len(), effects(untouched.path()).len(), "every effect was had");
+    }
+}
+
+/// Kills a run at any moment of its life and goes on with it, until it ends. Returns how often it was killed.
+fn torment(folder: &Path, number: &mut usize) -> usize {
+    let mut killed = 0;
+    loop {
+        let (args, before): (&[&str], _) = match home(folder) {
+            Some(home) => (&["resume", "last", "--quiet"], (completed(&home), effects(folder))),
+            None => (&["run", "w.md", "--quiet"], Default::default()),
+        };
         let mut runner = start(folder, args);
-        // Anywhere in its life, from its first moments to its end.
-        let moment = Duration::from_millis((number as u64 * 37 + std::process::id() as u64) % 300);
-        let ended = wait(&mut runner, moment);
+        *number += 1;
+        // Anywhere, from its first moments on; a run that never gets far is let go in the end.
+        let moment = (*number as u64 * 37 + u64::from(std::process::id())) % 150;
+        let ended = wait(&mut runner, Duration::from_millis(if killed < 40 { moment } else { 60_000 }));
         if !ended {
-            interrupted += 1;
+            killed += 1;
             kill(&mut runner);
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 kill_tree(folder);
             }
         }
-        begun |= home(folder).is_some_and(|home| home.join(journal::FILE).exists());
-        let Some(home) = home(folder).filter(|_| begun) else { continue };
-        let before = (completed(&home), effects(folder));
-        let mut next = start(folder, &["resume", "last", "--quiet"]);
-        wait(&mut next, Duration::from_millis(40));
-        kill(&mut next);
         let after = effects(folder);
         for done in &before.0 {
             assert_eq!(before.1.get(done), after.get(done), "{done} was completed and ran again");
         }
+        if ended {
+            assert_eq!(runner.wait().unwrap().code(), Some(0));
+            return killed;
+        }
     }
-    let last: &[&str] = if begun { &["resume", "last", "--quiet"] } else { &["run", "w.md", "--quiet"] };
-    let output = orderflow(folder, last);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(rows(&folder.join("session.toon")), expected);
-    for (effect, (count, keys)) in effects(folder) {
-        assert_eq!(keys.len(), 1, "{effect} ran {count} times under {keys:?}");
-    }
-    assert_eq!(effects(folder).len(), effects(untouched.path()).len(), "every effect was had");
-    assert!(interrupted > 0, "the run was never interrupted");
 }
 
 /// Waits so long for a runner to end; whether it has.

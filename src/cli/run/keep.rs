@@ -12,8 +12,11 @@ use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unread
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The file in a run's folder that says that the run is given up.
 pub const CANCEL: &str = "cancel";
@@ -22,6 +25,9 @@ pub const CANCEL: &str = "cancel";
 pub fn is_given_up(home: &Path) -> bool {
     home.join(CANCEL).exists()
 }
+
+/// How long a lock may outlive its holder.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a run was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,12 +103,28 @@ pub fn options(header: &Header) -> anyhow::Result<Options> {
     })
 }
 
+/// Whether there is no such process any more.
+fn is_gone(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+}
+
 /// Takes the run's lock.
 ///
 /// # Errors
 /// Stops where another runner has it.
 pub fn lock(home: &Path) -> anyhow::Result<Lock> {
-    Lock::acquire(home).map_err(|held| match held {
+    let begin = Instant::now();
+    let acquired = loop {
+        match Lock::acquire(home) {
+            // A program that was just being started when its runner was killed holds the lock until it runs.
+            Err(Held::By(Some(process))) if is_gone(process) && begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            acquired => break acquired,
+        }
+    };
+    acquired.map_err(|held| match held {
         Held::By(process) => {
             let who = process.map(|process| format!(", process {process}")).unwrap_or_default();
             let message = format!("the run in {} lives: another orderflow has it{who}", home.display());
