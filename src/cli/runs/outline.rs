@@ -15,7 +15,7 @@ pub enum State {
     Paused,
     /// It came to its end, with no more failures than tolerated.
     Done,
-    /// It came to its end with more failures, or its deadline passed.
+    /// It came to its end with more failures, its deadline passed, or it was given up.
     Failed,
 }
 
@@ -100,7 +100,8 @@ impl Outline {
 
     /// What has become of the run; `held` where a runner has it.
     pub fn state(&self, kept: &KeptRun, held: bool) -> State {
-        let failed = self.stopped == Some(StopReason::RunDeadline)
+        let ended = [Some(StopReason::RunDeadline), Some(StopReason::Cancelled)];
+        let failed = ended.contains(&self.stopped)
             || !self.tally.within(kept.tolerate)
             || self.ended == Some(ItemState::Failed);
         match (held, self.is_over(kept)) {
