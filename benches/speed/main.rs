@@ -2,6 +2,7 @@
 //! same with tiny sizes, to see that it works. docs/speed.md says what the figures mean.
 
 mod document;
+mod journal;
 mod memory;
 mod pair;
 mod pipeline;
@@ -22,6 +23,8 @@ pub struct Sizes {
     chain: usize,
     /// Orders of six steps, in process.
     orders: u64,
+    /// Orders whose steps are committed one by one.
+    single_commits: u64,
     /// Orders of the run whose memory is measured; the floor is a tenth of it.
     many_orders: u64,
     /// Orders in the session file.
@@ -37,6 +40,7 @@ const FULL: Sizes = Sizes {
     processes: 2_000,
     chain: 1_000,
     orders: 10_000,
+    single_commits: 300,
     many_orders: 200_000,
     recorded: 200_000,
     document: 1_000_000,
@@ -48,6 +52,7 @@ const TINY: Sizes = Sizes {
     processes: 3,
     chain: 3,
     orders: 20,
+    single_commits: 5,
     many_orders: 20,
     recorded: 20,
     document: 2_000,
@@ -80,6 +85,7 @@ fn main() -> anyhow::Result<()> {
     let cases = [
         processes::cases(sizes, folder.path())?,
         pipeline::cases(sizes)?,
+        journal::cases(sizes, folder.path())?,
         memory::cases(sizes, folder.path()),
         trace::cases(sizes, folder.path())?,
         document::cases(sizes, folder.path())?,

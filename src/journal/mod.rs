@@ -10,6 +10,7 @@
 mod chain;
 mod header;
 mod lock;
+mod log;
 mod read;
 mod record;
 mod store;

@@ -1,17 +1,19 @@
 //! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
 
 use super::chain::Chain;
-use super::{FILE, Header, Record, Unreadable, Version, record};
+use super::{FILE, Header, Record, Unreadable, Version, log, record};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use serde::Deserialize;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a writer may be in the way; only one that recovers the log of a killed runner is.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The smallest page of SQLite's.
+const PAGE: u64 = 512;
 
 /// What the records of a journal are read from, as they were at the first one.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub struct Records {
 pub fn read(folder: &Path) -> Result<(Header, Records), Unreadable> {
     let path = folder.join(FILE);
     recognise(&path)?;
+    check_log(&beside(&path))?;
     let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
@@ -58,7 +61,13 @@ impl Records {
     ) -> Result<(Chain, i64), E> {
         let (mut chain, mut number) = (self.chain, 0);
         let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
-        let statement = self.connection.prepare("SELECT number, records, sum FROM batch ORDER BY number");
+        // One look at both tables, whatever is written meanwhile.
+        let snapshot = self.connection.unchecked_transaction().map_err(sql(1))?;
+        let kept: Option<i64> = snapshot
+            .query_row("SELECT number FROM tail", [], |row| row.get(0))
+            .optional()
+            .map_err(|error| Unreadable::sqlite(&self.path, None, error))?;
+        let statement = snapshot.prepare("SELECT number, records, sum FROM batch ORDER BY number");
         let mut statement = statement.map_err(sql(1))?;
         let mut rows = statement.query([]).map_err(sql(1))?;
         while let Some(row) = rows.next().map_err(sql(number + 1))? {
@@ -80,6 +89,11 @@ impl Records {
                 .map_err(|error| damaged(Some(error.valid_up_to()), "it is not UTF-8"))?;
             each(number, text)?;
         }
+        if kept != Some(number) {
+            let kept = kept.map_or("an unknown number of".to_owned(), |kept| kept.to_string());
+            let why = format!("{kept} rows were kept, and the last one here is {number}");
+            return Err(Unreadable::damaged(&self.path, None, None, why).into());
+        }
         Ok((chain, number))
     }
 }
@@ -92,15 +106,12 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
     }
 }
 
-/// Looks at the first bytes before SQLite does, which would take an empty file for a new database and throw away
-/// what stands beside it.
+/// Refuses an empty file, which SQLite would take for a new database and throw away what stands beside it. Opens
+/// nothing: to close the file again would lose the locks that a writer of this process holds on it.
 fn recognise(path: &Path) -> Result<(), Unreadable> {
-    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-    let mut head = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
-    file.map_err(|error| Unreadable::io(path, error))?;
-    if head != MAGIC {
-        return Err(Unreadable::damaged(path, None, None, "it does not begin as a journal does"));
+    let file = fs::metadata(path).map_err(|error| Unreadable::io(path, error))?;
+    if file.len() < PAGE {
+        return Err(Unreadable::damaged(path, None, None, "it is too short"));
     }
     Ok(())
 }
@@ -128,9 +139,22 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 const GUARDED: &str = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; SELECT 1 FROM sqlite_schema;";
 
 fn has_log(path: &Path) -> bool {
+    fs::metadata(beside(path)).is_ok_and(|log| log.len() > 0)
+}
+
+/// SQLite's write-ahead log.
+fn beside(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    log.into()
+}
+
+fn check_log(log: &Path) -> Result<(), Unreadable> {
+    let why = "commits stand behind a broken one";
+    match log::damage(log).map_err(|error| Unreadable::io(log, error))? {
+        None => Ok(()),
+        Some(at) => Err(Unreadable::damaged(log, None, usize::try_from(at).ok(), why)),
+    }
 }
 
 /// The address of a file that nobody changes.

@@ -6,6 +6,7 @@ use super::{FILE, Header, Journal, Record, Trouble, Unreadable, record};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,15 +16,22 @@ const ROW: usize = 256 << 10;
 /// How long a reader may be in the way, as when it recovers the log of a killed runner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the end of a run waits for readers.
+const COURTESY: Duration = Duration::from_secs(1);
+
 const TABLES: &str = "
     CREATE TABLE header (text TEXT NOT NULL, sum BLOB NOT NULL);
-    CREATE TABLE batch (number INTEGER PRIMARY KEY, records TEXT NOT NULL, sum BLOB NOT NULL);";
+    CREATE TABLE batch (number INTEGER PRIMARY KEY, records TEXT NOT NULL, sum BLOB NOT NULL);
+    CREATE TABLE tail (number INTEGER NOT NULL);
+    INSERT INTO tail VALUES (0);";
 
 /// The journal of one run, open for writing. One at a time: hold the [`Lock`](super::Lock).
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Of the main file, which may be removed under us.
+    file: (u64, u64),
     /// Of the last row, with its number.
     chain: Chain,
     number: i64,
@@ -50,7 +58,8 @@ impl Store {
         let placed = fs::rename(&draft, &path).and_then(|()| File::open(folder)?.sync_all());
         placed.map_err(|error| trouble(error.into()))?;
         let connection = connect(&path).map_err(|error| trouble(error.into()))?;
-        Ok(Store { connection, chain, number: 0, row: Vec::new(), trouble: None, path })
+        let file = identity(&path).map_err(|error| trouble(error.into()))?;
+        Ok(Store { connection, file, chain, number: 0, row: Vec::new(), trouble: None, path })
     }
 
     /// Opens the journal of a run to go on with it. All its rows are checked first.
@@ -62,7 +71,15 @@ impl Store {
         let path = folder.join(FILE);
         let (chain, number) = records.check()?;
         let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
-        Ok((Store { connection, path, chain, number, row: Vec::new(), trouble: None }, header))
+        let file = identity(&path).map_err(|error| Unreadable::io(&path, error))?;
+        Ok((Store { connection, file, path, chain, number, row: Vec::new(), trouble: None }, header))
+    }
+
+    /// Moves all into the main file. Readers may be in the way; then it stays durable where it is, beside it.
+    fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(COURTESY)?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.busy_timeout(PATIENCE)
     }
 
     fn commit(&mut self, records: &[Record]) -> Result<(), Trouble> {
@@ -86,7 +103,13 @@ impl Store {
             row.clear();
         }
         drop(insert);
+        // Says on a page of its own how many rows there are, so that none is missed unnoticed at the end.
+        transaction.execute("UPDATE tail SET number = ?1", [number]).map_err(sql)?;
         transaction.commit().map_err(sql)?;
+        match identity(path) {
+            Ok(file) if file == self.file => {}
+            _ => return Err(Trouble::new(path, "it was removed while the run went on")),
+        }
         (self.chain, self.number) = (chain, number);
         Ok(())
     }
@@ -111,9 +134,7 @@ impl Journal for Store {
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
         }
-        // Readers may be in the way. Then the records stay durable where they are, beside the main file.
-        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        checkpoint.map_err(|error| Trouble::new(&self.path, error))
+        self.checkpoint().map_err(|error| Trouble::new(&self.path, error))
     }
 }
 
@@ -130,11 +151,12 @@ fn draw_up(path: &Path, header: &str, chain: Chain) -> Result<(), Box<dyn std::e
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    settle(&connection)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
     transaction.execute("INSERT INTO header VALUES (?1, ?2)", params![header, chain.bytes()])?;
     transaction.commit()?;
+    // Only now, so that the log is empty and nothing is lost with it.
+    settle(&connection)?;
     connection.close().map_err(|(_, error)| error)?;
     Ok(())
 }
@@ -144,6 +166,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     settle(&connection)?;
     Ok(connection)
+}
+
+/// Tells a file from another one of the same name.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let file = fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 /// Durable at every commit, with readers that do not wait.

@@ -24,7 +24,7 @@ pub enum Unreadable {
 pub struct Place {
     /// From 1; none where it is about the header or the file as a whole.
     pub row: Option<i64>,
-    /// From 0, of the row's text.
+    /// From 0, of the row's text; where there is no row, of the header or of the log beside the file.
     pub byte: Option<usize>,
 }
 
@@ -105,9 +105,10 @@ impl fmt::Display for Place {
         if let Some(row) = self.row {
             write!(f, " at row {row}")?;
         }
-        match self.byte {
-            Some(byte) => write!(f, ", byte {byte}"),
-            None => Ok(()),
+        match (self.row, self.byte) {
+            (_, None) => Ok(()),
+            (None, Some(byte)) => write!(f, " at byte {byte}"),
+            (Some(_), Some(byte)) => write!(f, ", byte {byte}"),
         }
     }
 }

@@ -41,7 +41,7 @@ fn a_store_that_is_opened_again_goes_on_where_it_was() {
         started: 123_456,
         boot: "5e0a".into(),
     };
-    let all = [records(&simulated(5)), vec![Record::Spawned(process)]].concat();
+    let all = [some(12), vec![Record::Spawned(process)]].concat();
     kept(folder.path(), &[]);
     for record in &all {
         let (mut store, found) = Store::open(folder.path()).unwrap();
@@ -57,7 +57,7 @@ fn a_store_that_is_opened_again_goes_on_where_it_was() {
 #[test]
 fn a_journal_is_one_file_once_it_is_closed_and_can_be_copied_before() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let all = records(&simulated(7));
+    let all = some(30);
     let mut store = Store::create(folder.path(), &header()).unwrap();
     store.append(&all).unwrap();
     store.tidy().unwrap();
@@ -71,7 +71,7 @@ fn a_journal_is_one_file_once_it_is_closed_and_can_be_copied_before() {
 #[test]
 fn what_is_there_is_read_while_more_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let all = records(&simulated(11));
+    let all = some(25);
     let mut store = Store::create(folder.path(), &header()).unwrap();
     for (index, record) in all.iter().enumerate() {
         let (_, open) = read(folder.path()).unwrap();

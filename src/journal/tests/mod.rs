@@ -1,14 +1,20 @@
 //! What a journal promises: what was kept is read again, all of it or a true first part, and nothing else.
 
+mod damage;
+mod disk;
+mod faults;
+mod golden;
 mod keep;
 mod lock;
+mod process;
+mod property;
 mod writer;
 
 use super::{Definition, Document, Header, Journal, Record, Store, Unreadable, Version, read};
 use crate::engine::simulator::{World, random_graph, random_policy};
 use crate::engine::{Out, Run};
 use crate::event::Event;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +35,11 @@ fn simulated(seed: u64) -> Vec<Event> {
     let graph = Arc::new(random_graph(seed));
     let mut run = Run::new(graph.clone(), random_policy(seed));
     World::new(seed, graph).live(&mut run, &mut Out::default())
+}
+
+/// The first so many records of simulated worlds.
+fn some(count: usize) -> Vec<Record> {
+    records(&(0..).flat_map(simulated).take(count).collect::<Vec<_>>())
 }
 
 fn records(events: &[Event]) -> Vec<Record> {

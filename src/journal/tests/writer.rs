@@ -41,7 +41,7 @@ fn what_waits_becomes_one_commit() {
     let (journal, kept, open) = fake(usize::MAX);
     let (tell, told) = mpsc::channel();
     let writer = Writer::start(journal, move |what| tell.send(what).unwrap()).unwrap();
-    let all = records(&simulated(3));
+    let all = some(9);
     for (number, record) in all.iter().enumerate() {
         writer.send(number as u64, vec![record.clone()]);
     }
@@ -70,7 +70,7 @@ fn after_trouble_nothing_is_kept_and_nothing_is_told_as_kept() {
         let (journal, kept, open) = fake(commits);
         let (tell, told) = mpsc::channel();
         let writer = Writer::start(journal, move |what| tell.send(what).unwrap()).unwrap();
-        let all = records(&simulated(3));
+        let all = some(9);
         let mut answers = Vec::new();
         for (number, record) in all.iter().enumerate().take(commits + 1) {
             writer.send(number as u64, vec![record.clone()]);
@@ -93,7 +93,7 @@ fn a_real_journal_is_whole_when_its_writer_is_closed() {
     let store = Store::create(folder.path(), &header()).unwrap();
     let (tell, told) = mpsc::channel();
     let writer = Writer::start(store, move |what| tell.send(what).unwrap()).unwrap();
-    let all = records(&simulated(13));
+    let all = some(50);
     for (number, batch) in all.chunks(3).enumerate() {
         writer.send(number as u64, batch.to_vec());
     }
