@@ -18,7 +18,7 @@ struct Files {
 
 /// Some commits; closed, or with the last of them beside the main file.
 fn files(closed: bool) -> Files {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let kept = some(24);
     let mut store = Store::create(folder.path(), &header()).unwrap();
     let (first, rest) = kept.split_at(kept.len() / 2);
@@ -57,7 +57,7 @@ struct Patient {
 
 impl Patient {
     fn new(files: &Files) -> Patient {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let paths = files.parts.iter().map(|(name, _)| folder.path().join(name)).collect();
         Patient { folder, paths }
     }
@@ -142,7 +142,7 @@ fn a_cut_journal_is_a_first_part_or_refused() {
 
 #[test]
 fn a_row_that_is_missing_changed_or_in_another_place_is_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let all = some(24);
     let journal = folder.path().join(FILE);
     let cases = [

@@ -88,7 +88,7 @@ fn every_call(
     let all = all();
     let mut failed = BTreeMap::new();
     for number in 0.. {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let (fate, disk) = with(fault(number), || live(folder.path(), &all));
         if disk.calls <= number {
             assert_eq!(fate.promised, all.len(), "without a fault all is kept");
@@ -145,7 +145,7 @@ fn a_loss_of_power_costs_no_record_that_was_promised() {
 #[test]
 fn reading_from_a_disk_that_fails_gives_a_first_part_and_says_so() {
     let all = all();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut store = Store::create(folder.path(), &header()).unwrap();
     all.chunks(5).for_each(|batch| store.append(batch).unwrap());
     for number in 0.. {

@@ -37,6 +37,11 @@ fn simulated(seed: u64) -> Vec<Event> {
     World::new(seed, graph).live(&mut run, &mut Out::default())
 }
 
+/// A folder in memory, where there is such a place: thousands of small journals need no disk of their own.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// The first so many records of simulated worlds.
 fn some(count: usize) -> Vec<Record> {
     records(&(0..).flat_map(simulated).take(count).collect::<Vec<_>>())

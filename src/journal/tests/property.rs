@@ -103,7 +103,7 @@ proptest! {
     fn any_events_are_read_as_they_were_kept(
         batches in proptest::collection::vec(proptest::collection::vec(event(), 1..8), 1..5),
     ) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let batches: Vec<Vec<Record>> = batches.iter().map(|batch| records(batch)).collect();
         kept(folder.path(), &batches.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let read = read_all(folder.path()).unwrap().1;
