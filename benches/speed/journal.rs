@@ -118,7 +118,7 @@ fn write(load: &Load) -> anyhow::Result<()> {
     writer.close()?;
     let last = told.iter().last().context("something was kept")?;
     let all = load.batches.len() as u64 - 1;
-    ensure!(matches!(last, Told::Durable { up_to, .. } if up_to == all), "all was kept: {last:?}");
+    ensure!(matches!(last, Told::Durable { up_to } if up_to == all), "all was kept: {last:?}");
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 /// What the thread tells, in order.
 #[derive(Debug)]
 pub enum Told {
-    /// All batches up to this number are durable. Their records are handed back, for whoever waits to show them.
-    Durable { up_to: u64, records: Vec<Record> },
+    /// All batches up to this number are durable.
+    Durable { up_to: u64 },
     /// Nothing further is kept; told once.
     Trouble(Trouble),
 }
@@ -89,7 +89,7 @@ fn keep(
             batches.iter().for_each(drop);
             return Err(trouble);
         }
-        told(Told::Durable { up_to, records });
+        told(Told::Durable { up_to });
     }
     journal.tidy()
 }

@@ -140,6 +140,39 @@ fn a_cut_journal_is_a_first_part_or_refused() {
     }
 }
 
+/// What a disk does that loses a write, or puts one in another place.
+#[test]
+fn a_page_that_is_old_empty_or_another_one_is_harmless_or_found() {
+    const PAGE: usize = 4096;
+    let folder = folder();
+    let kept = some(200);
+    let mut store = Store::create(folder.path(), &header()).unwrap();
+    let mut states = Vec::new();
+    for batch in kept.chunks(20) {
+        store.append(batch).unwrap();
+        store.tidy().unwrap();
+        states.push(fs::read(folder.path().join(FILE)).unwrap());
+    }
+    let whole = states.pop().unwrap();
+    let files = Files { parts: vec![(FILE.to_owned(), whole.clone())], kept };
+    let patient = Patient::new(&files);
+    let mut refused = 0;
+    for (at, page) in whole.chunks(PAGE).enumerate() {
+        let here = at * PAGE..at * PAGE + PAGE;
+        let older = states.iter().filter_map(|state| state.get(here.clone()));
+        for other in older.chain([&[0; PAGE][..]]).chain(whole.chunks(PAGE)).filter(|other| *other != page) {
+            let mut content = whole.clone();
+            content[here.clone()].copy_from_slice(other);
+            match patient.read(&files, 0, &content, &format!("page {at}")) {
+                Read::All => {}
+                Read::Some(seen) => panic!("page {at}: {seen} records, and no word of the others"),
+                Read::Refused => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 100, "{refused} refused");
+}
+
 #[test]
 fn a_row_that_is_missing_changed_or_in_another_place_is_named() {
     let folder = folder();
