@@ -50,7 +50,7 @@ impl<'a> Lost<'a> {
         let id = |process: &Spawned| Some((system::pid(process.pid)?, process.started?));
         Lost {
             leaders: here.clone().filter_map(id).collect(),
-            marks: here.map(|process| &*process.mark).collect(),
+            marks: here.map(|process| &*process.mark).filter(|mark| !mark.is_empty()).collect(),
             known: Mutex::default(),
         }
     }

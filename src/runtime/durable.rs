@@ -1,9 +1,10 @@
 //! Events are kept before they are shown and before their effects begin. The engine goes on meanwhile: what it
 //! decides waits here, in order, until the log says that it is on disk.
 
+use crate::adapter::Spawned;
 use crate::engine::{Effect, Out};
-use crate::event::{Cause, Event};
-use crate::journal::{Journal, Record, Told, Trouble, Writer};
+use crate::event::{Cause, Event, ItemId, StepId};
+use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
 use std::collections::VecDeque;
 use std::io;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -58,6 +59,14 @@ impl Durable {
         held.0.push_back((self.sent, std::mem::take(out)));
     }
 
+    /// Keeps that a process was started, so that it is found again should the runner die. Nothing waits for it.
+    pub(super) fn started(&mut self, process: &Spawned) {
+        if let Some(process) = told(process) {
+            self.sent += 1;
+            self.writer.send(self.sent, vec![Record::Spawned(process)]);
+        }
+    }
+
     /// Waits until more is on disk.
     pub(super) async fn kept(&mut self) -> Result<u64, Trouble> {
         match self.kept.recv().await {
@@ -110,6 +119,21 @@ impl Held {
         });
         (all, unmade)
     }
+}
+
+/// A process as the journal names it; none where the system does not tell it apart from others. One that stays for
+/// other attempts is the run's.
+fn told(process: &Spawned) -> Option<Process> {
+    let (item, step, attempt) = process.attempt.unwrap_or((ItemId::RUN, StepId(0).into(), 0));
+    Some(Process {
+        item,
+        step,
+        attempt,
+        pid: u32::try_from(process.pid).ok()?,
+        group: u32::try_from(process.group).ok()?,
+        started: process.started?,
+        boot: process.boot.as_deref()?.to_owned(),
+    })
 }
 
 /// The end of an attempt that nobody asked to stop, or that ended well all the same.

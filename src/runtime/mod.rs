@@ -244,6 +244,9 @@ impl Loop<'_> {
         started.extend(std::iter::from_fn(|| spawned.try_recv().ok()));
         let mut shown = Ok(());
         for process in started.drain(..) {
+            if let Some(durable) = &mut self.durable {
+                durable.started(&process);
+            }
             for observer in &mut self.observers {
                 shown = shown.and(observer.spawned(&process));
             }

@@ -367,3 +367,39 @@ fn a_run_can_be_given_up_while_it_lives_and_after_it_was_left() {
     assert!(cancelled.iter().any(|row| row.contains("cancelled")), "{cancelled:?}");
     assert_eq!(told(&["resume", "last"]).1, Some(1), "a run that was given up does not go on");
 }
+
+#[test]
+fn what_a_dead_runner_has_left_is_ended_before_the_run_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let document = "# T\n\n## Work\nname::String → made::String\n\n```sh run\n\
+        test ! -e pid || { cat pid; exit; }\necho $$ > pid.new\nmv pid.new pid\nsleep 600 & wait\n```\n";
+    fs::write(folder.path().join("w.md"), document).unwrap();
+    let mut runner = start(folder.path(), &["run", "w.md", "--trust", "--quiet", "--input", "name=x"]);
+    let pid = folder.path().join("pid");
+    while !pid.exists() {
+        assert!(runner.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let left = PathBuf::from("/proc").join(fs::read_to_string(&pid).unwrap().trim());
+    // That it was started is kept soon after.
+    while journal_size(folder.path()) == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill(&mut runner);
+    assert!(left.exists(), "it outlives its runner");
+    let output = orderflow(folder.path(), &["resume", "last", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!left.join("cmdline").exists() || fs::read(left.join("cmdline")).unwrap().is_empty());
+}
+
+/// Processes that the journal knows.
+fn journal_size(folder: &Path) -> usize {
+    let (_, records) = journal::read(&home(folder).unwrap()).unwrap();
+    let mut count = 0;
+    let each = |record| -> Result<(), Unreadable> {
+        count += usize::from(matches!(record, Record::Spawned(_)));
+        Ok(())
+    };
+    records.each(each).unwrap();
+    count
+}

@@ -5,16 +5,18 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::inputs::Work;
+use crate::adapter::Spawned;
 use crate::engine::Run;
-use crate::event::Millis;
+use crate::event::{Event, Millis};
 use crate::graph::Graph;
-use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unreadable, Version};
+use crate::journal::{self, Definition, Header, Held, Lock, Process, Record, Store, Unreadable, Version};
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -66,15 +68,27 @@ impl Past {
     }
 
     /// Brings the run to where it was, and shows all that has happened to the observers. Returns the time since
-    /// it began.
+    /// it began, and the processes of which nobody saw the end.
     ///
     /// # Errors
     /// Where the journal cannot be read, or an observer fails.
-    pub fn recall(&self, run: &mut Run, observers: &mut [&mut dyn Observer]) -> anyhow::Result<Millis> {
+    pub fn recall(
+        &self,
+        run: &mut Run,
+        observers: &mut [&mut dyn Observer],
+    ) -> anyhow::Result<(Millis, Vec<Spawned>)> {
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
-        let mut last = 0;
+        let (mut last, mut started) = (0, HashMap::new());
         records.each(|record| -> anyhow::Result<()> {
+            if let Record::Spawned(process) = &record {
+                let id = (process.item, process.step, process.attempt);
+                let known: &mut Vec<Spawned> = started.entry(id).or_default();
+                known.extend(spawned(process));
+            }
             if let Record::Event(event) = record {
+                if let Event::AttemptFinished { item, step, attempt, .. } = &event {
+                    started.remove(&(*item, *step, *attempt));
+                }
                 last = last.max(event.at());
                 run.recall(&event);
                 for observer in observers.iter_mut() {
@@ -83,8 +97,20 @@ impl Past {
             }
             Ok(())
         })?;
-        Ok(last)
+        Ok((last, started.into_values().flatten().collect()))
     }
+}
+
+/// A process as adapters look for it.
+fn spawned(process: &Process) -> Option<Spawned> {
+    Some(Spawned {
+        attempt: None,
+        pid: i32::try_from(process.pid).ok()?,
+        group: i32::try_from(process.group).ok()?,
+        started: Some(process.started),
+        boot: Some(process.boot.as_str().into()),
+        mark: "".into(),
+    })
 }
 
 /// What keeps a run while it lives.
