@@ -28,7 +28,7 @@ Examples:
   orderflow agents --format json workflow.md           the same for scripts
   orderflow agents --check 'python3 pay.py'            start pay.py as a worker and put it to the test
   orderflow agents --check -- python3 'my agent.py'    the same, word by word
-  orderflow agents --check --process 'sh writer.sh'    a program that is started for every attempt
+  orderflow agents --process --check 'sh writer.sh'    a program that is started for every attempt
 
 --check starts the program, here and with the environment of a run, and asks it for a step called
 OrderflowCheck, without inputs. It looks only at what every agent must fulfil, whatever its business. An agent

@@ -174,14 +174,17 @@ fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.extend(undone.map(|index| catalogue::undone_step(spec.steps[index].title.span)));
 }
 
-/// A step's agent and channel. A failure handler that names no agent is done by the first step's.
+/// A step's agent and channel. A failure handler that names no agent and brings no program is done by the first
+/// step's.
 fn doer(spec: &Spec, flow: &Flow, index: usize) -> (Option<String>, Option<String>) {
     let step = &spec.steps[index];
     let said = |step| inherited(spec, step, |said| said.agent.as_ref()).or(spec.front.agent.as_ref());
     let channel = |step| inherited(spec, step, |said| said.channel.as_ref());
     let first = flow.kinds.iter().position(|kind| *kind == Kind::Forward).map(|first| &spec.steps[first]);
     let (agent, channel) = match (said(step), flow.kinds[index]) {
-        (None, Kind::Handler) => (first.and_then(said), channel(step).or_else(|| first.and_then(channel))),
+        (None, Kind::Handler) if step.program.is_none() => {
+            (first.and_then(said), channel(step).or_else(|| first.and_then(channel)))
+        }
         (agent, _) => (agent, channel(step)),
     };
     (agent.map(|agent| agent.value.clone()), channel.map(|channel| channel.value.clone()))
