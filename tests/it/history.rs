@@ -92,9 +92,11 @@ fn ran(folder: &Path) {
 /// A run that waits for its courier.
 fn waiting(folder: &Path) -> Child {
     fs::write(folder.join("wait-for-courier"), "").unwrap();
+    let _ = fs::remove_file(folder.join("waiting"));
+    let before = homes(folder).len();
     let mut command = command(folder, &["run", "w.md", "--quiet"]);
     let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while !folder.join("waiting").exists() {
+    while !folder.join("waiting").exists() || homes(folder).len() == before {
         assert!(runner.try_wait().unwrap().is_none(), "the run ended early");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -111,7 +113,7 @@ fn killed(folder: &Path) {
 }
 
 fn homes(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.join(".orderflow/runs")).unwrap();
+    let Ok(entries) = fs::read_dir(folder.join(".orderflow/runs")) else { return Vec::new() };
     let mut homes: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     homes.sort();
     homes

@@ -208,7 +208,7 @@ fn a_cycle_shows_its_path() {
 fn a_failure_handler_with_a_program_of_its_own_does_without_the_first_steps_agent() {
     let program = "```sh run\necho false\n```\n";
     let document =
-        |below: &str| format!("## A @first #line\no -> a\n\n## H\nfailed_orders -> retry\n\n{below}");
+        |below: &str| format!("## A @first #line\no -> a\n\n## H\nfailed_orders::JSON -> retry\n\n{below}");
     let doer = |graph: crate::graph::Graph| (graph.steps[1].agent.clone(), graph.steps[1].channel.clone());
     assert_eq!(doer(graph(&document(""))), (Some("first".into()), Some("line".into())));
     assert_eq!(doer(graph(&document(program))), (None, None));
