@@ -92,6 +92,9 @@ pub enum Event {
     ItemFailed { item: ItemId, at: Millis },
     /// A failure handler put the item back: its failed steps run again.
     ItemPutBack { item: ItemId, at: Millis },
+    /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
+    /// failed is ahead once more.
+    ItemRetried { item: ItemId, key: Arc<str>, at: Millis },
     /// The item reached its final state.
     ItemSettled { item: ItemId, key: Arc<str>, state: ItemState, error: Option<ItemError>, at: Millis },
     /// There are no more items to come; told where steps wait for the end of all.
@@ -125,6 +128,7 @@ impl Event {
             | Event::ItemDeadlinePassed { at, .. }
             | Event::ItemFailed { at, .. }
             | Event::ItemPutBack { at, .. }
+            | Event::ItemRetried { at, .. }
             | Event::ItemSettled { at, .. }
             | Event::RunDrained { at, .. }
             | Event::RunStopped { at, .. } => *at,

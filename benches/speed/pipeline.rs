@@ -167,6 +167,7 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
         since: None,
         alone: false,
         cancel: false,
+        retry: Vec::new(),
     };
     let mut items = (0..orders).map(|number| {
         let (key, inputs) = order(&graph, number);

@@ -12,6 +12,7 @@ mod man;
 mod plan;
 mod problems;
 mod resume;
+mod retry;
 mod run;
 mod runs;
 pub mod settings;
@@ -37,6 +38,7 @@ Examples:
   orderflow run workflow.md                 run it for the items it names
   orderflow run --replay workflow.md        re-enact the executions it records
   orderflow resume last                     go on with a run that was interrupted
+  orderflow retry last                      have its failed items run again, from where they failed
   orderflow show last                       the latest run: its state, figures and items
   orderflow stats session.toon              what the last run did
 
@@ -52,6 +54,7 @@ enum Command {
     Run(Box<run::Args>),
     Resume(resume::Args),
     Cancel(cancel::Args),
+    Retry(retry::Args),
     Runs(runs::Args),
     Show(show::Args),
     Validate(validate::Args),
@@ -83,6 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => run::run(*args, &mut terminal),
         Command::Resume(args) => resume::run(args, &mut terminal),
         Command::Cancel(args) => cancel::run(args, &mut terminal),
+        Command::Retry(args) => retry::run(args, &mut terminal),
         Command::Runs(args) => runs::run(args, &mut terminal),
         Command::Show(args) => show::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),

@@ -26,5 +26,5 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one(&args.run)?;
-    run::go_on(&home, &args.how, terminal)
+    run::go_on(&home, &args.how, None, terminal)
 }

@@ -9,6 +9,7 @@
 mod backoff;
 mod item;
 mod limits;
+mod retries;
 mod run;
 mod step;
 
@@ -18,6 +19,7 @@ pub(crate) mod simulator;
 mod tests;
 
 pub use limits::{ChannelLimit, Limits};
+pub use retries::Retries;
 pub use run::{DeadLetter, Policy, Run, Tally};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
@@ -62,7 +64,7 @@ pub struct Call {
     pub step: StepPath,
     pub attempt: u32,
     /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
-    /// was put back is on the same visit, since it never had its effect; a failure handler, which is told of
+    /// was put back or retried is on the same visit, since it never had its effect; a failure handler, which is told of
     /// another failure then, is on a new one.
     pub visit: u32,
     /// What the step takes, absent optional inputs left out.

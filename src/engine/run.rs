@@ -90,6 +90,8 @@ pub struct Run {
     dead_letters: Vec<DeadLetter>,
     drained: Option<DrainReason>,
     stopped: Option<StopReason>,
+    /// Failures that were known when items were last retried: they stop nothing any more.
+    forgiven: u64,
     once: Once,
     /// Items whose state changed since they were last asked what comes next.
     touched: Vec<ItemId>,
@@ -108,6 +110,7 @@ impl Run {
             dead_letters: Vec::new(),
             drained: None,
             stopped: None,
+            forgiven: 0,
             once: Once::default(),
             touched: Vec::new(),
             moves: Moves::default(),
@@ -132,7 +135,14 @@ impl Run {
 
     /// Goes on with a folded run: attempts that were under way are made again under the same number, timers
     /// are set again, and what had been decided but not yet done follows.
-    pub fn resume(&mut self, now: Millis, out: &mut Out) {
+    ///
+    /// Of items that are `retried` the fold has left out the end ([`Retries`](super::Retries)); they run again.
+    pub fn resume(&mut self, retried: &[ItemId], now: Millis, out: &mut Out) {
+        for item in retried {
+            if let Some(key) = self.items.get(item).map(|known| known.key().clone()) {
+                self.emit(Event::ItemRetried { item: *item, key, at: now }, out);
+            }
+        }
         for item in self.items.values() {
             out.effects.extend(item.outstanding(&self.graph));
         }
@@ -226,7 +236,8 @@ impl Run {
 
     /// What failed items mean for the run.
     fn consequence(&self, at: Millis) -> Option<Event> {
-        if self.stopped.is_none() && self.tally.failed > 0 && self.policy.on_item_error == OnItemError::Stop {
+        let stops = self.policy.on_item_error == OnItemError::Stop;
+        if stops && self.stopped.is_none() && self.tally.failed > self.forgiven {
             return Some(Event::RunStopped { why: StopReason::ItemError, at });
         }
         if self.drained.is_some() {
@@ -296,6 +307,7 @@ impl Run {
             | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
+            | Event::ItemRetried { .. }
             | Event::ItemSettled { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsBegan { .. }
@@ -331,6 +343,12 @@ impl Run {
                         }
                     }
                 }
+            }
+            Event::ItemRetried { item, .. } => {
+                // Whatever had stopped the run is over, or it would not go on.
+                self.stopped = None;
+                self.forgiven = self.tally.failed;
+                self.apply_to(*item, event);
             }
             Event::ItemsExhausted { .. } => self.once.exhausted = true,
             Event::RunStepsBegan { at } => {

@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
-use super::simulator::{World, graph, random_graph, random_policy, step};
-use super::{Effect, Input, Limits, Out, Policy, Run, Timer};
+use super::simulator::{World, graph, random_graph, random_policy, roll, step};
+use super::{Effect, Input, Limits, Out, Policy, Retries, Run, Timer};
 use crate::event::{
     Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StepPath, StopReason,
 };
@@ -46,12 +46,82 @@ fn a_run_cut_after_any_event_goes_on_as_if_nothing_had_happened() {
             let mut run = Run::fold(graph.clone(), policy.clone(), seen);
             let mut world = world.after_crash(seen);
             let mut out = Out::default();
-            run.resume(world.now, &mut out);
+            run.resume(&[], world.now, &mut out);
             assert_eq!(world.live(&mut run, &mut out), rest, "seed {seed}, cut after {cut} events");
             cuts += 1;
         }
     }
     assert!(cuts > 1000);
+}
+
+/// Goes on after these events, in which those of the retried items that are not yet so are so now.
+fn go_on(
+    seed: u64,
+    (graph, policy): (&Arc<Graph>, &Policy),
+    seen: &[Event],
+    retried: &[ItemId],
+) -> (Vec<Event>, Run) {
+    let again = |event: &Event| matches!(event, Event::ItemRetried { .. });
+    let already = seen.iter().filter(|event| again(event)).count();
+    let (mut retries, ahead) = (Retries::default(), &retried[already..]);
+    seen.iter().for_each(|event| retries.see(event));
+    ahead.iter().for_each(|item| retries.add(*item));
+    let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
+    let mut run = Run::fold(graph.clone(), policy.clone(), folded);
+    let mut world = World::new(seed, graph.clone()).after_crash(seen);
+    let mut out = Out::default();
+    run.resume(ahead, world.now, &mut out);
+    (world.live(&mut run, &mut out), run)
+}
+
+#[test]
+fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
+    let (mut cuts, mut cured) = (0, 0);
+    for seed in seeds(300) {
+        let (graph, policy, _, first, run) = simulate(seed);
+        let mut retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
+        // All of them, or only some.
+        retried.retain(|item| seed % 2 == 0 || roll(seed, &[50, item.0], 2) == 0);
+        if retried.is_empty() || graph.has_run_steps() {
+            continue;
+        }
+        let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
+        let before: BTreeSet<(ItemId, StepPath)> = succeeded(&first).collect();
+        for done in succeeded(&second) {
+            let handler = graph.step(done.1.step).kind == Kind::Handler;
+            assert!(handler || !before.contains(&done), "seed {seed}: {done:?} ran again");
+        }
+        let settled = |item: &ItemId| {
+            let is =
+                |event: &&Event| matches!(event, Event::ItemSettled { item: other, .. } if other == item);
+            second.iter().filter(is).count()
+        };
+        assert!(retried.iter().all(|item| settled(item) == 1), "seed {seed}");
+        assert_eq!(after.tally().settled(), run.tally().settled(), "seed {seed}");
+        let at = |is: &dyn Fn(&Event) -> bool| second.iter().position(is).unwrap_or(usize::MAX);
+        let stopped = at(&|event| matches!(event, Event::RunStopped { why: StopReason::ItemError, .. }));
+        let failed = at(&|event| matches!(event, Event::ItemSettled { state: ItemState::Failed, .. }));
+        assert!(failed <= stopped, "seed {seed}: an old failure stops a retry");
+        cured += run.tally().failed - after.tally().failed;
+        let all = [first.as_slice(), &second].concat();
+        for cut in first.len()..=all.len() {
+            let (seen, rest) = all.split_at(cut);
+            let (lived, _) = go_on(seed, (&graph, &policy), seen, &retried);
+            assert_eq!(lived, rest, "seed {seed}, cut {} events after", cut - first.len());
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 300 && cured > 30, "{cuts} cuts, {cured} cured");
+}
+
+/// The executions that succeeded.
+fn succeeded(events: &[Event]) -> impl Iterator<Item = (ItemId, StepPath)> {
+    events.iter().filter_map(|event| match event {
+        Event::StepEnded { item, execution } if execution.status == Status::Success => {
+            Some((*item, execution.path()))
+        }
+        _ => None,
+    })
 }
 
 #[test]

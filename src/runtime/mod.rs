@@ -87,6 +87,8 @@ pub struct Loop<'a> {
     pub alone: bool,
     /// Give up a run that was left, instead of going on with it.
     pub cancel: bool,
+    /// Failed items that run again when a run goes on, their ends left out of the fold.
+    pub retry: Vec<ItemId>,
 }
 
 impl Loop<'_> {
@@ -116,8 +118,9 @@ impl Loop<'_> {
         let mut batch = Vec::new();
         let (mut held, mut kept) = (Held::default(), 0);
         match start {
-            Some(_) if self.cancel => run.cancel(now(), &mut out),
-            Some(_) => run.resume(now(), &mut out),
+            // A retry that is given up at once begins first, so that its items come to an end.
+            Some(_) if self.cancel && self.retry.is_empty() => run.cancel(now(), &mut out),
+            Some(_) => run.resume(&self.retry, now(), &mut out),
             None => {}
         }
         let burying = self.alone.then(|| {

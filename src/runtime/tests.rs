@@ -73,6 +73,7 @@ impl Scene {
             since: None,
             alone: false,
             cancel: false,
+            retry: Vec::new(),
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
         let mut items = (0..self.items).map(|number| {
@@ -148,6 +149,7 @@ fn line(graph: &Graph, event: &Event) -> String {
         Event::ItemDeadlinePassed { item, at } => format!("{at} i{} is overdue", item.0),
         Event::ItemFailed { item, at } => format!("{at} i{} has failed", item.0),
         Event::ItemPutBack { item, at } => format!("{at} i{} is put back", item.0),
+        Event::ItemRetried { item, at, .. } => format!("{at} i{} is retried", item.0),
         Event::ItemSettled { item, state, at, .. } => format!("{at} i{} {}", item.0, state.name()),
         Event::ElementsEnded { item, step, at } => format!("{at} {} is complete", name(item, (*step).into())),
         Event::ItemsExhausted { at } => format!("{at} no more items"),

@@ -353,3 +353,100 @@ fn old_runs_are_removed_and_what_could_go_on_stays() {
     assert_eq!(runner.wait().unwrap().code(), Some(0), "it came to its end");
     assert_eq!(data(folder, &["runs"])[0]["state"], "done");
 }
+
+/// Orders that are paid, and shipped once there is a van; the first needs none.
+const VAN: &str = r#"---
+items: items.jsonl
+---
+# Orders
+
+## Pay
+order::Integer → paid::Integer
+
+```sh run
+echo "pay $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+echo "$IN_ORDER"
+```
+
+## Ship
+paid → shipped::Integer
+
+```sh run
+echo "ship $ORDERFLOW_ITEM $ORDERFLOW_KEY" >> effects
+test -e van || test "$IN_PAID" = 1 || { echo "no van" >&2; exit 65; }
+while test -e wait-for-courier; do touch waiting; sleep 0.02; done
+echo "$IN_PAID"
+```
+"#;
+
+/// How often an effect was begun, under the one key that it has.
+fn effects(folder: &Path, what: &str) -> usize {
+    let text = fs::read_to_string(folder.join("effects")).unwrap();
+    let mut keys: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix(what)).map(str::trim).collect();
+    let count = keys.len();
+    keys.dedup();
+    assert_eq!(keys.len(), 1, "{what} has one key");
+    count
+}
+
+#[test]
+fn failed_items_run_again_where_they_failed_under_the_same_keys() {
+    let scene = scene();
+    let folder = scene.path();
+    fs::write(folder.join("w.md"), VAN).unwrap();
+    assert_eq!(orderflow(folder, &["run", "w.md", "--quiet"]).status.code(), Some(1));
+    assert_eq!(data(folder, &["runs"])[0]["counts"]["failed"], 2);
+    let (message, code) = told(folder, &["retry", "last", "--item", "o1"]);
+    assert_eq!(code, Some(3), "{message}");
+    assert!(message.contains("no item o1 has failed"), "{message}");
+
+    fs::write(folder.join("van"), "").unwrap();
+    let (message, code) = told(folder, &["retry", "last", "--item", "o2"]);
+    assert_eq!(code, Some(1), "the third has still failed: {message}");
+    assert!(message.contains("1 failed item runs again"), "{message}");
+    assert!(message.contains("3 items: 2 succeeded, 1 failed"), "{message}");
+    let of = |what: &str| effects(folder, what);
+    assert_eq!((of("pay o2"), of("ship o2"), of("ship o3"), of("ship o1")), (1, 2, 1, 1));
+
+    // A retry that is killed goes on like any run.
+    fs::write(folder.join("wait-for-courier"), "").unwrap();
+    let mut retry = command(folder, &["retry", "last", "--quiet"]);
+    let mut runner = retry.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !folder.join("waiting").exists() {
+        assert!(runner.try_wait().unwrap().is_none(), "the retry ended early");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(data(folder, &["runs"])[0]["state"], "running");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    let line = &data(folder, &["runs"])[0];
+    assert_eq!((&line["state"], &line["counts"]["in_flight"]), (&json!("paused"), &json!(1)));
+    fs::remove_file(folder.join("wait-for-courier")).unwrap();
+    said(folder, &["resume", "last", "--quiet"]);
+    assert_eq!((of("pay o3"), of("ship o3"), of("ship o2")), (1, 3, 2));
+
+    let show = data(folder, &["show", "last"]);
+    assert_eq!((&show["state"], &show["counts"]["succeeded"]), (&json!("done"), &json!(3)));
+    assert_eq!(show["items"].as_array().unwrap().len(), 3, "each item stands there once: {show}");
+    assert_eq!(show["figures"]["run"]["items_by_status"], json!({"succeeded": 3}));
+    let steps = data(folder, &["show", "last", "--item", "o2"])["steps"].clone();
+    let attempts = steps[1]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2);
+    assert_eq!((&attempts[1]["attempt"], &attempts[1]["inputs"]), (&json!(2), &json!({"paid": 2})));
+    said(folder, &["show", "last", "--session", "again.toon"]);
+    let [written, again] =
+        ["session.toon", "again.toon"].map(|file| fs::read_to_string(folder.join(file)).unwrap());
+    assert_eq!(written, again);
+    assert_eq!(told(folder, &["retry", "last"]), ("no item of this run has failed\n".to_owned(), Some(0)));
+}
+
+#[test]
+fn a_retry_after_the_steps_that_run_once_is_refused() {
+    let scene = scene();
+    let folder = scene.path();
+    ran(folder);
+    let (message, code) = told(folder, &["retry", "last"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("is not supported yet; nothing was run"), "{message}");
+}

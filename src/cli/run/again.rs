@@ -1,10 +1,13 @@
 //! Going on with a run that is kept, as it was asked for.
 
 use super::super::document::Document;
-use super::super::exit::Exit;
+use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
-use super::keep::{self, Past};
+use super::keep::{self, Failed, Past};
 use super::{Format, inputs, jobs, live};
+use crate::diag::nearest;
+use crate::diag::render::visible;
+use crate::event::ItemId;
 use crate::journal::{Held, Lock};
 use anyhow::Context;
 use std::path::Path;
@@ -26,13 +29,40 @@ pub struct Again {
     quiet: bool,
 }
 
+/// Goes on, and has failed items run again where `retry` is given: those with these keys, without any, all.
+///
 /// # Errors
 /// What keeps the run from going on.
-pub fn go_on(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+pub fn go_on(
+    home: &Path,
+    how: &Again,
+    retry: Option<&[String]>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
-    let past = Past::take(&home)?;
+    let mut past = Past::take(&home)?;
     let options = past.options()?;
     let mut args = options.args;
+    if let Some(keys) = retry {
+        if keep::is_given_up(&home) {
+            let message = format!("the run {} was given up and does not go on; nothing was run", past.header.run);
+            return Err(Stop::new(Exit::Usage, message).into());
+        }
+        past.retry = chosen(Failed::of(&home)?, keys)?;
+        // The rows of the run stand in the document already.
+        args.write = false;
+        let items = match past.retry.len() {
+            0 => {
+                terminal.talk("no item of this run has failed\n");
+                return Ok(Exit::Ok);
+            }
+            1 => "1 failed item runs".to_owned(),
+            several => format!("{several} failed items run"),
+        };
+        if !how.quiet {
+            terminal.talk(&format!("{items} again\n"));
+        }
+    }
     // A folder that was carried elsewhere brings no grant, and its paths are those of the new place.
     if options.home == home && options.folder.is_dir() {
         std::env::set_current_dir(&options.folder)
@@ -68,11 +98,39 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
         Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
         Ok(lock) => {
             drop(lock);
-            match go_on(home, how, terminal)? {
+            match go_on(home, how, None, terminal)? {
                 // That its items did not all succeed is what was asked for.
                 Exit::Failed => Ok(Exit::Ok),
                 exit => Ok(exit),
             }
         }
     }
+}
+
+/// The items that are to run again, in the order of their admission.
+fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<ItemId>> {
+    if failed.once && !failed.items.is_empty() {
+        let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
+        let help = "run the workflow anew for the items that failed: orderflow run --item KEY";
+        return Err(Stop::new(Exit::Usage, message).help(help).into());
+    }
+    let mut chosen: Vec<ItemId> = match keys {
+        [] => failed.items.into_values().collect(),
+        keys => keys.iter().map(|key| one(&failed, key)).collect::<anyhow::Result<_>>()?,
+    };
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn one(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
+    if let Some(item) = failed.items.get(key) {
+        return Ok(*item);
+    }
+    let stop = Stop::new(Exit::Invalid, format!("no item {} has failed; nothing was run", visible(key)));
+    Err(match nearest(key, failed.items.keys().map(|key| &**key)) {
+        Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))),
+        None => stop.help("orderflow show RUN lists the items that have"),
+    }
+    .into())
 }

@@ -6,8 +6,8 @@ use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::inputs::Work;
 use crate::adapter::Spawned;
-use crate::engine::Run;
-use crate::event::{Event, Millis};
+use crate::engine::{Retries, Run};
+use crate::event::{Event, ItemId, ItemState, Millis};
 use crate::graph::Graph;
 use crate::journal::{self, Definition, Header, Held, Lock, Process, Record, Store, Unreadable, Version};
 use crate::runtime::{Durable, Observer, Workspace};
@@ -16,8 +16,9 @@ use anyhow::Context;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The file in a run's folder that says that the run is given up.
@@ -46,6 +47,8 @@ pub struct Past {
     /// The run's own folder.
     pub home: PathBuf,
     pub header: Header,
+    /// Failed items that are to run again.
+    pub retry: Vec<ItemId>,
     lock: Lock,
     store: Store,
 }
@@ -58,7 +61,7 @@ impl Past {
     pub fn take(home: &Path) -> anyhow::Result<Past> {
         let lock = lock(home)?;
         let (store, header) = Store::open(home).map_err(unreadable)?;
-        Ok(Past { home: home.to_owned(), header, lock, store })
+        Ok(Past { home: home.to_owned(), header, retry: Vec::new(), lock, store })
     }
 
     /// # Errors
@@ -77,6 +80,8 @@ impl Past {
         run: &mut Run,
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<(Millis, Vec<Spawned>)> {
+        let mut retries = retries(&self.home)?;
+        self.retry.iter().for_each(|item| retries.add(*item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
         let (mut last, mut started) = (0, HashMap::new());
         records.each(|record| -> anyhow::Result<()> {
@@ -90,6 +95,9 @@ impl Past {
                     started.remove(&(*item, *step, *attempt));
                 }
                 last = last.max(event.at());
+                if retries.void(&event) {
+                    return Ok(());
+                }
                 run.recall(&event);
                 for observer in observers.iter_mut() {
                     observer.see(&event)?;
@@ -113,6 +121,31 @@ fn spawned(process: &Process) -> Option<Spawned> {
     })
 }
 
+/// The items of a run that have failed, by key.
+#[derive(Default)]
+pub struct Failed {
+    pub items: BTreeMap<Arc<str>, ItemId>,
+    /// The steps that run once after all items have begun.
+    pub once: bool,
+}
+
+impl Failed {
+    /// # Errors
+    /// Stops where the journal cannot be read.
+    pub fn of(home: &Path) -> anyhow::Result<Failed> {
+        let mut failed = Failed::default();
+        each_event(home, |event| match event {
+            Event::ItemSettled { item, key, state: ItemState::Failed, .. } => {
+                failed.items.insert(key, item);
+            }
+            Event::ItemRetried { key, .. } => drop(failed.items.remove(&key)),
+            Event::RunStepsBegan { .. } => failed.once = true,
+            _ => {}
+        })?;
+        Ok(failed)
+    }
+}
+
 /// What keeps a run while it lives.
 pub struct Keeper {
     pub durable: Option<Durable>,
@@ -133,6 +166,27 @@ pub fn options(header: &Header) -> anyhow::Result<Options> {
 fn is_gone(process: u32) -> bool {
     let process = i32::try_from(process).ok().and_then(Pid::from_raw);
     process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+}
+
+/// Which ends of items are void because the items ran again later.
+///
+/// # Errors
+/// Stops where the journal cannot be read.
+pub fn retries(home: &Path) -> anyhow::Result<Retries> {
+    let mut retries = Retries::default();
+    each_event(home, |event| retries.see(&event))?;
+    Ok(retries)
+}
+
+fn each_event(home: &Path, mut see: impl FnMut(Event)) -> anyhow::Result<()> {
+    let (_, records) = journal::read(home).map_err(unreadable)?;
+    let each = records.each(|record| -> Result<(), Unreadable> {
+        if let Record::Event(event) = record {
+            see(event);
+        }
+        Ok(())
+    });
+    each.map_err(unreadable)
 }
 
 /// Takes the run's lock.

@@ -87,6 +87,7 @@ pub fn run(
         None => (None, Vec::new()),
     };
     progress.goes_on(&run, since.is_some());
+    let retry = past.as_ref().map(|past| past.retry.clone()).unwrap_or_default();
     let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
     let admitted = run.tally().admitted;
     let home = workspace.root().to_owned();
@@ -101,6 +102,7 @@ pub fn run(
         since,
         alone: true,
         cancel: keep::is_given_up(&home),
+        retry,
     };
     let driven = drive(&mut all, &mut run, &work, admitted, &orphans);
     let closed = keep::end(all.durable.take());

@@ -101,6 +101,7 @@ fn fits(graph: &Graph, event: &Event) -> bool {
         Event::ItemDeadlinePassed { .. }
         | Event::ItemFailed { .. }
         | Event::ItemPutBack { .. }
+        | Event::ItemRetried { .. }
         | Event::ItemsExhausted { .. }
         | Event::RunStepsBegan { .. }
         | Event::RunDrained { .. }

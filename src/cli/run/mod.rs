@@ -146,7 +146,7 @@ impl From<Duplicates> for items::Duplicates {
 
 pub(super) use again::{Again, give_up, go_on};
 pub(super) use bind::environment;
-pub(super) use keep::{lock, unreadable};
+pub(super) use keep::{lock, retries, unreadable};
 pub(super) use look::KeptRun;
 pub(super) use part::is_called;
 pub(super) use replay::hint;

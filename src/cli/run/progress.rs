@@ -217,6 +217,7 @@ impl Observer for Progress<'_> {
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
+            | Event::ItemRetried { .. }
             | Event::ElementsEnded { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsEnded { .. }

@@ -67,6 +67,10 @@ impl Outline {
                 ItemState::Failed => self.tally.failed += 1,
                 ItemState::Cancelled => self.tally.cancelled += 1,
             },
+            Event::ItemRetried { .. } => {
+                self.tally.failed = self.tally.failed.saturating_sub(1);
+                self.stopped = None;
+            }
             Event::RunStepsBegan { .. } => self.once = true,
             Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
             Event::RunDrained { .. } => self.drained = true,

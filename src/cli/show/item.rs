@@ -6,7 +6,7 @@ use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::items::{error_json, error_text, title};
 use crate::diag::render::{visible, visible_json};
-use crate::engine::{Limits, Policy, Run};
+use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
     StopReason, Values,
@@ -55,7 +55,7 @@ struct Attempt {
 /// Stops where the run has no such item, or its journal cannot be read.
 pub fn show(
     kept: &KeptRun,
-    records: Records,
+    (records, mut retries): (Records, Retries),
     key: &str,
     format: Format,
     terminal: &mut Terminal,
@@ -78,7 +78,9 @@ pub fn show(
             }
             _ => {}
         }
-        run.recall(event);
+        if !retries.void(event) {
+            run.recall(event);
+        }
         if let Some(story) = &mut story {
             story.see(event, &run);
         }
@@ -133,6 +135,7 @@ impl Story {
             Event::ItemSettled { item, state, error, .. } if *item == self.id => {
                 (self.state, self.error) = (Some(*state), error.clone());
             }
+            Event::ItemRetried { item, .. } if *item == self.id => (self.state, self.error) = (None, None),
             Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
                 (self.state, self.error) = (Some(*state), error.clone());
             }

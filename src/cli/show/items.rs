@@ -69,6 +69,7 @@ impl<'a> Items<'a> {
     pub fn see(&mut self, event: &Event) -> Option<Item> {
         match event {
             Event::ItemAdmitted { item, key, .. } => self.begin(*item, key.clone()),
+            Event::ItemRetried { item, key, .. } => self.begin(*item, key.clone()),
             Event::RunStepsBegan { .. } => self.begin(ItemId::RUN, RUN.into()),
             Event::AttemptStarted { item, step, attempt, .. } => {
                 let doing = if self.held { Doing::Running } else { Doing::Interrupted };

@@ -5,12 +5,13 @@ mod items;
 mod session;
 
 use super::exit::Exit;
-use super::run::{KeptRun, Trace, unreadable};
+use super::run::{KeptRun, Trace, retries, unreadable};
 use super::runs::list::Line;
 use super::runs::outline::Outline;
 use super::runs::{Format, find};
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
+use crate::engine::Retries;
 use crate::journal::{self, Lock, Records};
 use crate::runtime::Observer;
 use crate::view::milliseconds;
@@ -47,8 +48,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = find::one(&args.run)?;
     // Before its events are read: a run that ends meanwhile is still told as one that ran.
     let held = Lock::is_held(&folder)?;
+    let retries = retries(&folder)?;
     let (header, records) = journal::read(&folder).map_err(unreadable)?;
     let kept = KeptRun::of(header)?;
+    let records = (records, retries);
     match (&args.session, &args.item) {
         (Some(target), _) => session::write(&kept, records, target, terminal)?,
         (None, Some(key)) => item::show(&kept, records, key, args.format, terminal)?,
@@ -61,7 +64,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 /// Shows the run and its items.
 fn whole(
     kept: &KeptRun,
-    records: Records,
+    (records, mut retries): (Records, Retries),
     (folder, held): (&Path, bool),
     format: Format,
     terminal: &mut Terminal,
@@ -81,6 +84,9 @@ fn whole(
     };
     kept.events(records, |event| {
         outline.see(event);
+        if retries.void(event) {
+            return Ok(());
+        }
         trace.see(event)?;
         if let Some(settled) = items.see(event) {
             match format {

@@ -65,7 +65,15 @@ impl Item {
                 self.halt(graph, StopReason::ItemDeadline, moves);
             }
             Event::ItemFailed { .. } => self.call_handlers(graph, moves),
-            Event::ItemPutBack { at, .. } => self.put_back(graph, *at, moves),
+            Event::ItemPutBack { at, .. } => {
+                self.put_backs += 1;
+                self.put_back(graph, *at, moves);
+            }
+            Event::ItemRetried { at, .. } => {
+                self.retries += 1;
+                self.stop = None;
+                self.put_back(graph, *at, moves);
+            }
             Event::RunStopped { why, .. } => self.halt(graph, *why, moves),
             Event::ItemAdmitted { .. }
             | Event::ItemSettled { .. }
@@ -225,7 +233,6 @@ impl Item {
         self.since = at;
         self.stage = Stage::Forward;
         self.error = None;
-        self.put_backs += 1;
         self.groups.clear();
         for id in self.handlers(graph) {
             self.steps[id.index()] = StepState::Idle;

@@ -21,7 +21,7 @@ impl Item {
             key: self.key.clone(),
             step: path,
             attempt: attempts.number,
-            visit: if step.kind == Kind::Handler { self.put_backs } else { 0 },
+            visit: if step.kind == Kind::Handler { self.put_backs + self.retries } else { 0 },
             inputs: self.inputs(graph, path),
             deadline,
         })

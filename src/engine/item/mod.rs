@@ -58,6 +58,7 @@ pub(super) struct Item {
     /// No step starts any more.
     stop: Option<StopReason>,
     put_backs: u32,
+    retries: u32,
 }
 
 impl Item {
@@ -99,6 +100,7 @@ impl Item {
             error: None,
             stop: None,
             put_backs: 0,
+            retries: 0,
         }
     }
 

@@ -1,0 +1,34 @@
+//! `orderflow retry`: has the failed items of a run run again, where they failed.
+
+use super::exit::Exit;
+use super::run;
+use super::runs::find;
+use super::terminal::Terminal;
+
+/// Have failed items of a run run again, from the steps that failed
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow retry last                              all items of the latest run that have failed
+  orderflow retry last --item order_003             only this one; may be given several times
+  orderflow show last                               which have failed, and why
+
+It is the same run: what has been completed does not run again, and what failed is asked for again with the same
+idempotency key. The document is the one that the run began with, the agents are those of now. A run that was paused goes
+on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
+
+Exit codes: those of orderflow resume, and 3 no such item has failed")]
+pub struct Args {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// Only the item with this key
+    #[arg(long, value_name = "KEY")]
+    item: Vec<String>,
+    #[command(flatten)]
+    how: run::Again,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let home = find::one(&args.run)?;
+    run::go_on(&home, &args.how, Some(&args.item), terminal)
+}

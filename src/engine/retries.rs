@@ -1,0 +1,31 @@
+//! Items that failed for good and ran again all the same: which of their ends are void. Whoever folds events past
+//! such an end keeps the item as it was, so that it can go on.
+
+use crate::event::{Event, ItemId, ItemState};
+use std::collections::BTreeMap;
+
+/// How many ends of each item are void.
+#[derive(Clone, Debug, Default)]
+pub struct Retries(BTreeMap<ItemId, u32>);
+
+impl Retries {
+    /// Takes note of an event, before the first of them is folded.
+    pub fn see(&mut self, event: &Event) {
+        if let Event::ItemRetried { item, .. } = event {
+            self.add(*item);
+        }
+    }
+
+    /// The item will run again.
+    pub fn add(&mut self, item: ItemId) {
+        *self.0.entry(item).or_default() += 1;
+    }
+
+    /// Whether the next event is a void end, which is not to be folded. Asked for every event, in order.
+    pub fn void(&mut self, event: &Event) -> bool {
+        let Event::ItemSettled { item, state: ItemState::Failed, .. } = event else { return false };
+        let Some(left) = self.0.get_mut(item).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        true
+    }
+}
