@@ -28,7 +28,7 @@ echo "$IN_ORDER"
 paid → boxes::Integer[]
 
 ```sh run
-while test -e wait-for-courier; do touch waiting; sleep 0.02; done
+while test -e wait-for-courier; do touch "waiting-$ORDERFLOW_RUN"; sleep 0.02; done
 echo "[$IN_PAID, 7]"
 ```
 
@@ -89,14 +89,17 @@ fn ran(folder: &Path) {
     said(folder, &["run", "w.md", "--quiet"]);
 }
 
-/// A run that waits for its courier.
+/// A run that waits for its courier. What an earlier one had started may still be at its end.
 fn waiting(folder: &Path) -> Child {
     fs::write(folder.join("wait-for-courier"), "").unwrap();
-    let _ = fs::remove_file(folder.join("waiting"));
-    let before = homes(folder).len();
+    let before = homes(folder);
     let mut command = command(folder, &["run", "w.md", "--quiet"]);
     let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while !folder.join("waiting").exists() || homes(folder).len() == before {
+    let waits = |home: &PathBuf| {
+        let mark = format!("waiting-{}", home.file_name().unwrap().to_str().unwrap());
+        !before.contains(home) && folder.join(mark).exists()
+    };
+    while !homes(folder).iter().any(waits) {
         assert!(runner.try_wait().unwrap().is_none(), "the run ended early");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -109,11 +112,10 @@ fn killed(folder: &Path) {
     runner.wait().unwrap();
     // What it had started goes on by itself until then.
     fs::remove_file(folder.join("wait-for-courier")).unwrap();
-    fs::remove_file(folder.join("waiting")).unwrap();
 }
 
 fn homes(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder.join(".orderflow/runs")) else { return Vec::new() };
+    let entries = fs::read_dir(folder.join(".orderflow/runs")).into_iter().flatten();
     let mut homes: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     homes.sort();
     homes
