@@ -444,6 +444,18 @@ fn failed_items_run_again_where_they_failed_under_the_same_keys() {
 }
 
 #[test]
+fn a_run_that_was_given_up_is_not_retried() {
+    let scene = scene();
+    let folder = scene.path();
+    fs::write(folder.join("w.md"), VAN).unwrap();
+    assert_eq!(orderflow(folder, &["run", "w.md", "--quiet"]).status.code(), Some(1));
+    fs::write(homes(folder)[0].join("cancel"), "").unwrap();
+    let (message, code) = told(folder, &["retry", "last"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("was given up and does not go on"), "{message}");
+}
+
+#[test]
 fn a_retry_after_the_steps_that_run_once_is_refused() {
     let scene = scene();
     let folder = scene.path();

@@ -45,7 +45,8 @@ pub fn go_on(
     let mut args = options.args;
     if let Some(keys) = retry {
         if keep::is_given_up(&home) {
-            let message = format!("the run {} was given up and does not go on; nothing was run", past.header.run);
+            let message =
+                format!("the run {} was given up and does not go on; nothing was run", past.header.run);
             return Err(Stop::new(Exit::Usage, message).into());
         }
         past.retry = chosen(Failed::of(&home)?, keys)?;
