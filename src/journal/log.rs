@@ -32,7 +32,7 @@ fn scan(log: &Path) -> io::Result<Option<([u8; HEADER], u64)>> {
     if !fill(&mut file, &mut header)? || !fill(&mut file, &mut first)? {
         return Ok(None);
     }
-    // The header is durable before any frame is written.
+    // The header is durable before any frame is written, and written whole: it is shorter than a sector.
     let Some(form) = Form::of(&header) else { return Ok(Some((header, 0))) };
     let mut frames = Frames { form: &form, sum: form.sum, broken: None, ended: false };
     let mut page = vec![0; form.page];

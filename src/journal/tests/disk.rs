@@ -10,6 +10,9 @@ use std::mem::size_of;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
 /// Which calls fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -67,8 +70,8 @@ impl Disk {
                     (_, 0) => {}
                     (Change::Truncate(length), _) => content.truncate(length),
                     (Change::Write(at, bytes), 1) => {
-                        let sectors = bytes.len() / 512;
-                        write(&mut content, at, &bytes[..512 * dice(sectors as u64 + 1) as usize]);
+                        let sectors = bytes.len() / SECTOR;
+                        write(&mut content, at, &bytes[..SECTOR * dice(sectors as u64 + 1) as usize]);
                     }
                     (Change::Write(at, bytes), _) => write(&mut content, at, &bytes),
                 }
@@ -277,8 +280,8 @@ unsafe extern "C" fn write_at(
     // SAFETY: SQLite hands over `length` bytes and one of our files.
     unsafe {
         let fails = fails("write");
-        // A write that fails has written some of it.
-        let done = if fails { length / 2 } else { length };
+        // A write that fails has written some of it, but no part of a sector: disks do not.
+        let done = if fails { length / 2 / SECTOR as c_int * SECTOR as c_int } else { length };
         let written = std::slice::from_raw_parts(bytes.cast::<u8>(), done as usize).to_vec();
         note(path(file), |shadow| shadow.since.push(Change::Write(at as usize, written)));
         let (behind, methods) = real(file);
