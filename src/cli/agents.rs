@@ -5,6 +5,7 @@ use super::exit::Exit;
 use super::plan::doer;
 use super::settings::Settings;
 use super::terminal::Terminal;
+use super::trust::Trust;
 use crate::adapter::program::Program;
 use crate::adapter::{
     self,
@@ -78,7 +79,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
         (None, Some(file)) => {
             let (document, graph, settings) = Document::open(file, false, terminal)?;
-            let bindings = bindings(&graph, &settings, &document.source);
+            let trust = Trust::of(file, &graph, &settings, terminal);
+            let bindings = bindings(&graph, &settings, &trust, &document.source);
             terminal.data(&match args.format {
                 Format::Table => agents::table_of(&bindings, terminal.width()),
                 Format::Json => agents::json(&bindings),
@@ -92,10 +94,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 }
 
 /// Who does what, in the order in which the document names them.
-fn bindings(graph: &Graph, settings: &Settings, source: &Source) -> Vec<Binding> {
+fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     for step in &graph.steps {
-        let doer = doer(step, settings, source);
+        let doer = doer(step, settings, trust, source);
         let same = |binding: &&mut Binding| binding.agent == step.agent && binding.doer == doer;
         if let Some(binding) = bindings.iter_mut().find(same) {
             binding.steps.push(step.phase.clone());

@@ -20,6 +20,7 @@ mod show;
 mod stats;
 mod terminal;
 mod trace;
+mod trust;
 mod validate;
 mod verify;
 
@@ -63,6 +64,7 @@ enum Command {
     Plan(plan::Args),
     Graph(graph::Args),
     Agents(agents::Args),
+    Trust(trust::Args),
     Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -94,6 +96,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),
         Command::Graph(args) => graph::run(args, &mut terminal),
+        Command::Trust(args) => trust::run(args, &mut terminal),
         Command::Init(args) => init::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
         Command::Agents(args) => agents::run(args, &mut terminal),

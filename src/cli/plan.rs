@@ -4,6 +4,7 @@ use super::document::Document;
 use super::exit::Exit;
 use super::settings::Settings;
 use super::terminal::Terminal;
+use super::trust::Trust;
 use crate::diag::Source;
 use crate::graph::Step;
 use crate::view::plan::{self, Doer};
@@ -39,7 +40,9 @@ enum Format {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
-    let doers: Vec<Doer> = graph.steps.iter().map(|step| doer(step, &settings, &document.source)).collect();
+    let trust = Trust::of(&args.file, &graph, &settings, terminal);
+    let doer = |step| doer(step, &settings, &trust, &document.source);
+    let doers: Vec<Doer> = graph.steps.iter().map(doer).collect();
     let text = match args.format {
         Format::Table => plan::text(&graph, &doers, terminal.width()),
         Format::Json => plan::json(&graph, &doers),
@@ -50,17 +53,17 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 }
 
 /// What the operator binds to the step's agent, else the document's own program.
-pub(super) fn doer(step: &Step, settings: &Settings, source: &Source) -> Doer {
-    match (step.agent.as_ref().and_then(|agent| settings.agents.get(agent)), &step.program) {
-        (Some(agent), _) if !agent.worker.is_empty() => {
+pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Source) -> Doer {
+    match (settings.bound(step.agent.as_deref()), &step.program) {
+        (Some((_, agent)), _) if !agent.worker.is_empty() => {
             Doer::Worker { command: agent.worker.clone(), processes: agent.processes.unwrap_or(1) }
         }
-        (Some(agent), _) if !agent.command.is_empty() => Doer::Command(agent.command.clone()),
-        (_, Some(program)) => Doer::Fence {
+        (Some((_, agent)), _) => Doer::Command(agent.command.clone()),
+        (None, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),
             line: source.position(program.language.span.start).line,
-            granted: settings.fences,
+            granted: trust.allows(step),
         },
-        (_, None) => Doer::Nobody,
+        (None, None) => Doer::Nobody,
     }
 }

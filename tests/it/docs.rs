@@ -141,6 +141,7 @@ fn shell(folder: &Path, command: &str) -> String {
     let output = Command::new("sh")
         .args(["-c", &format!("exec 2>&1\n{command}")])
         .env("PATH", path.unwrap())
+        .env("XDG_STATE_HOME", folder.join(".state"))
         .current_dir(folder)
         .output()
         .unwrap();

@@ -32,6 +32,7 @@ mod spec;
 mod stats;
 mod survivors;
 mod trace;
+mod trust;
 mod type_mutations;
 mod types;
 mod validate;

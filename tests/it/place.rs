@@ -52,7 +52,20 @@ impl Place {
     pub fn command(&self, args: &str) -> Command {
         let mut command = command(self.folder.path());
         command.args(args.split(' ').filter(|arg| !arg.is_empty())).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.path(".state"));
         command
+    }
+
+    /// `orderflow` with these arguments at a terminal where somebody types this; all it says, and its exit.
+    pub fn at_terminal(&self, args: &str, typed: &str) -> (String, Option<i32>) {
+        let program = format!("{} {args}", env!("CARGO_BIN_EXE_orderflow"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &program, "/dev/null"]).current_dir(self.folder());
+        terminal.env("XDG_STATE_HOME", self.path(".state")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = terminal.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
     }
 
     pub fn orderflow(&self, args: &str) -> Told {

@@ -79,7 +79,7 @@ stage  step   agent   channel  limits                         done by
 2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21, needs a grant
 
 The steps of one stage are parallel.
-Programs of the document run only with --trust, or with fences = true in orderflow.toml.
+Programs of the document run only after orderflow trust, with --trust, or with fences = true in orderflow.toml.
 
 "#]]
     );

@@ -129,7 +129,7 @@ programs in this document want to run:
   flow.md:8: B (python)
     print(1)
 error: programs in the document have no grant; nothing was run
-  help: look at them, then run again with --trust, or set fences = true in orderflow.toml
+  help: look at them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
 ";
     says(&place.orderflow("run flow.md --input o=1"), 4, "", err);
     assert_eq!(place.files(), ["flow.md"]);
@@ -142,20 +142,11 @@ error: programs in the document have no grant; nothing was run
 #[test]
 fn a_yes_at_the_terminal_is_a_grant() {
     let place = Place::new(GREET);
-    let ask = |answer: &str| {
-        let program = format!("{} run flow.md --input name=Ada", env!("CARGO_BIN_EXE_orderflow"));
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder());
-        terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-        let mut child = terminal.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
-    };
-    let (exit, text) = ask("n\n");
+    let ask = |answer: &str| place.at_terminal("run flow.md --input name=Ada", answer);
+    let (text, exit) = ask("n\n");
     assert_eq!(exit, Some(4), "{text}");
-    assert!(text.contains("run them? [y/N]"), "{text}");
-    let (exit, text) = ask("y\n");
+    assert!(text.contains("run them? [y]es, [a]lways, [N]o"), "{text}");
+    let (text, exit) = ask("y\n");
     assert_eq!(exit, Some(0), "{text}");
     assert!(text.contains("Hello, Ada"), "{text}");
 }

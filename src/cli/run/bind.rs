@@ -17,7 +17,6 @@ use crate::runtime::{Bindings, Workspace};
 use crate::spec;
 use anyhow::Context;
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,8 +94,7 @@ fn doer<'a>(
     settings: &'a Settings,
 ) -> Result<Option<Doer<'a>>, Box<Diagnostic>> {
     let heading = document.source.line(step.line);
-    let agent = step.agent.as_deref().and_then(|name| Some((name, settings.agents.get(name)?)));
-    if let Some((name, agent)) = agent {
+    if let Some((name, agent)) = settings.bound(step.agent.as_deref()) {
         let found = |words: &[String]| {
             located(words, &settings.folder).map_err(|searched| missing(heading, name, words, &searched))
         };
@@ -104,9 +102,7 @@ fn doer<'a>(
             let (worker, processes) = (found(&agent.worker)?, agent.processes.unwrap_or(1));
             return Ok(Some(Doer::Worker { agent: name, worker, processes, env: &agent.env }));
         }
-        if !agent.command.is_empty() {
-            return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
-        }
+        return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
     }
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
@@ -143,39 +139,6 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
 }
 
 impl Doers<'_> {
-    /// Asks whether programs inside the document may run, and know these variables, where anybody can be asked.
-    ///
-    /// # Errors
-    /// Stops with the list of what wants to run.
-    pub fn ask(&self, document: &Document, env: &[String], terminal: &mut Terminal) -> anyhow::Result<()> {
-        let wanted: Vec<String> = self
-            .0
-            .iter()
-            .filter_map(|(step, doer)| match doer {
-                Doer::Program { source, .. } => Some((step, source)),
-                Doer::Command { .. } | Doer::Worker { .. } | Doer::StandIn => None,
-            })
-            .map(|(step, source)| {
-                let language = step.program.as_ref().map_or("", |program| program.language.value.as_str());
-                let lines: String = source.lines().map(|line| format!("    {}\n", visible(line))).collect();
-                let name = visible(&document.source.name);
-                format!("  {name}:{}: {} ({})\n{lines}", step.line, visible(&step.title), visible(language))
-            })
-            .collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let env: Vec<String> = env.iter().map(|name| visible(name)).collect();
-        let env = if env.is_empty() { String::new() } else { format!(", knowing {}", env.join(", ")) };
-        terminal.talk(&format!("programs in this document want to run{env}:\n{}", wanted.concat()));
-        if std::io::stdin().is_terminal() && terminal.watched() && agreed(terminal)? {
-            return Ok(());
-        }
-        Err(Stop::new(Exit::NotTrusted, "programs in the document have no grant; nothing was run")
-            .help("look at them, then run again with --trust, or set fences = true in orderflow.toml")
-            .into())
-    }
-
     /// The titles of steps whose outputs are made up.
     pub fn stand_ins(&self) -> Vec<String> {
         let stand_ins = self.0.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
@@ -223,13 +186,6 @@ impl Doers<'_> {
         }
         Ok(Bindings::new(graph, adapters))
     }
-}
-
-fn agreed(terminal: &mut Terminal) -> anyhow::Result<bool> {
-    terminal.talk("run them? [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The variables of these names and those that every program gets, as far as they are set.

@@ -5,6 +5,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
+use super::super::trust;
 use super::inputs::{self, Work};
 use super::keep::{self, Past};
 use super::progress::Progress;
@@ -45,8 +46,8 @@ pub fn run(
         (doers, work) => (doers?, work?),
     };
     write::prepare(args, work.total())?;
-    if !args.trust && !settings.fences {
-        doers.ask(document, &part.graph.settings.env, terminal)?;
+    if !args.trust {
+        trust::allow(&args.file, document, &part.graph, settings, terminal)?;
     }
     if let Some(past) = &past {
         work.same(&past.header.items)?;

@@ -41,7 +41,8 @@ Examples:
   orderflow run --replay=session.toon workflow.md        re-enact those of a session file
 
 Who does the work is said by orderflow.toml, beside the document or above it up to the repository's root.
-Programs inside the document run only with a grant: fences = true there, --trust, or a yes when asked.
+Programs inside the document run only with a grant: fences = true there, orderflow trust, --trust, or a yes when
+asked.
 
 Ctrl-C asks running steps to end and kills them after 10 s, a second one kills them now, a third leaves at once.
 

@@ -28,6 +28,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The program that is bound to a step's agent.
+    pub fn bound<'a>(&self, agent: Option<&'a str>) -> Option<(&'a str, &Agent)> {
+        let name = agent?;
+        let bound = |agent: &&Agent| !agent.command.is_empty() || !agent.worker.is_empty();
+        Some((name, self.agents.get(name).filter(bound)?))
+    }
+
     /// The file that was read, or would be if it were there.
     pub fn path(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(|| self.folder.join(FILE))

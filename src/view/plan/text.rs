@@ -136,7 +136,7 @@ fn open(graph: &Graph, doers: &[Doer]) -> String {
         );
     }
     if doers.iter().any(|doer| matches!(doer, Doer::Fence { granted: false, .. })) {
-        out += "Programs of the document run only with --trust, or with fences = true in orderflow.toml.\n";
+        out += "Programs of the document run only after orderflow trust, with --trust, or with fences = true in orderflow.toml.\n";
     }
     out
 }

@@ -1,0 +1,222 @@
+//! `orderflow trust`: lets the programs inside a document run until they change. And who is asked, and what is
+//! looked up, before any of them runs.
+
+mod grants;
+mod wanted;
+
+use super::document::Document;
+use super::exit::{Exit, Stop};
+use super::settings::Settings;
+use super::terminal::Terminal;
+use crate::diag::render::visible;
+use crate::graph::{Graph, Step};
+use crate::view::table::table;
+use anyhow::Context;
+use grants::{Grant, Grants};
+use std::collections::BTreeSet;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use wanted::{Asks, Wanted, digest};
+
+/// Let the programs inside a document run, until they change
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow trust workflow.md             show the document's programs and ask whether they may run
+  orderflow trust --yes workflow.md       grant it without asking, for scripts
+  orderflow trust --list                  all grants
+  orderflow trust --revoke workflow.md    take a grant back
+
+A grant is for one document, in its place, and for its programs as they are: their language, their text, and
+the variables that they are to know. Prose may change; a program that has changed needs another grant.
+Grants are kept in $XDG_STATE_HOME/orderflow, or ~/.local/state/orderflow. Nothing is run.
+
+Exit codes: 0 done, 2 usage, 3 invalid document, 4 not granted, 74 a file could not be read or written")]
+pub struct Args {
+    /// The workflow document
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    file: Option<PathBuf>,
+    /// Grant it without asking
+    #[arg(long, conflicts_with_all = ["list", "revoke"])]
+    yes: bool,
+    /// Show all grants
+    #[arg(long, conflicts_with_all = ["file", "revoke"])]
+    list: bool,
+    /// Take the document's grant back
+    #[arg(long)]
+    revoke: bool,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    match &args.file {
+        None => list(terminal)?,
+        Some(file) if args.revoke => revoke(file, terminal)?,
+        Some(file) => grant(file, args.yes, terminal)?,
+    }
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
+    if file == Path::new("-") {
+        return Err(Stop::new(Exit::Usage, "a document on standard input has no place to grant").into());
+    }
+    let grants = Grants::open()?;
+    let (document, graph, settings) = Document::open(file, false, terminal)?;
+    let wanted = Wanted::of(&document, &graph, &settings);
+    let name = visible(&document.source.name);
+    if wanted.is_empty() {
+        terminal.talk(&format!("nothing in {name} needs a grant\n"));
+        return Ok(());
+    }
+    terminal.talk(&wanted.told());
+    if !yes {
+        let refused = |message: &str| Stop::new(Exit::NotTrusted, message);
+        if !answers(terminal) {
+            let nobody = refused("nobody can be asked here; nothing was granted");
+            return Err(nobody.help("look at them, then grant them with --yes").into());
+        }
+        if ask("let them run until they change? [y]es, [N]o ", terminal)? == Consent::No {
+            return Err(refused("nothing was granted").into());
+        }
+    }
+    grants.keep(file, &wanted, None)?;
+    terminal.talk(&format!("granted; orderflow run {name} will not ask until they change\n"));
+    Ok(())
+}
+
+fn revoke(file: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let name = visible(&file.display().to_string());
+    terminal.talk(&match Grants::open()?.forget(file)? {
+        true => format!("the grant of {name} is taken back\n"),
+        false => format!("{name} has no grant\n"),
+    });
+    Ok(())
+}
+
+fn list(terminal: &mut Terminal) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for grant in Grants::open()?.all()? {
+        match grant {
+            Ok(grant) => rows.push(row(&grant)),
+            Err(error) => terminal.error(&error),
+        }
+    }
+    if rows.is_empty() {
+        terminal.talk("no document has a grant\n");
+        return Ok(());
+    }
+    terminal.data(&table(&["document", "programs", "knowing"], rows, terminal.width()));
+    Ok(())
+}
+
+fn row(grant: &Grant) -> Vec<String> {
+    let program = |granted: &grants::Granted| format!("{} ({})", granted.step, granted.language);
+    let programs: Vec<String> = grant.programs.iter().map(program).collect();
+    vec![visible(&grant.document), visible(&programs.join(", ")), grant.asks.names()]
+}
+
+/// Which programs of a document may run.
+pub struct Trust {
+    asks: Asks,
+    /// The operator lets all of them.
+    all: bool,
+    grant: Option<Grant>,
+}
+
+impl Trust {
+    /// Looks it up; a grant that cannot be read is told and counts as none.
+    pub fn of(file: &Path, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Trust {
+        let programs = graph.steps.iter().any(|step| step.program.is_some());
+        let needed = programs && !settings.fences && file != Path::new("-");
+        let grant = if needed { kept(file, terminal) } else { None };
+        Trust { asks: Asks::of(graph), all: settings.fences, grant }
+    }
+
+    /// Whether the step's own program may run.
+    pub fn allows(&self, step: &Step) -> bool {
+        let granted = |grant: &Grant| {
+            step.program.as_ref().is_some_and(|program| grant.covers(&digest(program, &self.asks)))
+        };
+        self.all || self.grant.as_ref().is_some_and(granted)
+    }
+}
+
+fn kept(file: &Path, terminal: &mut Terminal) -> Option<Grant> {
+    // Who has no state folder has no grants.
+    match Grants::open().ok()?.of(file) {
+        Ok(grant) => grant,
+        Err(error) => {
+            terminal.error(&error);
+            None
+        }
+    }
+}
+
+/// Lets the programs of the document run where they have a grant, or where somebody who can be asked agrees.
+///
+/// # Errors
+/// Stops with the list of what wants to run.
+pub fn allow(
+    file: &Path,
+    document: &Document,
+    graph: &Graph,
+    settings: &Settings,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let wanted = Wanted::of(document, graph, settings);
+    if settings.fences || wanted.is_empty() {
+        return Ok(());
+    }
+    let grants = Grants::open().ok().filter(|_| file != Path::new("-"));
+    let grant = grants.as_ref().and_then(|_| kept(file, terminal));
+    let hashes: BTreeSet<String> = wanted.programs().map(|(_, _, hash)| hash).collect();
+    if grant.as_ref().is_some_and(|grant| hashes.iter().all(|hash| grant.covers(hash))) {
+        return Ok(());
+    }
+    terminal.talk(&wanted.told());
+    let changed = grant.is_some();
+    if changed {
+        terminal.talk("some of them have changed since they were granted\n");
+    }
+    if answers(terminal) {
+        let choices = if grants.is_some() { "[y]es, [a]lways, [N]o" } else { "[y]es, [N]o" };
+        match (ask(&format!("run them? {choices} "), terminal)?, grants) {
+            (Consent::Always, Some(grants)) => return grants.keep(file, &wanted, grant),
+            (Consent::Once | Consent::Always, _) => return Ok(()),
+            (Consent::No, _) => {}
+        }
+    }
+    let keep = match file == Path::new("-") {
+        true => String::new(),
+        false => format!(", grant them with orderflow trust {}", file.display()),
+    };
+    Err(Stop::new(Exit::NotTrusted, "programs in the document have no grant; nothing was run")
+        .help(format!(
+            "look at them, then run again with --trust{keep}, or set fences = true in orderflow.toml"
+        ))
+        .into())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Consent {
+    No,
+    Once,
+    Always,
+}
+
+/// Whether anybody is there who sees the question and can answer it.
+fn answers(terminal: &Terminal) -> bool {
+    std::io::stdin().is_terminal() && terminal.watched()
+}
+
+fn ask(question: &str, terminal: &mut Terminal) -> anyhow::Result<Consent> {
+    terminal.talk(question);
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Consent::Once,
+        "a" | "always" => Consent::Always,
+        _ => Consent::No,
+    })
+}

@@ -1,0 +1,81 @@
+//! What the programs inside a document want: to run, and to know some variables. Knows nothing of where grants
+//! are kept.
+
+use super::super::document::Document;
+use super::super::settings::Settings;
+use crate::diag::render::visible;
+use crate::graph::{Graph, Step};
+use crate::spec::Program;
+use serde::{Deserialize, Serialize};
+
+/// The programs that would run, in the order of their steps.
+pub struct Wanted<'a> {
+    document: &'a Document,
+    programs: Vec<(&'a Step, &'a Program)>,
+    asks: Asks,
+}
+
+/// What every program of a document gets to know, by name, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asks {
+    pub env: Vec<String>,
+}
+
+impl Asks {
+    pub fn of(graph: &Graph) -> Asks {
+        let mut env = graph.settings.env.clone();
+        env.sort();
+        env.dedup();
+        Asks { env }
+    }
+
+    /// All names as one list.
+    pub fn names(&self) -> String {
+        visible(&self.env.join(", "))
+    }
+}
+
+/// The hash of all that a program's run depends on but its inputs, in hex.
+pub fn digest(program: &Program, asks: &Asks) -> String {
+    let all = serde_json::json!([program.language.value, program.source, asks]);
+    blake3::hash(all.to_string().as_bytes()).to_hex().to_string()
+}
+
+impl<'a> Wanted<'a> {
+    pub fn of(document: &'a Document, graph: &'a Graph, settings: &Settings) -> Self {
+        let own = |step: &&Step| settings.bound(step.agent.as_deref()).is_none();
+        let steps = graph.steps.iter().filter(own);
+        let programs = steps.filter_map(|step| Some((step, step.program.as_ref()?))).collect();
+        Wanted { document, programs, asks: Asks::of(graph) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+
+    pub fn asks(&self) -> &Asks {
+        &self.asks
+    }
+
+    /// For each program its step's title, its language and its hash.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &str, String)> {
+        self.programs.iter().map(|(step, program)| {
+            (step.title.as_str(), program.language.value.as_str(), digest(program, &self.asks))
+        })
+    }
+
+    /// Every program whole, so that whoever is asked has seen what the answer is about.
+    pub fn told(&self) -> String {
+        let name = visible(&self.document.source.name);
+        let told = |(step, program): &(&Step, &Program)| {
+            let lines: String =
+                program.source.lines().map(|line| format!("    {}\n", visible(line))).collect();
+            let (title, language) = (visible(&step.title), visible(&program.language.value));
+            format!("  {name}:{}: {title} ({language})\n{lines}", step.line)
+        };
+        let names = self.asks.names();
+        let knowing = if names.is_empty() { String::new() } else { format!(", knowing {names}") };
+        let programs: String = self.programs.iter().map(told).collect();
+        format!("programs in this document want to run{knowing}:\n{programs}")
+    }
+}

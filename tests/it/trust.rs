@@ -1,0 +1,212 @@
+//! `orderflow trust`: what it shows, what a grant covers and what ends it, and that no document grants itself.
+
+use crate::place::{Place, says};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+const DOCUMENT: &str = "\
+---
+env: [PRINTER]
+---
+# Letters
+
+## Write @author
+name::String -> letter::String
+
+```sh run
+echo \"Dear $IN_NAME\"
+```
+
+## Print
+letter -> page::String
+
+```sh run
+cat \"$ORDERFLOW_INPUT\" > printed
+echo done
+```
+";
+
+const RUN: &str = "run flow.md --quiet --input name=Ada";
+
+#[test]
+fn a_grant_holds_until_a_program_changes() {
+    let place = Place::new(DOCUMENT);
+    let wanted = "\
+programs in this document want to run, knowing PRINTER:
+  flow.md:6: Write (sh)
+    echo \"Dear $IN_NAME\"
+  flow.md:13: Print (sh)
+    cat \"$ORDERFLOW_INPUT\" > printed
+    echo done
+";
+    let ungranted = "\
+error: programs in the document have no grant; nothing was run
+  help: look at them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
+";
+    says(&place.orderflow(RUN), 4, "", &format!("{wanted}{ungranted}"));
+    let nobody = "\
+error: nobody can be asked here; nothing was granted
+  help: look at them, then grant them with --yes
+";
+    says(&place.orderflow("trust flow.md"), 4, "", &format!("{wanted}{nobody}"));
+    assert_eq!(place.files(), ["flow.md"], "nothing was run and nothing kept");
+
+    let granted = "granted; orderflow run flow.md will not ask until they change\n";
+    says(&place.orderflow("trust flow.md --yes"), 0, "", &format!("{wanted}{granted}"));
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+    assert!(place.path("printed").exists());
+
+    for (from, to, holds) in [
+        ("# Letters\n", "# Letters\n\nTo all of them, `rm -rf /` or not.\n", true),
+        ("## Print\n", "## Put on Paper\n", true),
+        ("echo done\n", "echo  done\n", false),
+        ("```sh run\ncat", "```bash run\ncat", false),
+        ("[PRINTER]", "[PRINTER, AWS_SECRET_ACCESS_KEY]", false),
+        ("## Print\n", "## More\nname -> more\n\n```sh run\ntouch more\n```\n\n## Print\n", false),
+    ] {
+        assert!(DOCUMENT.contains(from));
+        place.write("flow.md", &DOCUMENT.replacen(from, to, 1));
+        let told = place.orderflow(RUN);
+        assert_eq!(told.exit, Some(if holds { 0 } else { 4 }), "{to}{}", told.err);
+        let changed = "some of them have changed since they were granted\n";
+        assert_eq!(told.err.contains(changed), !holds, "{to}{}", told.err);
+        let plan = place.orderflow("plan flow.md").out;
+        assert_eq!(plan.contains("needs a grant"), !holds, "{to}{plan}");
+    }
+    place.write("flow.md", DOCUMENT);
+    assert_eq!(place.orderflow(RUN).exit, Some(0), "what was granted is granted");
+    assert_eq!(place.orderflow("run flow.md --quiet --only Write --input name=Bo").exit, Some(0));
+}
+
+#[test]
+fn a_program_that_the_operator_replaces_needs_no_grant_until_it_is_back() {
+    let place = Place::new(DOCUMENT);
+    place.write("orderflow.toml", "[agents.author]\ncommand = [\"cat\"]\n");
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+    fs::remove_file(place.path("orderflow.toml")).unwrap();
+    assert_eq!(place.orderflow(RUN).exit, Some(4));
+
+    place.write("flow.md", "# A\n## B @c\no -> p\n");
+    says(&place.orderflow("trust flow.md"), 0, "", "nothing in flow.md needs a grant\n");
+}
+
+#[test]
+fn at_the_terminal_a_yes_holds_once_and_always_holds() {
+    let place = Place::new(DOCUMENT);
+    let (told, exit) = place.at_terminal("trust flow.md", "\n");
+    assert_eq!(exit, Some(4), "{told}");
+    assert!(told.contains("let them run until they change? [y]es, [N]o"), "{told}");
+    assert!(told.contains("nothing was granted"), "{told}");
+
+    assert_eq!(place.at_terminal(RUN, "y\n").1, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(4), "a yes is for one run");
+    let only = "run flow.md --quiet --only Write --input name=Ada";
+    assert_eq!(place.at_terminal(only, "a\n").1, Some(0));
+    assert_eq!(place.orderflow(only).exit, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(4), "it was for the programs that were shown");
+    assert_eq!(place.at_terminal(RUN, "always\n").1, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+
+    place.orderflow("trust flow.md --revoke");
+    assert_eq!(place.at_terminal("trust flow.md", "y\n").1, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+}
+
+#[test]
+fn grants_are_listed_and_taken_back() {
+    let place = Place::new(DOCUMENT);
+    says(&place.orderflow("trust --list"), 0, "", "no document has a grant\n");
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    let list = "\
+document        programs                knowing
+───────────────────────────────────────[..]
+[..]/flow.md  Write (sh), Print (sh)  PRINTER
+";
+    let told = place.orderflow("trust --list");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    snapbox::Assert::new().eq(squeezed(&told.out), squeezed(list));
+
+    // Also when the document is gone.
+    fs::remove_file(place.path("flow.md")).unwrap();
+    says(&place.orderflow("trust --revoke flow.md"), 0, "", "the grant of flow.md is taken back\n");
+    says(&place.orderflow("trust --revoke flow.md"), 0, "", "flow.md has no grant\n");
+    place.write("flow.md", DOCUMENT);
+    assert_eq!(place.orderflow(RUN).exit, Some(4));
+}
+
+/// The record of the only grant.
+fn record(place: &Place) -> std::path::PathBuf {
+    let mut records = fs::read_dir(place.path(".state/orderflow/grants")).unwrap();
+    let record = records.next().unwrap().unwrap().path();
+    assert!(records.next().is_none(), "nothing but the record is left");
+    record
+}
+
+#[test]
+fn a_grant_is_its_owner_s_and_for_one_place() {
+    let place = Place::new(DOCUMENT);
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    let record = record(&place);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&record), mode(record.parent().unwrap())), (0o600, 0o700));
+    assert_eq!(mode(&place.path(".state/orderflow")), 0o700);
+
+    // The same text in another folder runs other files there.
+    place.write("other/flow.md", DOCUMENT);
+    assert_eq!(place.orderflow("run other/flow.md --quiet --input name=Ada").exit, Some(4));
+    std::os::unix::fs::symlink("../flow.md", place.path("other/link.md")).unwrap();
+    assert_eq!(place.orderflow("run other/link.md --quiet --input name=Ada").exit, Some(4));
+    // A folder goes by any of its names.
+    std::os::unix::fs::symlink(".", place.path("here")).unwrap();
+    assert_eq!(place.orderflow("run here/flow.md --quiet --input name=Ada").exit, Some(0));
+    assert_eq!(place.orderflow("trust --revoke here/flow.md").exit, Some(0));
+    assert_eq!(place.orderflow(RUN).exit, Some(4));
+}
+
+#[test]
+fn what_others_may_have_written_grants_nothing() {
+    let place = Place::new(DOCUMENT);
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    let record = record(&place);
+    fs::set_permissions(&record, Permissions::from_mode(0o620)).unwrap();
+    let told = place.orderflow(RUN);
+    assert_eq!(told.exit, Some(4));
+    assert!(told.err.contains("others than you may have written it"), "{}", told.err);
+    fs::set_permissions(&record, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+
+    // Under another document's name it is nobody's.
+    place.write("other.md", DOCUMENT);
+    assert_eq!(place.orderflow("trust other.md --yes").exit, Some(0));
+    let own = fs::read(&record).unwrap();
+    let records = fs::read_dir(record.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    for path in records {
+        fs::write(path, &own).unwrap();
+    }
+    assert_eq!(place.orderflow("run other.md --quiet --input name=Ada").exit, Some(4));
+    assert_eq!(place.orderflow(RUN).exit, Some(0));
+
+    for broken in ["", "{}", "{\"version\": 1", &String::from_utf8_lossy(&own).replace(": 1,", ": 2,")] {
+        fs::write(&record, broken).unwrap();
+        let told = place.orderflow(RUN);
+        assert_eq!(told.exit, Some(4), "{broken}");
+        assert!(told.err.starts_with("error: cannot read the grant "), "{}", told.err);
+    }
+}
+
+#[test]
+fn a_folder_beside_the_document_is_no_state_folder() {
+    let place = Place::new(DOCUMENT);
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    let run = |state: &str, home: &str| {
+        place.command(RUN).env("XDG_STATE_HOME", state).env("HOME", home).output().unwrap().status.code()
+    };
+    assert_eq!(run(place.path(".state").to_str().unwrap(), "/nowhere"), Some(0));
+    assert_eq!(run(".state", "/nowhere"), Some(4));
+    assert_eq!(run("", "."), Some(4));
+    let homeless = place.command("trust --list").env("XDG_STATE_HOME", "").env("HOME", "").output().unwrap();
+    let told = String::from_utf8(homeless.stderr).unwrap();
+    assert!(told.starts_with("error: cannot tell where grants are kept: "), "{told}");
+}
