@@ -14,6 +14,7 @@ mod files;
 pub mod orphans;
 pub mod process;
 pub mod program;
+pub mod redact;
 mod spawned;
 pub mod stub;
 mod system;

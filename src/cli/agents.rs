@@ -112,6 +112,7 @@ fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) 
             concurrency: agent.concurrency,
             effects: agent.has_effects(),
             env: agent.env,
+            secrets: agent.secrets.into_iter().map(|secret| secret.name).collect(),
             idempotent: agent.idempotent.unwrap_or(false),
         });
     }

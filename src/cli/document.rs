@@ -104,6 +104,10 @@ impl Document {
         let Some(graph) = &self.graph else { return };
         let effects = |agent: &str| settings.agents.get(agent).is_none_or(Agent::has_effects);
         self.problems.extend(graph::lint(&self.spec, graph, &effects));
+        let agents = graph.steps.iter().filter_map(|step| settings.agents.get(step.agent.as_ref()?));
+        let given: Vec<&str> = agents.flat_map(|agent| &agent.secrets).map(|secret| &*secret.name).collect();
+        let asked = self.spec.front.secrets.iter().filter(|name| !given.contains(&&*name.value));
+        self.problems.extend(asked.map(|name| problem::secret_not_given(name.span, &name.value)));
         self.problems.sort_by_key(|problem| (problem.span, problem.severity));
     }
 

@@ -39,9 +39,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         match Document::read(file) {
             Ok(mut document) => {
                 let compensates = document.graph.as_ref().is_some_and(Graph::compensates);
+                let asks = !document.spec.front.secrets.is_empty();
                 // What the operator says of agents matters to nothing else here.
-                let settings =
-                    if compensates { settings::load(file, terminal) } else { Ok(Settings::default()) };
+                let matters = compensates || asks;
+                let settings = if matters { settings::load(file, terminal) } else { Ok(Settings::default()) };
                 document.lint(&settings.unwrap_or_else(|error| {
                     terminal.error(&error);
                     unread = Some(Exit::of(&error));

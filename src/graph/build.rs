@@ -106,6 +106,7 @@ fn settings(front: &spec::Front) -> Settings {
         on_item_error: front.on_item_error.as_ref().map(|rule| rule.value).unwrap_or_default(),
         deadline: front.deadline.as_ref().map(|deadline| deadline.value),
         env: front.env.iter().map(text).collect(),
+        secrets: front.secrets.iter().map(text).collect(),
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Settings {
     pub deadline: Option<Duration>,
     /// Names of environment variables that the document asks for.
     pub env: Vec<String>,
+    /// Names of secrets that it asks for.
+    pub secrets: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::timers::Timers;
 use super::{Loop, identity};
+use crate::adapter::redact::Redactor;
 use crate::adapter::{
     self, Adapter, Context, Declared, Files, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
@@ -14,7 +15,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 /// Who does each step, and what each step is called; by step.
-pub struct Bindings(Vec<Binding>);
+pub struct Bindings {
+    steps: Vec<Binding>,
+    /// Knows what must not be told of attempts.
+    redactor: Redactor,
+}
 
 struct Binding {
     adapter: Arc<dyn Adapter>,
@@ -35,13 +40,22 @@ impl Bindings {
             outputs: step.outputs.iter().map(|output| declared(graph, id, output)).collect(),
         };
         let steps = graph.ids().zip(&graph.steps).zip(adapters);
-        Bindings(steps.map(bind).collect())
+        Bindings { steps: steps.map(bind).collect(), redactor: Redactor::default() }
+    }
+
+    /// Keeps secrets out of what is told of attempts.
+    pub fn keeping(self, redactor: Redactor) -> Self {
+        Bindings { redactor, ..self }
+    }
+
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Ends what adapters keep running between calls; steps may share one.
     pub(super) async fn close(&self, stop: &Stop) {
         let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
-        for Binding { adapter, .. } in &self.0 {
+        for Binding { adapter, .. } in &self.steps {
             if !adapters.iter().any(|known| Arc::ptr_eq(known, adapter)) {
                 adapters.push(adapter);
             }
@@ -82,16 +96,18 @@ impl Calls {
         let (stopper, stop) = Stop::new();
         let report = Report::new(&call, self.answers.clone());
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
-        let Some(binding) = all.bindings.0.get(call.step.index()) else { return };
-        let adapter = binding.adapter.clone();
+        let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
+        let (adapter, redactor) = (binding.adapter.clone(), all.bindings.redactor.clone());
         let call = request(all, binding, &call, self.spawned.clone(), now);
         let files = Files::promised(&call);
         tokio::spawn(async move {
             let answer = adapter.call(call, stop).await;
-            report.give(match files {
+            let mut answer = match files {
                 Some(files) => files.checked(answer),
                 None => answer,
-            });
+            };
+            redactor.answer(&mut answer);
+            report.give(answer);
         });
     }
 

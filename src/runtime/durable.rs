@@ -2,6 +2,7 @@
 //! decides waits here, in order, until the log says that it is on disk.
 
 use crate::adapter::Spawned;
+use crate::adapter::redact::Redactor;
 use crate::engine::{Effect, Out};
 use crate::event::{Cause, Event, ItemId, StepId};
 use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
@@ -47,11 +48,15 @@ impl Durable {
         self.paused = true;
     }
 
-    /// Hands a batch to the log. What is in it may be shown and begun once `held` gives it back.
-    pub(super) fn keep(&mut self, out: &mut Out, held: &mut Held) {
+    /// Hands a batch to the log, without its secrets. What is in it may be shown and begun once `held` gives it back.
+    pub(super) fn keep(&mut self, out: &mut Out, held: &mut Held, redactor: &Redactor) {
         let paused = self.paused;
         let lasting = out.events.iter().filter(|event| !paused || came_of_itself(event));
-        let records: Vec<Record> = lasting.cloned().map(Record::Event).collect();
+        let record = |mut event: Event| {
+            redactor.conceal(&mut event);
+            Record::Event(event)
+        };
+        let records: Vec<Record> = lasting.cloned().map(record).collect();
         if !records.is_empty() {
             self.sent += 1;
             self.writer.send(self.sent, records);

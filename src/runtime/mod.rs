@@ -147,13 +147,14 @@ impl Loop<'_> {
                 trouble.get_or_insert(error);
                 run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
             }
+            out.events.iter_mut().for_each(|event| self.bindings.redactor().event(event));
             let mut shown = match &mut self.durable {
                 Some(durable) => {
                     if run.stopped() == Some(StopReason::Interrupted) {
                         durable.pause();
                     }
                     if !(out.events.is_empty() && out.effects.is_empty()) {
-                        durable.keep(&mut out, &mut held);
+                        durable.keep(&mut out, &mut held, self.bindings.redactor());
                     }
                     held.up_to(kept)
                 }

@@ -2,7 +2,6 @@
 
 use super::duration::duration;
 use super::heading::Head;
-use super::later;
 use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
@@ -280,7 +279,7 @@ impl Reader<'_, '_> {
             "key" => self.front.key = self.scalar(name, &value),
             "inputs" => self.front.inputs = self.inputs(value),
             "env" => self.front.env = self.names(name, value),
-            "secrets" => self.problems.push(later::secrets(place)),
+            "secrets" => self.front.secrets = self.names(name, value),
             "jobs" => {
                 let jobs = |text: &str| text.parse().ok().filter(|jobs| *jobs > 0);
                 self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);

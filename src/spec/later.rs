@@ -3,7 +3,7 @@
 
 use super::markdown::{Block, Holder, Kind, lines};
 use super::model::{COMPENSATIONS, Group, Spec};
-use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::diag::{Diagnostic, catalogue as problem};
 
 const COMPENSATING: &str = "undoing a step when its item fails";
 
@@ -65,9 +65,4 @@ pub fn not_run(spec: &Spec) -> Vec<Diagnostic> {
         |group: &Group| problem::not_supported_yet(group.title.span, "a list of compensations", COMPENSATING);
     problems.extend(lists.map(list));
     problems
-}
-
-/// The `secrets` of the front matter.
-pub(super) fn secrets(key: Span) -> Diagnostic {
-    problem::not_supported_yet(key, "`secrets`", "handing secrets to agents")
 }

@@ -64,6 +64,8 @@ pub struct Front {
     pub on_item_error: Option<Spanned<OnItemError>>,
     pub deadline: Option<Spanned<Duration>>,
     pub env: Vec<Spanned<String>>,
+    /// What it asks for; only the operator gives it.
+    pub secrets: Vec<Spanned<String>>,
 }
 
 /// How many failed items a run may have and still succeed.

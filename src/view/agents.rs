@@ -18,6 +18,8 @@ pub struct Binding {
     pub concurrency: Option<usize>,
     /// Names of the variables that it gets.
     pub env: Vec<String>,
+    /// Names of the secrets that it gets.
+    pub secrets: Vec<String>,
     pub effects: bool,
     pub idempotent: bool,
 }
@@ -34,10 +36,11 @@ pub fn table_of(bindings: &[Binding], width: Option<usize>) -> String {
             by(&binding.doer),
             limit.into_iter().chain(promises).collect::<Vec<_>>().join(", "),
             visible(&binding.env.join(", ")),
+            visible(&binding.secrets.join(", ")),
         ]
     };
     table(
-        &["agent", "steps", "done by", "limits and promises", "environment"],
+        &["agent", "steps", "done by", "limits and promises", "environment", "secrets"],
         bindings.iter().map(row),
         width,
     )
@@ -48,7 +51,7 @@ pub fn json(bindings: &[Binding]) -> String {
     let object = |binding: &Binding| {
         json!({
             "agent": binding.agent, "steps": binding.steps, "by": by_json(&binding.doer),
-            "concurrency": binding.concurrency, "env": binding.env,
+            "concurrency": binding.concurrency, "env": binding.env, "secrets": binding.secrets,
             "effects": binding.effects, "idempotent": binding.idempotent,
         })
     };

@@ -79,7 +79,7 @@ shop        Sell              nobody
     assert_data_eq!(
         agents[0].to_string(),
         str![[
-            r#"{"agent":"author","steps":["Write","Proofread"],"by":{"kind":"worker","command":["python3","author.py"],"processes":3},"concurrency":6,"env":["INK","PEN"],"effects":true,"idempotent":true}"#
+            r#"{"agent":"author","steps":["Write","Proofread"],"by":{"kind":"worker","command":["python3","author.py"],"processes":3},"concurrency":6,"env":["INK","PEN"],"secrets":[],"effects":true,"idempotent":true}"#
         ]]
     );
     assert_eq!(agents[3]["by"], serde_json::Value::Null);

@@ -27,6 +27,7 @@ mod reference;
 mod resume;
 mod run;
 mod saga;
+mod secrets;
 mod shop;
 mod spec;
 mod stats;

@@ -3,8 +3,9 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
-use super::super::settings::Settings;
+use super::super::settings::{Secret, Settings};
 use super::super::terminal::Terminal;
+use super::secrets::Secrets;
 use crate::adapter::process::Process;
 use crate::adapter::program::Program;
 use crate::adapter::stub::StandIn;
@@ -26,6 +27,7 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Who does a step, found but not yet prepared.
 enum Doer<'a> {
     Command {
+        agent: &'a str,
         command: Vec<String>,
         env: &'a [String],
     },
@@ -44,12 +46,15 @@ enum Doer<'a> {
 }
 
 /// The steps with whoever does them, in the order of the steps.
-pub struct Doers<'a>(Vec<(&'a Step, Doer<'a>)>);
+pub struct Doers<'a> {
+    steps: Vec<(&'a Step, Doer<'a>)>,
+    secrets: Secrets,
+}
 
 /// Finds who does each step; with `stub`, a stand-in does what nobody is bound to.
 ///
 /// # Errors
-/// Stops after showing every step that nobody does.
+/// Stops after showing every step that nobody does, and every secret that cannot be had.
 pub fn find<'a>(
     document: &Document,
     graph: &'a Graph,
@@ -68,8 +73,10 @@ pub fn find<'a>(
         }
     }
     problems.extend(spec::not_run(&document.spec));
+    let wanted = doers.iter().flat_map(|(step, doer)| gives(step, doer, graph, settings)).collect();
+    let secrets = Secrets::fetch(&wanted, settings, terminal);
     if problems.is_empty() {
-        return Ok(Doers(doers));
+        return Ok(Doers { steps: doers, secrets: secrets? });
     }
     // What has been shown as a doubt need not be shown again.
     let told = |problem: &Diagnostic| {
@@ -102,7 +109,7 @@ fn doer<'a>(
             let (worker, processes) = (found(&agent.worker)?, agent.processes.unwrap_or(1));
             return Ok(Some(Doer::Worker { agent: name, worker, processes, env: &agent.env }));
         }
-        return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
+        return Ok(Some(Doer::Command { agent: name, command: found(&agent.command)?, env: &agent.env }));
     }
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
@@ -141,7 +148,7 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
 impl Doers<'_> {
     /// The titles of steps whose outputs are made up.
     pub fn stand_ins(&self) -> Vec<String> {
-        let stand_ins = self.0.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
+        let stand_ins = self.steps.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
         stand_ins.map(|(step, _)| step.title.clone()).collect()
     }
 
@@ -160,14 +167,17 @@ impl Doers<'_> {
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
-        for (number, (step, doer)) in self.0.iter().enumerate() {
+        for (number, (step, doer)) in self.steps.iter().enumerate() {
             let program = |command: &[String], folder: &Path, env: &[String]| Program {
                 command: command.to_owned(),
                 folder: folder.to_owned(),
-                env: environment(env),
+                env: environment(env)
+                    .into_iter()
+                    .chain(self.secrets.variables(gives(step, doer, graph, settings)))
+                    .collect(),
             };
             adapters.push(match doer {
-                Doer::Command { command, env } => Arc::new(Process::new(program(command, &folder, env))),
+                Doer::Command { command, env, .. } => Arc::new(Process::new(program(command, &folder, env))),
                 // The steps of an agent share its processes.
                 Doer::Worker { agent, worker, processes, env } => {
                     let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
@@ -184,7 +194,29 @@ impl Doers<'_> {
                 }
             });
         }
-        Ok(Bindings::new(graph, adapters))
+        Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor()))
+    }
+}
+
+/// The secrets that whoever does a step gets, with the agent to whom they are given. A program of the document
+/// gets only what the document asks for, and so no more than whoever lets it run has seen.
+fn gives<'a>(
+    step: &'a Step,
+    doer: &Doer<'a>,
+    graph: &'a Graph,
+    settings: &'a Settings,
+) -> Vec<(&'a str, &'a Secret)> {
+    let of = |agent: &'a str| settings.agents.get(agent).into_iter().flat_map(|agent| &agent.secrets);
+    match doer {
+        Doer::Command { agent, .. } | Doer::Worker { agent, .. } => {
+            of(agent).map(|secret| (*agent, secret)).collect()
+        }
+        Doer::Program { .. } => {
+            let agent = step.agent.as_deref().unwrap_or_default();
+            let asked = of(agent).filter(|secret| graph.settings.secrets.contains(&secret.name));
+            asked.map(|secret| (agent, secret)).collect()
+        }
+        Doer::StandIn => Vec::new(),
     }
 }
 

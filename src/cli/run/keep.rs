@@ -6,6 +6,7 @@ use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::inputs::Work;
 use crate::adapter::Spawned;
+use crate::adapter::redact::Redactor;
 use crate::engine::{Retries, Run};
 use crate::event::{Event, ItemId, ItemState, Millis};
 use crate::graph::Graph;
@@ -78,6 +79,7 @@ impl Past {
     pub fn recall(
         &self,
         run: &mut Run,
+        redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<(Millis, Vec<Spawned>)> {
         let mut retries = retries(&self.home)?;
@@ -90,7 +92,8 @@ impl Past {
                 let known: &mut Vec<Spawned> = started.entry(id).or_default();
                 known.extend(spawned(process));
             }
-            if let Record::Event(event) = record {
+            if let Record::Event(mut event) = record {
+                redactor.reveal(&mut event);
                 if let Event::AttemptFinished { item, step, attempt, .. } = &event {
                     started.remove(&(*item, *step, *attempt));
                 }

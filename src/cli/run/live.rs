@@ -82,7 +82,8 @@ pub fn run(
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
     let (since, orphans) = match &past {
         Some(past) => {
-            let (since, orphans) = past.recall(&mut run, &mut [&mut record, &mut progress.past()])?;
+            let (since, orphans) =
+                past.recall(&mut run, bindings.redactor(), &mut [&mut record, &mut progress.past()])?;
             (Some(since), orphans)
         }
         None => (None, Vec::new()),

@@ -12,6 +12,7 @@ mod part;
 mod progress;
 mod replay;
 mod report;
+mod secrets;
 mod write;
 
 use super::document::Document;

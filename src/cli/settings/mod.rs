@@ -52,6 +52,8 @@ pub struct Agent {
     pub concurrency: Option<usize>,
     /// Names of environment variables that it gets.
     pub env: Vec<String>,
+    /// What it alone is given, as variables.
+    pub secrets: Vec<Secret>,
     pub effects: Option<bool>,
     pub idempotent: Option<bool>,
 }
@@ -61,6 +63,23 @@ impl Agent {
     pub fn has_effects(&self) -> bool {
         self.effects.unwrap_or(true)
     }
+}
+
+/// A secret by its name; its value is fetched when a run needs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Secret {
+    /// Of the variable that holds it.
+    pub name: String,
+    pub from: Origin,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// In a variable of this name.
+    Environment(String),
+    /// In a file, without its final newline.
+    File(PathBuf),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,15 +1,16 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, Channel, Settings};
+use super::{Agent, Channel, Origin, Secret, Settings};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 3] = ["fences", "agents", "channels"];
-const AGENT: [&str; 7] = ["command", "worker", "processes", "concurrency", "env", "effects", "idempotent"];
+const AGENT: [&str; 8] =
+    ["command", "worker", "processes", "concurrency", "env", "secrets", "effects", "idempotent"];
 /// Known to the language, not yet to this program.
-const LATER: [&str; 5] = ["http", "model", "mcp", "document", "secrets"];
+const LATER: [&str; 4] = ["http", "model", "mcp", "document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 /// The most problems that are told one by one: a text with more is most likely no settings.
@@ -105,6 +106,7 @@ impl Reader {
                 }
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => agent.env = self.words("env", value),
+                "secrets" => agent.secrets = self.secrets(value),
                 "effects" => agent.effects = self.flag("effects", value),
                 "idempotent" => agent.idempotent = self.flag("idempotent", value),
                 later if LATER.contains(&later) => {
@@ -159,10 +161,58 @@ impl Reader {
         words
     }
 
+    /// `["KEY"]`, each in the environment, or `{ KEY = "file:/run/secrets/key" }`.
+    fn secrets(&mut self, value: &Item<'_>) -> Vec<Secret> {
+        let mut secrets: Vec<Secret> = Vec::new();
+        if let Some(table) = value.get_ref().as_table() {
+            for (key, place) in table {
+                let from = place.get_ref().as_str().and_then(origin);
+                let expected = "\"file:\" and a path, or \"env:\" and a variable's name";
+                let from = from.or_else(|| self.bad(key.get_ref(), place, expected));
+                if !is_variable(key.get_ref()) {
+                    self.bad::<()>(key.get_ref(), place, A_VARIABLE);
+                }
+                secrets.extend(from.map(|from| Secret { name: key.get_ref().to_string(), from }));
+            }
+            return secrets;
+        }
+        let Some(list) = value.get_ref().as_array() else {
+            let expected = "a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }";
+            return self.bad("secrets", value, expected).unwrap_or_default();
+        };
+        for name in list {
+            match name.get_ref().as_str().filter(|name| is_variable(name)) {
+                Some(text) if secrets.iter().any(|known| known.name == text) => {}
+                Some(text) => {
+                    secrets
+                        .push(Secret { name: text.to_owned(), from: Origin::Environment(text.to_owned()) });
+                }
+                None => drop(self.bad::<()>("secrets", name, A_VARIABLE)),
+            }
+        }
+        secrets
+    }
+
     fn rate(&mut self, value: &Item<'_>) -> Option<f64> {
         let expected = "a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"";
         let rate = value.get_ref().as_str().and_then(per_second);
         rate.or_else(|| self.bad("rate", value, expected))
+    }
+}
+
+const A_VARIABLE: &str = "the name of a variable, such as PAYMENT_KEY";
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn origin(text: &str) -> Option<Origin> {
+    match text.split_once(':')? {
+        ("env", name) if is_variable(name) => Some(Origin::Environment(name.to_owned())),
+        ("file", path) if !path.is_empty() => Some(Origin::File(path.into())),
+        _ => None,
     }
 }
 
@@ -185,14 +235,20 @@ mod tests {
     #[test]
     fn a_whole_file_is_read() {
         let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
-                    env = [\"DB\"]\nidempotent = true\n[agents.ship]\nworker = [\"ship\"]\nprocesses = 3\n\
+                    env = [\"DB\"]\nidempotent = true\nsecrets = [\"A\", \"A\"]\n\
+                    [agents.ship]\nworker = [\"ship\"]\nprocesses = 3\n\
+                    secrets = { B = \"file:keys/b\", C = \"env:D\" }\n\
                     [channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
         let (settings, problems) = read(&Source::new("orderflow.toml", text));
         assert_eq!(problems, []);
         assert!(settings.fences);
         assert_eq!(settings.agents["pay"].command, ["python3", "pay.py"]);
         assert_eq!(settings.agents["pay"].concurrency, Some(8));
-        let ship = Agent { worker: vec!["ship".into()], processes: Some(3), ..Agent::default() };
+        let secret = |name: &str, from| Secret { name: name.into(), from };
+        assert_eq!(settings.agents["pay"].secrets, [secret("A", Origin::Environment("A".into()))]);
+        let secrets =
+            vec![secret("B", Origin::File("keys/b".into())), secret("C", Origin::Environment("D".into()))];
+        let ship = Agent { worker: vec!["ship".into()], processes: Some(3), secrets, ..Agent::default() };
         assert_eq!(settings.agents["ship"], ship);
         assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
     }
@@ -201,7 +257,8 @@ mod tests {
     fn every_problem_is_found_at_once() {
         let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nhttp = \"x\"\nenv = [1]\n\
                     [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
-                    [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n";
+                    [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n\
+                    [agents.d]\nsecrets = [\"A=B\"]\n[agents.e]\nsecrets = { F = \"/key\" }\n[agents.f]\nsecrets = 1\n";
         let source = Source::new("orderflow.toml", text);
         let (_, problems) = read(&source);
         let mut found: Vec<_> = problems
@@ -224,6 +281,17 @@ mod tests {
             (11, "settings-bad-value", "\"concurrency\" must be a whole number above 0"),
             (13, "settings-two-programs", "an agent has a command or a worker, not both"),
             (16, "settings-idle-processes", "\"processes\" says how many of a worker, and there is none"),
+            (18, "settings-bad-value", "\"secrets\" must be the name of a variable, such as PAYMENT_KEY"),
+            (
+                20,
+                "settings-bad-value",
+                "\"F\" must be \"file:\" and a path, or \"env:\" and a variable's name",
+            ),
+            (
+                22,
+                "settings-bad-value",
+                "\"secrets\" must be a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }",
+            ),
         ];
         assert_eq!(found, expected);
     }

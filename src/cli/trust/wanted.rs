@@ -19,19 +19,24 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asks {
     pub env: Vec<String>,
+    pub secrets: Vec<String>,
 }
 
 impl Asks {
     pub fn of(graph: &Graph) -> Asks {
-        let mut env = graph.settings.env.clone();
-        env.sort();
-        env.dedup();
-        Asks { env }
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names.dedup();
+            names
+        };
+        Asks { env: sorted(&graph.settings.env), secrets: sorted(&graph.settings.secrets) }
     }
 
     /// All names as one list.
     pub fn names(&self) -> String {
-        visible(&self.env.join(", "))
+        let secrets = self.secrets.iter().map(|name| format!("{name} (secret)"));
+        visible(&self.env.iter().cloned().chain(secrets).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -94,3 +94,10 @@ pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -
     )
     .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
+
+/// A secret that the document asks for, and no agent of it gets.
+pub fn secret_not_given(span: Span, name: &str) -> Diagnostic {
+    let message = format!("no agent of this document is given the secret \"{name}\"");
+    Diagnostic::warning("secret-not-given", span, message)
+        .help(format!("orderflow.toml gives it: secrets = [\"{name}\"] below the agent that needs it"))
+}

@@ -1,0 +1,88 @@
+//! Where secrets may stand in answers and events.
+
+use super::Redactor;
+use crate::event::{Answer, Event, Execution, ItemError};
+use crate::value::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+type Columns = Vec<(Arc<str>, Value)>;
+
+impl Redactor {
+    /// Redacts all of an answer but what the step declares to make.
+    pub fn answer(&self, answer: &mut Answer) {
+        if self.is_empty() {
+            return;
+        }
+        match answer {
+            Ok(reply) => self.columns(&mut reply.columns),
+            Err(failure) => {
+                // First: where a log is redacted, its last word in the message is, too.
+                self.log(&mut failure.log);
+                self.text(&mut failure.message);
+                self.maybe(&mut failure.code);
+                self.columns(&mut failure.columns);
+            }
+        }
+    }
+
+    /// Redacts what the engine has made of answers that are redacted: labels of values, and messages about them.
+    pub fn event(&self, event: &mut Event) {
+        if self.is_empty() {
+            return;
+        }
+        match event {
+            Event::StepEnded { execution, .. } => self.execution(execution),
+            Event::ItemSettled { error, .. } | Event::RunStepsEnded { error, .. } => self.error(error),
+            _ => {}
+        }
+    }
+
+    fn execution(&self, execution: &mut Execution) {
+        self.maybe(&mut execution.input);
+        self.maybe(&mut execution.output);
+        self.maybe(&mut execution.error);
+        self.maybe(&mut execution.code);
+    }
+
+    fn error(&self, error: &mut Option<ItemError>) {
+        if let Some(error) = error {
+            self.text(&mut error.message);
+            self.maybe(&mut error.code);
+        }
+    }
+
+    fn maybe(&self, text: &mut Option<String>) {
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+
+    /// Two columns whose names are the same without their secrets are one: the first.
+    fn columns(&self, columns: &mut Columns) {
+        for (name, value) in columns.iter_mut() {
+            let mut redacted = name.to_string();
+            self.text(&mut redacted);
+            if redacted != **name {
+                *name = redacted.into();
+            }
+            self.value(value);
+        }
+        let mut seen = BTreeSet::new();
+        columns.retain(|(name, _)| seen.insert(name.clone()));
+    }
+
+    fn value(&self, value: &mut Value) {
+        let text = match value {
+            Value::String(text) => return self.text(text),
+            Value::Number(number) => number.to_string(),
+            // Columns hold scalars.
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return,
+        };
+        let mut redacted = text.clone();
+        self.text(&mut redacted);
+        if redacted != text {
+            *value = Value::String(redacted);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a step has made, as it is kept: a secret in it stands there by its name, and its value is put back when the
+//! run goes on.
+
+use super::Redactor;
+use crate::event::{Event, Values};
+use crate::value::{Object, Value};
+use std::sync::Arc;
+
+/// How a secret is named; with no name it stands for itself.
+const OPEN: &str = "[secret:";
+const CLOSE: char = ']';
+
+impl Redactor {
+    /// Puts names in the place of secrets.
+    pub fn conceal(&self, event: &mut Event) {
+        self.made(event, &|text| self.concealed(text));
+    }
+
+    /// Puts the secrets back. A name that is not known any more stays.
+    pub fn reveal(&self, event: &mut Event) {
+        self.made(event, &|text| self.revealed(text));
+    }
+
+    fn made(&self, event: &mut Event, change: &dyn Fn(&str) -> Option<String>) {
+        if let Event::AttemptFinished { result: Ok(reply), .. } = event {
+            each(&mut reply.outputs, change);
+        }
+    }
+
+    /// The text with names; none where it stays as it is.
+    fn concealed(&self, text: &str) -> Option<String> {
+        let (mut out, mut done) = (String::new(), 0);
+        loop {
+            let rest = text.get(done..)?;
+            let secrets = self.0.secrets.iter().map(|(name, value)| (value.as_str(), name.as_str()));
+            let marks = secrets.chain([(OPEN, "")]);
+            let found = marks.filter_map(|(what, name)| Some((rest.find(what)?, what.len(), name)));
+            let Some((at, length, name)) =
+                found.min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)))
+            else {
+                break;
+            };
+            out = out + rest.get(..at)? + OPEN + name;
+            out.push(CLOSE);
+            done += at + length;
+        }
+        (done > 0).then(|| out + text.get(done..).unwrap_or_default())
+    }
+
+    fn revealed(&self, text: &str) -> Option<String> {
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next()?.to_owned();
+        for part in parts {
+            match part.split_once(CLOSE) {
+                Some(("", rest)) => out = out + OPEN + rest,
+                Some((name, rest)) if self.secret(name).is_some() => {
+                    out = out + self.secret(name).unwrap_or_default() + rest;
+                }
+                _ => out = out + OPEN + part,
+            }
+        }
+        (out != text).then_some(out)
+    }
+
+    fn secret(&self, name: &str) -> Option<&str> {
+        self.0.secrets.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn each(values: &mut Values, change: &dyn Fn(&str) -> Option<String>) {
+    for (_, value) in values {
+        if let Some(changed) = changed(value, change) {
+            *value = Arc::new(changed);
+        }
+    }
+}
+
+/// The value with its texts changed; none where it stays as it is, so that large values are not copied.
+fn changed(value: &Value, change: &dyn Fn(&str) -> Option<String>) -> Option<Value> {
+    match value {
+        Value::String(text) => change(text).map(Value::String),
+        Value::Array(all) => {
+            let new: Vec<Option<Value>> = all.iter().map(|one| changed(one, change)).collect();
+            let kept = |(one, new): (&Value, Option<Value>)| new.unwrap_or_else(|| one.clone());
+            new.iter().any(Option::is_some).then(|| Value::Array(all.iter().zip(new).map(kept).collect()))
+        }
+        Value::Object(object) => {
+            let member = |(name, value): (&String, &Value)| (change(name), changed(value, change));
+            let new: Vec<(Option<String>, Option<Value>)> = object.iter().map(member).collect();
+            if new.iter().all(|(name, value)| name.is_none() && value.is_none()) {
+                return None;
+            }
+            let kept = object.iter().zip(new).map(|((name, value), (new_name, new_value))| {
+                (new_name.unwrap_or_else(|| name.clone()), new_value.unwrap_or_else(|| value.clone()))
+            });
+            Some(Value::Object(kept.collect::<Object>()))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}

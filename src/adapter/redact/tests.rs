@@ -1,0 +1,181 @@
+//! Secrets are found in every form, however the stream that brought them was cut.
+
+use super::super::contract;
+use super::super::program::Tail;
+use super::*;
+use crate::event::{Answer, Cause, Event, Outcome, Reply, ValueId};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn redacted(secret: &str, text: &str) -> String {
+    let mut text = text.to_owned();
+    Redactor::new([("KEY", secret)]).text(&mut text);
+    text
+}
+
+#[test]
+fn a_secret_is_found_as_it_is_and_escaped() {
+    let secret = "p\"ä/ss\nword-7";
+    for text in [
+        secret.to_owned(),
+        json!(secret).to_string(),
+        json!({ "message": format!("key {secret}") }).to_string(),
+        "\"p\\\"\\u00e4/ss\\nword-7\"".to_owned(),
+        "p\\\"\\u00e4\\/ss\\nword-7".to_owned(),
+        format!("{secret:?}"),
+    ] {
+        let found = redacted(secret, &text);
+        assert!(found.contains("[secret:KEY]") && !found.contains("word-7"), "{text} -> {found}");
+    }
+    assert_eq!(redacted("hunter22", "hunter22hunter22, hunter2"), "[secret:KEY][secret:KEY], hunter2");
+}
+
+#[test]
+fn a_part_that_a_message_shows_is_found() {
+    let secret = "sk_live_0123456789abcdef";
+    assert_eq!(redacted(secret, "got `sk_live_0123456…`"), "got `[secret:KEY]…`");
+    assert_eq!(redacted(secret, "sk_liv…"), "sk_liv…");
+    let mut log = "6789abcdef\nno stock".to_owned();
+    Redactor::new([("KEY", secret)]).log(&mut log);
+    assert_eq!(log, "[secret:KEY]\nno stock");
+}
+
+#[test]
+fn what_is_short_stands_everywhere() {
+    assert_eq!(redacted("abc", "abcabc"), "abcabc");
+    assert_eq!(redacted("", "abc"), "abc");
+    assert_eq!(redacted("abcd", "abcabcd"), "abc[secret:KEY]");
+}
+
+#[test]
+fn a_key_of_many_lines_is_found_line_by_line() {
+    let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n";
+    assert_eq!(redacted(key, &format!("loaded {key}")), "loaded [secret:KEY]");
+    assert_eq!(redacted(key, "line 2: kqhkiG9w0BAQEF"), "line 2: [secret:KEY]");
+    assert_eq!(redacted(key, "-----END KEY-----"), "-----END KEY-----");
+}
+
+#[test]
+fn overlapping_secrets_leave_nothing() {
+    let mut text = "x abcdefghijklmno y".to_owned();
+    Redactor::new([("A", "abcdefghij"), ("B", "fghijklmno")]).text(&mut text);
+    assert_eq!(text, "x [secret:A] y");
+}
+
+#[test]
+fn an_answer_keeps_its_outputs_and_nothing_else() {
+    let redactor = Redactor::new([("KEY", "12345678")]);
+    let column = |name: &str, value| (name.into(), value);
+    let columns = vec![
+        column("a", json!("is 12345678")),
+        column("b", json!(1234567890)),
+        column("12345678", json!(1)),
+        column("[secret:KEY]", json!(2)),
+        column("d", json!(1.5)),
+    ];
+    let outputs = vec![(ValueId(0), Arc::new(json!("12345678")))];
+    let mut answer: Answer = Ok(Reply { outputs: outputs.clone(), tokens_used: None, columns });
+    redactor.answer(&mut answer);
+    let expected = vec![
+        column("a", json!("is [secret:KEY]")),
+        column("b", json!("[secret:KEY]90")),
+        column("[secret:KEY]", json!(1)),
+        column("d", json!(1.5)),
+    ];
+    assert_eq!(answer, Ok(Reply { outputs, tokens_used: None, columns: expected }));
+
+    let mut failure = contract::failure(Cause::Refused, "no 12345678".into(), Outcome::Failed, true);
+    (failure.code, failure.log) = (Some("E12345678".into()), "12345678\n".into());
+    let mut answer: Answer = Err(failure);
+    redactor.answer(&mut answer);
+    let failure = answer.unwrap_err();
+    assert_eq!(failure.message, "no [secret:KEY]");
+    assert_eq!((failure.code.as_deref(), failure.log.as_str()), (Some("E[secret:KEY]"), "[secret:KEY]\n"));
+}
+
+/// What a step has made, as it is kept and as it comes back.
+fn kept(redactor: &Redactor, value: serde_json::Value) -> (String, serde_json::Value) {
+    let reply = Reply { outputs: vec![(ValueId(0), Arc::new(value))], ..Reply::default() };
+    let (item, step) = (crate::event::ItemId(0), crate::event::StepId(0).into());
+    let mut event = Event::AttemptFinished { item, step, attempt: 1, result: Ok(reply), at: 0 };
+    redactor.conceal(&mut event);
+    let text = serde_json::to_string(&event).unwrap();
+    redactor.reveal(&mut event);
+    let Event::AttemptFinished { result: Ok(reply), .. } = event else { unreachable!() };
+    (text, (*reply.outputs[0].1).clone())
+}
+
+#[test]
+fn what_is_kept_holds_names_that_cannot_be_forged() {
+    let redactor = Redactor::new([("KEY", "hunter22")]);
+    let made =
+        json!({"hunter22": ["a hunter22 b", "hunter"], "said": "[secret:KEY] [secret:] [secret:", "n": 1.50});
+    let (text, back) = kept(&redactor, made.clone());
+    assert!(!text.contains("hunter22") && text.contains("a [secret:KEY] b"), "{text}");
+    assert_eq!(back, made);
+    let (text, back) = kept(&Redactor::default(), made.clone());
+    assert!(text.contains("hunter22"), "{text}");
+    assert_eq!(back, made);
+}
+
+/// A secret whose pieces do not stand in filling or marks by chance.
+fn secret() -> impl Strategy<Value = String> {
+    "[A-Z0-9ÄÖ\"\\\\\u{1F600}]{4,40}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_tells_no_secret_however_it_came_and_was_cut(
+        secret in secret(),
+        filling in prop::collection::vec("[a-z \n]{0,30}", 1..20),
+        escaped in any::<bool>(),
+        size in 1..60usize,
+        most in 1..200usize,
+    ) {
+        let json = json!(secret).to_string();
+        let spoken = if escaped { &json[1..json.len() - 1] } else { &secret };
+        let stream = filling.join(spoken);
+        let mut tail = Tail::new(most);
+        stream.as_bytes().chunks(size).for_each(|chunk| tail.take(chunk));
+        let mut log = tail.text();
+        Redactor::new([("key", secret.as_str())]).log(&mut log);
+        prop_assert!(!log.contains(&secret), "{log}");
+        for part in [&secret, spoken] {
+            // Neither is more than a few bytes left of one that was cut.
+            let parts = part.char_indices().filter_map(|(at, _)| part.get(at..)).filter(|p| p.len() >= TELLING);
+            for part in parts {
+                prop_assert!(!log.contains(part), "{part} in {log}");
+            }
+        }
+    }
+
+    #[test]
+    fn redacting_changes_nothing_else(secret in secret(), filling in prop::collection::vec("[a-z \n]{1,30}", 1..20)) {
+        let mut text = filling.join(&secret);
+        Redactor::new([("key", secret.as_str())]).text(&mut text);
+        prop_assert_eq!(text, filling.join("[secret:key]"));
+    }
+
+    #[test]
+    fn whatever_is_kept_comes_back(
+        secrets in prop::collection::vec("[a\\]:\\[s]{0,6}|\\[secret:[ab]?\\]?", 0..4),
+        texts in prop::collection::vec("([a\\]:\\[s]|\\[secret:|[ab]\\]){0,12}", 1..4),
+    ) {
+        let names = ["a", "b", "ab", "aa"];
+        let redactor = Redactor::new(names.into_iter().zip(secrets.iter().map(String::as_str)));
+        let made = json!({"texts": texts, (texts[0].clone()): secrets});
+        prop_assert_eq!(kept(&redactor, made.clone()).1, made);
+    }
+
+    #[test]
+    fn any_text_and_any_secret_are_borne(secret in any::<String>(), text in any::<String>(), cut in any::<prop::sample::Index>()) {
+        let redactor = Redactor::new([("key", secret.as_str())]);
+        let start: String = secret.chars().skip(cut.index(secret.chars().count().max(1))).collect();
+        for mut text in [text.clone(), format!("{text}{secret}{text}"), format!("{start}{text}")] {
+            redactor.log(&mut text);
+            redactor.text(&mut text);
+        }
+    }
+}

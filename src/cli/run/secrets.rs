@@ -1,0 +1,113 @@
+//! The secrets that `orderflow.toml` gives to agents, fetched from where they are. Knows nothing of how they are
+//! handed on, and never shows one.
+
+use super::super::exit::{Exit, Stop};
+use super::super::settings::{Origin, Secret, Settings};
+use super::super::terminal::Terminal;
+use crate::adapter::redact::Redactor;
+use crate::diag::render::visible;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The largest secret, in bytes: it travels in an environment.
+const LARGEST: usize = 64 * 1024;
+
+/// Values by agent and name.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<(String, String), String>);
+
+impl Secrets {
+    /// Fetches the named secrets of the named agents.
+    ///
+    /// # Errors
+    /// Stops after showing all that cannot be had.
+    pub fn fetch(
+        wanted: &BTreeSet<(&str, &Secret)>,
+        settings: &Settings,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<Secrets> {
+        let mut secrets = Secrets::default();
+        let mut missing = Vec::new();
+        for (agent, secret) in wanted {
+            match value(secret, &settings.folder) {
+                Ok(value) => {
+                    secrets.0.insert(((*agent).to_owned(), secret.name.clone()), value);
+                }
+                Err(why) => {
+                    missing.push(format!("  {}: {} {}\n", visible(agent), secret.name, visible(&why)))
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(secrets);
+        }
+        terminal.talk(&format!("agents cannot get their secrets:\n{}", missing.concat()));
+        let count = if missing.len() == 1 {
+            "a secret is".to_owned()
+        } else {
+            format!("{} secrets are", missing.len())
+        };
+        let file = visible(&settings.path().display().to_string());
+        Err(Stop::new(Exit::Invalid, format!("{count} missing; nothing was run"))
+            .help(format!("set them in the environment of this command, or say in {file} where they are, such as secrets = {{ KEY = \"file:/run/secrets/key\" }}"))
+            .into())
+    }
+
+    /// The variables that these secrets are.
+    pub fn variables(&self, given: Vec<(&str, &Secret)>) -> impl Iterator<Item = (String, String)> {
+        given.into_iter().filter_map(|(agent, secret)| {
+            let value = self.0.get(&(agent.to_owned(), secret.name.clone()))?;
+            Some((secret.name.clone(), value.clone()))
+        })
+    }
+
+    /// Knows all of them. A name that two agents have for different secrets is told with the agent's.
+    pub fn redactor(&self) -> Redactor {
+        let named = |((agent, name), value): (&(String, String), &String)| {
+            let other = self.0.iter().any(|((_, known), other)| known == name && other != value);
+            (if other { format!("{name} of {agent}") } else { name.clone() }, value.clone())
+        };
+        let all: BTreeMap<String, String> = self.0.iter().map(named).collect();
+        Redactor::new(all.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+}
+
+/// The secret, or why there is none.
+fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
+    let value = match &secret.from {
+        Origin::Environment(name) => match std::env::var(name) {
+            Ok(value) => value,
+            Err(std::env::VarError::NotPresent) => {
+                return Err(match *name == secret.name {
+                    true => "is not set in the environment".to_owned(),
+                    false => format!("is to be {name}, which is not set in the environment"),
+                });
+            }
+            Err(std::env::VarError::NotUnicode(_)) => return Err("is no UTF-8".to_owned()),
+        },
+        Origin::File(path) => read(&folder.join(path))?,
+    };
+    match value {
+        value if value.is_empty() => Err("is empty".to_owned()),
+        value if value.contains('\0') => Err("holds a NUL".to_owned()),
+        value => Ok(value),
+    }
+}
+
+/// A file's text without its final newline.
+fn read(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let name = path.display();
+    let read = File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot be read from {name}: {error}"))?;
+    if bytes.len() > LARGEST {
+        return Err(format!("is larger than {} KiB", LARGEST >> 10));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "is no UTF-8".to_owned())?;
+    if text.ends_with('\n') {
+        text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });
+    }
+    Ok(text)
+}
