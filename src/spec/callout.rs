@@ -22,6 +22,12 @@ fn after_mark(text: &str, line: Span) -> Option<Span> {
     start.eq_ignore_ascii_case(MARK).then(|| Span::new(line.start + MARK.len(), line.end))
 }
 
+/// Whether a line begins with what was probably meant to be the mark.
+fn almost(line: &str) -> bool {
+    let name = line.strip_prefix("[!").and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    strsim::osa_distance(&name.to_ascii_lowercase(), "expect") <= 2
+}
+
 impl Callouts {
     /// Reads a quote; false where it expects nothing. The lines below the mark belong to it.
     pub fn read(
@@ -44,7 +50,12 @@ impl Callouts {
                     open = true;
                     self.list(text, rest, doubts);
                 }
-                None if text[line.start..line.end].starts_with("[!") => open = false,
+                None if text[line.start..line.end].starts_with("[!") => {
+                    open = false;
+                    if almost(&text[line.start..line.end]) {
+                        doubts.push(problem::almost_an_expectation(line));
+                    }
+                }
                 None if open => self.list(text, line, doubts),
                 None => {}
             }

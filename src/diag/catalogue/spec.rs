@@ -325,6 +325,12 @@ pub fn bullet_is_no_output(line: Span) -> Diagnostic {
         .help("write a name, with a type if you like, as in `- schema::SQL`; a remark may follow a dash")
 }
 
+/// A quote that looks as if it expected something.
+pub fn almost_an_expectation(line: Span) -> Diagnostic {
+    Diagnostic::warning("almost-an-expectation", line, "this quote is read as prose: it expects nothing")
+        .help("did you mean `[!expect]`?")
+}
+
 // Fences
 
 pub fn fence_unclosed(span: Span, program: bool) -> Diagnostic {
