@@ -85,11 +85,7 @@ impl Durable {
     ///
     /// # Errors
     /// What went wrong with the log, now or before.
-    pub fn close(self, last: impl IntoIterator<Item = Record>) -> Result<(), Trouble> {
-        let records: Vec<Record> = last.into_iter().collect();
-        if !records.is_empty() {
-            self.writer.send(self.sent + 1, records);
-        }
+    pub fn close(self) -> Result<(), Trouble> {
         self.writer.close()
     }
 }

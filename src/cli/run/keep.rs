@@ -5,6 +5,7 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::inputs::Work;
+use super::look::{another, damaged, fits};
 use crate::adapter::Spawned;
 use crate::adapter::redact::Redactor;
 use crate::engine::{Retries, Run};
@@ -78,36 +79,42 @@ impl Past {
     /// Where the journal cannot be read, or an observer fails.
     pub fn recall(
         &self,
+        graph: &Graph,
         run: &mut Run,
         redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<(Millis, Vec<Spawned>)> {
+        // Events name steps by their places: they must mean what they meant.
+        if self.header.definition != definition(graph) {
+            return Err(another(&self.header));
+        }
         let mut retries = retries(&self.home)?;
         self.retry.iter().for_each(|item| retries.add(*item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
         let (mut last, mut started) = (0, HashMap::new());
-        records.each(|record| -> anyhow::Result<()> {
-            if let Record::Spawned(process) = &record {
-                let id = (process.item, process.step, process.attempt);
-                let known: &mut Vec<Spawned> = started.entry(id).or_default();
-                known.extend(spawned(process));
-            }
-            if let Record::Event(mut event) = record {
-                redactor.reveal(&mut event);
-                if let Event::AttemptFinished { item, step, attempt, .. } = &event {
-                    started.remove(&(*item, *step, *attempt));
-                }
-                last = last.max(event.at());
-                if retries.void(&event) {
+        let done = records.each(|record| -> anyhow::Result<()> {
+            let mut event = match record {
+                Record::Spawned(process) => {
+                    let id = (process.item, process.step, process.attempt);
+                    let known: &mut Vec<Spawned> = started.entry(id).or_default();
+                    known.extend(spawned(&process));
                     return Ok(());
                 }
-                run.recall(&event);
-                for observer in observers.iter_mut() {
-                    observer.see(&event)?;
-                }
+                Record::Event(event) if !fits(graph, &event) => return Err(another(&self.header)),
+                Record::Event(event) => event,
+            };
+            redactor.reveal(&mut event);
+            if let Event::AttemptFinished { item, step, attempt, .. } = &event {
+                started.remove(&(*item, *step, *attempt));
             }
-            Ok(())
-        })?;
+            last = last.max(event.at());
+            if retries.void(&event) {
+                return Ok(());
+            }
+            run.recall(&event);
+            observers.iter_mut().try_for_each(|observer| observer.see(&event))
+        });
+        done.map_err(damaged)?;
         Ok((last, started.into_values().flatten().collect()))
     }
 }
@@ -281,7 +288,7 @@ fn definition(graph: &Graph) -> Vec<Definition> {
 /// What could not be kept.
 pub fn end(durable: Option<Durable>) -> anyhow::Result<()> {
     match durable {
-        Some(durable) => Ok(durable.close([])?),
+        Some(durable) => Ok(durable.close()?),
         None => Ok(()),
     }
 }

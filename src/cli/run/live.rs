@@ -83,7 +83,7 @@ pub fn run(
     let (since, orphans) = match &past {
         Some(past) => {
             let (since, orphans) =
-                past.recall(&mut run, bindings.redactor(), &mut [&mut record, &mut progress.past()])?;
+                past.recall(&graph, &mut run, bindings.redactor(), &mut [&mut record, &mut progress.past()])?;
             (Some(since), orphans)
         }
         None => (None, Vec::new()),

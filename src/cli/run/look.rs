@@ -55,10 +55,7 @@ impl KeptRun {
             Record::Event(event) => see(&event),
             Record::Spawned(_) => Ok(()),
         });
-        done.map_err(|error| match error.downcast::<Unreadable>() {
-            Ok(why) => unreadable(why),
-            Err(error) => error,
-        })
+        done.map_err(damaged)
     }
 
     /// What its session file says of it.
@@ -73,13 +70,21 @@ impl KeptRun {
     }
 }
 
-fn another(header: &Header) -> anyhow::Error {
+/// An error in the midst of a journal, with the exit that it means.
+pub(super) fn damaged(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unreadable>() {
+        Ok(why) => unreadable(why),
+        Err(error) => error,
+    }
+}
+
+pub(super) fn another(header: &Header) -> anyhow::Error {
     let message = format!("this version does not read the document of the run {} as its own did", header.run);
     Stop::new(Exit::Journal, message).help("look at it with the version that made it").into()
 }
 
 /// Whether an event speaks of steps and values that there are: whoever takes it looks them up.
-fn fits(graph: &Graph, event: &Event) -> bool {
+pub(super) fn fits(graph: &Graph, event: &Event) -> bool {
     let step = |id: StepId| id.index() < graph.steps.len();
     let values = |values: &Values| values.iter().all(|(id, _)| id.index() < graph.values.len());
     let error = |error: &Option<ItemError>| error.as_ref().and_then(|error| error.step).is_none_or(step);
