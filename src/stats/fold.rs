@@ -43,6 +43,8 @@ struct Totals {
     not_started: u64,
     wall: Option<u64>,
     elapsed: Option<u128>,
+    /// The time of the steps that ran once after all items.
+    once: Option<u128>,
     /// Items whose elapsed time is known.
     timed: u64,
     /// Of the items whose rows tell that they succeeded.
@@ -56,6 +58,8 @@ pub(super) struct Input {
     /// First start and last end; none as soon as one row does not tell.
     span: Option<(u64, u64)>,
     rows: u64,
+    /// The rows of the steps that ran once after all items.
+    pub once: Trail,
 }
 
 impl Input {
@@ -67,11 +71,13 @@ impl Input {
                 not_started: 0,
                 wall: None,
                 elapsed: Some(0),
+                once: Some(0),
                 timed: 0,
                 succeeded_elapsed: 0,
                 succeeded: 0,
             },
             span: Some((u64::MAX, 0)),
+            once: Trail::default(),
             rows: 0,
         }
     }
@@ -182,7 +188,7 @@ impl Fold {
             self.row(row);
             of_input.mark(&mark);
             match (layout, row.item.as_deref()) {
-                (Some(layout), _) if layout.is_of_run(row) => {}
+                (Some(layout), _) if layout.is_of_run(row) => of_input.once.add(&mark),
                 (_, None) => linked = false,
                 (Some(_), Some(key)) => {
                     if key != current.0 {
@@ -217,7 +223,9 @@ impl Fold {
         for row in rows.iter().map(Row::borrowed) {
             self.row(&row);
             if layout.is_of_run(&row) {
-                input.mark(&Mark::of(Some(layout), &row));
+                let mark = Mark::of(Some(layout), &row);
+                input.mark(&mark);
+                input.once.add(&mark);
             }
         }
         for item in link(layout, rows) {
@@ -271,6 +279,8 @@ impl Fold {
         sum.not_started = sum.not_started.saturating_add(own.not_started);
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
+        let once = input.once.elapsed(layout).map(u128::from);
+        sum.once = sum.once.zip(once).map(|(sum, own)| sum + own);
         sum.timed += own.timed;
         sum.succeeded += own.succeeded;
         sum.succeeded_elapsed += own.succeeded_elapsed;
@@ -340,7 +350,8 @@ impl Fold {
             let counted = ItemState::ALL.into_iter().map(|state| (state, states[state as usize]));
             counted.filter(|(_, count)| *count > 0).collect()
         });
-        let saved = self.sequential.zip(totals.elapsed).map(|(all, own)| all.saturating_sub(own));
+        let elapsed = totals.elapsed.zip(totals.once).map(|(items, once)| items + once);
+        let saved = self.sequential.zip(elapsed).map(|(all, own)| all.saturating_sub(own));
         // Of equals the first in graph order, so that it does not matter in which order rows came.
         let slowest = self.phases.iter().filter_map(|(phase, (count, sum))| {
             let name = self.names.name(*phase)?;

@@ -32,11 +32,15 @@ impl Live {
                 let mark = Mark::of(Some(&self.layout), &row);
                 self.input.mark(&mark);
                 self.fold.row(&row);
-                self.in_flight.entry(*item).or_default().add(&mark);
+                let trail = match *item {
+                    ItemId::RUN => &mut self.input.once,
+                    item => self.in_flight.entry(item).or_default(),
+                };
+                trail.add(&mark);
             }
             Entry::Settled { item, state } => {
-                let trail = self.in_flight.remove(item).unwrap_or_default();
                 if *item != ItemId::RUN {
+                    let trail = self.in_flight.remove(item).unwrap_or_default();
                     self.input.item(Some(&self.layout), &trail, Some(*state));
                 }
             }

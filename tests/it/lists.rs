@@ -104,6 +104,16 @@ fn elements_and_run_steps_leave_their_rows_in_order() {
     let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
     assert_eq!(stats["run"]["items"], 2);
     assert_eq!(stats["run"]["items_by_status"], serde_json::json!({"succeeded": 2}));
+    let saved = |of: &str| stats["run"][of].as_f64().unwrap();
+    let once: f64 = stats["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|group| ["Bill", "SendBill"].contains(&group["by"]["phase"].as_str().unwrap()))
+        .map(|group| group["mean_ms"].as_f64().unwrap())
+        .sum();
+    let most = saved("sequential_ms") - saved("elapsed_ms") - once;
+    assert!((saved("saved_ms") - most.max(0.0)).abs() < 2.0, "what ran once was not saved: {stats}");
     let replay = orderflow(&folder, &["run", "w.md", "--replay=session.toon"]);
     assert_eq!(replay.status.code(), Some(0), "{}", String::from_utf8_lossy(&replay.stderr));
 }
