@@ -12,7 +12,15 @@ const FILE: &str = "lock";
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// Let go of by name: a child that this process is just starting has the file open too until it has become its
+/// program, so closing the file is not enough.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why there is no lock.
@@ -43,10 +51,11 @@ impl Lock {
             if !exclusively(&file)? {
                 return Err(Held::By(holder(&mut file)));
             }
+            let mut lock = Lock { file };
             // Whoever held it before us may have removed the folder: then we hold what nobody sees.
-            if same(&file, &path)? {
-                sign(&mut file);
-                return Ok(Lock { _file: file });
+            if same(&lock.file, &path)? {
+                sign(&mut lock.file);
+                return Ok(lock);
             }
         }
     }
@@ -62,7 +71,7 @@ impl Lock {
             Err(error) => return Err(error),
         };
         match file.try_lock_shared() {
-            Ok(()) => Ok(false),
+            Ok(()) => file.unlock().map(|()| false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(error),
         }

@@ -1,7 +1,10 @@
 //! One runner for a run.
 
 use super::super::{Held, Lock};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn a_second_runner_is_refused_and_told_of_the_first() {
@@ -24,38 +27,67 @@ fn of_many_that_race_one_wins_however_many_only_ask() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    Lock::is_held(path).unwrap();
-                }
-            });
-        }
-        for round in 0..200 {
-            let winners = AtomicU32::new(0);
-            let ready = std::sync::Barrier::new(3);
-            std::thread::scope(|scope| {
-                for _ in 0..3 {
-                    scope.spawn(|| {
-                        ready.wait();
-                        let lock = Lock::acquire(path);
-                        match &lock {
-                            Ok(_) => {
-                                winners.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Err(Held::By(_)) => {}
-                            Err(Held::Storage(error)) => panic!("{error}"),
-                        }
-                        ready.wait();
-                        drop(lock);
-                    });
-                }
-            });
-            assert_eq!(winners.into_inner(), 1, "round {round}");
-        }
+    // Nothing may panic before the askers know that it is over: they would be waited for without end.
+    let winners: Vec<_> = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        Lock::is_held(path)?;
+                    }
+                    std::io::Result::Ok(())
+                })
+            })
+            .collect();
+        let winners = (0..200).map(|_| winners_of_a_race(path)).collect();
         over.store(true, Ordering::Relaxed);
+        for asker in askers {
+            asker.join().unwrap().unwrap();
+        }
+        winners
     });
+    assert_eq!(winners, [const { Some(1) }; 200]);
+}
+
+/// How many of three at once got the lock; `None` where the storage made trouble.
+fn winners_of_a_race(path: &Path) -> Option<usize> {
+    let start = Barrier::new(3);
+    let end = Barrier::new(3);
+    let tries: Vec<_> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    let lock = Lock::acquire(path);
+                    end.wait();
+                    lock
+                })
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+    });
+    let troubled = tries.iter().any(|lock| matches!(lock, Err(Held::Storage(_))));
+    (!troubled).then(|| tries.iter().filter(|lock| lock.is_ok()).count())
+}
+
+/// A process that is being started has all that is open until it has become its program, locks too.
+#[test]
+fn what_was_let_go_of_is_free_while_processes_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let over = AtomicBool::new(false);
+    let held = std::thread::scope(|scope| {
+        let starter = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                Command::new("true").status()?;
+            }
+            std::io::Result::Ok(())
+        });
+        let held = (0..500).filter(|_| Lock::acquire(folder.path()).is_err()).count();
+        over.store(true, Ordering::Relaxed);
+        starter.join().unwrap().unwrap();
+        held
+    });
+    assert_eq!(held, 0);
 }
 
 #[test]
