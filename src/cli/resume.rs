@@ -12,19 +12,27 @@ Examples:
   orderflow resume last              the latest run here
   orderflow resume 0194a             the run whose name begins so
   orderflow resume path/to/run       a run's folder, also one that was copied from elsewhere
+  orderflow resume --explain last    what would run again and why; nothing is run
 
 What has been completed does not run again. An attempt that was under way is made again, with the same idempotency key.
-The document is the one that the run began with, whatever has become of the file.
+The document is the one that the run began with, whatever has become of the file. A run that has ended says so, with
+the exit code that it had.
 
 Exit codes: those of orderflow run, and 6 the items have changed, 7 the journal cannot be read, 8 another runner has the run")]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
+    /// Say what would run again and why, and run nothing
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     how: run::Again,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one(&args.run)?;
+    if args.explain {
+        return run::explain(&home, &args.how, terminal);
+    }
     run::go_on(&home, &args.how, None, terminal)
 }

@@ -73,6 +73,17 @@ pub struct Call {
     pub deadline: Option<Millis>,
 }
 
+/// What an execution that has not ended has ahead, with the attempt's number, if its run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// The attempt that is under way; made again where its runner is gone.
+    Again(u32),
+    /// Another attempt after one that failed.
+    Next(u32),
+    /// It has not begun, and conditions may still keep it from beginning.
+    Begin,
+}
+
 /// What a timer was set for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {

@@ -3,7 +3,7 @@
 
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
-use super::{Call, Effect, Input, Limits, Out, Timer};
+use super::{Ahead, Call, Effect, Input, Limits, Out, Timer};
 use crate::event::{
     Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
     Values,
@@ -460,6 +460,13 @@ impl Run {
     /// An attempt that is under way, as it was asked for.
     pub fn call(&self, item: ItemId, step: StepPath) -> Option<Call> {
         self.items.get(&item)?.call(&self.graph, step)
+    }
+
+    /// What is ahead of the items in flight, in the order of their admission.
+    pub fn ahead(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, StepPath, Ahead)> {
+        self.items
+            .iter()
+            .flat_map(|(id, item)| item.ahead().map(|(path, ahead)| (*id, item.key(), path, ahead)))
     }
 
     /// Attempts that have begun and have not ended.

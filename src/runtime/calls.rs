@@ -151,11 +151,7 @@ fn request(
     now: Millis,
 ) -> adapter::Call {
     let name = |id| Arc::from(all.graph.value(id).name.as_str());
-    let path = match call.step.element {
-        Some(element) => format!("{}[{element}]", binding.phase),
-        None => binding.phase.to_string(),
-    };
-    let key = identity::idempotency_key(&all.run_id, &call.key, &path, call.visit);
+    let key = identity::key_of(&all.run_id, &binding.phase, call);
     let item = match call.item {
         ItemId::RUN => "run".to_owned(),
         ItemId(number) => number.to_string(),

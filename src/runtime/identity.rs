@@ -1,5 +1,6 @@
 //! Names that the outside sees: of the run, of an effect, of a trace.
 
+use crate::engine::Call;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -8,8 +9,17 @@ pub fn new_run_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
+/// What an agent is given to know an effect again, whichever attempt it is.
+pub fn key_of(run: &str, phase: &str, call: &Call) -> String {
+    let path = match call.step.element {
+        Some(element) => format!("{phase}[{element}]"),
+        None => phase.to_owned(),
+    };
+    idempotency_key(run, &call.key, &path, call.visit)
+}
+
 /// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex.
-pub(super) fn idempotency_key(run: &str, item: &str, step: &str, visit: u32) -> String {
+fn idempotency_key(run: &str, item: &str, step: &str, visit: u32) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in ["orderflow 1", run, item, step, &visit.to_string(), "forward"] {
         // Lengths keep parts apart that would otherwise run together.

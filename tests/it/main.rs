@@ -6,6 +6,7 @@ mod contract;
 mod diagnostics;
 mod docs;
 mod every_parser;
+mod explain;
 mod formats;
 mod gate;
 mod graph;

@@ -3,7 +3,8 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
-use super::keep::{self, Failed, Past};
+use super::ended::{self, Ended};
+use super::keep::{self, Failed, Options, Past};
 use super::{Format, inputs, jobs, live};
 use crate::diag::nearest;
 use crate::diag::render::visible;
@@ -29,6 +30,12 @@ pub struct Again {
     quiet: bool,
 }
 
+impl Again {
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+}
+
 /// Goes on, and has failed items run again where `retry` is given: those with these keys, without any, all.
 ///
 /// # Errors
@@ -42,7 +49,13 @@ pub fn go_on(
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
     let mut past = Past::take(&home)?;
     let options = past.options()?;
-    let mut args = options.args;
+    if retry.is_none()
+        && let Some(ended) = Ended::of(&home)?
+    {
+        ended.tell(&home, terminal)?;
+        return Ok(ended.exit);
+    }
+    let mut args = options.args.clone();
     if let Some(keys) = retry {
         if keep::is_given_up(&home) {
             let message =
@@ -64,13 +77,9 @@ pub fn go_on(
             terminal.talk(&format!("{items} again\n"));
         }
     }
-    // A folder that was carried elsewhere brings no grant, and its paths are those of the new place.
-    if options.home == home && options.folder.is_dir() {
-        std::env::set_current_dir(&options.folder)
-            .with_context(|| format!("cannot go to {}", options.folder.display()))?;
-    } else {
-        args.trust = false;
-    }
+    ended::unmark(&home);
+    // A folder that was carried elsewhere brings no grant.
+    args.trust &= place(&options, &home)?;
     args.trust |= how.trust;
     args.jobs = how.jobs.or(args.jobs);
     (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
@@ -84,20 +93,37 @@ pub fn go_on(
     Ok(exit)
 }
 
+/// Goes to the folder where the run was asked for. False, and no step taken, where it was carried elsewhere: its
+/// paths are those of the new place then.
+pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<bool> {
+    if options.home != home || !options.folder.is_dir() {
+        return Ok(false);
+    }
+    std::env::set_current_dir(&options.folder)
+        .with_context(|| format!("cannot go to {}", options.folder.display()))?;
+    Ok(true)
+}
+
 /// Gives a run up. One that lives is told so; of one that was left the end is written here.
 ///
 /// # Errors
 /// What keeps it from being told or written.
 pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let word = home.join(keep::CANCEL);
-    std::fs::write(&word, "").with_context(|| format!("cannot write {}", word.display()))?;
+    let say = || std::fs::write(&word, "").with_context(|| format!("cannot write {}", word.display()));
     match Lock::acquire(home) {
         Err(Held::By(_)) => {
+            say()?;
             terminal.talk("the run was told to stop; its own process says how it ended\n");
             Ok(Exit::Ok)
         }
         Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
         Ok(lock) => {
+            if let Some(ended) = Ended::of(home)? {
+                ended.tell(home, terminal)?;
+                return Ok(Exit::Ok);
+            }
+            say()?;
             drop(lock);
             match go_on(home, how, None, terminal)? {
                 // That its items did not all succeed is what was asked for.

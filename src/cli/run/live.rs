@@ -6,6 +6,7 @@ use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::super::trust;
+use super::ended;
 use super::inputs::{self, Work};
 use super::keep::{self, Past};
 use super::progress::Progress;
@@ -147,6 +148,9 @@ pub fn run(
                     return Ok(ended);
                 }
                 return Err(error);
+            }
+            if !args.no_journal {
+                ended::mark(&home, ended);
             }
             Ok(ended)
         }

@@ -5,7 +5,8 @@ use super::super::exit::{Exit, Stop};
 use super::keep::{self, Options, unreadable};
 use super::{inputs, part};
 use crate::diag::Source;
-use crate::event::{Event, Execution, ItemError, StepId, Values};
+use crate::diag::render::visible;
+use crate::event::{Event, Execution, ItemError, StepId, StepPath, Values};
 use crate::graph::{self, Graph};
 use crate::journal::{Header, Record, Records, Unreadable};
 use crate::session::Head;
@@ -68,6 +69,12 @@ impl KeptRun {
             complete,
         }
     }
+}
+
+/// A step's title, with the place of its element: `Ship[2]`.
+pub fn title(path: StepPath, graph: &Graph) -> String {
+    let title = visible(&graph.step(path.step).title);
+    path.element.map_or(title.clone(), |element| format!("{title}[{element}]"))
 }
 
 /// An error in the midst of a journal, with the exit that it means.

@@ -3,6 +3,8 @@
 
 mod again;
 mod bind;
+mod ended;
+mod explain;
 mod inputs;
 mod keep;
 mod limits;
@@ -148,8 +150,9 @@ impl From<Duplicates> for items::Duplicates {
 
 pub(super) use again::{Again, give_up, go_on};
 pub(super) use bind::environment;
+pub(super) use explain::explain;
 pub(super) use keep::{lock, retries, unreadable};
-pub(super) use look::KeptRun;
+pub(super) use look::{KeptRun, title};
 pub(super) use part::is_called;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;

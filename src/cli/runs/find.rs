@@ -70,10 +70,21 @@ pub fn short_names(folders: &[PathBuf]) -> Vec<String> {
 /// # Errors
 /// As [`all`].
 pub fn short_name(folder: &Path) -> anyhow::Result<String> {
+    Ok(here(folder)?.unwrap_or_else(|| name(folder)))
+}
+
+/// What commands here call a run: its short name, or the path of its folder where it lies elsewhere.
+///
+/// # Errors
+/// As [`all`].
+pub fn called(folder: &Path) -> anyhow::Result<String> {
+    Ok(here(folder)?.unwrap_or_else(|| folder.display().to_string()))
+}
+
+fn here(folder: &Path) -> anyhow::Result<Option<String>> {
     let all = all()?;
-    let names = short_names(&all);
-    let found = all.iter().zip(names).find(|(other, _)| *other == folder);
-    Ok(found.map_or_else(|| name(folder), |(_, name)| name))
+    let found = all.iter().position(|other| other == folder);
+    Ok(found.and_then(|at| short_names(&all).into_iter().nth(at)))
 }
 
 /// The folders of all runs that lie here: in the current folder, in those right below it, and in those above it up

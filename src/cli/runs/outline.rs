@@ -127,11 +127,16 @@ impl Outline {
     }
 
     /// Whether there is nothing to go on with.
-    fn is_over(&self, kept: &KeptRun) -> bool {
+    pub fn is_over(&self, kept: &KeptRun) -> bool {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
         let cut = self.drained || self.stopped.is_some();
         let to_come = self.left(kept) > 0 || (kept.graph.has_run_steps() && self.ended.is_none());
         !open && (cut || !to_come)
+    }
+
+    /// Why all work was told to stop.
+    pub fn stopped(&self) -> Option<StopReason> {
+        self.stopped
     }
 
     fn in_flight(&self) -> u64 {

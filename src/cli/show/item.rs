@@ -1,10 +1,10 @@
 //! One item of a run: every attempt at its steps, what went in, what came out, what went wrong.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::KeptRun;
+use super::super::run::{KeptRun, title};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
-use super::items::{error_json, error_text, title};
+use super::items::{error_json, error_text};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::{

@@ -1,5 +1,6 @@
 //! The items of a run: what has become of each, and where those are that are in flight.
 
+use super::super::run::title;
 use crate::diag::render::visible;
 use crate::event::{Event, Execution, ItemError, ItemId, ItemState, StepPath};
 use crate::graph::Graph;
@@ -198,12 +199,6 @@ impl Item {
             self.error.as_ref().map(|error| error_text(error, graph)).unwrap_or_default(),
         ]
     }
-}
-
-/// A step's title, with the place of its element: `Ship[2]`.
-pub fn title(path: StepPath, graph: &Graph) -> String {
-    let title = visible(&graph.step(path.step).title);
-    path.element.map_or(title.clone(), |element| format!("{title}[{element}]"))
 }
 
 /// `Process Payment: card declined`.

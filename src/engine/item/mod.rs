@@ -8,6 +8,7 @@ mod call;
 mod elements;
 mod next;
 
+use super::Ahead;
 use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, Step, StepId, ValueId};
@@ -194,6 +195,20 @@ impl Item {
 
     pub fn is_running(&self, step: StepPath, number: u32) -> bool {
         matches!(self.state(step), StepState::Running { attempts, .. } if attempts.number == number)
+    }
+
+    /// Executions that have not ended, with what is ahead of each.
+    pub fn ahead(&self) -> impl Iterator<Item = (StepPath, Ahead)> + '_ {
+        self.paths().filter_map(|path| match self.state(path) {
+            StepState::Waiting { .. } | StepState::Deciding | StepState::Ready(Attempts { tries: 0, .. }) => {
+                Some((path, Ahead::Begin))
+            }
+            StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
+                Some((path, Ahead::Next(attempts.number + 1)))
+            }
+            StepState::Running { attempts, .. } => Some((path, Ahead::Again(attempts.number))),
+            _ => None,
+        })
     }
 
     pub fn is_told_to_stop(&self, step: StepPath) -> bool {

@@ -1,0 +1,243 @@
+//! `orderflow resume --explain`: what would run again, and why. Takes no lock, writes nothing, runs nothing.
+
+use super::super::exit::{Exit, Stop};
+use super::super::runs::find;
+use super::super::runs::outline::{Outline, State};
+use super::super::settings::{self, Settings};
+use super::super::terminal::Terminal;
+use super::again::{Again, place};
+use super::ended::Ended;
+use super::keep;
+use super::look::{KeptRun, title};
+use super::{Format, retries, unreadable};
+use crate::diag::render::{visible, visible_json};
+use crate::engine::{Ahead, Limits, Policy, Run};
+use crate::event::{ItemId, StepPath};
+use crate::graph::Step;
+use crate::journal::{self, Lock};
+use crate::runtime;
+use crate::spec::OnItemError;
+use crate::value::Value;
+use crate::view::count;
+use crate::view::table::table;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An execution of an item in flight.
+struct Execution {
+    item: Arc<str>,
+    path: StepPath,
+    ahead: Ahead,
+    /// The idempotency key of an attempt that is made again.
+    key: Option<String>,
+}
+
+/// What a run has ahead.
+struct Explained {
+    kept: KeptRun,
+    outline: Outline,
+    executions: Vec<Execution>,
+    settings: Settings,
+    given_up: bool,
+}
+
+/// Shows what going on would mean.
+///
+/// # Errors
+/// Stops where a runner has the run, or its journal or the settings cannot be read.
+pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let name = visible(&find::called(home)?);
+    if Lock::is_held(home)? {
+        let message = format!("the run {name} lives: another orderflow has it");
+        let help = format!("orderflow show {name} tells how far it is");
+        return Err(Stop::new(Exit::Locked, message).help(help).into());
+    }
+    let ended = Ended::of(home)?;
+    let explained = Explained::of(home, terminal)?;
+    let text = match how.format() {
+        Format::Json => visible_json(&serde_json::to_string_pretty(&explained.json())?) + "\n",
+        Format::Table => match &ended {
+            Some(ended) => ended.told(&name, home) + "\n",
+            None => explained.text(&name, terminal.width()),
+        },
+    };
+    terminal.data(&text);
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
+
+impl Explained {
+    fn of(home: &Path, terminal: &mut Terminal) -> anyhow::Result<Explained> {
+        let mut retries = retries(home)?;
+        let (header, records) = journal::read(home).map_err(unreadable)?;
+        let options = keep::options(&header)?;
+        let kept = KeptRun::of(header)?;
+        let policy = Policy {
+            limits: Limits::jobs(usize::MAX),
+            tolerate: kept.tolerate,
+            on_item_error: OnItemError::Continue,
+        };
+        let mut run = Run::new(kept.graph.clone(), policy);
+        let mut outline = Outline::default();
+        kept.events(records, |event| {
+            outline.see(event);
+            if !retries.void(event) {
+                run.recall(event);
+            }
+            Ok(())
+        })?;
+        let executions = run.ahead().map(|(id, item, path, ahead)| Execution {
+            item: item.clone(),
+            path,
+            ahead,
+            key: key(&run, &kept, id, path, ahead),
+        });
+        let executions = executions.collect();
+        place(&options, home)?;
+        let settings = settings::load(&options.args.file, terminal)?;
+        Ok(Explained { kept, outline, executions, settings, given_up: keep::is_given_up(home) })
+    }
+
+    fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &Execution> {
+        self.executions.iter().filter(move |one| !self.given_up && wanted(one.ahead))
+    }
+
+    fn again(&self) -> impl Iterator<Item = &Execution> {
+        self.those(|ahead| matches!(ahead, Ahead::Again(_)))
+    }
+
+    fn next(&self) -> impl Iterator<Item = &Execution> {
+        self.those(|ahead| matches!(ahead, Ahead::Next(_)))
+    }
+
+    fn begin(&self) -> impl Iterator<Item = &Execution> {
+        self.those(|ahead| ahead == Ahead::Begin)
+    }
+
+    /// Items that are still to be admitted; none where the run does not say, or admits no more.
+    fn to_admit(&self) -> Option<u64> {
+        let over = self.given_up || self.outline.is_over(&self.kept);
+        if over { Some(0) } else { self.outline.counts(&self.kept).not_started }
+    }
+
+    /// `{run, state, given_up, again: […], next: […], begin: […], not_admitted}`.
+    fn json(&self) -> Value {
+        let graph = &self.kept.graph;
+        let told = |one: &Execution| {
+            let step = graph.step(one.path.step);
+            let mut told = json!({
+                "item": &*one.item,
+                "step": step.title,
+                "phase": step.phase,
+                "element": one.path.element,
+            });
+            if let Ahead::Again(attempt) | Ahead::Next(attempt) = one.ahead {
+                told["attempt"] = attempt.into();
+            }
+            if let Some(key) = &one.key {
+                let (effects, idempotent) = self.about(step);
+                told["key"] = key.as_str().into();
+                told["agent"] = step.agent.as_deref().into();
+                told["effects"] = effects.into();
+                told["idempotent"] = idempotent.into();
+            }
+            told
+        };
+        json!({
+            "run": self.kept.header.run,
+            "state": self.outline.state(&self.kept, false),
+            "given_up": self.given_up,
+            "again": self.again().map(told).collect::<Vec<_>>(),
+            "next": self.next().map(told).collect::<Vec<_>>(),
+            "begin": self.begin().map(told).collect::<Vec<_>>(),
+            "not_admitted": self.to_admit(),
+        })
+    }
+
+    fn text(&self, name: &str, width: Option<usize>) -> String {
+        let counts = self.outline.counts(&self.kept).in_words();
+        let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.kept.graph.title));
+        if self.given_up {
+            out.push_str("it was given up: what has not ended would be cancelled, and the trace written\n");
+            return out;
+        }
+        if self.outline.state(&self.kept, false) != State::Paused {
+            out.push_str("nothing would run, only the trace would be written\n");
+            return out;
+        }
+        let graph = &self.kept.graph;
+        let title = |one: &Execution| title(one.path, graph);
+        let attempt = |one: &Execution| match one.ahead {
+            Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
+            Ahead::Begin => String::new(),
+        };
+        let again = self.again().map(|one| {
+            let step = graph.step(one.path.step);
+            let agent = step.agent.as_deref().map(visible).unwrap_or_default();
+            let key = one.key.clone().unwrap_or_default();
+            vec![visible(&one.item), title(one), attempt(one), agent, self.risk(step).to_owned(), key]
+        });
+        let header = ["item", "step", "attempt", "agent", "twice", "key"];
+        let why = "made again with the same key: nobody knows what came of it when the runner ended";
+        section(&mut out, why, &header, again.collect(), width);
+        let next = self.next().map(|one| vec![visible(&one.item), title(one), attempt(one)]);
+        let why = "tried again: the attempt before has failed";
+        section(&mut out, why, &["item", "step", "attempt"], next.collect(), width);
+        section(
+            &mut out,
+            "not begun, to run unless a condition says otherwise",
+            &["item", "steps"],
+            self.rest(),
+            width,
+        );
+        if let Some(left) = self.to_admit().filter(|left| *left > 0) {
+            let (items, are) = if left == 1 { ("item", "is") } else { ("items", "are") };
+            let name = self.kept.header.items.get("name").and_then(Value::as_str);
+            let from = name.map(|name| format!(" of {}", visible(name))).unwrap_or_default();
+            out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));
+        }
+        out
+    }
+
+    /// The steps that have not begun, a row an item.
+    fn rest(&self) -> Vec<Vec<String>> {
+        let mut rows: Vec<(&Arc<str>, Vec<String>)> = Vec::new();
+        for one in self.begin() {
+            let title = title(one.path, &self.kept.graph);
+            match rows.last_mut() {
+                Some((item, titles)) if **item == one.item => titles.push(title),
+                _ => rows.push((&one.item, vec![title])),
+            }
+        }
+        rows.into_iter().map(|(item, titles)| vec![visible(item), titles.join(", ")]).collect()
+    }
+
+    /// Whether who does the step has effects, and has them once for a key.
+    fn about(&self, step: &Step) -> (bool, bool) {
+        let agent = step.agent.as_ref().and_then(|agent| self.settings.agents.get(agent));
+        let effects = agent.is_none_or(settings::Agent::has_effects);
+        (effects, agent.and_then(|agent| agent.idempotent).unwrap_or(false))
+    }
+
+    /// What a second attempt at an effect means.
+    fn risk(&self, step: &Step) -> &'static str {
+        match self.about(step) {
+            (false, _) => "has no effects",
+            (true, true) => "has its effect once",
+            (true, false) => "may have its effect twice",
+        }
+    }
+}
+
+fn section(out: &mut String, what: &str, header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) {
+    if !rows.is_empty() {
+        out.push_str(&format!("\n{what}:\n{}", table(header, rows, width)));
+    }
+}
+
+fn key(run: &Run, kept: &KeptRun, item: ItemId, path: StepPath, ahead: Ahead) -> Option<String> {
+    let Ahead::Again(_) = ahead else { return None };
+    let phase = &kept.graph.step(path.step).phase;
+    Some(runtime::key_of(&kept.header.run, phase, &run.call(item, path)?))
+}

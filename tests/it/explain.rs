@@ -1,0 +1,189 @@
+//! What a run that goes on would do, told and not done; and what a run says that has nothing more to do.
+
+use crate::place::{Place, says};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// The second order waits at the bank until it may go.
+const DOCUMENT: &str = "\
+---
+items: items.jsonl
+jobs: 1
+---
+# Orders
+
+## Pay @bank
+order::Integer → paid::Integer
+
+## Ship
+paid → shipped::Integer
+
+```sh run
+echo \"ship $IN_PAID $ORDERFLOW_KEY\" >> work.log
+echo \"$IN_PAID\"
+```
+
+## Thank [when:: shipped > 0]
+shipped → thanks::String
+
+```sh run
+echo thanks
+```
+";
+
+const BANK: &str = "\
+#!/bin/sh
+echo \"pay $IN_ORDER $ORDERFLOW_KEY\" >> work.log
+if [ \"$IN_ORDER\" = 2 ]; then touch waiting; until test -e go; do sleep 0.02; done; fi
+if [ \"$IN_ORDER\" = 3 ]; then exit 65; fi
+echo \"$IN_ORDER\"
+";
+
+fn scene(bank: &str) -> Place {
+    let place = Place::new(DOCUMENT);
+    place.write("bank.sh", BANK);
+    place.write("orderflow.toml", &format!("[agents.bank]\ncommand = [\"sh\", \"bank.sh\"]\n{bank}"));
+    let items: String = (1..=4).map(|n| format!("{{\"id\": \"o{n}\", \"order\": {n}}}\n")).collect();
+    place.write("items.jsonl", &items);
+    place
+}
+
+/// Kills the run while the second order is at the bank. What it had started ends once it may go.
+fn killed(place: &Place) {
+    let mut runner = place.begin("--quiet");
+    place.await_file("waiting");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+}
+
+fn explained(place: &Place) -> Value {
+    let told = place.orderflow("resume --explain last --format json");
+    assert_eq!((told.exit, &*told.err), (Some(0), ""));
+    serde_json::from_str(&told.out).unwrap()
+}
+
+#[test]
+fn what_would_run_again_is_told_and_nothing_is_run() {
+    let place = scene("");
+    killed(&place);
+    let log = place.read("work.log");
+    let key = log.lines().last().unwrap().rsplit(' ').next().unwrap();
+    let human = format!(
+        "\
+Orders, the run [..]: 1 succeeded, 1 in flight, 2 not started
+
+made again with the same key: nobody knows what came of it when the runner ended:
+item  step  attempt  agent  twice                      key
+[..]
+o2    Pay   1        bank   may have its effect twice  {key}
+
+not begun, to run unless a condition says otherwise:
+item  steps
+[..]
+o2    Ship, Thank
+
+2 items of items.jsonl are not admitted yet
+"
+    );
+    says(&place.orderflow("resume --explain last"), 0, &human, "");
+    let told = explained(&place);
+    let again = json!([{
+        "item": "o2", "step": "Pay", "phase": "Pay", "element": null, "attempt": 1,
+        "agent": "bank", "effects": true, "idempotent": false, "key": key,
+    }]);
+    assert_eq!(told["again"], again);
+    assert_eq!(told["next"], json!([]));
+    let begin = |step: &str| json!({"item": "o2", "step": step, "phase": step, "element": null});
+    assert_eq!(told["begin"], json!([begin("Ship"), begin("Thank")]));
+    assert_eq!((&told["state"], &told["not_admitted"]), (&json!("paused"), &json!(2)));
+    assert_eq!(place.read("work.log"), log, "nothing was run");
+
+    place.write("orderflow.toml", "[agents.bank]\ncommand = [\"true\"]\nidempotent = true\n");
+    assert!(place.orderflow("resume --explain last").out.contains("has its effect once"));
+    place.write("orderflow.toml", "[agents.bank]\ncommand = [\"true\"]\neffects = false\n");
+    assert!(place.orderflow("resume --explain last").out.contains("has no effects"));
+    place.write("go", "");
+}
+
+#[test]
+fn a_run_that_lives_is_not_explained_and_one_that_was_given_up_has_nothing_ahead() {
+    let place = scene("");
+    let mut runner = place.begin("--quiet");
+    place.await_file("waiting");
+    let told = place.orderflow("resume --explain last");
+    assert_eq!(told.exit, Some(8));
+    assert!(told.err.contains("lives: another orderflow has it"), "{}", told.err);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(home.join("cancel"), "").unwrap();
+    assert_eq!(explained(&place)["again"], json!([]));
+    assert!(place.orderflow("resume --explain last").out.contains("it was given up"));
+    place.write("go", "");
+}
+
+#[test]
+fn a_failed_attempt_that_has_another_ahead_is_no_interrupted_one() {
+    let place = Place::new(
+        "# T\n\n## Try [retry:: 3 fixed 1h]\nname::String → done::String\n\n```sh run\ntouch tried\nexit 1\n```\n",
+    );
+    let mut runner = place.begin("--quiet --input name=x");
+    place.until("the retry is known", || {
+        let show = place.orderflow("show last --format json");
+        serde_json::from_str(&show.out)
+            .is_ok_and(|show: Value| show["items"][0]["steps"][0]["state"] == "waiting")
+    });
+    Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
+    let told = explained(&place);
+    let next = json!([{"item": "1", "step": "Try", "phase": "Try", "element": null, "attempt": 2}]);
+    assert_eq!((&told["again"], &told["next"]), (&json!([]), &next));
+}
+
+#[test]
+fn a_run_that_has_ended_says_so_and_exits_as_it_did() {
+    let place = scene("");
+    place.write("go", "");
+    assert_eq!(place.run("--quiet").exit, Some(1));
+    let (log, session) = (place.read("work.log"), place.read("session.toon"));
+    let ended = "\
+the run [..] has ended: 3 succeeded, 1 failed; orderflow show [..] tells more; orderflow retry [..] has what failed run again
+";
+    for command in ["resume last", "resume last --format json --jobs 3", "resume last --quiet"] {
+        says(&place.orderflow(command), 1, "", ended);
+    }
+    says(&place.orderflow("resume last --explain"), 0, ended, "");
+    assert_eq!(explained(&place)["state"], "failed");
+    says(&place.orderflow("cancel last"), 0, "", ended);
+    assert_eq!((place.read("work.log"), place.read("session.toon")), (log, session));
+
+    place.write("bank.sh", "echo \"$IN_ORDER\"");
+    assert_eq!(place.orderflow("retry last --quiet").exit, Some(0), "what has ended was not given up");
+    let ended = "the run [..] has ended: 4 succeeded; orderflow show [..] tells more\n";
+    says(&place.orderflow("resume last"), 0, "", ended);
+}
+
+#[test]
+fn a_run_whose_trace_was_never_written_writes_it() {
+    let place = scene("");
+    place.write("go", "");
+    assert_eq!(place.run("--quiet").exit, Some(1));
+    let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    // As a runner leaves it that was killed behind the last event.
+    std::fs::remove_file(home.join("ended")).unwrap();
+    std::fs::remove_file(place.path("session.toon")).unwrap();
+    assert!(place.orderflow("resume --explain last").out.contains("nothing would run, only the trace"));
+    let told = place.orderflow("resume last");
+    assert_eq!(told.exit, Some(1));
+    assert!(told.err.contains("4 items: 3 succeeded, 1 failed"), "{}", told.err);
+    assert_eq!(place.rows("session.toon").len(), 10);
+}
+
+#[test]
+fn a_deadline_that_has_passed_stays_passed() {
+    let place = Place::new("# T\n\n## Wait\nname::String → done::String\n\n```sh run\nsleep 600\n```\n");
+    assert_eq!(place.run("--quiet --input name=x --deadline 200ms").exit, Some(124));
+    let told = place.orderflow("resume last");
+    assert_eq!(told.exit, Some(124), "{}", told.err);
+    assert!(told.err.contains("has ended by its deadline: 1 "), "{}", told.err);
+}
