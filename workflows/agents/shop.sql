@@ -99,11 +99,3 @@ CREATE TABLE gateway (
   key   TEXT PRIMARY KEY,
   calls INTEGER NOT NULL
 );
-
--- What an agent answered for an idempotency key, kept in one transaction with the effect itself.
-CREATE TABLE answers (
-  key    TEXT PRIMARY KEY,
-  run    TEXT NOT NULL,
-  step   TEXT NOT NULL,
-  answer TEXT NOT NULL
-);
