@@ -103,7 +103,7 @@ impl Place {
     }
 
     /// Waits for what must come to be true soon.
-    pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let begin = Instant::now();
         while !holds() {
             assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
