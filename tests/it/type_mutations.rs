@@ -165,6 +165,6 @@ fn in_time(text: &str, of: &str) -> usize {
     let (_, more) = graph::build(&source, &spec);
     use_types(text);
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?} for {of:?}");
+    assert!(took < Duration::from_secs(60), "{took:?} for {of:?}");
     problems.iter().chain(&more).filter(|problem| problem.is_error()).count()
 }
