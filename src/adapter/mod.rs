@@ -26,7 +26,7 @@ pub mod worker;
 pub use adopted::{adopt, bury};
 pub use files::Files;
 pub use program::GRACE;
-pub use spawned::{Attempt, Spawned, Spawns};
+pub use spawned::{Attempt, Process, Spawned, Spawns};
 pub use tree::sweep;
 
 use crate::event::{Answer, ValueId};

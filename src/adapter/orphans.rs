@@ -1,11 +1,11 @@
-//! What a runner that has died left running: found again by what it had told of it, and ended. Knows nothing of where
-//! that was kept.
+//! What a runner that has died left running: found again and ended. Knows nothing of where it was noted what had been
+//! started.
 //!
 //! A number alone names no process: it is used again, after a new start of the system at the latest. One is taken for
-//! what it was only where the start of the system and its own are the same too, or where it carries the mark with
-//! which it was started.
+//! what it was only where the start of the system and its own are the same too. What had not been noted when the
+//! runner died, or had left its parents, is known by the mark that it carries.
 
-use super::spawned::Spawned;
+use super::spawned::{Process, is_orphan_of};
 use super::system::{self, Seen};
 use super::{Stop, tree};
 use rustix::process::{Pid, getpid};
@@ -13,64 +13,74 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What became of what was left.
+/// What became of what was left, by number, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Processes that ran and do no more, by number.
-    pub ended: Vec<i32>,
+    /// Processes that ran and do no more.
+    pub ended: Vec<u32>,
     /// Processes that could not be ended, such as those of another user.
-    pub left: Vec<i32>,
+    pub left: Vec<u32>,
 }
 
-/// Ends what runs still of what was started, with all that descends from it: asks it first, and kills it after
-/// `grace`, or at once where `stop` says so. Processes of another start of the system are passed over.
-pub async fn end(started: &[Spawned], grace: Duration, stop: &mut Stop) -> Report {
-    let lost = Lost::new(started);
+/// Ends what runs still of a run whose runner is gone: `started`, and what carries the run's mark, each with its group
+/// and all that descends from it. It is asked first, and killed after `grace`, or at once where `stop` says so. What a
+/// runner has started that lives, as where a run's folder was copied, is passed over.
+pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> Report {
+    let lost = Lost::new(run, started);
+    // What is started from here on and leaves its parents is known by nothing but its mark.
+    tree::hold(|| lost.living()).await;
     tree::end(|| lost.living(), None, grace, stop).await;
-    let left: Vec<i32> = lost.living().iter().map(|seen| seen.pid().as_raw_nonzero().get()).collect();
+    let number = |id: &system::Id| u32::try_from(id.0.as_raw_nonzero().get()).ok();
+    let mut left: Vec<u32> = lost.living().iter().filter_map(|seen| number(&seen.id)).collect();
     let known = lost.known.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut ended: Vec<i32> = known.iter().map(|id| id.0.as_raw_nonzero().get()).collect();
-    ended.retain(|pid| !left.contains(pid));
+    let mut ended: Vec<u32> = known.iter().filter_map(number).filter(|pid| !left.contains(pid)).collect();
+    left.sort_unstable();
     ended.sort_unstable();
     Report { ended, left }
 }
 
 /// What is looked for.
 struct Lost<'a> {
+    run: &'a str,
     leaders: HashSet<system::Id>,
-    marks: HashSet<&'a str>,
     /// Those that were once found. They stay so when the process between them and a leader has ended.
     known: Mutex<HashSet<system::Id>>,
 }
 
 impl<'a> Lost<'a> {
-    fn new(started: &'a [Spawned]) -> Self {
+    fn new(run: &'a str, started: &[Process]) -> Self {
         let boot = system::boot();
-        let here = started.iter().filter(|process| process.boot.is_some() && process.boot == boot);
-        let id = |process: &Spawned| Some((system::pid(process.pid)?, process.started?));
-        Lost {
-            leaders: here.clone().filter_map(id).collect(),
-            marks: here.map(|process| &*process.mark).filter(|mark| !mark.is_empty()).collect(),
-            known: Mutex::default(),
-        }
+        let here = started.iter().filter(|process| Some(&process.boot) == boot.as_ref());
+        let id = |process: &Process| Some((system::pid(process.pid.try_into().ok()?)?, process.started));
+        Lost { run, leaders: here.filter_map(id).collect(), known: Mutex::default() }
     }
 
     fn living(&self) -> Vec<Seen> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = system::all();
         all.retain(|seen| !seen.has_ended() && seen.pid() != getpid());
-        // The group of a leader that lives is its own; that of one that is gone may be another's by now.
-        let groups: HashSet<Option<Pid>> =
-            all.iter().filter(|seen| self.leaders.contains(&seen.id)).map(|seen| Some(seen.pid())).collect();
         let mut roots = all.clone();
-        roots.retain(|seen| {
-            self.leaders.contains(&seen.id)
-                || known.contains(&seen.id)
-                || groups.contains(&seen.group)
-                || system::mark(seen.pid()).is_some_and(|mark| self.marks.contains(&*mark))
-        });
+        roots.retain(|seen| known.contains(&seen.id) || self.is_lost(seen));
+        let groups = self.groups(&roots);
+        roots.extend(all.iter().filter(|seen| seen.group.is_some_and(|group| groups.contains(&group))));
         let living = system::families(roots, system::children_among(&all));
         known.extend(living.iter().map(|seen| seen.id));
         living
+    }
+
+    /// The groups that are their own: led by one of them, now or once. The number of a group is nobody else's as long
+    /// as one of them is still in it; afterwards it may be.
+    fn groups(&self, roots: &[Seen]) -> HashSet<Pid> {
+        let mut leaders: HashSet<Pid> = self.leaders.iter().map(|leader| leader.0).collect();
+        leaders.extend(roots.iter().map(Seen::pid));
+        roots.iter().filter_map(|seen| seen.group).filter(|group| leaders.contains(group)).collect()
+    }
+
+    fn is_lost(&self, seen: &Seen) -> bool {
+        match system::mark(seen.pid()) {
+            Some(mark) => is_orphan_of(self.run, &mark),
+            // Some programs write over their environment.
+            None => self.leaders.contains(&seen.id),
+        }
     }
 }

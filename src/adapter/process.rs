@@ -56,7 +56,7 @@ impl Process {
             Ok(started) => started,
             Err(error) => return Err(self.program.not_started(&error)),
         };
-        call.spawns.tell(&started.process, false);
+        call.spawns.tell(started.process.as_ref(), false);
         let ended = self.attend(started, inputs, stop).await;
         judge(&call, ended, files.answer())
     }

@@ -1,6 +1,6 @@
 //! How programs of agents are started, asked to end and listened to. Knows nothing of what is said to them.
 
-use super::spawned::{Spawned, new_mark};
+use super::spawned::{Process, new_mark};
 use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
@@ -46,7 +46,8 @@ pub(super) struct Started {
     pub child: Child,
     /// The program with all that it starts.
     pub tree: Tree,
-    pub process: Spawned,
+    /// None where the system does not tell.
+    pub process: Option<Process>,
 }
 
 impl Program {
@@ -74,8 +75,9 @@ impl Program {
                 }
                 started => {
                     let (child, leader, entry) = started?;
-                    let process = Spawned::new(leader, mark);
-                    let tree = Tree::new(leader, &process, entry);
+                    let process = Process::of(leader);
+                    let started = process.as_ref().map(|process| process.started);
+                    let tree = Tree::new(leader, started, mark, entry);
                     return Ok(Started { child, tree, process });
                 }
             }

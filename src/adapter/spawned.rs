@@ -14,25 +14,30 @@ pub type Attempt = (ItemId, StepPath, u32);
 /// A process that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spawned {
-    /// None for a process that stays for other attempts, such as a worker's.
-    pub attempt: Option<Attempt>,
-    pub pid: i32,
-    /// The process group that it leads.
-    pub group: i32,
-    /// Clock ticks from the system's start to its own. With `pid` and `boot` it names one process for ever; none
-    /// where the system does not tell.
-    pub started: Option<u64>,
-    /// Names the time since the system's start.
-    pub boot: Option<Arc<str>>,
-    /// The value of `ORDERFLOW_PROCESS` for it and all that it starts; different for every process.
-    pub mark: Arc<str>,
+    /// The attempt for which it was started.
+    pub attempt: Attempt,
+    /// It is there for other attempts too, as a worker is.
+    pub stays: bool,
+    pub process: Process,
 }
 
-impl Spawned {
-    pub(super) fn new(pid: Pid, mark: Arc<str>) -> Self {
-        let started = system::see(pid).map(|seen| seen.id.1);
-        let pid = pid.as_raw_nonzero().get();
-        Spawned { attempt: None, pid, group: pid, started, boot: system::boot(), mark }
+/// One process and no other, for ever: a number alone is used again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    /// The process group that it leads.
+    pub group: u32,
+    /// Clock ticks from the system's start to its own.
+    pub started: u64,
+    /// The system's name for the time since its start.
+    pub boot: Arc<str>,
+}
+
+impl Process {
+    /// None where the system does not tell.
+    pub(super) fn of(pid: Pid) -> Option<Process> {
+        let number = u32::try_from(pid.as_raw_nonzero().get()).ok()?;
+        Some(Process { pid: number, group: number, started: system::see(pid)?.id.1, boot: system::boot()? })
     }
 }
 
@@ -45,30 +50,40 @@ impl Spawns {
         Spawns(Some((attempt, to)))
     }
 
-    /// Tells of a process; one that `stays` is not this attempt's alone.
-    pub(super) fn tell(&self, process: &Spawned, stays: bool) {
-        if let Some((attempt, to)) = &self.0 {
-            let attempt = (!stays).then_some(*attempt);
+    /// Tells of a process, where it can be told from others; one that `stays` is not this attempt's alone.
+    pub(super) fn tell(&self, process: Option<&Process>, stays: bool) {
+        if let (Some((attempt, to)), Some(process)) = (&self.0, process) {
             // Whoever does not listen any more has no use for it.
-            let _ = to.send(Spawned { attempt, ..process.clone() });
+            let _ = to.send(Spawned { attempt: *attempt, stays, process: process.clone() });
         }
     }
 }
 
-/// A mark that no other process has, of this runner or of any other.
+/// A mark that no other process has, of this runner or of any other: `<run>/<runner>-<its start>-<number>`.
 pub(super) fn new_mark(run: &str) -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{run}{}{}", *HERE, COUNT.fetch_add(1, Ordering::Relaxed)).into()
+    format!("{run}/{}{}", *HERE, COUNT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 /// Whether this very process has given the mark, rather than another runner that was started by an agent.
 pub(super) fn is_of_here(mark: &str) -> bool {
-    mark.contains(&*HERE)
+    mark.rsplit('/').next().is_some_and(|end| end.starts_with(&*HERE))
 }
 
-/// What stands in every mark that this process gives.
+/// Whether the mark was given in this run, by a runner that is gone.
+pub(super) fn is_orphan_of(run: &str, mark: &str) -> bool {
+    let rest = mark.strip_prefix(run).and_then(|rest| rest.strip_prefix('/'));
+    rest.and_then(runner).is_some_and(|runner| system::see(runner.0).is_none_or(|seen| seen.id != runner))
+}
+
+fn runner(end_of_mark: &str) -> Option<system::Id> {
+    let mut parts = end_of_mark.split('-');
+    Some((system::pid(parts.next()?.parse().ok()?)?, parts.next()?.parse().ok()?))
+}
+
+/// What stands in every mark that this process gives, after the run.
 static HERE: LazyLock<String> = LazyLock::new(|| {
     let here = rustix::process::getpid();
     let started = system::see(here).map_or(0, |seen| seen.id.1);
-    format!("/{}-{started}-", here.as_raw_nonzero())
+    format!("{}-{started}-", here.as_raw_nonzero())
 });

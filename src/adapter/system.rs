@@ -5,9 +5,14 @@ use rustix::process::{Pid, Signal};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// The variable by which a process is known as one that was started here, even when nothing else tells any more.
 pub const MARK: &str = "ORDERFLOW_PROCESS";
+
+/// How long a process may be about to become another program.
+const MOMENT: Duration = Duration::from_millis(1);
+const MOMENTS: u32 = 1000;
 
 /// A process together with its start, in clock ticks since the system's: a number alone is used again.
 pub type Id = (Pid, u64);
@@ -66,9 +71,25 @@ pub fn see(of: Pid) -> Option<Seen> {
 
 /// The mark with which a process was started. It keeps it whatever becomes of those who started it.
 pub fn mark(pid: Pid) -> Option<String> {
-    let environment = std::fs::read(folder(pid).join("environ")).ok()?;
     let value = |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?.to_vec());
-    environment.split(|byte| *byte == 0).find_map(value).and_then(|mark| String::from_utf8(mark).ok())
+    environment(pid)?.split(|byte| *byte == 0).find_map(value).and_then(|mark| String::from_utf8(mark).ok())
+}
+
+/// What a process was started with. At the moment at which one becomes another program it shows nothing; that is
+/// waited for, lest it be taken for one that carries no mark.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    let folder = folder(pid);
+    let is_empty = |file: &str| std::fs::read(folder.join(file)).is_ok_and(|bytes| bytes.is_empty());
+    // A thread of the kernel's is no program.
+    let becoming = || is_empty("cmdline") && folder.join("exe").read_link().is_ok();
+    for _ in 0..MOMENTS {
+        let environment = std::fs::read(folder.join("environ")).ok()?;
+        if !environment.is_empty() || !becoming() {
+            return Some(environment);
+        }
+        std::thread::sleep(MOMENT);
+    }
+    None
 }
 
 /// Every process that can be seen.

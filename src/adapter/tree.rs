@@ -5,7 +5,7 @@
 
 use super::adopted::{self, Entry};
 use super::program::{GRACE, LINGER, aside};
-use super::spawned::{Spawned, is_of_here};
+use super::spawned::is_of_here;
 use super::system::{self, Id, Seen};
 use super::{Stop, Urgency};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
@@ -30,8 +30,9 @@ pub struct Tree {
 }
 
 impl Tree {
-    pub fn new(leader: Pid, process: &Spawned, entry: Entry) -> Self {
-        Tree { leader, started: process.started, mark: process.mark.clone(), entry, known: Mutex::default() }
+    /// `started` is when the program has begun, in the system's ticks; `mark` is what its environment carries.
+    pub fn new(leader: Pid, started: Option<u64>, mark: Arc<str>, entry: Entry) -> Self {
+        Tree { leader, started, mark, entry, known: Mutex::default() }
     }
 
     /// Sends a signal to each that lives now.
@@ -115,7 +116,7 @@ pub async fn end(living: impl Fn() -> Vec<Seen>, group: Option<Pid>, grace: Dura
 /// own children, so it looks again and again. Those that come later are killed too, but not asked: they may be what
 /// cleans up after the others.
 async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid>) {
-    let mut now = aside(&living);
+    let mut now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
     send(signal, &now, group);
     let mut told: HashSet<Id> = now.iter().map(|seen| seen.id).collect();
     let mut pause = FIRST;
@@ -132,11 +133,30 @@ async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid
     }
 }
 
-/// Sends a signal to a group, all of it at one moment, and to those of the processes that are not in it.
-fn send(signal: Signal, to: &[Seen], group: Option<Pid>) {
-    if let Some(group) = group {
-        let _ = kill_process_group(group, signal);
+/// Stops those that live, so that none starts another one between the look at it and a signal that ends it. What one has
+/// started before it was stopped is seen when it is looked at again. They stay so until they are killed or asked to end.
+pub async fn hold(living: impl Fn() -> Vec<Seen>) -> Vec<Seen> {
+    let mut stopped: HashSet<Id> = HashSet::new();
+    loop {
+        let now = aside(&living);
+        let new: Vec<Seen> = now.iter().filter(|seen| stopped.insert(seen.id)).copied().collect();
+        if new.is_empty() {
+            return now;
+        }
+        send(Signal::STOP, &new, None);
+        tokio::task::yield_now().await;
     }
-    let outside = to.iter().filter(|seen| group.is_none() || seen.group != group);
-    outside.for_each(|seen| system::signal(seen, signal));
+}
+
+/// Sends a signal to a group, all of it at one moment, and to those of the processes that are not in it. What was
+/// stopped hears a request to end only when it goes on.
+fn send(signal: Signal, to: &[Seen], group: Option<Pid>) {
+    let goes_on = (signal == Signal::TERM).then_some(Signal::CONT);
+    for signal in std::iter::once(signal).chain(goes_on) {
+        if let Some(group) = group {
+            let _ = kill_process_group(group, signal);
+        }
+        let outside = to.iter().filter(|seen| group.is_none() || seen.group != group);
+        outside.for_each(|seen| system::signal(seen, signal));
+    }
 }

@@ -1,8 +1,8 @@
 //! Events are kept before they are shown and before their effects begin. The engine goes on meanwhile: what it
 //! decides waits here, in order, until the log says that it is on disk.
 
-use crate::adapter::Spawned;
 use crate::adapter::redact::Redactor;
+use crate::adapter::{self, Spawned};
 use crate::engine::{Effect, Out};
 use crate::event::{Cause, Event, ItemId, StepId};
 use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
@@ -64,12 +64,11 @@ impl Durable {
         held.0.push_back((self.sent, std::mem::take(out)));
     }
 
-    /// Keeps that a process was started, so that it is found again should the runner die. Nothing waits for it.
-    pub(super) fn started(&mut self, process: &Spawned) {
-        if let Some(process) = told(process) {
-            self.sent += 1;
-            self.writer.send(self.sent, vec![Record::Spawned(process)]);
-        }
+    /// Keeps that a process was started. Nothing waits for that to be on disk: what was not there when a runner died
+    /// is found by its mark.
+    pub(super) fn started(&mut self, spawned: Spawned) {
+        self.sent += 1;
+        self.writer.send(self.sent, vec![Record::Spawned(noted(spawned))]);
     }
 
     /// Waits until more is on disk.
@@ -122,19 +121,12 @@ impl Held {
     }
 }
 
-/// A process as the journal names it; none where the system does not tell it apart from others. One that stays for
-/// other attempts is the run's.
-fn told(process: &Spawned) -> Option<Process> {
-    let (item, step, attempt) = process.attempt.unwrap_or((ItemId::RUN, StepId(0).into(), 0));
-    Some(Process {
-        item,
-        step,
-        attempt,
-        pid: u32::try_from(process.pid).ok()?,
-        group: u32::try_from(process.group).ok()?,
-        started: process.started?,
-        boot: process.boot.as_deref()?.to_owned(),
-    })
+/// A process as the journal names it. One that stays for other attempts is the run's.
+fn noted(spawned: Spawned) -> Process {
+    let Spawned { attempt, stays, process } = spawned;
+    let (item, step, attempt) = if stays { (ItemId::RUN, StepId(0).into(), 0) } else { attempt };
+    let adapter::Process { pid, group, started, boot } = process;
+    Process { item, step, attempt, pid, group, started, boot: boot.to_string() }
 }
 
 /// The end of an attempt that nobody asked to stop, or that ended well all the same.

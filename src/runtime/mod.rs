@@ -49,14 +49,6 @@ pub trait Observer {
     /// # Errors
     /// One that makes the run stop, such as a trace that cannot be written.
     fn see(&mut self, event: &Event) -> anyhow::Result<()>;
-
-    /// Hears of a process that an adapter has started: soon after, and before the end of its attempt is seen.
-    ///
-    /// # Errors
-    /// One that makes the run stop, as above.
-    fn spawned(&mut self, _process: &Spawned) -> anyhow::Result<()> {
-        Ok(())
-    }
 }
 
 /// What comes from outside during a run.
@@ -108,7 +100,6 @@ impl Loop<'_> {
         let now = || past + u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (starts, mut spawned) = mpsc::unbounded_channel();
-        let mut started = Vec::new();
         let mut calls = Calls::new(sender, starts);
         let mut columns = Columns::default();
         let mut timers = Timers::default();
@@ -143,10 +134,7 @@ impl Loop<'_> {
                     }
                 }
             }
-            if let Err(error) = self.tell(&mut started, &mut spawned) {
-                trouble.get_or_insert(error);
-                run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
-            }
+            self.note(&mut spawned);
             out.events.iter_mut().for_each(|event| self.bindings.redactor().event(event));
             let mut shown = match &mut self.durable {
                 Some(durable) => {
@@ -194,7 +182,7 @@ impl Loop<'_> {
                         run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                 },
-                _ = spawned.recv_many(&mut started, 1024) => {}
+                Some(process) = spawned.recv() => self.keep(process),
                 _ = answers.recv_many(&mut batch, 1024) => {
                     for mut input in batch.drain(..) {
                         columns.hold(&mut input);
@@ -239,23 +227,17 @@ impl Loop<'_> {
         }
     }
 
-    /// Shows the processes that were started.
-    fn tell(
-        &mut self,
-        started: &mut Vec<Spawned>,
-        spawned: &mut mpsc::UnboundedReceiver<Spawned>,
-    ) -> anyhow::Result<()> {
-        started.extend(std::iter::from_fn(|| spawned.try_recv().ok()));
-        let mut shown = Ok(());
-        for process in started.drain(..) {
-            if let Some(durable) = &mut self.durable {
-                durable.started(&process);
-            }
-            for observer in &mut self.observers {
-                shown = shown.and(observer.spawned(&process));
-            }
+    /// Keeps word of every process that was started: before that of its attempt's end.
+    fn note(&mut self, spawned: &mut mpsc::UnboundedReceiver<Spawned>) {
+        while let Ok(process) = spawned.try_recv() {
+            self.keep(process);
         }
-        shown
+    }
+
+    fn keep(&mut self, process: Spawned) {
+        if let Some(durable) = &mut self.durable {
+            durable.started(process);
+        }
     }
 
     /// Shows what happened, then begins what is asked for. Effects are begun even when an observer fails:

@@ -90,6 +90,32 @@ fn what_a_worker_leaves_behind_is_ended_with_it() {
     }
 }
 
+/// What a killed runner has left is ended before its work is done again.
+#[test]
+fn what_a_dead_runner_has_left_is_ended_first() {
+    // One that has left its parents and dropped its environment cannot be known any more.
+    let known = WAYS.iter().filter(|(name, _)| *name != "under another environment");
+    let resumed = |name: &str, way: &str| {
+        let document = format!(
+            "# T\n## A\no -> a\n```sh run\nexport LEFT=\"$PWD\"\n\
+             if test -e ready; then if grep -q ') [^Z] ' /proc/$(cat away)/stat; then exit 65; fi; echo 1; exit; fi\n\
+             {way}\nuntil test -e away; do sleep 0.01; done\n: > ready\nsleep 1000\n```\n"
+        );
+        let place = Place::new(&document);
+        let mut child = place.begin("--input o=1");
+        place.await_file("ready");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!survivors(&place).is_empty(), "{name}");
+        let told = place.orderflow("resume last");
+        assert_eq!(told.exit, Some(0), "{name}: {}", told.err);
+        assert!(told.err.starts_with("ended "), "{name}: {}", told.err);
+        assert!(told.err.contains(" processes that the last runner had left\n"), "{name}: {}", told.err);
+        assert_eq!(survivors(&place), Vec::<String>::new(), "{name}");
+    };
+    std::thread::scope(|scope| known.for_each(|(name, way)| drop(scope.spawn(|| resumed(name, way)))));
+}
+
 /// The daemon of one item is its own while the step runs that started it, whatever else ends meanwhile.
 #[test]
 fn what_another_step_has_started_is_let_live() {

@@ -3,127 +3,179 @@
 use super::super::orphans::{self, Report};
 use super::super::process::Process;
 use super::super::program::Program;
-use super::super::{Adapter, Call, Spawned, Spawns, Stop, Stopper, Urgency};
-use super::{PATIENCE, call, is_gone, until};
+use super::super::spawned::{Process as Told, new_mark};
+use super::super::{Adapter, Call, Spawns, Stop, Urgency};
+use super::{PATIENCE, about, call, is_gone, until};
 use crate::event::{ItemId, StepId};
+use rustix::process::Pid;
 use serde_json::json;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
-/// A program that runs, and what was told of its start.
+/// What stands in a mark behind its run: a runner that is gone.
+const GONE: &str = "999999999-1-0";
+
+/// A program that was started by somebody else, and is not to outlive the test.
 struct Scene {
     folder: TempDir,
-    process: Spawned,
-    stopper: Stopper,
-    ending: JoinHandle<()>,
-}
-
-async fn scene(source: &str) -> Scene {
-    let folder = tempfile::tempdir().unwrap();
-    let command = ["sh", "-c", source].map(str::to_owned).to_vec();
-    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
-    let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let spawns = Spawns::of((ItemId(7), StepId(0).into(), 3), told);
-    let call = Call { spawns, ..call(folder.path(), "", json!({})) };
-    let (stopper, stop) = Stop::new();
-    let ending = tokio::spawn(async move { drop(process.call(call, stop).await) });
-    let process = tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
-    Scene { folder, process, stopper, ending }
+    child: Child,
+    told: Told,
 }
 
 impl Scene {
-    fn number(&self, file: &str) -> Option<u32> {
-        std::fs::read_to_string(self.folder.path().join(file)).ok()?.trim().parse().ok()
+    fn new(source: &str, mark: Option<&str>) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", source]).current_dir(folder.path()).process_group(0);
+        command.env_clear().env("PATH", std::env::var("PATH").unwrap());
+        command.envs(mark.map(|mark| ("ORDERFLOW_PROCESS", mark)));
+        // What it leaves behind must not hold the pipes of whoever reads what the tests say.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let told = Told::of(Pid::from_child(&child)).unwrap();
+        Scene { folder, child, told }
     }
 
-    async fn is_ready(&self, file: &str) -> u32 {
-        until("the program has written its number", || self.number(file).is_some()).await;
-        self.number(file).unwrap()
-    }
-
-    async fn over(self) {
-        self.stopper.ask(Urgency::Kill);
-        tokio::time::timeout(PATIENCE, self.ending).await.unwrap().unwrap();
+    async fn number(&self, file: &str) -> u32 {
+        let number = || std::fs::read_to_string(self.folder.path().join(file)).ok()?.trim().parse().ok();
+        until("the program has written its number", || number().is_some()).await;
+        number().unwrap()
     }
 }
 
-async fn end(process: Spawned) -> Report {
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ends what is left of a run. Tests that give marks have runs of their own: they go on at the same time.
+async fn end(run: &str, told: Told) -> Report {
     let (_stopper, mut stop) = Stop::new();
-    orphans::end(&[process], Duration::from_millis(300), &mut stop).await
+    orphans::end(run, &[told], Duration::from_millis(300), &mut stop).await
 }
 
 const WAITS: &str = "echo $$ > part; mv part ready; exec sleep 1000";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_of_a_start_is_what_the_system_says() {
-    let scene = scene(WAITS).await;
-    let pid = scene.is_ready("ready").await;
-    let process = &scene.process;
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let command = ["sh", "-c", WAITS].map(str::to_owned).to_vec();
+    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
+    let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let attempt = (ItemId(7), StepId(0).into(), 3);
+    let call = Call { spawns: Spawns::of(attempt, sender), ..call(folder.path(), "", json!({})) };
+    let (stopper, stop) = Stop::new();
+    let ending = tokio::spawn(async move { drop(process.call(call, stop).await) });
+    let spawned = tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
+    assert_eq!((spawned.attempt, spawned.stays), (attempt, false));
+
+    let told = &spawned.process;
+    let text = std::fs::read_to_string(format!("/proc/{}/stat", told.pid)).unwrap();
     let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    assert_eq!(process.attempt, Some((ItemId(7), StepId(0).into(), 3)));
-    assert_eq!((process.pid, process.group), (pid as i32, fields[2].parse().unwrap()));
-    assert_eq!(process.started, fields[19].parse().ok());
-    assert_eq!(process.boot.as_deref(), Some(boot.trim()));
-    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-    let mark = format!("ORDERFLOW_PROCESS={}", process.mark);
-    assert!(environment.split('\0').any(|entry| entry == mark), "{environment}");
-    scene.over().await;
+    assert_eq!(fields[2], told.group.to_string());
+    assert_eq!(fields[19], told.started.to_string());
+    assert_eq!(&*told.boot, boot.trim());
+
+    let report = orphans::end("run-1", std::slice::from_ref(told), Duration::ZERO, &mut Stop::new().1).await;
+    assert_eq!(report, Report::default(), "its runner lives");
+    assert!(!is_gone(told.pid));
+    stopper.ask(Urgency::Kill);
+    tokio::time::timeout(PATIENCE, ending).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_very_process_is_ended() {
-    let scene = scene(WAITS).await;
-    let pid = scene.is_ready("ready").await;
-    let same = || Spawned { mark: "another".into(), ..scene.process.clone() };
+    let scene = Scene::new(WAITS, None);
+    let pid = scene.number("ready").await;
     let others = [
-        Spawned { started: same().started.map(|ticks| ticks + 1), ..same() },
-        Spawned { started: None, ..same() },
-        Spawned { boot: Some("00000000-0000-0000-0000-000000000000".into()), ..scene.process.clone() },
-        Spawned { boot: None, ..scene.process.clone() },
+        Told { started: scene.told.started + 1, ..scene.told.clone() },
+        Told { boot: "00000000-0000-0000-0000-000000000000".into(), ..scene.told.clone() },
+        Told { pid: u32::MAX, ..scene.told.clone() },
     ];
     for other in others {
-        assert_eq!(end(other.clone()).await, Report::default(), "{other:?}");
+        assert_eq!(end("run-2", other.clone()).await, Report::default(), "{other:?}");
         assert!(!is_gone(pid), "{other:?}");
     }
-    let ended = Report { ended: vec![pid as i32], left: Vec::new() };
-    assert_eq!(end(same()).await, ended);
+    assert_eq!(end("run-2", scene.told.clone()).await, Report { ended: vec![pid], left: Vec::new() });
     assert!(is_gone(pid));
-    assert_eq!(end(same()).await, Report::default(), "its number may be another's now");
-    scene.over().await;
+    assert_eq!(end("run-2", scene.told.clone()).await, Report::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_it_has_started_is_ended_too() {
-    let far =
-        "env -i setsid sh -c 'trap \"\" TERM; echo $$ > part3; mv part3 far; while :; do sleep 1000; done' &";
-    let near = "(trap '' TERM; echo near; exec sleep 1000) &\necho $! > near";
-    let source = format!("{far}\n{near}\n{WAITS}");
-    let scene = scene(&source).await;
-    let mut pids = Vec::new();
-    for file in ["far", "near", "ready"] {
-        pids.push(scene.is_ready(file).await);
-    }
-    let report = end(Spawned { mark: "another".into(), ..scene.process.clone() }).await;
-    assert!(report.left.is_empty() && report.ended.len() >= 4, "{report:?}");
-    assert!(
-        pids.iter().all(|pid| report.ended.contains(&(*pid as i32)) && is_gone(*pid)),
-        "{pids:?} {report:?}"
+    let far = "setsid sh -c 'trap \"\" TERM; echo $$ > part3; mv part3 far; while :; do sleep 1000; done' &";
+    let near = "(trap '' TERM; exec sleep 1000) &\necho $! > near";
+    let scene = Scene::new(&format!("{far}\n{near}\n{WAITS}"), None);
+    let pids = [scene.number("far").await, scene.number("near").await, scene.number("ready").await];
+    let report = end("run-2", scene.told.clone()).await;
+    assert!(report.left.is_empty(), "{report:?}");
+    assert!(pids.iter().all(|pid| report.ended.contains(pid) && is_gone(*pid)), "{pids:?} {report:?}");
+}
+
+/// One in a group that carries no mark and whose parents are gone is known by the others in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_known_by_those_that_are_still_in_it() {
+    let waits = |file: &str| format!("sh -c 'echo $$ > p{file}; mv p{file} {file}; exec sleep 1000'");
+    let source = format!(
+        "(env -i PATH=\"$PATH\" {} &)\n({} &)\nuntil test -e near && test -e bare; do sleep 0.01; done",
+        waits("bare"),
+        waits("near")
     );
-    scene.over().await;
+    let scene = Scene::new(&source, Some(&format!("run-8/{GONE}")));
+    let pids = [scene.number("bare").await, scene.number("near").await];
+    until("the program itself has ended", || is_gone(scene.told.pid)).await;
+    let report = end("run-8", scene.told.clone()).await;
+    assert!(report.left.is_empty(), "{report:?}");
+    assert!(pids.iter().all(|pid| report.ended.contains(pid) && is_gone(*pid)), "{pids:?} {report:?}");
+}
+
+/// What is asked to end or killed does not start something before, of which nobody knows any more whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_started_again_and_again_does_not_get_away() {
+    // Deaf to the request or not.
+    for deaf in ["", "trap \"\" TERM; "] {
+        get_away(deaf).await;
+    }
+}
+
+async fn get_away(deaf: &str) {
+    let again = format!("{deaf}echo $$ > pfar; mv pfar far; while :; do sleep 1000; done");
+    let scene = Scene::new(&format!("env -i PATH=\"$PATH\" setsid sh -c '{again}' &\n{WAITS}"), None);
+    let (far, _) = (scene.number("far").await, scene.number("ready").await);
+    let report = end("run-2", scene.told.clone()).await;
+    assert!(report.ended.contains(&far) && report.left.is_empty(), "{report:?}");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let in_its_group =
+        |pid: &u32| about(*pid).is_some_and(|(state, group)| group == far && !matches!(state, 'Z' | 'X'));
+    assert_eq!(pids.filter(in_its_group).collect::<Vec<u32>>(), Vec::<u32>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_outlives_the_program_is_known_by_its_mark() {
-    let source = "setsid sh -c 'echo $$ > part; mv part far; exec sleep 1000' &\nexec sleep 1000";
-    let scene = scene(source).await;
-    let far = scene.is_ready("far").await;
-    let dead = Spawned { pid: i32::MAX, group: i32::MAX, started: Some(1), ..scene.process.clone() };
-    let report = end(dead).await;
-    assert!(report.ended.contains(&(far as i32)), "{report:?}");
-    assert!(is_gone(far));
-    scene.over().await;
+async fn what_was_never_told_of_is_known_by_its_mark() {
+    let source = "setsid sh -c 'echo $$ > part; mv part far; exec sleep 1000' &";
+    for (mark, ends) in [
+        (&*format!("run-9/{GONE}"), true),
+        (&*format!("run-90/{GONE}"), false),
+        ("run-9", false),
+        ("run-9/", false),
+        // It lives: it is this very process.
+        (&*new_mark("run-9"), false),
+    ] {
+        let scene = Scene::new(source, Some(mark));
+        let far = scene.number("far").await;
+        let dead = Told { started: 1, ..scene.told.clone() };
+        let report = end("run-9", dead).await;
+        assert_eq!((report.ended.contains(&far), is_gone(far)), (ends, ends), "{mark}: {report:?}");
+        if !ends {
+            rustix::process::kill_process(Pid::from_raw(far as i32).unwrap(), rustix::process::Signal::KILL)
+                .unwrap();
+        }
+    }
 }

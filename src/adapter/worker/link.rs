@@ -110,7 +110,7 @@ impl Link {
     /// Starts the process, for a call at first; `grace` is what it gets between the end of its input and a kill.
     pub async fn start(program: &Program, grace: Duration, call: &Call) -> io::Result<Link> {
         let started = program.start(&call.context.run, |_| ()).await?;
-        call.spawns.tell(&started.process, true);
+        call.spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
         let (ending, ended) = watch::channel(false);
         let state = State {

@@ -6,12 +6,13 @@ use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::inputs::Work;
 use super::look::{another, damaged, fits};
-use crate::adapter::Spawned;
+use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
+use crate::adapter::{self, Process};
 use crate::engine::{Retries, Run};
 use crate::event::{Event, ItemId, ItemState, Millis};
 use crate::graph::Graph;
-use crate::journal::{self, Definition, Header, Held, Lock, Process, Record, Store, Unreadable, Version};
+use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unreadable, Version};
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
@@ -83,7 +84,7 @@ impl Past {
         run: &mut Run,
         redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
-    ) -> anyhow::Result<(Millis, Vec<Spawned>)> {
+    ) -> anyhow::Result<(Millis, Vec<Process>)> {
         // Events name steps by their places: they must mean what they meant.
         if self.header.definition != definition(graph) {
             return Err(another(&self.header));
@@ -95,9 +96,9 @@ impl Past {
         let done = records.each(|record| -> anyhow::Result<()> {
             let mut event = match record {
                 Record::Spawned(process) => {
-                    let id = (process.item, process.step, process.attempt);
-                    let known: &mut Vec<Spawned> = started.entry(id).or_default();
-                    known.extend(spawned(&process));
+                    let journal::Process { item, step, attempt, pid, group, started: at, boot } = process;
+                    let known: &mut Vec<Process> = started.entry((item, step, attempt)).or_default();
+                    known.push(Process { pid, group, started: at, boot: boot.into() });
                     return Ok(());
                 }
                 Record::Event(event) if !fits(graph, &event) => return Err(another(&self.header)),
@@ -117,18 +118,29 @@ impl Past {
         done.map_err(damaged)?;
         Ok((last, started.into_values().flatten().collect()))
     }
-}
 
-/// A process as adapters look for it.
-fn spawned(process: &Process) -> Option<Spawned> {
-    Some(Spawned {
-        attempt: None,
-        pid: i32::try_from(process.pid).ok()?,
-        group: i32::try_from(process.group).ok()?,
-        started: Some(process.started),
-        boot: Some(process.boot.as_str().into()),
-        mark: "".into(),
-    })
+    /// Ends what the last runner has left running: `started`, and what carries the run's mark. It would do its work
+    /// beside what is begun again.
+    ///
+    /// # Errors
+    /// Stops where something of it cannot be ended.
+    pub fn end_orphans(&self, started: &[Process]) -> anyhow::Result<Report> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let (_stopper, mut stop) = adapter::Stop::new();
+        let ended = orphans::end(&self.header.run, started, adapter::GRACE, &mut stop);
+        let report = tokio.context("cannot start the runtime")?.block_on(ended);
+        match report.left.as_slice() {
+            [] => Ok(report),
+            left => {
+                let numbers: Vec<String> = left.iter().map(u32::to_string).collect();
+                let message =
+                    format!("cannot end what the last runner has left running: {}", numbers.join(", "));
+                Err(Stop::new(Exit::Io, message)
+                    .help("end these processes, which may be another user's, and resume the run again")
+                    .into())
+            }
+        }
+    }
 }
 
 /// The items of a run that have failed, by key.

@@ -13,7 +13,6 @@ use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
-use crate::adapter::{GRACE, Spawned, Stop as Asked, orphans};
 use crate::engine::{Policy, Run};
 use crate::event::StopReason;
 use crate::graph::Graph;
@@ -81,13 +80,14 @@ pub fn run(
     };
     let mut run = Run::new(graph.clone(), policy);
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
-    let (since, orphans) = match &past {
+    let since = match &past {
         Some(past) => {
-            let (since, orphans) =
+            let (since, started) =
                 past.recall(&graph, &mut run, bindings.redactor(), &mut [&mut record, &mut progress.past()])?;
-            (Some(since), orphans)
+            progress.orphans(&past.end_orphans(&started)?);
+            Some(since)
         }
-        None => (None, Vec::new()),
+        None => None,
     };
     progress.goes_on(&run, since.is_some());
     let retry = past.as_ref().map(|past| past.retry.clone()).unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn run(
         cancel: keep::is_given_up(&home),
         retry,
     };
-    let driven = drive(&mut all, &mut run, &work, admitted, &orphans);
+    let driven = drive(&mut all, &mut run, &work, admitted);
     let closed = keep::end(all.durable.take());
     drop(all);
     let driven = driven.and_then(|caught| closed.map(|()| caught));
@@ -163,13 +163,7 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
         .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
 }
 
-fn drive(
-    all: &mut Loop<'_>,
-    run: &mut Run,
-    work: &Work,
-    admitted: u64,
-    orphans: &[Spawned],
-) -> anyhow::Result<Caught> {
+fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyhow::Result<Caught> {
     let word = all.workspace.root().join(keep::CANCEL);
     let given_up = move || word.exists();
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -177,10 +171,6 @@ fn drive(
     let mut items = work.stream(admitted)?;
     let driven = tokio.block_on(async {
         let (requests, caught) = runtime::listen(leave, given_up).context("cannot listen for signals")?;
-        // What a dead runner has left would do its work beside what is begun again.
-        let (_stopper, mut stop) = Asked::new();
-        let left = orphans::end(orphans, GRACE, &mut stop).await.left;
-        anyhow::ensure!(left.is_empty(), "cannot end what the runner before has left: processes {left:?}");
         all.drive(run, &mut *items, requests).await?;
         anyhow::Ok(caught)
     });

@@ -1,6 +1,7 @@
 //! How far a run is, and what goes wrong, on standard error while it lives.
 
 use super::super::terminal::Terminal;
+use crate::adapter::orphans::Report;
 use crate::diag::render::visible;
 use crate::engine::Run;
 use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
@@ -70,6 +71,15 @@ impl<'a> Progress<'a> {
     /// Takes note of what happened before, without a word.
     pub fn past(&mut self) -> Past<'_, 'a> {
         Past(self)
+    }
+
+    /// Says what the last runner had left running.
+    pub fn orphans(&mut self, report: &Report) {
+        let count = report.ended.len();
+        if count > 0 && self.plain {
+            let processes = if count == 1 { "process" } else { "processes" };
+            self.terminal.talk(&format!("ended {count} {processes} that the last runner had left\n"));
+        }
     }
 
     /// Says where a run goes on.
