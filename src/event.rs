@@ -88,15 +88,28 @@ pub enum Event {
     ElementsEnded { item: ItemId, step: StepId, at: Millis },
     /// The item's deadline passed.
     ItemDeadlinePassed { item: ItemId, at: Millis },
-    /// All forward work of a failed item is settled; its failure handlers may run.
+    /// A step's effects are undone next, by the step that it names for that: all of its elements' together.
+    CompensationBegan { item: ItemId, undoes: StepId, at: Millis },
+    /// All work of a failed item is settled, and what could be undone is; its failure handlers may run.
     ItemFailed { item: ItemId, at: Millis },
     /// A failure handler put the item back: its failed steps run again.
     ItemPutBack { item: ItemId, at: Millis },
     /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
     /// failed is ahead once more.
     ItemRetried { item: ItemId, key: Arc<str>, at: Millis },
+    /// Somebody has undone by hand what the compensations of an item could not.
+    ItemResolved { item: ItemId, key: Arc<str>, note: String, at: Millis },
     /// The item reached its final state.
-    ItemSettled { item: ItemId, key: Arc<str>, state: ItemState, error: Option<ItemError>, at: Millis },
+    ItemSettled {
+        item: ItemId,
+        key: Arc<str>,
+        state: ItemState,
+        error: Option<ItemError>,
+        /// By compensation: why an effect still stands that should have been undone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        standing: Vec<ItemError>,
+        at: Millis,
+    },
     /// There are no more items to come; told where steps wait for the end of all.
     ItemsExhausted { at: Millis },
     /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`].
@@ -126,9 +139,11 @@ impl Event {
             | Event::RunStepsBegan { at }
             | Event::RunStepsEnded { at, .. }
             | Event::ItemDeadlinePassed { at, .. }
+            | Event::CompensationBegan { at, .. }
             | Event::ItemFailed { at, .. }
             | Event::ItemPutBack { at, .. }
             | Event::ItemRetried { at, .. }
+            | Event::ItemResolved { at, .. }
             | Event::ItemSettled { at, .. }
             | Event::RunDrained { at, .. }
             | Event::RunStopped { at, .. } => *at,
@@ -233,18 +248,39 @@ impl Status {
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
     Succeeded,
+    /// It failed, and nothing had to be undone or could be.
     Failed,
     Cancelled,
+    /// It failed or was given up, and all that it had done is undone.
+    Compensated,
+    /// It failed or was given up, and something that it did still stands.
+    CompensationFailed,
 }
 
 impl ItemState {
-    pub const ALL: [ItemState; 3] = [ItemState::Succeeded, ItemState::Failed, ItemState::Cancelled];
+    pub const ALL: [ItemState; 5] = [
+        ItemState::Succeeded,
+        ItemState::Failed,
+        ItemState::Cancelled,
+        ItemState::Compensated,
+        ItemState::CompensationFailed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             ItemState::Succeeded => "succeeded",
             ItemState::Failed => "failed",
             ItemState::Cancelled => "cancelled",
+            ItemState::Compensated => "compensated",
+            ItemState::CompensationFailed => "compensation_failed",
+        }
+    }
+
+    /// Whether the item is a dead letter: it may be run again.
+    pub fn is_failure(self) -> bool {
+        match self {
+            ItemState::Failed | ItemState::Compensated | ItemState::CompensationFailed => true,
+            ItemState::Succeeded | ItemState::Cancelled => false,
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct Context {
     pub element: Option<u32>,
     /// Equal on every attempt for the same effect.
     pub idempotency_key: String,
+    /// Where the step undoes another: the key under which that one worked.
+    pub forward_key: Option<String>,
     pub agent: Option<Arc<str>>,
     pub channel: Option<Arc<str>>,
     /// When the attempt will be stopped, as RFC 3339.

@@ -247,6 +247,7 @@ pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
     say("ATTEMPT", &context.attempt.to_string());
     say("ELEMENT", &context.element.map(|element| element.to_string()).unwrap_or_default());
     say("KEY", &context.idempotency_key);
+    say("FORWARD_KEY", context.forward_key.as_deref().unwrap_or(""));
     say("AGENT", context.agent.as_deref().unwrap_or(""));
     say("CHANNEL", context.channel.as_deref().unwrap_or(""));
     say("DEADLINE", context.deadline.as_deref().unwrap_or(""));

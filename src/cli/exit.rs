@@ -13,6 +13,8 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
+    /// What an item did could not be undone.
+    Standing,
     /// The items changed while the run went on, or the document that it was to be written into.
     Changed,
     /// The journal of a run cannot be read.
@@ -39,6 +41,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Invalid => 3,
             Exit::NotTrusted => 4,
+            Exit::Standing => 5,
             Exit::Changed => 6,
             Exit::Journal => 7,
             Exit::Locked => 8,

@@ -64,9 +64,11 @@ pub struct Call {
     pub step: StepPath,
     pub attempt: u32,
     /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
-    /// was put back or retried is on the same visit, since it never had its effect; a failure handler, which is told of
-    /// another failure then, is on a new one.
+    /// was put back or retried is on the same visit, since it never had its effect; one whose item was undone before is on
+    /// a new one, and so is a failure handler, which is told of another failure then.
     pub visit: u32,
+    /// The execution that this attempt undoes, of the same visit.
+    pub undoes: Option<StepPath>,
     /// What the step takes, absent optional inputs left out.
     pub inputs: Values,
     /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.

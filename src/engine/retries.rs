@@ -1,7 +1,7 @@
 //! Items that failed for good and ran again all the same: which of their ends are void. Whoever folds events past
 //! such an end keeps the item as it was, so that it can go on.
 
-use crate::event::{Event, ItemId, ItemState};
+use crate::event::{Event, ItemId};
 use std::collections::BTreeMap;
 
 /// How many ends of each item are void.
@@ -23,7 +23,10 @@ impl Retries {
 
     /// Whether the next event is a void end, which is not to be folded. Asked for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
-        let Event::ItemSettled { item, state: ItemState::Failed, .. } = event else { return false };
+        let Event::ItemSettled { item, state, .. } = event else { return false };
+        if !state.is_failure() {
+            return false;
+        }
         let Some(left) = self.0.get_mut(item).filter(|left| **left > 0) else { return false };
         *left -= 1;
         true

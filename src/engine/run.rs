@@ -33,30 +33,52 @@ pub struct Policy {
 pub struct Tally {
     pub admitted: u64,
     pub succeeded: u64,
+    /// Of these nothing was undone.
     pub failed: u64,
+    pub compensated: u64,
+    pub compensation_failed: u64,
     pub cancelled: u64,
 }
 
 impl Tally {
     pub fn settled(&self) -> u64 {
-        self.succeeded + self.failed + self.cancelled
+        self.succeeded + self.failures() + self.cancelled
+    }
+
+    /// Items that did not come through, whether undone or not.
+    pub fn failures(&self) -> u64 {
+        self.failed + self.compensated + self.compensation_failed
+    }
+
+    /// How many items are in this state.
+    pub fn of(&mut self, state: ItemState) -> &mut u64 {
+        match state {
+            ItemState::Succeeded => &mut self.succeeded,
+            ItemState::Failed => &mut self.failed,
+            ItemState::Compensated => &mut self.compensated,
+            ItemState::CompensationFailed => &mut self.compensation_failed,
+            ItemState::Cancelled => &mut self.cancelled,
+        }
     }
 
     /// Whether so many failures are within what is tolerated.
     pub fn within(&self, tolerate: Tolerance) -> bool {
         match tolerate {
-            Tolerance::Count(most) => self.failed <= most,
-            Tolerance::Percent(most) => self.failed as f64 * 100.0 <= most * self.settled() as f64,
+            Tolerance::Count(most) => self.failures() <= most,
+            Tolerance::Percent(most) => self.failures() as f64 * 100.0 <= most * self.settled() as f64,
         }
     }
 }
 
-/// An item that ended as failed.
+/// An item that did not come through.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
     pub item: ItemId,
     pub key: Arc<str>,
+    pub state: ItemState,
     pub error: Option<ItemError>,
+    /// By compensation: why an effect still stands.
+    pub standing: Vec<ItemError>,
 }
 
 /// What an input comes to.
@@ -150,13 +172,18 @@ impl Run {
         self.advance(now, out);
     }
 
-    /// Ends a folded run whose runner is gone: nothing begins, and of the attempts that were under way nobody will
-    /// say any more what they came to.
+    /// Ends a folded run whose runner is gone: nothing begins but what undoes, and of the attempts that were under way
+    /// nobody will say any more what they came to. What was being undone goes on.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
+        for item in self.items.values().filter(|item| item.is_undoing()) {
+            out.effects.extend(item.outstanding(&self.graph));
+        }
+        self.touched = self.items.keys().copied().collect();
         self.handle(Input::Stop(StopReason::Cancelled), now, out);
         let under_way: Vec<_> = self
             .items
             .iter()
+            .filter(|(_, known)| !known.is_undoing())
             .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
             .collect();
         for (item, step, attempt) in under_way {
@@ -172,7 +199,7 @@ impl Run {
             };
             self.handle(Input::Finished { item, step, attempt, result: Err(Box::new(failure)) }, now, out);
         }
-        out.effects.clear();
+        self.advance(now, out);
     }
 
     /// Takes one input; what happened and what is to be done are added to `out`, in order. An input that means
@@ -199,7 +226,12 @@ impl Run {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
                 waits.then_some(Event::ItemsExhausted { at })
             }
-            Input::Stop(why) => self.stopped.is_none().then_some(Event::RunStopped { why, at }),
+            Input::Stop(why) => {
+                // While a run that was stopped is being undone, it can still be interrupted.
+                let before = self.stopped.filter(|_| why != StopReason::Interrupted);
+                let again = self.stopped == Some(StopReason::Interrupted);
+                (before.is_none() && !again).then_some(Event::RunStopped { why, at })
+            }
             Input::Due(Timer::Rate) => return Meaning::Time,
             Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_told_to_stop(step))
@@ -237,7 +269,7 @@ impl Run {
     /// What failed items mean for the run.
     fn consequence(&self, at: Millis) -> Option<Event> {
         let stops = self.policy.on_item_error == OnItemError::Stop;
-        if stops && self.stopped.is_none() && self.tally.failed > self.forgiven {
+        if stops && self.stopped.is_none() && self.tally.failures() > self.forgiven {
             return Some(Event::RunStopped { why: StopReason::ItemError, at });
         }
         if self.drained.is_some() {
@@ -245,8 +277,8 @@ impl Run {
         }
         let why = match (self.policy.on_item_error, self.policy.tolerate) {
             _ if self.stopped.is_some() => DrainReason::Stopped,
-            (OnItemError::Drain, _) if self.tally.failed > 0 => DrainReason::ItemError,
-            (_, Tolerance::Count(most)) if most > 0 && self.tally.failed > most => DrainReason::Tolerance,
+            (OnItemError::Drain, _) if self.tally.failures() > 0 => DrainReason::ItemError,
+            (_, Tolerance::Count(most)) if most > 0 && self.tally.failures() > most => DrainReason::Tolerance,
             _ if self.once.exhausted && !self.once.began && self.items.is_empty() => {
                 return Some(Event::RunStepsBegan { at });
             }
@@ -307,7 +339,9 @@ impl Run {
             | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
+            | Event::CompensationBegan { .. }
             | Event::ItemRetried { .. }
+            | Event::ItemResolved { .. }
             | Event::ItemSettled { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsBegan { .. }
@@ -328,26 +362,26 @@ impl Run {
                 self.items.insert(*item, admitted);
                 self.line_up(*item);
             }
-            Event::ItemSettled { item, key, state, error, .. } => {
+            Event::ItemSettled { item, key, state, error, standing, .. } => {
                 if let Some(settled) = self.items.remove(item) {
                     self.once.keep(&self.graph, *item, &settled, *state);
                 }
-                match state {
-                    ItemState::Succeeded => self.tally.succeeded += 1,
-                    ItemState::Cancelled => self.tally.cancelled += 1,
-                    ItemState::Failed => {
-                        self.tally.failed += 1;
-                        if self.dead_letters.len() < LETTERS {
-                            let (item, key, error) = (*item, key.clone(), error.clone());
-                            self.dead_letters.push(DeadLetter { item, key, error });
-                        }
-                    }
+                *self.tally.of(*state) += 1;
+                if state.is_failure() && self.dead_letters.len() < LETTERS {
+                    self.dead_letters.push(DeadLetter {
+                        item: *item,
+                        key: key.clone(),
+                        state: *state,
+                        error: error.clone(),
+                        standing: standing.clone(),
+                    });
                 }
             }
+            Event::ItemResolved { item, .. } => self.resolved(*item, event),
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
-                self.forgiven = self.tally.failed;
+                self.forgiven = self.tally.failures();
                 self.apply_to(*item, event);
             }
             Event::ItemsExhausted { .. } => self.once.exhausted = true,
@@ -385,8 +419,21 @@ impl Run {
             | Event::StepEnded { item, .. }
             | Event::ElementsEnded { item, .. }
             | Event::ItemDeadlinePassed { item, .. }
+            | Event::CompensationBegan { item, .. }
             | Event::ItemFailed { item, .. }
             | Event::ItemPutBack { item, .. } => self.apply_to(*item, event),
+        }
+    }
+
+    /// What could not be undone was undone by hand; of an item that has come to its end only the count changes.
+    fn resolved(&mut self, item: ItemId, event: &Event) {
+        if self.items.contains_key(&item) {
+            return self.apply_to(item, event);
+        }
+        self.tally.compensation_failed = self.tally.compensation_failed.saturating_sub(1);
+        self.tally.compensated += 1;
+        for letter in self.dead_letters.iter_mut().filter(|letter| letter.item == item) {
+            (letter.state, letter.standing) = (ItemState::Compensated, Vec::new());
         }
     }
 
@@ -418,7 +465,7 @@ impl Once {
                 self.values.entry(*value).or_default().insert(id, made.clone());
             }
         }
-        if state == ItemState::Failed && graph.handlers().any(|id| graph.step(id).once) {
+        if state.is_failure() && graph.handlers().any(|id| graph.step(id).once) {
             self.failures.insert(id, item.report(graph));
         }
     }

@@ -131,9 +131,18 @@ pub fn random_graph(seed: u64) -> Graph {
         step.timeout = Some(Duration::from_millis(20));
         steps.push(step);
     }
+    for undoing in 0..roll(seed, &[60], 5) {
+        let mut step = step(&format!("U{undoing}"), &[], None);
+        step.kind = Kind::Compensation;
+        step.timeout = Some(Duration::from_millis(20));
+        let backoff = Backoff::Fixed(Duration::from_millis(3));
+        step.retry = Some(Retry { retries: roll(seed, &[61, undoing], 3) as u32, backoff });
+        steps.push(step);
+    }
     let mut graph = graph(steps);
     spread(seed, &mut graph);
     once(seed, &mut graph);
+    undo(seed, &mut graph);
     if roll(seed, &[40], 3) == 0 {
         let deadline = Some(Duration::from_millis(20 + roll(seed, &[41], 40)));
         let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
@@ -173,6 +182,9 @@ fn spread(seed: u64, graph: &mut Graph) {
 fn once(seed: u64, graph: &mut Graph) {
     let mut once: Vec<bool> =
         (0..graph.steps.len()).map(|id| roll(seed, &[32, id as u64], 12) == 0).collect();
+    for id in graph.compensations() {
+        once[id.index()] = false;
+    }
     for id in graph.order.clone() {
         once[id.index()] |= graph.step(id).needs.iter().any(|need| once[need.step.index()]);
     }
@@ -198,6 +210,24 @@ fn once(seed: u64, graph: &mut Graph) {
         }
     }
     graph.gathered = gathered.into_iter().collect();
+}
+
+/// Lets some steps be undone, several of them perhaps by one, and makes others irreversible.
+fn undo(seed: u64, graph: &mut Graph) {
+    let undoing: Vec<StepId> = graph.compensations().collect();
+    let mut of_run: BTreeMap<StepId, bool> = BTreeMap::new();
+    for id in graph.order.clone() {
+        let dice = |what: u64, below| roll(seed, &[62, id.0.into(), what], below);
+        if let (Some(by), true) = (undoing.get(dice(0, 5) as usize), dice(1, 4) > 0) {
+            let once = graph.step(id).once;
+            if *of_run.entry(*by).or_insert(once) == once {
+                graph.steps[id.index()].compensate = Some(*by);
+                graph.steps[by.index()].once = once;
+            }
+        } else {
+            graph.steps[id.index()].irreversible = dice(2, 6) == 0;
+        }
+    }
 }
 
 /// Lets some steps decide which of the others run, and some run only on a condition.
@@ -433,7 +463,7 @@ impl World {
             cause: Cause::Exit(1),
             code: None,
             message: format!("attempt {attempt} failed"),
-            outcome: Outcome::Unknown,
+            outcome: [Outcome::Unknown, Outcome::Unknown, Outcome::Failed][dice(6, 3) as usize],
             retryable: dice(4, 3) > 0,
             tokens_used: None,
             columns: Vec::new(),

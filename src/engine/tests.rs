@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod undoing;
+
 /// Simulated worlds a test run; `ORDERFLOW_SEEDS` asks for more.
 fn seeds(default: u64) -> std::ops::Range<u64> {
     0..std::env::var("ORDERFLOW_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(default)
@@ -87,9 +89,15 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         }
         let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
         let before: BTreeSet<(ItemId, StepPath)> = succeeded(&first).collect();
+        let is_undone = |event: &&Event| match event {
+            Event::StepEnded { execution, .. } => execution.status == Status::Compensated,
+            _ => false,
+        };
+        let undone: BTreeSet<ItemId> =
+            [first.as_slice(), &second].concat().iter().filter(is_undone).filter_map(item_of).collect();
         for done in succeeded(&second) {
-            let handler = graph.step(done.1.step).kind == Kind::Handler;
-            assert!(handler || !before.contains(&done), "seed {seed}: {done:?} ran again");
+            let anew = graph.step(done.1.step).kind == Kind::Handler || undone.contains(&done.0);
+            assert!(anew || !before.contains(&done), "seed {seed}: {done:?} ran again");
         }
         let settled = |item: &ItemId| {
             let is =
@@ -100,9 +108,9 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         assert_eq!(after.tally().settled(), run.tally().settled(), "seed {seed}");
         let at = |is: &dyn Fn(&Event) -> bool| second.iter().position(is).unwrap_or(usize::MAX);
         let stopped = at(&|event| matches!(event, Event::RunStopped { why: StopReason::ItemError, .. }));
-        let failed = at(&|event| matches!(event, Event::ItemSettled { state: ItemState::Failed, .. }));
+        let failed = at(&|event| matches!(event, Event::ItemSettled { state, .. } if state.is_failure()));
         assert!(failed <= stopped, "seed {seed}: an old failure stops a retry");
-        cured += run.tally().failed - after.tally().failed;
+        cured += run.tally().failures() - after.tally().failures();
         let all = [first.as_slice(), &second].concat();
         for cut in first.len()..=all.len() {
             let (seen, rest) = all.split_at(cut);
@@ -112,6 +120,13 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         }
     }
     assert!(cuts > 300 && cured > 30, "{cuts} cuts, {cured} cured");
+}
+
+fn item_of(event: &Event) -> Option<ItemId> {
+    match event {
+        Event::StepEnded { item, .. } => Some(*item),
+        _ => None,
+    }
 }
 
 /// The executions that succeeded.
@@ -135,7 +150,7 @@ fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
                 Event::ItemAdmitted { item, .. } => assert!(open.insert(*item), "seed {seed}"),
                 Event::ItemSettled { item, state, error, .. } => {
                     assert!(open.remove(item), "seed {seed}: {item:?} settled twice");
-                    assert_eq!(*state == ItemState::Failed, error.is_some(), "seed {seed}: {item:?}");
+                    assert_eq!(state.is_failure(), error.is_some(), "seed {seed}: {item:?}");
                     *by_state.entry(*state).or_insert(0u64) += 1;
                 }
                 _ => {}
@@ -146,7 +161,9 @@ fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
         let counted = |state| by_state.get(&state).copied().unwrap_or(0);
         assert_eq!(tally.succeeded, counted(ItemState::Succeeded), "seed {seed}");
         assert_eq!(tally.failed, counted(ItemState::Failed), "seed {seed}");
-        assert_eq!(tally.failed, run.dead_letters().len() as u64, "seed {seed}");
+        assert_eq!(tally.compensated, counted(ItemState::Compensated), "seed {seed}");
+        assert_eq!(tally.compensation_failed, counted(ItemState::CompensationFailed), "seed {seed}");
+        assert_eq!(tally.failures(), run.dead_letters().len() as u64, "seed {seed}");
         assert_eq!(tally.settled(), tally.admitted, "seed {seed}");
     }
 }
@@ -168,7 +185,9 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                     let forward = graph.step(*step).kind == Kind::Forward;
                     let once = graph.step(*step).once;
                     assert_eq!(once, *item == ItemId::RUN, "seed {seed}: {path:?}");
-                    assert_eq!(path.element.is_some(), graph.step(*step).each.is_some(), "seed {seed}");
+                    let undoes = graph.step(*step).kind == Kind::Compensation;
+                    let each = graph.step(*step).each.is_some();
+                    assert!(undoes || path.element.is_some() == each, "seed {seed}");
                     assert!(
                         !(forward && halted.contains(item)),
                         "seed {seed}: started after a critical failure"

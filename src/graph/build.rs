@@ -12,8 +12,9 @@ use super::{
     inputs, interface, members, saga, tags, types,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
-use crate::spec::{self, Spec};
+use crate::spec::{self, Backoff, Retry, Spec};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// What a document means, or, with at least one error among the diagnostics, nothing.
 ///
@@ -55,8 +56,11 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut steps: Vec<Step> =
         (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &once, &names, step)).collect();
     branch(&mut steps, branches);
-    for (step, by) in steps.iter_mut().zip(saga.undone_by) {
-        step.compensate = by.map(id);
+    for (step, by) in saga.undone_by.into_iter().enumerate() {
+        let Some(by) = by else { continue };
+        steps[step].compensate = Some(id(by));
+        steps[by].once |= steps[step].once;
+        steps[by].retry.get_or_insert(UNDOING);
     }
     connect(&mut steps, &edges);
     let graph = Graph {
@@ -73,6 +77,12 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     };
     (Some(graph), diagnostics)
 }
+
+/// What a compensation may spend that does not say it: five attempts.
+const UNDOING: Retry = Retry {
+    retries: 4,
+    backoff: Backoff::Exponential { first: Duration::from_secs(1), most: Duration::from_secs(60) },
+};
 
 fn id(step: usize) -> StepId {
     StepId(step as u32)

@@ -291,6 +291,11 @@ fn origin(
     if flow.each[step].is_some_and(|each| each.element == port.value) {
         return Ok(Origin::Element);
     }
+    // Who undoes a step that runs for each element of a list is handed the element too.
+    let spread = flow.each.iter().flatten().any(|each| each.element == port.value);
+    if flow.kinds[step] == Kind::Compensation && spread {
+        return Ok(Origin::Element);
+    }
     // What neither comes from outside nor is made is an element of another step's list.
     if forward && makers.is_empty() && late.is_none() && !outside.contains(&port.value) {
         return Ok(Origin::Unclear);

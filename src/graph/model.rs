@@ -4,6 +4,7 @@ use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Index into [`Graph::steps`], which stand in document order.
@@ -296,6 +297,33 @@ impl Graph {
     pub fn around(&self, step: StepId) -> impl Iterator<Item = usize> + '_ {
         let parent = |group: &usize| self.groups.get(*group).and_then(|group| group.parent);
         std::iter::successors(self.step(step).group, parent)
+    }
+
+    /// These steps and all that must be settled before them.
+    pub fn upstream(&self, steps: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
+        let mut ahead: Vec<StepId> = steps.into_iter().collect();
+        while let Some(step) = ahead.pop() {
+            if found.insert(step) {
+                ahead.extend(self.step(step).needs.iter().map(|need| need.step));
+            }
+        }
+        found
+    }
+
+    /// Whether one of those that depend on a step, through others too, is `wanted`.
+    pub fn leads_to(&self, step: StepId, wanted: &dyn Fn(StepId) -> bool) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut ahead: Vec<StepId> = self.step(step).dependents.clone();
+        while let Some(next) = ahead.pop() {
+            if wanted(next) {
+                return true;
+            }
+            if seen.insert(next) {
+                ahead.extend(&self.step(next).dependents);
+            }
+        }
+        false
     }
 
     pub fn handlers(&self) -> impl Iterator<Item = StepId> + '_ {

@@ -151,7 +151,7 @@ fn request(
     now: Millis,
 ) -> adapter::Call {
     let name = |id| Arc::from(all.graph.value(id).name.as_str());
-    let key = identity::key_of(&all.run_id, &binding.phase, call);
+    let (key, forward_key) = identity::keys_of(&all.run_id, &all.graph, call);
     let item = match call.item {
         ItemId::RUN => "run".to_owned(),
         ItemId(number) => number.to_string(),
@@ -167,6 +167,7 @@ fn request(
             element: call.step.element,
             traceparent: identity::traceparent(&all.run_id, &attempt_id),
             idempotency_key: key,
+            forward_key,
             agent: binding.agent.clone(),
             channel: binding.channel.clone(),
             deadline: call.deadline.map(|due| identity::moment(due.saturating_sub(now))),

@@ -1,6 +1,8 @@
 //! Names that the outside sees: of the run, of an effect, of a trace.
 
 use crate::engine::Call;
+use crate::event::StepPath;
+use crate::graph::Graph;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -9,19 +11,25 @@ pub fn new_run_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// What an agent is given to know an effect again, whichever attempt it is.
-pub fn key_of(run: &str, phase: &str, call: &Call) -> String {
-    let path = match call.step.element {
-        Some(element) => format!("{phase}[{element}]"),
-        None => phase.to_owned(),
+/// What an agent is given to know an effect again, whichever attempt it is; and where the attempt undoes another
+/// step, the key of that.
+pub fn keys_of(run: &str, graph: &Graph, call: &Call) -> (String, Option<String>) {
+    let key = |of: StepPath, direction| {
+        let phase = &graph.step(of.step).phase;
+        let path = of.element.map_or_else(|| phase.clone(), |element| format!("{phase}[{element}]"));
+        idempotency_key(run, &call.key, &path, call.visit, direction)
     };
-    idempotency_key(run, &call.key, &path, call.visit)
+    match call.undoes {
+        Some(undone) => (key(undone, "compensation"), Some(key(undone, "forward"))),
+        None => (key(call.step, "forward"), None),
+    }
 }
 
-/// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex.
-fn idempotency_key(run: &str, item: &str, step: &str, visit: u32) -> String {
+/// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex. What
+/// undoes is known by the step that it undoes.
+fn idempotency_key(run: &str, item: &str, step: &str, visit: u32, direction: &str) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in ["orderflow 1", run, item, step, &visit.to_string(), "forward"] {
+    for part in ["orderflow 1", run, item, step, &visit.to_string(), direction] {
         // Lengths keep parts apart that would otherwise run together.
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());

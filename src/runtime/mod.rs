@@ -16,7 +16,7 @@ mod workspace;
 
 pub use calls::Bindings;
 pub use durable::Durable;
-pub use identity::{key_of, new_run_id};
+pub use identity::{keys_of, new_run_id};
 pub use signals::{Caught, listen};
 pub use workspace::Workspace;
 

@@ -148,6 +148,10 @@ fn line(graph: &Graph, event: &Event) -> String {
         }
         Event::ItemDeadlinePassed { item, at } => format!("{at} i{} is overdue", item.0),
         Event::ItemFailed { item, at } => format!("{at} i{} has failed", item.0),
+        Event::CompensationBegan { item, undoes, at } => {
+            format!("{at} {} is undone", name(item, (*undoes).into()))
+        }
+        Event::ItemResolved { item, at, .. } => format!("{at} i{} is resolved", item.0),
         Event::ItemPutBack { item, at } => format!("{at} i{} is put back", item.0),
         Event::ItemRetried { item, at, .. } => format!("{at} i{} is retried", item.0),
         Event::ItemSettled { item, state, at, .. } => format!("{at} i{} {}", item.0, state.name()),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
-    /// Forward steps so that each follows all that it waits for, then failure handlers.
+    /// Forward steps so that each follows all that it waits for, then failure handlers and compensations.
     pub phases: Vec<Phase>,
     /// In terms of `phases`, sorted.
     pub edges: Vec<Edge>,
@@ -27,7 +27,10 @@ pub struct Phase {
     pub channel: Option<Arc<str>>,
     pub critical: bool,
     pub optional: bool,
+    /// A failure handler or a compensation.
     pub handler: bool,
+    /// Undoes another step.
+    pub undoes: bool,
     /// Runs for each element of a list.
     pub each: bool,
     /// Runs once after all items, so that its rows belong to none.
@@ -65,6 +68,7 @@ impl Layout {
                 critical: step.mark == Some(Mark::Critical),
                 optional: step.mark == Some(Mark::Optional),
                 handler: step.kind != Kind::Forward,
+                undoes: step.kind == Kind::Compensation,
                 each: step.each.is_some(),
                 once: step.once,
                 step: Some(*id),

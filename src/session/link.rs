@@ -41,18 +41,31 @@ pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
 
 /// How an item ended, told from the last time of each of its executions, as [`Layout::execution`] numbers them.
 pub fn state(layout: &Layout, executions: impl IntoIterator<Item = ((usize, u64), Status)>) -> ItemState {
-    let last: BTreeMap<(usize, u64), Status> = executions.into_iter().collect();
-    let mut state = ItemState::Succeeded;
+    let mut last: BTreeMap<(usize, u64), Status> = BTreeMap::new();
+    let mut again = false;
+    for (execution, status) in executions {
+        let before = last.insert(execution, status);
+        again |= before.is_some() && layout.phases.get(execution.0).is_some_and(|phase| !phase.handler);
+    }
+    let (mut state, mut undone, mut standing) = (ItemState::Succeeded, false, false);
     for ((place, _), status) in last {
+        undone |= status == Status::Compensated;
+        standing |= status == Status::CompensationFailed;
         let Some(phase) = layout.phases.get(place).filter(|phase| !phase.handler) else { continue };
-        if status.is_failure() && !phase.optional {
-            return ItemState::Failed;
-        }
-        if status == Status::Cancelled {
-            state = ItemState::Cancelled;
+        match status {
+            _ if state == ItemState::Failed => {}
+            Status::Failed | Status::Timeout if !phase.optional => state = ItemState::Failed,
+            Status::Cancelled => state = ItemState::Cancelled,
+            _ => {}
         }
     }
-    state
+    match state {
+        // It was undone once, and came through when it ran again.
+        ItemState::Succeeded if again => state,
+        _ if standing => ItemState::CompensationFailed,
+        _ if undone => ItemState::Compensated,
+        _ => state,
+    }
 }
 
 /// Whether what a step waits for lets an item come to it. `last` gives a step's last status for the item;
@@ -188,7 +201,7 @@ impl<'a> Linker<'a> {
         if self.layout.phases[place].handler {
             let told = self.items[item].rows.iter().map(|row| &self.rows[*row]);
             let told = told.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)));
-            return state(self.layout, told) == ItemState::Failed;
+            return state(self.layout, told).is_failure();
         }
         let last = |need| executions().rfind(|(place, _)| *place == need).map(|(_, status)| status);
         reachable(self.layout, place, &self.recorded, last)

@@ -91,7 +91,7 @@ impl<'a> Telling<'a> {
         loop {
             let rows = self.visit();
             self.end(rows, events);
-            let handled = if self.state() == ItemState::Failed { self.handlers() } else { Vec::new() };
+            let handled = if self.state().is_failure() { self.handlers() } else { Vec::new() };
             if handled.is_empty() {
                 break;
             }
@@ -107,7 +107,10 @@ impl<'a> Telling<'a> {
         let rest = self.ahead.iter_mut().flat_map(std::mem::take).collect();
         self.end(rest, events);
         let (state, error) = (self.state(), self.error());
-        events.push((self.now, Event::ItemSettled { item, key, state, error, at: self.at() }));
+        events.push((
+            self.now,
+            Event::ItemSettled { item, key, state, error, standing: Vec::new(), at: self.at() },
+        ));
     }
 
     /// Takes the forward rows of one visit. While a handler may still put the item back, a step runs once a
@@ -176,7 +179,7 @@ impl<'a> Telling<'a> {
     }
 
     fn error(&self) -> Option<ItemError> {
-        let row = &self.rows[self.failure.filter(|_| self.state() == ItemState::Failed)?];
+        let row = &self.rows[self.failure.filter(|_| self.state().is_failure())?];
         Some(ItemError {
             step: self.layout.place(&row.phase).and_then(|place| self.layout.phases[place].step),
             message: row.error.clone().unwrap_or_else(|| row.status.name().to_owned()),

@@ -403,8 +403,15 @@ pub(crate) fn told(items: &[Vec<Execution>]) -> Vec<Event> {
     let ended = items.iter().enumerate().rev().flat_map(|(item, executions)| {
         let ended =
             executions.iter().cloned().map(move |execution| Event::StepEnded { item: id(item), execution });
-        let state = ItemState::ALL[item % 3];
-        ended.chain([Event::ItemSettled { item: id(item), key: key(item), state, error: None, at: 1 }])
+        let state = ItemState::ALL[item % ItemState::ALL.len()];
+        ended.chain([Event::ItemSettled {
+            item: id(item),
+            key: key(item),
+            state,
+            error: None,
+            standing: Vec::new(),
+            at: 1,
+        }])
     });
     admitted.chain(ended).collect()
 }

@@ -160,7 +160,11 @@ impl File<'_> {
         }
         let phases = self.layout.phases.iter().map(|phase| {
             let kind = [
-                Some(if phase.handler { "handler" } else { "forward" }),
+                Some(match (phase.undoes, phase.handler) {
+                    (true, _) => "compensation",
+                    (false, true) => "handler",
+                    (false, false) => "forward",
+                }),
                 phase.each.then_some("each"),
                 phase.once.then_some("run"),
             ];

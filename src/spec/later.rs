@@ -2,12 +2,7 @@
 //! that nothing in a document is passed over in silence.
 
 use super::markdown::{Block, Holder, Kind, lines};
-use super::model::{COMPENSATIONS, Group, Spec};
 use crate::diag::{Diagnostic, catalogue as problem};
-
-const COMPENSATING: &str = "undoing a step when its item fails";
-
-const IRREVERSIBLE: &str = "a step that cannot be undone";
 
 /// Fields, and what each would do.
 const FIELDS: [(&str, &str); 5] = [
@@ -47,22 +42,4 @@ pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>
             problems.push(problem::not_supported_yet(line, "a gate", "waiting for a person"));
         }
     }
-}
-
-/// What is read and checked, but refused where it would have to be run.
-pub fn not_run(spec: &Spec) -> Vec<Diagnostic> {
-    let mut problems = Vec::new();
-    for step in &spec.steps {
-        let said = &step.annotations;
-        let undoing = said.compensate.iter().map(|by| (by.span, "the field `compensate`", COMPENSATING));
-        let lasting =
-            said.irreversible.iter().map(|flag| (flag.span, "the field `irreversible`", IRREVERSIBLE));
-        let told = undoing.chain(lasting);
-        problems.extend(told.map(|(span, what, purpose)| problem::not_supported_yet(span, what, purpose)));
-    }
-    let lists = spec.groups.iter().filter(|group| group.title.value == COMPENSATIONS);
-    let list =
-        |group: &Group| problem::not_supported_yet(group.title.span, "a list of compensations", COMPENSATING);
-    problems.extend(lists.map(list));
-    problems
 }

@@ -25,7 +25,6 @@ mod types;
 pub use duration::{duration, in_words};
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};
 pub use front::{on_item_error, tolerance};
-pub use later::not_run;
 pub use model::*;
 pub use phase::phase;
 

@@ -82,6 +82,8 @@ impl Tally {
     pub fn finish(mut self, by: Vec<(Dimension, Option<Arc<str>>)>) -> Group {
         let count = |status: Status| self.by_status[status as usize];
         let tried = self.count - count(Status::Skipped) - count(Status::Cancelled);
+        // What undoes has done what it is for.
+        let done = count(Status::Success) + count(Status::Compensated);
         let [p50_ms, p95_ms, p99_ms] = self.durations.percentiles([50, 95, 99]);
         Group {
             by,
@@ -91,7 +93,7 @@ impl Tally {
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            success_rate: (tried > 0).then(|| Figure(count(Status::Success) as f64 / tried as f64)),
+            success_rate: (tried > 0).then(|| Figure(done as f64 / tried as f64)),
             mean_ms: mean(self.nanoseconds, self.measured),
             p50_ms,
             p95_ms,

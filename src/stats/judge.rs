@@ -175,7 +175,7 @@ fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<
     Ok(match &expectation.quantity {
         Quantity::Count => number(group.map_or(0, |group| group.count)),
         Quantity::Errors => counted(Group::failed),
-        Quantity::Success => counted(|group| group.with(Status::Success)),
+        Quantity::Success => counted(|group| group.with(Status::Success) + group.with(Status::Compensated)),
         Quantity::Mean => time(group.and_then(|group| group.mean_ms)),
         Quantity::P50 => time(group.and_then(|group| group.p50_ms)),
         Quantity::P95 => time(group.and_then(|group| group.p95_ms)),

@@ -1,4 +1,4 @@
-//! Steps that undo others: what `validate` and `graph` say of them, and that `run` does not pass over them.
+//! Steps that undo others: what `validate` and `graph` say of them, and what `run` does with them.
 
 use crate::place::Place;
 
@@ -77,18 +77,193 @@ fn a_compensation_is_drawn_and_planned_apart_and_has_no_edges() {
 }
 
 #[test]
-fn a_run_says_that_it_cannot_undo_yet() {
+fn a_compensation_alone_is_not_run() {
     let place = Place::new(ORDERS);
-    let told = place.orderflow("run flow.md --stub --input order={}");
-    assert_eq!((told.exit, told.out.as_str()), (Some(3), ""));
-    for line in
-        ["the field `compensate` is not supported yet", "the field `irreversible` is not supported yet"]
-    {
-        assert!(told.err.contains(line), "{}", told.err);
-    }
-    assert!(!place.path("session.toon").exists() && !place.path(".orderflow").exists());
     let only = place.orderflow("run flow.md --stub --only RefundCard --input order={}");
     assert!(only.exit == Some(3) && only.err.contains("it undoes another step"), "{}", only.err);
+}
+
+/// Reserve, Pay, Ship; each keeps what it is asked for in a file, and the item's key says what goes wrong.
+const SHOP: &str = "\
+# Shop
+
+## Reserve [compensate:: Release]
+order -> reservation::String
+
+```sh run
+echo \"reserve $ORDERFLOW_ITEM $ORDERFLOW_KEY\" >> log
+echo \"r-$ORDERFLOW_ITEM\"
+```
+
+## Pay [compensate:: Refund]
+order, reservation -> receipt::String
+
+```sh run
+echo \"pay $ORDERFLOW_ITEM $ORDERFLOW_KEY\" >> log
+case \"$ORDERFLOW_ITEM\" in
+    declined) echo '{\"error\": \"card declined\"}' ;;
+    lost) exit 3 ;;
+    *) echo \"p-$ORDERFLOW_ITEM\" ;;
+esac
+```
+
+## Ship
+receipt -> label::String
+
+```sh run
+[ \"$ORDERFLOW_ITEM\" = good ] || [ -e open ] || { echo '{\"error\": \"no carrier\"}'; exit; }
+echo \"ship $ORDERFLOW_ITEM\" >> log
+echo \"l-$ORDERFLOW_ITEM\"
+```
+
+## Compensations
+
+### Release
+reservation -> released::String
+
+```sh run
+echo \"release $ORDERFLOW_ITEM $ORDERFLOW_FORWARD_KEY $IN_RESERVATION\" >> log
+echo gone
+```
+
+### Refund [retry:: 1 fixed 10ms]
+
+```sh run
+echo \"refund $ORDERFLOW_ITEM $ORDERFLOW_FORWARD_KEY $(cat)\" >> log
+[ \"$ORDERFLOW_ITEM\" != stuck ] || [ -e open ] || exit 3
+```
+";
+
+fn shop(keys: &[&str]) -> Place {
+    let place = Place::new(SHOP);
+    place.write("items.csv", &format!("id\n{}\n", keys.join("\n")));
+    place
+}
+
+/// What was asked for an item: the words of the log, keys by the step that they were first seen at.
+fn asked(place: &Place, item: &str) -> Vec<String> {
+    let mut keys: std::collections::HashMap<String, String> = std::collections::HashMap::new();
+    let log = place.read("log");
+    let lines = log.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let own = lines.filter(|words| words[1] == item);
+    own.map(|words| {
+        let Some(key) = words.get(2) else { return words[0].to_owned() };
+        let number = keys.len();
+        let of = keys.entry((*key).to_owned()).or_insert_with(|| format!("{}{number}", words[0])).clone();
+        let rest = words[3..].join(" ");
+        format!("{} {of} {rest}", words[0]).trim_end().to_owned()
+    })
+    .collect()
+}
+
+/// The rows of an item: phase and status, in the order of their start.
+fn rows(place: &Place, item: &str) -> Vec<String> {
+    let session = place.read("session.toon");
+    let rows = session.lines().filter(|line| line.starts_with("  ") && line.contains(&format!(",{item},")));
+    let mut rows: Vec<(u64, String)> = rows
+        .map(|line| {
+            let cells: Vec<&str> = line.trim().split(',').collect();
+            (cells[10].parse().unwrap(), format!("{} {}", cells[0], cells[6]))
+        })
+        .collect();
+    rows.sort();
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+#[test]
+fn what_failed_items_did_is_undone_in_reverse() {
+    let place = shop(&["good", "declined", "lost", "late", "stuck"]);
+    let told = place.orderflow("run flow.md --trust --items items.csv");
+    assert_eq!(told.exit, Some(5), "{told:?}");
+    assert!(
+        told.err.contains("5 items: 1 succeeded, 3 compensated, 1 with a failed compensation, more than"),
+        "{}",
+        told.err
+    );
+    assert!(
+        told.err.contains("stuck: Ship: no carrier\n    not undone: Refund: exited with 3"),
+        "{}",
+        told.err
+    );
+    assert_eq!(asked(&place, "good"), ["reserve reserve0", "pay pay1", "ship"]);
+    assert_eq!(
+        asked(&place, "declined"),
+        ["reserve reserve0", "pay pay1", "release reserve0 r-declined"],
+        "what certainly had no effect is not undone"
+    );
+    let lost = r#"refund pay1 {"order":{"id":"lost"},"reservation":"r-lost","receipt":null}"#;
+    assert_eq!(asked(&place, "lost"), ["reserve reserve0", "pay pay1", lost, "release reserve0 r-lost"]);
+    let late = r#"refund pay1 {"order":{"id":"late"},"reservation":"r-late","receipt":"p-late"}"#;
+    assert_eq!(asked(&place, "late"), ["reserve reserve0", "pay pay1", late, "release reserve0 r-late"]);
+    assert_eq!(
+        rows(&place, "stuck"),
+        [
+            "Reserve success",
+            "Pay success",
+            "Ship failed",
+            "Refund compensation_failed",
+            "Release compensated"
+        ]
+    );
+    let stats = place.orderflow("stats session.toon --format json");
+    let stats: serde_json::Value = serde_json::from_str(&stats.out).unwrap();
+    let states = serde_json::json!({"succeeded": 1, "compensated": 3, "compensation_failed": 1});
+    assert_eq!(stats["run"]["items_by_status"], states);
+    let rate = |phase: &str| {
+        let of = |group: &&serde_json::Value| group["by"]["phase"] == phase;
+        stats["groups"].as_array().unwrap().iter().find(of).unwrap()["success_rate"].as_f64().unwrap()
+    };
+    assert_eq!((rate("Release"), (rate("Refund") * 3.0).round()), (1.0, 2.0));
+}
+
+/// A retry of what could not be undone undoes it; the next one runs the item anew, under new keys.
+#[test]
+fn a_retry_first_undoes_and_then_begins_anew() {
+    let place = shop(&["stuck"]);
+    assert_eq!(place.orderflow("run flow.md --trust --items items.csv").exit, Some(5));
+    place.write("open", "");
+    let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(1), "{told:?}");
+    assert!(told.err.contains("1 item: 0 succeeded, 1 compensated"), "{}", told.err);
+    let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(0), "{told:?}");
+    let asked = asked(&place, "stuck");
+    let words: Vec<&str> = asked.iter().map(|line| line.split(" {").next().unwrap()).collect();
+    assert_eq!(
+        words,
+        [
+            "reserve reserve0",
+            "pay pay1",
+            "refund pay1",
+            "refund pay1",
+            "release reserve0 r-stuck",
+            "refund pay1",
+            "reserve reserve2",
+            "pay pay3",
+            "ship"
+        ]
+    );
+    let told = place.orderflow("runs");
+    assert!(told.out.contains(" done ") && told.out.contains("1 succeeded"), "{}", told.out);
+}
+
+/// Given up, a run undoes what its items did.
+#[test]
+fn a_cancelled_run_is_undone() {
+    let document = SHOP.replace("case \"$ORDERFLOW_ITEM\" in\n", "touch paying; sleep 600\ncase x in\n");
+    let place = Place::new(&document);
+    place.write("items.csv", "id\nslow\n");
+    let mut run = place.command("run flow.md --trust --items items.csv").spawn().unwrap();
+    place.await_file("paying");
+    assert_eq!(place.orderflow("cancel last").exit, Some(0));
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    let asked = asked(&place, "slow");
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(asked[2].starts_with("refund pay1") && asked[3].starts_with("release reserve0"), "{asked:?}");
+    assert_eq!(
+        rows(&place, "slow"),
+        ["Reserve success", "Pay cancelled", "Refund compensated", "Release compensated"]
+    );
 }
 
 /// A document that says nothing of undoing is held to it as well: with `--strict`, nothing is run.

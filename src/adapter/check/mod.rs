@@ -46,6 +46,7 @@ fn call(folder: &Path) -> Call {
             attempt: 1,
             element: None,
             idempotency_key: "orderflow-check".into(),
+            forward_key: None,
             agent: None,
             channel: None,
             deadline: None,

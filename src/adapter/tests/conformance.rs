@@ -382,6 +382,7 @@ fn told(call: &Call, name: &str) -> String {
         "ATTEMPT" => context.attempt.to_string(),
         "ELEMENT" => context.element.map(|element| element.to_string()).unwrap_or_default(),
         "KEY" => context.idempotency_key.clone(),
+        "FORWARD_KEY" => context.forward_key.clone().unwrap_or_default(),
         "AGENT" => context.agent.as_deref().unwrap_or_default().to_owned(),
         "CHANNEL" => context.channel.as_deref().unwrap_or_default().to_owned(),
         "DEADLINE" => context.deadline.clone().unwrap_or_default(),

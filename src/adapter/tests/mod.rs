@@ -41,6 +41,7 @@ fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
             attempt: 3,
             element: None,
             idempotency_key: "key-of-the-effect".into(),
+            forward_key: Some("key-of-what-is-undone".into()),
             agent: Some("payment-service".into()),
             channel: Some("payments".into()),
             deadline: Some("2026-11-20T08:00:00.000Z".into()),

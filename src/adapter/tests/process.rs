@@ -163,6 +163,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("ORDERFLOW_INPUT", &input),
         ("ORDERFLOW_ITEM", "order-7"),
         ("ORDERFLOW_KEY", "key-of-the-effect"),
+        ("ORDERFLOW_FORWARD_KEY", "key-of-what-is-undone"),
         ("ORDERFLOW_OUTPUT", &output),
         ("ORDERFLOW_OUTPUTS", r#"[{"name":"b","type":"String","optional":false}]"#),
         ("ORDERFLOW_RUN", "run-1"),

@@ -15,7 +15,6 @@ use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
-use crate::spec;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +71,6 @@ pub fn find<'a>(
             Err(problem) => problems.push(*problem),
         }
     }
-    problems.extend(spec::not_run(&document.spec));
     let wanted = doers.iter().flat_map(|(step, doer)| gives(step, doer, graph, settings)).collect();
     let secrets = Secrets::fetch(&wanted, settings, terminal);
     if problems.is_empty() {

@@ -238,6 +238,5 @@ fn section(out: &mut String, what: &str, header: &[&str], rows: Vec<Vec<String>>
 
 fn key(run: &Run, kept: &KeptRun, item: ItemId, path: StepPath, ahead: Ahead) -> Option<String> {
     let Ahead::Again(_) = ahead else { return None };
-    let phase = &kept.graph.step(path.step).phase;
-    Some(runtime::key_of(&kept.header.run, phase, &run.call(item, path)?))
+    Some(runtime::keys_of(&kept.header.run, &kept.graph, &run.call(item, path)?).0)
 }

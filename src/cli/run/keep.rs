@@ -10,7 +10,7 @@ use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
 use crate::engine::{Retries, Run};
-use crate::event::{Event, ItemId, ItemState, Millis};
+use crate::event::{Event, ItemId, Millis};
 use crate::graph::Graph;
 use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unreadable, Version};
 use crate::runtime::{Durable, Observer, Workspace};
@@ -157,7 +157,7 @@ impl Failed {
     pub fn of(home: &Path) -> anyhow::Result<Failed> {
         let mut failed = Failed::default();
         each_event(home, |event| match event {
-            Event::ItemSettled { item, key, state: ItemState::Failed, .. } => {
+            Event::ItemSettled { item, key, state, .. } if state.is_failure() => {
                 failed.items.insert(key, item);
             }
             Event::ItemRetried { key, .. } => drop(failed.items.remove(&key)),

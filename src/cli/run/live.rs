@@ -14,7 +14,7 @@ use super::report::{self, Record, conclude, show, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
 use crate::engine::{Policy, Run};
-use crate::event::StopReason;
+use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
 use crate::runtime::{self, Caught, Loop, Workspace};
 use crate::session::Head;
@@ -143,7 +143,7 @@ pub fn run(
                 && let Err(error) = write::write(args, document, &phases, &head.run, kept, terminal)
             {
                 // How the run ended says more than that its rows are elsewhere.
-                if !matches!(ended, Exit::Ok | Exit::Failed) {
+                if !matches!(ended, Exit::Ok | Exit::Failed | Exit::Standing) {
                     terminal.error(&error);
                     return Ok(ended);
                 }
@@ -189,15 +189,17 @@ fn policy(args: &Args, graph: &Graph, settings: &Settings, terminal: &mut Termin
 }
 
 fn exit(run: &Run, caught: &Caught) -> Exit {
+    let once = run.run_steps().map(|(state, _)| state);
     match (run.stopped(), caught.number()) {
         (Some(StopReason::Interrupted), Some(15)) => Exit::Terminated,
         (Some(StopReason::Interrupted), _) => Exit::Interrupted,
         (Some(StopReason::RunDeadline), _) => Exit::Deadline,
+        _ if run.tally().compensation_failed > 0 || once == Some(ItemState::CompensationFailed) => {
+            Exit::Standing
+        }
         (Some(StopReason::Cancelled), _) => Exit::Failed,
         _ if !run.tolerated() => Exit::Failed,
-        _ if run.run_steps().is_some_and(|(state, _)| state == crate::event::ItemState::Failed) => {
-            Exit::Failed
-        }
+        _ if once.is_some_and(ItemState::is_failure) => Exit::Failed,
         _ => Exit::Ok,
     }
 }

@@ -109,11 +109,16 @@ pub(super) fn fits(graph: &Graph, event: &Event) -> bool {
         }
         Event::ConditionHeld { step: id, .. } | Event::ElementsEnded { step: id, .. } => step(*id),
         Event::StepEnded { execution: Execution { step: id, .. }, .. } => step(*id),
-        Event::ItemSettled { error: why, .. } | Event::RunStepsEnded { error: why, .. } => error(why),
+        Event::CompensationBegan { undoes, .. } => step(*undoes) && graph.step(*undoes).compensate.is_some(),
+        Event::ItemSettled { error: why, standing, .. } => {
+            error(why) && standing.iter().all(|error| error.step.is_none_or(step))
+        }
+        Event::RunStepsEnded { error: why, .. } => error(why),
         Event::ItemDeadlinePassed { .. }
         | Event::ItemFailed { .. }
         | Event::ItemPutBack { .. }
         | Event::ItemRetried { .. }
+        | Event::ItemResolved { .. }
         | Event::ItemsExhausted { .. }
         | Event::RunStepsBegan { .. }
         | Event::RunDrained { .. }

@@ -50,8 +50,9 @@ asked.
 Ctrl-C asks running steps to end and kills them after 10 s, a second one kills them now, a third leaves at once.
 
 Exit codes: 0 ok, 1 more items failed than tolerated or figures are not as the document expects, 3 invalid
-document or data and nothing was run, 4 a program in the document has no grant, 6 the items changed during the
-run, or with --write the document did, 74 input or output failed, 124 deadline, 130 and 143 interrupted")]
+document or data and nothing was run, 4 a program in the document has no grant, 5 what an item did could not be
+undone, 6 the items changed during the run, or with --write the document did, 74 input or output failed, 124
+deadline, 130 and 143 interrupted")]
 pub struct Args {
     /// The workflow document
     file: PathBuf,

@@ -4,7 +4,7 @@ use super::super::terminal::Terminal;
 use crate::adapter::orphans::Report;
 use crate::diag::render::visible;
 use crate::engine::Run;
-use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
+use crate::event::{Event, Execution, ItemId, Status, StopReason};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
 use crate::spec::Mark;
@@ -162,7 +162,7 @@ impl Observer for Past<'_, '_> {
             Event::ItemSettled { item, state, .. } => {
                 progress.in_flight.remove(item);
                 progress.settled += 1;
-                progress.failed += u64::from(*state == ItemState::Failed);
+                progress.failed += u64::from(state.is_failure());
             }
             _ => {}
         }
@@ -208,7 +208,7 @@ impl Observer for Progress<'_> {
             Event::ItemSettled { item, state, .. } => {
                 self.in_flight.remove(item);
                 self.settled += 1;
-                self.failed += u64::from(*state == ItemState::Failed);
+                self.failed += u64::from(state.is_failure());
                 self.draw();
             }
             Event::RunStopped { why, .. } => {
@@ -227,7 +227,9 @@ impl Observer for Progress<'_> {
             | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
+            | Event::CompensationBegan { .. }
             | Event::ItemRetried { .. }
+            | Event::ItemResolved { .. }
             | Event::ElementsEnded { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsEnded { .. }

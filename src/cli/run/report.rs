@@ -7,7 +7,7 @@ use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::{Event, ItemState};
+use crate::event::{Event, ItemError, ItemState};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
@@ -145,10 +145,18 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
 
 /// The last word: how the items ended, and which failed for good.
 pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
-    let Tally { admitted, succeeded, failed, cancelled } = run.tally();
+    let tally = run.tally();
+    let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
     let left = total.saturating_sub(admitted);
-    for (count, what) in [(failed, "failed"), (cancelled, "cancelled"), (left, "not started")] {
+    let counts = [
+        (failed, "failed"),
+        (compensated, "compensated"),
+        (compensation_failed, "with a failed compensation"),
+        (cancelled, "cancelled"),
+        (left, "not started"),
+    ];
+    for (count, what) in counts {
         if count > 0 {
             parts.push(format!("{count} {what}"));
         }
@@ -156,7 +164,7 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
     let items = if total == 1 { "item" } else { "items" };
     terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
-    if let Some((ItemState::Failed, error)) = run.run_steps() {
+    if let Some((_, error)) = run.run_steps().filter(|(state, _)| state.is_failure()) {
         let step = error.and_then(|error| Some(&graph.step(error.step?).title));
         let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
         let message = error.map(|error| visible(&error.message)).unwrap_or_default();
@@ -165,7 +173,7 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
-    let more = failed.saturating_sub(LETTERS as u64);
+    let more = tally.failures().saturating_sub(LETTERS as u64);
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
     }
@@ -173,6 +181,16 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
 
 fn describe(letter: &DeadLetter, graph: &Graph) -> String {
     let Some(error) = &letter.error else { return visible(&letter.key) };
-    let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
-    format!("{}: {}{}", visible(&letter.key), step.unwrap_or_default(), visible(&error.message))
+    let told = |error: &ItemError| {
+        let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
+        step.unwrap_or_default() + &visible(&error.message)
+    };
+    let mut text = format!("{}: {}", visible(&letter.key), told(error));
+    if letter.state == ItemState::Compensated {
+        text.push_str(" (undone)");
+    }
+    for standing in &letter.standing {
+        text.push_str(&format!("\n    not undone: {}", told(standing)));
+    }
+    text
 }

@@ -87,6 +87,8 @@ impl Counts {
         let parts = [
             (self.succeeded, "succeeded"),
             (self.failed, "failed"),
+            (self.compensated, "compensated"),
+            (self.compensation_failed, "with a failed compensation"),
             (self.cancelled, "cancelled"),
             (self.in_flight, "in flight"),
             (self.not_started.unwrap_or(0), "not started"),

@@ -1,9 +1,10 @@
-//! How far a kept run is, folded from its events: counts only, whatever its size.
+//! How far a kept run is, folded from its events: counts, and which items did not come through.
 
 use super::super::run::KeptRun;
 use crate::engine::Tally;
-use crate::event::{Event, ItemState, Millis, StopReason};
+use crate::event::{Event, ItemId, ItemState, Millis, StopReason};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What has become of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +40,8 @@ pub struct Counts {
     pub total: Option<u64>,
     pub succeeded: u64,
     pub failed: u64,
+    pub compensated: u64,
+    pub compensation_failed: u64,
     pub cancelled: u64,
     pub in_flight: u64,
     pub not_started: Option<u64>,
@@ -47,6 +50,8 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Outline {
     tally: Tally,
+    /// How the items ended that did not come through.
+    failures: BTreeMap<ItemId, ItemState>,
     /// The steps that run once after all items have begun.
     once: bool,
     /// How they have ended.
@@ -62,14 +67,20 @@ impl Outline {
         self.last = self.last.max(event.at());
         match event {
             Event::ItemAdmitted { .. } => self.tally.admitted += 1,
-            Event::ItemSettled { state, .. } => match state {
-                ItemState::Succeeded => self.tally.succeeded += 1,
-                ItemState::Failed => self.tally.failed += 1,
-                ItemState::Cancelled => self.tally.cancelled += 1,
-            },
-            Event::ItemRetried { .. } => {
-                self.tally.failed = self.tally.failed.saturating_sub(1);
+            Event::ItemSettled { item, state, .. } => {
+                *self.tally.of(*state) += 1;
+                if state.is_failure() {
+                    self.failures.insert(*item, *state);
+                }
+            }
+            Event::ItemRetried { item, .. } => {
+                self.void(*item);
                 self.stopped = None;
+            }
+            Event::ItemResolved { item, .. } => {
+                self.void(*item);
+                *self.tally.of(ItemState::Compensated) += 1;
+                self.failures.insert(*item, ItemState::Compensated);
             }
             Event::RunStepsBegan { .. } => self.once = true,
             Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
@@ -85,9 +96,18 @@ impl Outline {
             | Event::StepEnded { .. }
             | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
+            | Event::CompensationBegan { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
             | Event::ItemsExhausted { .. } => {}
+        }
+    }
+
+    /// The end that an item came to counts no more.
+    fn void(&mut self, item: ItemId) {
+        if let Some(state) = self.failures.remove(&item) {
+            let count = self.tally.of(state);
+            *count = count.saturating_sub(1);
         }
     }
 
@@ -96,6 +116,8 @@ impl Outline {
             total: kept.total,
             succeeded: self.tally.succeeded,
             failed: self.tally.failed,
+            compensated: self.tally.compensated,
+            compensation_failed: self.tally.compensation_failed,
             cancelled: self.tally.cancelled,
             in_flight: self.in_flight(),
             not_started: kept.total.map(|total| total.saturating_sub(self.tally.admitted)),
@@ -107,7 +129,7 @@ impl Outline {
         let ended = [Some(StopReason::RunDeadline), Some(StopReason::Cancelled)];
         let failed = ended.contains(&self.stopped)
             || !self.tally.within(kept.tolerate)
-            || self.ended == Some(ItemState::Failed);
+            || self.ended.is_some_and(ItemState::is_failure);
         match (held, self.is_over(kept)) {
             (true, _) => State::Running,
             (false, false) => State::Paused,

@@ -94,6 +94,8 @@ impl<'a> Items<'a> {
             | Event::ConditionHeld { .. }
             | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
+            | Event::CompensationBegan { .. }
+            | Event::ItemResolved { .. }
             | Event::ItemFailed { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunDrained { .. }

@@ -102,6 +102,12 @@ pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
     Diagnostic::error("row-handler", span, message)
 }
 
+/// A compensation without anything that it could have undone.
+pub fn row_undoes_nothing(span: Span, step: &str, item: &str) -> Diagnostic {
+    let message = format!("`{step}` cannot have run for {item}: no step that it undoes did");
+    Diagnostic::error("row-undoes-nothing", span, message)
+}
+
 /// A step without a row for items that it should have run for.
 pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> Diagnostic {
     let named: Vec<&str> = first.iter().take(MISSING_NAMED).map(|item| &**item).collect();

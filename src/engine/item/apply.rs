@@ -3,7 +3,7 @@
 use super::super::step::{Attempts, End, Last, StepState};
 use super::{Item, Moves, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StepPath, StopReason};
-use crate::graph::{Graph, StepId};
+use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
 use std::sync::Arc;
 
@@ -18,7 +18,9 @@ impl Item {
                     }
                     other => other,
                 });
-                for group in graph.around(step.step).filter(|group| graph.groups[*group].deadline.is_some()) {
+                let undoes = graph.step(step.step).kind == Kind::Compensation;
+                let around = graph.around(step.step).filter(|_| !undoes);
+                for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
                     self.groups.entry(group).or_insert(*at);
                 }
             }
@@ -27,7 +29,7 @@ impl Item {
                     *stop = Some(*why);
                 }
             }
-            Event::AttemptFinished { step, result, at, .. } => self.finished(*step, result, *at),
+            Event::AttemptFinished { step, result, at, .. } => self.finished(graph, *step, result, *at),
             Event::RetryScheduled { step, due, .. } => {
                 self.answered.retain(|answered| answered != step);
                 self.change(*step, |state| match state {
@@ -53,17 +55,17 @@ impl Item {
             Event::StepEnded { execution, .. } => self.ended(graph, execution, moves),
             Event::ElementsEnded { step, .. } => {
                 self.answered.retain(|answered| *answered != StepPath::from(*step));
+                if graph.step(*step).kind == Kind::Compensation {
+                    self.all_undone();
+                }
                 self.settle(graph, *step, self.elements_end(*step), moves);
             }
             Event::ItemDeadlinePassed { .. } => {
-                self.error.get_or_insert_with(|| ItemError {
-                    step: None,
-                    message: StopReason::ItemDeadline.to_string(),
-                    code: None,
-                    attempts: 0,
-                });
+                self.error
+                    .get_or_insert_with(|| ItemError::without_step(StopReason::ItemDeadline.to_string()));
                 self.halt(graph, StopReason::ItemDeadline, moves);
             }
+            Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes, moves),
             Event::ItemFailed { .. } => self.call_handlers(graph, moves),
             Event::ItemPutBack { at, .. } => {
                 self.put_backs += 1;
@@ -72,7 +74,19 @@ impl Item {
             Event::ItemRetried { at, .. } => {
                 self.retries += 1;
                 self.stop = None;
-                self.put_back(graph, *at, moves);
+                if self.effects.reopen() {
+                    self.stage = Stage::Undoing;
+                } else {
+                    self.given_up = None;
+                    self.put_back(graph, *at, moves);
+                }
+            }
+            Event::ItemResolved { .. } => self.effects.resolve(),
+            // Only an interruption stops what is being undone.
+            Event::RunStopped { why, .. }
+                if self.stage == Stage::Undoing && *why != StopReason::Interrupted =>
+            {
+                self.given_up.get_or_insert(*why);
             }
             Event::RunStopped { why, .. } => self.halt(graph, *why, moves),
             Event::ItemAdmitted { .. }
@@ -95,7 +109,8 @@ impl Item {
         }
     }
 
-    fn finished(&mut self, step: StepPath, result: &Answer, at: Millis) {
+    fn finished(&mut self, graph: &Graph, step: StepPath, result: &Answer, at: Millis) {
+        self.effects.see(graph, step, result);
         if let Ok(reply) = result {
             match (step.element, self.elements.get_mut(&step.step)) {
                 (Some(element), Some(elements)) => {
@@ -130,15 +145,18 @@ impl Item {
         self.answered.retain(|answered| *answered != path);
         self.deciding.retain(|deciding| *deciding != id);
         let step = graph.step(id);
+        if step.kind == Kind::Compensation {
+            self.undone(execution);
+        }
         let end = match execution.status {
-            Status::Success => End::Succeeded,
+            Status::Success | Status::Compensated => End::Succeeded,
             Status::Cancelled => End::Cancelled,
             Status::Skipped => End::Absent,
             _ if step.mark == Some(Mark::Optional) => End::FailedOptional,
             _ => End::Failed,
         };
         if end == End::Failed && step.counts() && self.error.is_none() {
-            self.error = Some(self.item_error(id, execution));
+            self.error = Some(ItemError::of(execution));
         }
         match execution.element {
             Some(element) => self.element_ended(graph, id, element, end),
@@ -147,12 +165,6 @@ impl Item {
         if end == End::Failed && step.counts() && step.mark == Some(Mark::Critical) {
             self.halt(graph, StopReason::Critical, moves);
         }
-    }
-
-    fn item_error(&self, step: StepId, execution: &Execution) -> ItemError {
-        let message = execution.error.clone().unwrap_or_default();
-        let code = execution.code.clone();
-        ItemError { step: Some(step), message, code, attempts: execution.attempt.unwrap_or(0) }
     }
 
     /// Ends a step and, from it on, every step that can now be decided.
@@ -174,8 +186,9 @@ impl Item {
     /// Nothing of this item starts any more; what runs is told to stop by `next`. What has failed and waits for
     /// another attempt will not get it: the attempt before was its last.
     fn halt(&mut self, graph: &Graph, why: StopReason, moves: &mut Moves) {
-        // A stop of the whole run outranks one of the item: no handler follows it.
-        if self.stop.is_none_or(is_own) {
+        // A stop of the whole run outranks one of the item: no handler follows it. And an interruption outranks all:
+        // what it leaves goes on another time.
+        if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
             self.stop = Some(why);
         }
         self.deciding.clear();
@@ -234,11 +247,15 @@ impl Item {
         self.stage = Stage::Forward;
         self.error = None;
         self.groups.clear();
-        for id in self.handlers(graph) {
+        for id in self.handlers(graph).chain(graph.compensations()) {
             self.steps[id.index()] = StepState::Idle;
         }
-        let again = |state: &StepState| matches!(state, StepState::Ended(end) if end.blocks());
-        let ahead: Vec<StepId> = graph.ids().filter(|id| again(&self.steps[id.index()])).collect();
+        let anew = self.visit_anew(graph);
+        let again = |id: &StepId| {
+            let blocks = matches!(self.steps[id.index()], StepState::Ended(end) if end.blocks());
+            blocks || anew.contains(id)
+        };
+        let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.open = ahead.len() as u32;
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();

@@ -4,7 +4,7 @@ use super::super::step::{End, StepState};
 use super::{Item, Moves};
 use crate::condition::Fault;
 use crate::event::{Event, Execution, Millis, Status, StepPath};
-use crate::graph::{Chain, Graph, Guard, Input, StepId, Taken, Target, ValueId};
+use crate::graph::{Chain, Graph, Guard, Input, Kind, StepId, Taken, Target, ValueId};
 use crate::value::Value;
 
 impl Item {
@@ -101,6 +101,8 @@ impl Item {
         at: Millis,
     ) -> Event {
         let path = path.into();
+        let undoes = graph.step(path.step).kind == Kind::Compensation;
+        let status = if undoes && status == Status::Failed { Status::CompensationFailed } else { status };
         let execution = Execution {
             step: path.step,
             element: path.element,

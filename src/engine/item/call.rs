@@ -21,7 +21,14 @@ impl Item {
             key: self.key.clone(),
             step: path,
             attempt: attempts.number,
-            visit: if step.kind == Kind::Handler { self.put_backs + self.retries } else { 0 },
+            visit: match step.kind {
+                Kind::Handler => self.put_backs + self.retries,
+                Kind::Forward | Kind::Compensation => {
+                    let done = self.undoes(graph, path).map_or(path.step, |done| done.step);
+                    self.visits.get(&done).copied().unwrap_or(0)
+                }
+            },
+            undoes: self.undoes(graph, path),
             inputs: self.inputs(graph, path),
             deadline,
         })
@@ -34,6 +41,10 @@ impl Item {
     }
 
     fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
+        // To undo has its own budget.
+        if graph.step(id).kind == Kind::Compensation {
+            return None;
+        }
         let due = |group: usize| {
             Some(self.groups.get(&group)?.saturating_add(millis(graph.groups[group].deadline?)))
         };
@@ -88,9 +99,8 @@ impl Item {
                 let element = step.each.map(|each| each.element);
                 element.iter().chain(&graph.inputs).filter_map(|id| shared(*id)).collect()
             }
-            Kind::Forward | Kind::Compensation => {
-                step.given().filter_map(|input| shared(input.value)).collect()
-            }
+            Kind::Forward => step.given().filter_map(|input| shared(input.value)).collect(),
+            Kind::Compensation => self.to_undo(graph, path),
         }
     }
 

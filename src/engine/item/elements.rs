@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Elements {
-    list: Arc<Value>,
+    pub list: Arc<Value>,
     pub states: Vec<StepState>,
     /// The number of each one's last attempt.
     pub numbers: Vec<u32>,
@@ -18,14 +18,19 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    fn new(list: Arc<Value>) -> Self {
+    /// The elements of a list. Their attempts are numbered on from those of an earlier one, so that an answer or a
+    /// timer of those is never taken for one of these.
+    pub fn after(list: Arc<Value>, earlier: Option<&Elements>) -> Self {
         let count = list.as_array().map_or(0, Vec::len);
-        Elements {
-            list,
-            states: vec![StepState::Idle; count],
-            numbers: vec![0; count],
-            outputs: vec![Values::new(); count],
-        }
+        let mut numbers = earlier.map_or_else(Vec::new, |earlier| earlier.numbers.clone());
+        numbers.resize(count.max(numbers.len()), 0);
+        Elements { list, states: vec![StepState::Idle; count], numbers, outputs: vec![Values::new(); count] }
+    }
+
+    /// None of them is done.
+    pub fn forget(&mut self) {
+        self.states.fill(StepState::Idle);
+        self.outputs.iter_mut().for_each(Values::clear);
     }
 
     pub fn value(&self, element: u32) -> Option<&Value> {
@@ -57,8 +62,10 @@ impl Item {
     pub(super) fn spread(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
         let list = graph.step(id).each.and_then(|each| self.value(each.list)).cloned();
         let list = list.unwrap_or_else(|| Arc::new(Value::Array(Vec::new())));
-        let known = self.elements.remove(&id).filter(|known| known.list == list);
-        let mut elements = known.unwrap_or_else(|| Elements::new(list));
+        let mut elements = match self.elements.remove(&id) {
+            Some(known) if known.list == list => known,
+            earlier => Elements::after(list, earlier.as_ref()),
+        };
         let mut open = 0;
         for (element, state) in (0..).zip(&mut elements.states) {
             if matches!(state, StepState::Ended(End::Succeeded)) {

@@ -7,6 +7,7 @@ mod branch;
 mod call;
 mod elements;
 mod next;
+mod undo;
 
 use super::Ahead;
 use super::step::{Attempts, StepState};
@@ -16,11 +17,14 @@ use crate::value::Value;
 use elements::Elements;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use undo::Effects;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Forward,
-    /// Forward work is settled and failed; failure handlers run.
+    /// Forward work is settled and failed or was given up; what it did is undone.
+    Undoing,
+    /// All of that is settled; failure handlers run.
     Handling,
 }
 
@@ -58,6 +62,11 @@ pub(super) struct Item {
     error: Option<ItemError>,
     /// No step starts any more.
     stop: Option<StopReason>,
+    /// The stop of the whole run that ended the forward work, while that is undone.
+    given_up: Option<StopReason>,
+    effects: Effects,
+    /// How often each step was begun anew after it had been undone; none where never.
+    visits: BTreeMap<StepId, u32>,
     put_backs: u32,
     retries: u32,
 }
@@ -100,6 +109,9 @@ impl Item {
             taken: Vec::new(),
             error: None,
             stop: None,
+            given_up: None,
+            effects: Effects::default(),
+            visits: BTreeMap::new(),
             put_backs: 0,
             retries: 0,
         }
@@ -115,8 +127,13 @@ impl Item {
     }
 
     fn make_ready(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
-        if graph.step(id).each.is_some() {
-            return self.spread(graph, id, moves);
+        let step = graph.step(id);
+        match self.effects.undoing() {
+            Some(undoes) if step.kind == Kind::Compensation && graph.step(undoes).each.is_some() => {
+                return self.spread_undoing(undoes, id, moves);
+            }
+            _ if step.each.is_some() => return self.spread(graph, id, moves),
+            _ => {}
         }
         let number = self.numbers[id.index()];
         self.steps[id.index()] = StepState::Ready(Attempts { number, ..Attempts::default() });
@@ -171,6 +188,11 @@ impl Item {
 
     pub fn key(&self) -> &Arc<str> {
         &self.key
+    }
+
+    /// Whether what it did is being undone.
+    pub fn is_undoing(&self) -> bool {
+        self.stage == Stage::Undoing
     }
 
     pub fn is_ready(&self, step: StepPath) -> bool {

@@ -30,27 +30,26 @@ impl Item {
         if self.open > 0 {
             return None;
         }
-        let stopped = self.stop.is_some_and(|why| !is_own(why));
-        match (self.stage, &self.error) {
-            (Stage::Forward, None) if stopped && !self.all_done(graph) => {
-                Some(self.settled(ItemState::Cancelled, now))
+        let stopped = self.run_stop().is_some();
+        Some(match self.stage {
+            Stage::Forward if self.error.is_none() && (!stopped || self.all_done(graph)) => {
+                self.settled(ItemState::Succeeded, now)
             }
-            (Stage::Forward, None) => Some(self.settled(ItemState::Succeeded, now)),
-            (Stage::Forward, Some(_)) if !stopped && self.handlers(graph).next().is_some() => {
-                Some(Event::ItemFailed { item: self.id, at: now })
+            Stage::Forward | Stage::Undoing => self.wind_up(graph, now),
+            Stage::Handling if !stopped && self.put_backs < PUT_BACKS && self.wants_back(graph) => {
+                Event::ItemPutBack { item: self.id, at: now }
             }
-            (Stage::Handling, _) if !stopped && self.put_backs < PUT_BACKS && self.wants_back(graph) => {
-                Some(Event::ItemPutBack { item: self.id, at: now })
-            }
-            (_, Some(_)) | (Stage::Handling, None) => Some(self.settled(ItemState::Failed, now)),
-        }
+            Stage::Handling => self.settled(self.end_state(graph), now),
+        })
     }
 
-    fn settled(&self, state: ItemState, at: Millis) -> Event {
+    pub(super) fn settled(&self, state: ItemState, at: Millis) -> Event {
+        let error = if state.is_failure() { self.reason() } else { None };
         if self.is_run() {
-            return Event::RunStepsEnded { state, error: self.error.clone(), at };
+            return Event::RunStepsEnded { state, error, at };
         }
-        Event::ItemSettled { item: self.id, key: self.key.clone(), state, error: self.error.clone(), at }
+        let standing = if state.is_failure() { self.standing() } else { Vec::new() };
+        Event::ItemSettled { item: self.id, key: self.key.clone(), state, error, standing, at }
     }
 
     /// Whether every step came to an end of its own.
@@ -93,7 +92,7 @@ impl Item {
         let mut execution = Execution {
             step: id,
             element: path.element,
-            status: status(result, *stop),
+            status: status(graph.step(id).kind, result, *stop),
             input: self.input_label(graph, path),
             output: None,
             duration_ms: Some(finished.saturating_sub(*started) as f64),
@@ -149,6 +148,10 @@ impl Item {
 
     /// Whether a failure handler answered with a true output named `retry…`.
     fn wants_back(&self, graph: &Graph) -> bool {
+        // What still stands would be done twice.
+        if self.effects.any_failed() {
+            return false;
+        }
         let says = |id: StepId| {
             matches!(self.steps[id.index()], StepState::Ended(End::Succeeded))
                 && graph.step(id).outputs.iter().any(|output| {
@@ -162,8 +165,14 @@ impl Item {
     /// An element is known by its own label, wherever it stands among the inputs.
     pub(super) fn input_label(&self, graph: &Graph, path: StepPath) -> Option<String> {
         let step = graph.step(path.step);
-        if step.kind == Kind::Handler {
-            return Some(self.key.to_string());
+        match step.kind {
+            Kind::Handler => return Some(self.key.to_string()),
+            Kind::Compensation => {
+                let inputs = self.to_undo(graph, path);
+                let (id, value) = inputs.iter().find(|(_, value)| !value.is_null())?;
+                return Some(self.label(graph, path, *id, value));
+            }
+            Kind::Forward => {}
         }
         if let (Some(each), Some(element)) = (step.each, path.element) {
             let value = self.elements.get(&path.step)?.value(element)?;
@@ -213,8 +222,10 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
 }
 
 /// A stopped attempt that answered all the same counts by its answer: the truth wins.
-fn status(result: &Answer, stop: Option<StopReason>) -> Status {
+fn status(kind: Kind, result: &Answer, stop: Option<StopReason>) -> Status {
     match (result, stop) {
+        (Ok(_), _) if kind == Kind::Compensation => Status::Compensated,
+        (Err(_), why) if kind == Kind::Compensation && why.is_none_or(is_own) => Status::CompensationFailed,
         (Ok(_), _) => Status::Success,
         (Err(_), Some(StopReason::Timeout | StopReason::StepDeadline | StopReason::GroupDeadline)) => {
             Status::Timeout

@@ -78,9 +78,13 @@ impl<'a> Record<'a> {
         let (halted, may_have_ended) = (self.halted(&item.rows), self.may_have_ended(&item.rows));
         let mut checker =
             Checker { record: self, once, key: &item.key, rows, fates, halted, may_have_ended, known, found };
-        checker.forward();
-        checker.handlers();
-        checker.exclusive();
+        checker.compensations();
+        // What was undone and begun anew has rows of several visits, which nothing tells apart.
+        if !checker.begun_anew() {
+            checker.forward();
+            checker.handlers();
+            checker.exclusive();
+        }
     }
 
     fn halted(self, rows: &[usize]) -> bool {
@@ -110,6 +114,29 @@ impl<'a> Checker<'a, '_> {
 
     fn status(&self, row: usize) -> Status {
         self.record.rows[row].status
+    }
+
+    /// Only what was done is undone.
+    fn compensations(&mut self) {
+        let own: Vec<StepId> = self.graph().compensations().filter(|id| self.is_own(*id)).collect();
+        for id in own {
+            let undoes = |step: &StepId| self.graph().step(*step).compensate == Some(id);
+            let done =
+                self.graph().order.iter().filter(|step| undoes(step)).any(|step| {
+                    self.rows[step.index()].iter().any(|row| self.status(*row) != Status::Skipped)
+                });
+            if let (Some(row), false) = (self.rows[id.index()].first(), done) {
+                let place = self.record.places[*row].cell(Cell::Phase);
+                let difference = catalogue::row_undoes_nothing(place, self.record.title(id), self.key);
+                self.found.differences.push(difference);
+            }
+        }
+    }
+
+    fn begun_anew(&self) -> bool {
+        let undone = self.graph().compensations().flat_map(|id| &self.rows[id.index()]);
+        let again = |id: &StepId| self.executions(*id).iter().any(|rows| rows.len() > 1);
+        { undone }.any(|row| self.status(*row) == Status::Compensated) && self.graph().order.iter().any(again)
     }
 
     fn forward(&mut self) {

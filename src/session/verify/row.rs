@@ -52,6 +52,9 @@ impl Record<'_> {
 /// Why a step cannot end so, and what to do.
 fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str)> {
     match status {
+        Status::Success | Status::Failed | Status::Timeout if step.kind == Kind::Compensation => {
+            Some(("undoes another step", "what undoes is compensated or compensation_failed"))
+        }
         Status::Success | Status::Failed | Status::Cancelled => None,
         Status::Timeout => (step.timeout.is_none() && step.deadline.is_none())
             .then_some(("has neither a timeout nor a deadline", "give it one: [timeout:: 30s]")),

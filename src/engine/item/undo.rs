@@ -1,0 +1,301 @@
+//! What an item did that may have to be undone, in which order that is, and what still stands. A step's effects
+//! are undone together, one step after the other; the elements of a list side by side.
+
+use super::super::step::{Attempts, End, StepState};
+use super::elements::Elements;
+use super::{Item, Moves, Stage, is_own};
+use crate::event::{
+    Answer, Event, Execution, ItemError, ItemState, Millis, Outcome, Status, StepPath, StopReason, Values,
+};
+use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What steps did that name who undoes them, or that cannot be undone.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// By the execution that had it, or may have had it.
+    standing: BTreeMap<StepPath, Effect>,
+    /// Counts the effects, to tell the later from the earlier.
+    count: u32,
+    /// The step whose effects are being undone.
+    undoing: Option<StepId>,
+    /// Whether anything was undone on this visit.
+    undone: bool,
+}
+
+#[derive(Debug)]
+struct Effect {
+    number: u32,
+    /// Why its compensation failed.
+    error: Option<ItemError>,
+}
+
+impl Effects {
+    /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to undo.
+    pub fn see(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
+        let step = graph.step(path.step);
+        let counts = step.compensate.is_some() || step.irreversible;
+        let may = result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true);
+        if counts && may {
+            self.count += 1;
+            self.standing.insert(path, Effect { number: self.count, error: None });
+        }
+    }
+
+    /// The step that is being undone.
+    pub fn undoing(&self) -> Option<StepId> {
+        self.undoing
+    }
+
+    fn is_open(&self, path: StepPath) -> bool {
+        self.standing.get(&path).is_some_and(|effect| effect.error.is_none())
+    }
+
+    /// Why something still stands that should not.
+    fn errors(&self) -> impl Iterator<Item = &ItemError> {
+        self.standing.values().filter_map(|effect| effect.error.as_ref())
+    }
+
+    pub fn any_failed(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// What failed to be undone is to be undone once more. Returns whether there was any.
+    pub fn reopen(&mut self) -> bool {
+        let failed = self.any_failed();
+        self.standing.values_mut().for_each(|effect| effect.error = None);
+        failed
+    }
+
+    /// What failed to be undone was undone by somebody.
+    pub fn resolve(&mut self) {
+        self.undone |= self.any_failed();
+        self.standing.retain(|_, effect| effect.error.is_none());
+    }
+
+    /// What comes of one execution of a compensation; without an element, of all that is left of its step.
+    fn over(&mut self, execution: &Execution) {
+        let Some(step) = self.undoing else { return };
+        let one = execution.element.map(|element| StepPath::element(step, element));
+        let concerned = |path: StepPath| path.step == step && one.is_none_or(|one| one == path);
+        match execution.status {
+            Status::Compensated | Status::Skipped => {
+                self.undone |= execution.status == Status::Compensated;
+                self.standing.retain(|path, _| !concerned(*path));
+            }
+            Status::CompensationFailed => {
+                let open = self.standing.iter_mut().filter(|(path, _)| concerned(**path));
+                for (_, effect) in open {
+                    effect.error.get_or_insert_with(|| ItemError::of(execution));
+                }
+            }
+            // Stopped with the run, it is to be undone still.
+            Status::Cancelled | Status::Success | Status::Failed | Status::Timeout => {}
+        }
+    }
+}
+
+impl Item {
+    /// What an item comes to that has failed or was given up, once nothing of it runs.
+    pub(super) fn wind_up(&self, graph: &Graph, at: Millis) -> Event {
+        let interrupted = self.stop == Some(StopReason::Interrupted);
+        let undoes = self.next_to_undo(graph);
+        if interrupted && (undoes.is_some() || self.error.is_none()) {
+            // It goes on another time.
+            return self.settled(ItemState::Cancelled, at);
+        }
+        if let Some(undoes) = undoes {
+            return Event::CompensationBegan { item: self.id, undoes, at };
+        }
+        let told = self.handlers(graph).any(|id| matches!(self.steps[id.index()], StepState::Idle));
+        if told && self.error.is_some() && self.run_stop().is_none() {
+            return Event::ItemFailed { item: self.id, at };
+        }
+        self.settled(self.end_state(graph), at)
+    }
+
+    /// The state that an item ends in which did not succeed.
+    pub(super) fn end_state(&self, graph: &Graph) -> ItemState {
+        if self.effects.any_failed() {
+            return ItemState::CompensationFailed;
+        }
+        match (self.keeps(graph), self.effects.undone) {
+            (false, true) => ItemState::Compensated,
+            (false, false) if self.error.is_none() => ItemState::Cancelled,
+            // What cannot be undone any more needs somebody's eye, also where the item was only given up.
+            (true, _) | (_, false) => ItemState::Failed,
+        }
+    }
+
+    pub(super) fn standing(&self) -> Vec<ItemError> {
+        self.effects.errors().cloned().collect()
+    }
+
+    /// Why the item ends without success.
+    pub(super) fn reason(&self) -> Option<ItemError> {
+        let given_up = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
+        self.error.clone().or_else(given_up)
+    }
+
+    /// The stop of the whole run that ended the item, if one did.
+    pub(super) fn run_stop(&self) -> Option<StopReason> {
+        self.stop.filter(|why| !is_own(*why)).or(self.given_up)
+    }
+
+    /// The step whose effects are to be undone next: none before the steps that depend on it, and among those that
+    /// are free of each other the one that was done last.
+    fn next_to_undo(&self, graph: &Graph) -> Option<StepId> {
+        if self.effects.standing.is_empty() {
+            return None;
+        }
+        let kept = self.kept(graph);
+        let mut open: BTreeMap<StepId, u32> = BTreeMap::new();
+        for (path, effect) in &self.effects.standing {
+            let is_open = graph.step(path.step).compensate.is_some() && effect.error.is_none();
+            if is_open && !kept.contains(&path.step) {
+                let last = open.entry(path.step).or_default();
+                *last = effect.number.max(*last);
+            }
+        }
+        let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
+        latest.sort_unstable();
+        let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));
+        latest.into_iter().rev().map(|(_, step)| step).find(free)
+    }
+
+    /// What is never rolled back: steps that cannot be undone and are done, or may be, and all that precede them.
+    fn kept(&self, graph: &Graph) -> BTreeSet<StepId> {
+        let lasting = self.effects.standing.keys().map(|path| path.step);
+        graph.upstream(lasting.filter(|step| graph.step(*step).irreversible))
+    }
+
+    /// Whether an effect stands for good that could be undone by itself.
+    fn keeps(&self, graph: &Graph) -> bool {
+        let kept = self.kept(graph);
+        let could = |path: &StepPath| graph.step(path.step).compensate.is_some() && kept.contains(&path.step);
+        self.effects.standing.keys().any(could)
+    }
+
+    /// Begins to undo a step.
+    pub(super) fn undo(&mut self, graph: &Graph, undoes: StepId, moves: &mut Moves) {
+        let Some(by) = graph.step(undoes).compensate else { return };
+        self.stage = Stage::Undoing;
+        // What stopped the forward work does not stop its undoing.
+        self.given_up = self.run_stop();
+        self.stop = None;
+        self.effects.undoing = Some(undoes);
+        self.open += 1;
+        if graph.step(by).is_conditional() {
+            self.steps[by.index()] = StepState::Deciding;
+            self.deciding.push(by);
+        } else {
+            self.make_ready(graph, by, moves);
+        }
+    }
+
+    /// Makes a compensation ready for each element whose effect is to be undone.
+    pub(super) fn spread_undoing(&mut self, undoes: StepId, by: StepId, moves: &mut Moves) {
+        let Some(done) = self.elements.get(&undoes) else { return };
+        let mut elements = Elements::after(done.list.clone(), self.elements.get(&by));
+        let mut open = 0;
+        for (element, state) in (0..).zip(&mut elements.states) {
+            *state = StepState::Ended(End::Succeeded);
+            if self.effects.is_open(StepPath::element(undoes, element)) {
+                let number = elements.numbers[element as usize];
+                *state = StepState::Ready(Attempts { number, ..Attempts::default() });
+                moves.ready.push(StepPath::element(by, element));
+                open += 1;
+            }
+        }
+        self.elements.insert(by, elements);
+        self.steps[by.index()] = StepState::Spread { open };
+    }
+
+    /// One execution of a compensation is over.
+    pub(super) fn undone(&mut self, execution: &Execution) {
+        self.effects.over(execution);
+        if execution.element.is_none() {
+            self.effects.undoing = None;
+        }
+    }
+
+    /// All elements of a compensation are.
+    pub(super) fn all_undone(&mut self) {
+        self.effects.undoing = None;
+    }
+
+    /// What a compensation is handed: the inputs and outputs of the step that it undoes, those that are not there
+    /// as null; all of them where it names none.
+    pub(super) fn to_undo(&self, graph: &Graph, path: StepPath) -> Values {
+        let Some(undoes) = self.effects.undoing else { return Values::new() };
+        let (by, done) = (graph.step(path.step), graph.step(undoes));
+        let made = |id: ValueId| {
+            let (element, elements) = (path.element?, self.elements.get(&undoes)?);
+            match done.each {
+                Some(each) if each.element == id => Some(Arc::new(elements.value(element)?.clone())),
+                _ => {
+                    let outputs = elements.outputs.get(element as usize)?;
+                    outputs.iter().find(|(known, _)| *known == id).map(|(_, value)| value.clone())
+                }
+            }
+        };
+        let whole = |id: ValueId| match path.element {
+            // The list of what all elements made is no output of one.
+            Some(_) if done.outputs.iter().any(|output| output.value == id) => None,
+            _ => self.value(id).cloned(),
+        };
+        let value = |id| (id, made(id).or_else(|| whole(id)).unwrap_or_else(|| Arc::new(Value::Null)));
+        let named = by.given().next().is_some() || !by.outputs.is_empty();
+        let takes = if named { by } else { done };
+        let outputs = takes.outputs.iter().map(|output| output.value).filter(|_| !named);
+        takes.given().map(|input| input.value).chain(outputs).map(value).collect()
+    }
+
+    /// The execution that an attempt undoes.
+    pub(super) fn undoes(&self, graph: &Graph, path: StepPath) -> Option<StepPath> {
+        let undoing = self.effects.undoing.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
+        Some(StepPath { step: undoing, element: path.element })
+    }
+
+    /// Where anything was undone, an item that runs again does so from the start, as another visit of its steps; but
+    /// what cannot be undone any more stays done. Returns the steps that are ahead once more.
+    pub(super) fn visit_anew(&mut self, graph: &Graph) -> BTreeSet<StepId> {
+        self.effects.undoing = None;
+        if !std::mem::take(&mut self.effects.undone) {
+            return BTreeSet::new();
+        }
+        let kept = self.kept(graph);
+        let own = graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && !kept.contains(id));
+        let anew: BTreeSet<StepId> = own.collect();
+        for id in &anew {
+            *self.visits.entry(*id).or_default() += 1;
+            for output in &graph.step(*id).outputs {
+                self.values[output.value.index()] = None;
+            }
+            if let Some(elements) = self.elements.get_mut(id) {
+                elements.forget();
+            }
+        }
+        self.effects.standing.retain(|path, _| kept.contains(&path.step));
+        anew
+    }
+}
+
+impl ItemError {
+    /// The failure of a step.
+    pub(super) fn of(execution: &Execution) -> ItemError {
+        ItemError {
+            step: Some(execution.step),
+            message: execution.error.clone().unwrap_or_default(),
+            code: execution.code.clone(),
+            attempts: execution.attempt.unwrap_or(0),
+        }
+    }
+
+    /// One that no step has brought about.
+    pub(super) fn without_step(message: String) -> ItemError {
+        ItemError { step: None, message, code: None, attempts: 0 }
+    }
+}

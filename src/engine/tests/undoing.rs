@@ -1,0 +1,195 @@
+//! What an item did and must not have done: every effect that can be undone is, or somebody is told that it stands.
+
+use super::*;
+use crate::event::StopReason;
+
+/// What the events say of one item, counted without the engine.
+#[derive(Default)]
+struct Account {
+    /// Executions that had or may have had an effect which nothing has undone.
+    effects: BTreeSet<StepPath>,
+    /// Of these, whose compensation failed.
+    standing: BTreeSet<StepPath>,
+    undoing: Option<StepId>,
+    undone: bool,
+    running: BTreeSet<StepPath>,
+}
+
+/// By step: all that must be settled before it.
+fn befores(graph: &Graph) -> Vec<BTreeSet<StepId>> {
+    let mut before = vec![BTreeSet::new(); graph.steps.len()];
+    for id in &graph.order {
+        for need in &graph.step(*id).needs {
+            let more = before[need.step.index()].clone();
+            before[id.index()].extend(more);
+            before[id.index()].insert(need.step);
+        }
+    }
+    before
+}
+
+impl Account {
+    /// Steps that stay as they are, since something that follows on them cannot be undone.
+    fn kept(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<StepId> {
+        let lasting = self.effects.iter().map(|path| path.step).filter(|id| graph.step(*id).irreversible);
+        lasting.flat_map(|id| before[id.index()].iter().copied().chain([id])).collect()
+    }
+
+    /// What is still to be undone.
+    fn open(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<StepPath> {
+        let kept = self.kept(graph, before);
+        let open = |path: &&StepPath| {
+            let named = graph.step(path.step).compensate.is_some();
+            named && !kept.contains(&path.step) && !self.standing.contains(*path)
+        };
+        self.effects.iter().filter(open).copied().collect()
+    }
+
+    fn see(&mut self, seed: u64, graph: &Graph, before: &[BTreeSet<StepId>], event: &Event) {
+        match event {
+            Event::AttemptStarted { step, .. } => {
+                self.running.insert(*step);
+            }
+            Event::AttemptFinished { step, result, .. } => {
+                self.running.remove(step);
+                let said = graph.step(step.step);
+                let may = result.as_ref().map_or_else(|why| why.outcome == Outcome::Unknown, |_| true);
+                if may && (said.compensate.is_some() || said.irreversible) {
+                    self.effects.insert(*step);
+                }
+            }
+            Event::CompensationBegan { undoes, .. } => {
+                assert!(self.running.is_empty(), "seed {seed}: undone while {:?} run", self.running);
+                let open = self.open(graph, before);
+                assert!(
+                    open.iter().any(|path| path.step == *undoes),
+                    "seed {seed}: {undoes:?} has no effect"
+                );
+                let later = open.iter().find(|path| before[path.step.index()].contains(undoes));
+                assert_eq!(later, None, "seed {seed}: {undoes:?} is undone before what depends on it");
+                self.undoing = Some(*undoes);
+            }
+            Event::StepEnded { execution, .. } if graph.step(execution.step).kind == Kind::Compensation => {
+                let step = self.undoing.expect("an undoing that began");
+                let path = StepPath { step, element: execution.element };
+                assert!(self.effects.contains(&path), "seed {seed}: {path:?} had no effect");
+                match execution.status {
+                    Status::Compensated => {
+                        self.effects.remove(&path);
+                        self.undone = true;
+                    }
+                    Status::CompensationFailed => {
+                        self.standing.insert(path);
+                    }
+                    Status::Cancelled => {}
+                    other => panic!("seed {seed}: a compensation is {other:?}"),
+                }
+            }
+            Event::ItemRetried { .. } if !self.standing.is_empty() => self.standing.clear(),
+            Event::ItemPutBack { .. } | Event::ItemRetried { .. } => {
+                assert_eq!(self.standing, BTreeSet::new(), "seed {seed}: runs again though something stands");
+                assert_eq!(self.open(graph, before), BTreeSet::new(), "seed {seed}: runs again too early");
+                self.undone = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn settled(&self, seed: u64, graph: &Graph, before: &[BTreeSet<StepId>], state: ItemState, told: usize) {
+        let open = self.open(graph, before);
+        if state == ItemState::Succeeded {
+            return assert!(self.standing.is_empty() && told == 0, "seed {seed}");
+        }
+        assert!(open.is_empty(), "seed {seed}: {state:?} with effects {open:?}");
+        assert_eq!(told, self.standing.len(), "seed {seed}");
+        let kept = self.kept(graph, before);
+        let keeps = self.effects.iter().any(|path| {
+            graph.step(path.step).compensate.is_some()
+                && kept.contains(&path.step)
+                && !self.standing.contains(path)
+        });
+        let is = match (self.standing.is_empty(), keeps, self.undone) {
+            (false, ..) => &[ItemState::CompensationFailed][..],
+            (true, false, true) => &[ItemState::Compensated],
+            (true, true, _) => &[ItemState::Failed],
+            (true, false, false) => &[ItemState::Failed, ItemState::Cancelled],
+        };
+        assert!(is.contains(&state), "seed {seed}: {state:?}, expected {is:?}");
+    }
+}
+
+/// Holds all events of a run to account. Returns how many effects were undone, and how many stand.
+fn audit(seed: u64, graph: &Graph, events: &[Event]) -> (usize, usize) {
+    let before = befores(graph);
+    let mut accounts: BTreeMap<ItemId, Account> = BTreeMap::new();
+    let (mut undone, mut standing, mut interrupted) = (0, 0, false);
+    for event in events {
+        let item = match event {
+            Event::AttemptStarted { item, .. }
+            | Event::AttemptFinished { item, .. }
+            | Event::CompensationBegan { item, .. }
+            | Event::ItemPutBack { item, .. }
+            | Event::ItemRetried { item, .. }
+            | Event::StepEnded { item, .. } => *item,
+            Event::ItemSettled { item, state, standing: told, .. } if !interrupted => {
+                let account = accounts.entry(*item).or_default();
+                account.settled(seed, graph, &before, *state, told.len());
+                standing += told.len();
+                continue;
+            }
+            Event::RunStopped { why: StopReason::Interrupted, .. } => {
+                interrupted = true;
+                continue;
+            }
+            _ => continue,
+        };
+        let row = |event: &Event| matches!(event, Event::StepEnded { execution, .. } if execution.status == Status::Compensated);
+        undone += usize::from(row(event));
+        accounts.entry(item).or_default().see(seed, graph, &before, event);
+    }
+    (undone, standing)
+}
+
+#[test]
+fn every_effect_of_an_item_that_fails_is_undone_in_reverse_or_told_of() {
+    let (mut undone, mut standing) = (0, 0);
+    for seed in seeds(3000) {
+        let (graph, _, _, events, _) = simulate(seed);
+        let (more, left) = audit(seed, &graph, &events);
+        undone += more;
+        standing += left;
+    }
+    assert!(undone > 1000 && standing > 100, "{undone} undone, {standing} stand");
+}
+
+#[test]
+fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
+    let mut undone = 0;
+    for seed in seeds(1000) {
+        let (graph, policy, _, events, run) = simulate(seed);
+        let retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
+        if !retried.is_empty() && !graph.has_run_steps() && run.stopped().is_none() {
+            let (second, _) = go_on(seed, (&graph, &policy), &events, &retried);
+            undone += audit(seed, &graph, &[events.as_slice(), &second].concat()).0;
+        }
+        // Cut anywhere and given up instead of resumed.
+        let cut = roll(seed, &[70], events.len() as u64 + 1) as usize;
+        let seen = &events[..cut];
+        if seen.iter().any(|event| matches!(event, Event::RunStopped { .. })) {
+            continue;
+        }
+        let mut run = Run::fold(graph.clone(), policy.clone(), seen);
+        let mut world = World::new(seed, graph.clone()).after_crash(seen);
+        let mut out = Out::default();
+        run.cancel(world.now, &mut out);
+        let rest = world.live(&mut run, &mut out);
+        assert!(run.is_idle(), "seed {seed}");
+        let forward = |event: &&Event| match event {
+            Event::AttemptStarted { step, .. } => graph.step(step.step).kind != Kind::Compensation,
+            _ => false,
+        };
+        assert_eq!(rest.iter().filter(forward).count(), 0, "seed {seed}: begun after it was given up");
+        undone += audit(seed, &graph, &[seen, &rest].concat()).0;
+    }
+    assert!(undone > 500, "{undone} undone");
+}
