@@ -176,6 +176,8 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
         let mut ended: BTreeMap<(ItemId, StepPath), Status> = BTreeMap::new();
         let mut halted: BTreeSet<ItemId> = BTreeSet::new();
         let mut taken: BTreeSet<(ItemId, Taken)> = BTreeSet::new();
+        // Items that begin anew after they were undone, some of what they did kept.
+        let (mut undone, mut anew) = (BTreeSet::new(), BTreeSet::new());
         for event in &events {
             match event {
                 Event::AttemptStarted { item, step, .. } => {
@@ -192,6 +194,9 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                         !(forward && halted.contains(item)),
                         "seed {seed}: started after a critical failure"
                     );
+                    if anew.contains(item) {
+                        continue;
+                    }
                     let led = |guard: &Taken| taken.contains(&(*item, *guard));
                     let (guards, skips) = (&graph.step(*step).guards, &graph.step(*step).skips);
                     assert!(
@@ -232,6 +237,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                 }
                 Event::StepEnded { item, execution } => {
                     ended.insert((*item, execution.path()), execution.status);
+                    undone.extend((execution.status == Status::Compensated).then_some(*item));
                     let step = graph.step(execution.step);
                     let critical = step.mark == Some(Mark::Critical) && step.kind == Kind::Forward;
                     if critical && execution.status.is_failure() {
@@ -250,6 +256,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                 }
                 Event::ItemPutBack { item, .. } => {
                     halted.remove(item);
+                    anew.extend(undone.remove(item).then_some(*item));
                 }
                 Event::RunStopped { .. } => halted.extend((0..100).map(ItemId).chain([ItemId::RUN])),
                 _ => {}

@@ -133,10 +133,21 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
+    /// Whether a step ran again after one was undone.
     fn begun_anew(&self) -> bool {
+        let started = |row: usize| self.record.rows[row].started_ms;
         let undone = self.graph().compensations().flat_map(|id| &self.rows[id.index()]);
-        let again = |id: &StepId| self.executions(*id).iter().any(|rows| rows.len() > 1);
-        { undone }.any(|row| self.status(*row) == Status::Compensated) && self.graph().order.iter().any(again)
+        let undone: Vec<Option<u64>> =
+            undone.filter(|row| self.status(**row) == Status::Compensated).map(|row| started(*row)).collect();
+        let between = |first: usize, second: usize| {
+            undone.iter().any(|undone| match (started(first), undone, started(second)) {
+                (Some(first), Some(undone), Some(second)) => first < *undone && *undone <= second,
+                // Where times are not told, only a handler can have put the item back.
+                _ => self.put_backs() > 0,
+            })
+        };
+        let again = |rows: &Vec<usize>| rows.windows(2).any(|pair| between(pair[0], pair[1]));
+        self.graph().order.iter().any(|id| self.executions(*id).iter().any(again))
     }
 
     fn forward(&mut self) {
