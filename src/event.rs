@@ -97,7 +97,8 @@ pub enum Event {
     /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
     /// failed is ahead once more.
     ItemRetried { item: ItemId, key: Arc<str>, at: Millis },
-    /// Somebody has undone by hand what the compensations of an item could not.
+    /// Somebody has undone by hand what the compensations of an item could not: the end that it had come to is void,
+    /// and another follows.
     ItemResolved { item: ItemId, key: Arc<str>, note: String, at: Millis },
     /// The item reached its final state.
     ItemSettled {

@@ -11,6 +11,7 @@ mod init;
 mod man;
 mod plan;
 mod problems;
+mod resolve;
 mod resume;
 mod retry;
 mod run;
@@ -44,7 +45,7 @@ Examples:
   orderflow stats session.toon              what the last run did
 
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
-6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
+5 what an item did could not be undone, 6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +57,7 @@ enum Command {
     Resume(resume::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
+    Resolve(resolve::Args),
     Runs(runs::Args),
     Show(show::Args),
     Validate(validate::Args),
@@ -89,6 +91,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(args) => resume::run(args, &mut terminal),
         Command::Cancel(args) => cancel::run(args, &mut terminal),
         Command::Retry(args) => retry::run(args, &mut terminal),
+        Command::Resolve(args) => resolve::run(args, &mut terminal),
         Command::Runs(args) => runs::run(args, &mut terminal),
         Command::Show(args) => show::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),

@@ -1,4 +1,4 @@
-//! Items that failed for good and ran again all the same: which of their ends are void. Whoever folds events past
+//! Items that failed for good and ran again all the same, or were put right by hand: which of their ends are void. Whoever folds events past
 //! such an end keeps the item as it was, so that it can go on.
 
 use crate::event::{Event, ItemId};
@@ -11,7 +11,7 @@ pub struct Retries(BTreeMap<ItemId, u32>);
 impl Retries {
     /// Takes note of an event, before the first of them is folded.
     pub fn see(&mut self, event: &Event) {
-        if let Event::ItemRetried { item, .. } = event {
+        if let Event::ItemRetried { item, .. } | Event::ItemResolved { item, .. } = event {
             self.add(*item);
         }
     }

@@ -377,7 +377,6 @@ impl Run {
                     });
                 }
             }
-            Event::ItemResolved { item, .. } => self.resolved(*item, event),
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
@@ -421,19 +420,8 @@ impl Run {
             | Event::ItemDeadlinePassed { item, .. }
             | Event::CompensationBegan { item, .. }
             | Event::ItemFailed { item, .. }
+            | Event::ItemResolved { item, .. }
             | Event::ItemPutBack { item, .. } => self.apply_to(*item, event),
-        }
-    }
-
-    /// What could not be undone was undone by hand; of an item that has come to its end only the count changes.
-    fn resolved(&mut self, item: ItemId, event: &Event) {
-        if self.items.contains_key(&item) {
-            return self.apply_to(item, event);
-        }
-        self.tally.compensation_failed = self.tally.compensation_failed.saturating_sub(1);
-        self.tally.compensated += 1;
-        for letter in self.dead_letters.iter_mut().filter(|letter| letter.item == item) {
-            (letter.state, letter.standing) = (ItemState::Compensated, Vec::new());
         }
     }
 

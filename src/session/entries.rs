@@ -34,7 +34,9 @@ impl Entries {
     /// What the trace takes from the next event, if anything.
     pub fn take(&mut self, event: &Event) -> Option<Entry> {
         match event {
-            Event::ItemAdmitted { item, key, .. } | Event::ItemRetried { item, key, .. } => {
+            Event::ItemAdmitted { item, key, .. }
+            | Event::ItemRetried { item, key, .. }
+            | Event::ItemResolved { item, key, .. } => {
                 self.keys.insert(*item, Arc::clone(key));
                 None
             }

@@ -247,6 +247,40 @@ fn a_retry_first_undoes_and_then_begins_anew() {
     assert!(told.out.contains(" done ") && told.out.contains("1 succeeded"), "{}", told.out);
 }
 
+/// What somebody has undone by hand counts as undone, and runs anew when it is retried.
+#[test]
+fn what_could_not_be_undone_can_be_resolved_by_hand() {
+    let place = shop(&["good", "late", "stuck"]);
+    assert_eq!(place.orderflow("run flow.md --trust --items items.csv").exit, Some(5));
+    let resolve = |args: &[&str]| {
+        let told = place.command("resolve last").args(args).output().unwrap();
+        (told.status.code(), String::from_utf8(told.stderr).unwrap())
+    };
+    let (exit, err) = resolve(&["--item", "late", "--note", "x"]);
+    assert!(exit == Some(3) && err.contains("nothing that late did has to be undone by hand"), "{err}");
+    let (exit, err) = resolve(&["--item", "stack", "--note", "x"]);
+    assert!(exit == Some(3) && err.contains("did you mean \"stuck\"?"), "{err}");
+    assert_eq!(resolve(&["--item", "stuck", "--note", " "]).0, Some(2));
+    let (exit, err) = resolve(&["--item", "stuck", "--note", "refunded, ticket 4711"]);
+    assert_eq!((exit, err.as_str()), (Some(0), "1 item resolved\n"));
+    assert_eq!(resolve(&["--item", "stuck", "--note", "again"]).0, Some(3));
+
+    let told = place.orderflow("show last --item stuck");
+    assert!(told.out.starts_with("stuck: compensated\n") && told.out.contains("ticket 4711"), "{}", told.out);
+    let told = place.orderflow("runs --format json");
+    let runs: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let counts = &runs[0]["counts"];
+    assert_eq!((&counts["compensated"], &counts["compensation_failed"]), (&2.into(), &0.into()), "{runs}");
+    place.orderflow("show last --session again.toon");
+    assert!(place.read("again.toon").contains("    compensated: 2\n"), "{}", place.read("again.toon"));
+
+    place.write("open", "");
+    let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(0), "{told:?}");
+    let asked = asked(&place, "stuck");
+    assert_eq!(asked[asked.len() - 3..], ["reserve reserve2", "pay pay3", "ship"]);
+}
+
 /// Given up, a run undoes what its items did.
 #[test]
 fn a_cancelled_run_is_undone() {

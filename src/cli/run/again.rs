@@ -143,14 +143,18 @@ fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<ItemId>> {
     }
     let mut chosen: Vec<ItemId> = match keys {
         [] => failed.items.into_values().collect(),
-        keys => keys.iter().map(|key| one(&failed, key)).collect::<anyhow::Result<_>>()?,
+        keys => keys.iter().map(|key| self::failed(&failed, key)).collect::<anyhow::Result<_>>()?,
     };
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen)
 }
 
-fn one(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
+/// The failed item with this key.
+///
+/// # Errors
+/// Stops where there is none.
+pub fn failed(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
     if let Some(item) = failed.items.get(key) {
         return Ok(*item);
     }

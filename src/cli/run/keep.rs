@@ -10,9 +10,11 @@ use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
 use crate::engine::{Retries, Run};
-use crate::event::{Event, ItemId, Millis};
+use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
 use crate::graph::Graph;
-use crate::journal::{self, Definition, Header, Held, Lock, Record, Store, Unreadable, Version};
+use crate::journal::{
+    self, Definition, Header, Held, Journal, Lock, Record, Store, Unreadable, Version,
+};
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
@@ -65,6 +67,16 @@ impl Past {
         let lock = lock(home)?;
         let (store, header) = Store::open(home).map_err(unreadable)?;
         Ok(Past { home: home.to_owned(), header, retry: Vec::new(), lock, store })
+    }
+
+    /// Adds to what has happened.
+    ///
+    /// # Errors
+    /// Where it cannot be kept.
+    pub fn add(mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
+        self.store.append(&records)?;
+        Ok(self.store.tidy()?)
     }
 
     /// # Errors
@@ -147,6 +159,10 @@ impl Past {
 #[derive(Default)]
 pub struct Failed {
     pub items: BTreeMap<Arc<str>, ItemId>,
+    /// How they ended, and why.
+    pub ends: BTreeMap<ItemId, (ItemState, Option<ItemError>)>,
+    /// When the last of all was that has happened.
+    pub last: Millis,
     /// The steps that run once after all items have begun.
     pub once: bool,
 }
@@ -156,15 +172,23 @@ impl Failed {
     /// Stops where the journal cannot be read.
     pub fn of(home: &Path) -> anyhow::Result<Failed> {
         let mut failed = Failed::default();
-        each_event(home, |event| match event {
-            Event::ItemSettled { item, key, state, .. } if state.is_failure() => {
-                failed.items.insert(key, item);
-            }
-            Event::ItemRetried { key, .. } => drop(failed.items.remove(&key)),
-            Event::RunStepsBegan { .. } => failed.once = true,
-            _ => {}
+        each_event(home, |event| {
+            failed.last = failed.last.max(event.at());
+            failed.see(event);
         })?;
         Ok(failed)
+    }
+
+    fn see(&mut self, event: Event) {
+        match event {
+            Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
+                self.ends.insert(item, (state, error));
+                self.items.insert(key, item);
+            }
+            Event::ItemRetried { key, .. } => drop(self.items.remove(&key)),
+            Event::RunStepsBegan { .. } => self.once = true,
+            _ => {}
+        }
     }
 }
 

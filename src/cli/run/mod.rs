@@ -149,10 +149,10 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
-pub(super) use again::{Again, give_up, go_on};
+pub(super) use again::{Again, failed, give_up, go_on};
 pub(super) use bind::environment;
 pub(super) use explain::explain;
-pub(super) use keep::{lock, retries, unreadable};
+pub(super) use keep::{Failed, Past, lock, retries, unreadable};
 pub(super) use look::{KeptRun, title};
 pub(super) use part::is_called;
 pub(super) use replay::hint;

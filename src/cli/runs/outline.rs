@@ -77,11 +77,7 @@ impl Outline {
                 self.void(*item);
                 self.stopped = None;
             }
-            Event::ItemResolved { item, .. } => {
-                self.void(*item);
-                *self.tally.of(ItemState::Compensated) += 1;
-                self.failures.insert(*item, ItemState::Compensated);
-            }
+            Event::ItemResolved { item, .. } => self.void(*item),
             Event::RunStepsBegan { .. } => self.once = true,
             Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
             Event::RunDrained { .. } => self.drained = true,

@@ -31,6 +31,8 @@ struct Story {
     places: BTreeMap<StepPath, usize>,
     state: Option<ItemState>,
     error: Option<ItemError>,
+    /// What somebody said who put it right by hand.
+    note: Option<String>,
 }
 
 struct Step {
@@ -105,7 +107,7 @@ pub fn show(
 
 impl Story {
     fn new(id: ItemId, inputs: Values) -> Self {
-        Story { id, inputs, steps: Vec::new(), places: BTreeMap::new(), state: None, error: None }
+        Story { id, inputs, steps: Vec::new(), places: BTreeMap::new(), state: None, error: None, note: None }
     }
 
     /// Takes an event that `run` has taken.
@@ -136,6 +138,7 @@ impl Story {
                 (self.state, self.error) = (Some(*state), error.clone());
             }
             Event::ItemRetried { item, .. } if *item == self.id => (self.state, self.error) = (None, None),
+            Event::ItemResolved { item, note, .. } if *item == self.id => self.note = Some(note.clone()),
             Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
                 (self.state, self.error) = (Some(*state), error.clone());
             }
@@ -159,6 +162,7 @@ impl Story {
     fn json(&self, graph: &Graph, told: &mut Value) {
         told["state"] = self.state.map_or("in_flight", ItemState::name).into();
         told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
+        told["resolved"] = self.note.as_deref().into();
         told["inputs"] = named(&self.inputs, graph).into();
         told["steps"] = self.steps.iter().map(|step| step.json(graph)).collect::<Vec<_>>().into();
     }
@@ -167,6 +171,9 @@ impl Story {
         let mut out = self.state.map_or("in flight", ItemState::name).to_owned() + "\n";
         if let Some(error) = &self.error {
             out.push_str(&format!("  {}\n", error_text(error, graph)));
+        }
+        if let Some(note) = &self.note {
+            out.push_str(&format!("  resolved by hand: {}\n", visible(note)));
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {

@@ -37,6 +37,8 @@ pub struct Item {
     /// None while it is in flight.
     state: Option<ItemState>,
     error: Option<ItemError>,
+    /// Why something that it did still stands.
+    standing: Vec<ItemError>,
     /// Its executions under way.
     steps: Vec<(StepPath, u32, Doing)>,
 }
@@ -70,7 +72,9 @@ impl<'a> Items<'a> {
     pub fn see(&mut self, event: &Event) -> Option<Item> {
         match event {
             Event::ItemAdmitted { item, key, .. } => self.begin(*item, key.clone()),
-            Event::ItemRetried { item, key, .. } => self.begin(*item, key.clone()),
+            Event::ItemRetried { item, key, .. } | Event::ItemResolved { item, key, .. } => {
+                self.begin(*item, key.clone());
+            }
             Event::RunStepsBegan { .. } => self.begin(ItemId::RUN, RUN.into()),
             Event::AttemptStarted { item, step, attempt, .. } => {
                 let doing = if self.held { Doing::Running } else { Doing::Interrupted };
@@ -81,8 +85,12 @@ impl<'a> Items<'a> {
             }
             Event::AttemptFinished { item, step, .. } => self.at(*item, *step, None),
             Event::StepEnded { item, execution } => self.ended(*item, execution),
-            Event::ItemSettled { item, state, error, .. } => return self.settle(*item, *state, error),
-            Event::RunStepsEnded { state, error, .. } => return self.settle(ItemId::RUN, *state, error),
+            Event::ItemSettled { item, state, error, standing, .. } => {
+                return self.settle(*item, *state, error, standing);
+            }
+            Event::RunStepsEnded { state, error, .. } => {
+                return self.settle(ItemId::RUN, *state, error, &[]);
+            }
             Event::ItemPutBack { item, .. } => {
                 if let Some(known) = self.open.get_mut(item) {
                     known.error = None;
@@ -95,7 +103,6 @@ impl<'a> Items<'a> {
             | Event::ElementsEnded { .. }
             | Event::ItemDeadlinePassed { .. }
             | Event::CompensationBegan { .. }
-            | Event::ItemResolved { .. }
             | Event::ItemFailed { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunDrained { .. }
@@ -134,7 +141,8 @@ impl<'a> Items<'a> {
     }
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
-        self.open.insert(id, Item { id, key, state: None, error: None, steps: Vec::new() });
+        self.open
+            .insert(id, Item { id, key, state: None, error: None, standing: Vec::new(), steps: Vec::new() });
     }
 
     fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
@@ -157,14 +165,22 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn settle(&mut self, item: ItemId, state: ItemState, error: &Option<ItemError>) -> Option<Item> {
+    fn settle(
+        &mut self,
+        item: ItemId,
+        state: ItemState,
+        error: &Option<ItemError>,
+        standing: &[ItemError],
+    ) -> Option<Item> {
         let known = self.open.remove(&item)?;
-        Some(Item { state: Some(state), error: error.clone(), steps: Vec::new(), ..known })
+        let (error, standing) = (error.clone(), standing.to_vec());
+        Some(Item { state: Some(state), error, standing, steps: Vec::new(), ..known })
     }
 }
 
 impl Item {
-    /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts}}`.
+    /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts},
+    /// standing: [error]}`.
     pub fn json(&self, graph: &Graph) -> Value {
         let steps = self.steps.iter().map(|(path, attempt, doing)| {
             let step = graph.step(path.step);
@@ -181,6 +197,7 @@ impl Item {
             "state": self.state.map_or("in_flight", ItemState::name),
             "steps": steps.collect::<Vec<_>>(),
             "error": self.error.as_ref().map(|error| error_json(error, graph)),
+            "standing": self.standing.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
         })
     }
 
@@ -194,11 +211,14 @@ impl Item {
             }
         });
         let at: Vec<String> = at.collect();
+        let standing = self.standing.iter().map(|error| format!("not undone: {}", error_text(error, graph)));
+        let errors = self.error.iter().map(|error| error_text(error, graph)).chain(standing);
+        let errors: Vec<String> = errors.collect();
         vec![
             visible(&self.key),
             self.state.map_or("in flight", ItemState::name).to_owned(),
             at.join("; "),
-            self.error.as_ref().map(|error| error_text(error, graph)).unwrap_or_default(),
+            errors.join("; "),
         ]
     }
 }

@@ -1,0 +1,72 @@
+//! `orderflow resolve`: somebody has undone by hand what the compensations of an item could not.
+
+use super::exit::{Exit, Stop};
+use super::run::{self, Failed, Past};
+use super::runs::find;
+use super::terminal::Terminal;
+use crate::diag::render::visible;
+use crate::event::{Event, ItemId, ItemState};
+use std::sync::Arc;
+
+/// Say that what could not be undone for an item was undone by hand
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow resolve last --item order_003 --note 'refunded at the bank, ticket 4711'
+  orderflow show last                     which items ended as compensation_failed, and what still stands
+
+The item then counts as compensated, and the note is kept with it (orderflow show RUN --item KEY). Nothing is run.
+orderflow retry RUN tries to undo once more what could not be; and has an item that is compensated run anew.
+
+Exit codes: 0 it is kept, 2 there is no such run, 3 the item does not need it, 7 the journal cannot be read, 8 another
+process has the run, 74 input or output failed")]
+pub struct Args {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// The item with this key; may be given several times
+    #[arg(long, value_name = "KEY", required = true)]
+    item: Vec<String>,
+    /// What was done, for those who look later
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let home = find::one(&args.run)?;
+    if args.note.trim().is_empty() {
+        return Err(Stop::new(Exit::Usage, "the note is empty")
+            .help("say what was done: --note TEXT")
+            .into());
+    }
+    let past = Past::take(&home)?;
+    let failed = Failed::of(&home)?;
+    let mut resolved: Vec<(Arc<str>, ItemId)> = Vec::new();
+    for key in &args.item {
+        let item = run::failed(&failed, key)?;
+        match failed.ends.get(&item) {
+            Some((ItemState::CompensationFailed, _)) => resolved.push((key.as_str().into(), item)),
+            _ => {
+                let message =
+                    format!("nothing that {} did has to be undone by hand; nothing was kept", visible(key));
+                let help = "orderflow show RUN tells what still stands";
+                return Err(Stop::new(Exit::Invalid, message).help(help).into());
+            }
+        }
+    }
+    resolved.sort();
+    resolved.dedup();
+    let count = resolved.len();
+    past.add(resolved.into_iter().flat_map(|(key, item)| ends(&failed, key, item, &args.note)).collect())?;
+    terminal.talk(&format!("{count} item{} resolved\n", if count == 1 { "" } else { "s" }));
+    Ok(Exit::Ok)
+}
+
+/// The item is put right, and comes to another end.
+fn ends(failed: &Failed, key: Arc<str>, item: ItemId, note: &str) -> [Event; 2] {
+    let error = failed.ends.get(&item).and_then(|(_, error)| error.clone());
+    let at = failed.last;
+    [
+        Event::ItemResolved { item, key: key.clone(), note: note.to_owned(), at },
+        Event::ItemSettled { item, key, state: ItemState::Compensated, error, standing: Vec::new(), at },
+    ]
+}
