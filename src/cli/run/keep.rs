@@ -12,9 +12,7 @@ use crate::adapter::{self, Process};
 use crate::engine::{Retries, Run};
 use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
 use crate::graph::Graph;
-use crate::journal::{
-    self, Definition, Header, Held, Journal, Lock, Record, Store, Unreadable, Version,
-};
+use crate::journal::{self, Definition, Header, Held, Journal, Lock, Record, Store, Unreadable, Version};
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
