@@ -5,7 +5,7 @@ use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
 
-/// Give a run up: what runs is stopped, and nothing of it begins again
+/// Give a run up: what runs is stopped, what was done is undone, and nothing of it begins again
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -13,9 +13,11 @@ Examples:
   orderflow cancel 0194a             the run whose name begins so
 
 A run that lives is told to stop, and its own process says how it ended. Of a run that was interrupted or killed the trace is
-written here; items that had not ended are cancelled. Ctrl-C only pauses a run; a cancelled run does not go on.
+written here. Items that had not ended are cancelled, or compensated where they had done what can be undone. Ctrl-C only pauses a
+run; a cancelled run does not go on.
 
-Exit codes: 0 the run was told to stop or is given up, 2 there is no such run, 7 its journal cannot be read")]
+Exit codes: 0 the run was told to stop or is given up, 2 there is no such run, 5 something
+could not be undone, 7 its journal cannot be read")]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,

@@ -44,6 +44,30 @@ tests/fixtures/order-processing-original.md: 1 note
     );
 }
 
+/// Only what was done is undone, and what undoes ends in its own way.
+#[test]
+fn rows_of_compensations_are_held_against_what_they_undo() {
+    let document = |rows: &str| {
+        let count = rows.lines().count();
+        format!(
+            "# T\n\n## A @x [compensate:: U]\no -> a\n\n## B @x\na -> b\n\n## U @x\na -> u\n\n\
+             ```session-toon\nexecution[{count}]{{phase,agent,input,output,duration_ms,status,item}}:\n{rows}```\n"
+        )
+    };
+    let done = " A,x,o,a,1,success,1\n B,x,a,null,1,failed,1\n";
+    let told = verify(&document(&format!("{done} U,x,a,u,1,compensated,1\n")));
+    assert_eq!(told, (Some(0), Vec::new()));
+    let told = verify(&document(&format!("{done} U,x,a,u,1,success,1\n")));
+    assert_eq!(told.1, ["17:16 error row-status: `U` cannot end as success: it undoes another step"]);
+    let skipped =
+        " A,x,o,a,1,success,1\n B,x,a,b,1,success,1\n A,x,o2,null,1,failed,2\n U,x,a,u,1,compensated,3\n";
+    let told = verify(&document(skipped));
+    assert_eq!(
+        told.1,
+        ["18:2 error row-undoes-nothing: `U` cannot have run for 3: no step that it undoes did"]
+    );
+}
+
 /// The original with one thing changed, and what there is to say beside the note on its missing row.
 #[test]
 fn every_kind_of_difference_is_told_at_its_row() {

@@ -193,3 +193,68 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
     }
     assert!(undone > 500, "{undone} undone");
 }
+
+/// A step that undoes others and takes these values.
+fn undoing(title: &str, takes: &[u32]) -> crate::graph::Step {
+    let mut step = step(title, &[], None);
+    step.kind = Kind::Compensation;
+    let take =
+        |id: &u32| Takes { value: ValueId(*id), optional: false, role: Role::Given, makers: Vec::new() };
+    step.inputs = takes.iter().map(take).collect();
+    step
+}
+
+#[test]
+fn what_precedes_an_irreversible_step_stays_and_what_follows_is_undone() {
+    let mut steps = vec![
+        step("A", &[], None),
+        step("B", &[(0, true)], None),
+        step("C", &[(1, true)], None),
+        step("D", &[(2, true)], None),
+        undoing("UA", &[0]),
+        undoing("UC", &[2]),
+    ];
+    steps[0].compensate = Some(StepId(4));
+    steps[1].irreversible = true;
+    steps[2].compensate = Some(StepId(5));
+    let mut hand = Hand::new(graph(steps));
+    for id in 0..3 {
+        hand.answer(id, Ok((10 + id).into()));
+    }
+    hand.answer(3, Err("no"));
+    assert_eq!(hand.inputs(ItemId(0), StepId(5).into()), [(2, 12.into())]);
+    hand.answer(5, Ok(1.into()));
+    assert_eq!((hand.starts(4), hand.starts(5)), (0, 1));
+    assert_eq!(hand.state(), Some(ItemState::Failed), "A stands, though it could have been undone alone");
+}
+
+#[test]
+fn the_elements_of_a_list_are_undone_side_by_side_each_with_its_own_values() {
+    let mut graph = spread();
+    graph.steps[2].inputs.clear();
+    let (element, id) = (ValueId(3), StepId(graph.steps.len() as u32));
+    graph.steps[1].compensate = Some(id);
+    graph.steps.push(undoing("U", &[element.0, 1, 0]));
+    let mut hand = Hand::new(graph);
+    let of = |element: u32| StepPath { step: StepId(1), element: Some(element) };
+    hand.answer(0, Ok(json!(["x", "y", "z"])));
+    hand.answer_as(ItemId(0), of(0), Ok("made of x".into()));
+    hand.answer_as(ItemId(0), of(1), Err("lost"));
+    hand.answer_as(ItemId(0), of(2), Ok("made of z".into()));
+    let undo = |element: u32| StepPath { step: id, element: Some(element) };
+    let list = json!(["x", "y", "z"]);
+    assert_eq!(
+        hand.inputs(ItemId(0), undo(0)),
+        [(3, "x".into()), (1, "made of x".into()), (0, list.clone())]
+    );
+    assert_eq!(hand.inputs(ItemId(0), undo(1)), [(3, "y".into()), (1, Value::Null), (0, list)]);
+    for element in [2, 0] {
+        hand.answer_as(ItemId(0), undo(element), Ok(1.into()));
+    }
+    assert_eq!(hand.state(), None);
+    hand.answer_as(ItemId(0), undo(1), Err("nobody there"));
+    assert_eq!(hand.state(), Some(ItemState::CompensationFailed));
+    let letter = &hand.run.dead_letters()[0];
+    let standing: Vec<&str> = letter.standing.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(standing, ["nobody there"]);
+}
