@@ -58,13 +58,13 @@ fn rows_of_compensations_are_held_against_what_they_undo() {
     let told = verify(&document(&format!("{done} U,x,a,u,1,compensated,1\n")));
     assert_eq!(told, (Some(0), Vec::new()));
     let told = verify(&document(&format!("{done} U,x,a,u,1,success,1\n")));
-    assert_eq!(told.1, ["17:16 error row-status: `U` cannot end as success: it undoes another step"]);
+    assert_eq!(told.1, ["16:12 error row-status: `U` cannot end as success: it undoes another step"]);
     let skipped =
         " A,x,o,a,1,success,1\n B,x,a,b,1,success,1\n A,x,o2,null,1,failed,2\n U,x,a,u,1,compensated,3\n";
     let told = verify(&document(skipped));
     assert_eq!(
         told.1,
-        ["18:2 error row-undoes-nothing: `U` cannot have run for 3: no step that it undoes did"]
+        ["17:2 error row-undoes-nothing: `U` cannot have run for 3: no step that it undoes did"]
     );
 }
 
