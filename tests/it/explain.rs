@@ -34,7 +34,7 @@ echo thanks
 const BANK: &str = "\
 #!/bin/sh
 echo \"pay $IN_ORDER $ORDERFLOW_KEY\" >> work.log
-if [ \"$IN_ORDER\" = 2 ]; then touch waiting; until test -e go; do sleep 0.02; done; fi
+if [ \"$IN_ORDER\" = 2 ]; then touch waiting; while test -e work.log -a ! -e go; do sleep 0.02; done; fi
 if [ \"$IN_ORDER\" = 3 ]; then exit 65; fi
 echo \"$IN_ORDER\"
 ";
@@ -48,7 +48,7 @@ fn scene(bank: &str) -> Place {
     place
 }
 
-/// Kills the run while the second order is at the bank. What it had started ends once it may go.
+/// Kills the run while the second order is at the bank. What it had started ends once it may go, or the place is gone.
 fn killed(place: &Place) {
     let mut runner = place.begin("--quiet");
     place.await_file("waiting");
