@@ -6,6 +6,7 @@ use super::links::{self, Link, Why};
 use super::names::Names;
 use super::once::{self, Once};
 use super::outline::inherited;
+use super::saga::Saga;
 use super::sort::Followers;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, elements,
@@ -34,6 +35,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);
+    report_shared(spec, &saga, &once, &mut diagnostics);
     types::decide(spec, &mut flow, &once, &mut diagnostics);
     tags::check(spec, &mut diagnostics);
     let known = definitions::compile(spec, &names, &mut diagnostics);
@@ -76,6 +78,20 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         settings: settings(&spec.front),
     };
     (Some(graph), diagnostics)
+}
+
+/// What undoes a step of an item is no step of the run, and the other way round.
+fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<usize, usize> = HashMap::new();
+    for (step, by) in saga.undone_by.iter().enumerate() {
+        let Some(by) = by else { continue };
+        let other = *first.entry(*by).or_insert(step);
+        if once.is(step) != once.is(other) {
+            let why = "it would undo a step of one item and one that runs once for all";
+            let (here, there) = (spec.steps[step].title.span, spec.steps[other].title.span);
+            diagnostics.push(catalogue::bad_compensation(here, why, there));
+        }
+    }
 }
 
 /// What a compensation may spend that does not say it: five attempts.
