@@ -5,7 +5,7 @@ use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
 
-/// Give a run up: what runs is stopped, what was done is undone, and nothing of it begins again
+/// Give a run up: what runs is stopped, and what was done is undone
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
