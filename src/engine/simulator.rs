@@ -49,6 +49,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         deadline: None,
         compensate: None,
         irreversible: false,
+        state: None,
         program: None,
         expectations: Vec::new(),
         prose: String::new(),

@@ -10,7 +10,7 @@ use super::saga::Saga;
 use super::sort::Followers;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, elements,
-    inputs, interface, members, saga, tags, types,
+    inputs, interface, members, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -36,6 +36,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);
     report_shared(spec, &saga, &once, &mut diagnostics);
+    let states = states::resolve(spec, &once, &names, &mut diagnostics);
     types::decide(spec, &mut flow, &once, &mut diagnostics);
     tags::check(spec, &mut diagnostics);
     let known = definitions::compile(spec, &names, &mut diagnostics);
@@ -58,7 +59,8 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut steps: Vec<Step> =
         (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &once, &names, step)).collect();
     branch(&mut steps, branches);
-    for (step, by) in saga.undone_by.into_iter().enumerate() {
+    for (step, (by, state)) in saga.undone_by.into_iter().zip(states.passages).enumerate() {
+        steps[step].state = state;
         let Some(by) = by else { continue };
         steps[step].compensate = Some(id(by));
         steps[by].once |= steps[step].once;
@@ -75,9 +77,13 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         order,
         groups: spec.groups.iter().map(group).collect(),
         gathered,
+        states: states.names,
+        initial: states.initial,
         settings: settings(&spec.front),
     };
-    (Some(graph), diagnostics)
+    ways::check(spec, &graph, &mut diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    (Some(graph).filter(|_| !diagnostics.iter().any(Diagnostic::is_error)), diagnostics)
 }
 
 /// What undoes a step of an item is no step of the run, and the other way round.
@@ -173,6 +179,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
         compensate: None,
         irreversible: step.annotations.irreversible.is_some(),
+        state: None,
         program: step.program.clone(),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),
         prose: step.prose.clone(),

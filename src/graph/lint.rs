@@ -1,6 +1,7 @@
 //! Whether what a document says of failures and their undoing would do: steps that stay done when their item
 //! fails, critical steps that hang on optional ones, compensations that lack what they need.
 
+use super::before::Before;
 use super::{Graph, Kind, Step, StepId, Target, ValueId};
 use crate::diag::{Diagnostic, catalogue};
 use crate::spec::{Mark, Spec};
@@ -75,8 +76,9 @@ impl Lint<'_> {
             if step.compensate.is_some() || step.irreversible || !has_effects {
                 continue;
             }
-            let follows =
-                |other: &&StepId| **other != id && !before.holds(id, **other) && !self.exclude(id, **other);
+            let follows = |other: &&StepId| {
+                **other != id && !before.holds(id, **other) && !self.graph.exclude(id, **other)
+            };
             let title = self.spec.steps[id.index()].title.span;
             if let Some(risk) = risks.iter().find(follows) {
                 let place = self.spec.steps[risk.index()].title.span;
@@ -88,17 +90,6 @@ impl Lint<'_> {
                 diagnostics.push(catalogue::uncompensated_step(title, agent, &step.title, title));
             }
         }
-    }
-
-    /// Whether different arms of one chain lead to the two steps, so that never both run.
-    fn exclude(&self, one: StepId, other: StepId) -> bool {
-        let guards = |id: StepId| &self.graph.step(id).guards;
-        let apart =
-            |a: &super::Taken, b: &super::Taken| (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm;
-        let all = |mine: &[super::Taken], theirs: &[super::Taken]| {
-            !mine.is_empty() && !theirs.is_empty() && mine.iter().all(|a| theirs.iter().all(|b| apart(a, b)))
-        };
-        all(guards(one), guards(other))
     }
 
     /// Where a step's signature names a value; else the step's title.
@@ -119,29 +110,4 @@ fn touches(step: &Step) -> impl Iterator<Item = ValueId> + '_ {
 /// Whether the item fails when this step does.
 fn is_risk(step: &Step) -> bool {
     step.kind == Kind::Forward && step.mark != Some(Mark::Optional)
-}
-
-/// For each step all that has ended before it begins: a bit a step.
-struct Before(Vec<Vec<u64>>);
-
-impl Before {
-    fn new(graph: &Graph) -> Before {
-        let words = graph.steps.len().div_ceil(64);
-        let mut before = vec![Vec::new(); graph.steps.len()];
-        for id in &graph.order {
-            let mut bits = vec![0_u64; words];
-            for need in &graph.step(*id).needs {
-                let earlier: &[u64] = &before[need.step.index()];
-                bits.iter_mut().zip(earlier).for_each(|(bit, earlier)| *bit |= earlier);
-                bits[need.step.index() / 64] |= 1 << (need.step.index() % 64);
-            }
-            before[id.index()] = bits;
-        }
-        Before(before)
-    }
-
-    fn holds(&self, step: StepId, earlier: StepId) -> bool {
-        let word = self.0[step.index()].get(earlier.index() / 64);
-        word.is_some_and(|word| word & (1 << (earlier.index() % 64)) != 0)
-    }
 }

@@ -24,6 +24,10 @@ impl Graph {
             format!("{:?} {}", step.compensate.map(|by| &self.step(by).title), step.irreversible),
         );
         say("often", self.often(step));
+        if let Some(passage) = &step.state {
+            let from = passage.from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
+            say("state", format!("{from} to {:?}", passage.to.map(|state| self.state(state))));
+        }
         for input in &step.inputs {
             let makers = input.makers.iter().map(|maker| self.step(*maker).title.as_str());
             let makers = makers.collect::<Vec<_>>().join(", ");

@@ -1,6 +1,7 @@
 //! What a document means: every name resolved, types agreed, no cycles. Made only by [`build`] from a
 //! `Spec`; a graph with errors is never handed out, so whoever holds one can run it.
 
+mod before;
 mod branches;
 mod build;
 mod definitions;
@@ -19,10 +20,12 @@ mod outline;
 mod part;
 mod saga;
 mod sort;
+mod states;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod types;
+mod ways;
 
 pub use build::build;
 pub use lint::lint;

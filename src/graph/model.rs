@@ -27,6 +27,16 @@ impl ValueId {
     }
 }
 
+/// Index into [`Graph::states`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StateId(pub u32);
+
+impl StateId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A workflow that can be run.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -45,6 +55,10 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// What steps that run once take from the items: lists over the items that have a value.
     pub gathered: Vec<ValueId>,
+    /// What an item may be, as the document's diagram draws it.
+    pub states: Vec<String>,
+    /// What every item begins as; none without states, and where the steps that lead to the first are left out.
+    pub initial: Option<StateId>,
     pub settings: Settings,
 }
 
@@ -125,6 +139,8 @@ pub struct Step {
     pub compensate: Option<StepId>,
     /// Once done, what precedes it is never undone.
     pub irreversible: bool,
+    /// What its item is when it starts, and becomes when it succeeds.
+    pub state: Option<Passage>,
     pub program: Option<Program>,
     /// What the document claims of its figures.
     pub expectations: Vec<Expectation>,
@@ -148,6 +164,15 @@ pub struct Step {
 pub struct Each {
     pub element: ValueId,
     pub list: ValueId,
+}
+
+/// In which states a step starts, and to which its success leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Never empty.
+    pub from: Vec<StateId>,
+    /// None where the state stays as it is.
+    pub to: Option<StateId>,
 }
 
 /// One step that another waits for.
@@ -291,6 +316,20 @@ impl Graph {
             (Some(_), Some(Type::List(one))) => Some(*one),
             (_, ty) => ty,
         }
+    }
+
+    pub fn state(&self, id: StateId) -> &str {
+        self.states.get(id.index()).map_or("", String::as_str)
+    }
+
+    /// Whether different arms of one chain lead to the two steps, so that never both run.
+    pub fn exclude(&self, one: StepId, other: StepId) -> bool {
+        let guards = |id: StepId| &self.step(id).guards;
+        let apart = |a: &Taken, b: &Taken| (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm;
+        let all = |mine: &[Taken], theirs: &[Taken]| {
+            !mine.is_empty() && !theirs.is_empty() && mine.iter().all(|a| theirs.iter().all(|b| apart(a, b)))
+        };
+        all(guards(one), guards(other))
     }
 
     /// A step's groups, innermost first.

@@ -38,7 +38,7 @@ impl Part {
         let edges = graph.edges.iter().filter_map(edge).collect();
         let order = graph.order.iter().filter_map(|id| numbers.new_id(*id)).collect();
         let upstream = upstream(graph, &steps);
-        Part { graph: Graph { steps, edges, order, ..graph.clone() }, upstream }
+        Part { graph: Graph { steps, edges, order, initial: None, ..graph.clone() }, upstream }
     }
 
     /// This step, all that follow from it, the failure handlers and the compensations.

@@ -1,19 +1,20 @@
 //! Fields: `[key:: value]`. Finds them and reads the values of those that are known.
 
 use super::condition;
+use super::diagram;
 use super::duration::{duration, retry};
 use super::later;
-use super::markdown::trim;
-use super::model::{After, Annotations, Each, Spanned};
+use super::markdown::{place, trim};
+use super::model::{After, Annotations, Each, Passage, Spanned};
 use super::signature;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 9] =
-    ["retry", "timeout", "deadline", "after", "when", "each", "per", "compensate", "irreversible"];
+const READ: [&str; 10] =
+    ["retry", "timeout", "deadline", "after", "when", "each", "per", "compensate", "irreversible", "state"];
 
 /// Those of them that speak of one step alone.
-const OF_STEPS: [&str; 4] = ["each", "per", "compensate", "irreversible"];
+const OF_STEPS: [&str; 5] = ["each", "per", "compensate", "irreversible", "state"];
 
 /// The field that stands without a value.
 const FLAG: &str = "irreversible";
@@ -182,6 +183,10 @@ pub(super) fn apply(
         },
         "per" if value == "run" => set(&mut into.once, key, Spanned::new((), field.span), problems),
         "per" => problems.push(problem::bad_per(span, value)),
+        "state" => match passage(text, span) {
+            Some(passage) => set(&mut into.state, key, Spanned::new(passage, span), problems),
+            None => problems.push(problem::bad_state(span, value)),
+        },
         "when" => match condition::condition(text, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),
             Err(problem) => problems.push(*problem),
@@ -204,6 +209,21 @@ fn each(text: &str, span: Span) -> Option<Each> {
         signature::is_name(name).then(|| Spanned::new(name.to_owned(), span))
     };
     Some(Each { element: named(element)?, list: named(list)? })
+}
+
+/// `pending → paid`, `pending, failed → cancelled`, or `paid` alone.
+fn passage(text: &str, span: Span) -> Option<Passage> {
+    let value = &text[span.start..span.end];
+    let name = |part: &str| {
+        let at = place(text, part.trim());
+        let name = &text[at.start..at.end];
+        diagram::is_name(name).then(|| Spanned::new(name.to_owned(), at))
+    };
+    let (from, to) = match value.split_once('→').or_else(|| value.split_once("->")) {
+        Some((from, to)) => (from, Some(name(to)?)),
+        None => (value, None),
+    };
+    Some(Passage { from: from.split(',').map(name).collect::<Option<_>>()?, to })
 }
 
 /// Sets what may be said once.

@@ -5,11 +5,10 @@ use super::markdown::{Block, Holder, Kind, lines};
 use crate::diag::{Diagnostic, catalogue as problem};
 
 /// Fields, and what each would do.
-const FIELDS: [(&str, &str); 5] = [
+const FIELDS: [(&str, &str); 4] = [
     ("repeat", "repeating a step"),
     ("emit", "publishing an event"),
     ("await", "waiting for an event"),
-    ("state", "checking an item's state"),
     ("budget", "a limit on tokens or money"),
 ];
 

@@ -6,6 +6,7 @@
 mod body;
 mod callout;
 mod condition;
+mod diagram;
 mod duration;
 mod evidence;
 mod expect;
@@ -49,6 +50,9 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let parts = body::parts(text, &blocks, &mut problems);
     let roles = evidence::roles(text, &parts);
     let mut spec = steps::assemble(text, &parts, &roles, &mut problems);
+    if spec.steps.iter().any(|step| step.annotations.state.is_some()) {
+        spec.diagram = diagram::read(text, &parts, &mut problems);
+    }
     spec.types = types::read(text, &parts, &roles, &mut problems);
     stray::check(text, &blocks, &mut problems);
     spec.front = front;

@@ -36,6 +36,23 @@ pub struct Spec {
     pub sections: Vec<Spanned<String>>,
     /// Named types, in document order.
     pub types: Vec<Definition>,
+    /// Read only where a step speaks of states.
+    pub diagram: Option<Diagram>,
+}
+
+/// A state diagram: what an item may be, and what it may become.
+#[derive(Clone, Debug)]
+pub struct Diagram {
+    /// The line that opens its fence.
+    pub span: Span,
+    /// Where each is first mentioned.
+    pub states: Vec<Spanned<String>>,
+    /// Index into `states`: what every item begins as.
+    pub initial: Option<Spanned<usize>>,
+    /// Pairs of states of which the second may follow the first.
+    pub moves: Vec<(usize, usize)>,
+    /// False where something of it could not be read, which is told.
+    pub whole: bool,
 }
 
 /// A named type, as it is defined under `Types`.
@@ -167,6 +184,17 @@ pub struct Annotations {
     pub compensate: Option<Spanned<String>>,
     /// `[irreversible]`, where it stands.
     pub irreversible: Option<Spanned<()>>,
+    /// `[state:: …]`.
+    pub state: Option<Spanned<Passage>>,
+}
+
+/// `[state:: a, b → c]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The states in which the step may start; never empty.
+    pub from: Vec<Spanned<String>>,
+    /// The state that its success leads to; without one, the state stays as it is.
+    pub to: Option<Spanned<String>>,
 }
 
 /// `[each:: target in targets]`.

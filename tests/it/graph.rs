@@ -82,13 +82,13 @@ fn the_original_order_workflow_for_scripts() {
     assert_data_eq!(
         step(3),
         str![[
-            r#"{"title":"Reserve Inventory","phase":"ReserveInventory","kind":"forward","agent":"inventory-service","channel":"warehouse","mark":"!","line":49,"group":null,"each":null,"per":"item","inputs":["inventory_check","payment_result"],"outputs":["reservation"]}"#
+            r#"{"title":"Reserve Inventory","phase":"ReserveInventory","kind":"forward","agent":"inventory-service","channel":"warehouse","mark":"!","line":49,"group":null,"each":null,"per":"item","state":null,"inputs":["inventory_check","payment_result"],"outputs":["reservation"]}"#
         ]]
     );
     assert_data_eq!(
         step(6),
         str![[
-            r#"{"title":"Handle Failed Orders","phase":"HandleFailedOrders","kind":"handler","agent":"order-api","channel":"orders","mark":"?","line":90,"group":null,"each":null,"per":"item","inputs":["failed_orders"],"outputs":["retry_scheduled"]}"#
+            r#"{"title":"Handle Failed Orders","phase":"HandleFailedOrders","kind":"handler","agent":"order-api","channel":"orders","mark":"?","line":90,"group":null,"each":null,"per":"item","state":null,"inputs":["failed_orders"],"outputs":["retry_scheduled"]}"#
         ]]
     );
     let edges: Vec<String> = drawn["edges"].as_array().unwrap().iter().map(|edge| edge.to_string()).collect();

@@ -3,6 +3,7 @@
 mod meaning;
 mod properties;
 mod size;
+mod states;
 
 use super::{Graph, StepId, build};
 use crate::diag::{Diagnostic, Source};

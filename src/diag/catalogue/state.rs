@@ -1,0 +1,135 @@
+//! Problems of states: the diagram that says what an item may become, and what steps say of it.
+
+use crate::diag::{Diagnostic, Span};
+
+/// A document has one diagram of its items' states.
+pub fn second_diagram(at: Span, first: Span) -> Diagnostic {
+    Diagnostic::error("bad-diagram", at, "an item's states have one diagram, and this is a second one")
+        .related(first, "the first one")
+        .help("draw all states in one diagram, or move this one to another document")
+}
+
+/// A line that is not understood. `why` is a whole clause.
+pub fn bad_diagram(line: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("bad-diagram", line, why)
+        .help("steps speak of states, so the diagram is read: draw single states and arrows, as in `pending --> paid`")
+}
+
+/// Nothing says what an item begins as.
+pub fn no_initial_state(at: Span, state: Option<&str>) -> Diagnostic {
+    Diagnostic::error("bad-diagram", at, "this diagram does not say in which state an item begins")
+        .help(format!("add a line `[*] --> {}`", state.unwrap_or("pending")))
+}
+
+pub fn second_initial_state(at: Span, first: Span) -> Diagnostic {
+    Diagnostic::error("bad-diagram", at, "an item begins in one state, and this is a second one")
+        .related(first, "the first one")
+        .help("remove one of the two lines")
+}
+
+pub fn bad_state(span: Span, written: &str) -> Diagnostic {
+    let message = format!("\"{written}\" does not say which state follows which");
+    Diagnostic::error("bad-state", span, message)
+        .help("write `[state:: pending → paid]`, or with several states to start in `[state:: pending, failed → cancelled]`")
+}
+
+/// A step speaks of a state, and nothing says which states there are.
+pub fn state_without_diagram(at: Span) -> Diagnostic {
+    Diagnostic::error("state-without-diagram", at, "no diagram says which states there are")
+        .help("add a ```mermaid fence that begins with `stateDiagram-v2` and has a line for each transition, as in `pending --> paid`")
+}
+
+pub fn unknown_state(at: Span, state: &str, diagram: Span, near: Option<(&str, Span)>) -> Diagnostic {
+    let start = Diagnostic::error("unknown-state", at, format!("the diagram has no state `{state}`"));
+    match near {
+        Some((near, place)) => start.related(place, "the diagram's").help(format!("did you mean `{near}`?")),
+        None => start
+            .related(diagram, "this diagram")
+            .help("add it to the diagram with the arrows that lead to it"),
+    }
+}
+
+/// A step makes of an item what the diagram does not let it become. `next` is what it may become.
+pub fn no_transition(at: Span, from: &str, to: &str, state: Span, next: &[&str]) -> Diagnostic {
+    let message = format!("the diagram has no arrow from `{from}` to `{to}`");
+    let may = match next {
+        [] => format!("nothing follows `{from}`"),
+        next => format!("`{from}` leads to {}", next.join(", ")),
+    };
+    Diagnostic::error("no-transition", at, message)
+        .related(state, "this state")
+        .help(format!("{may}; if the step is right, add `{from} --> {to}` to the diagram"))
+}
+
+/// Where an item may stand when a step begins: the state, and the title and place of the step that left it
+/// there, or the diagram's first arrow.
+pub struct Stand<'a> {
+    pub state: &'a str,
+    pub by: Option<&'a str>,
+    pub place: Span,
+}
+
+impl Stand<'_> {
+    fn told(&self) -> String {
+        match self.by {
+            Some(by) => format!("`{by}` leaves the item in `{}`", self.state),
+            None => format!("an item begins in `{}`", self.state),
+        }
+    }
+}
+
+fn stands(start: Diagnostic, stands: &[Stand]) -> Diagnostic {
+    stands.iter().take(5).fold(start, |diagnostic, stand| diagnostic.related(stand.place, stand.told()))
+}
+
+/// A step that can never start. `who` is what it is called, `starts` the states that it says.
+pub fn wrong_state(at: Span, who: &str, title: &str, starts: &str, found: &[Stand]) -> Diagnostic {
+    let message = format!("the {who} `{title}` starts in {starts}, and the item is never in that state then");
+    let found_states: Vec<&str> = found.iter().map(|stand| stand.state).collect();
+    stands(Diagnostic::error("wrong-state", at, message), found).help(format!(
+        "it is in {}; let the step start in it, or let another step lead to {starts}",
+        either(&found_states)
+    ))
+}
+
+/// A step that some ways through the document bring into a state in which it does not start.
+pub fn doubtful_state(at: Span, who: &str, title: &str, starts: &str, found: &[Stand]) -> Diagnostic {
+    let states: Vec<&str> = found.iter().map(|stand| stand.state).collect();
+    let message =
+        format!("the {who} `{title}` starts in {starts}, but the item may be in {} then", either(&states));
+    let then = match who {
+        "compensation" => "it runs all the same, and the item's state stays as it is",
+        _ => "it fails then",
+    };
+    stands(Diagnostic::warning("doubtful-state", at, message), found).help(format!(
+        "{then}; if it may start there, add the state, as in `[state:: {}, ...]`",
+        states.first().unwrap_or(&"pending")
+    ))
+}
+
+/// Two steps of which both depend on the state, and nothing says which comes first.
+pub fn state_race(at: Span, title: &str, other: &str, other_at: Span) -> Diagnostic {
+    let message = format!("nothing says whether `{title}` or `{other}` is first to change the item's state");
+    Diagnostic::error("state-race", at, message)
+        .related(other_at, "may run at the same time")
+        .help(format!("order them with `[after:: {other}]`, or remove `state` from one of them"))
+}
+
+/// More ways through the document than can be followed.
+pub fn too_many_ways(at: Span, title: &str, limit: usize) -> Diagnostic {
+    let message = format!(
+        "more than {limit} ways lead to `{title}`: states behind it are checked only as items come there"
+    );
+    Diagnostic::warning("too-many-ways", at, message)
+        .help("let fewer conditions and optional steps stand between steps that change the state")
+}
+
+/// `a` or `b`, as in a sentence.
+pub fn either(states: &[&str]) -> String {
+    let quoted: Vec<String> = states.iter().map(|state| format!("`{state}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}

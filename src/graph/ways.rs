@@ -1,0 +1,426 @@
+//! The states in which an item can be when a step begins, found by going every way that an item can take
+//! through the document: each branch, each optional step with and without success, each moment at which the
+//! item may fail or be given up.
+//!
+//! Ways that differ only in what no later step depends on are one way, so there are few of them. Conditions are
+//! known as far as two of them say the same, or one the other's contrary; else each may hold or not.
+
+use super::before::Before;
+use super::{Graph, Guard, Kind, Passage, StateId, Step, StepId, Target, ValueId};
+use crate::diag::catalogue::{self, Stand};
+use crate::diag::{Diagnostic, Span};
+use crate::spec::{Mark, Spec};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// How many ways are followed side by side.
+const MOST_WAYS: usize = 500;
+
+/// How many steps whose undoing concerns the state are looked at in all their combinations.
+const MOST_UNDONE: usize = 200;
+
+/// Tells where a step starts in a state in which the item cannot be then, or may not be.
+pub(super) fn check(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(initial) = graph.initial.filter(|_| graph.steps.iter().any(|step| step.state.is_some())) else {
+        return;
+    };
+    let mut walk = Walk::new(spec, graph, diagnostics);
+    let mut ways = BTreeSet::from([Way::new(initial)]);
+    for (at, id) in graph.order.iter().enumerate().filter(|(_, id)| !graph.step(**id).once) {
+        let gone: Vec<Way> = ways.iter().flat_map(|way| walk.through(way, *id)).collect();
+        ways = gone.into_iter().map(|way| walk.forget(way, at)).collect();
+        if ways.len() > MOST_WAYS {
+            let step = &spec.steps[id.index()].title;
+            walk.diagnostics.push(catalogue::too_many_ways(step.span, &step.value, MOST_WAYS));
+            break;
+        }
+    }
+    walk.report();
+}
+
+/// How far an item has come, as far as what follows depends on it. Lists are sorted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Way {
+    state: StateId,
+    /// The step that led there.
+    by: Option<StepId>,
+    /// Steps that have succeeded.
+    done: Vec<StepId>,
+    /// Chains that are decided, with the arm that was taken.
+    taken: Vec<(StepId, u32, Option<u32>)>,
+    /// Conditions that are known to hold, or not to.
+    held: Vec<(usize, bool)>,
+    /// The step that ended the way for this item.
+    ended: Option<StepId>,
+}
+
+impl Way {
+    fn new(state: StateId) -> Way {
+        let (done, taken, held) = Default::default();
+        Way { state, by: None, done, taken, held, ended: None }
+    }
+
+    fn has_done(&self, step: StepId) -> bool {
+        self.done.binary_search(&step).is_ok()
+    }
+
+    fn succeed(mut self, step: StepId) -> Way {
+        if let Err(at) = self.done.binary_search(&step) {
+            self.done.insert(at, step);
+        }
+        self
+    }
+}
+
+/// What was found of one step.
+#[derive(Default)]
+struct Found {
+    starts: bool,
+    /// States in which it does not start, with the steps that led there.
+    wrong: BTreeMap<StateId, Option<StepId>>,
+}
+
+struct Walk<'a, 'd> {
+    spec: &'a Spec,
+    graph: &'a Graph,
+    before: Before,
+    diagnostics: &'d mut Vec<Diagnostic>,
+    conditions: Conditions,
+    /// By step: until which place in the order it matters that it has succeeded or decided.
+    live: Vec<usize>,
+    /// By value: the steps that make it.
+    makers: Vec<Vec<StepId>>,
+    /// Whether a compensation or a handler speaks of states.
+    undoes: bool,
+    /// By step.
+    found: Vec<Found>,
+    /// Moments of failure that have been looked at.
+    seen: HashSet<(StateId, Option<StepId>, Vec<StepId>)>,
+    raced: BTreeSet<StepId>,
+}
+
+impl<'a, 'd> Walk<'a, 'd> {
+    fn new(spec: &'a Spec, graph: &'a Graph, diagnostics: &'d mut Vec<Diagnostic>) -> Self {
+        let before = Before::new(graph);
+        let stateful = |id: &StepId| graph.step(*id).state.is_some();
+        let undone: Vec<StepId> =
+            graph.order.iter().copied().filter(|id| undo(graph, *id).is_some()).collect();
+        let late = |id: &StepId| graph.step(*id).kind != Kind::Forward && stateful(id);
+        let undoes = graph.ids().any(|id| late(&id)) && undone.len() <= MOST_UNDONE;
+        if let (Some(step), false) = (undone.get(MOST_UNDONE), undoes) {
+            let step = &spec.steps[step.index()].title;
+            diagnostics.push(catalogue::too_many_ways(step.span, &step.value, MOST_UNDONE));
+        }
+        let mut makers = vec![Vec::new(); graph.values.len()];
+        for id in &graph.order {
+            for output in &graph.step(*id).outputs {
+                makers[output.value.index()].push(*id);
+            }
+        }
+        let live = live(graph, &before, undoes);
+        Walk {
+            spec,
+            graph,
+            before,
+            diagnostics,
+            conditions: Conditions::new(graph),
+            live,
+            makers,
+            undoes,
+            found: graph.steps.iter().map(|_| Found::default()).collect(),
+            seen: HashSet::new(),
+            raced: BTreeSet::new(),
+        }
+    }
+
+    /// All that a step can make of a way.
+    fn through(&mut self, way: &Way, id: StepId) -> Vec<Way> {
+        let mut ways = Vec::new();
+        if let Some(decider) = way.ended {
+            ways.push(way.clone());
+            if self.before.holds(id, decider) {
+                return ways;
+            }
+        }
+        if self.cannot_run(way, id) {
+            return vec![way.clone()];
+        }
+        let mut open = vec![way.clone()];
+        for guard in &self.graph.step(id).when {
+            let class = self.conditions.class(guard);
+            for way in std::mem::take(&mut open) {
+                for holds in self.conditions.may_be(&way.held, class) {
+                    let mut way = way.clone();
+                    way.held.push((class, holds));
+                    way.held.sort_unstable();
+                    way.held.dedup();
+                    if holds { open.push(way) } else { ways.push(way) }
+                }
+            }
+        }
+        for way in open {
+            self.run(way, id, &mut ways);
+        }
+        ways
+    }
+
+    /// Whether what has happened before keeps a step from running.
+    fn cannot_run(&self, way: &Way, id: StepId) -> bool {
+        let step = self.graph.step(id);
+        let took = |taken: &super::Taken| way.taken.contains(&(taken.step, taken.chain, Some(taken.arm)));
+        let led = step.guards.is_empty() || step.guards.iter().any(took);
+        let lacks =
+            |makers: &[StepId]| !makers.is_empty() && !makers.iter().any(|maker| way.has_done(*maker));
+        let asks = step.when.iter().flat_map(|guard| &guard.names);
+        let needs = |input: &&super::Input| !input.optional;
+        !led || step.skips.iter().any(took)
+            || step.inputs.iter().filter(needs).any(|input| lacks(&input.makers))
+            || asks.into_iter().any(|(_, value)| lacks(self.makers_of(*value)))
+    }
+
+    fn makers_of(&self, value: ValueId) -> &[StepId] {
+        &self.makers[value.index()]
+    }
+
+    /// The ways on which a step runs; those on which the item fails end here.
+    fn run(&mut self, way: Way, id: StepId, ways: &mut Vec<Way>) {
+        let step = self.graph.step(id);
+        if let Some(passage) = &step.state {
+            self.starts(id, passage, way.state, way.by);
+            self.races(&way, id);
+        }
+        let optional = step.mark == Some(Mark::Optional);
+        self.fails(&way, None);
+        self.fails(&way, undo(self.graph, id).map(|_| id));
+        if optional {
+            ways.push(way.clone());
+        }
+        let mut after = way.clone().succeed(id);
+        if let Some(to) = step.state.as_ref().and_then(|passage| passage.to) {
+            (after.state, after.by) = (to, Some(id));
+            if self.has_company(&after, id) {
+                self.fails(&after, None);
+            }
+        }
+        let mut open = vec![after];
+        for (chain, arms) in (0..).zip(&step.chains) {
+            let mut next = Vec::new();
+            for after in open {
+                let mut decide = |arm: Option<u32>, ends: bool| {
+                    let mut after = after.clone();
+                    after.taken.push((id, chain, arm));
+                    after.taken.sort_unstable();
+                    after.ended = after.ended.or(ends.then_some(id));
+                    next.push(after);
+                };
+                for (arm, number) in arms.iter().zip(0..) {
+                    match arm.target {
+                        Target::Fail(_) if optional => ways.push(way.clone()),
+                        Target::Fail(_) => {}
+                        Target::End => decide(Some(number), true),
+                        Target::Step(_) | Target::Skip(_) | Target::Elsewhere => decide(Some(number), false),
+                    }
+                }
+                if arms.iter().all(|arm| arm.guard.is_some()) {
+                    decide(None, false);
+                }
+            }
+            open = next;
+        }
+        ways.extend(open);
+    }
+
+    /// Notes in which state a step begins.
+    fn starts(&mut self, id: StepId, passage: &Passage, state: StateId, by: Option<StepId>) {
+        let found = &mut self.found[id.index()];
+        if passage.from.contains(&state) {
+            found.starts = true;
+        } else {
+            found.wrong.entry(state).or_insert(by);
+        }
+    }
+
+    /// Tells of another step on the same way that no order keeps apart from this one.
+    fn races(&mut self, way: &Way, id: StepId) {
+        let moves =
+            |id: StepId| self.graph.step(id).state.as_ref().is_some_and(|passage| passage.to.is_some());
+        let races = |other: &&StepId| {
+            self.graph.step(**other).state.is_some()
+                && (moves(id) || moves(**other))
+                && !self.before.holds(id, **other)
+        };
+        if let Some(other) = way.done.iter().find(races)
+            && self.raced.insert(id)
+        {
+            let (step, other) = (&self.spec.steps[id.index()], &self.spec.steps[other.index()].title);
+            let at = place(step);
+            self.diagnostics.push(catalogue::state_race(at, &step.title.value, &other.value, other.span));
+        }
+    }
+
+    /// Whether a step that stands earlier in the order may still be under way when this one is done.
+    fn has_company(&self, way: &Way, id: StepId) -> bool {
+        let earlier = self.graph.order.iter().take_while(|other| **other != id);
+        let known = |other: StepId| self.graph.step(other).state.is_none() || way.has_done(other);
+        { earlier }
+            .any(|other| !self.before.holds(id, *other) && !self.graph.exclude(id, *other) && known(*other))
+    }
+
+    /// The item fails here, or is given up: what has been done is undone, and then handlers run. `unknown` is
+    /// a step of which nobody knows whether it had its effect.
+    fn fails(&mut self, way: &Way, unknown: Option<StepId>) {
+        if !self.undoes {
+            return;
+        }
+        let way = way.clone();
+        let way = unknown.into_iter().fold(way, Way::succeed);
+        let matters = |id: &StepId| undo(self.graph, *id).is_some() || self.graph.step(*id).irreversible;
+        let done: Vec<StepId> = way.done.iter().copied().filter(matters).collect();
+        if !self.seen.insert((way.state, way.by, done.clone())) {
+            return;
+        }
+        let lasting: Vec<StepId> =
+            done.iter().copied().filter(|id| self.graph.step(*id).irreversible).collect();
+        let stays = |id: StepId| lasting.iter().any(|lasting| self.before.holds(*lasting, id));
+        let undone =
+            self.graph.order.iter().rev().filter(|id| done.binary_search(id).is_ok() && !stays(**id));
+        let undoing = undone.filter_map(|id| undo(self.graph, *id)).collect::<Vec<_>>();
+        let handlers = self.graph.handlers().filter(|id| !self.graph.step(*id).once);
+        let (mut state, mut by) = (way.state, way.by);
+        for late in undoing.into_iter().chain(handlers) {
+            let Some(passage) = &self.graph.step(late).state else { continue };
+            self.starts(late, passage, state, by);
+            if let Some(to) = passage.to.filter(|_| passage.from.contains(&state)) {
+                (state, by) = (to, Some(late));
+            }
+        }
+    }
+
+    /// A way without what no step behind this place depends on.
+    fn forget(&self, mut way: Way, at: usize) -> Way {
+        way.done.retain(|step| self.live[step.index()] > at);
+        way.taken.retain(|(step, ..)| self.live[step.index()] > at);
+        way.held.retain(|(class, _)| self.conditions.last_use(*class) > at);
+        way
+    }
+
+    fn report(self) {
+        for id in self.graph.ids() {
+            let (step, found) = (self.graph.step(id), &self.found[id.index()]);
+            let told = found.wrong.is_empty() || self.raced.contains(&id);
+            let Some(passage) = step.state.as_ref().filter(|_| !told) else { continue };
+            let from: Vec<&str> = passage.from.iter().map(|state| self.graph.state(*state)).collect();
+            let stands: Vec<Stand> = found.wrong.iter().map(|(state, by)| self.stand(*state, *by)).collect();
+            let tell = if found.starts { catalogue::doubtful_state } else { catalogue::wrong_state };
+            let who = match step.kind {
+                Kind::Forward => "step",
+                Kind::Handler => "failure handler",
+                Kind::Compensation => "compensation",
+            };
+            let at = place(&self.spec.steps[id.index()]);
+            self.diagnostics.push(tell(at, who, &step.title, &catalogue::either(&from), &stands));
+        }
+    }
+
+    fn stand(&self, state: StateId, by: Option<StepId>) -> Stand<'a> {
+        let (graph, spec) = (self.graph, self.spec);
+        let first = spec.diagram.iter().filter_map(|diagram| diagram.initial.as_ref()).next();
+        Stand {
+            state: graph.state(state),
+            by: by.map(|id| graph.step(id).title.as_str()),
+            place: by.map_or_else(
+                || first.map_or_else(Span::default, |first| first.span),
+                |id| spec.steps[id.index()].title.span,
+            ),
+        }
+    }
+}
+
+/// Where a step speaks of states.
+fn place(step: &crate::spec::Step) -> Span {
+    step.annotations.state.as_ref().map_or(step.title.span, |state| state.span)
+}
+
+/// The step that undoes this one and speaks of states.
+fn undo(graph: &Graph, id: StepId) -> Option<StepId> {
+    graph.step(id).compensate.filter(|by| graph.step(*by).state.is_some())
+}
+
+/// By step: the place in the order of the last step that depends on how it ended.
+fn live(graph: &Graph, before: &Before, undoes: bool) -> Vec<usize> {
+    let mut places = vec![0; graph.steps.len()];
+    for (at, id) in graph.order.iter().enumerate() {
+        places[id.index()] = at;
+    }
+    let stateful: Vec<StepId> =
+        graph.order.iter().copied().filter(|id| graph.step(*id).state.is_some()).collect();
+    let last = |id: StepId| {
+        let step: &Step = graph.step(id);
+        let matters = undoes && (undo(graph, id).is_some() || step.irreversible);
+        let beside = stateful.iter().rev().find(|other| step.state.is_some() && !before.holds(**other, id));
+        let dependents = step.dependents.iter().chain(beside).map(|other| places[other.index()]);
+        if matters { usize::MAX } else { dependents.max().unwrap_or(0) }
+    };
+    graph.ids().map(last).collect()
+}
+
+/// The `when` conditions of a document, equal ones being one.
+struct Conditions {
+    classes: HashMap<String, usize>,
+    /// By class: the classes that are its contrary.
+    contrary: Vec<Vec<usize>>,
+    /// By class: the last place in the order at which it, or its contrary, decides.
+    last: Vec<usize>,
+}
+
+impl Conditions {
+    fn new(graph: &Graph) -> Conditions {
+        let mut classes: HashMap<String, usize> = HashMap::new();
+        let (mut samples, mut last): (Vec<&Guard>, Vec<usize>) = Default::default();
+        for (at, id) in graph.order.iter().enumerate() {
+            for guard in &graph.step(*id).when {
+                let class = *classes.entry(text(guard)).or_insert_with(|| {
+                    samples.push(guard);
+                    last.push(at);
+                    samples.len() - 1
+                });
+                last[class] = at;
+            }
+        }
+        // Each is held against each other, which many conditions would make slow.
+        let few = &samples[..samples.len().min(MOST_WAYS)];
+        let contrary = |one: &&Guard| {
+            let others = few.iter().enumerate();
+            others
+                .filter(|(_, other)| one.condition.excludes(&other.condition))
+                .map(|(other, _)| other)
+                .collect()
+        };
+        let contrary: Vec<Vec<usize>> = samples.iter().map(contrary).collect();
+        let decided =
+            |class: usize| contrary[class].iter().map(|other| last[*other]).chain([last[class]]).max();
+        let last = (0..last.len()).map(|class| decided(class).unwrap_or(0)).collect();
+        Conditions { classes, contrary, last }
+    }
+
+    fn class(&self, guard: &Guard) -> usize {
+        self.classes.get(&text(guard)).copied().unwrap_or_default()
+    }
+
+    fn last_use(&self, class: usize) -> usize {
+        self.last.get(class).copied().unwrap_or_default()
+    }
+
+    /// What a condition may come to, given what is known of others.
+    fn may_be(&self, held: &[(usize, bool)], class: usize) -> Vec<bool> {
+        let known = held.iter().find_map(|(other, holds)| match other {
+            _ if *other == class => Some(*holds),
+            _ if self.contrary[class].contains(other) => Some(!holds),
+            _ => None,
+        });
+        known.map_or_else(|| vec![true, false], |holds| vec![holds])
+    }
+}
+
+fn text(guard: &Guard) -> String {
+    guard.condition.text.trim().to_owned()
+}
