@@ -8,7 +8,7 @@ use crate::event::{
     Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
     Values,
 };
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, StateId, ValueId};
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -495,6 +495,11 @@ impl Run {
     /// An attempt that is under way, as it was asked for.
     pub fn call(&self, item: ItemId, step: StepPath) -> Option<Call> {
         self.items.get(&item)?.call(&self.graph, step)
+    }
+
+    /// The state that an item in flight is in, in the sense of the document's diagram.
+    pub fn lifecycle(&self, item: ItemId) -> Option<StateId> {
+        self.items.get(&item)?.lifecycle()
     }
 
     /// What is ahead of the items in flight, in the order of their admission.

@@ -5,8 +5,8 @@ use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
 use crate::condition;
 use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason};
 use crate::graph::{
-    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Role, Step, StepId, Taken,
-    Target, ValueId, ValueInfo,
+    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step, StepId,
+    Taken, Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Value;
@@ -144,6 +144,9 @@ pub fn random_graph(seed: u64) -> Graph {
     spread(seed, &mut graph);
     once(seed, &mut graph);
     undo(seed, &mut graph);
+    if roll(seed, &[70], 4) == 0 {
+        states(seed, &mut graph);
+    }
     if roll(seed, &[40], 3) == 0 {
         let deadline = Some(Duration::from_millis(20 + roll(seed, &[41], 40)));
         let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
@@ -175,6 +178,21 @@ fn spread(seed: u64, graph: &mut Graph) {
             let element = ValueId(graph.values.len() as u32);
             graph.values.push(ValueInfo { name: format!("element_{id}"), ty: None });
             graph.steps[id].each = Some(Each { element, list });
+        }
+    }
+}
+
+/// Lets some steps speak of the item's state, well or badly.
+fn states(seed: u64, graph: &mut Graph) {
+    graph.states = ["a", "b", "c"].map(str::to_owned).to_vec();
+    graph.initial = Some(StateId(0));
+    for (step, id) in graph.steps.iter_mut().zip(0..).filter(|(step, _)| !step.once) {
+        let dice = |what: u64, below| roll(seed, &[71, id, what], below);
+        if dice(0, 3) == 0 {
+            let from = (0..3).filter(|state| dice(1 + state, 2) == 0).map(|state| StateId(state as u32));
+            let from: Vec<StateId> = from.collect();
+            let to = (dice(4, 2) == 0).then(|| StateId(dice(5, 3) as u32));
+            step.state = (!from.is_empty()).then_some(Passage { from, to });
         }
     }
 }

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod states;
 mod undoing;
 
 /// Simulated worlds a test run; `ORDERFLOW_SEEDS` asks for more.
@@ -304,6 +305,14 @@ fn a_channel_starts_no_more_often_than_its_rate() {
     }
 }
 
+fn policy() -> Policy {
+    Policy {
+        limits: Limits::jobs(10),
+        tolerate: Tolerance::Count(0),
+        on_item_error: OnItemError::Continue,
+    }
+}
+
 /// A hand-driven run over one item.
 struct Hand {
     run: Run,
@@ -313,12 +322,7 @@ struct Hand {
 
 impl Hand {
     fn new(graph: Graph) -> Self {
-        let policy = Policy {
-            limits: Limits::jobs(10),
-            tolerate: Tolerance::Count(0),
-            on_item_error: OnItemError::Continue,
-        };
-        let mut hand = Hand { run: Run::new(Arc::new(graph), policy), out: Out::default(), now: 0 };
+        let mut hand = Hand { run: Run::new(Arc::new(graph), policy()), out: Out::default(), now: 0 };
         hand.give(Input::Admit { key: "k".into(), inputs: Vec::new() });
         hand
     }

@@ -11,7 +11,7 @@ use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
     StopReason, Values,
 };
-use crate::graph::Graph;
+use crate::graph::{Graph, StateId};
 use crate::journal::Records;
 use crate::spec::OnItemError;
 use crate::value::{Object, Value};
@@ -33,6 +33,8 @@ struct Story {
     error: Option<ItemError>,
     /// What somebody said who put it right by hand.
     note: Option<String>,
+    /// Its state in the sense of the document's diagram.
+    lifecycle: Option<StateId>,
 }
 
 struct Step {
@@ -107,11 +109,14 @@ pub fn show(
 
 impl Story {
     fn new(id: ItemId, inputs: Values) -> Self {
-        Story { id, inputs, steps: Vec::new(), places: BTreeMap::new(), state: None, error: None, note: None }
+        let (steps, places) = Default::default();
+        Story { id, inputs, steps, places, state: None, error: None, note: None, lifecycle: None }
     }
 
     /// Takes an event that `run` has taken.
     fn see(&mut self, event: &Event, run: &Run) {
+        // The run forgets an item with its end.
+        self.lifecycle = run.lifecycle(self.id).or(self.lifecycle);
         match event {
             Event::AttemptStarted { item, step, attempt, at } if *item == self.id => {
                 let inputs = run.call(*item, *step).map(|call| call.inputs).unwrap_or_default();
@@ -163,6 +168,7 @@ impl Story {
         told["state"] = self.state.map_or("in_flight", ItemState::name).into();
         told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
         told["resolved"] = self.note.as_deref().into();
+        told["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
         told["inputs"] = named(&self.inputs, graph).into();
         told["steps"] = self.steps.iter().map(|step| step.json(graph)).collect::<Vec<_>>().into();
     }
@@ -174,6 +180,9 @@ impl Story {
         }
         if let Some(note) = &self.note {
             out.push_str(&format!("  resolved by hand: {}\n", visible(note)));
+        }
+        if let Some(state) = self.lifecycle {
+            out.push_str(&format!("  in the state {}\n", visible(graph.state(state))));
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {

@@ -171,6 +171,9 @@ impl Item {
     fn settle(&mut self, graph: &Graph, id: StepId, end: End, moves: &mut Moves) {
         let mut ends = vec![(id, end)];
         while let Some((id, end)) = ends.pop() {
+            if end == End::Succeeded {
+                self.pass(graph, id);
+            }
             self.steps[id.index()] = StepState::Ended(end);
             self.open -= 1;
             for &dependent in &graph.step(id).dependents {
@@ -264,6 +267,7 @@ impl Item {
         for &(id, missing) in &counts {
             self.steps[id.index()] = StepState::Waiting { missing: missing as u32 };
         }
+        self.rewind(graph);
         for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
             if let Some(end) = self.arrive(graph, id, moves) {
                 self.settle(graph, id, end, moves);

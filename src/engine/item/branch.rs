@@ -13,7 +13,7 @@ impl Item {
         let end = self.obstacle(graph, id);
         if end.is_none() {
             let step = graph.step(id);
-            if !step.is_conditional() && step.each.is_none() {
+            if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
                 self.make_ready(graph, id, moves);
             } else {
                 self.steps[id.index()] = StepState::Deciding;
@@ -85,7 +85,7 @@ impl Item {
                 Err(fault) => return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at),
             }
         }
-        match self.no_list(graph, id) {
+        match self.wrong_state(graph, id).or_else(|| self.no_list(graph, id)) {
             Some(error) => self.unrun(graph, id, Status::Failed, Some(error), at),
             None => Event::ConditionHeld { item: self.id, step: id, at },
         }

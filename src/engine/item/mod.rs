@@ -6,13 +6,14 @@ mod apply;
 mod branch;
 mod call;
 mod elements;
+mod lifecycle;
 mod next;
 mod undo;
 
 use super::Ahead;
 use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
-use crate::graph::{Graph, Kind, Step, StepId, ValueId};
+use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
 use elements::Elements;
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub(super) struct Item {
     deciding: Vec<StepId>,
     /// Chains that are decided, with the arm that was taken.
     taken: Vec<(StepId, u32, Option<u32>)>,
+    /// Its state in the sense of the document's diagram.
+    lifecycle: Option<StateId>,
     /// The failure that decides the item's fate: the first that is not optional.
     error: Option<ItemError>,
     /// No step starts any more.
@@ -107,6 +110,7 @@ impl Item {
             answered: Vec::new(),
             deciding: Vec::new(),
             taken: Vec::new(),
+            lifecycle: graph.initial,
             error: None,
             stop: None,
             given_up: None,
