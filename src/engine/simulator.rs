@@ -5,8 +5,8 @@ use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
 use crate::condition;
 use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason};
 use crate::graph::{
-    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step, StepId,
-    Taken, Target, ValueId, ValueInfo,
+    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step,
+    StepId, Taken, Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Value;

@@ -306,11 +306,7 @@ fn a_channel_starts_no_more_often_than_its_rate() {
 }
 
 fn policy() -> Policy {
-    Policy {
-        limits: Limits::jobs(10),
-        tolerate: Tolerance::Count(0),
-        on_item_error: OnItemError::Continue,
-    }
+    Policy { limits: Limits::jobs(10), tolerate: Tolerance::Count(0), on_item_error: OnItemError::Continue }
 }
 
 /// A hand-driven run over one item.

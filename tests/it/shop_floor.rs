@@ -23,7 +23,7 @@ impl Floor {
     pub fn command(&self, args: &str) -> Command {
         let mut command = self.place.command(args);
         command.current_dir(self.place.path("workflows")).env("PATH", path());
-        for variable in ["SHOP_DB", "PRODUCTS_DB", "SALES_DB", "DELIVERY_DB"] {
+        for variable in ["SHOP_DB", "PRODUCTS_DB", "SALES_DB", "DELIVERY_DB", "STORE_DB", "LEDGER_DB"] {
             command.env_remove(variable);
         }
         command

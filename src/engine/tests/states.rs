@@ -75,8 +75,7 @@ fn a_step_does_not_start_in_another_state() {
 /// How the part came to its first step, nothing says.
 #[test]
 fn a_part_of_a_workflow_begins_in_the_state_of_its_first_step() {
-    let mut graph =
-        row(vec![("Send", None, passage(&[1], None)), ("Lose", None, passage(&[0], Some(3)))]);
+    let mut graph = row(vec![("Send", None, passage(&[1], None)), ("Lose", None, passage(&[0], Some(3)))]);
     graph.initial = None;
     let mut hand = Hand::new(graph);
     hand.answer(0, Ok(1.into()));
