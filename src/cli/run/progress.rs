@@ -147,6 +147,18 @@ impl<'a> Progress<'a> {
         let terminal = &mut *self.terminal;
         self.bar.suspend(|| terminal.talk(&text));
     }
+
+    /// No step of it has failed, so nothing else tells why the item does.
+    fn late(&mut self, item: ItemId) {
+        self.failures += 1;
+        if self.failures > FAILURES {
+            return;
+        }
+        let key = self.in_flight.get(&item).map_or("", |known| &known.key);
+        let text = format!("{}: {}\n", visible(key), StopReason::ItemDeadline);
+        let terminal = &mut *self.terminal;
+        self.bar.suspend(|| terminal.talk(&text));
+    }
 }
 
 /// What happened before, to be counted and not to be told.
@@ -211,6 +223,7 @@ impl Observer for Progress<'_> {
                 self.failed += u64::from(state.is_failure());
                 self.draw();
             }
+            Event::ItemDeadlinePassed { item, .. } => self.late(*item),
             Event::RunStopped { why, .. } => {
                 let said = why.to_string();
                 let said = said.strip_prefix("cancelled: ").unwrap_or(&said);
@@ -224,7 +237,6 @@ impl Observer for Progress<'_> {
             | Event::RetryDue { .. }
             | Event::BranchTaken { .. }
             | Event::ConditionHeld { .. }
-            | Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
             | Event::CompensationBegan { .. }
