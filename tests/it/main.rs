@@ -18,6 +18,7 @@ mod layers;
 mod lists;
 mod mutations;
 mod order_creation;
+mod order_events;
 mod order_fulfillment;
 mod order_processing;
 mod parsers;

@@ -59,6 +59,7 @@ fn every_document_is_without_a_doubt() {
         "data-pipeline",
         "incident-runbook",
         "order-creation",
+        "order-events",
         "order-fulfillment",
         "order-processing",
         "release",
