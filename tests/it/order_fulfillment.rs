@@ -11,7 +11,7 @@ const RUN: &str = "order-fulfillment.md";
 const FULFILLED: [(&str, u32); 4] =
     [("ORDER-1001", 1), ("ORDER-1002", 2), ("ORDER-1003", 2), ("ORDER-1004", 1)];
 
-fn steps<'a>(fate: &'a [String]) -> Vec<&'a str> {
+fn steps(fate: &[String]) -> Vec<&str> {
     fate.iter().map(String::as_str).collect()
 }
 

@@ -5,12 +5,15 @@
 //! Ways that differ only in what no later step depends on are one way, so there are few of them. Conditions are
 //! known as far as two of them say the same, or one the other's contrary; else each may hold or not.
 
+mod conditions;
+
 use super::before::Before;
-use super::{Graph, Guard, Kind, Passage, StateId, Step, StepId, Target, ValueId};
+use super::{Arm, Chain, Graph, Input, Kind, Passage, StateId, Step, StepId, Taken, Target, ValueId};
 use crate::diag::catalogue::{self, Stand};
 use crate::diag::{Diagnostic, Span};
 use crate::spec::{Mark, Spec};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use conditions::Conditions;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How many ways are followed side by side.
 const MOST_WAYS: usize = 500;
@@ -166,12 +169,12 @@ impl<'a, 'd> Walk<'a, 'd> {
     /// Whether what has happened before keeps a step from running.
     fn cannot_run(&self, way: &Way, id: StepId) -> bool {
         let step = self.graph.step(id);
-        let took = |taken: &super::Taken| way.taken.contains(&(taken.step, taken.chain, Some(taken.arm)));
+        let took = |taken: &Taken| way.taken.contains(&(taken.step, taken.chain, Some(taken.arm)));
         let led = step.guards.is_empty() || step.guards.iter().any(took);
         let lacks =
             |makers: &[StepId]| !makers.is_empty() && !makers.iter().any(|maker| way.has_done(*maker));
         let asks = step.when.iter().flat_map(|guard| &guard.names);
-        let needs = |input: &&super::Input| !input.optional;
+        let needs = |input: &&Input| !input.optional;
         !led || step.skips.iter().any(took)
             || step.inputs.iter().filter(needs).any(|input| lacks(&input.makers))
             || asks.into_iter().any(|(_, value)| lacks(self.makers_of(*value)))
@@ -203,28 +206,9 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
         let mut open = vec![after];
         for (chain, arms) in (0..).zip(&step.chains) {
-            let mut next = Vec::new();
-            for after in open {
-                let mut decide = |arm: Option<u32>, ends: bool| {
-                    let mut after = after.clone();
-                    after.taken.push((id, chain, arm));
-                    after.taken.sort_unstable();
-                    after.ended = after.ended.or(ends.then_some(id));
-                    next.push(after);
-                };
-                for (arm, number) in arms.iter().zip(0..) {
-                    match arm.target {
-                        Target::Fail(_) if optional => ways.push(way.clone()),
-                        Target::Fail(_) => {}
-                        Target::End => decide(Some(number), true),
-                        Target::Step(_) | Target::Skip(_) | Target::Elsewhere => decide(Some(number), false),
-                    }
-                }
-                if arms.iter().all(|arm| arm.guard.is_some()) {
-                    decide(None, false);
-                }
-            }
-            open = next;
+            let fails = arms.iter().any(|arm| matches!(arm.target, Target::Fail(_)));
+            ways.extend((optional && fails).then(|| way.clone()));
+            open = open.iter().flat_map(|after| decisions(after, id, chain, arms)).collect();
         }
         ways.extend(open);
     }
@@ -335,6 +319,27 @@ impl<'a, 'd> Walk<'a, 'd> {
     }
 }
 
+/// What the decisions of one chain make of a way; a step that fails after all is none of them.
+fn decisions(way: &Way, id: StepId, chain: u32, arms: &Chain) -> Vec<Way> {
+    let decide = |arm: Option<u32>, ends: bool| {
+        let mut way = way.clone();
+        way.taken.push((id, chain, arm));
+        way.taken.sort_unstable();
+        way.ended = way.ended.or(ends.then_some(id));
+        way
+    };
+    let arm = |(arm, number): (&Arm, u32)| match arm.target {
+        Target::Fail(_) => None,
+        Target::End => Some(decide(Some(number), true)),
+        Target::Step(_) | Target::Skip(_) | Target::Elsewhere => Some(decide(Some(number), false)),
+    };
+    let mut ways: Vec<Way> = arms.iter().zip(0..).filter_map(arm).collect();
+    if arms.iter().all(|arm| arm.guard.is_some()) {
+        ways.push(decide(None, false));
+    }
+    ways
+}
+
 /// Where a step speaks of states.
 fn place(step: &crate::spec::Step) -> Span {
     step.annotations.state.as_ref().map_or(step.title.span, |state| state.span)
@@ -361,66 +366,4 @@ fn live(graph: &Graph, before: &Before, undoes: bool) -> Vec<usize> {
         if matters { usize::MAX } else { dependents.max().unwrap_or(0) }
     };
     graph.ids().map(last).collect()
-}
-
-/// The `when` conditions of a document, equal ones being one.
-struct Conditions {
-    classes: HashMap<String, usize>,
-    /// By class: the classes that are its contrary.
-    contrary: Vec<Vec<usize>>,
-    /// By class: the last place in the order at which it, or its contrary, decides.
-    last: Vec<usize>,
-}
-
-impl Conditions {
-    fn new(graph: &Graph) -> Conditions {
-        let mut classes: HashMap<String, usize> = HashMap::new();
-        let (mut samples, mut last): (Vec<&Guard>, Vec<usize>) = Default::default();
-        for (at, id) in graph.order.iter().enumerate() {
-            for guard in &graph.step(*id).when {
-                let class = *classes.entry(text(guard)).or_insert_with(|| {
-                    samples.push(guard);
-                    last.push(at);
-                    samples.len() - 1
-                });
-                last[class] = at;
-            }
-        }
-        // Each is held against each other, which many conditions would make slow.
-        let few = &samples[..samples.len().min(MOST_WAYS)];
-        let contrary = |one: &&Guard| {
-            let others = few.iter().enumerate();
-            others
-                .filter(|(_, other)| one.condition.excludes(&other.condition))
-                .map(|(other, _)| other)
-                .collect()
-        };
-        let contrary: Vec<Vec<usize>> = samples.iter().map(contrary).collect();
-        let decided =
-            |class: usize| contrary[class].iter().map(|other| last[*other]).chain([last[class]]).max();
-        let last = (0..last.len()).map(|class| decided(class).unwrap_or(0)).collect();
-        Conditions { classes, contrary, last }
-    }
-
-    fn class(&self, guard: &Guard) -> usize {
-        self.classes.get(&text(guard)).copied().unwrap_or_default()
-    }
-
-    fn last_use(&self, class: usize) -> usize {
-        self.last.get(class).copied().unwrap_or_default()
-    }
-
-    /// What a condition may come to, given what is known of others.
-    fn may_be(&self, held: &[(usize, bool)], class: usize) -> Vec<bool> {
-        let known = held.iter().find_map(|(other, holds)| match other {
-            _ if *other == class => Some(*holds),
-            _ if self.contrary[class].contains(other) => Some(!holds),
-            _ => None,
-        });
-        known.map_or_else(|| vec![true, false], |holds| vec![holds])
-    }
-}
-
-fn text(guard: &Guard) -> String {
-    guard.condition.text.trim().to_owned()
 }

@@ -1,0 +1,68 @@
+//! The conditions on which steps run, as far as they are known to agree or to contradict each other.
+
+use crate::graph::{Graph, Guard};
+use std::collections::HashMap;
+
+/// How many different conditions are held against each other.
+const MOST: usize = 500;
+
+/// The `when` conditions of a document, equal ones being one.
+pub(super) struct Conditions {
+    classes: HashMap<String, usize>,
+    /// By class: the classes that are its contrary.
+    contrary: Vec<Vec<usize>>,
+    /// By class: the last place in the order at which it, or its contrary, decides.
+    last: Vec<usize>,
+}
+
+impl Conditions {
+    pub fn new(graph: &Graph) -> Conditions {
+        let mut classes: HashMap<String, usize> = HashMap::new();
+        let (mut samples, mut last): (Vec<&Guard>, Vec<usize>) = Default::default();
+        for (at, id) in graph.order.iter().enumerate() {
+            for guard in &graph.step(*id).when {
+                let class = *classes.entry(text(guard)).or_insert_with(|| {
+                    samples.push(guard);
+                    last.push(at);
+                    samples.len() - 1
+                });
+                last[class] = at;
+            }
+        }
+        let few = &samples[..samples.len().min(MOST)];
+        let contrary = |one: &&Guard| {
+            let others = few.iter().enumerate();
+            others
+                .filter(|(_, other)| one.condition.excludes(&other.condition))
+                .map(|(other, _)| other)
+                .collect()
+        };
+        let contrary: Vec<Vec<usize>> = samples.iter().map(contrary).collect();
+        let decided =
+            |class: usize| contrary[class].iter().map(|other| last[*other]).chain([last[class]]).max();
+        let last = (0..last.len()).map(|class| decided(class).unwrap_or(0)).collect();
+        Conditions { classes, contrary, last }
+    }
+
+    pub fn class(&self, guard: &Guard) -> usize {
+        self.classes.get(&text(guard)).copied().unwrap_or_default()
+    }
+
+    pub fn last_use(&self, class: usize) -> usize {
+        self.last.get(class).copied().unwrap_or_default()
+    }
+
+    /// What a condition may come to, given what is known of others.
+    pub fn may_be(&self, held: &[(usize, bool)], class: usize) -> Vec<bool> {
+        let known = held.iter().find_map(|(other, holds)| match other {
+            _ if *other == class => Some(*holds),
+            _ if self.contrary[class].contains(other) => Some(!holds),
+            _ => None,
+        });
+        known.map_or_else(|| vec![true, false], |holds| vec![holds])
+    }
+}
+
+fn text(guard: &Guard) -> String {
+    guard.condition.text.trim().to_owned()
+}
