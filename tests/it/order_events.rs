@@ -123,6 +123,11 @@ fn every_order_is_confirmed_or_cancelled_and_its_events_say_why() {
     );
     in_reverse(&floor);
     books_are_right(&floor);
+    let resolved =
+        floor.command("resolve last --item order-129 --note").arg("returned by hand").output().unwrap();
+    assert_eq!(resolved.status.code(), Some(0));
+    let shown = floor.orderflow("show last --item order-129").out;
+    assert!(shown.starts_with("order-129: compensated\n") && shown.contains("returned by hand"), "{shown}");
 }
 
 /// Products are let go, then the money goes back, then the payment is closed, then the order is cancelled; and then only

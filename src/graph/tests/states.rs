@@ -148,3 +148,21 @@ fn more_ways_than_can_be_followed_are_told() {
     assert_eq!((problem.code, problem.severity), ("too-many-ways", Severity::Warning));
     assert!(graph.is_some());
 }
+
+/// As many steps as a document can have, one behind the other or side by side.
+#[test]
+fn states_of_large_documents_are_checked_in_time() {
+    for order in ["", "[after:: start]"] {
+        let step = |n: usize| format!("## Step {n} @x {order} [state:: a, b] [compensate:: Undo]\n\n");
+        let many: String = (0..8000).map(step).collect();
+        let last = "## Undo @x [state:: a -> x]\n";
+        let told = of(&format!("{many}## Last @x [state:: a -> b]\n\n{last}"));
+        assert!(told.iter().any(|told| told.starts_with("too-many-ways")), "{told:?}");
+    }
+    let ends = |n: usize| format!("## Step {n} @x [after:: start] [irreversible] [state:: a]\n\n");
+    let many: String = (0..8000).map(ends).collect();
+    assert_eq!(of(&many), [""; 0]);
+    let races = |n: usize| format!("## Step {n} @x [after:: start] [state:: a -> b]\n\n");
+    let many: String = (0..3000).map(races).collect();
+    assert_eq!(of(&many).len(), 2999);
+}

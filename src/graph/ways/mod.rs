@@ -13,12 +13,13 @@ use crate::diag::catalogue::{self, Stand};
 use crate::diag::{Diagnostic, Span};
 use crate::spec::{Mark, Spec};
 use conditions::Conditions;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many ways are followed side by side.
 const MOST_WAYS: usize = 500;
 
-/// How many steps whose undoing concerns the state are looked at in all their combinations.
+/// How many steps are looked at in all their combinations that are undone in states, or end what can be undone.
 const MOST_UNDONE: usize = 200;
 
 /// Tells where a step starts in a state in which the item cannot be then, or may not be.
@@ -86,6 +87,10 @@ struct Walk<'a, 'd> {
     spec: &'a Spec,
     graph: &'a Graph,
     before: Before,
+    /// By step: its place in the order.
+    places: Vec<usize>,
+    /// By step that was asked for: those earlier in the order that may be under way beside it.
+    company: HashMap<StepId, Vec<StepId>>,
     diagnostics: &'d mut Vec<Diagnostic>,
     conditions: Conditions,
     /// By step: until which place in the order it matters that it has succeeded or decided.
@@ -104,26 +109,28 @@ struct Walk<'a, 'd> {
 impl<'a, 'd> Walk<'a, 'd> {
     fn new(spec: &'a Spec, graph: &'a Graph, diagnostics: &'d mut Vec<Diagnostic>) -> Self {
         let before = Before::new(graph);
-        let stateful = |id: &StepId| graph.step(*id).state.is_some();
-        let undone: Vec<StepId> =
-            graph.order.iter().copied().filter(|id| undo(graph, *id).is_some()).collect();
-        let late = |id: &StepId| graph.step(*id).kind != Kind::Forward && stateful(id);
-        let undoes = graph.ids().any(|id| late(&id)) && undone.len() <= MOST_UNDONE;
-        if let (Some(step), false) = (undone.get(MOST_UNDONE), undoes) {
+        let late = |id: StepId| graph.step(id).kind != Kind::Forward && graph.step(id).state.is_some();
+        let undone: Vec<StepId> = graph.order.iter().copied().filter(|id| matters(graph, *id)).collect();
+        let speaks = graph.ids().any(late);
+        if let (Some(step), true) = (undone.get(MOST_UNDONE), speaks) {
             let step = &spec.steps[step.index()].title;
             diagnostics.push(catalogue::too_many_ways(step.span, &step.value, MOST_UNDONE));
         }
+        let undoes = speaks && undone.len() <= MOST_UNDONE;
         let mut makers = vec![Vec::new(); graph.values.len()];
         for id in &graph.order {
             for output in &graph.step(*id).outputs {
                 makers[output.value.index()].push(*id);
             }
         }
-        let live = live(graph, &before, undoes);
+        let places = places(graph);
+        let live = live(graph, &before, &places, undoes);
         Walk {
             spec,
             graph,
             before,
+            places,
+            company: HashMap::new(),
             diagnostics,
             conditions: Conditions::new(graph),
             live,
@@ -200,7 +207,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         let mut after = way.clone().succeed(id);
         if let Some(to) = step.state.as_ref().and_then(|passage| passage.to) {
             (after.state, after.by) = (to, Some(id));
-            if self.has_company(&after, id) {
+            if self.undoes && self.has_company(&after, id) {
                 self.fails(&after, None);
             }
         }
@@ -242,11 +249,13 @@ impl<'a, 'd> Walk<'a, 'd> {
     }
 
     /// Whether a step that stands earlier in the order may still be under way when this one is done.
-    fn has_company(&self, way: &Way, id: StepId) -> bool {
-        let earlier = self.graph.order.iter().take_while(|other| **other != id);
-        let known = |other: StepId| self.graph.step(other).state.is_none() || way.has_done(other);
-        { earlier }
-            .any(|other| !self.before.holds(id, *other) && !self.graph.exclude(id, *other) && known(*other))
+    fn has_company(&mut self, way: &Way, id: StepId) -> bool {
+        let (graph, before) = (self.graph, &self.before);
+        let company = self.company.entry(id).or_insert_with(|| {
+            let earlier = graph.order.iter().copied().take_while(|other| *other != id);
+            earlier.filter(|other| !before.holds(id, *other) && !graph.exclude(id, *other)).collect()
+        });
+        company.iter().any(|other| graph.step(*other).state.is_none() || way.has_done(*other))
     }
 
     /// The item fails here, or is given up: what has been done is undone, and then handlers run. `unknown` is
@@ -255,26 +264,25 @@ impl<'a, 'd> Walk<'a, 'd> {
         if !self.undoes {
             return;
         }
-        let way = way.clone();
-        let way = unknown.into_iter().fold(way, Way::succeed);
-        let matters = |id: &StepId| undo(self.graph, *id).is_some() || self.graph.step(*id).irreversible;
-        let done: Vec<StepId> = way.done.iter().copied().filter(matters).collect();
+        let graph = self.graph;
+        let counts = |id: &StepId| matters(graph, *id);
+        let mut done: Vec<StepId> = way.done.iter().copied().chain(unknown).filter(counts).collect();
+        done.sort_unstable_by_key(|id| Reverse(self.places[id.index()]));
+        done.dedup();
         if !self.seen.insert((way.state, way.by, done.clone())) {
             return;
         }
-        let lasting: Vec<StepId> =
-            done.iter().copied().filter(|id| self.graph.step(*id).irreversible).collect();
-        let stays = |id: StepId| lasting.iter().any(|lasting| self.before.holds(*lasting, id));
-        let undone =
-            self.graph.order.iter().rev().filter(|id| done.binary_search(id).is_ok() && !stays(**id));
-        let undoing = undone.filter_map(|id| undo(self.graph, *id)).collect::<Vec<_>>();
-        let handlers = self.graph.handlers().filter(|id| !self.graph.step(*id).once);
+        let stays = |id: StepId| {
+            done.iter().any(|last| graph.step(*last).irreversible && self.before.holds(*last, id))
+        };
+        let undoing = done.iter().filter(|id| !stays(**id)).filter_map(|id| undo(graph, *id));
+        let late: Vec<StepId> = undoing.chain(graph.handlers().filter(|id| !graph.step(*id).once)).collect();
         let (mut state, mut by) = (way.state, way.by);
-        for late in undoing.into_iter().chain(handlers) {
-            let Some(passage) = &self.graph.step(late).state else { continue };
-            self.starts(late, passage, state, by);
+        for id in late {
+            let Some(passage) = &graph.step(id).state else { continue };
+            self.starts(id, passage, state, by);
             if let Some(to) = passage.to.filter(|_| passage.from.contains(&state)) {
-                (state, by) = (to, Some(late));
+                (state, by) = (to, Some(id));
             }
         }
     }
@@ -350,20 +358,29 @@ fn undo(graph: &Graph, id: StepId) -> Option<StepId> {
     graph.step(id).compensate.filter(|by| graph.step(*by).state.is_some())
 }
 
-/// By step: the place in the order of the last step that depends on how it ended.
-fn live(graph: &Graph, before: &Before, undoes: bool) -> Vec<usize> {
+/// Whether it counts, once an item has failed, that a step was done.
+fn matters(graph: &Graph, id: StepId) -> bool {
+    undo(graph, id).is_some() || graph.step(id).irreversible
+}
+
+/// By step: its place in the order.
+fn places(graph: &Graph) -> Vec<usize> {
     let mut places = vec![0; graph.steps.len()];
     for (at, id) in graph.order.iter().enumerate() {
         places[id.index()] = at;
     }
-    let stateful: Vec<StepId> =
-        graph.order.iter().copied().filter(|id| graph.step(*id).state.is_some()).collect();
+    places
+}
+
+/// By step: the place in the order of the last step that depends on how it ended.
+fn live(graph: &Graph, before: &Before, places: &[usize], undoes: bool) -> Vec<usize> {
+    let mut stateful = graph.order.clone();
+    stateful.retain(|id| graph.step(*id).state.is_some());
     let last = |id: StepId| {
         let step: &Step = graph.step(id);
-        let matters = undoes && (undo(graph, id).is_some() || step.irreversible);
         let beside = stateful.iter().rev().find(|other| step.state.is_some() && !before.holds(**other, id));
         let dependents = step.dependents.iter().chain(beside).map(|other| places[other.index()]);
-        if matters { usize::MAX } else { dependents.max().unwrap_or(0) }
+        if undoes && matters(graph, id) { usize::MAX } else { dependents.max().unwrap_or(0) }
     };
     graph.ids().map(last).collect()
 }
