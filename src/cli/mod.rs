@@ -6,6 +6,7 @@ mod cancel;
 mod completions;
 mod document;
 mod exit;
+mod given;
 mod graph;
 mod init;
 mod man;

@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::given::given;
 use super::settings::Settings;
 use super::terminal::Terminal;
 use super::trust::Trust;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  orderflow plan workflow.md                    inputs, items, steps by stage and who does them
+  orderflow plan workflow.md                    inputs, items, steps by stage, who does them and gets which secrets
   orderflow plan --format json workflow.md      the same for scripts
 
 The steps of one stage wait for no other of that stage: they run in parallel.
@@ -43,9 +44,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let trust = Trust::of(&args.file, &graph, &settings, terminal);
     let doer = |step| doer(step, &settings, &trust, &document.source);
     let doers: Vec<Doer> = graph.steps.iter().map(doer).collect();
+    let given = given(&graph, &settings);
     let text = match args.format {
-        Format::Table => plan::text(&graph, &doers, terminal.width()),
-        Format::Json => plan::json(&graph, &doers),
+        Format::Table => plan::text(&graph, &doers, &given, terminal.width()),
+        Format::Json => plan::json(&graph, &doers, &given),
     };
     terminal.data(&text);
     terminal.finish()?;

@@ -1,6 +1,7 @@
 //! `orderflow plan`: what a run would do, without doing it.
 
-use crate::program::{orderflow, orderflow_reading};
+use crate::place::Place;
+use crate::program::{orderflow, orderflow_reading, told};
 use snapbox::{assert_data_eq, str};
 
 #[test]
@@ -134,4 +135,98 @@ fn scripts_get_the_same() {
         serde_json::to_string(&plan["steps"][1]["retry"]).unwrap(),
         str![[r#"{"retries":2,"backoff":"fixed","pause_ms":1000}"#]]
     );
+}
+
+const SHOP: &str = "\
+---
+env: [PAPER, SHELF]
+secrets: [PRESS_KEY]
+---
+# Print
+
+## Write @author
+topic::String → text::String
+
+## Print @press
+text → book::String
+
+```sh run
+cat
+```
+
+## Read @reader
+book → read::String
+";
+
+const SETTINGS: &str = "\
+fences = true
+[agents.author]
+command = [\"cat\"]
+env = [\"INK\"]
+secrets = { DESK = \"file:desk.key\", DRAWER = \"file:drawer.key\" }
+[agents.press]
+secrets = [\"PRESS_KEY\", \"UNASKED\"]
+[agents.reader]
+command = [\"cat\"]
+";
+
+fn shop() -> Place {
+    let place = Place::new(SHOP);
+    place.write("orderflow.toml", SETTINGS);
+    place.write("desk.key", "oak");
+    place
+}
+
+#[test]
+fn who_gets_which_names_is_told_and_which_are_not_there() {
+    let place = shop();
+    let plan = |more: &str| {
+        let mut command = place.command(&format!("plan flow.md{more}"));
+        told(command.env("SHELF", "").env("PRESS_KEY", "brass").env("UNASKED", "1").output().unwrap())
+    };
+    let out = plan("").out;
+    let end = out.split_once("parallel.\n").unwrap().1;
+    assert_data_eq!(
+        end,
+        str![[r#"
+
+agent   environment           secrets
+───────────────────────────────────────────────────
+author  INK (unset)           DESK, DRAWER (unset)
+press   PAPER (unset), SHELF  PRESS_KEY
+
+Nothing runs before all secrets are there.
+
+"#]]
+    );
+    assert!(!out.contains("brass") && !out.contains("oak"));
+    let json: serde_json::Value = serde_json::from_str(&plan(" --format json").out).unwrap();
+    assert_data_eq!(
+        serde_json::to_string(&json["given"][0]).unwrap(),
+        str![[
+            r#"{"agent":"author","env":[{"name":"INK","set":false}],"secrets":[{"name":"DESK","set":true},{"name":"DRAWER","set":false}]}"#
+        ]]
+    );
+}
+
+#[test]
+fn what_is_not_set_is_told_before_a_run() {
+    let place = shop();
+    let run = |more: &str| {
+        let mut command = place.command(&format!("run flow.md --input topic=Ink{more}"));
+        told(command.env("PRESS_KEY", "brass").env("UNASKED", "1").output().unwrap())
+    };
+    let stopped = run("");
+    assert_eq!(stopped.exit, Some(3), "{}", stopped.err);
+    assert!(stopped.err.contains("author: DRAWER cannot be read"), "{}", stopped.err);
+    place.write("drawer.key", "pine");
+    let done = run("");
+    let warnings = "\
+warning: INK is not set in the environment; @author goes without
+warning: PAPER, SHELF are not set in the environment; @press goes without
+";
+    assert!(done.err.starts_with(warnings), "{}", done.err);
+    assert_eq!((done.exit, run(" --quiet").err.as_str()), (Some(0), ""));
+    let part = run(" --only Write");
+    assert!(part.err.contains("INK") && !part.err.contains("PAPER"), "{}", part.err);
 }

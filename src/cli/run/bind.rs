@@ -3,6 +3,7 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::given;
 use super::super::settings::{Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
@@ -15,6 +16,7 @@ use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
+use crate::view::plan::Given;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,6 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Who does a step, found but not yet prepared.
 enum Doer<'a> {
     Command {
-        agent: &'a str,
         command: Vec<String>,
         env: &'a [String],
     },
@@ -71,7 +72,7 @@ pub fn find<'a>(
             Err(problem) => problems.push(*problem),
         }
     }
-    let wanted = doers.iter().flat_map(|(step, doer)| gives(step, doer, graph, settings)).collect();
+    let wanted = doers.iter().flat_map(|(step, _)| gives(step, graph, settings)).collect();
     let secrets = Secrets::fetch(&wanted, settings, terminal);
     if problems.is_empty() {
         return Ok(Doers { steps: doers, secrets: secrets? });
@@ -107,7 +108,7 @@ fn doer<'a>(
             let (worker, processes) = (found(&agent.worker)?, agent.processes.unwrap_or(1));
             return Ok(Some(Doer::Worker { agent: name, worker, processes, env: &agent.env }));
         }
-        return Ok(Some(Doer::Command { agent: name, command: found(&agent.command)?, env: &agent.env }));
+        return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
     }
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
@@ -171,7 +172,7 @@ impl Doers<'_> {
                 folder: folder.to_owned(),
                 env: environment(env)
                     .into_iter()
-                    .chain(self.secrets.variables(gives(step, doer, graph, settings)))
+                    .chain(self.secrets.variables(gives(step, graph, settings)))
                     .collect(),
             };
             adapters.push(match doer {
@@ -196,25 +197,25 @@ impl Doers<'_> {
     }
 }
 
-/// The secrets that whoever does a step gets, with the agent to whom they are given. A program of the document
-/// gets only what the document asks for, and so no more than whoever lets it run has seen.
-fn gives<'a>(
-    step: &'a Step,
-    doer: &Doer<'a>,
-    graph: &'a Graph,
-    settings: &'a Settings,
-) -> Vec<(&'a str, &'a Secret)> {
-    let of = |agent: &'a str| settings.agents.get(agent).into_iter().flat_map(|agent| &agent.secrets);
-    match doer {
-        Doer::Command { agent, .. } | Doer::Worker { agent, .. } => {
-            of(agent).map(|secret| (*agent, secret)).collect()
+/// The secrets that whoever does a step gets, with the agent to whom they are given.
+fn gives<'a>(step: &'a Step, graph: &'a Graph, settings: &'a Settings) -> Vec<(&'a str, &'a Secret)> {
+    let agent = step.agent.as_deref().unwrap_or_default();
+    given::names(step, graph, settings).1.into_iter().map(|secret| (agent, secret)).collect()
+}
+
+/// Says which variables agents go without because they are not set. Secrets that are missing are an error.
+pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal) {
+    for Given { agent, env, .. } in given::given(graph, settings) {
+        let unset: Vec<&str> = env.iter().filter(|name| !name.set).map(|name| name.name.as_str()).collect();
+        if !unset.is_empty() {
+            let who = agent.map_or("the document's program".to_owned(), |agent| format!("@{agent}"));
+            let are = if unset.len() == 1 { "is" } else { "are" };
+            let names = unset.join(", ");
+            terminal.talk(&visible(&format!(
+                "warning: {names} {are} not set in the environment; {who} goes without"
+            )));
+            terminal.talk("\n");
         }
-        Doer::Program { .. } => {
-            let agent = step.agent.as_deref().unwrap_or_default();
-            let asked = of(agent).filter(|secret| graph.settings.secrets.contains(&secret.name));
-            asked.map(|secret| (agent, secret)).collect()
-        }
-        Doer::StandIn => Vec::new(),
     }
 }
 

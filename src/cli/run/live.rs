@@ -46,6 +46,9 @@ pub fn run(
         (doers, work) => (doers?, work?),
     };
     write::prepare(args, work.total())?;
+    if !args.quiet {
+        bind::warn_of_unset(&part.graph, settings, terminal);
+    }
     if !args.trust {
         trust::allow(&args.file, document, &part.graph, settings, terminal)?;
     }

@@ -157,6 +157,7 @@ pub(super) use look::{KeptRun, title};
 pub(super) use part::is_called;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;
+pub(super) use secrets::is_there;
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {

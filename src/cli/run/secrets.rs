@@ -74,6 +74,14 @@ impl Secrets {
     }
 }
 
+/// Whether a secret is where it is to be, as far as that is seen without reading it.
+pub fn is_there(secret: &Secret, folder: &Path) -> bool {
+    match &secret.from {
+        Origin::Environment(name) => std::env::var_os(name).is_some_and(|value| !value.is_empty()),
+        Origin::File(path) => folder.join(path).metadata().is_ok_and(|about| !about.is_dir()),
+    }
+}
+
 /// The secret, or why there is none.
 fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
     let value = match &secret.from {

@@ -1,6 +1,6 @@
 //! A plan for scripts.
 
-use super::Doer;
+use super::{Doer, Given};
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
 use crate::view::graph::sign;
@@ -21,6 +21,7 @@ struct Plan<'a> {
     on_item_error: &'static str,
     deadline_ms: Option<u64>,
     steps: Vec<Step<'a>>,
+    given: &'a [Given],
 }
 
 #[derive(Serialize)]
@@ -51,7 +52,7 @@ struct Step<'a> {
 }
 
 /// The plan as an object, indented, with a final newline. `doers` are by step.
-pub fn json(graph: &Graph, doers: &[Doer]) -> String {
+pub fn json(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let settings = &graph.settings;
     let input = |value: &graph::ValueId| {
         let value = graph.value(*value);
@@ -74,6 +75,7 @@ pub fn json(graph: &Graph, doers: &[Doer]) -> String {
         on_item_error: super::text::rule(settings.on_item_error),
         deadline_ms: settings.deadline.map(millis),
         steps: steps.map(|(stage, id)| step(graph, id, stage, doers.get(id.index()))).collect(),
+        given,
     })
 }
 

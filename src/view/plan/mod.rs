@@ -6,6 +6,25 @@ mod text;
 pub use json::{by as by_json, json};
 pub use text::{by, text};
 
+use serde::Serialize;
+
+/// What whoever does an agent's steps is given beside `PATH`, `HOME` and `LANG`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Given {
+    /// None for programs of the document that are nobody's.
+    pub agent: Option<String>,
+    /// Variables.
+    pub env: Vec<Name>,
+    pub secrets: Vec<Name>,
+}
+
+/// A variable or a secret, by name; whether it is there now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Name {
+    pub name: String,
+    pub set: bool,
+}
+
 /// By what a step would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doer {

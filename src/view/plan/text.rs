@@ -1,6 +1,6 @@
 //! A plan as a page for people.
 
-use super::Doer;
+use super::{Doer, Given, Name};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
@@ -13,7 +13,7 @@ use std::fmt::Write;
 const BOLD: Style = Style::new().bold();
 
 /// The page, with styles for a terminal. `doers` are by step; `width` is the terminal's, in columns.
-pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
+pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>) -> String {
     let mut out = format!("{BOLD}{}{BOLD:#}\n\n", visible(&graph.title));
     for (name, what) in facts(graph) {
         let _ = writeln!(out, "{name:<10}{what}");
@@ -35,8 +35,22 @@ pub fn text(graph: &Graph, doers: &[Doer], width: Option<usize>) -> String {
         out += " Those of stage failed run once for each failed item.";
     }
     out += "\n";
-    out += &open(graph, doers);
+    out += &gets(given, width);
+    out += &open(graph, doers, given);
     out
+}
+
+/// Who gets which variables and secrets; nothing where nobody gets any.
+fn gets(given: &[Given], width: Option<usize>) -> String {
+    if given.is_empty() {
+        return String::new();
+    }
+    let name = |name: &Name| format!("{}{}", visible(&name.name), if name.set { "" } else { " (unset)" });
+    let names = |names: &[Name]| names.iter().map(name).collect::<Vec<_>>().join(", ");
+    let row = |given: &Given| {
+        vec![visible(given.agent.as_deref().unwrap_or("-")), names(&given.env), names(&given.secrets)]
+    };
+    format!("\n{}\n", table(&["agent", "environment", "secrets"], given.iter().map(row), width))
 }
 
 /// What holds for the whole run.
@@ -125,7 +139,7 @@ fn retry(retry: Retry) -> String {
 }
 
 /// What must still be done before the workflow can run.
-fn open(graph: &Graph, doers: &[Doer]) -> String {
+fn open(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let mut out = String::new();
     let nobody = doers.iter().filter(|doer| **doer == Doer::Nobody).count();
     if nobody > 0 {
@@ -137,6 +151,9 @@ fn open(graph: &Graph, doers: &[Doer]) -> String {
     }
     if doers.iter().any(|doer| matches!(doer, Doer::Fence { granted: false, .. })) {
         out += "Programs of the document run only after orderflow trust, with --trust, or with fences = true in orderflow.toml.\n";
+    }
+    if given.iter().flat_map(|given| &given.secrets).any(|name| !name.set) {
+        out += "Nothing runs before all secrets are there.\n";
     }
     out
 }
