@@ -34,7 +34,7 @@ pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> 
             unit: Unit::StepsPerSecond,
             floor_name: "SQLite, the same bytes and commits",
             ours: Box::new(move || load.rate(ours)),
-            floor: Box::new(move || floor.rate(bare)),
+            floor: Box::new(move || floor.rate(|load| bare(&load.folder, &load.rows))),
         }
     };
     Ok(vec![
@@ -56,11 +56,8 @@ impl Load {
         std::fs::create_dir_all(folder)?;
         let mut load = Load { folder: folder.to_owned(), batches, rows: Vec::new(), steps };
         append(&load)?;
-        let connection = Connection::open(folder.join(journal::FILE))?;
-        let mut rows = connection.prepare("SELECT records FROM batch ORDER BY number")?;
-        load.rows = rows.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        load.rows = rows(folder)?;
         ensure!(load.rows.len() == load.batches.len(), "a row a commit");
-        drop(rows);
         Ok(load)
     }
 
@@ -70,35 +67,44 @@ impl Load {
         work(self)?;
         Ok(self.steps as f64 / begin.elapsed().as_secs_f64())
     }
+}
 
-    fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.folder.join(name);
-        for left in ["", "-wal", "-shm"] {
-            let left = self.folder.join(format!("{name}{left}"));
-            if left.exists() {
-                std::fs::remove_file(left)?;
-            }
+/// What a journal holds, a row a commit.
+pub fn rows(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let connection = Connection::open(folder.join(journal::FILE))?;
+    let mut rows = connection.prepare("SELECT records FROM batch ORDER BY number")?;
+    let rows = rows.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A path in the folder where no database is.
+fn fresh(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    for left in ["", "-wal", "-shm"] {
+        let left = folder.join(format!("{name}{left}"));
+        if left.exists() {
+            std::fs::remove_file(left)?;
         }
-        Ok(path)
     }
+    Ok(folder.join(name))
+}
 
-    fn store(&self) -> anyhow::Result<Store> {
-        self.fresh(journal::FILE)?;
-        let header = Header {
-            version: Version::CURRENT,
-            run: "measured".into(),
-            started: "2026-11-20T12:00:00Z".into(),
-            document: Document { path: "pipeline.md".into(), text: String::new() },
-            definition: Vec::new(),
-            options: Value::Null,
-            items: Value::Null,
-        };
-        Ok(Store::create(&self.folder, &header)?)
-    }
+/// An empty journal.
+pub fn store(folder: &Path) -> anyhow::Result<Store> {
+    fresh(folder, journal::FILE)?;
+    let header = Header {
+        version: Version::CURRENT,
+        run: "measured".into(),
+        started: "2026-11-20T12:00:00Z".into(),
+        document: Document { path: "pipeline.md".into(), text: String::new() },
+        definition: Vec::new(),
+        options: Value::Null,
+        items: Value::Null,
+    };
+    Ok(Store::create(folder, &header)?)
 }
 
 fn append(load: &Load) -> anyhow::Result<()> {
-    let mut store = load.store()?;
+    let mut store = store(&load.folder)?;
     for batch in &load.batches {
         store.append(batch)?;
     }
@@ -108,7 +114,7 @@ fn append(load: &Load) -> anyhow::Result<()> {
 /// As a run does it: batches are handed over while earlier ones are committed.
 fn write(load: &Load) -> anyhow::Result<()> {
     let (tell, told) = std::sync::mpsc::channel();
-    let writer = Writer::start(load.store()?, move |what| {
+    let writer = Writer::start(store(&load.folder)?, move |what| {
         // Whoever listens no longer does not mind.
         let _ = tell.send(what);
     })?;
@@ -122,13 +128,14 @@ fn write(load: &Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn bare(load: &Load) -> anyhow::Result<()> {
-    let mut connection = Connection::open(load.fresh("bare.db")?)?;
+/// The bare database: a row a commit.
+pub fn bare(folder: &Path, rows: &[String]) -> anyhow::Result<()> {
+    let mut connection = Connection::open(fresh(folder, "bare.db")?)?;
     connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA synchronous=FULL; CREATE TABLE batch (number INTEGER PRIMARY KEY, records TEXT)",
     )?;
-    for (number, row) in load.rows.iter().enumerate() {
+    for (number, row) in rows.iter().enumerate() {
         let transaction = connection.transaction()?;
         transaction.execute("INSERT INTO batch VALUES (?1, ?2)", params![number as i64, row])?;
         transaction.commit()?;

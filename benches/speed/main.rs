@@ -2,6 +2,7 @@
 //! same with tiny sizes, to see that it works. docs/speed.md says what the figures mean.
 
 mod document;
+mod durable;
 mod journal;
 mod memory;
 mod pair;
@@ -23,6 +24,8 @@ pub struct Sizes {
     chain: usize,
     /// Orders of six steps, in process.
     orders: u64,
+    /// The same in runs that are kept.
+    durable_orders: u64,
     /// Orders whose steps are committed one by one.
     single_commits: u64,
     /// Orders of the run whose memory is measured; the floor is a tenth of it.
@@ -40,6 +43,7 @@ const FULL: Sizes = Sizes {
     processes: 2_000,
     chain: 1_000,
     orders: 10_000,
+    durable_orders: 3_000,
     single_commits: 300,
     many_orders: 200_000,
     recorded: 200_000,
@@ -52,6 +56,7 @@ const TINY: Sizes = Sizes {
     processes: 3,
     chain: 3,
     orders: 20,
+    durable_orders: 20,
     single_commits: 5,
     many_orders: 20,
     recorded: 20,
@@ -86,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         processes::cases(sizes, folder.path())?,
         pipeline::cases(sizes)?,
         journal::cases(sizes, folder.path())?,
+        durable::cases(sizes, folder.path())?,
         memory::cases(sizes, folder.path()),
         trace::cases(sizes, folder.path())?,
         document::cases(sizes, folder.path())?,

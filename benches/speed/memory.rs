@@ -49,7 +49,7 @@ fn peak(flag: &str, of: impl AsRef<OsStr>) -> anyhow::Result<f64> {
 pub fn child(flag: &str, of: &str) -> anyhow::Result<()> {
     match flag {
         STATS => drop(trace::fold(File::open(of)?)?),
-        _ => pipeline::looped(of.parse()?, true)?,
+        _ => pipeline::looped(of.parse()?, pipeline::JOBS, true, None)?,
     }
     let status =
         std::fs::read_to_string("/proc/self/status").context("peak memory is known on Linux only")?;

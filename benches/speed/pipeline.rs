@@ -9,7 +9,7 @@ use orderflow::diag::Source;
 use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
-use orderflow::runtime::{Bindings, Loop, NewItem, Observer, Workspace};
+use orderflow::runtime::{Bindings, Durable, Loop, NewItem, Observer, Workspace};
 use orderflow::session::{Entries, Head, Recorder};
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 pub const STEPS: u64 = 6;
 
 /// Steps at once, as `orderflow run` has it.
-const JOBS: usize = 16;
+pub const JOBS: usize = 16;
 
 const PIPELINE: &str = "\
 # Orders
@@ -58,12 +58,12 @@ pub fn cases<'a>(sizes: &Sizes) -> anyhow::Result<Vec<Case<'a>>> {
     };
     Ok(vec![
         case("engine alone", Box::new(move || rate(orders, || engine(orders, |_| Ok(()))))),
-        case("engine and loop", Box::new(move || rate(orders, || looped(orders, false)))),
-        case("engine, loop and trace", Box::new(move || rate(orders, || looped(orders, true)))),
+        case("engine and loop", Box::new(move || rate(orders, || looped(orders, JOBS, false, None)))),
+        case("engine, loop and trace", Box::new(move || rate(orders, || looped(orders, JOBS, true, None)))),
     ])
 }
 
-fn rate(orders: u64, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+pub fn rate(orders: u64, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let begin = Instant::now();
     work()?;
     Ok((orders * STEPS) as f64 / begin.elapsed().as_secs_f64())
@@ -75,8 +75,8 @@ pub fn graph() -> anyhow::Result<Graph> {
     graph::build(&source, &spec).0.context("the pipeline is a valid document")
 }
 
-fn run(graph: &Arc<Graph>) -> Run {
-    let limits = Limits::jobs(JOBS);
+fn run(graph: &Arc<Graph>, jobs: usize) -> Run {
+    let limits = Limits::jobs(jobs);
     let (tolerate, on_item_error) = (Tolerance::default(), OnItemError::default());
     Run::new(graph.clone(), Policy { limits, tolerate, on_item_error })
 }
@@ -94,7 +94,7 @@ fn reply(outputs: impl Iterator<Item = ValueId>) -> Reply {
 /// The engine by itself: every call is answered a millisecond later.
 pub fn engine(orders: u64, mut see: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let graph = Arc::new(graph()?);
-    let mut run = run(&graph);
+    let mut run = run(&graph, JOBS);
     let (mut out, mut calls, mut now) = (Out::default(), VecDeque::new(), 0);
     loop {
         while run.tally().admitted < orders && run.wants_item() {
@@ -144,12 +144,12 @@ impl Observer for Trace {
     }
 }
 
-/// The engine with the loop that drives it in a run.
-pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
+/// The engine with the loop that drives it in a run, and with the journal that it is to be kept in.
+pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("session.toon");
     let graph = Arc::new(graph()?);
-    let mut run = run(&graph);
+    let mut run = run(&graph, jobs);
     let mut trace = Trace {
         entries: Entries::new(&graph),
         recorder: Recorder::new(&graph, &target)?,
@@ -163,7 +163,7 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
         workspace: Workspace::create(folder.path(), "run")?,
         observers: if traced { vec![&mut trace] } else { Vec::new() },
         deadline: None,
-        durable: None,
+        durable,
         since: None,
         alone: false,
         cancel: false,
@@ -176,6 +176,9 @@ pub fn looped(orders: u64, traced: bool) -> anyhow::Result<()> {
     let (_requests, receiver) = mpsc::channel(1);
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     tokio.block_on(all.drive(&mut run, &mut items, receiver))?;
+    if let Some(durable) = all.durable.take() {
+        durable.close()?;
+    }
     drop(all);
     if traced {
         let rows = trace.recorder.finish(&Head::default(), &trace.live.finish().run.summary())?;

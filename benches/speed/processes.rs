@@ -24,10 +24,17 @@ pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> 
         std::fs::write(folder.join("items.jsonl"), lines(items))?;
         std::fs::write(folder.join("workflow.md"), document(steps))?;
         cases.push(Case {
+            name: format!("journal: programs, {name}"),
+            unit: Unit::ProcessesPerSecond,
+            floor_name: "the same run with --no-journal",
+            ours: ours(folder.clone(), jobs, steps * items, &[]),
+            floor: ours(folder.clone(), jobs, steps * items, &["--no-journal"]),
+        });
+        cases.push(Case {
             name: format!("processes: {name}"),
             unit: Unit::ProcessesPerSecond,
             floor_name: "xargs -P, the same programs",
-            ours: ours(folder, jobs, steps * items),
+            ours: ours(folder, jobs, steps * items, &[]),
             floor: xargs(jobs, steps * items),
         });
     }
@@ -47,11 +54,14 @@ fn lines(count: usize) -> String {
     (0..count).map(|item| format!("{{\"id\": {item}}}\n")).collect()
 }
 
-fn ours<'a>(folder: PathBuf, jobs: usize, processes: usize) -> Once<'a> {
+fn ours<'a>(folder: PathBuf, jobs: usize, processes: usize, flags: &'static [&str]) -> Once<'a> {
     Box::new(move || {
         let begin = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
-        command.args(["run", "workflow.md", "--quiet", "--jobs", &jobs.to_string()]).current_dir(&folder);
+        command
+            .args(["run", "workflow.md", "--quiet", "--jobs", &jobs.to_string()])
+            .args(flags)
+            .current_dir(&folder);
         let output = command.stdin(Stdio::null()).output().context("cannot start orderflow")?;
         let took = begin.elapsed();
         ensure!(output.status.success(), "orderflow: {}", String::from_utf8_lossy(&output.stderr));
