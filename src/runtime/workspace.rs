@@ -2,7 +2,9 @@
 
 use super::folder_name;
 use crate::event::ItemId;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// `.orderflow/runs/<run>/`, made when the run begins. What is empty at the end is taken away.
@@ -19,8 +21,10 @@ impl Workspace {
     pub fn create(base: &Path, run_id: &str) -> io::Result<Self> {
         let home = base.join(".orderflow");
         let root = home.join("runs").join(run_id);
+        std::fs::create_dir_all(home.join("runs"))?;
+        private(&root)?;
         std::fs::create_dir_all(root.join("items"))?;
-        std::fs::create_dir_all(root.join("scratch"))?;
+        private(&root.join("scratch"))?;
         let ignore = home.join(".gitignore");
         if !ignore.exists() {
             std::fs::write(ignore, "*\n")?;
@@ -35,7 +39,7 @@ impl Workspace {
     pub fn open(root: &Path) -> io::Result<Self> {
         let root = std::path::absolute(root)?;
         std::fs::create_dir_all(root.join("items"))?;
-        std::fs::create_dir_all(root.join("scratch"))?;
+        private(&root.join("scratch"))?;
         Ok(Workspace { root })
     }
 
@@ -61,6 +65,11 @@ impl Workspace {
     pub(super) fn settle(&self, item: ItemId, key: &str) {
         let _ = std::fs::remove_dir(self.item(item, key));
     }
+}
+
+/// Makes a folder that nobody else may look into: what agents take and make lies there.
+fn private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl Drop for Workspace {

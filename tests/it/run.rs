@@ -28,6 +28,30 @@ print('true')
 ```
 ";
 
+/// What agents take and make is nobody else's business, whatever files are made with.
+#[test]
+fn a_runs_folder_is_its_users_alone() {
+    let place = Place::new(
+        "# T\n## A\no -> a\n```sh run\nscratch=${ORDERFLOW_INPUT%/*}\nstat -c %a \"$scratch\" \"${scratch%/*}\" > \"$PWD/modes\"\n\
+         test -e go || sleep 1000\necho 1\n```\n",
+    );
+    let mut run = place.begin("--input o=1");
+    place.until("the step has looked", || {
+        place.path("modes").exists() && place.read("modes").lines().count() == 2
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(place.read("modes"), "700\n700\n");
+    let runs = std::fs::read_dir(place.path(".orderflow/runs")).unwrap();
+    let home = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+    // As where it was carried elsewhere, and in a place where others may look.
+    std::fs::remove_dir_all(home.join("scratch")).unwrap();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+    place.write("go", "");
+    assert_eq!(place.orderflow("resume last --trust").exit, Some(0));
+    assert_eq!(place.read("modes"), "700\n755\n");
+}
+
 #[test]
 fn a_finished_run_shows_its_table_and_its_figures() {
     let place = Place::new(GREET);
