@@ -9,7 +9,7 @@ use super::{Format, inputs, jobs, live};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::event::ItemId;
-use crate::journal::{Held, Lock};
+use crate::journal::Held;
 use anyhow::Context;
 use std::path::Path;
 
@@ -47,7 +47,17 @@ pub fn go_on(
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
-    let mut past = Past::take(&home)?;
+    let past = Past::take(&home)?;
+    go_on_with(past, how, retry, terminal)
+}
+
+fn go_on_with(
+    mut past: Past,
+    how: &Again,
+    retry: Option<&[String]>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let home = past.home.clone();
     let options = past.options()?;
     if retry.is_none()
         && let Some(ended) = Ended::of(&home)?
@@ -109,9 +119,10 @@ pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<bool> {
 /// # Errors
 /// What keeps it from being told or written.
 pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let home = &std::path::absolute(home).context("cannot tell the current folder")?;
     let word = home.join(keep::CANCEL);
     let say = || std::fs::write(&word, "").with_context(|| format!("cannot write {}", word.display()));
-    match Lock::acquire(home) {
+    match keep::try_lock(home) {
         Err(Held::By(_)) => {
             say()?;
             terminal.talk("the run was told to stop; its own process says how it ended\n");
@@ -124,8 +135,8 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
                 return Ok(Exit::Ok);
             }
             say()?;
-            drop(lock);
-            match go_on(home, how, None, terminal)? {
+            // With the lock in hand, so that nobody else goes on with it between.
+            match go_on_with(Past::of(home, lock)?, how, None, terminal)? {
                 // That its items did not all succeed is what was asked for.
                 Exit::Failed => Ok(Exit::Ok),
                 exit => Ok(exit),

@@ -62,7 +62,14 @@ impl Past {
     /// # Errors
     /// Stops where another runner has it or its journal cannot be read.
     pub fn take(home: &Path) -> anyhow::Result<Past> {
-        let lock = lock(home)?;
+        Past::of(home, lock(home)?)
+    }
+
+    /// The same where its lock is held already.
+    ///
+    /// # Errors
+    /// Stops where its journal cannot be read.
+    pub fn of(home: &Path, lock: Lock) -> anyhow::Result<Past> {
         let (store, header) = Store::open(home).map_err(unreadable)?;
         Ok(Past { home: home.to_owned(), header, retry: Vec::new(), lock, store })
     }
@@ -233,22 +240,29 @@ fn each_event(home: &Path, mut see: impl FnMut(Event)) -> anyhow::Result<()> {
     each.map_err(unreadable)
 }
 
-/// Takes the run's lock.
+/// Takes the run's lock if no runner has it that lives.
 ///
 /// # Errors
-/// Stops where another runner has it.
-pub fn lock(home: &Path) -> anyhow::Result<Lock> {
+/// Who has it.
+pub fn try_lock(home: &Path) -> Result<Lock, Held> {
     let begin = Instant::now();
-    let acquired = loop {
+    loop {
         match Lock::acquire(home) {
             // A program that was just being started when its runner was killed holds the lock until it runs.
             Err(Held::By(Some(process))) if is_gone(process) && begin.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            acquired => break acquired,
+            acquired => return acquired,
         }
-    };
-    acquired.map_err(|held| match held {
+    }
+}
+
+/// Takes the run's lock.
+///
+/// # Errors
+/// Stops where another runner has it.
+pub fn lock(home: &Path) -> anyhow::Result<Lock> {
+    try_lock(home).map_err(|held| match held {
         Held::By(process) => {
             let who = process.map(|process| format!(", process {process}")).unwrap_or_default();
             let message = format!("the run in {} lives: another orderflow has it{who}", home.display());
