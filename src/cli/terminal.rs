@@ -3,6 +3,7 @@
 use super::exit::Stop;
 use crate::diag::render::visible;
 use anstream::{AutoStream, ColorChoice};
+use rustix::io::Errno;
 use std::io::{self, IsTerminal, Write};
 
 pub struct Terminal {
@@ -10,11 +11,14 @@ pub struct Terminal {
     err: AutoStream<io::Stderr>,
     /// The first failure to write data, such as a full disk; a closed pipe is none.
     failure: Option<io::Error>,
+    /// Data goes to a terminal, which may be closed.
+    closes: bool,
 }
 
 impl Terminal {
     pub fn new() -> Self {
-        Terminal { out: AutoStream::auto(io::stdout()), err: AutoStream::auto(io::stderr()), failure: None }
+        let (out, err) = (AutoStream::auto(io::stdout()), AutoStream::auto(io::stderr()));
+        Terminal { out, err, failure: None, closes: io::stdout().is_terminal() }
     }
 
     /// Whether standard output shows colour: a terminal, and nothing like NO_COLOR in the way.
@@ -49,9 +53,14 @@ impl Terminal {
     /// The outcome of all writing of data: an error only where data was lost, not where nobody listens.
     pub fn finish(&mut self) -> io::Result<()> {
         match self.failure.take() {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            Some(error) if !self.is_closed(&error) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn is_closed(&self, error: &io::Error) -> bool {
+        let hung_up = self.closes && error.raw_os_error() == Some(Errno::IO.raw_os_error());
+        hung_up || error.kind() == io::ErrorKind::BrokenPipe
     }
 
     /// Writes talk as it is, with no newline added.

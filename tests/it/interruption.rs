@@ -128,6 +128,35 @@ fn signals_that_were_ignored_at_the_start_stay_so() {
     }
 }
 
+/// A terminal that is closed hangs up on all that runs in it; nobody can read what is said then.
+#[test]
+fn a_closed_terminal_pauses_a_run() {
+    let place =
+        Place::new("# T\n## A\no -> a\n```sh run\n: > ready\ntest -e go || sleep 1000\necho 1\n```\n");
+    // The shell of the terminal ends, and with it all in its foreground hear of it, of which one tells of the exit.
+    place.write(
+        "inner.sh",
+        &format!(
+            "trap : HUP\n{} run flow.md --trust --input o=1\necho $? > part\nmv part exit\n",
+            env!("CARGO_BIN_EXE_orderflow")
+        ),
+    );
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", "sh inner.sh; true", "/dev/null"]).current_dir(place.folder());
+    terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let mut terminal = terminal.spawn().unwrap();
+    place.await_file("ready");
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    place.await_file("exit");
+    assert_eq!(place.read("exit"), "143\n");
+    assert!(place.read("session.toon").ends_with("\ncomplete: false\n"));
+    place.write("go", "");
+    let told = place.orderflow("resume last --trust");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(place.rows("session.toon"), ["A 1 #1 success"]);
+}
+
 #[test]
 fn a_run_that_takes_too_long_is_stopped() {
     let place = place();
