@@ -32,7 +32,9 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         },
     };
     let mut text = Vec::new();
-    Man::new(page).render(&mut text)?;
+    // Named otherwise, the foot of a command's page would say that the program is called run.
+    let source = concat!("orderflow ", env!("CARGO_PKG_VERSION"));
+    Man::new(page).source(source).render(&mut text)?;
     terminal.data(&String::from_utf8_lossy(&text));
     terminal.finish()?;
     Ok(Exit::Ok)

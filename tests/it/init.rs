@@ -52,6 +52,9 @@ fn manual_and_completions_know_every_command() {
         let own = orderflow(&["man", command]);
         assert!(*command == "help" || own.out.contains(".SH SYNOPSIS"), "{command}: {}", own.err);
     }
+    let own = orderflow(&["man", "run"]).out;
+    let title = format!(".TH orderflow-run 1  \"orderflow {}\"", env!("CARGO_PKG_VERSION"));
+    assert!(own.contains(&title) && !own.contains("run 0."), "{own}");
     for shell in ["bash", "zsh", "fish"] {
         let script = orderflow(&["completions", shell]).out;
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
