@@ -5,6 +5,7 @@
 //! what it was only where the start of the system and its own are the same too. What had not been noted when the
 //! runner died, or had left its parents, is known by the mark that it carries.
 
+use super::program::LINGER;
 use super::spawned::{Process, is_orphan_of};
 use super::system::{self, Seen};
 use super::{Stop, tree};
@@ -28,7 +29,7 @@ pub struct Report {
 pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> Report {
     let lost = Lost::new(run, started);
     // What is started from here on and leaves its parents is known by nothing but its mark.
-    tree::hold(|| lost.living()).await;
+    let _ = tokio::time::timeout(LINGER, tree::hold(|| lost.living())).await;
     tree::end(|| lost.living(), None, grace, stop).await;
     let number = |id: &system::Id| u32::try_from(id.0.as_raw_nonzero().get()).ok();
     let mut left: Vec<u32> = lost.living().iter().filter_map(|seen| number(&seen.id)).collect();
