@@ -110,7 +110,7 @@ fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) 
             doer,
             steps: vec![step.phase.clone()],
             concurrency: agent.concurrency,
-            effects: agent.has_effects(),
+            effects: agent.effects.any(),
             env: agent.env,
             secrets: agent.secrets.into_iter().map(|secret| secret.name).collect(),
             idempotent: agent.idempotent.unwrap_or(false),

@@ -1,11 +1,11 @@
 //! Reading the document that a command works on.
 
 use super::exit::{Exit, Stop};
-use super::settings::{self, Agent, Settings};
+use super::settings::{self, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, render};
-use crate::graph::{self, Graph};
+use crate::graph::{self, Graph, Step};
 use crate::session;
 use crate::spec::{self, Spec};
 use anyhow::Context;
@@ -102,7 +102,10 @@ impl Document {
     /// Adds what the document leaves unsaid of failures, now that it is known which agents have effects.
     pub fn lint(&mut self, settings: &Settings) {
         let Some(graph) = &self.graph else { return };
-        let effects = |agent: &str| settings.agents.get(agent).is_none_or(Agent::has_effects);
+        let effects = |step: &Step| {
+            let agent = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
+            agent.is_none_or(|agent| agent.effects.of(&step.phase))
+        };
         self.problems.extend(graph::lint(&self.spec, graph, &effects));
         let agents = graph.steps.iter().filter_map(|step| settings.agents.get(step.agent.as_ref()?));
         let given: Vec<&str> = agents.flat_map(|agent| &agent.secrets).map(|secret| &*secret.name).collect();

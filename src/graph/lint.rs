@@ -8,8 +8,8 @@ use crate::spec::{Mark, Spec};
 use std::collections::BTreeSet;
 
 /// Warns of each such place, in the order of the places. `graph` is what `spec` means; `effects` says whether
-/// an agent changes anything.
-pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&str) -> bool) -> Vec<Diagnostic> {
+/// a step changes anything.
+pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let lint = Lint { spec, graph };
     lint.dependence(&mut diagnostics);
@@ -66,14 +66,13 @@ impl Lint<'_> {
     }
 
     /// Steps whose effects would stay when something after them fails.
-    fn uncompensated(&self, effects: &dyn Fn(&str) -> bool, diagnostics: &mut Vec<Diagnostic>) {
+    fn uncompensated(&self, effects: &dyn Fn(&Step) -> bool, diagnostics: &mut Vec<Diagnostic>) {
         let before = Before::new(self.graph);
         let risks: Vec<StepId> =
             self.graph.order.iter().copied().filter(|id| is_risk(self.graph.step(*id))).collect();
         for &id in &self.graph.order {
             let step = self.graph.step(id);
-            let has_effects = step.agent.as_deref().is_none_or(effects);
-            if step.compensate.is_some() || step.irreversible || !has_effects {
+            if step.compensate.is_some() || step.irreversible || !effects(step) {
                 continue;
             }
             let follows = |other: &&StepId| {

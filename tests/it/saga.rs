@@ -38,6 +38,18 @@ fn a_step_needs_a_compensation_for_its_effects_only() {
     let told = place.orderflow("validate --strict flow.md");
     assert_eq!((told.exit, told.err.as_str()), (Some(0), "flow.md: 5 steps, no problems\n"), "{}", told.out);
 
+    // Of one step of an agent; what is said of a step that is not there means nothing for the others.
+    let says = |effects: &str| {
+        let agent = format!("[agents.stock]\ncommand = [\"true\"]\neffects = {effects}\n");
+        place.write("orderflow.toml", &agent);
+        place.orderflow("validate --strict flow.md")
+    };
+    assert_eq!(says("{ ReserveStock = false }").exit, Some(0));
+    assert_eq!(says("{ CountStock = false }").exit, Some(3));
+    let told = says("[\"ReserveStock\"]");
+    assert!(told.err.contains("true, false, or a table such as { CheckStock = false }"), "{}", told.err);
+    assert!(says("{ ReserveStock = 0 }").err.contains("ReserveStock"));
+
     place.write("orderflow.toml", "[agents.stock]\neffect = false\n");
     let told = place.orderflow("validate flow.md");
     assert!(told.exit == Some(3) && told.err.contains("effect"), "{told:?}");

@@ -54,14 +54,25 @@ pub struct Agent {
     pub env: Vec<String>,
     /// What it alone is given, as variables.
     pub secrets: Vec<Secret>,
-    pub effects: Option<bool>,
+    pub effects: Effects,
     pub idempotent: Option<bool>,
 }
 
-impl Agent {
-    /// Whether it changes anything, rather than to look and compute only.
-    pub fn has_effects(&self) -> bool {
-        self.effects.unwrap_or(true)
+/// Whether an agent changes anything, rather than to look and compute only; where nothing is said, it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    pub all: Option<bool>,
+    /// What is said of single steps, by their phases.
+    pub of: BTreeMap<String, bool>,
+}
+
+impl Effects {
+    pub fn any(&self) -> bool {
+        self.all.unwrap_or(true)
+    }
+
+    pub fn of(&self, phase: &str) -> bool {
+        self.of.get(phase).copied().unwrap_or_else(|| self.any())
     }
 }
 

@@ -1,6 +1,6 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, Channel, Origin, Secret, Settings};
+use super::{Agent, Channel, Effects, Origin, Secret, Settings};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -107,7 +107,7 @@ impl Reader {
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => agent.env = self.words("env", value),
                 "secrets" => agent.secrets = self.secrets(value),
-                "effects" => agent.effects = self.flag("effects", value),
+                "effects" => agent.effects = self.effects(value),
                 "idempotent" => agent.idempotent = self.flag("idempotent", value),
                 later if LATER.contains(&later) => {
                     self.problems.push(catalogue::settings_not_supported(key.span().into(), later));
@@ -128,6 +128,19 @@ impl Reader {
             }
         }
         channel
+    }
+
+    fn effects(&mut self, value: &Item<'_>) -> Effects {
+        let Some(phases) = value.get_ref().as_table() else {
+            let expected = "true, false, or a table such as { CheckStock = false }";
+            let all = value.get_ref().as_bool().or_else(|| self.bad("effects", value, expected));
+            return Effects { all, of: BTreeMap::new() };
+        };
+        let said = phases.iter().filter_map(|(phase, value)| {
+            let phase = phase.get_ref().as_ref();
+            Some((phase.to_owned(), self.flag(phase, value)?))
+        });
+        Effects { all: None, of: said.collect() }
     }
 
     fn flag(&mut self, key: &str, value: &Item<'_>) -> Option<bool> {
