@@ -5,7 +5,7 @@ use crate::python::{python, query};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A shop whose books no agent has opened yet.
@@ -30,23 +30,29 @@ impl Shop {
         self.folder.path().join("books/shop.db")
     }
 
-    /// Starts the agent for one step, in a clean environment as orderflow does.
-    fn start(&self, agent: &str, step: &str, key: &str, run: &str, inputs: &Value) -> Child {
-        let mut child = python()
+    /// The agent for one step, in a clean environment as orderflow has it.
+    fn agent(&self, agent: &str, step: &str, key: &str, run: &str) -> Command {
+        let mut command = python();
+        command
             .arg(workflows().join("agents").join(agent).with_extension("py"))
             .envs([("ORDERFLOW_STEP", step), ("ORDERFLOW_KEY", key), ("ORDERFLOW_RUN", run)])
-            .env("SHOP_DB", self.database())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(inputs.to_string().as_bytes()).unwrap();
-        child
+            .env("SHOP_DB", self.database());
+        command
+    }
+
+    fn start(&self, agent: &str, step: &str, key: &str, run: &str, inputs: &Value) -> Child {
+        begin(self.agent(agent, step, key, run), inputs)
     }
 
     fn ask(&self, agent: &str, step: &str, key: &str, inputs: &Value) -> Answer {
         finish(self.start(agent, step, key, "run-1", inputs))
+    }
+
+    /// Asks for the compensation of what was done, or was to be done, under a key.
+    fn undo(&self, agent: &str, step: &str, forward_key: &str, inputs: &Value) -> Answer {
+        let mut command = self.agent(agent, step, &format!("undo {forward_key}"), "run-1");
+        command.env("ORDERFLOW_FORWARD_KEY", forward_key);
+        finish(begin(command, inputs))
     }
 
     fn receive(&self, request: Value) -> Answer {
@@ -89,20 +95,28 @@ impl Shop {
     }
 
     fn handle(&self, order: &str) -> Answer {
+        self.handle_failed(order, "CheckInventory", "out_of_stock")
+    }
+
+    fn handle_failed(&self, order: &str, step: &str, code: &str) -> Answer {
         let failed = json!({
             "item": {"order_id": order},
             "key": order,
-            "step": "CheckInventory",
-            "error": {"message": "CHAIR-OAK: 2 wanted, 0 on the shelf", "code": "out_of_stock"},
+            "step": step,
+            "error": {"message": "it failed", "code": code},
             "attempts": 1,
             "values": {},
         });
         let inputs = json!({ "failed_orders": failed });
-        self.ask("order-api", "HandleFailedOrders", &format!("handle {order}"), &inputs)
+        self.ask("order-api", "HandleFailedOrders", &format!("handle {order} {step} {code}"), &inputs)
     }
 
     fn books(&self, sql: &str) -> String {
         query(&self.database(), sql)
+    }
+
+    fn write(&self, sql: &str) {
+        rusqlite::Connection::open(self.database()).unwrap().execute_batch(sql).unwrap();
     }
 
     fn on_hand(&self, sku: &str) -> String {
@@ -124,6 +138,13 @@ impl Answer {
         let error = json!({"message": message, "code": code, "retryable": exit == 75, "outcome": "failed"});
         assert_eq!((self.exit, &answer["error"]), (Some(exit), &error));
     }
+}
+
+fn begin(mut command: Command, inputs: &Value) -> Child {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(inputs.to_string().as_bytes()).unwrap();
+    child
 }
 
 fn finish(child: Child) -> Answer {
@@ -185,7 +206,7 @@ fn an_order_passes_through_every_step() {
     assert_eq!(shop.books("SELECT receipt, amount, status FROM payments"), "receipt_002 14550 captured\n");
     assert_eq!(shop.on_hand("LAMP-DESK"), "498 0\n");
     let tracking_number = shipment.outputs()["tracking_number"].as_str().unwrap().to_owned();
-    assert!(shop.books("SELECT recipient, body FROM outbox").contains(&tracking_number));
+    assert!(shop.books("SELECT recipient, body FROM letters").contains(&tracking_number));
 }
 
 #[test]
@@ -202,7 +223,7 @@ fn the_same_key_has_one_effect_and_one_answer() {
     let reservation = twice(&|| shop.reserve(&check, &payment));
     let shipment = twice(&|| shop.ship(&reservation));
     twice(&|| shop.notify(&shipment, &payment));
-    for table in ["orders", "payments", "shipments", "outbox"] {
+    for table in ["orders", "payments", "shipments", "letters"] {
         assert_eq!(shop.books(&format!("SELECT count(*) FROM {table}")), "1\n", "{table}");
     }
     assert_eq!(shop.on_hand("KETTLE"), "499 0\n");
@@ -287,7 +308,19 @@ fn an_order_number_is_received_once_a_day() {
         "order_001 was received before",
     );
     finish(shop.start("order-api", "ReceiveOrder", "the next day's key", "run-2", &inputs)).outputs();
-    assert_eq!(shop.books("SELECT run, order_id FROM orders"), "run-1 order_001\nrun-2 order_001\n");
+    assert_eq!(
+        shop.undo("order-api", "CancelOrder", "another key", &inputs).outputs()["order_cancelled"],
+        false
+    );
+    let orders = "SELECT run, order_id, status FROM orders ORDER BY run";
+    assert_eq!(shop.books(orders), "run-1 order_001 received\nrun-2 order_001 received\n");
+
+    // One that was cancelled may be taken up again.
+    shop.undo("order-api", "CancelOrder", "receive \"order_001\"", &inputs).outputs();
+    assert_eq!(shop.books(orders), "run-1 order_001 cancelled\nrun-2 order_001 received\n");
+    shop.ask("order-api", "ReceiveOrder", "a third key", &inputs).outputs();
+    assert_eq!(shop.books(orders), "run-1 order_001 received\nrun-2 order_001 received\n");
+    assert_eq!(shop.books("SELECT count(*) FROM order_lines WHERE run = 'run-1'"), "3\n");
 }
 
 #[test]
@@ -300,6 +333,8 @@ fn what_the_supplier_has_is_put_on_the_shelf_and_tried_again() {
     assert_eq!(put_back.outputs(), json!({"retry_scheduled": true, "retry_count": 1}));
     assert_eq!(shop.handle("order_003"), put_back, "the same key orders once");
     assert_eq!(shop.on_hand("CHAIR-OAK"), "2 8\n");
+    let again = shop.handle_failed("order_003", "ReserveInventory", "out_of_stock");
+    assert_eq!(again.outputs(), json!({"retry_scheduled": false, "retry_count": 1}), "put back once");
 
     let check = shop.check(&order);
     let shipment = shop.ship(&shop.reserve(&check, &payment));
@@ -308,7 +343,7 @@ fn what_the_supplier_has_is_put_on_the_shelf_and_tried_again() {
 }
 
 #[test]
-fn an_order_that_cannot_be_had_is_cancelled_and_refunded() {
+fn an_order_that_cannot_be_had_is_refunded_and_cancelled_and_nothing_is_ordered_for_it() {
     let shop = Shop::new();
     for (order, message) in [
         ("order_014", "CLOCK-BRASS: 1 wanted, 0 on the shelf"),
@@ -317,6 +352,10 @@ fn an_order_that_cannot_be_had_is_cancelled_and_refunded() {
         let received = shop.receive(request(order)).outputs();
         shop.pay(&received).outputs();
         shop.check(&received).refused(65, "out_of_stock", message);
+        let refund = shop.undo("payment-service", "RefundPayment", &format!("pay \"{order}\""), &received);
+        assert_eq!(refund.outputs()["refunded"], received["validated_order"]["total"]);
+        let cancel = shop.undo("order-api", "CancelOrder", &format!("receive \"{order}\""), &json!({}));
+        assert_eq!(cancel.outputs(), json!({"order_cancelled": true}));
         assert_eq!(shop.handle(order).outputs(), json!({"retry_scheduled": false, "retry_count": 0}));
     }
     assert_eq!(
@@ -325,7 +364,56 @@ fn an_order_that_cannot_be_had_is_cancelled_and_refunded() {
         ),
         "order_014 cancelled refunded\norder_019 cancelled refunded\n"
     );
+    assert_eq!(shop.books("SELECT sum(charged), sum(refunded) FROM gateway"), "62020 62020\n");
     assert_eq!(shop.on_hand("RUG-WOOL"), "4 1\n", "what does not help is not ordered");
+}
+
+/// The forward attempt was cut off before it did anything, or is still on its way.
+#[test]
+fn what_is_undone_before_it_was_done_is_not_done_any_more() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_001")).outputs();
+    let check = shop.check(&order);
+    let undone = [
+        ("payment-service", "RefundPayment", "pay \"order_001\"", "{\"refunded\": 0.00}\n"),
+        ("inventory-service", "ReleaseInventory", "reserve \"order_001\"", "{\"released\": 0}\n"),
+    ];
+    let nothing = json!({"validated_order": null, "inventory_check": null});
+    for (agent, step, key, answer) in undone {
+        assert_eq!(shop.undo(agent, step, key, &nothing).text, answer);
+    }
+    shop.pay(&order).refused(65, "undone", "ProcessPayment comes too late: it has been undone");
+    let paid = json!({"payment_result": {"id": "receipt_001", "order_id": "order_001", "amount": 89.99}});
+    let payment = Answer { exit: Some(0), text: paid.to_string(), log: String::new() };
+    let late = "ReserveInventory comes too late: it has been undone";
+    shop.reserve(&check, &payment).refused(65, "undone", late);
+    assert_eq!(shop.books("SELECT * FROM payments"), "");
+    assert_eq!(shop.books("SELECT * FROM gateway"), "");
+    assert_eq!(shop.books("SELECT * FROM reservations"), "");
+}
+
+/// The gateway was paid, and the agent ended before it wrote the receipt.
+#[test]
+fn a_charge_without_a_receipt_is_refunded_once() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_001")).outputs();
+    shop.pay(&order).outputs();
+    shop.write("DELETE FROM payments; DELETE FROM answers WHERE step = 'ProcessPayment'");
+    let refund = || shop.undo("payment-service", "RefundPayment", "pay \"order_001\"", &order);
+    assert_eq!(refund().outputs(), json!({"refunded": 89.99}));
+    assert_eq!(refund(), refund());
+    assert_eq!(shop.books("SELECT charged, refunded FROM gateway"), "8999 8999\n");
+    shop.pay(&order).refused(65, "undone", "ProcessPayment comes too late: it has been undone");
+}
+
+#[test]
+fn a_compensation_that_is_not_told_what_it_undoes_undoes_nothing() {
+    let shop = Shop::new();
+    let order = shop.receive(request("order_001")).outputs();
+    shop.pay(&order).outputs();
+    let message = "RefundPayment undoes another step, and was not told which";
+    shop.ask("payment-service", "RefundPayment", "key", &order).refused(65, "no_forward_key", message);
+    assert_eq!(shop.books("SELECT status FROM payments"), "captured\n");
 }
 
 #[test]
@@ -334,7 +422,7 @@ fn an_unknown_article_and_an_order_not_in_the_books() {
     let mut strange = request("order_001");
     strange["items"][0]["sku"] = json!("PIANO");
     let order = shop.receive(strange).outputs();
-    shop.check(&order).refused(65, "out_of_stock", "PIANO is not in the catalogue");
+    shop.check(&order).refused(65, "unknown_article", "PIANO is not in the catalogue");
     assert_eq!(shop.handle("order_004").outputs()["retry_scheduled"], false);
     let reservation = json!({"reservation": {"order_id": "order_004", "grams": 1}});
     shop.ask("fulfillment-service", "CreateShipment", "key", &reservation).refused(
@@ -359,13 +447,15 @@ fn the_last_of_an_article_goes_to_one_order_only() {
     let reservation = shop.reserve(&quick.0, &quick.1);
     assert_eq!(reservation.outputs()["reservation"]["id"], "reservation_quick");
     let late = shop.reserve(&slow.0, &slow.1);
-    late.refused(65, "out_of_stock", "RUG-WOOL was sold out in the meantime");
+    late.refused(65, "out_of_stock", "RUG-WOOL: 3 wanted, 1 on the shelf");
     assert_eq!(shop.on_hand("RUG-WOOL"), "1 1\n");
 
     assert_eq!(shop.handle("order_slow").outputs()["retry_scheduled"], false);
-    assert_eq!(shop.handle("order_quick").outputs()["retry_scheduled"], false);
-    assert_eq!(shop.on_hand("RUG-WOOL"), "4 1\n", "a cancelled order gives its goods back");
-    assert_eq!(shop.books("SELECT * FROM reservations"), "");
+    let release = |key| shop.undo("inventory-service", "ReleaseInventory", key, &json!({}));
+    assert_eq!(release("reserve \"order_slow\"").outputs(), json!({"released": 0}));
+    assert_eq!(release("reserve \"order_quick\"").outputs(), json!({"released": 3}));
+    assert_eq!(shop.on_hand("RUG-WOOL"), "4 1\n", "the goods are back on the shelf");
+    assert_eq!(shop.books("SELECT order_id, status FROM reservations"), "order_quick released\n");
 }
 
 #[test]
@@ -379,7 +469,8 @@ fn a_busy_gateway_answers_the_second_time_and_a_declined_card_never() {
         shop.pay(&order).refused(65, "card_declined", "the card was declined");
     }
     assert_eq!(shop.books("SELECT order_id FROM payments"), "order_008\n");
-    assert_eq!(shop.handle("order_021").outputs()["retry_scheduled"], false);
+    let handled = shop.handle_failed("order_021", "ProcessPayment", "card_declined");
+    assert_eq!(handled.outputs(), json!({"retry_scheduled": false, "retry_count": 0}));
 }
 
 #[test]

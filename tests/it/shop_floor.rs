@@ -6,9 +6,13 @@ use crate::program::{Told, told};
 use crate::python::{path, query};
 use crate::workflows::workflows;
 use orderflow::session::{Row, read_session};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The longest that a lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Floor {
     place: Place,
@@ -60,6 +64,11 @@ impl Floor {
         query(&self.database(database), sql)
     }
 
+    /// Changes what a database holds.
+    pub fn write_to(&self, database: &str, sql: &str) {
+        Connection::open(self.database(database)).unwrap().execute_batch(sql).unwrap();
+    }
+
     /// The rows of the last trace.
     pub fn trace(&self) -> Vec<Row> {
         let text = self.place.read("workflows/session.toon");
@@ -86,14 +95,38 @@ impl Floor {
     /// What the agents were about to write when their runner died they write afterwards, or never.
     #[track_caller]
     pub fn kill_and_resume(&self, args: &str, database: &str, stuck: impl Fn() -> bool) -> Told {
-        let mut lock = Connection::open(self.database(database)).unwrap();
-        let lock = lock.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let mut database = Connection::open(self.database(database)).unwrap();
+        let lock = database.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let mut runner = self.begin(args);
+        self.until(&mut runner, stuck);
+        self.end(runner, lock)
+    }
+
+    /// Begins a run, kills the runner with SIGKILL once this query in a database gives a number above 0, while its agents
+    /// are kept from writing there, and goes on with the run, to its exit.
+    #[track_caller]
+    pub fn kill_amid(&self, args: &str, database: &str, sql: &str) -> Told {
+        let mut database = Connection::open(self.database(database)).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        let mut runner = self.begin(args);
+        self.until(&mut runner, || database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() > 0);
+        let lock = database.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        self.end(runner, lock)
+    }
+
+    fn begin(&self, args: &str) -> Child {
         let mut command = self.command(&format!("run --quiet {args}"));
-        let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        self.place.until("the run is stuck at the locked database", || {
-            assert!(runner.try_wait().unwrap().is_none(), "the run has ended");
-            stuck()
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn until(&self, runner: &mut Child, holds: impl Fn() -> bool) {
+        self.place.until("the run comes to where it is to be killed", || {
+            assert!(runner.try_wait().unwrap().is_none(), "the run has ended before it was killed");
+            holds()
         });
+    }
+
+    fn end(&self, mut runner: Child, lock: Transaction<'_>) -> Told {
         runner.kill().unwrap();
         runner.wait().unwrap();
         drop(lock);

@@ -45,26 +45,26 @@ def once(effect):
 
 
 def undo(effect):
-    """Makes `effect(db, call, done)` the undoing of what was done under the call's forward key, once.
+    """Makes `effect(db, call)` the undoing of what was done under the call's forward key, once.
 
-    `done` is what was answered then, or None if it never was. It is not taken on trust from the call: orderflow
-    knows no answer of an attempt that was cut off. From now on the forward key is refused, so that an attempt
-    that is still on its way comes too late.
+    The effect looks in the books for what that was. It does not take it from the call: of an attempt that was cut
+    off orderflow knows no answer, nor whether it did anything. From now on the forward key is refused, so that
+    an attempt that is still on its way comes too late.
     """
 
-    def act(db, call):
-        done = answered(db, call.forward_key)
-        db.execute("INSERT OR IGNORE INTO undone VALUES (?, ?)", (call.forward_key, call.run))
-        return effect(db, call, done)
+    @once
+    def transaction(db, call):
+        forbid(db, call)
+        return effect(db, call)
 
-    transaction = once(act)
+    return transaction
 
-    def checked(db, call):
-        if not call.forward_key:
-            raise contract.Refused(f"{call.step} undoes another step, and was not told which", "no_forward_key")
-        return transaction(db, call)
 
-    return checked
+def forbid(db, call):
+    """Lets nothing more be done under the call's forward key."""
+    if not call.forward_key:
+        raise contract.Refused(f"{call.step} undoes another step, and was not told which", "no_forward_key")
+    db.execute("INSERT OR IGNORE INTO undone VALUES (?, ?)", (call.forward_key, call.run))
 
 
 def answered(db, key):

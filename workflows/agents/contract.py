@@ -18,12 +18,12 @@ HANDS = 2
 class Refused(Exception):
     """The step cannot be done, and asking again changes nothing. It had no effect."""
 
-    status, retryable = 65, False
+    status, retryable, outcome = 65, False, "failed"
 
     def __init__(self, message, code, **columns):
         super().__init__(message)
         self.answer = {
-            "error": {"message": message, "code": code, "retryable": self.retryable, "outcome": "failed"},
+            "error": {"message": message, "code": code, "retryable": self.retryable, "outcome": self.outcome},
             **columns,
         }
 
@@ -32,6 +32,12 @@ class Busy(Refused):
     """The step cannot be done now; asking again may help. It had no effect."""
 
     status, retryable = 75, True
+
+
+class Unknown(Refused):
+    """Nobody knows whether the step was done; asking again may tell."""
+
+    status, retryable, outcome = 1, True, "unknown"
 
 
 class Call:

@@ -99,7 +99,7 @@ def settle(db, call):
     with db:
         books.begin(db)
         if call.forward_key:
-            db.execute("INSERT OR IGNORE INTO undone VALUES (?, ?)", (call.forward_key, call.run))
+            books.forbid(db, call)
         return books.answered(db, call.key)
 
 

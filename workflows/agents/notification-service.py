@@ -1,9 +1,9 @@
-"""notification-service: writes to the customer. Its letters wait in the outbox for a mail server."""
+"""notification-service: writes to the customer."""
 
+import post
 import shop
 
 
-@shop.once
 def notify_customer(db, call):
     paid, tracking_number = call.inputs["payment_result"], call.inputs["tracking_number"]
     order_id = paid["order_id"]
@@ -13,7 +13,7 @@ def notify_customer(db, call):
         raise shop.Refused(f"{order_id} is not in the books", "unknown_order", email_sent=False)
     subject = f"Your order {order_id} is on its way"
     body = f"Thank you for your order.\nPaid: ${paid['amount']} ({paid['id']})\nTracking number: {tracking_number}\n"
-    db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", (*where, order["email"], subject, body))
+    post.send(db, call, order_id, order["email"], subject, body)
     return {"notification_sent": True, "email_sent": True}
 
 

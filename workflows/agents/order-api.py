@@ -1,4 +1,4 @@
-"""order-api: takes orders in, and looks after those that failed."""
+"""order-api: takes orders in, strikes them out, and looks after those that failed."""
 
 import shop
 
@@ -12,15 +12,20 @@ def receive_order(db, call):
     if problems:
         raise shop.Refused("; ".join(problems), "invalid_order", customer_id=customer_id)
     order_id, total = request["order_id"], shop.cents(request["total"])
-    if db.execute("SELECT 1 FROM orders WHERE run = ? AND order_id = ?", (call.run, order_id)).fetchone():
+    where = (call.run, order_id)
+    known = db.execute("SELECT status FROM orders WHERE run = ? AND order_id = ?", where).fetchone()
+    if known and known["status"] in ("received", "shipped"):
         raise shop.Refused(f"{order_id} was received before", "duplicate_order", customer_id=customer_id)
+    # One that was cancelled, or waits for the supplier, is taken up again as it is now.
+    db.execute("DELETE FROM order_lines WHERE run = ? AND order_id = ?", where)
+    db.execute("DELETE FROM orders WHERE run = ? AND order_id = ?", where)
     db.execute(
-        "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, 'received')",
-        (call.run, order_id, customer_id, request["customer"]["email"], request["ship_to"]["country"], total),
+        "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, 'received')",
+        (call.key, *where, customer_id, request["customer"]["email"], request["ship_to"]["country"], total),
     )
     db.executemany(
         "INSERT INTO order_lines VALUES (?, ?, ?, ?, ?)",
-        [(call.run, order_id, line["sku"], line["quantity"], shop.cents(line["price"])) for line in request["items"]],
+        [(*where, line["sku"], line["quantity"], shop.cents(line["price"])) for line in request["items"]],
     )
     order = {
         "id": order_id,
@@ -69,38 +74,49 @@ def text(value, *path):
     return value if isinstance(value, str) else None
 
 
+@shop.undo
+def cancel_order(db, call):
+    """Strikes out what was received under the forward key. The order stays in the books, as a cancelled one."""
+    struck = db.execute("UPDATE orders SET status = 'cancelled' WHERE key = ?", (call.forward_key,))
+    return {"order_cancelled": struck.rowcount == 1}
+
+
 @shop.once
 def handle_failed_orders(db, call):
-    """Orders from the supplier what the shelf lacks, so that a retry makes sense; cancels the rest."""
-    order_id = call.inputs["failed_orders"]["item"]["order_id"]
+    """Says whether another try makes sense, and sees to it that it does."""
+    failed = call.inputs["failed_orders"]
+    order_id = failed["item"]["order_id"]
+    if not helps(db, call, failed, order_id):
+        return {"retry_scheduled": False, "retry_count": 0}
+    put_back = db.execute("INSERT OR IGNORE INTO second_tries VALUES (?, ?)", (call.run, order_id)).rowcount == 1
+    return {"retry_scheduled": put_back, "retry_count": 1}
+
+
+def helps(db, call, failed, order_id):
+    """Whether the order could go through if it is tried once more."""
+    if failed["step"] == "NotifyCustomer":
+        return True  # the goods are on their way; only the letter is missing
+    return failed["error"]["code"] == "out_of_stock" and restock(db, call, order_id)
+
+
+def restock(db, call, order_id):
+    """Orders what the shelf lacks for this order from the supplier; whether he has all of it."""
     where = (call.run, order_id)
-    if not db.execute("SELECT 1 FROM orders WHERE run = ? AND order_id = ?", where).fetchone():
-        return {"retry_scheduled": False, "retry_count": 0}  # refused at the door: only the customer can mend it
     short = db.execute(
         """SELECT sku, sum(quantity) - on_hand AS missing, at_supplier
            FROM order_lines JOIN stock USING (run, sku)
            WHERE run = ? AND order_id = ? GROUP BY sku HAVING sum(quantity) > on_hand""",
         where,
     ).fetchall()
-    if short and all(line["missing"] <= line["at_supplier"] for line in short):
-        for line in short:
-            db.execute(
-                "UPDATE stock SET on_hand = on_hand + ?1, at_supplier = at_supplier - ?1 WHERE run = ?2 AND sku = ?3",
-                (line["missing"], call.run, line["sku"]),
-            )
-        db.execute("UPDATE orders SET status = 'backordered' WHERE run = ? AND order_id = ?", where)
-        return {"retry_scheduled": True, "retry_count": 1}
-    cancel(db, where)
-    return {"retry_scheduled": False, "retry_count": 0}
+    if any(line["missing"] > line["at_supplier"] for line in short):
+        return False
+    for line in short:
+        db.execute(
+            "UPDATE stock SET on_hand = on_hand + ?1, at_supplier = at_supplier - ?1 WHERE run = ?2 AND sku = ?3",
+            (line["missing"], call.run, line["sku"]),
+        )
+    ordered = db.execute("UPDATE orders SET status = 'backordered' WHERE run = ? AND order_id = ?", where)
+    return ordered.rowcount == 1
 
 
-def cancel(db, where):
-    """Gives back the goods and the money, where the order had come that far."""
-    reserved = db.execute("SELECT quantity, run, sku FROM reservations WHERE run = ? AND order_id = ?", where)
-    db.executemany("UPDATE stock SET on_hand = on_hand + ? WHERE run = ? AND sku = ?", reserved.fetchall())
-    db.execute("DELETE FROM reservations WHERE run = ? AND order_id = ?", where)
-    db.execute("UPDATE payments SET status = 'refunded' WHERE run = ? AND order_id = ?", where)
-    db.execute("UPDATE orders SET status = 'cancelled' WHERE run = ? AND order_id = ?", where)
-
-
-shop.serve(ReceiveOrder=receive_order, HandleFailedOrders=handle_failed_orders)
+shop.serve(ReceiveOrder=receive_order, CancelOrder=cancel_order, HandleFailedOrders=handle_failed_orders)

@@ -8,10 +8,13 @@ from decimal import Decimal
 
 import books
 import contract
-from books import begin, refuse_undone
-from contract import Busy, Refused
+from books import begin, forbid, refuse_undone
+from contract import Busy, Refused, Unknown
 
-__all__ = ["Busy", "Refused", "begin", "cents", "dollars", "numbered", "once", "refuse_undone", "serve", "undo"]
+__all__ = [
+    *("Busy", "Refused", "Unknown", "begin", "cents", "dollars", "forbid", "numbered"),
+    *("once", "refuse_undone", "serve", "undo"),
+]
 
 
 def serve(**steps):
@@ -25,17 +28,17 @@ def once(effect):
 
 
 def undo(effect):
-    """Makes `effect(db, call, done)` the undoing of what was done under the call's forward key, once."""
+    """Makes `effect(db, call)` the undoing of what was done under the call's forward key, once."""
     return books.undo(within_a_day(effect))
 
 
 def within_a_day(effect):
     """Fills the shelves first when the run is a new one."""
 
-    def act(db, call, *done):
+    def act(db, call):
         if db.execute("INSERT OR IGNORE INTO days (run) VALUES (?)", (call.run,)).rowcount:
             db.execute("INSERT INTO stock SELECT ?, sku, shelf, supplier FROM catalogue", (call.run,))
-        return effect(db, call, *done)
+        return effect(db, call)
 
     return act
 

@@ -13,14 +13,6 @@ REASONS = {
 }
 
 
-class Unanswered(contract.Busy):
-    """The gateway has not answered in time: nobody knows whether it has taken the money."""
-
-    def __init__(self, message, code, **columns):
-        super().__init__(message, code, **columns)
-        self.answer["error"]["outcome"] = "unknown"
-
-
 def process_payment(db, call):
     """Charges the card, then writes the receipt.
 
@@ -53,7 +45,7 @@ def charge(db, call):
         refusal = contract.Busy if retryable else contract.Refused
         raise refusal(REASONS[verdict], verdict, retry_recommended=bool(retryable))
     if calls <= lost:
-        raise Unanswered("the gateway did not answer in time", "gateway_timeout", retry_recommended=True)
+        raise contract.Unknown("the gateway did not answer in time", "gateway_timeout", retry_recommended=True)
 
 
 @books.once
@@ -75,7 +67,7 @@ def keep_receipt(db, call):
 
 
 @books.undo
-def refund_payment(db, call, done):
+def refund_payment(db, call):
     """Gives back what was charged under the forward key, whether an answer ever came or not, and tells the customer."""
     order = call.inputs["validated_order"]
     key = (call.forward_key,)

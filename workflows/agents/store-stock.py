@@ -76,7 +76,7 @@ def release(db, run, key):
 
 
 @books.undo
-def release_inventory(db, call, done):
+def release_inventory(db, call):
     """Puts back all that the forward key has set aside, also if its step was cut off halfway."""
     items = release(db, call.run, call.forward_key)
     return {"released": {"items": items}, "compensation_status": "success" if items else "no_reservation_to_release"}
