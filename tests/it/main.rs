@@ -21,6 +21,7 @@ mod order_creation;
 mod order_events;
 mod order_fulfillment;
 mod order_processing;
+mod order_saga;
 mod parsers;
 mod part;
 mod place;

@@ -62,6 +62,7 @@ fn every_document_is_without_a_doubt() {
         "order-events",
         "order-fulfillment",
         "order-processing",
+        "order-saga",
         "release",
     ] {
         let told = place.orderflow(&format!("validate --strict workflows/{name}.md"));
