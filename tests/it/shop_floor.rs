@@ -5,8 +5,11 @@ use crate::place::Place;
 use crate::program::{Told, told};
 use crate::python::{path, query};
 use crate::workflows::workflows;
+use orderflow::event::Event;
+use orderflow::journal::{self, Record};
 use orderflow::session::{Row, read_session};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -126,10 +129,33 @@ impl Floor {
         });
     }
 
+    /// Kills a runner some of whose agents wait for the lock, and goes on.
+    #[track_caller]
     fn end(&self, mut runner: Child, lock: Transaction<'_>) -> Told {
+        self.until(&mut runner, || self.open_attempts() > 0);
         runner.kill().unwrap();
         runner.wait().unwrap();
         drop(lock);
-        self.orderflow("resume last --quiet")
+        let told = self.orderflow("resume last");
+        assert!(told.err.contains(" interrupted attempt"), "{}", told.err);
+        told
+    }
+
+    /// How many attempts of the latest run have begun and are not over.
+    fn open_attempts(&self) -> usize {
+        let runs = std::fs::read_dir(self.path(".orderflow/runs")).unwrap();
+        let latest = runs.map(|run| run.unwrap().path()).max().unwrap();
+        let (_, records) = journal::read(&latest).unwrap();
+        let mut open = BTreeSet::new();
+        let each = |record| -> Result<(), journal::Unreadable> {
+            match record {
+                Record::Event(Event::AttemptStarted { item, step, .. }) => drop(open.insert((item, step))),
+                Record::Event(Event::AttemptFinished { item, step, .. }) => drop(open.remove(&(item, step))),
+                _ => {}
+            }
+            Ok(())
+        };
+        records.each(each).unwrap();
+        open.len()
     }
 }
