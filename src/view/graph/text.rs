@@ -33,15 +33,16 @@ pub fn text(graph: &Graph) -> String {
     out
 }
 
-/// `6 steps in 5 stages and 1 failure handler, from order_request`.
+/// `6 steps in 5 stages, 3 compensations and 1 failure handler, from order_request`.
 fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut summary = format!("{} in {}", count(graph.order.len(), "step"), count(stages.len(), "stage"));
-    let (undoing, handlers) = (graph.compensations().count(), graph.handlers().count());
-    for (number, what) in [(undoing, "compensation"), (handlers, "failure handler")] {
-        if number > 0 {
-            summary += &format!(" and {}", count(number, what));
-        }
+    let others =
+        [("compensation", graph.compensations().count()), ("failure handler", graph.handlers().count())];
+    let mut others = others.into_iter().filter(|(_, number)| *number > 0).peekable();
+    while let Some((what, number)) = others.next() {
+        let joint = if others.peek().is_some() { "," } else { " and" };
+        summary += &format!("{joint} {}", count(number, what));
     }
     let names: Vec<_> = graph.inputs.iter().map(|value| visible(&graph.value(*value).name)).collect();
     if !names.is_empty() {
