@@ -13,18 +13,23 @@ Examples:
   orderflow resume 0194a             the run whose name begins so
   orderflow resume path/to/run       a run's folder, also one that was copied from elsewhere
   orderflow resume --explain last    what would run again and why; nothing is run
+  orderflow resume --use-current last    go on with the document as it is now
 
 What has been completed does not run again. An attempt that was under way is made again, with the same idempotency key.
-The document is the one that the run began with, whatever has become of the file. A run that has ended says so, with
+The document is the one that the run began with, whatever has become of the file, or, with
+--use-current, the one of now, from then on. A run that has ended says so, with
 the exit code that it had.
 
-Exit codes: those of orderflow run, and 6 the items have changed, 7 the journal cannot be read, 8 another runner has the run")]
+Exit codes: those of orderflow run, and 6 the items have changed, or a step that has begun, 7 the journal cannot be read, 8 another runner has the run")]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
     /// Say what would run again and why, and run nothing
     #[arg(long)]
     explain: bool,
+    /// Go on with the document as it is now: what has begun must be what it was, all else may change
+    #[arg(long, conflicts_with = "explain")]
+    use_current: bool,
     #[command(flatten)]
     how: run::Again,
 }
@@ -34,5 +39,5 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     if args.explain {
         return run::explain(&home, &args.how, terminal);
     }
-    run::go_on(&home, &args.how, None, terminal)
+    run::go_on(&home, &args.how, &run::Ask::Resume { current: args.use_current }, terminal)
 }

@@ -30,5 +30,5 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one(&args.run)?;
-    run::go_on(&home, &args.how, Some(&args.item), terminal)
+    run::go_on(&home, &args.how, &run::Ask::Retry(&args.item), terminal)
 }

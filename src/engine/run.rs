@@ -502,6 +502,11 @@ impl Run {
         self.items.get(&item)?.lifecycle()
     }
 
+    /// The key of an item in flight where it is not the turn of this step, so that nothing can have come of it.
+    pub fn awaits(&self, item: ItemId, step: StepPath) -> Option<&Arc<str>> {
+        self.items.get(&item).filter(|known| known.awaits(step)).map(Item::key)
+    }
+
     /// What is ahead of the items in flight, in the order of their admission.
     pub fn ahead(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, StepPath, Ahead)> {
         self.items

@@ -1,63 +1,101 @@
 //! What a step means, as a text: two steps with the same text do the same. Prose, places and the figures that the
 //! document expects are left out.
 
-use super::model::{Arm, Graph, Guard, Step, StepId, Target, ValueId};
+use super::model::{Arm, Each, Graph, Guard, Passage, Role, Step, StepId, Taken, Target, ValueId};
+use crate::spec::{Backoff, Mark, Retry, in_words};
 use std::fmt::Write;
 
+/// The text while it grows, a line for each thing that is said.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    fn say(&mut self, what: &str, said: impl AsRef<str>) {
+        // Writing to a String does not fail.
+        let _ = writeln!(self.0, "{what}: {}", said.as_ref());
+    }
+
+    /// Says what is there.
+    fn tell(&mut self, what: &str, said: Option<impl AsRef<str>>) {
+        if let Some(said) = said {
+            self.say(what, said);
+        }
+    }
+}
+
 impl Graph {
-    /// All that decides on how the step runs, a line each; for comparing, not for reading back.
+    /// All that decides on how the step runs, a line each, for people to compare; what is not said has no line.
     pub fn meaning(&self, id: StepId) -> String {
         let step = self.step(id);
-        let mut out = String::new();
-        let mut say = |what: &str, said: String| {
-            let _ = writeln!(out, "{what}: {said}");
-        };
-        say("title", step.title.clone());
-        say("kind", step.kind.name().to_owned());
-        say("agent", format!("{:?}", step.agent));
-        say("channel", format!("{:?}", step.channel));
-        say("mark", format!("{:?}", step.mark));
-        say("limits", format!("{:?} {:?} {:?}", step.retry, step.timeout, step.deadline));
-        say("groups", self.group_limits(id));
-        say(
-            "undone by",
-            format!("{:?} {}", step.compensate.map(|by| &self.step(by).title), step.irreversible),
-        );
-        say("often", self.often(step));
-        if let Some(passage) = &step.state {
-            let from = passage.from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
-            say("state", format!("{from} to {:?}", passage.to.map(|state| self.state(state))));
+        let mut told = Told::default();
+        told.say("title", &step.title);
+        told.say("kind", step.kind.name());
+        told.tell("agent", step.agent.as_ref());
+        told.tell("channel", step.channel.as_ref());
+        told.tell("mark", step.mark.map(mark));
+        told.tell("retry", step.retry.as_ref().map(retry));
+        told.tell("timeout", step.timeout.map(in_words));
+        told.tell("deadline", step.deadline.map(in_words));
+        for deadline in self.around(id).map(|group| self.groups[group].deadline) {
+            told.say("deadline of its group", deadline.map_or("none".to_owned(), in_words));
         }
+        told.tell("undone by", step.compensate.map(|by| &self.step(by).phase));
+        told.tell("irreversible", step.irreversible.then_some("yes"));
+        let each =
+            |each: Each| format!("{} in {}", self.value(each.element).name, self.value(each.list).name);
+        told.tell("each", step.each.map(each));
+        told.tell("once for all items", step.once.then_some("yes"));
+        if let Some(Passage { from, to }) = &step.state {
+            let from = from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
+            told.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));
+        }
+        self.tell_values(step, &mut told);
+        if let Some(program) = &step.program {
+            told.say("program", &program.language.value);
+            // Set off, so that no line of it is taken for another statement.
+            program.source.split('\n').for_each(|line| told.0.push_str(&format!("  {line}\n")));
+        }
+        self.tell_order(step, &mut told);
+        told.0
+    }
+
+    fn tell_values(&self, step: &Step, told: &mut Told) {
         for input in &step.inputs {
-            let makers = input.makers.iter().map(|maker| self.step(*maker).title.as_str());
+            let makers = input.makers.iter().map(|maker| self.step(*maker).phase.as_str());
             let makers = makers.collect::<Vec<_>>().join(", ");
-            say(
-                "takes",
-                format!("{} {} {:?} from {makers}", self.said(input.value), input.optional, input.role),
-            );
+            let from = if makers.is_empty() { makers } else { format!(", from {makers}") };
+            let absent = if input.optional { ", may be absent" } else { "" };
+            let role = match input.role {
+                Role::Given => "",
+                Role::List => ", for its elements",
+                Role::Failure => ", of the failure",
+            };
+            told.say("takes", format!("{}{absent}{role}{from}", self.said(input.value)));
         }
         for output in &step.outputs {
-            say("makes", format!("{} {}", self.said(output.value), output.optional));
+            let absent = if output.optional { ", may be absent" } else { "" };
+            told.say("makes", format!("{}{absent}", self.said(output.value)));
         }
-        if let Some(program) = &step.program {
-            say("program", format!("{} {}", program.language.value, program.source));
-        }
+    }
+
+    /// Whether and when it runs.
+    fn tell_order(&self, step: &Step, told: &mut Told) {
         for guard in &step.when {
-            say("when", guard.condition.text.to_string());
+            told.say("when", &*guard.condition.text);
         }
-        for arm in step.chains.iter().flatten() {
-            say("leads", self.arm(arm));
+        for (chain, number) in step.chains.iter().zip(1..) {
+            chain.iter().for_each(|arm| told.say(&format!("decision {number}"), self.arm(arm)));
         }
-        for taken in &step.guards {
-            say("led by", format!("{} {} {}", self.step(taken.step).title, taken.chain, taken.arm));
-        }
-        for taken in &step.skips {
-            say("skipped by", format!("{} {} {}", self.step(taken.step).title, taken.chain, taken.arm));
-        }
+        let taken = |taken: &Taken| {
+            let phase = &self.step(taken.step).phase;
+            format!("{phase}, decision {}, way {}", taken.chain + 1, taken.arm + 1)
+        };
+        step.guards.iter().for_each(|guard| told.say("led to by", taken(guard)));
+        step.skips.iter().for_each(|skip| told.say("skipped by", taken(skip)));
         for need in &step.needs {
-            say("after", format!("{} {}", self.step(need.step).title, need.data));
+            let data = if need.data { ", whose data it needs" } else { "" };
+            told.say("after", format!("{}{data}", self.step(need.step).phase));
         }
-        out
     }
 
     fn said(&self, id: ValueId) -> String {
@@ -71,25 +109,33 @@ impl Graph {
         }
     }
 
-    fn often(&self, step: &Step) -> String {
-        let each = step.each.map(|each| (&self.value(each.element).name, &self.value(each.list).name));
-        format!("{each:?} {}", step.once)
-    }
-
-    fn group_limits(&self, id: StepId) -> String {
-        let limits = self.around(id).map(|group| format!("{:?}", self.groups[group].deadline));
-        limits.collect::<Vec<_>>().join(" ")
-    }
-
     fn arm(&self, arm: &Arm) -> String {
-        let condition = arm.guard.as_ref().map(|Guard { condition, .. }| &*condition.text);
         let target = match &arm.target {
-            Target::Step(to) => format!("to {}", self.step(*to).title),
-            Target::Skip(to) => format!("past to {}", self.step(*to).title),
+            Target::Step(to) => format!("to {}", self.step(*to).phase),
+            Target::Skip(to) => format!("skip to {}", self.step(*to).phase),
             Target::End => "end".to_owned(),
-            Target::Fail(reason) => format!("fail {reason}"),
+            Target::Fail(reason) => format!("fail {reason:?}"),
             Target::Elsewhere => "elsewhere".to_owned(),
         };
-        format!("{condition:?} {target}")
+        match &arm.guard {
+            Some(Guard { condition, .. }) => format!("if {} {target}", condition.text),
+            None => format!("otherwise {target}"),
+        }
+    }
+}
+
+fn mark(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Critical => "critical",
+        Mark::Optional => "optional",
+    }
+}
+
+fn retry(retry: &Retry) -> String {
+    match retry.backoff {
+        Backoff::Fixed(pause) => format!("{} fixed {}", retry.retries, in_words(pause)),
+        Backoff::Exponential { first, most } => {
+            format!("{} exponential {}..{}", retry.retries, in_words(first), in_words(most))
+        }
     }
 }

@@ -49,8 +49,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this program writes.
-    pub const CURRENT: Version = Version { major: 1, minor: 0 };
+    /// What this program writes. Since 1.1 a run may go on with another document.
+    pub const CURRENT: Version = Version { major: 1, minor: 1 };
 }
 
 impl fmt::Display for Version {

@@ -1,7 +1,7 @@
 //! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
 
 use super::chain::Chain;
-use super::{FILE, Header, Record, Unreadable, Version, log, record};
+use super::{FILE, Header, Record, Revision, Unreadable, Version, log, record};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use serde::Deserialize;
@@ -48,6 +48,27 @@ impl Records {
             record::decode(text, damaged, &mut each)
         })?;
         Ok(())
+    }
+
+    /// The documents that took the place of the header's, in their order. Most rows are not looked into for that.
+    ///
+    /// # Errors
+    /// As for [`each`](Self::each).
+    pub fn revisions(&self) -> Result<Vec<Revision>, Unreadable> {
+        let mut revisions = Vec::new();
+        self.rows(|number, text| {
+            if !record::may_revise(text) {
+                return Ok(());
+            }
+            let damaged = |byte, why| Unreadable::damaged(&self.path, Some(number), Some(byte), why);
+            record::decode(text, damaged, |record| {
+                if let Record::Revised(revision) = record {
+                    revisions.push(revision);
+                }
+                Ok(())
+            })
+        })?;
+        Ok(revisions)
     }
 
     /// Checks all rows. Returns the last one's checksum and number.

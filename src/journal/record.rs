@@ -1,6 +1,6 @@
 //! What is kept of a run, and its form: a line of JSON for each record, several lines a row.
 
-use super::Trouble;
+use super::{Definition, Document, Trouble};
 use crate::event::{Event, ItemId, StepPath};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -13,6 +13,16 @@ pub enum Record {
     Event(Event),
     /// A program was started for an attempt.
     Spawned(Process),
+    /// The run goes on with another document; what follows speaks in its terms.
+    Revised(Revision),
+}
+
+/// A document that takes the place of the one before, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    pub document: Document,
+    /// For each step in document order.
+    pub definition: Vec<Definition>,
 }
 
 /// A process, told apart from a later one with the same number.
@@ -35,6 +45,7 @@ pub struct Process {
 struct Line {
     event: Option<Event>,
     spawned: Option<Process>,
+    revised: Option<Revision>,
 }
 
 /// Adds the record's line to `row`.
@@ -42,6 +53,11 @@ pub(super) fn encode(record: &Record, row: &mut Vec<u8>, path: &Path) -> Result<
     serde_json::to_writer(&mut *row, record).map_err(|error| Trouble::new(path, error))?;
     row.push(b'\n');
     Ok(())
+}
+
+/// Whether a row may hold a document, told without reading its records.
+pub(super) fn may_revise(row: &str) -> bool {
+    row.split_terminator('\n').any(|line| line.starts_with("{\"revised\""))
 }
 
 /// Hands over the records of a row in their order.
@@ -55,13 +71,12 @@ pub(super) fn decode<E>(
 ) -> Result<(), E> {
     let mut begin = 0;
     for line in row.split_terminator('\n') {
-        let Line { event, spawned } = serde_json::from_str(line).map_err(|error| {
+        let Line { event, spawned, revised } = serde_json::from_str(line).map_err(|error| {
             let byte = begin + error.column().saturating_sub(1);
             damaged(byte, error.to_string())
         })?;
-        for record in event.map(Record::Event).into_iter().chain(spawned.map(Record::Spawned)) {
-            each(record)?;
-        }
+        let records = [event.map(Record::Event), spawned.map(Record::Spawned), revised.map(Record::Revised)];
+        records.into_iter().flatten().try_for_each(&mut each)?;
         begin += line.len() + 1;
     }
     Ok(())

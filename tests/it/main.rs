@@ -30,6 +30,7 @@ mod program;
 mod python;
 mod reference;
 mod resume;
+mod revise;
 mod run;
 mod saga;
 mod secrets;

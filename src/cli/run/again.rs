@@ -3,9 +3,11 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
+use super::super::trust;
+use super::current::Current;
 use super::ended::{self, Ended};
 use super::keep::{self, Failed, Options, Past};
-use super::{Format, inputs, jobs, live};
+use super::{Format, inputs, jobs, live, part};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::event::ItemId;
@@ -36,40 +38,38 @@ impl Again {
     }
 }
 
-/// Goes on, and has failed items run again where `retry` is given: those with these keys, without any, all.
+/// What a run that is kept is asked to do.
+pub enum Ask<'a> {
+    /// To go on where it was left; with `current`, by the document as it is now.
+    Resume { current: bool },
+    /// To have failed items run again: those with these keys, without any, all.
+    Retry(&'a [String]),
+}
+
+/// Goes on with a run that is kept.
 ///
 /// # Errors
 /// What keeps the run from going on.
-pub fn go_on(
-    home: &Path,
-    how: &Again,
-    retry: Option<&[String]>,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
+pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
     let past = Past::take(&home)?;
-    go_on_with(past, how, retry, terminal)
+    go_on_with(past, how, ask, terminal)
 }
 
-fn go_on_with(
-    mut past: Past,
-    how: &Again,
-    retry: Option<&[String]>,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
+fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = past.home.clone();
     let options = past.options()?;
-    if retry.is_none()
+    if let Ask::Resume { .. } = ask
         && let Some(ended) = Ended::of(&home)?
     {
         ended.tell(&home, terminal)?;
         return Ok(ended.exit);
     }
     let mut args = options.args.clone();
-    if let Some(keys) = retry {
+    if let Ask::Retry(keys) = ask {
         if keep::is_given_up(&home) {
             let message =
-                format!("the run {} was given up and does not go on; nothing was run", past.header.run);
+                format!("the run {} was given up and does not go on; nothing was run", past.header().run);
             return Err(Stop::new(Exit::Usage, message).into());
         }
         past.retry = chosen(Failed::of(&home)?, keys)?;
@@ -90,14 +90,27 @@ fn go_on_with(
     ended::unmark(&home);
     // A folder that was carried elsewhere brings no grant.
     args.trust &= place(&options, &home)?;
-    args.trust |= how.trust;
     args.jobs = how.jobs.or(args.jobs);
     (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
-    if let Some(kept) = inputs::kept(&past.header.items, &home) {
+    if let Some(kept) = inputs::kept(&past.header().items, &home) {
         args.items = Some(kept);
     }
-    let text = past.header.document.text.clone();
-    let (document, graph, settings) = Document::again(&args.file, text, terminal)?;
+    let (document, graph, settings) = match ask {
+        Ask::Resume { current: true } => {
+            let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
+            let revision = Current::of(&args, &document, &graph)?.revision(&past, terminal)?;
+            revision.into_iter().for_each(|revision| past.revise(revision));
+            (document, graph, settings)
+        }
+        Ask::Resume { current: false } | Ask::Retry(_) => {
+            let text = past.header().document.text.clone();
+            Document::again(&args.file, text, terminal)?
+        }
+    };
+    // What was let run are the programs that the run began with.
+    let wanted = part::choose(&args, graph.clone())?.graph;
+    args.trust &= trust::is_covered(&wanted, &past.first(&args)?);
+    args.trust |= how.trust;
     let exit = live::run(&args, &document, graph, &settings, Some(past), terminal)?;
     terminal.finish()?;
     Ok(exit)
@@ -136,7 +149,7 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
             }
             say()?;
             // With the lock in hand, so that nobody else goes on with it between.
-            match go_on_with(Past::of(home, lock)?, how, None, terminal)? {
+            match go_on_with(Past::of(home, lock)?, how, &Ask::Resume { current: false }, terminal)? {
                 // That its items did not all succeed is what was asked for.
                 Exit::Failed => Ok(Exit::Ok),
                 exit => Ok(exit),

@@ -17,7 +17,7 @@ use std::path::Path;
 const FILE: &str = "ended";
 
 /// With these a run is over; other exits are those of runs that can go on, or of none.
-const OVER: [Exit; 3] = [Exit::Ok, Exit::Failed, Exit::Deadline];
+const OVER: [Exit; 4] = [Exit::Ok, Exit::Failed, Exit::Standing, Exit::Deadline];
 
 /// Keeps how a run has exited. Without it the end is told once more, so that trouble is none of the run's.
 pub fn mark(home: &Path, exit: Exit) {
@@ -51,7 +51,7 @@ impl Ended {
             return Ok(None);
         };
         let (header, records) = journal::read(home).map_err(unreadable)?;
-        let kept = KeptRun::of(header)?;
+        let kept = KeptRun::of(header, &records)?;
         let mut outline = Outline::default();
         kept.events(records, |event| {
             outline.see(event);
@@ -70,7 +70,7 @@ impl Ended {
             Some(StopReason::RunDeadline) => "has ended by its deadline",
             _ => "has ended",
         };
-        let retry = match counts.failed {
+        let retry = match counts.failed + counts.compensated + counts.compensation_failed {
             0 => String::new(),
             _ if given_up => String::new(),
             _ => format!("; orderflow retry {name} has what failed run again"),

@@ -72,7 +72,7 @@ impl Explained {
         let mut retries = retries(home)?;
         let (header, records) = journal::read(home).map_err(unreadable)?;
         let options = keep::options(&header)?;
-        let kept = KeptRun::of(header)?;
+        let kept = KeptRun::of(header, &records)?;
         let policy = Policy {
             limits: Limits::jobs(usize::MAX),
             tolerate: kept.tolerate,

@@ -260,7 +260,7 @@ fn show(problems: &Problems, terminal: &mut Terminal) {
 }
 
 /// The values of a run that goes on.
-fn given_before(known: &Object, part: &Part) -> Given {
+pub fn given_before(known: &Object, part: &Part) -> Given {
     let named = |name: &str| (0..).map(ValueId).zip(&part.graph.values).find(|(_, info)| info.name == name);
     known.iter().filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
 }

@@ -4,15 +4,19 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::Args;
+use super::ended;
+use super::generations::{Generations, another};
 use super::inputs::Work;
-use super::look::{another, damaged, fits};
+use super::look::{KeptRun, damaged};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
 use crate::engine::{Retries, Run};
 use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
 use crate::graph::Graph;
-use crate::journal::{self, Definition, Header, Held, Journal, Lock, Record, Store, Unreadable, Version};
+use crate::journal::{
+    self, Definition, Header, Held, Journal, Lock, Record, Revision, Store, Unreadable, Version,
+};
 use crate::runtime::{Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
@@ -49,7 +53,9 @@ pub struct Options {
 pub struct Past {
     /// The run's own folder.
     pub home: PathBuf,
-    pub header: Header,
+    generations: Generations,
+    /// A document that the run goes on with from now on.
+    revision: Option<Revision>,
     /// Failed items that are to run again.
     pub retry: Vec<ItemId>,
     lock: Lock,
@@ -71,7 +77,28 @@ impl Past {
     /// Stops where its journal cannot be read.
     pub fn of(home: &Path, lock: Lock) -> anyhow::Result<Past> {
         let (store, header) = Store::open(home).map_err(unreadable)?;
-        Ok(Past { home: home.to_owned(), header, retry: Vec::new(), lock, store })
+        let (_, records) = journal::read(home).map_err(unreadable)?;
+        let generations = Generations::of(header, &records)?;
+        Ok(Past { home: home.to_owned(), generations, revision: None, retry: Vec::new(), lock, store })
+    }
+
+    /// What the run is, with its newest document.
+    pub fn header(&self) -> &Header {
+        &self.generations.header
+    }
+
+    /// The run goes on with another document, which is kept when it does.
+    pub fn revise(&mut self, revision: Revision) {
+        self.generations.push(revision.clone());
+        self.revision = Some(revision);
+    }
+
+    /// The steps of the document that the run began with.
+    ///
+    /// # Errors
+    /// Stops where this version reads it in another way than the run's own did.
+    pub fn first(&self, args: &Args) -> anyhow::Result<Graph> {
+        self.generations.first(args)
     }
 
     /// Adds to what has happened.
@@ -81,13 +108,15 @@ impl Past {
     pub fn add(mut self, events: Vec<Event>) -> anyhow::Result<()> {
         let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
         self.store.append(&records)?;
+        // It may have come to another end with that.
+        ended::unmark(&self.home);
         Ok(self.store.tidy()?)
     }
 
     /// # Errors
     /// Stops where they are not what this program writes.
     pub fn options(&self) -> anyhow::Result<Options> {
-        options(&self.header)
+        options(self.header())
     }
 
     /// Brings the run to where it was, and shows all that has happened to the observers. Returns the time since
@@ -97,29 +126,45 @@ impl Past {
     /// Where the journal cannot be read, or an observer fails.
     pub fn recall(
         &self,
+        args: &Args,
         graph: &Graph,
         run: &mut Run,
         redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<(Millis, Vec<Process>)> {
         // Events name steps by their places: they must mean what they meant.
-        if self.header.definition != definition(graph) {
-            return Err(another(&self.header));
+        if self.header().definition != definition(graph) {
+            return Err(another(self.header()));
         }
+        let numbers = self.generations.numbers(args, graph)?;
+        let mut numbers = numbers.iter();
+        let mut current = numbers.next();
         let mut retries = retries(&self.home)?;
         self.retry.iter().for_each(|item| retries.add(*item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
         let (mut last, mut started) = (0, HashMap::new());
         let done = records.each(|record| -> anyhow::Result<()> {
             let mut event = match record {
+                Record::Revised(_) => {
+                    current = numbers.next();
+                    return Ok(());
+                }
                 Record::Spawned(process) => {
-                    let journal::Process { item, step, attempt, pid, group, started: at, boot } = process;
+                    let journal::Process { item, mut step, attempt, pid, group, started: at, boot } = process;
+                    // One that stays for other attempts names no step.
+                    if let Some(current) = current {
+                        current.path(&mut step);
+                    }
                     let known: &mut Vec<Process> = started.entry((item, step, attempt)).or_default();
                     known.push(Process { pid, group, started: at, boot: boot.into() });
                     return Ok(());
                 }
-                Record::Event(event) if !fits(graph, &event) => return Err(another(&self.header)),
-                Record::Event(event) => event,
+                Record::Event(mut event) => {
+                    if !current.is_some_and(|current| current.translate(&mut event, graph)) {
+                        return Err(another(self.header()));
+                    }
+                    event
+                }
             };
             redactor.reveal(&mut event);
             if let Event::AttemptFinished { item, step, attempt, .. } = &event {
@@ -144,7 +189,7 @@ impl Past {
     pub fn end_orphans(&self, started: &[Process]) -> anyhow::Result<Report> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let (_stopper, mut stop) = adapter::Stop::new();
-        let ended = orphans::end(&self.header.run, started, adapter::GRACE, &mut stop);
+        let ended = orphans::end(&self.header().run, started, adapter::GRACE, &mut stop);
         let report = tokio.context("cannot start the runtime")?.block_on(ended);
         match report.left.as_slice() {
             [] => Ok(report),
@@ -177,20 +222,22 @@ impl Failed {
     /// Stops where the journal cannot be read.
     pub fn of(home: &Path) -> anyhow::Result<Failed> {
         let mut failed = Failed::default();
-        each_event(home, |event| {
+        let (header, records) = journal::read(home).map_err(unreadable)?;
+        KeptRun::of(header, &records)?.events(records, |event| {
             failed.last = failed.last.max(event.at());
             failed.see(event);
+            Ok(())
         })?;
         Ok(failed)
     }
 
-    fn see(&mut self, event: Event) {
+    fn see(&mut self, event: &Event) {
         match event {
             Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
-                self.ends.insert(item, (state, error));
-                self.items.insert(key, item);
+                self.ends.insert(*item, (*state, error.clone()));
+                self.items.insert(key.clone(), *item);
             }
-            Event::ItemRetried { key, .. } => drop(self.items.remove(&key)),
+            Event::ItemRetried { key, .. } => drop(self.items.remove(key)),
             Event::RunStepsBegan { .. } => self.once = true,
             _ => {}
         }
@@ -225,19 +272,15 @@ fn is_gone(process: u32) -> bool {
 /// Stops where the journal cannot be read.
 pub fn retries(home: &Path) -> anyhow::Result<Retries> {
     let mut retries = Retries::default();
-    each_event(home, |event| retries.see(&event))?;
-    Ok(retries)
-}
-
-fn each_event(home: &Path, mut see: impl FnMut(Event)) -> anyhow::Result<()> {
     let (_, records) = journal::read(home).map_err(unreadable)?;
     let each = records.each(|record| -> Result<(), Unreadable> {
         if let Record::Event(event) = record {
-            see(event);
+            retries.see(&event);
         }
         Ok(())
     });
-    each.map_err(unreadable)
+    each.map_err(unreadable)?;
+    Ok(retries)
 }
 
 /// Takes the run's lock if no runner has it that lives.
@@ -296,7 +339,10 @@ pub fn begin(
     head: &Head,
     workspace: &Workspace,
 ) -> anyhow::Result<Keeper> {
-    if let Some(past) = past {
+    if let Some(mut past) = past {
+        if let Some(revision) = past.revision {
+            past.store.append(&[Record::Revised(revision)])?;
+        }
         return Ok(Keeper { durable: Some(Durable::start(past.store)?), _lock: Some(past.lock) });
     }
     if args.no_journal {
@@ -325,7 +371,7 @@ pub fn begin(
 }
 
 /// What each step means, prose aside.
-fn definition(graph: &Graph) -> Vec<Definition> {
+pub fn definition(graph: &Graph) -> Vec<Definition> {
     let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();
     graph.ids().map(|id| Definition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
 }

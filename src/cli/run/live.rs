@@ -53,11 +53,11 @@ pub fn run(
         trust::allow(&args.file, document, &part.graph, settings, terminal)?;
     }
     if let Some(past) = &past {
-        work.same(&past.header.items)?;
+        work.same(&past.header().items)?;
     }
 
     let run_id: Arc<str> = match &past {
-        Some(past) => past.header.run.as_str().into(),
+        Some(past) => past.header().run.as_str().into(),
         None => runtime::new_run_id().into(),
     };
     let workspace = match &past {
@@ -76,7 +76,7 @@ pub fn run(
         workflow: graph.title.clone(),
         source: document.source.name.clone(),
         started: match &past {
-            Some(past) => past.header.started.clone(),
+            Some(past) => past.header().started.clone(),
             None => format!("{:.3}", jiff::Timestamp::now()),
         },
         complete: false,
@@ -85,8 +85,13 @@ pub fn run(
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
     let since = match &past {
         Some(past) => {
-            let (since, started) =
-                past.recall(&graph, &mut run, bindings.redactor(), &mut [&mut record, &mut progress.past()])?;
+            let (since, started) = past.recall(
+                args,
+                &graph,
+                &mut run,
+                bindings.redactor(),
+                &mut [&mut record, &mut progress.past()],
+            )?;
             progress.orphans(&past.end_orphans(&started)?);
             Some(since)
         }

@@ -3,8 +3,10 @@
 
 mod again;
 mod bind;
+mod current;
 mod ended;
 mod explain;
+mod generations;
 mod inputs;
 mod keep;
 mod limits;
@@ -149,7 +151,7 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
-pub(super) use again::{Again, failed, give_up, go_on};
+pub(super) use again::{Again, Ask, failed, give_up, go_on};
 pub(super) use bind::environment;
 pub(super) use explain::explain;
 pub(super) use keep::{Failed, Past, lock, retries, unreadable};

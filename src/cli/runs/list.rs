@@ -144,7 +144,7 @@ fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> 
     if !began_since(&header, args.since) {
         return Ok(None);
     }
-    let kept = KeptRun::of(header)?;
+    let kept = KeptRun::of(header, &records)?;
     let mut outline = Outline::default();
     kept.events(records, |event| {
         outline.see(event);

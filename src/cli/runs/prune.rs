@@ -110,7 +110,7 @@ fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyho
 fn over(folder: &Path) -> Result<(), String> {
     let outline = || -> anyhow::Result<State> {
         let (header, records) = journal::read(folder).map_err(unreadable)?;
-        let kept = KeptRun::of(header)?;
+        let kept = KeptRun::of(header, &records)?;
         let mut outline = Outline::default();
         kept.events(records, |event| {
             outline.see(event);

@@ -87,7 +87,7 @@ fn one(
     if !began_since(&header, args.since) {
         return Ok(());
     }
-    let kept = KeptRun::of(header)?;
+    let kept = KeptRun::of(header, &records)?;
     let steps = kept.graph.ids().filter(|id| is_called(&kept.graph, kept.graph.step(*id), step));
     let steps: Vec<StepId> = steps.collect();
     if steps.is_empty() {

@@ -50,7 +50,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let held = Lock::is_held(&folder)?;
     let retries = retries(&folder)?;
     let (header, records) = journal::read(&folder).map_err(unreadable)?;
-    let kept = KeptRun::of(header)?;
+    let kept = KeptRun::of(header, &records)?;
     let records = (records, retries);
     match (&args.session, &args.item) {
         (Some(target), _) => session::write(&kept, records, target, terminal)?,

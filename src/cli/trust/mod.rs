@@ -116,6 +116,15 @@ fn row(grant: &Grant) -> Vec<String> {
     vec![visible(&grant.document), visible(&programs.join(", ")), grant.asks.names()]
 }
 
+/// Whether all programs of a document stand in another one, too, to know the same.
+pub fn is_covered(new: &Graph, known: &Graph) -> bool {
+    let digests = |graph: &Graph| -> BTreeSet<String> {
+        let asks = Asks::of(graph);
+        graph.steps.iter().filter_map(|step| Some(digest(step.program.as_ref()?, &asks))).collect()
+    };
+    digests(new).is_subset(&digests(known))
+}
+
 /// Which programs of a document may run.
 pub struct Trust {
     asks: Asks,

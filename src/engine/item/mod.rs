@@ -223,6 +223,11 @@ impl Item {
         matches!(self.state(step), StepState::Running { attempts, .. } if attempts.number == number)
     }
 
+    /// Whether it is not yet, or not at all, the turn of an execution.
+    pub fn awaits(&self, step: StepPath) -> bool {
+        matches!(self.state(step), StepState::Waiting { .. } | StepState::Idle)
+    }
+
     /// Executions that have not ended, with what is ahead of each.
     pub fn ahead(&self) -> impl Iterator<Item = (StepPath, Ahead)> + '_ {
         self.paths().filter_map(|path| match self.state(path) {

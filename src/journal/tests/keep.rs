@@ -20,7 +20,7 @@ fn what_was_kept_is_read_again_and_makes_the_same_run() {
             .into_iter()
             .map(|record| match record {
                 Record::Event(event) => event,
-                Record::Spawned(process) => panic!("{process:?}"),
+                other => panic!("{other:?}"),
             })
             .collect();
         let before = Run::fold(graph.clone(), policy.clone(), &events);
@@ -102,7 +102,7 @@ fn there_is_none_and_there_is_one_of_another_version_and_one_with_more_keys() {
     drop(Store::create(folder.path(), &Header { version: other, ..header() }).unwrap());
     let error = read_all(folder.path()).unwrap_err();
     assert!(matches!(error, Unreadable::Version { found, .. } if found == other));
-    assert!(error.to_string().ends_with("is of version 2.0, and this program reads version 1.0"), "{error}");
+    assert!(error.to_string().ends_with("is of version 2.0, and this program reads version 1.1"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! The documents that one run has gone by, the newest last, and what an event of an earlier one means in terms of the
+//! newest. Knows nothing of whether a document may take the place of another.
+
+use super::super::exit::{Exit, Stop};
+use super::{Args, part, unreadable};
+use crate::diag::Source;
+use crate::event::{Event, Execution, ItemError, StepId, StepPath, ValueId, Values};
+use crate::graph::{self, Graph};
+use crate::journal::{Header, Records, Revision};
+use crate::spec;
+use std::collections::HashMap;
+use std::mem;
+
+/// What a journal says of the documents of its run.
+pub struct Generations {
+    /// The run, with the newest document as its own.
+    pub header: Header,
+    /// Those before it.
+    earlier: Vec<Revision>,
+}
+
+impl Generations {
+    /// # Errors
+    /// Stops where the journal is damaged.
+    pub fn of(header: Header, records: &Records) -> anyhow::Result<Generations> {
+        let mut generations = Generations { header, earlier: Vec::new() };
+        records.revisions().map_err(unreadable)?.into_iter().for_each(|newer| generations.push(newer));
+        Ok(generations)
+    }
+
+    /// From now on the run goes by this document.
+    pub fn push(&mut self, newest: Revision) {
+        let document = mem::replace(&mut self.header.document, newest.document);
+        let definition = mem::replace(&mut self.header.definition, newest.definition);
+        self.earlier.push(Revision { document, definition });
+    }
+
+    /// The graph of the newest document: of the part that is run.
+    ///
+    /// # Errors
+    /// Stops where this version reads it in another way than the run's own did.
+    pub fn graph(&self, args: &Args) -> anyhow::Result<Graph> {
+        let Header { document, definition, .. } = &self.header;
+        let newest = Revision { document: document.clone(), definition: definition.clone() };
+        self.built(args, &newest)
+    }
+
+    /// The graph of the document that the run began with.
+    ///
+    /// # Errors
+    /// As [`graph`](Self::graph).
+    pub fn first(&self, args: &Args) -> anyhow::Result<Graph> {
+        self.earlier.first().map_or_else(|| self.graph(args), |first| self.built(args, first))
+    }
+
+    /// For each generation, the newest among them, what its ids are in the graph of the newest.
+    ///
+    /// # Errors
+    /// As [`graph`](Self::graph), for an earlier document.
+    pub fn numbers(&self, args: &Args, newest: &Graph) -> anyhow::Result<Vec<Numbers>> {
+        let of = |earlier: &Revision| Ok(Numbers::between(&self.built(args, earlier)?, newest));
+        let mut numbers = self.earlier.iter().map(of).collect::<anyhow::Result<Vec<Numbers>>>()?;
+        numbers.push(Numbers::between(newest, newest));
+        Ok(numbers)
+    }
+
+    fn built(&self, args: &Args, one: &Revision) -> anyhow::Result<Graph> {
+        let source = Source::new(one.document.path.clone(), one.document.text.clone());
+        let (spec, _) = spec::parse(&source);
+        let graph = graph::build(&source, &spec).0.ok_or_else(|| another(&self.header))?;
+        let graph = part::choose(args, graph)?.graph;
+        let phases = one.definition.iter().map(|step| &step.phase);
+        if !phases.eq(graph.steps.iter().map(|step| &step.phase)) {
+            return Err(another(&self.header));
+        }
+        Ok(graph)
+    }
+}
+
+pub fn another(header: &Header) -> anyhow::Error {
+    let message = format!("this version does not read the document of the run {} as its own did", header.run);
+    Stop::new(Exit::Journal, message).help("look at it with the version that made it").into()
+}
+
+/// What the ids of one document are in another; steps are known by their phases, values by their names.
+pub struct Numbers {
+    steps: Vec<Option<StepId>>,
+    values: Vec<Option<ValueId>>,
+}
+
+impl Numbers {
+    pub fn between(old: &Graph, new: &Graph) -> Numbers {
+        let named: HashMap<&str, ValueId> =
+            new.values.iter().zip(0..).map(|(value, id)| (value.name.as_str(), ValueId(id))).collect();
+        Numbers {
+            steps: old.steps.iter().map(|step| new.by_phase(&step.phase)).collect(),
+            values: old.values.iter().map(|value| named.get(value.name.as_str()).copied()).collect(),
+        }
+    }
+
+    /// Puts the new ids in the place of an event's own. False where it speaks of steps or values that there are none
+    /// of: whoever takes it looks them up.
+    pub fn translate(&self, event: &mut Event, new: &Graph) -> bool {
+        match event {
+            Event::ItemAdmitted { inputs, .. } => self.inputs(inputs),
+            Event::AttemptFinished { step, result, .. } => {
+                self.path(step) && result.as_mut().map_or(true, |reply| self.values(&mut reply.outputs))
+            }
+            Event::AttemptStarted { step, .. }
+            | Event::AttemptStopped { step, .. }
+            | Event::RetryScheduled { step, .. }
+            | Event::RetryDue { step, .. } => self.path(step),
+            Event::BranchTaken { step, chain, .. } => {
+                self.step(step) && (*chain as usize) < new.step(*step).chains.len()
+            }
+            Event::ConditionHeld { step, .. } | Event::ElementsEnded { step, .. } => self.step(step),
+            Event::StepEnded { execution: Execution { step, .. }, .. } => self.step(step),
+            Event::CompensationBegan { undoes, .. } => {
+                self.step(undoes) && new.step(*undoes).compensate.is_some()
+            }
+            Event::ItemSettled { error, standing, .. } => {
+                let steps = standing.iter_mut().filter_map(|error| error.step.as_mut());
+                self.error(error) && { steps }.all(|step| self.step(step))
+            }
+            Event::RunStepsEnded { error, .. } => self.error(error),
+            Event::ItemDeadlinePassed { .. }
+            | Event::ItemFailed { .. }
+            | Event::ItemPutBack { .. }
+            | Event::ItemRetried { .. }
+            | Event::ItemResolved { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunStepsBegan { .. }
+            | Event::RunDrained { .. }
+            | Event::RunStopped { .. } => true,
+        }
+    }
+
+    /// The same for an execution, which stays as it is where there is no such step.
+    pub fn path(&self, path: &mut StepPath) -> bool {
+        self.step(&mut path.step)
+    }
+
+    fn step(&self, id: &mut StepId) -> bool {
+        let new = self.steps.get(id.index()).copied().flatten();
+        new.inspect(|new| *id = *new).is_some()
+    }
+
+    fn values(&self, values: &mut Values) -> bool {
+        values.iter_mut().all(|(id, _)| {
+            let new = self.values.get(id.index()).copied().flatten();
+            new.inspect(|new| *id = *new).is_some()
+        })
+    }
+
+    /// What an item brought and no step takes any more is left out.
+    fn inputs(&self, inputs: &mut Values) -> bool {
+        let known = inputs.iter().all(|(id, _)| id.index() < self.values.len());
+        inputs.retain(|(id, _)| self.values.get(id.index()).is_some_and(Option::is_some));
+        known && self.values(inputs)
+    }
+
+    fn error(&self, error: &mut Option<ItemError>) -> bool {
+        error.as_mut().and_then(|error| error.step.as_mut()).is_none_or(|step| self.step(step))
+    }
+}
