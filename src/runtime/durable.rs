@@ -8,7 +8,12 @@ use crate::event::{Cause, Event, ItemId, StepId};
 use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::Instant;
+
+/// How long the start of a process may wait to be committed with something else.
+const SOON: Duration = Duration::from_millis(20);
 
 /// The log of a run that lives.
 pub struct Durable {
@@ -16,6 +21,9 @@ pub struct Durable {
     /// The number of the last batch that is on disk, or why none will be any more.
     kept: UnboundedReceiver<Result<u64, Trouble>>,
     sent: u64,
+    /// Starts that are not on their way yet, with the moment until which they may wait for company.
+    starts: Vec<Record>,
+    due: Option<Instant>,
     /// The run was interrupted: it is to go on from here another time.
     paused: bool,
 }
@@ -39,7 +47,14 @@ impl Durable {
             // Nobody listens any more once the run is over.
             let _ = sender.send(told);
         };
-        Ok(Durable { writer: Writer::start(journal, told)?, kept, sent: 0, paused: false })
+        Ok(Durable {
+            writer: Writer::start(journal, told)?,
+            kept,
+            sent: 0,
+            starts: Vec::new(),
+            due: None,
+            paused: false,
+        })
     }
 
     /// From here on only what attempts under way have come to is kept; that they were asked to stop is not, for
@@ -58,17 +73,37 @@ impl Durable {
         };
         let records: Vec<Record> = lasting.cloned().map(record).collect();
         if !records.is_empty() {
-            self.sent += 1;
-            self.writer.send(self.sent, records);
+            self.send(records);
         }
         held.0.push_back((self.sent, std::mem::take(out)));
     }
 
-    /// Keeps that a process was started. Nothing waits for that to be on disk: what was not there when a runner died
-    /// is found by its mark.
+    /// Keeps that a process was started, soon: what was not on disk when a runner died is found by its mark. A commit
+    /// of its own for each would hold up what programs come to that end at once.
     pub(super) fn started(&mut self, spawned: Spawned) {
-        self.sent += 1;
-        self.writer.send(self.sent, vec![Record::Spawned(noted(spawned))]);
+        self.starts.push(Record::Spawned(noted(spawned)));
+        self.due.get_or_insert_with(|| Instant::now() + SOON);
+    }
+
+    /// Hands over the starts that wait for company.
+    pub(super) fn send_starts(&mut self) {
+        self.send(Vec::new());
+    }
+
+    /// Hands over records, and before them the starts that wait for company.
+    fn send(&mut self, records: Vec<Record>) {
+        self.due = None;
+        let mut all = std::mem::take(&mut self.starts);
+        all.extend(records);
+        if !all.is_empty() {
+            self.sent += 1;
+            self.writer.send(self.sent, all);
+        }
+    }
+
+    /// When the starts that wait for company have waited long enough.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
     }
 
     /// Waits until more is on disk.
@@ -84,7 +119,8 @@ impl Durable {
     ///
     /// # Errors
     /// What went wrong with the log, now or before.
-    pub fn close(self) -> Result<(), Trouble> {
+    pub fn close(mut self) -> Result<(), Trouble> {
+        self.send_starts();
         self.writer.close()
     }
 }

@@ -158,6 +158,7 @@ impl Loop<'_> {
             }
             let due = timers.next().map(|due| begin + Duration::from_millis(due.saturating_sub(past)));
             let end = self.deadline.filter(|_| run.stopped().is_none()).map(|deadline| begin + deadline);
+            let starts = self.durable.as_ref().and_then(Durable::due);
             tokio::select! {
                 biased;
                 Some(request) = requests.recv() => {
@@ -193,6 +194,11 @@ impl Loop<'_> {
                 () = sleep_until(due) => {
                     while let Some(timer) = timers.take(now()) {
                         run.handle(Input::Due(timer), now(), &mut out);
+                    }
+                }
+                () = sleep_until(starts) => {
+                    if let Some(durable) = &mut self.durable {
+                        durable.send_starts();
                     }
                 }
                 () = sleep_until(end) => run.handle(Input::Stop(StopReason::RunDeadline), now(), &mut out),
