@@ -434,6 +434,27 @@ fn an_optional_failure_leaves_out_only_what_cannot_do_without() {
     assert_eq!(hand.state(), Some(ItemState::Succeeded));
 }
 
+/// A step that decides against itself has made its value, and failed all the same.
+#[test]
+fn what_a_step_made_that_failed_after_all_is_absent() {
+    let mut steps = vec![
+        step("A", &[], Some(Mark::Optional)),
+        step("Takes", &[(0, true)], None),
+        step("Asks", &[(0, false)], None),
+    ];
+    steps[0].chains =
+        vec![vec![crate::graph::Arm { guard: None, target: crate::graph::Target::Fail("no".into()) }]];
+    (steps[1].inputs[0].optional, steps[1].needs[0].data) = (true, false);
+    let condition = crate::condition::parse("A == 1").unwrap();
+    steps[2].when = vec![crate::graph::Guard { condition, names: vec![("A".into(), ValueId(0))] }];
+    let mut hand = Hand::new(graph(steps));
+    hand.answer(0, Ok(1.into()));
+    assert_eq!((hand.starts(1), hand.starts(2)), (1, 0));
+    assert_eq!(hand.inputs(ItemId(0), StepId(1).into()), []);
+    hand.answer(1, Ok(1.into()));
+    assert_eq!(hand.state(), Some(ItemState::Succeeded));
+}
+
 #[test]
 fn a_handler_puts_an_item_back_once_and_only_what_failed_runs_again() {
     let mut handler = step("H", &[], Some(Mark::Optional));

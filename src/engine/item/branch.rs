@@ -35,14 +35,12 @@ impl Item {
             return None;
         }
         let unled = !step.guards.is_empty() && !step.guards.iter().any(|guard| self.took(*guard));
-        let lacks = |input: &Input| {
-            let mut makers = input.makers.iter().filter(|maker| self.is_own(graph, **maker)).peekable();
-            let there = makers.peek().is_none()
-                || (makers.any(|maker| self.end_of(*maker) == End::Succeeded)
-                    && self.value(input.value).is_some());
-            !there && !input.optional
+        let there = |input: &Input| {
+            let own = input.makers.iter().any(|maker| self.is_own(graph, *maker));
+            !own || self.value(input.value).is_some() && self.stands(graph, input.makers.iter())
         };
-        let unasked = |guard: &Guard| guard.names.iter().any(|(_, value)| self.is_absent(graph, *value));
+        let lacks = |input: &Input| !input.optional && !there(input);
+        let unasked = |guard: &Guard| guard.names.iter().any(|(_, value)| self.is_absent(graph, id, *value));
         let absent = unled || step.inputs.iter().any(lacks) || step.when.iter().any(unasked);
         absent.then_some(End::Absent)
     }
@@ -54,9 +52,19 @@ impl Item {
         }
     }
 
-    /// Whether a value that steps make has not been made.
-    fn is_absent(&self, graph: &Graph, value: ValueId) -> bool {
-        self.value(value).is_none() && !graph.inputs.contains(&value)
+    /// Whether a value counts as made that these steps make: one of them has succeeded. What a step has made that failed
+    /// after all is there only for what undoes it.
+    pub(super) fn stands<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
+        let mut own = makers.filter(|maker| self.is_own(graph, **maker)).peekable();
+        own.peek().is_none() || own.any(|maker| self.end_of(*maker) == End::Succeeded)
+    }
+
+    /// Whether a value that steps make has not been made, as a step sees it that asks for it.
+    fn is_absent(&self, graph: &Graph, id: StepId, value: ValueId) -> bool {
+        let makes = |step: &&StepId| graph.step(**step).outputs.iter().any(|output| output.value == value);
+        let needs = graph.step(id).needs.iter().map(|need| &need.step);
+        let unmade = self.value(value).is_none() && !graph.inputs.contains(&value);
+        unmade || !self.stands(graph, needs.filter(makes))
     }
 
     fn took(&self, taken: Taken) -> bool {

@@ -99,7 +99,10 @@ impl Item {
                 let element = step.each.map(|each| each.element);
                 element.iter().chain(&graph.inputs).filter_map(|id| shared(*id)).collect()
             }
-            Kind::Forward => step.given().filter_map(|input| shared(input.value)).collect(),
+            Kind::Forward => {
+                let stands = |input: &&crate::graph::Input| self.stands(graph, input.makers.iter());
+                step.given().filter(stands).filter_map(|input| shared(input.value)).collect()
+            }
             Kind::Compensation => self.to_undo(graph, path),
         }
     }
