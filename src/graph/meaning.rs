@@ -48,6 +48,7 @@ impl Graph {
         if let Some(Passage { from, to }) = &step.state {
             let from = from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
             told.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));
+            told.tell("an item begins in", self.initial.map(|state| self.state(state)));
         }
         self.tell_values(step, &mut told);
         if let Some(program) = &step.program {

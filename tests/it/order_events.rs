@@ -123,6 +123,12 @@ fn every_order_is_confirmed_or_cancelled_and_its_events_say_why() {
     );
     in_reverse(&floor);
     books_are_right(&floor);
+    assert_eq!(
+        floor.ask("ledger", "SELECT type, count(*) FROM events GROUP BY type"),
+        "InventoryReleased 1\nInventoryReservationFailed 3\nInventoryReserved 2\nOrderCancelled 5\nOrderConfirmed 2\n\
+         OrderCreated 7\nPaymentCompleted 5\nPaymentFailed 2\nPaymentProcessing 7\nPaymentRefunded 2\n"
+    );
+    assert!(floor.orderflow("stats session.toon").out.contains("\nan item        "));
     let resolved =
         floor.command("resolve last --item order-129 --note").arg("returned by hand").output().unwrap();
     assert_eq!(resolved.status.code(), Some(0));

@@ -127,3 +127,116 @@ fn an_item_that_is_put_back_is_where_its_steps_have_led_it() {
     hand.answer(1, Ok(1.into()));
     assert_eq!(hand.state(), Some(ItemState::Succeeded));
 }
+
+/// A document whose steps speak of states at random; step `n` makes the value `v<n>`.
+fn document(seed: u64) -> String {
+    let dice = |step: u64, what: u64, below| roll(seed, &[80, step, what], below);
+    let states = ["a", "b", "c"];
+    let arrows = states.iter().flat_map(|from| states.map(|to| format!("    {from} --> {to}\n")));
+    let mut text =
+        format!("# Test\n\n```mermaid\nstateDiagram-v2\n    [*] --> a\n{}```\n", arrows.collect::<String>());
+    let passage = |step: u64| {
+        let from: Vec<&str> =
+            (0..3).filter(|at| dice(step, 10 + at, 5) < 3).map(|at| states[at as usize]).collect();
+        let to = (dice(step, 13, 3) > 0).then(|| format!(" -> {}", states[dice(step, 14, 3) as usize]));
+        let said = format!("[state:: {}{}]", from.join(", "), to.unwrap_or_default());
+        if from.is_empty() || dice(step, 15, 3) == 0 { String::new() } else { said }
+    };
+    let (forward, undoing) = (2 + dice(0, 20, 5), dice(0, 21, 3));
+    for step in 0..forward {
+        let mark = ["", "!", "?", "?"][dice(step, 1, 4) as usize];
+        let takes: Vec<String> = (0..step)
+            .filter(|other| dice(step, 30 + other, 3) == 0)
+            .map(|other| format!("v{other}{}", if dice(step, 40 + other, 2) == 0 { "?" } else { "" }))
+            .collect();
+        let when = match dice(step, 2, 6) {
+            0 if step > 0 => format!("[when:: v0 {} 400]", [">", "<="][dice(step, 3, 2) as usize]),
+            _ => String::new(),
+        };
+        let lasting = if dice(step, 4, 6) == 0 { "[irreversible]" } else { "" };
+        let undo = match dice(step, 5, 2) {
+            0 if undoing > 0 && lasting.is_empty() => format!("[compensate:: U{}]", dice(step, 6, undoing)),
+            _ => String::new(),
+        };
+        let makes = if takes.is_empty() { format!("-> v{step}") } else { String::new() };
+        text += &format!("\n## S{step} {makes} @x {mark} {when} {lasting} {undo} {}\n", passage(step));
+        if !takes.is_empty() {
+            text += &format!("\n{} -> v{step}\n", takes.join(", "));
+        }
+        let later = step + 1 + dice(step, 7, 3);
+        match dice(step, 8, 4) {
+            0 if later < forward => text += &format!("\nIf v{step} > 300 -> S{later}\n"),
+            1 if later + 1 < forward => {
+                text += &format!("\nIf v{step} > 300 -> S{later}\nOtherwise -> S{}\n", later + 1);
+            }
+            2 => {
+                text +=
+                    &format!("\nIf v{step} > 700 -> {}\n", ["end", "fail \"no\""][dice(step, 9, 2) as usize])
+            }
+            _ => {}
+        }
+    }
+    for undo in 0..undoing {
+        text += &format!("\n## U{undo} -> u{undo} @x {}\n", passage(100 + undo));
+    }
+    text + &format!("\n## Tell @x {}\n\nfailed_items -> told\n", passage(200))
+}
+
+/// What is not told beforehand does not happen: on no way does a step come in a state in which it does not start. Only
+/// compensations are taken to succeed.
+#[test]
+fn no_item_is_in_a_state_that_was_not_foreseen() {
+    let (mut clean, mut undone) = (0, 0);
+    for seed in seeds(1500) {
+        let source = crate::diag::Source::new("test.md", document(seed));
+        let (spec, problems) = crate::spec::parse(&source);
+        assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}\n{}", source.text);
+        let (Some(mut graph), problems) = crate::graph::build(&source, &spec) else { continue };
+        if problems.iter().any(|problem| problem.code == "doubtful-state") {
+            continue;
+        }
+        clean += 1;
+        // Whoever may hang is given a time, so that every run ends.
+        graph.steps.iter_mut().for_each(|step| step.timeout = Some(Duration::from_millis(20)));
+        let graph = Arc::new(graph);
+        for world in 0..5 {
+            let mut run = Run::new(graph.clone(), policy());
+            let events = World::new(seed * 100 + world, graph.clone()).live(&mut run, &mut Out::default());
+            undone += foreseen(&graph, &events)
+                .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", source.text));
+        }
+    }
+    assert!(clean > 100 && undone > 100, "{clean} documents, {undone} compensations");
+}
+
+/// Counts the compensations that speak of states; an error where a step came in one in which it does not start.
+fn foreseen(graph: &Arc<Graph>, events: &[Event]) -> Result<u32, String> {
+    let mut run = Run::new(graph.clone(), policy());
+    let mut stuck: BTreeSet<ItemId> = BTreeSet::new();
+    let mut undone = 0;
+    for event in events {
+        match event {
+            Event::StepEnded { item, execution } if execution.status == Status::CompensationFailed => {
+                stuck.insert(*item);
+            }
+            Event::StepEnded { item, execution } if !stuck.contains(item) => {
+                let error = execution.error.as_deref().unwrap_or_default();
+                if error.contains("starts in the state") {
+                    return Err(format!("{}: {error}", graph.step(execution.step).title));
+                }
+            }
+            Event::AttemptStarted { item, step, .. } if !stuck.contains(item) => {
+                let step = graph.step(step.step);
+                if let (Some(passage), Some(now)) = (&step.state, run.lifecycle(*item)) {
+                    undone += u32::from(step.kind == Kind::Compensation);
+                    if !passage.from.contains(&now) {
+                        return Err(format!("{} began in {now:?}", step.title));
+                    }
+                }
+            }
+            _ => {}
+        }
+        run.recall(event);
+    }
+    Ok(undone)
+}

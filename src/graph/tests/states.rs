@@ -131,6 +131,13 @@ fn nothing_before_an_irreversible_step_is_undone() {
         ))
     };
     assert_eq!(saga("[irreversible]"), [""; 0]);
+    // Of one that cannot be undone and may be done, nobody knows either: then nothing before it is undone.
+    let told = "## One @x [compensate:: Undo] [state:: a -> b]\norder -> one\n\n## Two @x [irreversible]\none -> two\n\n\
+                ## Undo @x [state:: a, b -> x]\none -> undone\n\n## Tell @x [state:: a, x]\nfailed_orders -> told\n";
+    assert_eq!(
+        of(told),
+        ["doubtful-state: the failure handler `Tell` starts in `a` or `x`, but the item may be in `b` then"]
+    );
     assert_eq!(
         saga(""),
         ["doubtful-state: the compensation `Undo` starts in `a` or `b`, but the item may be in `c` then"]

@@ -200,7 +200,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
         let optional = step.mark == Some(Mark::Optional);
         self.fails(&way, None);
-        self.fails(&way, undo(self.graph, id).map(|_| id));
+        self.fails(&way, matters(self.graph, id).then_some(id));
         if optional {
             ways.push(way.clone());
         }
