@@ -133,8 +133,11 @@ fn document(seed: u64) -> String {
     let dice = |step: u64, what: u64, below| roll(seed, &[80, step, what], below);
     let states = ["a", "b", "c"];
     let arrows = states.iter().flat_map(|from| states.map(|to| format!("    {from} --> {to}\n")));
-    let mut text =
-        format!("# Test\n\n```mermaid\nstateDiagram-v2\n    [*] --> a\n{}```\n", arrows.collect::<String>());
+    let hurry = if dice(0, 22, 4) == 0 { "---\ndeadline: 30ms\n---\n\n" } else { "" };
+    let mut text = format!(
+        "{hurry}# Test\n\n```mermaid\nstateDiagram-v2\n    [*] --> a\n{}```\n",
+        arrows.collect::<String>()
+    );
     let passage = |step: u64| {
         let from: Vec<&str> =
             (0..3).filter(|at| dice(step, 10 + at, 5) < 3).map(|at| states[at as usize]).collect();

@@ -145,6 +145,18 @@ fn nothing_before_an_irreversible_step_is_undone() {
 }
 
 #[test]
+fn an_item_does_not_fail_with_an_optional_step_unless_its_time_is_over() {
+    let steps = "## One @x [state:: a -> b]\norder -> one\n\n## Two @x ?\none -> two\n\n\
+                 ## Tell @x [state:: a]\nfailed_orders -> told\n";
+    assert_eq!(of(steps), [""; 0]);
+    let hasty = told(&format!("---\ndeadline: 5m\n---\n# Test\n{DIAGRAM}\n{steps}"));
+    assert_eq!(
+        hasty,
+        ["doubtful-state: the failure handler `Tell` starts in `a`, but the item may be in `b` then"]
+    );
+}
+
+#[test]
 fn more_ways_than_can_be_followed_are_told() {
     let many: String =
         (0..12).map(|n| format!("## Step {n} @x ? [after:: start]\norder -> v{n}\n\n")).collect();

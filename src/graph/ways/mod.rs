@@ -101,8 +101,8 @@ struct Walk<'a, 'd> {
     undoes: bool,
     /// By step.
     found: Vec<Found>,
-    /// Moments of failure that have been looked at.
-    seen: HashSet<(StateId, Option<StepId>, Vec<StepId>)>,
+    /// Moments at which an item may end, as far as they have been looked at, and whether it fails then.
+    seen: HashSet<(StateId, Option<StepId>, Vec<StepId>, bool)>,
     raced: BTreeSet<StepId>,
 }
 
@@ -199,16 +199,17 @@ impl<'a, 'd> Walk<'a, 'd> {
             self.races(&way, id);
         }
         let optional = step.mark == Some(Mark::Optional);
-        self.fails(&way, None);
-        self.fails(&way, matters(self.graph, id).then_some(id));
+        let fails = self.fails_item(id);
+        self.ends(&way, None, fails);
+        self.ends(&way, matters(self.graph, id).then_some(id), fails);
         if optional {
             ways.push(way.clone());
         }
         let mut after = way.clone().succeed(id);
         if let Some(to) = step.state.as_ref().and_then(|passage| passage.to) {
             (after.state, after.by) = (to, Some(id));
-            if self.undoes && self.has_company(&after, id) {
-                self.fails(&after, None);
+            for fails in self.company(&after, id) {
+                self.ends(&after, None, fails);
             }
         }
         let mut open = vec![after];
@@ -248,19 +249,32 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// Whether a step that stands earlier in the order may still be under way when this one is done.
-    fn has_company(&mut self, way: &Way, id: StepId) -> bool {
+    /// Whether the item fails while a step is under way: with it, or because its time is over.
+    fn fails_item(&self, id: StepId) -> bool {
+        self.graph.step(id).mark != Some(Mark::Optional) || self.graph.settings.deadline.is_some()
+    }
+
+    /// How the item may end although this step is done: with steps that stand earlier in the order and are still under
+    /// way, or too late. Whether it fails then.
+    fn company(&mut self, way: &Way, id: StepId) -> BTreeSet<bool> {
+        if !self.undoes {
+            return BTreeSet::new();
+        }
         let (graph, before) = (self.graph, &self.before);
         let company = self.company.entry(id).or_insert_with(|| {
             let earlier = graph.order.iter().copied().take_while(|other| *other != id);
             earlier.filter(|other| !before.holds(id, *other) && !graph.exclude(id, *other)).collect()
         });
-        company.iter().any(|other| graph.step(*other).state.is_none() || way.has_done(*other))
+        let there = |other: &&StepId| graph.step(**other).state.is_none() || way.has_done(**other);
+        let there: Vec<StepId> = company.iter().filter(there).copied().collect();
+        // A step that succeeds although it was told to stop comes too late for its item.
+        let late = graph.settings.deadline.map(|_| true);
+        there.into_iter().map(|other| self.fails_item(other)).chain(late).collect()
     }
 
-    /// The item fails here, or is given up: what has been done is undone, and then handlers run. `unknown` is
-    /// a step of which nobody knows whether it had its effect.
-    fn fails(&mut self, way: &Way, unknown: Option<StepId>) {
+    /// The item fails here, or is only given up: what has been done is undone, and then, if it fails, handlers run.
+    /// `unknown` is a step of which nobody knows whether it had its effect.
+    fn ends(&mut self, way: &Way, unknown: Option<StepId>, fails: bool) {
         if !self.undoes {
             return;
         }
@@ -269,14 +283,15 @@ impl<'a, 'd> Walk<'a, 'd> {
         let mut done: Vec<StepId> = way.done.iter().copied().chain(unknown).filter(counts).collect();
         done.sort_unstable_by_key(|id| Reverse(self.places[id.index()]));
         done.dedup();
-        if !self.seen.insert((way.state, way.by, done.clone())) {
+        if !self.seen.insert((way.state, way.by, done.clone(), fails)) {
             return;
         }
         let stays = |id: StepId| {
             done.iter().any(|last| graph.step(*last).irreversible && self.before.holds(*last, id))
         };
         let undoing = done.iter().filter(|id| !stays(**id)).filter_map(|id| undo(graph, *id));
-        let late: Vec<StepId> = undoing.chain(graph.handlers().filter(|id| !graph.step(*id).once)).collect();
+        let handlers = graph.handlers().filter(|id| fails && !graph.step(*id).once);
+        let late: Vec<StepId> = undoing.chain(handlers).collect();
         let (mut state, mut by) = (way.state, way.by);
         for id in late {
             let Some(passage) = &graph.step(id).state else { continue };
