@@ -96,7 +96,14 @@ pub enum Event {
     ItemPutBack { item: ItemId, at: Millis },
     /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
     /// failed is ahead once more.
-    ItemRetried { item: ItemId, key: Arc<str>, at: Millis },
+    ItemRetried {
+        item: ItemId,
+        key: Arc<str>,
+        /// Other ones: then all is ahead, as if nothing had been done.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "restore::some_pairs")]
+        inputs: Option<Values>,
+        at: Millis,
+    },
     /// Somebody has undone by hand what the compensations of an item could not: the end that it had come to is void,
     /// and another follows.
     ItemResolved { item: ItemId, key: Arc<str>, note: String, at: Millis },

@@ -9,6 +9,7 @@ mod exit;
 mod given;
 mod graph;
 mod init;
+mod letters;
 mod man;
 mod plan;
 mod problems;

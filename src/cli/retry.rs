@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
+use std::path::PathBuf;
 
 /// Have failed items of a run run again, from the steps that failed
 #[derive(clap::Args)]
@@ -12,23 +13,32 @@ Examples:
   orderflow retry last                              all items of the latest run that have failed
   orderflow retry last --item order_003             only this one; may be given several times
   orderflow show last                               which have failed, and why
+  orderflow show last --dead-letters -o failed.toon a table of them to edit
+  orderflow retry last --items failed.toon          its rows: those that were edited from the start, with new keys
 
 It is the same run: what has been completed does not run again, and what failed is asked for again with the same
 idempotency key. The document is the one that the run began with, the agents are those of now. A run that was paused goes
 on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
 
-Exit codes: those of orderflow resume, and 3 no such item has failed")]
+Exit codes: those of orderflow resume, and 3 no such item has failed, or the table is wrong")]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
     /// Only the item with this key
     #[arg(long, value_name = "KEY")]
     item: Vec<String>,
+    /// Only the rows of this table, which show --dead-letters has written; rows that were edited run from their start
+    #[arg(long, value_name = "FILE", conflicts_with = "item")]
+    items: Option<PathBuf>,
     #[command(flatten)]
     how: run::Again,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one(&args.run)?;
-    run::go_on(&home, &args.how, &run::Ask::Retry(&args.item), terminal)
+    let ask = match &args.items {
+        Some(file) => run::Ask::Edited(file),
+        None => run::Ask::Retry(&args.item),
+    };
+    run::go_on(&home, &args.how, &ask, terminal)
 }

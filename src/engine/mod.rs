@@ -19,7 +19,7 @@ pub(crate) mod simulator;
 mod tests;
 
 pub use limits::{ChannelLimit, Limits};
-pub use retries::Retries;
+pub use retries::{Retries, Retry};
 pub use run::{DeadLetter, Policy, Run, Tally};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};

@@ -1,8 +1,15 @@
 //! Items that failed for good and ran again all the same, or were put right by hand: which of their ends are void. Whoever folds events past
 //! such an end keeps the item as it was, so that it can go on.
 
-use crate::event::{Event, ItemId};
+use crate::event::{Event, ItemId, Values};
 use std::collections::BTreeMap;
+
+/// A failed item that is to run again: where it failed, or, with other inputs, from its beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    pub item: ItemId,
+    pub inputs: Option<Values>,
+}
 
 /// How many ends of each item are void.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
-use super::{Ahead, Call, Effect, Input, Limits, Out, Timer};
+use super::{Ahead, Call, Effect, Input, Limits, Out, Retry, Timer};
 use crate::event::{
     Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
     Values,
@@ -159,10 +159,10 @@ impl Run {
     /// are set again, and what had been decided but not yet done follows.
     ///
     /// Of items that are `retried` the fold has left out the end ([`Retries`](super::Retries)); they run again.
-    pub fn resume(&mut self, retried: &[ItemId], now: Millis, out: &mut Out) {
-        for item in retried {
+    pub fn resume(&mut self, retried: &[Retry], now: Millis, out: &mut Out) {
+        for Retry { item, inputs } in retried {
             if let Some(key) = self.items.get(item).map(|known| known.key().clone()) {
-                self.emit(Event::ItemRetried { item: *item, key, at: now }, out);
+                self.emit(Event::ItemRetried { item: *item, key, inputs: inputs.clone(), at: now }, out);
             }
         }
         for item in self.items.values() {

@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, roll, step};
-use super::{Effect, Input, Limits, Out, Policy, Retries, Run, Timer};
+use super::{Effect, Input, Limits, Out, Policy, Retries, Retry, Run, Timer};
 use crate::event::{
     Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StepPath, StopReason,
 };
@@ -73,7 +73,8 @@ fn go_on(
     let mut run = Run::fold(graph.clone(), policy.clone(), folded);
     let mut world = World::new(seed, graph.clone()).after_crash(seen);
     let mut out = Out::default();
-    run.resume(ahead, world.now, &mut out);
+    let ahead: Vec<Retry> = ahead.iter().map(|item| Retry { item: *item, inputs: None }).collect();
+    run.resume(&ahead, world.now, &mut out);
     (world.live(&mut run, &mut out), run)
 }
 

@@ -303,6 +303,16 @@ impl Graph {
         self.steps.iter().any(|step| step.once)
     }
 
+    /// Whether a run can do without an input. Where no step takes it, a condition can still ask for it.
+    pub fn may_lack(&self, id: ValueId) -> bool {
+        let takes = self.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
+        let takes: Vec<bool> = takes.map(|input| input.optional).collect();
+        match takes.as_slice() {
+            [] => !self.steps.iter().any(|step| step.asks().any(|asked| asked == id)),
+            takes => takes.iter().all(|optional| *optional),
+        }
+    }
+
     /// The inputs of a failure handler that tell it of the failure.
     pub fn told(&self, handler: StepId) -> impl Iterator<Item = ValueId> + '_ {
         let told = |input: &&Input| input.role == Role::Failure;

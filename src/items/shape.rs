@@ -43,7 +43,7 @@ impl Shape {
             id: *id,
             name: graph.value(*id).name.clone(),
             ty: graph.value(*id).ty.clone(),
-            optional: is_optional(graph, *id),
+            optional: graph.may_lack(*id),
         };
         let wanted = graph.inputs.iter().filter(open).map(wanted).collect();
         Shape { given, wanted, key }
@@ -183,16 +183,6 @@ impl Column<'_> {
     pub fn is_text(&self) -> bool {
         let ty = self.wanted.as_deref().and_then(|wanted| wanted.ty.as_ref());
         ty.is_some_and(Type::is_text)
-    }
-}
-
-/// Whether a run can do without an input. Where no step takes it, a condition can still ask for it.
-fn is_optional(graph: &Graph, id: ValueId) -> bool {
-    let takes = graph.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
-    let takes: Vec<bool> = takes.map(|input| input.optional).collect();
-    match takes.as_slice() {
-        [] => !graph.steps.iter().any(|step| step.asks().any(|asked| asked == id)),
-        takes => takes.iter().all(|optional| *optional),
     }
 }
 

@@ -21,7 +21,7 @@ pub use signals::{Caught, listen};
 pub use workspace::Workspace;
 
 use crate::adapter::{self, Spawned, Stop, Urgency};
-use crate::engine::{Effect, Input, Out, Run};
+use crate::engine::{Effect, Input, Out, Retry, Run};
 use crate::event::{Event, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
@@ -80,7 +80,7 @@ pub struct Loop<'a> {
     /// Give up a run that was left, instead of going on with it.
     pub cancel: bool,
     /// Failed items that run again when a run goes on, their ends left out of the fold.
-    pub retry: Vec<ItemId>,
+    pub retry: Vec<Retry>,
 }
 
 impl Loop<'_> {

@@ -33,6 +33,19 @@ where
     pairs.map(|(key, raw)| Ok((key, exact(raw).map_err(D::Error::custom)?.into()))).collect()
 }
 
+/// The same for a field that may be absent.
+///
+/// # Errors
+/// As for [`value`].
+pub fn some_pairs<'de, D, K, V>(deserializer: D) -> Result<Option<Vec<(K, V)>>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de>,
+    V: From<Value>,
+{
+    pairs(deserializer).map(Some)
+}
+
 fn exact(raw: &RawValue) -> serde_json::Result<Value> {
     match memchr::memmem::find(raw.get().as_bytes(), PRIVATE) {
         None => serde_json::from_str(raw.get()),

@@ -30,6 +30,7 @@ mod program;
 mod python;
 mod reference;
 mod resume;
+mod retry_items;
 mod revise;
 mod run;
 mod saga;

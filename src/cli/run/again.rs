@@ -2,16 +2,19 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::letters;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::current::Current;
 use super::ended::{self, Ended};
 use super::keep::{self, Failed, Options, Past};
-use super::{Format, inputs, jobs, live, part};
+use super::look::KeptRun;
+use super::{Format, inputs, jobs, live, part, retries, unreadable};
 use crate::diag::nearest;
 use crate::diag::render::visible;
+use crate::engine::Retry;
 use crate::event::ItemId;
-use crate::journal::Held;
+use crate::journal::{self, Held};
 use anyhow::Context;
 use std::path::Path;
 
@@ -44,6 +47,8 @@ pub enum Ask<'a> {
     Resume { current: bool },
     /// To have failed items run again: those with these keys, without any, all.
     Retry(&'a [String]),
+    /// To have those run again that stand in an edited table of them.
+    Edited(&'a Path),
 }
 
 /// Goes on with a run that is kept.
@@ -66,26 +71,28 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         return Ok(ended.exit);
     }
     let mut args = options.args.clone();
-    if let Ask::Retry(keys) = ask {
-        if keep::is_given_up(&home) {
-            let message =
-                format!("the run {} was given up and does not go on; nothing was run", past.header().run);
-            return Err(Stop::new(Exit::Usage, message).into());
+    let retries = match ask {
+        Ask::Resume { .. } => None,
+        Ask::Retry(keys) => Some(chosen(refuse(&past)?, keys)?),
+        Ask::Edited(file) => {
+            refuse(&past)?;
+            Some(edited(&past, file, terminal)?)
         }
-        past.retry = chosen(Failed::of(&home)?, keys)?;
+    };
+    if let Some(retries) = retries {
+        if retries.is_empty() {
+            terminal.talk(match ask {
+                Ask::Edited(_) => "no item is to run again\n",
+                Ask::Retry(_) | Ask::Resume { .. } => "no item of this run has failed\n",
+            });
+            return Ok(Exit::Ok);
+        }
+        if !how.quiet {
+            terminal.talk(&begun(&retries));
+        }
+        past.retry = retries;
         // The rows of the run stand in the document already.
         args.write = false;
-        let items = match past.retry.len() {
-            0 => {
-                terminal.talk("no item of this run has failed\n");
-                return Ok(Exit::Ok);
-            }
-            1 => "1 failed item runs".to_owned(),
-            several => format!("{several} failed items run"),
-        };
-        if !how.quiet {
-            terminal.talk(&format!("{items} again\n"));
-        }
     }
     ended::unmark(&home);
     // A folder that was carried elsewhere brings no grant.
@@ -102,7 +109,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
             revision.into_iter().for_each(|revision| past.revise(revision));
             (document, graph, settings)
         }
-        Ask::Resume { current: false } | Ask::Retry(_) => {
+        Ask::Resume { current: false } | Ask::Retry(_) | Ask::Edited(_) => {
             let text = past.header().document.text.clone();
             Document::again(&args.file, text, terminal)?
         }
@@ -158,20 +165,68 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
     }
 }
 
-/// The items that are to run again, in the order of their admission.
-fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<ItemId>> {
+/// The failed items of a run of which items can run again.
+fn refuse(past: &Past) -> anyhow::Result<Failed> {
+    if keep::is_given_up(&past.home) {
+        let message =
+            format!("the run {} was given up and does not go on; nothing was run", past.header().run);
+        return Err(Stop::new(Exit::Usage, message).into());
+    }
+    let failed = Failed::of(&past.home)?;
     if failed.once && !failed.items.is_empty() {
         let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
         let help = "run the workflow anew for the items that failed: orderflow run --item KEY";
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
+    Ok(failed)
+}
+
+/// The items that are to run again, in the order of their admission.
+fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
     let mut chosen: Vec<ItemId> = match keys {
         [] => failed.items.into_values().collect(),
         keys => keys.iter().map(|key| self::failed(&failed, key)).collect::<anyhow::Result<_>>()?,
     };
     chosen.sort_unstable();
     chosen.dedup();
-    Ok(chosen)
+    Ok(chosen.into_iter().map(|item| Retry { item, inputs: None }).collect())
+}
+
+/// What an edited table of failed items asks for.
+fn edited(past: &Past, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
+    let (header, records) = journal::read(&past.home).map_err(unreadable)?;
+    let kept = KeptRun::of(header, &records)?;
+    let letters = letters::of(&kept, (records, retries(&past.home)?))?;
+    let table = letters::Table::of(&kept.graph, &letters, &kept.given);
+    let name = visible(&file.display().to_string());
+    let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, text));
+    let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
+    for problem in &problems {
+        let letters::Problem { line, column, message } = problem;
+        terminal.talk(&format!("{name}:{line}:{column}: {}\n", visible(message)));
+    }
+    match problems.len() {
+        0 => Ok(retries),
+        count => {
+            let problems = if count == 1 { "problem" } else { "problems" };
+            let message = format!("{count} {problems} in {name}; nothing was run");
+            Err(Stop::new(Exit::Invalid, message).into())
+        }
+    }
+}
+
+/// What runs again, in a line.
+fn begun(retries: &[Retry]) -> String {
+    let anew = retries.iter().filter(|retry| retry.inputs.is_some()).count();
+    let anew = match anew {
+        0 => String::new(),
+        _ if anew == retries.len() => " from the start, with other inputs".to_owned(),
+        anew => format!(", {anew} of them from the start, with other inputs"),
+    };
+    match retries.len() {
+        1 => format!("1 failed item runs again{anew}\n"),
+        several => format!("{several} failed items run again{anew}\n"),
+    }
 }
 
 /// The failed item with this key.

@@ -182,7 +182,8 @@ impl Begun {
         let mut seen: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         before.events(records, |event| {
             match event {
-                Event::ItemAdmitted { item, key, inputs, .. } => {
+                Event::ItemAdmitted { item, key, inputs, .. }
+                | Event::ItemRetried { item, key, inputs: Some(inputs), .. } => {
                     keys.insert(*item, key.clone());
                     if let Some(why) = current.lacks(inputs, &before.graph) {
                         begun.lacking.insert(*item, (key.clone(), why));

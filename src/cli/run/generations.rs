@@ -102,7 +102,9 @@ impl Numbers {
     /// of: whoever takes it looks them up.
     pub fn translate(&self, event: &mut Event, new: &Graph) -> bool {
         match event {
-            Event::ItemAdmitted { inputs, .. } => self.inputs(inputs),
+            Event::ItemAdmitted { inputs, .. } | Event::ItemRetried { inputs: Some(inputs), .. } => {
+                self.inputs(inputs)
+            }
             Event::AttemptFinished { step, result, .. } => {
                 self.path(step) && result.as_mut().map_or(true, |reply| self.values(&mut reply.outputs))
             }
@@ -126,7 +128,7 @@ impl Numbers {
             Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }
-            | Event::ItemRetried { .. }
+            | Event::ItemRetried { inputs: None, .. }
             | Event::ItemResolved { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsBegan { .. }

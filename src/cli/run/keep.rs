@@ -11,7 +11,7 @@ use super::look::{KeptRun, damaged};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
-use crate::engine::{Retries, Run};
+use crate::engine::{Retries, Retry, Run};
 use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
 use crate::graph::Graph;
 use crate::journal::{
@@ -57,7 +57,7 @@ pub struct Past {
     /// A document that the run goes on with from now on.
     revision: Option<Revision>,
     /// Failed items that are to run again.
-    pub retry: Vec<ItemId>,
+    pub retry: Vec<Retry>,
     lock: Lock,
     store: Store,
 }
@@ -140,7 +140,7 @@ impl Past {
         let mut numbers = numbers.iter();
         let mut current = numbers.next();
         let mut retries = retries(&self.home)?;
-        self.retry.iter().for_each(|item| retries.add(*item));
+        self.retry.iter().for_each(|retry| retries.add(retry.item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
         let (mut last, mut started) = (0, HashMap::new());
         let done = records.each(|record| -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use crate::graph::Graph;
 use crate::journal::{Header, Record, Records, Unreadable};
 use crate::session::Head;
 use crate::spec::Tolerance;
+use crate::value::Object;
 use std::sync::Arc;
 
 /// What a run is by its newest document.
@@ -22,6 +23,8 @@ pub struct KeptRun {
     /// How many items it began with; none where its journal does not say.
     pub total: Option<u64>,
     pub tolerate: Tolerance,
+    /// The inputs that are the same for all items.
+    pub given: Object,
 }
 
 impl KeptRun {
@@ -33,8 +36,14 @@ impl KeptRun {
         let graph = generations.graph(&args)?;
         let numbers = generations.numbers(&args, &graph)?;
         let header = generations.header;
-        let tolerate = args.tolerate.unwrap_or(graph.settings.tolerate);
-        Ok(KeptRun { total: inputs::total(&header.items), graph: Arc::new(graph), numbers, tolerate, header })
+        Ok(KeptRun {
+            total: inputs::total(&header.items),
+            tolerate: args.tolerate.unwrap_or(graph.settings.tolerate),
+            graph: Arc::new(graph),
+            numbers,
+            given: args.given.unwrap_or_default(),
+            header,
+        })
     }
 
     /// Shows all events in their order, in terms of the newest document. Memory holds a few at a time.

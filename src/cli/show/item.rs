@@ -142,7 +142,10 @@ impl Story {
             Event::ItemSettled { item, state, error, .. } if *item == self.id => {
                 (self.state, self.error) = (Some(*state), error.clone());
             }
-            Event::ItemRetried { item, .. } if *item == self.id => (self.state, self.error) = (None, None),
+            Event::ItemRetried { item, inputs, .. } if *item == self.id => {
+                (self.state, self.error) = (None, None);
+                inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
+            }
             Event::ItemResolved { item, note, .. } if *item == self.id => self.note = Some(note.clone()),
             Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
                 (self.state, self.error) = (Some(*state), error.clone());

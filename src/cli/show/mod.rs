@@ -5,6 +5,7 @@ mod items;
 mod session;
 
 use super::exit::Exit;
+use super::letters;
 use super::run::{KeptRun, Trace, retries, unreadable};
 use super::runs::list::Line;
 use super::runs::outline::Outline;
@@ -16,6 +17,7 @@ use crate::journal::{self, Lock, Records};
 use crate::runtime::Observer;
 use crate::view::milliseconds;
 use crate::view::stats::Report;
+use anyhow::Context;
 use items::Items;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ Examples:
   orderflow show 0194a --item order_003            what was asked and answered for one item, with logs
   orderflow show last --item run                   the steps that run once after all items
   orderflow show last --session trace.toon         the session file, as far as the run has come
+  orderflow show last --dead-letters -o failed.toon
+                                                   the failed items as a table to edit, for orderflow retry --items
   orderflow show path/to/run --format json         for scripts
 
 Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed")]
@@ -39,6 +43,12 @@ pub struct Args {
     /// Write the run's trace to this file instead
     #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
     session: Option<PathBuf>,
+    /// Write a table of the items that failed, to be edited for orderflow retry --items
+    #[arg(long, conflicts_with_all = ["item", "session", "format"])]
+    dead_letters: bool,
+    /// The file for --dead-letters [default: standard output]
+    #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
+    output: Option<PathBuf>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -52,6 +62,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let (header, records) = journal::read(&folder).map_err(unreadable)?;
     let kept = KeptRun::of(header, &records)?;
     let records = (records, retries);
+    if args.dead_letters {
+        letters(&kept, records, args.output.as_deref(), terminal)?;
+        terminal.finish()?;
+        return Ok(Exit::Ok);
+    }
     match (&args.session, &args.item) {
         (Some(target), _) => session::write(&kept, records, target, terminal)?,
         (None, Some(key)) => item::show(&kept, records, key, args.format, terminal)?,
@@ -59,6 +74,33 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     }
     terminal.finish()?;
     Ok(Exit::Ok)
+}
+
+/// Writes the table of the items that failed.
+fn letters(
+    kept: &KeptRun,
+    records: (Records, Retries),
+    output: Option<&Path>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let letters = letters::of(kept, records)?;
+    let text = letters::Table::of(&kept.graph, &letters, &kept.given).text();
+    let many = match letters.len() {
+        0 => "no item of this run has failed".to_owned(),
+        1 => "1 failed item".to_owned(),
+        several => format!("{several} failed items"),
+    };
+    let Some(file) = output else {
+        terminal.data(&text);
+        if letters.is_empty() {
+            terminal.talk(&format!("{many}\n"));
+        }
+        return Ok(());
+    };
+    let name = visible(&file.display().to_string());
+    std::fs::write(file, text).with_context(|| format!("cannot write {name}"))?;
+    terminal.talk(&format!("{many}: written to {name}\n"));
+    Ok(())
 }
 
 /// Shows the run and its items.

@@ -2,7 +2,7 @@
 
 use super::super::step::{Attempts, End, Last, StepState};
 use super::{Item, Moves, Stage, is_own};
-use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StepPath, StopReason};
+use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
 use std::sync::Arc;
@@ -71,7 +71,8 @@ impl Item {
                 self.put_backs += 1;
                 self.put_back(graph, *at, moves);
             }
-            Event::ItemRetried { at, .. } => {
+            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.renew(graph, inputs, *at, moves),
+            Event::ItemRetried { inputs: None, at, .. } => {
                 self.retries += 1;
                 self.stop = None;
                 if self.effects.reopen() {
@@ -242,6 +243,20 @@ impl Item {
                 self.settle(graph, id, end, moves);
             }
         }
+    }
+
+    /// Begins once more with other inputs, as if nothing had been done; all that is asked for now is another visit.
+    fn renew(&mut self, graph: &Graph, inputs: &Values, at: Millis, moves: &mut Moves) {
+        let mut visits = std::mem::take(&mut self.visits);
+        graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
+        *self = Item {
+            numbers: std::mem::take(&mut self.numbers),
+            visits,
+            put_backs: self.put_backs,
+            retries: self.retries + 1,
+            ..Item::new(graph, self.id, self.key.clone(), inputs, at)
+        };
+        self.begin(graph, moves);
     }
 
     /// What failed, and what did not run because of it, is ahead once more.

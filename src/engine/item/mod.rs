@@ -68,7 +68,7 @@ pub(super) struct Item {
     /// The stop of the whole run that ended the forward work, while that is undone.
     given_up: Option<StopReason>,
     effects: Effects,
-    /// How often each step was begun anew after it had been undone; none where never.
+    /// How often each step was begun anew, after it had been undone or with other inputs; none where never.
     visits: BTreeMap<StepId, u32>,
     put_backs: u32,
     retries: u32,

@@ -17,6 +17,7 @@ fn every_kind() -> Vec<Record> {
     let number = "145.50".parse().map(Value::Number).unwrap();
     let columns = vec![("cost".into(), number)];
     let values = vec![(ValueId(0), Arc::new(json!({"id": "a\n\u{e9}", "$serde_json::private::Number": []})))];
+    let again = values.clone();
     let failure = Failure {
         cause: Cause::Exit(3),
         code: Some("E7".into()),
@@ -99,7 +100,8 @@ fn every_kind() -> Vec<Record> {
     let mut all = records(&events);
     all.push(Record::Spawned(process));
     all.extend(records(&[
-        Event::ItemRetried { item, key: "order-3".into(), at },
+        Event::ItemRetried { item, key: "order-3".into(), inputs: None, at },
+        Event::ItemRetried { item, key: "order-3".into(), inputs: Some(again), at },
         Event::CompensationBegan { item, undoes: step, at },
         Event::ItemResolved { item, key: "order-3".into(), note: "by hand".into(), at },
     ]));
@@ -179,6 +181,7 @@ const LINES: &str = r##"{"event":{"attempt_finished":{"item":3,"step":{"step":1,
 {"event":{"run_stopped":{"why":"interrupted","at":1234}}}
 {"spawned":{"item":3,"step":{"step":1,"element":2},"attempt":2,"pid":4711,"group":4711,"started":123456,"boot":"0e6a1c0e-8c2b-4a51-8f4e-000000000000"}}
 {"event":{"item_retried":{"item":3,"key":"order-3","at":1234}}}
+{"event":{"item_retried":{"item":3,"key":"order-3","inputs":[[0,{"id":"a\né","$serde_json::private::Number":[]}]],"at":1234}}}
 {"event":{"compensation_began":{"item":3,"undoes":1,"at":1234}}}
 {"event":{"item_resolved":{"item":3,"key":"order-3","note":"by hand","at":1234}}}
 {"revised":{"document":{"path":"orders.md","text":"# Orders\n\n## Pay @bank\n"},"definition":[{"phase":"Pay","hash":"a0"}]}}

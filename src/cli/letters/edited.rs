@@ -1,0 +1,251 @@
+//! An edited table of dead letters: which items are to run again, and with which inputs.
+
+use super::Letter;
+use super::table::{ABOUT, Column, Table};
+use crate::diag::nearest;
+use crate::engine::Retry;
+use crate::event::Values;
+use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
+use crate::value::{Value, json, kind};
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
+
+/// A problem with its line and column, from 1.
+pub struct Problem {
+    pub line: u64,
+    pub column: u64,
+    pub message: String,
+}
+
+/// What the columns of the edited table stand for.
+enum Meaning<'a> {
+    Key,
+    /// Told, and not read back.
+    About,
+    Input(&'a Column),
+    /// A mistake that has been told.
+    Unknown,
+}
+
+/// The rows of the edited table, for the letters that were printed.
+pub struct Edited {
+    pub retries: Vec<Retry>,
+    pub problems: Vec<Problem>,
+}
+
+/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others.
+///
+/// # Errors
+/// Where it cannot be read. What is wrong in it is no error but a problem.
+pub fn read(table: &Table<'_>, text: impl Read) -> std::io::Result<Edited> {
+    let mut edited = Edited { retries: Vec::new(), problems: Vec::new() };
+    let known: HashMap<&str, &Letter> = table.letters.iter().map(|letter| (&*letter.key, letter)).collect();
+    let mut lines: HashMap<Arc<str>, u64> = HashMap::new();
+    let mut reader = Reader::new(text);
+    let (mut meanings, mut tables) = (Vec::new(), 0);
+    while let Some(node) = reader.next()? {
+        match node {
+            Err(problem) => edited.problems.push(refused(&problem)),
+            Ok(Node::Table(header)) => {
+                tables += 1;
+                if tables == 1 {
+                    meanings = understood(table, header, &mut edited.problems);
+                }
+            }
+            Ok(Node::Row(row)) if tables == 1 => {
+                if let Some(letter) = edited.known(&row, &meanings, &known, &mut lines) {
+                    edited.take(table, letter, &row, &meanings);
+                }
+            }
+            Ok(Node::Row(_) | Node::Field(_)) => {}
+        }
+    }
+    if tables == 0 && edited.problems.is_empty() {
+        let message = "there is no table; orderflow show RUN --dead-letters writes one".to_owned();
+        edited.problems.push(Problem { line: 1, column: 1, message });
+    }
+    edited.retries.sort_by_key(|retry| retry.item);
+    Ok(edited)
+}
+
+fn understood<'a>(
+    table: &'a Table<'_>,
+    header: &toon::Table,
+    problems: &mut Vec<Problem>,
+) -> Vec<Meaning<'a>> {
+    let known = || ABOUT.into_iter().chain(table.columns.iter().map(|column| column.name.as_str()));
+    let mut problem = |at: usize, message: String| {
+        let column = column(&header.text, at);
+        problems.push(Problem { line: header.line, column, message });
+    };
+    let mut meaning = |given: &toon::Column| {
+        let name = given.name();
+        if name == "key" {
+            return Meaning::Key;
+        }
+        if ABOUT.contains(&&*name) {
+            return Meaning::About;
+        }
+        if let Some(column) = table.columns.iter().find(|column| column.name == name) {
+            return Meaning::Input(column);
+        }
+        let near = match nearest(&name, known()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        problem(given.span.start, format!("no item brings \"{name}\"; {near}"));
+        Meaning::Unknown
+    };
+    let meanings: Vec<Meaning<'_>> = header.columns.iter().map(&mut meaning).collect();
+    if !meanings.iter().any(|meaning| matches!(meaning, Meaning::Key)) {
+        problem(0, "the table has no column \"key\", which tells the items apart".to_owned());
+    }
+    meanings
+}
+
+impl Edited {
+    fn problem(&mut self, row: &Row<'_>, cell: usize, message: String) {
+        let column = column(row.text, row.span(cell).start);
+        self.problems.push(Problem { line: row.line, column, message });
+    }
+
+    /// The letter that a row is about.
+    fn known<'a>(
+        &mut self,
+        row: &Row<'_>,
+        meanings: &[Meaning<'_>],
+        known: &HashMap<&str, &'a Letter>,
+        lines: &mut HashMap<Arc<str>, u64>,
+    ) -> Option<&'a Letter> {
+        let at = meanings.iter().position(|meaning| matches!(meaning, Meaning::Key))?;
+        let key = row.cell(at)?.text();
+        let Some(letter) = known.get(&*key).copied() else {
+            let near = match nearest(&key, known.keys().copied()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "orderflow show RUN --dead-letters lists those that have".to_owned(),
+            };
+            self.problem(row, at, format!("no item \"{key}\" has failed; {near}"));
+            return None;
+        };
+        if let Some(first) = lines.insert(letter.key.clone(), row.line) {
+            self.problem(row, at, format!("\"{key}\" stands in line {first} already"));
+            return None;
+        }
+        Some(letter)
+    }
+
+    /// Has the item of a row run again; with other inputs where a cell is not what was printed.
+    fn take(&mut self, table: &Table<'_>, letter: &Letter, row: &Row<'_>, meanings: &[Meaning<'_>]) {
+        let before = self.problems.len();
+        let mut inputs = letter.inputs.clone();
+        let mut first = None;
+        for (at, (cell, meaning)) in row.cells().zip(meanings).enumerate() {
+            let Meaning::Input(column) = meaning else { continue };
+            if is_same(cell, column.of(letter)) {
+                continue;
+            }
+            first.get_or_insert(at);
+            match spelled(cell, column, letter, table) {
+                Ok(value) => put(&mut inputs, column, value),
+                Err(message) => self.problem(row, at, message),
+            }
+        }
+        let Some(first) = first else {
+            self.retries.push(Retry { item: letter.item, inputs: None });
+            return;
+        };
+        if letter.stands {
+            let message = "what this item did could not be undone and stands: orderflow resolve says that it was by hand, or leave its inputs";
+            self.problem(row, first, message.to_owned());
+        } else if self.problems.len() == before
+            && let Some(message) = misfit(table, &inputs)
+        {
+            self.problem(row, first, message);
+        }
+        self.retries.push(Retry { item: letter.item, inputs: Some(inputs) });
+    }
+}
+
+/// Whether a cell is what was printed for this value.
+fn is_same(cell: Cell<'_>, old: Option<&Value>) -> bool {
+    match old {
+        None | Some(Value::Null) => cell.scalar() == Scalar::Null,
+        Some(Value::String(text)) => cell.raw() != "null" && cell.text() == *text,
+        Some(old @ (Value::Array(_) | Value::Object(_))) => cell.text() == old.to_string(),
+        Some(old) => cell.scalar().value() == *old,
+    }
+}
+
+/// The value that a cell spells: as its type says, else as what stood there; none where it is to be absent.
+fn spelled(
+    cell: Cell<'_>,
+    column: &Column,
+    letter: &Letter,
+    table: &Table<'_>,
+) -> Result<Option<Value>, String> {
+    let name = &column.name;
+    let declared = column.ty(table.graph);
+    let may_lack = match &column.member {
+        Some(_) => declared.as_ref().is_some_and(|(_, optional)| *optional),
+        None => table.graph.may_lack(column.input),
+    };
+    let scalar = cell.scalar();
+    let value = match (&declared, column.of(letter), &scalar) {
+        (_, _, Scalar::Null) if may_lack => return Ok(None),
+        (_, _, Scalar::Null) => Value::Null,
+        (Some((ty, _)), _, _) if ty.is_text() => Value::from(cell.text()),
+        (Some((ty, _)), _, Scalar::Text(text)) => {
+            ty.read(text).map_err(|_| format!("\"{name}\" is no {ty}: found {}", Value::from(&**text)))?
+        }
+        (None, Some(Value::String(_)), _) => Value::from(cell.text()),
+        (None, Some(old @ (Value::Array(_) | Value::Object(_))), _) => json::parse(&cell.text())
+            .map_err(|error| format!("\"{name}\" was {}, and this is no JSON: {error}", kind(old)))?,
+        _ => scalar.value(),
+    };
+    match declared.map(|(ty, _)| ty.fits(&value)) {
+        Some(Err(misfits)) => Err(misfits.of(name)),
+        Some(Ok(())) | None => Ok(Some(value)),
+    }
+}
+
+/// Puts a value, or its absence, in its place.
+fn put(inputs: &mut Values, column: &Column, value: Option<Value>) {
+    let at = inputs.iter().position(|(id, _)| *id == column.input);
+    match (&column.member, at.and_then(|at| inputs.get_mut(at)), value) {
+        (Some(member), Some((_, whole)), value) => {
+            let mut changed = (**whole).clone();
+            match (changed.as_object_mut(), value) {
+                (Some(object), Some(value)) => drop(object.insert(member.clone(), value)),
+                (Some(object), None) => drop(object.shift_remove(member)),
+                (None, _) => {}
+            }
+            *whole = Arc::new(changed);
+        }
+        (None, Some((_, whole)), Some(value)) => *whole = Arc::new(value),
+        (None, Some(_), None) => inputs.retain(|(id, _)| *id != column.input),
+        (_, None, Some(value)) => inputs.push((column.input, Arc::new(value))),
+        (_, None, None) => {}
+    }
+}
+
+/// What is wrong with an input as a whole, where each of its members is well.
+fn misfit(table: &Table<'_>, inputs: &Values) -> Option<String> {
+    inputs.iter().find_map(|(id, value)| {
+        let info = table.graph.value(*id);
+        Some(info.ty.as_ref()?.fits(value).err()?.of(&info.name))
+    })
+}
+
+fn refused(problem: &toon::Problem) -> Problem {
+    let message = match problem.fault.help() {
+        Some(help) => format!("{}; {help}", problem.fault),
+        None => problem.fault.to_string(),
+    };
+    Problem { line: problem.line, column: column(&problem.text, problem.span.start), message }
+}
+
+/// The column of a byte, in characters from 1.
+fn column(text: &str, byte: usize) -> u64 {
+    text.char_indices().take_while(|(at, _)| *at < byte).count() as u64 + 1
+}

@@ -1,0 +1,119 @@
+//! Dead letters as a TOON table: a row an item, a column for each thing that it brought.
+
+use super::Letter;
+use crate::diag::render::visible_json;
+use crate::event::ValueId;
+use crate::graph::Graph;
+use crate::toon::write;
+use crate::value::{Object, Type, Value};
+use std::sync::Arc;
+
+/// The table's name.
+pub const NAME: &str = "dead_letters";
+
+/// What the table says of every item before its inputs.
+pub const ABOUT: [&str; 4] = ["key", "step", "error", "attempts"];
+
+/// Letters with the columns that their inputs have.
+pub struct Table<'a> {
+    pub graph: &'a Graph,
+    pub letters: &'a [Letter],
+    pub columns: Vec<Column>,
+}
+
+/// What an item brought, in one column.
+pub struct Column {
+    pub name: String,
+    pub input: ValueId,
+    /// The member of the only input, where that is an object in every letter.
+    pub member: Option<String>,
+}
+
+impl<'a> Table<'a> {
+    /// `given` names the inputs that are the same for all items, which are no column.
+    pub fn of(graph: &'a Graph, letters: &'a [Letter], given: &Object) -> Table<'a> {
+        let own = |id: &&ValueId| !given.contains_key(&graph.value(**id).name);
+        let inputs: Vec<ValueId> = graph.inputs.iter().filter(own).copied().collect();
+        let mut table = Table { graph, letters, columns: Vec::new() };
+        match (inputs.as_slice(), members(&inputs, letters)) {
+            ([only], Some(members)) => members.into_iter().for_each(|member| {
+                table.add(*only, &member, Some(member.clone()));
+            }),
+            _ => inputs.iter().for_each(|id| table.add(*id, &graph.value(*id).name, None)),
+        }
+        table
+    }
+
+    fn add(&mut self, input: ValueId, name: &str, member: Option<String>) {
+        let mut name = name.to_owned();
+        while ABOUT.contains(&&*name) || self.columns.iter().any(|column| column.name == name) {
+            name = format!("input.{name}");
+        }
+        self.columns.push(Column { name, input, member });
+    }
+
+    /// The whole table as text.
+    pub fn text(&self) -> String {
+        let names = ABOUT.into_iter().chain(self.columns.iter().map(|column| column.name.as_str()));
+        let mut header = String::new();
+        write::header(&mut header, NAME, self.letters.len() as u64, ',', names);
+        let mut out = visible_json(&header) + "\n";
+        self.letters.iter().for_each(|letter| out.push_str(&self.row(letter)));
+        out
+    }
+
+    fn row(&self, letter: &Letter) -> String {
+        let error = letter.error.as_ref();
+        let step = error.and_then(|error| error.step).map(|step| self.graph.step(step).title.as_str());
+        let about = [
+            (*letter.key).into(),
+            step.into(),
+            error.map(|error| error.message.as_str()).into(),
+            error.map(|error| error.attempts).into(),
+        ];
+        let inputs = self.columns.iter().map(|column| column.of(letter).unwrap_or(&Value::Null));
+        let cells: Vec<String> = about.iter().chain(inputs).map(spelled).collect();
+        format!("  {}\n", cells.join(","))
+    }
+}
+
+impl Column {
+    /// What a letter has in this column.
+    pub fn of<'a>(&self, letter: &'a Letter) -> Option<&'a Value> {
+        let (_, value) = letter.inputs.iter().find(|(id, _)| *id == self.input)?;
+        match &self.member {
+            Some(member) => value.get(member),
+            None => Some(value),
+        }
+    }
+
+    /// Its type, as far as the document says, and whether a member may be absent.
+    pub fn ty(&self, graph: &Graph) -> Option<(Type, bool)> {
+        let ty = graph.value(self.input).ty.as_ref()?;
+        match &self.member {
+            Some(member) => ty.member(member),
+            None => Some((ty.clone(), false)),
+        }
+    }
+}
+
+/// The members of the only input, where it is an object in all letters; in the order in which they are met.
+fn members(inputs: &[ValueId], letters: &[Letter]) -> Option<Vec<String>> {
+    let [only] = inputs else { return None };
+    let mut members: Vec<String> = Vec::new();
+    for letter in letters {
+        let value: &Arc<Value> = letter.inputs.iter().find(|(id, _)| id == only).map(|(_, value)| value)?;
+        let new =
+            value.as_object()?.keys().filter(|name| !members.contains(name)).cloned().collect::<Vec<_>>();
+        members.extend(new);
+    }
+    Some(members).filter(|members| !members.is_empty())
+}
+
+/// A cell. Lists and objects stand as JSON text, and nothing in it is obeyed by a terminal.
+pub fn spelled(value: &Value) -> String {
+    let mut cell = String::new();
+    write::cell(&mut cell, value, ',');
+    let shown = visible_json(&cell);
+    if shown == cell || cell.starts_with('"') { shown } else { format!("\"{shown}\"") }
+}
