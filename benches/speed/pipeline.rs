@@ -9,7 +9,7 @@ use orderflow::diag::Source;
 use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
-use orderflow::runtime::{Bindings, Durable, Loop, NewItem, Observer, Workspace};
+use orderflow::runtime::{Asked, Bindings, Durable, Loop, NewItem, Observer, Workspace};
 use orderflow::session::{Entries, Head, Recorder};
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
@@ -167,6 +167,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         since: None,
         alone: false,
         cancel: false,
+        asked: Asked::default(),
         retry: Vec::new(),
     };
     let mut items = (0..orders).map(|number| {

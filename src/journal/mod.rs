@@ -22,7 +22,7 @@ mod writer;
 pub use header::{Definition, Document, Header, Version};
 pub use lock::{Held, Lock};
 pub use read::{Records, read};
-pub use record::{Process, Record, Revision};
+pub use record::{Asked, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{Place, Unreadable};
 pub use writer::{Told, Writer};

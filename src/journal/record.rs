@@ -13,8 +13,19 @@ pub enum Record {
     Event(Event),
     /// A program was started for an attempt.
     Spawned(Process),
+    /// Something is asked for under a key that was not used before.
+    Asked(Asked),
     /// The run goes on with another document; what follows speaks in its terms.
     Revised(Revision),
+}
+
+/// What an agent is asked for under an idempotency key, so that nothing else is ever asked for under it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub item: ItemId,
+    pub key: String,
+    /// A hash of the inputs.
+    pub input: String,
 }
 
 /// A document that takes the place of the one before, whole.
@@ -45,6 +56,7 @@ pub struct Process {
 struct Line {
     event: Option<Event>,
     spawned: Option<Process>,
+    asked: Option<Asked>,
     revised: Option<Revision>,
 }
 
@@ -71,11 +83,16 @@ pub(super) fn decode<E>(
 ) -> Result<(), E> {
     let mut begin = 0;
     for line in row.split_terminator('\n') {
-        let Line { event, spawned, revised } = serde_json::from_str(line).map_err(|error| {
+        let Line { event, spawned, asked, revised } = serde_json::from_str(line).map_err(|error| {
             let byte = begin + error.column().saturating_sub(1);
             damaged(byte, error.to_string())
         })?;
-        let records = [event.map(Record::Event), spawned.map(Record::Spawned), revised.map(Record::Revised)];
+        let records = [
+            event.map(Record::Event),
+            spawned.map(Record::Spawned),
+            asked.map(Record::Asked),
+            revised.map(Record::Revised),
+        ];
         records.into_iter().flatten().try_for_each(&mut each)?;
         begin += line.len() + 1;
     }

@@ -64,14 +64,15 @@ impl Durable {
     }
 
     /// Hands a batch to the log, without its secrets. What is in it may be shown and begun once `held` gives it back.
-    pub(super) fn keep(&mut self, out: &mut Out, held: &mut Held, redactor: &Redactor) {
+    /// What is `asked` for with it is kept beside it.
+    pub(super) fn keep(&mut self, out: &mut Out, asked: Vec<Record>, held: &mut Held, redactor: &Redactor) {
         let paused = self.paused;
         let lasting = out.events.iter().filter(|event| !paused || came_of_itself(event));
         let record = |mut event: Event| {
             redactor.conceal(&mut event);
             Record::Event(event)
         };
-        let records: Vec<Record> = lasting.cloned().map(record).collect();
+        let records: Vec<Record> = lasting.cloned().map(record).chain(asked).collect();
         if !records.is_empty() {
             self.send(records);
         }
@@ -128,6 +129,11 @@ impl Durable {
 impl Held {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Adds what will not be kept.
+    pub(super) fn last(&mut self, out: &mut Out) {
+        self.0.push_back((u64::MAX, std::mem::take(out)));
     }
 
     /// What waits for no later batch than this one, in order.

@@ -4,6 +4,7 @@
 //! Every turn: take all that has come in, hand it to the engine, keep the events in the journal, show them to
 //! the observers, and only then start what the engine asks for.
 
+mod asked;
 mod calls;
 mod columns;
 mod durable;
@@ -14,6 +15,7 @@ mod tests;
 mod timers;
 mod workspace;
 
+pub use asked::{Asked, OtherInputs};
 pub use calls::Bindings;
 pub use durable::Durable;
 pub use identity::{keys_of, new_run_id};
@@ -79,6 +81,8 @@ pub struct Loop<'a> {
     pub alone: bool,
     /// Give up a run that was left, instead of going on with it.
     pub cancel: bool,
+    /// What was asked for before, when a run goes on.
+    pub asked: Asked,
     /// Failed items that run again when a run goes on, their ends left out of the fold.
     pub retry: Vec<Retry>,
 }
@@ -141,8 +145,19 @@ impl Loop<'_> {
                     if run.stopped() == Some(StopReason::Interrupted) {
                         durable.pause();
                     }
-                    if !(out.events.is_empty() && out.effects.is_empty()) {
-                        durable.keep(&mut out, &mut held, self.bindings.redactor());
+                    let redactor = self.bindings.redactor();
+                    match self.asked.take(&out.effects, (&self.run_id, &self.graph), redactor) {
+                        Ok(asked) if !(out.events.is_empty() && out.effects.is_empty()) => {
+                            durable.keep(&mut out, asked, &mut held, redactor);
+                        }
+                        Ok(_) => {}
+                        Err(error) => {
+                            held.last(&mut out);
+                            trouble.get_or_insert(error.into());
+                            out = self.abandon(&mut held, &calls);
+                            run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                            continue;
+                        }
                     }
                     held.up_to(kept)
                 }
@@ -174,12 +189,8 @@ impl Loop<'_> {
                 number = on_disk(&mut self.durable) => match number {
                     Ok(number) => kept = number,
                     Err(error) => {
-                        // What is not on disk does not begin, and nothing else does.
                         trouble.get_or_insert(error.into());
-                        self.durable = None;
-                        let (rest, unmade) = held.give_up();
-                        out = rest;
-                        unmade.iter().for_each(|call| calls.refuse(call));
+                        out = self.abandon(&mut held, &calls);
                         run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                 },
@@ -210,6 +221,14 @@ impl Loop<'_> {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Keeps nothing any more. What is not on disk does not begin, and nothing else does: all of it is only shown.
+    fn abandon(&mut self, held: &mut Held, calls: &Calls) -> Out {
+        self.durable = None;
+        let (rest, unmade) = held.give_up();
+        unmade.iter().for_each(|call| calls.refuse(call));
+        rest
     }
 
     /// Ends what the adapters keep running.
@@ -257,6 +276,7 @@ impl Loop<'_> {
     ) -> anyhow::Result<()> {
         let mut shown = Ok(());
         for event in out.events.drain(..) {
+            self.asked.see(&event);
             for observer in &mut self.observers {
                 shown = shown.and(observer.see(&event));
             }

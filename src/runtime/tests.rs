@@ -73,6 +73,7 @@ impl Scene {
             since: None,
             alone: false,
             cancel: false,
+            asked: crate::runtime::Asked::default(),
             retry: Vec::new(),
         };
         let mut run = Run::new(self.graph.clone(), self.policy);

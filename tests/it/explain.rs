@@ -1,6 +1,8 @@
 //! What a run that goes on would do, told and not done; and what a run says that has nothing more to do.
 
 use crate::place::{Place, says};
+use orderflow::event::Event;
+use orderflow::journal::{self, Journal, Record, Store, Unreadable};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -186,4 +188,55 @@ fn a_deadline_that_has_passed_stays_passed() {
     let told = place.orderflow("resume last");
     assert_eq!(told.exit, Some(124), "{}", told.err);
     assert!(told.err.contains("has ended by its deadline: 1 "), "{}", told.err);
+}
+
+/// The journal of a run, written anew with one thing in it changed and every checksum in order.
+fn forged(place: &Place, change: fn(&mut Record)) {
+    let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    let (header, records) = journal::read(&home).unwrap();
+    let mut all = Vec::new();
+    let each = |mut record| -> Result<(), Unreadable> {
+        change(&mut record);
+        all.push(record);
+        Ok(())
+    };
+    records.each(each).unwrap();
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(home.join(file));
+    }
+    let mut store = Store::create(&home, &header).unwrap();
+    store.append(&all).unwrap();
+    store.tidy().unwrap();
+}
+
+#[test]
+fn what_was_asked_with_other_inputs_is_not_asked_again_under_its_key() {
+    let place = scene("");
+    killed(&place);
+    place.write("go", "");
+    let log = place.read("work.log");
+    forged(&place, |record| {
+        if let Record::Event(Event::ItemAdmitted { key, inputs, .. }) = record
+            && **key == *"o2"
+        {
+            inputs[0].1 = std::sync::Arc::new(json!(7));
+        }
+    });
+    let told = place.orderflow("resume last --trust --quiet");
+    assert_eq!(told.exit, Some(7), "{}", told.err);
+    let wrong = "error: Pay of o2 was asked for with other inputs before, under the same idempotency key ";
+    assert!(told.err.contains(wrong) && told.err.contains("nothing more was begun"), "{}", told.err);
+    assert_eq!(place.read("work.log"), log, "nothing was begun");
+
+    let told = place.orderflow("show last --item o2 --format json");
+    let show: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(show["steps"][0]["attempts"].as_array().unwrap().len(), 1, "{show:#}");
+    forged(&place, |record| {
+        if let Record::Event(Event::ItemAdmitted { key, inputs, .. }) = record
+            && **key == *"o2"
+        {
+            inputs[0].1 = std::sync::Arc::new(json!(2));
+        }
+    });
+    assert_eq!(place.orderflow("resume last --trust --quiet").exit, Some(1), "as it was, it goes on");
 }

@@ -21,6 +21,11 @@ impl Redactor {
         self.made(event, &|text| self.revealed(text));
     }
 
+    /// The same in values.
+    pub fn conceal_values(&self, values: &mut Values) {
+        each(values, &|text| self.concealed(text));
+    }
+
     fn made(&self, event: &mut Event, change: &dyn Fn(&str) -> Option<String>) {
         if let Event::AttemptFinished { result: Ok(reply), .. } = event {
             each(&mut reply.outputs, change);

@@ -17,7 +17,7 @@ use crate::graph::Graph;
 use crate::journal::{
     self, Definition, Header, Held, Journal, Lock, Record, Revision, Store, Unreadable, Version,
 };
-use crate::runtime::{Durable, Observer, Workspace};
+use crate::runtime::{Asked, Durable, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use rustix::io::Errno;
@@ -131,7 +131,7 @@ impl Past {
         run: &mut Run,
         redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
-    ) -> anyhow::Result<(Millis, Vec<Process>)> {
+    ) -> anyhow::Result<Recalled> {
         // Events name steps by their places: they must mean what they meant.
         if self.header().definition != definition(graph) {
             return Err(another(self.header()));
@@ -142,9 +142,13 @@ impl Past {
         let mut retries = retries(&self.home)?;
         self.retry.iter().for_each(|retry| retries.add(retry.item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
-        let (mut last, mut started) = (0, HashMap::new());
+        let (mut last, mut started, mut asked) = (0, HashMap::new(), Asked::default());
         let done = records.each(|record| -> anyhow::Result<()> {
             let mut event = match record {
+                Record::Asked(one) => {
+                    asked.recall(one);
+                    return Ok(());
+                }
                 Record::Revised(_) => {
                     current = numbers.next();
                     return Ok(());
@@ -174,11 +178,12 @@ impl Past {
             if retries.void(&event) {
                 return Ok(());
             }
+            asked.see(&event);
             run.recall(&event);
             observers.iter_mut().try_for_each(|observer| observer.see(&event))
         });
         done.map_err(damaged)?;
-        Ok((last, started.into_values().flatten().collect()))
+        Ok(Recalled { last, started: started.into_values().flatten().collect(), asked })
     }
 
     /// Ends what the last runner has left running: `started`, and what carries the run's mark. It would do its work
@@ -203,6 +208,15 @@ impl Past {
             }
         }
     }
+}
+
+/// What a run was at when it was left.
+pub struct Recalled {
+    /// The time since it began.
+    pub last: Millis,
+    /// Processes of which nobody saw the end.
+    pub started: Vec<Process>,
+    pub asked: Asked,
 }
 
 /// The items of a run that have failed, by key.

@@ -8,7 +8,7 @@ use super::super::terminal::Terminal;
 use super::super::trust;
 use super::ended;
 use super::inputs::{self, Work};
-use super::keep::{self, Past};
+use super::keep::{self, Past, Recalled};
 use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
 use super::write::{self, Kept};
@@ -16,7 +16,7 @@ use super::{Args, bind, limits, part};
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
-use crate::runtime::{self, Caught, Loop, Workspace};
+use crate::runtime::{self, Asked, Caught, Loop, OtherInputs, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use std::path::Path;
@@ -83,9 +83,9 @@ pub fn run(
     };
     let mut run = Run::new(graph.clone(), policy);
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
-    let since = match &past {
+    let (since, asked) = match &past {
         Some(past) => {
-            let (since, started) = past.recall(
+            let Recalled { last, started, asked } = past.recall(
                 args,
                 &graph,
                 &mut run,
@@ -93,9 +93,9 @@ pub fn run(
                 &mut [&mut record, &mut progress.past()],
             )?;
             progress.orphans(&past.end_orphans(&started)?);
-            Some(since)
+            (Some(last), asked)
         }
-        None => None,
+        None => (None, Asked::default()),
     };
     progress.goes_on(&run, since.is_some());
     let retry = past.as_ref().map(|past| past.retry.clone()).unwrap_or_default();
@@ -113,12 +113,13 @@ pub fn run(
         since,
         alone: true,
         cancel: keep::is_given_up(&home),
+        asked,
         retry,
     };
     let driven = drive(&mut all, &mut run, &work, admitted);
     let closed = keep::end(all.durable.take());
     drop(all);
-    let driven = driven.and_then(|caught| closed.map(|()| caught));
+    let driven = driven.and_then(|caught| closed.map(|()| caught)).map_err(judged);
     progress.finish();
     let left = work.total().saturating_sub(run.tally().admitted);
     head.complete = driven.is_ok() && run.stopped().is_none() && left == 0;
@@ -169,6 +170,15 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
     let message = format!("cannot make the run's folder in {}: {error}; nothing was run", folder.display());
     Stop::new(Exit::Io, message)
         .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
+}
+
+/// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read.
+fn judged(error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<OtherInputs>() {
+        return error;
+    }
+    let help = "this is a bug of orderflow, or its journal was written by somebody else; run the workflow anew for this item";
+    Stop::new(Exit::Journal, error.to_string()).help(help).into()
 }
 
 fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyhow::Result<Caught> {

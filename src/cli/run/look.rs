@@ -68,7 +68,7 @@ impl KeptRun {
                 current = numbers.next();
                 Ok(())
             }
-            Record::Spawned(_) => Ok(()),
+            Record::Spawned(_) | Record::Asked(_) => Ok(()),
         });
         done.map_err(damaged)
     }

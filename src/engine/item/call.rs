@@ -127,7 +127,12 @@ impl Item {
         told.insert("code".into(), error.and_then(|error| error.code.clone()).into());
         report.insert("error".into(), told.into());
         report.insert("attempts".into(), error.map_or(0, |error| error.attempts).into());
-        let made = |id: &ValueId| !graph.inputs.contains(id);
+        // What handlers make is left out: whether another one has ended yet must not change what this one is told.
+        let handled: Vec<ValueId> = graph
+            .handlers()
+            .flat_map(|id| graph.step(id).outputs.iter().map(|output| output.value))
+            .collect();
+        let made = |id: &ValueId| !graph.inputs.contains(id) && !handled.contains(id);
         let mut all = (0..graph.values.len() as u32).map(ValueId).filter(made);
         report.insert("values".into(), named(&mut all).into());
         Value::Object(report)

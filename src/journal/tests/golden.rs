@@ -5,7 +5,7 @@ use crate::event::{
     Cause, DrainReason, Execution, Failure, ItemError, ItemId, ItemState, Outcome, Reply, Status, StepId,
     StepPath, StopReason, ValueId,
 };
-use crate::journal::{FILE, Process, Revision};
+use crate::journal::{Asked, FILE, Process, Revision};
 use std::fs;
 use std::path::PathBuf;
 
@@ -107,6 +107,7 @@ fn every_kind() -> Vec<Record> {
     ]));
     let definition = vec![Definition { phase: "Pay".into(), hash: "a0".into() }];
     let document = Document { path: "orders.md".into(), text: "# Orders\n\n## Pay @bank\n".into() };
+    all.push(Record::Asked(Asked { item, key: "4be1".into(), input: "77aa".into() }));
     all.push(Record::Revised(Revision { document, definition }));
     all
 }
@@ -184,5 +185,6 @@ const LINES: &str = r##"{"event":{"attempt_finished":{"item":3,"step":{"step":1,
 {"event":{"item_retried":{"item":3,"key":"order-3","inputs":[[0,{"id":"a\né","$serde_json::private::Number":[]}]],"at":1234}}}
 {"event":{"compensation_began":{"item":3,"undoes":1,"at":1234}}}
 {"event":{"item_resolved":{"item":3,"key":"order-3","note":"by hand","at":1234}}}
+{"asked":{"item":3,"key":"4be1","input":"77aa"}}
 {"revised":{"document":{"path":"orders.md","text":"# Orders\n\n## Pay @bank\n"},"definition":[{"phase":"Pay","hash":"a0"}]}}
 "##;

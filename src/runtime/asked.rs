@@ -1,0 +1,97 @@
+//! What was asked under each idempotency key. The same key with other inputs would be another effect under the name of
+//! the first one, so that is never asked. Knows nothing of who is asked.
+
+use super::identity;
+use crate::adapter::redact::Redactor;
+use crate::engine::{Call, Effect};
+use crate::event::{Event, ItemId};
+use crate::graph::Graph;
+use crate::journal::{self, Record};
+use std::collections::HashMap;
+use std::fmt;
+
+/// The hashes of inputs by item and key; of items that have not come to their end.
+#[derive(Debug, Default)]
+pub struct Asked(HashMap<ItemId, HashMap<String, String>>);
+
+/// A key that was given with other inputs before.
+#[derive(Debug)]
+pub struct OtherInputs {
+    item: String,
+    step: String,
+    key: String,
+}
+
+impl Asked {
+    /// Takes what a journal says.
+    pub fn recall(&mut self, asked: journal::Asked) {
+        self.0.entry(asked.item).or_default().entry(asked.key).or_insert(asked.input);
+    }
+
+    /// Lets go of an item that comes to its end.
+    pub fn see(&mut self, event: &Event) {
+        if let Event::ItemSettled { item, .. } = event {
+            self.0.remove(item);
+        }
+    }
+
+    /// What is to be kept of the calls among these effects: the inputs of those whose keys are new.
+    ///
+    /// # Errors
+    /// The first of them that asks for something else than was asked for before.
+    pub(super) fn take(
+        &mut self,
+        effects: &[Effect],
+        (run, graph): (&str, &Graph),
+        redactor: &Redactor,
+    ) -> Result<Vec<Record>, OtherInputs> {
+        let mut new = Vec::new();
+        for effect in effects {
+            let Effect::Call(call) = effect else { continue };
+            let key = identity::keys_of(run, graph, call).0;
+            let input = digest(call, graph, redactor);
+            let known = self.0.entry(call.item).or_default();
+            match known.get(&key) {
+                Some(before) if *before == input => {}
+                Some(_) => {
+                    let step = graph.step(call.step.step).title.clone();
+                    return Err(OtherInputs { item: call.key.to_string(), step, key });
+                }
+                None => {
+                    known.insert(key.clone(), input.clone());
+                    new.push(Record::Asked(journal::Asked { item: call.item, key, input }));
+                }
+            }
+        }
+        Ok(new)
+    }
+}
+
+/// A hash of what a call takes, by name. Secrets in it go by their names: a hash of what is short tells what it is.
+fn digest(call: &Call, graph: &Graph, redactor: &Redactor) -> String {
+    let mut inputs = call.inputs.clone();
+    redactor.conceal_values(&mut inputs);
+    let mut hasher = blake3::Hasher::new();
+    for (id, value) in &inputs {
+        let (name, value) = (&graph.value(*id).name, value.to_string());
+        // Lengths keep parts apart that would otherwise run together.
+        for part in [name, &value] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+impl fmt::Display for OtherInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OtherInputs { item, step, key } = self;
+        write!(
+            f,
+            "{step} of {item} was asked for with other inputs before, under the same idempotency key {key}; \
+             nothing more was begun"
+        )
+    }
+}
+
+impl std::error::Error for OtherInputs {}
