@@ -35,6 +35,7 @@ pub fn orderflow_reading(args: &[&str], document: &str) -> Told {
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
     command.current_dir(folder);
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
     command
 }
 

@@ -117,6 +117,7 @@ fn scene() -> TempDir {
 fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
     command.args(args).current_dir(folder).stdin(Stdio::null());
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
     command
 }
 

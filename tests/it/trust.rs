@@ -1,8 +1,11 @@
 //! `orderflow trust`: what it shows, what a grant covers and what ends it, and that no document grants itself.
 
 use crate::place::{Place, says};
+use orderflow::journal::{self, Journal, Store, Unreadable};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const DOCUMENT: &str = "\
 ---
@@ -49,7 +52,8 @@ error: nobody can be asked here; nothing was granted
   help: look at them, then grant them with --yes
 ";
     says(&place.orderflow("trust flow.md"), 4, "", &format!("{wanted}{nobody}"));
-    assert_eq!(place.files(), ["flow.md"], "nothing was run and nothing kept");
+    assert_eq!(place.files(), ["flow.md"], "nothing was run");
+    assert!(!place.path(".state").exists(), "and nothing kept");
 
     let granted = "granted; orderflow run flow.md will not ask until they change\n";
     says(&place.orderflow("trust flow.md --yes"), 0, "", &format!("{wanted}{granted}"));
@@ -209,4 +213,99 @@ fn a_folder_beside_the_document_is_no_state_folder() {
     let homeless = place.command("trust --list").env("XDG_STATE_HOME", "").env("HOME", "").output().unwrap();
     let told = String::from_utf8(homeless.stderr).unwrap();
     assert!(told.starts_with("error: cannot tell where grants are kept: "), "{told}");
+}
+
+const WAITING: &str = "\
+# Letters
+
+## Write
+name::String -> letter::String
+
+```sh run
+touch waiting
+until test -e go; do sleep 0.02; done
+echo \"Dear $IN_NAME\"
+```
+";
+
+/// A run that was let run its programs and was interrupted; its folder.
+fn paused(place: &Place) -> PathBuf {
+    let mut runner = place.begin("--quiet --input name=Ada");
+    place.await_file("waiting");
+    Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
+    place.write("go", "");
+    fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path()
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+}
+
+#[test]
+fn what_a_run_was_let_do_holds_for_that_run_in_its_place() {
+    let place = Place::new(WAITING);
+    let home = paused(&place);
+    copy(&home, &place.path("copy"));
+    assert_eq!(place.orderflow("resume copy").exit, Some(4), "a copy brings no grant");
+
+    // Neither does one in the place of the run itself.
+    fs::rename(&home, place.path("aside")).unwrap();
+    copy(&place.path("copy"), &home);
+    assert_eq!(place.orderflow("resume last").exit, Some(4));
+    fs::remove_dir_all(&home).unwrap();
+    fs::rename(place.path("aside"), &home).unwrap();
+
+    let other = place.command("resume last").env("XDG_STATE_HOME", place.path("elsewhere")).output().unwrap();
+    assert_eq!(other.status.code(), Some(4), "it is the user's");
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
+    assert_eq!(place.orderflow("resume copy --trust --quiet").exit, Some(0), "it can be given anew");
+
+    let records = || fs::read_dir(place.path(".state/orderflow/runs")).unwrap().count();
+    assert_eq!(records(), 2);
+    assert_eq!(place.orderflow("runs prune --keep 0").exit, Some(0));
+    assert_eq!(records(), 1);
+}
+
+#[test]
+fn a_run_cannot_say_of_itself_that_it_was_let_run() {
+    let place = Place::new(WAITING);
+    let home = paused(&place);
+    let (mut header, records) = journal::read(&home).unwrap();
+    let mut all = Vec::new();
+    let each = |record| -> Result<(), Unreadable> {
+        all.push(record);
+        Ok(())
+    };
+    records.each(each).unwrap();
+    let forged = place.path("forged");
+    fs::create_dir(&forged).unwrap();
+    assert_eq!(header.options["args"]["trust"], true);
+    header.options["home"] = forged.to_str().unwrap().into();
+    let mut store = Store::create(&forged, &header).unwrap();
+    store.append(&all).unwrap();
+    store.tidy().unwrap();
+    drop(store);
+    assert_eq!(place.orderflow("resume forged").exit, Some(4));
+    fs::remove_dir_all(&home).unwrap();
+    assert_eq!(place.orderflow("resume forged --trust --quiet").exit, Some(0));
+    let records = fs::read_dir(place.path(".state/orderflow/runs")).unwrap().count();
+    assert_eq!(records, 1, "what is gone is forgotten");
+}
+
+#[test]
+fn without_a_state_folder_a_run_asks_again() {
+    let place = Place::new(WAITING);
+    let homeless = |args: &str| {
+        let mut command = place.command(args);
+        command.env("XDG_STATE_HOME", "").env("HOME", "");
+        command
+    };
+    let mut runner = homeless("run flow.md --trust --quiet --input name=Ada").spawn().unwrap();
+    place.await_file("waiting");
+    Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
+    place.write("go", "");
+    assert_eq!(homeless("resume last").output().unwrap().status.code(), Some(4));
+    assert_eq!(homeless("resume last --trust --quiet").output().unwrap().status.code(), Some(0));
 }

@@ -4,7 +4,7 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::letters;
 use super::super::terminal::Terminal;
-use super::super::trust;
+use super::super::trust::runs;
 use super::current::Current;
 use super::ended::{self, Ended};
 use super::keep::{self, Failed, Options, Past};
@@ -95,8 +95,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         args.write = false;
     }
     ended::unmark(&home);
-    // A folder that was carried elsewhere brings no grant.
-    args.trust &= place(&options, &home)?;
+    place(&options, &home)?;
     args.jobs = how.jobs.or(args.jobs);
     (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
     if let Some(kept) = inputs::kept(&past.header().items, &home) {
@@ -114,24 +113,22 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
             Document::again(&args.file, text, terminal)?
         }
     };
-    // What was let run are the programs that the run began with.
+    // What the run's own folder says of that, anybody may have written.
     let wanted = part::choose(&args, graph.clone())?.graph;
-    args.trust &= trust::is_covered(&wanted, &past.first(&args)?);
-    args.trust |= how.trust;
+    args.trust = how.trust || runs::holds(&home, &past.header().run, &wanted);
     let exit = live::run(&args, &document, graph, &settings, Some(past), terminal)?;
     terminal.finish()?;
     Ok(exit)
 }
 
-/// Goes to the folder where the run was asked for. False, and no step taken, where it was carried elsewhere: its
-/// paths are those of the new place then.
-pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<bool> {
+/// Goes to the folder where the run was asked for; no step is taken where it was carried elsewhere: its paths are
+/// those of the new place then.
+pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<()> {
     if options.home != home || !options.folder.is_dir() {
-        return Ok(false);
+        return Ok(());
     }
     std::env::set_current_dir(&options.folder)
-        .with_context(|| format!("cannot go to {}", options.folder.display()))?;
-    Ok(true)
+        .with_context(|| format!("cannot go to {}", options.folder.display()))
 }
 
 /// Gives a run up. One that lives is told so; of one that was left the end is written here.

@@ -45,14 +45,6 @@ impl Generations {
         self.built(args, &newest)
     }
 
-    /// The graph of the document that the run began with.
-    ///
-    /// # Errors
-    /// As [`graph`](Self::graph).
-    pub fn first(&self, args: &Args) -> anyhow::Result<Graph> {
-        self.earlier.first().map_or_else(|| self.graph(args), |first| self.built(args, first))
-    }
-
     /// For each generation, the newest among them, what its ids are in the graph of the newest.
     ///
     /// # Errors

@@ -93,14 +93,6 @@ impl Past {
         self.revision = Some(revision);
     }
 
-    /// The steps of the document that the run began with.
-    ///
-    /// # Errors
-    /// Stops where this version reads it in another way than the run's own did.
-    pub fn first(&self, args: &Args) -> anyhow::Result<Graph> {
-        self.generations.first(args)
-    }
-
     /// Adds to what has happened.
     ///
     /// # Errors

@@ -102,6 +102,10 @@ pub fn run(
     let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
     let admitted = run.tally().admitted;
     let home = workspace.root().to_owned();
+    if args.trust && !args.no_journal {
+        // Without the record somebody has to say it again.
+        let _ = trust::runs::remember(&home, &run_id, &graph);
+    }
     let mut all = Loop {
         graph: graph.clone(),
         run_id,

@@ -3,6 +3,7 @@
 use super::super::exit::Exit;
 use super::super::run::{KeptRun, lock, unreadable};
 use super::super::terminal::Terminal;
+use super::super::trust;
 use super::outline::{Outline, State};
 use super::{began_since, find};
 use crate::diag::render::visible;
@@ -99,6 +100,7 @@ fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyho
         let aside = folder.with_file_name(format!("{REMOVED}{}", find::name(folder)));
         let gone = fs::rename(folder, &aside).and_then(|()| fs::remove_dir_all(&aside));
         gone.with_context(|| format!("cannot remove {}", folder.display()))?;
+        trust::runs::forget(folder);
     }
     drop(lock);
     let verb = if args.dry_run { "would go" } else { "removed" };

@@ -3,6 +3,7 @@
 
 use super::wanted::{Asks, Wanted};
 use anyhow::{Context, anyhow, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -47,10 +48,7 @@ impl Grants {
     /// # Errors
     /// Where the environment names none. Relative folders are passed over: they may lie beside a document.
     pub fn open() -> anyhow::Result<Grants> {
-        let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-        let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-        let state = state.ok_or_else(|| anyhow!("cannot tell where grants are kept: HOME is not set"))?;
-        Ok(Grants(state.join("orderflow/grants")))
+        Ok(Grants(state()?.join("orderflow/grants")))
     }
 
     /// The document's grant, where there is one.
@@ -59,7 +57,7 @@ impl Grants {
     /// Where the record cannot be read, or others than its owner may have written it.
     pub fn of(&self, document: &Path) -> anyhow::Result<Option<Grant>> {
         let (place, record) = self.record(document)?;
-        let grant = read(&record).with_context(|| format!("cannot read the grant {}", record.display()))?;
+        let grant = known(&record).with_context(|| format!("cannot read the grant {}", record.display()))?;
         // A record that lies under another document's name is none of this one's.
         Ok(grant.filter(|grant| grant.document == place.to_string_lossy()))
     }
@@ -80,7 +78,8 @@ impl Grants {
         }
         let document = place.to_string_lossy().into_owned();
         let grant = Grant { version: VERSION, document, asks: wanted.asks().clone(), programs };
-        self.write(&record, &grant).with_context(|| format!("cannot write the grant {}", record.display()))
+        write(&self.0, &record, &grant)
+            .with_context(|| format!("cannot write the grant {}", record.display()))
     }
 
     /// False where there was none.
@@ -105,7 +104,7 @@ impl Grants {
             if path.extension().is_none_or(|end| end != "json") {
                 continue;
             }
-            let grant = read(&path).with_context(|| format!("cannot read the grant {}", path.display()));
+            let grant = known(&path).with_context(|| format!("cannot read the grant {}", path.display()));
             all.extend(grant.transpose());
         }
         all.sort_by(|one, two| {
@@ -126,20 +125,35 @@ impl Grants {
         let record = format!("{}.json", blake3::hash(place.as_os_str().as_bytes()).to_hex());
         Ok((place, self.0.join(record)))
     }
-
-    fn write(&self, record: &Path, grant: &Grant) -> anyhow::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        // The file is made for its owner only, and is whole before it has its name.
-        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
-        serde_json::to_writer_pretty(&mut file, grant)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(record)?;
-        Ok(())
-    }
 }
 
-fn read(record: &Path) -> anyhow::Result<Option<Grant>> {
+/// The user's own folder for what programs keep.
+///
+/// # Errors
+/// Where the environment names none. Relative folders are passed over: they may lie beside a document.
+pub(super) fn state() -> anyhow::Result<PathBuf> {
+    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
+    state.ok_or_else(|| anyhow!("cannot tell where grants are kept: HOME is not set"))
+}
+
+/// Writes a record into its folder.
+pub(super) fn write(folder: &Path, record: &Path, content: &impl Serialize) -> anyhow::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // The file is made for its owner only, and is whole before it has its name.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, content)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(record)?;
+    Ok(())
+}
+
+/// A record, where there is one.
+///
+/// # Errors
+/// Where it cannot be read, or others than its owner may have written it.
+pub(super) fn read<T: DeserializeOwned>(record: &Path) -> anyhow::Result<Option<T>> {
     let mut file = match File::open(record) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -150,9 +164,15 @@ fn read(record: &Path) -> anyhow::Result<Option<Grant>> {
     }
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let grant: Grant = serde_json::from_str(&text)?;
-    if grant.version != VERSION {
-        bail!("it is of version {}, and this program knows version {VERSION}", grant.version);
+    Ok(Some(serde_json::from_str(&text)?))
+}
+
+fn known(record: &Path) -> anyhow::Result<Option<Grant>> {
+    let grant: Option<Grant> = read(record)?;
+    if let Some(Grant { version, .. }) = grant
+        && version != VERSION
+    {
+        bail!("it is of version {version}, and this program knows version {VERSION}");
     }
-    Ok(Some(grant))
+    Ok(grant)
 }

@@ -2,6 +2,7 @@
 //! looked up, before any of them runs.
 
 mod grants;
+pub mod runs;
 mod wanted;
 
 use super::document::Document;
@@ -114,15 +115,6 @@ fn row(grant: &Grant) -> Vec<String> {
     let program = |granted: &grants::Granted| format!("{} ({})", granted.step, granted.language);
     let programs: Vec<String> = grant.programs.iter().map(program).collect();
     vec![visible(&grant.document), visible(&programs.join(", ")), grant.asks.names()]
-}
-
-/// Whether all programs of a document stand in another one, too, to know the same.
-pub fn is_covered(new: &Graph, known: &Graph) -> bool {
-    let digests = |graph: &Graph| -> BTreeSet<String> {
-        let asks = Asks::of(graph);
-        graph.steps.iter().filter_map(|step| Some(digest(step.program.as_ref()?, &asks))).collect()
-    };
-    digests(new).is_subset(&digests(known))
 }
 
 /// Which programs of a document may run.
