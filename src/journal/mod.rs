@@ -35,6 +35,23 @@ use std::sync::Arc;
 /// while the run lives and after it was killed; they belong to it.
 pub const FILE: &str = "journal.db";
 
+/// The records in the text of a row, however it came to be.
+///
+/// # Errors
+/// The byte where a line is no record, with what is wrong there.
+pub fn records(row: &str) -> Result<Vec<Record>, (usize, String)> {
+    let mut all = Vec::new();
+    record::decode(
+        row,
+        |byte, why| (byte, why),
+        |record| {
+            all.push(record);
+            Ok(())
+        },
+    )?;
+    Ok(all)
+}
+
 /// Keeps records in order.
 pub trait Journal: Send {
     /// One commit: all of them are durable when it returns, or, after an error, any first part of them may be.

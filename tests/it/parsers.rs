@@ -1,22 +1,25 @@
 //! Every parser as a function of bytes. Whatever the bytes are, it returns, soon and without a panic. The tests
 //! feed these functions changed documents, and `fuzz/` feeds them what libFuzzer finds.
 
+use orderflow::adapter::redact::{self, Redactor};
 use orderflow::adapter::{Declared, contract, worker};
 use orderflow::diag::{Diagnostic, Source, Span, render};
-use orderflow::event::ValueId;
+use orderflow::event::{Event, ItemId, Reply, StepId, ValueId};
 use orderflow::graph::{self, Graph};
 use orderflow::items::{self, Duplicates, Items, Shape};
+use orderflow::journal;
 use orderflow::session::Entries;
 use orderflow::stats::{Dimension, Fold, Live};
 use orderflow::toon::{Node, Reader};
 use orderflow::value::{Type, Value, json};
 use orderflow::{cli, condition, session, spec};
 use std::fs;
+use std::sync::Arc;
 
 /// A parser's name and the parser.
 pub type Parser = (&'static str, fn(&[u8]));
 
-pub const PARSERS: [Parser; 16] = [
+pub const PARSERS: [Parser; 18] = [
     ("document", |bytes| check(text(bytes))),
     ("front-matter", |bytes| check(format!("---\n{}\n---\n# T\n\n## A @a\n", text(bytes)))),
     ("heading", |bytes| {
@@ -35,6 +38,8 @@ pub const PARSERS: [Parser; 16] = [
     ("items.toon", |bytes| items("items.toon", bytes)),
     ("words", words),
     ("answer", answer),
+    ("journal", journal),
+    ("redactor", redactor),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -227,4 +232,72 @@ fn answer(bytes: &[u8]) {
         drop(contract::refused(&declared, &text, true));
     }
     drop(json::parse(&text).map(|value: Value| value.to_string()));
+}
+
+/// A journal: its rows, and whole files, of which one in these bytes' place is not what was kept.
+fn journal(bytes: &[u8]) {
+    if let Ok(row) = std::str::from_utf8(bytes)
+        && let Ok(records) = journal::records(row)
+    {
+        let again: String =
+            records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
+        assert_eq!(journal::records(&again).unwrap(), records, "{row}");
+    }
+    // What a killed runner leaves, with some bytes in another's place.
+    let whole: [(&str, &[u8]); 2] = [
+        ("journal.db", include_bytes!("../fixtures/journal/1.1-killed/journal.db")),
+        ("journal.db-wal", include_bytes!("../fixtures/journal/1.1-killed/journal.db-wal")),
+    ];
+    let at = bytes.iter().take(4).fold(0, |at, byte| at << 8 | usize::from(*byte));
+    for damaged in 0..whole.len() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, (name, content)) in whole.iter().enumerate() {
+            let mut content = content.to_vec();
+            if number == damaged {
+                let from = at % content.len();
+                let places = content[from..].iter_mut();
+                places.zip(bytes.iter().skip(4)).for_each(|(place, byte)| *place = *byte);
+            }
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let Ok((header, records)) = journal::read(folder.path()) else { continue };
+        assert_eq!(header.run, "0199f0");
+        drop(records.revisions());
+        drop(records.each(|_| Ok::<_, journal::Unreadable>(())));
+    }
+}
+
+/// Secrets and a text, parted by line ends: no secret is left in it, and what is kept by name comes back as it was.
+fn redactor(bytes: &[u8]) {
+    let text = text(bytes);
+    let mut lines = text.splitn(3, '\n');
+    let (one, two) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let told = lines.next().unwrap_or_default();
+    let redactor = Redactor::new([("ONE", one), ("TWO", two)]);
+    // A secret that is made of what names it can stand there by its name alone.
+    let named = |secret: &str| secret.chars().any(|c| "[secret:ONETW]".contains(c));
+    let hidden = |secret: &&str| secret.len() >= redact::SHORTEST && !named(secret);
+    let mut shown = told.to_owned();
+    redactor.text(&mut shown);
+    let mut log = told.to_owned();
+    redactor.log(&mut log);
+    let outputs = vec![(ValueId(0), Arc::new(Value::from(told)))];
+    let event = |outputs| Event::AttemptFinished {
+        item: ItemId(0),
+        step: StepId(0).into(),
+        attempt: 1,
+        result: Ok(Reply { outputs, ..Reply::default() }),
+        at: 0,
+    };
+    let mut kept = event(outputs.clone());
+    redactor.conceal(&mut kept);
+    let Event::AttemptFinished { result: Ok(reply), .. } = &kept else { unreachable!() };
+    let concealed = reply.outputs[0].1.as_str().unwrap();
+    for secret in [one, two].into_iter().filter(hidden) {
+        for text in [&shown, &log, concealed] {
+            assert!(!text.contains(secret), "{secret:?} stands in {text:?}");
+        }
+    }
+    redactor.reveal(&mut kept);
+    assert_eq!(kept, event(outputs), "{text:?}");
 }
