@@ -3,7 +3,9 @@
 
 use super::{ChannelLimit, Effect, Input, Limits, Out, Policy, Run, Timer};
 use crate::condition;
-use crate::event::{Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason};
+use crate::event::{
+    Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason, Values,
+};
 use crate::graph::{
     Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step,
     StepId, Taken, Target, ValueId, ValueInfo,
@@ -337,6 +339,8 @@ pub struct World {
     under_way: BTreeMap<(ItemId, StepPath, u32), Millis>,
     /// When attempts were told to stop.
     told: BTreeMap<(ItemId, StepPath, u32), Millis>,
+    /// What was asked for on each visit of a step, whichever life asked.
+    asked: BTreeMap<(ItemId, StepPath, u32, Option<StepPath>), Values>,
     offered: u64,
     items: u64,
 }
@@ -355,6 +359,7 @@ impl World {
             coming,
             under_way: BTreeMap::new(),
             told: BTreeMap::new(),
+            asked: BTreeMap::new(),
             offered: 0,
             items,
         }
@@ -365,6 +370,7 @@ impl World {
         let now = seen.iter().map(Event::at).max().unwrap_or(0);
         let mut world = World::new(self.seed, self.graph.clone());
         world.now = now;
+        world.asked.clone_from(&self.asked);
         for event in seen {
             match event {
                 Event::ItemAdmitted { .. } => world.offered += 1,
@@ -422,6 +428,9 @@ impl World {
             }
             Effect::Call(call) => {
                 let id = (call.item, call.step, call.attempt);
+                let visit = (call.item, call.step, call.visit, call.undoes);
+                let before = self.asked.entry(visit).or_insert_with(|| call.inputs.clone());
+                assert_eq!(*before, call.inputs, "seed {}: other inputs on the same visit", self.seed);
                 if let Some(due) = call.deadline {
                     let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
                     self.coming.insert((due.max(self.now), Coming::Timer(timer)));
