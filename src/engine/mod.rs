@@ -9,9 +9,11 @@
 mod backoff;
 mod item;
 mod limits;
+mod once;
 mod retries;
 mod run;
 mod step;
+mod tally;
 
 #[cfg(test)]
 pub(crate) mod simulator;
@@ -20,7 +22,8 @@ mod tests;
 
 pub use limits::{ChannelLimit, Limits};
 pub use retries::{Retries, Retry};
-pub use run::{DeadLetter, Policy, Run, Tally};
+pub use run::{Policy, Run};
+pub use tally::{DeadLetter, Tally};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
 use std::sync::Arc;

@@ -3,14 +3,14 @@
 
 use super::item::{Item, Moves};
 use super::limits::{Line, Next};
+use super::once::Once;
+use super::tally::{DeadLetter, Tally};
 use super::{Ahead, Call, Effect, Input, Limits, Out, Retry, Timer};
 use crate::event::{
     Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
-    Values,
 };
-use crate::graph::{Graph, StateId, ValueId};
+use crate::graph::{Graph, StateId};
 use crate::spec::{OnItemError, Tolerance};
-use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,78 +28,12 @@ pub struct Policy {
     pub on_item_error: OnItemError,
 }
 
-/// How many items ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub admitted: u64,
-    pub succeeded: u64,
-    /// Of these nothing was undone.
-    pub failed: u64,
-    pub compensated: u64,
-    pub compensation_failed: u64,
-    pub cancelled: u64,
-}
-
-impl Tally {
-    pub fn settled(&self) -> u64 {
-        self.succeeded + self.failures() + self.cancelled
-    }
-
-    /// Items that did not come through, whether undone or not.
-    pub fn failures(&self) -> u64 {
-        self.failed + self.compensated + self.compensation_failed
-    }
-
-    /// How many items are in this state.
-    pub fn of(&mut self, state: ItemState) -> &mut u64 {
-        match state {
-            ItemState::Succeeded => &mut self.succeeded,
-            ItemState::Failed => &mut self.failed,
-            ItemState::Compensated => &mut self.compensated,
-            ItemState::CompensationFailed => &mut self.compensation_failed,
-            ItemState::Cancelled => &mut self.cancelled,
-        }
-    }
-
-    /// Whether so many failures are within what is tolerated.
-    pub fn within(&self, tolerate: Tolerance) -> bool {
-        match tolerate {
-            Tolerance::Count(most) => self.failures() <= most,
-            Tolerance::Percent(most) => self.failures() as f64 * 100.0 <= most * self.settled() as f64,
-        }
-    }
-}
-
-/// An item that did not come through.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    pub item: ItemId,
-    pub key: Arc<str>,
-    pub state: ItemState,
-    pub error: Option<ItemError>,
-    /// By compensation: why an effect still stands.
-    pub standing: Vec<ItemError>,
-}
-
 /// What an input comes to.
 enum Meaning {
     Event(Event),
     /// Only that time has passed.
     Time,
     Nothing,
-}
-
-/// The steps that run once after all items, and what they take from the items.
-#[derive(Debug, Default)]
-struct Once {
-    /// There are no more items to come.
-    exhausted: bool,
-    began: bool,
-    /// By value: who made it. Items settle in any order.
-    values: BTreeMap<ValueId, BTreeMap<ItemId, Arc<Value>>>,
-    /// What failure handlers are told of each failed item.
-    failures: BTreeMap<ItemId, Value>,
-    end: Option<(ItemState, Option<ItemError>)>,
 }
 
 #[derive(Debug)]
@@ -442,38 +376,6 @@ impl Run {
         if self.touched.last() != Some(&item) {
             self.touched.push(item);
         }
-    }
-}
-
-impl Once {
-    /// Takes from a settled item what the steps that run once will need.
-    fn keep(&mut self, graph: &Graph, id: ItemId, item: &Item, state: ItemState) {
-        for value in &graph.gathered {
-            if let Some(made) = item.value(*value) {
-                self.values.entry(*value).or_default().insert(id, made.clone());
-            }
-        }
-        if state.is_failure() && graph.handlers().any(|id| graph.step(id).once) {
-            self.failures.insert(id, item.report(graph));
-        }
-    }
-
-    /// Lists over the items, in the order of their admission. A run without failures has no list of them.
-    fn take(&mut self, graph: &Graph) -> Values {
-        let mut made = std::mem::take(&mut self.values);
-        let list = |value: &ValueId| {
-            let values = made.remove(value).unwrap_or_default();
-            let values = values.into_values().map(Arc::unwrap_or_clone).collect();
-            (*value, Arc::new(Value::Array(values)))
-        };
-        let mut inputs: Values = graph.gathered.iter().map(list).collect();
-        let failures: Vec<Value> = std::mem::take(&mut self.failures).into_values().collect();
-        if !failures.is_empty() {
-            let failures = Arc::new(Value::Array(failures));
-            let told = graph.handlers().filter(|id| graph.step(*id).once).flat_map(|id| graph.told(id));
-            inputs.extend(told.map(|value| (value, failures.clone())));
-        }
-        inputs
     }
 }
 
