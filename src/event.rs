@@ -72,6 +72,9 @@ pub enum Event {
     AttemptStarted { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
     AttemptStopped { item: ItemId, step: StepPath, attempt: u32, why: StopReason, at: Millis },
+    /// The runner that had begun an attempt was gone before it ended: it is made again, under the same number and key.
+    /// Told where it may have had an effect that can be undone.
+    AttemptRepeated { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// The agent's answer, or why there is none.
     AttemptFinished { item: ItemId, step: StepPath, attempt: u32, result: Answer, at: Millis },
     /// Another attempt follows at `due`.
@@ -113,7 +116,8 @@ pub enum Event {
         key: Arc<str>,
         state: ItemState,
         error: Option<ItemError>,
-        /// By compensation: why an effect still stands that should have been undone.
+        /// By compensation: why an effect still stands that should have been undone. Of an item that was cancelled, by
+        /// step: what stands because the run was interrupted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         standing: Vec<ItemError>,
         at: Millis,
@@ -123,7 +127,13 @@ pub enum Event {
     /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`].
     RunStepsBegan { at: Millis },
     /// The steps that run once are over.
-    RunStepsEnded { state: ItemState, error: Option<ItemError>, at: Millis },
+    RunStepsEnded {
+        state: ItemState,
+        error: Option<ItemError>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        standing: Vec<ItemError>,
+        at: Millis,
+    },
     /// No further item is admitted.
     RunDrained { why: DrainReason, at: Millis },
     /// All work was told to stop.
@@ -137,6 +147,7 @@ impl Event {
             Event::ItemAdmitted { at, .. }
             | Event::AttemptStarted { at, .. }
             | Event::AttemptStopped { at, .. }
+            | Event::AttemptRepeated { at, .. }
             | Event::AttemptFinished { at, .. }
             | Event::RetryScheduled { at, .. }
             | Event::RetryDue { at, .. }

@@ -2,7 +2,7 @@
 
 use super::item::Item;
 use crate::event::{ItemError, ItemId, ItemState, Values};
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, StepId, ValueId};
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,18 @@ pub(super) struct Once {
     values: BTreeMap<ValueId, BTreeMap<ItemId, Arc<Value>>>,
     /// What failure handlers are told of each failed item.
     failures: BTreeMap<ItemId, Value>,
-    pub end: Option<(ItemState, Option<ItemError>)>,
+    pub end: Option<(ItemState, Option<ItemError>, Vec<ItemError>)>,
 }
 
 impl Once {
     /// Takes from a settled item what the steps that run once will need.
     pub fn keep(&mut self, graph: &Graph, id: ItemId, item: &Item, state: ItemState) {
-        for value in &graph.gathered {
+        // What was undone is as if it had not been made.
+        let is_undone = |value: &ValueId| {
+            let makes = |step: &StepId| graph.step(*step).outputs.iter().any(|output| output.value == *value);
+            item.undone_steps().iter().any(makes)
+        };
+        for value in graph.gathered.iter().filter(|value| !is_undone(value)) {
             if let Some(made) = item.value(*value) {
                 self.values.entry(*value).or_default().insert(id, made.clone());
             }

@@ -44,6 +44,9 @@ pub struct Run {
     line: Line,
     tally: Tally,
     dead_letters: Vec<DeadLetter>,
+    abandoned: Vec<DeadLetter>,
+    /// A failure is certain before the item is undone: nothing puts items back.
+    early: bool,
     drained: Option<DrainReason>,
     stopped: Option<StopReason>,
     /// Failures that were known when items were last retried: they stop nothing any more.
@@ -57,6 +60,7 @@ pub struct Run {
 
 impl Run {
     pub fn new(graph: Arc<Graph>, policy: Policy) -> Self {
+        let early = graph.compensates() && graph.handlers().next().is_none();
         Run {
             line: Line::new(&graph, &policy.limits),
             graph,
@@ -64,6 +68,8 @@ impl Run {
             items: BTreeMap::new(),
             tally: Tally::default(),
             dead_letters: Vec::new(),
+            abandoned: Vec::new(),
+            early,
             drained: None,
             stopped: None,
             forgiven: 0,
@@ -97,6 +103,12 @@ impl Run {
         for Retry { item, inputs } in retried {
             if let Some(key) = self.items.get(item).map(|known| known.key().clone()) {
                 self.emit(Event::ItemRetried { item: *item, key, inputs: inputs.clone(), at: now }, out);
+            }
+        }
+        for item in self.items.keys().copied().collect::<Vec<_>>() {
+            let doubtful = self.items.get(&item).map(|known| known.doubtful(&self.graph));
+            for (step, attempt) in doubtful.unwrap_or_default() {
+                self.emit(Event::AttemptRepeated { item, step, attempt, at: now }, out);
             }
         }
         for item in self.items.values() {
@@ -200,10 +212,16 @@ impl Run {
         }
     }
 
+    /// Items that failed, those too that are still being undone.
+    fn failures(&self) -> u64 {
+        let failing = self.items.values().filter(|item| self.early && item.is_failing());
+        self.tally.failures() + failing.count() as u64
+    }
+
     /// What failed items mean for the run.
     fn consequence(&self, at: Millis) -> Option<Event> {
         let stops = self.policy.on_item_error == OnItemError::Stop;
-        if stops && self.stopped.is_none() && self.tally.failures() > self.forgiven {
+        if stops && self.stopped.is_none() && self.failures() > self.forgiven {
             return Some(Event::RunStopped { why: StopReason::ItemError, at });
         }
         if self.drained.is_some() {
@@ -211,8 +229,8 @@ impl Run {
         }
         let why = match (self.policy.on_item_error, self.policy.tolerate) {
             _ if self.stopped.is_some() => DrainReason::Stopped,
-            (OnItemError::Drain, _) if self.tally.failures() > 0 => DrainReason::ItemError,
-            (_, Tolerance::Count(most)) if most > 0 && self.tally.failures() > most => DrainReason::Tolerance,
+            (OnItemError::Drain, _) if self.failures() > 0 => DrainReason::ItemError,
+            (_, Tolerance::Count(most)) if most > 0 && self.failures() > most => DrainReason::Tolerance,
             _ if self.once.exhausted && !self.once.began && self.items.is_empty() => {
                 return Some(Event::RunStepsBegan { at });
             }
@@ -266,6 +284,7 @@ impl Run {
                 out.effects.extend(deadline);
             }
             Event::AttemptFinished { .. }
+            | Event::AttemptRepeated { .. }
             | Event::RetryDue { .. }
             | Event::BranchTaken { .. }
             | Event::ConditionHeld { .. }
@@ -301,8 +320,13 @@ impl Run {
                     self.once.keep(&self.graph, *item, &settled, *state);
                 }
                 *self.tally.of(*state) += 1;
-                if state.is_failure() && self.dead_letters.len() < LETTERS {
-                    self.dead_letters.push(DeadLetter {
+                let letters = match (state.is_failure(), standing.is_empty()) {
+                    (true, _) => &mut self.dead_letters,
+                    (false, false) => &mut self.abandoned,
+                    (false, true) => return,
+                };
+                if letters.len() < LETTERS {
+                    letters.push(DeadLetter {
                         item: *item,
                         key: key.clone(),
                         state: *state,
@@ -314,8 +338,9 @@ impl Run {
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
-                self.forgiven = self.tally.failures();
                 self.apply_to(*item, event);
+                let reopened = self.items.values().filter(|known| known.is_reopened()).count();
+                self.forgiven = self.tally.failures() + reopened as u64;
             }
             Event::ItemsExhausted { .. } => self.once.exhausted = true,
             Event::RunStepsBegan { at } => {
@@ -326,9 +351,9 @@ impl Run {
                 self.items.insert(ItemId::RUN, last);
                 self.line_up(ItemId::RUN);
             }
-            Event::RunStepsEnded { state, error, .. } => {
+            Event::RunStepsEnded { state, error, standing, .. } => {
                 self.items.remove(&ItemId::RUN);
-                self.once.end = Some((*state, error.clone()));
+                self.once.end = Some((*state, error.clone(), standing.clone()));
             }
             Event::RunDrained { why, .. } => self.drained = Some(*why),
             Event::RunStopped { why, .. } => {
@@ -345,6 +370,7 @@ impl Run {
                 self.apply_to(*item, event);
             }
             Event::AttemptStopped { item, .. }
+            | Event::AttemptRepeated { item, .. }
             | Event::RetryScheduled { item, .. }
             | Event::RetryDue { item, .. }
             | Event::BranchTaken { item, .. }
@@ -390,8 +416,13 @@ impl Run {
     }
 
     /// How the steps that run once after all items ended, and why.
-    pub fn run_steps(&self) -> Option<(ItemState, Option<&ItemError>)> {
-        self.once.end.as_ref().map(|(state, error)| (*state, error.as_ref()))
+    pub fn run_steps(&self) -> Option<(ItemState, Option<&ItemError>, &[ItemError])> {
+        self.once.end.as_ref().map(|(state, error, standing)| (*state, error.as_ref(), standing.as_slice()))
+    }
+
+    /// The first items that were cancelled with effects that stand, by step.
+    pub fn abandoned(&self) -> &[DeadLetter] {
+        &self.abandoned
     }
 
     /// An attempt that is under way, as it was asked for.

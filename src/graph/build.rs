@@ -86,7 +86,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     (Some(graph).filter(|_| !diagnostics.iter().any(Diagnostic::is_error)), diagnostics)
 }
 
-/// What undoes a step of an item is no step of the run, and the other way round.
+/// What undoes a step of an item is no step of the run, and the other way round; and it decides nothing for elements.
 fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Diagnostic>) {
     let mut first: HashMap<usize, usize> = HashMap::new();
     for (step, by) in saga.undone_by.iter().enumerate() {
@@ -96,6 +96,11 @@ fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Di
             let why = "it would undo a step of one item and one that runs once for all";
             let (here, there) = (spec.steps[step].title.span, spec.steps[other].title.span);
             diagnostics.push(catalogue::bad_compensation(here, why, there));
+        }
+        let said = spec.steps[*by].annotations.when.as_ref();
+        if let (Some(when), Some(each)) = (said, &spec.steps[step].annotations.each) {
+            let why = "a condition is decided once, and this step undoes each element of a list";
+            diagnostics.push(catalogue::bad_compensation(when.span, why, each.span));
         }
     }
 }

@@ -28,8 +28,10 @@ impl Part {
         Part { graph, upstream: Vec::new() }
     }
 
-    /// Only these steps, with the edges between them.
+    /// Only these steps, with what undoes them and the edges between them.
     pub fn of(graph: &Graph, kept: &BTreeSet<StepId>) -> Part {
+        let undoing = kept.iter().filter_map(|id| graph.step(*id).compensate);
+        let kept = &kept.iter().copied().chain(undoing).collect();
         let numbers = Numbers::new(graph, kept);
         let steps: Vec<Step> = kept.iter().map(|id| numbers.step(graph.step(*id))).collect();
         let edge = |edge: &Edge| {

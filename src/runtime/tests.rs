@@ -128,6 +128,9 @@ fn line(graph: &Graph, event: &Event) -> String {
         Event::AttemptStopped { item, step, attempt, why, at } => {
             format!("{at} {}#{attempt} is stopped: {why}", name(item, *step))
         }
+        Event::AttemptRepeated { item, step, attempt, at } => {
+            format!("{at} {}#{attempt} is made again", name(item, *step))
+        }
         Event::AttemptFinished { item, step, attempt, result, at } => {
             let how = result.as_ref().map_or_else(|failure| failure.message.as_str(), |_| "ok");
             format!("{at} {}#{attempt} {how}", name(item, *step))

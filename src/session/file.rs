@@ -144,6 +144,8 @@ impl File {
                     optional: cell("optional") == Some(Scalar::Bool(true)),
                     handler: is("handler") || is("compensation"),
                     undoes: is("compensation"),
+                    undoable: false,
+                    irreversible: false,
                     each: is("each"),
                     once: is("run"),
                     step: None,

@@ -31,6 +31,9 @@ pub struct Phase {
     pub handler: bool,
     /// Undoes another step.
     pub undoes: bool,
+    /// Another undoes it; nothing can. Not in session files, whose summary says how items ended.
+    pub undoable: bool,
+    pub irreversible: bool,
     /// Runs for each element of a list.
     pub each: bool,
     /// Runs once after all items, so that its rows belong to none.
@@ -69,6 +72,8 @@ impl Layout {
                 optional: step.mark == Some(Mark::Optional),
                 handler: step.kind != Kind::Forward,
                 undoes: step.kind == Kind::Compensation,
+                undoable: step.compensate.is_some(),
+                irreversible: step.irreversible,
                 each: step.each.is_some(),
                 once: step.once,
                 step: Some(*id),
@@ -105,10 +110,11 @@ impl Layout {
     }
 
     /// Which of an item's executions a row tells of, however often it was repeated: its phase's place, and where
-    /// that runs for each element of a list, a number of the element's label.
+    /// that runs for each element of a list or undoes, a number of the row's label.
     pub fn execution(&self, row: &RowRef<'_>) -> Option<(usize, u64)> {
         let place = row.place(self)?;
-        let each = self.phases.get(place).is_some_and(|phase| phase.each);
+        // What undoes may undo several steps, and each element of a list.
+        let each = self.phases.get(place).is_some_and(|phase| phase.each || phase.undoes);
         let element = row.input.as_deref().filter(|_| each).map_or(0, |label| {
             let mut hasher = std::hash::DefaultHasher::new();
             label.hash(&mut hasher);

@@ -39,19 +39,21 @@ pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
     linker.items
 }
 
-/// How an item ended, told from the last time of each of its executions, as [`Layout::execution`] numbers them.
-pub fn state(layout: &Layout, executions: impl IntoIterator<Item = ((usize, u64), Status)>) -> ItemState {
-    let mut last: BTreeMap<(usize, u64), Status> = BTreeMap::new();
-    let mut again = false;
-    for (execution, status) in executions {
-        let before = last.insert(execution, status);
-        again |= before.is_some() && layout.phases.get(execution.0).is_some_and(|phase| !phase.handler);
-    }
+/// What became of one execution, as [`Layout::execution`] numbers them: how it ended last, and whether it ran more
+/// than once.
+pub type Fate = ((usize, u64), Status, bool);
+
+/// How an item ended, told from the last time of each of its executions.
+pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> ItemState {
     let (mut state, mut undone, mut standing) = (ItemState::Succeeded, false, false);
-    for ((place, _), status) in last {
+    let mut again = false;
+    let mut done = BTreeSet::new();
+    for ((place, _), status, repeated) in executions {
         undone |= status == Status::Compensated;
         standing |= status == Status::CompensationFailed;
         let Some(phase) = layout.phases.get(place).filter(|phase| !phase.handler) else { continue };
+        again |= repeated;
+        done.extend((status == Status::Success).then_some(place));
         match status {
             _ if state == ItemState::Failed => {}
             Status::Failed | Status::Timeout if !phase.optional => state = ItemState::Failed,
@@ -63,9 +65,23 @@ pub fn state(layout: &Layout, executions: impl IntoIterator<Item = ((usize, u64)
         // It was undone once, and came through when it ran again.
         ItemState::Succeeded if again => state,
         _ if standing => ItemState::CompensationFailed,
+        _ if undone && keeps(layout, &done) => ItemState::Failed,
         _ if undone => ItemState::Compensated,
         _ => state,
     }
+}
+
+/// Whether something stands that could be undone, because what follows on it cannot.
+fn keeps(layout: &Layout, done: &BTreeSet<usize>) -> bool {
+    let mut ahead: Vec<usize> =
+        done.iter().copied().filter(|place| layout.phases[*place].irreversible).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(place) = ahead.pop() {
+        if seen.insert(place) {
+            ahead.extend(layout.phases[place].needs.iter().map(|(need, _)| *need));
+        }
+    }
+    seen.iter().any(|place| layout.phases[*place].undoable && done.contains(place))
 }
 
 /// Whether what a step waits for lets an item come to it. `last` gives a step's last status for the item;
@@ -200,8 +216,15 @@ impl<'a> Linker<'a> {
         };
         if self.layout.phases[place].handler {
             let told = self.items[item].rows.iter().map(|row| &self.rows[*row]);
-            let told = told.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)));
-            return state(self.layout, told).is_failure();
+            let mut last: BTreeMap<(usize, u64), (Status, bool)> = BTreeMap::new();
+            for (execution, status) in
+                told.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)))
+            {
+                let again = last.contains_key(&execution);
+                last.insert(execution, (status, again));
+            }
+            let fates = last.into_iter().map(|(execution, (status, again))| (execution, status, again));
+            return state(self.layout, fates).is_failure();
         }
         let last = |need| executions().rfind(|(place, _)| *place == need).map(|(_, status)| status);
         reachable(self.layout, place, &self.recorded, last)

@@ -49,7 +49,7 @@ struct Telling<'a> {
     /// When the last execution of a phase ended, and how.
     done: BTreeMap<usize, (f64, Status)>,
     /// How each execution ended last.
-    last: BTreeMap<(usize, u64), Status>,
+    last: BTreeMap<(usize, u64), (Status, bool)>,
     /// The row that decided the item's fate.
     failure: Option<usize>,
     /// When the present visit began, and the latest moment told so far.
@@ -159,7 +159,8 @@ impl<'a> Telling<'a> {
             let end = start + recorded.duration_ms.unwrap_or(0.0);
             self.done.insert(place, (end, recorded.status));
             if let Some(execution) = self.layout.execution(&recorded.borrowed()) {
-                self.last.insert(execution, recorded.status);
+                let again = self.last.contains_key(&execution);
+                self.last.insert(execution, (recorded.status, again));
             }
             if recorded.status.is_failure() && !phase.optional && !phase.handler {
                 self.failure = Some(row);
@@ -175,7 +176,7 @@ impl<'a> Telling<'a> {
     }
 
     fn state(&self) -> ItemState {
-        state(self.layout, self.last.iter().map(|(execution, status)| (*execution, *status)))
+        state(self.layout, self.last.iter().map(|(execution, (status, again))| (*execution, *status, *again)))
     }
 
     fn error(&self) -> Option<ItemError> {
@@ -212,7 +213,10 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
         }
         events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, row) }));
     }
-    events.push((now, Event::RunStepsEnded { state, error: None, at: now.round() as Millis }));
+    events.push((
+        now,
+        Event::RunStepsEnded { state, error: None, standing: Vec::new(), at: now.round() as Millis },
+    ));
 }
 
 fn execution(step: StepId, row: &Row) -> Execution {

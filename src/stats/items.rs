@@ -40,8 +40,18 @@ pub(super) struct Trail {
     rows: u64,
     /// When anything ran; none as soon as one row does not tell.
     ran: Option<Intervals>,
-    /// By execution, as the layout tells them apart: how it ended last, and the time of all its rows.
-    steps: BTreeMap<(usize, u64), (Status, u64)>,
+    /// By execution, as the layout tells them apart.
+    steps: BTreeMap<(usize, u64), Ran>,
+}
+
+#[derive(Debug)]
+struct Ran {
+    /// How it ended last.
+    status: Status,
+    /// The time of all its rows, in nanoseconds.
+    spent: u64,
+    /// It has several.
+    again: bool,
 }
 
 impl Default for Trail {
@@ -58,9 +68,12 @@ impl Trail {
             (ran, _) => *ran = None,
         }
         if let Some(execution) = mark.execution {
-            let (status, spent) = self.steps.entry(execution).or_insert((mark.status, 0));
-            *status = mark.status;
-            *spent = spent.saturating_add(mark.duration.unwrap_or(0));
+            let spent = mark.duration.unwrap_or(0);
+            let ran = self.steps.entry(execution);
+            ran.and_modify(|ran| {
+                *ran = Ran { status: mark.status, spent: ran.spent.saturating_add(spent), again: true };
+            })
+            .or_insert(Ran { status: mark.status, spent, again: false });
         }
     }
 
@@ -83,7 +96,7 @@ impl Trail {
         let mut ends: Vec<u64> = Vec::with_capacity(layout.phases.len());
         let mut handled: u64 = 0;
         for (place, phase) in layout.phases.iter().enumerate() {
-            let own = self.steps.range((place, 0)..=(place, u64::MAX)).map(|(_, (_, spent))| *spent);
+            let own = self.steps.range((place, 0)..=(place, u64::MAX)).map(|(_, ran)| ran.spent);
             let spent = own.fold(0, u64::saturating_add);
             let before = phase.needs.iter().filter_map(|(need, _)| ends.get(*need)).max();
             ends.push(if phase.handler { 0 } else { before.copied().unwrap_or(0).saturating_add(spent) });
@@ -94,7 +107,7 @@ impl Trail {
 
     /// How the item ended; none without a layout, which alone says whose failure matters.
     pub fn outcome(&self, layout: Option<&Layout>) -> Option<ItemState> {
-        let executions = self.steps.iter().map(|(execution, (status, _))| (*execution, *status));
+        let executions = self.steps.iter().map(|(execution, ran)| (*execution, ran.status, ran.again));
         layout.map(|layout| state(layout, executions))
     }
 }

@@ -33,7 +33,9 @@ impl Redactor {
         }
         match event {
             Event::StepEnded { execution, .. } => self.execution(execution),
-            Event::ItemSettled { error, .. } | Event::RunStepsEnded { error, .. } => self.error(error),
+            Event::ItemSettled { error, standing, .. } | Event::RunStepsEnded { error, standing, .. } => {
+                error.iter_mut().chain(standing).for_each(|error| self.error(error));
+            }
             _ => {}
         }
     }
@@ -45,11 +47,9 @@ impl Redactor {
         self.maybe(&mut execution.code);
     }
 
-    fn error(&self, error: &mut Option<ItemError>) {
-        if let Some(error) = error {
-            self.text(&mut error.message);
-            self.maybe(&mut error.code);
-        }
+    fn error(&self, error: &mut ItemError) {
+        self.text(&mut error.message);
+        self.maybe(&mut error.code);
     }
 
     fn maybe(&self, text: &mut Option<String>) {

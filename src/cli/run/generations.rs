@@ -102,6 +102,7 @@ impl Numbers {
             }
             Event::AttemptStarted { step, .. }
             | Event::AttemptStopped { step, .. }
+            | Event::AttemptRepeated { step, .. }
             | Event::RetryScheduled { step, .. }
             | Event::RetryDue { step, .. } => self.path(step),
             Event::BranchTaken { step, chain, .. } => {
@@ -112,11 +113,10 @@ impl Numbers {
             Event::CompensationBegan { undoes, .. } => {
                 self.step(undoes) && new.step(*undoes).compensate.is_some()
             }
-            Event::ItemSettled { error, standing, .. } => {
+            Event::ItemSettled { error, standing, .. } | Event::RunStepsEnded { error, standing, .. } => {
                 let steps = standing.iter_mut().filter_map(|error| error.step.as_mut());
                 self.error(error) && { steps }.all(|step| self.step(step))
             }
-            Event::RunStepsEnded { error, .. } => self.error(error),
             Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }
             | Event::ItemPutBack { .. }

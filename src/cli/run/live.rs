@@ -136,7 +136,7 @@ pub fn run(
         show(args, finished, terminal)?;
     }
     if !args.quiet {
-        conclude(&run, work.total(), &graph, terminal);
+        conclude(&run, work.total(), &graph, args.no_journal, terminal);
         report::made_up(&stand_ins, &work.made_up, terminal);
     }
     match (driven, finished) {
@@ -211,7 +211,7 @@ fn policy(args: &Args, graph: &Graph, settings: &Settings, terminal: &mut Termin
 }
 
 fn exit(run: &Run, caught: &Caught) -> Exit {
-    let once = run.run_steps().map(|(state, _)| state);
+    let once = run.run_steps().map(|(state, ..)| state);
     match (run.stopped(), caught.number()) {
         (Some(StopReason::Interrupted), Some(15)) => Exit::Terminated,
         (Some(StopReason::Interrupted), _) => Exit::Interrupted,

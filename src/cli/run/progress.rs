@@ -233,6 +233,7 @@ impl Observer for Progress<'_> {
             }
             Event::StepEnded { .. }
             | Event::AttemptStopped { .. }
+            | Event::AttemptRepeated { .. }
             | Event::RetryScheduled { .. }
             | Event::RetryDue { .. }
             | Event::BranchTaken { .. }

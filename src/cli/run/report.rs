@@ -144,7 +144,8 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
 }
 
 /// The last word: how the items ended, and which failed for good.
-pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
+/// `fleeting` where nothing is kept to go on from.
+pub fn conclude(run: &Run, total: u64, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
     let tally = run.tally();
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
@@ -164,11 +165,18 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
     let items = if total == 1 { "item" } else { "items" };
     terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
-    if let Some((_, error)) = run.run_steps().filter(|(state, _)| state.is_failure()) {
+    if let Some((_, error, standing)) = run.run_steps().filter(|(state, ..)| state.is_failure()) {
         let step = error.and_then(|error| Some(&graph.step(error.step?).title));
         let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
         let message = error.map(|error| visible(&error.message)).unwrap_or_default();
         terminal.talk(&format!("a step that runs once for all items failed: {step}{message}\n"));
+        standing.iter().for_each(|error| terminal.talk(&format!("    {}\n", still_stands(error, graph))));
+    }
+    for letter in run.abandoned().iter().filter(|_| fleeting).take(LETTERS) {
+        let key = visible(&letter.key);
+        letter.standing.iter().for_each(|error| {
+            terminal.talk(&format!("  {key}: {}\n", still_stands(error, graph)));
+        });
     }
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
@@ -179,18 +187,23 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     }
 }
 
+fn told(error: &ItemError, graph: &Graph) -> String {
+    let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
+    step.unwrap_or_default() + &visible(&error.message)
+}
+
+fn still_stands(error: &ItemError, graph: &Graph) -> String {
+    format!("not undone: {}", told(error, graph))
+}
+
 fn describe(letter: &DeadLetter, graph: &Graph) -> String {
     let Some(error) = &letter.error else { return visible(&letter.key) };
-    let told = |error: &ItemError| {
-        let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
-        step.unwrap_or_default() + &visible(&error.message)
-    };
-    let mut text = format!("{}: {}", visible(&letter.key), told(error));
+    let mut text = format!("{}: {}", visible(&letter.key), told(error, graph));
     if letter.state == ItemState::Compensated {
         text.push_str(" (undone)");
     }
     for standing in &letter.standing {
-        text.push_str(&format!("\n    not undone: {}", told(standing)));
+        text.push_str(&format!("\n    {}", still_stands(standing, graph)));
     }
     text
 }

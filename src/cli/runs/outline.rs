@@ -84,6 +84,7 @@ impl Outline {
             Event::RunStopped { why, .. } => self.stopped = Some(*why),
             Event::AttemptStarted { .. }
             | Event::AttemptStopped { .. }
+            | Event::AttemptRepeated { .. }
             | Event::AttemptFinished { .. }
             | Event::RetryScheduled { .. }
             | Event::RetryDue { .. }
@@ -125,6 +126,7 @@ impl Outline {
         let ended = [Some(StopReason::RunDeadline), Some(StopReason::Cancelled)];
         let failed = ended.contains(&self.stopped)
             || !self.tally.within(kept.tolerate)
+            || self.tally.compensation_failed > 0
             || self.ended.is_some_and(ItemState::is_failure);
         match (held, self.is_over(kept)) {
             (true, _) => State::Running,

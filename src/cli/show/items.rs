@@ -88,8 +88,8 @@ impl<'a> Items<'a> {
             Event::ItemSettled { item, state, error, standing, .. } => {
                 return self.settle(*item, *state, error, standing);
             }
-            Event::RunStepsEnded { state, error, .. } => {
-                return self.settle(ItemId::RUN, *state, error, &[]);
+            Event::RunStepsEnded { state, error, standing, .. } => {
+                return self.settle(ItemId::RUN, *state, error, standing);
             }
             Event::ItemPutBack { item, .. } => {
                 if let Some(known) = self.open.get_mut(item) {
@@ -97,6 +97,7 @@ impl<'a> Items<'a> {
                 }
             }
             Event::AttemptStopped { .. }
+            | Event::AttemptRepeated { .. }
             | Event::RetryDue { .. }
             | Event::BranchTaken { .. }
             | Event::ConditionHeld { .. }

@@ -29,6 +29,7 @@ impl Item {
                     *stop = Some(*why);
                 }
             }
+            Event::AttemptRepeated { step, .. } => self.effects.may_stand(graph, *step),
             Event::AttemptFinished { step, result, at, .. } => self.finished(graph, *step, result, *at),
             Event::RetryScheduled { step, due, .. } => {
                 self.answered.retain(|answered| answered != step);

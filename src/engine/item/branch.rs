@@ -87,7 +87,7 @@ impl Item {
             return self.unrun(graph, id, Status::Skipped, None, at);
         }
         for guard in &graph.step(id).when {
-            match self.holds(guard) {
+            match self.holds(guard, graph.step(id).kind) {
                 Ok(true) => {}
                 Ok(false) => return self.unrun(graph, id, Status::Skipped, None, at),
                 Err(fault) => return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at),
@@ -128,10 +128,12 @@ impl Item {
         Event::StepEnded { item: self.id, execution }
     }
 
-    fn holds(&self, guard: &Guard) -> Result<bool, Fault> {
+    fn holds(&self, guard: &Guard, kind: Kind) -> Result<bool, Fault> {
+        // What undoes is handed null for what the other step did not make.
+        let absent = (kind == Kind::Compensation).then_some(&Value::Null);
         let value = |name: &str| -> Option<&Value> {
             let (_, id) = guard.names.iter().find(|(known, _)| known == name)?;
-            self.value(*id).map(|value| &**value)
+            self.value(*id).map(|value| &**value).or(absent)
         };
         guard.condition.holds(&value)
     }
@@ -155,7 +157,7 @@ impl Item {
     fn first_that_holds(&self, arms: &Chain) -> Result<Option<u32>, String> {
         for (arm, index) in arms.iter().zip(0u32..) {
             let holds = match &arm.guard {
-                Some(guard) => self.holds(guard).map_err(|fault| told(guard, &fault))?,
+                Some(guard) => self.holds(guard, Kind::Forward).map_err(|fault| told(guard, &fault))?,
                 None => true,
             };
             if holds {

@@ -33,22 +33,25 @@ impl Item {
         let stopped = self.run_stop().is_some();
         Some(match self.stage {
             Stage::Forward if self.error.is_none() && (!stopped || self.all_done(graph)) => {
-                self.settled(ItemState::Succeeded, now)
+                self.settled(graph, ItemState::Succeeded, now)
             }
             Stage::Forward | Stage::Undoing => self.wind_up(graph, now),
             Stage::Handling if !stopped && self.put_backs < PUT_BACKS && self.wants_back(graph) => {
                 Event::ItemPutBack { item: self.id, at: now }
             }
-            Stage::Handling => self.settled(self.end_state(graph), now),
+            Stage::Handling => self.settled(graph, self.end_state(graph), now),
         })
     }
 
-    pub(super) fn settled(&self, state: ItemState, at: Millis) -> Event {
+    pub(super) fn settled(&self, graph: &Graph, state: ItemState, at: Millis) -> Event {
         let error = if state.is_failure() { self.reason() } else { None };
+        let standing = match state {
+            ItemState::Succeeded => Vec::new(),
+            _ => self.standing(graph, state),
+        };
         if self.is_run() {
-            return Event::RunStepsEnded { state, error, at };
+            return Event::RunStepsEnded { state, error, standing, at };
         }
-        let standing = if state.is_failure() { self.standing() } else { Vec::new() };
         Event::ItemSettled { item: self.id, key: self.key.clone(), state, error, standing, at }
     }
 

@@ -21,8 +21,10 @@ pub(super) struct Effects {
     count: u32,
     /// The step whose effects are being undone.
     undoing: Option<StepId>,
-    /// Whether anything was undone on this visit.
-    undone: bool,
+    /// What was undone on this visit.
+    undone: BTreeSet<StepId>,
+    /// What stands is what an earlier attempt to undo it left.
+    reopened: bool,
 }
 
 #[derive(Debug)]
@@ -35,13 +37,27 @@ struct Effect {
 impl Effects {
     /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to undo.
     pub fn see(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
-        let step = graph.step(path.step);
-        let counts = step.compensate.is_some() || step.irreversible;
-        let may = result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true);
-        if counts && may {
+        if result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true) {
+            self.may_stand(graph, path);
+        }
+    }
+
+    /// An attempt may have had an effect.
+    pub fn may_stand(&mut self, graph: &Graph, path: StepPath) {
+        if Effects::count(graph, path.step) {
             self.count += 1;
             self.standing.insert(path, Effect { number: self.count, error: None });
         }
+    }
+
+    /// Whether it matters if a step had an effect.
+    fn count(graph: &Graph, step: StepId) -> bool {
+        graph.step(step).compensate.is_some() || graph.step(step).irreversible
+    }
+
+    /// Whether something failed on its way forward, and is being undone for the first time.
+    pub fn is_fresh(&self) -> bool {
+        !self.reopened
     }
 
     /// The step that is being undone.
@@ -65,13 +81,15 @@ impl Effects {
     /// What failed to be undone is to be undone once more. Returns whether there was any.
     pub fn reopen(&mut self) -> bool {
         let failed = self.any_failed();
+        self.reopened |= failed;
         self.standing.values_mut().for_each(|effect| effect.error = None);
         failed
     }
 
     /// What failed to be undone was undone by somebody.
     pub fn resolve(&mut self) {
-        self.undone |= self.any_failed();
+        let failed = self.standing.iter().filter(|(_, effect)| effect.error.is_some());
+        self.undone.extend(failed.map(|(path, _)| path.step));
         self.standing.retain(|_, effect| effect.error.is_none());
     }
 
@@ -82,7 +100,7 @@ impl Effects {
         let concerned = |path: StepPath| path.step == step && one.is_none_or(|one| one == path);
         match execution.status {
             Status::Compensated | Status::Skipped => {
-                self.undone |= execution.status == Status::Compensated;
+                self.undone.extend((execution.status == Status::Compensated).then_some(step));
                 self.standing.retain(|path, _| !concerned(*path));
             }
             Status::CompensationFailed => {
@@ -104,7 +122,7 @@ impl Item {
         let undoes = self.next_to_undo(graph);
         if interrupted && (undoes.is_some() || self.error.is_none()) {
             // It goes on another time.
-            return self.settled(ItemState::Cancelled, at);
+            return self.settled(graph, ItemState::Cancelled, at);
         }
         if let Some(undoes) = undoes {
             return Event::CompensationBegan { item: self.id, undoes, at };
@@ -113,7 +131,7 @@ impl Item {
         if told && self.error.is_some() && self.run_stop().is_none() {
             return Event::ItemFailed { item: self.id, at };
         }
-        self.settled(self.end_state(graph), at)
+        self.settled(graph, self.end_state(graph), at)
     }
 
     /// The state that an item ends in which did not succeed.
@@ -121,7 +139,7 @@ impl Item {
         if self.effects.any_failed() {
             return ItemState::CompensationFailed;
         }
-        match (self.keeps(graph), self.effects.undone) {
+        match (self.keeps(graph), !self.effects.undone.is_empty()) {
             (false, true) => ItemState::Compensated,
             (false, false) if self.error.is_none() => ItemState::Cancelled,
             // What cannot be undone any more needs somebody's eye, also where the item was only given up.
@@ -129,8 +147,38 @@ impl Item {
         }
     }
 
-    pub(super) fn standing(&self) -> Vec<ItemError> {
-        self.effects.errors().cloned().collect()
+    pub(super) fn standing(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {
+        if state != ItemState::Cancelled {
+            return self.effects.errors().cloned().collect();
+        }
+        let open = self.effects.standing.keys().filter(|path| graph.step(path.step).compensate.is_some());
+        let left = |path: &StepPath| ItemError {
+            step: Some(path.step),
+            ..ItemError::without_step("interrupted before it was undone".to_owned())
+        };
+        open.map(left).collect()
+    }
+
+    /// What was undone since the item last began.
+    pub fn undone_steps(&self) -> &BTreeSet<StepId> {
+        &self.effects.undone
+    }
+
+    /// Whether it has failed, which shows only once it is undone.
+    pub fn is_failing(&self) -> bool {
+        self.stage == Stage::Undoing && self.error.is_some() && self.effects.is_fresh()
+    }
+
+    /// Whether it is undone once more, after it had failed before.
+    pub fn is_reopened(&self) -> bool {
+        !self.effects.is_fresh()
+    }
+
+    /// Attempts under way that may have had an effect when their runner went.
+    pub fn doubtful(&self, graph: &Graph) -> Vec<(StepPath, u32)> {
+        let unknown =
+            |path: StepPath| Effects::count(graph, path.step) && !self.effects.standing.contains_key(&path);
+        self.running().filter(|(path, _)| unknown(*path)).collect()
     }
 
     /// Why the item ends without success.
@@ -263,7 +311,8 @@ impl Item {
     /// what cannot be undone any more stays done. Returns the steps that are ahead once more.
     pub(super) fn visit_anew(&mut self, graph: &Graph) -> BTreeSet<StepId> {
         self.effects.undoing = None;
-        if !std::mem::take(&mut self.effects.undone) {
+        self.effects.reopened = false;
+        if std::mem::take(&mut self.effects.undone).is_empty() {
             return BTreeSet::new();
         }
         let kept = self.kept(graph);
@@ -271,7 +320,9 @@ impl Item {
         let anew: BTreeSet<StepId> = own.collect();
         for id in &anew {
             *self.visits.entry(*id).or_default() += 1;
-            for output in &graph.step(*id).outputs {
+            // What a step did not come to make, another may have made that stays.
+            let idle = matches!(self.steps[id.index()], StepState::Ended(End::Absent | End::Blocked));
+            for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
                 self.values[output.value.index()] = None;
             }
             if let Some(elements) = self.elements.get_mut(id) {

@@ -58,6 +58,9 @@ impl Account {
                     self.effects.insert(*step);
                 }
             }
+            Event::AttemptRepeated { step, .. } => {
+                self.effects.insert(*step);
+            }
             Event::CompensationBegan { undoes, .. } => {
                 assert!(self.running.is_empty(), "seed {seed}: undone while {:?} run", self.running);
                 let open = self.open(graph, before);
@@ -127,6 +130,7 @@ fn audit(seed: u64, graph: &Graph, events: &[Event]) -> (usize, usize) {
         let item = match event {
             Event::AttemptStarted { item, .. }
             | Event::AttemptFinished { item, .. }
+            | Event::AttemptRepeated { item, .. }
             | Event::CompensationBegan { item, .. }
             | Event::ItemPutBack { item, .. }
             | Event::ItemRetried { item, .. }
@@ -160,6 +164,25 @@ fn every_effect_of_an_item_that_fails_is_undone_in_reverse_or_told_of() {
         standing += left;
     }
     assert!(undone > 1000 && standing > 100, "{undone} undone, {standing} stand");
+}
+
+/// Wherever a runner is killed, what it had begun is undone.
+#[test]
+fn a_run_that_is_cut_anywhere_accounts_for_all_it_did() {
+    let mut undone = 0;
+    for seed in seeds(300) {
+        let (graph, policy, _, events, _) = simulate(seed);
+        for cut in 0..=events.len() {
+            let seen = &events[..cut];
+            let mut run = Run::fold(graph.clone(), policy.clone(), seen);
+            let mut world = World::new(seed, graph.clone()).after_crash(seen);
+            let mut out = Out::default();
+            run.resume(&[], world.now, &mut out);
+            let rest = world.live(&mut run, &mut out);
+            undone += audit(seed, &graph, &[seen, &rest].concat()).0;
+        }
+    }
+    assert!(undone > 1000, "{undone} undone");
 }
 
 #[test]

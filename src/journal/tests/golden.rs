@@ -84,7 +84,7 @@ fn every_kind() -> Vec<Record> {
         Event::ItemsExhausted { at },
         Event::RunStepsBegan { at },
         Event::AttemptStarted { item: ItemId::RUN, step: step.into(), attempt: 1, at },
-        Event::RunStepsEnded { state: ItemState::Succeeded, error: None, at },
+        Event::RunStepsEnded { state: ItemState::Succeeded, error: None, standing: Vec::new(), at },
         Event::RunDrained { why: DrainReason::Tolerance, at },
         Event::RunStopped { why: StopReason::Interrupted, at },
     ];

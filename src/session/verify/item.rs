@@ -125,12 +125,28 @@ impl<'a> Checker<'a, '_> {
                 self.graph().order.iter().filter(|step| undoes(step)).any(|step| {
                     self.rows[step.index()].iter().any(|row| self.status(*row) != Status::Skipped)
                 });
-            if let (Some(row), false) = (self.rows[id.index()].first(), done) {
-                let place = self.record.places[*row].cell(Cell::Phase);
+            let first = self.rows[id.index()].first().copied();
+            if let (Some(row), true) = (first, done && self.came_through()) {
+                let place = self.record.places[row].cell(Cell::Phase);
+                let difference = catalogue::row_handler(place, self.record.title(id), self.key);
+                self.found.differences.push(difference);
+            }
+            if let (Some(row), false) = (first, done) {
+                let place = self.record.places[row].cell(Cell::Phase);
                 let difference = catalogue::row_undoes_nothing(place, self.record.title(id), self.key);
                 self.found.differences.push(difference);
             }
         }
+    }
+
+    /// Whether every step has a row that says that it succeeded, and nothing else can have ended the item.
+    fn came_through(&self) -> bool {
+        let own = self.graph().order.iter().filter(|id| self.is_own(**id));
+        let done = |id: &StepId| {
+            let rows = &self.rows[id.index()];
+            !rows.is_empty() && rows.iter().all(|row| self.status(*row) == Status::Success)
+        };
+        self.graph().settings.deadline.is_none() && { own }.all(done)
     }
 
     /// Whether a step ran again after one was undone.
