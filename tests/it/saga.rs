@@ -259,6 +259,89 @@ fn a_retry_first_undoes_and_then_begins_anew() {
     assert!(told.out.contains(" done ") && told.out.contains("1 succeeded"), "{}", told.out);
 }
 
+/// A runner that is killed saw no end of what it had begun: whatever is answered the second time, it is undone.
+#[test]
+fn what_nobody_saw_the_end_of_is_undone() {
+    let place = Place::new(
+        "# T\n\n## Charge [compensate:: Refund]\no -> receipt::String\n\n```sh run\necho charge >> log\n\
+         test ! -e again || exit 75\ntouch again\nwhile test -e log; do sleep 0.02; done\n```\n\n\
+         ## Refund\n\n```sh run\necho refund >> log\n```\n",
+    );
+    let mut runner = place.begin("--input o=1 --quiet");
+    place.await_file("again");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    let told = place.orderflow("resume last --trust");
+    assert_eq!(told.exit, Some(1), "{told:?}");
+    assert_eq!(place.read("log"), "charge\ncharge\nrefund\n");
+    assert!(told.err.contains("1 compensated"), "{}", told.err);
+}
+
+/// What precedes a step that cannot be undone stays done, with all that it made, when the item runs again.
+#[test]
+fn what_stays_done_keeps_what_it_made() {
+    let place = Place::new(
+        "# T\n\n## Choose\no -> size::String\n\n```sh run\necho big\n```\n\n\
+         If size == \"big\" -> Big\nOtherwise -> Small\n\n\
+         ## Big [irreversible]\nsize -> receipt::String\n\n```sh run\necho big >> log; echo R\n```\n\n\
+         ## Small\nsize -> receipt::String\n\n```sh run\necho small >> log; echo r\n```\n\n\
+         ## Pack [compensate:: Unpack]\nreceipt -> parcel::String\n\n```sh run\necho \"pack $IN_RECEIPT\" >> log; echo P\n```\n\n\
+         ## Ship\nparcel -> label::String\n\n```sh run\ntest -e open || exit 65\necho ship >> log; echo L\n```\n\n\
+         ## Unpack\nparcel -> unpacked::String\n\n```sh run\necho unpack >> log; echo U\n```\n",
+    );
+    assert_eq!(place.run("--input o=1").exit, Some(1));
+    place.write("open", "");
+    let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(0), "{told:?}");
+    assert_eq!(place.read("log"), "big\npack R\nunpack\npack R\nship\n");
+}
+
+/// A run that ended with something standing has ended: it is not given up, and what stands can still be undone.
+#[test]
+fn a_run_that_ended_with_something_standing_is_over() {
+    let place = shop(&["stuck"]);
+    assert_eq!(place.orderflow("run flow.md --trust --items items.csv").exit, Some(5));
+    let told = place.orderflow("resume last --trust");
+    assert!(told.exit == Some(5) && told.err.contains("has ended"), "{told:?}");
+    let told = place.orderflow("cancel last");
+    assert!(told.err.contains("has ended") && told.err.contains("orderflow retry"), "{told:?}");
+    place.write("open", "");
+    assert_eq!(place.orderflow("retry last --trust").exit, Some(1));
+    assert!(place.orderflow("runs").out.contains("1 compensated"));
+}
+
+/// One failure stops the run when it comes, not when it is undone.
+#[test]
+fn a_failure_stops_the_run_before_it_is_undone() {
+    let document = SHOP
+        .replace("# Shop\n", "---\non-item-error: stop\njobs: 1\n---\n# Shop\n")
+        .replace("[retry:: 1 fixed 10ms]", "[retry:: 1 fixed 300ms]");
+    let place = Place::new(&document);
+    let keys: String = (0..20).map(|number| format!("good{number}\n")).collect();
+    place.write("items.csv", &format!("id\nstuck\n{keys}"));
+    let told = place.orderflow("run flow.md --trust --items items.csv");
+    assert_eq!(told.exit, Some(5), "{told:?}");
+    assert!(!place.read("log").contains("ship"), "{}", place.read("log"));
+}
+
+/// Without a journal nothing goes on: what an interruption leaves is told.
+#[test]
+fn what_an_interruption_leaves_without_a_journal_is_told() {
+    let document = SHOP.replace("case \"$ORDERFLOW_ITEM\" in\n", "touch paying; sleep 600\ncase x in\n");
+    let place = Place::new(&document);
+    place.write("items.csv", "id\nslow\n");
+    let mut command = place.command("run flow.md --trust --items items.csv --no-journal");
+    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn();
+    let child = child.unwrap();
+    place.await_file("paying");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(143), "{err}");
+    assert!(err.contains("slow: not undone: Reserve: interrupted before it was undone"), "{err}");
+}
+
 /// What somebody has undone by hand counts as undone, and runs anew when it is retried.
 #[test]
 fn what_could_not_be_undone_can_be_resolved_by_hand() {

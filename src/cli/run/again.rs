@@ -13,7 +13,7 @@ use super::{Format, inputs, jobs, live, part, retries, unreadable};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::Retry;
-use crate::event::ItemId;
+use crate::event::{ItemId, ItemState};
 use crate::journal::{self, Held};
 use anyhow::Context;
 use std::path::Path;
@@ -75,8 +75,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         Ask::Resume { .. } => None,
         Ask::Retry(keys) => Some(chosen(refuse(&past)?, keys)?),
         Ask::Edited(file) => {
-            refuse(&past)?;
-            Some(edited(&past, file, terminal)?)
+            let failed = refuse(&past)?;
+            Some(edited(&past, &failed, file, terminal)?)
         }
     };
     if let Some(retries) = retries {
@@ -164,13 +164,17 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
 
 /// The failed items of a run of which items can run again.
 fn refuse(past: &Past) -> anyhow::Result<Failed> {
+    let mut failed = Failed::of(&past.home)?;
     if keep::is_given_up(&past.home) {
-        let message =
-            format!("the run {} was given up and does not go on; nothing was run", past.header().run);
-        return Err(Stop::new(Exit::Usage, message).into());
+        // What it did may still be undone; nothing else begins.
+        failed.items.retain(|_, item| failed.ends[item].0 == ItemState::CompensationFailed);
+        if failed.items.is_empty() {
+            let message =
+                format!("the run {} was given up and does not go on; nothing was run", past.header().run);
+            return Err(Stop::new(Exit::Usage, message).into());
+        }
     }
-    let failed = Failed::of(&past.home)?;
-    if failed.once && !failed.items.is_empty() {
+    if failed.once && (failed.once_failed || !failed.items.is_empty()) {
         let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
         let help = "run the workflow anew for the items that failed: orderflow run --item KEY";
         return Err(Stop::new(Exit::Usage, message).help(help).into());
@@ -190,7 +194,12 @@ fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
 }
 
 /// What an edited table of failed items asks for.
-fn edited(past: &Past, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
+fn edited(
+    past: &Past,
+    failed: &Failed,
+    file: &Path,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Vec<Retry>> {
     let (header, records) = journal::read(&past.home).map_err(unreadable)?;
     let kept = KeptRun::of(header, &records)?;
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
@@ -198,6 +207,15 @@ fn edited(past: &Past, file: &Path, terminal: &mut Terminal) -> anyhow::Result<V
     let name = visible(&file.display().to_string());
     let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
+    let anew = |item: &ItemId| retries.iter().any(|retry| retry.item == *item && retry.inputs.is_some());
+    if let Some((key, _)) =
+        failed.items.iter().find(|(_, item)| failed.standing.contains(item) && anew(item))
+    {
+        let message =
+            format!("what {} did still stands and would be done twice; nothing was run", visible(key));
+        let help = "retry it as it was, which undoes it, or tell with orderflow resolve that it is undone";
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
+    }
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;
         terminal.talk(&format!("{name}:{line}:{column}: {}\n", visible(message)));

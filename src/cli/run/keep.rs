@@ -221,6 +221,8 @@ pub struct Failed {
     pub last: Millis,
     /// The steps that run once after all items have begun.
     pub once: bool,
+    /// They have failed.
+    pub once_failed: bool,
 }
 
 impl Failed {
@@ -245,6 +247,7 @@ impl Failed {
             }
             Event::ItemRetried { key, .. } => drop(self.items.remove(key)),
             Event::RunStepsBegan { .. } => self.once = true,
+            Event::RunStepsEnded { state, .. } => self.once_failed = state.is_failure(),
             _ => {}
         }
     }
