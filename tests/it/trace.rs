@@ -83,7 +83,7 @@ fn random_document(seed: u64) -> String {
         let luck = roll(300 + step, 7);
         document.push_str(&format!(
             "## S{step} @a{}{mark}{retry}{after}\n{inputs} -> v{step}\n```sh run\n{check}\
-             case $((0x$(printf %.6s \"$ORDERFLOW_KEY\") / 16 * ORDERFLOW_ATTEMPT % 7)) in {luck}) exit 75;; esac\n\
+             case $(($(printf %s \"$ORDERFLOW_ITEM\" | cksum | cut -d ' ' -f 1) / {step}7 * ORDERFLOW_ATTEMPT % 7)) in {luck}) exit 75;; esac\n\
              : > \"$ORDERFLOW_DIR/s{step}\"\necho '{{\"v{step}\": {step}, \"fee\": 1.{step}0, \"of_'$ORDERFLOW_ITEM'\": 1, \"tokens_used\": 3}}'\n```\n",
             step % 2
         ));
