@@ -81,6 +81,12 @@ pub struct Stop {
 }
 
 impl Stop {
+    /// Whether an error says that nothing was run.
+    pub fn before_anything(error: &anyhow::Error) -> bool {
+        let exits = [Exit::Usage, Exit::Invalid, Exit::NotTrusted, Exit::Changed];
+        error.downcast_ref::<Stop>().is_some_and(|stop| exits.contains(&stop.exit))
+    }
+
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Stop { exit, message: message.into(), help: None }
     }

@@ -16,7 +16,8 @@ Examples:
   orderflow show last                     which items ended as compensation_failed, and what still stands
 
 The item then counts as compensated, and the note is kept with it (orderflow show RUN --item KEY). Nothing is run.
-orderflow retry RUN tries to undo once more what could not be; and has an item that is compensated run anew.
+orderflow retry RUN tries to undo once more what could not be. An item that was resolved runs anew only where
+--item names it.
 
 Exit codes: 0 it is kept, 2 there is no such run, 3 the item does not need it, 7 the journal cannot be read, 8 another
 process has the run, 74 input or output failed")]

@@ -229,4 +229,6 @@ warning: PAPER, SHELF are not set in the environment; @press goes without
     assert_eq!((done.exit, run(" --quiet").err.as_str()), (Some(0), ""));
     let part = run(" --only Write");
     assert!(part.err.contains("INK") && !part.err.contains("PAPER"), "{}", part.err);
+    place.write("orderflow.toml", &place.read("orderflow.toml").replace("\"INK\"", "\"INK?\""));
+    assert!(!run(" --only Write").err.contains("INK"));
 }

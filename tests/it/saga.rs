@@ -371,6 +371,9 @@ fn what_could_not_be_undone_can_be_resolved_by_hand() {
 
     place.write("open", "");
     let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(1), "what was resolved runs again only by name: {told:?}");
+    assert!(told.err.contains("2 succeeded, 1 compensated"), "{}", told.err);
+    let told = place.orderflow("retry last --trust --item stuck");
     assert_eq!(told.exit, Some(0), "{told:?}");
     let asked = asked(&place, "stuck");
     assert_eq!(asked[asked.len() - 3..], ["reserve reserve2", "pay pay3", "ship"]);

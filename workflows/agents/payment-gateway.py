@@ -11,6 +11,9 @@ def process_payment(db, call):
     amount = shop.cents(order["total_amount"])
     if amount is None:
         raise shop.Refused(f"{order['total_amount']} is no amount in dollars and cents", "invalid_amount")
+    paid = "SELECT 1 FROM payments WHERE run = ? AND order_id = ? AND status = 'captured' AND key <> ?"
+    if db.execute(paid, (call.run, order["order_id"], call.key)).fetchone():
+        raise shop.Refused(f"{order['order_id']} is paid, and nobody wrote that it was paid back", "already_paid")
     cards.charge(db, call, order["card"], amount)
     return keep(db, call)
 

@@ -55,7 +55,9 @@ def keep_receipt(db, call):
     fee = round(charged * FEE / 10000)
     payment_id = f"PAY-{order['id']}"
     row = (call.run, order["id"], payment_id, charged, fee)
-    db.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, 'charged')", row)
+    # An order whose payment was given back may be paid anew.
+    again = "ON CONFLICT (run, order_id) DO UPDATE SET amount = excluded.amount, fee = excluded.fee, status = 'charged' WHERE status = 'refunded'"
+    db.execute(f"INSERT INTO payments VALUES (?, ?, ?, ?, ?, 'charged') {again}", row)
     payment = {
         "id": payment_id,
         "transaction_id": f"TXN-{call.key[-12:]}",

@@ -153,10 +153,15 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
             }
             say()?;
             // With the lock in hand, so that nobody else goes on with it between.
-            match go_on_with(Past::of(home, lock)?, how, &Ask::Resume { current: false }, terminal)? {
+            match go_on_with(Past::of(home, lock)?, how, &Ask::Resume { current: false }, terminal) {
                 // That its items did not all succeed is what was asked for.
-                Exit::Failed => Ok(Exit::Ok),
-                exit => Ok(exit),
+                Ok(Exit::Failed) => Ok(Exit::Ok),
+                Err(error) if Stop::before_anything(&error) => {
+                    // What was refused has not been said.
+                    let _ = std::fs::remove_file(&word);
+                    Err(error)
+                }
+                exit => exit,
             }
         }
     }
@@ -185,7 +190,10 @@ fn refuse(past: &Past) -> anyhow::Result<Failed> {
 /// The items that are to run again, in the order of their admission.
 fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
     let mut chosen: Vec<ItemId> = match keys {
-        [] => failed.items.into_values().collect(),
+        [] => {
+            let Failed { items, resolved, .. } = failed;
+            items.into_values().filter(|item| !resolved.contains(item)).collect()
+        }
         keys => keys.iter().map(|key| self::failed(&failed, key)).collect::<anyhow::Result<_>>()?,
     };
     chosen.sort_unstable();

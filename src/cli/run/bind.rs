@@ -206,7 +206,10 @@ fn gives<'a>(step: &'a Step, graph: &'a Graph, settings: &'a Settings) -> Vec<(&
 /// Says which variables agents go without because they are not set. Secrets that are missing are an error.
 pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal) {
     for Given { agent, env, .. } in given::given(graph, settings) {
-        let unset: Vec<&str> = env.iter().filter(|name| !name.set).map(|name| name.name.as_str()).collect();
+        let known = agent.as_deref().and_then(|agent| settings.agents.get(agent));
+        let needed = |name: &str| known.is_none_or(|agent| !agent.may_lack.iter().any(|other| other == name));
+        let unset = env.iter().filter(|name| !name.set && needed(&name.name));
+        let unset: Vec<&str> = unset.map(|name| name.name.as_str()).collect();
         if !unset.is_empty() {
             let who = agent.map_or("the document's program".to_owned(), |agent| format!("@{agent}"));
             let are = if unset.len() == 1 { "is" } else { "are" };

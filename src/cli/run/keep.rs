@@ -23,7 +23,7 @@ use anyhow::Context;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -215,6 +215,8 @@ pub struct Recalled {
 #[derive(Default)]
 pub struct Failed {
     pub items: BTreeMap<Arc<str>, ItemId>,
+    /// Those that were put right by hand: they run again only by name.
+    pub resolved: BTreeSet<ItemId>,
     /// How they ended, and why.
     pub ends: BTreeMap<ItemId, (ItemState, Option<ItemError>)>,
     /// When the last of all was that has happened.
@@ -245,7 +247,11 @@ impl Failed {
                 self.ends.insert(*item, (*state, error.clone()));
                 self.items.insert(key.clone(), *item);
             }
-            Event::ItemRetried { key, .. } => drop(self.items.remove(key)),
+            Event::ItemRetried { item, key, .. } => {
+                self.items.remove(key);
+                self.resolved.remove(item);
+            }
+            Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
             Event::RunStepsBegan { .. } => self.once = true,
             Event::RunStepsEnded { state, .. } => self.once_failed = state.is_failure(),
             _ => {}

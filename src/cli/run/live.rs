@@ -2,6 +2,7 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::runs::find;
 use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
@@ -13,6 +14,7 @@ use super::progress::Progress;
 use super::report::{self, Record, conclude, show, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
+use crate::diag::render::visible;
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
@@ -52,7 +54,8 @@ pub fn run(
     if !args.trust {
         trust::allow(&args.file, document, &part.graph, settings, terminal)?;
     }
-    if let Some(past) = &past {
+    // Of a run that is given up no item begins any more.
+    if let Some(past) = past.as_ref().filter(|past| !keep::is_given_up(&past.home)) {
         work.same(&past.header().items)?;
     }
 
@@ -138,6 +141,10 @@ pub fn run(
     if !args.quiet {
         conclude(&run, work.total(), &graph, args.no_journal, terminal);
         report::made_up(&stand_ins, &work.made_up, terminal);
+        if run.stopped() == Some(StopReason::Interrupted) && !args.no_journal {
+            let name = visible(&find::called(&home)?);
+            terminal.talk(&format!("the run is paused: orderflow resume {name} goes on with it\n"));
+        }
     }
     match (driven, finished) {
         (Err(one), Err(other)) => {

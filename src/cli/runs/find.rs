@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const RUNS: &str = ".orderflow/runs";
 
 /// Characters of a name that are shown at least.
-const SHORT: usize = 8;
+const SHORT: usize = 12;
 
 /// The folder of the run that is meant.
 ///

@@ -52,6 +52,8 @@ pub struct Agent {
     pub concurrency: Option<usize>,
     /// Names of environment variables that it gets.
     pub env: Vec<String>,
+    /// Those of them that it can do without: written with a `?`.
+    pub may_lack: Vec<String>,
     /// What it alone is given, as variables.
     pub secrets: Vec<Secret>,
     pub effects: Effects,

@@ -105,7 +105,12 @@ impl Reader {
                     }
                 }
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
-                "env" => agent.env = self.words("env", value),
+                "env" => {
+                    let words = self.words("env", value);
+                    agent.may_lack =
+                        words.iter().filter_map(|name| Some(name.strip_suffix('?')?.to_owned())).collect();
+                    agent.env = words.iter().map(|name| name.trim_end_matches('?').to_owned()).collect();
+                }
                 "secrets" => agent.secrets = self.secrets(value),
                 "effects" => agent.effects = self.effects(value),
                 "idempotent" => agent.idempotent = self.flag("idempotent", value),

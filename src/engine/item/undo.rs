@@ -149,7 +149,7 @@ impl Item {
 
     pub(super) fn standing(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {
         if state != ItemState::Cancelled {
-            return self.effects.errors().cloned().collect();
+            return self.effects.errors().cloned().chain(self.kept_standing(graph)).collect();
         }
         let open = self.effects.standing.keys().filter(|path| graph.step(path.step).compensate.is_some());
         let left = |path: &StepPath| ItemError {
@@ -157,6 +157,23 @@ impl Item {
             ..ItemError::without_step("interrupted before it was undone".to_owned())
         };
         open.map(left).collect()
+    }
+
+    /// What could be undone by itself, and stays because of what follows on it.
+    fn kept_standing(&self, graph: &Graph) -> Vec<ItemError> {
+        let kept = self.kept(graph);
+        let stays = self.effects.standing.iter().filter(|(path, effect)| {
+            effect.error.is_none() && kept.contains(&path.step) && graph.step(path.step).compensate.is_some()
+        });
+        let told = |(path, _): (&StepPath, &Effect)| {
+            let after =
+                |id: &StepId| graph.step(*id).irreversible && graph.upstream([*id]).contains(&path.step);
+            let pivot = self.effects.standing.keys().map(|path| path.step).find(after);
+            let title = pivot.map_or("", |id| graph.step(id).title.as_str());
+            let message = format!("`{title}`, which cannot be undone, was done or may have been");
+            ItemError { step: Some(path.step), ..ItemError::without_step(message) }
+        };
+        stays.map(told).collect()
     }
 
     /// What was undone since the item last began.
