@@ -310,6 +310,24 @@ fn a_run_that_ended_with_something_standing_is_over() {
     assert!(place.orderflow("runs").out.contains("1 compensated"));
 }
 
+/// Other inputs would have an item done twice of which something stands.
+#[test]
+fn what_still_stands_is_not_begun_anew_with_other_inputs() {
+    let place = Place::new(SHOP);
+    place.write("items.csv", "id,price\nstuck,7531\n");
+    assert_eq!(place.orderflow("run flow.md --trust --items items.csv").exit, Some(5));
+    let table = place.orderflow("show last --dead-letters").out;
+    place.write("letters.toon", &table.replace("7531", "7532"));
+    let told = place.orderflow("retry last --trust --items letters.toon");
+    assert!(told.exit == Some(3) && told.err.contains("could not be undone and stands"), "{told:?} {table}");
+    place.write("open", "");
+    place.write("letters.toon", &table);
+    assert_eq!(place.orderflow("retry last --trust --items letters.toon").exit, Some(1));
+    place.write("letters.toon", &table.replace("7531", "7532"));
+    let told = place.orderflow("retry last --trust --items letters.toon");
+    assert_eq!(told.exit, Some(0), "{told:?}");
+}
+
 /// One failure stops the run when it comes, not when it is undone.
 #[test]
 fn a_failure_stops_the_run_before_it_is_undone() {

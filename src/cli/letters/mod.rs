@@ -9,7 +9,7 @@ pub use table::Table;
 
 use super::run::KeptRun;
 use crate::engine::Retries;
-use crate::event::{Event, ItemError, ItemId, ItemState, Values};
+use crate::event::{Event, ItemError, ItemId, Values};
 use crate::journal::Records;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub fn of(kept: &KeptRun, (records, mut retries): (Records, Retries)) -> anyhow:
             | Event::ItemRetried { item, inputs: Some(inputs), .. } => {
                 open.insert(*item, inputs.clone());
             }
-            Event::ItemSettled { item, key, state, error, .. } if !void => {
+            Event::ItemSettled { item, key, state, error, standing, .. } if !void => {
                 let inputs = open.remove(item).unwrap_or_default();
                 if state.is_failure() {
                     letters.push(Letter {
@@ -46,7 +46,7 @@ pub fn of(kept: &KeptRun, (records, mut retries): (Records, Retries)) -> anyhow:
                         key: key.clone(),
                         error: error.clone(),
                         inputs,
-                        stands: *state == ItemState::CompensationFailed,
+                        stands: !standing.is_empty(),
                     });
                 }
             }

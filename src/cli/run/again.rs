@@ -75,8 +75,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         Ask::Resume { .. } => None,
         Ask::Retry(keys) => Some(chosen(refuse(&past)?, keys)?),
         Ask::Edited(file) => {
-            let failed = refuse(&past)?;
-            Some(edited(&past, &failed, file, terminal)?)
+            refuse(&past)?;
+            Some(edited(&past, file, terminal)?)
         }
     };
     if let Some(retries) = retries {
@@ -202,12 +202,7 @@ fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
 }
 
 /// What an edited table of failed items asks for.
-fn edited(
-    past: &Past,
-    failed: &Failed,
-    file: &Path,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Vec<Retry>> {
+fn edited(past: &Past, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
     let (header, records) = journal::read(&past.home).map_err(unreadable)?;
     let kept = KeptRun::of(header, &records)?;
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
@@ -215,15 +210,6 @@ fn edited(
     let name = visible(&file.display().to_string());
     let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
-    let anew = |item: &ItemId| retries.iter().any(|retry| retry.item == *item && retry.inputs.is_some());
-    if let Some((key, _)) =
-        failed.items.iter().find(|(_, item)| failed.standing.contains(item) && anew(item))
-    {
-        let message =
-            format!("what {} did still stands and would be done twice; nothing was run", visible(key));
-        let help = "retry it as it was, which undoes it, or tell with orderflow resolve that it is undone";
-        return Err(Stop::new(Exit::Invalid, message).help(help).into());
-    }
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;
         terminal.talk(&format!("{name}:{line}:{column}: {}\n", visible(message)));
