@@ -125,10 +125,10 @@ mod tests {
             let folders: Vec<PathBuf> = names.iter().map(|name| Path::new("runs").join(name)).collect();
             short_names(&folders).join(" ")
         };
-        assert_eq!(short(&["0123456789"]), "01234567");
+        assert_eq!(short(&["0123456789abcdef"]), "0123456789ab");
         assert_eq!(
-            short(&["01234567aa1", "01234567ab1", "01234567ab2", "1"]),
-            "01234567aa 01234567ab1 01234567ab2 1"
+            short(&["0123456789abaa1", "0123456789abab1", "0123456789abab2", "1"]),
+            "0123456789abaa 0123456789abab1 0123456789abab2 1"
         );
         assert_eq!(
             short(&["same-in-two-places", "same-in-two-places"]),
