@@ -441,10 +441,7 @@ fn failed_items_run_again_where_they_failed_under_the_same_keys() {
     let [written, again] =
         ["session.toon", "again.toon"].map(|file| fs::read_to_string(folder.join(file)).unwrap());
     assert_eq!(written, again);
-    assert_eq!(
-        told(folder, &["retry", "last"]),
-        ("no item is to run again: none has failed, or none was chosen\n".to_owned(), Some(0))
-    );
+    assert_eq!(told(folder, &["retry", "last"]), ("no item of this run has failed\n".to_owned(), Some(0)));
 }
 
 #[test]

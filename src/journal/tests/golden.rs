@@ -55,6 +55,7 @@ fn every_kind() -> Vec<Record> {
         code: None,
     };
     let error = ItemError { step: Some(step), message: "no stock".into(), code: None, attempts: 2 };
+    let standing = ItemError { step: Some(step), message: "bank closed".into(), code: None, attempts: 5 };
     let events = vec![
         Event::ItemAdmitted { item, key: "order-3".into(), inputs: values, at },
         Event::AttemptStarted { item, step: path, attempt, at },
@@ -104,6 +105,16 @@ fn every_kind() -> Vec<Record> {
         Event::ItemRetried { item, key: "order-3".into(), inputs: Some(again), at },
         Event::CompensationBegan { item, undoes: step, at },
         Event::ItemResolved { item, key: "order-3".into(), note: "by hand".into(), at },
+        Event::AttemptRepeated { item, step: path, attempt, at },
+        Event::ItemSettled {
+            item,
+            key: "order-3".into(),
+            state: ItemState::CompensationFailed,
+            error: None,
+            standing: vec![standing.clone()],
+            at,
+        },
+        Event::RunStepsEnded { state: ItemState::Compensated, error: None, standing: vec![standing], at },
     ]));
     let definition = vec![Definition { phase: "Pay".into(), hash: "a0".into() }];
     let document = Document { path: "orders.md".into(), text: "# Orders\n\n## Pay @bank\n".into() };
@@ -185,6 +196,9 @@ const LINES: &str = r##"{"event":{"attempt_finished":{"item":3,"step":{"step":1,
 {"event":{"item_retried":{"item":3,"key":"order-3","inputs":[[0,{"id":"a\né","$serde_json::private::Number":[]}]],"at":1234}}}
 {"event":{"compensation_began":{"item":3,"undoes":1,"at":1234}}}
 {"event":{"item_resolved":{"item":3,"key":"order-3","note":"by hand","at":1234}}}
+{"event":{"attempt_repeated":{"item":3,"step":{"step":1,"element":2},"attempt":2,"at":1234}}}
+{"event":{"item_settled":{"item":3,"key":"order-3","state":"compensation_failed","error":null,"standing":[{"step":1,"message":"bank closed","attempts":5}],"at":1234}}}
+{"event":{"run_steps_ended":{"state":"compensated","error":null,"standing":[{"step":1,"message":"bank closed","attempts":5}],"at":1234}}}
 {"asked":{"item":3,"key":"4be1","input":"77aa"}}
 {"revised":{"document":{"path":"orders.md","text":"# Orders\n\n## Pay @bank\n"},"definition":[{"phase":"Pay","hash":"a0"}]}}
 "##;
