@@ -15,8 +15,8 @@ tolerate: 100%
 order::Order → paid::Integer
 
 ```sh run
-cat \"$ORDERFLOW_INPUT\" | tr -d '\\n ' >> work.log
-echo \" pay $ORDERFLOW_ITEM $ORDERFLOW_KEY\" >> work.log
+order=$(tr -d '\\n ' < \"$ORDERFLOW_INPUT\")
+printf '%s pay %s %s\\n' \"$order\" \"$ORDERFLOW_ITEM\" \"$ORDERFLOW_KEY\" >> work.log
 echo 1
 ```
 

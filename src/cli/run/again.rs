@@ -110,6 +110,12 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         }
         Ask::Resume { current: false } | Ask::Retry(_) | Ask::Edited(_) => {
             let text = past.header().document.text.clone();
+            if !how.quiet && std::fs::read_to_string(&args.file).is_ok_and(|now| now != text) {
+                let name = visible(&args.file.display().to_string());
+                terminal.talk(&format!(
+                    "note: {name} has changed; the run goes on with what it was (resume --use-current takes what it is)\n"
+                ));
+            }
             Document::again(&args.file, text, terminal)?
         }
     };
