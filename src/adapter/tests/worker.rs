@@ -403,7 +403,8 @@ async fn a_call_that_is_stopped_is_cancelled_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_call_that_does_not_end_costs_the_process_and_the_others_hear_why() {
-    let body = "for id, params in calls():\n    if params['item'] == 'next': tell(id=id, result={'a': 1})";
+    // It must not end by itself when its input is closed.
+    let body = "for id, params in calls():\n    if params['item'] == 'next': tell(id=id, result={'a': 1})\ntime.sleep(1000)";
     let scene = scene_of(body, 1, Duration::from_millis(50));
     let (stopped, other) = (scene.ask("order-1"), scene.ask("order-2"));
     scene.until("runs", 2).await;
