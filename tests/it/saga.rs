@@ -377,6 +377,7 @@ fn what_could_not_be_undone_can_be_resolved_by_hand() {
     let (exit, err) = resolve(&["--item", "stuck", "--note", "refunded, ticket 4711"]);
     assert_eq!((exit, err.as_str()), (Some(0), "1 item resolved\n"));
     assert_eq!(resolve(&["--item", "stuck", "--note", "again"]).0, Some(3));
+    assert_eq!(place.orderflow("resume last").exit, Some(1), "nothing stands any more");
 
     let told = place.orderflow("show last --item stuck");
     assert!(told.out.starts_with("stuck: compensated\n") && told.out.contains("ticket 4711"), "{}", told.out);

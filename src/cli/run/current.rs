@@ -11,7 +11,7 @@ use super::{Args, inputs, part, retries, unreadable};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::{Limits, Policy, Run};
-use crate::event::{Event, ItemId, ItemState, StepId, StepPath, Values};
+use crate::event::{Event, ItemId, StepId, StepPath, Values};
 use crate::graph::Graph;
 use crate::items::Shape;
 use crate::journal::{self, Revision};
@@ -192,7 +192,8 @@ impl Begun {
                 Event::ItemSettled { item, state, .. } => {
                     keys.remove(item);
                     seen.retain(|(other, _)| other != item);
-                    if *state != ItemState::Failed {
+                    // Whatever failed may be asked to run again.
+                    if !state.is_failure() {
                         begun.lacking.remove(item);
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::super::exit::Exit;
 use super::super::runs::find;
-use super::super::runs::outline::Outline;
+use super::super::runs::outline::{Outline, State};
 use super::super::terminal::Terminal;
 use super::look::KeptRun;
 use super::{keep, unreadable};
@@ -52,11 +52,13 @@ impl Ended {
         };
         let (header, records) = journal::read(home).map_err(unreadable)?;
         let kept = KeptRun::of(header, &records)?;
-        let mut outline = Outline::default();
-        kept.events(records, |event| {
-            outline.see(event);
-            Ok(())
-        })?;
+        let outline = Outline::of(&kept, records)?;
+        // What stood then, somebody may have undone by hand since.
+        let exit = match outline.state(&kept, false) {
+            State::Done if exit == Exit::Standing => Exit::Ok,
+            _ if exit == Exit::Standing && !outline.stands() => Exit::Failed,
+            _ => exit,
+        };
         let over = outline.is_over(&kept);
         Ok(over.then_some(Ended { exit, outline, kept }))
     }

@@ -145,11 +145,7 @@ fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> 
         return Ok(None);
     }
     let kept = KeptRun::of(header, &records)?;
-    let mut outline = Outline::default();
-    kept.events(records, |event| {
-        outline.see(event);
-        Ok(())
-    })?;
+    let outline = Outline::of(&kept, records)?;
     let state = outline.state(&kept, held);
     Ok(Some(Line::of(&kept, folder, name.to_owned(), &outline, state)))
 }

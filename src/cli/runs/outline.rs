@@ -3,6 +3,7 @@
 use super::super::run::KeptRun;
 use crate::engine::Tally;
 use crate::event::{Event, ItemId, ItemState, Millis, StopReason};
+use crate::journal::Records;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -63,6 +64,24 @@ pub struct Outline {
 }
 
 impl Outline {
+    /// That of a whole journal.
+    ///
+    /// # Errors
+    /// Stops where it is damaged.
+    pub fn of(kept: &KeptRun, records: Records) -> anyhow::Result<Outline> {
+        let mut outline = Outline::default();
+        kept.events(records, |event| {
+            outline.see(event);
+            Ok(())
+        })?;
+        Ok(outline)
+    }
+
+    /// Whether something stands that should have been undone.
+    pub fn stands(&self) -> bool {
+        self.tally.compensation_failed > 0 || self.ended == Some(ItemState::CompensationFailed)
+    }
+
     pub fn see(&mut self, event: &Event) {
         self.last = self.last.max(event.at());
         match event {
@@ -126,7 +145,7 @@ impl Outline {
         let ended = [Some(StopReason::RunDeadline), Some(StopReason::Cancelled)];
         let failed = ended.contains(&self.stopped)
             || !self.tally.within(kept.tolerate)
-            || self.tally.compensation_failed > 0
+            || self.stands()
             || self.ended.is_some_and(ItemState::is_failure);
         match (held, self.is_over(kept)) {
             (true, _) => State::Running,

@@ -113,12 +113,7 @@ fn over(folder: &Path) -> Result<(), String> {
     let outline = || -> anyhow::Result<State> {
         let (header, records) = journal::read(folder).map_err(unreadable)?;
         let kept = KeptRun::of(header, &records)?;
-        let mut outline = Outline::default();
-        kept.events(records, |event| {
-            outline.see(event);
-            Ok(())
-        })?;
-        Ok(outline.state(&kept, false))
+        Ok(Outline::of(&kept, records)?.state(&kept, false))
     };
     match outline() {
         Ok(State::Done | State::Failed) => Ok(()),
