@@ -113,14 +113,22 @@ fn rows<'a>(whole: &'a mut Object, lone: &'a mut Option<Value>, name: Option<&st
     place.as_array_mut().unwrap()
 }
 
-/// A value with its numbers as what floats are, since other tools keep no more of them.
+/// A value with its numbers as what floats are, since other tools keep no more of them. What no float holds is
+/// text to some, a number to others.
 pub(super) fn plain(value: &Value) -> Value {
     match value {
-        // Minus zero is zero.
-        Value::Number(number) => json!(number.as_f64().unwrap_or(f64::INFINITY) + 0.0),
+        Value::Number(number) => match number.as_f64().filter(|float| float.is_finite()) {
+            // Minus zero is zero.
+            Some(float) => json!(float + 0.0),
+            None => json!("beyond floats"),
+        },
+        Value::String(text) => match serde_json::from_str::<serde_json::Number>(text) {
+            Ok(number) if number.as_f64().is_none_or(f64::is_infinite) => json!("beyond floats"),
+            _ => value.clone(),
+        },
         Value::Array(values) => values.iter().map(plain).collect(),
         Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+        Value::Null | Value::Bool(_) => value.clone(),
     }
 }
 

@@ -124,3 +124,12 @@ proptest! {
         prop_assert_eq!(ours.as_ref().map(plain), theirs.as_ref().map(plain), "{:?}", text);
     }
 }
+
+/// What no float holds is a number here and a text there, and lost in neither.
+#[test]
+fn numbers_beyond_floats_are_kept() {
+    let text = "[1]{a,b{c,d}}:\n  1,9E909,-12e400";
+    let theirs: Value = toon_format::decode_default(text).unwrap();
+    assert_eq!(theirs[0]["b"], json!({"c": "9E909", "d": "-12e400"}));
+    assert_eq!(plain(&value(text).unwrap()), plain(&theirs));
+}
