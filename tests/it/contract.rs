@@ -14,7 +14,7 @@ tolerate: 100%
 ---
 # Talk
 
-## Work @worker #talk [timeout:: 2s]
+## Work @worker #talk [timeout:: 8s]
 order::JSON → done::JSON, note?::String
 
 ## Print @command

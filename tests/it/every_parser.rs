@@ -79,7 +79,7 @@ fn large_texts_of_one_kind_are_read_by_every_parser_in_time() {
                 parser(large.as_bytes());
                 let took = began.elapsed();
                 assert!(
-                    took < Duration::from_secs(10),
+                    took < Duration::from_secs(60),
                     "{name} takes {took:?} for {piece:?} repeated after {start:?}"
                 );
             }

@@ -163,7 +163,7 @@ fn a_closed_terminal_pauses_a_run() {
 #[test]
 fn a_run_that_takes_too_long_is_stopped() {
     let place = place();
-    let told = place.run("--items items.jsonl --jobs 1 --deadline 1s");
+    let told = place.run("--items items.jsonl --jobs 1 --deadline 4s");
     assert_eq!(told.exit, Some(124), "{}", told.err);
     assert!(told.err.contains("3 items: 1 succeeded, 1 cancelled, 1 not started\n"), "{}", told.err);
     let rows = place.rows("session.toon");
@@ -175,13 +175,13 @@ fn a_step_that_takes_too_long_is_stopped_with_all_that_it_started() {
     let place = place();
     let limited =
         |limit: &str| place.write("flow.md", &WAITING.replace("## A\n", &format!("## A {limit}\n")));
-    limited("[deadline:: 300ms]");
+    limited("[deadline:: 3s]");
     let told = place.run("--items items.jsonl");
-    assert!(told.err.contains("wait: A: the step's deadline passed after 300ms\n"), "{}", told.err);
-    limited("[timeout:: 300ms]");
+    assert!(told.err.contains("wait: A: the step's deadline passed after 3s\n"), "{}", told.err);
+    limited("[timeout:: 3s]");
     let told = place.run("--items items.jsonl");
     assert_eq!(told.exit, Some(1), "{}", told.err);
-    assert!(told.err.contains("wait: A: timed out after 300ms\n"), "{}", told.err);
-    assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out after 300ms)");
+    assert!(told.err.contains("wait: A: timed out after 3s\n"), "{}", told.err);
+    assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out after 3s)");
     place.until("what the program has started ends", || is_gone(&place, "sleeper"));
 }
