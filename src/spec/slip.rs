@@ -39,6 +39,11 @@ const ARROWS: [&str; 30] = [
     "\u{25ba}",
 ];
 
+/// Whether one of [`ARROWS`] may begin with this byte. Most lines hold none.
+fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'-' | b'=' | b'~' | b'|' | b'>' | b'&' | 0xe2)
+}
+
 /// A line that would mean something with the right arrow.
 #[derive(Clone, Debug)]
 pub(super) struct Slip {
@@ -84,12 +89,15 @@ impl Slip {
 /// Reads a line as if its other arrows were right ones. `None` where it has no other arrow outside of code.
 pub(super) fn slip(text: &str, line: Span) -> Option<Slip> {
     let raw = text.get(line.start..line.end)?;
+    if !raw.bytes().any(may_begin) {
+        return None;
+    }
     let (mut right, mut first, mut in_code, mut at) = (String::new(), None, false, 0);
     let all_code = raw.starts_with('`') && raw.ends_with('`') && raw.matches('`').count() == 2;
     while let Some(c) = raw[at..].chars().next() {
         in_code ^= c == '`' && !all_code;
-        let other = ARROWS.into_iter().find(|other| !in_code && raw[at..].starts_with(other));
-        match other {
+        let may = !in_code && raw[at..].bytes().next().is_some_and(may_begin);
+        match ARROWS.iter().find(|other| may && raw[at..].starts_with(**other)) {
             Some(other) => {
                 first.get_or_insert(place(text, &raw[at..at + other.len()]));
                 right.push_str("->");
@@ -137,4 +145,19 @@ pub(super) fn program(info: &str) -> Option<String> {
     words.remove(at);
     let language = words.first().filter(|word| word.starts_with(char::is_alphabetic));
     Some(format!("{} run", language.map_or("sh".to_owned(), |word| word.to_lowercase())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_other_arrow_is_found() {
+        for arrow in ARROWS {
+            let line = format!("order {arrow} paid::Receipt");
+            let slip =
+                slip(&line, Span::new(0, line.len())).unwrap_or_else(|| panic!("{arrow} is not found"));
+            assert_eq!(slip.right, "order -> paid::Receipt", "{arrow}");
+        }
+    }
 }

@@ -6,7 +6,10 @@ use std::ops::Range;
 /// The longest line, in bytes.
 pub(super) const LONGEST: usize = 16 << 20;
 
-/// What is asked of the input at once.
+/// What is asked of the input at first: most inputs are short.
+const FIRST: usize = 4 << 10;
+
+/// The most that is asked of the input at once.
 const CHUNK: usize = 256 << 10;
 
 pub(super) struct Lines<R> {
@@ -98,9 +101,10 @@ impl<R: Read> Lines<R> {
             self.buffer.copy_within(self.ahead.clone(), 0);
             self.ahead = 0..self.ahead.len();
         }
-        if self.buffer.len() < self.ahead.end + CHUNK {
+        let chunk = self.buffer.len().clamp(FIRST, CHUNK);
+        if self.buffer.len() < self.ahead.end + chunk {
             // Doubling keeps a long line from being moved once a chunk.
-            self.buffer.resize((self.ahead.end + CHUNK).max(self.ahead.end * 2), 0);
+            self.buffer.resize((self.ahead.end + chunk).max(self.ahead.end * 2), 0);
         }
         loop {
             match self.input.read(&mut self.buffer[self.ahead.end..]) {
