@@ -5,6 +5,7 @@
 mod apply;
 mod branch;
 mod call;
+mod effects;
 mod elements;
 mod lifecycle;
 mod next;
@@ -15,10 +16,10 @@ use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
+use effects::Effects;
 use elements::Elements;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use undo::Effects;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
