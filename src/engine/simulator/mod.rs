@@ -1,0 +1,210 @@
+//! A world for the engine to live in, made from a seed: random graphs, agents that succeed, fail, hang, answer
+//! twice or answer although they were told to stop. Time is a number; two worlds of a seed are identical.
+
+mod graphs;
+
+use super::{Effect, Input, Out, Run, Timer};
+use crate::event::{
+    Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason, Values,
+};
+use crate::graph::{Graph, Kind, ValueId};
+use crate::value::Value;
+use graphs::makes_list;
+pub use graphs::{graph, random_graph, random_policy, step};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A number from 0 up to `below` that depends on nothing but its arguments.
+pub fn roll(seed: u64, salt: &[u64], below: u64) -> u64 {
+    let mut bytes = seed.to_le_bytes().to_vec();
+    salt.iter().for_each(|part| bytes.extend(part.to_le_bytes()));
+    let hash = blake3::hash(&bytes);
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()) % below.max(1)
+}
+
+/// A step's number for dice, its element told apart.
+fn number(path: StepPath) -> u64 {
+    u64::from(path.step.0) + path.element.map_or(0, |element| 1000 * (u64::from(element) + 1))
+}
+
+/// Something that will reach the engine, ordered by when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    Answer { item: ItemId, step: StepPath, attempt: u32, started: Millis },
+    Timer(Timer),
+    Stop,
+}
+
+/// The agents, the clock and the door.
+pub struct World {
+    seed: u64,
+    pub now: Millis,
+    graph: Arc<Graph>,
+    coming: BTreeSet<(Millis, Coming)>,
+    /// When the attempts under way began, whoever asks again.
+    under_way: BTreeMap<(ItemId, StepPath, u32), Millis>,
+    /// When attempts were told to stop.
+    told: BTreeMap<(ItemId, StepPath, u32), Millis>,
+    /// What was asked for on each visit of a step, whichever life asked.
+    asked: BTreeMap<(ItemId, StepPath, u32, Option<StepPath>), Values>,
+    offered: u64,
+    items: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, graph: Arc<Graph>) -> Self {
+        let mut coming = BTreeSet::new();
+        if roll(seed, &[8], 6) == 0 {
+            coming.insert((roll(seed, &[9], 150), Coming::Stop));
+        }
+        let items = roll(seed, &[10], 7);
+        World {
+            seed,
+            now: 0,
+            graph,
+            coming,
+            under_way: BTreeMap::new(),
+            told: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            offered: 0,
+            items,
+        }
+    }
+
+    /// The same world after the runner died: agents work on, the runner's timers are gone.
+    pub fn after_crash(&self, seen: &[Event]) -> World {
+        let now = seen.iter().map(Event::at).max().unwrap_or(0);
+        let mut world = World::new(self.seed, self.graph.clone());
+        world.now = now;
+        world.asked.clone_from(&self.asked);
+        for event in seen {
+            match event {
+                Event::ItemAdmitted { .. } => world.offered += 1,
+                Event::AttemptStarted { item, step, attempt, at } => {
+                    world.under_way.insert((*item, *step, *attempt), *at);
+                    world.told.remove(&(*item, *step, *attempt));
+                }
+                Event::AttemptStopped { item, step, attempt, at, .. } => {
+                    world.told.insert((*item, *step, *attempt), *at);
+                }
+                Event::AttemptFinished { item, step, attempt, .. } => {
+                    world.under_way.remove(&(*item, *step, *attempt));
+                }
+                Event::RunStopped { why: StopReason::Interrupted, .. } => world.coming.clear(),
+                _ => {}
+            }
+        }
+        world
+    }
+
+    /// Lives until nothing more happens. Returns all events.
+    pub fn live(&mut self, run: &mut Run, out: &mut Out) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..100_000 {
+            while self.offered < self.items && run.wants_item() {
+                let key = format!("item-{}", self.offered).into();
+                self.offered += 1;
+                run.handle(Input::Admit { key, inputs: Vec::new() }, self.now, out);
+            }
+            if self.offered == self.items {
+                run.handle(Input::NoMoreItems, self.now, out);
+            }
+            for effect in out.effects.drain(..).collect::<Vec<_>>() {
+                self.take(effect);
+            }
+            events.append(&mut out.events);
+            if run.is_idle() && !(self.offered < self.items && run.wants_item()) {
+                return events;
+            }
+            let Some((due, coming)) = self.coming.pop_first() else {
+                panic!("seed {}: the run waits for nothing: {run:#?}", self.seed);
+            };
+            self.now = self.now.max(due);
+            for input in self.arrive(coming) {
+                run.handle(input, self.now, out);
+            }
+        }
+        panic!("seed {}: the run does not end", self.seed);
+    }
+
+    fn take(&mut self, effect: Effect) {
+        match effect {
+            Effect::Timer { due, timer } => {
+                self.coming.insert((due.max(self.now), Coming::Timer(timer)));
+            }
+            Effect::Call(call) => {
+                let id = (call.item, call.step, call.attempt);
+                let visit = (call.item, call.step, call.visit, call.undoes);
+                let before = self.asked.entry(visit).or_insert_with(|| call.inputs.clone());
+                assert_eq!(*before, call.inputs, "seed {}: other inputs on the same visit", self.seed);
+                if let Some(due) = call.deadline {
+                    let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
+                    self.coming.insert((due.max(self.now), Coming::Timer(timer)));
+                }
+                let started = *self.under_way.entry(id).or_insert(self.now);
+                let answer =
+                    Coming::Answer { item: call.item, step: call.step, attempt: call.attempt, started };
+                if let Some(takes) = self.takes(id) {
+                    self.coming.insert((started + takes, answer));
+                }
+            }
+            Effect::Stop { item, step, attempt } => {
+                let started = self.under_way[&(item, step, attempt)];
+                let told = *self.told.entry((item, step, attempt)).or_insert(self.now);
+                let settles = told + roll(self.seed, &[11, item.0, number(step)], 5);
+                self.coming.insert((settles, Coming::Answer { item, step, attempt, started }));
+            }
+        }
+    }
+
+    /// How long an attempt takes; none when it hangs until it is stopped.
+    fn takes(&self, (item, step, attempt): (ItemId, StepPath, u32)) -> Option<Millis> {
+        let dice = |what| roll(self.seed, &[12, what, item.0, number(step), attempt.into()], 20);
+        (dice(0) > 1).then(|| dice(1))
+    }
+
+    fn arrive(&mut self, coming: Coming) -> Vec<Input> {
+        match coming {
+            Coming::Timer(timer) => vec![Input::Due(timer)],
+            Coming::Stop => vec![Input::Stop(StopReason::Interrupted)],
+            Coming::Answer { item, step, attempt, started } => {
+                // The next execution of the step begins anew.
+                self.under_way.remove(&(item, step, attempt));
+                self.told.remove(&(item, step, attempt));
+                let result = self.answer(item, step, attempt, started);
+                let answer = Input::Finished { item, step, attempt, result };
+                let doubled = roll(self.seed, &[13, item.0, number(step)], 5) == 0;
+                if doubled { vec![answer.clone(), answer] } else { vec![answer] }
+            }
+        }
+    }
+
+    fn answer(&self, item: ItemId, step: StepPath, attempt: u32, started: Millis) -> Answer {
+        let dice =
+            |what, below| roll(self.seed, &[14, what, item.0, number(step), attempt.into(), started], below);
+        if dice(0, 100) < 75 {
+            let value = match self.graph.step(step.step).kind {
+                Kind::Handler => Value::Bool(dice(1, 2) == 0),
+                Kind::Forward if makes_list(self.seed, step.step) && dice(5, 10) > 0 => {
+                    Value::Array((0..dice(4, 4)).map(Value::from).collect())
+                }
+                Kind::Forward | Kind::Compensation => Value::from(dice(2, 1000)),
+            };
+            let outputs = vec![(ValueId(step.step.0), Arc::new(value))];
+            return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });
+        }
+        // In even worlds whatever can be undone is, so that it does not matter who saw the answer.
+        let said = self.graph.step(step.step);
+        let certain = self.seed % 2 == 1 || (said.compensate.is_none() && !said.irreversible);
+        Err(Box::new(Failure {
+            cause: Cause::Exit(1),
+            code: None,
+            message: format!("attempt {attempt} failed"),
+            outcome: if certain && dice(6, 3) == 0 { Outcome::Failed } else { Outcome::Unknown },
+            retryable: dice(4, 3) > 0,
+            tokens_used: None,
+            columns: Vec::new(),
+            log: String::new(),
+        }))
+    }
+}
