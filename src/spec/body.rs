@@ -3,6 +3,7 @@
 
 use super::callout::{self, Callouts};
 use super::condition;
+use super::decision;
 use super::field::{self, Field, FieldLine};
 use super::heading::Head;
 use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
@@ -24,6 +25,8 @@ pub(super) struct Part<'a> {
     pub conditions: Vec<Span>,
     /// Lines that are conditions if they lead to a step, and where they lead.
     pub proceeds: Vec<(Span, Span)>,
+    /// Lines that begin with a word that decides, and are no conditions.
+    pub undecided: Vec<Span>,
     pub traces: Vec<&'a Fence>,
     pub programs: Vec<&'a Fence>,
     pub callouts: Callouts,
@@ -90,6 +93,7 @@ impl<'a> Part<'a> {
             slips: Vec::new(),
             conditions: Vec::new(),
             proceeds: Vec::new(),
+            undecided: Vec::new(),
             traces: Vec::new(),
             programs: Vec::new(),
             callouts: Callouts::default(),
@@ -141,7 +145,10 @@ impl<'a> Part<'a> {
             if condition::is_one(raw) {
                 self.conditions.push(line);
                 self.spoken.push(line);
-            } else if let Some(signature) = signature::takes(text, line) {
+                continue;
+            }
+            self.undecided.extend(Some(line).filter(|_| decision::begins(raw)));
+            if let Some(signature) = signature::takes(text, line) {
                 self.takes(text, signature, line, index);
             } else {
                 self.arrow(text, line);
@@ -223,7 +230,10 @@ impl<'a> Part<'a> {
             self.proceeds.extend(condition::proceeds(text, inner).map(|target| (inner, target)));
             if condition::is_one(raw) {
                 self.conditions.push(inner);
-            } else if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {
+                continue;
+            }
+            self.undecided.extend(Some(inner).filter(|_| decision::begins(raw)));
+            if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {
                 self.doubts.push(problem::signature_inside(inner, container.holder.name()));
             } else if !matches!(field::line(text, inner), FieldLine::Other | FieldLine::Unclosed(_)) {
                 self.doubts.push(problem::field_in_prose(inner));

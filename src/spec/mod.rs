@@ -6,6 +6,7 @@
 mod body;
 mod callout;
 mod condition;
+mod decision;
 mod diagram;
 mod duration;
 mod evidence;

@@ -2,6 +2,7 @@
 
 use super::body::{Part, opening};
 use super::condition;
+use super::decision::{self, Known};
 use super::evidence::{Role, is_reserved};
 use super::field::{self, set};
 use super::heading::{Head, Note, StrayWhy};
@@ -10,14 +11,18 @@ use super::model::*;
 use super::phase::{named, phase};
 use super::signature::Arrow;
 use super::slip::{Slip, slip};
+use crate::condition::written;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::nearest;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Spec {
     let titles = Titles::new(text, parts, roles);
-    let mut reader = Reader { text, titles, spec: Spec::default(), problems, above: Vec::new() };
+    let mut reader =
+        Reader { text, titles, spec: Spec::default(), problems, above: Vec::new(), told: Vec::new() };
     let mut loose: Vec<(usize, &Fence)> = Vec::new();
     for (part, role) in parts.iter().zip(roles) {
+        reader.told.clear();
         match (role, &part.head) {
             (Role::Step, Some(head)) => reader.step(part, head),
             (Role::Group, Some(head)) => reader.group(part, head),
@@ -63,7 +68,7 @@ struct Titles {
     exact: HashSet<String>,
     /// By their lower case, to tell an author who got the case wrong.
     folded: HashMap<String, String>,
-    /// The names in the steps' signatures.
+    /// The names in the steps' signatures, as they are and as conditions write them.
     names: HashSet<String>,
 }
 
@@ -80,13 +85,29 @@ impl Titles {
                 Role::Step => {
                     titles.folded.insert(title.to_lowercase(), title.to_owned());
                     titles.exact.insert(title.to_owned());
-                    titles.names.extend(part.names().into_iter().map(str::to_owned));
+                    let names = part.names().into_iter();
+                    titles.names.extend(names.flat_map(|name| [name.to_owned(), written(name)]));
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
                 }
                 _ => {}
             }
         }
         titles
+    }
+}
+
+impl Known for Titles {
+    fn is_title(&self, title: &str) -> bool {
+        self.exact.contains(title)
+    }
+
+    fn near_title(&self, title: &str) -> Option<&str> {
+        let folded = self.folded.get(&title.to_lowercase()).map(String::as_str);
+        folded.or_else(|| nearest(title, self.folded.values().map(String::as_str)))
+    }
+
+    fn is_value(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 }
 
@@ -97,6 +118,8 @@ struct Reader<'a, 'p> {
     problems: &'p mut Vec<Diagnostic>,
     /// The groups that the current heading stands below, outermost first.
     above: Vec<(u8, GroupId)>,
+    /// Lines of the current heading that are told as decisions almost, and as nothing else.
+    told: Vec<Span>,
 }
 
 impl Reader<'_, '_> {
@@ -110,6 +133,7 @@ impl Reader<'_, '_> {
 
     fn step(&mut self, part: &Part, head: &Head) {
         self.above.retain(|(level, _)| *level < head.level);
+        self.undecided(part);
         self.heading(part, head);
         if !head.atx {
             self.underlined(head);
@@ -236,7 +260,26 @@ impl Reader<'_, '_> {
     /// Problems of steps and groups alike.
     fn heading(&mut self, part: &Part, head: &Head) {
         self.stray_annotation(head);
-        self.problems.extend(part.doubts.iter().cloned());
+        let doubts = part.doubts.iter().filter(|doubt| !self.told.contains(&doubt.span));
+        self.problems.extend(doubts.cloned());
+    }
+
+    /// Lines that are almost decisions.
+    fn undecided(&mut self, part: &Part) {
+        let conditions = self.conditions(part);
+        for line in part.undecided.iter().filter(|line| conditions.binary_search(line).is_err()) {
+            let slip = slip(self.text, *line);
+            let said = self.slice(*line);
+            let said = match &slip {
+                Some(_) if condition::begins(said) => continue,
+                Some(slip) => &slip.right,
+                None => said,
+            };
+            if let Some(right) = decision::meant(said, &self.titles) {
+                self.problems.push(problem::almost_a_decision(*line, &right));
+                self.told.push(*line);
+            }
+        }
     }
 
     /// Other arrows: an error where the right one would surely mean something.
@@ -246,7 +289,7 @@ impl Reader<'_, '_> {
         if let Some(slip) = title.filter(Slip::is_typed_output) {
             self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
         }
-        for slip in &part.slips {
+        for slip in part.slips.iter().filter(|slip| !self.told.contains(&slip.line)) {
             let leads = self.titles.exact.contains(slip.target());
             let condition = condition::begins(self.slice(slip.line)) && (leads || slip.target() == "end");
             let names = slip.reads.iter().flat_map(Arrow::names).any(|name| self.titles.names.contains(name));
@@ -312,7 +355,8 @@ impl Reader<'_, '_> {
         for output in head.outputs() {
             self.take(&mut found, output.clone());
         }
-        for arrow in &part.arrows {
+        let told = std::mem::take(&mut self.told);
+        for arrow in part.arrows.iter().filter(|arrow| !told.contains(&arrow.span)) {
             let own = self.slice(head.title);
             let over = arrow.hand_over.as_ref();
             let over = over.filter(|over| over.to.value != own && self.titles.exact.contains(&over.to.value));
@@ -334,6 +378,7 @@ impl Reader<'_, '_> {
             }
             line = line.or(Some(arrow.span));
         }
+        self.told = told;
         (found, line)
     }
 

@@ -359,3 +359,47 @@ fn a_document_without_end_is_not_waited_for() {
     assert!(told.out.contains("error[document-too-large]"), "{}", told.out);
     assert!(told.out.ends_with("<stdin>: 1 error\n"), "{}", told.out);
 }
+
+#[test]
+fn a_line_that_is_almost_a_decision_is_pointed_out_and_a_sentence_is_not() {
+    let document = |line: &str| {
+        format!(
+            "# Orders\n\n## Check @shop\norder::JSON → total::Number\n\n{line}\n\n## Review @boss\ntotal → note::String\n"
+        )
+    };
+    let told = orderflow_reading(&["validate", "-"], &document("If total > 100: Review"));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+warning[almost-a-decision]: this is prose, but looks like a decision
+ --> <stdin>:6:1
+  |
+6 | If total > 100: Review
+  | ^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: a decision is written `If total > 100 → Review`
+
+<stdin>: 1 warning
+
+"#]]
+    );
+    for line in
+        ["If total > 100: Review", "- Otherwise Review", "Else -> Review", "when total > 1 then review"]
+    {
+        assert_eq!(orderflow_reading(&["validate", "-"], &document(line)).exit, Some(0), "{line}");
+        assert_eq!(
+            orderflow_reading(&["validate", "--strict", "-"], &document(line)).exit,
+            Some(3),
+            "{line}"
+        );
+    }
+    for line in
+        ["If the customer calls, be kind.", "- Otherwise the boss looks at it", "When in doubt: Review"]
+    {
+        let told = orderflow_reading(&["validate", "--strict", "-"], &document(line));
+        assert_eq!((told.out.as_str(), told.exit), ("", Some(0)), "{line}");
+    }
+    // What nests without end is read as well.
+    let long = orderflow_reading(&["validate", "-"], &document(&"else ".repeat(100_000)));
+    assert_eq!((long.out.as_str(), long.exit), ("", Some(0)));
+}

@@ -15,6 +15,12 @@ pub fn otherwise_alone(span: Span) -> Diagnostic {
         .help("begin with a line such as `If stock_ok → Create Order`")
 }
 
+/// A line of a step that decides nothing as it is written.
+pub fn almost_a_decision(line: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-decision", line, "this is prose, but looks like a decision")
+        .help(format!("a decision is written `{right}`"))
+}
+
 pub fn condition_of_group(span: Span, title: Span) -> Diagnostic {
     Diagnostic::error("condition-of-group", span, "a group decides nothing, its steps do")
         .related(title, "this heading has steps below it")
