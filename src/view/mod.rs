@@ -1,6 +1,7 @@
 //! Tables, progress and drawings: what people and scripts are shown, as text. Prints nothing.
 
 pub mod agents;
+mod decisions;
 mod difference;
 mod executions;
 pub mod graph;

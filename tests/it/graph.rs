@@ -82,13 +82,13 @@ fn the_original_order_workflow_for_scripts() {
     assert_data_eq!(
         step(3),
         str![[
-            r#"{"title":"Reserve Inventory","phase":"ReserveInventory","kind":"forward","agent":"inventory-service","channel":"warehouse","mark":"!","line":49,"group":null,"each":null,"per":"item","state":null,"inputs":["inventory_check","payment_result"],"outputs":["reservation"]}"#
+            r#"{"title":"Reserve Inventory","phase":"ReserveInventory","kind":"forward","agent":"inventory-service","channel":"warehouse","mark":"!","line":49,"group":null,"each":null,"per":"item","state":null,"when":[],"decisions":[],"inputs":["inventory_check","payment_result"],"outputs":["reservation"]}"#
         ]]
     );
     assert_data_eq!(
         step(6),
         str![[
-            r#"{"title":"Handle Failed Orders","phase":"HandleFailedOrders","kind":"handler","agent":"order-api","channel":"orders","mark":"?","line":90,"group":null,"each":null,"per":"item","state":null,"inputs":["failed_orders"],"outputs":["retry_scheduled"]}"#
+            r#"{"title":"Handle Failed Orders","phase":"HandleFailedOrders","kind":"handler","agent":"order-api","channel":"orders","mark":"?","line":90,"group":null,"each":null,"per":"item","state":null,"when":[],"decisions":[],"inputs":["failed_orders"],"outputs":["retry_scheduled"]}"#
         ]]
     );
     let edges: Vec<String> = drawn["edges"].as_array().unwrap().iter().map(|edge| edge.to_string()).collect();
@@ -235,4 +235,109 @@ fn nothing_of_a_document_steers_the_terminal() {
         assert!(!out.is_empty() && !out.contains(['\u{1b}', '\u{7}']), "{out:?}");
         assert!(format == "json" || !out.contains('\u{202e}'), "{out:?}");
     }
+}
+
+/// Decisions of each kind, a condition, and states.
+pub const DECISIONS: &str = "\
+# Orders
+
+```mermaid
+stateDiagram-v2
+    [*] --> pending
+    pending --> paid
+```
+
+## Check Stock @warehouse
+order::JSON → stock::JSON
+
+If stock.left >= 1 → Take Payment
+If stock.gone → end
+Otherwise → fail \"out of stock\"
+
+## Take Payment @bank [state:: pending → paid]
+order → outcome::String
+
+If outcome == \"slow\", skip to Tell Customer
+
+## Add Gift @warehouse ? [when:: order.total > 100]
+outcome → gift::String
+
+## Tell Customer @mailer [state:: paid]
+outcome → told::Boolean
+";
+
+#[test]
+fn decisions_lead_somewhere_and_steps_stand_in_states() {
+    assert_data_eq!(
+        orderflow_reading(&["graph", "-"], DECISIONS).out,
+        str![[r#"
+Orders
+4 steps in 3 stages, from order
+
+○  Check Stock  @warehouse
+╷  order → stock
+╷  If stock.left >= 1 → Take Payment
+╷  If stock.gone → end
+╷  Otherwise → fail "out of stock"
+○    Take Payment  @bank
+├─╮  order → outcome
+│ │  state pending → paid
+│ │  If outcome == "slow" → skip to Tell Customer
+◌ │  Add Gift ?  @warehouse
+  │  outcome → gift
+  │  when order.total > 100
+  ○  Tell Customer  @mailer
+     outcome → told
+     state paid
+
+"#]]
+    );
+    assert_data_eq!(
+        orderflow_reading(&["graph", "--format", "mermaid", "-"], DECISIONS).out,
+        str![[r#"
+flowchart TD
+    v0[/"order"/]:::input
+    s0["Check Stock<br/>@warehouse"]
+    s1["Take Payment<br/>@bank<br/>state pending → paid"]
+    s2("Add Gift ?<br/>@warehouse<br/>when order.total #62; 100"):::optional
+    s3["Tell Customer<br/>@mailer<br/>state paid"]
+    v0 --> s0
+    s0 -.->|"If stock.gone"| e0_1(["end"])
+    s0 -.->|"Otherwise"| e0_2(["fail #34;out of stock#34;"])
+    v0 --> s1
+    s0 -.->|"If stock.left #62;#61; 1"| s1
+    s1 -->|"outcome"| s2
+    s1 -->|"outcome<br/>If outcome #61;#61; #34;slow#34;, skip"| s3
+    classDef input fill:none,stroke-dasharray:2 2
+    classDef critical stroke-width:3px
+    classDef optional stroke-dasharray:6 4
+    classDef handler stroke-dasharray:6 4,stroke-width:2px
+
+"#]]
+    );
+    let told = orderflow_reading(&["graph", "--format", "json", "-"], DECISIONS);
+    let drawn: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let of = |key: &str| {
+        drawn["steps"].as_array().unwrap().iter().map(|step| format!("{}\n", step[key])).collect::<String>()
+    };
+    assert_data_eq!(
+        of("decisions"),
+        str![[r#"
+[[{"if":"stock.left >= 1","then":"step","to":"TakePayment","reason":null},{"if":"stock.gone","then":"end","to":null,"reason":null},{"if":null,"then":"fail","to":null,"reason":"out of stock"}]]
+[[{"if":"outcome == /"slow/"","then":"skip","to":"TellCustomer","reason":null}]]
+[]
+[]
+
+"#]]
+    );
+    assert_data_eq!(
+        of("when"),
+        str![[r#"
+[]
+[]
+["order.total > 100"]
+[]
+
+"#]]
+    );
 }

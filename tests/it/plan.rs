@@ -1,5 +1,6 @@
 //! `orderflow plan`: what a run would do, without doing it.
 
+use crate::graph::DECISIONS;
 use crate::place::Place;
 use crate::program::{orderflow, orderflow_reading, told};
 use snapbox::{assert_data_eq, str};
@@ -128,7 +129,7 @@ fn scripts_get_the_same() {
     assert_data_eq!(
         serde_json::to_string(&plan["steps"][0]).unwrap(),
         str![[
-            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false}}"#
+            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"state":null,"when":[],"decisions":[],"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false}}"#
         ]]
     );
     assert_data_eq!(
@@ -231,4 +232,46 @@ warning: PAPER, SHELF are not set in the environment; @press goes without
     assert!(part.err.contains("INK") && !part.err.contains("PAPER"), "{}", part.err);
     place.write("orderflow.toml", &place.read("orderflow.toml").replace("\"INK\"", "\"INK?\""));
     assert!(!run(" --only Write").err.contains("INK"));
+}
+
+#[test]
+fn decisions_and_states_are_seen() {
+    assert_data_eq!(
+        orderflow_reading(&["plan", "-"], DECISIONS).out,
+        str![[r#"
+Orders
+
+inputs    order::JSON
+items     one, from --input, or many, from --items
+failures  no item may fail; a failed item does not stop the others
+
+stage  step           agent      channel  state           done by
+──────────────────────────────────────────────────────────────────
+1      Check Stock    warehouse  -                        nobody
+2      Take Payment   bank       -        pending → paid  nobody
+3      Add Gift ?     warehouse  -                        nobody
+3      Tell Customer  mailer     -        paid            nobody
+
+step          if                 then
+───────────────────────────────────────────────────────
+Check Stock   stock.left >= 1    Take Payment
+              stock.gone         end
+              otherwise          fail "out of stock"
+Take Payment  outcome == "slow"  skip to Tell Customer
+Add Gift      order.total > 100  it runs
+
+The steps of one stage are parallel.
+Nobody does 4 of the 4 steps yet: bind agents in orderflow.toml, or give steps a program.
+
+"#]]
+    );
+    let told = orderflow_reading(&["plan", "--format", "json", "-"], DECISIONS);
+    let plan: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let step = &plan["steps"][1];
+    assert_data_eq!(
+        format!("{} {}", step["decisions"], step["state"]),
+        str![[
+            r#"[[{"if":"outcome == /"slow/"","then":"skip","to":"TellCustomer","reason":null}]] {"from":["pending"],"to":"paid"}"#
+        ]]
+    );
 }

@@ -2,6 +2,7 @@
 
 use super::sign;
 use crate::graph::{Graph, ValueId};
+use crate::view::decisions::{self, Passage, Way};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -25,6 +26,8 @@ struct Step<'a> {
     /// `item` or `run`.
     per: &'static str,
     state: Option<Passage<'a>>,
+    when: Vec<&'a str>,
+    decisions: Vec<Vec<Way<'a>>>,
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
 }
@@ -33,13 +36,6 @@ struct Step<'a> {
 struct Each<'a> {
     element: &'a str,
     list: &'a str,
-}
-
-/// The states in which a step starts, and the one that its success leads to, if it leads to another.
-#[derive(Serialize)]
-struct Passage<'a> {
-    from: Vec<&'a str>,
-    to: Option<&'a str>,
 }
 
 /// `from` and `to` are phases; `value` is null for an order without data.
@@ -64,10 +60,9 @@ pub fn json(graph: &Graph) -> String {
         group: step.group.map(|group| graph.groups[group].title.as_str()),
         each: step.each.map(|each| Each { element: name(each.element), list: name(each.list) }),
         per: if step.once { "run" } else { "item" },
-        state: step.state.as_ref().map(|passage| Passage {
-            from: passage.from.iter().map(|state| graph.state(*state)).collect(),
-            to: passage.to.map(|state| graph.state(state)),
-        }),
+        state: decisions::passage(graph, step),
+        when: decisions::conditions(step),
+        decisions: decisions::ways(graph, step),
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

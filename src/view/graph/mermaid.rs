@@ -2,8 +2,9 @@
 
 use super::{doer, often, sign};
 use crate::diag::render::visible;
-use crate::graph::{Graph, Kind, StepId, ValueId};
+use crate::graph::{Graph, Kind, StepId, Target, ValueId};
 use crate::spec::Mark;
+use crate::view::decisions;
 use std::fmt::Write;
 
 const CLASSES: [&str; 4] = [
@@ -17,7 +18,8 @@ const CLASSES: [&str; 4] = [
 const COMPENSATION: &str = "compensation stroke-dasharray:2 2,stroke-width:2px";
 
 /// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
-/// rounded when optional, hexagons when they handle failures, trapezoids when they undo a step; dotted lines are orders without data.
+/// rounded when optional, hexagons when they handle failures, trapezoids when they undo a step; dotted lines are orders without data;
+/// rounded ends say where a decision ends the item or fails the step.
 pub fn mermaid(graph: &Graph) -> String {
     let mut out = "flowchart TD\n".to_owned();
     for value in outside(graph) {
@@ -76,8 +78,11 @@ fn node(graph: &Graph, id: StepId) -> String {
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let doer = doer(step);
     let doer = if doer.is_empty() { doer } else { format!("<br/>{}", label(&doer)) };
-    let often = often(graph, step).map(|often| format!("<br/>{}", label(&often))).unwrap_or_default();
-    let text = format!("{}{doer}{often}", label(&format!("{}{mark}", step.title)));
+    let state = decisions::state(graph, step).map(|state| format!("state {state}"));
+    let when = decisions::when(step).map(|when| format!("when {when}"));
+    let more = often(graph, step).into_iter().chain(state).chain(when);
+    let more: String = more.map(|more| format!("<br/>{}", label(&more))).collect();
+    let text = format!("{}{doer}{more}", label(&format!("{}{mark}", step.title)));
     let (left, right, class) = match (step.kind, step.mark) {
         (Kind::Handler, _) => ("{{", "}}", ":::handler"),
         (Kind::Compensation, _) => ("[\\", "/]", ":::compensation"),
@@ -101,9 +106,36 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     for need in &step.needs {
         let flows = step.inputs.iter().filter(|input| input.makers.contains(&need.step));
         let names: Vec<String> = flows.map(|input| label(&graph.value(input.value).name)).collect();
-        let arrow =
-            if names.is_empty() { "-.->".to_owned() } else { format!("-->|\"{}\"|", names.join(", ")) };
-        let _ = writeln!(out, "    s{} {arrow} s{}", need.step.0, id.0);
+        let line = if names.is_empty() { "-.->" } else { "-->" };
+        let names = Some(names.join(", ")).filter(|names| !names.is_empty());
+        let said: Vec<String> = names.into_iter().chain(chosen(graph, need.step, id)).collect();
+        let said = if said.is_empty() { String::new() } else { format!("|\"{}\"|", said.join("<br/>")) };
+        let _ = writeln!(out, "    s{} {line}{said} s{}", need.step.0, id.0);
+    }
+    ends(graph, id, out);
+}
+
+/// The decisions of one step that lead to another.
+fn chosen(graph: &Graph, from: StepId, to: StepId) -> impl Iterator<Item = String> {
+    let step = graph.step(from);
+    let told = decisions::told(graph, step).into_iter().flatten();
+    let arms = step.chains.iter().flatten().zip(told);
+    arms.filter_map(move |(arm, told)| match arm.target {
+        Target::Step(target) if target == to => Some(label(&told.asks())),
+        Target::Skip(target) if target == to => Some(label(&format!("{}, skip", told.asks()))),
+        Target::Step(_) | Target::Skip(_) | Target::End | Target::Fail(_) | Target::Elsewhere => None,
+    })
+}
+
+/// The decisions of a step after which nothing follows.
+fn ends(graph: &Graph, id: StepId, out: &mut String) {
+    let step = graph.step(id);
+    let told = decisions::told(graph, step).into_iter().flatten();
+    for (at, (arm, told)) in step.chains.iter().flatten().zip(told).enumerate() {
+        if let Target::End | Target::Fail(_) = arm.target {
+            let (asks, target) = (label(&told.asks()), label(&told.target));
+            let _ = writeln!(out, "    s{} -.->|\"{asks}\"| e{}_{at}([\"{target}\"])", id.0, id.0);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::{doer, often, sign, signature};
 use crate::diag::render::visible;
-use crate::graph::{Graph, StepId};
+use crate::graph::{Graph, Step, StepId};
 use crate::spec::Mark;
+use crate::view::decisions;
 use crate::view::stages::stages;
 use anstyle::Style;
 use renderdag::{Ancestor, GraphRowRenderer, Renderer};
@@ -115,5 +116,15 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let flow = (!flow.is_empty()).then(|| format!("{DIM}{flow}{DIM:#}"));
     let undone =
         step.compensate.map(|by| format!("{DIM}undone by {}{DIM:#}", visible(&graph.step(by).title)));
-    std::iter::once(head.trim_end().to_owned()).chain(flow).chain(undone).collect()
+    let head = std::iter::once(head.trim_end().to_owned());
+    head.chain(flow).chain(decided(graph, step)).chain(undone).collect()
+}
+
+/// When a step runs, in which state, and what comes of it.
+fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
+    let state = decisions::state(graph, step).map(|state| format!("state {state}"));
+    let when = decisions::when(step).map(|when| format!("when {when}"));
+    let arms = decisions::told(graph, step).into_iter().flatten();
+    let arms = arms.map(|arm| format!("{} → {}", arm.asks(), arm.target));
+    state.into_iter().chain(when).chain(arms).map(|line| format!("{DIM}{line}{DIM:#}"))
 }

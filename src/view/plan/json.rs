@@ -3,6 +3,7 @@
 use super::{Doer, Given};
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
+use crate::view::decisions::{self, Passage, Way};
 use crate::view::graph::sign;
 use crate::view::{stages, text};
 use serde::Serialize;
@@ -45,6 +46,9 @@ struct Step<'a> {
     per: &'static str,
     /// The list for whose elements it runs.
     each: Option<&'a str>,
+    state: Option<Passage<'a>>,
+    when: Vec<&'a str>,
+    decisions: Vec<Vec<Way<'a>>>,
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
@@ -91,6 +95,9 @@ fn step<'a>(graph: &'a Graph, id: graph::StepId, stage: Option<usize>, doer: Opt
         mark: step.mark.map(sign),
         per: if step.once { "run" } else { "item" },
         each: step.each.map(|each| graph.value(each.list).name.as_str()),
+        state: decisions::passage(graph, step),
+        when: decisions::conditions(step),
+        decisions: decisions::ways(graph, step),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),

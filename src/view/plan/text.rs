@@ -4,6 +4,7 @@ use super::{Doer, Given, Name};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
+use crate::view::decisions;
 use crate::view::graph::{often, sign};
 use crate::view::stages;
 use crate::view::table::table;
@@ -26,7 +27,8 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Nobody);
     let rows = steps.map(|(stage, id)| row(graph, stage, graph.step(id), doer(id)));
     out += "\n";
-    out += &table(&["stage", "step", "agent", "channel", "limits", "done by"], rows, width);
+    out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
+    out += &decided(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
         out += " Compensations undo steps of a failed item.";
@@ -38,6 +40,22 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += &gets(given, width);
     out += &open(graph, doers, given);
     out
+}
+
+/// What leads where, and what runs only if something holds; nothing where nothing is decided.
+fn decided(graph: &Graph, width: Option<usize>) -> String {
+    let mut rows = Vec::new();
+    for step in &graph.steps {
+        let title = visible(&step.title);
+        rows.extend(decisions::when(step).map(|when| vec![title.clone(), when, "it runs".to_owned()]));
+        for (at, arm) in
+            decisions::told(graph, step).into_iter().flat_map(|arms| arms.into_iter().enumerate())
+        {
+            let title = if at == 0 { title.clone() } else { String::new() };
+            rows.push(vec![title, arm.condition.unwrap_or("otherwise".to_owned()), arm.target]);
+        }
+    }
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&["step", "if", "then"], rows, width)) }
 }
 
 /// Who gets which variables and secrets; nothing where nobody gets any.
@@ -100,7 +118,8 @@ fn row(graph: &Graph, stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
     let title = format!("{}{mark}", visible(&step.title));
-    vec![stage, title, text(&step.agent), text(&step.channel), limits(graph, step), by(doer)]
+    let state = decisions::state(graph, step).unwrap_or_default();
+    vec![stage, title, text(&step.agent), text(&step.channel), state, limits(graph, step), by(doer)]
 }
 
 /// Who does a step, in words.

@@ -1,0 +1,106 @@
+//! What decides on the way of an item, in words and for scripts: decisions, conditions, states.
+
+use crate::diag::render::visible;
+use crate::graph::{Arm, Graph, Step, Target};
+use serde::Serialize;
+
+/// One arm of a decision, in words.
+pub(super) struct Told {
+    /// None for `Otherwise`.
+    pub condition: Option<String>,
+    pub target: String,
+}
+
+/// The arms of each decision of a step, in order.
+pub(super) fn told(graph: &Graph, step: &Step) -> Vec<Vec<Told>> {
+    let arm = |arm: &Arm| Told { condition: asked(arm).map(visible), target: leads(graph, &arm.target) };
+    step.chains.iter().map(|chain| chain.iter().map(arm).collect()).collect()
+}
+
+impl Told {
+    /// `If total > 100` or `Otherwise`.
+    pub fn asks(&self) -> String {
+        self.condition.as_ref().map_or("Otherwise".to_owned(), |condition| format!("If {condition}"))
+    }
+}
+
+fn asked(arm: &Arm) -> Option<&str> {
+    arm.guard.as_ref().map(|guard| &*guard.condition.text)
+}
+
+/// Where an arm leads, as documents write it.
+fn leads(graph: &Graph, target: &Target) -> String {
+    match target {
+        Target::Step(to) => visible(&graph.step(*to).title),
+        Target::Skip(to) => format!("skip to {}", visible(&graph.step(*to).title)),
+        Target::End => "end".to_owned(),
+        Target::Fail(reason) => format!("fail \"{}\"", visible(reason)),
+        Target::Elsewhere => "elsewhere".to_owned(),
+    }
+}
+
+/// The conditions without which a step does not run, its groups' among them.
+pub(super) fn when(step: &Step) -> Option<String> {
+    let conditions: Vec<String> = step.when.iter().map(|guard| visible(&guard.condition.text)).collect();
+    match conditions.as_slice() {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => Some(several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" and ")),
+    }
+}
+
+/// `pending, paid → cancelled`.
+pub(super) fn state(graph: &Graph, step: &Step) -> Option<String> {
+    let passage = step.state.as_ref()?;
+    let from: Vec<String> = passage.from.iter().map(|state| visible(graph.state(*state))).collect();
+    let to = passage.to.map(|state| format!(" → {}", visible(graph.state(state)))).unwrap_or_default();
+    Some(format!("{}{to}", from.join(", ")))
+}
+
+/// An arm for scripts. `then` is `step`, `skip`, `end` or `fail`.
+#[derive(Serialize)]
+pub(super) struct Way<'a> {
+    /// Null for `Otherwise`.
+    r#if: Option<&'a str>,
+    then: &'static str,
+    /// The phase of the step that it leads or skips to.
+    to: Option<&'a str>,
+    /// Of a failure.
+    reason: Option<&'a str>,
+}
+
+/// The decisions of a step for scripts, each a list of arms.
+pub(super) fn ways<'a>(graph: &'a Graph, step: &'a Step) -> Vec<Vec<Way<'a>>> {
+    let way = |arm: &'a Arm| {
+        let phase = |to| Some(graph.step(to).phase.as_str());
+        let (then, to, reason) = match &arm.target {
+            Target::Step(to) => ("step", phase(*to), None),
+            Target::Skip(to) => ("skip", phase(*to), None),
+            Target::End => ("end", None, None),
+            Target::Fail(reason) => ("fail", None, Some(reason.as_str())),
+            Target::Elsewhere => ("step", None, None),
+        };
+        Way { r#if: asked(arm), then, to, reason }
+    };
+    step.chains.iter().map(|chain| chain.iter().map(way).collect()).collect()
+}
+
+/// The states in which a step starts, and the one that its success leads to, if it leads to another.
+#[derive(Serialize)]
+pub(super) struct Passage<'a> {
+    from: Vec<&'a str>,
+    to: Option<&'a str>,
+}
+
+/// What a step does to its item's state, for scripts.
+pub(super) fn passage<'a>(graph: &'a Graph, step: &Step) -> Option<Passage<'a>> {
+    step.state.as_ref().map(|passage| Passage {
+        from: passage.from.iter().map(|state| graph.state(*state)).collect(),
+        to: passage.to.map(|state| graph.state(state)),
+    })
+}
+
+/// The conditions of a step for scripts: all must hold.
+pub(super) fn conditions(step: &Step) -> Vec<&str> {
+    step.when.iter().map(|guard| &*guard.condition.text).collect()
+}
