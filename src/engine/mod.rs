@@ -87,6 +87,8 @@ pub enum Ahead {
     Next(u32),
     /// It has not begun, and conditions may still keep it from beginning.
     Begin,
+    /// The item fails, and what this step did is undone.
+    Undo(crate::graph::StepId),
 }
 
 /// What a timer was set for.

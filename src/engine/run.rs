@@ -442,9 +442,14 @@ impl Run {
 
     /// What is ahead of the items in flight, in the order of their admission.
     pub fn ahead(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, StepPath, Ahead)> {
-        self.items
-            .iter()
-            .flat_map(|(id, item)| item.ahead().map(|(path, ahead)| (*id, item.key(), path, ahead)))
+        self.items.iter().flat_map(|(id, item)| {
+            item.ahead(&self.graph).into_iter().map(|(path, ahead)| (*id, item.key(), path, ahead))
+        })
+    }
+
+    /// Why an item in flight ends without success, where it does.
+    pub fn reason(&self, item: ItemId) -> Option<ItemError> {
+        self.items.get(&item)?.reason()
     }
 
     /// Attempts that have begun and have not ended.

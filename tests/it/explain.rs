@@ -240,3 +240,155 @@ fn what_was_asked_with_other_inputs_is_not_asked_again_under_its_key() {
     });
     assert_eq!(place.orderflow("resume last --trust --quiet").exit, Some(1), "as it was, it goes on");
 }
+
+/// An order of which a step has failed while another is under way.
+const FAILING: &str = "\
+# Orders
+
+## Pay [compensate:: Refund]
+order::Integer → paid::Integer
+
+```sh run
+echo 1
+```
+
+## Reserve
+paid → reserved::Integer
+
+```sh run
+until test -e waiting; do sleep 0.02; done
+echo 'no stock' >&2
+exit 65
+```
+
+## Pack [compensate:: Unpack]
+paid → packed::Integer
+
+```sh run
+touch waiting
+while test -e flow.md -a ! -e go; do sleep 0.02; done
+echo 2
+```
+
+## Label
+reserved → label::Integer
+
+```sh run
+echo 3
+```
+
+## Stamp
+label → stamped::Integer
+
+```sh run
+echo 3
+```
+
+## Weigh
+packed → weight::Integer
+
+```sh run
+echo 4
+```
+
+## Refund
+paid → refunded::Integer
+
+```sh run
+echo refund >> undone.log
+echo 5
+```
+
+## Unpack
+packed → unpacked::Integer
+
+```sh run
+echo unpack >> undone.log
+echo 6
+```
+
+## Handle Failed Orders
+failed_orders → told::Boolean
+
+```sh run
+echo false
+```
+";
+
+/// Kills the run once one step has failed and another is under way.
+fn killed_while_failing() -> Place {
+    let place = Place::new(FAILING);
+    let mut runner = place.begin("--quiet --input order=1");
+    place.until("the failure is known", || {
+        let show = place.orderflow("show last --item 1 --format json");
+        show.out.contains("no stock")
+    });
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    place
+}
+
+#[test]
+fn of_an_item_that_fails_what_will_never_run_is_left_out_and_what_will_be_undone_is_told() {
+    let place = killed_while_failing();
+    let human = "\
+Orders, the run [..]: 1 in flight
+
+made again with the same key: nobody knows what came of it when the runner ended:
+item  step  attempt  twice                      key
+[..]
+1     Pack  1        may have its effect twice  [..]
+
+not begun, to run unless a condition says otherwise:
+item  steps
+[..]
+1     Weigh, Handle Failed Orders
+
+undone once nothing else of the item runs, as far as it was done, in this order:
+item  step    undoes  because
+[..]
+1     Unpack  Pack    Reserve: [..]
+1     Refund  Pay     Reserve: [..]
+";
+    says(&place.orderflow("resume --explain last"), 0, human, "");
+    let told = explained(&place);
+    let steps = |key: &str| {
+        let steps = told[key].as_array().unwrap().iter();
+        steps.map(|one| one["step"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("again"), ["Pack"]);
+    assert_eq!(steps("begin"), ["Weigh", "Handle Failed Orders"]);
+    assert_eq!(steps("undo"), ["Unpack", "Refund"]);
+    assert_eq!(
+        (&told["undo"][1]["undoes"], &told["undo"][1]["because"]["step"]),
+        (&json!("Pay"), &json!("Reserve"))
+    );
+    assert!(!place.path("undone.log").exists(), "nothing was run");
+
+    place.write("go", "");
+    assert_eq!(place.orderflow("resume last --quiet --trust").exit, Some(1));
+    assert_eq!(place.read("undone.log"), "unpack\nrefund\n");
+    let ran = place.rows("session.toon").join("\n");
+    assert!(["Weigh", "HandleFailedOrders"].iter().all(|phase| ran.contains(phase)), "{ran}");
+    assert!(!["Label", "Stamp"].iter().any(|phase| ran.contains(phase)), "{ran}");
+}
+
+#[test]
+fn of_a_run_that_was_given_up_what_will_be_undone_is_told() {
+    let place = killed_while_failing();
+    let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(home.join("cancel"), "").unwrap();
+    let told = explained(&place);
+    assert_eq!((&told["again"], &told["begin"]), (&json!([]), &json!([])));
+    let undo: Vec<&Value> = told["undo"].as_array().unwrap().iter().map(|one| &one["step"]).collect();
+    assert_eq!(undo, ["Unpack", "Refund"]);
+    let told = place.orderflow("resume --explain last");
+    assert!(
+        told.out.contains("it was given up") && told.out.contains("undone once nothing else"),
+        "{}",
+        told.out
+    );
+    place.write("go", "");
+    place.orderflow("resume last --quiet --trust");
+    assert_eq!(place.read("undone.log"), "unpack\nrefund\n");
+}

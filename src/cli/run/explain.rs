@@ -11,9 +11,9 @@ use super::keep;
 use super::look::{KeptRun, title};
 use super::{Format, retries, unreadable};
 use crate::diag::render::{visible, visible_json};
-use crate::engine::{Ahead, Limits, Policy, Run};
-use crate::event::{ItemId, StepPath};
-use crate::graph::Step;
+use crate::engine::{Ahead, Effect, Limits, Out, Policy, Run};
+use crate::event::{ItemError, ItemId, Millis, StepPath};
+use crate::graph::{Step, StepId};
 use crate::journal::{self, Lock};
 use crate::runtime;
 use crate::spec::OnItemError;
@@ -21,6 +21,7 @@ use crate::value::Value;
 use crate::view::count;
 use crate::view::table::table;
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ struct Execution {
     ahead: Ahead,
     /// The idempotency key of an attempt that is made again.
     key: Option<String>,
+    /// Why its item fails.
+    because: Option<ItemError>,
 }
 
 /// What a run has ahead.
@@ -80,27 +83,32 @@ impl Explained {
         };
         let mut run = Run::new(kept.graph.clone(), policy);
         let mut outline = Outline::default();
+        let mut last = 0;
         kept.events(records, |event| {
             outline.see(event);
+            last = event.at();
             if !retries.void(event) {
                 run.recall(event);
             }
             Ok(())
         })?;
+        let given_up = keep::is_given_up(home);
+        let begun = if given_up { cancelled(&mut run, last) } else { HashMap::new() };
         let executions = run.ahead().map(|(id, item, path, ahead)| Execution {
             item: item.clone(),
             path,
-            ahead,
+            ahead: begun.get(&(id, path)).map_or(ahead, |undoes| Ahead::Undo(*undoes)),
             key: key(&run, &kept, id, path, ahead),
+            because: run.reason(id),
         });
         let executions = executions.collect();
         place(&options, home)?;
         let settings = settings::load(&options.args.file, terminal)?;
-        Ok(Explained { kept, outline, executions, settings, given_up: keep::is_given_up(home) })
+        Ok(Explained { kept, outline, executions, settings, given_up })
     }
 
     fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &Execution> {
-        self.executions.iter().filter(move |one| !self.given_up && wanted(one.ahead))
+        self.executions.iter().filter(move |one| wanted(one.ahead))
     }
 
     fn again(&self) -> impl Iterator<Item = &Execution> {
@@ -115,13 +123,20 @@ impl Explained {
         self.those(|ahead| ahead == Ahead::Begin)
     }
 
+    fn undo(&self) -> impl Iterator<Item = (&Execution, &Step)> {
+        self.executions.iter().filter_map(|one| match one.ahead {
+            Ahead::Undo(step) => Some((one, self.kept.graph.step(step))),
+            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin => None,
+        })
+    }
+
     /// Items that are still to be admitted; none where the run does not say, or admits no more.
     fn to_admit(&self) -> Option<u64> {
         let over = self.given_up || self.outline.is_over(&self.kept);
         if over { Some(0) } else { self.outline.counts(&self.kept).not_started }
     }
 
-    /// `{run, state, given_up, again: […], next: […], begin: […], not_admitted}`.
+    /// `{run, state, given_up, again: […], next: […], begin: […], undo: […], not_admitted}`.
     fn json(&self) -> Value {
         let graph = &self.kept.graph;
         let told = |one: &Execution| {
@@ -144,6 +159,21 @@ impl Explained {
             }
             told
         };
+        let undone = |(one, undoes): (&Execution, &Step)| {
+            let mut told = told(one);
+            told["undoes"] = undoes.title.as_str().into();
+            told["because"] = one
+                .because
+                .as_ref()
+                .map(|why| {
+                    json!({
+                        "step": why.step.map(|step| &graph.step(step).title),
+                        "message": why.message,
+                    })
+                })
+                .into();
+            told
+        };
         json!({
             "run": self.kept.header.run,
             "state": self.outline.state(&self.kept, false),
@@ -151,6 +181,7 @@ impl Explained {
             "again": self.again().map(told).collect::<Vec<_>>(),
             "next": self.next().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
+            "undo": self.undo().map(undone).collect::<Vec<_>>(),
             "not_admitted": self.to_admit(),
         })
     }
@@ -160,17 +191,27 @@ impl Explained {
         let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.kept.graph.title));
         if self.given_up {
             out.push_str("it was given up: what has not ended would be cancelled, and the trace written\n");
-            return out;
-        }
-        if self.outline.state(&self.kept, false) != State::Paused {
+        } else if self.outline.state(&self.kept, false) != State::Paused {
             out.push_str("nothing would run, only the trace would be written\n");
             return out;
         }
+        self.sections(&mut out, width);
+        if let Some(left) = self.to_admit().filter(|left| *left > 0) {
+            let (items, are) = if left == 1 { ("item", "is") } else { ("items", "are") };
+            let name = self.kept.header.items.get("name").and_then(Value::as_str);
+            let from = name.map(|name| format!(" of {}", visible(name))).unwrap_or_default();
+            out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));
+        }
+        out
+    }
+
+    /// The executions that are ahead, by what is ahead of them.
+    fn sections(&self, out: &mut String, width: Option<usize>) {
         let graph = &self.kept.graph;
         let title = |one: &Execution| title(one.path, graph);
         let attempt = |one: &Execution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
-            Ahead::Begin => String::new(),
+            Ahead::Begin | Ahead::Undo(_) => String::new(),
         };
         let again = self.again().map(|one| {
             let step = graph.step(one.path.step);
@@ -180,24 +221,29 @@ impl Explained {
         });
         let header = ["item", "step", "attempt", "agent", "twice", "key"];
         let why = "made again with the same key: nobody knows what came of it when the runner ended";
-        section(&mut out, why, &header, again.collect(), width);
+        section(out, why, &header, again.collect(), width);
         let next = self.next().map(|one| vec![visible(&one.item), title(one), attempt(one)]);
         let why = "tried again: the attempt before has failed";
-        section(&mut out, why, &["item", "step", "attempt"], next.collect(), width);
+        section(out, why, &["item", "step", "attempt"], next.collect(), width);
         section(
-            &mut out,
+            out,
             "not begun, to run unless a condition says otherwise",
             &["item", "steps"],
             self.rest(),
             width,
         );
-        if let Some(left) = self.to_admit().filter(|left| *left > 0) {
-            let (items, are) = if left == 1 { ("item", "is") } else { ("items", "are") };
-            let name = self.kept.header.items.get("name").and_then(Value::as_str);
-            let from = name.map(|name| format!(" of {}", visible(name))).unwrap_or_default();
-            out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));
-        }
-        out
+        let undo = self.undo().map(|(one, undoes)| {
+            vec![visible(&one.item), title(one), visible(&undoes.title), self.because(one)]
+        });
+        let why = "undone once nothing else of the item runs, as far as it was done, in this order";
+        section(out, why, &["item", "step", "undoes", "because"], undo.collect(), width);
+    }
+
+    /// Why an item fails, in words.
+    fn because(&self, one: &Execution) -> String {
+        let Some(why) = &one.because else { return String::new() };
+        let step = why.step.map(|step| format!("{}: ", visible(&self.kept.graph.step(step).title)));
+        step.unwrap_or_default() + &visible(&why.message)
     }
 
     /// The steps that have not begun, a row an item.
@@ -228,6 +274,19 @@ impl Explained {
             (true, false) => "may have its effect twice",
         }
     }
+}
+
+/// Gives a folded run up, which does nothing by itself. Returns what it would begin, with the step that is undone.
+fn cancelled(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), StepId> {
+    let mut out = Out::default();
+    let under_way = |(id, _, path, ahead)| matches!(ahead, Ahead::Again(_)).then_some((id, path));
+    let before: HashSet<(ItemId, StepPath)> = run.ahead().filter_map(under_way).collect();
+    run.cancel(now, &mut out);
+    let begun = out.effects.into_iter().filter_map(|effect| match effect {
+        Effect::Call(call) => Some(((call.item, call.step), call.undoes?.step)),
+        Effect::Stop { .. } | Effect::Timer { .. } => None,
+    });
+    begun.filter(|(execution, _)| !before.contains(execution)).collect()
 }
 
 fn section(out: &mut String, what: &str, header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) {

@@ -2,6 +2,7 @@
 //! `next` reads them and says what must happen next, `call` says what the outside must know. Knows nothing of
 //! other items or of limits.
 
+mod ahead;
 mod apply;
 mod branch;
 mod call;
@@ -11,7 +12,6 @@ mod lifecycle;
 mod next;
 mod undo;
 
-use super::Ahead;
 use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
@@ -227,20 +227,6 @@ impl Item {
     /// Whether it is not yet, or not at all, the turn of an execution.
     pub fn awaits(&self, step: StepPath) -> bool {
         matches!(self.state(step), StepState::Waiting { .. } | StepState::Idle)
-    }
-
-    /// Executions that have not ended, with what is ahead of each.
-    pub fn ahead(&self) -> impl Iterator<Item = (StepPath, Ahead)> + '_ {
-        self.paths().filter_map(|path| match self.state(path) {
-            StepState::Waiting { .. } | StepState::Deciding | StepState::Ready(Attempts { tries: 0, .. }) => {
-                Some((path, Ahead::Begin))
-            }
-            StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
-                Some((path, Ahead::Next(attempts.number + 1)))
-            }
-            StepState::Running { attempts, .. } => Some((path, Ahead::Again(attempts.number))),
-            _ => None,
-        })
     }
 
     pub fn is_told_to_stop(&self, step: StepPath) -> bool {

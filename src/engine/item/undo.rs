@@ -1,6 +1,7 @@
 //! How an item is undone: in which order, what is kept, and what still stands. A step's effects are undone
 //! together, one step after the other; the elements of a list side by side.
 
+use super::super::Ahead;
 use super::super::step::{Attempts, End, StepState};
 use super::effects::{Effect, Effects};
 use super::elements::Elements;
@@ -95,7 +96,7 @@ impl Item {
     }
 
     /// Why the item ends without success.
-    pub(super) fn reason(&self) -> Option<ItemError> {
+    pub fn reason(&self) -> Option<ItemError> {
         let given_up = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
         self.error.clone().or_else(given_up)
     }
@@ -111,7 +112,11 @@ impl Item {
         if self.effects.standing.is_empty() {
             return None;
         }
-        let kept = self.kept(graph);
+        latest(graph, &self.open(graph, &self.kept(graph)))
+    }
+
+    /// The steps that are to be undone, with the number of their last effect.
+    fn open(&self, graph: &Graph, kept: &BTreeSet<StepId>) -> BTreeMap<StepId, u32> {
         let mut open: BTreeMap<StepId, u32> = BTreeMap::new();
         for (path, effect) in &self.effects.standing {
             let is_open = graph.step(path.step).compensate.is_some() && effect.error.is_none();
@@ -120,10 +125,28 @@ impl Item {
                 *last = effect.number.max(*last);
             }
         }
-        let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
-        latest.sort_unstable();
-        let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));
-        latest.into_iter().rev().map(|(_, step)| step).find(free)
+        open
+    }
+
+    /// The steps that are undone after all that is `ahead` of a failing item, in this order.
+    pub(super) fn to_undo_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
+        let again = ahead.iter().filter(|(_, ahead)| matches!(ahead, Ahead::Again(_)));
+        let lasting = again.map(|(path, _)| path.step).filter(|step| graph.step(*step).irreversible);
+        let mut kept = self.kept(graph);
+        kept.extend(graph.upstream(lasting));
+        let mut open = self.open(graph, &kept);
+        let later = ahead.iter().map(|(path, _)| path.step);
+        let later = later.filter(|step| graph.step(*step).compensate.is_some() && !kept.contains(step));
+        open.extend(later.map(|step| (step, u32::MAX)));
+        if let Some(undoing) = self.effects.undoing {
+            open.remove(&undoing);
+        }
+        let mut order = Vec::new();
+        while let Some(step) = latest(graph, &open) {
+            open.remove(&step);
+            order.push(step);
+        }
+        order
     }
 
     /// What is never rolled back: steps that cannot be undone and are done, or may be, and all that precede them.
@@ -245,4 +268,13 @@ impl Item {
         self.effects.standing.retain(|path, _| kept.contains(&path.step));
         anew
     }
+}
+
+/// Of these steps, none before those that depend on it, and among those that are free of each other the one with the
+/// latest effect.
+fn latest(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
+    let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
+    latest.sort_unstable();
+    let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));
+    latest.into_iter().rev().map(|(_, step)| step).find(free)
 }

@@ -1,0 +1,100 @@
+//! What an item has ahead when its run goes on, as far as that is decided: conditions may still keep a step from
+//! running, and further failures would add to what is undone.
+
+use super::super::Ahead;
+use super::super::step::{Attempts, End, StepState};
+use super::{Item, Stage};
+use crate::event::{StepPath, StopReason};
+use crate::graph::{Graph, Input, Kind, Step, StepId, Taken};
+use std::collections::BTreeSet;
+
+impl Item {
+    /// Executions that have not ended and will, with what is ahead of each; then what undoes the item if it fails, the
+    /// first first; then its failure handlers.
+    pub fn ahead(&self, graph: &Graph) -> Vec<(StepPath, Ahead)> {
+        let never = self.never(graph);
+        let undoing = self.effects.undoing();
+        let all = self.paths().filter(|path| !never.contains(&path.step));
+        let mut ahead: Vec<(StepPath, Ahead)> = all
+            .filter_map(|path| {
+                let undoes = undoing.filter(|_| graph.step(path.step).kind == Kind::Compensation);
+                let begin = undoes.map_or(Ahead::Begin, Ahead::Undo);
+                let ahead = match self.state(path) {
+                    StepState::Waiting { .. } | StepState::Deciding => begin,
+                    StepState::Ready(Attempts { tries: 0, .. }) => begin,
+                    StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
+                        Ahead::Next(attempts.number + 1)
+                    }
+                    StepState::Running { attempts, .. } => Ahead::Again(attempts.number),
+                    StepState::Answered { .. }
+                    | StepState::Spread { .. }
+                    | StepState::Ended(_)
+                    | StepState::Idle => return None,
+                };
+                Some((path, ahead))
+            })
+            .collect();
+        let stopped = self.run_stop().filter(|why| *why != StopReason::Interrupted);
+        let fails = self.error.is_some() || stopped.is_some();
+        if self.stage == Stage::Undoing || self.stage == Stage::Forward && fails {
+            let undoes = self.to_undo_after(graph, &ahead).into_iter();
+            let undoes = undoes.filter_map(|step| Some((graph.step(step).compensate?, Ahead::Undo(step))));
+            ahead.extend(undoes.map(|(by, ahead)| (by.into(), ahead)));
+        }
+        if self.stage != Stage::Handling && self.error.is_some() && stopped.is_none() {
+            let idle = |id: &StepId| matches!(self.steps[id.index()], StepState::Idle);
+            ahead.extend(self.handlers(graph).filter(idle).map(|id| (id.into(), Ahead::Begin)));
+        }
+        ahead
+    }
+
+    /// Steps that wait and will not run: something before them failed, or was decided the other way.
+    fn never(&self, graph: &Graph) -> BTreeSet<StepId> {
+        let (mut blocked, mut absent) = (BTreeSet::new(), BTreeSet::new());
+        for id in &graph.order {
+            if !matches!(self.steps[id.index()], StepState::Waiting { .. }) {
+                continue;
+            }
+            let step = graph.step(*id);
+            let blocks = |id: StepId| {
+                blocked.contains(&id)
+                    || matches!(self.steps[id.index()], StepState::Ended(end) if end.blocks())
+            };
+            let gone = |id: StepId| {
+                let ended = matches!(self.steps[id.index()], StepState::Ended(end) if end != End::Succeeded);
+                ended || blocked.contains(&id) || absent.contains(&id)
+            };
+            if step.needs.iter().any(|need| self.is_own(graph, need.step) && blocks(need.step)) {
+                blocked.insert(*id);
+            } else if self.is_turned_away(step, &gone) || self.is_bereft(graph, step, &gone) {
+                absent.insert(*id);
+            }
+        }
+        blocked.extend(absent);
+        blocked
+    }
+
+    /// Whether no decision leads to a step any more.
+    fn is_turned_away(&self, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
+        let arm = |taken: &Taken| {
+            let decided =
+                |(step, chain, _): &&(StepId, u32, Option<u32>)| (*step, *chain) == (taken.step, taken.chain);
+            self.taken.iter().find(decided).map(|(_, _, arm)| *arm)
+        };
+        let other = |guard: &Taken| match arm(guard) {
+            Some(arm) => arm != Some(guard.arm),
+            None => gone(guard.step),
+        };
+        let skipped = step.skips.iter().any(|skip| arm(skip) == Some(Some(skip.arm)));
+        skipped || !step.guards.is_empty() && step.guards.iter().all(other)
+    }
+
+    /// Whether nobody makes any more what a step cannot do without.
+    fn is_bereft(&self, graph: &Graph, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
+        let lost = |input: &Input| {
+            let mut makers = input.makers.iter().filter(|maker| self.is_own(graph, **maker)).peekable();
+            !input.optional && makers.peek().is_some() && makers.all(|maker| gone(*maker))
+        };
+        step.inputs.iter().any(lost)
+    }
+}
