@@ -37,7 +37,7 @@ pub fn is_given_up(home: &Path) -> bool {
 }
 
 /// How long a lock may outlive its holder.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a run was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
