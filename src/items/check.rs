@@ -235,11 +235,13 @@ impl Checked {
                 Err(error) => return Some(Err(error)),
             };
             number += 1;
-            let file = item.file.clone();
+            let (file, place) = (item.file.clone(), item.place);
             let (key, values) = match self.items.good(item, number) {
                 Ok(good) => good,
                 Err(faults) => {
-                    return faults.first().map(|fault| Err(self.changed(file.as_deref(), fault)));
+                    // What is wrong with a header is not said of its rows.
+                    let columns = place.fault("the columns are others");
+                    return Some(Err(self.changed(file.as_deref(), faults.first().unwrap_or(&columns))));
                 }
             };
             let wanted = self.only.is_empty() || self.only.contains(&*key);

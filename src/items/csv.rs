@@ -21,6 +21,8 @@ pub(super) struct Rows<'a> {
     skipped: u64,
     /// What is said before the first row.
     header: std::vec::IntoIter<Fault>,
+    /// Whether the header lacks a column. That no row is an item then is told of the header alone.
+    lacks: bool,
     done: bool,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Rows<'a> {
             record: ByteRecord::new(),
             skipped: skipped as u64,
             header: Vec::new().into_iter(),
+            lacks: false,
             done: false,
         };
         let faults = rows.read_header(delimiter, shape)?;
@@ -74,6 +77,11 @@ impl<'a> Rows<'a> {
                 format!("the header is one column with {found} in it; separate columns with {expected}");
             faults.push(self.cell(0).fault(message));
         }
+        if faults.is_empty() {
+            let lacking = shape.lacking_columns(&names).into_iter();
+            faults.extend(lacking.map(|(at, message)| self.cell(at).fault(message)));
+            self.lacks = !faults.is_empty();
+        }
         self.columns = names.into_iter().map(|name| shape.column(name)).collect();
         Ok(faults)
     }
@@ -105,7 +113,7 @@ impl<'a> Rows<'a> {
                 Err(message) => faults.push(self.cell(cell).fault(message)),
             }
         }
-        let value = if faults.is_empty() { Ok(Value::Object(object)) } else { Err(faults) };
+        let value = if faults.is_empty() && !self.lacks { Ok(Value::Object(object)) } else { Err(faults) };
         Raw::item(self.cell(0), value)
     }
 

@@ -75,6 +75,51 @@ impl Shape {
         Column { name, wanted }
     }
 
+    /// What a table with these columns lacks, so that no row of it is an item: each with the place of the column that was
+    /// most likely meant, else of the first.
+    pub(super) fn lacking_columns(&self, columns: &[String]) -> Vec<(usize, String)> {
+        let is_there = |name: &str| columns.iter().any(|column| column == name);
+        let told = |name: &str, what: &str| {
+            let free = columns.iter().map(String::as_str).filter(|column| !self.knows(column));
+            let near = if columns.len() <= COMPARED { nearest(name, free) } else { None };
+            let at = near.and_then(|near| columns.iter().position(|column| column == near));
+            let meant = near.map(|near| format!(" (is {} meant?)", Value::from(near))).unwrap_or_default();
+            (at.unwrap_or(0), format!("there is no column {}{what}{meant}", Value::from(name)))
+        };
+        let key = self.key.as_deref().filter(|name| !is_there(name));
+        let names = self.columns(columns).into_iter().filter(|name| !is_there(name));
+        key.map(|name| told(name, ", the items' key"))
+            .into_iter()
+            .chain(names.map(|name| told(&name, "")))
+            .collect()
+    }
+
+    /// The columns that a row cannot do without: the inputs, or the members of the only one.
+    fn columns(&self, columns: &[String]) -> Vec<String> {
+        let [only] = self.wanted.as_slice() else {
+            let required = self.wanted.iter().filter(|wanted| !wanted.optional);
+            return required.map(|wanted| wanted.name.clone()).collect();
+        };
+        if only.optional || columns.contains(&only.name) {
+            return Vec::new();
+        }
+        match only.ty.as_ref().map(bare) {
+            Some(
+                Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File | Type::List(_),
+            ) => {
+                vec![only.name.clone()]
+            }
+            Some(Type::Defined(definition)) => definition.required(),
+            Some(Type::Json | Type::Named(_) | Type::Nullable(_)) | None => Vec::new(),
+        }
+    }
+
+    /// Whether a column is meant as what it is called.
+    fn knows(&self, column: &str) -> bool {
+        let is_input = self.wanted.iter().any(|wanted| wanted.name == column);
+        is_input || self.member(column).is_some() || self.key.as_deref() == Some(column)
+    }
+
     /// A member of the only input, which the item then is as a whole.
     fn member(&self, name: &str) -> Option<Wanted> {
         let [only] = self.wanted.as_slice() else { return None };

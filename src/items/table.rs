@@ -1,7 +1,7 @@
 //! Items in the first table of a TOON file, or in the executions of a session file. Cells have the kinds that
 //! TOON gives them, but for inputs that are declared as text.
 
-use super::raw::{Place, Raw};
+use super::raw::{Fault, Place, Raw};
 use super::shape::{Column, Shape};
 use crate::toon::{self, Node, Reader, Scalar};
 use crate::value::{Object, Value};
@@ -18,12 +18,25 @@ pub(super) struct Rows<'a> {
     inside: bool,
     /// Whether it is clear already why there are no items.
     excused: bool,
+    /// What is still to be said of the header.
+    header: std::vec::IntoIter<Fault>,
+    /// Whether the header lacks a column. That no row is an item then is told of the header alone.
+    lacks: bool,
 }
 
 impl<'a> Rows<'a> {
     pub fn open(path: &Path, shape: &'a Shape) -> anyhow::Result<Self> {
         let reader = Reader::new(File::open(path)?);
-        Ok(Rows { reader, shape, name: None, columns: Vec::new(), inside: false, excused: false })
+        Ok(Rows {
+            reader,
+            shape,
+            name: None,
+            columns: Vec::new(),
+            inside: false,
+            excused: false,
+            header: Vec::new().into_iter(),
+            lacks: false,
+        })
     }
 }
 
@@ -32,6 +45,9 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if let Some(fault) = self.header.next() {
+                return Some(Ok(Raw::Fault(fault)));
+            }
             match self.reader.next() {
                 Err(error) => return Some(Err(error.into())),
                 Ok(None) if self.name.is_none() && !std::mem::replace(&mut self.excused, true) => {
@@ -54,18 +70,25 @@ impl Iterator for Rows<'_> {
                     let name = self.name.get_or_insert_with(|| table.key.clone());
                     self.inside = *name == table.key;
                     if self.inside {
+                        let names = table.columns.iter().map(|column| column.name()).collect::<Vec<_>>();
+                        let lacking = self.shape.lacking_columns(&names).into_iter();
+                        let fault = |(_, message)| Place::line(table.line).fault(message);
+                        self.header = lacking.map(fault).collect::<Vec<_>>().into_iter();
+                        self.lacks |= self.header.len() > 0;
                         self.columns =
                             table.columns.iter().map(|column| self.shape.column(column.name())).collect();
                     }
                 }
-                Ok(Some(Ok(Node::Row(row)))) if self.inside => return Some(Ok(item(row, &self.columns))),
+                Ok(Some(Ok(Node::Row(row)))) if self.inside => {
+                    return Some(Ok(item(row, &self.columns, self.lacks)));
+                }
                 Ok(Some(Ok(Node::Row(_)))) => {}
             }
         }
     }
 }
 
-fn item(row: toon::Row<'_>, columns: &[Column<'_>]) -> Raw {
+fn item(row: toon::Row<'_>, columns: &[Column<'_>], lacks: bool) -> Raw {
     let mut object = Object::new();
     let mut faults = Vec::new();
     for (at, (cell, column)) in row.cells().zip(columns).enumerate() {
@@ -80,7 +103,7 @@ fn item(row: toon::Row<'_>, columns: &[Column<'_>]) -> Raw {
             Err(message) => faults.push(place(row.line, row.text, row.span(at).start).fault(message)),
         }
     }
-    let value = if faults.is_empty() { Ok(Value::Object(object)) } else { Err(faults) };
+    let value = if faults.is_empty() && !lacks { Ok(Value::Object(object)) } else { Err(faults) };
     Raw::item(Place::line(row.line), value)
 }
 

@@ -324,3 +324,38 @@ fn items_that_could_change_nothing_are_refused() {
     assert!(told.err.contains("nothing is left for the items of items.jsonl to bring"), "{}", told.err);
     assert!(!place.path("session.toon").exists());
 }
+
+#[test]
+fn a_column_that_a_table_lacks_is_told_once_at_its_header() {
+    let csv = "id,quantty,gift\na,2,true\nb,3,perhaps\nc,1,true\n";
+    let toon = "orders[2]{id,quantty,gift}:\n  a,2,true\n  b,1,true\n";
+    let place = with(SHOP, &[("orders.csv", csv), ("orders.toon", toon)]);
+    let lacks = "there is no column \"quantity\" (is \"quantty\" meant?)";
+    let told = format!(
+        "orders.csv:1:4: {lacks}\norders.csv:3:5: \"gift\" is no Boolean: found \"perhaps\"\n\
+         error: 2 problems in orders.csv; 0 of 3 items started\n"
+    );
+    says(&place.run("--items orders.csv"), 3, "", &told);
+    let told = format!("orders.toon:1:1: {lacks}\nerror: 1 problem in orders.toon; 0 of 2 items started\n");
+    says(&place.run("--items orders.toon"), 3, "", &told);
+
+    place.write("orders.csv", "id,quantity\na,1\nb,2\n");
+    let told = "\
+orders.csv:1:1: there is no column \"nr\", the items' key
+orders.csv:1:1: there is no column \"gift\"
+error: 2 problems in orders.csv; 0 of 2 items started
+";
+    says(&place.run("--items orders.csv --key nr"), 3, "", told);
+
+    let typed = "# T\n\n## Take\norder::Order → done::JSON\n\n```sh run\ncat\n```\n\n## Types\n\n```ts\ninterface Order { id: string; total: number; note?: string }\n```\n";
+    let place = with(typed, &[("orders.csv", "id,totl\na,1\nb,2\n"), ("good.csv", "id,total\na,1\n")]);
+    let told = "orders.csv:1:4: there is no column \"total\" (is \"totl\" meant?)\nerror: 1 problem in orders.csv; 0 of 2 items started\n";
+    says(&place.run("--items orders.csv"), 3, "", told);
+    assert_eq!(place.run("--items good.csv --quiet").exit, Some(0));
+    let place = with(
+        "# T\n\n## Take\nname::String → done::JSON\n\n```sh run\ncat\n```\n",
+        &[("n.csv", "nam\na\nb\n")],
+    );
+    let told = "n.csv:1:1: there is no column \"name\" (is \"nam\" meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
+    says(&place.run("--items n.csv"), 3, "", told);
+}

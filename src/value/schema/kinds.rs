@@ -58,6 +58,11 @@ pub(super) fn member(definition: &Definition, name: &str) -> Option<(Type, bool)
     Some((type_of(definition, schema), optional))
 }
 
+pub(super) fn required(definition: &Definition) -> Vec<String> {
+    let required = peek(definition, definition.schema()).get("required").and_then(Value::as_array);
+    required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// The first part of a way that no value has which fits. A schema that says too little lacks nothing.
 pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Option<Lack> {
     let [part, rest @ ..] = way else { return None };

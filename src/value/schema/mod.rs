@@ -200,6 +200,11 @@ impl Definition {
         kinds::member(self, name)
     }
 
+    /// The members that no object of the type does without.
+    pub fn required(&self) -> Vec<String> {
+        kinds::required(self)
+    }
+
     pub(super) fn lacks(&self, way: &[Part]) -> Option<Lack> {
         kinds::lacks(self, &self.schema, way)
     }
