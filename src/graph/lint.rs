@@ -14,6 +14,7 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     let lint = Lint { spec, graph };
     lint.dependence(&mut diagnostics);
     lint.lacks(&mut diagnostics);
+    lint.absences(&mut diagnostics);
     if graph.compensates() {
         lint.uncompensated(effects, &mut diagnostics);
     }
@@ -65,6 +66,28 @@ impl Lint<'_> {
         }
     }
 
+    /// Compensations that count on a value which the step that they undo can do without.
+    fn absences(&self, diagnostics: &mut Vec<Diagnostic>) {
+        for id in self.graph.ids() {
+            let step = self.graph.step(id);
+            let Some(by) = step.compensate else { continue };
+            for input in self.graph.step(by).inputs.iter().filter(|input| !input.optional) {
+                let takes = step.inputs.iter().any(|taken| taken.value == input.value && taken.optional);
+                let makes = step.outputs.iter().any(|made| made.value == input.value && made.optional);
+                if takes || makes {
+                    let name = &self.graph.value(input.value).name;
+                    diagnostics.push(catalogue::compensation_may_lack(
+                        self.port(by, name),
+                        &self.graph.step(by).title,
+                        name,
+                        &step.title,
+                        self.port(id, name),
+                    ));
+                }
+            }
+        }
+    }
+
     /// Steps whose effects would stay when something after them fails.
     fn uncompensated(&self, effects: &dyn Fn(&Step) -> bool, diagnostics: &mut Vec<Diagnostic>) {
         let before = Before::new(self.graph);
@@ -94,8 +117,9 @@ impl Lint<'_> {
     /// Where a step's signature names a value; else the step's title.
     fn port(&self, id: StepId, name: &str) -> crate::diag::Span {
         let step = &self.spec.steps[id.index()];
-        let inputs = step.signature.iter().flat_map(|signature| &signature.inputs);
-        let named = inputs.map(|port| &port.name).find(|port| port.value == name);
+        let ports =
+            step.signature.iter().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+        let named = ports.map(|port| &port.name).find(|port| port.value == name);
         named.map_or(step.title.span, |port| port.span)
     }
 }

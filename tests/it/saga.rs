@@ -429,3 +429,23 @@ fn strict_runs_nothing_that_is_doubtful() {
     assert!(strict.err.contains("`Act` is critical, yet needs `guess` from `Guess`"), "{}", strict.err);
     assert_eq!(place.orderflow("run flow.md --trust --input order=1").exit, Some(0));
 }
+
+/// A compensation gets null for what its step did without, and says that it can take that.
+#[test]
+fn what_may_be_absent_is_told_of_a_compensation_too() {
+    let document = |undo: &str| {
+        format!(
+            "# T\n\n## Pay @bank\norder, coupon? → receipt, voucher?\n\n[compensate:: Refund]\n\n## Refund @bank\n{undo} → refund\n"
+        )
+    };
+    let place = Place::new(&document("receipt, voucher, coupon"));
+    let told = place.orderflow("validate --strict flow.md");
+    assert_eq!(told.exit, Some(3), "{}", told.out);
+    for name in ["voucher", "coupon"] {
+        let warning =
+            format!("warning[compensation-may-lack]: `{name}` may be absent, and `Refund` gets null then");
+        assert!(told.out.contains(&warning), "{}", told.out);
+    }
+    let place = Place::new(&document("receipt, voucher?, coupon?"));
+    assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(0));
+}

@@ -74,3 +74,11 @@ pub fn compensation_lacks(
         .related(undone_at, "the step that is undone")
         .help(format!("a compensation gets what the step that it undoes takes and makes; {known}"))
 }
+
+/// A compensation that takes what the step that it undoes may be without.
+pub fn compensation_may_lack(at: Span, by: &str, value: &str, step: &str, may: Span) -> Diagnostic {
+    let message = format!("`{value}` may be absent, and `{by}` gets null then");
+    Diagnostic::warning("compensation-may-lack", at, message)
+        .related(may, format!("`{step}` can do without it"))
+        .help(format!("write `{value}?` here, and let `{by}` do without it, too"))
+}
