@@ -70,19 +70,17 @@ impl Callouts {
             return;
         }
         let place = |span: std::ops::Range<usize>| Span::new(line.start + span.start, line.start + span.end);
-        match expectations(list) {
-            Ok(found) => {
-                for (expectation, span) in found {
-                    match expectation.of_step() {
-                        Ok(()) => self.expectations.push(Spanned::new(expectation, place(span))),
-                        Err((what, help)) => doubts.push(problem::bad_expectation(place(span), what, help)),
-                    }
-                }
-            }
-            Err(misread) => {
-                doubts.push(problem::bad_expectation(place(misread.span), &misread.what, &misread.help));
+        let (found, faults) = expectations(list);
+        for (expectation, span) in found {
+            match expectation.of_step() {
+                Ok(()) => self.expectations.push(Spanned::new(expectation, place(span))),
+                Err((what, help)) => doubts.push(problem::bad_expectation(place(span), what, help)),
             }
         }
+        let faults = faults.into_iter();
+        doubts.extend(
+            faults.map(|fault| problem::bad_expectation(place(fault.span), &fault.what, &fault.help)),
+        );
     }
 }
 

@@ -92,25 +92,29 @@ pub const QUANTITIES: [(&str, Quantity); 10] = [
     ("saved", Quantity::Saved),
 ];
 
-/// Reads expectations with commas between them, each with its bytes in the text.
-///
-/// # Errors
-/// The first thing that is none.
-pub fn expectations(text: &str) -> Result<Vec<(Expectation, Range<usize>)>, Misread> {
+/// Reads expectations with commas between them, each with its bytes in the text, and all that is wrong among them.
+pub fn expectations(text: &str) -> (Vec<(Expectation, Range<usize>)>, Vec<Misread>) {
     let mut reader = Reader { text, rest: text };
-    let mut found = Vec::new();
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
     loop {
         reader.space();
         let start = reader.at();
-        let expectation = reader.one()?;
-        found.push((expectation, start..reader.at()));
-        reader.space();
-        if reader.rest.is_empty() {
-            return Ok(found);
+        let one = reader.one();
+        let whole = one.is_ok();
+        match one {
+            Ok(expectation) => found.push((expectation, start..reader.at())),
+            Err(misread) => faults.push(misread),
         }
+        reader.space();
+        let more = reader.rest.find(',').unwrap_or(reader.rest.len());
+        if whole && more > 0 {
+            let what = "expected a comma or the end".to_owned();
+            faults.push(misread(reader.at()..reader.at() + more, what, EXAMPLE.to_owned()));
+        }
+        // What follows the next comma is another one, whatever this is.
+        reader.rest = &reader.rest[more..];
         if !reader.take(char(',')) {
-            let end = text.len();
-            return Err(misread(reader.at()..end, "expected a comma or the end".into(), EXAMPLE.into()));
+            return (found, faults);
         }
     }
 }
@@ -280,7 +284,7 @@ mod tests {
 
     fn told(text: &str) -> String {
         match expectations(text) {
-            Ok(found) => found
+            (found, faults) if faults.is_empty() => found
                 .iter()
                 .map(|(one, span)| {
                     format!(
@@ -289,7 +293,11 @@ mod tests {
                     )
                 })
                 .collect(),
-            Err(Misread { span, what, .. }) => format!("{}: {what}", span.start + 1),
+            (_, faults) => {
+                let told =
+                    faults.iter().map(|Misread { span, what, .. }| format!("{}: {what}", span.start + 1));
+                told.collect::<Vec<_>>().join("; ")
+            }
         }
     }
 
@@ -302,7 +310,7 @@ mod tests {
              (None, Column(\"net amount\"), Equal, Number(-1.5), \"'net amount' == -1.50\", \"'net amount' == -1.50\"); "
         );
         for good in ["saved > 0", "saved > 5%", "saved >= 1h", "count == 5", "success > 3", "a.b/c-d > 1"] {
-            assert!(expectations(good).is_ok(), "{good}");
+            assert!(expectations(good).1.is_empty(), "{good}");
         }
     }
 
@@ -323,17 +331,22 @@ mod tests {
             ("p95 < 2s errors < 1%", "10: expected a comma or the end"),
             ("p95 < 2s,", "10: expected the name of a figure"),
             ("'Pay.p95 < 2s", "1: expected the name of a figure"),
+            (
+                "p95 < 5x, max < 1s 2, count > 1, p59 < 2s,, errors",
+                "7: `5x` is no bound; 20: expected a comma or the end; 34: `p59` is no figure; \
+                 43: expected the name of a figure; 51: expected a relation",
+            ),
         ] {
             assert_eq!(told(text), expected, "{text}");
         }
-        let help = expectations("erors < 1%").unwrap_err().help;
-        assert_eq!(help, "did you mean `errors`?");
+        let faults = expectations("erors < 1%").1;
+        assert_eq!(faults[0].help, "did you mean `errors`?");
     }
 
     proptest! {
         #[test]
         fn no_text_breaks_it(text in "['a-z0-9<>=.,% é-]{0,30}") {
-            if let Err(Misread { span, .. }) = expectations(&text) {
+            for Misread { span, .. } in expectations(&text).1 {
                 prop_assert!(text.get(span).is_some());
             }
         }

@@ -246,3 +246,17 @@ fn toon_has_what_json_has() {
     let json: Value = serde_json::from_str(&shown("json")).unwrap();
     assert_eq!(floats(&toon), floats(&json));
 }
+
+#[test]
+fn all_that_is_wrong_with_a_list_of_expectations_is_told_at_once() {
+    let told = orderflow(&["stats", ORIGINAL, "--expect", "p95 < 5x, erors < 1%, count > 1"]);
+    assert_eq!(told.exit, Some(2));
+    for fault in
+        ["`5x` is no bound at column 7", "`erors` is no figure at column 11", "did you mean `errors`?"]
+    {
+        assert!(told.err.contains(fault), "{}", told.err);
+    }
+    let document = "# T\n\n## Pay @bank\norder → receipt\n\n> [!expect] p95 < 5x, erors < 1%, count > 1\n";
+    let told = orderflow_reading(&["validate", "-"], document);
+    assert!(told.out.contains("<stdin>: 2 errors"), "{}", told.out);
+}

@@ -204,12 +204,9 @@ fn words(bytes: &[u8]) {
     spec::on_item_error(&text);
     spec::phase(&text);
     Type::parse(&text);
-    match spec::expectations(&text) {
-        Ok(expectations) => {
-            expectations.iter().for_each(|(_, at)| assert!(text.get(at.clone()).is_some(), "{at:?}"))
-        }
-        Err(misread) => assert!(text.get(misread.span.clone()).is_some(), "{:?}", misread.span),
-    }
+    let (found, faults) = spec::expectations(&text);
+    let places = found.iter().map(|(_, at)| at).chain(faults.iter().map(|fault| &fault.span));
+    places.for_each(|at| assert!(text.get(at.clone()).is_some(), "{at:?}"));
 }
 
 /// What an agent says: a line of a worker, or the answer of a program.

@@ -13,15 +13,17 @@ use crate::view::stats::Report;
 pub struct Expected(pub Vec<Expectation>);
 
 /// # Errors
-/// What is wrong with the text, with its column.
+/// All that is wrong with the text, with its columns.
 pub fn expected(text: &str) -> Result<Expected, String> {
-    match expectations(text) {
-        Ok(found) => Ok(Expected(found.into_iter().map(|(expectation, _)| expectation).collect())),
-        Err(Misread { span, what, help }) => {
-            let column = text.get(..span.start).map_or(0, |before| before.chars().count()) + 1;
-            Err(format!("{what} at column {column}\n  help: {help}"))
-        }
+    let (found, faults) = expectations(text);
+    if faults.is_empty() {
+        return Ok(Expected(found.into_iter().map(|(expectation, _)| expectation).collect()));
     }
+    let told = faults.iter().map(|Misread { span, what, help }| {
+        let column = text.get(..span.start).map_or(0, |before| before.chars().count()) + 1;
+        format!("{what} at column {column}\n  help: {help}")
+    });
+    Err(told.collect::<Vec<_>>().join("\n"))
 }
 
 /// # Errors
