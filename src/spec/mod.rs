@@ -30,7 +30,7 @@ pub use front::{on_item_error, tolerance};
 pub use model::*;
 pub use phase::phase;
 
-use crate::diag::{Diagnostic, Source, catalogue as problem};
+use crate::diag::{Diagnostic, Source, Span, catalogue as problem};
 
 /// The largest document, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
@@ -46,6 +46,10 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
         problems.push(problem::document_too_large(LARGEST));
         return (Spec::default(), problems);
     }
+    if let Some(line) = trace(text) {
+        problems.push(problem::trace_alone(line));
+        return (Spec::default(), problems);
+    }
     let (front, start) = front::read(text, &mut problems);
     let blocks = markdown::blocks(text, start);
     let parts = body::parts(text, &blocks, &mut problems);
@@ -59,4 +63,14 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     spec.front = front;
     problems.sort_by_key(|problem| (problem.span, problem.severity));
     (spec, problems)
+}
+
+/// The first line of a text that is a trace and no document.
+fn trace(text: &str) -> Option<Span> {
+    let line = markdown::lines(text, Span::new(0, text.len())).find(|line| line.start < line.end)?;
+    let said = &text[line.start..line.end];
+    let version =
+        said.strip_prefix("orderflow: ").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    let table = said.strip_prefix("execution[").is_some_and(|rest| rest.contains("]{") || rest == "]: []");
+    (version || table).then_some(line)
 }

@@ -1,5 +1,6 @@
 //! `orderflow verify`: the document as a test of its own record.
 
+use crate::place::Place;
 use crate::program::orderflow;
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
@@ -212,4 +213,17 @@ fn many_steps_and_many_items_take_no_long_time() {
     assert_eq!(told[0], "2011:4 note missing-row: `S1` has no row for i0, i1, i2, i3, i4 and 1995 more");
     // Were all steps looked at for every step of every item, this would take many minutes.
     assert!(begin.elapsed() < std::time::Duration::from_secs(300), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_trace_is_no_document_to_verify() {
+    let place = Place::new("# T\n\n## Greet\nname::String → text::String\n\n```sh run\necho hello\n```\n");
+    assert_eq!(place.run("--input name=Ada --quiet").exit, Some(0));
+    for command in ["verify session.toon", "validate session.toon", "plan session.toon"] {
+        let told = place.orderflow(command);
+        assert_eq!(told.exit, Some(3));
+        let said = told.out + &told.err;
+        assert!(said.contains("error[trace-alone]: this is a trace and no document"), "{said}");
+        assert!(said.contains("orderflow stats") && !said.contains("no-steps"), "{said}");
+    }
 }

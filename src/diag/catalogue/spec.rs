@@ -47,6 +47,11 @@ pub fn no_steps(span: Span) -> Diagnostic {
     )
 }
 
+pub fn trace_alone(line: Span) -> Diagnostic {
+    Diagnostic::error("trace-alone", line, "this is a trace and no document: it says what was executed, not what is to be")
+        .help("name the document here; `orderflow stats` computes the figures of a trace, `orderflow run DOCUMENT --replay=TRACE` re-enacts it")
+}
+
 /// What is left of a long list: an error where there is one among what it stands for.
 pub fn too_many_problems(rest: &[Diagnostic]) -> Diagnostic {
     let span = rest.first().map_or(Span::default(), |problem| problem.span);
