@@ -105,6 +105,7 @@ stage  step   agent   channel  limits                         done by
 2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21
 
 The steps of one stage are parallel.
+The sh program of Write is not used: orderflow.toml binds author.
 "#]]
     );
 }
@@ -129,7 +130,7 @@ fn scripts_get_the_same() {
     assert_data_eq!(
         serde_json::to_string(&plan["steps"][0]).unwrap(),
         str![[
-            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"state":null,"when":[],"decisions":[],"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false}}"#
+            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"state":null,"when":[],"decisions":[],"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false},"replaces":null}"#
         ]]
     );
     assert_data_eq!(
@@ -274,4 +275,21 @@ Nobody does 4 of the 4 steps yet: bind agents in orderflow.toml, or give steps a
             r#"[[{"if":"outcome == /"slow/"","then":"skip","to":"TellCustomer","reason":null}]] {"from":["pending"],"to":"paid"}"#
         ]]
     );
+}
+
+#[test]
+fn a_program_that_is_not_used_is_told() {
+    let place = Place::new(
+        "# T\n\n## Write @author\ntopic → text\n\n```sh run\ncat\n```\n\n## Print\ntext → book\n\n```sh run\ncat\n```\n",
+    );
+    let note = "The sh program of Write is not used: orderflow.toml binds author.\n";
+    assert!(!place.orderflow("plan flow.md").out.contains("is not used"));
+    place.write("orderflow.toml", "[agents.author]\ncommand = [\"cat\"]\n");
+    let told = place.orderflow("plan flow.md");
+    assert!(told.out.contains(note) && told.out.matches("is not used").count() == 1, "{}", told.out);
+    let plan: serde_json::Value =
+        serde_json::from_str(&place.orderflow("plan flow.md --format json").out).unwrap();
+    let replaces: Vec<_> =
+        plan["steps"].as_array().unwrap().iter().map(|step| step["replaces"].as_str()).collect();
+    assert_eq!(replaces, [Some("sh"), None]);
 }

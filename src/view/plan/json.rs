@@ -1,6 +1,6 @@
 //! A plan for scripts.
 
-use super::{Doer, Given};
+use super::{Doer, Given, replaced};
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
 use crate::view::decisions::{self, Passage, Way};
@@ -53,6 +53,8 @@ struct Step<'a> {
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
     by: Value,
+    /// The language of a program in the document in whose place this is used.
+    replaces: Option<&'a str>,
 }
 
 /// The plan as an object, indented, with a final newline. `doers` are by step.
@@ -102,6 +104,7 @@ fn step<'a>(graph: &'a Graph, id: graph::StepId, stage: Option<usize>, doer: Opt
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),
         by: doer.map_or(Value::Null, by),
+        replaces: doer.and_then(|doer| replaced(step, doer)),
     }
 }
 

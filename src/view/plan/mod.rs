@@ -6,6 +6,7 @@ mod text;
 pub use json::{by as by_json, json};
 pub use text::{by, text};
 
+use crate::graph::Step;
 use serde::Serialize;
 
 /// What whoever does an agent's steps is given beside `PATH`, `HOME` and `LANG`.
@@ -36,4 +37,14 @@ pub enum Doer {
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
     Nobody,
+}
+
+/// The language of a step's program that something else is used in place of.
+fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
+    match doer {
+        Doer::Command(_) | Doer::Worker { .. } => {
+            step.program.as_ref().map(|program| &*program.language.value)
+        }
+        Doer::Fence { .. } | Doer::Nobody => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! A plan as a page for people.
 
-use super::{Doer, Given, Name};
+use super::{Doer, Given, Name, replaced};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
@@ -170,6 +170,13 @@ fn open(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     }
     if doers.iter().any(|doer| matches!(doer, Doer::Fence { granted: false, .. })) {
         out += "Programs of the document run only after orderflow trust, with --trust, or with fences = true in orderflow.toml.\n";
+    }
+    for (step, doer) in graph.steps.iter().zip(doers) {
+        if let (Some(language), Some(agent)) = (replaced(step, doer), &step.agent) {
+            let (title, language, agent) = (visible(&step.title), visible(language), visible(agent));
+            let _ =
+                writeln!(out, "The {language} program of {title} is not used: orderflow.toml binds {agent}.");
+        }
     }
     if given.iter().flat_map(|given| &given.secrets).any(|name| !name.set) {
         out += "Nothing runs before all secrets are there.\n";
