@@ -9,7 +9,7 @@ use super::{Ahead, Call, Effect, Input, Limits, Out, Retry, Timer};
 use crate::event::{
     Cause, DrainReason, Event, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath, StopReason,
 };
-use crate::graph::{Graph, StateId};
+use crate::graph::{Graph, StateId, StepId};
 use crate::spec::{OnItemError, Tolerance};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -224,19 +224,18 @@ impl Run {
         if stops && self.stopped.is_none() && self.failures() > self.forgiven {
             return Some(Event::RunStopped { why: StopReason::ItemError, at });
         }
-        if self.drained.is_some() {
-            return None;
-        }
-        let why = match (self.policy.on_item_error, self.policy.tolerate) {
-            _ if self.stopped.is_some() => DrainReason::Stopped,
-            (OnItemError::Drain, _) if self.failures() > 0 => DrainReason::ItemError,
-            (_, Tolerance::Count(most)) if most > 0 && self.failures() > most => DrainReason::Tolerance,
-            _ if self.once.exhausted && !self.once.began && self.items.is_empty() => {
-                return Some(Event::RunStepsBegan { at });
-            }
-            _ => return None,
+        let drains = match (self.policy.on_item_error, self.policy.tolerate) {
+            _ if self.drained.is_some() => None,
+            _ if self.stopped.is_some() => Some(DrainReason::Stopped),
+            (OnItemError::Drain, _) if self.failures() > 0 => Some(DrainReason::ItemError),
+            (_, Tolerance::Count(most)) if most > 0 && self.failures() > most => Some(DrainReason::Tolerance),
+            _ => None,
         };
-        Some(Event::RunDrained { why, at })
+        let last = self.once.exhausted && !self.once.began && self.items.is_empty();
+        let begins = last && self.stopped.is_none();
+        drains
+            .map(|why| Event::RunDrained { why, at })
+            .or_else(|| begins.then_some(Event::RunStepsBegan { at }))
     }
 
     /// Starts what the limits allow; true where a step has ended for want of time instead.
@@ -413,6 +412,20 @@ impl Run {
             && self.stopped.is_none()
             && self.items.len() < self.policy.limits.jobs.max(1).saturating_mul(WINDOW)
             && self.line.idle()
+    }
+
+    /// Whether all that is ahead depends on it if there are more items: none of them is welcome, but steps run once
+    /// after the last.
+    pub fn asks_for_the_end(&self) -> bool {
+        let drained = self.drained.is_some() && self.stopped.is_none() && self.items.is_empty();
+        drained && !self.once.exhausted && self.graph.has_run_steps()
+    }
+
+    /// The steps that run once after all items, where they never will, as not all items came to be done.
+    pub fn left_out(&self) -> impl Iterator<Item = StepId> {
+        let paused = self.stopped == Some(StopReason::Interrupted);
+        let left_out = self.drained.is_some() && !paused && self.is_idle() && !self.once.began;
+        self.graph.ids().filter(move |id| left_out && self.graph.step(*id).once)
     }
 
     /// How the steps that run once after all items ended, and why.

@@ -138,6 +138,12 @@ impl Loop<'_> {
                     }
                 }
             }
+            if !exhausted && run.asks_for_the_end() {
+                exhausted = true;
+                if items.next().is_none() {
+                    run.handle(Input::NoMoreItems, now(), &mut out);
+                }
+            }
             self.note(&mut spawned);
             out.events.iter_mut().for_each(|event| self.bindings.redactor().event(event));
             let mut shown = match &mut self.durable {

@@ -135,6 +135,31 @@ fn a_failed_element_fails_its_step_and_a_failed_run_step_the_run() {
 }
 
 #[test]
+fn steps_for_all_items_run_unless_items_were_left() {
+    let folder = TempDir::new().unwrap();
+    let lost = |key: &str| format!("{{\"id\": \"{key}\", \"boxes\": [\"lost\"]}}\n");
+    let good = "{\"id\": \"c\", \"boxes\": [\"x\"]}\n";
+    let items = format!("{}{}{good}", lost("a"), lost("b"));
+    let (rows, code) = run(&folder, &items, &["--tolerate", "1"]);
+    assert!(rows.ends_with("-: Bill total_run → bill success 1\n-: SendBill bill → 1 success 1\n"), "{rows}");
+    assert_eq!(code, Some(1), "more than one has failed");
+
+    let many: String = (0..200).map(|n| good.replace('c', &format!("c{n}"))).collect();
+    let (rows, code) = run(&folder, &(items + &many), &["--tolerate", "1", "--jobs", "1"]);
+    assert!(!rows.contains("Bill"), "{rows}");
+    assert_eq!(code, Some(1));
+    let args =
+        ["run", "w.md", "--items", "items.jsonl", "--trust", "--quiet", "--tolerate", "1", "--jobs", "1"];
+    let told = String::from_utf8(orderflow(&folder, &args).stderr).unwrap();
+    assert!(
+        told.contains("not run, since not all items came to their turn: the steps `Bill`, `Send Bill`\n"),
+        "{told}"
+    );
+    let told = orderflow(&folder, &["resume", "last", "--explain"]).stdout;
+    assert!(!String::from_utf8(told).unwrap().contains("Bill"));
+}
+
+#[test]
 fn what_was_run_verifies_in_the_document() {
     let folder = TempDir::new().unwrap();
     let items = "{\"id\": \"a\", \"boxes\": [\"xx\", \"yyy\"]}\n{\"id\": \"b\", \"boxes\": [\"z\"]}\n";

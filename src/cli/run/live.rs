@@ -11,7 +11,7 @@ use super::ended;
 use super::inputs::{self, Work};
 use super::keep::{self, Past, Recalled};
 use super::progress::Progress;
-use super::report::{self, Record, conclude, show, written};
+use super::report::{self, Record, conclude, show, tell_trouble, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
 use crate::diag::render::visible;
@@ -139,7 +139,10 @@ pub fn run(
         show(args, finished, terminal)?;
     }
     if !args.quiet {
-        conclude(&run, work.total(), &graph, args.no_journal, terminal);
+        conclude(&run, work.total(), &graph, terminal);
+    }
+    tell_trouble(&run, &graph, args.no_journal, terminal);
+    if !args.quiet {
         report::made_up(&stand_ins, &work.made_up, terminal);
         if run.stopped() == Some(StopReason::Interrupted) && !args.no_journal {
             let name = visible(&find::called(&home)?);

@@ -143,9 +143,32 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
     }
 }
 
-/// The last word: how the items ended, and which failed for good.
+/// What went wrong that is no single item's, and what stands of items that were given up.
 /// `fleeting` where nothing is kept to go on from.
-pub fn conclude(run: &Run, total: u64, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
+pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
+    let left_out: Vec<_> = run.left_out().map(|id| format!("`{}`", visible(&graph.step(id).title))).collect();
+    if !left_out.is_empty() {
+        let s = if left_out.len() == 1 { "" } else { "s" };
+        let steps = left_out.join(", ");
+        terminal.talk(&format!("not run, since not all items came to their turn: the step{s} {steps}\n"));
+    }
+    if let Some((_, error, standing)) = run.run_steps().filter(|(state, ..)| state.is_failure()) {
+        let step = error.and_then(|error| Some(&graph.step(error.step?).title));
+        let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
+        let message = error.map(|error| visible(&error.message)).unwrap_or_default();
+        terminal.talk(&format!("a step that runs once for all items failed: {step}{message}\n"));
+        standing.iter().for_each(|error| terminal.talk(&format!("    {}\n", still_stands(error, graph))));
+    }
+    for letter in run.abandoned().iter().filter(|_| fleeting).take(LETTERS) {
+        let key = visible(&letter.key);
+        letter.standing.iter().for_each(|error| {
+            terminal.talk(&format!("  {key}: {}\n", still_stands(error, graph)));
+        });
+    }
+}
+
+/// The last word: how the items ended, and which failed for good.
+pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let tally = run.tally();
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
@@ -165,19 +188,6 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, fleeting: bool, terminal: 
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
     let items = if total == 1 { "item" } else { "items" };
     terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
-    if let Some((_, error, standing)) = run.run_steps().filter(|(state, ..)| state.is_failure()) {
-        let step = error.and_then(|error| Some(&graph.step(error.step?).title));
-        let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
-        let message = error.map(|error| visible(&error.message)).unwrap_or_default();
-        terminal.talk(&format!("a step that runs once for all items failed: {step}{message}\n"));
-        standing.iter().for_each(|error| terminal.talk(&format!("    {}\n", still_stands(error, graph))));
-    }
-    for letter in run.abandoned().iter().filter(|_| fleeting).take(LETTERS) {
-        let key = visible(&letter.key);
-        letter.standing.iter().for_each(|error| {
-            terminal.talk(&format!("  {key}: {}\n", still_stands(error, graph)));
-        });
-    }
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }

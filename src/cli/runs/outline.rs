@@ -168,9 +168,10 @@ impl Outline {
     /// Whether there is nothing to go on with.
     pub fn is_over(&self, kept: &KeptRun) -> bool {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
-        let cut = self.drained || self.stopped.is_some();
-        let to_come = self.left(kept) > 0 || (kept.graph.has_run_steps() && self.ended.is_none());
-        !open && (cut || !to_come)
+        let left = self.left(kept) > 0;
+        let items = left && !self.drained;
+        let once = kept.graph.has_run_steps() && self.ended.is_none() && !(left && self.drained);
+        !open && (self.stopped.is_some() || !(items || once))
     }
 
     /// Why all work was told to stop.
