@@ -31,7 +31,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     }
     let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
-    elements::check(spec, &flow, &names, &mut diagnostics);
+    elements::check(spec, &flow, &saga, &names, &mut diagnostics);
     let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);

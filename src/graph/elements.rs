@@ -1,7 +1,8 @@
 //! Steps that run for each element of a list: whether the name of the element is theirs alone.
 
-use super::flow::Flow;
+use super::flow::{Flow, Port};
 use super::names::Names;
+use super::saga::Saga;
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Each, Spanned, Spec};
@@ -27,7 +28,7 @@ pub(super) fn known(spec: &Spec, flow: &Flow) -> Known {
     known
 }
 
-pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn check(spec: &Spec, flow: &Flow, saga: &Saga, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     for (index, step) in spec.steps.iter().enumerate() {
         let Some(each) = &step.annotations.each else { continue };
         if flow.kinds[index] != Kind::Forward {
@@ -38,7 +39,13 @@ pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut V
     let known = known(spec, flow);
     for (step, ports) in flow.steps.iter().enumerate() {
         let own = flow.each[step].map(|each| each.element);
-        for port in ports.inputs.iter().filter(|port| Some(port.value) != own) {
+        // What undoes such a step runs for each element that it was done for, and is given it.
+        let undoes = |port: &&Port| {
+            let of = |done: usize| flow.each[done].is_some_and(|each| each.element == port.value);
+            (0..).zip(&saga.undone_by).any(|(done, by)| *by == Some(step) && of(done))
+        };
+        let foreign = ports.inputs.iter().filter(|port| Some(port.value) != own && !undoes(port));
+        for port in foreign {
             if let Some((other, at)) = known.get(&port.value) {
                 let (name, other) = (flow.name(port.value), names.title(*other));
                 diagnostics.push(catalogue::element_outside(name, port.span, other, *at));

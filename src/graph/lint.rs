@@ -98,8 +98,12 @@ impl Lint<'_> {
             if step.compensate.is_some() || step.irreversible || !effects(step) {
                 continue;
             }
+            // What fails once for all items undoes nothing of theirs.
             let follows = |other: &&StepId| {
-                **other != id && !before.holds(id, **other) && !self.graph.exclude(id, **other)
+                **other != id
+                    && self.graph.step(**other).once == step.once
+                    && !before.holds(id, **other)
+                    && !self.graph.exclude(id, **other)
             };
             let title = self.spec.steps[id.index()].title.span;
             if let Some(risk) = risks.iter().find(follows) {

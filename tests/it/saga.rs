@@ -449,3 +449,37 @@ fn what_may_be_absent_is_told_of_a_compensation_too() {
     let place = Place::new(&document("receipt, voucher?, coupon?"));
     assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(0));
 }
+
+/// What undoes a step that ran for each element is called for each, and may name it.
+#[test]
+fn what_is_undone_for_each_element_names_it() {
+    let place = Place::new(
+        "# T\n\n## Grant [each:: right in rights] [compensate:: Revoke]\nrights::String[], right → granted::String\n\n\
+         ```sh run\necho \"granted $IN_RIGHT\"\n```\n\n\
+         ## Greet\ngranted → greeting\n\n```sh run\nexit 65\n```\n\n\
+         ## Revoke\nright, granted → revoked::String\n\n\
+         ```sh run\necho \"$IN_RIGHT, was $IN_GRANTED\" >> revoked\necho done\n```\n",
+    );
+    assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(0));
+    place.write("items.jsonl", "{\"id\": \"a\", \"rights\": [\"read\", \"write\"]}\n");
+    assert_eq!(place.orderflow("run flow.md --trust --quiet --items items.jsonl").exit, Some(1));
+    let revoked = place.read("revoked");
+    let mut revoked: Vec<&str> = revoked.lines().collect();
+    revoked.sort_unstable();
+    assert_eq!(revoked, ["read, was granted read", "write, was granted write"]);
+}
+
+/// What fails once for all items fails none of them.
+#[test]
+fn a_step_for_all_items_puts_no_effect_of_an_item_in_doubt() {
+    let document = |field: &str| {
+        format!(
+            "# T\n\n## Badge @desk [compensate:: Take Back]\nname → badge::String\n\n## Open @door\nbadge → opened::String\n\n\
+             ## Report @desk{field}\nopened → report::String\n\n## Take Back @desk\nbadge → taken::String\n"
+        )
+    };
+    let place = Place::new(&document(" [per:: run]"));
+    assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(0));
+    let place = Place::new(&document(""));
+    assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(3));
+}
