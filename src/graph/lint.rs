@@ -1,5 +1,5 @@
-//! Whether what a document says of failures and their undoing would do: steps that stay done when their item
-//! fails, critical steps that hang on optional ones, compensations that lack what they need.
+//! Whether what a document says would do: steps that stay done when their item fails, critical steps that hang on
+//! optional ones, compensations that lack what they need, values that never come to where they are wanted.
 
 use super::before::Before;
 use super::{Graph, Kind, Step, StepId, Target, ValueId};
@@ -15,6 +15,7 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     lint.dependence(&mut diagnostics);
     lint.lacks(&mut diagnostics);
     lint.absences(&mut diagnostics);
+    lint.apart(&mut diagnostics);
     if graph.compensates() {
         lint.uncompensated(effects, &mut diagnostics);
     }
@@ -83,6 +84,24 @@ impl Lint<'_> {
                         &step.title,
                         self.port(id, name),
                     ));
+                }
+            }
+        }
+    }
+
+    /// Steps that take what is only made where they do not run.
+    fn apart(&self, diagnostics: &mut Vec<Diagnostic>) {
+        for id in self.graph.ids() {
+            let step = self.graph.step(id);
+            for input in step.inputs.iter().filter(|input| !input.makers.is_empty()) {
+                if let Some(maker) = input.makers.first()
+                    && input.makers.iter().all(|maker| self.graph.exclude(*maker, id))
+                {
+                    let name = &self.graph.value(input.value).name;
+                    let at = self.port(id, name);
+                    let made = self.spec.steps[maker.index()].title.span;
+                    let maker = &self.graph.step(*maker).title;
+                    diagnostics.push(catalogue::never_arrives(at, &step.title, name, maker, made));
                 }
             }
         }

@@ -56,6 +56,15 @@ pub fn critical_needs_optional(
         .help(format!("write `{value}?` here to do without it, or let `{maker}` not be optional"))
 }
 
+/// A step of one branch that takes what only another branch makes.
+pub fn never_arrives(at: Span, title: &str, value: &str, maker: &str, maker_at: Span) -> Diagnostic {
+    let message =
+        format!("`{value}` never comes to `{title}`: an item that goes to `{maker}` does not go there");
+    Diagnostic::warning("never-arrives", at, message)
+        .related(maker_at, "made here, on another branch")
+        .help(format!("let the decision lead to `{maker}` only, so that `{title}` follows it for all items"))
+}
+
 /// A compensation that wants what the step that it undoes does not have; `known` is what that step has.
 pub fn compensation_lacks(
     at: Span,
