@@ -158,6 +158,7 @@ fn books_are_right(floor: &Floor) {
         "order-123 135997 captured\norder-124 5998 captured\norder-126 18900 refunded\norder-127 24898 refunded\n\
          order-129 18900 captured\n"
     );
+    assert_eq!(ask("SELECT account FROM charges WHERE order_id = 'order-124'"), "grace@example.com\n");
     assert_eq!(
         ask("SELECT order_id, product_id, quantity, status FROM reservations ORDER BY 1, 2"),
         "order-123 laptop-x1 1 held\norder-123 mouse-m2 2 held\norder-124 mouse-m2 2 held\n\

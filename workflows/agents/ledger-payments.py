@@ -1,4 +1,4 @@
-"""Payments in the ledger: takes them from cards and by bank transfer, and returns them."""
+"""Payments in the ledger: takes them from cards, accounts and by bank transfer, and returns them."""
 
 import time
 
@@ -33,29 +33,31 @@ def process_payment(db, call, order):
 def take(db, call, request):
     """Takes the money, once for a key; returns why not, where asking again is no use."""
     amount = round(request["amount"] * 100)
-    card = None
+    account = None
     if request["method"] == "bank_transfer":
         wait(db, request["order_id"])
     else:
-        card = request.get("card")
-        found = issuer(db, card)
+        what = "account" if request["method"] == "paypal" else "card"
+        account = request.get(what)
+        found = issuer(db, account)
         if found is None:
-            return contract.Refused("nobody knows this card", "unknown_card")
+            return contract.Refused(f"nobody knows this {what}", f"unknown_{what}")
         if not found["reachable"]:
             raise contract.Busy(f"the bank {found['bank']} cannot be reached", "bank_unreachable")
         if found["credit"] < amount:
-            return contract.Refused("the card does not cover the amount", "card_declined")
+            return contract.Refused(f"the {what} does not cover the amount", f"{what}_declined")
     with db:
         books.begin(db)
         books.refuse_undone(db, call)
-        row = (call.key, request["order_id"], card, amount)
+        row = (call.key, request["order_id"], account, amount)
         db.execute("INSERT OR IGNORE INTO charges VALUES (?, ?, ?, ?, 'captured')", row)
     return None
 
 
-def issuer(db, card):
-    """The bank of a card, and what the card is good for."""
-    return db.execute("SELECT * FROM cards JOIN banks USING (bank) WHERE card = ?", (card,)).fetchone()
+def issuer(db, account):
+    """The bank of an account, and what it is good for."""
+    query = "SELECT * FROM accounts JOIN banks USING (bank) WHERE account = ?"
+    return db.execute(query, (account,)).fetchone()
 
 
 def wait(db, order_id):
@@ -74,7 +76,7 @@ def refund_payment(db, call, order):
         charge = db.execute("SELECT * FROM charges WHERE key = ?", (call.forward_key,)).fetchone()
         if charge is None:
             return {"refund": {"amount": 0}}, []
-        bank = issuer(db, charge["card"])
+        bank = issuer(db, charge["account"])
         if bank and not bank["takes_refunds"]:
             raise contract.Busy(f"the bank {bank['bank']} does not take refunds now", "refund_rejected")
         db.execute("UPDATE charges SET status = 'refunded' WHERE key = ?", (call.forward_key,))

@@ -14,18 +14,19 @@ CREATE TABLE events (
 -- What the events come to, for looking up.
 CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT NOT NULL, version INTEGER NOT NULL);
 
--- The banks, and the cards that they have given out.
+-- The banks, and the cards and accounts there that can be paid from.
 CREATE TABLE banks (bank TEXT PRIMARY KEY, reachable INTEGER NOT NULL, takes_refunds INTEGER NOT NULL);
-INSERT INTO banks VALUES ('First', 1, 1), ('Remote', 0, 1), ('Prepaid', 1, 0);
-CREATE TABLE cards (card TEXT PRIMARY KEY, bank TEXT NOT NULL REFERENCES banks, credit INTEGER NOT NULL);
-INSERT INTO cards VALUES
+INSERT INTO banks VALUES ('First', 1, 1), ('PayPal', 1, 1), ('Remote', 0, 1), ('Prepaid', 1, 0);
+CREATE TABLE accounts (account TEXT PRIMARY KEY, bank TEXT NOT NULL REFERENCES banks, credit INTEGER NOT NULL);
+INSERT INTO accounts VALUES
   ('first-ada', 'First', 500000), ('first-grace', 'First', 500000), ('first-poor', 'First', 1000),
+  ('grace@example.com', 'PayPal', 500000),
   ('remote-1', 'Remote', 500000), ('prepaid-1', 'Prepaid', 500000);
 
 CREATE TABLE charges (
   key      TEXT PRIMARY KEY,
   order_id TEXT NOT NULL,
-  card     TEXT,               -- none for a bank transfer
+  account  TEXT,               -- none for a bank transfer
   amount   INTEGER NOT NULL,
   status   TEXT NOT NULL CHECK (status IN ('captured', 'refunded'))
 );
