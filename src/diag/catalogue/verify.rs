@@ -108,6 +108,43 @@ pub fn row_undoes_nothing(span: Span, step: &str, item: &str) -> Diagnostic {
     Diagnostic::error("row-undoes-nothing", span, message)
 }
 
+/// A compensation that began before what it undoes was over.
+pub fn row_undone_early(span: Span, other: Span, by: &str, item: &str, step: &str, ended: u64) -> Diagnostic {
+    let message = format!("`{by}` started for {item} before `{step}`, which it undoes, ended at {ended}");
+    Diagnostic::error("row-undone", span, message)
+        .related(other, format!("`{step}` started"))
+        .help("an item is undone once nothing of it runs any more")
+}
+
+/// A row beside another, of which one undoes and the other must not run at that time.
+pub fn row_undone_beside(
+    span: Span,
+    other: Span,
+    step: &str,
+    item: &str,
+    beside: &str,
+    ended: u64,
+) -> Diagnostic {
+    let message = format!("`{step}` started for {item} before `{beside}` ended at {ended}");
+    Diagnostic::error("row-undone", span, message)
+        .related(other, format!("`{beside}` started"))
+        .help("an item is undone once nothing of it runs any more, one step after the other")
+}
+
+/// A compensation before another that had to come first, and why.
+pub fn row_undone_order(span: Span, other: Span, by: &str, item: &str, first: &str, why: &str) -> Diagnostic {
+    let message = format!("`{by}` cannot have run for {item} before `{first}`: {why}");
+    Diagnostic::error("row-undone", span, message)
+        .related(other, format!("`{first}` started"))
+        .help("what depends on a step is undone before it, and of steps that are free of each other the one that was done last")
+}
+
+/// More compensations than there was to undo.
+pub fn row_undone_again(second: Span, first: Span, by: &str, item: &str) -> Diagnostic {
+    let message = format!("`{by}` cannot have run again for {item}: all that it undoes was undone");
+    Diagnostic::error("row-undone", second, message).related(first, "the execution before")
+}
+
 /// A step without a row for items that it should have run for.
 pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> Diagnostic {
     let named: Vec<&str> = first.iter().take(MISSING_NAMED).map(|item| &**item).collect();

@@ -79,6 +79,7 @@ impl<'a> Record<'a> {
         let mut checker =
             Checker { record: self, once, key: &item.key, rows, fates, halted, may_have_ended, known, found };
         checker.compensations();
+        self.undoing(checker.key, &checker.rows, &mut checker.found.differences);
         // What was undone and begun anew has rows of several visits, which nothing tells apart.
         if !checker.begun_anew() {
             checker.forward();

@@ -6,6 +6,7 @@ mod known;
 mod row;
 #[cfg(test)]
 mod tests;
+mod undoing;
 
 use super::document::{Place, Recorded, recorded};
 use super::layout::Layout;
