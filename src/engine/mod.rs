@@ -18,7 +18,7 @@ mod tally;
 #[cfg(test)]
 pub(crate) mod simulator;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use limits::{ChannelLimit, Limits};
 pub use retries::{Retries, Retry};

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 mod ahead;
 mod examples;
-mod states;
+pub(crate) mod states;
 mod undoing;
 mod worlds;
 

@@ -69,6 +69,117 @@ fn rows_of_compensations_are_held_against_what_they_undo() {
     );
 }
 
+/// A document whose steps are undone by others, with rows that say when they began.
+fn undone(rows: &str) -> (Option<i32>, Vec<String>) {
+    let count = rows.lines().count();
+    verify(&format!(
+        "# T\n\n## A @x [compensate:: UA]\no -> a\n\n## B @x [compensate:: UB]\na -> b\n\n\
+         ## C @x [after:: start] [compensate:: UC]\no -> c\n\n## D @x\nb, c -> d\n\n\
+         ## Compensations\n\n### UA @x\na -> ua\n\n### UB @x\nb -> ub\n\n### UC @x\nc -> uc\n\n\
+         ```session-toon\nexecution[{count}]{{phase,agent,input,output,status,item,started_ms,duration_ms}}:\n{rows}```\n"
+    ))
+}
+
+/// What is undone is undone after it was done, one after the other, the last first.
+#[test]
+fn compensations_are_held_against_their_order_and_times() {
+    let done = " A,x,o,a,success,1,0,10\n B,x,a,b,success,1,10,10\n C,x,o,c,success,1,0,15\n D,x,b,null,failed,1,20,5\n";
+    let sound =
+        " UA,x,a,ua,compensated,1,50,5\n UB,x,b,ub,compensated,1,25,5\n UC,x,c,uc,compensated,1,30,5\n";
+    assert_eq!(undone(&format!("{done}{sound}")), (Some(0), Vec::new()));
+    // One that failed is tried again when somebody asks for it, after the others.
+    let again = format!(
+        "{done}{} UB,x,b,ub,compensated,1,90,5\n",
+        sound.replacen("ub,compensated", "null,compensation_failed", 1)
+    );
+    assert_eq!(undone(&again), (Some(0), Vec::new()));
+
+    let order = "cannot have run for 1 before";
+    for (from, to, expected) in [
+        ("1,25,5", "1,24,1", "33:26 error row-undone: `UB` started for 1 before `D` ended at 25".to_owned()),
+        (
+            "1,25,5",
+            "1,15,5",
+            "33:26 error row-undone: `UB` started for 1 before `B`, which it undoes, ended at 20".to_owned(),
+        ),
+        ("1,30,5", "1,28,5", "34:26 error row-undone: `UC` started for 1 before `UB` ended at 30".to_owned()),
+        ("1,25,5", "1,60,5", format!("34:26 error row-undone: `UC` {order} `UB`: `B` was done after `C`")),
+        ("1,50,5", "1,25,0", format!("32:26 error row-undone: `UA` {order} `UB`: `B` depends on `A`")),
+        ("1,30,5", "1,60,5", format!("32:26 error row-undone: `UA` {order} `UC`: `C` was done after `A`")),
+        (
+            "1,30,5\n",
+            "1,30,5\n UC,x,c,uc,compensated,1,60,5\n",
+            "35:2 error row-undone: `UC` cannot have run again for 1: all that it undoes was undone"
+                .to_owned(),
+        ),
+    ] {
+        assert!(sound.contains(from), "{from}");
+        let (exit, told) = undone(&format!("{done}{}", sound.replacen(from, to, 1)));
+        assert_eq!(exit, Some(1), "{to}: {told:#?}");
+        assert!(told.contains(&expected), "{expected}\n{told:#?}");
+    }
+}
+
+/// An item is in one state at a time, and a step that starts in another cannot have run.
+#[test]
+fn rows_are_held_against_the_states_of_the_document() {
+    let document = |rows: &str| {
+        let count = rows.lines().count();
+        format!(
+            "# T\n\n```mermaid\nstateDiagram-v2\n    [*] --> new\n    new --> paid\n    paid --> sent\n```\n\n\
+             ## Pay @x ? [state:: new -> paid]\no -> a\n\n## Send @x [state:: paid -> sent]\no, a? -> b\n\n\
+             ## Tell @x [state:: paid]\nfailed_items -> told\n\n\
+             ```session-toon\nexecution[{count}]{{phase,agent,input,output,status,item,attempt}}:\n{rows}```\n"
+        )
+    };
+    let told = verify(&document(" Pay,x,o,a,success,1,1\n Send,x,o,b,success,1,1\n"));
+    assert_eq!(told, (Some(0), Vec::new()));
+    // It failed and was not started.
+    let told = verify(&document(" Pay,x,o,null,failed,1,1\n Send,x,o,null,failed,1,null\n"));
+    assert_eq!(told.0, Some(0), "{told:?}");
+    let told = verify(&document(" Pay,x,o,null,failed,1,1\n Send,x,o,b,success,1,1\n"));
+    let wrong = "cannot have run for 1: it starts in `paid`, and the item was in `new`";
+    assert_eq!(told, (Some(1), vec![format!("22:2 error row-state: `Send` {wrong}")]));
+    let told = verify(&document(
+        " Pay,x,o,null,failed,1,1\n Send,x,o,null,failed,1,null\n Tell,x,1,told,success,1,1\n",
+    ));
+    assert_eq!(told, (Some(1), vec![format!("23:2 error row-state: `Tell` {wrong}")]));
+}
+
+/// A document with the rows of a session file.
+fn with_rows(document: &str, session: &str) -> String {
+    let start = session.find("\nexecution[").unwrap() + 1;
+    let end = session[start..].find("\nsummary:").unwrap() + start;
+    format!("{document}\n```session-toon\n{}\n```\n", &session[start..end])
+}
+
+/// Whatever a run does and however often somebody has failed items run again, its own rows are no difference.
+#[test]
+fn runs_that_were_undone_and_retried_verify() {
+    const LETTERS: &str = "# Letters\n\n## Stamp\nname::String, town::String -> stamp::Integer\n\n```sh run\necho 95\n```\n\n\
+        ## Send\ntown, stamp -> sent::String\n\n```sh run\n[ \"$IN_TOWN\" != Atlantis ] || exit 65\necho \"to $IN_TOWN\"\n```\n";
+    let undone = LETTERS.replace("## Stamp\n", "## Stamp [compensate:: Unstamp]\n")
+        + "\n## Unstamp [retry:: 0]\nname -> gone::String\n\n```sh run\n[ -e open ] || exit 3\necho gone\n```\n";
+    for (document, edit) in [(LETTERS, true), (LETTERS, false), (&undone, false)] {
+        let place = Place::new(document);
+        place.write("letters.csv", "id,name,town\na,Ada,Rome\nb,Bo,Atlantis\n");
+        let told = place.run("--items letters.csv --session s.toon");
+        assert!(matches!(told.exit, Some(1 | 5)), "{}", told.err);
+        place.write("open", "");
+        for _ in 0..3 {
+            place.orderflow("show last --dead-letters -o failed.toon");
+            let table = place.read("failed.toon");
+            place.write("failed.toon", &if edit { table.replace("Atlantis", "Oslo") } else { table });
+            place.orderflow("retry last --items failed.toon --trust");
+            place.write("recorded.md", &with_rows(document, &place.read("s.toon")));
+            let told = place.orderflow("verify recorded.md");
+            assert_eq!(told.exit, Some(0), "{}{}{}", told.out, told.err, place.read("recorded.md"));
+        }
+        let rows = place.rows("s.toon");
+        assert!(rows.iter().filter(|row| row.starts_with("Send b")).count() > 1, "{rows:?}");
+    }
+}
+
 /// The original with one thing changed, and what there is to say beside the note on its missing row.
 #[test]
 fn every_kind_of_difference_is_told_at_its_row() {

@@ -1,5 +1,6 @@
 //! Recorded rows that their document could not have run, and rows that one misses.
 
+use super::state::either;
 use crate::diag::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -143,6 +144,26 @@ pub fn row_undone_order(span: Span, other: Span, by: &str, item: &str, first: &s
 pub fn row_undone_again(second: Span, first: Span, by: &str, item: &str) -> Diagnostic {
     let message = format!("`{by}` cannot have run again for {item}: all that it undoes was undone");
     Diagnostic::error("row-undone", second, message).related(first, "the execution before")
+}
+
+/// A row of a step that does not start in the state that the item was in. `led` is the step that left it there.
+pub fn row_state(
+    span: Span,
+    step: &str,
+    item: &str,
+    from: &[&str],
+    now: &[&str],
+    led: Option<(Span, &str)>,
+) -> Diagnostic {
+    let (from, now) = (either(from), either(now));
+    let message =
+        format!("`{step}` cannot have run for {item}: it starts in {from}, and the item was in {now}");
+    let diagnostic = Diagnostic::error("row-state", span, message);
+    let diagnostic = match led {
+        Some((place, by)) => diagnostic.related(place, format!("`{by}` left it there")),
+        None => diagnostic,
+    };
+    diagnostic.help("a step whose turn comes in another state fails and is not started")
 }
 
 /// A step without a row for items that it should have run for.

@@ -129,7 +129,7 @@ fn an_item_that_is_put_back_is_where_its_steps_have_led_it() {
 }
 
 /// A document whose steps speak of states at random; step `n` makes the value `v<n>`.
-fn document(seed: u64) -> String {
+pub fn document(seed: u64) -> String {
     let dice = |step: u64, what: u64, below| roll(seed, &[80, step, what], below);
     let states = ["a", "b", "c"];
     let arrows = states.iter().flat_map(|from| states.map(|to| format!("    {from} --> {to}\n")));

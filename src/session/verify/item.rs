@@ -85,6 +85,14 @@ impl<'a> Record<'a> {
             checker.forward();
             checker.handlers();
             checker.exclusive();
+            if !once {
+                let may_have_run = |id: StepId| {
+                    let fate = checker.fates[id.index()];
+                    matches!(fate, Fate::Succeeded | Fate::Missing) && checker.rows[id.index()].is_empty()
+                };
+                let differences = &mut checker.found.differences;
+                self.states(checker.key, &checker.rows, &may_have_run, differences);
+            }
         }
     }
 
@@ -120,6 +128,7 @@ impl<'a> Checker<'a, '_> {
     /// Only what was done is undone.
     fn compensations(&mut self) {
         let own: Vec<StepId> = self.graph().compensations().filter(|id| self.is_own(*id)).collect();
+        let came_through = self.came_through() && !self.begun_anew();
         for id in own {
             let undoes = |step: &StepId| self.graph().step(*step).compensate == Some(id);
             let done =
@@ -127,7 +136,7 @@ impl<'a> Checker<'a, '_> {
                     self.rows[step.index()].iter().any(|row| self.status(*row) != Status::Skipped)
                 });
             let first = self.rows[id.index()].first().copied();
-            if let (Some(row), true) = (first, done && self.came_through()) {
+            if let (Some(row), true) = (first, done && came_through) {
                 let place = self.record.places[row].cell(Cell::Phase);
                 let difference = catalogue::row_handler(place, self.record.title(id), self.key);
                 self.found.differences.push(difference);
@@ -140,17 +149,19 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// Whether every step has a row that says that it succeeded, and nothing else can have ended the item.
+    /// Whether every step has a row that says that it succeeded, and nothing else can have ended the item. How many
+    /// elements a list had is not told.
     fn came_through(&self) -> bool {
         let own = self.graph().order.iter().filter(|id| self.is_own(**id));
         let done = |id: &StepId| {
             let rows = &self.rows[id.index()];
-            !rows.is_empty() && rows.iter().all(|row| self.status(*row) == Status::Success)
+            let known = self.graph().step(*id).each.is_none() && !rows.is_empty();
+            known && rows.iter().all(|row| self.status(*row) == Status::Success)
         };
         self.graph().settings.deadline.is_none() && { own }.all(done)
     }
 
-    /// Whether a step ran again after one was undone.
+    /// Whether a step ran again after one was undone, or from the start with other inputs.
     fn begun_anew(&self) -> bool {
         let started = |row: usize| self.record.rows[row].started_ms;
         let undone = self.graph().compensations().flat_map(|id| &self.rows[id.index()]);
@@ -158,13 +169,36 @@ impl<'a> Checker<'a, '_> {
             undone.filter(|row| self.status(**row) == Status::Compensated).map(|row| started(*row)).collect();
         let between = |first: usize, second: usize| {
             undone.iter().any(|undone| match (started(first), undone, started(second)) {
-                (Some(first), Some(undone), Some(second)) => first < *undone && *undone <= second,
+                (Some(first), Some(undone), Some(second)) => {
+                    first < second && first <= *undone && *undone <= second
+                }
                 // Where times are not told, only a handler can have put the item back.
                 _ => self.put_backs() > 0,
             })
         };
-        let again = |rows: &Vec<usize>| rows.windows(2).any(|pair| between(pair[0], pair[1]));
+        let anew = |first: usize, second: usize| between(first, second) || self.renewed(first, second);
+        let again = |rows: &Vec<usize>| rows.windows(2).any(|pair| anew(pair[0], pair[1]));
         self.graph().order.iter().any(|id| self.executions(*id).iter().any(again))
+    }
+
+    /// Whether the second of two rows is of another visit than the first though nothing was undone: all that ran before
+    /// had ended, and badly.
+    fn renewed(&self, first: usize, second: usize) -> bool {
+        let times = |row: usize| {
+            let recorded = &self.record.rows[row];
+            let start = recorded.started_ms? as f64;
+            Some((start, start + recorded.duration_ms.unwrap_or(0.0).floor()))
+        };
+        let (Some((before, _)), Some((from, _))) = (times(first), times(second)) else { return false };
+        let forward = || self.graph().order.iter().flat_map(|id| &self.rows[id.index()]);
+        let apart = |row: &usize| times(*row).is_some_and(|(start, end)| end <= from || start >= from);
+        let failed = |row: &usize| {
+            let id = self.record.step(*row).filter(|id| self.graph().step(*id).mark != Some(Mark::Optional));
+            let status = self.status(*row);
+            let badly = status.is_failure() || status == Status::Cancelled;
+            badly && id.is_some() && times(*row).is_some_and(|(start, _)| start < from)
+        };
+        before < from && forward().all(apart) && forward().any(failed)
     }
 
     fn forward(&mut self) {
@@ -289,10 +323,11 @@ impl<'a> Checker<'a, '_> {
                 let value = &self.graph().value(value).name;
                 self.found.differences.push(catalogue::row_lacks(place, title, key, value));
             }
-            Some(Obstacle::Unled) => {
+            // A step that fails by its own decision has made it.
+            Some(Obstacle::Unled) if !skipped => {
                 self.found.differences.push(catalogue::row_unled(place, title, key));
             }
-            Some(Obstacle::Lacks(_)) | None => self.decided(id, row),
+            Some(Obstacle::Lacks(_) | Obstacle::Unled) | None => self.decided(id, row),
         }
         self.repeated(id);
         self.early(id);
@@ -356,9 +391,15 @@ impl<'a> Checker<'a, '_> {
         rows.filter(|row| self.status(**row) == Status::Success).count()
     }
 
-    /// A step runs again only where it failed and a handler put the item back.
+    /// Whether rows count their attempts, so that none of them is one: somebody can have had an item run again then.
+    fn is_counted(&self) -> bool {
+        let told = |row: &usize| &self.record.rows[*row];
+        self.rows.iter().flatten().any(|row| told(row).attempt.is_some() || told(row).started_ms.is_some())
+    }
+
+    /// A step runs again only where it failed, and a handler or somebody put the item back.
     fn repeated(&mut self, id: StepId) {
-        let back = self.put_backs();
+        let back = if self.is_counted() { usize::MAX } else { self.put_backs() };
         let executions = self.executions(id);
         let again = executions.iter().flat_map(|rows| rows.windows(2).enumerate());
         for (nth, pair) in again {
@@ -405,6 +446,16 @@ impl<'a> Checker<'a, '_> {
         again.max().unwrap_or(0) + usize::from(self.graph().settings.deadline.is_some())
     }
 
+    /// Whether the item went on between two rows, as far as their times tell.
+    fn went_on(&self, first: usize, second: usize) -> bool {
+        let started = |row: usize| self.record.rows[row].started_ms;
+        let (Some(first), Some(second)) = (started(first), started(second)) else { return false };
+        let forward = self.graph().order.iter().flat_map(|id| &self.rows[id.index()]);
+        let between = |row: &usize| started(*row).is_some_and(|at| first <= at && at <= second);
+        // A deadline can pass while no step runs.
+        self.graph().settings.deadline.is_some() || { forward }.any(between)
+    }
+
     fn handlers(&mut self) {
         let failed = self.graph().order.iter().any(|id| {
             let optional = self.graph().step(*id).mark == Some(Mark::Optional);
@@ -430,8 +481,12 @@ impl<'a> Checker<'a, '_> {
                     self.found.missing.entry(id).or_default().add(self.key);
                 }
                 _ => {
-                    for second in rows.iter().skip(1 + returns) {
-                        let places = [rows[0], *second].map(|row| self.record.places[row].cell(Cell::Phase));
+                    for pair in rows.windows(2).skip(returns) {
+                        let &[first, second] = pair else { continue };
+                        if self.went_on(first, second) {
+                            continue;
+                        }
+                        let places = [first, second].map(|row| self.record.places[row].cell(Cell::Phase));
                         let title = self.record.title(id);
                         let difference = catalogue::row_repeated(places[1], places[0], title, self.key, true);
                         self.found.differences.push(difference);

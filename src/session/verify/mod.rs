@@ -4,6 +4,7 @@
 mod item;
 mod known;
 mod row;
+mod states;
 #[cfg(test)]
 mod tests;
 mod undoing;

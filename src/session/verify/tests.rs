@@ -4,18 +4,26 @@ use super::super::document::Place;
 use super::super::layout::Layout;
 use super::super::row::Row;
 use super::{Found, hold};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Source};
 use crate::engine::simulator::{World, random_graph, random_policy};
-use crate::engine::{Out, Run};
-use crate::event::{Event, Status};
+use crate::engine::tests::states::document;
+use crate::engine::{Out, Retries, Retry, Run};
+use crate::event::{Event, Status, StepId};
 use crate::graph::{Graph, Kind};
 use crate::value::Type;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A run of a simulated world: its graph and the rows that it leaves. Values have types, so that labels tell
 /// what conditions were decided by.
 fn run(seed: u64) -> (Graph, Vec<Row>) {
+    let graph = simulated(seed);
+    let rows = rows(&graph, &live(seed, &graph));
+    (graph, rows)
+}
+
+fn simulated(seed: u64) -> Graph {
     let mut graph = random_graph(seed);
     for step in &graph.steps {
         let ty = if step.kind == Kind::Handler { Type::Boolean } else { Type::Integer };
@@ -23,22 +31,61 @@ fn run(seed: u64) -> (Graph, Vec<Row>) {
             graph.values[output.value.index()].ty = Some(ty.clone());
         }
     }
-    let shared = Arc::new(graph.clone());
-    let mut run = Run::new(shared.clone(), random_policy(seed));
-    let events = World::new(seed, shared).live(&mut run, &mut Out::default());
-    let layout = Layout::of(&graph);
+    // Steps that change the state side by side are an error in a document.
+    let speaking = || graph.order.iter().copied().filter(|id| graph.step(*id).state.is_some());
+    let ordered = |one: StepId, other: StepId| one == other || graph.leads_to(one, &|step| step == other);
+    let sound = speaking().all(|one| speaking().all(|other| ordered(one, other) || ordered(other, one)));
+    if !sound {
+        graph.initial = None;
+        graph.steps.iter_mut().for_each(|step| step.state = None);
+    }
+    graph
+}
+
+fn live(seed: u64, graph: &Graph) -> Vec<Event> {
+    let graph = Arc::new(graph.clone());
+    let mut run = Run::new(graph.clone(), random_policy(seed));
+    World::new(seed, graph).live(&mut run, &mut Out::default())
+}
+
+/// What happened before and after the runner died, or, with `retried`, before and after failed items ran again.
+fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<Event> {
+    let graph = Arc::new(graph.clone());
+    let mut failed = BTreeSet::new();
+    let mut retries = Retries::default();
+    for event in &seen {
+        retries.see(event);
+        if let Event::ItemSettled { item, state, .. } = event {
+            failed.remove(item);
+            failed.extend(state.is_failure().then_some(*item));
+        }
+    }
+    let again = failed.into_iter().filter(|_| retried);
+    let again: Vec<Retry> = again.map(|item| Retry { item, inputs: None }).collect();
+    again.iter().for_each(|retry| retries.add(retry.item));
+    let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
+    let mut run = Run::fold(graph.clone(), random_policy(seed), folded);
+    let mut world = World::new(seed, graph).after_crash(&seen);
+    let mut out = Out::default();
+    run.resume(&again, world.now, &mut out);
+    seen.extend(world.live(&mut run, &mut out));
+    seen
+}
+
+fn rows(graph: &Graph, events: &[Event]) -> Vec<Row> {
+    let layout = Layout::of(graph);
     let mut keys = HashMap::new();
     let mut rows = Vec::new();
     for event in events {
         match event {
-            Event::ItemAdmitted { item, key, .. } => drop(keys.insert(item, key)),
+            Event::ItemAdmitted { item, key, .. } => drop(keys.insert(*item, key)),
             Event::StepEnded { item, execution } => {
-                rows.extend(layout.row(keys.get(&item).unwrap_or(&"run".into()), &execution))
+                rows.extend(layout.row(keys.get(item).unwrap_or(&&"run".into()), execution))
             }
             _ => {}
         }
     }
-    (graph, rows)
+    rows
 }
 
 fn differences(graph: &Graph, rows: &[Row]) -> Vec<Diagnostic> {
@@ -47,17 +94,165 @@ fn differences(graph: &Graph, rows: &[Row]) -> Vec<Diagnostic> {
     differences
 }
 
+fn shown(rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        let Row { phase, item, status, attempt, started_ms, duration_ms, error, .. } = row;
+        format!("{item:?} {phase} {status:?} #{attempt:?} {started_ms:?}+{duration_ms:?} {error:?}\n")
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What is told of rows that nobody tampered with: nothing.
+fn assert_sound(seed: u64, graph: &Graph, rows: &[Row]) {
+    let told: Vec<String> =
+        differences(graph, rows).into_iter().map(|difference| difference.message).collect();
+    assert!(told.is_empty(), "seed {seed}: {told:#?} of\n{}", shown(rows));
+}
+
 #[test]
 fn what_the_engine_does_verifies() {
     let mut conditional = 0;
     for seed in 0..600 {
         let (graph, rows) = run(seed);
-        let told: Vec<String> =
-            differences(&graph, &rows).into_iter().map(|difference| difference.message).collect();
-        assert!(told.is_empty(), "seed {seed}: {told:#?} of {rows:?}");
+        assert_sound(seed, &graph, &rows);
         conditional += rows.iter().filter(|row| row.status == Status::Skipped).count();
     }
     assert!(conditional > 100, "{conditional} rows tell of conditions");
+}
+
+#[test]
+fn what_the_engine_does_verifies_where_its_runner_died_and_where_items_ran_again() {
+    let mut undone = 0;
+    for seed in 0..600 {
+        let graph = simulated(seed);
+        let events = live(seed, &graph);
+        for part in 1..4 {
+            let cut = go_on(seed, &graph, events[..events.len() * part / 4].to_vec(), false);
+            assert_sound(seed, &graph, &rows(&graph, &cut));
+        }
+        if !graph.has_run_steps() {
+            let twice = go_on(seed, &graph, events, true);
+            let thrice = go_on(seed, &graph, twice, true);
+            let rows = rows(&graph, &thrice);
+            assert_sound(seed, &graph, &rows);
+            undone += rows.iter().filter(|row| row.status == Status::Compensated).count();
+        }
+    }
+    assert!(undone > 300, "{undone} executions were undone");
+}
+
+/// A compensation whose row is changed in one way, and all that it can be told by.
+#[test]
+fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
+    let (mut early, mut again, mut order) = (0, 0, 0);
+    for seed in 0..600 {
+        let (graph, rows) = run(seed);
+        let step = |row: &Row| graph.by_phase(&row.phase).unwrap();
+        let differs = |changed: Vec<Row>, what: &str| {
+            let told = differences(&graph, &changed);
+            assert!(
+                told.iter().any(|told| told.code == "row-undone"),
+                "seed {seed}, {what}:\n{}",
+                shown(&changed)
+            );
+        };
+        let undone: Vec<usize> =
+            (0..rows.len()).filter(|row| rows[*row].status == Status::Compensated).collect();
+        for &index in &undone {
+            let by = &rows[index];
+            let own = |row: &&Row| row.item == by.item && graph.step(step(row)).compensate == Some(step(by));
+            let mut before: Vec<&Row> = rows.iter().filter(own).collect();
+            before.sort_by_key(|row| row.started_ms);
+            let mut changed = rows.clone();
+            let copy = Row { started_ms: Some(1_000_000), ..by.clone() };
+            let copies = 1 + before.len();
+            changed.extend(std::iter::repeat_n(copy, copies));
+            again += 1;
+            differs(changed, "again");
+            if let Some(first) = before.first().filter(|first| first.duration_ms > Some(0.0)) {
+                let mut changed = rows.clone();
+                changed[index].started_ms = first.started_ms;
+                early += 1;
+                differs(changed, "early");
+            }
+        }
+        let pairs = undone.iter().flat_map(|one| undone.iter().map(|other| [*one, *other]));
+        for pair in pairs.filter(|[one, other]| one != other) {
+            let [one, other] = pair.map(|row| &rows[row]);
+            let alone = |row: &Row| {
+                let names = graph.order.iter().filter(|id| graph.step(**id).compensate == Some(step(row)));
+                let names: Vec<_> = names.collect();
+                let count = |step: StepId| {
+                    let same =
+                        |other: &&Row| other.item == row.item && graph.by_phase(&other.phase) == Some(step);
+                    rows.iter().filter(same).count()
+                };
+                let once = graph.order.iter().all(|id| count(*id) <= 1) && count(step(row)) == 1;
+                (names.len() == 1 && once).then(|| *names[0])
+            };
+            let (Some(last), Some(first), true) = (alone(one), alone(other), one.item == other.item) else {
+                continue;
+            };
+            if graph.leads_to(first, &|step| step == last) && one.duration_ms > Some(0.0) {
+                let mut changed = rows.clone();
+                changed[pair[0]].started_ms =
+                    other.started_ms.zip(other.duration_ms).map(|(start, lasts)| start + lasts as u64);
+                changed[pair[1]].started_ms = one.started_ms;
+                order += 1;
+                differs(changed, "order");
+            }
+        }
+    }
+    assert!(early > 100 && again > 100 && order > 10, "{early} early, {again} again, {order} out of order");
+}
+
+/// Documents whose steps speak of states, well or badly: what comes in a wrong one fails in the engine, and had it
+/// run, that is told.
+#[test]
+fn states_verify_as_the_engine_holds_them() {
+    let (mut sound, mut told) = (0, 0);
+    for seed in 0..600 {
+        let source = Source::new("test.md", document(seed));
+        let (spec, _) = crate::spec::parse(&source);
+        let (Some(mut graph), _) = crate::graph::build(&source, &spec) else { continue };
+        graph.steps.iter_mut().for_each(|step| step.timeout = Some(Duration::from_millis(20)));
+        for world in 0..3 {
+            let events = live(seed * 100 + world, &graph);
+            let rows = rows(&graph, &events);
+            assert_sound(seed, &graph, &rows);
+            assert_sound(seed, &graph, &self::rows(&graph, &go_on(seed * 100 + world, &graph, events, true)));
+            sound += 1;
+            for index in 0..rows.len() {
+                let wrong = rows[index]
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| error.starts_with("it starts in the state"));
+                let visits =
+                    rows.iter().filter(|row| row.item == rows[index].item && row.phase == rows[index].phase);
+                // A handler comes at any time, and may have come in another state.
+                let forward = graph.step(graph.by_phase(&rows[index].phase).unwrap()).kind == Kind::Forward;
+                if wrong && forward && visits.count() == 1 {
+                    let mut changed = rows.clone();
+                    changed[index] = Row {
+                        status: Status::Success,
+                        attempt: Some(1),
+                        error: None,
+                        ..changed[index].clone()
+                    };
+                    let differences = differences(&graph, &changed);
+                    let codes: Vec<&str> = differences.iter().map(|told| told.code).collect();
+                    assert!(
+                        codes.contains(&"row-state"),
+                        "seed {seed}: {codes:?} of\n{}\n{}",
+                        shown(&changed),
+                        source.text
+                    );
+                    told += 1;
+                }
+            }
+        }
+    }
+    assert!(sound > 100 && told > 30, "{sound} runs, {told} of them tampered with");
 }
 
 #[test]
