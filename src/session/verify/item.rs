@@ -198,7 +198,8 @@ impl<'a> Checker<'a, '_> {
             let badly = status.is_failure() || status == Status::Cancelled;
             badly && id.is_some() && times(*row).is_some_and(|(start, _)| start < from)
         };
-        before < from && forward().all(apart) && forward().any(failed)
+        let done = matches!(self.status(first), Status::Success | Status::Skipped);
+        done && before < from && forward().all(apart) && forward().any(failed)
     }
 
     fn forward(&mut self) {
