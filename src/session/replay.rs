@@ -202,17 +202,28 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     }
     let began = events.iter().map(|(at, _)| *at).fold(0.0, f64::max);
     let mut now = began;
-    let mut state = ItemState::Succeeded;
+    let mut last: BTreeMap<(usize, u64), (Status, bool)> = BTreeMap::new();
+    // Those of the run count as its steps do.
+    let mut handlers = ItemState::Succeeded;
     events.push((began, Event::RunStepsBegan { at: began.round() as Millis }));
     for row in of_run {
         let phase = layout.place(&row.phase).map(|place| &layout.phases[place]);
         let Some((phase, step)) = phase.and_then(|phase| Some((phase, phase.step?))) else { continue };
         now += row.duration_ms.unwrap_or(0.0);
-        if row.status.is_failure() && !phase.optional {
-            state = ItemState::Failed;
+        if row.status.is_failure() && phase.handler && !phase.undoes && !phase.optional {
+            handlers = ItemState::Failed;
+        }
+        if let Some(execution) = layout.execution(&row.borrowed()) {
+            let again = last.contains_key(&execution);
+            last.insert(execution, (row.status, again));
         }
         events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, row) }));
     }
+    let fates = last.into_iter().map(|(execution, (status, again))| (execution, status, again));
+    let state = match state(layout, fates) {
+        ItemState::Succeeded => handlers,
+        state => state,
+    };
     events.push((
         now,
         Event::RunStepsEnded { state, error: None, standing: Vec::new(), at: now.round() as Millis },

@@ -329,6 +329,32 @@ fn surplus_rows_and_equal_labels_find_an_item_too() {
     assert_eq!(items[1].rows, [1, 2, 4, 5]);
 }
 
+/// Steps that run once for all items end as items do.
+#[test]
+fn steps_of_the_run_are_told_to_end_as_they_did() {
+    let ended = |rows: &[&str]| {
+        let count = rows.len() + 1;
+        let (graph, rows) = document(&format!(
+            "# T\n\n## A @x\nreq -> a\n\n## B @x [per:: run] [compensate:: U]\na -> b\n\n\
+             ## C @x\nb -> c\n\n## U @x\nb -> u\n\n## Tell @x [per:: run]\nfailed_items -> told\n\n\
+             ```session-toon\nexecution[{count}]{{phase,input,output,status}}:\n A,r,a,success\n{}\n```\n",
+            rows.join("\n")
+        ));
+        let state = |event: &Event| match event {
+            Event::RunStepsEnded { state, .. } => Some(*state),
+            _ => None,
+        };
+        replay(&graph, &rows).unwrap().iter().find_map(state)
+    };
+    let failed = [" B,a,b,success", " C,b,null,failed"];
+    let undone = |row: &'static str| ended(&[&failed[..], &[row]].concat());
+    assert_eq!(ended(&[" B,a,b,success", " C,b,c,success"]), Some(ItemState::Succeeded));
+    assert_eq!(ended(&failed), Some(ItemState::Failed));
+    assert_eq!(undone(" U,b,null,compensation_failed"), Some(ItemState::CompensationFailed));
+    assert_eq!(undone(" U,b,u,compensated"), Some(ItemState::Compensated));
+    assert_eq!(ended(&[" Tell,x,null,failed"]), Some(ItemState::Failed));
+}
+
 #[test]
 fn items_that_settle_in_another_order_make_the_same_file() {
     let (graph, rows) = document(ORIGINAL);
