@@ -73,7 +73,8 @@ pub fn run(
     let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
     let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
-    let mut record = Record::new(&graph, Some(target), args.write.then(Kept::default))?;
+    let record = Record::new(&graph, Some(target), args.write.then(Kept::default))?;
+    let mut record = record.journaled(!args.no_journal);
     let mut head = Head {
         run: run_id.to_string(),
         workflow: graph.title.clone(),
@@ -139,7 +140,8 @@ pub fn run(
         show(args, finished, terminal)?;
     }
     if !args.quiet {
-        conclude(&run, work.total(), &graph, terminal);
+        let tally = finished.as_ref().map_or(run.tally(), |finished| finished.tally(run.tally().admitted));
+        conclude(&run, tally, work.total(), &graph, terminal);
     }
     tell_trouble(&run, &graph, args.no_journal, terminal);
     if !args.quiet {
@@ -162,7 +164,9 @@ pub fn run(
             let ended = exit(&run, &caught?);
             let met = gate::all_met(&finished.verdicts, terminal);
             let ended = if ended == Exit::Ok && !met { Exit::Failed } else { ended };
-            if let Some(kept) = finished.kept
+            // A run that goes on is written when it has come to its end.
+            let paused = run.stopped() == Some(StopReason::Interrupted) && !args.no_journal;
+            if let Some(kept) = finished.kept.filter(|_| !paused)
                 && let Err(error) = write::write(args, document, &phases, &head.run, kept, terminal)
             {
                 // How the run ended says more than that its rows are elsewhere.

@@ -7,7 +7,7 @@ use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::{Event, ItemError, ItemState};
+use crate::event::{Event, ItemError, ItemState, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
@@ -27,6 +27,9 @@ pub struct Record {
     live: Live,
     executions: Executions,
     kept: Option<Kept>,
+    /// What the journal does not have is not told, either: it goes on from there another time.
+    journaled: bool,
+    paused: bool,
 }
 
 /// What a finished run has to show.
@@ -57,7 +60,13 @@ impl Record {
         };
         let live = Live::new(graph, vec![Dimension::Phase]);
         let executions = Executions::new(&Layout::of(graph));
-        Ok(Record { entries: Entries::new(graph), recorder, live, executions, kept })
+        let entries = Entries::new(graph);
+        Ok(Record { entries, recorder, live, executions, kept, journaled: false, paused: false })
+    }
+
+    /// That of a run which is kept, and goes on after an interruption from where it was.
+    pub fn journaled(self, journaled: bool) -> Self {
+        Record { journaled, ..self }
     }
 
     /// Writes the session file and closes the figures. `left` items were never started.
@@ -79,6 +88,10 @@ impl Record {
 
 impl Observer for Record {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.paused |= self.journaled && is_interruption(event);
+        if self.paused {
+            return Ok(());
+        }
         let Some(entry) = self.entries.take(event) else { return Ok(()) };
         self.live.take(&entry);
         if let Entry::Row { item, element, row, .. } = &entry {
@@ -96,7 +109,20 @@ impl Observer for Record {
     }
 }
 
+fn is_interruption(event: &Event) -> bool {
+    matches!(event, Event::RunStopped { why: StopReason::Interrupted, .. })
+}
+
 impl Finished {
+    /// How the items ended, those apart that a run which was interrupted has in flight still.
+    pub fn tally(&self, admitted: u64) -> Tally {
+        let mut tally = Tally { admitted, ..Tally::default() };
+        for (state, count) in self.stats.run.items_by_status.iter().flatten() {
+            *tally.of(*state) += count;
+        }
+        tally
+    }
+
     /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
     pub fn judge(&mut self, graph: &Graph) {
         let claims = graph.steps.iter().map(gate::expectant);
@@ -167,9 +193,8 @@ pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Ter
     }
 }
 
-/// The last word: how the items ended, and which failed for good.
-pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
-    let tally = run.tally();
+/// The last word: how the items ended by this tally, and which failed for good.
+pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
     let left = total.saturating_sub(admitted);
@@ -178,6 +203,7 @@ pub fn conclude(run: &Run, total: u64, graph: &Graph, terminal: &mut Terminal) {
         (compensated, "compensated"),
         (compensation_failed, "with a failed compensation"),
         (cancelled, "cancelled"),
+        (admitted.saturating_sub(tally.settled()), "in flight"),
         (left, "not started"),
     ];
     for (count, what) in counts {
