@@ -3,9 +3,11 @@
 use super::exit::{Exit, Stop};
 use super::run::{self, Failed, Past};
 use super::runs::find;
+use super::show::session;
 use super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::event::{Event, ItemId, ItemState};
+use anyhow::Context;
 use std::sync::Arc;
 
 /// Say that what could not be undone for an item was undone by hand
@@ -15,7 +17,8 @@ Examples:
   orderflow resolve last --item order_003 --note 'refunded at the bank, ticket 4711'
   orderflow show last                     which items ended as compensation_failed, and what still stands
 
-The item then counts as compensated, and the note is kept with it (orderflow show RUN --item KEY). Nothing is run.
+The item then counts as compensated, and the note is kept with it (orderflow show RUN --item KEY). Nothing is run. The
+session file says so too, where it is still as the run has left it.
 orderflow retry RUN tries to undo once more what could not be. An item that was resolved runs anew only where
 --item names it.
 
@@ -33,13 +36,13 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = find::one(&args.run)?;
+    let home = std::path::absolute(find::one(&args.run)?).context("cannot tell the current folder")?;
     if args.note.trim().is_empty() {
         return Err(Stop::new(Exit::Usage, "the note is empty")
             .help("say what was done: --note TEXT")
             .into());
     }
-    let past = Past::take(&home)?;
+    let mut past = Past::take(&home)?;
     let failed = Failed::of(&home)?;
     let mut resolved: Vec<(Arc<str>, ItemId)> = Vec::new();
     for key in &args.item {
@@ -57,8 +60,16 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     resolved.sort();
     resolved.dedup();
     let count = resolved.len();
+    let trace = session::left(&home)?;
     past.add(resolved.into_iter().flat_map(|(key, item)| ends(&failed, key, item, &args.note)).collect())?;
     terminal.talk(&format!("{count} item{} resolved\n", if count == 1 { "" } else { "s" }));
+    match trace {
+        Some(trace) => session::anew(&home, &trace, terminal)?,
+        None => terminal.talk(&format!(
+            "the session file is not as the run has left it, and stays so; orderflow show {} --session FILE writes the run's\n",
+            visible(&args.run)
+        )),
+    }
     Ok(Exit::Ok)
 }
 

@@ -360,6 +360,20 @@ fn what_an_interruption_leaves_without_a_journal_is_told() {
     assert!(err.contains("slow: not undone: Reserve: interrupted before it was undone"), "{err}");
 }
 
+/// A session file that is another's by now is left alone.
+#[test]
+fn what_is_resolved_by_hand_changes_no_file_but_its_own() {
+    let place = shop(&["stuck"]);
+    assert_eq!(place.orderflow("run flow.md --trust --items items.csv --session own.toon").exit, Some(5));
+    let changed = place.read("own.toon").replacen("stuck", "stack", 1);
+    place.write("own.toon", &changed);
+    let told = place.orderflow("resolve last --item stuck --note refunded");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.ends_with("; orderflow show last --session FILE writes the run's\n"), "{}", told.err);
+    assert_eq!(place.read("own.toon"), changed);
+    assert!(!place.path("session.toon").exists());
+}
+
 /// What somebody has undone by hand counts as undone, and runs anew when it is retried.
 #[test]
 fn what_could_not_be_undone_can_be_resolved_by_hand() {
@@ -375,7 +389,9 @@ fn what_could_not_be_undone_can_be_resolved_by_hand() {
     assert!(exit == Some(3) && err.contains("did you mean \"stuck\"?"), "{err}");
     assert_eq!(resolve(&["--item", "stuck", "--note", " "]).0, Some(2));
     let (exit, err) = resolve(&["--item", "stuck", "--note", "refunded, ticket 4711"]);
-    assert_eq!((exit, err.as_str()), (Some(0), "1 item resolved\n"));
+    assert_eq!((exit, err.as_str()), (Some(0), "1 item resolved\ntrace written to session.toon\n"));
+    let followed = place.read("session.toon");
+    assert!(followed.contains("    compensated: 2\n"), "{followed}");
     assert_eq!(resolve(&["--item", "stuck", "--note", "again"]).0, Some(3));
     assert_eq!(place.orderflow("resume last").exit, Some(1), "nothing stands any more");
 
@@ -386,7 +402,7 @@ fn what_could_not_be_undone_can_be_resolved_by_hand() {
     let counts = &runs[0]["counts"];
     assert_eq!((&counts["compensated"], &counts["compensation_failed"]), (&2.into(), &0.into()), "{runs}");
     place.orderflow("show last --session again.toon");
-    assert!(place.read("again.toon").contains("    compensated: 2\n"), "{}", place.read("again.toon"));
+    assert_eq!(place.read("again.toon"), followed);
 
     place.write("open", "");
     let told = place.orderflow("retry last --trust");

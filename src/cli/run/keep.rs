@@ -49,6 +49,14 @@ pub struct Options {
     pub home: PathBuf,
 }
 
+impl Options {
+    /// Where the run has written its trace; none where its folder was carried elsewhere since.
+    pub fn trace(&self, home: &Path) -> Option<PathBuf> {
+        let here = self.home == home && self.folder.is_dir();
+        here.then(|| self.folder.join(self.args.trace()))
+    }
+}
+
 /// A run that goes on.
 pub struct Past {
     /// The run's own folder.
@@ -97,7 +105,7 @@ impl Past {
     ///
     /// # Errors
     /// Where it cannot be kept.
-    pub fn add(mut self, events: Vec<Event>) -> anyhow::Result<()> {
+    pub fn add(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
         let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
         self.store.append(&records)?;
         // It may have come to another end with that.

@@ -72,8 +72,7 @@ pub fn run(
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
-    let target = args.session.as_deref().unwrap_or(Path::new("session.toon"));
-    let record = Record::new(&graph, Some(target), args.write.then(Kept::default))?;
+    let record = Record::new(&graph, Some(args.trace()), args.write.then(Kept::default))?;
     let mut record = record.journaled(!args.no_journal);
     let mut head = Head {
         run: run_id.to_string(),

@@ -26,7 +26,7 @@ use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
 use crate::value::Object;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Run a workflow for the items it names
@@ -154,12 +154,19 @@ impl From<Duplicates> for items::Duplicates {
 pub(super) use again::{Again, Ask, failed, give_up, go_on};
 pub(super) use bind::environment;
 pub(super) use explain::explain;
-pub(super) use keep::{Failed, Past, lock, retries, unreadable};
+pub(super) use keep::{Failed, Past, lock, options, retries, unreadable};
 pub(super) use look::{KeptRun, title};
 pub(super) use part::is_called;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;
 pub(super) use secrets::is_there;
+
+impl Args {
+    /// Where the trace of a run is written.
+    fn trace(&self) -> &Path {
+        self.session.as_deref().unwrap_or(Path::new("session.toon"))
+    }
+}
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {

@@ -70,7 +70,7 @@ pub fn write(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let name = visible(&document.source.name);
-    let session = args.session.as_deref().unwrap_or(Path::new("session.toon")).display().to_string();
+    let session = args.trace().display().to_string();
     let help = format!("they stand in {}", visible(&session));
     let refuse = |exit: Exit, why: String| {
         Stop::new(exit, format!("the executions were not written into {name}: {why}")).help(&help)

@@ -2,7 +2,7 @@
 
 mod item;
 mod items;
-mod session;
+pub mod session;
 
 use super::exit::Exit;
 use super::letters;

@@ -1,24 +1,78 @@
 //! The session file of a run, made anew from its journal.
 
-use super::super::run::{KeptRun, Trace};
+use super::super::run::{KeptRun, Trace, options, retries, unreadable};
 use super::super::runs::outline::Outline;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::engine::Retries;
-use crate::journal::Records;
+use crate::journal::{self, Records};
 use crate::runtime::Observer;
-use std::path::Path;
+use anyhow::Context;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
 
-/// Writes the file whole or not at all; it says whether the run had come to its end.
+/// Writes the file, and says so.
 ///
 /// # Errors
 /// Where the journal cannot be read or the file cannot be written.
 pub fn write(
     kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
+    records: (Records, Retries),
     target: &Path,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
+    let complete = make(kept, records, target)?;
+    let far = if complete { "" } else { ", as far as the run has come" };
+    terminal.talk(&format!("trace written to {}{far}\n", visible(&target.display().to_string())));
+    Ok(())
+}
+
+/// The session file that a run has left, if it is still as the run would leave it now: nobody has changed it, and no other
+/// run has written its own in its place.
+///
+/// # Errors
+/// Where the journal cannot be read, or what the file should be cannot be written into the run's folder.
+pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let (kept, records) = read(home)?;
+    let Some(file) = options(&kept.header)?.trace(home) else { return Ok(None) };
+    let folder = tempfile::tempdir_in(home).with_context(|| format!("cannot write into {}", home.display()))?;
+    let made = folder.path().join("session.toon");
+    make(&kept, records, &made)?;
+    Ok(same(&file, &made).unwrap_or(false).then_some(file))
+}
+
+/// Writes the file anew by all that the journal has.
+///
+/// # Errors
+/// Where the journal cannot be read or the file cannot be written.
+pub fn anew(home: &Path, file: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let (kept, records) = read(home)?;
+    let here = std::env::current_dir().unwrap_or_default();
+    write(&kept, records, file.strip_prefix(here).unwrap_or(file), terminal)
+}
+
+fn read(home: &Path) -> anyhow::Result<(KeptRun, (Records, Retries))> {
+    let retries = retries(home)?;
+    let (header, records) = journal::read(home).map_err(unreadable)?;
+    Ok((KeptRun::of(header, &records)?, (records, retries)))
+}
+
+fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let mut bytes = BufReader::new(one).bytes().zip(BufReader::new(other).bytes());
+    Ok(bytes.all(|pair| matches!(pair, (Ok(one), Ok(other)) if one == other)))
+}
+
+/// Makes the file whole or not at all; it says whether the run had come to its end.
+fn make(
+    kept: &KeptRun,
+    (records, mut retries): (Records, Retries),
+    target: &Path,
+) -> anyhow::Result<bool> {
     let mut outline = Outline::default();
     let mut trace = Trace::new(&kept.graph, Some(target), None)?;
     kept.events(records, |event| {
@@ -27,7 +81,5 @@ pub fn write(
     })?;
     let complete = outline.is_complete(kept);
     trace.finish(&kept.head(complete), outline.left(kept))?;
-    let far = if complete { "" } else { ", as far as the run has come" };
-    terminal.talk(&format!("trace written to {}{far}\n", visible(&target.display().to_string())));
-    Ok(())
+    Ok(complete)
 }
