@@ -63,6 +63,12 @@ impl Source {
         Ok(Source { name, form })
     }
 
+    /// Whether there is anything at a path.
+    pub fn is_there(path: &Path) -> bool {
+        let matches = || folder::matching(path).is_ok_and(|files| !files.is_empty());
+        path.exists() || (folder::is_glob(path) && matches())
+    }
+
     /// JSON lines from an input that can be read only once; they are kept on disk while the run lasts.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Runs that are killed and go on: nothing that was completed runs again, nothing is lost, and the trace in the end
 //! is that of a run that nobody touched.
 
+use crate::place::Place;
 use orderflow::event::Event;
 use orderflow::journal::{self, Record, Unreadable};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -300,6 +302,39 @@ fn an_interrupted_run_is_paused_and_goes_on() {
     let again = orderflow(folder, &["resume", "last"]);
     assert_eq!(again.status.code(), Some(0));
     assert_eq!(effects(folder)["Count run"].0, 1, "a run that is over does nothing more");
+}
+
+/// Items that are in the journal need not be in their file any more, and a run that is given up needs no others.
+#[test]
+fn items_that_are_gone_matter_only_where_some_were_not_admitted() {
+    const WAITING: &str =
+        "# W\n## Wait\norder -> done\n```sh run\n: > $ORDERFLOW_ITEM\ntest -e go || sleep 600\necho 1\n```\n";
+    let paused = |jobs: &str, waited: &str| {
+        let place = Place::new(WAITING);
+        place.write(
+            "items.jsonl",
+            "{\"id\": \"one\"}\n{\"id\": \"two\"}\n{\"id\": \"six\"}\n{\"id\": \"ten\"}\n{\"id\": \"elf\"}\n",
+        );
+        let mut runner = place.begin(&format!("--items items.jsonl --jobs {jobs}"));
+        place.await_file(waited);
+        kill_process(Pid::from_child(&runner), Signal::TERM).unwrap();
+        assert_eq!(runner.wait().unwrap().code(), Some(143));
+        fs::remove_file(place.path("items.jsonl")).unwrap();
+        place.write("go", "");
+        place
+    };
+    let place = paused("5", "elf");
+    let told = place.orderflow("resume last --trust");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.contains("5 items: 5 succeeded\n"), "{}", told.err);
+
+    let place = paused("1", "one");
+    let told = place.orderflow("resume last --trust");
+    assert!(told.exit == Some(74) && told.err.contains("items.jsonl"), "{}", told.err);
+    let told = place.orderflow("cancel last --trust");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.contains("not started"), "{}", told.err);
+    assert!(place.read("session.toon").contains("not_started: "), "{}", place.read("session.toon"));
 }
 
 #[test]

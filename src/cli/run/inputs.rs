@@ -29,6 +29,8 @@ pub struct Work {
 
 enum Kind {
     Items(Box<Checked>),
+    /// All of these are in the run's journal, and none is read again.
+    Recorded(u64),
     /// No items: the workflow runs once.
     Once(Shape),
 }
@@ -37,6 +39,7 @@ impl Work {
     pub fn total(&self) -> u64 {
         match &self.kind {
             Kind::Items(items) => items.total,
+            Kind::Recorded(total) => *total,
             Kind::Once(_) => 1,
         }
     }
@@ -87,6 +90,7 @@ impl Work {
     fn all(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
         Ok(match &self.kind {
             Kind::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
+            Kind::Recorded(_) => Box::new(std::iter::empty()),
             Kind::Once(shape) => {
                 let item = NewItem { key: "1".into(), inputs: shape.without_item() };
                 Box::new(std::iter::once(Ok(item)))
@@ -121,11 +125,23 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
     }
 }
 
-/// Finds and checks what the run works on.
+/// Items of which a journal has all that will ever be of them: no more are admitted.
+pub struct Recorded {
+    pub total: u64,
+    /// The run is given up, so that it does not matter what has become of them.
+    pub over: bool,
+}
+
+/// Finds and checks what the run works on. Items that are all `recorded` need not be there any more.
 ///
 /// # Errors
 /// When it cannot be read, or stops after showing all that is wrong with it.
-pub fn work(args: &Args, part: &Part, terminal: &mut Terminal) -> anyhow::Result<Work> {
+pub fn work(
+    args: &Args,
+    part: &Part,
+    recorded: Option<Recorded>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Work> {
     let mut given = match &args.given {
         Some(known) => given_before(known, part),
         None => given(&args.input, part)?,
@@ -134,7 +150,11 @@ pub fn work(args: &Args, part: &Part, terminal: &mut Terminal) -> anyhow::Result
     let named: Object = named.collect();
     let made_up = made_up(args, part, &mut given)?;
     let key = args.key.clone().or_else(|| part.graph.settings.key.clone());
-    let kind = kind(args, part, Shape::new(&part.graph, given, key), terminal)?;
+    let shape = Shape::new(&part.graph, given, key);
+    let kind = match recorded {
+        Some(Recorded { total, over }) if over || are_gone(args, part, &shape) => Kind::Recorded(total),
+        _ => kind(args, part, shape, terminal)?,
+    };
     Ok(Work { kind, given: named, made_up })
 }
 
@@ -159,15 +179,24 @@ fn made_up(args: &Args, part: &Part, given: &mut Given) -> anyhow::Result<Vec<St
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
-fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyhow::Result<Kind> {
+/// Where the items come from; none for a run without items.
+fn place(args: &Args, part: &Part, shape: &Shape) -> Option<PathBuf> {
     let wanted = args.input.is_empty() || !args.item.is_empty() || !shape.lacking().is_empty();
-    let path = match (&args.items, &part.graph.settings.items) {
-        (Some(path), _) => path.clone(),
-        (None, Some(named)) if wanted && named == "-" => named.into(),
+    match (&args.items, &part.graph.settings.items) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(named)) if wanted && named == "-" => Some(named.into()),
         // What the document names lies relative to it; where all inputs are given, no items are wanted.
-        (None, Some(named)) if wanted => args.file.parent().unwrap_or(Path::new("")).join(named),
-        _ => return once(args, shape),
-    };
+        (None, Some(named)) if wanted => Some(args.file.parent().unwrap_or(Path::new("")).join(named)),
+        _ => None,
+    }
+}
+
+fn are_gone(args: &Args, part: &Part, shape: &Shape) -> bool {
+    place(args, part, shape).is_some_and(|path| !Source::is_there(&path))
+}
+
+fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyhow::Result<Kind> {
+    let Some(path) = place(args, part, &shape) else { return once(args, shape) };
     if !shape.takes_items() && !part.graph.inputs.is_empty() {
         let message = format!(
             "--input gives every input of the workflow, and nothing is left for the items of {} to bring; nothing was run",

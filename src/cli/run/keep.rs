@@ -6,7 +6,7 @@ use super::super::exit::{Exit, Stop};
 use super::Args;
 use super::ended;
 use super::generations::{Generations, another};
-use super::inputs::Work;
+use super::inputs::{self, Recorded, Work};
 use super::look::{KeptRun, damaged};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
@@ -93,6 +93,26 @@ impl Past {
     /// What the run is, with its newest document.
     pub fn header(&self) -> &Header {
         &self.generations.header
+    }
+
+    /// The items, if the journal has all that will ever be of them.
+    ///
+    /// # Errors
+    /// Stops where the journal cannot be read.
+    pub fn recorded(&self) -> anyhow::Result<Option<Recorded>> {
+        let items = &self.header().items;
+        let Some(total) = inputs::total(items).filter(|_| !items.is_null()) else { return Ok(None) };
+        if is_given_up(&self.home) && self.retry.is_empty() {
+            return Ok(Some(Recorded { total, over: true }));
+        }
+        let mut admitted = 0;
+        let (_, records) = journal::read(&self.home).map_err(unreadable)?;
+        let counted = records.each(|record| -> Result<(), Unreadable> {
+            admitted += u64::from(matches!(record, Record::Event(Event::ItemAdmitted { .. })));
+            Ok(())
+        });
+        counted.map_err(unreadable)?;
+        Ok((admitted >= total).then_some(Recorded { total, over: false }))
     }
 
     /// The run goes on with another document, which is kept when it does.

@@ -39,7 +39,8 @@ pub fn run(
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
     let doers = bind::find(document, &part.graph, settings, args.stub, terminal);
-    let work = inputs::work(args, &part, terminal);
+    let recorded = past.as_ref().map(Past::recorded).transpose()?.flatten();
+    let work = inputs::work(args, &part, recorded, terminal);
     let (doers, mut work) = match (doers, work) {
         (Err(one), Err(other)) => {
             terminal.error(&one);

@@ -36,7 +36,8 @@ pub fn write(
 pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
     let (kept, records) = read(home)?;
     let Some(file) = options(&kept.header)?.trace(home) else { return Ok(None) };
-    let folder = tempfile::tempdir_in(home).with_context(|| format!("cannot write into {}", home.display()))?;
+    let folder =
+        tempfile::tempdir_in(home).with_context(|| format!("cannot write into {}", home.display()))?;
     let made = folder.path().join("session.toon");
     make(&kept, records, &made)?;
     Ok(same(&file, &made).unwrap_or(false).then_some(file))
@@ -68,11 +69,7 @@ fn same(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Makes the file whole or not at all; it says whether the run had come to its end.
-fn make(
-    kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
-    target: &Path,
-) -> anyhow::Result<bool> {
+fn make(kept: &KeptRun, (records, mut retries): (Records, Retries), target: &Path) -> anyhow::Result<bool> {
     let mut outline = Outline::default();
     let mut trace = Trace::new(&kept.graph, Some(target), None)?;
     kept.events(records, |event| {
