@@ -12,6 +12,7 @@ use std::path::PathBuf;
 Examples:
   orderflow retry last                              all items of the latest run that have failed
   orderflow retry last --item order_003             only this one; may be given several times
+  orderflow retry last --item run                   the failed steps that run once after all items
   orderflow show last                               which have failed, and why
   orderflow show last --dead-letters -o failed.toon a table of them to edit
   orderflow retry last --items failed.toon          its rows: those that were edited from the start, with new keys

@@ -4,7 +4,8 @@
 use crate::event::{Event, ItemId, Values};
 use std::collections::BTreeMap;
 
-/// A failed item that is to run again: where it failed, or, with other inputs, from its beginning.
+/// A failed item that is to run again: where it failed, or, with other inputs, from its beginning. The steps that run
+/// once after all items run again as one, for what the items have made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     pub item: ItemId,
@@ -30,7 +31,11 @@ impl Retries {
 
     /// Whether the next event is a void end, which is not to be folded. Asked for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
-        let Event::ItemSettled { item, state, .. } = event else { return false };
+        let (item, state) = match event {
+            Event::ItemSettled { item, state, .. } => (item, state),
+            Event::RunStepsEnded { state, .. } => (&ItemId::RUN, state),
+            _ => return false,
+        };
         if !state.is_failure() {
             return false;
         }

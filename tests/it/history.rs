@@ -456,6 +456,39 @@ fn a_run_that_was_given_up_is_not_retried() {
     assert!(message.contains("was given up and does not go on"), "{message}");
 }
 
+/// A step that runs once after all items is asked again under its key, with what the items had made.
+#[test]
+fn failed_steps_of_the_run_run_again() {
+    let place = crate::place::Place::new(
+        "# T\n\n## Make\norder -> made::Integer\n\n```sh run\n[ $ORDERFLOW_ITEM != bad ] || exit 65\necho 1\n```\n\n\
+         ## Sum [per:: run]\nmade::Integer[] -> sum::Integer\n\n```sh run\n\
+         echo \"$ORDERFLOW_KEY $(cat)\" >> asked\n[ -e open ] || exit 65\necho 2\n```\n\n\
+         ## Tell\nsum -> told::Integer\n\n```sh run\necho 3\n```\n",
+    );
+    place.write("items.jsonl", "{\"id\": \"good\"}\n{\"id\": \"bad\"}\n");
+    assert_eq!(place.run("--items items.jsonl --tolerate 1").exit, Some(1));
+    let told = place.orderflow("retry last --trust");
+    assert_eq!(told.exit, Some(2), "{}", told.err);
+    assert!(told.err.contains("--item run has those steps run again"), "{}", told.err);
+    assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(1), "it fails once more");
+    place.write("open", "");
+    let told = place.orderflow("retry last --trust --item run");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.starts_with("the steps that run once for all items run again\n"), "{}", told.err);
+    let asked = place.read("asked");
+    let asked: Vec<&str> = asked.lines().collect();
+    assert!(asked.len() == 3 && asked.iter().all(|line| *line == asked[0]), "{asked:?}");
+    let rows = place.rows("session.toon");
+    let error = "exited with 65 (bad input)";
+    let failed = format!("Sum - #1 failed ({error})");
+    assert_eq!(rows[2..], [&failed, &failed, "Sum - #1 success", "Tell - #1 success"], "{rows:?}");
+    place.orderflow("show last --session again.toon");
+    assert_eq!(place.read("again.toon"), place.read("session.toon"));
+    assert!(place.orderflow("show last --item run").out.starts_with("run: succeeded\n"));
+    assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(2), "they have not failed");
+    assert_eq!(place.orderflow("resume last").exit, Some(0));
+}
+
 #[test]
 fn a_retry_after_the_steps_that_run_once_is_refused() {
     let scene = scene();

@@ -73,9 +73,9 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     let mut args = options.args.clone();
     let retries = match ask {
         Ask::Resume { .. } => None,
-        Ask::Retry(keys) => Some(chosen(refuse(&past)?, keys)?),
+        Ask::Retry(keys) => Some(chosen(refuse(&past, Some(keys))?, keys)?),
         Ask::Edited(file) => {
-            refuse(&past)?;
+            refuse(&past, None)?;
             Some(edited(&past, file, terminal)?)
         }
     };
@@ -173,8 +173,8 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
     }
 }
 
-/// The failed items of a run of which items can run again.
-fn refuse(past: &Past) -> anyhow::Result<Failed> {
+/// What has failed of a run in which that with these keys can run again; items of a table have none.
+fn refuse(past: &Past, keys: Option<&[String]>) -> anyhow::Result<Failed> {
     let mut failed = Failed::of(&past.home)?;
     if keep::is_given_up(&past.home) {
         // What it did may still be undone; nothing else begins.
@@ -185,9 +185,13 @@ fn refuse(past: &Past) -> anyhow::Result<Failed> {
             return Err(Stop::new(Exit::Usage, message).into());
         }
     }
-    if failed.once && (failed.once_failed || !failed.items.is_empty()) {
+    let of_run = keys.is_some_and(|keys| failed.asks_for_run(keys));
+    if failed.once && !of_run && (failed.once_failed || !failed.items.is_empty()) {
         let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
-        let help = "run the workflow anew for the items that failed: orderflow run --item KEY";
+        let help = match failed.once_failed {
+            true => "orderflow retry RUN --item run has those steps run again for the results that there are",
+            false => "run the workflow anew for the items that failed: orderflow run --item KEY",
+        };
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
     Ok(failed)
@@ -195,6 +199,9 @@ fn refuse(past: &Past) -> anyhow::Result<Failed> {
 
 /// The items that are to run again, in the order of their admission.
 fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
+    if failed.asks_for_run(keys) {
+        return Ok(vec![Retry { item: ItemId::RUN, inputs: None }]);
+    }
     let mut chosen: Vec<ItemId> = match keys {
         [] => {
             let Failed { items, resolved, .. } = failed;
@@ -239,6 +246,7 @@ fn begun(retries: &[Retry]) -> String {
         anew => format!(", {anew} of them from the start, with other inputs"),
     };
     match retries.len() {
+        1 if retries[0].item == ItemId::RUN => "the steps that run once for all items run again\n".to_owned(),
         1 => format!("1 failed item runs again{anew}\n"),
         several => format!("{several} failed items run again{anew}\n"),
     }

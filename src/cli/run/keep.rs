@@ -269,12 +269,23 @@ impl Failed {
         Ok(failed)
     }
 
+    /// Whether these keys, or none where nothing else has failed, mean the steps that run once after all items.
+    pub fn asks_for_run(&self, keys: &[String]) -> bool {
+        let named = match keys {
+            [] => self.items.is_empty(),
+            [key] => key == "run" && !self.items.contains_key("run"),
+            _ => false,
+        };
+        self.once_failed && named
+    }
+
     fn see(&mut self, event: &Event) {
         match event {
             Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
                 self.ends.insert(*item, (*state, error.clone()));
                 self.items.insert(key.clone(), *item);
             }
+            Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = false,
             Event::ItemRetried { item, key, .. } => {
                 self.items.remove(key);
                 self.resolved.remove(item);

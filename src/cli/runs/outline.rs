@@ -92,6 +92,10 @@ impl Outline {
                     self.failures.insert(*item, *state);
                 }
             }
+            Event::ItemRetried { item, .. } if *item == ItemId::RUN => {
+                self.ended = None;
+                self.stopped = None;
+            }
             Event::ItemRetried { item, .. } => {
                 self.void(*item);
                 self.stopped = None;

@@ -89,6 +89,43 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
     assert!(cuts > 300 && cured > 30, "{cuts} cuts, {cured} cured");
 }
 
+#[test]
+fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
+    let (mut cuts, mut cured) = (0, 0);
+    for seed in seeds(1500) {
+        let (graph, policy, _, first, run) = simulate(seed);
+        if !run.run_steps().is_some_and(|(state, ..)| state.is_failure()) {
+            continue;
+        }
+        let retried = [ItemId::RUN];
+        let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
+        let begins = |event: &Event| matches!(event, Event::ItemRetried { item, .. } if *item == ItemId::RUN);
+        assert!(second.first().is_some_and(begins), "seed {seed}: {second:#?}");
+        let all = [first.as_slice(), &second].concat();
+        let undone = all.iter().any(|event| match event {
+            Event::StepEnded { item, execution } => {
+                *item == ItemId::RUN && execution.status == Status::Compensated
+            }
+            _ => false,
+        });
+        let before: BTreeSet<(ItemId, StepPath)> = succeeded(&first).collect();
+        for done in succeeded(&second) {
+            assert!(done.0 == ItemId::RUN && (undone || !before.contains(&done)), "seed {seed}: {done:?}");
+        }
+        let ends = second.iter().filter(|event| matches!(event, Event::RunStepsEnded { .. })).count();
+        assert_eq!((ends, after.is_idle()), (1, true), "seed {seed}");
+        assert_eq!(after.tally().settled(), run.tally().settled(), "seed {seed}");
+        cured += u32::from(after.run_steps().is_some_and(|(state, ..)| state == ItemState::Succeeded));
+        for cut in first.len()..=all.len() {
+            let (seen, rest) = all.split_at(cut);
+            let (lived, _) = go_on(seed, (&graph, &policy), seen, &retried);
+            same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 300 && cured > 20, "{cuts} cuts, {cured} cured");
+}
+
 fn item_of(event: &Event) -> Option<ItemId> {
     match event {
         Event::StepEnded { item, .. } => Some(*item),
