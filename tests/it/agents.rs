@@ -154,20 +154,20 @@ fn what_an_agent_gets_wrong_is_named() {
             "'no such step'})\n",
             "'no such step'})\ntime.sleep(1000)\n",
             1,
-            "FAIL  ends when its standard input does: it still ran 3s after its input had ended, and was killed",
+            "FAIL  ends when its standard input does: it still ran 6s after its input had ended, and was killed",
         ),
         ("'jsonrpc': '2.0', ", "", 8, "expected \"jsonrpc\": \"2.0\""),
         (
             "['method'] == 'step/run'",
             "['params'].get('inputs') == {}",
             3,
-            "FAIL  reads a line of a mebibyte: no answer within 3s to the call 1",
+            "FAIL  reads a line of a mebibyte: no answer within 6s to the call 1",
         ),
     ] {
         let folder = TempDir::new().unwrap();
         assert!(WORKER.contains(from));
         fs::write(folder.path().join("agent.py"), WORKER.replace(from, to)).unwrap();
-        let told = orderflow(folder.path(), &["agents", "--within", "3s", "--check", "python3 -S agent.py"]);
+        let told = orderflow(folder.path(), &["agents", "--within", "6s", "--check", "python3 -S agent.py"]);
         assert!(told.out.contains(expected), "{expected}\n{}", told.out);
         assert_eq!(
             (told.err, told.exit),
