@@ -10,36 +10,123 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 const WORDS: RangeInclusive<usize> = 12..=24;
 
 /// The table as lines, each with a newline. Columns without any content are left out; texts wrap between words
-/// where `width`, in columns, is given and too narrow, figures never do.
+/// where `width`, in columns, is given and too narrow, figures never do. Where it is much too narrow for the columns to
+/// stand side by side, each row is a block of lines.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
     let full = |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()));
     let kept: Vec<usize> = (0..header.len()).filter(full).collect();
-    let header: Vec<&str> = kept.iter().filter_map(|at| header.get(*at).copied()).collect();
+    let header = chosen(&kept, header);
     for row in &mut rows {
         *row = kept.iter().map(|at| row.get_mut(*at).map(std::mem::take).unwrap_or_default()).collect();
     }
-    let constraints = constraints(&header, &rows, width);
+    let columns = columns(&header, &rows);
+    let fits = width.is_none_or(|width| least(&columns, *WORDS.start()) <= width);
+    if fits { drawn(&header, rows, header.len(), width) } else { blocks(&header, &rows, width) }
+}
+
+/// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
+/// compare down a column. Texts wrap between words where `width`, in columns, is given and too narrow; figures
+/// never do. Where they have no place side by side, those that have none stand in further tables below, each with the
+/// labels again.
+pub fn figures(
+    header: &[&str],
+    labels: usize,
+    rows: impl IntoIterator<Item = Vec<String>>,
+    width: Option<usize>,
+) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let columns = columns(header, &rows);
+    let Some(room) = width.filter(|width| least(&columns, *WORDS.start()) > *width) else {
+        return drawn(header, rows, labels, width);
+    };
+    let (texts, numbers) = columns.split_at(labels.min(columns.len()));
+    let widest = numbers.iter().map(|column| column.least(0) + 1).max().unwrap_or(0);
+    let Some(word) = WORDS.rev().find(|word| least(texts, *word) + widest <= room) else {
+        return blocks(header, &rows, width);
+    };
+    let mut parts: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (at, column) in numbers.iter().enumerate() {
+        let needs = column.least(0) + 1;
+        match parts.last_mut() {
+            Some((used, part)) if *used + needs <= room => {
+                *used += needs;
+                part.push(labels + at);
+            }
+            _ => parts.push((least(texts, word) + needs, (0..labels).chain([labels + at]).collect())),
+        }
+    }
+    let part = |(_, part): (usize, Vec<usize>)| {
+        let rows = rows.iter().map(|row| chosen(&part, row)).collect();
+        drawn(&chosen(&part, header), rows, labels, width)
+    };
+    parts.into_iter().map(part).collect::<Vec<_>>().join("\n")
+}
+
+/// Some of the cells, in this order.
+fn chosen<T: Clone>(places: &[usize], cells: &[T]) -> Vec<T> {
+    places.iter().filter_map(|at| cells.get(*at).cloned()).collect()
+}
+
+/// The table with all columns side by side; those behind the `labels` are aligned to the right.
+fn drawn(header: &[&str], rows: Vec<Vec<String>>, labels: usize, width: Option<usize>) -> String {
+    let constraints = constraints(&columns(header, &rows), width);
     let mut table = Table::new();
-    table.load_style(STYLE).set_header(header).add_rows(rows);
+    table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
+    lines(table, width, |column| {
+        if let Some(constraint) = constraints.get(column.index) {
+            column.set_constraint(*constraint);
+        }
+        if column.index >= labels {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    })
+}
+
+/// Each row as a block of lines, a cell a line behind its column's name.
+fn blocks(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let block = |row: &Vec<String>| {
+        let cells = header.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        pairs(cells.map(|(name, cell)| (*name, cell.clone())), width)
+    };
+    rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// Names, each with a text that wraps between words where `width`, in columns, is given and too narrow.
+pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>, width: Option<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.add_rows(pairs.into_iter().map(|(name, text)| [name.to_owned(), text]));
+    lines(table, width, |column| {
+        if column.index == 0 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    })
+}
+
+fn lines(mut table: Table, width: Option<usize>, set: impl Fn(&mut comfy_table::Column)) -> String {
     if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
-        if let Some(constraint) = constraints.get(column.index) {
-            column.set_constraint(*constraint);
-        }
+        set(column);
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+fn columns(header: &[&str], rows: &[Vec<String>]) -> Vec<Column> {
+    (0..header.len()).map(|at| Column::new(at, header, rows)).collect()
+}
+
+/// The least width of columns where words up to this length stay whole, with the space behind each.
+fn least(columns: &[Column], word: usize) -> usize {
+    columns.iter().map(|column| column.least(word) + 1).sum()
+}
+
 /// How narrow each column may become in a terminal of this width.
-fn constraints(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<ColumnConstraint> {
-    let columns: Vec<Column> = (0..header.len()).map(|at| Column::new(at, header, rows)).collect();
-    // With the space behind each column.
-    let least = |word: usize| columns.iter().map(|column| column.least(word) + 1).sum::<usize>();
-    let fits = |word: &usize| width.is_none_or(|width| least(*word) <= width);
+fn constraints(columns: &[Column], width: Option<usize>) -> Vec<ColumnConstraint> {
+    let fits = |word: &usize| width.is_none_or(|width| least(columns, *word) <= width);
     let word = WORDS.rev().find(fits).unwrap_or(*WORDS.start());
     let constraint = |column: &Column| match column.figures {
         true => ColumnConstraint::ContentWidth,
@@ -82,34 +169,6 @@ fn is_figure(cell: &str) -> bool {
     number.is_empty() || number == "–" || number.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
-/// compare down a column. Texts wrap between words where `width`, in columns, is given and too narrow; figures
-/// never do.
-pub fn figures(
-    header: &[&str],
-    labels: usize,
-    rows: impl IntoIterator<Item = Vec<String>>,
-    width: Option<usize>,
-) -> String {
-    let rows: Vec<Vec<String>> = rows.into_iter().collect();
-    let constraints = constraints(header, &rows, width);
-    let mut table = Table::new();
-    table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
-    if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 1));
-        if let Some(constraint) = constraints.get(index) {
-            column.set_constraint(*constraint);
-        }
-        if index >= labels {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +202,50 @@ mod tests {
         for wide in [table(&header, [row()], None), figures(&header, 1, [row()], None)] {
             assert_eq!(wide.lines().count(), 3, "{wide}");
         }
+    }
+    #[test]
+    fn figures_without_a_place_stand_in_further_tables_with_their_labels() {
+        let row = |name: &str| {
+            [name, "1,000", "100 %", "1.01 s"].into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let header = ["step", "count", "success", "mean"];
+        let narrow = figures(&header, 1, [row("ReserveInventory"), row("Pay")], Some(36));
+        let expected = "\
+step              count  success
+─────────────────────────────────
+ReserveInventory  1,000    100 %
+Pay               1,000    100 %
+
+step                mean
+─────────────────────────
+ReserveInventory  1.01 s
+Pay               1.01 s
+";
+        assert_eq!(narrow, expected);
+    }
+
+    #[test]
+    fn rows_that_fit_in_no_table_are_blocks() {
+        let row = |at: &str| {
+            vec![
+                format!("order_{at}"),
+                String::new(),
+                "2026-11-20 22:07:16".to_owned(),
+                "it has failed again".to_owned(),
+            ]
+        };
+        let header = ["item", "label", "started", "remark"];
+        let narrow = table(&header, [row("1"), row("2")], Some(29));
+        let expected = "\
+item     order_1
+started  2026-11-20 22:07:16
+remark   it has failed again
+
+item     order_2
+started  2026-11-20 22:07:16
+remark   it has failed again
+";
+        assert_eq!(narrow, expected);
+        assert_eq!(figures(&header, 4, [row("1"), row("2")], Some(29)), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! `orderflow stats`: the figures of documents and sessions, and what is said of broken ones.
 
+use crate::place::Place;
 use crate::program::{orderflow, orderflow_reading};
 use snapbox::{assert_data_eq, str};
 
@@ -405,4 +406,31 @@ p95 < 2m     ≈1 min 35 s  yes
     // An estimate beside an exact figure is no reason for alarm.
     let told = orderflow(&["stats", &above, "--baseline", &at, "--threshold", "0%"]);
     assert_eq!(told.exit, Some(0), "{}", told.out);
+}
+
+/// What `orderflow` shows in a terminal of 50 columns.
+fn narrow(place: &Place, args: &str) -> String {
+    let program = format!("stty cols 50 && {} {args}", env!("CARGO_BIN_EXE_orderflow"));
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder()).env("NO_COLOR", "1");
+    let output = terminal.stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn nothing_is_wider_than_a_narrow_terminal() {
+    let place = Place::new(
+        "# Greetings\n\n## Greet The Customer @greeter #desk [retry:: 3] [timeout:: 30s]\nname::String → greeting::String\n\n```sh run\necho hello\n```\n",
+    );
+    assert_eq!(place.run("--quiet --input name=Ada").exit, Some(0));
+    for args in ["stats session.toon", "show last", "runs", "agents flow.md", "plan flow.md"] {
+        let shown = narrow(&place, args);
+        // Only a path or a sentence of a page is left to the terminal.
+        let whole = |line: &&str| line.starts_with("folder ") || line.ends_with('.');
+        let widest = shown.lines().filter(|line| !whole(line)).map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|widest| widest <= 50), "{args}:\n{shown}");
+    }
+    assert!(narrow(&place, "stats session.toon").contains("\nstep              "), "the labels stand again");
+    assert!(narrow(&place, "runs").contains("\nstarted (UTC)  20"), "a run is a block of lines");
 }

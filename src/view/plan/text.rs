@@ -7,7 +7,7 @@ use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
 use crate::view::decisions;
 use crate::view::graph::{often, sign};
 use crate::view::stages;
-use crate::view::table::table;
+use crate::view::table::{pairs, table};
 use anstyle::Style;
 use std::fmt::Write;
 
@@ -16,9 +16,7 @@ const BOLD: Style = Style::new().bold();
 /// The page, with styles for a terminal. `doers` are by step; `width` is the terminal's, in columns.
 pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>) -> String {
     let mut out = format!("{BOLD}{}{BOLD:#}\n\n", visible(&graph.title));
-    for (name, what) in facts(graph) {
-        let _ = writeln!(out, "{name:<10}{what}");
-    }
+    out += &pairs(facts(graph), width);
     let stages = stages(graph);
     let staged = stages.iter().enumerate();
     let staged = staged.flat_map(|(at, stage)| stage.iter().map(move |id| ((at + 1).to_string(), *id)));

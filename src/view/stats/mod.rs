@@ -98,28 +98,31 @@ fn drawn(grid: Grid, width: Option<usize>) -> String {
 fn run(stats: &Stats, width: Option<usize>) -> String {
     let mut out = String::new();
     for (name, value) in facts::facts(stats, &visible) {
-        out.push_str(&format!("{name:<INDENT$}{value}\n"));
+        let words: Vec<&str> = value.split(' ').collect();
+        out.push_str(&wrapped(name, &words, " ", width));
     }
     if let Some(path) = facts::path(&stats.run, &visible) {
-        out.push_str(&wrapped("critical path", &path, width));
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        out.push_str(&wrapped("critical path", &path, " → ", width));
     }
     out
 }
 
-/// Names with arrows between, broken where the line is full.
-fn wrapped(name: &str, path: &[String], width: Option<usize>) -> String {
+/// Words with something between, broken where the line is full.
+fn wrapped(name: &str, words: &[&str], between: &str, width: Option<usize>) -> String {
     let mut out = format!("{name:<INDENT$}");
     let mut column = INDENT;
-    for (index, phase) in path.iter().enumerate() {
-        let length = phase.chars().count();
-        if index > 0 && width.is_some_and(|width| column + 3 + length > width) {
-            out.push_str(&format!(" →\n{:<INDENT$}", ""));
+    let gap = between.chars().count();
+    for (index, word) in words.iter().enumerate() {
+        let length = word.chars().count();
+        if index > 0 && width.is_some_and(|width| column + gap + length > width) {
+            out.push_str(&format!("{}\n{:<INDENT$}", between.trim_end(), ""));
             column = INDENT;
         } else if index > 0 {
-            out.push_str(" → ");
-            column += 3;
+            out.push_str(between);
+            column += gap;
         }
-        out.push_str(phase);
+        out.push_str(word);
         column += length;
     }
     out + "\n"
