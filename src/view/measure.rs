@@ -51,9 +51,20 @@ pub fn bytes(bytes: u64) -> String {
     if size < 9.95 && unit != "B" { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
 }
 
-/// `80 %`, `66.6 %`: rounded down, so that 100 % means all.
+/// `80 %`, `66.7 %`: rounded to the nearest, but 100 % means all and 0 % means none.
 pub fn percent(share: f64) -> String {
-    let tenths = (share * 1000.0 + 1e-9).floor();
+    let tenths = match (share * 1000.0).round() {
+        all if all >= 1000.0 && share < 1.0 => 999.0,
+        // What is left of a difference of equal times is nothing.
+        none if none <= 0.0 => {
+            if share > 1e-9 {
+                1.0
+            } else {
+                0.0
+            }
+        }
+        tenths => tenths,
+    };
     if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
@@ -100,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_grouped_and_shares_never_rounded_up() {
+    fn counts_are_grouped_and_shares_never_rounded_to_all_or_none() {
         assert_eq!([count(0), count(999), count(9990), count(1_234_567)], ["0", "999", "9,990", "1,234,567"]);
         assert_eq!(
-            [percent(1.0), percent(0.8), percent(2.0 / 3.0), percent(0.99999)],
-            ["100 %", "80 %", "66.6 %", "99.9 %"]
+            [1.0, 0.8, 2.0 / 3.0, 0.9996, 0.99999, 0.0, 0.00001, -1e-14, 0.0814].map(percent),
+            ["100 %", "80 %", "66.7 %", "99.9 %", "99.9 %", "0 %", "0.1 %", "0 %", "8.1 %"]
         );
         assert_eq!([decimal(100.913), decimal(3.5), decimal(30.0)], ["100.91", "3.5", "30"]);
     }

@@ -34,7 +34,7 @@ items          5: 3 succeeded, 2 failed
 executions     23
 wall time      unknown: rows do not say when they started
 in sequence    17.55 s, had every step waited for the one before
-saved          1.07 s (6 %) by running steps side by side
+saved          1.07 s (6.1 %) by running steps side by side
 an item        3.30 s on average; 4.79 s where it succeeded
 slowest step   CreateShipment, 2.13 s on average
 tokens         9,990
