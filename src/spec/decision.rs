@@ -27,8 +27,11 @@ const BARE: [char; 5] = ['*', '`', '.', ' ', '\t'];
 /// The most words of a title that no step has.
 const WORDS: usize = 4;
 
-/// No decision is longer, in bytes: each comma could be where it leads somewhere.
+/// No decision is longer, in bytes.
 const LONGEST: usize = 400;
+
+/// So many of the last commas and arrows of a line are taken for the place from where it leads somewhere.
+const SPLITS: usize = 8;
 
 /// What a document's decisions can speak of.
 pub(super) trait Known {
@@ -80,13 +83,13 @@ pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
         return None;
     }
     if word == Word::Otherwise {
-        let target = Target::read(rest, known).ok()?;
-        let leads = target.exact || target.right == "end" || rest.contains(['→', '>']);
-        return leads.then(|| format!("Otherwise → {}", target.right));
+        let target = Target::read(rest, known, rest.contains(['→', '>'])).ok()?;
+        return Some(format!("Otherwise → {}", target.right));
     }
     let links = LINKS.iter().flat_map(|link| rest.match_indices(link));
     let mut splits: Vec<(usize, &str)> = links.collect();
     splits.sort_unstable();
+    splits.drain(..splits.len().saturating_sub(SPLITS));
     splits.push((rest.len(), ""));
     let asks = |(at, link): (usize, &str)| {
         question(word, rest.get(..at)?, link, rest.get(at + link.len()..)?, known)
@@ -99,7 +102,7 @@ fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) 
     let asked = asked.trim_matches(['*', '_', ' ', '\t', ',', ':']);
     let clear = is_clear(asked, known);
     let arrow = matches!(link, "→" | "->");
-    let right = match Target::read(rest, known) {
+    let right = match Target::read(rest, known, clear || arrow) {
         Ok(target) if clear || arrow || target.exact && word == Word::If => target.right,
         Err(said) if clear && asked.contains(['<', '>', '=']) && may_be_title(&said) => {
             "Step Title".to_owned()
@@ -131,9 +134,11 @@ struct Target {
 }
 
 impl Target {
+    /// Where a text leads; with `near`, also where that is not quite what a title says.
+    ///
     /// # Errors
     /// What leads nowhere that is known, without the words before it.
-    fn read(rest: &str, known: &dyn Known) -> Result<Target, String> {
+    fn read(rest: &str, known: &dyn Known, near: bool) -> Result<Target, String> {
         let bare = |said: &str| format!(" {}", said.trim_matches(BARE));
         let (mut said, mut skips) = (bare(rest), "");
         // `, then skip to Ship`
@@ -151,7 +156,7 @@ impl Target {
             return Ok(Target { right: said.to_owned(), exact: failed });
         }
         let exact = known.is_title(said);
-        let title = if exact { Some(said) } else { known.near_title(said) };
+        let title = if near && !exact { known.near_title(said) } else { exact.then_some(said) };
         let target = |title: &str| Target { right: format!("{skips}{title}"), exact };
         title.map(target).ok_or_else(|| said.to_owned())
     }

@@ -14,7 +14,11 @@ use super::slip::{Slip, slip};
 use crate::condition::written;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::nearest;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+
+/// More lines than this that are almost decisions are not searched for the title that was meant.
+const SUGGESTIONS: u32 = 100;
 
 pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Spec {
     let titles = Titles::new(text, parts, roles);
@@ -70,11 +74,18 @@ struct Titles {
     folded: HashMap<String, String>,
     /// The names in the steps' signatures, as they are and as conditions write them.
     names: HashSet<String>,
+    /// How many more times the nearest title is looked for: each time all titles are compared.
+    suggestions: Cell<u32>,
 }
 
 impl Titles {
     fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
-        let mut titles = Titles { exact: HashSet::new(), folded: HashMap::new(), names: HashSet::new() };
+        let mut titles = Titles {
+            exact: HashSet::new(),
+            folded: HashMap::new(),
+            names: HashSet::new(),
+            suggestions: Cell::new(SUGGESTIONS),
+        };
         let mut groups: Vec<(u8, &str)> = Vec::new();
         for (part, role) in parts.iter().zip(roles) {
             let Some(head) = &part.head else { continue };
@@ -103,7 +114,10 @@ impl Known for Titles {
 
     fn near_title(&self, title: &str) -> Option<&str> {
         let folded = self.folded.get(&title.to_lowercase()).map(String::as_str);
-        folded.or_else(|| nearest(title, self.folded.values().map(String::as_str)))
+        folded.or_else(|| {
+            self.suggestions.set(self.suggestions.get().checked_sub(1)?);
+            nearest(title, self.folded.values().map(String::as_str))
+        })
     }
 
     fn is_value(&self, name: &str) -> bool {
