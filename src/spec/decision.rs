@@ -27,6 +27,9 @@ const BARE: [char; 5] = ['*', '`', '.', ' ', '\t'];
 /// The most words of a title that no step has.
 const WORDS: usize = 4;
 
+/// So many letters of a title may be wrong.
+const SLIPS: usize = 2;
+
 /// No decision is longer, in bytes.
 const LONGEST: usize = 400;
 
@@ -83,7 +86,8 @@ pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
         return None;
     }
     if word == Word::Otherwise {
-        let target = Target::read(rest, known, rest.contains(['→', '>'])).ok()?;
+        let near = if rest.contains(['→', '>']) { Near::Alike } else { Near::No };
+        let target = Target::read(rest, known, near).ok()?;
         return Some(format!("Otherwise → {}", target.right));
     }
     let links = LINKS.iter().flat_map(|link| rest.match_indices(link));
@@ -102,7 +106,12 @@ fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) 
     let asked = asked.trim_matches(['*', '_', ' ', '\t', ',', ':']);
     let clear = is_clear(asked, known);
     let arrow = matches!(link, "→" | "->");
-    let right = match Target::read(rest, known, clear || arrow) {
+    let near = match (arrow, clear) {
+        (true, _) => Near::Alike,
+        (false, true) => Near::Misspelt,
+        (false, false) => Near::No,
+    };
+    let right = match Target::read(rest, known, near) {
         Ok(target) if clear || arrow || target.exact && word == Word::If => target.right,
         Err(said) if clear && asked.contains(['<', '>', '=']) && may_be_title(&said) => {
             "Step Title".to_owned()
@@ -122,7 +131,32 @@ fn is_clear(asked: &str, known: &dyn Known) -> bool {
 
 /// Whether this may be the title of a step that is missing, or is left out.
 fn may_be_title(said: &str) -> bool {
-    said.is_empty() || said.starts_with(char::is_uppercase) && said.split_whitespace().count() <= WORDS
+    let words = || said.split_whitespace();
+    words().count() <= WORDS && words().all(|word| word.starts_with(char::is_uppercase))
+}
+
+/// How far a text may be from a step's title and still mean it.
+#[derive(Clone, Copy, PartialEq)]
+enum Near {
+    No,
+    /// Its case, or a letter or two of it. What follows a comma may be any sentence.
+    Misspelt,
+    /// Whatever is most like it.
+    Alike,
+}
+
+impl Near {
+    fn holds(self, said: &str, title: &str) -> bool {
+        let [said, title] = [said, title].map(str::to_lowercase);
+        let words = |text: &str| text.split_whitespace().count();
+        match self {
+            Near::No => false,
+            Near::Misspelt => {
+                words(&said) == words(&title) && strsim::damerau_levenshtein(&said, &title) <= SLIPS
+            }
+            Near::Alike => true,
+        }
+    }
 }
 
 /// Where a line leads.
@@ -134,11 +168,11 @@ struct Target {
 }
 
 impl Target {
-    /// Where a text leads; with `near`, also where that is not quite what a title says.
+    /// Where a text leads, also where that is not quite what a title says.
     ///
     /// # Errors
     /// What leads nowhere that is known, without the words before it.
-    fn read(rest: &str, known: &dyn Known, near: bool) -> Result<Target, String> {
+    fn read(rest: &str, known: &dyn Known, near: Near) -> Result<Target, String> {
         let bare = |said: &str| format!(" {}", said.trim_matches(BARE));
         let (mut said, mut skips) = (bare(rest), "");
         // `, then skip to Ship`
@@ -156,7 +190,11 @@ impl Target {
             return Ok(Target { right: said.to_owned(), exact: failed });
         }
         let exact = known.is_title(said);
-        let title = if near && !exact { known.near_title(said) } else { exact.then_some(said) };
+        let title = match near {
+            _ if exact => Some(said),
+            Near::No => None,
+            _ => known.near_title(said).filter(|title| near.holds(said, title)),
+        };
         let target = |title: &str| Target { right: format!("{skips}{title}"), exact };
         title.map(target).ok_or_else(|| said.to_owned())
     }

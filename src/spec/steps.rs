@@ -281,6 +281,7 @@ impl Reader<'_, '_> {
     /// Lines that are almost decisions.
     fn undecided(&mut self, part: &Part) {
         let conditions = self.conditions(part);
+        let own = part.head.as_ref().map(|_| part.title(self.text));
         for line in part.undecided.iter().filter(|line| conditions.binary_search(line).is_err()) {
             let slip = slip(self.text, *line);
             let said = self.slice(*line);
@@ -289,7 +290,15 @@ impl Reader<'_, '_> {
                 Some(slip) => &slip.right,
                 None => said,
             };
-            if let Some(right) = decision::meant(said, &self.titles) {
+            // What can be read as a signature is one, unless it leads to a step by its very title.
+            let target = said.rsplit(['→', '>']).next().unwrap_or(said).trim();
+            let leads = target == "end" || self.titles.exact.contains(target);
+            let reads = part.arrows.iter().any(|arrow| arrow.span == *line && arrow.read.is_ok());
+            if reads && !leads {
+                continue;
+            }
+            let own = |right: &String| own.is_some_and(|own| right.ends_with(&format!("→ {own}")));
+            if let Some(right) = decision::meant(said, &self.titles).filter(|right| !own(right)) {
                 self.problems.push(problem::almost_a_decision(*line, &right));
                 self.told.push(*line);
             }

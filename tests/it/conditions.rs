@@ -1,7 +1,8 @@
 //! Conditions from the command line: branches, joins, skips, and what cannot be decided.
 
+use crate::place::Place;
 use crate::python;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -227,4 +228,45 @@ fn a_session_with_skipped_rows_is_told_again_as_it_was() {
     let told: Value = serde_json::from_slice(&told).unwrap();
     assert_eq!(told, live);
     assert_eq!(live["run"]["items_by_status"], serde_json::json!({"succeeded": 1}));
+}
+
+/// Sentences that begin as decisions do are no decisions, and a value may be called `when`.
+#[test]
+fn honest_sentences_and_signatures_are_no_decisions() {
+    let place = Place::new(
+        "\
+# Shop
+
+## Count @shop
+order::JSON → total::Number, approved::Boolean, when::String
+
+## Take Payment @bank [when:: approved]
+total → paid::String
+
+If approved, take the payment.
+If total > 100, Take Payment is skipped by hand.
+If not approved, then Take Payment never happens.
+If total > 100, take care.
+If total > 100, reviewing takes longer.
+If total == 0, shipping is free.
+If total == 0: Nothing is packed
+When total > 100, Ada looks at it
+If total > 3, Rome is not far
+
+## Review @boss
+when → done::String
+
+## Done @shop
+when → finished::String
+
+## Ship Order @depot
+done → parcel::String
+",
+    );
+    let told = place.orderflow("validate --strict flow.md");
+    assert_eq!((told.exit, told.out.as_str()), (Some(0), ""), "{}", told.err);
+    let graph: Value = serde_json::from_str(&place.orderflow("graph flow.md --format json").out).unwrap();
+    let steps = graph["steps"].as_array().unwrap();
+    let review = steps.iter().find(|step| step["title"] == "Review").unwrap();
+    assert_eq!((&review["inputs"], &review["outputs"]), (&json!(["when"]), &json!(["done"])));
 }

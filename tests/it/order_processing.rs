@@ -145,7 +145,8 @@ fn a_day_that_is_killed_in_the_middle_ends_like_any_other() {
     assert_eq!(told.exit, Some(0), "{}", told.err);
     let (mut fates, expected) = (fates(&floor.trace()), expected_fates());
     // Nobody saw what came of an attempt that was under way: where it fails when it is made again, it is undone, too.
-    let unseen = [("f . . . . . s . . .", "f . . . . . s c . ."), ("s - f . . . s c . .", "s - f . . . s c c .")];
+    let unseen =
+        [("f . . . . . s . . .", "f . . . . . s c . ."), ("s - f . . . s c . .", "s - f . . . s c c .")];
     for (order, fate) in &mut fates {
         if unseen.contains(&(&*expected[order], &**fate)) {
             fate.clone_from(&expected[order]);
