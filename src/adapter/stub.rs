@@ -1,8 +1,10 @@
-//! A stand-in for an agent that does not exist yet: makes up what the step declares, and says so in the trace.
+//! Stand-ins for what does not exist yet: an agent that makes up what its step declares, and says so in the trace;
+//! and the files that other steps would have made.
 
-use super::{Adapter, Call, Declared, Ending, Stop, contract};
-use crate::event::{Answer, Cause, Outcome, Reply};
+use super::{Adapter, Call, Closing, Declared, Ending, Stop, contract};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply};
 use crate::value::{Type, Value};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,10 +26,7 @@ impl StandIn {
             let value = match made_up(output, &call.dir) {
                 Ok(Value::Bool(_)) if self.handler => Value::Bool(false),
                 Ok(value) => value,
-                Err(error) => {
-                    let message = format!("cannot make up the file for \"{}\": {error}", output.name);
-                    return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
-                }
+                Err(error) => return Err(no_file(&output.name, &error)),
             };
             reply.outputs.push((output.id, Arc::new(value)));
         }
@@ -42,15 +41,58 @@ fn made_up(output: &Declared, folder: &Path) -> std::io::Result<Value> {
         ty => *ty == Some(Type::File),
     };
     if let Some(name) = value.as_str().filter(|_| file) {
-        // Whoever takes the file opens it.
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join(name), "")?;
+        empty(folder, name)?;
     }
     Ok(value)
+}
+
+/// Whoever takes the file opens it. One that is there already stays as it is.
+fn empty(folder: &Path, name: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    File::options().create(true).append(true).open(folder.join(name)).map(drop)
 }
 
 impl Adapter for StandIn {
     fn call(&self, call: Call, _: Stop) -> Ending<'_> {
         Box::pin(std::future::ready(self.answer(&call)))
     }
+}
+
+/// Whoever does a step, with files laid ready for him that steps which are not run would have made.
+pub struct Furnished {
+    adapter: Arc<dyn Adapter>,
+    /// The names of the inputs.
+    files: Vec<String>,
+}
+
+impl Furnished {
+    pub fn new(adapter: Arc<dyn Adapter>, files: Vec<String>) -> Self {
+        Furnished { adapter, files }
+    }
+
+    fn furnish(&self, call: &Call) -> Result<(), Box<Failure>> {
+        let made_up = call.inputs.iter().filter(|(name, _)| self.files.iter().any(|file| **file == **name));
+        for (name, path) in made_up.filter_map(|(name, value)| Some((name, value.as_str()?))) {
+            empty(&call.dir, path).map_err(|error| no_file(name, &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Adapter for Furnished {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        match self.furnish(&call) {
+            Ok(()) => self.adapter.call(call, stop),
+            Err(failure) => Box::pin(std::future::ready(Err(failure))),
+        }
+    }
+
+    fn close(&self, stop: Stop) -> Closing<'_> {
+        self.adapter.close(stop)
+    }
+}
+
+fn no_file(name: &str, error: &std::io::Error) -> Box<Failure> {
+    let message = format!("cannot make up the file for \"{name}\": {error}");
+    contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
 }

@@ -86,6 +86,16 @@ fn a_file_that_is_made_up_can_be_opened() {
 }
 
 #[test]
+fn a_file_of_a_step_that_is_not_run_can_be_opened_for_every_item() {
+    let document = "# T\n## Print @printer\ntext → page::File\n## Weigh\npage::File → grams::Integer\n```sh run\nwc -c < \"$ORDERFLOW_DIR/$IN_PAGE\"\n```\n";
+    let place = Place::new(document);
+    place.write("texts.jsonl", "{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"b\",\"text\":\"y\"}\n");
+    let told = place.run("--stub --only Weigh --items texts.jsonl");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(place.rows("session.toon"), ["Weigh a #1 success", "Weigh b #1 success"]);
+}
+
+#[test]
 fn one_step_runs_with_what_is_given_or_made_up() {
     let place = shop();
     says(

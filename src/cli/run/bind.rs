@@ -9,13 +9,14 @@ use super::super::terminal::Terminal;
 use super::secrets::Secrets;
 use crate::adapter::process::Process;
 use crate::adapter::program::Program;
-use crate::adapter::stub::StandIn;
+use crate::adapter::stub::{Furnished, StandIn};
 use crate::adapter::worker::Worker;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
+use crate::value::Type;
 use crate::view::plan::Given;
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -151,7 +152,7 @@ impl Doers<'_> {
         stand_ins.map(|(step, _)| step.title.clone()).collect()
     }
 
-    /// Prepares everything for the run.
+    /// Prepares everything for the run. `made_up` names values that steps which are not run would have made.
     ///
     /// # Errors
     /// When a program cannot be written to the run's folder.
@@ -161,6 +162,7 @@ impl Doers<'_> {
         graph: &Graph,
         settings: &Settings,
         workspace: &Workspace,
+        made_up: &[String],
     ) -> anyhow::Result<Bindings> {
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
@@ -175,7 +177,7 @@ impl Doers<'_> {
                     .chain(self.secrets.variables(gives(step, graph, settings)))
                     .collect(),
             };
-            adapters.push(match doer {
+            let adapter: Arc<dyn Adapter> = match doer {
                 Doer::Command { command, env, .. } => Arc::new(Process::new(program(command, &folder, env))),
                 // The steps of an agent share its processes.
                 Doer::Worker { agent, worker, processes, env } => {
@@ -191,10 +193,22 @@ impl Doers<'_> {
                     command.push(path.to_string_lossy().into_owned());
                     Arc::new(Process::new(program(&command, &document, &graph.settings.env)))
                 }
-            });
+            };
+            let files = files(step, graph, made_up);
+            adapters.push(if files.is_empty() { adapter } else { Arc::new(Furnished::new(adapter, files)) });
         }
         Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor()))
     }
+}
+
+/// The values among these that are files which a step takes.
+fn files(step: &Step, graph: &Graph, made_up: &[String]) -> Vec<String> {
+    let inputs = step.inputs.iter().map(|input| graph.value(input.value));
+    let files = inputs.filter(|value| match &value.ty {
+        Some(Type::Nullable(inner)) => **inner == Type::File,
+        ty => *ty == Some(Type::File),
+    });
+    files.map(|value| value.name.clone()).filter(|name| made_up.contains(name)).collect()
 }
 
 /// The secrets that whoever does a step gets, with the agent to whom they are given.

@@ -69,7 +69,7 @@ pub fn run(
         None => Workspace::create(&settings.folder, &run_id),
     };
     let workspace = workspace.map_err(|error| no_folder(&settings.folder, &error))?;
-    let bindings = doers.bind(&args.file, &part.graph, settings, &workspace)?;
+    let bindings = doers.bind(&args.file, &part.graph, settings, &workspace, &work.made_up)?;
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
