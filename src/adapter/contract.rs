@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Declared outputs stand by name; every other scalar is a column of the trace; other lists and objects are
-//! not looked at. An answer without the name of the single declared output is that output itself.
+//! not looked at. An answer without the name of the single declared output is that output itself. What is said as
+//! text is a single String whatever JSON it looks like; what is said as JSON is a String only if it is a string.
 
 use super::{Call, Declared};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
@@ -62,7 +63,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
         .map_err(|error| bad(format!("the answer is no UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }
 
-/// The answer of an agent that says it is done.
+/// The answer of an agent that says it is done, as text.
 pub fn done(declared: &[Declared], text: &str) -> Answer {
     let trimmed = text.trim();
     let single = match declared {
@@ -70,33 +71,59 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         _ => None,
     };
     match json::parse(trimmed) {
-        Ok(Value::Object(object)) => match refusal(declared, &object, true) {
-            Some(failure) => Err(failure),
-            None => named(declared, object, text),
-        },
-        Ok(_) | Err(_) if declared.is_empty() => Ok(Reply::default()),
+        Ok(value) => valued(declared, value, Some(plain(text))),
+        Err(_) if declared.is_empty() => Ok(Reply::default()),
         // Who may leave all outputs out may also say nothing at all.
         Err(_) if trimmed.is_empty() && declared.iter().all(|output| output.optional) => Ok(Reply::default()),
-        Ok(value) => match single {
-            Some(only) if is_text(only) => one(only, Value::from(plain(text))),
-            Some(only) => one(only, value),
-            None => Err(bad(format!("{}; the answer is {}", wanted(declared), kind(&value)))),
-        },
         Err(_) if trimmed.is_empty() && !single.is_some_and(is_text) => {
             Err(bad(format!("{}; the answer is empty", wanted(declared))))
         }
         Err(error) => match single {
             Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain(text))),
             // Where JSON was begun its mistake is worth telling, else the words themselves are.
-            _ if trimmed.starts_with(['{', '[']) => {
-                Err(bad(format!("{}; the answer is no JSON: {error}", wanted(declared))))
-            }
+            _ if trimmed.starts_with(['{', '[']) => Err(no_json(declared, &error)),
             Some(Declared { name, ty: Some(ty), .. }) => {
                 Err(bad(format!("output \"{name}\": expected {ty}, got `{}`", excerpt(trimmed))))
             }
             _ => Err(bad(format!("{}, got `{}`", wanted(declared), excerpt(trimmed)))),
         },
     }
+}
+
+/// The answer of an agent that says it is done, as JSON that is no string: nothing of it is taken for text.
+pub fn result(declared: &[Declared], json: &str) -> Answer {
+    match json::parse(json) {
+        Ok(value) => valued(declared, value, None),
+        Err(_) if declared.is_empty() => Ok(Reply::default()),
+        Err(error) => Err(no_json(declared, &error)),
+    }
+}
+
+/// What JSON means; `text` is the answer as a single text would have it, where it may be one.
+fn valued(declared: &[Declared], value: Value, text: Option<&str>) -> Answer {
+    let text = |only: &Declared| text.filter(|_| is_text(only)).map(Value::from);
+    match (value, declared) {
+        (Value::Object(object), _) => match refusal(declared, &object, true) {
+            Some(failure) => Err(failure),
+            None => named(declared, object, text),
+        },
+        (_, []) => Ok(Reply::default()),
+        (value, [only]) => match text(only) {
+            Some(text) => one(only, text),
+            None if value.is_null() && only.optional => Ok(Reply::default()),
+            None if value.is_null() && only.ty.is_none() => Err(no_answer(declared, &value)),
+            None => one(only, value),
+        },
+        (value, _) => Err(no_answer(declared, &value)),
+    }
+}
+
+fn no_answer(declared: &[Declared], value: &Value) -> Box<Failure> {
+    bad(format!("{}; the answer is {}", wanted(declared), kind(value)))
+}
+
+fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
+    bad(format!("{}; the answer is no JSON: {error}", wanted(declared)))
 }
 
 /// What an agent that failed has said about it, where its answer says anything. `retryable` holds unless the
@@ -167,11 +194,14 @@ fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Fai
     Ok(())
 }
 
-fn named(declared: &[Declared], mut object: Object, text: &str) -> Answer {
+fn named(
+    declared: &[Declared],
+    mut object: Object,
+    text: impl FnOnce(&Declared) -> Option<Value>,
+) -> Answer {
     let any = declared.iter().any(|output| object.contains_key(&output.name));
     if let ([only], false) = (declared, any) {
-        let itself = if is_text(only) { Value::from(plain(text)) } else { Value::Object(object) };
-        return one(only, itself);
+        return one(only, text(only).unwrap_or(Value::Object(object)));
     }
     let mut reply = Reply::default();
     let mut missing = Vec::new();

@@ -31,7 +31,7 @@ fn declared(signature: &str) -> Arc<[Declared]> {
 }
 
 /// An attempt whose files lie in `folder`; `inputs` is an object.
-fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
+pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
     let Value::Object(inputs) = inputs else { panic!("inputs are an object") };
     Call {
         context: Context {
@@ -57,7 +57,7 @@ fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
 }
 
 /// An answer in one line: `a={"id":1}; tokens 5; fee=2`, or `Refused(code): message; Failed, final; fee=2`.
-fn describe(outputs: &[Declared], answer: &Answer) -> String {
+pub(super) fn describe(outputs: &[Declared], answer: &Answer) -> String {
     let mut parts = Vec::new();
     let (tokens, columns) = match answer {
         Ok(reply) => {

@@ -233,14 +233,14 @@ fn text(params: &Object, raw: &str) -> String {
 }
 
 /// What an answer means for a step with these outputs. A result that is a string is text, read as what a program
-/// prints; any other result is the answer itself.
+/// prints; any other result is the answer itself, and never text.
 pub fn judge(call: &Call, told: Told) -> Answer {
     match told {
         Told::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
             Ok(text) => contract::done(&call.outputs, &contract::text(text.into_bytes())?),
             Err(error) => Err(contract::bad(format!("the result is no JSON: {error}"))),
         },
-        Told::Result(raw) => contract::done(&call.outputs, &contract::text(raw.into_bytes())?),
+        Told::Result(raw) => contract::result(&call.outputs, &contract::text(raw.into_bytes())?),
         Told::Error { code, message, data } => Err(refused(code, message, data)),
     }
 }

@@ -1,7 +1,8 @@
 //! The framing under any bytes: it never panics, loses nothing and does not care how the stream is cut.
 
 use super::lines::{Lines, TooLong};
-use super::message::{self, Message};
+use super::message::{self, Message, Told};
+use crate::adapter::tests::{call, describe};
 use proptest::prelude::*;
 
 /// The lines of a stream that comes in these chunks, and what is left of it; or that one was too long.
@@ -89,5 +90,33 @@ fn depth_is_no_danger() {
         for member in ["result", "error", "params", "id", "other"] {
             let _ = message::read(format!(r#"{{"jsonrpc":"2.0","id":1,"{member}":{deep}}}"#).as_bytes());
         }
+    }
+}
+
+#[test]
+fn a_result_is_text_only_if_it_is_a_string() {
+    let folder = std::path::Path::new("/nowhere");
+    let judged = |outputs: &str, result: &str| {
+        let call = call(folder, outputs, serde_json::json!({}));
+        let answer = message::judge(&call, Told::Result(result.to_owned()));
+        describe(&call.outputs, &answer)
+    };
+    let refused = |what: &str| {
+        format!("BadOutput: output \"r\" is no String: expected String, found {what}; Unknown, final")
+    };
+    for (outputs, result, answer) in [
+        ("r::String", r#""5""#, r#"r="5""#.to_owned()),
+        ("r::String", "5", refused("a number")),
+        ("r::String", "null", refused("null")),
+        ("r::String", r#"{"x":1}"#, refused("an object")),
+        ("r::String", r#"{"r":"x"}"#, r#"r="x""#.to_owned()),
+        ("r?::String", "null", String::new()),
+        ("r::String?", "null", "r=null".to_owned()),
+        ("r", "null", "BadOutput: expected the output \"r\"; the answer is null; Unknown, final".to_owned()),
+        ("r", "5", "r=5".to_owned()),
+        ("r::Integer", "5", "r=5".to_owned()),
+        ("", "null", String::new()),
+    ] {
+        assert_eq!(judged(outputs, result), answer, "{outputs} {result}");
     }
 }
