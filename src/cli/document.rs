@@ -4,7 +4,7 @@ use super::exit::{Exit, Stop};
 use super::settings::{self, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
-use crate::diag::{Diagnostic, Source, catalogue as problem, render};
+use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
 use crate::graph::{self, Graph, Step};
 use crate::session;
 use crate::spec::{self, Spec};
@@ -77,6 +77,11 @@ impl Document {
         Ok((document, graph, settings))
     }
 
+    /// A file of settings that is shown as a document is.
+    pub fn settings(source: Source, problems: Vec<Diagnostic>) -> Document {
+        Document { source, spec: Spec::default(), graph: None, problems }
+    }
+
     fn of(name: String, bytes: Vec<u8>) -> Document {
         let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);
@@ -107,11 +112,25 @@ impl Document {
             agent.is_none_or(|agent| agent.effects.of(&step.phase))
         };
         self.problems.extend(graph::lint(&self.spec, graph, &effects));
+        self.problems.extend(self.misspelt_channels(settings));
         let agents = graph.steps.iter().filter_map(|step| settings.agents.get(step.agent.as_ref()?));
         let given: Vec<&str> = agents.flat_map(|agent| &agent.secrets).map(|secret| &*secret.name).collect();
         let asked = self.spec.front.secrets.iter().filter(|name| !given.contains(&&*name.value));
         self.problems.extend(asked.map(|name| problem::secret_not_given(name.span, &name.value)));
         self.problems.sort_by_key(|problem| (problem.span, problem.severity));
+    }
+
+    /// Channels that no settings limit, and that have nearly the name of one that they do.
+    fn misspelt_channels(&self, settings: &Settings) -> Vec<Diagnostic> {
+        let groups = self.spec.groups.iter().map(|group| &group.annotations);
+        let said = self.spec.steps.iter().map(|step| &step.annotations).chain(groups);
+        let unknown = said.filter_map(|said| said.channel.as_ref());
+        let unknown = unknown.filter(|channel| !settings.channels.contains_key(&channel.value));
+        let misspelt = unknown.filter_map(|channel| {
+            let near = nearest(&channel.value, settings.channels.keys().map(String::as_str))?;
+            Some(problem::misspelt_channel(channel.span, &channel.value, near))
+        });
+        misspelt.collect()
     }
 
     /// Shows the problems on standard error and hands out the graph.

@@ -3,10 +3,10 @@
 use super::document::Document;
 use super::exit::Exit;
 use super::problems::{Form, show};
-use super::settings::{self, Settings};
+use super::settings::{self, Looked};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, render};
-use crate::graph::Graph;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Show every problem of documents at once; nothing is run
@@ -33,30 +33,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let mut unread = None;
-    let mut documents = Vec::new();
-    for file in &args.files {
-        match Document::read(file) {
-            Ok(mut document) => {
-                let compensates = document.graph.as_ref().is_some_and(Graph::compensates);
-                let asks = !document.spec.front.secrets.is_empty();
-                // What the operator says of agents matters to nothing else here.
-                let matters = compensates || asks;
-                let settings = if matters { settings::load(file, terminal) } else { Ok(Settings::default()) };
-                document.lint(&settings.unwrap_or_else(|error| {
-                    terminal.error(&error);
-                    unread = Some(Exit::of(&error));
-                    Settings::default()
-                }));
-                documents.push(document);
-            }
-            // The other files are still shown.
-            Err(error) => {
-                terminal.error(&error);
-                unread = Some(Exit::of(&error));
-            }
-        }
-    }
+    let (documents, unread) = read(&args.files, terminal);
     let fails = |problem: &Diagnostic| args.strict || problem.is_error();
     show("orderflow validate", &documents, args.format, &fails, terminal)?;
     if let Form::Human = args.format {
@@ -67,6 +44,34 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     }
     let problems = || documents.iter().flat_map(|document| &document.problems);
     Ok(if problems().any(fails) { Exit::Invalid } else { Exit::Ok })
+}
+
+/// The documents, and after them what is wrong with the settings that hold for them, told once. What cannot be read
+/// is told at once, and the other files are still shown.
+fn read(files: &[PathBuf], terminal: &mut Terminal) -> (Vec<Document>, Option<Exit>) {
+    let (mut documents, mut unread) = (Vec::new(), None);
+    let mut wrong: BTreeMap<String, Document> = BTreeMap::new();
+    let mut untold = |error: &anyhow::Error| {
+        terminal.error(error);
+        unread = Some(Exit::of(error));
+    };
+    for file in files {
+        match Document::read(file) {
+            Ok(mut document) => {
+                let looked = settings::look(file).unwrap_or_else(|error| {
+                    untold(&error);
+                    Looked::default()
+                });
+                document.lint(&looked.settings);
+                documents.push(document);
+                let file = looked.wrong.map(|(source, problems)| Document::settings(source, problems));
+                wrong.extend(file.map(|file| (file.source.name.clone(), file)));
+            }
+            Err(error) => untold(&error),
+        }
+    }
+    documents.extend(wrong.into_values());
+    (documents, unread)
 }
 
 /// Says of sound documents that they are.

@@ -1,5 +1,6 @@
 //! `orderflow validate`: what it prints and how it ends.
 
+use crate::place::Place;
 use crate::program::{command, orderflow, orderflow_reading, told};
 use snapbox::{assert_data_eq, str};
 use std::io::Write;
@@ -402,4 +403,37 @@ warning[almost-a-decision]: this is prose, but looks like a decision
     // What nests without end is read as well.
     let long = orderflow_reading(&["validate", "-"], &document(&"else ".repeat(100_000)));
     assert_eq!((long.out.as_str(), long.exit), ("", Some(0)));
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_is_told_too_and_once() {
+    let place = Place::new("# U\n## Pay @a\nn::Integer → r::Integer\n");
+    place.write("other.md", "# V\n## Pay @a\nn::Integer → r::Integer\n");
+    place.write("orderflow.toml", "[agents.a]\ncommand = [\"sh\"]\nconcurency = 3\njobs = 3\n");
+    let told = place.orderflow("validate flow.md other.md");
+    assert_eq!(told.exit, Some(3));
+    assert!(told.out.contains(" --> ./orderflow.toml:3:1\n"), "{}", told.out);
+    assert!(told.out.ends_with("./orderflow.toml: 2 errors\n"), "{}", told.out);
+    assert_eq!(told.out.matches("unknown key \"concurency\"").count(), 1, "{}", told.out);
+    assert_eq!(told.err, "flow.md: 1 step, no problems\nother.md: 1 step, no problems\n");
+    let told = place.orderflow("validate --format github flow.md");
+    assert!(told.out.starts_with("::error file=orderflow.toml,line=3,"), "{}", told.out);
+}
+
+#[test]
+fn a_channel_that_is_nearly_one_with_limits_is_pointed_out() {
+    let document = "# U\n## Pay @a #paymnts\nn::Integer → r::Integer\n\n## Ship @a #parcels\nr → s::Integer\n";
+    let place = Place::new(document);
+    place.write("orderflow.toml", "[agents.a]\ncommand = [\"echo\", \"1\"]\n[channels.payments]\nconcurrency = 1\n");
+    let warning = "warning[misspelt-channel]: nothing is said of the channel \"paymnts\", so nothing limits it\n";
+    for command in ["validate flow.md", "plan flow.md", "run flow.md --input n=1"] {
+        let told = place.orderflow(command);
+        let said = told.out + &told.err;
+        assert_eq!((told.exit, said.matches("warning[").count()), (Some(0), 1), "{command}: {said}");
+        assert!(said.contains(warning) && said.contains("did you mean #payments?"), "{command}: {said}");
+        assert!(said.contains(" --> flow.md:2:"), "{command}: {said}");
+    }
+    let settings = place.read("orderflow.toml") + "[channels.paymnts]\n";
+    place.write("orderflow.toml", &settings);
+    assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(0), "it is said to be meant");
 }

@@ -7,7 +7,7 @@ pub use read::read;
 
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
-use crate::diag::{Source, render};
+use crate::diag::{Diagnostic, Source, render};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -108,24 +108,40 @@ pub struct Channel {
 /// # Errors
 /// When the file cannot be read, or stops with all its problems shown.
 pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings> {
+    let Looked { settings, wrong } = look(document)?;
+    let Some((source, problems)) = wrong else { return Ok(settings) };
+    terminal.talk(&render::human(&source, &problems, terminal.talk_colour()));
+    Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was run", source.name)).into())
+}
+
+/// Settings as far as they could be read, and what is wrong with them.
+#[derive(Default)]
+pub struct Looked {
+    pub settings: Settings,
+    /// The file and its problems, where there are any.
+    pub wrong: Option<(Source, Vec<Diagnostic>)>,
+}
+
+/// The same as [`load`], with the problems handed on and not shown.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn look(document: &Path) -> anyhow::Result<Looked> {
     let own = match document.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let Some(file) = find(own)? else {
-        return Ok(Settings { folder: own.to_owned(), ..Settings::default() });
+        let settings = Settings { folder: own.to_owned(), ..Settings::default() };
+        return Ok(Looked { settings, wrong: None });
     };
     let name = file.display().to_string();
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
-    let source = Source::new(name.clone(), text);
+    let source = Source::new(name, text);
     let (mut settings, problems) = read(&source);
-    if !problems.is_empty() {
-        terminal.talk(&render::human(&source, &problems, terminal.talk_colour()));
-        return Err(Stop::new(Exit::Invalid, format!("{name} is not valid; nothing was run")).into());
-    }
     settings.folder = file.parent().unwrap_or(own).to_owned();
     settings.file = Some(file);
-    Ok(settings)
+    Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((source, problems)) })
 }
 
 fn find(own: &Path) -> anyhow::Result<Option<PathBuf>> {

@@ -95,6 +95,13 @@ pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -
     .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
 
+/// A channel without limits whose name is near to that of one with limits.
+pub fn misspelt_channel(span: Span, channel: &str, near: &str) -> Diagnostic {
+    let message = format!("nothing is said of the channel \"{channel}\", so nothing limits it");
+    Diagnostic::warning("misspelt-channel", span, message)
+        .help(format!("did you mean #{near}? otherwise add [channels.{channel}] to orderflow.toml, empty if it needs no limits"))
+}
+
 /// A secret that the document asks for, and no agent of it gets.
 pub fn secret_not_given(span: Span, name: &str) -> Diagnostic {
     let message = format!("no agent of this document is given the secret \"{name}\"");
