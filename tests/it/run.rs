@@ -214,7 +214,8 @@ fn inputs_come_as_text_as_json_and_from_files() {
             3,
             "error: the workflow has no input \"nam\"; nothing was run\n  help: did you mean \"name\"?\n",
         ),
-        ("--input count=two", 3, "error: --input count: no valid JSON: [..]; nothing was run\n"),
+        ("--input count=two", 3, "error: --input count: expected Integer, found `two`; nothing was run\n"),
+        ("--input count={", 3, "error: --input count: no valid JSON: [..]; nothing was run\n"),
         ("--input count=2.5", 3, "error: --input count: expected Integer, found [..]; nothing was run\n"),
         (
             "--input order=@none",

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Items that came by a pipe, in the run's folder.
 const KEPT: &str = "items.jsonl";
 
+/// Characters of a value that a message shows.
+const EXCERPT: usize = 40;
+
 /// What the run works on.
 pub struct Work {
     kind: Kind,
@@ -354,7 +357,20 @@ fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> 
     };
     let ty = ty.unwrap_or(&Type::Json);
     ty.read(&text).map_err(|error| {
-        let message = format!("--input {name}: no valid JSON: {error}; nothing was run");
-        Stop::new(Exit::Invalid, message).into()
+        // Where JSON was begun its mistake is worth telling, else the words themselves are.
+        let why = match text.trim_start().starts_with(['{', '[']) {
+            true => format!("no valid JSON: {error}"),
+            false => format!("expected {ty}, found `{}`", excerpt(&text)),
+        };
+        Stop::new(Exit::Invalid, format!("--input {name}: {why}; nothing was run")).into()
     })
+}
+
+/// The beginning of a text on one line.
+fn excerpt(text: &str) -> String {
+    let mut shown: String = text.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    if text.chars().nth(EXCERPT).is_some() {
+        shown.push('…');
+    }
+    shown
 }
