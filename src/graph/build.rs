@@ -282,6 +282,10 @@ fn report_cycles(
     for cycle in cycles {
         let around = cycle.iter().zip(cycle.iter().cycle().skip(1));
         let links: Vec<&Link> = around.filter_map(|pair| reasons.get(&(*pair.0, *pair.1)).copied()).collect();
+        if let [Link { why: Why::Written, at, to, .. }] = links.as_slice() {
+            diagnostics.push(catalogue::after_itself(names.title(*to), *at));
+            continue;
+        }
         let title = |step: &usize| names.title(*step);
         let path: Vec<&str> = cycle.iter().chain(cycle.first()).map(title).collect();
         let places: Vec<_> = links.iter().map(|link| (reason(link, flow, names), link.at)).collect();

@@ -243,6 +243,13 @@ pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &s
     })
 }
 
+/// A step whose `[after:: …]` names itself.
+pub fn after_itself(title: &str, at: Span) -> Diagnostic {
+    Diagnostic::error("cycle", at, format!("this step waits for itself: {title} → {title}"))
+        .label(format!("`{title}` is ordered after itself"))
+        .help("name the step that it should follow, or remove it")
+}
+
 /// Parallel groups of such a size that their orders would fill the memory.
 pub fn too_many_orders(title: &str, at: Span, limit: usize) -> Diagnostic {
     Diagnostic::error("too-many-orders", at, format!("the steps up to `{title}` have more than {limit} orders"))
