@@ -285,8 +285,12 @@ impl Reader<'_, '_> {
                 self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);
             }
             "tolerate" => {
-                self.front.tolerate =
-                    self.parsed(name, &value, "a count such as 3 or a share such as 2%", tolerance);
+                self.front.tolerate = self.parsed(
+                    name,
+                    &value,
+                    "a count such as 3 or a share of at most 100%, such as 2%",
+                    tolerance,
+                );
             }
             "on-item-error" => {
                 let expected = "stop, drain or continue";

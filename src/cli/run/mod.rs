@@ -193,7 +193,8 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 fn tolerate(text: &str) -> Result<Tolerance, String> {
-    spec::tolerance(text).ok_or_else(|| "write a count such as 3, or a share such as 2%".into())
+    spec::tolerance(text)
+        .ok_or_else(|| "write a count such as 3, or a share of at most 100%, such as 2%".into())
 }
 
 fn item_error(text: &str) -> Result<OnItemError, String> {
