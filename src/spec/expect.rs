@@ -253,7 +253,9 @@ impl Quantity {
             }
             // A column of numbers has no unit: most likely a figure was meant.
             Quantity::Column(_) if !matches!(bound, Bound::Number(_)) => {
-                let help = match nearest(name, QUANTITIES.into_iter().map(|(known, _)| known)) {
+                let near =
+                    || nearest(name, QUANTITIES.into_iter().map(|(known, _)| known)).map(str::to_owned);
+                let help = match quoted(name).or_else(near) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => figures(),
                 };
@@ -266,6 +268,13 @@ impl Quantity {
             false => Err(misread(place, format!("`{name}` is compared with {wanted}"), EXAMPLE.to_owned())),
         }
     }
+}
+
+/// What was meant by a name like `Pay.p95`: a step's figure, without the quotes around the step.
+pub fn quoted(name: &str) -> Option<String> {
+    let (step, figure) = name.rsplit_once('.')?;
+    let known = QUANTITIES.into_iter().any(|(known, _)| known == figure);
+    (known && !step.is_empty()).then(|| format!("'{step}'.{figure}"))
 }
 
 fn figures() -> String {
@@ -339,8 +348,11 @@ mod tests {
         ] {
             assert_eq!(told(text), expected, "{text}");
         }
-        let faults = expectations("erors < 1%").1;
-        assert_eq!(faults[0].help, "did you mean `errors`?");
+        for (text, help) in
+            [("erors < 1%", "did you mean `errors`?"), ("Pay.p95 < 2s", "did you mean `'Pay'.p95`?")]
+        {
+            assert_eq!(expectations(text).1[0].help, help);
+        }
     }
 
     proptest! {

@@ -25,7 +25,7 @@ mod stray;
 mod types;
 
 pub use duration::{duration, in_words};
-pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations};
+pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations, quoted};
 pub use front::{on_item_error, tolerance};
 pub use model::*;
 pub use phase::phase;

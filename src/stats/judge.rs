@@ -4,7 +4,7 @@
 use super::model::{Column, Figure, Group, Judged, Run};
 use crate::diag::nearest;
 use crate::event::Status;
-use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase};
+use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase, quoted};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -199,7 +199,8 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Found,
     let Some((_, Column { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name) else {
         let columns = group.columns.iter().map(|(name, _)| &**name);
         let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).chain(columns).collect();
-        let help = match nearest(name, names.iter().copied()) {
+        let near = || nearest(name, names.iter().copied()).map(str::to_owned);
+        let help = match quoted(name).or_else(near) {
             Some(near) => format!("did you mean `{near}`?"),
             None if name.contains('.') => "a step stands in quotes: 'Process Payment'.p95".to_owned(),
             None => format!("the figures are {}", list(&names)),

@@ -64,7 +64,7 @@ error: cannot judge 'Proces Payment'.p95 < 2s: the record has no step 'Proces Pa
 error: cannot judge cont > 1: the record has no numeric column `cont` there
   help: did you mean `count`?
 error: cannot judge ProcessPayment.p95 > 1: the record has no numeric column `ProcessPayment.p95` there
-  help: a step stands in quotes: 'Process Payment'.p95
+  help: did you mean `'ProcessPayment'.p95`?
 
 "#]]
     );
