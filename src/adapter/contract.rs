@@ -194,11 +194,7 @@ fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Fai
     Ok(())
 }
 
-fn named(
-    declared: &[Declared],
-    mut object: Object,
-    text: impl FnOnce(&Declared) -> Option<Value>,
-) -> Answer {
+fn named(declared: &[Declared], mut object: Object, text: impl FnOnce(&Declared) -> Option<Value>) -> Answer {
     let any = declared.iter().any(|output| object.contains_key(&output.name));
     if let ([only], false) = (declared, any) {
         return one(only, text(only).unwrap_or(Value::Object(object)));

@@ -28,6 +28,7 @@ pub use unreadable::{Place, Unreadable};
 pub use writer::{Told, Writer};
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,6 +79,16 @@ impl Trouble {
     pub fn new(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Trouble { path: path.to_owned(), cause: Arc::from(cause.into()) }
     }
+
+    /// Whether there was no room for them.
+    pub fn is_full(&self) -> bool {
+        if let Some(error) = self.cause.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        }
+        let sqlite =
+            self.cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+        sqlite == Some(rusqlite::ErrorCode::DiskFull)
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -86,8 +97,5 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl std::error::Error for Trouble {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.source()
-    }
-}
+// What its cause says it says itself, so it has no further source.
+impl std::error::Error for Trouble {}

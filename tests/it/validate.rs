@@ -422,10 +422,15 @@ fn what_is_wrong_with_the_settings_is_told_too_and_once() {
 
 #[test]
 fn a_channel_that_is_nearly_one_with_limits_is_pointed_out() {
-    let document = "# U\n## Pay @a #paymnts\nn::Integer → r::Integer\n\n## Ship @a #parcels\nr → s::Integer\n";
+    let document =
+        "# U\n## Pay @a #paymnts\nn::Integer → r::Integer\n\n## Ship @a #parcels\nr → s::Integer\n";
     let place = Place::new(document);
-    place.write("orderflow.toml", "[agents.a]\ncommand = [\"echo\", \"1\"]\n[channels.payments]\nconcurrency = 1\n");
-    let warning = "warning[misspelt-channel]: nothing is said of the channel \"paymnts\", so nothing limits it\n";
+    place.write(
+        "orderflow.toml",
+        "[agents.a]\ncommand = [\"echo\", \"1\"]\n[channels.payments]\nconcurrency = 1\n",
+    );
+    let warning =
+        "warning[misspelt-channel]: nothing is said of the channel \"paymnts\", so nothing limits it\n";
     for command in ["validate flow.md", "plan flow.md", "run flow.md --input n=1"] {
         let told = place.orderflow(command);
         let said = told.out + &told.err;

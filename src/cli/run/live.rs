@@ -18,6 +18,7 @@ use crate::diag::render::visible;
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
+use crate::journal::Trouble;
 use crate::runtime::{self, Asked, Caught, Loop, OtherInputs, Workspace};
 use crate::session::Head;
 use anyhow::Context;
@@ -190,8 +191,15 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
         .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
 }
 
-/// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read.
+/// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read. One
+/// that cannot be written is whole up to there.
 fn judged(error: anyhow::Error) -> anyhow::Error {
+    if let Some(trouble) = error.downcast_ref::<Trouble>() {
+        let first =
+            if trouble.is_full() { "free some space there" } else { "see to it that it can be written" };
+        let help = format!("{first}, then orderflow resume goes on with the run");
+        return Stop::new(Exit::Io, trouble.to_string()).help(help).into();
+    }
     if !error.is::<OtherInputs>() {
         return error;
     }
@@ -243,4 +251,34 @@ fn exit(run: &Run, caught: &Caught) -> Exit {
 /// The third signal: somebody wants out, whatever is lost.
 fn leave(signal: i32) -> ! {
     std::process::exit(128 + signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_once_with_what_to_do() {
+        let full = rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+            Some("database or disk is full".into()),
+        );
+        let told = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let error = judged(Trouble::new(Path::new("journal.db"), cause).into());
+            let stop = error.downcast_ref::<Stop>().unwrap();
+            (Exit::of(&error), format!("{error:#}"), stop.help.clone().unwrap())
+        };
+        assert_eq!(
+            told(full.into()),
+            (
+                Exit::Io,
+                "cannot write the journal journal.db: database or disk is full".to_owned(),
+                "free some space there, then orderflow resume goes on with the run".to_owned()
+            )
+        );
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(told(full.into()).2.starts_with("free some space"));
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert!(told(denied.into()).2.starts_with("see to it that it can be written"));
+    }
 }
