@@ -136,7 +136,7 @@ impl Run {
             let failure = Failure {
                 cause: Cause::Stopped,
                 code: None,
-                message: "the runner was gone before it ended".to_owned(),
+                message: "interrupted, and not made again, as the run was given up".to_owned(),
                 outcome: Outcome::Unknown,
                 retryable: false,
                 tokens_used: None,

@@ -201,3 +201,18 @@ fn a_step_that_takes_too_long_is_stopped_with_all_that_it_started() {
     assert_eq!(place.rows("session.toon")[2], "A wait #1 timeout (timed out after 3s)");
     place.until("what the program has started ends", || is_gone(&place, "sleeper"));
 }
+
+#[test]
+fn a_stopped_attempt_of_a_run_that_is_given_up_later_says_what_is_known_of_it() {
+    let place = place();
+    let child = place.begin("--items items.jsonl --jobs 1");
+    place.await_file("sleeper");
+    send(&child, Signal::TERM);
+    assert_eq!(ended(child).exit, Some(143));
+    let told = place.orderflow("cancel last --trust");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let told = place.orderflow("show last --item wait");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let known = "    fails: interrupted, and not made again, as the run was given up\n";
+    assert!(told.out.contains(known), "{}", told.out);
+}
