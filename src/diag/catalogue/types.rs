@@ -68,13 +68,23 @@ pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
         .help("remove one of them, or give it another name")
 }
 
+/// What is called so in other languages.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "integer" | "int" | "long" => Some("Integer"),
+        "float" | "double" | "decimal" => Some("number"),
+        "bool" => Some("boolean"),
+        "str" | "text" => Some("string"),
+        _ => None,
+    }
+}
+
 /// A type that a definition mentions and nobody defines.
 pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
-    let help = match near {
+    let help = match elsewhere(name).or(near) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            "define it under `## Types`; numbers, text and the like are number, string, boolean".to_owned()
-        }
+        None => "define it under `## Types`; numbers, text and the like are number, Integer, string, boolean"
+            .to_owned(),
     };
     Diagnostic::error("unknown-type", at, format!("there is no type `{name}`")).help(help)
 }
