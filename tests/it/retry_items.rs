@@ -260,3 +260,18 @@ error: 1 problem in edited.toon; nothing was run
     assert_eq!((count("Reserve o1"), count("Pay o1"), count("Release o1")), (2, 2, 3), "{rows:?}");
     assert_eq!(place.orderflow("resume last").exit, Some(1));
 }
+
+#[test]
+fn a_row_whose_item_has_succeeded_since_is_told_so() {
+    let place = scene();
+    place.orderflow("show last --dead-letters -o failed.toon");
+    place.write("van", "");
+    assert_eq!(place.orderflow("retry last --item o4 --trust --quiet").exit, Some(0));
+    let log = place.read("work.log");
+    let wrong = "\
+failed.toon:4:3: the item \"o4\" has run again since, and not failed; take its row out
+error: 1 problem in failed.toon; nothing was run
+";
+    says(&place.orderflow("retry last --items failed.toon"), 3, "", wrong);
+    assert_eq!(place.read("work.log"), log);
+}

@@ -7,7 +7,7 @@ use crate::engine::Retry;
 use crate::event::Values;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
 use crate::value::{Value, json, kind};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -28,19 +28,41 @@ enum Meaning<'a> {
     Unknown,
 }
 
+/// The items that a row may be about.
+struct Known<'a> {
+    letters: HashMap<&'a str, &'a Letter>,
+    again: &'a BTreeSet<Arc<str>>,
+}
+
+impl Known<'_> {
+    /// Why there is no letter with this key.
+    fn lacks(&self, key: &str) -> String {
+        if self.again.contains(key) {
+            return format!("the item \"{key}\" has run again since, and not failed; take its row out");
+        }
+        let near = match nearest(key, self.letters.keys().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "orderflow show RUN --dead-letters lists those that have".to_owned(),
+        };
+        format!("no item \"{key}\" has failed; {near}")
+    }
+}
+
 /// The rows of the edited table, for the letters that were printed.
 pub struct Edited {
     pub retries: Vec<Retry>,
     pub problems: Vec<Problem>,
 }
 
-/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others.
+/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others. `again` has the
+/// keys of items that have run again since the run began.
 ///
 /// # Errors
 /// Where it cannot be read. What is wrong in it is no error but a problem.
-pub fn read(table: &Table<'_>, text: impl Read) -> std::io::Result<Edited> {
+pub fn read(table: &Table<'_>, again: &BTreeSet<Arc<str>>, text: impl Read) -> std::io::Result<Edited> {
     let mut edited = Edited { retries: Vec::new(), problems: Vec::new() };
-    let known: HashMap<&str, &Letter> = table.letters.iter().map(|letter| (&*letter.key, letter)).collect();
+    let letters = table.letters.iter().map(|letter| (&*letter.key, letter)).collect();
+    let known = Known { letters, again };
     let mut lines: HashMap<Arc<str>, u64> = HashMap::new();
     let mut reader = Reader::new(text);
     let (mut meanings, mut tables) = (Vec::new(), 0);
@@ -115,17 +137,13 @@ impl Edited {
         &mut self,
         row: &Row<'_>,
         meanings: &[Meaning<'_>],
-        known: &HashMap<&str, &'a Letter>,
+        known: &Known<'a>,
         lines: &mut HashMap<Arc<str>, u64>,
     ) -> Option<&'a Letter> {
         let at = meanings.iter().position(|meaning| matches!(meaning, Meaning::Key))?;
         let key = row.cell(at)?.text();
-        let Some(letter) = known.get(&*key).copied() else {
-            let near = match nearest(&key, known.keys().copied()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => "orderflow show RUN --dead-letters lists those that have".to_owned(),
-            };
-            self.problem(row, at, format!("no item \"{key}\" has failed; {near}"));
+        let Some(letter) = known.letters.get(&*key).copied() else {
+            self.problem(row, at, known.lacks(&key));
             return None;
         };
         if let Some(first) = lines.insert(letter.key.clone(), row.line) {

@@ -75,8 +75,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         Ask::Resume { .. } => None,
         Ask::Retry(keys) => Some(chosen(refuse(&past, Some(keys))?, keys)?),
         Ask::Edited(file) => {
-            refuse(&past, None)?;
-            Some(edited(&past, file, terminal)?)
+            let failed = refuse(&past, None)?;
+            Some(edited(&past, &failed, file, terminal)?)
         }
     };
     if let Some(retries) = retries {
@@ -215,13 +215,13 @@ fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
 }
 
 /// What an edited table of failed items asks for.
-fn edited(past: &Past, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
+fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
     let (header, records) = journal::read(&past.home).map_err(unreadable)?;
     let kept = KeptRun::of(header, &records)?;
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
     let table = letters::Table::of(&kept.graph, &letters, &kept.given);
     let name = visible(&file.display().to_string());
-    let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, text));
+    let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, &failed.again, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;

@@ -245,6 +245,8 @@ pub struct Failed {
     pub items: BTreeMap<Arc<str>, ItemId>,
     /// Those that were put right by hand: they run again only by name.
     pub resolved: BTreeSet<ItemId>,
+    /// The keys of all that ever ran again.
+    pub again: BTreeSet<Arc<str>>,
     /// How they ended, and why.
     pub ends: BTreeMap<ItemId, (ItemState, Option<ItemError>)>,
     /// When the last of all was that has happened.
@@ -288,6 +290,7 @@ impl Failed {
             Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = false,
             Event::ItemRetried { item, key, .. } => {
                 self.items.remove(key);
+                self.again.insert(key.clone());
                 self.resolved.remove(item);
             }
             Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
