@@ -470,6 +470,8 @@ fn failed_steps_of_the_run_run_again() {
     let told = place.orderflow("retry last --trust");
     assert_eq!(told.exit, Some(2), "{}", told.err);
     assert!(told.err.contains("--item run has those steps run again"), "{}", told.err);
+    let told = place.orderflow("resume last");
+    assert!(told.err.ends_with(" --item run has the failed steps of the run run again\n"), "{}", told.err);
     assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(1), "it fails once more");
     place.write("open", "");
     let told = place.orderflow("retry last --trust --item run");
@@ -497,4 +499,6 @@ fn a_retry_after_the_steps_that_run_once_is_refused() {
     let (message, code) = told(folder, &["retry", "last"]);
     assert_eq!(code, Some(2));
     assert!(message.contains("is not supported yet; nothing was run"), "{message}");
+    let (message, _) = told(folder, &["resume", "last"]);
+    assert!(message.contains(" has ended: ") && !message.contains("retry"), "{message}");
 }

@@ -178,6 +178,11 @@ impl Outline {
         !open && (self.stopped.is_some() || !(items || once))
     }
 
+    /// How the steps that run once after all items have ended, where they have.
+    pub fn run_steps(&self) -> Option<ItemState> {
+        self.ended
+    }
+
     /// Why all work was told to stop.
     pub fn stopped(&self) -> Option<StopReason> {
         self.stopped
