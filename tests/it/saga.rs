@@ -47,12 +47,12 @@ fn a_step_needs_a_compensation_for_its_effects_only() {
     assert_eq!(says("{ ReserveStock = false }").exit, Some(0));
     assert_eq!(says("{ CountStock = false }").exit, Some(3));
     let told = says("[\"ReserveStock\"]");
-    assert!(told.err.contains("true, false, or a table such as { CheckStock = false }"), "{}", told.err);
-    assert!(says("{ ReserveStock = 0 }").err.contains("ReserveStock"));
+    assert!(told.out.contains("true, false, or a table such as { CheckStock = false }"), "{}", told.out);
+    assert!(says("{ ReserveStock = 0 }").out.contains("\"ReserveStock\" must be true or false"));
 
     place.write("orderflow.toml", "[agents.stock]\neffect = false\n");
     let told = place.orderflow("validate flow.md");
-    assert!(told.exit == Some(3) && told.err.contains("effect"), "{told:?}");
+    assert!(told.exit == Some(3) && told.out.contains("unknown key \"effect\""), "{told:?}");
 }
 
 /// Only one of two branches is ever taken: the end of one is not followed by the other.
