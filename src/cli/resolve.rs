@@ -46,6 +46,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let failed = Failed::of(&home)?;
     let mut resolved: Vec<(Arc<str>, ItemId)> = Vec::new();
     for key in &args.item {
+        if failed.once_failed.is_some() && failed.is_run(key) {
+            let message = "what the steps that run once for all items did cannot be resolved by hand yet; nothing was kept";
+            let help = "orderflow retry RUN --item run tries to undo it once more";
+            return Err(Stop::new(Exit::Usage, message).help(help).into());
+        }
         let item = run::failed(&failed, key)?;
         match failed.ends.get(&item) {
             Some((ItemState::CompensationFailed, _)) => resolved.push((key.as_str().into(), item)),
@@ -66,7 +71,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     match trace {
         Some(trace) => session::anew(&home, &trace, terminal)?,
         None => terminal.talk(&format!(
-            "the session file is not as the run has left it, and stays so; orderflow show {} --session FILE writes the run's\n",
+            "the session file is gone, or not as the run has left it, and stays so; orderflow show {} --session FILE writes the run's\n",
             visible(&args.run)
         )),
     }

@@ -214,7 +214,8 @@ impl Run {
 
     /// Items that failed, those too that are still being undone.
     fn failures(&self) -> u64 {
-        let failing = self.items.values().filter(|item| self.early && item.is_failing());
+        let items = self.items.iter().filter(|(id, _)| **id != ItemId::RUN);
+        let failing = items.filter(|(_, item)| self.early && item.is_failing());
         self.tally.failures() + failing.count() as u64
     }
 

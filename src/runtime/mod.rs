@@ -140,6 +140,7 @@ impl Loop<'_> {
             }
             if !exhausted && run.asks_for_the_end() {
                 exhausted = true;
+                // Whatever comes, it is not admitted any more.
                 if items.next().is_none() {
                     run.handle(Input::NoMoreItems, now(), &mut out);
                 }

@@ -499,3 +499,58 @@ fn a_step_for_all_items_puts_no_effect_of_an_item_in_doubt() {
     let place = Place::new(&document(""));
     assert_eq!(place.orderflow("validate --strict flow.md").exit, Some(3));
 }
+
+/// What a step for all items did, and could not be undone, is tried again also where the run was given up.
+#[test]
+fn what_steps_for_all_items_did_is_undone_by_a_retry() {
+    let place = Place::new(
+        "\
+# T
+
+## A
+n::Integer → a::Integer
+
+```sh run
+echo 1
+```
+
+## Sum [per:: run] [compensate:: Unsum]
+a → s::Integer
+
+```sh run
+echo 5
+```
+
+## Mail
+s → m::Integer
+
+```sh run
+: > mailing
+exec sleep 600
+```
+
+## Unsum [retry:: 1 fixed 1ms]
+s → u::Integer
+
+```sh run
+test -e ok || exit 65
+echo undone >> ok
+echo 1
+```
+",
+    );
+    let mut run = place.command("run flow.md --trust --quiet --input n=1").spawn().unwrap();
+    place.await_file("mailing");
+    assert_eq!(place.orderflow("cancel last").exit, Some(0));
+    assert_eq!(run.wait().unwrap().code(), Some(5));
+    let told = place.orderflow("resolve last --item run --note done");
+    assert_eq!(told.exit, Some(2));
+    assert!(told.err.contains("orderflow retry RUN --item run tries to undo it once more"), "{}", told.err);
+
+    place.write("ok", "");
+    let told = place.orderflow("retry last --trust --item run");
+    assert!(told.exit == Some(1) && place.read("ok") == "undone\n", "{told:?}");
+    assert!(place.orderflow("show last").out.contains("run   compensated "));
+    let told = place.orderflow("retry last --trust");
+    assert!(told.exit == Some(2) && told.err.contains("was given up and does not go on"), "{told:?}");
+}

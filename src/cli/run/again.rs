@@ -179,16 +179,17 @@ fn refuse(past: &Past, keys: Option<&[String]>) -> anyhow::Result<Failed> {
     if keep::is_given_up(&past.home) {
         // What it did may still be undone; nothing else begins.
         failed.items.retain(|_, item| failed.ends[item].0 == ItemState::CompensationFailed);
-        if failed.items.is_empty() {
+        failed.once_failed = failed.once_failed.filter(|state| *state == ItemState::CompensationFailed);
+        if failed.items.is_empty() && failed.once_failed.is_none() {
             let message =
                 format!("the run {} was given up and does not go on; nothing was run", past.header().run);
             return Err(Stop::new(Exit::Usage, message).into());
         }
     }
     let of_run = keys.is_some_and(|keys| failed.asks_for_run(keys));
-    if failed.once && !of_run && (failed.once_failed || !failed.items.is_empty()) {
+    if failed.once && !of_run && (failed.once_failed.is_some() || !failed.items.is_empty()) {
         let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
-        let help = match failed.once_failed {
+        let help = match failed.once_failed.is_some() && failed.is_run("run") {
             true => "orderflow retry RUN --item run has those steps run again for the results that there are",
             false => "run the workflow anew for the items that failed: orderflow run --item KEY",
         };

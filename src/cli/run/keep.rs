@@ -52,7 +52,8 @@ pub struct Options {
 impl Options {
     /// Where the run has written its trace; none where its folder was carried elsewhere since.
     pub fn trace(&self, home: &Path) -> Option<PathBuf> {
-        let here = self.home == home && self.folder.is_dir();
+        let same = |real: &Path| home.canonicalize().is_ok_and(|home| home == real);
+        let here = self.home.canonicalize().is_ok_and(|real| same(&real)) && self.folder.is_dir();
         here.then(|| self.folder.join(self.args.trace()))
     }
 }
@@ -253,8 +254,8 @@ pub struct Failed {
     pub last: Millis,
     /// The steps that run once after all items have begun.
     pub once: bool,
-    /// They have failed.
-    pub once_failed: bool,
+    /// How they failed, if they did.
+    pub once_failed: Option<ItemState>,
 }
 
 impl Failed {
@@ -275,10 +276,14 @@ impl Failed {
     pub fn asks_for_run(&self, keys: &[String]) -> bool {
         let named = match keys {
             [] => self.items.is_empty(),
-            [key] => key == "run" && !self.items.contains_key("run"),
-            _ => false,
+            keys => keys.iter().all(|key| self.is_run(key)),
         };
-        self.once_failed && named
+        self.once_failed.is_some() && named
+    }
+
+    /// Whether the name is theirs, and no item's.
+    pub fn is_run(&self, key: &str) -> bool {
+        key == "run" && !self.items.contains_key(key)
     }
 
     fn see(&mut self, event: &Event) {
@@ -287,7 +292,7 @@ impl Failed {
                 self.ends.insert(*item, (*state, error.clone()));
                 self.items.insert(key.clone(), *item);
             }
-            Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = false,
+            Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = None,
             Event::ItemRetried { item, key, .. } => {
                 self.items.remove(key);
                 self.again.insert(key.clone());
@@ -295,7 +300,9 @@ impl Failed {
             }
             Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
             Event::RunStepsBegan { .. } => self.once = true,
-            Event::RunStepsEnded { state, .. } => self.once_failed = state.is_failure(),
+            Event::RunStepsEnded { state, .. } => {
+                self.once_failed = Some(*state).filter(|state| state.is_failure());
+            }
             _ => {}
         }
     }

@@ -148,6 +148,12 @@ impl<'a> Progress<'a> {
         self.bar.suspend(|| terminal.talk(&text));
     }
 
+    /// The steps that run once after all items.
+    fn begin_once(&mut self) {
+        let key = "after all items".into();
+        self.in_flight.insert(ItemId::RUN, InFlight { key, logs: Vec::new() });
+    }
+
     /// No step of it has failed, so nothing else tells why the item does.
     fn late(&mut self, item: ItemId) {
         self.failures += 1;
@@ -171,6 +177,7 @@ impl Observer for Past<'_, '_> {
             Event::ItemAdmitted { item, key, .. } => {
                 progress.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
             }
+            Event::RunStepsBegan { .. } => progress.begin_once(),
             Event::ItemSettled { item, state, .. } => {
                 progress.in_flight.remove(item);
                 progress.settled += 1;
@@ -199,10 +206,7 @@ impl Observer for Progress<'_> {
             Event::ItemAdmitted { item, key, .. } => {
                 self.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
             }
-            Event::RunStepsBegan { .. } => {
-                let key = "after all items".into();
-                self.in_flight.insert(ItemId::RUN, InFlight { key, logs: Vec::new() });
-            }
+            Event::RunStepsBegan { .. } => self.begin_once(),
             Event::AttemptStarted { .. } => {
                 self.running += 1;
                 self.draw();

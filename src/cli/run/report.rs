@@ -176,7 +176,8 @@ pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Ter
     if !left_out.is_empty() {
         let s = if left_out.len() == 1 { "" } else { "s" };
         let steps = left_out.join(", ");
-        terminal.talk(&format!("not run, since not all items came to their turn: the step{s} {steps}\n"));
+        let why = if run.stopped().is_some() { "the run was stopped" } else { "items were left" };
+        terminal.talk(&format!("not run, since {why}: the step{s} {steps}\n"));
     }
     if let Some((_, error, standing)) = run.run_steps().filter(|(state, ..)| state.is_failure()) {
         let step = error.and_then(|error| Some(&graph.step(error.step?).title));
