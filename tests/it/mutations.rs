@@ -165,6 +165,16 @@ fn large_documents_of_one_kind_are_read_in_time() {
     }
 }
 
+/// Lines that begin as decisions do are held against all titles.
+#[test]
+fn many_lines_that_may_be_decisions_take_no_long_time() {
+    let line =
+        "If the customer calls, and asks, and waits, then writes, then calls: Setp 1, or Stpe 2, or else";
+    let steps: String =
+        (0..4000).map(|number| format!("## Step {number} @a\n\n{line} {number}\n- {line}\n\n")).collect();
+    in_time(steps, line);
+}
+
 fn in_time(text: String, of: &str) {
     let began = Instant::now();
     spec::parse(&Source::new("x.md", text));
