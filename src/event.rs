@@ -205,7 +205,25 @@ pub struct Execution {
     /// The agent's own code for the error; not part of the trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What a replayed row says besides; no part of a journal.
+    #[serde(skip)]
+    pub recorded: Option<Box<Recorded>>,
 }
+
+/// What a recorded row says itself and an execution of its step could say differently.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// The row's index in its record.
+    pub index: usize,
+    pub agent: Option<Arc<str>>,
+    pub channel: Option<Arc<str>>,
+    /// The item's key; none where the record does not say whose the row is.
+    pub item: Option<Arc<str>>,
+    pub spelled: Spelled,
+}
+
+/// Cells as they were written, by column: those that we would write differently, such as `"a"` for `a`.
+pub type Spelled = Vec<(Arc<str>, Box<str>)>;
 
 impl Execution {
     pub fn path(&self) -> StepPath {

@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::row::{Custom, RowRef, STANDARD, TAIL};
 use crate::diag::catalogue;
-use crate::event::Status;
+use crate::event::{Spelled, Status};
 use crate::toon::{Cell, Row, Scalar, Table};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -83,6 +83,24 @@ impl Columns {
             custom: Custom::Cells(self, row),
         };
         if cells.problems.is_empty() { Ok(read) } else { Err(cells.problems) }
+    }
+
+    /// The cells of a row that we would write differently. Those that another table would not take stay as we write them.
+    pub(super) fn spelled(&self, cells: &Row<'_>, row: &super::row::Row) -> Spelled {
+        let names = STANDARD.iter().chain(&TAIL).map(|name| Cow::Borrowed(*name));
+        let known = self.known.iter().zip(names).filter_map(|(index, name)| Some((index.as_ref()?, name)));
+        let custom = self.custom.iter().map(|(index, name)| (index, Cow::Borrowed(&**name)));
+        let mut spelled = Spelled::new();
+        for (index, name) in known.chain(custom).filter(|(_, name)| name != STANDARD[PHASE]) {
+            let Some(cell) = cells.cell(*index) else { continue };
+            let mut ours = String::new();
+            row.cell(&mut ours, &name, ',');
+            let taken = cell.raw().starts_with('"') || !cell.raw().contains(',');
+            if taken && ours != cell.raw() {
+                spelled.push((Arc::from(&*name), Box::from(cell.raw())));
+            }
+        }
+        spelled
     }
 
     /// The place of a phase's name in rows of this table.

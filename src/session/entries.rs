@@ -12,8 +12,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every entry is a row, and none is kept as an entry")]
 pub enum Entry {
-    /// An execution is over. `place` is that of its phase in the layout, `element` that of its element in its list.
-    Row { item: ItemId, place: usize, element: Option<u32>, row: Row },
+    /// An execution is over. `place` is that of its phase in the layout, `element` that of its element in its list,
+    /// `recorded` the row's index in the record that is replayed.
+    Row { item: ItemId, place: usize, element: Option<u32>, recorded: Option<usize>, row: Row },
     /// The item reached its final state: no row of it follows.
     Settled { item: ItemId, state: ItemState },
 }
@@ -43,7 +44,8 @@ impl Entries {
             Event::StepEnded { item, execution } => {
                 let row = self.layout.row(self.keys.get(item)?, execution)?;
                 let place = self.layout.place_of(execution.step)?;
-                Some(Entry::Row { item: *item, place, element: execution.element, row })
+                let recorded = execution.recorded.as_ref().map(|recorded| recorded.index);
+                Some(Entry::Row { item: *item, place, element: execution.element, recorded, row })
             }
             Event::ItemSettled { item, state, .. } => {
                 self.keys.remove(item)?;

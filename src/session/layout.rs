@@ -131,20 +131,23 @@ impl Layout {
     /// The row that records an execution of the item with this key; none for a step of another graph.
     pub fn row(&self, key: &Arc<str>, execution: &Execution) -> Option<Row> {
         let phase = self.phases.get(self.place_of(execution.step)?)?;
+        let recorded = execution.recorded.as_deref();
+        let item = recorded.and_then(|recorded| recorded.item.clone());
         Some(Row {
             phase: Arc::clone(&phase.name),
-            agent: phase.agent.clone(),
-            channel: phase.channel.clone(),
+            agent: recorded.map_or(&phase.agent, |recorded| &recorded.agent).clone(),
+            channel: recorded.map_or(&phase.channel, |recorded| &recorded.channel).clone(),
             input: execution.input.clone(),
             output: execution.output.clone(),
             duration_ms: execution.duration_ms,
             status: execution.status,
             tokens_used: execution.tokens_used,
             columns: execution.columns.clone(),
-            item: (!phase.once).then(|| Arc::clone(key)),
+            item: item.or_else(|| (!phase.once).then(|| Arc::clone(key))),
             attempt: execution.attempt,
             started_ms: execution.started_ms,
             error: execution.error.clone(),
+            spelled: recorded.map(|recorded| recorded.spelled.clone()).unwrap_or_default(),
         })
     }
 

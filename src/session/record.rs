@@ -3,15 +3,13 @@
 
 use super::entries::Entry;
 use super::layout::Layout;
-use super::row::Row;
+use super::row::{Row, STANDARD, TAIL};
 use super::spool::Spool;
 use super::write::{self, Head, Target};
 use crate::event::ItemId;
 use crate::graph::Graph;
-use crate::toon::write::{cell, text};
-use crate::value::{Object, Value};
+use crate::value::Object;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::{Display, Write as _};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +31,8 @@ struct Held {
     /// Of its phase.
     place: usize,
     element: Option<u32>,
+    /// Its index in the record that is replayed.
+    recorded: Option<usize>,
     row: Row,
 }
 
@@ -60,8 +60,8 @@ impl Recorder {
     /// What the file system reports.
     pub fn take(&mut self, entry: Entry) -> io::Result<()> {
         match entry {
-            Entry::Row { item, place, element, row } => {
-                self.in_flight.entry(item).or_default().push(Held { place, element, row });
+            Entry::Row { item, place, element, recorded, row } => {
+                self.in_flight.entry(item).or_default().push(Held { place, element, recorded, row });
                 Ok(())
             }
             Entry::Settled { item, .. } => self.settle(item),
@@ -91,15 +91,15 @@ impl Recorder {
 
     fn settle(&mut self, item: ItemId) -> io::Result<()> {
         let mut rows = self.in_flight.remove(&item).unwrap_or_default();
-        rows.sort_by_key(|held| (held.place, held.element));
+        rows.sort_by_key(|held| (held.place, held.element, held.recorded));
         let mut bytes = Vec::new();
         for Held { place, row, .. } in &rows {
             let custom: Vec<(u32, String)> = row
                 .columns
                 .iter()
-                .map(|(name, value)| {
+                .map(|(name, _)| {
                     let mut encoded = String::new();
-                    cell(&mut encoded, value, ',');
+                    row.cell(&mut encoded, name, ',');
                     (self.columns.id(*place, name), encoded)
                 })
                 .collect();
@@ -144,19 +144,16 @@ impl ColumnNames {
 
 /// Appends a row as three texts: the standard cells, the custom ones with their columns, the tail.
 fn encode(bytes: &mut Vec<u8>, row: &Row, custom: &[(u32, String)]) {
-    let mut standard = String::new();
-    text(&mut standard, &row.phase, ',');
-    for label in [row.agent.as_deref(), row.channel.as_deref(), row.input.as_deref(), row.output.as_deref()] {
-        optional_text(&mut standard, label);
-    }
-    optional(&mut standard, row.duration_ms);
-    let _ = write!(standard, ",{}", row.status.name());
-    optional(&mut standard, row.tokens_used);
-    let mut tail = String::new();
-    optional_text(&mut tail, row.item.as_deref());
-    optional(&mut tail, row.attempt);
-    optional(&mut tail, row.started_ms);
-    optional_text(&mut tail, row.error.as_deref());
+    let cells = |columns: &[&str], first: &str| {
+        let mut cells = String::new();
+        for (index, column) in columns.iter().enumerate() {
+            cells.push_str(if index == 0 { first } else { "," });
+            row.cell(&mut cells, column, ',');
+        }
+        cells
+    };
+    let standard = cells(&STANDARD, "");
+    let tail = cells(&TAIL, ",");
     put(bytes, &standard);
     bytes.extend_from_slice(&(custom.len() as u32).to_le_bytes());
     for (id, encoded) in custom {
@@ -164,21 +161,6 @@ fn encode(bytes: &mut Vec<u8>, row: &Row, custom: &[(u32, String)]) {
         put(bytes, encoded);
     }
     put(bytes, &tail);
-}
-
-fn optional_text(out: &mut String, value: Option<&str>) {
-    out.push(',');
-    match value {
-        Some(value) => text(out, value, ','),
-        None => out.push_str("null"),
-    }
-}
-
-fn optional(out: &mut String, value: Option<impl Display>) {
-    let _ = match value {
-        Some(value) => write!(out, ",{value}"),
-        None => write!(out, ",{}", Value::Null),
-    };
 }
 
 fn put(bytes: &mut Vec<u8>, text: &str) {

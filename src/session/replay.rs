@@ -4,7 +4,7 @@
 use super::layout::Layout;
 use super::link::{Item, link, reachable, state};
 use super::row::Row;
-use crate::event::{Event, Execution, ItemError, ItemId, ItemState, Millis, Status};
+use crate::event::{Event, Execution, ItemError, ItemId, ItemState, Millis, Recorded, Status};
 use crate::graph::{Graph, StepId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -28,7 +28,10 @@ pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
         }
     }
     let mut events = Vec::new();
-    for (number, item) in link(&layout, rows).iter().enumerate() {
+    let mut items = link(&layout, rows);
+    // In the order of the record, where a session file has the rows of an item side by side.
+    items.sort_by_key(|item| item.rows.iter().min().copied());
+    for (number, item) in items.iter().enumerate() {
         Telling::new(&layout, rows, &recorded, number, item).tell(&mut events);
     }
     tell_run(&layout, rows, &mut events);
@@ -166,7 +169,10 @@ impl<'a> Telling<'a> {
                 self.failure = Some(row);
             }
             let step = phase.step.unwrap_or(StepId(0));
-            ended.push((end, Event::StepEnded { item: self.number, execution: execution(step, recorded) }));
+            ended.push((
+                end,
+                Event::StepEnded { item: self.number, execution: execution(step, row, recorded) },
+            ));
         }
         ended.sort_by(|one, other| one.0.total_cmp(&other.0));
         for (end, event) in ended {
@@ -196,7 +202,8 @@ impl<'a> Telling<'a> {
 
 /// Tells of the steps that ran once after all items.
 fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
-    let of_run: Vec<&Row> = rows.iter().filter(|row| layout.is_of_run(&row.borrowed())).collect();
+    let of_run = rows.iter().enumerate().filter(|(_, row)| layout.is_of_run(&row.borrowed()));
+    let of_run: Vec<(usize, &Row)> = of_run.collect();
     if of_run.is_empty() {
         return;
     }
@@ -206,7 +213,7 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     // Those of the run count as its steps do.
     let mut handlers = ItemState::Succeeded;
     events.push((began, Event::RunStepsBegan { at: began.round() as Millis }));
-    for row in of_run {
+    for (index, row) in of_run {
         let phase = layout.place(&row.phase).map(|place| &layout.phases[place]);
         let Some((phase, step)) = phase.and_then(|phase| Some((phase, phase.step?))) else { continue };
         now += row.duration_ms.unwrap_or(0.0);
@@ -217,7 +224,7 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
             let again = last.contains_key(&execution);
             last.insert(execution, (row.status, again));
         }
-        events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, row) }));
+        events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, index, row) }));
     }
     let fates = last.into_iter().map(|(execution, (status, again))| (execution, status, again));
     let state = match state(layout, fates) {
@@ -230,7 +237,7 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     ));
 }
 
-fn execution(step: StepId, row: &Row) -> Execution {
+fn execution(step: StepId, index: usize, row: &Row) -> Execution {
     Execution {
         step,
         element: None,
@@ -244,5 +251,12 @@ fn execution(step: StepId, row: &Row) -> Execution {
         started_ms: row.started_ms,
         error: row.error.clone(),
         code: None,
+        recorded: Some(Box::new(Recorded {
+            index,
+            agent: row.agent.clone(),
+            channel: row.channel.clone(),
+            item: row.item.clone(),
+            spelled: row.spelled.clone(),
+        })),
     }
 }

@@ -2,10 +2,12 @@
 
 use super::columns::Columns;
 use super::layout::Layout;
-use crate::event::Status;
+use crate::event::{Spelled, Status};
+use crate::toon::write::{cell, text};
 use crate::toon::{self, Cell, Scalar};
 use crate::value::Value;
 use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 pub use crate::event::{STANDARD, TAIL};
@@ -29,6 +31,8 @@ pub struct Row {
     /// Since the run began.
     pub started_ms: Option<u64>,
     pub error: Option<String>,
+    /// Only of a row that was read.
+    pub spelled: Spelled,
 }
 
 /// A row in place, in a table or in a [`Row`]: what folds over rows look at.
@@ -91,7 +95,7 @@ impl RowRef<'_> {
         let mut columns = Vec::new();
         self.each_column(|name, value| columns.push((Arc::clone(name), value.value())));
         let text = |cell: &Option<Cow<'_, str>>| cell.as_deref().map(str::to_owned);
-        Row {
+        let mut row = Row {
             phase: Arc::from(&*self.phase),
             agent: self.agent.as_deref().map(Arc::from),
             channel: self.channel.as_deref().map(Arc::from),
@@ -105,11 +109,48 @@ impl RowRef<'_> {
             attempt: self.attempt,
             started_ms: self.started_ms,
             error: text(&self.error),
+            spelled: Vec::new(),
+        };
+        if let Custom::Cells(columns, cells) = &self.custom {
+            row.spelled = columns.spelled(cells, &row);
         }
+        row
     }
 }
 
 impl Row {
+    /// Appends the cell of a column, null where the row has nothing there.
+    pub(super) fn cell(&self, out: &mut String, column: &str, delimiter: char) {
+        if delimiter == ','
+            && let Some((_, raw)) = self.spelled.iter().find(|(name, _)| **name == *column)
+        {
+            out.push_str(raw);
+            return;
+        }
+        let mut label = |value: Option<&str>| match value {
+            Some(value) => text(out, value, delimiter),
+            None => out.push_str("null"),
+        };
+        match column {
+            "phase" => label(Some(&self.phase)),
+            "agent" => label(self.agent.as_deref()),
+            "channel" => label(self.channel.as_deref()),
+            "input" => label(self.input.as_deref()),
+            "output" => label(self.output.as_deref()),
+            "status" => label(Some(self.status.name())),
+            "item" => label(self.item.as_deref()),
+            "error" => label(self.error.as_deref()),
+            "duration_ms" => number(out, self.duration_ms),
+            "tokens_used" => number(out, self.tokens_used),
+            "attempt" => number(out, self.attempt),
+            "started_ms" => number(out, self.started_ms),
+            custom => {
+                let value = self.columns.iter().find(|(name, _)| **name == *custom);
+                cell(out, value.map_or(&Value::Null, |(_, value)| value), delimiter);
+            }
+        }
+    }
+
     pub fn borrowed(&self) -> RowRef<'_> {
         RowRef {
             phase: Cow::Borrowed(&self.phase),
@@ -129,6 +170,14 @@ impl Row {
             custom: Custom::Values(&self.columns),
         }
     }
+}
+
+fn number(out: &mut String, value: Option<impl Display>) {
+    // Writing to a String does not fail.
+    let _ = match value {
+        Some(value) => write!(out, "{value}"),
+        None => write!(out, "null"),
+    };
 }
 
 fn scalar(value: &Value) -> Scalar<'_> {

@@ -411,6 +411,7 @@ pub(crate) fn execution() -> impl Strategy<Value = Execution> {
                 started_ms,
                 error,
                 code: None,
+                recorded: None,
             }
         },
     )

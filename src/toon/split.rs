@@ -36,12 +36,14 @@ pub(super) fn split(
 
 /// The names in a text that [`super::write::words`] made; what cannot be read is left as it stands.
 pub fn words(text: &str) -> Vec<String> {
-    let mut cells = Vec::new();
-    if split(text.as_bytes(), 0, b' ', &mut cells).is_err() {
-        return vec![text.to_owned()];
+    let (mut words, mut rest) = (Vec::new(), text.trim_start_matches(' '));
+    while !rest.is_empty() {
+        let plain = || rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        let (word, after) = quoted(rest).map_or_else(|_| plain(), |(after, word)| (word, after));
+        words.push(Cell::new(word).text().into_owned());
+        rest = after.trim_start_matches(' ');
     }
-    let words = cells.into_iter().map(|cell| Cell::new(&text[cell]));
-    words.filter(|word| !word.raw().is_empty()).map(|word| word.text().into_owned()).collect()
+    words
 }
 
 fn split_quoted(

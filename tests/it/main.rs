@@ -30,6 +30,7 @@ mod plan;
 mod program;
 mod python;
 mod reference;
+mod replay;
 mod resume;
 mod retry_items;
 mod revise;

@@ -124,6 +124,7 @@ impl Item {
             started_ms: Some(at),
             error,
             code: None,
+            recorded: None,
         };
         Event::StepEnded { item: self.id, execution }
     }

@@ -105,6 +105,7 @@ impl Item {
             started_ms: Some(*started),
             error: None,
             code: None,
+            recorded: None,
         };
         match result {
             Ok(reply) => {

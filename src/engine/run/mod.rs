@@ -29,6 +29,7 @@ pub struct Policy {
 }
 
 /// What an input comes to.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never kept")]
 enum Meaning {
     Event(Event),
     /// Only that time has passed.

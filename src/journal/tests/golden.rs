@@ -53,6 +53,7 @@ fn every_kind() -> Vec<Record> {
         started_ms: Some(1000),
         error: Some("no stock".into()),
         code: None,
+        recorded: None,
     };
     let error = ItemError { step: Some(step), message: "no stock".into(), code: None, attempts: 2 };
     let standing = ItemError { step: Some(step), message: "bank closed".into(), code: None, attempts: 5 };

@@ -90,6 +90,7 @@ fn event() -> impl Strategy<Value = Event> {
                     started_ms: None,
                     error: label,
                     code: None,
+                    recorded: None,
                 },
             }
         });

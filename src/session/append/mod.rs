@@ -6,11 +6,9 @@ use super::document::recorded;
 use super::row::{Row, STANDARD};
 use crate::diag::{Source, Span};
 use crate::spec::{self, Spec, Step, TraceFence};
-use crate::toon::write::{cell, header, text};
+use crate::toon::write::header;
 use crate::toon::{Node, Reader};
-use crate::value::Value;
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -248,35 +246,6 @@ fn line<'a>(out: &mut String, row: &Row, columns: impl Iterator<Item = &'a str>,
         if index > 0 {
             out.push(delimiter);
         }
-        let mut label = |value: Option<&str>| match value {
-            Some(value) => text(out, value, delimiter),
-            None => out.push_str("null"),
-        };
-        match name {
-            "phase" => label(Some(&row.phase)),
-            "agent" => label(row.agent.as_deref()),
-            "channel" => label(row.channel.as_deref()),
-            "input" => label(row.input.as_deref()),
-            "output" => label(row.output.as_deref()),
-            "status" => label(Some(row.status.name())),
-            "item" => label(row.item.as_deref()),
-            "error" => label(row.error.as_deref()),
-            "duration_ms" => number(out, row.duration_ms),
-            "tokens_used" => number(out, row.tokens_used),
-            "attempt" => number(out, row.attempt),
-            "started_ms" => number(out, row.started_ms),
-            custom => {
-                let value = row.columns.iter().find(|(name, _)| **name == *custom);
-                cell(out, value.map_or(&Value::Null, |(_, value)| value), delimiter);
-            }
-        }
+        row.cell(out, name, delimiter);
     }
-}
-
-fn number(out: &mut String, value: Option<impl Display>) {
-    // Writing to a String does not fail.
-    let _ = match value {
-        Some(value) => write!(out, "{value}"),
-        None => write!(out, "null"),
-    };
 }

@@ -7,6 +7,7 @@ use super::super::verify;
 use super::*;
 use crate::event::{Execution, Status, StepId};
 use crate::graph;
+use crate::value::Value;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -52,6 +53,7 @@ fn row(step: u32, item: &str, columns: &[(&str, Value)]) -> Row {
         started_ms: Some(7),
         error: None,
         code: None,
+        recorded: None,
     };
     Layout::of(original()).row(&Arc::from(item), &execution).unwrap()
 }
