@@ -5,7 +5,7 @@ use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, aside, hear, la
 use super::tree::Tree;
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
-use crate::value::Value;
+use crate::value::{Value, variable};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::{self, Read};
@@ -262,9 +262,7 @@ pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
             Value::Null | Value::Array(_) | Value::Object(_) => continue,
         };
         if text.len() <= LARGEST_VARIABLE && !text.contains('\0') {
-            let name: String =
-                name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            all.push((format!("IN_{}", name.to_ascii_uppercase()), text));
+            all.push((variable(name), text));
         }
     }
     // The kernel refuses a NUL; an item's key may hold one.

@@ -1,7 +1,7 @@
 //! The words of a condition.
 
 use super::Fault;
-use crate::value::Value;
+use crate::value::{Value, space};
 use std::ops::Range;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, Fault> {
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
-        let (token, length) = if c.is_whitespace() {
+        let (token, length) = if space::is_space(c) {
             at += c.len_utf8();
             continue;
         } else if c == '"' || c == '\'' {

@@ -121,11 +121,6 @@ impl Condition {
     }
 }
 
-/// A name as conditions write it.
-pub fn written(name: &str) -> String {
-    name.replace(['-', '.', '/'], "_")
-}
-
 fn collect<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
     if let Kind::Name(name) = &node.kind
         && !names.iter().any(|(known, _)| known == name)

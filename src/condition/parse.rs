@@ -2,7 +2,7 @@
 
 use super::lex::{Token, fault, tokens};
 use super::{Comparison, Condition, DEPTH, Fault, Filter, Kind, Node, Operator};
-use crate::value::Value;
+use crate::value::{Value, space};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +11,12 @@ use std::sync::Arc;
 /// # Errors
 /// The first thing that makes no sense, with its place in the text.
 pub fn parse(text: &str) -> Result<Condition, Fault> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, end: text.trim_end().len(), depth: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        next: 0,
+        end: text.trim_end_matches(space::is_space).len(),
+        depth: 0,
+    };
     let root = parser.either()?;
     if let Some((_, at)) = parser.tokens.get(parser.next) {
         return Err(fault(

@@ -6,10 +6,10 @@ use super::links::{Link, Why};
 use super::names::Names;
 use super::outline::ancestors;
 use super::{Arm, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
-use crate::condition::{Condition, written};
+use crate::condition::Condition;
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
-use crate::value::Type;
+use crate::value::{Type, in_conditions};
 use std::collections::{BTreeSet, HashMap};
 
 /// What conditions mean to each step, by step.
@@ -40,7 +40,7 @@ pub(super) fn resolve(
         links: Vec::new(),
     };
     let values = flow.values.iter().enumerate();
-    let values = values.map(|(id, value)| (written(&value.name), ValueId(id as u32))).collect();
+    let values = values.map(|(id, value)| (in_conditions(&value.name), ValueId(id as u32))).collect();
     let elements = elements::known(spec, flow);
     let mut resolver = Resolver { spec, flow, names, values, elements, branches, diagnostics };
     for step in 0..spec.steps.len() {

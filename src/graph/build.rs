@@ -9,8 +9,8 @@ use super::outline::inherited;
 use super::saga::Saga;
 use super::sort::Followers;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, definitions, elements,
-    inputs, interface, members, saga, states, tags, types, ways,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, collisions, definitions,
+    elements, inputs, interface, members, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -31,6 +31,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     }
     let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
+    collisions::check(spec, &flow, &mut diagnostics);
     elements::check(spec, &flow, &saga, &names, &mut diagnostics);
     let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
     let once = Once::decide(spec, &links);

@@ -3,17 +3,17 @@
 use super::ValueId;
 use super::flow::Flow;
 use super::names::Names;
-use crate::condition::{Condition, Step, written};
+use crate::condition::{Condition, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Spanned, Spec};
-use crate::value::Part;
+use crate::value::{Part, in_conditions};
 use std::collections::HashMap;
 
 /// Reports what a condition asks for and no value of the type has.
 pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     let values = flow.values.iter().enumerate();
     let values: HashMap<String, ValueId> =
-        values.map(|(id, value)| (written(&value.name), ValueId(id as u32))).collect();
+        values.map(|(id, value)| (in_conditions(&value.name), ValueId(id as u32))).collect();
     let groups = spec.groups.iter().filter_map(|group| group.annotations.when.as_ref());
     let steps = spec.steps.iter().filter_map(|step| step.annotations.when.as_ref());
     let arms = spec.steps.iter().flat_map(|step| step.chains.iter().flatten());

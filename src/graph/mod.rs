@@ -4,6 +4,7 @@
 mod before;
 mod branches;
 mod build;
+mod collisions;
 mod definitions;
 mod elements;
 mod flow;

@@ -2,6 +2,7 @@
 
 use super::outline::ancestors;
 use crate::diag::{Diagnostic, Span, catalogue, nearest};
+use crate::spec::title::key;
 use crate::spec::{Spec, phase};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ pub(super) struct Names<'a> {
     spec: &'a Spec,
     /// By step: the name in traces.
     pub phases: Vec<String>,
-    /// All that a reference may say, with the steps that it then means, in document order.
+    /// All that a reference may say, as titles are compared, with the steps that it then means, in document order.
     known: HashMap<String, Vec<usize>>,
     suggestions: Cell<usize>,
 }
@@ -26,10 +27,10 @@ impl<'a> Names<'a> {
         let mut known: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, step) in spec.steps.iter().enumerate() {
             let title = &step.title.value;
-            let mut names = vec![title.clone(), short[index].clone(), phases[index].clone()];
+            let mut names = vec![key(title), short[index].clone(), phases[index].clone()];
             if let Some((_, group)) = ancestors(spec, step.group).next() {
                 let group = &group.title.value;
-                names.push(format!("{group}/{title}"));
+                names.push(key(&format!("{group}/{title}")));
                 names.push(format!("{}/{}", phase(group), short[index]));
             }
             names.sort_unstable();
@@ -44,7 +45,7 @@ impl<'a> Names<'a> {
     /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no
     /// longer name, so the short one is its own.
     pub fn find(&self, written: &str, at: Span) -> Result<usize, Box<Diagnostic>> {
-        let found = self.known.get(written).map_or(&[][..], Vec::as_slice);
+        let found = self.known.get(&key(written)).map_or(&[][..], Vec::as_slice);
         let mut free = found.iter().filter(|step| self.spec.steps[**step].group.is_none());
         match (found, free.next(), free.next()) {
             ([], ..) => {

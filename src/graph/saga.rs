@@ -4,6 +4,7 @@
 use super::names::Names;
 use super::outline::ancestors;
 use crate::diag::{Diagnostic, catalogue};
+use crate::spec::title::key;
 use crate::spec::{COMPENSATIONS, Spec};
 
 /// By step.
@@ -16,7 +17,7 @@ pub(super) struct Saga {
 
 pub(super) fn resolve(spec: &Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Saga {
     let listed = |step: &crate::spec::Step| {
-        ancestors(spec, step.group).any(|(_, group)| group.title.value == COMPENSATIONS)
+        ancestors(spec, step.group).any(|(_, group)| key(&group.title.value) == COMPENSATIONS)
     };
     let mut saga =
         Saga { undone_by: vec![None; spec.steps.len()], undoes: spec.steps.iter().map(listed).collect() };

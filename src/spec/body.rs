@@ -36,8 +36,14 @@ pub(super) struct Part<'a> {
     spoken: Vec<Span>,
 }
 
-/// The outline as headings with what stands below each. The first part has no heading.
-pub(super) fn parts<'a>(text: &str, blocks: &'a [Block], problems: &mut Vec<Diagnostic>) -> Vec<Part<'a>> {
+/// The outline as headings with what stands below each. The first part has no heading. `written` is the text with its
+/// own white space.
+pub(super) fn parts<'a>(
+    text: &str,
+    written: &str,
+    blocks: &'a [Block],
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Part<'a>> {
     let mut parts = vec![Part::new(None)];
     for block in blocks {
         let head = match &block.kind {
@@ -59,7 +65,7 @@ pub(super) fn parts<'a>(text: &str, blocks: &'a [Block], problems: &mut Vec<Diag
         }
     }
     for part in &mut parts {
-        part.read(text, problems);
+        part.read(text, written, problems);
     }
     parts
 }
@@ -102,13 +108,13 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn read(&mut self, text: &str, problems: &mut Vec<Diagnostic>) {
+    fn read(&mut self, text: &str, written: &str, problems: &mut Vec<Diagnostic>) {
         for index in 0..self.blocks.len() {
             let block = self.blocks[index];
             match &block.kind {
                 Kind::Paragraph | Kind::Setext(_) => self.paragraph(text, index, problems),
                 Kind::Fence(fence) => self.fence(text, fence, problems),
-                Kind::Container(container) => self.container(text, block, container),
+                Kind::Container(container) => self.container(text, written, block, container),
                 Kind::Heading(_) | Kind::Html | Kind::Indented | Kind::Rule => {}
             }
         }
@@ -214,11 +220,11 @@ impl<'a> Part<'a> {
     }
 
     /// Lists hold conditions; a signature in a list or quote is most likely a mistake.
-    fn container(&mut self, text: &str, block: &Block, container: &Container) {
+    fn container(&mut self, text: &str, written: &str, block: &Block, container: &Container) {
         if container.holder == Holder::Table {
             return;
         }
-        if self.callouts.read(text, block.span, container, &mut self.doubts) {
+        if self.callouts.read(text, written, block.span, container, &mut self.doubts) {
             self.spoken.push(block.span);
         }
         for line in lines(text, block.span) {

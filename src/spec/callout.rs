@@ -5,6 +5,7 @@ use super::expect::{Expectation, expectations};
 use super::markdown::{Container, Holder, lines};
 use super::model::Spanned;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::space::{self, is_space};
 
 const MARK: &str = "[!expect]";
 
@@ -33,6 +34,7 @@ impl Callouts {
     pub fn read(
         &mut self,
         text: &str,
+        written: &str,
         block: Span,
         container: &Container,
         doubts: &mut Vec<Diagnostic>,
@@ -48,7 +50,7 @@ impl Callouts {
                 Some(rest) => {
                     self.places.push(line);
                     open = true;
-                    self.list(text, rest, doubts);
+                    self.list(written, rest, doubts);
                 }
                 None if text[line.start..line.end].starts_with("[!") => {
                     open = false;
@@ -56,7 +58,7 @@ impl Callouts {
                         doubts.push(problem::almost_an_expectation(line));
                     }
                 }
-                None if open => self.list(text, line, doubts),
+                None if open => self.list(written, line, doubts),
                 None => {}
             }
         }
@@ -65,8 +67,8 @@ impl Callouts {
 
     fn list(&mut self, text: &str, line: Span, doubts: &mut Vec<Diagnostic>) {
         let list = &text[line.start..line.end];
-        let list = list.trim_end().trim_end_matches(',');
-        if list.trim().is_empty() {
+        let list = list.trim_end_matches(is_space).trim_end_matches(',');
+        if space::trim(list).is_empty() {
             return;
         }
         let place = |span: std::ops::Range<usize>| Span::new(line.start + span.start, line.start + span.end);

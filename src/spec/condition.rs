@@ -2,8 +2,10 @@
 
 use super::markdown::trim;
 use super::model::{Arm, Spanned, Target};
+use super::title;
 use crate::condition::{self, Condition};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::space::{self, is_space};
 
 /// Whether a line begins like a condition.
 pub(super) fn begins(line: &str) -> bool {
@@ -23,21 +25,33 @@ pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
     if !begins(raw) {
         return None;
     }
-    let word = WORDS.into_iter().find_map(|(word, _)| Some(raw.find(word)? + word.len()))?;
-    Some(target_of(text, line.start + word, line.end))
+    let (at, length, _) = word(raw)?;
+    Some(target_of(text, line.start + at + length, line.end))
 }
 
 /// Words that lead to a step, and whether they skip what lies between.
-const WORDS: [(&str, bool); 2] = [("proceed to ", false), ("skip to ", true)];
+const WORDS: [(&str, bool); 2] = [("proceed", false), ("skip", true)];
+
+/// The last `proceed to` or `skip to` of a line, where it begins and how long it is, and whether it skips.
+fn word(line: &str) -> Option<(usize, usize, bool)> {
+    let leads = |(word, skips): (&'static str, bool)| {
+        line.rmatch_indices(word).find_map(|(at, _)| {
+            let behind = line[at + word.len()..].trim_start().strip_prefix("to")?;
+            let to = behind.trim_start();
+            (to.len() < behind.len()).then_some((at, line.len() - to.len() - at, skips))
+        })
+    };
+    WORDS.into_iter().find_map(leads)
+}
 
 /// Reads a condition's line.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn arm(text: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
+pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
     let raw = &text[line.start..line.end];
     let arrow = ["→", "->"].into_iter().filter_map(|arrow| Some((raw.rfind(arrow)?, arrow.len()))).max();
-    let word = WORDS.into_iter().find_map(|(word, skips)| Some((raw.rfind(word)?, word.len(), skips)));
+    let word = word(raw);
     let (end, start, skips) = match (arrow, word) {
         (Some((at, length)), Some((word, long, skips))) if at < word => {
             (at, word + long, skips || length == 0)
@@ -46,10 +60,10 @@ pub(super) fn arm(text: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
         (None, Some((word, long, skips))) => (word, word + long, skips),
         (None, None) => return Err(Box::new(problem::bad_condition(line, "it leads nowhere", None))),
     };
-    let target = target(text, target_of(text, line.start + start, line.end), skips)?;
+    let target = target(written, target_of(text, line.start + start, line.end), skips)?;
     let said = trim(text, line.start..line.start + end);
     let condition = match text[said.start..said.end].strip_prefix("If") {
-        Some(rest) => Some(condition(text, said.end - rest.len()..said.end)?),
+        Some(rest) => Some(condition(written, said.end - rest.len()..said.end)?),
         None => {
             let rest = trim(text, said.start + "Otherwise".len()..said.end);
             let rest = &text[rest.start..rest.end];
@@ -73,7 +87,7 @@ pub(super) fn condition(
     range: std::ops::Range<usize>,
 ) -> Result<Spanned<Condition>, Box<Diagnostic>> {
     let span = trim(text, range);
-    let said = text[span.start..span.end].trim_end_matches([',', ':', ' ', '\t']);
+    let said = text[span.start..span.end].trim_end_matches(|c| is_space(c) || matches!(c, ',' | ':'));
     let span = Span::new(span.start, span.start + said.len());
     match condition::parse(&said.replace('`', " ")) {
         Ok(condition) => Ok(Spanned::new(condition, span)),
@@ -102,15 +116,15 @@ fn target(text: &str, span: Span, skips: bool) -> Result<Spanned<Target>, Box<Di
     let target = match said.strip_prefix("fail") {
         _ if said.is_empty() => return wrong("it leads nowhere"),
         _ if said == "end" => Target::End,
-        Some(rest) if rest.is_empty() || rest.starts_with([' ', '"', '“']) => {
-            let reason = rest.trim().trim_matches(['"', '“', '”', '\'']).trim();
+        Some(rest) if rest.is_empty() || rest.starts_with(|c| is_space(c) || matches!(c, '"' | '“')) => {
+            let reason = space::trim(space::trim(rest).trim_matches(['"', '“', '”', '\'']));
             if reason.is_empty() {
                 return wrong("`fail` needs a reason");
             }
             Target::Fail(reason.to_owned())
         }
-        _ if skips => Target::Skip(said.to_owned()),
-        _ => Target::Step(said.to_owned()),
+        _ if skips => Target::Skip(title::read(said)),
+        _ => Target::Step(title::read(said)),
     };
     Ok(Spanned::new(target, span))
 }

@@ -81,7 +81,9 @@ fn opened(line: &str) -> Option<(Word, &str)> {
 
 /// The decision that a line is meant as, where it is surely meant as one.
 pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
-    let (word, rest) = opened(line)?;
+    opened(line)?;
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (word, rest) = opened(&line)?;
     if rest.contains("::") {
         return None;
     }

@@ -3,6 +3,7 @@
 use super::body::Part;
 use super::field;
 use super::phase::{named, names, phase};
+use super::title;
 use std::collections::{HashMap, HashSet};
 
 /// What a heading is.
@@ -55,7 +56,7 @@ pub(super) fn roles(text: &str, parts: &[Part]) -> Vec<Role> {
 
 /// Whether each part's heading has evidence of being a step, by itself or by what it shares with others.
 fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
-    let titles: Vec<&str> = parts.iter().map(|part| part.title(text)).collect();
+    let titles: Vec<String> = parts.iter().map(|part| part.title(text)).collect();
     let may: Vec<bool> =
         parts.iter().zip(&titles).map(|(part, title)| part.head.is_some() && !is_reserved(title)).collect();
     let mut evident: Vec<bool> =
@@ -75,31 +76,33 @@ fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
 }
 
 /// A heading that hands a value to a step is a step, and so on backwards.
-fn hand_overs(parts: &[Part], titles: &[&str], may: &[bool], evident: &mut [bool]) {
-    let mut givers: HashMap<&str, Vec<usize>> = HashMap::new();
+fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bool]) {
+    let mut givers: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, part) in parts.iter().enumerate().filter(|(index, _)| may[*index] && !evident[*index]) {
         for over in part.arrows.iter().filter_map(|arrow| arrow.hand_over.as_ref()) {
-            let target = over.to.value.as_str();
-            givers.entry(target).or_default().push(index);
+            let target = title::key(&over.to.value);
             if let Some((_, step)) = target.rsplit_once('/') {
-                givers.entry(step.trim()).or_default().push(index);
+                givers.entry(step.to_owned()).or_default().push(index);
             }
+            givers.entry(target).or_default().push(index);
         }
     }
-    let mut open: Vec<&str> = (0..parts.len()).filter(|i| evident[*i]).map(|i| titles[i]).collect();
+    let mut open: Vec<&str> = (0..parts.len()).filter(|i| evident[*i]).map(|i| titles[i].as_str()).collect();
     while let Some(title) = open.pop() {
         for giver in givers.remove(title).unwrap_or_default() {
             if !std::mem::replace(&mut evident[giver], true) {
-                open.push(titles[giver]);
+                open.push(&titles[giver]);
             }
         }
     }
 }
 
 impl Part<'_> {
-    /// The heading's title were it a step; empty where there is no heading.
-    pub fn title<'t>(&self, text: &'t str) -> &'t str {
-        self.head.as_ref().map_or("", |head| &text[head.title.start..head.title.end])
+    /// The heading's title were it a step, as it is compared; empty where there is no heading.
+    pub fn title(&self, text: &str) -> String {
+        self.head
+            .as_ref()
+            .map_or_else(String::new, |head| title::key(&text[head.title.start..head.title.end]))
     }
 
     /// Whether the heading has evidence of its own.
@@ -114,7 +117,7 @@ impl Part<'_> {
 
     /// Whether a trace below the heading names its phase.
     fn is_traced(&self, text: &str) -> bool {
-        let phase = phase(self.title(text));
+        let phase = phase(&self.title(text));
         let rows = self.traces.iter().flat_map(|fence| named(&text[fence.content.start..fence.content.end]));
         !phase.is_empty() && rows.into_iter().any(|row| names(row, &phase))
     }

@@ -3,9 +3,10 @@
 
 use super::duration::duration;
 use crate::diag::nearest;
+use crate::value::space::is_space;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_until, take_while, take_while1};
-use nom::character::complete::{char, digit1, multispace0};
+use nom::character::complete::{char, digit1};
 use nom::combinator::{opt, recognize, value};
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     fn space(&mut self) {
-        self.read(multispace0);
+        self.rest = self.rest.trim_start_matches(is_space);
     }
 
     /// What the parser reads next, if it can.
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
 
     /// The next word, or the end.
     fn place(&self) -> Range<usize> {
-        let word = self.rest.split([' ', '\t', ',', '\n']).next().unwrap_or_default();
+        let word = self.rest.split(|c| is_space(c) || c == ',').next().unwrap_or_default();
         self.at()..self.at() + word.len()
     }
 }

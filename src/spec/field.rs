@@ -7,6 +7,7 @@ use super::later;
 use super::markdown::{place, trim};
 use super::model::{After, Annotations, Each, Passage, Spanned};
 use super::signature;
+use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
@@ -129,9 +130,9 @@ pub(super) fn almost(line: &str) -> Option<String> {
     known.then(|| format!("[{}:: {value}]", key.trim()))
 }
 
-/// Reads a field's value into `into`.
+/// Reads a field's value into `into`. The second text has the white space that the author wrote.
 pub(super) fn apply(
-    text: &str,
+    (text, written): (&str, &str),
     field: &Field,
     of_group: bool,
     into: &mut Annotations,
@@ -163,36 +164,39 @@ pub(super) fn apply(
         return;
     }
     let span = field.value;
+    let shown = title::read(&written[span.start..span.end]);
     match key {
         "retry" => match retry(value) {
             Some(retry) => set(&mut into.retry, key, Spanned::new(retry, span), problems),
-            None => problems.push(problem::bad_retry(span, value)),
+            None => problems.push(problem::bad_retry(span, &shown)),
         },
         "timeout" | "deadline" => match duration(value) {
             Some(time) if time.is_zero() => problems.push(problem::no_time(span, key)),
             Some(time) if key == "timeout" => set(&mut into.timeout, key, Spanned::new(time, span), problems),
             Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
-            None => problems.push(problem::bad_duration(span, value)),
+            None => problems.push(problem::bad_duration(span, &shown)),
         },
         "compensate" => {
-            set(&mut into.compensate, key, Spanned::new(value.to_owned(), span), problems);
+            let title = title::read(&written[span.start..span.end]);
+            set(&mut into.compensate, key, Spanned::new(title, span), problems);
         }
         "each" => match each(text, span) {
             Some(each) => set(&mut into.each, key, Spanned::new(each, field.span), problems),
-            None => problems.push(problem::bad_each(span, value)),
+            None => problems.push(problem::bad_each(span, &shown)),
         },
         "per" if value == "run" => set(&mut into.once, key, Spanned::new((), field.span), problems),
-        "per" => problems.push(problem::bad_per(span, value)),
+        "per" => problems.push(problem::bad_per(span, &shown)),
         "state" => match passage(text, span) {
             Some(passage) => set(&mut into.state, key, Spanned::new(passage, span), problems),
-            None => problems.push(problem::bad_state(span, value)),
+            None => problems.push(problem::bad_state(span, &shown)),
         },
-        "when" => match condition::condition(text, span.start..span.end) {
+        "when" => match condition::condition(written, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),
             Err(problem) => problems.push(*problem),
         },
         _ => {
-            let after = if value == "start" { After::Start } else { After::Step(value.to_owned()) };
+            let title = || title::read(&written[span.start..span.end]);
+            let after = if value == "start" { After::Start } else { After::Step(title()) };
             into.after.push(Spanned::new(after, span));
         }
     }

@@ -6,9 +6,11 @@ use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::Type;
+use crate::value::space::{self, is_space};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
+use std::borrow::Cow;
 use std::fmt;
 
 const KEYS: [&str; 12] = [
@@ -62,7 +64,7 @@ fn cut(text: &str, top: usize) -> Cut {
     for line in text[top..].split_inclusive('\n') {
         let start = at;
         at += line.len();
-        let line = line.trim_end();
+        let line = line.trim_end_matches(is_space);
         let Some((open, begin)) = opening else {
             if line != "---" {
                 return Cut::None;
@@ -225,7 +227,7 @@ impl Reader<'_, '_> {
             with_snippet: false,
             budget: serde_saphyr::budget! { max_depth: 16, max_nodes: 10_000, max_anchors: 100 },
         };
-        let yaml = &self.text[self.yaml.start..self.yaml.end];
+        let yaml = &spaced(&self.text[self.yaml.start..self.yaml.end]);
         match serde_saphyr::from_str_with_options::<Node>(yaml, options) {
             Ok(node) => Some(node),
             Err(error) => {
@@ -267,7 +269,7 @@ impl Reader<'_, '_> {
 
     fn key(&mut self, key: Placed<String>, value: Placed<Node>) {
         let place = self.place(key.referenced);
-        let name = key.value.as_str();
+        let name = space::trim(&key.value);
         match name {
             "title" => self.front.title = self.scalar(name, &value),
             "description" => {
@@ -315,7 +317,7 @@ impl Reader<'_, '_> {
     fn scalar(&mut self, key: &str, value: &Placed<Node>) -> Option<Spanned<String>> {
         let span = self.place(value.referenced);
         let text = match &value.value {
-            Node::Text(text) => text.clone(),
+            Node::Text(text) => bare(text).to_owned(),
             Node::Plain => {
                 let place = self.place(value.defined);
                 self.text[place.start..place.end].to_owned()
@@ -325,7 +327,7 @@ impl Reader<'_, '_> {
                 return None;
             }
         };
-        if text.trim().is_empty() {
+        if space::trim(&text).is_empty() {
             self.problems.push(problem::bad_key_value(span, key, "a text that is not empty"));
             return None;
         }
@@ -340,7 +342,7 @@ impl Reader<'_, '_> {
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<Spanned<T>> {
         let text = self.scalar(key, value)?;
-        let read = read(text.value.trim());
+        let read = read(space::trim(&text.value));
         if read.is_none() {
             self.problems.push(problem::bad_key_value(text.span, key, expected));
         }
@@ -380,7 +382,7 @@ impl Reader<'_, '_> {
         (name, ty): (Placed<String>, Placed<Node>),
     ) -> Option<(Spanned<String>, Option<Type>)> {
         let place = self.place(name.referenced);
-        let name = Spanned::new(name.value, place);
+        let name = Spanned::new(bare(&name.value).to_owned(), place);
         if matches!(ty.value, Node::Null) {
             return Some((name, None));
         }
@@ -388,6 +390,46 @@ impl Reader<'_, '_> {
         let ty = self.parsed(&key, &ty, "a type such as Order, String or Item[]", Type::parse);
         Some((name, ty.map(|ty| ty.value)))
     }
+}
+
+/// YAML with plain spaces for other white space where it parts one thing from another, as many bytes long: around a
+/// line, and behind a mark. Texts in quotes stay as they are.
+fn spaced(yaml: &str) -> Cow<'_, str> {
+    let plain = space::plain(yaml);
+    if let Cow::Borrowed(_) = plain {
+        return plain;
+    }
+    let mut spaced = String::with_capacity(yaml.len());
+    // The quote that is open, and whether all since the last mark of YAML was white space.
+    let (mut quote, mut parts) = (None, true);
+    let mut rest = yaml;
+    while let Some(c) = rest.chars().next() {
+        let gap = |c: char| is_space(c) && !matches!(c, '\n' | '\r');
+        let width = rest.find(|c| !gap(c)).unwrap_or(rest.len());
+        if width > 0 {
+            let apart =
+                parts || rest[width..].starts_with(['\n', '\r', ',', ']', '}']) || width == rest.len();
+            let from = yaml.len() - rest.len();
+            let source = if quote.is_none() && apart { &*plain } else { yaml };
+            spaced.push_str(&source[from..from + width]);
+            rest = &rest[width..];
+            continue;
+        }
+        match c {
+            _ if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() && parts => quote = Some(c),
+            _ => {}
+        }
+        spaced.push(c);
+        parts = matches!(c, '\n' | '\r' | ':' | '-' | ',' | '[' | '{');
+        rest = &rest[c.len_utf8()..];
+    }
+    Cow::Owned(spaced)
+}
+
+/// A value without strange white space around it.
+fn bare(text: &str) -> &str {
+    text.trim_matches(|c| is_space(c) && !c.is_ascii())
 }
 
 /// `3` or `2%`.

@@ -4,12 +4,8 @@ use super::field::{self, Field};
 use super::markdown::{lines, trim};
 use super::model::{Mark, Signature, Spanned};
 use super::signature;
+use super::title::ordinal;
 use crate::diag::Span;
-use nom::Parser;
-use nom::branch::alt;
-use nom::character::complete::{char, digit1, one_of, space1};
-use nom::combinator::{recognize, verify};
-use nom::multi::separated_list1;
 
 /// A heading line taken apart.
 #[derive(Clone, Debug)]
@@ -138,17 +134,6 @@ fn punctuated(word: &str, last: bool) -> Option<&str> {
     let whole = mark == 0 && rest.is_empty();
     let meant = bare.starts_with('@') || last;
     (meant && !whole && clings && is_name(&bare[1..])).then_some(bare)
-}
-
-/// The length of a leading `1.`, `2)`, `1.2` or `1.2.` with the white space behind it.
-fn ordinal(title: &str) -> usize {
-    let numbers = |fewest| {
-        let numbers = separated_list1(char::<&str, nom::error::Error<&str>>('.'), digit1);
-        verify(numbers, move |numbers: &Vec<&str>| numbers.len() >= fewest)
-    };
-    let marked = recognize((numbers(1), one_of(".)"), space1));
-    let found = alt((marked, recognize((numbers(2), space1)))).parse(title);
-    found.map_or(0, |(rest, ordinal)| if rest.is_empty() { 0 } else { ordinal.len() })
 }
 
 /// Parts a title from its unbroken tail of annotations.

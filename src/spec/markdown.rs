@@ -4,6 +4,7 @@
 //! that escapes, entities and emphasis are seen as the author typed them.
 
 use crate::diag::Span;
+use crate::value::space::{self, is_space};
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 use std::ops::Range;
 
@@ -175,8 +176,8 @@ fn trimmed(text: &str, range: Range<usize>) -> Span {
 /// A range without white space at either end.
 pub(super) fn trim(text: &str, range: Range<usize>) -> Span {
     let part = text.get(range.clone()).unwrap_or("");
-    let start = range.start + (part.len() - part.trim_start().len());
-    Span::new(start, start + part.trim().len())
+    let start = range.start + (part.len() - part.trim_start_matches(is_space).len());
+    Span::new(start, start + space::trim(part).len())
 }
 
 /// The lines of a span that hold anything, each without white space at its ends.

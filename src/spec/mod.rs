@@ -22,6 +22,7 @@ mod signature;
 mod slip;
 mod steps;
 mod stray;
+pub mod title;
 mod types;
 
 pub use duration::{duration, in_words};
@@ -31,6 +32,7 @@ pub use model::*;
 pub use phase::phase;
 
 use crate::diag::{Diagnostic, Source, Span, catalogue as problem};
+use crate::value::space;
 
 /// The largest document, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
@@ -51,15 +53,17 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
         return (Spec::default(), problems);
     }
     let (front, start) = front::read(text, &mut problems);
-    let blocks = markdown::blocks(text, start);
-    let parts = body::parts(text, &blocks, &mut problems);
-    let roles = evidence::roles(text, &parts);
-    let mut spec = steps::assemble(text, &parts, &roles, &mut problems);
+    // Read by plain spaces; what is kept as it is written is taken from the text itself, at the same places.
+    let plain = &*space::plain(text);
+    let blocks = markdown::blocks(plain, start);
+    let parts = body::parts(plain, text, &blocks, &mut problems);
+    let roles = evidence::roles(plain, &parts);
+    let mut spec = steps::assemble(plain, text, &parts, &roles, &mut problems);
     if spec.steps.iter().any(|step| step.annotations.state.is_some()) {
-        spec.diagram = diagram::read(text, &parts, &mut problems);
+        spec.diagram = diagram::read(plain, &parts, &mut problems);
     }
-    spec.types = types::read(text, &parts, &roles, &mut problems);
-    stray::check(text, &blocks, &mut problems);
+    spec.types = types::read(plain, text, &parts, &roles, &mut problems);
+    stray::check(plain, &blocks, &mut problems);
     spec.front = front;
     problems.sort_by_key(|problem| (problem.span, problem.severity));
     (spec, problems)

@@ -99,8 +99,9 @@ pub(super) fn bullet(text: &str, item: Span) -> Option<Port> {
     let line = line.trim_start_matches(['-', '*', '+', ' ', '\t']);
     let (rest, found) = preceded(gap, port).parse(line).ok()?;
     let rest = rest.trim_start_matches('`');
-    let remark = [":", " -", " –", " —", " ("].iter().any(|mark| rest.starts_with(mark));
-    (rest.trim().is_empty() || remark).then(|| made(text, found))
+    let apart = rest.trim_start();
+    let remark = rest.starts_with(':') || apart.len() < rest.len() && apart.starts_with(['-', '–', '—', '(']);
+    (apart.is_empty() || remark).then(|| made(text, found))
 }
 
 struct Raw<'a> {

@@ -11,8 +11,9 @@ use super::model::*;
 use super::phase::{named, phase};
 use super::signature::Arrow;
 use super::slip::{Slip, slip};
-use crate::condition::written;
+use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::in_conditions;
 use crate::value::nearest;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -20,10 +21,24 @@ use std::collections::{HashMap, HashSet};
 /// More lines than this that are almost decisions are not searched for the title that was meant.
 const SUGGESTIONS: u32 = 100;
 
-pub(super) fn assemble(text: &str, parts: &[Part], roles: &[Role], problems: &mut Vec<Diagnostic>) -> Spec {
+/// `written` is the text with its own white space.
+pub(super) fn assemble(
+    text: &str,
+    written: &str,
+    parts: &[Part],
+    roles: &[Role],
+    problems: &mut Vec<Diagnostic>,
+) -> Spec {
     let titles = Titles::new(text, parts, roles);
-    let mut reader =
-        Reader { text, titles, spec: Spec::default(), problems, above: Vec::new(), told: Vec::new() };
+    let mut reader = Reader {
+        text,
+        written,
+        titles,
+        spec: Spec::default(),
+        problems,
+        above: Vec::new(),
+        told: Vec::new(),
+    };
     let mut loose: Vec<(usize, &Fence)> = Vec::new();
     for (part, role) in parts.iter().zip(roles) {
         reader.told.clear();
@@ -69,6 +84,7 @@ fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
 
 /// The titles that a value can be handed to.
 struct Titles {
+    /// As they are compared.
     exact: HashSet<String>,
     /// By their lower case, to tell an author who got the case wrong.
     folded: HashMap<String, String>,
@@ -86,7 +102,7 @@ impl Titles {
             names: HashSet::new(),
             suggestions: Cell::new(SUGGESTIONS),
         };
-        let mut groups: Vec<(u8, &str)> = Vec::new();
+        let mut groups: Vec<(u8, String)> = Vec::new();
         for (part, role) in parts.iter().zip(roles) {
             let Some(head) = &part.head else { continue };
             groups.retain(|(level, _)| *level < head.level);
@@ -94,11 +110,11 @@ impl Titles {
             match role {
                 Role::Group => groups.push((head.level, title)),
                 Role::Step => {
-                    titles.folded.insert(title.to_lowercase(), title.to_owned());
-                    titles.exact.insert(title.to_owned());
-                    let names = part.names().into_iter();
-                    titles.names.extend(names.flat_map(|name| [name.to_owned(), written(name)]));
+                    titles.folded.insert(title.to_lowercase(), title.clone());
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
+                    titles.exact.insert(title);
+                    let names = part.names().into_iter();
+                    titles.names.extend(names.flat_map(|name| [name.to_owned(), in_conditions(name)]));
                 }
                 _ => {}
             }
@@ -108,12 +124,12 @@ impl Titles {
 }
 
 impl Known for Titles {
-    fn is_title(&self, title: &str) -> bool {
-        self.exact.contains(title)
+    fn is_title(&self, written: &str) -> bool {
+        self.exact.contains(&title::key(written))
     }
 
     fn near_title(&self, title: &str) -> Option<&str> {
-        let folded = self.folded.get(&title.to_lowercase()).map(String::as_str);
+        let folded = self.folded.get(&title::key(title).to_lowercase()).map(String::as_str);
         folded.or_else(|| {
             self.suggestions.set(self.suggestions.get().checked_sub(1)?);
             nearest(title, self.folded.values().map(String::as_str))
@@ -127,6 +143,7 @@ impl Known for Titles {
 
 struct Reader<'a, 'p> {
     text: &'a str,
+    written: &'a str,
     titles: Titles,
     spec: Spec,
     problems: &'p mut Vec<Diagnostic>,
@@ -141,8 +158,11 @@ impl Reader<'_, '_> {
         &self.text[span.start..span.end]
     }
 
+    /// What is read of a title.
     fn spanned(&self, span: Span) -> Spanned<String> {
-        Spanned::new(self.slice(span).to_owned(), span)
+        let read = title::read(&self.written[span.start..span.end]);
+        let ordinal = title::ordinal(&read);
+        Spanned::new(read[ordinal..].to_owned(), span)
     }
 
     fn step(&mut self, part: &Part, head: &Head) {
@@ -178,7 +198,7 @@ impl Reader<'_, '_> {
             traces,
             expectations: part.callouts.expectations.clone(),
             end: part.end(head),
-            prose: part.prose(self.text, line),
+            prose: part.prose(self.written, line),
         };
         self.spec.steps.push(step);
     }
@@ -190,8 +210,8 @@ impl Reader<'_, '_> {
             self.underlined(head);
         }
         let title = part.title(self.text);
-        if is_reserved(title) && title != COMPENSATIONS {
-            self.problems.push(problem::reserved_holds_steps(head.title, title));
+        if is_reserved(&title) && title != COMPENSATIONS {
+            self.problems.push(problem::reserved_holds_steps(head.title, &title));
         }
         for fence in &part.programs {
             self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "program"));
@@ -223,7 +243,7 @@ impl Reader<'_, '_> {
             self.problems.push(problem::title_annotated(notes));
         }
         self.spec.title = Some(self.spanned(if annotated { head.title } else { head.whole }));
-        self.spec.description = part.prose(self.text, None);
+        self.spec.description = part.prose(self.written, None);
         self.preamble(part);
     }
 
@@ -245,8 +265,9 @@ impl Reader<'_, '_> {
     fn section(&mut self, part: &Part, head: &Head) {
         self.above.retain(|(level, _)| *level < head.level);
         let title = self.spanned(head.whole);
-        if is_reserved(part.title(self.text)) && part.is_evident(self.text) {
-            self.problems.push(problem::title_reserved(head.title, part.title(self.text)));
+        let named = part.title(self.text);
+        if is_reserved(&named) && part.is_evident(self.text) {
+            self.problems.push(problem::title_reserved(head.title, &named));
         } else {
             self.section_arrows(part);
         }
@@ -292,12 +313,12 @@ impl Reader<'_, '_> {
             };
             // What can be read as a signature is one, unless it leads to a step by its very title.
             let target = said.rsplit(['→', '>']).next().unwrap_or(said).trim();
-            let leads = target == "end" || self.titles.exact.contains(target);
+            let leads = target == "end" || self.titles.is_title(target);
             let reads = part.arrows.iter().any(|arrow| arrow.span == *line && arrow.read.is_ok());
             if reads && !leads {
                 continue;
             }
-            let own = |right: &String| own.is_some_and(|own| right.ends_with(&format!("→ {own}")));
+            let own = |right: &String| own.as_ref().is_some_and(|own| right.ends_with(&format!("→ {own}")));
             if let Some(right) = decision::meant(said, &self.titles).filter(|right| !own(right)) {
                 self.problems.push(problem::almost_a_decision(*line, &right));
                 self.told.push(*line);
@@ -313,7 +334,7 @@ impl Reader<'_, '_> {
             self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
         }
         for slip in part.slips.iter().filter(|slip| !self.told.contains(&slip.line)) {
-            let leads = self.titles.exact.contains(slip.target());
+            let leads = self.titles.is_title(slip.target());
             let condition = condition::begins(self.slice(slip.line)) && (leads || slip.target() == "end");
             let names = slip.reads.iter().flat_map(Arrow::names).any(|name| self.titles.names.contains(name));
             if slip.is_typed() || of_step && condition {
@@ -361,14 +382,18 @@ impl Reader<'_, '_> {
                 Note::Mark(mark) => {
                     set(&mut into.mark, "mark", Spanned::new(*mark, note.span), self.problems);
                 }
-                Note::Field(field) => field::apply(self.text, field, of_group, &mut into, self.problems),
+                Note::Field(field) => self.field(field, of_group, &mut into),
                 Note::Output(_) | Note::Parallel => {}
             }
         }
         for field in &part.fields {
-            field::apply(self.text, field, of_group, &mut into, self.problems);
+            self.field(field, of_group, &mut into);
         }
         into
+    }
+
+    fn field(&mut self, field: &field::Field, of_group: bool, into: &mut Annotations) {
+        field::apply((self.text, self.written), field, of_group, into, self.problems);
     }
 
     /// The signature and, where it stands in the body, its line.
@@ -380,18 +405,22 @@ impl Reader<'_, '_> {
         }
         let told = std::mem::take(&mut self.told);
         for arrow in part.arrows.iter().filter(|arrow| !told.contains(&arrow.span)) {
-            let own = self.slice(head.title);
+            let own = title::key(self.slice(head.title));
             let over = arrow.hand_over.as_ref();
-            let over = over.filter(|over| over.to.value != own && self.titles.exact.contains(&over.to.value));
+            let over = over.filter(|over| {
+                let to = title::key(&over.to.value);
+                to != own && self.titles.exact.contains(&to)
+            });
             match (over, &arrow.read) {
                 (Some(over), _) => {
-                    let hands_to = Some(over.to.clone());
+                    let hands_to = Some(self.spanned(over.to.span));
                     let (inputs, outputs) = (Vec::new(), over.makes.clone());
                     self.take(&mut found, Signature { span: arrow.span, inputs, outputs, hands_to });
                 }
                 (None, Ok(signature)) => self.take(&mut found, signature.clone()),
                 (None, Err(obstacle)) => {
-                    let meant = arrow.hand_over.as_ref().map(|over| over.to.value.to_lowercase());
+                    let meant =
+                        arrow.hand_over.as_ref().map(|over| title::key(&over.to.value).to_lowercase());
                     let meant = meant.and_then(|title| self.titles.folded.get(&title)).map(String::as_str);
                     let why = self.why(obstacle);
                     let warning = problem::arrow_is_prose(obstacle.span, &why, meant);
@@ -435,7 +464,7 @@ impl Reader<'_, '_> {
 
     /// The lines that are conditions, in order.
     fn conditions(&self, part: &Part) -> Vec<Span> {
-        let leads = |target: Span| self.titles.exact.contains(self.slice(target));
+        let leads = |target: Span| self.titles.is_title(self.slice(target));
         let proceeds = part.proceeds.iter().filter(|(_, target)| leads(*target)).map(|(line, _)| *line);
         let mut lines: Vec<Span> = part.conditions.iter().copied().chain(proceeds).collect();
         lines.sort_unstable();
@@ -447,7 +476,7 @@ impl Reader<'_, '_> {
     fn chains(&mut self, part: &Part) -> Vec<Vec<Arm>> {
         let mut chains: Vec<Vec<Arm>> = Vec::new();
         for line in self.conditions(part) {
-            let arm = match condition::arm(self.text, line) {
+            let arm = match condition::arm(self.text, self.written, line) {
                 Ok(arm) => arm,
                 Err(problem) => {
                     self.problems.push(*problem);
@@ -474,7 +503,7 @@ impl Reader<'_, '_> {
         let info = self.slice(first.info);
         let language = info.split_whitespace().next().unwrap_or("");
         let place = Span::new(first.info.start, first.info.start + language.len());
-        let source = first.source(self.text);
+        let source = first.source(self.written);
         Some(Program { language: Spanned::new(language.to_owned(), place), source, span: first.content })
     }
 }

@@ -4,6 +4,7 @@
 use super::model::{Column, Figure, Group, Judged, Run};
 use crate::diag::nearest;
 use crate::event::Status;
+use crate::spec::title::key;
 use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase, quoted};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -137,7 +138,7 @@ type Told = (String, String);
 /// The group of a step that is named by its title or phase; none where it has no rows.
 fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
     // A title may stand in a group: `Group/Step`.
-    let of_title = step.split('/').map(phase).collect::<Vec<_>>().join("/");
+    let of_title = key(step).split('/').map(phase).collect::<Vec<_>>().join("/");
     let is_named = |name: &str| name == step || name == of_title;
     let group = judged.steps.iter().find(|group| group.phase().is_some_and(|name| is_named(name)));
     if group.is_some() || judged.known.iter().any(|name| is_named(name)) {

@@ -9,14 +9,17 @@ mod misfit;
 mod near;
 pub mod restore;
 pub mod schema;
+pub mod space;
 mod stand_in;
 mod text;
+mod variable;
 
 pub use label::label;
 pub use misfit::{Misfit, Misfits};
 pub use near::nearest;
 pub use schema::Definition;
 pub use serde_json::Value;
+pub use variable::{in_conditions, variable};
 
 use std::collections::HashMap;
 use std::fmt;

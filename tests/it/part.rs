@@ -1,6 +1,7 @@
 //! A run of some steps only, and stand-ins for agents that do not exist yet.
 
 use crate::place::{Place, says};
+use crate::program::told;
 
 const SHOP: &str = "\
 ---
@@ -182,4 +183,19 @@ fn steps_that_cannot_run_alone_are_refused() {
     }
     assert_eq!(shop().run("--only Pack --from Pack").exit, Some(2));
     assert_eq!(shop().run("--replay --stub").exit, Some(2));
+}
+
+#[test]
+fn a_step_is_named_as_it_is_read() {
+    let place = Place::new(
+        "# Shop\n\n## 1. **Check**  It @clerk\norder → checked\n\n## 2. Pay &amp; Go @bank\norder → paid\n",
+    );
+    for name in
+        ["--only=Pay\u{a0}&\u{a0}Go", "--only=2. Pay &amp;  Go", "--from=**Pay** & Go", "--only=PayGo"]
+    {
+        let mut command = place.command("run flow.md --stub --input order=1");
+        let told = told(command.arg(name).output().unwrap());
+        assert_eq!(told.exit, Some(0), "{name}: {}", told.err);
+        assert_eq!(place.rows("session.toon"), ["PayGo 1 #1 success"], "{name}");
+    }
 }

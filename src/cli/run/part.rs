@@ -5,6 +5,7 @@ use super::Args;
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Kind, Part, Step, StepId};
+use crate::spec::title::key;
 use std::collections::BTreeSet;
 
 /// The part of the workflow that is to run.
@@ -54,9 +55,8 @@ fn forward(graph: &Graph, flag: &str, name: &str) -> Result<StepId, Stop> {
 /// Whether a name means this step: its title, its phase, or its title behind that of its group.
 pub fn is_called(graph: &Graph, step: &Step, name: &str) -> bool {
     let group = step.group.and_then(|group| graph.groups.get(group));
-    step.title == name
-        || step.phase == name
-        || group.is_some_and(|group| {
-            name.strip_prefix(&*group.title).and_then(|name| name.strip_prefix('/')) == Some(&*step.title)
-        })
+    let meant = key(name);
+    key(&step.title) == meant
+        || step.phase == meant
+        || group.is_some_and(|group| key(&format!("{}/{}", group.title, step.title)) == meant)
 }

@@ -136,6 +136,13 @@ pub fn unlisted_input(value: &str, at: Span, near: Option<&str>, list: Option<Sp
         .help(did_you_mean(near, "add it to `inputs`, or let a step make it"))
 }
 
+/// Two names that are one name elsewhere. `why` says where, and what it is there.
+pub fn names_collide(name: &str, at: Span, other: &str, other_at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("names-collide", at, format!("`{name}` and `{other}` cannot be told apart: {why}"))
+        .related(other_at, format!("`{other}`"))
+        .help("rename one of them; only letters and digits tell names apart, and capitals do not")
+}
+
 /// A workflow input by the front matter that a step makes as well.
 pub fn made_input(value: &str, listed: Span, maker: &str, made: Span) -> Diagnostic {
     let message = format!("`{value}` is listed as an input of the workflow, yet `{maker}` makes it");

@@ -3,6 +3,7 @@
 mod meaning;
 mod properties;
 mod size;
+mod spaces;
 mod states;
 
 use super::{Graph, StepId, build};

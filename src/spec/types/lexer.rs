@@ -2,6 +2,7 @@
 
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::spec::markdown::place;
+use crate::value::space::is_space;
 
 /// One word with its place in the document.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl<'a> Lexer<'a> {
     /// Takes one note, word or stretch of white space; false at the end.
     fn step(&mut self, problems: &mut Vec<Diagnostic>) -> bool {
         let Some(c) = self.rest.chars().next() else { return false };
-        if c.is_whitespace() || c == '\u{feff}' {
+        if is_space(c) {
             if c == '\n' {
                 self.first = true;
                 self.gap += 1;

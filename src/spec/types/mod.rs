@@ -24,6 +24,7 @@ const WORDS: [&str; 8] = ["string", "number", "boolean", "null", "any", "unknown
 /// Reads all types that stand below the heading.
 pub(super) fn read(
     text: &str,
+    written: &str,
     parts: &[Part],
     roles: &[Role],
     problems: &mut Vec<Diagnostic>,
@@ -38,19 +39,27 @@ pub(super) fn read(
             below = below.or(Some(level));
         }
         if below.is_some() {
-            section(text, part, &mut definitions, problems);
+            section(text, written, part, &mut definitions, problems);
         }
     }
     definitions
 }
 
-fn section(text: &str, part: &Part, definitions: &mut Vec<Definition>, problems: &mut Vec<Diagnostic>) {
+fn section(
+    text: &str,
+    written: &str,
+    part: &Part,
+    definitions: &mut Vec<Definition>,
+    problems: &mut Vec<Diagnostic>,
+) {
     let from = definitions.len();
     for block in &part.blocks {
         match &block.kind {
             Kind::Fence(fence) => match language(text, fence) {
-                Some(Language::TypeScript) => definitions.extend(ts::read(text, fence.content, problems)),
-                Some(Language::JsonSchema) => definitions.extend(schema::read(text, fence.content, problems)),
+                Some(Language::TypeScript) => definitions.extend(ts::read(written, fence.content, problems)),
+                Some(Language::JsonSchema) => {
+                    definitions.extend(schema::read(written, fence.content, problems))
+                }
                 None => {}
             },
             Kind::Container(container) => {

@@ -1,0 +1,124 @@
+//! Titles as people read them: without the marks of markdown, with entities as what they stand for. Two texts name
+//! one step when they read the same; numbers in front do not count.
+
+use crate::value::space::{is_space, is_unseen};
+use nom::Parser as _;
+use nom::branch::alt;
+use nom::character::complete::{char, digit1, one_of, space1};
+use nom::combinator::{recognize, verify};
+use nom::multi::separated_list1;
+use pulldown_cmark::{Event, Options, Parser};
+
+/// In front of a title while it is read, so that nothing in it begins a list or a quote.
+const AHEAD: &str = "x ";
+
+/// Elements of HTML that mark text and say nothing themselves.
+const MARKS: [&str; 15] =
+    ["a", "b", "code", "del", "em", "i", "kbd", "mark", "s", "small", "span", "strong", "sub", "sup", "u"];
+
+/// What is read of a text on one line.
+pub fn read(written: &str) -> String {
+    let marked = written.contains(['*', '_', '`', '&', '\\', '<', '[', '~']);
+    if marked { spaced(&unmarked(written)) } else { spaced(written) }
+}
+
+/// What tells a reference or title from others: what is read, without numbers in front, and without white space
+/// around `/`.
+pub fn key(written: &str) -> String {
+    let read = read(written);
+    read.split('/').map(|part| unnumbered(part.trim())).collect::<Vec<_>>().join("/")
+}
+
+/// The length of a leading `1.`, `2)`, `1.2` or `1.2.` with the white space behind it.
+pub(super) fn ordinal(title: &str) -> usize {
+    let numbers = |fewest| {
+        let numbers = separated_list1(char::<&str, nom::error::Error<&str>>('.'), digit1);
+        verify(numbers, move |numbers: &Vec<&str>| numbers.len() >= fewest)
+    };
+    let marked = recognize((numbers(1), one_of(".)"), space1));
+    let found = alt((marked, recognize((numbers(2), space1)))).parse(title);
+    found.map_or(0, |(rest, ordinal)| if rest.is_empty() { 0 } else { ordinal.len() })
+}
+
+fn unnumbered(mut title: &str) -> &str {
+    loop {
+        match ordinal(title) {
+            0 => return title,
+            length => title = &title[length..],
+        }
+    }
+}
+
+/// One space between words, and nothing that is not seen.
+fn spaced(text: &str) -> String {
+    let mut spaced = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !is_unseen(*c)) {
+        match is_space(c) {
+            true if spaced.is_empty() || spaced.ends_with(' ') => {}
+            true => spaced.push(' '),
+            false => spaced.push(c),
+        }
+    }
+    spaced.truncate(spaced.trim_end().len());
+    spaced
+}
+
+fn unmarked(written: &str) -> String {
+    let line = format!("{AHEAD}{}", written.replace(['\n', '\r'], " "));
+    let mut read = String::with_capacity(line.len());
+    for event in Parser::new_ext(&line, Options::ENABLE_STRIKETHROUGH) {
+        match event {
+            Event::Text(text) | Event::Code(text) => read.push_str(&text),
+            Event::InlineHtml(tag) => match element(&tag) {
+                "br" => read.push(' '),
+                name if MARKS.contains(&name) || tag.starts_with("<!--") => {}
+                _ => read.push_str(&tag),
+            },
+            Event::SoftBreak | Event::HardBreak => read.push(' '),
+            _ => {}
+        }
+    }
+    read.strip_prefix(AHEAD).map(str::to_owned).unwrap_or(read)
+}
+
+/// The name of a tag's element.
+fn element(tag: &str) -> &str {
+    let name = tag.trim_start_matches(['<', '/']);
+    name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_what_is_read() {
+        for (written, expected) in [
+            ("**Step** Two", "Step Two"),
+            ("Step &amp; Two", "Step & Two"),
+            ("Step\u{a0}Two  Three\u{feff}", "Step Two Three"),
+            ("Run `make` in [the folder](x.md)", "Run make in the folder"),
+            ("snake_case_title", "snake_case_title"),
+            ("2 * 3 \\* 4", "2 * 3 * 4"),
+            ("Re\u{ad}ad <b>this</b> of Map<String>", "Read this of Map<String>"),
+            ("- no *list*", "- no list"),
+            ("~~Old~~ _new_", "Old new"),
+            ("Fix C# &", "Fix C# &"),
+        ] {
+            assert_eq!(read(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_space_do_not_tell_titles_apart() {
+        for (written, expected) in [
+            ("2. Step Two", "Step Two"),
+            ("**2.1** Step Two", "Step Two"),
+            ("1. Reviews / 1.2) Check  Facts", "Reviews/Check Facts"),
+            ("3 Ways To Pay", "3 Ways To Pay"),
+            ("1.", "1."),
+        ] {
+            assert_eq!(key(written), expected, "{written}");
+        }
+    }
+}
