@@ -90,7 +90,13 @@ pub enum Event {
     /// All elements of a step's list have ended, and with them the step.
     ElementsEnded { item: ItemId, step: StepId, at: Millis },
     /// The item's deadline passed.
-    ItemDeadlinePassed { item: ItemId, at: Millis },
+    ItemDeadlinePassed {
+        item: ItemId,
+        /// What it had waited for by then, and how long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<String>,
+        at: Millis,
+    },
     /// A step's effects are undone next, by the step that it names for that: all of its elements' together.
     CompensationBegan { item: ItemId, undoes: StepId, at: Millis },
     /// All work of a failed item is settled, and what could be undone is; its failure handlers may run.
@@ -120,6 +126,9 @@ pub enum Event {
         /// step: what stands because the run was interrupted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         standing: Vec<ItemError>,
+        /// Steps of an item that succeeded which did not run and have no row.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOut>,
         at: Millis,
     },
     /// There are no more items to come; told where steps wait for the end of all.
@@ -132,6 +141,8 @@ pub enum Event {
         error: Option<ItemError>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         standing: Vec<ItemError>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOut>,
         at: Millis,
     },
     /// No further item is admitted.
@@ -333,6 +344,17 @@ pub struct ItemError {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     pub attempts: u32,
+}
+
+/// A forward step that did not run although its item succeeded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub step: StepId,
+    /// Such as `needs b (Review was skipped)`.
+    pub because: String,
+    /// A decision took another way, so that it was not to run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub decided: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -84,6 +84,14 @@ fn ends(failed: &Failed, key: Arc<str>, item: ItemId, note: &str) -> [Event; 2] 
     let at = failed.last;
     [
         Event::ItemResolved { item, key: key.clone(), note: note.to_owned(), at },
-        Event::ItemSettled { item, key, state: ItemState::Compensated, error, standing: Vec::new(), at },
+        Event::ItemSettled {
+            item,
+            key,
+            state: ItemState::Compensated,
+            error,
+            standing: Vec::new(),
+            left_out: Vec::new(),
+            at,
+        },
     ]
 }

@@ -1,8 +1,11 @@
 //! How much may run at once: over the run, for an agent, on a channel; and how often a channel may start.
 
+use super::waits::{Limit, Waits};
 use crate::event::{ItemId, Millis, StepPath};
 use crate::graph::Graph;
+use crate::spec::in_words;
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 /// The limits of a run, by name. What is not named is unlimited but for `jobs`.
 #[derive(Clone, Debug)]
@@ -41,10 +44,12 @@ pub(super) struct Line {
     lane_of: Vec<usize>,
     /// A step's rank among its item's steps, by step.
     rank: Vec<u32>,
+    waits: Waits,
 }
 
 #[derive(Debug, Default)]
 struct Gauge {
+    name: String,
     most: Option<usize>,
     running: usize,
     /// Microseconds between starts.
@@ -84,6 +89,7 @@ impl Line {
             lanes: Vec::new(),
             lane_of: Vec::new(),
             rank: vec![u32::MAX; graph.steps.len()],
+            waits: Waits::default(),
         };
         for (rank, id) in graph.order.iter().enumerate() {
             line.rank[id.index()] = rank as u32;
@@ -92,7 +98,8 @@ impl Line {
         for step in &graph.steps {
             let agent = step.agent.as_deref().filter(|name| limits.agents.contains_key(*name)).map(|name| {
                 *agents.entry(name).or_insert_with(|| {
-                    line.agents.push(Gauge { most: limits.agents.get(name).copied(), ..Gauge::default() });
+                    let most = limits.agents.get(name).copied();
+                    line.agents.push(Gauge { name: name.to_owned(), most, ..Gauge::default() });
                     line.agents.len() - 1
                 })
             });
@@ -101,6 +108,7 @@ impl Line {
                     |(name, limit)| {
                         *channels.entry(name).or_insert_with(|| {
                             line.channels.push(Gauge {
+                                name: name.to_owned(),
                                 most: limit.concurrency,
                                 interval: limit.rate.map(|rate| (1_000_000.0 / rate) as u64),
                                 ..Gauge::default()
@@ -118,14 +126,50 @@ impl Line {
         line
     }
 
-    pub fn push(&mut self, item: ItemId, step: StepPath) {
+    pub fn push(&mut self, item: ItemId, step: StepPath, at: Millis) {
+        if let Some(limit) = self.limit(step, at) {
+            self.waits.begin(item, step, limit, at);
+        }
         let rank = self.rank[step.index()];
         self.lanes[self.lane_of[step.index()]].ready.insert((item, rank, step));
     }
 
-    pub fn remove(&mut self, item: ItemId, step: StepPath) {
+    pub fn remove(&mut self, item: ItemId, step: StepPath, at: Millis) {
+        self.waits.end(item, step, at);
         let rank = self.rank[step.index()];
         self.lanes[self.lane_of[step.index()]].ready.remove(&(item, rank, step));
+    }
+
+    /// What a step has to wait for that is ready now; none where it starts at once.
+    fn limit(&self, step: StepPath, at: Millis) -> Option<Limit> {
+        let lane = &self.lanes[self.lane_of[step.index()]];
+        let due = at.saturating_add(1).saturating_mul(1000);
+        let channel = lane.channel.map(|channel| &self.channels[channel]);
+        let agent = lane.agent.map(|agent| &self.agents[agent]);
+        match (channel, agent) {
+            (Some(gauge), _) if gauge.full() || gauge.next >= due => Some(Limit::Channel(gauge.name.clone())),
+            (_, Some(gauge)) if gauge.full() => Some(Limit::Agent(gauge.name.clone())),
+            _ => (self.running >= self.jobs).then_some(Limit::Jobs),
+        }
+    }
+
+    /// An item's time counts anew.
+    pub fn forget(&mut self, item: ItemId, at: Millis) {
+        self.waits.forget(item, at);
+    }
+
+    /// What an item has waited for and how long, in words; none where it had not to wait.
+    pub fn waited(&self, item: ItemId, now: Millis) -> Option<String> {
+        let waits = self.waits.of(item, now).into_iter().map(|(limit, time)| {
+            let time = in_words(Duration::from_millis(time));
+            match limit {
+                Limit::Channel(name) => format!("{time} for the channel {name}"),
+                Limit::Agent(name) => format!("{time} for the agent {name}"),
+                Limit::Jobs => format!("{time} for a place among the {} jobs", self.jobs),
+            }
+        });
+        let waits: Vec<String> = waits.collect();
+        (!waits.is_empty()).then(|| format!("it had waited {}", waits.join(" and ")))
     }
 
     /// Whether a free place has nothing to fill it.
@@ -167,7 +211,7 @@ impl Line {
     }
 
     pub fn started(&mut self, item: ItemId, step: StepPath, at: Millis) {
-        self.remove(item, step);
+        self.remove(item, step, at);
         self.running += 1;
         let lane = &self.lanes[self.lane_of[step.index()]];
         if let Some(agent) = lane.agent {

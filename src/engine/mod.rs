@@ -14,6 +14,7 @@ mod retries;
 mod run;
 mod step;
 mod tally;
+mod waits;
 
 #[cfg(test)]
 pub(crate) mod simulator;
@@ -76,6 +77,8 @@ pub struct Call {
     pub inputs: Values,
     /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.
     pub deadline: Option<Millis>,
+    /// When it is stopped at the latest, by this timer or by that of its item.
+    pub until: Option<Millis>,
 }
 
 /// What an execution that has not ended has ahead, with the attempt's number, if its run goes on.

@@ -29,7 +29,9 @@ impl Once {
             item.undone_steps().iter().any(makes)
         };
         for value in graph.gathered.iter().filter(|value| !is_undone(value)) {
-            if let Some(made) = item.value(*value) {
+            // What a step made that failed after all, by its own decision, does not count as made.
+            let made = item.value(*value).filter(|_| item.has_made(graph, *value));
+            if let Some(made) = made {
                 self.values.entry(*value).or_default().insert(id, made.clone());
             }
         }

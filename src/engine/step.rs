@@ -110,11 +110,15 @@ impl Attempts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Succeeded,
-    /// Never ran, and rightly so: its condition refused it, or an input that it cannot do without is absent.
+    /// Did not run because a condition skipped it: it has a row.
+    Skipped,
+    /// Did not run because something it needs is absent: a value, or the decision that leads to it.
     Absent,
+    /// Did not run because a decision ended the item.
+    Over,
     /// Failed, and the item does not mind.
     FailedOptional,
-    /// Never ran, because something before it failed or the item was stopped.
+    /// Did not run because something before it failed or the item was stopped.
     Blocked,
     Cancelled,
     Failed,
@@ -125,7 +129,7 @@ impl End {
     pub fn blocks(self) -> bool {
         match self {
             End::Failed | End::Cancelled | End::Blocked => true,
-            End::Succeeded | End::FailedOptional | End::Absent => false,
+            End::Succeeded | End::Skipped | End::Absent | End::Over | End::FailedOptional => false,
         }
     }
 }

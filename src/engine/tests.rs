@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod ahead;
+mod decided;
 mod examples;
 pub(crate) mod states;
 mod undoing;

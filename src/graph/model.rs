@@ -269,6 +269,18 @@ impl Step {
         self.inputs.iter().filter(|input| input.role != Role::List)
     }
 
+    /// Whether it names what it takes or makes.
+    pub fn has_signature(&self) -> bool {
+        self.given().next().is_some() || !self.outputs.is_empty()
+    }
+
+    /// The values that its agent is handed: without a signature all `inputs` of the workflow, and its element.
+    pub fn takes<'a>(&'a self, inputs: &'a [ValueId]) -> impl Iterator<Item = ValueId> + 'a {
+        let all = if self.has_signature() { &[] } else { inputs };
+        let element = self.each.map(|each| each.element).filter(|_| !self.has_signature());
+        self.given().map(|input| input.value).chain(element).chain(all.iter().copied())
+    }
+
     /// Whether its failure decides over what it is part of.
     pub fn counts(&self) -> bool {
         self.kind == Kind::Forward || self.once

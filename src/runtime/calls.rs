@@ -170,7 +170,7 @@ fn request(
             forward_key,
             agent: binding.agent.clone(),
             channel: binding.channel.clone(),
-            deadline: call.deadline.map(|due| identity::moment(due.saturating_sub(now))),
+            deadline: stopped_by(all, call).map(|due| identity::moment(due.saturating_sub(now))),
         },
         inputs: call.inputs.iter().map(|(id, value)| (name(*id), value.clone())).collect(),
         outputs: binding.outputs.clone(),
@@ -179,6 +179,13 @@ fn request(
         attempt_id,
         spawns: Spawns::of((call.item, call.step, call.attempt), spawned),
     }
+}
+
+/// When an attempt is stopped at the latest: its own time, that of its item, or that of the run, to which what undoes
+/// does not answer.
+fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
+    let run = all.until().filter(|_| call.undoes.is_none());
+    call.until.into_iter().chain(run).min()
 }
 
 /// The duty to report an attempt's end, kept even if the adapter panics.

@@ -230,6 +230,12 @@ impl Loop<'_> {
         }
     }
 
+    /// When the run's deadline passes, in its own time: it counts from when this process went on with it.
+    fn until(&self) -> Option<Millis> {
+        let deadline = u64::try_from(self.deadline?.as_millis()).unwrap_or(Millis::MAX);
+        Some(self.since.unwrap_or(0).saturating_add(deadline))
+    }
+
     /// Keeps nothing any more. What is not on disk does not begin, and nothing else does: all of it is only shown.
     fn abandon(&mut self, held: &mut Held, calls: &Calls) -> Out {
         self.durable = None;

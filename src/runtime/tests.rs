@@ -150,7 +150,7 @@ fn line(graph: &Graph, event: &Event) -> String {
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
             format!("{} {status}{error}", name(item, execution.path()))
         }
-        Event::ItemDeadlinePassed { item, at } => format!("{at} i{} is overdue", item.0),
+        Event::ItemDeadlinePassed { item, at, .. } => format!("{at} i{} is overdue", item.0),
         Event::ItemFailed { item, at } => format!("{at} i{} has failed", item.0),
         Event::CompensationBegan { item, undoes, at } => {
             format!("{at} {} is undone", name(item, (*undoes).into()))

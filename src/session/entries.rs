@@ -3,7 +3,7 @@
 
 use super::layout::Layout;
 use super::row::Row;
-use crate::event::{Event, ItemId, ItemState};
+use crate::event::{self, Event, ItemId, ItemState};
 use crate::graph::Graph;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,18 @@ pub enum Entry {
     /// `recorded` the row's index in the record that is replayed.
     Row { item: ItemId, place: usize, element: Option<u32>, recorded: Option<usize>, row: Row },
     /// The item reached its final state: no row of it follows.
-    Settled { item: ItemId, state: ItemState },
+    Settled { item: ItemId, state: ItemState, left_out: Vec<LeftOut> },
+}
+
+/// A step of an item that succeeded which did not run and has no row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftOut {
+    pub phase: Arc<str>,
+    pub critical: bool,
+    /// Such as `needs b (Review was skipped)`.
+    pub because: String,
+    /// A decision took another way.
+    pub decided: bool,
 }
 
 /// The items in flight, by which rows get their keys.
@@ -47,13 +58,29 @@ impl Entries {
                 let recorded = execution.recorded.as_ref().map(|recorded| recorded.index);
                 Some(Entry::Row { item: *item, place, element: execution.element, recorded, row })
             }
-            Event::ItemSettled { item, state, .. } => {
+            Event::ItemSettled { item, state, left_out, .. } => {
                 self.keys.remove(item)?;
-                Some(Entry::Settled { item: *item, state: *state })
+                Some(Entry::Settled { item: *item, state: *state, left_out: self.left_out(left_out) })
             }
-            Event::RunStepsEnded { state, .. } => Some(Entry::Settled { item: ItemId::RUN, state: *state }),
+            Event::RunStepsEnded { state, left_out, .. } => {
+                let left_out = self.left_out(left_out);
+                Some(Entry::Settled { item: ItemId::RUN, state: *state, left_out })
+            }
             // Nothing else leaves a row or ends an item.
             _ => None,
         }
+    }
+
+    fn left_out(&self, left_out: &[event::LeftOut]) -> Vec<LeftOut> {
+        let named = |one: &event::LeftOut| {
+            let phase = self.layout.phases.get(self.layout.place_of(one.step)?)?;
+            Some(LeftOut {
+                phase: Arc::clone(&phase.name),
+                critical: phase.critical,
+                because: one.because.clone(),
+                decided: one.decided,
+            })
+        };
+        left_out.iter().filter_map(named).collect()
     }
 }

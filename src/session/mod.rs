@@ -18,7 +18,7 @@ mod write;
 
 pub use append::{MOST_ROWS, Refusal, append};
 pub use document::{Recorded, check, recorded};
-pub use entries::{Entries, Entry};
+pub use entries::{Entries, Entry, LeftOut};
 pub use file::{Session, read_session};
 pub use layout::{Edge, Layout, Phase};
 pub use link::{link, state};

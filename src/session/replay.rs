@@ -112,7 +112,15 @@ impl<'a> Telling<'a> {
         let (state, error) = (self.state(), self.error());
         events.push((
             self.now,
-            Event::ItemSettled { item, key, state, error, standing: Vec::new(), at: self.at() },
+            Event::ItemSettled {
+                item,
+                key,
+                state,
+                error,
+                standing: Vec::new(),
+                left_out: Vec::new(),
+                at: self.at(),
+            },
         ));
     }
 
@@ -233,7 +241,13 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     };
     events.push((
         now,
-        Event::RunStepsEnded { state, error: None, standing: Vec::new(), at: now.round() as Millis },
+        Event::RunStepsEnded {
+            state,
+            error: None,
+            standing: Vec::new(),
+            left_out: Vec::new(),
+            at: now.round() as Millis,
+        },
     ));
 }
 

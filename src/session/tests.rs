@@ -437,6 +437,7 @@ pub(crate) fn told(items: &[Vec<Execution>]) -> Vec<Event> {
             state,
             error: None,
             standing: Vec::new(),
+            left_out: Vec::new(),
             at: 1,
         }])
     });

@@ -2,10 +2,10 @@
 
 use super::group::{Tally, add_tokens, mean, nanoseconds};
 use super::items::{Mark, Trail};
-use super::model::{By, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
+use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
 use super::names::Names;
 use crate::event::{ItemState, Status};
-use crate::session::{Layout, Row, RowRef, Session, link, read_session};
+use crate::session::{self, Layout, Row, RowRef, Session, link, read_session};
 use crate::value::Object;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
@@ -41,6 +41,7 @@ struct Totals {
     items: Option<u64>,
     states: Option<[u64; ItemState::ALL.len()]>,
     not_started: u64,
+    left_out: Vec<LeftOut>,
     wall: Option<u64>,
     elapsed: Option<u128>,
     /// The time of the steps that ran once after all items.
@@ -69,6 +70,7 @@ impl Input {
                 items: Some(0),
                 states: Some([0; ItemState::ALL.len()]),
                 not_started: 0,
+                left_out: Vec::new(),
                 wall: None,
                 elapsed: Some(0),
                 once: Some(0),
@@ -89,6 +91,19 @@ impl Input {
             (Some((first, last)), Some((start, end))) => Some((first.min(start), last.max(end))),
             _ => None,
         };
+    }
+
+    /// Counts the steps that an item did not run; `once` where they are those of the run.
+    pub fn left_out(&mut self, left_out: &[session::LeftOut], once: bool) {
+        for session::LeftOut { phase, critical, because, decided } in left_out {
+            self.totals.add_left_out(LeftOut {
+                phase: Arc::clone(phase),
+                critical: *critical,
+                items: (!once).then_some(1),
+                because: because.clone(),
+                decided: *decided,
+            });
+        }
     }
 
     /// Counts an item by its rows. Its state is told from them where it is not given.
@@ -139,7 +154,23 @@ impl Input {
         if sum == Some(items) {
             self.totals.items = Some(items);
             self.totals.states = Some(states);
+            let left_out = summary.get("left_out").cloned().map(serde_json::from_value::<Vec<LeftOut>>);
+            for one in left_out.and_then(Result::ok).into_iter().flatten() {
+                self.totals.add_left_out(one);
+            }
             self.totals.not_started = summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
+        }
+    }
+}
+
+impl Totals {
+    fn add_left_out(&mut self, one: LeftOut) {
+        let same = |known: &&mut LeftOut| (&known.phase, &known.because) == (&one.phase, &one.because);
+        match self.left_out.iter_mut().find(same) {
+            Some(known) => {
+                known.items = known.items.zip(one.items).map(|(sum, own)| sum.saturating_add(own));
+            }
+            None => self.left_out.push(one),
         }
     }
 }
@@ -277,6 +308,7 @@ impl Fold {
             Some(sum)
         });
         sum.not_started = sum.not_started.saturating_add(own.not_started);
+        own.left_out.into_iter().for_each(|one| sum.add_left_out(one));
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
         let once = input.once.elapsed(layout).map(u128::from);
@@ -359,7 +391,11 @@ impl Fold {
             Some((mean(*sum, *count)?, std::cmp::Reverse(place.unwrap_or(*phase as usize)), name))
         });
         let slowest = slowest.max_by(|one, other| one.0.0.total_cmp(&other.0.0).then(one.1.cmp(&other.1)));
+        let mut left_out = totals.left_out.clone();
+        let place = |one: &LeftOut| self.layout.as_ref().and_then(|layout| layout.place(&one.phase));
+        left_out.sort_by(|a, b| (a.decided, place(a), &a.because).cmp(&(b.decided, place(b), &b.because)));
         Run {
+            left_out,
             rows: self.rows,
             items: totals.items,
             items_by_status: states,

@@ -38,7 +38,8 @@ impl Live {
                 };
                 trail.add(&mark);
             }
-            Entry::Settled { item, state } => {
+            Entry::Settled { item, state, left_out } => {
+                self.input.left_out(left_out, *item == ItemId::RUN);
                 if *item != ItemId::RUN {
                     let trail = self.in_flight.remove(item).unwrap_or_default();
                     self.input.item(Some(&self.layout), &trail, Some(*state));

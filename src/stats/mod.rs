@@ -17,7 +17,7 @@ pub use decimal::Decimal;
 pub use fold::Fold;
 pub use judge::{Found, Unknown, Verdict, judge, judge_steps};
 pub use live::Live;
-pub use model::{By, Column, Dimension, Figure, Group, Judged, Run, Slowest, Stats};
+pub use model::{By, Column, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
 pub use samples::{ERROR, EXACT};
 
 #[cfg(test)]

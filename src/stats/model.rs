@@ -2,7 +2,7 @@
 
 use crate::event::{ItemState, Status};
 use crate::value::{Object, Value};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -78,6 +78,9 @@ pub struct Run {
     /// Items that were left when the run was stopped; none where it came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started: Option<u64>,
+    /// Steps that items which succeeded did not run, and that have no row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// From the first start to the last end; of several runs the sum.
     pub wall_ms: Option<Figure>,
     /// The sum of all durations: the time had the run been sequential.
@@ -104,6 +107,19 @@ impl Run {
             _ => Object::new(),
         }
     }
+}
+
+/// A step that did not run and has no row, and why. In graph order; a decision that took another way comes last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub phase: Arc<str>,
+    pub critical: bool,
+    /// How many items succeeded without it; none for a step that runs once after all of them.
+    pub items: Option<u64>,
+    /// Such as `needs b (Review was skipped)`.
+    pub because: String,
+    /// A decision took another way, so that nothing is missing.
+    pub decided: bool,
 }
 
 /// The phase with the largest mean duration.

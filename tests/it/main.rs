@@ -15,6 +15,7 @@ mod init;
 mod interruption;
 mod items;
 mod layers;
+mod left_out;
 mod licences;
 mod lists;
 mod mutations;

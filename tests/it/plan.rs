@@ -130,7 +130,7 @@ fn scripts_get_the_same() {
     assert_data_eq!(
         serde_json::to_string(&plan["steps"][0]).unwrap(),
         str![[
-            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"state":null,"when":[],"decisions":[],"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false},"replaces":null}"#
+            r#"{"stage":1,"title":"Write","phase":"Write","kind":"forward","agent":"author","channel":"desk","mark":null,"per":"item","each":null,"state":null,"when":[],"decisions":[],"may_lack":[],"retry":{"retries":3,"backoff":"exponential","first_ms":1000,"most_ms":30000},"timeout_ms":90000,"deadline_ms":null,"by":{"kind":"fence","language":"sh","line":14,"granted":false},"replaces":null}"#
         ]]
     );
     assert_data_eq!(

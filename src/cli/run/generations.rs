@@ -113,9 +113,13 @@ impl Numbers {
             Event::CompensationBegan { undoes, .. } => {
                 self.step(undoes) && new.step(*undoes).compensate.is_some()
             }
-            Event::ItemSettled { error, standing, .. } | Event::RunStepsEnded { error, standing, .. } => {
+            Event::ItemSettled { error, standing, left_out, .. }
+            | Event::RunStepsEnded { error, standing, left_out, .. } => {
                 let steps = standing.iter_mut().filter_map(|error| error.step.as_mut());
-                self.error(error) && { steps }.all(|step| self.step(step))
+                let known = self.error(error) && { steps }.all(|step| self.step(step));
+                // What did not run may be gone from the document by now.
+                left_out.retain_mut(|one| self.step(&mut one.step));
+                known
             }
             Event::ItemDeadlinePassed { .. }
             | Event::ItemFailed { .. }

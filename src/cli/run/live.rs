@@ -144,6 +144,9 @@ pub fn run(
         let tally = finished.as_ref().map_or(run.tally(), |finished| finished.tally(run.tally().admitted));
         conclude(&run, tally, work.total(), &graph, terminal);
     }
+    if let Ok(finished) = &finished {
+        report::left_out(finished, &graph, !args.quiet, terminal);
+    }
     tell_trouble(&run, &graph, args.no_journal, terminal);
     if !args.quiet {
         report::made_up(&stand_ins, &work.made_up, terminal);

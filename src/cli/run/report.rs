@@ -12,8 +12,8 @@ use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
 use crate::stats::{self, Dimension, Live, Stats, Verdict};
-use crate::view::Executions;
 use crate::view::stats::Report;
+use crate::view::{self, Executions};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -191,6 +191,20 @@ pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Ter
         letter.standing.iter().for_each(|error| {
             terminal.talk(&format!("  {key}: {}\n", still_stands(error, graph)));
         });
+    }
+}
+
+/// The steps that items which succeeded did not run; with `all`, also those that a decision left out.
+pub fn left_out(finished: &Finished, graph: &Graph, all: bool, terminal: &mut Terminal) {
+    let title = |name: &str| match graph.by_phase(name) {
+        Some(id) => visible(&graph.step(id).title),
+        None => visible(name),
+    };
+    let run = &finished.stats.run;
+    let decided = view::stats::decided(run, &title).filter(|_| all);
+    let decided = decided.map(|steps| format!("left out {steps}"));
+    for line in view::stats::missing(run, &title).into_iter().chain(decided) {
+        terminal.talk(&format!("  {line}\n"));
     }
 }
 

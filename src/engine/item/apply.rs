@@ -12,6 +12,7 @@ impl Item {
     pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
         match event {
             Event::AttemptStarted { step, at, .. } => {
+                self.pass_over(graph, moves);
                 self.change(*step, |state| match state {
                     StepState::Ready(attempts) => {
                         StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
@@ -61,9 +62,9 @@ impl Item {
                 }
                 self.settle(graph, *step, self.elements_end(*step), moves);
             }
-            Event::ItemDeadlinePassed { .. } => {
-                self.error
-                    .get_or_insert_with(|| ItemError::without_step(StopReason::ItemDeadline.to_string()));
+            Event::ItemDeadlinePassed { waited, .. } => {
+                let why = with_wait(StopReason::ItemDeadline, waited.as_deref());
+                self.error.get_or_insert_with(|| ItemError::without_step(why));
                 self.halt(graph, StopReason::ItemDeadline, moves);
             }
             Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes, moves),
@@ -153,7 +154,7 @@ impl Item {
         let end = match execution.status {
             Status::Success | Status::Compensated => End::Succeeded,
             Status::Cancelled => End::Cancelled,
-            Status::Skipped => End::Absent,
+            Status::Skipped => End::Skipped,
             _ if step.mark == Some(Mark::Optional) => End::FailedOptional,
             _ => End::Failed,
         };
@@ -170,7 +171,7 @@ impl Item {
     }
 
     /// Ends a step and, from it on, every step that can now be decided.
-    fn settle(&mut self, graph: &Graph, id: StepId, end: End, moves: &mut Moves) {
+    pub(super) fn settle(&mut self, graph: &Graph, id: StepId, end: End, moves: &mut Moves) {
         let mut ends = vec![(id, end)];
         while let Some((id, end)) = ends.pop() {
             if end == End::Succeeded {
@@ -289,5 +290,13 @@ impl Item {
                 self.settle(graph, id, end, moves);
             }
         }
+    }
+}
+
+/// Why something was stopped for want of time, and what it had waited for.
+pub(super) fn with_wait(why: StopReason, waited: Option<&str>) -> String {
+    match waited {
+        Some(waited) => format!("{why}; {waited}"),
+        None => why.to_string(),
     }
 }

@@ -30,19 +30,41 @@ impl Item {
         if { needs }.any(|need| self.end_of(need.step).blocks()) {
             return Some(End::Blocked);
         }
-        // What a decision refuses is told as skipped; what nobody came to decide on has just not come about.
+        // A decision comes first, whatever the step lacks; what nothing led to has just not come about.
         if self.refused(graph, id) {
             return None;
         }
-        let unled = !step.guards.is_empty() && !step.guards.iter().any(|guard| self.took(*guard));
-        let there = |input: &Input| {
-            let own = input.makers.iter().any(|maker| self.is_own(graph, *maker));
-            !own || self.value(input.value).is_some() && self.stands(graph, input.makers.iter())
-        };
-        let lacks = |input: &Input| !input.optional && !there(input);
-        let unasked = |guard: &Guard| guard.names.iter().any(|(_, value)| self.is_absent(graph, id, *value));
-        let absent = unled || step.inputs.iter().any(lacks) || step.when.iter().any(unasked);
-        absent.then_some(End::Absent)
+        if self.is_unled(graph, id) {
+            return Some(End::Absent);
+        }
+        let undecided = |guard: &Guard| self.asks(graph, id, guard).is_none();
+        if !step.inputs.iter().any(|input| self.lacks(graph, input)) && !step.when.iter().any(undecided) {
+            return None;
+        }
+        // So do its own conditions, as far as their values are there.
+        let refuses = |guard: &Guard| matches!(self.asks(graph, id, guard), Some(Ok(false)));
+        (!step.when.iter().any(refuses)).then_some(End::Absent)
+    }
+
+    /// Whether decisions lead to a step and none of them was made.
+    pub(super) fn is_unled(&self, graph: &Graph, id: StepId) -> bool {
+        let guards = &graph.step(id).guards;
+        !guards.is_empty() && !guards.iter().any(|guard| self.took(*guard))
+    }
+
+    /// Whether a value is absent that a step cannot do without.
+    pub(super) fn lacks(&self, graph: &Graph, input: &Input) -> bool {
+        let own = input.makers.iter().any(|maker| self.is_own(graph, *maker));
+        let there = || self.value(input.value).is_some() && self.stands(graph, input.makers.iter());
+        !input.optional && own && !there()
+    }
+
+    /// What a step's own condition comes to; none where it asks for a value that was not made.
+    pub(super) fn asks(&self, graph: &Graph, id: StepId, guard: &Guard) -> Option<Result<bool, Fault>> {
+        let there = |value: ValueId| !self.is_absent(graph, id, value);
+        let held = self.holds(guard, graph.step(id).kind, &there);
+        let whole = held.is_ok() || guard.names.iter().all(|(_, value)| there(*value));
+        whole.then_some(held)
     }
 
     fn end_of(&self, step: StepId) -> End {
@@ -60,7 +82,7 @@ impl Item {
     }
 
     /// Whether a value that steps make has not been made, as a step sees it that asks for it.
-    fn is_absent(&self, graph: &Graph, id: StepId, value: ValueId) -> bool {
+    pub(super) fn is_absent(&self, graph: &Graph, id: StepId, value: ValueId) -> bool {
         let makes = |step: &&StepId| graph.step(**step).outputs.iter().any(|output| output.value == value);
         let needs = graph.step(id).needs.iter().map(|need| &need.step);
         let unmade = self.value(value).is_none() && !graph.inputs.contains(&value);
@@ -87,15 +109,32 @@ impl Item {
             return self.unrun(graph, id, Status::Skipped, None, at);
         }
         for guard in &graph.step(id).when {
-            match self.holds(guard, graph.step(id).kind) {
-                Ok(true) => {}
-                Ok(false) => return self.unrun(graph, id, Status::Skipped, None, at),
-                Err(fault) => return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at),
+            match self.asks(graph, id, guard) {
+                // Another condition refuses the step, or it would not have come to its turn.
+                None | Some(Ok(true)) => {}
+                Some(Ok(false)) => return self.unrun(graph, id, Status::Skipped, None, at),
+                Some(Err(fault)) => {
+                    return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at);
+                }
             }
         }
         match self.wrong_state(graph, id).or_else(|| self.no_list(graph, id)) {
             Some(error) => self.unrun(graph, id, Status::Failed, Some(error), at),
             None => Event::ConditionHeld { item: self.id, step: id, at },
+        }
+    }
+
+    /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
+    /// follows in a journal of that version went on without it.
+    pub(super) fn pass_over(&mut self, graph: &Graph, moves: &mut Moves) {
+        for id in std::mem::take(&mut self.deciding) {
+            let step = graph.step(id);
+            let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));
+            if lacks || step.when.iter().any(|guard| self.asks(graph, id, guard).is_none()) {
+                self.settle(graph, id, End::Absent, moves);
+            } else {
+                self.deciding.push(id);
+            }
         }
     }
 
@@ -129,12 +168,14 @@ impl Item {
         Event::StepEnded { item: self.id, execution }
     }
 
-    fn holds(&self, guard: &Guard, kind: Kind) -> Result<bool, Fault> {
+    /// Whether a condition holds, by the values that are `there`.
+    fn holds(&self, guard: &Guard, kind: Kind, there: &dyn Fn(ValueId) -> bool) -> Result<bool, Fault> {
         // What undoes is handed null for what the other step did not make.
         let absent = (kind == Kind::Compensation).then_some(&Value::Null);
         let value = |name: &str| -> Option<&Value> {
             let (_, id) = guard.names.iter().find(|(known, _)| known == name)?;
-            self.value(*id).map(|value| &**value).or(absent)
+            let known = if absent.is_some() || there(*id) { self.value(*id) } else { None };
+            known.map(|value| &**value).or(absent)
         };
         guard.condition.holds(&value)
     }
@@ -144,7 +185,7 @@ impl Item {
         let chains = graph.step(id).chains.iter().zip(0u32..);
         let open = |chain: u32| !self.taken.iter().any(|(step, known, _)| (*step, *known) == (id, chain));
         let (arms, chain) = chains.into_iter().find(|(_, chain)| open(*chain))?;
-        let arm = match self.first_that_holds(arms) {
+        let arm = match self.first_that_holds(graph, id, arms) {
             Ok(arm) => arm,
             Err(error) => return Some(Err(error)),
         };
@@ -155,10 +196,13 @@ impl Item {
         Some(Ok(Event::BranchTaken { item: self.id, step: id, chain, arm, at }))
     }
 
-    fn first_that_holds(&self, arms: &Chain) -> Result<Option<u32>, String> {
+    fn first_that_holds(&self, graph: &Graph, id: StepId, arms: &Chain) -> Result<Option<u32>, String> {
+        let there = |value: ValueId| !self.is_absent(graph, id, value);
         for (arm, index) in arms.iter().zip(0u32..) {
             let holds = match &arm.guard {
-                Some(guard) => self.holds(guard, Kind::Forward).map_err(|fault| told(guard, &fault))?,
+                Some(guard) => {
+                    self.holds(guard, Kind::Forward, &there).map_err(|fault| told(guard, &fault))?
+                }
                 None => true,
             };
             if holds {
@@ -202,7 +246,7 @@ impl Item {
                 if self.is_ready(path) {
                     moves.withdrawn.push(path);
                 }
-                self.close(graph, path, End::Absent);
+                self.close(graph, path, End::Over);
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::super::backoff::millis;
 use super::super::step::{Attempts, StepState};
 use super::super::{Call, Effect, Timer};
+use super::apply::with_wait;
 use super::{Item, Stage};
 use crate::event::{Event, Millis, Status, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId, ValueId};
@@ -31,6 +32,7 @@ impl Item {
             undoes: self.undoes(graph, path),
             inputs: self.inputs(graph, path),
             deadline,
+            until: deadline.into_iter().chain(self.due(graph).filter(|_| step.kind == Kind::Forward)).min(),
         })
     }
 
@@ -66,11 +68,17 @@ impl Item {
     }
 
     /// The end of a step that has not begun when the deadline of its group is over.
-    pub fn late(&self, graph: &Graph, path: StepPath, now: Millis) -> Option<Event> {
+    pub fn late(
+        &self,
+        graph: &Graph,
+        path: StepPath,
+        waited: impl FnOnce() -> Option<String>,
+        now: Millis,
+    ) -> Option<Event> {
         let due = self.group_deadline(graph, path.step).filter(|due| *due <= now);
         let StepState::Ready(Attempts { tries: 0, .. }) = self.state(path) else { return None };
         due.map(|_| {
-            let why = StopReason::GroupDeadline.to_string();
+            let why = with_wait(StopReason::GroupDeadline, waited().as_deref());
             self.unrun(graph, path, Status::Timeout, Some(why), now)
         })
     }
@@ -95,10 +103,7 @@ impl Item {
                 };
                 step.inputs.iter().filter_map(takes).collect()
             }
-            Kind::Forward if step.given().next().is_none() && step.outputs.is_empty() => {
-                let element = step.each.map(|each| each.element);
-                element.iter().chain(&graph.inputs).filter_map(|id| shared(*id)).collect()
-            }
+            Kind::Forward if !step.has_signature() => step.takes(&graph.inputs).filter_map(shared).collect(),
             Kind::Forward => {
                 let stands = |input: &&crate::graph::Input| self.stands(graph, input.makers.iter());
                 step.given().filter(stands).filter_map(|input| shared(input.value)).collect()

@@ -8,6 +8,7 @@ mod branch;
 mod call;
 mod effects;
 mod elements;
+mod left_out;
 mod lifecycle;
 mod next;
 mod undo;
@@ -235,6 +236,13 @@ impl Item {
 
     pub fn awaits_retry(&self, step: StepPath, number: u32) -> bool {
         matches!(self.state(step), StepState::Backoff { attempts, .. } if attempts.number + 1 == number)
+    }
+
+    /// Whether a value counts as made: it came with the item, or a step that makes it succeeded.
+    pub fn has_made(&self, graph: &Graph, value: ValueId) -> bool {
+        let makes = |id: &StepId| graph.step(*id).outputs.iter().any(|output| output.value == value);
+        let makers: Vec<StepId> = graph.ids().filter(makes).collect();
+        self.stands(graph, makers.iter())
     }
 
     pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {

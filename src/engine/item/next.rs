@@ -4,7 +4,7 @@ use super::super::backoff::pause;
 use super::super::step::{Attempts, End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
-    Answer, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
+    Answer, Cause, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::spec::in_words;
@@ -49,10 +49,15 @@ impl Item {
             ItemState::Succeeded => Vec::new(),
             _ => self.standing(graph, state),
         };
+        let left_out = match state {
+            ItemState::Succeeded => self.left_out(graph),
+            _ => Vec::new(),
+        };
         if self.is_run() {
-            return Event::RunStepsEnded { state, error, standing, at };
+            return Event::RunStepsEnded { state, error, standing, left_out, at };
         }
-        Event::ItemSettled { item: self.id, key: self.key.clone(), state, error, standing, at }
+        let (item, key) = (self.id, self.key.clone());
+        Event::ItemSettled { item, key, state, error, standing, left_out, at }
     }
 
     /// Whether every step came to an end of its own.
@@ -116,8 +121,8 @@ impl Item {
                 execution.columns.clone_from(&failure.columns);
                 execution.code.clone_from(&failure.code);
                 execution.error = Some(match stop {
-                    // It had failed by itself before it was told to stop.
-                    Some(why) if attempts.last.is_some() => {
+                    // It had failed by itself before it was told to stop, or answered afterwards.
+                    Some(why) if attempts.last.is_some() || failure.cause == Cause::Refused => {
                         format!("{}; {}", why_stopped(graph, id, *why), failure.message)
                     }
                     Some(why) => why_stopped(graph, id, *why),
@@ -141,8 +146,12 @@ impl Item {
         stop: Option<StopReason>,
         now: Millis,
     ) -> Option<Millis> {
-        let timed_out = stop == Some(StopReason::Timeout);
-        let retryable = if stop.is_some() { timed_out } else { failure.retryable };
+        let retryable = match stop {
+            None => failure.retryable,
+            // An answer that was cut short says nothing of another attempt; one that says so itself does.
+            Some(StopReason::Timeout) => failure.retryable || failure.cause == Cause::BadOutput,
+            Some(_) => false,
+        };
         if !retryable || self.stop.is_some() {
             return None;
         }

@@ -231,10 +231,14 @@ impl Item {
             _ => self.value(id).cloned(),
         };
         let value = |id| (id, made(id).or_else(|| whole(id)).unwrap_or_else(|| Arc::new(Value::Null)));
-        let named = by.given().next().is_some() || !by.outputs.is_empty();
-        let takes = if named { by } else { done };
-        let outputs = takes.outputs.iter().map(|output| output.value).filter(|_| !named);
-        takes.given().map(|input| input.value).chain(outputs).map(value).collect()
+        if by.has_signature() {
+            return by.given().map(|input| value(input.value)).collect();
+        }
+        let outputs = done.outputs.iter().map(|output| output.value);
+        // A step without a signature is handed the inputs that there are.
+        let given = done.takes(&graph.inputs).map(value);
+        let given = given.filter(|(_, value)| done.has_signature() || !value.is_null());
+        given.chain(outputs.map(value)).collect()
     }
 
     /// The execution that an attempt undoes.
@@ -257,7 +261,10 @@ impl Item {
         for id in &anew {
             *self.visits.entry(*id).or_default() += 1;
             // What a step did not come to make, another may have made that stays.
-            let idle = matches!(self.steps[id.index()], StepState::Ended(End::Absent | End::Blocked));
+            let idle = matches!(
+                self.steps[id.index()],
+                StepState::Ended(End::Skipped | End::Absent | End::Over | End::Blocked)
+            );
             for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
                 self.values[output.value.index()] = None;
             }

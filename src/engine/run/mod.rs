@@ -187,9 +187,12 @@ impl Run {
             Input::Due(Timer::Retry { item, step, attempt }) => known(&item)
                 .filter(|known| known.awaits_retry(step, attempt))
                 .map(|_| Event::RetryDue { item, step, attempt, at }),
-            Input::Due(Timer::ItemDeadline { item }) => known(&item)
-                .filter(|known| known.is_overdue(&self.graph, at))
-                .map(|_| Event::ItemDeadlinePassed { item, at }),
+            Input::Due(Timer::ItemDeadline { item }) => {
+                known(&item).filter(|known| known.is_overdue(&self.graph, at)).map(|_| {
+                    let waited = self.line.waited(item, at);
+                    Event::ItemDeadlinePassed { item, waited, at }
+                })
+            }
         };
         event.map_or(Meaning::Nothing, Meaning::Event)
     }
@@ -245,7 +248,9 @@ impl Run {
         loop {
             match self.line.next(now) {
                 Next::Step(item, step) => {
-                    let late = self.items.get(&item).and_then(|known| known.late(&self.graph, step, now));
+                    let waited = || self.line.waited(item, now);
+                    let known = self.items.get(&item);
+                    let late = known.and_then(|known| known.late(&self.graph, step, waited, now));
                     if let Some(event) = late {
                         self.emit(event, out);
                         return true;
@@ -314,9 +319,10 @@ impl Run {
                 let mut admitted = Item::new(&self.graph, *item, key.clone(), inputs, *at);
                 admitted.begin(&self.graph, &mut self.moves);
                 self.items.insert(*item, admitted);
-                self.line_up(*item);
+                self.line_up(*item, *at);
             }
-            Event::ItemSettled { item, key, state, error, standing, .. } => {
+            Event::ItemSettled { item, key, state, error, standing, at, .. } => {
+                self.line.forget(*item, *at);
                 if let Some(settled) = self.items.remove(item) {
                     self.once.keep(&self.graph, *item, &settled, *state);
                 }
@@ -339,6 +345,7 @@ impl Run {
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
+                self.line.forget(*item, event.at());
                 self.apply_to(*item, event);
                 let reopened = self.items.values().filter(|known| known.is_reopened()).count();
                 self.forgiven = self.tally.failures() + reopened as u64;
@@ -350,7 +357,7 @@ impl Run {
                 let mut last = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
                 last.begin(&self.graph, &mut self.moves);
                 self.items.insert(ItemId::RUN, last);
-                self.line_up(ItemId::RUN);
+                self.line_up(ItemId::RUN, *at);
             }
             Event::RunStepsEnded { state, error, standing, .. } => {
                 self.items.remove(&ItemId::RUN);
@@ -381,24 +388,27 @@ impl Run {
             | Event::ItemDeadlinePassed { item, .. }
             | Event::CompensationBegan { item, .. }
             | Event::ItemFailed { item, .. }
-            | Event::ItemResolved { item, .. }
-            | Event::ItemPutBack { item, .. } => self.apply_to(*item, event),
+            | Event::ItemResolved { item, .. } => self.apply_to(*item, event),
+            Event::ItemPutBack { item, at } => {
+                self.line.forget(*item, *at);
+                self.apply_to(*item, event);
+            }
         }
     }
 
     fn apply_to(&mut self, item: ItemId, event: &Event) {
         if let Some(known) = self.items.get_mut(&item) {
             known.apply(&self.graph, event, &mut self.moves);
-            self.line_up(item);
+            self.line_up(item, event.at());
         }
     }
 
-    fn line_up(&mut self, item: ItemId) {
+    fn line_up(&mut self, item: ItemId, at: Millis) {
         for step in self.moves.ready.drain(..) {
-            self.line.push(item, step);
+            self.line.push(item, step, at);
         }
         for step in self.moves.withdrawn.drain(..) {
-            self.line.remove(item, step);
+            self.line.remove(item, step, at);
         }
         if self.touched.last() != Some(&item) {
             self.touched.push(item);

@@ -307,3 +307,36 @@ fn a_channel_starts_no_more_often_than_its_rate() {
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 5), "seed {seed}: {starts:?}");
     }
 }
+
+#[test]
+fn an_item_is_told_of_the_first_failure_that_decided_its_fate() {
+    let mut several = 0;
+    for seed in seeds(3000) {
+        let (graph, _, _, events, _) = simulate(seed);
+        let mut first: BTreeMap<ItemId, (StepId, u32)> = BTreeMap::new();
+        for event in &events {
+            match event {
+                Event::StepEnded { item, execution } => {
+                    let step = graph.step(execution.step);
+                    let counts = step.counts() && step.mark != Some(Mark::Optional);
+                    let failed = execution.status.is_failure() && step.kind == Kind::Forward;
+                    if counts && failed {
+                        first.entry(*item).or_insert((execution.step, 0)).1 += 1;
+                    }
+                }
+                Event::ItemDeadlinePassed { item, .. } => {
+                    first.entry(*item).or_insert((StepId(u32::MAX), 0));
+                }
+                Event::ItemPutBack { item, .. } => drop(first.remove(item)),
+                Event::ItemSettled { item, state, error, .. } if state.is_failure() => {
+                    let Some((step, count)) = first.get(item) else { continue };
+                    let told = error.as_ref().unwrap().step.unwrap_or(StepId(u32::MAX));
+                    assert_eq!(told, *step, "seed {seed}: {item:?}");
+                    several += u32::from(*count > 1);
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(several > 50, "{several} items failed in several steps");
+}

@@ -72,7 +72,7 @@ fn every_kind() -> Vec<Record> {
         Event::ConditionHeld { item, step, at },
         Event::StepEnded { item, execution },
         Event::ElementsEnded { item, step, at },
-        Event::ItemDeadlinePassed { item, at },
+        Event::ItemDeadlinePassed { item, waited: None, at },
         Event::ItemFailed { item, at },
         Event::ItemPutBack { item, at },
         Event::ItemSettled {
@@ -81,12 +81,19 @@ fn every_kind() -> Vec<Record> {
             state: ItemState::Failed,
             error: Some(error),
             standing: Vec::new(),
+            left_out: Vec::new(),
             at,
         },
         Event::ItemsExhausted { at },
         Event::RunStepsBegan { at },
         Event::AttemptStarted { item: ItemId::RUN, step: step.into(), attempt: 1, at },
-        Event::RunStepsEnded { state: ItemState::Succeeded, error: None, standing: Vec::new(), at },
+        Event::RunStepsEnded {
+            state: ItemState::Succeeded,
+            error: None,
+            standing: Vec::new(),
+            left_out: Vec::new(),
+            at,
+        },
         Event::RunDrained { why: DrainReason::Tolerance, at },
         Event::RunStopped { why: StopReason::Interrupted, at },
     ];
@@ -113,9 +120,16 @@ fn every_kind() -> Vec<Record> {
             state: ItemState::CompensationFailed,
             error: None,
             standing: vec![standing.clone()],
+            left_out: Vec::new(),
             at,
         },
-        Event::RunStepsEnded { state: ItemState::Compensated, error: None, standing: vec![standing], at },
+        Event::RunStepsEnded {
+            state: ItemState::Compensated,
+            error: None,
+            standing: vec![standing],
+            left_out: Vec::new(),
+            at,
+        },
     ]));
     let definition = vec![Definition { phase: "Pay".into(), hash: "a0".into() }];
     let document = Document { path: "orders.md".into(), text: "# Orders\n\n## Pay @bank\n".into() };

@@ -1,5 +1,6 @@
 //! A plan for scripts.
 
+use super::missing::{Missing, missing};
 use super::{Doer, Given, replaced};
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
@@ -49,6 +50,8 @@ struct Step<'a> {
     state: Option<Passage<'a>>,
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
+    /// What it cannot do without and may not get, so that it does not run.
+    may_lack: Vec<Missing>,
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
@@ -67,6 +70,7 @@ pub fn json(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let stages = stages(graph);
     let staged =
         stages.iter().enumerate().flat_map(|(at, stage)| stage.iter().map(move |id| (Some(at + 1), *id)));
+    let lacks = missing(graph);
     let steps = staged.chain(graph.compensations().chain(graph.handlers()).map(|id| (None, id)));
     text::json(&Plan {
         title: &graph.title,
@@ -80,12 +84,18 @@ pub fn json(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
         },
         on_item_error: super::text::rule(settings.on_item_error),
         deadline_ms: settings.deadline.map(millis),
-        steps: steps.map(|(stage, id)| step(graph, id, stage, doers.get(id.index()))).collect(),
+        steps: steps.map(|(stage, id)| step(graph, id, stage, doers.get(id.index()), &lacks)).collect(),
         given,
     })
 }
 
-fn step<'a>(graph: &'a Graph, id: graph::StepId, stage: Option<usize>, doer: Option<&Doer>) -> Step<'a> {
+fn step<'a>(
+    graph: &'a Graph,
+    id: graph::StepId,
+    stage: Option<usize>,
+    doer: Option<&Doer>,
+    lacks: &[Vec<Missing>],
+) -> Step<'a> {
     let step = graph.step(id);
     Step {
         stage: stage.filter(|_| step.kind == Kind::Forward),
@@ -100,6 +110,7 @@ fn step<'a>(graph: &'a Graph, id: graph::StepId, stage: Option<usize>, doer: Opt
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, step),
+        may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),

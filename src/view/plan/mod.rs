@@ -1,6 +1,7 @@
 //! What a run of a workflow would do: where its items come from, its steps by stage, who does each.
 
 mod json;
+mod missing;
 mod text;
 
 pub use json::{by as by_json, json};

@@ -1,5 +1,6 @@
 //! A plan as a page for people.
 
+use super::missing::missing;
 use super::{Doer, Given, Name, replaced};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
@@ -27,6 +28,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
     out += &decided(graph, width);
+    out += &may_not_run(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
         out += " Compensations undo steps of a failed item.";
@@ -54,6 +56,25 @@ fn decided(graph: &Graph, width: Option<usize>) -> String {
         }
     }
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&["step", "if", "then"], rows, width)) }
+}
+
+/// Steps that may not run for want of a value; nothing where all have what they need.
+fn may_not_run(graph: &Graph, width: Option<usize>) -> String {
+    let all = missing(graph);
+    let rows: Vec<Vec<String>> = graph
+        .order
+        .iter()
+        .flat_map(|id| all[id.index()].iter().map(move |one| (graph.step(*id), one)))
+        .map(|(step, one)| vec![titled(step), visible(&one.value), one.because.clone()])
+        .collect();
+    let header = ["may not run", "needs", "but"];
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
+}
+
+/// A title with its mark.
+fn titled(step: &Step) -> String {
+    let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
+    format!("{}{mark}", visible(&step.title))
 }
 
 /// Who gets which variables and secrets; nothing where nobody gets any.
@@ -114,8 +135,7 @@ pub(super) fn rule(rule: OnItemError) -> &'static str {
 
 fn row(graph: &Graph, stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
-    let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
-    let title = format!("{}{mark}", visible(&step.title));
+    let title = titled(step);
     let state = decisions::state(graph, step).unwrap_or_default();
     vec![stage, title, text(&step.agent), text(&step.channel), state, limits(graph, step), by(doer)]
 }

@@ -1,7 +1,7 @@
 //! What there is to say of a run as a whole, a line each.
 
 use super::super::measure::{about, count, milliseconds, percent};
-use crate::stats::{EXACT, Group, Run, Stats};
+use crate::stats::{EXACT, Group, LeftOut, Run, Stats};
 
 /// The run's figures by name; `show` makes a step's name fit to be shown. All but the critical path.
 pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
@@ -31,7 +31,44 @@ pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'stat
         ("tokens", run.tokens_used.map(count)),
         ("percentiles", estimates(&stats.groups)),
     ];
-    lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    let mut facts: Vec<_> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let left_out = missing(run, show).into_iter().chain(decided(run, show));
+    facts.splice(1..1, left_out.map(|line| ("left out", line)));
+    facts
+}
+
+/// Steps that decisions left out which are named; all others are.
+const NAMED: usize = 10;
+
+/// A line for each step that did not run for want of something.
+pub fn missing(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<String> {
+    let missing = |one: &LeftOut| {
+        let because = match (one.items, one.because.strip_prefix("needs ")) {
+            (Some(several), Some(what)) if several > 1 => format!("need {what}"),
+            _ => one.because.clone(),
+        };
+        let items = one.items.map(|items| count(items) + " ").unwrap_or_default();
+        format!("{}: {items}not run, {}", name(one, show), show(&because))
+    };
+    run.left_out.iter().filter(|one| !one.decided).map(missing).collect()
+}
+
+/// The steps that decisions left out, in one line.
+pub fn decided(run: &Run, show: &dyn Fn(&str) -> String) -> Option<String> {
+    let decided: Vec<&LeftOut> = run.left_out.iter().filter(|one| one.decided).collect();
+    let more = decided.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("{more} more"));
+    let named = decided.iter().take(NAMED).map(|one| match one.items {
+        Some(items) => format!("{} {}", count(items), name(one, show)),
+        None => name(one, show),
+    });
+    let named: Vec<String> = named.chain(more).collect();
+    (!named.is_empty()).then(|| format!("by decisions: {}", named.join(", ")))
+}
+
+fn name(one: &LeftOut, show: &dyn Fn(&str) -> String) -> String {
+    let critical = if one.critical { " (critical)" } else { "" };
+    format!("{}{critical}", show(&one.phase))
 }
 
 /// What is to be known of percentiles that are estimates; none where there are none.

@@ -5,6 +5,8 @@ mod facts;
 mod grid;
 mod markdown;
 
+pub use facts::{decided, missing};
+
 use super::table::figures;
 use crate::diag::render::visible;
 use crate::stats::{Change, Stats, Verdict};

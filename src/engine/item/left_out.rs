@@ -1,0 +1,147 @@
+//! The steps that an item which succeeded did not run, and why. A step that a condition skipped has a row and is not
+//! among them; one that waited for what a skipped step would have made has none, and is named here.
+
+use super::super::step::{End, StepState};
+use super::Item;
+use crate::event::{LeftOut, StepId, ValueId};
+use crate::graph::{Graph, Target};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a step did not run, as far as other steps are concerned.
+#[derive(Default)]
+struct Reason {
+    text: String,
+    /// A decision took another way: nothing is missing.
+    decided: bool,
+    /// The steps that run in its place; none where none does.
+    instead: BTreeSet<StepId>,
+}
+
+impl Item {
+    /// In the order of the graph.
+    pub(super) fn left_out(&self, graph: &Graph) -> Vec<LeftOut> {
+        let ended = |id: StepId, end: End| {
+            self.is_own(graph, id)
+                && matches!(self.steps[id.index()], StepState::Ended(known) if known == end)
+        };
+        if !graph.order.iter().any(|id| ended(*id, End::Absent)) {
+            return Vec::new();
+        }
+        let mut reasons: BTreeMap<StepId, Reason> = BTreeMap::new();
+        let mut left_out = Vec::new();
+        for &id in &graph.order {
+            if ended(id, End::Skipped) {
+                let instead = self.instead(graph, id);
+                reasons.insert(id, Reason { instead, decided: true, ..Reason::default() });
+            } else if ended(id, End::Absent) {
+                let reason = self.why_absent(graph, id, &reasons);
+                let (because, decided) = (reason.text.clone(), reason.decided);
+                left_out.push(LeftOut { step: id, because, decided });
+                reasons.insert(id, reason);
+            }
+        }
+        left_out
+    }
+
+    /// The steps that a decision led to in the place of a skipped one.
+    fn instead(&self, graph: &Graph, id: StepId) -> BTreeSet<StepId> {
+        let chains: BTreeSet<(StepId, u32)> =
+            graph.step(id).guards.iter().map(|guard| (guard.step, guard.chain)).collect();
+        let taken = self.taken.iter().filter(|(step, chain, _)| chains.contains(&(*step, *chain)));
+        let target = |(step, chain, arm): &(StepId, u32, Option<u32>)| {
+            let arms = graph.step(*step).chains.get(*chain as usize)?;
+            match arms.get((*arm)? as usize)?.target {
+                Target::Step(target) => Some(target),
+                _ => None,
+            }
+        };
+        taken.filter_map(target).collect()
+    }
+
+    fn why_absent(&self, graph: &Graph, id: StepId, reasons: &BTreeMap<StepId, Reason>) -> Reason {
+        let step = graph.step(id);
+        if self.is_unled(graph, id) {
+            let deciders: BTreeSet<StepId> = step.guards.iter().map(|guard| guard.step).collect();
+            let all: Vec<&Reason> = deciders.iter().filter_map(|id| reasons.get(id)).collect();
+            let every = all.len() == deciders.len();
+            let whys: Vec<String> = deciders.iter().map(|id| self.why_not(graph, *id)).collect();
+            let apart = every && all.iter().all(|reason| !reason.instead.is_empty());
+            return Reason {
+                text: format!("no decision led to it ({})", whys.join(", ")),
+                decided: every && all.iter().all(|reason| reason.decided),
+                instead: if apart { instead(&all) } else { BTreeSet::new() },
+            };
+        }
+        let lacks: Vec<ValueId> =
+            step.inputs.iter().filter(|input| self.lacks(graph, input)).map(|input| input.value).collect();
+        let (missing, what_for) = match lacks.as_slice() {
+            [] => (self.unasked(graph, id), " for its condition"),
+            _ => (lacks, ""),
+        };
+        let makers: Vec<Vec<StepId>> = missing.iter().map(|value| self.makers(graph, *value)).collect();
+        let needs: Vec<String> = missing
+            .iter()
+            .zip(&makers)
+            .map(|(value, makers)| {
+                let whys: Vec<String> = makers.iter().map(|id| self.why_not(graph, *id)).collect();
+                format!("{} ({})", graph.value(*value).name, whys.join(", "))
+            })
+            .collect();
+        let all: Vec<Option<&Reason>> = makers.iter().flatten().map(|id| reasons.get(id)).collect();
+        let whole = all.len() == all.iter().flatten().count();
+        let all: Vec<&Reason> = all.into_iter().flatten().collect();
+        let instead = instead(&all);
+        let apart = whole && !all.is_empty() && all.iter().all(|reason| !reason.instead.is_empty());
+        // A step that takes values of ways that exclude each other never runs at all.
+        let decided = apart && !self.draws_on(graph, id, &instead) && !instead.contains(&id);
+        Reason {
+            text: format!("needs {}{what_for}", needs.join(" and ")),
+            decided,
+            instead: if decided { instead } else { BTreeSet::new() },
+        }
+    }
+
+    /// The values that a step's conditions ask for and that were not made.
+    fn unasked(&self, graph: &Graph, id: StepId) -> Vec<ValueId> {
+        let guards = graph.step(id).when.iter().filter(|guard| self.asks(graph, id, guard).is_none());
+        let values = guards.flat_map(|guard| guard.names.iter().map(|(_, value)| *value));
+        let absent: BTreeSet<ValueId> = values.filter(|value| self.is_absent(graph, id, *value)).collect();
+        absent.into_iter().collect()
+    }
+
+    fn makers(&self, graph: &Graph, value: ValueId) -> Vec<StepId> {
+        let makes = |id: &StepId| graph.step(*id).outputs.iter().any(|output| output.value == value);
+        graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && makes(id)).collect()
+    }
+
+    fn why_not(&self, graph: &Graph, id: StepId) -> String {
+        let why = match self.steps[id.index()] {
+            StepState::Ended(End::Skipped) => "was skipped",
+            StepState::Ended(End::FailedOptional) => "failed",
+            StepState::Ended(End::Succeeded) => "left it out",
+            _ => "did not run",
+        };
+        format!("{} {why}", graph.step(id).title)
+    }
+
+    /// Whether a step takes what one of these makes, directly or through others.
+    fn draws_on(&self, graph: &Graph, id: StepId, sources: &BTreeSet<StepId>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut ahead = vec![id];
+        while let Some(next) = ahead.pop() {
+            for maker in graph.step(next).inputs.iter().flat_map(|input| &input.makers) {
+                if sources.contains(maker) {
+                    return true;
+                }
+                if seen.insert(*maker) {
+                    ahead.push(*maker);
+                }
+            }
+        }
+        false
+    }
+}
+
+fn instead(reasons: &[&Reason]) -> BTreeSet<StepId> {
+    reasons.iter().flat_map(|reason| reason.instead.iter().copied()).collect()
+}

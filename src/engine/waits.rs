@@ -1,0 +1,73 @@
+//! How long items have waited for a limit: a channel, an agent, a place among the jobs. Knows nothing of whose turn it is.
+
+use crate::event::{ItemId, Millis, StepPath};
+use std::collections::BTreeMap;
+
+/// What a ready step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Limit {
+    Channel(String),
+    Agent(String),
+    Jobs,
+}
+
+/// The waits of the items in flight. Steps that wait side by side count once.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// What each waiting step waits for.
+    waiting: BTreeMap<(ItemId, StepPath), Limit>,
+    spent: BTreeMap<(ItemId, Limit), Spent>,
+}
+
+#[derive(Debug, Default)]
+struct Spent {
+    /// Steps that wait now, and since when any does.
+    steps: u32,
+    since: Millis,
+    /// In waits that are over.
+    total: Millis,
+}
+
+impl Waits {
+    pub fn begin(&mut self, item: ItemId, step: StepPath, limit: Limit, at: Millis) {
+        let spent = self.spent.entry((item, limit.clone())).or_default();
+        if spent.steps == 0 {
+            spent.since = at;
+        }
+        spent.steps += 1;
+        self.waiting.insert((item, step), limit);
+    }
+
+    pub fn end(&mut self, item: ItemId, step: StepPath, at: Millis) {
+        let Some(limit) = self.waiting.remove(&(item, step)) else { return };
+        let Some(spent) = self.spent.get_mut(&(item, limit)) else { return };
+        spent.steps -= 1;
+        if spent.steps == 0 {
+            spent.total += at.saturating_sub(spent.since);
+        }
+    }
+
+    /// Counts an item's time anew.
+    pub fn forget(&mut self, item: ItemId, at: Millis) {
+        let own = self.spent.range_mut((item, Limit::Channel(String::new()))..);
+        for (_, spent) in own.take_while(|((other, _), _)| *other == item) {
+            (spent.since, spent.total) = (at, 0);
+        }
+        self.spent.retain(|(other, _), spent| *other != item || spent.steps > 0);
+    }
+
+    /// What an item has waited for, the longest wait first; nothing where that was no time.
+    pub fn of(&self, item: ItemId, now: Millis) -> Vec<(&Limit, Millis)> {
+        let own = self.spent.range((item, Limit::Channel(String::new()))..);
+        let own = own.take_while(|((other, _), _)| *other == item);
+        let mut all: Vec<(&Limit, Millis)> = own
+            .map(|((_, limit), spent)| {
+                let running = if spent.steps > 0 { now.saturating_sub(spent.since) } else { 0 };
+                (limit, spent.total + running)
+            })
+            .filter(|(_, time)| *time > 0)
+            .collect();
+        all.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+        all
+    }
+}

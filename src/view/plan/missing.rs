@@ -1,0 +1,130 @@
+//! Which steps may not run although their item succeeds: what they need is made by steps that may not run themselves.
+//! A step's own conditions are shown elsewhere.
+
+use super::super::decisions;
+use crate::diag::render::visible;
+use crate::graph::{Graph, Kind, StepId, Target, ValueId};
+use crate::spec::Mark;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// A value that a step cannot do without and that may not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Missing {
+    pub value: String,
+    /// The phases of the steps that make it.
+    pub makers: Vec<String>,
+    /// Such as `Review runs only if ok`.
+    pub because: String,
+}
+
+/// By step.
+pub(super) fn missing(graph: &Graph) -> Vec<Vec<Missing>> {
+    let mut all = vec![Vec::new(); graph.steps.len()];
+    for &id in &graph.order {
+        let step = graph.step(id);
+        for input in step.inputs.iter().filter(|input| !input.optional) {
+            let own = |maker: &StepId| {
+                graph.step(*maker).kind == Kind::Forward && graph.step(*maker).once == step.once
+            };
+            let makers: Vec<StepId> = input.makers.iter().copied().filter(own).collect();
+            if makers.is_empty() || is_certain(graph, id, input.value, &makers, &all) {
+                continue;
+            }
+            let whys: Vec<String> =
+                makers.iter().map(|maker| why(graph, *maker, input.value, &all)).collect();
+            all[id.index()].push(Missing {
+                value: graph.value(input.value).name.clone(),
+                makers: makers.iter().map(|maker| graph.step(*maker).phase.clone()).collect(),
+                because: whys.join(", "),
+            });
+        }
+    }
+    all
+}
+
+/// Whether a value is there whenever a step runs by its own conditions.
+fn is_certain(graph: &Graph, id: StepId, value: ValueId, makers: &[StepId], all: &[Vec<Missing>]) -> bool {
+    let known = led_by(graph, id);
+    let one = |maker: &StepId| {
+        let made = graph.step(*maker);
+        let makes = made.outputs.iter().any(|output| output.value == value && !output.optional);
+        makes && (known.contains(maker) || succeeds(graph, *maker, all) || runs_along(graph, id, *maker, all))
+    };
+    makers.iter().any(one) || covers_all_arms(graph, makers, &known, all)
+}
+
+/// The steps that must have succeeded for a decision to lead to this one.
+fn led_by(graph: &Graph, id: StepId) -> BTreeSet<StepId> {
+    let deciders: BTreeSet<StepId> = graph.step(id).guards.iter().map(|guard| guard.step).collect();
+    let [only] = deciders.iter().copied().collect::<Vec<_>>()[..] else { return BTreeSet::new() };
+    let (mut known, mut ahead) = (BTreeSet::new(), vec![only]);
+    while let Some(step) = ahead.pop() {
+        if known.insert(step) {
+            let inputs = graph.step(step).inputs.iter().filter(|input| !input.optional);
+            ahead.extend(inputs.filter_map(|input| match input.makers[..] {
+                [only] => Some(only),
+                _ => None,
+            }));
+        }
+    }
+    known
+}
+
+/// Whether a step succeeds in every item that does.
+fn succeeds(graph: &Graph, id: StepId, all: &[Vec<Missing>]) -> bool {
+    let step = graph.step(id);
+    !step.is_conditional() && step.mark != Some(Mark::Optional) && all[id.index()].is_empty()
+}
+
+/// Whether a maker runs wherever the step does: the same decisions lead to both, on the same conditions.
+fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) -> bool {
+    let (step, made) = (graph.step(id), graph.step(maker));
+    let asks = |text: &str| step.when.iter().any(|guard| guard.condition.text.trim() == text);
+    let led = made.guards.is_empty()
+        || !step.guards.is_empty() && step.guards.iter().all(|guard| made.guards.contains(guard));
+    let asked = made.when.iter().all(|guard| asks(guard.condition.text.trim()));
+    let skipped = made.skips.iter().all(|skip| step.skips.contains(skip));
+    led && asked && skipped && made.mark != Some(Mark::Optional) && all[maker.index()].is_empty()
+}
+
+/// Whether a decision that is certain to be made leads to one of the makers, whichever way it takes.
+fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, all: &[Vec<Missing>]) -> bool {
+    let guards = makers.iter().flat_map(|maker| &graph.step(*maker).guards);
+    let chains: BTreeSet<(StepId, u32)> = guards.map(|guard| (guard.step, guard.chain)).collect();
+    let serves = |target: StepId| {
+        let made = graph.step(target);
+        let certain = made.when.is_empty() && made.skips.is_empty() && made.mark != Some(Mark::Optional);
+        makers.contains(&target) && certain && all[target.index()].is_empty()
+    };
+    chains.iter().any(|(decider, chain)| {
+        let arms = graph.step(*decider).chains.get(*chain as usize).map_or(&[][..], Vec::as_slice);
+        let each = arms.iter().all(|arm| match arm.target {
+            Target::Step(target) => serves(target),
+            Target::End | Target::Fail(_) => true,
+            Target::Skip(_) | Target::Elsewhere => false,
+        });
+        let decides = known.contains(decider) || succeeds(graph, *decider, all);
+        decides && each && arms.last().is_some_and(|arm| arm.guard.is_none())
+    })
+}
+
+fn why(graph: &Graph, id: StepId, value: ValueId, all: &[Vec<Missing>]) -> String {
+    let step = graph.step(id);
+    let title = |id: StepId| visible(&graph.step(id).title);
+    let own = title(id);
+    if let Some(when) = decisions::when(step) {
+        return format!("{own} runs only if {when}");
+    }
+    let leads = step.guards.first().map(|guard| title(guard.step));
+    let skips = step.skips.first().map(|skip| title(skip.step));
+    let makes = step.outputs.iter().any(|output| output.value == value && !output.optional);
+    match (leads, skips) {
+        (Some(decider), _) => format!("{own} runs only if {decider} leads to it"),
+        (None, Some(decider)) => format!("{decider} may skip {own}"),
+        _ if !all[id.index()].is_empty() => format!("{own} may not run"),
+        _ if step.mark == Some(Mark::Optional) => format!("{own} may fail"),
+        _ if !makes => format!("{own} may leave it out"),
+        _ => format!("{own} may not run"),
+    }
+}
