@@ -204,7 +204,7 @@ echo true
     let (told, _) = run(document, "{\"id\":\"a\",\"w\":\"heavy\"}\n{\"id\":\"b\",\"w\":\"light\"}\n");
     let expected = "\
 a: Weigh, CallTruck, LoadTruck, PostIt=skipped
-b: Weigh, CallTruck=skipped, PostIt
+b: Weigh, CallTruck=skipped, LoadTruck=skipped, PostIt
 ";
     assert_eq!(told, expected);
 }
