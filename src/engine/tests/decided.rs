@@ -194,5 +194,5 @@ fn a_deadline_that_passed_while_an_item_waited_says_for_what_and_how_long() {
     assert_eq!(told(&channel, false), said("the channel pay"));
     assert_eq!(told(&agent, false), said("the agent bank"));
     assert_eq!(told(&channel, true), group);
-    assert_eq!(told(&|_| {}, false), Some("the item's deadline passed".to_owned()));
+    assert_eq!(told(&|_| {}, false), Some("the item's deadline passed after 2s".to_owned()));
 }
