@@ -16,14 +16,16 @@ pub mod process;
 pub mod program;
 pub mod redact;
 mod spawned;
+mod stray;
 pub mod stub;
 mod system;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod variables;
 pub mod worker;
 
-pub use adopted::{adopt, bury};
+pub use adopted::{adopt, bury, shield};
 pub use files::Files;
 pub use program::GRACE;
 pub use spawned::{Attempt, Process, Spawned, Spawns};

@@ -3,9 +3,9 @@
 
 use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, aside, hear, last_word};
 use super::tree::Tree;
+use super::variables::{self, Variables};
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
-use crate::value::{Value, variable};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,9 +15,6 @@ use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-
-/// The largest scalar that is handed over as `IN_<NAME>`, in bytes.
-const LARGEST_VARIABLE: usize = 64 * 1024;
 
 /// Exits with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
 const BAD_INPUT: i32 = 65;
@@ -45,6 +42,15 @@ impl Adapter for Process {
 
 impl Process {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
+        let variables = Variables::new(&call, variables::used(&self.program));
+        if let Some(why) = aside(|| variables.refusal(&self.program)) {
+            return Err(contract::failure(
+                Cause::Start,
+                format!("not started: {why}"),
+                Outcome::NotExecuted,
+                false,
+            ));
+        }
         let files = Files::new(&call);
         let inputs = contract::inputs(&call);
         let prepare = || std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs));
@@ -52,7 +58,7 @@ impl Process {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
         }
-        let started = match self.start(&call, &files).await {
+        let started = match self.start(&call, variables, &files).await {
             Ok(started) => started,
             Err(error) => return Err(self.program.not_started(&error)),
         };
@@ -61,10 +67,10 @@ impl Process {
         judge(&call, ended, files.answer())
     }
 
-    async fn start(&self, call: &Call, files: &Files) -> io::Result<Started> {
+    async fn start(&self, call: &Call, variables: Variables, files: &Files) -> io::Result<Started> {
         let files = [("ORDERFLOW_INPUT", &files.input), ("ORDERFLOW_OUTPUT", &files.output)];
         let prepare = |command: &mut Command| {
-            command.envs(variables(call)).envs(files);
+            command.envs(variables.all).envs(files);
         };
         self.program.start(&call.context.run, prepare).await
     }
@@ -234,46 +240,6 @@ impl Drop for Files {
         let _ = std::fs::remove_file(&self.input);
         let _ = std::fs::remove_file(&self.output);
     }
-}
-
-/// What each call adds to the environment.
-pub(super) fn variables(call: &Call) -> Vec<(String, String)> {
-    let context = &call.context;
-    let mut all: Vec<(String, String)> = Vec::with_capacity(16);
-    let mut say = |name: &str, value: &str| all.push((format!("ORDERFLOW_{name}"), value.to_owned()));
-    say("RUN", &context.run);
-    say("STEP", &context.step);
-    say("ITEM", &context.item);
-    say("ATTEMPT", &context.attempt.to_string());
-    say("ELEMENT", &context.element.map(|element| element.to_string()).unwrap_or_default());
-    say("KEY", &context.idempotency_key);
-    say("FORWARD_KEY", context.forward_key.as_deref().unwrap_or(""));
-    say("AGENT", context.agent.as_deref().unwrap_or(""));
-    say("CHANNEL", context.channel.as_deref().unwrap_or(""));
-    say("DEADLINE", context.deadline.as_deref().unwrap_or(""));
-    say("OUTPUTS", &outputs(call));
-    say("DIR", &call.dir.to_string_lossy());
-    all.push(("TRACEPARENT".into(), context.traceparent.clone()));
-    for (name, value) in &call.inputs {
-        let text = match &**value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => continue,
-        };
-        if text.len() <= LARGEST_VARIABLE && !text.contains('\0') {
-            all.push((variable(name), text));
-        }
-    }
-    // The kernel refuses a NUL; an item's key may hold one.
-    all.iter_mut().for_each(|(_, value)| value.retain(|c| c != '\0'));
-    all
-}
-
-/// The declared outputs, with schemas as long as a variable can hold them.
-fn outputs(call: &Call) -> String {
-    let whole = contract::outputs(&call.outputs, true).to_string();
-    if whole.len() <= LARGEST_VARIABLE { whole } else { contract::outputs(&call.outputs, false).to_string() }
 }
 
 /// The start of a stream of bytes.

@@ -1,8 +1,9 @@
 //! Probes of a program that is started for every attempt.
 
 use super::super::contract;
-use super::super::process::{Start, variables};
+use super::super::process::Start;
 use super::super::program::{Program, hear};
+use super::super::variables::Variables;
 use super::{Finding, Patient, RUN, call, large};
 use crate::value::{Object, Value, json};
 use rustix::process::Signal;
@@ -58,7 +59,7 @@ async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -
     let _ = std::fs::remove_file(&output);
     std::fs::write(&input, &probe.input).map_err(|error| Wrong::Start(error.to_string()))?;
     let prepare = |command: &mut Command| {
-        command.envs(variables(&call(folder)));
+        command.envs(Variables::new(&call(folder), 0).all);
         command.env("ORDERFLOW_INPUT", &input).env("ORDERFLOW_OUTPUT", &output);
     };
     let started = program.start(RUN, prepare).await;
@@ -117,13 +118,8 @@ fn refusal(error: &Object) -> Result<String, String> {
     let Some(Value::String(message)) = error.get("message") else {
         return Err("its error has no \"message\" in words".to_owned());
     };
-    let wrong = |name: &str, expected: &str| Err(format!("\"{name}\" of its error must be {expected}"));
-    match (error.get("retryable"), error.get("outcome").map(|outcome| outcome.as_str())) {
-        (Some(retryable), _) if !retryable.is_boolean() => wrong("retryable", "true or false"),
-        (_, Some(None)) => wrong("outcome", "failed, unknown or not executed"),
-        (_, Some(Some(word))) if !["failed", "unknown", "not executed"].contains(&word) => {
-            wrong("outcome", "failed, unknown or not executed")
-        }
-        _ => Ok(format!("; error: {message}")),
+    match contract::malformed(error) {
+        Some(wrong) => Err(format!("its error is malformed: {wrong}")),
+        None => Ok(format!("; error: {message}")),
     }
 }

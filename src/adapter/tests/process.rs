@@ -4,7 +4,7 @@ use super::super::process::Process;
 use super::super::program::Program;
 use super::super::{Adapter, Call, Stop, Stopper, Urgency};
 use super::{PATIENCE, about, call, describe, is_gone, until};
-use crate::event::Answer;
+use crate::event::{Answer, Cause, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,6 +67,17 @@ async fn the_exit_decides_unless_the_program_says_more() {
         (r#"echo '{"error":{"message":"no","retryable":true}}'; exit 65"#, "Refused: no; Failed, again"),
     ] {
         assert_eq!(scene(source, "a::Integer").told().await, expected, "{source}");
+    }
+    for exit in [0, 3, 65, 75] {
+        let source = format!("echo paying; {refused}; exit {exit}");
+        let failure = scene(&source, "a::Integer").answer().await.unwrap_err();
+        let stray = (Cause::BadOutput, Outcome::Unknown, false);
+        assert_eq!(
+            (failure.cause.clone(), failure.outcome, failure.retryable),
+            stray,
+            "{source}: {}",
+            failure.message
+        );
     }
 }
 
@@ -150,9 +161,21 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     let path = std::env::var("PATH").unwrap();
     let [dir, input, output] = ["item", "7-0-3.in.json", "7-0-3.out"].map(|name| format!("{folder}/{name}"));
     let expected = BTreeMap::from([
+        ("IN_LIST", "[1]"),
         ("IN_LONGEST", longest.as_str()),
+        (
+            "IN_NUL",
+            "[orderflow: the input `nul` cannot be a variable (it holds a NUL character); read it from standard input or \
+             from the file that ORDERFLOW_INPUT names]",
+        ),
+        ("IN_ORDER", r#"{"id":1}"#),
         ("IN_ORDER_ID", "o 7"),
         ("IN_PAID", "true"),
+        (
+            "IN_TOO_LONG",
+            "[orderflow: the input `too_long` cannot be a variable (65537 bytes, at most 65536); read it from standard \
+             input or from the file that ORDERFLOW_INPUT names]",
+        ),
         ("IN_TOTAL", "145.50"),
         ("ORDERFLOW_AGENT", "payment-service"),
         ("ORDERFLOW_ATTEMPT", "3"),
@@ -173,6 +196,84 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("TRACEPARENT", "00-1-2-01"),
     ]);
     assert_eq!(told, expected);
+}
+
+/// A scene whose program is a command with these inputs, in a folder with these files.
+fn command(words: &[&str], files: &[(&str, &str)], inputs: Value) -> Scene {
+    let mut scene = scene("", "n::Integer");
+    scene.process.program.command = words.iter().map(|word| (*word).to_owned()).collect();
+    files.iter().for_each(|(name, text)| std::fs::write(scene.folder.path().join(name), text).unwrap());
+    scene.call = call(scene.folder.path(), "n::Integer", inputs);
+    scene
+}
+
+/// A program that names a variable is not started where the variable cannot hold the value; any other one is.
+#[tokio::test]
+async fn no_program_runs_on_a_variable_that_cannot_hold_its_value() {
+    let large = "word ".repeat(20_000);
+    let (named, count) = ("printf '%s' \"$IN_TEXT\" | wc -w", "cat > all; wc -c < all");
+    let python = "import os\nprint(len(os.environ['IN_TEXT'].split()))\n";
+    let any = "import os\nprint(len([os.environ[n] for n in os.environ if n.startswith('IN_')]))\n";
+    let why = "100000 bytes, at most 65536";
+    let refused = |variable: &str, input: &str, why: &str| {
+        format!(
+            "Start: not started: its program uses {variable}, but the input `{input}` cannot be a variable ({why}); \
+             read it from standard input or from the file that ORDERFLOW_INPUT names; NotExecuted, final"
+        )
+    };
+    for (words, files) in [
+        (vec!["sh", "-c", named], vec![]),
+        (vec!["bash", "-c", named], vec![]),
+        (vec!["sh", "count.sh"], vec![("count.sh", named)]),
+        (vec!["env", "A=1", "bash", "-e", "count.sh"], vec![("count.sh", named)]),
+        (vec!["python3", "count.py"], vec![("count.py", python)]),
+        (vec!["python3", "count.py"], vec![("count.py", any)]),
+        (vec!["sh", "-c", "eval \"echo \\${#IN_$0}\"", "TEXT"], vec![]),
+    ] {
+        let scene = command(&words, &files, json!({ "text": large }));
+        assert_eq!(scene.told().await, refused("IN_TEXT", "text", why), "{words:?}");
+    }
+    let ran = |scene: Scene| async move { scene.told().await };
+    let text = json!({ "text": large });
+    assert_eq!(ran(command(&["sh", "-c", count], &[], text.clone())).await, "n=100011");
+    assert_eq!(ran(command(&["sh", "-c", "echo ${#IN_TEXTS}; # IN_TEXT_2"], &[], text.clone())).await, "n=0");
+    assert_eq!(
+        ran(command(&["sh", "-c", ". ./l"], &[("l", "test -n \"$IN_TEXT\"; echo 1")], text)).await,
+        "n=1"
+    );
+    let small = json!({"text": "one two", "other": large});
+    assert_eq!(ran(command(&["sh", "-c", named], &[], small)).await, "n=2");
+    for (input, why) in [
+        (json!("a\u{0}b"), "it holds a NUL character"),
+        (json!([large]), "more than 65536 bytes"),
+        (json!({"a": large}), "more than 65536 bytes"),
+        (json!({"a": "a\u{0}b"}), ""),
+        (json!(null), ""),
+        (json!(""), ""),
+    ] {
+        let scene = command(&["sh", "-c", "echo ${#IN_TEXT}"], &[], json!({ "text": input }));
+        let expected = match (why, input.to_string().len()) {
+            ("", 4 | 2) => "n=0".to_owned(),
+            ("", length) => format!("n={length}"),
+            (why, _) => refused("IN_TEXT", "text", why),
+        };
+        assert_eq!(scene.told().await, expected, "{}", &input.to_string()[..20.min(input.to_string().len())]);
+    }
+    let same = command(&["sh", "-c", "echo $IN_A_B"], &[], json!({"a-b": 1, "a.b": 2}));
+    assert_eq!(same.told().await, refused("IN_A_B", "a-b", "another input has the same variable"));
+}
+
+/// However many inputs there are, a program that reads them elsewhere is started, and finds as many variables as fit.
+#[tokio::test]
+async fn the_environment_as_a_whole_has_room_for_so_much() {
+    let inputs: serde_json::Map<String, Value> =
+        (10..70).map(|number| (format!("x{number}"), json!("y".repeat(65_000)))).collect();
+    let inputs = Value::Object(inputs);
+    let count = "env | grep -c '^...X..=y*$'";
+    assert_eq!(command(&["sh", "-c", count], &[], inputs.clone()).told().await, "n=8");
+    let told = command(&["sh", "-c", "echo ${#IN_X17} ${#IN_X18}"], &[], inputs).told().await;
+    let why = "the input `x18` cannot be a variable (the variables of all inputs hold at most 524288 bytes)";
+    assert!(told.contains(why), "{told}");
 }
 
 #[tokio::test]
