@@ -9,13 +9,20 @@
 //! not looked at. An answer without the name of the single declared output is that output itself. What is said as
 //! text is a single String whatever JSON it looks like; what is said as JSON is a String only if it is a string.
 
-use super::{Call, Declared};
+use super::{Call, Declared, stray};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
 use crate::value::{Object, Type, Value, json, kind};
 use std::sync::Arc;
 
 /// The largest answer, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The most values that an answer as JSON may hold; each takes many times the memory of its text.
+const MOST_VALUES: usize = 1_000_000;
+
+/// The longest message and the longest code of an error, in characters.
+const LONGEST_MESSAGE: usize = 2000;
+const LONGEST_CODE: usize = 200;
 
 /// The inputs as one JSON object.
 pub fn inputs(call: &Call) -> String {
@@ -70,7 +77,12 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         [only] => Some(only),
         _ => None,
     };
-    match json::parse(trimmed) {
+    let parsed = parse(trimmed)?;
+    let error = if parsed.is_err() { hidden(declared, text) } else { None };
+    if let Some(error) = error {
+        return Err(stray_error(error));
+    }
+    match parsed {
         Ok(value) => valued(declared, value, Some(plain(text))),
         Err(_) if declared.is_empty() => Ok(Reply::default()),
         // Who may leave all outputs out may also say nothing at all.
@@ -92,7 +104,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
 
 /// The answer of an agent that says it is done, as JSON that is no string: nothing of it is taken for text.
 pub fn result(declared: &[Declared], json: &str) -> Answer {
-    match json::parse(json) {
+    match parse(json)? {
         Ok(value) => valued(declared, value, None),
         Err(_) if declared.is_empty() => Ok(Reply::default()),
         Err(error) => Err(no_json(declared, &error)),
@@ -129,10 +141,59 @@ fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
 /// What an agent that failed has said about it, where its answer says anything. `retryable` holds unless the
 /// agent says otherwise.
 pub fn refused(declared: &[Declared], text: &str, retryable: bool) -> Option<Box<Failure>> {
-    match json::parse(text.trim()) {
-        Ok(Value::Object(object)) => refusal(declared, &object, retryable),
-        _ => None,
+    match parse(text.trim()) {
+        Ok(Ok(Value::Object(object))) => refusal(declared, &object, retryable),
+        Ok(Ok(_)) => None,
+        Ok(Err(_)) => hidden(declared, text).map(stray_error),
+        Err(failure) => Some(failure),
     }
+}
+
+/// An answer as JSON.
+///
+/// # Errors
+/// When it would take far more memory than its text.
+fn parse(text: &str) -> Result<serde_json::Result<Value>, Box<Failure>> {
+    if text.starts_with(['[', '{']) && most_values(text) > MOST_VALUES {
+        return Err(bad(format!("the answer has more than {MOST_VALUES} values")));
+    }
+    Ok(json::parse(text))
+}
+
+/// At least as many as the values of a JSON text: every comma and every bracket outside of strings may begin one.
+fn most_values(text: &str) -> usize {
+    if text.len() <= MOST_VALUES {
+        return text.len();
+    }
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// An error in an answer that is not JSON as a whole, unless that is what the step declares to make.
+fn hidden<'a>(declared: &[Declared], text: &'a str) -> Option<&'a str> {
+    let at = stray::error_in(text).filter(|_| !makes_errors(declared))?;
+    text.get(at..)
+}
+
+fn stray_error(error: &str) -> Box<Failure> {
+    bad(format!(
+        "the answer has an error in it, but is not that error as JSON: `{}`; print the error alone, and the log to \
+         standard error",
+        excerpt(error.trim_end())
+    ))
+}
+
+fn makes_errors(declared: &[Declared]) -> bool {
+    declared.iter().any(|output| output.name == "error")
 }
 
 /// A failure with nothing reported beside it.
@@ -165,7 +226,13 @@ fn plain(text: &str) -> &str {
 
 /// The beginning of an answer on one line.
 fn excerpt(text: &str) -> String {
-    let mut shown: String = text.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for character in text.chars().take(EXCERPT) {
+        match character {
+            '"' | '\'' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
     if text.chars().nth(EXCERPT).is_some() {
         shown.push('…');
     }
@@ -246,34 +313,20 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
     Ok((tokens, columns))
 }
 
-/// `{"error": …}`, unless that is what the step declares to make.
+/// `{"error": …}`, unless that is what the step declares to make. `retryable` holds unless the agent says otherwise;
+/// where it cannot be told what the agent says, nothing is tried again.
 pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Box<Failure>> {
-    if declared.iter().any(|output| output.name == "error") {
+    if makes_errors(declared) {
         return None;
     }
-    let text = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Null) | None => None,
-        Some(other) => Some(other.to_string()),
-    };
     let mut failed = match object.get("error")? {
         Value::Null | Value::Bool(false) => return None,
-        Value::Object(error) => {
-            let outcome = match error.get("outcome").and_then(Value::as_str) {
-                None | Some("failed") => Outcome::Failed,
-                Some("not executed" | "not_executed") => Outcome::NotExecuted,
-                // A word that nobody knows promises nothing.
-                Some(_) => Outcome::Unknown,
-            };
-            let message = text(error.get("message")).unwrap_or_else(|| "the agent gave no message".into());
-            let retryable = error.get("retryable").and_then(Value::as_bool).unwrap_or(retryable);
-            let mut failed = failure(Cause::Refused, message, outcome, retryable);
-            failed.code = text(error.get("code"));
-            failed
-        }
+        Value::Object(error) => verdict(error, retryable),
+        Value::String(message) => failure(Cause::Refused, said(message), Outcome::Failed, retryable),
         other => {
-            let message = text(Some(other)).unwrap_or_default();
-            failure(Cause::Refused, message, Outcome::Failed, retryable)
+            let message =
+                format!("malformed error: \"error\" must be text or an object, not {}", excerpt_of(other));
+            failure(Cause::Refused, message, Outcome::Unknown, false)
         }
     };
     let reported: Object = object.iter().filter(|(name, _)| *name != "error").map(own).collect();
@@ -281,6 +334,82 @@ pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -
         (failed.tokens_used, failed.columns) = (tokens, columns);
     }
     Some(failed)
+}
+
+/// What an error that is an object says.
+fn verdict(error: &Object, retryable: bool) -> Box<Failure> {
+    let outcome = match error.get("outcome").map(|outcome| outcome.as_str()) {
+        None | Some(Some("failed")) => Outcome::Failed,
+        Some(Some("not executed" | "not_executed")) => Outcome::NotExecuted,
+        Some(None) if error.get("outcome").is_some_and(Value::is_null) => Outcome::Failed,
+        // What is not understood promises nothing.
+        Some(_) => Outcome::Unknown,
+    };
+    let text = |name| match error.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Null) | None => None,
+        Some(other) => Some(other.to_string()),
+    };
+    let again = error.get("retryable").and_then(Value::as_bool).unwrap_or(retryable);
+    let mut failed = failure(Cause::Refused, said(&text("message").unwrap_or_default()), outcome, again);
+    failed.code = text("code").map(|code| cut(&code, LONGEST_CODE));
+    if let Some(wrong) = malformed(error) {
+        failed.message = format!("{} (malformed error: {wrong})", failed.message);
+        failed.retryable = false;
+    }
+    failed
+}
+
+/// What of an error is not as the contract has it.
+pub(super) fn malformed(error: &Object) -> Option<String> {
+    let wrong = |(name, value): (&String, &Value)| {
+        let (must, fits) = match (name.as_str(), value) {
+            (_, Value::Null) => return None,
+            ("message", value) => ("text", value.is_string()),
+            ("code", value) => ("text or a number", value.is_string() || value.is_number()),
+            ("retryable", value) => ("true or false", value.is_boolean()),
+            ("outcome", Value::String(word)) => (OUTCOMES, is_outcome(word)),
+            ("outcome", _) => (OUTCOMES, false),
+            (name, _) => {
+                let meant = ["retryable", "outcome"].into_iter().find(|known| is_near(name, known))?;
+                return Some(format!("\"{}\" must be written \"{meant}\"", excerpt(name)));
+            }
+        };
+        (!fits).then(|| format!("\"{name}\" must be {must}, not {}", excerpt_of(value)))
+    };
+    error.iter().find_map(wrong)
+}
+
+const OUTCOMES: &str = "failed, unknown or not executed";
+
+fn is_outcome(word: &str) -> bool {
+    matches!(word, "failed" | "unknown" | "not executed" | "not_executed")
+}
+
+/// Whether a name is another spelling of a known one.
+fn is_near(name: &str, known: &str) -> bool {
+    let bare: String =
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    name.len() < 32 && name != known && strsim::damerau_levenshtein(bare.trim_start_matches("is"), known) <= 2
+}
+
+/// The message of an error, as far as it is shown.
+fn said(message: &str) -> String {
+    if message.trim().is_empty() { "the agent gave no message".into() } else { cut(message, LONGEST_MESSAGE) }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn excerpt_of(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
+        other => excerpt(&other.to_string()),
+    }
 }
 
 fn own((name, value): (&String, &Value)) -> (String, Value) {

@@ -207,7 +207,7 @@ fn what_a_program_gets_wrong_is_named() {
         ),
         (
             "cat > /dev/null\necho '{\"error\": {\"message\": \"no\", \"outcome\": \"maybe\"}}'\nexit 65\n",
-            "exited with 65, but \"outcome\" of its error must be failed, unknown or not executed",
+            "exited with 65, but its error is malformed: \"outcome\" must be failed, unknown or not executed, not \"maybe\"",
         ),
         ("cat > /dev/null\nprintf 'ab\\377'\n", "exited with 0, but the answer is no UTF-8 at byte 2"),
     ] {

@@ -33,6 +33,10 @@ enum Does {
     Ignores,
 }
 
+/// What comes of an error that is not the whole answer.
+const STRAY: &str = "BadOutput: the answer has an error in it, but is not that error as JSON: `{\"error\":{\"message\":\"declined\"}}`; \
+    print the error alone, and the log to standard error; Unknown, final";
+
 const LOG: &str = "first words\nlast words\n";
 
 /// An agent for what a case says; the folder is its own.
@@ -112,6 +116,36 @@ fn cases() -> Vec<Case> {
             fails(r#"{"error":{"message":"declined","retryable":false,"outcome":"not executed"}}"#),
             "Refused: declined; NotExecuted, final"),
         case("a failure where nothing is made", "", fails(r#"{"error":"declined"}"#), "Refused: declined; Failed, again"),
+        case("an error behind a line of log", "a::String", says("paying\n{\"error\":{\"message\":\"declined\"}}\n"), STRAY),
+        case("an error in JSON that is none", "a::String", says("{\"error\":{\"message\":\"declined\"},}"),
+            &STRAY.replace("declined\"}}`", "declined\"},}`")),
+        case("an error behind a line of log, for any type", "a", says("paying\n{\"error\":{\"message\":\"declined\"}}"), STRAY),
+        case("an error behind a line of log where nothing is made", "", says("paying\n{\"error\":{\"message\":\"declined\"}}"), STRAY),
+        case("an error in text that is declared", "error::String", says("x\n{\"error\":1}"), r#"error="x\n{\"error\":1}""#),
+        case("an error with a string for a Boolean", "a::String", says(r#"{"error":{"message":"no","retryable":"false"}}"#),
+            r#"Refused: no (malformed error: "retryable" must be true or false, not "false"); Failed, final"#),
+        case("an error with a number for a Boolean", "a", fails(r#"{"error":{"message":"no","retryable":0}}"#),
+            r#"Refused: no (malformed error: "retryable" must be true or false, not 0); Failed, final"#),
+        case("an error with another spelling", "a", says(r#"{"error":{"message":"no","isRetriable":false}}"#),
+            r#"Refused: no (malformed error: "isRetriable" must be written "retryable"); Failed, final"#),
+        case("an error with an unknown outcome", "a", says(r#"{"error":{"message":"no","outcome":"maybe"}}"#),
+            r#"Refused: no (malformed error: "outcome" must be failed, unknown or not executed, not "maybe"); Unknown, final"#),
+        case("an error whose outcome is no word", "a", says(r#"{"error":{"message":"no","outcome":true}}"#),
+            r#"Refused: no (malformed error: "outcome" must be failed, unknown or not executed, not true); Unknown, final"#),
+        case("an error whose message is no text", "a", says(r#"{"error":{"message":{"en":"no"}}}"#),
+            r#"Refused: {"en":"no"} (malformed error: "message" must be text, not an object); Failed, final"#),
+        case("an error whose code is a list", "a", says(r#"{"error":{"message":"no","code":[402]}}"#),
+            r#"Refused([402]): no (malformed error: "code" must be text or a number, not a list); Failed, final"#),
+        case("an error whose code is a number", "a", says(r#"{"error":{"message":"no","code":402}}"#), "Refused(402): no; Failed, again"),
+        case("an error that is a number", "a::String", says(r#"{"error":5}"#),
+            r#"Refused: malformed error: "error" must be text or an object, not 5; Unknown, final"#),
+        case("an error with empty words", "a::String", says(r#"{"error":""}"#), "Refused: the agent gave no message; Failed, again"),
+        case("an error with members that are null", "a",
+            says(r#"{"error":{"message":"no","code":null,"retryable":null,"outcome":null}}"#), "Refused: no; Failed, again"),
+        case("a long message", "a", says(&format!(r#"{{"error":"{}"}}"#, "x".repeat(3000))),
+            &format!("Refused: {}…; Failed, again", "x".repeat(2000))),
+        case("a list of too many values", "a::JSON", says(&format!("[{}1]", "[],".repeat(500_000))),
+            "BadOutput: the answer has more than 1000000 values; Unknown, final"),
         case("inputs by their names", "a::JSON", Does::Returns, r#"a={"order":{"id":1}}"#),
         case("an answer when asked to stop", "a::Order", Does::Finishes(br#"{"a":{}}"#.to_vec()), "a={}"),
         case("an agent that is killed", "a::Order", Does::Ignores, "Stopped: ended by signal 9; Unknown, again"),
