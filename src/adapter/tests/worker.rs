@@ -474,3 +474,27 @@ async fn a_worker_that_cannot_start_says_why() {
     let answer = Worker::new(program, 1).call(call, Stop::new().1).await;
     assert_eq!(describe(&[], &answer), "Start: cannot start ./nobody: no such file in /; NotExecuted, final");
 }
+
+/// An answer counts only for who has read the call.
+#[tokio::test]
+async fn an_answer_to_what_was_not_read_yet_does_not_count() {
+    let early =
+        "tell(id=1, result='early')\ntime.sleep(0.5)\nfor id, params in calls(): tell(id=id, result='late')";
+    let scene = scene(early);
+    let failure = scene.ask("1").answer().await.unwrap_err();
+    assert_eq!(failure.outcome, crate::event::Outcome::Unknown);
+    assert!(failure.message.ends_with("worker answered the call 1 before it read it"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn little_is_kept_of_what_a_call_says_meanwhile() {
+    let body = "\
+for id, params in calls():
+    for _ in range(3):
+        tell(method='step/progress', params={'id': id, 'message': 'p' * 3000000})
+        tell(method='step/log', params={'id': id, 'message': 'l' * 3000000})
+    tell(id=id, error={'code': 1, 'message': 'no'})";
+    let failure = scene(body).ask("1").answer().await.unwrap_err();
+    assert!(failure.log.ends_with(&format!("progress: {}…\n", "p".repeat(1000))), "{}", failure.log.len());
+    assert!(failure.log.len() < 20_000, "{}", failure.log.len());
+}

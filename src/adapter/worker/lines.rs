@@ -7,6 +7,9 @@ pub struct Lines {
     most: usize,
 }
 
+/// Room that is kept between lines, in bytes.
+const ORDINARY: usize = 64 * 1024;
+
 /// A line that is longer than any may be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLong;
@@ -33,6 +36,7 @@ impl Lines {
             rest = after.get(1..).unwrap_or_default();
             let shown = each(&self.begun);
             self.begun.clear();
+            self.begun.shrink_to(ORDINARY);
             shown?;
         }
         Ok(self.gather(rest)?)

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::pipe::Sender;
@@ -39,6 +39,10 @@ struct State {
     open: HashMap<u64, Open>,
     /// Lines to write, with the id of the call that each asks for.
     queue: VecDeque<(Option<u64>, String)>,
+    /// Its standard input, as long as it is written to.
+    stdin: Weak<Sender>,
+    /// How many bytes were written to it.
+    written: u64,
     /// What it has written to standard error.
     log: Tail,
     /// It is of no use for further calls.
@@ -58,6 +62,8 @@ struct Open {
     reply: oneshot::Sender<Heard>,
     /// At least a part of its line was written.
     sent: bool,
+    /// How many bytes had been written before its line.
+    begin: u64,
     log: Tail,
     progress: Option<String>,
     /// Where the worker's log stood when the call began.
@@ -117,6 +123,8 @@ impl Link {
             next: 1,
             open: HashMap::new(),
             queue: VecDeque::new(),
+            stdin: Weak::new(),
+            written: 0,
             log: Tail::new(LOG),
             closed: false,
             deaf: false,
@@ -145,7 +153,9 @@ impl Link {
         let id = state.next;
         state.next += 1;
         let since = state.log.total();
-        state.open.insert(id, Open { reply, sent: false, log: Tail::new(LOG), progress: None, since });
+        state
+            .open
+            .insert(id, Open { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, since });
         state.queue.push_back((Some(id), request.line(id)));
         drop(state);
         self.0.more.notify_one();
@@ -265,6 +275,8 @@ impl Shared {
         let Some(Ok(stdin)) = stdin.map(|stdin| Sender::from_owned_fd(stdin.into_owned_fd()?)) else {
             return;
         };
+        let stdin = Arc::new(stdin);
+        self.state().stdin = Arc::downgrade(&stdin);
         let lines = async {
             loop {
                 let Some((id, line)) = self.next_line() else {
@@ -274,7 +286,10 @@ impl Shared {
                 let mut rest = line.as_bytes();
                 while !rest.is_empty() {
                     match write_some(&stdin, rest).await {
-                        Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                        Ok(written) => {
+                            rest = rest.get(written..).unwrap_or_default();
+                            self.state().written += written as u64;
+                        }
                         Err(_) if rest.len() == line.len() => return self.take_back(id),
                         Err(_) => return,
                     }
@@ -297,8 +312,9 @@ impl Shared {
     fn next_line(&self) -> Option<(Option<u64>, String)> {
         let mut state = self.state();
         let (id, line) = state.queue.pop_front()?;
+        let written = state.written;
         if let Some(open) = id.and_then(|id| state.open.get_mut(&id)) {
-            open.sent = true;
+            (open.sent, open.begin) = (true, written);
         }
         Some((id, line))
     }
@@ -336,6 +352,9 @@ impl Shared {
         match message {
             Message::Over { id, .. } if id >= state.next || id == 0 => {
                 return Err(Unfit(format!("worker answered the call {id}, which was never asked")));
+            }
+            Message::Over { id, .. } if state.open.get(&id).is_some_and(|open| !state.has_heard(open)) => {
+                return Err(Unfit(format!("worker answered the call {id} before it read it")));
             }
             Message::Over { id, told } => {
                 state.answered = true;
@@ -381,6 +400,12 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the process has read anything of the line that asks for a call, as far as the system tells.
+    fn has_heard(&self, open: &Open) -> bool {
+        let unread = self.stdin.upgrade().and_then(|stdin| rustix::io::ioctl_fionread(&*stdin).ok());
+        open.sent && self.written.saturating_sub(unread.unwrap_or(0)) > open.begin
+    }
+
     /// The log of a call: its own, else what the worker has logged since the call began.
     fn log_of(&self, open: &Open) -> String {
         let mut log = open.log.text();

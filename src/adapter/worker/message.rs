@@ -19,6 +19,9 @@ pub const LONGEST: usize = contract::LARGEST + 64 * 1024;
 /// The longest part of a line that is shown in a message, in characters.
 const SHOWN: usize = 120;
 
+/// The longest progress that is kept of a call, in characters.
+const LONGEST_PROGRESS: usize = 1000;
+
 /// JSON-RPC's own codes: what the worker could not read, does not have, or would not take; and its own trouble.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -172,12 +175,14 @@ fn meaning(wire: Wire<'_>) -> Result<Message, String> {
     }
     match (wire.method, wire.id, wire.result, wire.error) {
         (Some(method), None, None, None) => Ok(notification(&method, wire.params)),
-        (Some(method), ..) => {
-            Err(format!("\"{method}\" is a request; only answers and notifications are expected"))
-        }
-        (None, Some(Value::Null), None, Some(error)) => {
-            Err(format!("it is an answer to nothing, the worker could not read what it was sent: {error}"))
-        }
+        (Some(method), ..) => Err(format!(
+            "{} is a request; only answers and notifications are expected",
+            shown(method.as_bytes())
+        )),
+        (None, Some(Value::Null), None, Some(error)) => Err(format!(
+            "it is an answer to nothing, the worker could not read what it was sent: {}",
+            shown(error.get().as_bytes())
+        )),
         (None, Some(id), Some(result), None) => {
             Ok(Message::Over { id: number(&id)?, told: Told::Result(result.get().to_owned()) })
         }
@@ -190,7 +195,7 @@ fn meaning(wire: Wire<'_>) -> Result<Message, String> {
 }
 
 fn number(id: &Value) -> Result<u64, String> {
-    id.as_u64().ok_or_else(|| format!("there is no call with the id {id}"))
+    id.as_u64().ok_or_else(|| format!("there is no call with the id {}", cut(&id.to_string())))
 }
 
 fn refusal(error: &str) -> Result<Told, String> {
@@ -215,8 +220,15 @@ fn notification(method: &str, params: Option<&RawValue>) -> Message {
     let id = params.get("id").and_then(Value::as_u64);
     match (method, id) {
         ("step/log", id) => Message::Log { id, text: text(&params, raw) },
-        ("step/progress", Some(id)) => Message::Progress { id, text: text(&params, raw) },
+        ("step/progress", Some(id)) => Message::Progress { id, text: cut(&text(&params, raw)) },
         _ => Message::Other,
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_PROGRESS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
