@@ -14,6 +14,9 @@ use tokio::process::Child;
 /// registered yet looks like one.
 static STARTING: RwLock<()> = RwLock::new(());
 
+/// Looks at orphans that come and go all the time, before it is taken for true that none of them is meant.
+const MOST_LOOKS: u32 = 64;
+
 static OWN: LazyLock<Mutex<Own>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
@@ -26,6 +29,8 @@ struct Own {
     /// What was started and is not over, by number.
     running: HashMap<u64, Pid>,
     next: u64,
+    /// How many orphans were buried.
+    buried: u64,
     /// Orphans that do not show whose they are, with what was running when they were first seen.
     doubtful: HashMap<Id, HashSet<u64>>,
 }
@@ -37,6 +42,11 @@ impl Own {
         let suspects = doubtful.entry(orphan).or_insert_with(|| running.keys().copied().collect());
         suspects.retain(|one| running.contains_key(one));
         suspects
+    }
+
+    /// Whether an orphan comes from a program that was started here, and not from a child that was there before.
+    fn is_from_here(&self, orphan: Id) -> bool {
+        self.adopting && (self.strangers.is_empty() || system::is_branded(orphan.0))
     }
 }
 
@@ -83,23 +93,75 @@ pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pi
     Ok((child, pid, Entry(number)))
 }
 
+/// Keeps other programs of this user from this one's memory, environment and files: it holds the secrets of all
+/// agents. To be called first of all.
+pub fn shield() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // What is not to be dumped cannot be branded any more.
+        if !system::children(getpid()).is_empty() {
+            system::brand();
+        }
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// The orphans that live; those that have ended are buried. All processes, where orphans do not come here.
 pub fn orphans() -> Vec<Seen> {
+    look().living
+}
+
+/// Those of the orphans, with all that descends from them, that `select` finds. That there are none is only said of one
+/// moment: one that starts another and ends, again and again, may be missed between the list of orphans and the look at
+/// it. So none is the answer only if no orphan has come or gone meanwhile.
+pub fn among_orphans(mut select: impl FnMut(Vec<Seen>) -> Vec<Seen>) -> Vec<Seen> {
+    for _ in 0..MOST_LOOKS {
+        let before = look();
+        let (ids, buried) = (before.ids(), before.buried);
+        let found = select(before.living);
+        if !found.is_empty() || !before.adopted {
+            return found;
+        }
+        let after = look();
+        if after.buried == buried && after.ids() == ids {
+            break;
+        }
+    }
+    Vec::new()
+}
+
+/// What is seen of the orphans in one look.
+struct Look {
+    living: Vec<Seen>,
+    buried: u64,
+    /// They are children of this process.
+    adopted: bool,
+}
+
+impl Look {
+    fn ids(&self) -> Vec<Id> {
+        self.living.iter().map(|seen| seen.id).collect()
+    }
+}
+
+fn look() -> Look {
     let _nobody_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let mut own = own();
     if !own.adopting {
-        return system::all();
+        return Look { living: system::all(), buried: 0, adopted: false };
     }
     let mut orphans = system::children(getpid());
     let running: HashSet<Pid> = own.running.values().copied().collect();
     orphans.retain(|seen| !running.contains(&seen.pid()) && !own.strangers.contains(&seen.id));
     let (dead, living): (Vec<Seen>, Vec<Seen>) = orphans.into_iter().partition(Seen::has_ended);
     for seen in dead {
+        own.buried += 1;
         let _ = waitpid(Some(seen.pid()), WaitOptions::NOHANG);
     }
     let there: HashSet<Id> = living.iter().map(|seen| seen.id).collect();
     own.doubtful.retain(|id, _| there.contains(id));
-    living
+    Look { living, buried: own.buried, adopted: true }
 }
 
 /// Buries the orphans that have ended, and notes what runs when the others are first seen.
@@ -119,11 +181,10 @@ pub fn bury() {
 pub fn must_be_of(orphan: Id, entry: &Entry) -> bool {
     let mut own = own();
     let others = own.doubt(orphan).iter().any(|one| *one != entry.0);
-    own.adopting && own.strangers.is_empty() && !others
+    own.is_from_here(orphan) && !others
 }
 
 /// Whether an orphan that does not show whose it is was started from here all the same.
-pub fn must_be_ours() -> bool {
-    let own = own();
-    own.adopting && own.strangers.is_empty()
+pub fn must_be_ours(orphan: Id) -> bool {
+    own().is_from_here(orphan)
 }

@@ -1,9 +1,8 @@
 //! What a runner that has died left running: found again and ended. Knows nothing of where it was noted what had been
 //! started.
 //!
-//! A number alone names no process: it is used again, after a new start of the system at the latest. One is taken for
-//! what it was only where the start of the system and its own are the same too. What had not been noted when the
-//! runner died, or had left its parents, is known by the mark that it carries.
+//! What was left is known by the mark that it carries, with its group and all that descends from it. A journal may come
+//! from anybody: that it names a process is no reason to end that. It only says which groups a program has led.
 
 use super::program::LINGER;
 use super::spawned::{Process, is_orphan_of};
@@ -21,10 +20,18 @@ pub struct Report {
     pub ended: Vec<u32>,
     /// Processes that could not be ended, such as those of another user.
     pub left: Vec<u32>,
+    /// Processes that the journal names and that still run, but do not carry the run's mark: they are let live.
+    pub unmarked: Vec<u32>,
 }
 
-/// Ends what runs still of a run whose runner is gone: `started`, and what carries the run's mark, each with its group
-/// and all that descends from it. It is asked first, and killed after `grace`, or at once where `stop` says so. What a
+/// Looks at all processes before it is taken for true that nothing is left: one that starts another and ends, again and
+/// again, may be missed.
+const LOOKS: u32 = 2;
+/// Looks after something was found.
+const MORE_LOOKS: u32 = 8;
+
+/// Ends what runs still of a run whose runner is gone: what carries the run's mark, with its group and all that descends
+/// from it; `started` are the leaders of groups, as the journal has them. It is asked first, and killed after `grace`, or at once where `stop` says so. What a
 /// runner has started that lives, as where a run's folder was copied, is passed over.
 pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> Report {
     let lost = Lost::new(run, started);
@@ -35,9 +42,12 @@ pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Sto
     let mut left: Vec<u32> = lost.living().iter().filter_map(|seen| number(&seen.id)).collect();
     let known = lost.known.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut ended: Vec<u32> = known.iter().filter_map(number).filter(|pid| !left.contains(pid)).collect();
-    left.sort_unstable();
-    ended.sort_unstable();
-    Report { ended, left }
+    let here = lost.leaders.iter().filter(|id| !known.contains(id) && id.0 != getpid());
+    let lives = |id: &&system::Id| system::see(id.0).is_some_and(|seen| seen.id == **id && !seen.has_ended());
+    let unmarked = here.filter(lives).filter(|id| system::mark(id.0).is_none());
+    let mut unmarked: Vec<u32> = unmarked.filter_map(number).collect();
+    [&mut left, &mut ended, &mut unmarked].into_iter().for_each(|pids| pids.sort_unstable());
+    Report { ended, left, unmarked }
 }
 
 /// What is looked for.
@@ -58,15 +68,21 @@ impl<'a> Lost<'a> {
 
     fn living(&self) -> Vec<Seen> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = if known.is_empty() { LOOKS } else { MORE_LOOKS };
+        let living =
+            (0..looks).map(|_| self.look(&known)).find(|living| !living.is_empty()).unwrap_or_default();
+        known.extend(living.iter().map(|seen| seen.id));
+        living
+    }
+
+    fn look(&self, known: &HashSet<system::Id>) -> Vec<Seen> {
         let mut all = system::all();
         all.retain(|seen| !seen.has_ended() && seen.pid() != getpid());
         let mut roots = all.clone();
         roots.retain(|seen| known.contains(&seen.id) || self.is_lost(seen));
         let groups = self.groups(&roots);
         roots.extend(all.iter().filter(|seen| seen.group.is_some_and(|group| groups.contains(&group))));
-        let living = system::families(roots, system::children_among(&all));
-        known.extend(living.iter().map(|seen| seen.id));
-        living
+        system::families(roots, system::children_among(&all))
     }
 
     /// The groups that are their own: led by one of them, now or once. The number of a group is nobody else's as long
@@ -78,10 +94,6 @@ impl<'a> Lost<'a> {
     }
 
     fn is_lost(&self, seen: &Seen) -> bool {
-        match system::mark(seen.pid()) {
-            Some(mark) => is_orphan_of(self.run, &mark),
-            // Some programs write over their environment.
-            None => self.leaders.contains(&seen.id),
-        }
+        system::mark(seen.pid()).is_some_and(|mark| is_orphan_of(self.run, &mark))
     }
 }

@@ -4,7 +4,7 @@
 use rustix::process::{Pid, Signal};
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 /// The variable by which a process is known as one that was started here, even when nothing else tells any more.
@@ -90,6 +90,31 @@ fn environment(pid: Pid) -> Option<Vec<u8>> {
         std::thread::sleep(MOMENT);
     }
     None
+}
+
+/// Makes all that is started from here on known by more than its environment, where it may have to be told from what
+/// this process had as children before. The brand is a part of the core dump filter that says nothing of ordinary
+/// memory; every process inherits it, whatever becomes of its environment, its session and its parents.
+pub fn brand() {
+    const BIT: u32 = 1 << 8;
+    let me = rustix::process::getpid();
+    if let Some(before) = filter(me)
+        && std::fs::write(folder(me).join("coredump_filter"), format!("{:#x}", before ^ BIT)).is_ok()
+    {
+        let _ = BRAND.set(before ^ BIT);
+    }
+}
+
+static BRAND: OnceLock<u32> = OnceLock::new();
+
+/// Whether a process was started from here, or by one that was; false where nothing was branded.
+pub fn is_branded(pid: Pid) -> bool {
+    BRAND.get().is_some_and(|brand| filter(pid) == Some(*brand))
+}
+
+fn filter(pid: Pid) -> Option<u32> {
+    let text = std::fs::read_to_string(folder(pid).join("coredump_filter")).ok()?;
+    u32::from_str_radix(text.trim(), 16).ok()
 }
 
 /// Every process that can be seen.

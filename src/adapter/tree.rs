@@ -68,11 +68,11 @@ impl Tree {
 
     fn living(&self) -> Vec<Seen> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut roots = adopted::orphans();
-        roots.retain(|orphan| self.owns(orphan, &known));
-        roots.extend(self.program());
-        let mut living = system::families(roots, system::children);
-        living.retain(|seen| !seen.has_ended());
+        let living = adopted::among_orphans(|mut roots| {
+            roots.retain(|orphan| self.owns(orphan, &known));
+            roots.extend(self.program());
+            families(roots)
+        });
         known.extend(living.iter().map(|seen| seen.id));
         living
     }
@@ -86,16 +86,22 @@ impl Tree {
     }
 }
 
+/// Those of the families that live.
+fn families(roots: Vec<Seen>) -> Vec<Seen> {
+    let mut living = system::families(roots, system::children);
+    living.retain(|seen| !seen.has_ended());
+    living
+}
+
 /// Ends all that is left of what this process has started, once nothing of it runs that may be kept: asks it first,
 /// and kills it after the grace, or at once where `stop` says so.
 pub async fn sweep(stop: &mut Stop) {
     let left = || {
-        let mut roots = adopted::orphans();
-        let ours = |orphan: &Seen| system::mark(orphan.pid()).is_some_and(|mark| is_of_here(&mark));
-        roots.retain(|orphan| adopted::must_be_ours() || ours(orphan));
-        let mut living = system::families(roots, system::children);
-        living.retain(|seen| !seen.has_ended());
-        living
+        adopted::among_orphans(|mut roots| {
+            let ours = |orphan: &Seen| system::mark(orphan.pid()).is_some_and(|mark| is_of_here(&mark));
+            roots.retain(|orphan| adopted::must_be_ours(orphan.id) || ours(orphan));
+            families(roots)
+        })
     };
     end(left, None, GRACE, stop).await;
 }
@@ -124,9 +130,10 @@ async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid
         || group.is_some_and(|group| system::is_blind() && test_kill_process_group(group).is_ok())
     {
         tokio::time::sleep(pause).await;
-        pause = MOST.min(pause * 2);
-        now = aside(&living);
+        now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
         let new: Vec<Seen> = now.iter().filter(|seen| told.insert(seen.id)).copied().collect();
+        // What starts others again and again is not given the time for it.
+        pause = if new.is_empty() { MOST.min(pause * 2) } else { FIRST };
         if signal == Signal::KILL {
             send(signal, &new, None);
         }

@@ -135,22 +135,74 @@ fn what_another_step_has_started_is_let_live() {
     }
 }
 
-/// What a shell has in the background when it becomes orderflow is its child, but none of its business.
+/// What a shell has in the background when it becomes orderflow is its child, but none of its business; what an agent
+/// has started is told from it, even without its environment.
 #[test]
 fn a_child_that_was_there_before_is_let_live() {
-    let (_, daemon) = WAYS[2];
-    let place = leaves(daemon);
-    let script =
-        "sleep 1000 > /dev/null 2>&1 & echo $! > stranger; exec \"$0\" run flow.md --trust --input o=1";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let told = told(command.output().unwrap());
-    let stranger = Pid::from_raw(place.read("stranger").trim().parse().unwrap()).unwrap();
-    let lives = kill_process(stranger, Signal::KILL);
+    for (name, way) in [WAYS[2], WAYS[4]] {
+        let place = leaves(way);
+        let script = "(setsid sh -c 'sleep 1000 & echo $! > theirs; wait' > /dev/null 2>&1 &)\n\
+                      sleep 1000 > /dev/null 2>&1 & echo $! > stranger; until test -s theirs; do sleep 0.01; done\n\
+                      exec \"$0\" run flow.md --trust --input o=1";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
+        command.env("XDG_STATE_HOME", place.path(".state"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let told = told(command.output().unwrap());
+        let lives = ["stranger", "theirs"].map(|file| {
+            let pid = Pid::from_raw(place.read(file).trim().parse().unwrap()).unwrap();
+            kill_process(pid, Signal::KILL)
+        });
+        assert_eq!(told.exit, Some(0), "{name}: {}", told.err);
+        assert_eq!(lives, [Ok(()), Ok(())], "{name}: the shell's own children were ended");
+        assert_eq!(survivors(&place), Vec::<String>::new(), "{name}");
+    }
+}
+
+/// A program that is deaf to SIGTERM, and every three milliseconds goes on as another process in another session.
+const FORKER: &str = "\
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+null = os.open('/dev/null', os.O_RDWR)
+for fd in range(3): os.dup2(null, fd)
+while True:
+    time.sleep(0.003)
+    if os.fork(): os._exit(0)
+    os.setsid()
+";
+
+#[test]
+fn what_goes_on_as_another_process_again_and_again_is_ended_with_its_step() {
+    let place = Place::new(
+        "# T\n## A [retry:: 0]\norder -> a\n```sh run\nexport LEFT=\"$PWD\"\npython3 -S forker.py\necho 1\n```\n",
+    );
+    place.write("forker.py", FORKER);
+    place.write("items.jsonl", &(0..16).map(|number| format!("{{\"id\":{number}}}\n")).collect::<String>());
+    let told = place.run("--items items.jsonl --jobs 4");
     assert_eq!(told.exit, Some(0), "{}", told.err);
-    assert_eq!(lives, Ok(()), "the shell's own child was ended");
     assert_eq!(survivors(&place), Vec::<String>::new());
+}
+
+#[test]
+fn what_goes_on_as_another_process_again_and_again_is_ended_by_a_cancel() {
+    let cancelled = |environment: &str| {
+        let place = Place::new(&format!(
+            "# T\n## A\norder -> a\n```sh run\nexport LEFT=\"$PWD\"\n\
+             {environment} python3 -S forker.py\necho 1 > ready\nsleep 1000\n```\n",
+        ));
+        place.write("forker.py", FORKER);
+        let mut child = place.begin("--input order=1");
+        place.await_file("ready");
+        // Two signals: the second has what runs killed. Two of a kind might be heard as one.
+        send(&child);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert!(matches!(child.wait().unwrap().code(), Some(130 | 143)));
+        assert_eq!(survivors(&place), Vec::<String>::new(), "{environment}");
+    };
+    for _ in 0..6 {
+        cancelled("");
+        cancelled("env -i LEFT=\"$LEFT\" PATH=\"$PATH\"");
+    }
 }
 
 #[test]

@@ -90,30 +90,36 @@ async fn what_is_told_of_a_start_is_what_the_system_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_very_process_is_ended() {
-    let scene = Scene::new(WAITS, None);
-    let pid = scene.number("ready").await;
-    let others = [
-        Told { started: scene.told.started + 1, ..scene.told.clone() },
-        Told { boot: "00000000-0000-0000-0000-000000000000".into(), ..scene.told.clone() },
-        Told { pid: u32::MAX, ..scene.told.clone() },
-    ];
-    for other in others {
-        assert_eq!(end("run-2", other.clone()).await, Report::default(), "{other:?}");
-        assert!(!is_gone(pid), "{other:?}");
+async fn what_carries_no_mark_is_let_live_whatever_the_journal_says() {
+    for mark in [None, Some("run-20/999999999-1-0")] {
+        let scene = Scene::new(WAITS, mark);
+        let pid = scene.number("ready").await;
+        let unmarked = if mark.is_none() { vec![pid] } else { Vec::new() };
+        let expected = Report { unmarked, ..Report::default() };
+        assert_eq!(end("run-2", scene.told.clone()).await, expected);
+        assert!(!is_gone(pid));
     }
-    assert_eq!(end("run-2", scene.told.clone()).await, Report { ended: vec![pid], left: Vec::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_run_has_started_is_let_live() {
+    let scene = Scene::new(WAITS, Some(&format!("run-30/{GONE}")));
+    let pid = scene.number("ready").await;
+    assert_eq!(end("run-3", scene.told.clone()).await, Report::default());
+    assert!(!is_gone(pid));
+    let ended = Report { ended: vec![pid], ..Report::default() };
+    assert_eq!(end("run-30", scene.told.clone()).await, ended);
     assert!(is_gone(pid));
-    assert_eq!(end("run-2", scene.told.clone()).await, Report::default());
+    assert_eq!(end("run-30", scene.told.clone()).await, Report::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_it_has_started_is_ended_too() {
     let far = "setsid sh -c 'trap \"\" TERM; echo $$ > part3; mv part3 far; while :; do sleep 1000; done' &";
     let near = "(trap '' TERM; exec sleep 1000) &\necho $! > near";
-    let scene = Scene::new(&format!("{far}\n{near}\n{WAITS}"), None);
+    let scene = Scene::new(&format!("{far}\n{near}\n{WAITS}"), Some(&format!("run-21/{GONE}")));
     let pids = [scene.number("far").await, scene.number("near").await, scene.number("ready").await];
-    let report = end("run-2", scene.told.clone()).await;
+    let report = end("run-21", scene.told.clone()).await;
     assert!(report.left.is_empty(), "{report:?}");
     assert!(pids.iter().all(|pid| report.ended.contains(pid) && is_gone(*pid)), "{pids:?} {report:?}");
 }
@@ -146,9 +152,11 @@ async fn what_is_started_again_and_again_does_not_get_away() {
 
 async fn get_away(deaf: &str) {
     let again = format!("{deaf}echo $$ > pfar; mv pfar far; while :; do sleep 1000; done");
-    let scene = Scene::new(&format!("env -i PATH=\"$PATH\" setsid sh -c '{again}' &\n{WAITS}"), None);
+    let run = format!("run-22{}", deaf.len());
+    let source = format!("env -i PATH=\"$PATH\" setsid sh -c '{again}' &\n{WAITS}");
+    let scene = Scene::new(&source, Some(&format!("{run}/{GONE}")));
     let (far, _) = (scene.number("far").await, scene.number("ready").await);
-    let report = end("run-2", scene.told.clone()).await;
+    let report = end(&run, scene.told.clone()).await;
     assert!(report.ended.contains(&far) && report.left.is_empty(), "{report:?}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

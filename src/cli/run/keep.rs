@@ -207,8 +207,8 @@ impl Past {
         Ok(Recalled { last, started: started.into_values().flatten().collect(), asked })
     }
 
-    /// Ends what the last runner has left running: `started`, and what carries the run's mark. It would do its work
-    /// beside what is begun again.
+    /// Ends what the last runner has left running, known by the run's mark; `started` are its groups. It would do its
+    /// work beside what is begun again.
     ///
     /// # Errors
     /// Stops where something of it cannot be ended.

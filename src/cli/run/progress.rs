@@ -80,6 +80,11 @@ impl<'a> Progress<'a> {
             let processes = if count == 1 { "process" } else { "processes" };
             self.terminal.talk(&format!("ended {count} {processes} that the last runner had left\n"));
         }
+        for pid in &report.unmarked {
+            self.terminal.talk(&format!(
+                "warning: the journal names process {pid}, which does not carry this run's mark; it was not ended\n"
+            ));
+        }
     }
 
     /// Says where a run goes on.
