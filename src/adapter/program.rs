@@ -4,9 +4,11 @@ use super::spawned::{Process, new_mark};
 use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
+use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -51,7 +53,7 @@ pub(super) struct Started {
 }
 
 impl Program {
-    /// Starts it for a run with all three pipes, in a process group of its own. `prepare` adds what only this start
+    /// Starts it for a run with all three pipes, in a process group of its own and without a terminal. `prepare` adds what only this start
     /// needs.
     ///
     /// # Errors
@@ -59,7 +61,8 @@ impl Program {
     pub(super) async fn start(&self, run: &str, prepare: impl FnOnce(&mut Command)) -> io::Result<Started> {
         let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder).process_group(0).kill_on_drop(true);
+        command.args(arguments).current_dir(&self.folder).kill_on_drop(true);
+        apart(&mut command)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         prepare(&mut command);
@@ -100,6 +103,19 @@ impl Program {
         };
         contract::failure(Cause::Start, message, Outcome::NotExecuted, !missing)
     }
+}
+
+/// Gives a program a process group of its own, and keeps it from the terminal: to read from that as a background
+/// group would stop it, and nobody would continue it. A session of its own has no terminal, so `/dev/tty` cannot be
+/// opened. It takes a fork, which takes the longer the more memory this process has; where there is no terminal to be
+/// kept from, a group alone is started without one.
+fn apart(command: &mut Command) -> io::Result<()> {
+    static TERMINAL: LazyLock<bool> = LazyLock::new(|| std::fs::File::open("/dev/tty").is_ok());
+    if *TERMINAL {
+        return ProcessSession.pre_spawn(command, &CommandWrap::from(Command::new("")));
+    }
+    command.process_group(0);
+    Ok(())
 }
 
 /// Does what blocks without holding up the tasks that wait for this thread: a program's start takes as long as
@@ -167,7 +183,7 @@ impl Tail {
 
     pub fn take(&mut self, chunk: &[u8]) {
         self.total += chunk.len() as u64;
-        self.bytes.extend_from_slice(chunk);
+        self.bytes.extend_from_slice(&chunk[chunk.len().saturating_sub(2 * self.most)..]);
         if self.bytes.len() > 2 * self.most {
             let surplus = self.bytes.len() - self.most;
             self.bytes.drain(..surplus);

@@ -30,6 +30,7 @@ mod verify;
 pub use exit::Exit;
 use terminal::Terminal;
 
+use crate::{adapter, runtime};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -76,6 +77,9 @@ enum Command {
 
 /// Runs the program with these arguments, the program's own name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    adapter::shield();
+    // Where the system refuses, such a write ends the process as it does by default.
+    let _ = runtime::outlive_large_files();
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,

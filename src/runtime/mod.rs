@@ -19,7 +19,7 @@ pub use asked::{Asked, OtherInputs};
 pub use calls::Bindings;
 pub use durable::Durable;
 pub use identity::{keys_of, new_run_id};
-pub use signals::{Caught, listen};
+pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::Workspace;
 
 use crate::adapter::{self, Spawned, Stop, Urgency};

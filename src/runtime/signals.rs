@@ -50,6 +50,18 @@ pub fn listen(
     Ok((receiver, caught))
 }
 
+/// Makes a write beyond the largest size that a file may have (`ulimit -f`) fail, instead of ending this process. The
+/// programs that it starts meet the signal as always.
+///
+/// # Errors
+/// When the system refuses.
+pub fn outlive_large_files() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // It stays caught when nobody listens any more.
+    runtime.block_on(async { signal(kind).map(drop) })
+}
+
 /// Takes note of the end of orphans, as the parent that they have now must, until what it returns is dropped.
 pub(super) fn bury() -> Option<AbortOnDrop> {
     let mut ended = signal(SignalKind::child()).ok()?;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod conditions;
+mod contained;
 mod contract;
 mod diagnostics;
 mod docs;
