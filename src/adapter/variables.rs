@@ -211,7 +211,9 @@ fn text_of(path: &Path) -> Option<Vec<u8>> {
 
 /// Whether a source names a variable, or makes up names of inputs' variables.
 fn names(source: &[u8], variable: &str) -> bool {
-    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let is_part = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii())
+    };
     let stands = |word: &str| {
         memmem::find_iter(source, word).any(|at| {
             let before = at.checked_sub(1).and_then(|before| source.get(before));
