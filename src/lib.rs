@@ -5,6 +5,7 @@
 //! - [`value`]: types and values, and whether one fits the other.
 //! - [`toon`]: TOON text to values and back; tables as streams.
 //! - [`diag`]: what is wrong with a document: span, code, message, help; and how it is drawn.
+//! - [`disk`]: opening files and folders, which may be hostile.
 //! - [`condition`]: conditions: text to an expression, an expression and values to true or false.
 //! - [`spec`]: markdown to a [`spec::Spec`]: what the author wrote. Never fails, records diagnostics.
 //! - [`graph`]: a `Spec` to a [`graph::Graph`]: what it means. Names resolved, acyclic, linted.
@@ -25,6 +26,7 @@ pub mod adapter;
 pub mod cli;
 pub mod condition;
 pub mod diag;
+pub mod disk;
 pub mod engine;
 pub mod event;
 pub mod graph;

@@ -9,7 +9,7 @@ use orderflow::diag::Source;
 use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
-use orderflow::runtime::{Asked, Bindings, Durable, Loop, NewItem, Observer, Workspace};
+use orderflow::runtime::{Asked, Bindings, Durable, Loop, NewItem, Observer, Store, Workspace};
 use orderflow::session::{Entries, Head, Recorder};
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
@@ -160,7 +160,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         graph: graph.clone(),
         run_id: "run".into(),
         bindings: Bindings::new(&graph, adapters),
-        workspace: Workspace::create(folder.path(), "run")?,
+        workspace: Workspace::create(&Store::Beside(folder.path().to_owned()), "run")?,
         observers: if traced { vec![&mut trace] } else { Vec::new() },
         deadline: None,
         durable,

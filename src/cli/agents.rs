@@ -13,6 +13,7 @@ use crate::adapter::{
 };
 use crate::diag::Source;
 use crate::diag::render::visible;
+use crate::disk;
 use crate::graph::Graph;
 use crate::spec;
 use crate::view::agents::{self, Binding};
@@ -128,7 +129,7 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
         return Ok(Exit::Usage);
     }
     let folder = std::env::current_dir().context("cannot tell the current folder")?;
-    let files = tempfile::tempdir().context("cannot make a folder for the check")?;
+    let files = disk::temporary().context("cannot make a folder for the check")?;
     let program = Program { command, folder, env: super::run::environment(&[]) };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let findings = tokio.context("cannot start the runtime")?.block_on(async {

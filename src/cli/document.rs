@@ -5,11 +5,11 @@ use super::settings::{self, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
+use crate::disk::Named;
 use crate::graph::{self, Graph, Step};
 use crate::session;
 use crate::spec::{self, Spec};
 use anyhow::Context;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Document {
             "<stdin>".to_owned()
         } else {
             let name = path.display().to_string();
-            let opened = File::open(path).and_then(|mut file| read(&mut file));
+            let opened = Named::by_user(path).open().and_then(|mut file| read(&mut file));
             opened.with_context(|| format!("cannot read {name}"))?;
             name
         };
@@ -82,7 +82,8 @@ impl Document {
         Document { source, spec: Spec::default(), graph: None, problems }
     }
 
-    fn of(name: String, bytes: Vec<u8>) -> Document {
+    /// A document that has been read, by what messages call it.
+    pub fn of(name: String, bytes: Vec<u8>) -> Document {
         let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);
         // Where more follows, a character may be cut in two.

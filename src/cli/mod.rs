@@ -1,6 +1,7 @@
 //! The command line: arguments, settings, exit codes. The only room that prints or reads the environment;
 //! a file a command.
 
+mod adopt;
 mod agents;
 mod cancel;
 mod completions;
@@ -30,9 +31,11 @@ mod verify;
 pub use exit::Exit;
 use terminal::Terminal;
 
-use crate::{adapter, runtime};
+use crate::{adapter, disk, runtime};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Run workflows written as markdown documents
 #[derive(Parser)]
@@ -50,6 +53,10 @@ Examples:
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
 5 what an item did could not be undone, 6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
 struct Cli {
+    /// Store runs in this folder, and look for them there [default: ORDERFLOW_STATE, else .orderflow beside
+    /// orderflow.toml or the document]
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,6 +68,7 @@ enum Command {
     Cancel(cancel::Args),
     Retry(retry::Args),
     Resolve(resolve::Args),
+    Adopt(adopt::Args),
     Runs(runs::Args),
     Show(show::Args),
     Validate(validate::Args),
@@ -92,12 +100,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let mut terminal = Terminal::new();
+    if let Err(error) = prepare(cli.state) {
+        terminal.error(&error);
+        return Exit::of(&error);
+    }
     let done = match cli.command {
         Command::Run(args) => run::run(*args, &mut terminal),
         Command::Resume(args) => resume::run(args, &mut terminal),
         Command::Cancel(args) => cancel::run(args, &mut terminal),
         Command::Retry(args) => retry::run(args, &mut terminal),
         Command::Resolve(args) => resolve::run(args, &mut terminal),
+        Command::Adopt(args) => adopt::run(args, &mut terminal),
         Command::Runs(args) => runs::run(args, &mut terminal),
         Command::Show(args) => show::run(args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
@@ -118,4 +131,31 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             Exit::of(&error)
         }
     }
+}
+
+/// Whose files count as the user's own, and where runs are stored.
+fn prepare(state: Option<PathBuf>) -> anyhow::Result<()> {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    // As git does: who has become root stays himself.
+    if rustix::process::geteuid().is_root()
+        && let Some(user) = std::env::var("SUDO_UID").ok().as_deref().and_then(number)
+    {
+        disk::accept_owner(user);
+    }
+    for said in
+        std::env::var("ORDERFLOW_OWNERS").unwrap_or_default().split(',').filter(|said| !said.is_empty())
+    {
+        let Some(user) = number(said) else {
+            let message = format!("ORDERFLOW_OWNERS has {said:?}, which is not the number of a user");
+            return Err(exit::Stop::new(Exit::Usage, message)
+                .help("write numbers, such as 1000,1001: id -u")
+                .into());
+        };
+        disk::accept_owner(user);
+    }
+    let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    if let Some(folder) = state.or(named) {
+        runs::find::store_in(std::path::absolute(folder).context("cannot tell the current folder")?);
+    }
+    Ok(())
 }

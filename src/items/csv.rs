@@ -9,7 +9,6 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
-use std::path::Path;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -27,8 +26,8 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn open(path: &Path, delimiter: u8, shape: &'a Shape) -> anyhow::Result<Self> {
-        let mut file = BufReader::with_capacity(64 << 10, File::open(path)?);
+    pub fn open(file: File, delimiter: u8, shape: &'a Shape) -> anyhow::Result<Self> {
+        let mut file = BufReader::with_capacity(64 << 10, file);
         let skipped = if file.fill_buf()?.starts_with(MARK) { MARK.len() } else { 0 };
         file.consume(skipped);
         let mut builder = ReaderBuilder::new();
@@ -153,14 +152,8 @@ impl Iterator for Rows<'_> {
 ///
 /// # Errors
 /// When the file cannot be read again.
-pub(super) fn locate(
-    path: &Path,
-    delimiter: u8,
-    byte: u64,
-    line: u64,
-    cell: usize,
-) -> io::Result<(u64, u64)> {
-    let mut file = BufReader::new(File::open(path)?);
+pub(super) fn locate(file: File, delimiter: u8, byte: u64, line: u64, cell: usize) -> io::Result<(u64, u64)> {
+    let mut file = BufReader::new(file);
     file.seek(SeekFrom::Start(byte))?;
     let mut scan = Scan::new(delimiter, line);
     let mut blank = true;

@@ -2,14 +2,24 @@
 
 use super::json;
 use super::raw::{Item, Place, Raw, Raws};
+use crate::disk::Named;
 use std::path::Path;
+
+/// The most bytes that are read at once.
+const WHOLE: usize = 256 << 20;
 
 /// Reads the file whole: a list has no end before its bracket.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn items(path: &Path) -> anyhow::Result<Raws<'static>> {
-    let bytes = std::fs::read(path)?;
+pub(super) fn items(named: &Named) -> anyhow::Result<Raws<'static>> {
+    let path = named.path();
+    let bytes = named.read(WHOLE).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => {
+            anyhow::anyhow!("{error}; write it as JSON lines (.jsonl), which are read one by one")
+        }
+        _ => error.into(),
+    })?;
     let text = match json::text(&bytes, 1) {
         Ok(text) => text.to_owned(),
         Err(faults) => return Ok(Box::new(faults.into_iter().map(Raw::Fault).map(Ok))),

@@ -5,11 +5,11 @@ use super::file;
 use super::json;
 use super::raw::{Item, LARGEST, Place, Raw};
 use super::shape::Shape;
+use crate::disk::{self, Kind, Named};
 use crate::value::Value;
 use anyhow::Context;
 use glob::{MatchOptions, Pattern};
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,13 +23,12 @@ const OPTIONS: MatchOptions =
 pub(super) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the items in {}", folder.display());
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(cannot)? {
-        let entry = entry.with_context(cannot)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") && is_file(&entry.path())? {
-            files.push(entry.path());
+    for (name, _) in disk::entries(folder).with_context(cannot)? {
+        let path = folder.join(&name);
+        if !name.as_encoded_bytes().starts_with(b".") && is_file(&path)? {
+            files.push(path);
         }
     }
-    files.sort();
     Ok(files)
 }
 
@@ -80,13 +79,11 @@ fn walk(
 ) -> anyhow::Result<()> {
     let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
-        let read = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
         let cannot = || format!("cannot read the items in {}", folder.display());
-        for entry in std::fs::read_dir(read).with_context(cannot)? {
-            let entry = entry.with_context(cannot)?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type().with_context(cannot)?.is_dir() {
-                if hidden || !entry.file_name().as_encoded_bytes().starts_with(b".") {
+        for (name, kind) in disk::entries(&folder).with_context(cannot)? {
+            let path = folder.join(&name);
+            if kind == Kind::Folder {
+                if hidden || !name.as_encoded_bytes().starts_with(b".") {
                     folders.push(path);
                 }
             } else if matches(&path) {
@@ -110,26 +107,33 @@ fn is_file(path: &Path) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn item(path: &Path, shape: &Shape) -> anyhow::Result<Raw> {
+pub(super) fn item(named: &Named, shape: &Shape) -> anyhow::Result<Raw> {
+    let path = named.path();
     let name = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
     let value = if shape.takes_file() {
+        // Whoever takes it opens it by itself, and follows links.
+        named.open().with_context(|| format!("cannot read the item in {}", path.display()))?;
         let path = std::path::absolute(path)?;
         let text = path.to_str().map(Value::from);
         text.ok_or_else(|| vec![Place::line(1).fault("the file's path is no UTF-8")])
     } else {
-        value(path)?
+        value(named)?
     };
     Ok(Raw::Item(Item { place: Place::line(1), value, name, file: Some(Arc::from(path)) }))
 }
 
-fn value(path: &Path) -> anyhow::Result<Result<Value, Vec<super::raw::Fault>>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut bytes));
-    file.with_context(|| format!("cannot read the item in {}", path.display()))?;
-    if bytes.len() > LARGEST {
-        let message = format!("larger than {} MiB; let the workflow take a File", LARGEST >> 20);
-        return Ok(Err(vec![Place::line(1).fault(message)]));
-    }
+fn value(named: &Named) -> anyhow::Result<Result<Value, Vec<super::raw::Fault>>> {
+    let path = named.path();
+    let bytes = match named.read(LARGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            let message = format!("{error}; let the workflow take a File");
+            return Ok(Err(vec![Place::line(1).fault(message)]));
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read the item in {}", path.display()));
+        }
+    };
     Ok(json::text(&bytes, 1).and_then(|text| match file::extension(path).as_str() {
         "json" => json::parse(text, 1),
         _ => Ok(Value::from(text)),

@@ -39,7 +39,7 @@ impl Keys {
 
     fn set_aside(&mut self) -> io::Result<()> {
         while self.files.len() < 1 << BITS {
-            self.files.push(BufWriter::new(tempfile::tempfile()?));
+            self.files.push(BufWriter::new(crate::disk::nameless()?));
         }
         for hash in self.hashes.drain(..) {
             let file = self.files.get_mut((hash >> (u64::BITS - BITS)) as usize);

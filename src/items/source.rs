@@ -3,10 +3,11 @@
 use super::raw::{Place, Raws};
 use super::shape::Shape;
 use super::{csv, file, folder, lines, table};
+use crate::disk::{self, Folder, Named};
 use anyhow::{Context, bail};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where items come from. It can be read again and again.
 #[derive(Debug)]
@@ -19,15 +20,15 @@ pub struct Source {
 #[derive(Debug)]
 enum Form {
     /// JSON lines.
-    Lines(PathBuf),
+    Lines(Named),
     /// JSON lines that came by a pipe, kept in a file without a name.
     Kept(File),
     /// One value that fills the file: a list of items, or one item.
-    Json(PathBuf),
-    Csv(PathBuf, u8),
-    Toon(PathBuf),
+    Json(Named),
+    Csv(Named, u8),
+    Toon(Named),
     /// A file an item.
-    Files(Vec<PathBuf>),
+    Files(Vec<Named>),
 }
 
 impl Source {
@@ -35,28 +36,31 @@ impl Source {
     ///
     /// # Errors
     /// When it is none of these, or a folder cannot be read.
-    pub fn find(path: &Path) -> anyhow::Result<Self> {
+    pub fn find(named: &Named) -> anyhow::Result<Self> {
+        let path = named.path();
         let name = path.display().to_string();
-        if path.exists() && !path.is_dir() && !path.is_file() {
-            let input = File::open(path).with_context(|| format!("cannot read the items in {name}"))?;
+        let files = |paths: Vec<_>| paths.into_iter().map(|path| named.beside(path)).collect();
+        if named.exists() && !named.is_folder() && !path.is_file() {
+            // What a document names must be a file, which opening it says.
+            let input = named.open().with_context(|| format!("cannot read the items in {name}"))?;
             return Ok(Source::keep(&name, input)?);
         }
-        let form = if path.is_dir() {
-            Form::Files(folder::list(path)?)
-        } else if folder::is_glob(path) && !path.exists() {
-            let files = folder::matching(path)?;
-            if files.is_empty() {
+        let form = if named.is_folder() {
+            Form::Files(files(folder::list(path)?))
+        } else if folder::is_glob(path) && !named.exists() {
+            let matching = folder::matching(path)?;
+            if matching.is_empty() {
                 bail!("no file matches {name}");
             }
-            Form::Files(files)
+            Form::Files(files(matching))
         } else {
-            let path = path.to_owned();
-            match file::extension(&path).as_str() {
-                "jsonl" | "ndjson" => Form::Lines(path),
-                "json" => Form::Json(path),
-                "csv" => Form::Csv(path, b','),
-                "tsv" => Form::Csv(path, b'\t'),
-                "toon" => Form::Toon(path),
+            let named = named.clone();
+            match file::extension(path).as_str() {
+                "jsonl" | "ndjson" => Form::Lines(named),
+                "json" => Form::Json(named),
+                "csv" => Form::Csv(named, b','),
+                "tsv" => Form::Csv(named, b'\t'),
+                "toon" => Form::Toon(named),
                 _ => bail!("no form of items is known by the name {name}"),
             }
         };
@@ -64,9 +68,10 @@ impl Source {
     }
 
     /// Whether there is anything at a path.
-    pub fn is_there(path: &Path) -> bool {
+    pub fn is_there(named: &Named) -> bool {
+        let path = named.path();
         let matches = || folder::matching(path).is_ok_and(|files| !files.is_empty());
-        path.exists() || (folder::is_glob(path) && matches())
+        named.exists() || (folder::is_glob(path) && matches())
     }
 
     /// JSON lines from an input that can be read only once; they are kept on disk while the run lasts.
@@ -74,24 +79,24 @@ impl Source {
     /// # Errors
     /// When the input cannot be read or kept.
     pub fn keep(name: &str, mut input: impl Read) -> io::Result<Self> {
-        let mut file = tempfile::tempfile()?;
+        let mut file = disk::nameless()?;
         io::copy(&mut input, &mut file)?;
         Ok(Source { name: name.to_owned(), form: Form::Kept(file) })
     }
 
-    /// Puts items that came by a pipe into a file, so that they can be read another time; true where that was
+    /// Puts items that came by a pipe into a file of a folder, so that they can be read another time; true where that was
     /// needed.
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn keep_in(&mut self, path: &Path) -> io::Result<bool> {
+    pub fn keep_in(&mut self, folder: &Folder, name: &str) -> io::Result<bool> {
         let Form::Kept(file) = &self.form else { return Ok(false) };
         let mut from = file.try_clone()?;
         from.seek(SeekFrom::Start(0))?;
-        let mut to = File::create(path)?;
+        let mut to = folder.create_new(name)?;
         io::copy(&mut from, &mut to)?;
         to.sync_all()?;
-        self.form = Form::Lines(path.to_owned());
+        self.form = Form::Lines(Named::by_document(folder.path(), Path::new(name)));
         Ok(true)
     }
 
@@ -101,26 +106,26 @@ impl Source {
     /// When they cannot be read.
     pub fn digest(&self) -> anyhow::Result<String> {
         let mut hasher = blake3::Hasher::new();
-        let add = |hasher: &mut blake3::Hasher, path: &Path| {
-            let file = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
-            file.with_context(|| format!("cannot read the items in {}", path.display()))
+        let add = |hasher: &mut blake3::Hasher, named: &Named| {
+            let file = named.open().and_then(|file| hasher.update_reader(file).map(drop));
+            file.with_context(|| format!("cannot read the items in {}", named.path().display()))
         };
         match &self.form {
-            Form::Lines(path) | Form::Json(path) | Form::Csv(path, _) | Form::Toon(path) => {
-                add(&mut hasher, path)?
+            Form::Lines(named) | Form::Json(named) | Form::Csv(named, _) | Form::Toon(named) => {
+                add(&mut hasher, named)?
             }
             Form::Kept(file) => {
                 let mut file = file.try_clone()?;
                 file.seek(SeekFrom::Start(0))?;
                 hasher.update_reader(file)?;
             }
-            Form::Files(paths) => {
-                for path in paths {
-                    let name = path.file_name().unwrap_or_default();
+            Form::Files(all) => {
+                for named in all {
+                    let name = named.path().file_name().unwrap_or_default();
                     hasher.update(name.as_encoded_bytes()).update(&[0]);
-                    let size = std::fs::metadata(path).map(|about| about.len()).unwrap_or_default();
+                    let size = named.about().map(|about| about.len()).unwrap_or_default();
                     hasher.update(&size.to_le_bytes());
-                    add(&mut hasher, path)?;
+                    add(&mut hasher, named)?;
                 }
             }
         }
@@ -133,16 +138,16 @@ impl Source {
 
     fn open<'a>(&'a self, shape: &'a Shape) -> anyhow::Result<Raws<'a>> {
         Ok(match &self.form {
-            Form::Lines(path) => Box::new(lines::Lines::new(BufReader::new(File::open(path)?))),
+            Form::Lines(named) => Box::new(lines::Lines::new(BufReader::new(named.open()?))),
             Form::Kept(file) => {
                 let mut file = file.try_clone()?;
                 file.seek(SeekFrom::Start(0))?;
                 Box::new(lines::Lines::new(BufReader::new(file)))
             }
-            Form::Json(path) => file::items(path)?,
-            Form::Csv(path, delimiter) => Box::new(csv::Rows::open(path, *delimiter, shape)?),
-            Form::Toon(path) => Box::new(table::Rows::open(path, shape)?),
-            Form::Files(paths) => Box::new(paths.iter().map(|path| folder::item(path, shape))),
+            Form::Json(named) => file::items(named)?,
+            Form::Csv(named, delimiter) => Box::new(csv::Rows::open(named.open()?, *delimiter, shape)?),
+            Form::Toon(named) => Box::new(table::Rows::open(named.open()?, shape)),
+            Form::Files(all) => Box::new(all.iter().map(|named| folder::item(named, shape))),
         })
     }
 
@@ -150,8 +155,9 @@ impl Source {
     pub(super) fn locate(&self, place: Place) -> (u64, u64) {
         match (place, &self.form) {
             (Place::At { line, column }, _) => (line, column),
-            (Place::Cell { byte, line, cell }, Form::Csv(path, delimiter)) => {
-                csv::locate(path, *delimiter, byte, line, cell).unwrap_or((line, 1))
+            (Place::Cell { byte, line, cell }, Form::Csv(named, delimiter)) => {
+                let found = named.open().and_then(|file| csv::locate(file, *delimiter, byte, line, cell));
+                found.unwrap_or((line, 1))
             }
             (Place::Cell { line, .. }, _) => (line, 1),
         }

@@ -6,7 +6,6 @@ use super::shape::{Column, Shape};
 use crate::toon::{self, Node, Reader, Scalar};
 use crate::value::{Object, Value};
 use std::fs::File;
-use std::path::Path;
 
 pub(super) struct Rows<'a> {
     reader: Reader<File>,
@@ -25,10 +24,9 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn open(path: &Path, shape: &'a Shape) -> anyhow::Result<Self> {
-        let reader = Reader::new(File::open(path)?);
-        Ok(Rows {
-            reader,
+    pub fn open(file: File, shape: &'a Shape) -> Self {
+        Rows {
+            reader: Reader::new(file),
             shape,
             name: None,
             columns: Vec::new(),
@@ -36,7 +34,7 @@ impl<'a> Rows<'a> {
             excused: false,
             header: Vec::new().into_iter(),
             lacks: false,
-        })
+        }
     }
 }
 

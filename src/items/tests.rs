@@ -1,12 +1,13 @@
 //! Every form of items: what is read from it, what is wrong with it, and where.
 
 use super::{Checked, Duplicates, Items, Problem, Shape, Source};
+use crate::disk::Named;
 use crate::graph::Graph;
 use std::path::Path;
 
 fn items(path: &Path, duplicates: Duplicates, only: &[&str]) -> Checked {
     let shape = Shape::new(&Graph::default(), Vec::new(), None);
-    let source = Source::find(path).unwrap();
+    let source = Source::find(&Named::by_user(path)).unwrap();
     let only = only.iter().map(|key| (*key).to_owned()).collect();
     Items { source, shape, duplicates, only }.check().unwrap()
 }
@@ -110,8 +111,13 @@ fn files_of_a_folder_are_items_by_their_names() {
     assert_eq!((problems.count, problems.first[0].column), (1, 2));
     file("below/b.json", "{}");
     assert!(of("**/*.json").problems.first[0].message.contains("stands already in "));
-    assert!(Source::find(&folder.path().join("*.csv")).unwrap_err().to_string().contains("no file matches"));
-    assert!(Source::find(Path::new("orders.xls")).is_err());
+    assert!(
+        Source::find(&Named::by_user(folder.path().join("*.csv")))
+            .unwrap_err()
+            .to_string()
+            .contains("no file matches")
+    );
+    assert!(Source::find(&Named::by_user("orders.xls")).is_err());
 }
 
 #[test]

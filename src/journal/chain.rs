@@ -19,6 +19,11 @@ impl Chain {
         Chain(hasher.finalize())
     }
 
+    /// As people and records have it.
+    pub fn hex(&self) -> String {
+        self.0.to_hex().to_string()
+    }
+
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

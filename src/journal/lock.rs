@@ -1,7 +1,8 @@
 //! One runner for a run: a lock that the kernel holds on a file in the run's folder and lets go of when the
 //! process ends, however it ends. Knows nothing of journals.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::disk::Folder;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,6 +13,8 @@ const FILE: &str = "lock";
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
+    /// The folder itself, where the file system can lock one: the file's name can be taken from it.
+    folder: Option<File>,
     file: File,
 }
 
@@ -20,6 +23,7 @@ pub struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.unlock();
+        let _ = self.folder.as_ref().map(File::unlock);
     }
 }
 
@@ -44,16 +48,21 @@ impl Lock {
     /// # Errors
     /// Another runner has it, or the file cannot be made or locked.
     pub fn acquire(folder: &Path) -> Result<Lock, Held> {
-        let path = folder.join(FILE);
         loop {
-            let mut file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let held = Folder::open(folder)?;
+            let mut file = held.open_or_create(FILE)?;
+            let whole = match held.handle().and_then(|handle| Ok((exclusively(&handle)?, handle))) {
+                Ok((false, _)) => return Err(Held::By(holder(&mut file))),
+                Ok((true, handle)) => Some(handle),
+                // Some network file systems lock no folders.
+                Err(_) => None,
+            };
             if !exclusively(&file)? {
                 return Err(Held::By(holder(&mut file)));
             }
-            let mut lock = Lock { file };
+            let mut lock = Lock { folder: whole, file };
             // Whoever held it before us may have removed the folder: then we hold what nobody sees.
-            if same(&lock.file, &path)? {
+            if same(&held, &lock.file, folder)? {
                 sign(&mut lock.file);
                 return Ok(lock);
             }
@@ -65,16 +74,26 @@ impl Lock {
     /// # Errors
     /// The file cannot be opened or asked.
     pub fn is_held(folder: &Path) -> io::Result<bool> {
-        let file = match File::open(folder.join(FILE)) {
-            Ok(file) => file,
+        let folder = match Folder::open(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+            folder => folder?,
         };
-        match file.try_lock_shared() {
-            Ok(()) => file.unlock().map(|()| false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
+        // Where a folder cannot be locked, only the file tells.
+        if folder.handle().and_then(|handle| is_locked(&handle)).unwrap_or(false) {
+            return Ok(true);
         }
+        match folder.open_file(FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            file => is_locked(&file?),
+        }
+    }
+}
+
+fn is_locked(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -96,13 +115,14 @@ fn exclusively(file: &File) -> io::Result<bool> {
     }
 }
 
-fn same(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+/// Whether the folder is still the one at its path, and the file the one in it.
+fn same(held: &Folder, file: &File, path: &Path) -> io::Result<bool> {
+    let there = match Folder::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let about = file.metadata()?;
+    Ok(there.identity()? == held.identity()? && there.check(FILE, true)? == Some((about.dev(), about.ino())))
 }
 
 /// Says who holds it, for people. Not needed for the lock, so a full disk does not matter.

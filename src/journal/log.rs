@@ -4,29 +4,26 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
 
 /// Of the log, then of each of its frames, whose page follows.
 const HEADER: usize = 32;
 const FRAME: usize = 24;
 
-/// Where the log is damaged, in bytes from its beginning, so that SQLite would pass over what was kept.
+/// Where the log is damaged, in bytes from its beginning, so that SQLite would pass over what was kept. `open` opens
+/// it where there is one.
 ///
 /// # Errors
-/// The log cannot be read. There may be none.
-pub(super) fn damage(log: &Path) -> io::Result<Option<u64>> {
-    let Some(found) = scan(log)? else { return Ok(None) };
+/// The log cannot be read.
+pub(super) fn damage(open: impl Fn() -> io::Result<Option<File>>) -> io::Result<Option<u64>> {
+    let scan = || open()?.map_or(Ok(None), scan);
+    let Some(found) = scan()? else { return Ok(None) };
     // What a writer was just writing is whole by now, or the log has begun anew.
-    Ok(scan(log)?.filter(|again| *again == found).map(|(_, at)| at))
+    Ok(scan()?.filter(|again| *again == found).map(|(_, at)| at))
 }
 
 /// The log's header and where the first broken frame stands that commits stand behind.
-fn scan(log: &Path) -> io::Result<Option<([u8; HEADER], u64)>> {
-    let mut file = match File::open(log) {
-        Ok(file) => BufReader::with_capacity(64 << 10, file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+fn scan(log: File) -> io::Result<Option<([u8; HEADER], u64)>> {
+    let mut file = BufReader::with_capacity(64 << 10, log);
     let mut header = [0; HEADER];
     let mut first = [0; FRAME];
     if !fill(&mut file, &mut header)? || !fill(&mut file, &mut first)? {

@@ -1,16 +1,22 @@
 //! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
 
 use super::chain::Chain;
+use super::store::{TABLES, identity};
 use super::{FILE, Header, Record, Revision, Unreadable, Version, log, record};
+use crate::disk::Folder;
+use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use serde::Deserialize;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a writer may be in the way; only one that recovers the log of a killed runner is.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes of a row: an answer has at most 16 MiB, and a few times that as JSON in JSON.
+const LONGEST: i32 = 256 << 20;
 
 /// The smallest page of SQLite's.
 const PAGE: u64 = 512;
@@ -30,14 +36,21 @@ pub struct Records {
 /// There is none, it cannot be read, it is of another version, or its header is damaged.
 pub fn read(folder: &Path) -> Result<(Header, Records), Unreadable> {
     let path = folder.join(FILE);
-    recognise(&path)?;
-    check_log(&beside(&path))?;
-    let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
+    let folder = Folder::open(folder).map_err(|error| Unreadable::io(&path, error))?;
+    recognise(&folder, &path)?;
+    let has_log = check_log(&folder, &path)?;
+    let connection = connect(&path, has_log).map_err(|error| Unreadable::sqlite(&path, None, error))?;
+    check_tables(&connection, &path)?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
 }
 
 impl Records {
+    /// Tells this run from every other one, and from one with another header, in hex.
+    pub fn seal(&self) -> String {
+        self.chain.hex()
+    }
+
     /// Hands over all records in their order. Memory holds one row at a time.
     ///
     /// # Errors
@@ -127,28 +140,55 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
     }
 }
 
-/// Refuses an empty file, which SQLite would take for a new database and throw away what stands beside it. Opens
-/// nothing: to close the file again would lose the locks that a writer of this process holds on it.
-fn recognise(path: &Path) -> Result<(), Unreadable> {
-    let file = fs::metadata(path).map_err(|error| Unreadable::io(path, error))?;
-    if file.len() < PAGE {
-        return Err(Unreadable::damaged(path, None, None, "it is too short"));
+/// Refuses an empty file, which SQLite would take for a new database and throw away what stands beside it, and what
+/// is no regular file of ours. Opens nothing: to close the file again would lose the locks that a writer of this
+/// process holds on it.
+fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
+    identity(folder).map_err(|error| Unreadable::io(path, error))?;
+    let size = folder.length(FILE).map_err(|error| Unreadable::io(path, error))?;
+    match size < PAGE {
+        true => Err(Unreadable::damaged(path, None, None, "it is too short")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// What is called a table must be one, and nothing else may be there: what a view or a trigger computes, whoever made
+/// the file can have made to go on without end.
+fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> {
+    let found = || -> rusqlite::Result<bool> {
+        let mut statement = connection.prepare("SELECT type, sql FROM sqlite_schema LIMIT 9")?;
+        let rows = statement.query_map([], |row| {
+            Ok(bytes(row, 0) == Some(b"table")
+                && bytes(row, 1).is_some_and(|sql| made().any(|made| made.as_bytes() == sql)))
+        })?;
+        let rows = rows.collect::<rusqlite::Result<Vec<bool>>>()?;
+        Ok(rows.len() == made().count() && rows.into_iter().all(|known| known))
+    };
+    match found().map_err(|error| Unreadable::sqlite(path, None, error))? {
+        true => Ok(()),
+        false => Err(Unreadable::damaged(path, None, None, "its tables are not those of a journal")),
+    }
+}
+
+/// The statements by which its tables are made, as SQLite keeps them.
+fn made() -> impl Iterator<Item = &'static str> {
+    TABLES.split(';').map(str::trim).filter(|sql| sql.starts_with("CREATE"))
 }
 
 /// Opens the file for reading. Where SQLite cannot make the files that it shares with a writer, as in a folder that
 /// is not ours, and nothing is left beside the main file, there is no writer either and the file is read as it is.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
     match connection.execute_batch(GUARDED) {
         Err(rusqlite::Error::SqliteFailure(failure, _))
-            if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && !has_log(path) =>
+            if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && !has_log =>
         {
             let connection =
                 Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?;
+            connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
             connection.execute_batch(GUARDED)?;
             Ok(connection)
         }
@@ -159,22 +199,22 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// A journal may come from elsewhere: its schema is not trusted, its pages are looked at twice.
 const GUARDED: &str = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; SELECT 1 FROM sqlite_schema;";
 
-fn has_log(path: &Path) -> bool {
-    fs::metadata(beside(path)).is_ok_and(|log| log.len() > 0)
-}
-
-/// SQLite's write-ahead log.
-fn beside(path: &Path) -> PathBuf {
+/// Whether there is anything in SQLite's write-ahead log, which must not be damaged.
+fn check_log(folder: &Folder, path: &Path) -> Result<bool, Unreadable> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    log.into()
-}
-
-fn check_log(log: &Path) -> Result<(), Unreadable> {
+    let log = PathBuf::from(log);
     let why = "commits stand behind a broken one";
-    match log::damage(log).map_err(|error| Unreadable::io(log, error))? {
-        None => Ok(()),
-        Some(at) => Err(Unreadable::damaged(log, None, usize::try_from(at).ok(), why)),
+    let open = || match folder.open_file(format!("{FILE}-wal")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => file.map(Some),
+    };
+    let io = |error| Unreadable::io(&log, error);
+    match log::damage(open).map_err(io)? {
+        None => {
+            Ok(open().and_then(|file| file.map_or(Ok(0), |file| Ok(file.metadata()?.len()))).map_err(io)? > 0)
+        }
+        Some(at) => Err(Unreadable::damaged(&log, None, usize::try_from(at).ok(), why)),
     }
 }
 

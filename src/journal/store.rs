@@ -3,10 +3,9 @@
 use super::chain::Chain;
 use super::read;
 use super::{FILE, Header, Journal, Record, Trouble, Unreadable, record};
+use crate::disk::Folder;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end of a run waits for readers.
 const COURTESY: Duration = Duration::from_secs(1);
 
-const TABLES: &str = "
+/// The journal while it is made.
+const DRAFT: &str = "journal.new";
+
+/// What SQLite keeps beside a file, by the ends of their names.
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+pub(super) const TABLES: &str = "
     CREATE TABLE header (text TEXT NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE batch (number INTEGER PRIMARY KEY, records TEXT NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE tail (number INTEGER NOT NULL);
@@ -29,6 +34,7 @@ const TABLES: &str = "
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    folder: Folder,
     path: PathBuf,
     /// Of the main file, which may be removed under us.
     file: (u64, u64),
@@ -47,19 +53,19 @@ impl Store {
     pub fn create(folder: &Path, header: &Header) -> Result<Store, Trouble> {
         let path = folder.join(FILE);
         let trouble = |error: Box<dyn std::error::Error + Send + Sync>| Trouble::new(&path, error);
-        if path.exists() {
+        let folder = Folder::open(folder).map_err(|error| trouble(error.into()))?;
+        if folder.kind(FILE).map_err(|error| trouble(error.into()))?.is_some() {
             return Err(trouble("there is one already".into()));
         }
         let text = serde_json::to_string(header).map_err(|error| trouble(error.into()))?;
         let chain = Chain::begin(&text);
         // Made beside its place, so that there is a whole journal or none.
-        let draft = folder.join("journal.new");
-        draw_up(&draft, &text, chain).map_err(trouble)?;
-        let placed = fs::rename(&draft, &path).and_then(|()| File::open(folder)?.sync_all());
+        draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;
+        let placed = folder.rename(DRAFT, FILE).and_then(|()| folder.sync());
         placed.map_err(|error| trouble(error.into()))?;
+        let file = identity(&folder).map_err(|error| trouble(error.into()))?;
         let connection = connect(&path).map_err(|error| trouble(error.into()))?;
-        let file = identity(&path).map_err(|error| trouble(error.into()))?;
-        Ok(Store { connection, file, chain, number: 0, row: Vec::new(), trouble: None, path })
+        Ok(Store { connection, folder, file, chain, number: 0, row: Vec::new(), trouble: None, path })
     }
 
     /// Opens the journal of a run to go on with it. All its rows are checked first.
@@ -70,9 +76,11 @@ impl Store {
         let (header, records) = read::read(folder)?;
         let path = folder.join(FILE);
         let (chain, number) = records.check()?;
+        let io = |error| Unreadable::io(&path, error);
+        let folder = Folder::open(folder).map_err(io)?;
+        let file = identity(&folder).map_err(io)?;
         let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
-        let file = identity(&path).map_err(|error| Unreadable::io(&path, error))?;
-        Ok((Store { connection, file, path, chain, number, row: Vec::new(), trouble: None }, header))
+        Ok((Store { connection, folder, file, path, chain, number, row: Vec::new(), trouble: None }, header))
     }
 
     /// Moves all into the main file. Readers may be in the way; then it stays durable where it is, beside it.
@@ -83,7 +91,7 @@ impl Store {
     }
 
     fn commit(&mut self, records: &[Record]) -> Result<(), Trouble> {
-        let Store { connection, path, row, .. } = self;
+        let Store { connection, folder, path, row, .. } = self;
         let sql = |error: rusqlite::Error| Trouble::new(path, error);
         let (mut chain, mut number) = (self.chain, self.number);
         let transaction =
@@ -106,8 +114,8 @@ impl Store {
         // Says on a page of its own how many rows there are, so that none is missed unnoticed at the end.
         transaction.execute("UPDATE tail SET number = ?1", [number]).map_err(sql)?;
         transaction.commit().map_err(sql)?;
-        match identity(path) {
-            Ok(file) if file == self.file => {}
+        match folder.check(FILE, true) {
+            Ok(Some(file)) if file == self.file => {}
             _ => return Err(Trouble::new(path, "it was removed while the run went on")),
         }
         (self.chain, self.number) = (chain, number);
@@ -139,18 +147,19 @@ impl Journal for Store {
 }
 
 /// Makes the file with its tables and the header, durably, and leaves nothing beside it.
-fn draw_up(path: &Path, header: &str, chain: Chain) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // What a runner left that was killed here.
+fn draw_up(
+    folder: &Folder,
+    name: &str,
+    header: &str,
+    chain: Chain,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // What a runner left that was killed here, or somebody else has laid there.
     for left in ["", "-journal", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(left);
-        match fs::remove_file(PathBuf::from(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        folder.remove(format!("{name}{left}"))?;
     }
+    let path = folder.path().join(name);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut connection = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
     transaction.execute("INSERT INTO header VALUES (?1, ?2)", params![header, chain.bytes()])?;
@@ -168,10 +177,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Tells a file from another one of the same name.
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    let file = fs::metadata(path)?;
-    Ok((file.dev(), file.ino()))
+/// Tells the journal from another file of its name. It and what SQLite keeps beside it must be files of ours, with no
+/// other name: SQLite follows links and waits for pipes.
+pub(super) fn identity(folder: &Folder) -> std::io::Result<(u64, u64)> {
+    for beside in BESIDE {
+        folder.check(format!("{FILE}{beside}"), true)?;
+    }
+    folder.check(FILE, true)?.ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
 /// Durable at every commit, with readers that do not wait.

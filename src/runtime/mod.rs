@@ -20,7 +20,7 @@ pub use calls::Bindings;
 pub use durable::Durable;
 pub use identity::{keys_of, new_run_id};
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::Workspace;
+pub use workspace::{Store, Workspace};
 
 use crate::adapter::{self, Spawned, Stop, Urgency};
 use crate::engine::{Effect, Input, Out, Retry, Run};

@@ -86,7 +86,7 @@ impl Drop for AbortOnDrop {
 /// The signals that the process was started to ignore, the lowest bit being the first one; none where it cannot
 /// be told, as elsewhere than on Linux.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = crate::disk::of_the_kernel("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

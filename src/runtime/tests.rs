@@ -1,7 +1,7 @@
 //! The loop under a clock that stands still: real time, order and signals are what the engine was promised.
 //! Agents are closures; nothing here waits for real.
 
-use super::{Bindings, Items, Loop, NewItem, Observer, Request, Workspace};
+use super::{Bindings, Items, Loop, NewItem, Observer, Request, Store, Workspace};
 use crate::adapter::fake::fake;
 use crate::adapter::{Adapter, Call, Stop, Urgency, contract};
 use crate::diag::Source;
@@ -66,7 +66,7 @@ impl Scene {
             graph: self.graph.clone(),
             run_id: "run-1".into(),
             bindings: Bindings::new(&self.graph, agents),
-            workspace: Workspace::create(folder.path(), "run-1").unwrap(),
+            workspace: Workspace::create(&Store::Beside(folder.path().to_owned()), "run-1").unwrap(),
             observers: vec![&mut script, &mut second],
             deadline: self.deadline,
             durable: None,

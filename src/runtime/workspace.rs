@@ -1,86 +1,141 @@
 //! The run's folder: a folder for each item's own files, and one for what travels beside the pipes.
 
 use super::folder_name;
+use crate::disk::Folder;
 use crate::event::ItemId;
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// `.orderflow/runs/<run>/`, made when the run begins. What is empty at the end is taken away.
+/// What stands before the name of the folder for what travels beside the pipes.
+const SCRATCH: &str = "scratch";
+
+/// Where runs are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In `.orderflow` in this folder.
+    Beside(PathBuf),
+    /// In this folder itself.
+    In(PathBuf),
+}
+
+impl Store {
+    /// The folder of runs, which is made where it is not there.
+    fn runs(&self) -> io::Result<Folder> {
+        let store = match self {
+            Store::Beside(folder) => Folder::shared(folder)?.make(HIDDEN)?,
+            Store::In(folder) => Folder::ensure(folder)?,
+        };
+        match store.create_new(".gitignore") {
+            Ok(mut file) => file.write_all(b"*\n")?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        store.make("runs")
+    }
+
+    /// The folder of runs, where it is there and this user's.
+    pub fn find(&self) -> Option<Folder> {
+        let store = match self {
+            Store::Beside(folder) => Folder::shared(folder).and_then(|folder| folder.folder(HIDDEN)),
+            Store::In(folder) => Folder::open(folder),
+        };
+        store.and_then(|store| store.folder("runs")).ok()
+    }
+}
+
+/// The folder of runs beside a document or its settings.
+const HIDDEN: &str = ".orderflow";
+
+/// `runs/<run>/` in the folder where runs are stored, made when the run begins. What is empty at the end is taken away.
 #[derive(Debug)]
 pub struct Workspace {
-    root: PathBuf,
+    folder: Folder,
+    /// Made anew each time, under a name that nobody knew before: nothing is laid ready in it.
+    scratch: Folder,
+    items: Folder,
 }
 
 impl Workspace {
-    /// Makes the run's folder below `base`, the folder that holds `.orderflow`.
+    /// Makes the run's folder in `store`, the folder where runs are stored, which is made where it is not there.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn create(base: &Path, run_id: &str) -> io::Result<Self> {
-        let home = base.join(".orderflow");
-        let root = home.join("runs").join(run_id);
-        std::fs::create_dir_all(home.join("runs"))?;
-        private(&root)?;
-        std::fs::create_dir_all(root.join("items"))?;
-        private(&root.join("scratch"))?;
-        let ignore = home.join(".gitignore");
-        if !ignore.exists() {
-            std::fs::write(ignore, "*\n")?;
-        }
-        Ok(Workspace { root: std::path::absolute(root)? })
+    /// When it cannot be made, or others could change what lies in it.
+    pub fn create(store: &Store, run_id: &str) -> io::Result<Self> {
+        Workspace::of(store.runs()?.make_new(run_id)?)
     }
 
     /// The run's folder, there already.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// When it cannot be written to, or others could change what lies in it.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let root = std::path::absolute(root)?;
-        std::fs::create_dir_all(root.join("items"))?;
-        private(&root.join("scratch"))?;
-        Ok(Workspace { root })
+        Workspace::of(Folder::open(root)?)
+    }
+
+    fn of(folder: Folder) -> io::Result<Self> {
+        if folder.is_open_to_all()? {
+            let path = folder.path().display();
+            let message = format!("everybody may write into {path}; take that right away: chmod o-w {path}");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        // What a runner left that was killed here.
+        for (name, _) in folder.entries()? {
+            if name.to_string_lossy().starts_with(SCRATCH) {
+                folder.remove_all(&name)?;
+            }
+        }
+        let scratch = folder.make_unique(SCRATCH)?;
+        Ok(Workspace { items: folder.make("items")?, scratch, folder })
     }
 
     pub fn root(&self) -> &Path {
-        &self.root
+        self.folder.path()
     }
 
     /// The folder of one item; made by the first attempt that needs it.
     pub(super) fn item(&self, item: ItemId, key: &str) -> PathBuf {
-        self.root.join("items").join(folder_name(item, key))
+        self.items.path().join(folder_name(item, key))
     }
 
     pub(super) fn scratch(&self) -> PathBuf {
-        self.root.join("scratch")
+        self.scratch.path().to_owned()
     }
 
-    /// Where a program from the document is kept while the run lasts.
-    pub fn program(&self, name: &str) -> PathBuf {
-        self.root.join("scratch").join(name)
+    /// Writes a program from the document where it is kept while the run lasts.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn program(&self, name: &str, source: &str) -> io::Result<PathBuf> {
+        self.scratch.replace(name, source.as_bytes())?;
+        Ok(self.scratch.path().join(name))
+    }
+
+    /// Whether a regular file of this name lies in the run's folder.
+    pub fn has_file(&self, name: &str) -> bool {
+        self.folder.has_file(name)
     }
 
     /// Takes away the item's folder if nothing was left in it.
     pub(super) fn settle(&self, item: ItemId, key: &str) {
-        let _ = std::fs::remove_dir(self.item(item, key));
+        let _ = self.items.remove_empty(folder_name(item, key));
     }
-}
-
-/// Makes a folder that nobody else may look into: what agents take and make lies there.
-fn private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl Drop for Workspace {
     /// Leaves what agents have left, takes away the rest.
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(self.scratch());
-        let _ = std::fs::remove_dir(self.root.join("items"));
-        for folder in self.root.ancestors().take(3) {
-            if std::fs::remove_dir(folder).is_err() {
-                break;
+        if let Some(name) = self.scratch.path().file_name() {
+            let _ = self.folder.remove_all(name);
+        }
+        let _ = self.folder.remove_empty("items");
+        // Each only where it is empty.
+        let mut path = self.folder.path().to_owned();
+        for _ in 0..3 {
+            let Ok((above, name)) = Folder::above(&path) else { return };
+            if above.remove_empty(name).is_err() {
+                return;
             }
+            path.pop();
         }
     }
 }

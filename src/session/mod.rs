@@ -27,7 +27,7 @@ pub use record::Recorder;
 pub use replay::replay;
 pub use row::*;
 pub use verify::{Verified, verify};
-pub use write::{Head, exchange};
+pub use write::Head;
 
 pub use crate::toon::Scalar;
 

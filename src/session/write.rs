@@ -3,12 +3,11 @@
 
 use super::layout::Layout;
 use super::row::{STANDARD, TAIL};
+use crate::disk::Target;
 use crate::toon::write::{cell, header, text, words};
 use crate::value::{Object, Value};
 use serde_json::json;
-use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a session file says of its run.
@@ -35,76 +34,6 @@ pub(super) struct File<'a> {
     pub summary: &'a Object,
 }
 
-/// The most symbolic links on the way to a file, as the kernel counts them.
-const LINKS: usize = 40;
-
-/// Where a session file goes.
-pub(super) enum Target {
-    /// The file behind all symbolic links, to be replaced; the links stay.
-    File(PathBuf),
-    /// A pipe or a device, to be written to: in its place nothing else may come.
-    Stream(PathBuf),
-}
-
-impl Target {
-    /// # Errors
-    /// Where it can be neither.
-    pub fn of(path: &Path) -> io::Result<Target> {
-        match fs::metadata(path) {
-            Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(about) if !about.is_file() => return Ok(Target::Stream(path.to_owned())),
-            _ => {}
-        }
-        let mut path = path.to_owned();
-        for _ in 0..LINKS {
-            match fs::read_link(&path) {
-                Ok(next) => path = folder(&path).join(next),
-                Err(_) => return Ok(Target::File(path)),
-            }
-        }
-        Err(io::Error::other("too many symbolic links"))
-    }
-
-    /// A nameless file for what is not yet to be seen there.
-    ///
-    /// # Errors
-    /// Where its folder cannot hold one.
-    pub fn spool(&self) -> io::Result<fs::File> {
-        match self {
-            Target::File(path) => tempfile::tempfile_in(folder(path)),
-            Target::Stream(_) => tempfile::tempfile(),
-        }
-    }
-}
-
-/// The folder that holds a file.
-fn folder(target: &Path) -> &Path {
-    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Puts a text in place of another in a file, whole or not at all; false where the file holds something else
-/// by now, and then it stays.
-///
-/// # Errors
-/// What the file system reports, and where the path is no file.
-pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
-    let Target::File(path) = Target::of(path)? else {
-        return Err(io::Error::other("this is no regular file"));
-    };
-    let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder(&path))?;
-    file.write_all(new.as_bytes())?;
-    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
-    file.as_file().sync_all()?;
-    // At the last moment, so that hardly any change can come between.
-    if fs::read(&path)? != old.as_bytes() {
-        return Ok(false);
-    }
-    file.persist(&path).map_err(|error| error.error)?;
-    #[cfg(unix)]
-    fs::File::open(folder(&path))?.sync_all()?;
-    Ok(true)
-}
-
 impl File<'_> {
     /// Writes the file. `rows` hands each row's cells to the function it is given.
     pub fn write(
@@ -112,31 +41,14 @@ impl File<'_> {
         target: &Target,
         rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let path = match target {
-            Target::File(path) => path,
-            Target::Stream(path) => {
-                self.write_to(fs::File::options().write(true).open(path)?, rows)?;
-                return Ok(());
-            }
-        };
-        let mut builder = tempfile::Builder::new();
-        // Like any file that a program makes: the umask decides who may read it.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = self.write_to(builder.prefix(".session-").tempfile_in(folder(path))?, rows)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        #[cfg(unix)]
-        fs::File::open(folder(path))?.sync_all()?;
-        Ok(())
+        target.write(|out| self.write_to(out, rows))
     }
 
-    /// Hands back what it has written to.
-    fn write_to<W: Write>(
+    fn write_to(
         &self,
-        out: W,
+        out: impl Write,
         rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
-    ) -> io::Result<W> {
+    ) -> io::Result<()> {
         let mut out = BufWriter::with_capacity(256 << 10, out);
         out.write_all(self.beginning().as_bytes())?;
         rows(&mut |row| {
@@ -145,7 +57,7 @@ impl File<'_> {
             out.write_all(b"\n")
         })?;
         out.write_all(self.end()?.as_bytes())?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)
+        out.flush()
     }
 
     fn beginning(&self) -> String {

@@ -30,6 +30,30 @@ fn rooms() -> Vec<Room> {
     rooms
 }
 
+/// What opens, makes, moves or removes files by their paths.
+const OPENING: [&str; 20] = [
+    "fs::read",
+    "fs::write",
+    "fs::remove",
+    "fs::rename",
+    "fs::create",
+    "fs::metadata",
+    "fs::symlink_metadata",
+    "fs::copy",
+    "fs::hard_link",
+    "fs::canonicalize",
+    "fs::exists",
+    "fs::{self",
+    "use std::fs;",
+    "read_dir(",
+    "canonicalize(",
+    "File::open",
+    "File::create",
+    "File::options",
+    "OpenOptions",
+    "tempfile",
+];
+
 /// What only some rooms may contain, with these rooms.
 const ONLY_IN: [(&[&str], &[&str]); 4] = [
     (&["tokio::"], &["runtime", "adapter", "cli"]),
@@ -38,7 +62,8 @@ const ONLY_IN: [(&[&str], &[&str]); 4] = [
         &["cli"],
     ),
     (&["Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "now_v7"], &["runtime", "cli"]),
-    (&["std::fs", "fs::", "File::open"], &["items", "adapter", "journal", "runtime", "session", "cli"]),
+    // Those of the adapters are the kernel's, and those of a call.
+    (&OPENING, &["disk", "adapter"]),
 ];
 
 /// A source file without comments and unit tests.

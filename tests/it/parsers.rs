@@ -4,6 +4,7 @@
 use orderflow::adapter::redact::{self, Redactor};
 use orderflow::adapter::{Declared, contract, worker};
 use orderflow::diag::{Diagnostic, Source, Span, render};
+use orderflow::disk::Named;
 use orderflow::event::{Event, ItemId, Reply, StepId, ValueId};
 use orderflow::graph::{self, Graph};
 use orderflow::items::{self, Duplicates, Items, Shape};
@@ -187,7 +188,7 @@ fn items(name: &str, bytes: &[u8]) {
     fs::write(&path, bytes).unwrap();
     for (graph, duplicates) in [(graph.unwrap(), Duplicates::Skip), (Graph::default(), Duplicates::Error)] {
         let shape = Shape::new(&graph, Vec::new(), None);
-        let source = items::Source::find(&path).unwrap();
+        let source = items::Source::find(&Named::by_user(&path)).unwrap();
         let checked = Items { source, shape, duplicates, only: Vec::new() }.check().unwrap();
         if checked.problems.count == 0 {
             let items = checked.stream().unwrap().map(Result::unwrap).count();

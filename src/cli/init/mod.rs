@@ -3,8 +3,8 @@
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::render::visible;
+use crate::disk;
 use anyhow::Context;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -35,8 +35,11 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let paths: Vec<PathBuf> = FILES.iter().map(|(name, _)| args.folder.join(name)).collect();
-    let there: Vec<String> =
-        paths.iter().filter(|path| path.exists()).map(|path| visible(&path.to_string_lossy())).collect();
+    let there: Vec<String> = paths
+        .iter()
+        .filter(|path| disk::is_there(path))
+        .map(|path| visible(&path.to_string_lossy()))
+        .collect();
     if !there.is_empty() {
         let message = format!("{} is there already; nothing was written", there.join(", "));
         return Err(Stop::new(Exit::Usage, message)
@@ -44,10 +47,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .into());
     }
     for (path, (_, text)) in paths.iter().zip(FILES) {
-        let folder = path.parent().unwrap_or(&args.folder);
-        let written = std::fs::create_dir_all(folder)
-            .and_then(|()| OpenOptions::new().write(true).create_new(true).open(path))
-            .and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = disk::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     let workflow = visible(&args.folder.join("workflow.md").to_string_lossy());

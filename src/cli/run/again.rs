@@ -4,7 +4,7 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::letters;
 use super::super::terminal::Terminal;
-use super::super::trust::runs;
+use super::super::trust;
 use super::current::Current;
 use super::ended::{self, Ended};
 use super::keep::{self, Failed, Options, Past};
@@ -12,9 +12,11 @@ use super::look::KeptRun;
 use super::{Format, inputs, jobs, live, part, retries, unreadable};
 use crate::diag::nearest;
 use crate::diag::render::visible;
+use crate::disk::{Folder, Named};
 use crate::engine::Retry;
 use crate::event::{ItemId, ItemState};
 use crate::journal::{self, Held};
+use crate::spec;
 use anyhow::Context;
 use std::path::Path;
 
@@ -98,9 +100,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     place(&options, &home)?;
     args.jobs = how.jobs.or(args.jobs);
     (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
-    if let Some(kept) = inputs::kept(&past.header().items, &home) {
-        args.items = Some(kept);
-    }
+    args.kept = inputs::are_kept(&past.header().items).then(|| home.clone());
     let (document, graph, settings) = match ask {
         Ask::Resume { current: true } => {
             let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
@@ -110,7 +110,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         }
         Ask::Resume { current: false } | Ask::Retry(_) | Ask::Edited(_) => {
             let text = past.header().document.text.clone();
-            if !how.quiet && std::fs::read_to_string(&args.file).is_ok_and(|now| now != text) {
+            let now = Named::by_user(&args.file).read(spec::LARGEST);
+            if !how.quiet && now.is_ok_and(|now| now != text.as_bytes()) {
                 let name = visible(&args.file.display().to_string());
                 terminal.talk(&format!(
                     "note: {name} has changed; the run goes on with what it was (resume --use-current takes what it is)\n"
@@ -121,7 +122,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     };
     // What the run's own folder says of that, anybody may have written.
     let wanted = part::choose(&args, graph.clone())?.graph;
-    args.trust = how.trust || runs::holds(&home, &past.header().run, &wanted);
+    args.trust = how.trust || trust::runs::holds(&home, &wanted);
     let exit = live::run(&args, &document, graph, &settings, Some(past), terminal)?;
     terminal.finish()?;
     Ok(exit)
@@ -130,7 +131,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
 /// Goes to the folder where the run was asked for; no step is taken where it was carried elsewhere: its paths are
 /// those of the new place then.
 pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<()> {
-    if options.home != home || !options.folder.is_dir() {
+    if !options.is_in_place(home) {
         return Ok(());
     }
     std::env::set_current_dir(&options.folder)
@@ -143,8 +144,12 @@ pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<()> {
 /// What keeps it from being told or written.
 pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = &std::path::absolute(home).context("cannot tell the current folder")?;
-    let word = home.join(keep::CANCEL);
-    let say = || std::fs::write(&word, "").with_context(|| format!("cannot write {}", word.display()));
+    trust::runs::refuse_foreign(home)?;
+    let folder = Folder::open(home).with_context(|| format!("cannot open {}", home.display()))?;
+    let say = || {
+        let cannot = || format!("cannot write {}", home.join(keep::CANCEL).display());
+        folder.replace(keep::CANCEL, b"").with_context(cannot)
+    };
     match keep::try_lock(home) {
         Err(Held::By(_)) => {
             say()?;
@@ -164,7 +169,7 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
                 Ok(Exit::Failed) => Ok(Exit::Ok),
                 Err(error) if Stop::before_anything(&error) => {
                     // What was refused has not been said.
-                    let _ = std::fs::remove_file(&word);
+                    let _ = folder.remove(keep::CANCEL);
                     Err(error)
                 }
                 exit => exit,
@@ -222,7 +227,7 @@ fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) ->
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
     let table = letters::Table::of(&kept.graph, &letters, &kept.given);
     let name = visible(&file.display().to_string());
-    let edited = std::fs::File::open(file).and_then(|text| letters::read(&table, &failed.again, text));
+    let edited = Named::by_user(file).open().and_then(|text| letters::read(&table, &failed.again, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;

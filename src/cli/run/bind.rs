@@ -186,9 +186,9 @@ impl Doers<'_> {
                 }
                 Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
-                    let path = workspace.program(&format!("program-{number}"));
-                    std::fs::write(&path, source)
-                        .with_context(|| format!("cannot write {}", path.display()))?;
+                    let path = workspace
+                        .program(&format!("program-{number}"), source)
+                        .context("cannot write a program of the document into the run's folder")?;
                     let mut command = interpreter.clone();
                     command.push(path.to_string_lossy().into_owned());
                     Arc::new(Process::new(program(&command, &document, &graph.settings.env)))

@@ -7,9 +7,9 @@ use super::super::terminal::Terminal;
 use super::look::KeptRun;
 use super::{keep, unreadable};
 use crate::diag::render::visible;
+use crate::disk::Folder;
 use crate::event::StopReason;
 use crate::journal;
-use std::fs;
 use std::path::Path;
 
 /// The file in a run's folder that says how the run has exited, written when its trace is. Where it is missing, a
@@ -22,15 +22,14 @@ const OVER: [Exit; 4] = [Exit::Ok, Exit::Failed, Exit::Standing, Exit::Deadline]
 /// Keeps how a run has exited. Without it the end is told once more, so that trouble is none of the run's.
 pub fn mark(home: &Path, exit: Exit) {
     if OVER.contains(&exit) {
-        let draft = home.join("ended.new");
-        let _ = fs::write(&draft, format!("{}\n", exit.code()))
-            .and_then(|()| fs::rename(&draft, home.join(FILE)));
+        let text = format!("{}\n", exit.code());
+        let _ = Folder::open(home).and_then(|home| home.replace(FILE, text.as_bytes()));
     }
 }
 
 /// Takes the mark away: the run goes on.
 pub fn unmark(home: &Path) {
-    let _ = fs::remove_file(home.join(FILE));
+    let _ = Folder::open(home).and_then(|home| home.remove(FILE));
 }
 
 /// A run that is over, with how it came to its end.
@@ -46,8 +45,10 @@ impl Ended {
     /// # Errors
     /// Stops where the journal cannot be read.
     pub fn of(home: &Path) -> anyhow::Result<Option<Ended>> {
-        let Ok(said) = fs::read_to_string(home.join(FILE)) else { return Ok(None) };
-        let Some(exit) = OVER.into_iter().find(|exit| exit.code().to_string() == said.trim()) else {
+        let Ok(Some(said)) = Folder::open(home).and_then(|home| home.read(FILE, 16)) else {
+            return Ok(None);
+        };
+        let Some(exit) = OVER.into_iter().find(|exit| format!("{}\n", exit.code()).as_bytes() == said) else {
             return Ok(None);
         };
         let (header, records) = journal::read(home).map_err(unreadable)?;

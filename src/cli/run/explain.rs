@@ -5,6 +5,7 @@ use super::super::runs::find;
 use super::super::runs::outline::{Outline, State};
 use super::super::settings::{self, Settings};
 use super::super::terminal::Terminal;
+use super::super::trust::{self, runs::Owner};
 use super::again::{Again, place};
 use super::ended::Ended;
 use super::keep;
@@ -102,7 +103,10 @@ impl Explained {
             because: run.reason(id),
         });
         let executions = executions.collect();
-        place(&options, home)?;
+        // What a foreign run says of its place is not followed: settings are those of where the command is run.
+        if matches!(trust::runs::owner(home)?, Owner::Own(_)) {
+            place(&options, home)?;
+        }
         let settings = settings::load(&options.args.file, terminal)?;
         Ok(Explained { kept, outline, executions, settings, given_up })
     }

@@ -3,8 +3,10 @@
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use super::Args;
+use crate::adapter::contract;
 use crate::diag::nearest;
 use crate::diag::render::visible;
+use crate::disk::{Folder, Named};
 use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::items::{Checked, Given, Items, Problems, Shape, Source};
@@ -12,7 +14,7 @@ use crate::runtime::NewItem;
 use crate::value::{Object, Type, Value};
 use anyhow::Context;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Items that came by a pipe, in the run's folder.
@@ -55,7 +57,9 @@ impl Work {
         let Kind::Items(items) = &mut self.kind else { return Ok(Value::Null) };
         let total = items.total;
         let source = items.source();
-        let kept = source.keep_in(&home.join(KEPT)).context("cannot keep the items in the run's folder")?;
+        let kept = Folder::open(home)
+            .and_then(|home| source.keep_in(&home, KEPT))
+            .context("cannot keep the items in the run's folder")?;
         let digest = source.digest()?;
         Ok(json!({"name": source.name, "kept": kept, "hash": digest, "total": total}))
     }
@@ -183,23 +187,29 @@ fn made_up(args: &Args, part: &Part, given: &mut Given) -> anyhow::Result<Vec<St
 }
 
 /// Where the items come from; none for a run without items.
-fn place(args: &Args, part: &Part, shape: &Shape) -> Option<PathBuf> {
+fn place(args: &Args, part: &Part, shape: &Shape) -> Option<Named> {
     let wanted = args.input.is_empty() || !args.item.is_empty() || !shape.lacking().is_empty();
+    if let Some(home) = &args.kept {
+        return Some(Named::by_document(home, Path::new(KEPT)));
+    }
     match (&args.items, &part.graph.settings.items) {
-        (Some(path), _) => Some(path.clone()),
-        (None, Some(named)) if wanted && named == "-" => Some(named.into()),
+        (Some(path), _) => Some(Named::by_user(path)),
+        (None, Some(named)) if wanted && named == "-" => Some(Named::by_user(named)),
         // What the document names lies relative to it; where all inputs are given, no items are wanted.
-        (None, Some(named)) if wanted => Some(args.file.parent().unwrap_or(Path::new("")).join(named)),
+        (None, Some(named)) if wanted => {
+            Some(Named::by_document(args.file.parent().unwrap_or(Path::new("")), Path::new(named)))
+        }
         _ => None,
     }
 }
 
 fn are_gone(args: &Args, part: &Part, shape: &Shape) -> bool {
-    place(args, part, shape).is_some_and(|path| !Source::is_there(&path))
+    place(args, part, shape).is_some_and(|named| !Source::is_there(&named))
 }
 
 fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyhow::Result<Kind> {
-    let Some(path) = place(args, part, &shape) else { return once(args, shape) };
+    let Some(named) = place(args, part, &shape) else { return once(args, shape) };
+    let path = named.path();
     if !shape.takes_items() && !part.graph.inputs.is_empty() {
         let message = format!(
             "--input gives every input of the workflow, and nothing is left for the items of {} to bring; nothing was run",
@@ -215,11 +225,11 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
         }
         Source::keep("<stdin>", std::io::stdin().lock()).context("cannot read standard input")?
     } else {
-        found(&path)?
+        found(&named)?
     };
     let items = Items { source, shape, duplicates: args.duplicates.into(), only: args.item.clone() };
     let checked = items.check()?;
-    refuse(&checked, &path, terminal)?;
+    refuse(&checked, path, terminal)?;
     if checked.total == 0 {
         terminal.talk(&format!("warning: no items in {}\n", visible(&path.display().to_string())));
     }
@@ -234,8 +244,8 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
     Ok(Kind::Items(Box::new(checked)))
 }
 
-fn found(path: &Path) -> anyhow::Result<Source> {
-    Source::find(path).map_err(|error| {
+fn found(named: &Named) -> anyhow::Result<Source> {
+    Source::find(named).map_err(|error| {
         if error.chain().any(|cause| cause.is::<std::io::Error>()) {
             return error;
         }
@@ -302,10 +312,9 @@ pub fn total(kept: &Value) -> Option<u64> {
     if kept.is_null() { Some(1) } else { kept.get("total")?.as_u64() }
 }
 
-/// The items that the run's folder holds, where they came by a pipe.
-pub fn kept(items: &Value, home: &Path) -> Option<PathBuf> {
-    let kept = items.get("kept").and_then(Value::as_bool) == Some(true);
-    kept.then(|| home.join(KEPT))
+/// Whether the run's folder holds the items, because they came by a pipe.
+pub fn are_kept(items: &Value) -> bool {
+    items.get("kept").and_then(Value::as_bool) == Some(true)
 }
 
 /// Reads `--input NAME=VALUE`.
@@ -348,10 +357,10 @@ fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
 fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> {
     let text = match text.strip_prefix('@') {
         Some(file) => {
-            let text = std::fs::read_to_string(file);
-            text.with_context(|| format!("--input {name}: cannot read {file}"))?
-                .trim_end_matches('\n')
-                .to_owned()
+            let cannot = || format!("--input {name}: cannot read {file}");
+            let text = Named::by_user(file).read(contract::LARGEST).with_context(cannot)?;
+            let text = String::from_utf8(text).map_err(std::io::Error::other).with_context(cannot)?;
+            text.trim_end_matches('\n').to_owned()
         }
         None => text.to_owned(),
     };

@@ -3,6 +3,7 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::trust;
 use super::Args;
 use super::ended;
 use super::generations::{Generations, another};
@@ -11,6 +12,7 @@ use super::look::{KeptRun, damaged};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
+use crate::disk::{self, Folder};
 use crate::engine::{Retries, Retry, Run};
 use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
 use crate::graph::Graph;
@@ -33,7 +35,7 @@ pub const CANCEL: &str = "cancel";
 
 /// Whether somebody has given the run up.
 pub fn is_given_up(home: &Path) -> bool {
-    home.join(CANCEL).exists()
+    Folder::open(home).is_ok_and(|home| home.has_file(CANCEL))
 }
 
 /// How long a lock may outlive its holder.
@@ -50,10 +52,33 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the run's folder is still where the run was asked for, so that its paths count from there.
+    pub fn is_in_place(&self, home: &Path) -> bool {
+        self.home == home && self.folder.is_dir()
+    }
+
+    /// The document, as it was given.
+    pub fn file(&self) -> &Path {
+        &self.args.file
+    }
+
+    /// What going on with the run in `home` would write, where paths count from `base`.
+    pub fn writes(&self, home: &Path, base: &Path) -> Vec<PathBuf> {
+        let document = self.args.write.then(|| base.join(&self.args.file));
+        [home.to_owned(), base.join(self.args.trace())].into_iter().chain(document).collect()
+    }
+
+    /// What it would read besides its folder.
+    pub fn reads(&self, graph: &Graph, base: &Path) -> Option<PathBuf> {
+        let named = |items: &String| base.join(&self.args.file).parent().map(|folder| folder.join(items));
+        let given = self.args.items.as_ref().map(|items| base.join(items));
+        given.or_else(|| graph.settings.items.as_ref().and_then(named))
+    }
+
     /// Where the run has written its trace; none where its folder was carried elsewhere since.
     pub fn trace(&self, home: &Path) -> Option<PathBuf> {
-        let same = |real: &Path| home.canonicalize().is_ok_and(|home| home == real);
-        let here = self.home.canonicalize().is_ok_and(|real| same(&real)) && self.folder.is_dir();
+        let same = |real: &Path| disk::real(home).is_ok_and(|home| home == real);
+        let here = disk::real(&self.home).is_ok_and(|real| same(&real)) && self.folder.is_dir();
         here.then(|| self.folder.join(self.args.trace()))
     }
 }
@@ -77,6 +102,7 @@ impl Past {
     /// # Errors
     /// Stops where another runner has it or its journal cannot be read.
     pub fn take(home: &Path) -> anyhow::Result<Past> {
+        trust::runs::refuse_foreign(home)?;
         Past::of(home, lock(home)?)
     }
 

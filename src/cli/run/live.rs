@@ -15,6 +15,7 @@ use super::report::{self, Record, conclude, show, tell_trouble, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
 use crate::diag::render::visible;
+use crate::disk;
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
@@ -37,6 +38,12 @@ pub fn run(
     past: Option<Past>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
+    if args.session.is_none() {
+        disk::Target::unnamed(args.trace()).map_err(|error| {
+            Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
+                .help("name another file with --session, or remove what is in its place")
+        })?;
+    }
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
     let doers = bind::find(document, &part.graph, settings, args.stub, terminal);
@@ -67,7 +74,7 @@ pub fn run(
     };
     let workspace = match &past {
         Some(past) => Workspace::open(&past.home),
-        None => Workspace::create(&settings.folder, &run_id),
+        None => Workspace::create(&find::store(&settings.folder), &run_id),
     };
     let workspace = workspace.map_err(|error| no_folder(&settings.folder, &error))?;
     let bindings = doers.bind(&args.file, &part.graph, settings, &workspace, &work.made_up)?;
@@ -102,15 +109,17 @@ pub fn run(
         }
         None => (None, Asked::default()),
     };
-    progress.goes_on(&run, since.is_some());
+    let goes_on = since.is_some();
+    progress.goes_on(&run, goes_on);
     let retry = past.as_ref().map(|past| past.retry.clone()).unwrap_or_default();
     let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
     let admitted = run.tally().admitted;
     let home = workspace.root().to_owned();
-    if args.trust && !args.no_journal {
-        // Without the record somebody has to say it again.
-        let _ = trust::runs::remember(&home, &run_id, &graph);
-    }
+    // Without the record the run must be taken over before it can go on.
+    let stored = match !args.no_journal && (args.trust || !goes_on) {
+        true => trust::runs::remember(&home, &graph, args.trust),
+        false => Ok(()),
+    };
     let mut all = Loop {
         graph: graph.clone(),
         run_id,
@@ -130,6 +139,13 @@ pub fn run(
     drop(all);
     let driven = driven.and_then(|caught| closed.map(|()| caught)).map_err(judged);
     progress.finish();
+    if let Err(error) = stored
+        && !args.quiet
+    {
+        let why = visible(&format!("{error:#}"));
+        terminal.talk(&format!("warning: cannot store that you started this run: {why}\n"));
+        terminal.talk("  help: orderflow adopt takes it over, should it have to be resumed\n");
+    }
     let left = work.total().saturating_sub(run.tally().admitted);
     head.complete = driven.is_ok() && run.stopped().is_none() && left == 0;
     // Whatever went wrong, what has happened is told.
@@ -211,8 +227,8 @@ fn judged(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyhow::Result<Caught> {
-    let word = all.workspace.root().join(keep::CANCEL);
-    let given_up = move || word.exists();
+    let home = all.workspace.root().to_owned();
+    let given_up = move || keep::is_given_up(&home);
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.context("cannot start the runtime")?;
     let mut items = work.stream(admitted)?;

@@ -73,6 +73,11 @@ impl KeptRun {
         done.map_err(damaged)
     }
 
+    /// Its newest document.
+    pub fn text(&self) -> Vec<u8> {
+        self.header.document.text.clone().into_bytes()
+    }
+
     /// What its session file says of it.
     pub fn head(&self, complete: bool) -> Head {
         Head {

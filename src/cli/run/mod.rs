@@ -116,6 +116,10 @@ pub struct Args {
     /// The values of --input as they were read, for a run that goes on.
     #[arg(skip)]
     given: Option<Object>,
+    /// The folder of a run that goes on and holds its items.
+    #[arg(skip)]
+    #[serde(skip)]
+    kept: Option<PathBuf>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -154,7 +158,7 @@ impl From<Duplicates> for items::Duplicates {
 pub(super) use again::{Again, Ask, failed, give_up, go_on};
 pub(super) use bind::environment;
 pub(super) use explain::explain;
-pub(super) use keep::{Failed, Past, lock, options, retries, unreadable};
+pub(super) use keep::{Failed, Past, lock, options, retries, try_lock, unreadable};
 pub(super) use look::{KeptRun, title};
 pub(super) use part::is_called;
 pub(super) use replay::hint;

@@ -7,6 +7,7 @@ use super::super::trace;
 use super::Args;
 use super::report::{Record, show, written};
 use crate::diag::render::visible;
+use crate::disk::Named;
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{self, Head, Row};
@@ -14,7 +15,6 @@ use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::Path;
 
 /// Unknown phases that are named.
@@ -114,8 +114,9 @@ pub fn refuse_session(args: &Args) -> Result<(), Stop> {
 fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
     let name = path.display().to_string();
     let mut rows = Vec::new();
-    let read =
-        File::open(path).and_then(|file| session::read_session(file, |_, row| rows.push(row.to_row())));
+    let read = Named::by_user(path)
+        .open()
+        .and_then(|file| session::read_session(file, |_, row| rows.push(row.to_row())));
     let read = read.with_context(|| format!("cannot read {name}"))?;
     if read.problems.is_empty() {
         let complete = read.head.as_ref().is_none_or(|head| head.complete);

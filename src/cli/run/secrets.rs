@@ -6,9 +6,9 @@ use super::super::settings::{Origin, Secret, Settings};
 use super::super::terminal::Terminal;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
+use crate::disk::Named;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The largest secret, in bytes: it travels in an environment.
@@ -78,7 +78,7 @@ impl Secrets {
 pub fn is_there(secret: &Secret, folder: &Path) -> bool {
     match &secret.from {
         Origin::Environment(name) => std::env::var_os(name).is_some_and(|value| !value.is_empty()),
-        Origin::File(path) => folder.join(path).metadata().is_ok_and(|about| !about.is_dir()),
+        Origin::File(path) => Named::by_document(folder, path).about().is_ok_and(|about| !about.is_dir()),
     }
 }
 
@@ -95,7 +95,7 @@ fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
             }
             Err(std::env::VarError::NotUnicode(_)) => return Err("is no UTF-8".to_owned()),
         },
-        Origin::File(path) => read(&folder.join(path))?,
+        Origin::File(path) => read(&Named::by_document(folder, path))?,
     };
     match value {
         value if value.is_empty() => Err("is empty".to_owned()),
@@ -105,14 +105,11 @@ fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
 }
 
 /// A file's text without its final newline.
-fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let name = path.display();
-    let read = File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|error| format!("cannot be read from {name}: {error}"))?;
-    if bytes.len() > LARGEST {
-        return Err(format!("is larger than {} KiB", LARGEST >> 10));
-    }
+fn read(named: &Named) -> Result<String, String> {
+    let bytes = named.read(LARGEST).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => format!("is larger than {} KiB", LARGEST >> 10),
+        _ => format!("cannot be read from {}: {error}", named.path().display()),
+    })?;
     let mut text = String::from_utf8(bytes).map_err(|_| "is no UTF-8".to_owned())?;
     if text.ends_with('\n') {
         text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });

@@ -5,8 +5,9 @@ use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use super::Args;
 use crate::diag::render::visible;
+use crate::disk::exchange;
 use crate::event::ItemId;
-use crate::session::{MOST_ROWS, Refusal, Row, append, exchange};
+use crate::session::{MOST_ROWS, Refusal, Row, append};
 use anyhow::Context;
 use std::path::Path;
 

@@ -1,50 +1,105 @@
 //! Finding the folders of runs: `last`, the beginning of a name, a path.
 
 use super::super::exit::{Exit, Stop};
+use super::super::trust::{self, runs::Owner};
 use crate::diag::render::visible;
+use crate::disk::{self, Kind};
 use crate::journal;
+use crate::runtime::Store;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
-
-/// Where runs lie, below the folder of a document's settings.
-const RUNS: &str = ".orderflow/runs";
+use std::sync::OnceLock;
 
 /// Characters of a name that are shown at least.
 const SHORT: usize = 12;
 
-/// The folder of the run that is meant.
+/// Where runs are stored, if the command line or the environment says so; else beside the document or its settings.
+static STORE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Stores runs in this folder, and looks for them there, too.
+pub fn store_in(folder: PathBuf) {
+    let _ = STORE.set(folder);
+}
+
+/// Where a new run of a document with its settings in `folder` is stored.
+pub fn store(folder: &Path) -> Store {
+    STORE.get().map_or_else(|| Store::Beside(folder.to_owned()), |store| Store::In(store.clone()))
+}
+
+/// The folder of the run that is meant. `last` is the latest of the user's own; a name or a path may mean one that
+/// came from elsewhere.
 ///
 /// # Errors
 /// Stops where there is none, or several begin so.
 pub fn one(said: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new(said);
-    if path.join(journal::FILE).is_file() {
+    // A path has a slash, or else a folder that happens to lie here could stand in for a name.
+    if said.contains('/') && path.join(journal::FILE).exists() {
         return std::path::absolute(path).context("cannot tell the current folder");
     }
     let all = all()?;
     let name = |folder: &PathBuf| name(folder);
-    let found: Vec<&PathBuf> = match said {
-        "last" => all.last().into_iter().collect(),
-        _ => all.iter().filter(|folder| name(folder).starts_with(said)).collect(),
-    };
+    if said == "last" {
+        return last(&all)?.ok_or_else(|| match all.last() {
+            None => none(),
+            Some(other) => {
+                let help = format!(
+                    "name one, such as orderflow show {}; orderflow adopt takes it over",
+                    visible(&name(other))
+                );
+                Stop::new(Exit::Usage, "no run here was started by you").help(help).into()
+            }
+        });
+    }
+    let found: Vec<&PathBuf> = all.iter().filter(|folder| name(folder).starts_with(said)).collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
-        [] if all.is_empty() => Err(Stop::new(Exit::Usage, "there are no kept runs here")
-            .help("runs lie in .orderflow beside orderflow.toml or the document; go there, or give the run's folder")
-            .into()),
+        [] if all.is_empty() => Err(none()),
         [] => {
-            let last = all.last().map(name).unwrap_or_default();
+            let last = last(&all)?.as_ref().map(name);
+            let last = last.map(|last| format!("the latest one is {}; ", visible(&last))).unwrap_or_default();
             Err(Stop::new(Exit::Usage, format!("no run is called {}", visible(said)))
-                .help(format!("the latest one is {last}; give the beginning of a name, last, or a run's folder"))
+                .help(format!("{last}give the beginning of a name, last, or a run's folder"))
                 .into())
         }
         several => {
-            let names: Vec<String> = several.iter().map(|folder| name(folder)).collect();
+            let names: Vec<String> = several.iter().map(|folder| visible(&name(folder))).collect();
             Err(Stop::new(Exit::Usage, format!("{} runs begin with {}", several.len(), visible(said)))
                 .help(format!("say more of it: {}", names.join(", ")))
                 .into())
         }
     }
+}
+
+fn none() -> anyhow::Error {
+    Stop::new(Exit::Usage, "no runs are stored here")
+        .help("runs are in .orderflow beside orderflow.toml or the document; go there, or give the run's folder")
+        .into()
+}
+
+/// The latest of these runs that is the user's own, by what his own state says.
+fn last(all: &[PathBuf]) -> anyhow::Result<Option<PathBuf>> {
+    Ok(own(all)?.pop())
+}
+
+/// Those of these runs that are the user's own, the oldest first.
+///
+/// # Errors
+/// Where a folder cannot be looked at.
+pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut own: Vec<(String, &PathBuf)> = Vec::new();
+    let known = trust::runs::known();
+    for folder in all {
+        let listed = known.get(&disk::real(folder)?);
+        match trust::runs::owner(folder) {
+            Ok(Owner::Own(known)) => own.push((known.started, folder)),
+            Ok(Owner::Elsewhere) => {}
+            // What cannot be read is still in the place of a run of the user's.
+            Err(_) => own.extend(listed.map(|known| (known.started.clone(), folder))),
+        }
+    }
+    own.sort();
+    Ok(own.into_iter().map(|(_, folder)| folder.clone()).collect())
 }
 
 /// The run's name, as its folder has it.
@@ -87,31 +142,31 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
     Ok(found.and_then(|at| short_names(&all).into_iter().nth(at)))
 }
 
-/// The folders of all runs that lie here: in the current folder, in those right below it, and in those above it up
-/// to the repository's root; the oldest first.
+/// The folders of all runs that are stored here: in the current folder, in those right below it, in those above it up
+/// to the repository's root, and where `--state` says; by name, which is in the order of time.
 ///
 /// # Errors
-/// Where a folder of runs cannot be read.
+/// Where the current folder cannot be told.
 pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
-    let mut bases: Vec<PathBuf> = Vec::new();
-    let root = here.ancestors().position(|folder| folder.join(".git").exists()).unwrap_or(0);
-    bases.extend(here.ancestors().take(root + 1).map(Path::to_owned));
-    let below = std::fs::read_dir(&here).into_iter().flatten().flatten();
-    bases.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    let below = disk::entries(&here).unwrap_or_default();
+    let below = below.into_iter().filter(|(_, kind)| *kind == Kind::Folder).map(|(name, _)| here.join(name));
+    let bases = disk::up_to_repository(&here).into_iter().chain(below).map(Store::Beside);
+    let stores = bases.chain(STORE.get().cloned().map(Store::In));
     let mut all = Vec::new();
-    for base in bases {
-        let runs = base.join(RUNS);
-        let entries = match std::fs::read_dir(&runs) {
-            Ok(entries) => entries,
-            Err(_) => continue,
-        };
-        let named = entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-        let folders = named.map(|entry| entry.path());
-        all.extend(folders.filter(|folder| folder.join(journal::FILE).is_file()));
+    for runs in stores.filter_map(|store| store.find()) {
+        for (name, kind) in runs.entries().unwrap_or_default() {
+            let hidden = name.as_encoded_bytes().starts_with(b".");
+            if kind == Kind::Folder
+                && !hidden
+                && runs.folder(&name).is_ok_and(|folder| folder.has_file(journal::FILE))
+            {
+                all.push(runs.path().join(name));
+            }
+        }
     }
-    // Names are in the order of time, wherever the folders lie.
-    all.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+    all.sort_by(|one, other| (one.file_name(), one).cmp(&(other.file_name(), other)));
+    all.dedup();
     Ok(all)
 }
 

@@ -7,10 +7,12 @@ use super::super::trust;
 use super::outline::{Outline, State};
 use super::{began_since, find};
 use crate::diag::render::visible;
+use crate::disk::{Folder, Kind};
 use crate::journal;
 use crate::view::{bytes, count};
 use anyhow::Context;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,8 +54,11 @@ struct Freed {
 }
 
 pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let folders = find::all()?;
-    let names = find::short_names(&folders);
+    let all = find::all()?;
+    let short: BTreeMap<&PathBuf, String> = all.iter().zip(find::short_names(&all)).collect();
+    // What came from elsewhere counts as none: it neither pushes out a run of the user's nor goes.
+    let folders = find::own(&all)?;
+    let names: Vec<String> = folders.iter().map(|folder| short[folder].clone()).collect();
     let old = folders.len().saturating_sub(args.keep.unwrap_or(0));
     let mut freed = Freed::default();
     let mut failed = None;
@@ -69,6 +74,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     }
     if !args.dry_run {
         freed.bytes += sweep(&folders);
+        trust::runs::sweep();
     }
     let runs = if freed.runs == 1 { "run" } else { "runs" };
     let (did, frees) = if args.dry_run { ("would remove", "would free") } else { ("removed", "freed") };
@@ -95,12 +101,9 @@ fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyho
         terminal.talk(&format!("{} stays: {}\n", visible(name), visible(&why)));
         return Ok(None);
     }
-    let bytes = size(folder);
+    let bytes = Folder::open(folder)?.size();
     if !args.dry_run {
-        let aside = folder.with_file_name(format!("{REMOVED}{}", find::name(folder)));
-        let gone = fs::rename(folder, &aside).and_then(|()| fs::remove_dir_all(&aside));
-        gone.with_context(|| format!("cannot remove {}", folder.display()))?;
-        trust::runs::forget(folder);
+        remove(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     drop(lock);
     let verb = if args.dry_run { "would go" } else { "removed" };
@@ -122,27 +125,25 @@ fn over(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// Removes what was left by a removal that was interrupted; its bytes.
-fn sweep(folders: &[PathBuf]) -> u64 {
-    let parents: std::collections::BTreeSet<&Path> =
-        folders.iter().filter_map(|folder| folder.parent()).collect();
-    let entries = parents.into_iter().flat_map(fs::read_dir).flatten().flatten();
-    let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(REMOVED));
-    left.map(|entry| {
-        let bytes = size(&entry.path());
-        if fs::remove_dir_all(entry.path()).is_ok() { bytes } else { 0 }
-    })
-    .sum()
+fn remove(folder: &Path) -> std::io::Result<()> {
+    let (runs, name) = Folder::above(folder)?;
+    let mut aside = OsString::from(REMOVED);
+    aside.push(&name);
+    runs.rename(&name, &aside)?;
+    runs.remove_all(&aside)
 }
 
-/// The bytes of all files below a folder; links are not followed.
-fn size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(about) if about.is_dir() => size(&entry.path()),
-            Ok(about) => about.len(),
-            Err(_) => 0,
-        })
-        .sum()
+/// Removes what was left by a removal that was interrupted; its bytes.
+fn sweep(folders: &[PathBuf]) -> u64 {
+    let parents: BTreeSet<&Path> = folders.iter().filter_map(|folder| folder.parent()).collect();
+    let mut freed = 0;
+    for runs in parents.into_iter().filter_map(|parent| Folder::open(parent).ok()) {
+        for (name, kind) in runs.entries().unwrap_or_default() {
+            if kind == Kind::Folder && name.as_encoded_bytes().starts_with(REMOVED.as_bytes()) {
+                let bytes = runs.folder(&name).map_or(0, |left| left.size());
+                freed += runs.remove_all(&name).map_or(0, |()| bytes);
+            }
+        }
+    }
+    freed
 }

@@ -8,6 +8,7 @@ pub use read::read;
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, render};
+use crate::disk::{self, Named};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,7 @@ pub fn look(document: &Path) -> anyhow::Result<Looked> {
         return Ok(Looked { settings, wrong: None });
     };
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
+    let text = text(&file).with_context(|| format!("cannot read {name}"))?;
     let source = Source::new(name, text);
     let (mut settings, problems) = read(&source);
     settings.folder = file.parent().unwrap_or(own).to_owned();
@@ -144,15 +145,23 @@ pub fn look(document: &Path) -> anyhow::Result<Looked> {
     Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((source, problems)) })
 }
 
+/// The largest file of settings, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// A file that says what is run: obeyed only where it is a file of this user's, in its folder.
+fn text(file: &Path) -> std::io::Result<String> {
+    let (folder, name) = (file.parent().unwrap_or(Path::new("")), Path::new(FILE));
+    let file = Named::by_document(folder, name).open()?;
+    disk::owned_by_accepted(&file, &folder.join(name))?;
+    String::from_utf8(disk::read_at_most(file, LARGEST)?).map_err(std::io::Error::other)
+}
+
 fn find(own: &Path) -> anyhow::Result<Option<PathBuf>> {
     let here = own.join(FILE);
-    if here.is_file() {
+    if disk::is_there(&here) {
         return Ok(Some(here));
     }
     let absolute = std::path::absolute(own).context("cannot tell the current folder")?;
-    let Some(root) = absolute.ancestors().position(|folder| folder.join(".git").exists()) else {
-        return Ok(None);
-    };
-    let up = absolute.ancestors().take(root + 1).map(|folder| folder.join(FILE));
-    Ok(up.into_iter().find(|file| file.is_file()))
+    let up = disk::up_to_repository(&absolute).into_iter().map(|folder| folder.join(FILE));
+    Ok(up.skip(1).find(|file| disk::is_there(file)))
 }

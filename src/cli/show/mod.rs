@@ -12,6 +12,7 @@ use super::runs::outline::Outline;
 use super::runs::{Format, find};
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
+use crate::disk::Target;
 use crate::engine::Retries;
 use crate::journal::{self, Lock, Records};
 use crate::runtime::Observer;
@@ -19,6 +20,7 @@ use crate::view::milliseconds;
 use crate::view::stats::Report;
 use anyhow::Context;
 use items::Items;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Show a run that is kept: its state, its figures, its items
@@ -98,7 +100,8 @@ fn letters(
         return Ok(());
     };
     let name = visible(&file.display().to_string());
-    std::fs::write(file, text).with_context(|| format!("cannot write {name}"))?;
+    let written = Target::of(file).and_then(|target| target.write(|out| out.write_all(text.as_bytes())));
+    written.with_context(|| format!("cannot write {name}"))?;
     terminal.talk(&format!("{many}: written to {name}\n"));
     Ok(())
 }

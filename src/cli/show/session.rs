@@ -4,11 +4,11 @@ use super::super::run::{KeptRun, Trace, options, retries, unreadable};
 use super::super::runs::outline::Outline;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
+use crate::disk::{self, Named};
 use crate::engine::Retries;
 use crate::journal::{self, Records};
 use crate::runtime::Observer;
 use anyhow::Context;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,7 @@ pub fn write(
 pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
     let (kept, records) = read(home)?;
     let Some(file) = options(&kept.header)?.trace(home) else { return Ok(None) };
-    let folder =
-        tempfile::tempdir_in(home).with_context(|| format!("cannot write into {}", home.display()))?;
+    let folder = disk::temporary().context("cannot make a temporary folder")?;
     let made = folder.path().join("session.toon");
     make(&kept, records, &made)?;
     Ok(same(&file, &made).unwrap_or(false).then_some(file))
@@ -60,7 +59,7 @@ fn read(home: &Path) -> anyhow::Result<(KeptRun, (Records, Retries))> {
 }
 
 fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let (one, other) = (File::open(one)?, File::open(other)?);
+    let (one, other) = (Named::by_user(one).open()?, Named::by_user(other).open()?);
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
     }

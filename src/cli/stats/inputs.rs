@@ -6,11 +6,11 @@ use super::super::terminal::Terminal;
 use super::super::trace;
 use super::gate;
 use crate::diag::{Source, Span, catalogue, render};
+use crate::disk::Named;
 use crate::session::{self, Layout};
 use crate::spec::Expectation;
 use crate::stats::{self, Dimension, Fold, Judged, Run, Unknown, Verdict};
 use anyhow::Context;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,8 @@ fn is_document(path: &Path) -> bool {
         _ => {
             let mut text = Vec::new();
             // A file that cannot be read says so when it is read in earnest.
-            let read = File::open(path).and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
+            let read =
+                Named::by_user(path).open().and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
             let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
             read.is_ok() && text.split(|byte| *byte == b'\n').any(fence)
         }
@@ -144,7 +145,7 @@ fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow
         ("<stdin>".to_owned(), session)
     } else {
         let name = path.display().to_string();
-        let session = File::open(path).and_then(|file| fold.session(file));
+        let session = Named::by_user(path).open().and_then(|file| fold.session(file));
         let session = session.with_context(|| format!("cannot read {name}"))?;
         (name, session)
     };

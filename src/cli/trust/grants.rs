@@ -2,13 +2,13 @@
 //! Knows nothing of what a grant is for.
 
 use super::wanted::{Asks, Wanted};
+use crate::disk::{self, Folder};
 use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Of the records, for versions to come.
@@ -57,7 +57,8 @@ impl Grants {
     /// Where the record cannot be read, or others than its owner may have written it.
     pub fn of(&self, document: &Path) -> anyhow::Result<Option<Grant>> {
         let (place, record) = self.record(document)?;
-        let grant = known(&record).with_context(|| format!("cannot read the grant {}", record.display()))?;
+        let Some(records) = self.records()? else { return Ok(None) };
+        let grant = known(&records, &record).with_context(|| self.cannot("read", &record))?;
         // A record that lies under another document's name is none of this one's.
         Ok(grant.filter(|grant| grant.document == place.to_string_lossy()))
     }
@@ -78,34 +79,25 @@ impl Grants {
         }
         let document = place.to_string_lossy().into_owned();
         let grant = Grant { version: VERSION, document, asks: wanted.asks().clone(), programs };
-        write(&self.0, &record, &grant)
-            .with_context(|| format!("cannot write the grant {}", record.display()))
+        let written = Ours::ensure(self.0.clone()).and_then(|records| records.write(&record, &grant));
+        written.with_context(|| self.cannot("write", &record))
     }
 
     /// False where there was none.
     pub fn forget(&self, document: &Path) -> anyhow::Result<bool> {
         let (_, record) = self.record(document)?;
-        match fs::remove_file(&record) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot remove the grant {}", record.display())),
+        match self.records()? {
+            Some(records) => records.remove(&record).with_context(|| self.cannot("remove", &record)),
+            None => Ok(false),
         }
     }
 
     /// All grants, by document; those that cannot be read as errors.
     pub fn all(&self) -> anyhow::Result<Vec<anyhow::Result<Grant>>> {
-        let entries = match fs::read_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(|| format!("cannot read {}", self.0.display()))?,
-        };
+        let Some(records) = self.records()? else { return Ok(Vec::new()) };
         let mut all = Vec::new();
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot read {}", self.0.display()))?.path();
-            if path.extension().is_none_or(|end| end != "json") {
-                continue;
-            }
-            let grant = known(&path).with_context(|| format!("cannot read the grant {}", path.display()));
-            all.extend(grant.transpose());
+        for name in records.names().with_context(|| format!("cannot read {}", self.0.display()))? {
+            all.extend(known(&records, &name).with_context(|| self.cannot("read", &name)).transpose());
         }
         all.sort_by(|one, two| {
             let name = |grant: &anyhow::Result<Grant>| grant.as_ref().ok().map(|g| g.document.clone());
@@ -114,16 +106,28 @@ impl Grants {
         Ok(all)
     }
 
+    /// The records, where there are any.
+    fn records(&self) -> anyhow::Result<Option<Ours>> {
+        match Ours::open(self.0.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            records => Ok(Some(records.with_context(|| format!("cannot read {}", self.0.display()))?)),
+        }
+    }
+
+    fn cannot(&self, verb: &str, record: &str) -> String {
+        format!("cannot {verb} the grant {}", self.0.join(record).display())
+    }
+
     /// The document as its programs see it, and its record. A link keeps its own name: its programs would work in
     /// another folder than the file that it leads to.
-    fn record(&self, document: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    fn record(&self, document: &Path) -> anyhow::Result<(PathBuf, String)> {
         let name = document.file_name().ok_or_else(|| anyhow!("{} is no file", document.display()))?;
         let folder = document.parent().unwrap_or(Path::new("")).join(".");
         // What is gone still has a grant to be taken back.
-        let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder));
+        let folder = disk::real(&folder).or_else(|_| std::path::absolute(&folder));
         let place = folder.context("cannot tell the current folder")?.join(name);
         let record = format!("{}.json", blake3::hash(place.as_os_str().as_bytes()).to_hex());
-        Ok((place, self.0.join(record)))
+        Ok((place, record))
     }
 }
 
@@ -133,42 +137,76 @@ impl Grants {
 /// Where the environment names none. Relative folders are passed over: they may lie beside a document.
 pub(super) fn state() -> anyhow::Result<PathBuf> {
     let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-    state.ok_or_else(|| anyhow!("cannot tell where grants are kept: HOME is not set"))
+    let home = || std::env::home_dir().filter(|home| home.is_absolute());
+    let state = named("XDG_STATE_HOME").or_else(|| Some(home()?.join(".local/state")));
+    state.ok_or_else(|| anyhow!("cannot find your state folder: HOME is not set"))
 }
 
-/// Writes a record into its folder.
-pub(super) fn write(folder: &Path, record: &Path, content: &impl Serialize) -> anyhow::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The file is made for its owner only, and is whole before it has its name.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, content)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(record)?;
-    Ok(())
-}
+/// The largest record, in bytes.
+const LARGEST: usize = 1 << 20;
 
-/// A record, where there is one.
-///
-/// # Errors
-/// Where it cannot be read, or others than its owner may have written it.
-pub(super) fn read<T: DeserializeOwned>(record: &Path) -> anyhow::Result<Option<T>> {
-    let mut file = match File::open(record) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let about = file.metadata()?;
-    if about.uid() != rustix::process::geteuid().as_raw() || about.permissions().mode() & 0o022 != 0 {
-        bail!("others than you may have written it");
+/// A folder of records that only this user may have written.
+pub(super) struct Ours(Folder);
+
+impl Ours {
+    /// # Errors
+    /// It is not there, or another user's.
+    pub fn open(path: PathBuf) -> io::Result<Ours> {
+        Ok(Ours(Folder::open(&path)?))
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(Some(serde_json::from_str(&text)?))
+
+    /// Makes it where it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made, or is another user's.
+    pub fn ensure(path: PathBuf) -> io::Result<Ours> {
+        Ok(Ours(Folder::ensure(&path)?))
+    }
+
+    /// The names of all records.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let names = self.0.entries()?.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
+        Ok(names.filter(|name| name.ends_with(".json")).collect())
+    }
+
+    /// Writes a record, whole or not at all.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn write(&self, name: &str, content: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(content)?;
+        text.push(b'\n');
+        self.0.replace(name, &text)
+    }
+
+    /// A record, where there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or others than its owner may have written it.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
+        let file = match self.0.open_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let about = file.metadata()?;
+        if about.uid() != rustix::process::geteuid().as_raw() || about.permissions().mode() & 0o022 != 0 {
+            bail!("others than you may have written it");
+        }
+        Ok(Some(serde_json::from_slice(&disk::read_at_most(file, LARGEST)?)?))
+    }
+
+    /// # Errors
+    /// What the file system reports.
+    pub fn remove(&self, name: &str) -> io::Result<bool> {
+        self.0.remove(name)
+    }
 }
 
-fn known(record: &Path) -> anyhow::Result<Option<Grant>> {
-    let grant: Option<Grant> = read(record)?;
+fn known(records: &Ours, name: &str) -> anyhow::Result<Option<Grant>> {
+    let grant: Option<Grant> = records.read(name)?;
     if let Some(Grant { version, .. }) = grant
         && version != VERSION
     {

@@ -17,7 +17,8 @@ use grants::{Grant, Grants};
 use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
-use wanted::{Asks, Wanted, digest};
+pub use wanted::Wanted;
+use wanted::{Asks, digest};
 
 /// Let the programs inside a document run, until they change
 #[derive(clap::Args)]
@@ -207,8 +208,16 @@ enum Consent {
 }
 
 /// Whether anybody is there who sees the question and can answer it.
-fn answers(terminal: &Terminal) -> bool {
+pub fn answers(terminal: &Terminal) -> bool {
     std::io::stdin().is_terminal() && terminal.watched()
+}
+
+/// Whether whoever is asked agrees.
+///
+/// # Errors
+/// Where the answer cannot be read.
+pub fn agreed(question: &str, terminal: &mut Terminal) -> anyhow::Result<bool> {
+    Ok(ask(question, terminal)? != Consent::No)
 }
 
 fn ask(question: &str, terminal: &mut Terminal) -> anyhow::Result<Consent> {

@@ -1,71 +1,175 @@
-//! What the programs of a run that is kept were let do, so that it need not be said again when it goes on. Kept in the
-//! user's own state folder: what a run's folder says of itself, whoever hands it over can have written.
+//! The runs that this user has started, or taken over, on this machine, with what their programs may do. Stored in his own
+//! state folder: what a run's folder says of itself, whoever handed it over can have written.
 
-use super::grants::{read, state, write};
+use super::super::exit::{Exit, Stop};
+use super::grants::{Ours, state};
 use super::wanted::{Asks, digest};
+use crate::diag::render::visible;
+use crate::disk::{self, Folder};
 use crate::graph::Graph;
-use crate::journal;
+use crate::journal::{self, Header, Records};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Of the records, for versions to come.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-#[derive(Serialize, Deserialize)]
-struct Granted {
+/// A run that is this user's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Known {
     version: u32,
-    /// The run's folder.
-    home: PathBuf,
     run: String,
-    /// The file system and the number of its journal: a copy in the same place is another file.
+    /// The run's folder, without links.
+    home: PathBuf,
+    /// Of the header of its journal: a run that was asked for in another way is another run.
+    seal: String,
+    /// The file system and the number of its journal.
     journal: (u64, u64),
-    /// Hashes of the programs and of what they get to know.
+    /// RFC 3339.
+    pub started: String,
+    /// Hashes of the programs that may run, and of what they get to know.
     programs: BTreeSet<String>,
 }
 
-/// Lets the programs of a run run until they change, in its place. Without a state folder nothing is kept.
+/// Whose a run is.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// This user's: started or taken over here.
+    Own(Known),
+    /// It came from elsewhere, or its state is lost.
+    Elsewhere,
+}
+
+/// Stores that a run is this user's, and that the programs of `graph` may run where `trusted`.
 ///
 /// # Errors
-/// Where it cannot be kept.
-pub fn remember(home: &Path, run: &str, graph: &Graph) -> anyhow::Result<()> {
-    let programs = programs(graph);
-    let Ok(folder) = folder() else { return Ok(()) };
-    if programs.is_empty() {
-        return Ok(());
-    }
-    sweep(&folder);
-    let granted = Granted {
-        version: VERSION,
-        home: home.to_owned(),
-        run: run.to_owned(),
-        journal: identity(home)?,
-        programs,
+/// Where there is no state folder, or it cannot be written.
+pub fn remember(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<()> {
+    let (header, records) = journal::read(home)?;
+    let held = match owner_of(home, &header, &records) {
+        Ok(Owner::Own(known)) => known.programs,
+        Ok(Owner::Elsewhere) | Err(_) => BTreeSet::new(),
     };
-    write(&folder, &record(&folder, home), &granted)?;
-    Ok(())
+    let programs = if trusted { programs(graph) } else { held };
+    store(&of(home, &header, &records, programs)?)
+}
+
+/// The same of a run whose journal has been read.
+fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String>) -> anyhow::Result<Known> {
+    Ok(Known {
+        version: VERSION,
+        run: header.run.clone(),
+        home: disk::real(home)?,
+        seal: records.seal(),
+        journal: identity(home)?,
+        started: header.started.clone(),
+        programs,
+    })
+}
+
+fn store(known: &Known) -> anyhow::Result<()> {
+    Ok(Ours::ensure(folder()?)?.write(&record(&known.run, &known.home), known)?)
+}
+
+/// Whose a run is. One that was moved within its file system stays its owner's, and its record follows it.
+///
+/// # Errors
+/// Where its journal cannot be read.
+pub fn owner(home: &Path) -> anyhow::Result<Owner> {
+    let (header, records) = journal::read(home).map_err(super::super::run::unreadable)?;
+    Ok(owner_of(home, &header, &records)?)
+}
+
+fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner> {
+    let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) else {
+        return Ok(Owner::Elsewhere);
+    };
+    let (real, journal, seal) = (disk::real(home)?, identity(home)?, records.seal());
+    let known = |known: &Known| known.version == VERSION && known.run == header.run && known.seal == seal;
+    let here = record(&header.run, &real);
+    // The number of a file system may be another one after the machine has started again.
+    if let Ok(Some(found)) = state.read::<Known>(&here)
+        && known(&found)
+        && found.home == real
+        && found.journal.1 == journal.1
+    {
+        return Ok(Owner::Own(found));
+    }
+    let beginning = beginning(&header.run);
+    for name in state.names()?.into_iter().filter(|name| name.starts_with(&beginning)) {
+        if let Ok(Some(found)) = state.read::<Known>(&name)
+            && known(&found)
+            && found.journal == journal
+        {
+            let moved = Known { home: real, ..found };
+            if state.write(&here, &moved).is_ok() && name != here {
+                let _ = state.remove(&name);
+            }
+            return Ok(Owner::Own(moved));
+        }
+    }
+    Ok(Owner::Elsewhere)
+}
+
+/// Refuses to act on a run that came from elsewhere: its journal says what would be run, written and read.
+///
+/// # Errors
+/// Stops there, with how to take it over.
+pub fn refuse_foreign(home: &Path) -> anyhow::Result<()> {
+    match owner(home)? {
+        Owner::Own(_) => Ok(()),
+        Owner::Elsewhere => {
+            let path = visible(&home.display().to_string());
+            let message = "this run was not started here by you; nothing was run";
+            Err(Stop::new(Exit::NotTrusted, message)
+                .help(format!(
+                    "orderflow adopt {path} shows what it would run, write and read, and takes it over"
+                ))
+                .into())
+        }
+    }
+}
+
+/// Takes a run over, with its programs.
+///
+/// # Errors
+/// Where that cannot be stored.
+pub fn adopt(home: &Path, header: &Header, records: &Records, graph: &Graph) -> anyhow::Result<()> {
+    store(&of(home, header, records, programs(graph))?)
 }
 
 /// Whether all programs of a run were let run when it began or went on before, here.
-pub fn holds(home: &Path, run: &str, graph: &Graph) -> bool {
-    let known = || -> anyhow::Result<Option<Granted>> { read(&record(&folder()?, home)) };
-    let Ok(Some(granted)) = known() else { return false };
-    granted.version == VERSION
-        && granted.home == home
-        && granted.run == run
-        && identity(home).is_ok_and(|journal| journal == granted.journal)
-        && programs(graph).is_subset(&granted.programs)
+pub fn holds(home: &Path, graph: &Graph) -> bool {
+    matches!(owner(home), Ok(Owner::Own(known)) if programs(graph).is_subset(&known.programs))
 }
 
-/// Takes it back.
-pub fn forget(home: &Path) {
-    if let Ok(folder) = folder() {
-        // What is not there needs no removal, and what stays grants nothing without its journal.
-        let _ = fs::remove_file(record(&folder, home));
+/// All runs that are known, by their folders; what became of them is not looked at.
+pub fn known() -> BTreeMap<PathBuf, Known> {
+    let all = || -> anyhow::Result<BTreeMap<PathBuf, Known>> {
+        let state = Ours::open(folder()?)?;
+        let read = |name: String| state.read::<Known>(&name).ok().flatten();
+        let all = state.names()?.into_iter().filter_map(read).filter(|known| known.version == VERSION);
+        Ok(all.map(|known| (known.home.clone(), known)).collect())
+    };
+    all().unwrap_or_default()
+}
+
+/// Forgets a run that is removed.
+pub fn forget(run: &str, real: &Path) {
+    if let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) {
+        // What is not there needs no removal, and what stays is nobody's without its journal.
+        let _ = state.remove(&record(run, real));
+    }
+}
+
+/// Removes the records of runs that are gone.
+pub fn sweep() {
+    let gone = |known: &Known| !known.home.join(journal::FILE).exists();
+    for (_, known) in known().into_iter().filter(|(_, known)| gone(known)) {
+        forget(&known.run, &known.home);
     }
 }
 
@@ -73,25 +177,19 @@ fn folder() -> anyhow::Result<PathBuf> {
     Ok(state()?.join("orderflow/runs"))
 }
 
-fn record(folder: &Path, home: &Path) -> PathBuf {
-    folder.join(format!("{}.json", blake3::hash(home.as_os_str().as_bytes()).to_hex()))
+fn record(run: &str, real: &Path) -> String {
+    format!("{}{}.json", beginning(run), &blake3::hash(real.as_os_str().as_bytes()).to_hex()[..32])
+}
+
+fn beginning(run: &str) -> String {
+    format!("{}-", &blake3::hash(run.as_bytes()).to_hex()[..16])
 }
 
 fn identity(home: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(home.join(journal::FILE)).map(|file| (file.dev(), file.ino()))
+    Folder::open(home)?.check(journal::FILE, true)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn programs(graph: &Graph) -> BTreeSet<String> {
     let asks = Asks::of(graph);
     graph.steps.iter().filter_map(|step| Some(digest(step.program.as_ref()?, &asks))).collect()
-}
-
-/// Removes the records of runs that are gone.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let gone = |granted: Granted| !granted.home.join(journal::FILE).exists();
-        if read(&entry.path()).is_ok_and(|granted| granted.is_some_and(gone)) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }

@@ -192,7 +192,22 @@ fn a_row_that_is_missing_changed_or_in_another_place_is_named() {
             "UPDATE header SET text = replace(text, 'orders.md', 'others.md')",
             "the header: its checksum does not fit",
         ),
-        ("DROP TABLE batch", "no such table: batch"),
+        ("DROP TABLE batch", "its tables are not those of a journal"),
+        // Whoever made it could have what is called a table computed without end, or act when it is written to.
+        (
+            "ALTER TABLE batch RENAME TO rows; CREATE VIEW batch AS SELECT * FROM rows",
+            "its tables are not those of a journal",
+        ),
+        (
+            "DROP TABLE header; CREATE VIEW header AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 \
+             FROM n) SELECT max(x) AS text, 1 AS sum FROM n",
+            "its tables are not those of a journal",
+        ),
+        (
+            "CREATE TRIGGER more AFTER INSERT ON batch BEGIN DELETE FROM batch; END",
+            "its tables are not those of a journal",
+        ),
+        ("CREATE TABLE more (x)", "its tables are not those of a journal"),
     ];
     for (change, message) in cases {
         let _ = fs::remove_file(&journal);

@@ -1,0 +1,130 @@
+//! `orderflow adopt`: takes over a run that was started elsewhere, after showing what going on with it would run,
+//! write and read.
+
+use super::document::Document;
+use super::exit::{Exit, Stop};
+use super::plan::doer;
+use super::run::{self, KeptRun, unreadable};
+use super::runs::find;
+use super::settings::{self, Settings};
+use super::terminal::Terminal;
+use super::trust::{self, Trust, Wanted, runs::Owner};
+use crate::diag::render::visible;
+use crate::journal::{self, Held};
+use crate::view::plan::Doer;
+use anyhow::Context;
+use std::path::Path;
+
+/// Take over a run that was started elsewhere
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderflow show path/to/run                look at the run first
+  orderflow adopt path/to/run               show what it would run, write and read, and ask
+  orderflow adopt --yes .orderflow/runs/*   take over the runs of an artifact, for CI
+
+A run that came from elsewhere (in a repository, an artifact, a copy) can be shown by every command that only looks. To
+resume, retry, cancel or resolve it you take it over, with the programs in its document. Nothing is run.
+
+Exit codes: 0 done, 2 usage, 4 not taken over, 7 its journal cannot be read, 8 another runner has the run")]
+pub struct Args {
+    /// The run's folder, or the beginning of its name
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<String>,
+    /// Take it over without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let homes = args.runs.iter().map(|said| find::one(said)).collect::<anyhow::Result<Vec<_>>>()?;
+    for home in &homes {
+        one(home, args.yes, terminal)?;
+    }
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let name = visible(&find::called(home)?);
+    if let Owner::Own(_) = trust::runs::owner(home)? {
+        terminal.talk(&format!("{name} is yours already\n"));
+        return Ok(());
+    }
+    // Nobody goes on with it meanwhile, and what is not a run's folder of this user's is refused.
+    let _lock = match run::try_lock(home) {
+        Err(Held::By(_)) => {
+            return Err(Stop::new(Exit::Locked, format!("another runner has the run {name}")).into());
+        }
+        lock => lock.map_err(|held| match held {
+            Held::Storage(error) => {
+                anyhow::Error::new(error).context(format!("cannot lock {}", home.display()))
+            }
+            Held::By(_) => anyhow::anyhow!("another runner has it"),
+        })?,
+    };
+    let (header, records) = journal::read(home).map_err(unreadable)?;
+    let options = run::options(&header)?;
+    let kept = KeptRun::of(header, &records)?;
+    // Paths count from where the run was asked for, where that is here, else from the current folder.
+    let base = match options.is_in_place(home) {
+        true => options.folder.clone(),
+        false => std::env::current_dir().context("cannot tell the current folder")?,
+    };
+    let file = base.join(options.file());
+    let document = Document::of(visible(&options.file().display().to_string()), kept.text());
+    let settings = settings::look(&file)?.settings;
+    let wanted = Wanted::of(&document, &kept.graph, &settings);
+    let trust = Trust::of(&file, &kept.graph, &settings, terminal);
+    let mut text = format!("the run {name} was not started here by you\n\n");
+    let mut say = |what: &str, fact: &str| text.push_str(&format!("  {what:<9} {}\n", visible(fact)));
+    say("workflow", &kept.graph.title);
+    say("document", &options.file().display().to_string());
+    say("started", &kept.header.started);
+    say("works in", &base.display().to_string());
+    for line in agents(&kept, &settings, &trust, &document) {
+        say("runs", &line);
+    }
+    for path in options.writes(home, &base) {
+        say("writes", &path.display().to_string());
+    }
+    if let Some(path) = options.reads(&kept.graph, &base) {
+        say("reads", &path.display().to_string());
+    }
+    terminal.talk(&text);
+    if !wanted.is_empty() {
+        terminal.talk(&format!("\n{}", wanted.told()));
+    }
+    if !yes {
+        let refused = |message: &str| Stop::new(Exit::NotTrusted, message);
+        if !trust::answers(terminal) {
+            return Err(refused("cannot ask here; nothing was taken over")
+                .help("read the above, then take it over with --yes")
+                .into());
+        }
+        if !trust::agreed("\ntake it over? [y]es, [N]o ", terminal)? {
+            return Err(refused("nothing was taken over").into());
+        }
+    }
+    trust::runs::adopt(home, &kept.header, &journal::read(home).map_err(unreadable)?.1, &kept.graph)
+        .context("cannot store that the run is yours")?;
+    terminal.talk(&format!("{name} is yours now: orderflow resume {name} goes on with it\n"));
+    Ok(())
+}
+
+/// Who does the steps, a line for each program.
+fn agents(kept: &KeptRun, settings: &Settings, trust: &Trust, document: &Document) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in &kept.graph.steps {
+        let agent = step.agent.as_ref().map(|agent| format!("@{agent}: ")).unwrap_or_default();
+        let line = match doer(step, settings, trust, &document.source) {
+            Doer::Command(command) | Doer::Worker { command, .. } => format!("{agent}{}", command.join(" ")),
+            Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),
+            Doer::Nobody => format!("{agent}nothing yet; orderflow.toml binds no program"),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}

@@ -1,0 +1,414 @@
+//! A folder that is held open. Whatever is put in the place of its path meanwhile, its files are opened from here.
+
+use super::owner::{is_accepted, refuse_unless};
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{Mode, OFlags};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What lies at a name. Links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Folder,
+    Link,
+    /// A pipe, a device, a socket.
+    Special,
+}
+
+impl Kind {
+    fn of(about: &Metadata) -> Kind {
+        let kind = about.file_type();
+        match () {
+            () if kind.is_file() => Kind::File,
+            () if kind.is_dir() => Kind::Folder,
+            () if kind.is_symlink() => Kind::Link,
+            () => Kind::Special,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Folder => "a folder",
+            Kind::Link => "a symbolic link",
+            Kind::Special => "a pipe, a device or a socket",
+        }
+    }
+}
+
+/// A folder of an accepted owner. Names are single: no method takes a path with a `/`.
+#[derive(Debug)]
+pub struct Folder {
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder that a path of the user's own leads to; links on the way are followed.
+    ///
+    /// # Errors
+    /// It is not there, no folder, or another user's.
+    pub fn open(path: &Path) -> io::Result<Folder> {
+        let path = std::path::absolute(path)?;
+        let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
+        Folder::checked(dir, path)
+    }
+
+    /// The same whoever owns it, for a folder in which only what is the user's own is looked at or made.
+    ///
+    /// # Errors
+    /// It is not there, or no folder.
+    pub fn shared(path: &Path) -> io::Result<Folder> {
+        let path = std::path::absolute(path)?;
+        Ok(Folder { dir: Dir::open_ambient_dir(&path, ambient_authority())?, path })
+    }
+
+    /// The same as [`open`](Self::open), and makes it first, for this user alone, with the folders above it.
+    ///
+    /// # Errors
+    /// It cannot be made, or is another user's.
+    pub fn ensure(path: &Path) -> io::Result<Folder> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Folder::open(path)
+    }
+
+    /// The folder above the one at `path`, as it is now, with its name there.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn above(path: &Path) -> io::Result<(Folder, OsString)> {
+        let path = std::path::absolute(path)?;
+        match (path.parent(), path.file_name()) {
+            (Some(above), Some(name)) => Ok((Folder::open(above)?, name.to_owned())),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    fn checked(dir: Dir, path: PathBuf) -> io::Result<Folder> {
+        refuse_unless(dir.dir_metadata()?.uid(), &path)?;
+        Ok(Folder { dir, path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file system and the number of the folder itself.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        let about = self.dir.dir_metadata()?;
+        Ok((about.dev(), about.ino()))
+    }
+
+    /// The same folder as a file, to lock it.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn handle(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.dir, ".", flags, Mode::empty())?.into())
+    }
+
+    /// Whether others than its owner may write into it.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn is_open_to_all(&self) -> io::Result<bool> {
+        Ok(self.dir.dir_metadata()?.mode() & 0o002 != 0)
+    }
+
+    /// A folder in it.
+    ///
+    /// # Errors
+    /// It is not there, a link or no folder, or another user's.
+    pub fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
+        let name = single(name.as_ref())?;
+        let path = self.path.join(name);
+        match self.dir.open_dir_nofollow(name) {
+            Ok(dir) => Folder::checked(dir, path),
+            Err(error) => Err(self.explained(name, error)),
+        }
+    }
+
+    /// A folder in it that is made for this user alone; it may be there already.
+    ///
+    /// # Errors
+    /// As for [`folder`](Self::folder), and where it cannot be made.
+    pub fn make(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
+        match self.make_new(name.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.folder(name),
+            made => made,
+        }
+    }
+
+    /// A folder in it that was not there before.
+    ///
+    /// # Errors
+    /// There is something of that name, or it cannot be made.
+    pub fn make_new(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
+        let name = single(name.as_ref())?;
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700);
+        self.dir.create_dir_with(name, &builder)?;
+        self.folder(name)
+    }
+
+    /// A folder in it under a name that nobody knew before, with this beginning.
+    ///
+    /// # Errors
+    /// As for [`make_new`](Self::make_new).
+    pub fn make_unique(&self, beginning: &str) -> io::Result<Folder> {
+        self.make_new(format!("{beginning}{}", unique()))
+    }
+
+    /// What lies at a name; none where nothing does.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn kind(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Kind>> {
+        match self.dir.symlink_metadata(single(name.as_ref())?) {
+            Ok(about) => Ok(Some(Kind::of(&about))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is something of an accepted owner at a name.
+    pub fn owns(&self, name: impl AsRef<OsStr>) -> bool {
+        let about = single(name.as_ref()).and_then(|name| self.dir.symlink_metadata(name));
+        about.is_ok_and(|about| is_accepted(about.uid()))
+    }
+
+    /// Whether a regular file lies at a name.
+    pub fn has_file(&self, name: impl AsRef<OsStr>) -> bool {
+        matches!(self.kind(name), Ok(Some(Kind::File)))
+    }
+
+    /// Refuses what is not a regular file of an accepted owner, without opening it; `written` ones must have this one
+    /// name only, so that nothing outside is written by it. What is not there is none.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, name: impl AsRef<OsStr>, written: bool) -> io::Result<Option<(u64, u64)>> {
+        let name = single(name.as_ref())?;
+        let about = match self.dir.symlink_metadata(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            about => about?,
+        };
+        regular(&about, written, &self.path.join(name))?;
+        Ok(Some((about.dev(), about.ino())))
+    }
+
+    /// The bytes of a file; links are not followed, and nothing is opened.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn length(&self, name: impl AsRef<OsStr>) -> io::Result<u64> {
+        Ok(self.dir.symlink_metadata(single(name.as_ref())?)?.len())
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// It is not there, a link, no regular file, another user's, or one with further names.
+    pub fn open_file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        self.open_with(name.as_ref(), OpenOptions::new().read(true))
+    }
+
+    /// Opens a file for reading and writing; makes it where it is not there.
+    ///
+    /// # Errors
+    /// As for [`open_file`](Self::open_file).
+    pub fn open_or_create(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        self.open_with(name.as_ref(), OpenOptions::new().read(true).write(true).create(true).mode(0o600))
+    }
+
+    /// Makes a file that was not there before.
+    ///
+    /// # Errors
+    /// There is something of that name, or it cannot be made.
+    pub fn create_new(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        self.open_with(name.as_ref(), OpenOptions::new().write(true).create_new(true).mode(0o600))
+    }
+
+    fn open_with(&self, name: &OsStr, options: &mut OpenOptions) -> io::Result<File> {
+        let name = single(name)?;
+        // Without waiting: a pipe would be waited for without end.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let options = options.follow(FollowSymlinks::No).custom_flags(flags.bits() as i32);
+        let file = match self.dir.open_with(name, options) {
+            Ok(file) => file,
+            Err(error) => return Err(self.explained(name, error)),
+        };
+        regular(&file.metadata()?, true, &self.path.join(name))?;
+        Ok(file.into_std())
+    }
+
+    /// An error of opening, with what lies there if that is why.
+    fn explained(&self, name: &OsStr, error: io::Error) -> io::Error {
+        match self.kind(name) {
+            Ok(Some(kind @ (Kind::Link | Kind::Special))) => refused(&self.path.join(name), kind.name()),
+            _ => error,
+        }
+    }
+
+    /// The content of a file of at most so many bytes; none where there is no such file.
+    ///
+    /// # Errors
+    /// As for [`open_file`](Self::open_file), and where it is larger.
+    pub fn read(&self, name: impl AsRef<OsStr>, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.open_file(name.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        super::read_at_most(file, most).map(Some)
+    }
+
+    /// Puts a file in the place of whatever lies there but a folder, whole or not at all, and durably.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn replace(&self, name: impl AsRef<OsStr>, content: &[u8]) -> io::Result<()> {
+        let name = single(name.as_ref())?;
+        let mut draft = OsString::from(".");
+        draft.push(name);
+        draft.push(unique());
+        let mut file = self.create_new(&draft)?;
+        let written = file
+            .write_all(content)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| self.dir.rename(&draft, &self.dir, name))
+            .and_then(|()| self.sync());
+        if written.is_err() {
+            let _ = self.dir.remove_file(&draft);
+        }
+        written
+    }
+
+    /// Gives a file or folder in it another name; in the place of a file that has it already.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
+        self.dir.rename(single(from.as_ref())?, &self.dir, single(to.as_ref())?)
+    }
+
+    /// Moves a file or folder in it to another folder; nothing may have its name there.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn move_to(&self, name: impl AsRef<OsStr>, to: &Folder, new: impl AsRef<OsStr>) -> io::Result<()> {
+        let (name, new) = (single(name.as_ref())?, single(new.as_ref())?);
+        if to.kind(new)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.dir.rename(name, &to.dir, new)
+    }
+
+    /// Removes a file, a link or a pipe; true where there was one.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
+        match self.dir.remove_file(single(name.as_ref())?) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a folder in it if nothing is left there.
+    ///
+    /// # Errors
+    /// There is something left, or what the file system reports.
+    pub fn remove_empty(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        self.dir.remove_dir(single(name.as_ref())?)
+    }
+
+    /// Removes whatever lies at a name, with all below it; links are removed, not followed.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn remove_all(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let name = single(name.as_ref())?;
+        match self.kind(name)? {
+            None => Ok(()),
+            Some(Kind::Folder) => self.dir.remove_dir_all(name),
+            Some(Kind::File | Kind::Link | Kind::Special) => self.dir.remove_file(name),
+        }
+    }
+
+    /// All names in it with what lies there, sorted.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn entries(&self) -> io::Result<Vec<(OsString, Kind)>> {
+        let mut all = Vec::new();
+        for entry in self.dir.entries()? {
+            let name = entry?.file_name();
+            if let Some(kind) = self.kind(&name)? {
+                all.push((name, kind));
+            }
+        }
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(all)
+    }
+
+    /// The bytes of all files below it. Links are not followed.
+    pub fn size(&self) -> u64 {
+        let entries = self.dir.entries().into_iter().flatten().flatten();
+        let size = entries.map(|entry| match entry.metadata() {
+            Ok(about) if about.is_dir() => self.folder(entry.file_name()).map_or(0, |below| below.size()),
+            Ok(about) => about.len(),
+            Err(_) => 0,
+        });
+        size.sum()
+    }
+
+    /// Makes the names in it durable.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn sync(&self) -> io::Result<()> {
+        self.handle()?.sync_all()
+    }
+}
+
+/// The end of a name that cannot be guessed.
+fn unique() -> String {
+    format!(".{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// A name, if it is one and no path.
+fn single(name: &OsStr) -> io::Result<&OsStr> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(std::path::Component::Normal(part)), None) if part == name => Ok(name),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file")),
+    }
+}
+
+fn refused(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{} is {what}; only a regular file or folder is opened here", path.display()))
+}
+
+fn regular(about: &Metadata, single: bool, path: &Path) -> io::Result<()> {
+    match Kind::of(about) {
+        Kind::File => {}
+        other => return Err(refused(path, other.name())),
+    }
+    if single && about.nlink() > 1 {
+        let message = format!("{} has further names (hard links); copy the folder first", path.display());
+        return Err(io::Error::other(message));
+    }
+    refuse_unless(about.uid(), path)
+}

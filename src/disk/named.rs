@@ -1,0 +1,140 @@
+//! Files that are named by a path: by the user, who may name a pipe or a link to anywhere, or by a document or its
+//! settings, which may not.
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// A file that somebody has named. It may be opened again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    path: PathBuf,
+    /// The folder that links must not lead out of, and the path below it.
+    below: Option<(PathBuf, PathBuf)>,
+    /// Whether it may be a pipe or a device, and waited for.
+    special: bool,
+}
+
+impl Named {
+    /// A path that the user has given on the command line: links are followed, and it may be a pipe.
+    pub fn by_user(path: impl Into<PathBuf>) -> Named {
+        Named { path: path.into(), below: None, special: true }
+    }
+
+    /// A path that a document in `folder`, or its settings, name. It must be a regular file. Links of a path below the folder
+    /// must not lead out of it: whoever reads the document would not see where.
+    pub fn by_document(folder: &Path, path: &Path) -> Named {
+        let below = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let whole = folder.join(path);
+        Named { path: whole, below: below.then(|| (folder.to_owned(), path.to_owned())), special: false }
+    }
+
+    /// The same name for another file in its folder or below it, as found by a glob.
+    pub fn beside(&self, path: PathBuf) -> Named {
+        let below = self
+            .below
+            .as_ref()
+            .and_then(|(folder, _)| Some((folder.clone(), path.strip_prefix(folder).ok()?.to_owned())));
+        Named { path, below, special: self.special }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the user has named it, and not a document.
+    pub fn is_by_user(&self) -> bool {
+        self.special
+    }
+
+    /// What it leads to; links are followed.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be seen.
+    pub fn about(&self) -> io::Result<Metadata> {
+        std::fs::metadata(&self.path)
+    }
+
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    pub fn is_folder(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// It is not there, or is not what it may be.
+    pub fn open(&self) -> io::Result<File> {
+        if self.special {
+            return File::open(&self.path);
+        }
+        let file = match &self.below {
+            Some((folder, path)) => below(folder, path)?,
+            None => {
+                let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+                File::options().read(true).custom_flags(flags.bits() as i32).open(&self.path)?
+            }
+        };
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is no regular file")),
+        }
+    }
+
+    /// Its content, if it has at most so many bytes.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and where it is larger.
+    pub fn read(&self, most: usize) -> io::Result<Vec<u8>> {
+        read_at_most(self.open()?, most)
+    }
+}
+
+fn below(folder: &Path, path: &Path) -> io::Result<File> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags.bits() as i32)) {
+        Ok(file) => Ok(file.into_std()),
+        // Only that it leads out is a reason of its own: the kernel would have let it be opened.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied && dir.symlink_metadata(path).is_ok() =>
+        {
+            match error.raw_os_error() {
+                Some(_) => Err(error),
+                None => Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    format!("a symbolic link leads out of {}", folder.display()),
+                )),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// All that can be read, if it is at most so many bytes.
+///
+/// # Errors
+/// What reading reports, and where there is more.
+pub fn read_at_most(from: impl Read, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > most {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {}", size(most)))),
+        false => Ok(bytes),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
+}

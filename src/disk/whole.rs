@@ -1,0 +1,115 @@
+//! Files that are written whole or not at all: beside their target first, then in its place.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The most symbolic links on the way to a file, as the kernel counts them.
+const LINKS: usize = 40;
+
+/// Where a file goes.
+pub enum Target {
+    /// The file behind all symbolic links, to be replaced; the links stay.
+    File(PathBuf),
+    /// A pipe or a device, to be written to: in its place nothing else may come.
+    Stream(PathBuf),
+}
+
+impl Target {
+    /// The target of a path that the user has given.
+    ///
+    /// # Errors
+    /// Where it can be neither.
+    pub fn of(path: &Path) -> io::Result<Target> {
+        match fs::metadata(path) {
+            Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(about) if !about.is_file() => return Ok(Target::Stream(path.to_owned())),
+            _ => {}
+        }
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            match fs::read_link(&path) {
+                Ok(next) => path = folder(&path).join(next),
+                Err(_) => return Ok(Target::File(path)),
+            }
+        }
+        Err(io::Error::other("too many symbolic links"))
+    }
+
+    /// The target of a path that nobody has named: only a regular file is replaced there.
+    ///
+    /// # Errors
+    /// Something else lies there.
+    pub fn unnamed(path: &Path) -> io::Result<Target> {
+        match fs::symlink_metadata(path) {
+            Ok(about) if !about.is_file() => {
+                let what = match about.is_symlink() {
+                    true => "a symbolic link",
+                    false => "no regular file",
+                };
+                Err(io::Error::other(format!("{} is {what}", path.display())))
+            }
+            Ok(_) => Ok(Target::File(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Target::File(path.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A nameless file for what is not yet to be seen there.
+    ///
+    /// # Errors
+    /// Where its folder cannot hold one.
+    pub fn spool(&self) -> io::Result<File> {
+        match self {
+            Target::File(path) => tempfile::tempfile_in(folder(path)),
+            Target::Stream(_) => tempfile::tempfile(),
+        }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// What `write` and the file system report.
+    pub fn write(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let path = match self {
+            Target::File(path) => path,
+            Target::Stream(path) => return write(&mut File::options().write(true).open(path)?),
+        };
+        let mut builder = tempfile::Builder::new();
+        // Like any file that a program makes: the umask decides who may read it.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".session-").tempfile_in(folder(path))?;
+        write(file.as_file_mut())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(folder(path))?.sync_all()
+    }
+}
+
+/// The folder that holds a file.
+fn folder(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Puts a text in place of another in a file, whole or not at all; false where the file holds something else
+/// by now, and then it stays.
+///
+/// # Errors
+/// What the file system reports, and where the path is no file.
+pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
+    let Target::File(path) = Target::of(path)? else {
+        return Err(io::Error::other("this is no regular file"));
+    };
+    let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder(&path))?;
+    file.write_all(new.as_bytes())?;
+    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+    file.as_file().sync_all()?;
+    // At the last moment, so that hardly any change can come between.
+    let held = super::read_at_most(File::open(&path)?, old.len());
+    if !held.is_ok_and(|held| held == old.as_bytes()) {
+        return Ok(false);
+    }
+    file.persist(&path).map_err(|error| error.error)?;
+    File::open(folder(&path))?.sync_all()?;
+    Ok(true)
+}
