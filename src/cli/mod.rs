@@ -35,7 +35,7 @@ use crate::{adapter, disk, runtime};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run workflows written as markdown documents
 #[derive(Parser)]
@@ -53,24 +53,20 @@ Examples:
 Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
 5 what an item did could not be undone, 6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
 struct Cli {
-    /// Store runs in this folder, and look for them there [default: ORDERFLOW_STATE, else .orderflow beside
-    /// orderflow.toml or the document]
-    #[arg(long, global = true, value_name = "DIR")]
-    state: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Run(Box<run::Args>),
-    Resume(resume::Args),
-    Cancel(cancel::Args),
-    Retry(retry::Args),
-    Resolve(resolve::Args),
-    Adopt(adopt::Args),
-    Runs(runs::Args),
-    Show(show::Args),
+    Run(Box<Stored<run::Args>>),
+    Resume(Stored<resume::Args>),
+    Cancel(Stored<cancel::Args>),
+    Retry(Stored<retry::Args>),
+    Resolve(Stored<resolve::Args>),
+    Adopt(Stored<adopt::Args>),
+    Runs(Stored<runs::Args>),
+    Show(Stored<show::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -81,6 +77,41 @@ enum Command {
     Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+// What a command on stored runs takes, and where they are stored. No doc comment: it would be the help of each command.
+#[derive(clap::Args)]
+struct Stored<T: clap::Args> {
+    #[command(flatten)]
+    args: T,
+    /// The folder where runs are stored [default: ORDERFLOW_STATE, else .orderflow beside orderflow.toml or the document]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Command {
+    fn state(&self) -> Option<&Path> {
+        match self {
+            Command::Run(stored) => stored.state.as_deref(),
+            Command::Resume(stored) => stored.state.as_deref(),
+            Command::Cancel(stored) => stored.state.as_deref(),
+            Command::Retry(stored) => stored.state.as_deref(),
+            Command::Resolve(stored) => stored.state.as_deref(),
+            Command::Adopt(stored) => stored.state.as_deref(),
+            Command::Runs(stored) => stored.state.as_deref(),
+            Command::Show(stored) => stored.state.as_deref(),
+            Command::Validate(_)
+            | Command::Verify(_)
+            | Command::Stats(_)
+            | Command::Plan(_)
+            | Command::Graph(_)
+            | Command::Agents(_)
+            | Command::Trust(_)
+            | Command::Init(_)
+            | Command::Completions(_)
+            | Command::Man(_) => None,
+        }
+    }
 }
 
 /// Runs the program with these arguments, the program's own name first.
@@ -100,19 +131,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let mut terminal = Terminal::new();
-    if let Err(error) = prepare(cli.state) {
+    if let Err(error) = prepare(cli.command.state()) {
         terminal.error(&error);
         return Exit::of(&error);
     }
     let done = match cli.command {
-        Command::Run(args) => run::run(*args, &mut terminal),
-        Command::Resume(args) => resume::run(args, &mut terminal),
-        Command::Cancel(args) => cancel::run(args, &mut terminal),
-        Command::Retry(args) => retry::run(args, &mut terminal),
-        Command::Resolve(args) => resolve::run(args, &mut terminal),
-        Command::Adopt(args) => adopt::run(args, &mut terminal),
-        Command::Runs(args) => runs::run(args, &mut terminal),
-        Command::Show(args) => show::run(args, &mut terminal),
+        Command::Run(stored) => run::run(stored.args, &mut terminal),
+        Command::Resume(stored) => resume::run(stored.args, &mut terminal),
+        Command::Cancel(stored) => cancel::run(stored.args, &mut terminal),
+        Command::Retry(stored) => retry::run(stored.args, &mut terminal),
+        Command::Resolve(stored) => resolve::run(stored.args, &mut terminal),
+        Command::Adopt(stored) => adopt::run(stored.args, &mut terminal),
+        Command::Runs(stored) => runs::run(stored.args, &mut terminal),
+        Command::Show(stored) => show::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),
@@ -134,7 +165,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Whose files count as the user's own, and where runs are stored.
-fn prepare(state: Option<PathBuf>) -> anyhow::Result<()> {
+fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     let number = |text: &str| text.trim().parse::<u32>().ok();
     // As git does: who has become root stays himself.
     if rustix::process::geteuid().is_root()
@@ -154,7 +185,7 @@ fn prepare(state: Option<PathBuf>) -> anyhow::Result<()> {
         disk::accept_owner(user);
     }
     let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    if let Some(folder) = state.or(named) {
+    if let Some(folder) = state.map(Path::to_owned).or(named) {
         runs::find::store_in(std::path::absolute(folder).context("cannot tell the current folder")?);
     }
     Ok(())

@@ -207,6 +207,9 @@ fn forged(place: &Place, change: fn(&mut Record)) {
     let mut store = Store::create(&home, &header).unwrap();
     store.append(&all).unwrap();
     store.tidy().unwrap();
+    drop(store);
+    // It is another journal now, which nobody here has started.
+    assert_eq!(place.orderflow(&format!("adopt --yes {}", home.display())).exit, Some(0));
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn a_closed_terminal_pauses_a_run() {
     );
     let mut terminal = std::process::Command::new("script");
     terminal.args(["-qec", "sh inner.sh; true", "/dev/null"]).current_dir(place.folder());
+    terminal.env("XDG_STATE_HOME", place.path(".state"));
     terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let mut terminal = terminal.spawn().unwrap();
     place.await_file("ready");

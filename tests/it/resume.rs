@@ -396,8 +396,9 @@ fn a_run_is_a_folder_that_can_be_carried_elsewhere() {
         Command::new("cp").arg("-r").arg(home(folder).unwrap()).arg(elsewhere.path().join("run")).status();
     assert!(copied.unwrap().success());
     let refused = orderflow(elsewhere.path(), &["resume", "run"]);
-    assert_eq!(refused.status.code(), Some(4), "a grant does not travel");
-    let output = orderflow(elsewhere.path(), &["resume", "run", "--trust"]);
+    assert_eq!(refused.status.code(), Some(4), "it was not started there");
+    assert_eq!(orderflow(elsewhere.path(), &["adopt", "run", "--yes"]).status.code(), Some(0));
+    let output = orderflow(elsewhere.path(), &["resume", "run"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(told.contains("6 items: 3 succeeded, 3 compensated"), "{told}");

@@ -45,7 +45,9 @@ fn a_runs_folder_is_its_users_alone() {
     let runs = std::fs::read_dir(place.path(".orderflow/runs")).unwrap();
     let home = runs.map(|entry| entry.unwrap().path()).next().unwrap();
     // As where it was carried elsewhere, and in a place where others may look.
-    std::fs::remove_dir_all(home.join("scratch")).unwrap();
+    let left =
+        std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.starts_with("scratch.")).count(), 1, "it was killed");
     std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
     place.write("go", "");
     assert_eq!(place.orderflow("resume last --trust").exit, Some(0));

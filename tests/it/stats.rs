@@ -413,6 +413,7 @@ fn narrow(place: &Place, args: &str) -> String {
     let program = format!("stty cols 50 && {} {args}", env!("CARGO_BIN_EXE_orderflow"));
     let mut terminal = std::process::Command::new("script");
     terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder()).env("NO_COLOR", "1");
+    terminal.env("XDG_STATE_HOME", place.path(".state"));
     let output = terminal.stdin(std::process::Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -210,9 +210,6 @@ fn a_folder_beside_the_document_is_no_state_folder() {
     assert_eq!(run(place.path(".state").to_str().unwrap(), "/nowhere"), Some(0));
     assert_eq!(run(".state", "/nowhere"), Some(4));
     assert_eq!(run("", "."), Some(4));
-    let homeless = place.command("trust --list").env("XDG_STATE_HOME", "").env("HOME", "").output().unwrap();
-    let told = String::from_utf8(homeless.stderr).unwrap();
-    assert!(told.starts_with("error: cannot tell where grants are kept: "), "{told}");
 }
 
 const WAITING: &str = "\
@@ -247,19 +244,37 @@ fn what_a_run_was_let_do_holds_for_that_run_in_its_place() {
     let place = Place::new(WAITING);
     let home = paused(&place);
     copy(&home, &place.path("copy"));
-    assert_eq!(place.orderflow("resume copy").exit, Some(4), "a copy brings no grant");
+    let told = place.orderflow("resume copy");
+    assert_eq!(told.exit, Some(4), "a copy is not the run that was started here");
+    let path = place.path("copy");
+    let err = format!(
+        "error: this run was not started here by you; nothing was run\n  help: orderflow adopt {} shows what it would \
+         run, write and read, and takes it over\n",
+        path.display()
+    );
+    assert_eq!(told.err, err);
 
     // Neither does one in the place of the run itself.
     fs::rename(&home, place.path("aside")).unwrap();
     copy(&place.path("copy"), &home);
-    assert_eq!(place.orderflow("resume last").exit, Some(4));
+    assert_eq!(place.orderflow(&format!("resume {}", home.display())).exit, Some(4));
+    assert_eq!(place.orderflow("resume last").exit, Some(2), "it is not the last of the user's");
     fs::remove_dir_all(&home).unwrap();
     fs::rename(place.path("aside"), &home).unwrap();
 
-    let other = place.command("resume last").env("XDG_STATE_HOME", place.path("elsewhere")).output().unwrap();
+    let mut other = place.command(&format!("resume --trust {}", home.display()));
+    let other = other.env("XDG_STATE_HOME", place.path("elsewhere")).output().unwrap();
     assert_eq!(other.status.code(), Some(4), "it is the user's");
-    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
-    assert_eq!(place.orderflow("resume copy --trust --quiet").exit, Some(0), "it can be given anew");
+    // Moved, it stays his.
+    fs::rename(place.path(".orderflow"), place.path("moved")).unwrap();
+    let run = place.path("moved/runs").join(home.file_name().unwrap());
+    assert_eq!(place.orderflow(&format!("resume --quiet {}", run.display())).exit, Some(0));
+    fs::rename(place.path("moved"), place.path(".orderflow")).unwrap();
+    assert_eq!(place.orderflow("resume copy --trust --quiet").exit, Some(4), "--trust is about programs");
+    assert_eq!(place.orderflow("adopt copy").exit, Some(4), "there is nobody to ask");
+    assert_eq!(place.orderflow("adopt copy --yes").exit, Some(0));
+    assert_eq!(place.orderflow("adopt copy").err, format!("{} is yours already\n", path.display()));
+    assert_eq!(place.orderflow("resume copy --quiet").exit, Some(0), "with its programs");
 
     let records = || fs::read_dir(place.path(".state/orderflow/runs")).unwrap().count();
     assert_eq!(records(), 2);
@@ -286,26 +301,39 @@ fn a_run_cannot_say_of_itself_that_it_was_let_run() {
     store.append(&all).unwrap();
     store.tidy().unwrap();
     drop(store);
-    assert_eq!(place.orderflow("resume forged").exit, Some(4));
+    for command in ["resume", "resume --trust", "retry", "cancel", "resolve --item 1 --note x"] {
+        assert_eq!(place.orderflow(&format!("{command} forged")).exit, Some(4), "{command}");
+    }
     fs::remove_dir_all(&home).unwrap();
-    assert_eq!(place.orderflow("resume forged --trust --quiet").exit, Some(0));
+    assert_eq!(place.orderflow("adopt forged --yes").exit, Some(0));
+    assert_eq!(place.orderflow("resume forged --quiet").exit, Some(0));
+    assert_eq!(place.orderflow("runs prune --keep 0").exit, Some(0));
     let records = fs::read_dir(place.path(".state/orderflow/runs")).unwrap().count();
     assert_eq!(records, 1, "what is gone is forgotten");
 }
 
 #[test]
-fn without_a_state_folder_a_run_asks_again() {
+fn without_a_state_folder_a_run_is_nobodys() {
     let place = Place::new(WAITING);
     let homeless = |args: &str| {
         let mut command = place.command(args);
-        command.env("XDG_STATE_HOME", "").env("HOME", "");
+        command.env("XDG_STATE_HOME", "/dev/null/none");
         command
     };
-    let mut runner = homeless("run flow.md --trust --quiet --input name=Ada").spawn().unwrap();
+    let runner =
+        homeless("run flow.md --trust --input name=Ada").stderr(std::process::Stdio::piped()).spawn();
+    let runner = runner.unwrap();
     place.await_file("waiting");
     Command::new("kill").args(["-TERM", &runner.id().to_string()]).status().unwrap();
-    assert_eq!(runner.wait().unwrap().code(), Some(143));
+    let told = runner.wait_with_output().unwrap();
+    assert_eq!(told.status.code(), Some(143));
+    let err = String::from_utf8(told.stderr).unwrap();
+    assert!(err.contains("warning: cannot store that you started this run: "), "{err}");
     place.write("go", "");
-    assert_eq!(homeless("resume last").output().unwrap().status.code(), Some(4));
-    assert_eq!(homeless("resume last --trust --quiet").output().unwrap().status.code(), Some(0));
+    let run = fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    let resumed = homeless(&format!("resume {}", run.display())).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(4));
+    assert_eq!(homeless(&format!("adopt --yes {}", run.display())).output().unwrap().status.code(), Some(74));
+    assert_eq!(place.orderflow(&format!("adopt --yes {}", run.display())).exit, Some(0));
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
 }

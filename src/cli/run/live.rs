@@ -144,7 +144,7 @@ pub fn run(
     {
         let why = visible(&format!("{error:#}"));
         terminal.talk(&format!("warning: cannot store that you started this run: {why}\n"));
-        terminal.talk("  help: orderflow adopt takes it over, should it have to be resumed\n");
+        terminal.talk("  help: set XDG_STATE_HOME to a folder of yours, or orderflow adopt has to take the run over before it can be resumed\n");
     }
     let left = work.total().saturating_sub(run.tally().admitted);
     head.complete = driven.is_ok() && run.stopped().is_none() && left == 0;

@@ -33,9 +33,10 @@ pub fn store(folder: &Path) -> Store {
 /// Stops where there is none, or several begin so.
 pub fn one(said: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new(said);
-    // A path has a slash, or else a folder that happens to lie here could stand in for a name.
-    if said.contains('/') && path.join(journal::FILE).exists() {
-        return std::path::absolute(path).context("cannot tell the current folder");
+    let is_run = || disk::is_there(&path.join(journal::FILE));
+    let absolute = || std::path::absolute(path).context("cannot tell the current folder");
+    if said.contains('/') && is_run() {
+        return absolute();
     }
     let all = all()?;
     let name = |folder: &PathBuf| name(folder);
@@ -54,6 +55,8 @@ pub fn one(said: &str) -> anyhow::Result<PathBuf> {
     let found: Vec<&PathBuf> = all.iter().filter(|folder| name(folder).starts_with(said)).collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
+        // Only now: a folder that happens to lie here must not stand in for a run of that name.
+        [] if is_run() => absolute(),
         [] if all.is_empty() => Err(none()),
         [] => {
             let last = last(&all)?.as_ref().map(name);
