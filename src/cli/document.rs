@@ -110,7 +110,7 @@ impl Document {
         let Some(graph) = &self.graph else { return };
         let effects = |step: &Step| {
             let agent = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
-            agent.is_none_or(|agent| agent.effects.of(&step.phase))
+            !step.pure && agent.is_none_or(|agent| agent.effects.of(&step.phase))
         };
         self.problems.extend(graph::lint(&self.spec, graph, &effects));
         self.problems.extend(self.misspelt_channels(settings));

@@ -24,7 +24,7 @@ fn boolean(node: &Node, names: Names<'_, '_>) -> Result<bool, Fault> {
     }
 }
 
-fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
+pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
     let flag = |flag: bool| Ok(Cow::Owned(Value::Bool(flag)));
     match &node.kind {
         Kind::Literal(value) => Ok(Cow::Owned(value.clone())),

@@ -6,6 +6,7 @@
 //! `is none`, `is defined`, `+ - * / %`, `.name`, `[0]`, texts, numbers, lists, and the filters `length`,
 //! `lower` and `upper`. A library's evaluator could not be made to refuse comparisons between kinds.
 
+mod apart;
 mod eval;
 mod lex;
 mod parse;
@@ -15,6 +16,7 @@ pub use parse::parse;
 pub use ways::{Step, Way};
 
 use crate::value::Value;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -106,10 +108,25 @@ impl Condition {
         names
     }
 
-    /// Whether one of the two is the negation of the other, as written.
+    /// The values that must be there for it to be decided at all: those that it never asks whether they are defined.
+    pub fn needs(&self) -> Vec<&str> {
+        let mut asked = Vec::new();
+        defined(&self.root, &mut asked);
+        let names = self.names().into_iter().map(|(name, _)| name);
+        names.filter(|name| !asked.iter().any(|(known, _)| known == name)).collect()
+    }
+
+    /// Whether the two can never both hold, as far as their words tell.
     pub fn excludes(&self, other: &Condition) -> bool {
-        let negates = |one: &Node, other: &Node| matches!(&one.kind, Kind::Not(inner) if same(inner, other));
-        negates(&self.root, &other.root) || negates(&other.root, &self.root)
+        apart::apart(&self.root, &other.root)
+    }
+
+    /// What it comes to, whatever that is.
+    ///
+    /// # Errors
+    /// What cannot be computed, and why.
+    pub fn value<'v>(&self, value: &dyn Fn(&str) -> Option<&'v Value>) -> Result<Value, Fault> {
+        eval::value(&self.root, value).map(Cow::into_owned)
     }
 
     /// Whether it holds, given what each name stands for.
@@ -128,6 +145,14 @@ fn collect<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
         names.push((name, node.at.clone()));
     }
     node.children().into_iter().for_each(|child| collect(child, names));
+}
+
+/// The names whose being defined is asked for.
+fn defined<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
+    match &node.kind {
+        Kind::IsDefined { of, .. } => collect(of, names),
+        _ => node.children().into_iter().for_each(|child| defined(child, names)),
+    }
 }
 
 /// Equal but for places.

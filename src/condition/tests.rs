@@ -110,3 +110,34 @@ fn names_are_found_and_negations_known() {
     assert!(not("not (a > 1)").excludes(&not("a>1")));
     assert!(!not("a").excludes(&not("not b")));
 }
+
+#[test]
+fn conditions_exclude_each_other_by_their_words() {
+    for (one, other, expected) in [
+        ("x", "not x", true),
+        ("not (a and b)", "a and b", true),
+        ("score >= 5", "score < 5", true),
+        ("score >= 5", "5 > score", true),
+        ("score > 5", "score <= 5", true),
+        ("score >= 5", "score <= 5", false),
+        ("score > 5", "score < 6", false),
+        ("score > 5", "score == 5", true),
+        ("score != 5", "score == 5", true),
+        ("score < 3 and ok", "fine and score > 7", true),
+        ("a == \"p\"", "a == \"q\"", true),
+        ("a == \"p\"", "b == \"q\"", false),
+        ("a == 1.0", "a == 1", false),
+        ("a < b", "a >= b", true),
+        ("a < b", "a >= c", false),
+        ("a is none", "a is not none", true),
+        ("a is defined", "a is not defined", true),
+        ("a in b", "a not in b", true),
+        ("a == none", "a == true", true),
+        ("x or y", "not x", false),
+    ] {
+        let parse = |text| super::parse(text).unwrap();
+        assert_eq!(parse(one).excludes(&parse(other)), expected, "{one} / {other}");
+        assert_eq!(parse(other).excludes(&parse(one)), expected, "{other} / {one}");
+    }
+    assert_eq!(super::parse("a is defined and a.b > c or d.e is defined").unwrap().needs(), ["c"]);
+}

@@ -9,8 +9,8 @@ use super::outline::inherited;
 use super::saga::Saga;
 use super::sort::Followers;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, collisions, definitions,
-    elements, inputs, interface, members, saga, states, tags, types, ways,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
+    definitions, elements, inputs, interface, members, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -82,6 +82,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         initial: states.initial,
         settings: settings(&spec.front),
     };
+    absence::never(spec, &graph, &mut diagnostics);
     ways::check(spec, &graph, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     (Some(graph).filter(|_| !diagnostics.iter().any(Diagnostic::is_error)), diagnostics)
@@ -178,6 +179,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
             .map(|port| Output { value: port.value, optional: port.optional })
             .collect(),
         each: flow.each[index],
+        way: flow.ways[index].clone(),
         once: once.is(index),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
@@ -185,6 +187,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
         compensate: None,
         irreversible: step.annotations.irreversible.is_some(),
+        pure: inherited(spec, step, |said| said.pure.as_ref()).is_some(),
         state: None,
         program: step.program.clone(),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),

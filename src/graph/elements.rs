@@ -56,7 +56,7 @@ pub(super) fn check(spec: &Spec, flow: &Flow, saga: &Saga, names: &Names, diagno
 
 /// What else the name of an element means.
 fn taken(spec: &Spec, flow: &Flow, names: &Names, each: &Spanned<Each>) -> Option<Diagnostic> {
-    let Each { element, list } = &each.value;
+    let Each { element, list, .. } = &each.value;
     let name = &element.value;
     if *name == list.value {
         let why = "it is the name of the list";

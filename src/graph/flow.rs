@@ -4,10 +4,10 @@
 use super::branches::Branches;
 use super::names::Names;
 use super::saga::Saga;
-use super::{Each, Kind, Role, ValueId, ValueInfo};
+use super::{Each, Guard, Kind, Role, ValueId, ValueInfo};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
-use crate::value::Type;
+use crate::value::{Type, in_conditions};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -61,6 +61,8 @@ pub(super) struct Flow<'a> {
     pub kinds: Vec<Kind>,
     /// By step: the list for whose elements it runs.
     pub each: Vec<Option<Each>>,
+    /// By step: how it finds that list in a value, where it is not the value itself.
+    pub ways: Vec<Option<Guard>>,
     /// By value: the forward steps that make it.
     pub makers: Vec<Vec<Made<'a>>>,
     /// By value: the failure handlers and compensations that make it.
@@ -77,6 +79,7 @@ impl<'a> Flow<'a> {
             steps,
             kinds: Vec::new(),
             each: vec![None; spec.steps.len()],
+            ways: vec![None; spec.steps.len()],
             makers: Vec::new(),
             late_makers: Vec::new(),
         };
@@ -88,10 +91,11 @@ impl<'a> Flow<'a> {
             if let Some(signature) = &step.signature {
                 handed.extend(flow.read(index, signature));
             }
-            if let Some(each) = &step.annotations.each {
-                flow.spread(index, &each.value);
+            if let Some(each) = step.annotations.each.as_ref().filter(|each| each.value.way.is_none()) {
+                flow.spread(index, &each.value, &[&each.value.list.value]);
             }
         }
+        flow.seek(spec, names, diagnostics);
         flow.hand_over(handed, names, diagnostics);
         for ports in &mut flow.steps {
             merge(&mut ports.inputs);
@@ -125,18 +129,54 @@ impl<'a> Flow<'a> {
         signature.hands_to.as_ref().map(|target| (step, target))
     }
 
+    /// Finds the values in which there are the lists that steps run for.
+    fn seek(&mut self, spec: &'a Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+        let written: HashMap<String, &'a str> =
+            self.by_name.keys().map(|name| (in_conditions(name), *name)).collect();
+        for (index, step) in spec.steps.iter().enumerate() {
+            let Some(each) = &step.annotations.each else { continue };
+            let Some(way) = &each.value.way else { continue };
+            if self.by_name.contains_key(each.value.list.value.as_str()) {
+                self.spread(index, &each.value, &[&each.value.list.value]);
+                continue;
+            }
+            let mut found: Vec<&str> = Vec::new();
+            for (name, at) in way.value.names() {
+                match written.get(name) {
+                    Some(value) => found.push(value),
+                    None => {
+                        let at = Span::new(way.span.start + at.start, way.span.start + at.end);
+                        let near = names.near(name, written.keys().map(String::as_str));
+                        diagnostics.push(catalogue::unknown_value(at, name, near));
+                    }
+                }
+            }
+            if found.is_empty() {
+                continue;
+            }
+            self.spread(index, &each.value, &found);
+            let value = |name: &&str| Some((in_conditions(name), self.find(name)?));
+            let names = found.iter().filter_map(value).collect();
+            self.ways[index] = Some(Guard { condition: way.value.clone(), names });
+        }
+    }
+
     /// A step that runs for each element of a list is handed the element, named in its signature or not, and
-    /// waits for the list.
-    fn spread(&mut self, step: usize, each: &'a spec::Each) {
-        let (element, list) = (self.value(&each.element.value), self.value(&each.list.value));
+    /// waits for the list, or for the values `of` in which it is.
+    fn spread(&mut self, step: usize, each: &'a spec::Each, of: &[&'a str]) {
+        let element = self.value(&each.element.value);
+        let lists: Vec<ValueId> = of.iter().map(|name| self.value(name)).collect();
+        let Some(list) = lists.first().copied() else { return };
         let inputs = &mut self.steps[step].inputs;
         let port = |value, span, role| Port { value, optional: false, ty: None, role, span };
         if !inputs.iter().any(|port| port.value == element) {
             inputs.push(port(element, each.element.span, Role::Given));
         }
-        match inputs.iter_mut().find(|port| port.value == list) {
-            Some(known) => known.optional = false,
-            None => inputs.push(port(list, each.list.span, Role::List)),
+        for list in lists {
+            match inputs.iter_mut().find(|port| port.value == list) {
+                Some(known) => known.optional = false,
+                None => inputs.push(port(list, each.list.span, Role::List)),
+            }
         }
         self.each[step] = Some(Each { element, list });
     }

@@ -1,11 +1,12 @@
 //! Whether what a document says would do: steps that stay done when their item fails, critical steps that hang on
-//! optional ones, compensations that lack what they need, values that never come to where they are wanted.
+//! optional ones, compensations that lack what they need, steps that hang on others without saying so.
 
+use super::absence::{self, port};
 use super::before::Before;
 use super::{Graph, Kind, Step, StepId, Target, ValueId};
-use crate::diag::{Diagnostic, catalogue};
+use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Warns of each such place, in the order of the places. `graph` is what `spec` means; `effects` says whether
 /// a step changes anything.
@@ -14,8 +15,8 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     let lint = Lint { spec, graph };
     lint.dependence(&mut diagnostics);
     lint.lacks(&mut diagnostics);
-    lint.absences(&mut diagnostics);
-    lint.apart(&mut diagnostics);
+    absence::unsaid(spec, graph, &mut diagnostics);
+    absence::beside(spec, graph, effects, &mut diagnostics);
     if graph.compensates() {
         lint.uncompensated(effects, &mut diagnostics);
     }
@@ -37,7 +38,7 @@ impl Lint<'_> {
                 let optional = |maker: &&StepId| self.graph.step(**maker).mark == Some(Mark::Optional);
                 let Some(maker) = input.makers.iter().find(optional) else { continue };
                 let name = &self.graph.value(input.value).name;
-                let at = self.port(id, name);
+                let at = port(self.spec, id, name);
                 let made = self.spec.steps[maker.index()].title.span;
                 let (title, maker) = (&self.graph.step(id).title, &self.graph.step(*maker).title);
                 diagnostics.push(catalogue::critical_needs_optional(at, title, name, maker, made));
@@ -45,73 +46,52 @@ impl Lint<'_> {
         }
     }
 
-    /// Compensations that need a value that the step which they undo neither takes nor makes.
+    /// Compensations that need what the step that they undo does not have, or can do without: the first such value of
+    /// each.
     fn lacks(&self, diagnostics: &mut Vec<Diagnostic>) {
+        let mut told: HashSet<StepId> = HashSet::new();
         for id in self.graph.ids() {
             let step = self.graph.step(id);
-            let Some(by) = step.compensate else { continue };
+            let Some(by) = step.compensate.filter(|by| !told.contains(by)) else { continue };
+            let required = self.graph.step(by).inputs.iter().filter(|input| !input.optional);
             let has: BTreeSet<ValueId> = touches(step).collect();
-            let lacks = |input: &&super::Input| !input.optional && !has.contains(&input.value);
-            for input in self.graph.step(by).inputs.iter().filter(lacks) {
-                let name = &self.graph.value(input.value).name;
-                let known: Vec<&str> = has.iter().map(|id| self.graph.value(*id).name.as_str()).collect();
+            let title = &self.graph.step(by).title;
+            let name = |id: ValueId| self.graph.value(id).name.as_str();
+            let (lacking, there): (Vec<ValueId>, Vec<ValueId>) =
+                required.map(|input| input.value).partition(|value| !has.contains(value));
+            if let Some(value) = lacking.first() {
+                let known: Vec<&str> = has.iter().map(|id| name(*id)).collect();
+                let lacking: Vec<&str> = lacking.iter().map(|id| name(*id)).collect();
                 diagnostics.push(catalogue::compensation_lacks(
-                    self.port(by, name),
-                    &self.graph.step(by).title,
-                    name,
+                    port(self.spec, by, name(*value)),
+                    title,
+                    &lacking,
                     &step.title,
                     self.spec.steps[id.index()].title.span,
                     &known,
                 ));
+                told.insert(by);
+                continue;
+            }
+            let takes =
+                |value: ValueId| step.inputs.iter().any(|taken| taken.value == value && taken.optional);
+            let makes = |value: ValueId| step.outputs.iter().any(|made| made.value == value && made.optional);
+            let may = there.into_iter().filter(|value| takes(*value) || makes(*value));
+            let may: Vec<&str> = may.map(name).collect();
+            if let Some(first) = may.first() {
+                let (at, place) = (port(self.spec, by, first), port(self.spec, id, first));
+                diagnostics.push(catalogue::compensation_may_lack(at, title, &may, &step.title, place));
+                told.insert(by);
             }
         }
     }
 
-    /// Compensations that count on a value which the step that they undo can do without.
-    fn absences(&self, diagnostics: &mut Vec<Diagnostic>) {
-        for id in self.graph.ids() {
-            let step = self.graph.step(id);
-            let Some(by) = step.compensate else { continue };
-            for input in self.graph.step(by).inputs.iter().filter(|input| !input.optional) {
-                let takes = step.inputs.iter().any(|taken| taken.value == input.value && taken.optional);
-                let makes = step.outputs.iter().any(|made| made.value == input.value && made.optional);
-                if takes || makes {
-                    let name = &self.graph.value(input.value).name;
-                    diagnostics.push(catalogue::compensation_may_lack(
-                        self.port(by, name),
-                        &self.graph.step(by).title,
-                        name,
-                        &step.title,
-                        self.port(id, name),
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Steps that take what is only made where they do not run.
-    fn apart(&self, diagnostics: &mut Vec<Diagnostic>) {
-        for id in self.graph.ids() {
-            let step = self.graph.step(id);
-            for input in step.inputs.iter().filter(|input| !input.makers.is_empty()) {
-                if let Some(maker) = input.makers.first()
-                    && input.makers.iter().all(|maker| self.graph.exclude(*maker, id))
-                {
-                    let name = &self.graph.value(input.value).name;
-                    let at = self.port(id, name);
-                    let made = self.spec.steps[maker.index()].title.span;
-                    let maker = &self.graph.step(*maker).title;
-                    diagnostics.push(catalogue::never_arrives(at, &step.title, name, maker, made));
-                }
-            }
-        }
-    }
-
-    /// Steps whose effects would stay when something after them fails.
+    /// Steps whose effects would stay when something after them fails: all of the document are one warning.
     fn uncompensated(&self, effects: &dyn Fn(&Step) -> bool, diagnostics: &mut Vec<Diagnostic>) {
         let before = Before::new(self.graph);
         let risks: Vec<StepId> =
             self.graph.order.iter().copied().filter(|id| is_risk(self.graph.step(*id))).collect();
+        let mut stay: Vec<(StepId, StepId)> = Vec::new();
         for &id in &self.graph.order {
             let step = self.graph.step(id);
             if step.compensate.is_some() || step.irreversible || !effects(step) {
@@ -124,26 +104,23 @@ impl Lint<'_> {
                     && !before.holds(id, **other)
                     && !self.graph.exclude(id, **other)
             };
-            let title = self.spec.steps[id.index()].title.span;
             if let Some(risk) = risks.iter().find(follows) {
-                let place = self.spec.steps[risk.index()].title.span;
-                let risk = &self.graph.step(*risk).title;
-                let agent = step.agent.as_deref();
-                diagnostics.push(catalogue::uncompensated_step(title, agent, risk, place));
+                stay.push((id, *risk));
             } else if step.chains.iter().flatten().any(|arm| matches!(arm.target, Target::Fail(_))) {
-                let agent = step.agent.as_deref();
-                diagnostics.push(catalogue::uncompensated_step(title, agent, &step.title, title));
+                stay.push((id, id));
             }
         }
-    }
-
-    /// Where a step's signature names a value; else the step's title.
-    fn port(&self, id: StepId, name: &str) -> crate::diag::Span {
-        let step = &self.spec.steps[id.index()];
-        let ports =
-            step.signature.iter().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
-        let named = ports.map(|port| &port.name).find(|port| port.value == name);
-        named.map_or(step.title.span, |port| port.span)
+        stay.sort_unstable();
+        let place = |id: StepId| {
+            let step = self.graph.step(id);
+            (step.title.as_str(), self.spec.steps[id.index()].title.span)
+        };
+        let steps: Vec<(&str, Span)> = stay.iter().map(|(id, _)| place(*id)).collect();
+        let Some((_, risk)) = stay.first() else { return };
+        // An agent may do what nothing can undo; a program that stands in the document most likely computes.
+        let agents = stay.iter().any(|(id, _)| self.graph.step(*id).program.is_none());
+        let agent = stay.iter().find_map(|(id, _)| self.graph.step(*id).agent.as_deref());
+        diagnostics.push(catalogue::uncompensated_steps(&steps, place(*risk), agents, agent));
     }
 }
 

@@ -41,8 +41,8 @@ impl Graph {
         }
         told.tell("undone by", step.compensate.map(|by| &self.step(by).phase));
         told.tell("irreversible", step.irreversible.then_some("yes"));
-        let each =
-            |each: Each| format!("{} in {}", self.value(each.element).name, self.value(each.list).name);
+        told.tell("effects", step.pure.then_some("none"));
+        let each = |each: Each| format!("{} in {}", self.value(each.element).name, self.list(step, each));
         told.tell("each", step.each.map(each));
         told.tell("once for all items", step.once.then_some("yes"));
         if let Some(Passage { from, to }) = &step.state {

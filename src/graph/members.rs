@@ -6,7 +6,7 @@ use super::names::Names;
 use crate::condition::{Condition, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Spanned, Spec};
-use crate::value::{Part, in_conditions};
+use crate::value::{Part, Type, in_conditions};
 use std::collections::HashMap;
 
 /// Reports what a condition asks for and no value of the type has.
@@ -20,6 +20,31 @@ pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut V
     for condition in groups.chain(steps).chain(arms.filter_map(|arm| arm.condition.as_ref())) {
         report(condition, flow, &values, names, diagnostics);
     }
+    for (step, way) in spec.steps.iter().zip(&flow.ways) {
+        let each = step.annotations.each.as_ref().and_then(|each| each.value.way.as_ref());
+        let Some((way, list)) = way.as_ref().zip(each) else { continue };
+        let before = diagnostics.len();
+        report(list, flow, &values, names, diagnostics);
+        if let Some(ty) = scalar(&way.condition, flow, &values).filter(|_| diagnostics.len() == before) {
+            let text = &*way.condition.text;
+            diagnostics.push(catalogue::no_list(text, list.span, &ty.to_string(), list.span));
+        }
+    }
+}
+
+/// The type to which a way into a value leads, where it has a type that is surely no list.
+fn scalar(way: &Condition, flow: &Flow, values: &HashMap<String, ValueId>) -> Option<Type> {
+    let ways = way.ways();
+    let [way] = ways.as_slice() else { return None };
+    let mut ty = flow.values[values.get(way.name)?.index()].ty.clone()?;
+    for step in &way.steps {
+        ty = match (step, ty) {
+            (Step::Member(name, _), ty) => ty.member(name)?.0,
+            (Step::Element, Type::List(one)) => *one,
+            (Step::Element, _) => return None,
+        };
+    }
+    matches!(ty, Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File).then_some(ty)
 }
 
 fn report(

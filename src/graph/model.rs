@@ -130,6 +130,8 @@ pub struct Step {
     pub outputs: Vec<Output>,
     /// Runs for each element of a list.
     pub each: Option<Each>,
+    /// How it finds that list in the value, where the value is not itself the list.
+    pub way: Option<Guard>,
     /// Runs once, after all items, and so do all that follow it.
     pub once: bool,
     pub retry: Option<Retry>,
@@ -139,6 +141,8 @@ pub struct Step {
     pub compensate: Option<StepId>,
     /// Once done, what precedes it is never undone.
     pub irreversible: bool,
+    /// It only looks or computes: `[effects:: none]`.
+    pub pure: bool,
     /// What its item is when it starts, and becomes when it succeeds.
     pub state: Option<Passage>,
     pub program: Option<Program>,
@@ -188,6 +192,14 @@ pub struct Need {
 pub struct Guard {
     pub condition: Condition,
     pub names: Vec<(String, ValueId)>,
+}
+
+impl Guard {
+    /// The values without which it cannot be decided.
+    pub fn needs(&self) -> impl Iterator<Item = ValueId> + '_ {
+        let needs = self.condition.needs();
+        self.names.iter().filter(move |(name, _)| needs.contains(&name.as_str())).map(|(_, value)| *value)
+    }
 }
 
 /// If / else-if / else: the first arm that holds is taken.
@@ -264,6 +276,12 @@ impl Step {
         self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
     }
 
+    /// Those of them without which a condition cannot be decided.
+    fn asks_for(&self) -> impl Iterator<Item = ValueId> + '_ {
+        let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
+        self.when.iter().chain(arms).flat_map(Guard::needs)
+    }
+
     /// What its agent is handed.
     pub fn given(&self) -> impl Iterator<Item = &Input> + Clone {
         self.inputs.iter().filter(|input| input.role != Role::List)
@@ -320,7 +338,7 @@ impl Graph {
         let takes = self.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
         let takes: Vec<bool> = takes.map(|input| input.optional).collect();
         match takes.as_slice() {
-            [] => !self.steps.iter().any(|step| step.asks().any(|asked| asked == id)),
+            [] => !self.steps.iter().any(|step| step.asks_for().any(|asked| asked == id)),
             takes => takes.iter().all(|optional| *optional),
         }
     }
@@ -352,6 +370,11 @@ impl Graph {
             !mine.is_empty() && !theirs.is_empty() && mine.iter().all(|a| theirs.iter().all(|b| apart(a, b)))
         };
         all(guards(one), guards(other))
+    }
+
+    /// The list for whose elements a step runs, as the document names it.
+    pub fn list<'a>(&'a self, step: &'a Step, each: Each) -> &'a str {
+        step.way.as_ref().map_or(&self.value(each.list).name, |way| &way.condition.text)
     }
 
     /// A step's groups, innermost first.

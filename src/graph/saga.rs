@@ -49,6 +49,11 @@ impl Saga {
                 let why = "a step that is irreversible has nothing that undoes it";
                 diagnostics.push(catalogue::bad_compensation(undo, why, lasting));
             }
+            let pure = said.annotations.pure.as_ref().map(|pure| pure.span);
+            if let (Some(pure), Some(other)) = (pure, undo.or(lasting)) {
+                let why = "a step without effects leaves nothing to undo";
+                diagnostics.push(catalogue::bad_compensation(pure, why, other));
+            }
             if self.undoes[step] {
                 let why = "a step that undoes another is not undone itself";
                 diagnostics

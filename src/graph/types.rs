@@ -89,7 +89,9 @@ fn elements(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for (step, each) in flow.each.iter().enumerate() {
-        let Some((each, list)) = each.and_then(|each| Some((each, types[each.list.index()].clone()?))) else {
+        let whole = each.filter(|_| flow.ways[step].is_none());
+        let Some((each, list)) = whole.and_then(|each| Some((each, types[each.list.index()].clone()?)))
+        else {
             continue;
         };
         let one = match &list.value {

@@ -11,8 +11,19 @@ use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 10] =
-    ["retry", "timeout", "deadline", "after", "when", "each", "per", "compensate", "irreversible", "state"];
+const READ: [&str; 11] = [
+    "retry",
+    "timeout",
+    "deadline",
+    "after",
+    "when",
+    "each",
+    "per",
+    "compensate",
+    "irreversible",
+    "effects",
+    "state",
+];
 
 /// Those of them that speak of one step alone.
 const OF_STEPS: [&str; 5] = ["each", "per", "compensate", "irreversible", "state"];
@@ -184,6 +195,8 @@ pub(super) fn apply(
             Some(each) => set(&mut into.each, key, Spanned::new(each, field.span), problems),
             None => problems.push(problem::bad_each(span, &shown)),
         },
+        "effects" if value == "none" => set(&mut into.pure, key, Spanned::new((), field.span), problems),
+        "effects" => problems.push(problem::bad_effects(span, &shown)),
         "per" if value == "run" => set(&mut into.once, key, Spanned::new((), field.span), problems),
         "per" => problems.push(problem::bad_per(span, &shown)),
         "state" => match passage(text, span) {
@@ -202,7 +215,7 @@ pub(super) fn apply(
     }
 }
 
-/// `target in targets`.
+/// `target in targets`, `line in order.lines`.
 fn each(text: &str, span: Span) -> Option<Each> {
     let value = &text[span.start..span.end];
     let (element, list) = value.split_once(" in ")?;
@@ -212,7 +225,12 @@ fn each(text: &str, span: Span) -> Option<Each> {
         let name = &text[span.start..span.end];
         signature::is_name(name).then(|| Spanned::new(name.to_owned(), span))
     };
-    Some(Each { element: named(element)?, list: named(list)? })
+    let said = &text[list.start..list.end];
+    let plain = signature::is_name(said) && !said.contains('.');
+    let way = if plain { None } else { crate::condition::parse(said).ok() };
+    let way = way.filter(|way| !way.ways().is_empty()).map(|way| Spanned::new(way, list));
+    let list = named(list).or_else(|| way.as_ref().map(|_| Spanned::new(said.to_owned(), list)))?;
+    Some(Each { element: named(element)?, list, way })
 }
 
 /// `pending → paid`, `pending, failed → cancelled`, or `paid` alone.

@@ -184,6 +184,8 @@ pub struct Annotations {
     pub compensate: Option<Spanned<String>>,
     /// `[irreversible]`, where it stands.
     pub irreversible: Option<Spanned<()>>,
+    /// `[effects:: none]`.
+    pub pure: Option<Spanned<()>>,
     /// `[state:: …]`.
     pub state: Option<Spanned<Passage>>,
 }
@@ -202,6 +204,8 @@ pub struct Passage {
 pub struct Each {
     pub element: Spanned<String>,
     pub list: Spanned<String>,
+    /// `order.lines`, where no value has just that name: an expression that comes to the list.
+    pub way: Option<Spanned<Condition>>,
 }
 
 /// One line of a chain.

@@ -270,3 +270,18 @@ done → parcel::String
     let review = steps.iter().find(|step| step["title"] == "Review").unwrap();
     assert_eq!((&review["inputs"], &review["outputs"]), (&json!(["when"]), &json!(["done"])));
 }
+
+#[test]
+fn a_condition_may_ask_whether_a_value_was_made() {
+    let document = "# Shop\n\n## Ask\norder::JSON → ok::Boolean\n\n```sh run\nsed 's/.*\"ok\": *\\([a-z]*\\).*/\\1/' \"$ORDERFLOW_INPUT\"\n```\n\n\
+        ## Review [when:: ok]\norder → review::String\n\n```sh run\necho fine\n```\n\n\
+        ## Thank [when:: review is defined and review == \"fine\"]\nreview? → thanked::String\n\n```sh run\necho thanks\n```\n\n\
+        ## Remind [when:: review is not defined]\nreview? → reminded::String\n\n```sh run\necho please\n```\n";
+    let items = "{\"id\":\"a\",\"ok\":true}\n{\"id\":\"b\",\"ok\":false}\n";
+    let (rows, exit) = run(document, items);
+    assert_eq!(
+        rows,
+        "a: Ask, Review, Thank, Remind=skipped\nb: Ask, Review=skipped, Thank=skipped, Remind\n"
+    );
+    assert_eq!(exit, Some(0));
+}

@@ -1,5 +1,6 @@
 //! Steps for each element of a list and steps for all items, from the command line.
 
+use crate::place::Place;
 use crate::python;
 use serde_json::Value;
 use std::fs;
@@ -172,4 +173,23 @@ fn what_was_run_verifies_in_the_document() {
     let each = serde_json::json!({"element": "box", "list": "packed"});
     let (item, once, none) = ("item".into(), "run".into(), Value::Null);
     assert_eq!(told, [(&item, &none), (&item, &each), (&item, &none), (&once, &none), (&once, &none)]);
+}
+
+#[test]
+fn a_list_can_be_a_part_of_a_value() {
+    let place = Place::new(
+        "# Shop\n\n## Pick [effects:: none]\n[each:: line in order.lines[1].parts]\norder, line → picked::String\n\n```sh run\necho \"$IN_LINE!\"\n```\n",
+    );
+    let items = "{\"id\":\"a\",\"lines\":[{},{\"parts\":[\"x\",\"y\"]}]}\n{\"id\":\"b\",\"lines\":[]}\n";
+    place.write("items.jsonl", items);
+    let told = place.run("--items items.jsonl --quiet");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert_eq!(
+        place.rows("session.toon"),
+        [
+            "Pick a #1 success",
+            "Pick a #1 success",
+            "Pick b #0 failed (`order.lines[1].parts` is no list: there is no element 1)"
+        ]
+    );
 }

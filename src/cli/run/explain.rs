@@ -266,7 +266,7 @@ impl Explained {
     /// Whether who does the step has effects, and has them once for a key.
     fn about(&self, step: &Step) -> (bool, bool) {
         let agent = step.agent.as_ref().and_then(|agent| self.settings.agents.get(agent));
-        let effects = agent.is_none_or(|agent| agent.effects.of(&step.phase));
+        let effects = !step.pure && agent.is_none_or(|agent| agent.effects.of(&step.phase));
         (effects, agent.and_then(|agent| agent.idempotent).unwrap_or(false))
     }
 

@@ -26,19 +26,45 @@ pub fn unused_compensation(title: Span) -> Diagnostic {
     .help("write [compensate:: its title] in the step that it undoes")
 }
 
-/// A step whose effects would stay. `risk` is a step whose failure can come after it.
-pub fn uncompensated_step(title: Span, agent: Option<&str>, risk: &str, risk_at: Span) -> Diagnostic {
-    let message = "nothing undoes this step when the item fails after it";
-    let start = Diagnostic::warning("uncompensated-step", title, message);
-    let start = if title == risk_at {
-        start.label("it may itself fail the item once it is done")
-    } else {
-        start.related(risk_at, format!("`{risk}` can fail once it is done"))
+/// The most places that one problem shows.
+const PLACES: usize = 8;
+
+/// Steps whose effects would stay. `risk` is a step whose failure can come after the first; `agents` is whether any of
+/// them is done by an agent, of which `agent` is the first.
+pub fn uncompensated_steps(
+    steps: &[(&str, Span)],
+    risk: (&str, Span),
+    agents: bool,
+    agent: Option<&str>,
+) -> Diagnostic {
+    let (first, more) =
+        steps.split_first().map_or((("", Span::default()), &[][..]), |(first, more)| (*first, more));
+    let names: Vec<String> = steps.iter().take(PLACES).map(|(title, _)| format!("`{title}`")).collect();
+    let message = match (names.as_slice(), steps.len()) {
+        ([one], _) => format!("nothing undoes {one} when the item fails after it"),
+        ([all @ .., last], count) if count <= PLACES => {
+            format!("nothing undoes {} and {last} when the item fails after them", all.join(", "))
+        }
+        (all, count) => format!(
+            "nothing undoes {} steps when the item fails after them: {} and {} more",
+            count,
+            all.join(", "),
+            count - all.len()
+        ),
     };
-    let effects = agent.map(|agent| format!("; or say effects = false of {agent} in orderflow.toml"));
-    start.help(format!(
-        "write [compensate:: Step Title], or [irreversible] if nothing can{}",
-        effects.unwrap_or_default()
+    let start = Diagnostic::warning("uncompensated-step", first.1, message);
+    let start = match risk.1 == first.1 {
+        true => start.label("it may itself fail the item once it is done"),
+        false => start.related(risk.1, format!("`{}` can fail after `{}` is done", risk.0, first.0)),
+    };
+    let others = more.iter().take(PLACES - 1).filter(|(_, at)| *at != risk.1);
+    let all = others.fold(start, |start, (_, at)| start.related(*at, "this one, too"));
+    let lasting = if agents { "; [irreversible] where nothing can undo it" } else { "" };
+    let settings =
+        agent.map(|agent| format!(" (or, of all that {agent} does, effects = false in orderflow.toml)"));
+    all.help(format!(
+        "write [compensate:: Step Title] where another step can undo it, [effects:: none] where it only looks or computes{}{lasting}",
+        settings.unwrap_or_default()
     ))
 }
 
@@ -58,6 +84,16 @@ pub fn critical_needs_optional(
 
 /// A step of one branch that takes what only another branch makes.
 pub fn never_arrives(at: Span, title: &str, value: &str, maker: &str, maker_at: Span) -> Diagnostic {
+    let message = format!(
+        "`{title}` can never run: `{value}` is made only when `{maker}` runs, and the two never both run"
+    );
+    Diagnostic::error("never-arrives", at, message)
+        .related(maker_at, "made here, on another branch")
+        .help(format!("let the decision lead to `{maker}` only, so that `{title}` follows it for all items; or write `{value}?`"))
+}
+
+/// A step of one branch that can do without what only another branch makes.
+pub fn never_comes(at: Span, title: &str, value: &str, maker: &str, maker_at: Span) -> Diagnostic {
     let message =
         format!("`{value}` never comes to `{title}`: an item that goes to `{maker}` does not go there");
     Diagnostic::warning("never-arrives", at, message)
@@ -65,16 +101,87 @@ pub fn never_arrives(at: Span, title: &str, value: &str, maker: &str, maker_at: 
         .help(format!("let the decision lead to `{maker}` only, so that `{title}` follows it for all items"))
 }
 
+/// A step that takes two values from branches that exclude each other. Each is a value, the step on whose running it
+/// hangs, and that step's place.
+pub fn never_runs(at: Span, title: &str, one: (&str, &str, Span), other: (&str, &str, Span)) -> Diagnostic {
+    let message = format!(
+        "`{title}` can never run: `{}` needs `{}`, `{}` needs `{}`, and the two never both run",
+        one.0, one.1, other.0, other.1
+    );
+    Diagnostic::error("never-runs", at, message)
+        .related(one.2, format!("`{}` hangs on this step", one.0))
+        .related(other.2, format!("`{}` hangs on this step", other.0))
+        .help(format!(
+            "let both branches make one value, such as `{}`, and take that; or write `{}?` and `{}?`",
+            one.0, one.0, other.0
+        ))
+}
+
+/// Why what a step makes may not be there.
+pub enum Absence {
+    /// It may fail, and the item goes on.
+    Optional,
+    /// It has this condition.
+    When(String),
+    /// The only decision of this step leads to it, or nowhere.
+    Unless(String),
+    /// A decision of this step may skip it.
+    Skipped(String),
+}
+
+/// A step that takes what another makes, which may not run.
+pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), why: &Absence) -> Diagnostic {
+    let (maker, place) = maker;
+    let verb = if matches!(why, Absence::Optional) { "succeeds" } else { "runs" };
+    let message = format!("`{title}` runs only when `{maker}` {verb}, which makes `{value}`");
+    let (label, other) = match why {
+        Absence::Optional => (
+            "it is optional: when it fails, the item goes on".to_owned(),
+            format!("or remove the `?` of `{maker}`; mark `{title}` with `?` as well if it may be left out"),
+        ),
+        Absence::When(condition) => (
+            format!("it is skipped unless `{condition}`"),
+            format!(
+                "if that is meant, say so: give `{title}` the same `[when:: {condition}]`, or put both into a group that has it"
+            ),
+        ),
+        Absence::Unless(decider) => (
+            format!("it is skipped when the decision of `{decider}` does not lead here"),
+            format!(
+                "if that is meant, say where the others go: a line `Otherwise → end` or `Otherwise → Step Title` below the `If` of `{decider}`"
+            ),
+        ),
+        Absence::Skipped(decider) => (
+            format!("a decision of `{decider}` may skip it"),
+            format!("or let `{decider}` skip `{title}`, too"),
+        ),
+    };
+    Diagnostic::warning("runs-only-when", at, message)
+        .related(place, label)
+        .help(format!("write `{value}?` to run without it; {other}"))
+}
+
+/// A step with effects beside one to which a decision leads; `made` is what that one makes.
+pub fn does_not_wait(at: Span, title: &str, guarded: (&str, Span), made: Option<&str>) -> Diagnostic {
+    let (guarded, place) = guarded;
+    let message = format!("`{title}` may run before `{guarded}`, or although `{guarded}` fails");
+    let taken = made.map(|made| format!(", or take `{made}?`")).unwrap_or_default();
+    Diagnostic::warning("does-not-wait", at, message)
+        .related(place, "a decision leads here; it orders this step alone")
+        .help(format!("write [after:: {guarded}] in `{title}`{taken}, to wait for it where it runs; [effects:: none] if `{title}` changes nothing"))
+}
+
 /// A compensation that wants what the step that it undoes does not have; `known` is what that step has.
 pub fn compensation_lacks(
     at: Span,
     title: &str,
-    value: &str,
+    values: &[&str],
     undone: &str,
     undone_at: Span,
     known: &[&str],
 ) -> Diagnostic {
-    let message = format!("`{title}` needs `{value}`, which `{undone}` neither takes nor makes");
+    let values: Vec<String> = values.iter().take(PLACES).map(|value| format!("`{value}`")).collect();
+    let message = format!("`{title}` needs {}, which `{undone}` neither takes nor makes", values.join(", "));
     let known = match known {
         [] => format!("`{undone}` takes and makes nothing"),
         known => format!("`{undone}` has {}", known.join(", ")),
@@ -85,9 +192,13 @@ pub fn compensation_lacks(
 }
 
 /// A compensation that takes what the step that it undoes may be without.
-pub fn compensation_may_lack(at: Span, by: &str, value: &str, step: &str, may: Span) -> Diagnostic {
-    let message = format!("`{value}` may be absent, and `{by}` gets null then");
+pub fn compensation_may_lack(at: Span, by: &str, values: &[&str], step: &str, may: Span) -> Diagnostic {
+    let all = |mark: &str| {
+        let names = values.iter().take(PLACES).map(|value| format!("`{value}{mark}`"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let message = format!("{} may be absent, and `{by}` gets null then", all(""));
     Diagnostic::warning("compensation-may-lack", at, message)
         .related(may, format!("`{step}` can do without it"))
-        .help(format!("write `{value}?` here, and let `{by}` do without it, too"))
+        .help(format!("write {} here, and let `{by}` do without it, too", all("?")))
 }

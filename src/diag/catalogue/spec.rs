@@ -272,6 +272,11 @@ pub fn bad_per(span: Span, written: &str) -> Diagnostic {
         .help("`[per:: run]` runs it once after all items; without the field it runs once for each item")
 }
 
+pub fn bad_effects(span: Span, written: &str) -> Diagnostic {
+    Diagnostic::error("bad-effects", span, format!("the effects of a step cannot be \"{written}\""))
+        .help("`[effects:: none]` says that the step only looks or computes; without the field it may change something")
+}
+
 // Signatures
 
 pub fn second_signature(second: Span, first: Span) -> Diagnostic {

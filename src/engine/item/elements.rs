@@ -49,19 +49,32 @@ impl Elements {
 impl Item {
     /// Why a step cannot run for each element of its list.
     pub(super) fn no_list(&self, graph: &Graph, id: StepId) -> Option<String> {
-        let list = graph.step(id).each?.list;
-        let kind = match self.value(list).map(|value| &**value) {
-            Some(Value::Array(_)) => return None,
-            Some(value) => crate::value::kind(value),
-            None => "absent",
+        let step = graph.step(id);
+        let list = graph.list(step, step.each?);
+        match self.list(graph, id) {
+            Ok(value) if value.is_array() => None,
+            Ok(value) => Some(format!("`{list}` is no list but {}", crate::value::kind(&value))),
+            Err(why) => Some(format!("`{list}` is no list: {why}")),
+        }
+    }
+
+    /// The list for whose elements a step runs.
+    fn list(&self, graph: &Graph, id: StepId) -> Result<Arc<Value>, String> {
+        let step = graph.step(id);
+        let Some(way) = &step.way else {
+            let whole = step.each.and_then(|each| self.value(each.list));
+            return whole.cloned().ok_or_else(|| "it is absent".to_owned());
         };
-        Some(format!("`{}` is no list but {kind}", graph.value(list).name))
+        let value = |name: &str| {
+            let (_, id) = way.names.iter().find(|(known, _)| known == name)?;
+            self.value(*id).map(|value| &**value)
+        };
+        way.condition.value(&value).map(Arc::new).map_err(|fault| fault.message)
     }
 
     /// Makes all elements ready that have not succeeded on an earlier visit.
     pub(super) fn spread(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
-        let list = graph.step(id).each.and_then(|each| self.value(each.list)).cloned();
-        let list = list.unwrap_or_else(|| Arc::new(Value::Array(Vec::new())));
+        let list = self.list(graph, id).unwrap_or_else(|_| Arc::new(Value::Array(Vec::new())));
         let mut elements = match self.elements.remove(&id) {
             Some(known) if known.list == list => known,
             earlier => Elements::after(list, earlier.as_ref()),

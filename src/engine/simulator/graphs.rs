@@ -38,6 +38,8 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         deadline: None,
         compensate: None,
         irreversible: false,
+        pure: false,
+        way: None,
         state: None,
         program: None,
         expectations: Vec::new(),

@@ -8,7 +8,7 @@
 mod conditions;
 
 use super::before::Before;
-use super::{Arm, Chain, Graph, Input, Kind, Passage, StateId, Step, StepId, Taken, Target, ValueId};
+use super::{Arm, Chain, Graph, Guard, Input, Kind, Passage, StateId, Step, StepId, Taken, Target, ValueId};
 use crate::diag::catalogue::{self, Stand};
 use crate::diag::{Diagnostic, Span};
 use crate::spec::{Mark, Spec};
@@ -180,11 +180,11 @@ impl<'a, 'd> Walk<'a, 'd> {
         let led = step.guards.is_empty() || step.guards.iter().any(took);
         let lacks =
             |makers: &[StepId]| !makers.is_empty() && !makers.iter().any(|maker| way.has_done(*maker));
-        let asks = step.when.iter().flat_map(|guard| &guard.names);
+        let asks = step.when.iter().flat_map(Guard::needs);
         let needs = |input: &&Input| !input.optional;
         !led || step.skips.iter().any(took)
             || step.inputs.iter().filter(needs).any(|input| lacks(&input.makers))
-            || asks.into_iter().any(|(_, value)| lacks(self.makers_of(*value)))
+            || asks.into_iter().any(|value| lacks(self.makers_of(value)))
     }
 
     fn makers_of(&self, value: ValueId) -> &[StepId] {

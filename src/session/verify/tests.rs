@@ -213,7 +213,7 @@ fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
 #[test]
 fn states_verify_as_the_engine_holds_them() {
     let (mut sound, mut told) = (0, 0);
-    for seed in 0..600 {
+    for seed in 0..900 {
         let source = Source::new("test.md", document(seed));
         let (spec, _) = crate::spec::parse(&source);
         let (Some(mut graph), _) = crate::graph::build(&source, &spec) else { continue };

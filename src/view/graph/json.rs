@@ -25,6 +25,8 @@ struct Step<'a> {
     each: Option<Each<'a>>,
     /// `item` or `run`.
     per: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effects: Option<&'static str>,
     state: Option<Passage<'a>>,
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
@@ -58,8 +60,9 @@ pub fn json(graph: &Graph) -> String {
         mark: step.mark.map(sign),
         line: step.line,
         group: step.group.map(|group| graph.groups[group].title.as_str()),
-        each: step.each.map(|each| Each { element: name(each.element), list: name(each.list) }),
+        each: step.each.map(|each| Each { element: name(each.element), list: graph.list(step, each) }),
         per: if step.once { "run" } else { "item" },
+        effects: step.pure.then_some("none"),
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, step),

@@ -27,18 +27,16 @@ fn doer(step: &Step) -> String {
     agent.chain(channel).collect::<Vec<_>>().join(" ")
 }
 
-/// How often a step runs, where that is not once an item.
+/// How often a step runs, where that is not once an item, and that it has no effects.
 pub(super) fn often(graph: &Graph, step: &Step) -> Option<String> {
     let each = step.each.map(|each| {
-        let name = |value| visible(&graph.value(value).name);
-        format!("for each {} in {}", name(each.element), name(each.list))
+        let element = visible(&graph.value(each.element).name);
+        format!("for each {element} in {}", visible(graph.list(step, each)))
     });
-    match (each, step.once) {
-        (None, false) => None,
-        (None, true) => Some("once, after all items".to_owned()),
-        (Some(each), false) => Some(each),
-        (Some(each), true) => Some(format!("once, after all items, {each}")),
-    }
+    let once = step.once.then(|| "once, after all items".to_owned());
+    let pure = step.pure.then(|| "no effects".to_owned());
+    let often: Vec<String> = once.into_iter().chain(each).chain(pure).collect();
+    (!often.is_empty()).then(|| often.join(", "))
 }
 
 /// `a, b? → c`: what a step takes and makes; nothing for a step without either.

@@ -45,6 +45,8 @@ struct Step<'a> {
     mark: Option<&'static str>,
     /// `item` or `run`.
     per: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effects: Option<&'static str>,
     /// The list for whose elements it runs.
     each: Option<&'a str>,
     state: Option<Passage<'a>>,
@@ -106,7 +108,8 @@ fn step<'a>(
         channel: step.channel.as_deref(),
         mark: step.mark.map(sign),
         per: if step.once { "run" } else { "item" },
-        each: step.each.map(|each| graph.value(each.list).name.as_str()),
+        effects: step.pure.then_some("none"),
+        each: step.each.map(|each| graph.list(step, each)),
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, step),

@@ -1,0 +1,251 @@
+//! Steps that do not run because what they need is not made: never, since it is made on branches that exclude each
+//! other, or only when another step runs. Also steps that do not wait for one that a decision guards.
+
+use super::before::Before;
+use super::{Graph, Guard, Input, Kind, Step, StepId, Taken, Target, ValueId};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{Mark, Spec};
+use std::collections::{BTreeSet, HashMap};
+
+/// How many decisions and conditions behind a step are compared with each other.
+const MOST: usize = 40;
+
+/// Something without which a step does not run.
+#[derive(Clone)]
+enum Fact<'a> {
+    Took(Taken),
+    Holds(&'a Guard),
+}
+
+impl Fact<'_> {
+    fn excludes(&self, other: &Fact) -> bool {
+        match (self, other) {
+            (Fact::Took(a), Fact::Took(b)) => (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm,
+            (Fact::Holds(a), Fact::Holds(b)) => a.condition.excludes(&b.condition),
+            _ => false,
+        }
+    }
+
+    fn same(&self, other: &Fact) -> bool {
+        match (self, other) {
+            (Fact::Took(a), Fact::Took(b)) => a == b,
+            (Fact::Holds(a), Fact::Holds(b)) => a.condition.text.trim() == b.condition.text.trim(),
+            _ => false,
+        }
+    }
+}
+
+/// A fact, the step that it decides on, and the value by which it comes to another.
+#[derive(Clone)]
+struct Reason<'a> {
+    fact: Fact<'a>,
+    of: StepId,
+    value: Option<ValueId>,
+}
+
+/// Refuses steps that can never run.
+pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
+    let mut reasons: Vec<Vec<Reason>> = vec![Vec::new(); graph.steps.len()];
+    for id in graph.order.iter().copied() {
+        let step = graph.step(id);
+        let mut own = own(graph, id, &reasons);
+        let mut conflict = None;
+        for input in step.inputs.iter().filter(|input| !input.optional) {
+            let [maker] = input.makers.as_slice() else { continue };
+            if graph.step(*maker).once != step.once {
+                continue;
+            }
+            for Reason { fact, of, .. } in &reasons[maker.index()] {
+                if own.len() >= MOST || own.iter().any(|known| known.fact.same(fact)) {
+                    continue;
+                }
+                let new = Reason { fact: fact.clone(), of: *of, value: Some(input.value) };
+                conflict = conflict.or_else(|| {
+                    own.iter()
+                        .find(|known| known.fact.excludes(fact))
+                        .map(|known| (known.clone(), new.clone()))
+                });
+                own.push(new);
+            }
+        }
+        match conflict {
+            Some((one, other)) => diagnostics.push(told(spec, graph, id, &one, &other)),
+            None => {
+                diagnostics.extend(apart(spec, graph, id));
+                reasons[id.index()] = own;
+            }
+        }
+    }
+}
+
+/// What decides on a step itself: its conditions, and the one decision that leads to it with all behind that.
+fn own<'a>(graph: &'a Graph, id: StepId, reasons: &[Vec<Reason<'a>>]) -> Vec<Reason<'a>> {
+    let step = graph.step(id);
+    let holds = step.when.iter().map(|guard| Reason { fact: Fact::Holds(guard), of: id, value: None });
+    let mut own: Vec<Reason> = holds.collect();
+    if let [taken] = step.guards.as_slice() {
+        own.push(Reason { fact: Fact::Took(*taken), of: id, value: None });
+        own.extend(reasons[taken.step.index()].iter().map(|reason| Reason { value: None, ..reason.clone() }));
+    }
+    own.truncate(MOST);
+    own
+}
+
+fn told(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) -> Diagnostic {
+    let place = |reason: &Reason| spec.steps[reason.of.index()].title.span;
+    let name = |reason: &Reason| reason.value.map(|value| graph.value(value).name.as_str());
+    let title = |reason: &Reason| graph.step(reason.of).title.as_str();
+    let value = other.value.map_or("", |value| graph.value(value).name.as_str());
+    let at = port(spec, id, value);
+    match name(one) {
+        Some(first) if one.value != other.value => catalogue::never_runs(
+            at,
+            &graph.step(id).title,
+            (first, title(one), place(one)),
+            (value, title(other), place(other)),
+        ),
+        _ => catalogue::never_arrives(at, &graph.step(id).title, value, title(other), place(other)),
+    }
+}
+
+/// A step that takes what is only made where it does not run.
+fn apart(spec: &Spec, graph: &Graph, id: StepId) -> Option<Diagnostic> {
+    let step = graph.step(id);
+    let apart = |input: &&Input| {
+        !input.makers.is_empty() && input.makers.iter().all(|maker| graph.exclude(*maker, id))
+    };
+    let required = step.inputs.iter().find(|input| !input.optional && apart(input));
+    let input = required.or_else(|| step.inputs.iter().find(apart))?;
+    let maker = input.makers.first()?;
+    let name = &graph.value(input.value).name;
+    let made = spec.steps[maker.index()].title.span;
+    let told = if input.optional { catalogue::never_comes } else { catalogue::never_arrives };
+    Some(told(port(spec, id, name), &step.title, name, &graph.step(*maker).title, made))
+}
+
+/// Warns of steps that do not run when another one does not, without saying so.
+pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
+    let mut warned: HashMap<StepId, StepId> = HashMap::new();
+    for id in graph.order.iter().copied() {
+        let step = graph.step(id);
+        let takes = step.inputs.iter().filter(|input| !input.optional);
+        let takes = takes.map(|input| (input.value, input.makers.as_slice()));
+        let makers = |value: ValueId| {
+            let makes =
+                |need: &&super::Need| graph.step(need.step).outputs.iter().any(|made| made.value == value);
+            step.needs.iter().filter(makes).map(|need| need.step).collect::<Vec<_>>()
+        };
+        let asks: Vec<(ValueId, Vec<StepId>)> =
+            step.when.iter().flat_map(Guard::needs).map(|value| (value, makers(value))).collect();
+        let asks = asks.iter().map(|(value, makers)| (*value, makers.as_slice()));
+        let mut found = takes.chain(asks).filter_map(|(value, makers)| match makers {
+            [maker] => Some((value, *maker, why(graph, id, value, *maker)?)),
+            _ => None,
+        });
+        let Some((value, maker, why)) = found.next() else { continue };
+        // What follows a step that was told of follows what that one hangs on.
+        let mut inputs = step.inputs.iter().flat_map(|input| &input.makers);
+        if inputs.any(|other| warned.get(other) == Some(&maker)) {
+            continue;
+        }
+        warned.insert(id, maker);
+        let name = &graph.value(value).name;
+        let (title, maker_title) = (&step.title, &graph.step(maker).title);
+        let place = spec.steps[maker.index()].title.span;
+        let at = port(spec, id, name);
+        diagnostics.push(catalogue::runs_only_when(at, title, name, (maker_title, place), &why));
+    }
+}
+
+/// Why a step may not have what another makes, where nothing says so of the step itself.
+fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catalogue::Absence> {
+    use catalogue::Absence;
+    let (step, made) = (graph.step(id), graph.step(maker));
+    if step.once != made.once || asks_whether(step, value) || step.guards.iter().any(|led| led.step == maker)
+    {
+        return None;
+    }
+    if made.mark == Some(Mark::Optional) && step.mark.is_none() {
+        return Some(Absence::Optional);
+    }
+    // A step to which decisions lead stands on a branch of its own.
+    let behind = |step: &Step| step.guards.iter().copied().collect::<BTreeSet<Taken>>();
+    let led = behind(step);
+    let text = |guard: &Guard| guard.condition.text.trim().to_owned();
+    let own: BTreeSet<String> = step.when.iter().map(text).collect();
+    if let Some(guard) = made.when.iter().find(|guard| !own.contains(&text(guard))) {
+        return Some(Absence::When(text(guard)));
+    }
+    let alone = |taken: &Taken| {
+        let chains = &graph.step(taken.step).chains;
+        chains.get(taken.chain as usize).is_some_and(|chain| chain.len() == 1)
+    };
+    let guarded =
+        !made.guards.is_empty() && made.guards.iter().all(|taken| alone(taken) && !led.contains(taken));
+    if guarded && led.is_empty() {
+        return Some(Absence::Unless(made.guards.first().map(|taken| graph.step(taken.step).title.clone())?));
+    }
+    let skips: BTreeSet<Taken> = step.skips.iter().copied().collect();
+    let skipped = made.skips.iter().find(|taken| !skips.contains(taken) && !led.contains(taken))?;
+    Some(Absence::Skipped(graph.step(skipped.step).title.clone()))
+}
+
+/// Whether a step's own condition asks whether there is a value.
+fn asks_whether(step: &Step, value: ValueId) -> bool {
+    step.when.iter().any(|guard| {
+        guard.names.iter().any(|(_, id)| *id == value) && !guard.needs().any(|needed| needed == value)
+    })
+}
+
+/// Warns of steps with effects that run beside a step to which a decision leads, although they take what it decides on.
+pub(super) fn beside(
+    spec: &Spec,
+    graph: &Graph,
+    effects: &dyn Fn(&Step) -> bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let decides = |id: &StepId| !graph.step(*id).chains.is_empty();
+    let deciders: Vec<StepId> = graph.order.iter().copied().filter(decides).collect();
+    if deciders.is_empty() {
+        return;
+    }
+    let before = Before::new(graph);
+    let mut takers: HashMap<ValueId, Vec<StepId>> = HashMap::new();
+    for id in &graph.order {
+        for input in graph.step(*id).inputs.iter().filter(|input| !input.optional) {
+            takers.entry(input.value).or_default().push(*id);
+        }
+    }
+    let mut told = BTreeSet::new();
+    for arm in deciders.iter().flat_map(|id| graph.step(*id).chains.iter().flatten()) {
+        let (Target::Step(to), Some(guard)) = (&arm.target, &arm.guard) else { continue };
+        let guarded = graph.step(*to);
+        if guarded.mark == Some(Mark::Optional) {
+            continue;
+        }
+        for other in guard.names.iter().filter_map(|(_, value)| takers.get(value)).flatten().copied() {
+            let step = graph.step(other);
+            let free = other > *to
+                && step.kind == Kind::Forward
+                && step.once == guarded.once
+                && effects(step)
+                && !step.guards.iter().any(|led| guarded.guards.iter().any(|by| led.step == by.step))
+                && !before.holds(other, *to)
+                && !before.holds(*to, other)
+                && !graph.exclude(other, *to);
+            if free && told.insert(other) {
+                let made = guarded.outputs.first().map(|made| graph.value(made.value).name.as_str());
+                let (at, place) = (spec.steps[other.index()].title.span, spec.steps[to.index()].title.span);
+                diagnostics.push(catalogue::does_not_wait(at, &step.title, (&guarded.title, place), made));
+            }
+        }
+    }
+}
+
+/// Where a step's signature names a value; else the step's title.
+pub(super) fn port(spec: &Spec, id: StepId, name: &str) -> Span {
+    let step = &spec.steps[id.index()];
+    let ports = step.signature.iter().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+    let named = ports.map(|port| &port.name).find(|port| port.value == name);
+    named.map_or(step.title.span, |port| port.span)
+}
