@@ -11,6 +11,7 @@
 
 use super::{Call, Declared, stray};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
+use crate::value::number::whole;
 use crate::value::{Object, Type, Value, json, kind};
 use std::sync::Arc;
 
@@ -254,9 +255,10 @@ fn one(output: &Declared, value: Value) -> Answer {
 }
 
 fn put(output: &Declared, value: Value, reply: &mut Reply) -> Result<(), Box<Failure>> {
-    if let Some(ty) = &output.ty {
-        ty.fits(&value).map_err(|misfits| bad(format!("output {}", misfits.of(&output.name))))?;
-    }
+    let value = match &output.ty {
+        Some(ty) => ty.admit(value).map_err(|misfits| bad(format!("output {}", misfits.of(&output.name))))?,
+        None => value,
+    };
     reply.outputs.push((output.id, Arc::new(value)));
     Ok(())
 }
@@ -298,7 +300,7 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
             Value::Array(_) | Value::Object(_) => {}
             Value::Null | Value::Bool(false) if name == "error" => {}
             Value::Null if name == "tokens_used" => {}
-            value if name == "tokens_used" => match value.as_u64() {
+            value if name == "tokens_used" => match whole(value) {
                 Some(count) => tokens = Some(count),
                 None => return Err(bad(format!("\"tokens_used\" must be a whole number, not {value}"))),
             },

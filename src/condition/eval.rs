@@ -1,9 +1,10 @@
-//! An expression and values to true or false.
+//! An expression and values to true or false. Numbers are exact: see `value/decimal.rs`.
 
 use super::lex::fault;
 use super::{Comparison, Fault, Filter, Kind, Node, Operator};
 use crate::diag::nearest;
-use crate::value::{Value, kind};
+use crate::value::number::{Digits, LONGEST, whole};
+use crate::value::{Decimal, Value, equal, kind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -40,8 +41,10 @@ pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
         Kind::Index(of, index) => indexed(node, value(of, names)?, &*value(index, names)?),
         Kind::Not(of) => flag(!boolean(of, names)?),
         Kind::Negate(of) => {
-            let number = number(of, &*value(of, names)?)?;
-            from_f64(node, -number)
+            let value = value(of, names)?;
+            let text = value.as_number().ok_or_else(|| no_number(of, &value))?.as_str();
+            let negated = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
+            as_value(node, &negated)
         }
         Kind::Both(a, b) => flag(boolean(a, names)? && boolean(b, names)?),
         Kind::Either(a, b) => flag(boolean(a, names)? || boolean(b, names)?),
@@ -80,8 +83,8 @@ fn attribute<'v>(node: &Node, of: Cow<'v, Value>, name: &str) -> Found<'v> {
 
 fn indexed<'v>(node: &Node, of: Cow<'v, Value>, index: &Value) -> Found<'v> {
     let found = match (&*of, index) {
-        (Value::Array(list), Value::Number(number)) => {
-            number.as_u64().and_then(|number| list.get(usize::try_from(number).ok()?)).cloned()
+        (Value::Array(list), Value::Number(_)) => {
+            whole(index).and_then(|index| list.get(usize::try_from(index).ok()?)).cloned()
         }
         (Value::Object(object), Value::String(name)) => object.get(name).cloned(),
         (other, index) => {
@@ -94,18 +97,23 @@ fn indexed<'v>(node: &Node, of: Cow<'v, Value>, index: &Value) -> Found<'v> {
 
 fn compare(node: &Node, comparison: Comparison, a: &Value, b: &Value) -> Result<bool, Fault> {
     let orders = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
-    let order = match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
-        },
-        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        (Value::Bool(a), Value::Bool(b)) if !orders => Some(a.cmp(b)),
-        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) if !orders => {
-            Some(if a == b { Ordering::Equal } else { Ordering::Less })
-        }
-        _ => None,
-    };
+    let order =
+        match (a, b) {
+            (Value::Number(_), Value::Number(_)) if !orders && equal(a, b) => Some(Ordering::Equal),
+            (Value::Number(a), Value::Number(b)) => {
+                let digits = Digits::parse(a.as_str()).zip(Digits::parse(b.as_str()));
+                let order = digits.map(|(a, b)| a.cmp(&b));
+                Some(order.ok_or_else(|| {
+                    fault(node.at.clone(), "the exponent of a number is out of range", None)
+                })?)
+            }
+            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+            (Value::Bool(a), Value::Bool(b)) if !orders => Some(a.cmp(b)),
+            (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) if !orders => {
+                Some(if equal(a, b) { Ordering::Equal } else { Ordering::Less })
+            }
+            _ => None,
+        };
     let Some(order) = order else {
         let message = format!("{} and {} cannot be compared like that", kind(a), kind(b));
         let help =
@@ -148,26 +156,37 @@ fn arithmetic<'v>(
         return Ok(Cow::Owned(Value::String(format!("{left}{right}"))));
     }
     let (left, right) = (number(a, &left)?, number(b, &right)?);
-    from_f64(
-        node,
-        match operator {
-            Operator::Add => left + right,
-            Operator::Subtract => left - right,
-            Operator::Multiply => left * right,
-            Operator::Divide => left / right,
-            Operator::Remainder => left % right,
-        },
-    )
+    let found = match operator {
+        Operator::Add => left.add(&right),
+        Operator::Subtract => left.subtract(&right),
+        Operator::Multiply => left.multiply(&right),
+        Operator::Divide | Operator::Remainder if right.is_zero() => {
+            return Err(fault(node.at.clone(), "this divides by zero", None));
+        }
+        Operator::Divide => left.divide(&right),
+        Operator::Remainder => left.remainder(&right),
+    };
+    let found = found.ok_or_else(|| too_long(node))?;
+    as_value(node, &found.to_string())
 }
 
-fn number(node: &Node, value: &Value) -> Result<f64, Fault> {
-    let number = value.as_f64().filter(|number| number.is_finite());
-    number.ok_or_else(|| fault(node.at.clone(), &format!("this is {}, not a number", kind(value)), None))
+fn number(node: &Node, value: &Value) -> Result<Decimal, Fault> {
+    let number = value.as_number().ok_or_else(|| no_number(node, value))?;
+    Decimal::parse(number.as_str()).ok_or_else(|| too_long(node))
 }
 
-fn from_f64<'v>(node: &Node, number: f64) -> Found<'v> {
-    let value = serde_json::Number::from_f64(number).map(|number| Cow::Owned(Value::Number(number)));
-    value.ok_or_else(|| fault(node.at.clone(), "this comes to no number", None))
+fn no_number(node: &Node, value: &Value) -> Fault {
+    fault(node.at.clone(), &format!("this is {}, not a number", kind(value)), None)
+}
+
+fn too_long(node: &Node) -> Fault {
+    let message = format!("this number has more than {LONGEST} digits, or an exponent out of range");
+    fault(node.at.clone(), &message, None)
+}
+
+fn as_value<'v>(node: &Node, text: &str) -> Found<'v> {
+    let number = text.parse().map_err(|_| fault(node.at.clone(), "this is not a number", None))?;
+    Ok(Cow::Owned(Value::Number(number)))
 }
 
 fn filtered<'v>(of: &Node, filter: Filter, value: &Value) -> Found<'v> {

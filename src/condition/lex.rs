@@ -84,8 +84,12 @@ fn number(rest: &str) -> usize {
         rest[from..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |length| from + length)
     };
     let whole = digits(0);
-    match rest[whole..].strip_prefix('.') {
+    let end = match rest[whole..].strip_prefix('.') {
         Some(fraction) if fraction.starts_with(|c: char| c.is_ascii_digit()) => digits(whole + 1),
         _ => whole,
-    }
+    };
+    let Some(exponent) = rest[end..].strip_prefix(['e', 'E']) else { return end };
+    let signed = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let start = rest.len() - signed.len();
+    if signed.starts_with(|c: char| c.is_ascii_digit()) { digits(start) } else { end }
 }

@@ -16,7 +16,9 @@ pub use parse::parse;
 pub use ways::{Step, Way};
 
 use crate::value::Value;
+use crate::value::number::canonical;
 use std::borrow::Cow;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -184,7 +186,7 @@ impl Node {
     /// What tells it from others but for places and children.
     fn own(&self) -> String {
         match &self.kind {
-            Kind::Literal(value) => format!("literal {value}"),
+            Kind::Literal(value) => format!("literal {}", canonical(value)),
             Kind::Name(name) => format!("name {name}"),
             Kind::Attribute(_, name) => format!("attribute {name}"),
             Kind::List(_) => "list".into(),

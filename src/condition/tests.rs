@@ -48,6 +48,31 @@ fn conditions_hold_or_do_not() {
 }
 
 #[test]
+fn numbers_are_exact_and_equal_by_value() {
+    for text in [
+        "0.10 + 0.20 == 0.30 and 0.1 + 0.7 == 0.8 and 0.3 - 0.1 == 0.2 and 1.1 * 1.1 == 1.21",
+        "9007199254740993 % 2 == 1 and 9007199254740993 != 9007199254740992",
+        "123456789012345678901234567890 + 1 == 123456789012345678901234567891",
+        "123456789012345678901234567890 % 7 == 0 or true",
+        "1 / 3 == 0.3333333333333333333333333333333333 and 2 / 3 == 0.6666666666666666666666666666666667",
+        "1 / 8 == 0.125 and 10 / 4 == 2.5 and 7.5 % 2 == 1.5 and -7 % 3 == -1",
+        "1e3 == 1000 and 1.5E-1 == 0.15 and 0 == -0.0",
+        "1e999999999 > 1 and 1e999999999 % 2 == 0 and 1e999999999 == 0.1e1000000000",
+        "1e-999999999 > 0 and -1e999999999 < 1e-999999999",
+        "order.total == 145.5 and order.total in [145.50, 1]",
+        "[1, [2.0, 3]] == [1.0, [2, 30e-1]] and [1, 2] in [[1.0, 2.0]] and [1] != [1.1]",
+        "order.items[3.0 - count].sku == 'A' and order.items[count - 3].sku == 'A'",
+        "3.0 in [count] and count not in [3.1]",
+    ] {
+        assert_eq!(ask(text), "true", "{text}");
+    }
+    let object = |text: &str| json::parse(text).unwrap();
+    let (one, other) = (object(r#"{"a": 1.0, "b": [{"c": 1e2}]}"#), object(r#"{"b": [{"c": 100}], "a": 1}"#));
+    let values = |name: &str| Some(if name == "one" { &one } else { &other });
+    assert_eq!(parse("one == other and one in [other]").unwrap().holds(&values), Ok(true));
+}
+
+#[test]
 fn what_cannot_be_decided_is_an_error() {
     for (text, told) in [
         (
@@ -73,7 +98,13 @@ fn what_cannot_be_decided_is_an_error() {
             "order.paid and count",
             r#""count": this is a number, and a condition needs true or false (compare it with something, as in `total > 100`)"#,
         ),
-        ("count / 0 > 1", r#""count / 0": this comes to no number"#),
+        ("count / 0 > 1", r#""count / 0": this divides by zero"#),
+        ("count % 0.0 > 1", r#""count % 0.0": this divides by zero"#),
+        (
+            "1e999999999 + 1 > 0",
+            r#""1e999999999 + 1": this number has more than 10000 digits, or an exponent out of range"#,
+        ),
+        ("-'x' < 1", r#""'x'": this is a string, not a number"#),
         ("count.x == 1", r#""count.x": `.x` asks for an object, and this is a number"#),
     ] {
         assert_eq!(ask(text), told, "{text}");
@@ -108,6 +139,7 @@ fn names_are_found_and_negations_known() {
     let not = |text: &str| parse(text).unwrap();
     assert!(not("stock_ok").excludes(&not("not  stock_ok")));
     assert!(not("not (a > 1)").excludes(&not("a>1")));
+    assert!(not("not (a > 1.0)").excludes(&not("a > 1")));
     assert!(!not("a").excludes(&not("not b")));
 }
 

@@ -2,6 +2,7 @@
 
 use crate::event::Values;
 use crate::graph::{Graph, ValueId};
+use crate::value::number::canonical;
 use crate::value::{Object, Type, Value, kind, nearest};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -202,9 +203,10 @@ impl Column<'_> {
         }
         let misfit = |why: String| format!("\"{name}\" is no {ty}: {why}");
         let value = ty.read(text).map_err(|_| misfit(format!("found {}", quoted(text))))?;
-        match ty.fits(&value) {
-            Ok(()) => Ok(Some(value)),
-            Err(misfits) if value.is_object() || value.is_array() => Err(misfits.of(name)),
+        let whole = value.is_object() || value.is_array();
+        match ty.admit(value) {
+            Ok(value) => Ok(Some(value)),
+            Err(misfits) if whole => Err(misfits.of(name)),
             Err(_) => Err(misfit(format!("found {}", quoted(text)))),
         }
     }
@@ -216,8 +218,8 @@ impl Column<'_> {
     pub fn value(&self, value: Value) -> Result<Option<Value>, String> {
         match self.wanted.as_deref() {
             Some(wanted) if wanted.optional && value.is_null() => Ok(None),
-            Some(Wanted { name, ty: Some(ty), .. }) => match ty.fits(&value) {
-                Ok(()) => Ok(Some(value)),
+            Some(Wanted { name, ty: Some(ty), .. }) => match ty.admit(value) {
+                Ok(value) => Ok(Some(value)),
                 Err(misfits) => Err(misfits.of(name)),
             },
             _ => Ok(Some(value)),
@@ -249,8 +251,8 @@ fn bare(ty: &Type) -> &Type {
 
 fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
     match &wanted.ty {
-        Some(ty) => match ty.fits(&value) {
-            Ok(()) => Ok(Arc::new(value)),
+        Some(ty) => match ty.admit(value) {
+            Ok(value) => Ok(Arc::new(value)),
             Err(misfits) => Err(misfits.of(&wanted.name)),
         },
         None => Ok(Arc::new(value)),
@@ -274,10 +276,11 @@ fn only_id(object: &Object) -> Option<&Value> {
     ids.next().is_none().then_some(first)
 }
 
+/// A key is the same for equal numbers, however they are written.
 fn scalar(value: &Value) -> Option<Arc<str>> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.as_str().into()),
-        Value::Number(number) => Some(number.to_string().into()),
+        Value::Number(_) => Some(canonical(value).to_string().into()),
         _ => None,
     }
 }
@@ -306,6 +309,12 @@ mod tests {
         assert_eq!(key(json!({"order_id": "o", "total": 1})), "o");
         assert_eq!(key(json!({"order_id": "o", "customer_id": "c"})), "17");
         assert_eq!(key(json!([1])), "17");
+        for (written, text) in
+            [("5.0", "5"), ("1e3", "1000"), ("1.50", "1.5"), ("1e999999999", "1e+999999999")]
+        {
+            let number: serde_json::Number = written.parse().unwrap();
+            assert_eq!(key(json!({ "id": number })), text);
+        }
         let named = shape(&[], Some("nr"));
         assert_eq!(&*named.key(&json!({"nr": 3}), "17").unwrap(), "3");
         assert_eq!(named.key(&json!({}), "17").unwrap_err(), "missing \"nr\", the item's key");

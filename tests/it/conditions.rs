@@ -44,6 +44,96 @@ fn rows(session: &Path) -> String {
     told.into_iter().map(|(item, cells)| format!("{item}: {cells}\n")).collect()
 }
 
+#[test]
+fn numbers_are_exact_and_integers_are_plain() {
+    let document = r#"# Orders
+
+## Check
+net::Number, tax::Number, total::Number, count::Number → half::Integer, all::JSON
+
+If net + tax == total and count % 2 == 1 → Book
+Otherwise → Refuse
+
+```sh run
+echo '{"half": 5.0, "all": [1.0, {"a": 1e2}]}'
+```
+
+## Book [when:: half == 5 and [1, half] == [1.0, 5] and 1.0 in all]
+half, all → next::Integer, big::Integer
+
+```sh run
+echo "{\"next\": $((IN_HALF + 1)).0, \"big\": 12e2}"
+```
+
+## Send [when:: next * 100 + 600 == big]
+next, big → sent::String
+
+```sh run
+echo "$IN_NEXT $IN_BIG $(grep -o '"big":[0-9.e+]*' "$ORDERFLOW_INPUT")"
+```
+
+## Refuse
+half → refused::String
+
+```sh run
+echo "$IN_HALF"
+```
+"#;
+    let items = "{\"id\": 1, \"net\": 0.10, \"tax\": 0.20, \"total\": 0.30, \"count\": 9007199254740993}\n\
+                 {\"id\": 2.0, \"net\": 0.10, \"tax\": 0.20, \"total\": 0.31, \"count\": 1}\n";
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("w.md"), document).unwrap();
+    fs::write(folder.path().join("items.jsonl"), items).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_orderflow"))
+        .args(["run", "w.md", "--items", "items.jsonl", "--trust", "--quiet"])
+        .env("PATH", python::path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let mut labels = Vec::new();
+    let session = fs::File::open(folder.path().join("session.toon")).unwrap();
+    orderflow::session::read_session(session, |_, row| {
+        let row = row.to_row();
+        labels.push(format!("{} {} {:?}", row.item.unwrap(), row.phase, row.output.as_deref()));
+    })
+    .unwrap();
+    labels.sort();
+    assert_eq!(
+        labels,
+        [
+            "1 Book Some(\"6\")",
+            "1 Check Some(\"5\")",
+            "1 Refuse None",
+            "1 Send Some(\"6 1200 \\\"big\\\":1200\")",
+            "2 Book None",
+            "2 Check Some(\"5\")",
+            "2 Refuse Some(\"5\")",
+        ]
+    );
+    // The same number twice is the same item twice, and what is not whole is no integer.
+    let run = |items: &str| {
+        fs::write(folder.path().join("items.jsonl"), items).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_orderflow"))
+            .args(["run", "w.md", "--items", "items.jsonl", "--trust", "--quiet"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+    };
+    let item = |id: &str| format!("{{\"id\": {id}, \"net\": 1, \"tax\": 1, \"total\": 2, \"count\": 1}}\n");
+    let (told, exit) = run(&(item("5") + &item("5.0")));
+    assert!(exit == Some(3) && told.contains("\"5\""), "{told}");
+    let text = fs::read_to_string(folder.path().join("w.md")).unwrap();
+    for answer in ["5.5", "1e999999999"] {
+        fs::write(folder.path().join("w.md"), text.replace("\"half\": 5.0", &format!("\"half\": {answer}")))
+            .unwrap();
+        let (told, exit) = run(&item("5"));
+        assert!(exit == Some(1) && told.contains("\"half\" is no Integer"), "{told}");
+    }
+}
+
 const SHOP: &str = r#"# Shop
 
 ## Check Stock

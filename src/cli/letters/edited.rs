@@ -6,7 +6,7 @@ use crate::diag::nearest;
 use crate::engine::Retry;
 use crate::event::Values;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
-use crate::value::{Value, json, kind};
+use crate::value::{Value, equal, json, kind};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ fn is_same(cell: Cell<'_>, old: Option<&Value>) -> bool {
         None | Some(Value::Null) => cell.scalar() == Scalar::Null,
         Some(Value::String(text)) => cell.raw() != "null" && cell.text() == *text,
         Some(old @ (Value::Array(_) | Value::Object(_))) => cell.text() == old.to_string(),
-        Some(old) => cell.scalar().value() == *old,
+        Some(old) => equal(&cell.scalar().value(), old),
     }
 }
 
@@ -221,9 +221,9 @@ fn spelled(
             .map_err(|error| format!("\"{name}\" was {}, and this is no JSON: {error}", kind(old)))?,
         _ => scalar.value(),
     };
-    match declared.map(|(ty, _)| ty.fits(&value)) {
-        Some(Err(misfits)) => Err(misfits.of(name)),
-        Some(Ok(())) | None => Ok(Some(value)),
+    match declared {
+        Some((ty, _)) => ty.admit(value).map(Some).map_err(|misfits| misfits.of(name)),
+        None => Ok(Some(value)),
     }
 }
 

@@ -332,10 +332,11 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
             return Err(unknown(name, graph, &inputs).into());
         };
         let ty = graph.value(id).ty.as_ref();
-        let value = value_of(name, value, ty)?;
-        if let Some(Err(misfits)) = ty.map(|ty| ty.fits(&value)) {
-            let message = format!("--input {}; nothing was run", misfits.at(name));
-            return Err(Stop::new(Exit::Invalid, message).into());
+        let mut value = value_of(name, value, ty)?;
+        if let Some(ty) = ty {
+            value = ty.admit(value).map_err(|misfits| {
+                Stop::new(Exit::Invalid, format!("--input {}; nothing was run", misfits.at(name)))
+            })?;
         }
         given.retain(|(other, _)| *other != id);
         given.push((id, Arc::new(value)));

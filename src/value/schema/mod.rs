@@ -1,7 +1,9 @@
 //! Named types: definitions as JSON Schema 2020-12, how large they are, and values held against them. Knows
 //! nothing of how definitions are written down.
 
+mod exact;
 mod explain;
+mod integers;
 mod keywords;
 mod kinds;
 mod reference;
@@ -143,9 +145,9 @@ impl Expansion<'_> {
     }
 }
 
-/// Patterns take a time that grows with the text and no faster; formats are checked; nothing is fetched.
+/// Numbers are compared by value and exactly. Patterns take a time that grows with the text and no faster; formats are checked; nothing is fetched.
 fn options() -> ValidationOptions<'static> {
-    jsonschema::options()
+    exact::keywords(jsonschema::options())
         .with_draft(Draft::Draft202012)
         .with_pattern_options(PatternOptions::regex())
         .should_validate_formats(true)
@@ -184,6 +186,11 @@ impl Definition {
 
     pub(super) fn accepts(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
+    }
+
+    /// Writes the integers of a value that fits in plain digits.
+    pub(super) fn write_integers(&self, value: &mut Value) {
+        integers::write(self, &self.schema, value, 0);
     }
 
     /// Whether all values are strings.

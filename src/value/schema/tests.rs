@@ -45,6 +45,40 @@ fn order() -> Value {
 }
 
 #[test]
+fn numbers_are_compared_exactly_and_by_value() {
+    for (schema, fits, not) in [
+        (r#"{"const": 1.0}"#, vec!["1", "10e-1"], vec!["1.00000000000000000000001", "\"1\""]),
+        (r#"{"const": [1, {"a": 2}]}"#, vec![r#"[1.0, {"a": 20e-1}]"#], vec![r#"[1, {"a": 3}]"#]),
+        (r#"{"enum": [1e999999999, 5]}"#, vec!["0.1e1000000000", "5.0"], vec!["1e999999998", "6"]),
+        (r#"{"const": 9007199254740993}"#, vec!["9007199254740993.0"], vec!["9007199254740992"]),
+        (r#"{"maximum": 0.1}"#, vec!["0.1", "0.10", "-1e999999999"], vec!["0.10000000000000000001", "1e400"]),
+        (r#"{"minimum": 9007199254740993}"#, vec!["9007199254740993"], vec!["9007199254740992"]),
+        (r#"{"exclusiveMaximum": 1e999999999}"#, vec!["1e999999998"], vec!["1e999999999", "10e999999998"]),
+        (r#"{"exclusiveMinimum": 0}"#, vec!["1e-999999999"], vec!["-0.0"]),
+        (r#"{"multipleOf": 0.01}"#, vec!["1070468.14", "1e999999999", "0"], vec!["0.005", "1e-999999999"]),
+        (
+            r#"{"multipleOf": 3}"#,
+            vec!["123456789012345678901234567890"],
+            vec!["123456789012345678901234567891"],
+        ),
+        (
+            r#"{"uniqueItems": true}"#,
+            vec!["[1, 2]", "[1, \"1\"]", "[1, [1]]"],
+            vec!["[1, 1.0]", "[[1], [10e-1]]"],
+        ),
+        (r#"{"type": "integer"}"#, vec!["1e999999999", "5.0"], vec!["5.5", "1e-999999999"]),
+    ] {
+        let all = json!({ "A": json::parse(schema).unwrap() });
+        for value in fits {
+            assert_eq!(told(all.clone(), value), "", "{value} by {schema}");
+        }
+        for value in not {
+            assert_ne!(told(all.clone(), value), "", "{value} by {schema}");
+        }
+    }
+}
+
+#[test]
 fn a_misfit_names_its_path_what_was_expected_and_what_was_found() {
     for (value, expected) in [
         (r#"{"order_id":"o-1","total":145.50,"items":[{"sku":"a","count":2}],"more":1}"#, ""),
