@@ -2,6 +2,7 @@
 
 use crate::event::{ItemError, ItemId, ItemState};
 use crate::spec::Tolerance;
+use crate::value::Decimal;
 use std::sync::Arc;
 
 /// How many items ended how.
@@ -41,7 +42,11 @@ impl Tally {
     pub fn within(&self, tolerate: Tolerance) -> bool {
         match tolerate {
             Tolerance::Count(most) => self.failures() <= most,
-            Tolerance::Percent(most) => self.failures() as f64 * 100.0 <= most * self.settled() as f64,
+            Tolerance::Percent(most) => {
+                let failed = Decimal::from(self.failures()).multiply(&100.into());
+                let most = Decimal::of_float(most).and_then(|most| most.multiply(&self.settled().into()));
+                failed.zip(most).is_some_and(|(failed, most)| failed <= most)
+            }
         }
     }
 }
@@ -55,4 +60,20 @@ pub struct DeadLetter {
     pub error: Option<ItemError>,
     /// By compensation: why an effect still stands.
     pub standing: Vec<ItemError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_just_tolerated_is() {
+        // 0.57 * 10000 is less than 5700 in floats.
+        for (failed, all, most) in [(57, 10_000, 0.57), (29, 10_000, 0.29), (7, 100, 7.0), (1, 3, 33.4)] {
+            let tally = Tally { failed, succeeded: all - failed, ..Tally::default() };
+            assert!(tally.within(Tolerance::Percent(most)), "{failed} of {all} by {most}");
+            let worse = Tally { failed: failed + 1, succeeded: all - failed - 1, ..Tally::default() };
+            assert!(!worse.within(Tolerance::Percent(most)), "{failed} and one of {all} by {most}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::duration::duration;
 use crate::diag::nearest;
+use crate::value::Decimal;
 use crate::value::space::is_space;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_until, take_while, take_while1};
@@ -53,17 +54,17 @@ pub enum Relation {
     Equal,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Bound {
-    Number(f64),
-    Milliseconds(f64),
-    /// `2%` is 2.0.
-    Percent(f64),
+    Number(Decimal),
+    Milliseconds(Decimal),
+    /// `2%` is 2.
+    Percent(Decimal),
 }
 
 impl Bound {
     /// The number alone.
-    pub fn number(self) -> f64 {
+    pub fn number(&self) -> &Decimal {
         match self {
             Bound::Number(number) | Bound::Milliseconds(number) | Bound::Percent(number) => number,
         }
@@ -175,7 +176,7 @@ impl<'a> Reader<'a> {
         };
         let known = QUANTITIES.into_iter().find(|(known, _)| *known == name);
         let quantity = known.map_or_else(|| Quantity::Column(name.to_owned()), |(_, quantity)| quantity);
-        quantity.check(name, named, bound, from..self.at())?;
+        quantity.check(name, named, &bound, from..self.at())?;
         let text = self.text[start..self.at()].to_owned();
         Ok(Expectation { step, quantity, relation, bound, text })
     }
@@ -222,12 +223,12 @@ fn bound(input: &str) -> IResult<&str, &str> {
 
 fn measure(written: &str) -> Option<Bound> {
     if let Some(duration) = duration(written) {
-        return Some(Bound::Milliseconds(duration.as_millis() as f64));
+        let milliseconds = u64::try_from(duration.as_millis()).ok()?;
+        return Some(Bound::Milliseconds(milliseconds.into()));
     }
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     match written.strip_suffix('%') {
-        Some(percent) => number(percent).map(Bound::Percent),
-        None => number(written).map(Bound::Number),
+        Some(percent) => Decimal::parse(percent).map(Bound::Percent),
+        None => Decimal::parse(written).map(Bound::Number),
     }
 }
 
@@ -237,10 +238,10 @@ impl Quantity {
         &self,
         name: &str,
         named: Range<usize>,
-        bound: Bound,
+        bound: &Bound,
         place: Range<usize>,
     ) -> Result<(), Misread> {
-        let zero = bound == Bound::Number(0.0);
+        let zero = matches!(bound, Bound::Number(number) if number.is_zero());
         let (fits, wanted) = match self {
             Quantity::Count | Quantity::Tokens => (matches!(bound, Bound::Number(_)), "a number"),
             Quantity::Errors | Quantity::Success => {
@@ -299,7 +300,7 @@ mod tests {
                 .map(|(one, span)| {
                     format!(
                         "{:?}; ",
-                        (&one.step, &one.quantity, one.relation, one.bound, &one.text, &text[span.clone()])
+                        (&one.step, &one.quantity, one.relation, &one.bound, &one.text, &text[span.clone()])
                     )
                 })
                 .collect(),
@@ -315,9 +316,9 @@ mod tests {
     fn lists_of_expectations_are_read() {
         assert_eq!(
             told(" 'Pay, then don't wait'.p95<2s , errors <= 0.5%,'net amount' == -1.50 "),
-            "(Some(\"Pay, then don't wait\"), P95, Less, Milliseconds(2000.0), \"p95<2s\", \"'Pay, then don't wait'.p95<2s\"); \
+            "(Some(\"Pay, then don't wait\"), P95, Less, Milliseconds(2000), \"p95<2s\", \"'Pay, then don't wait'.p95<2s\"); \
              (None, Errors, LessOrEqual, Percent(0.5), \"errors <= 0.5%\", \"errors <= 0.5%\"); \
-             (None, Column(\"net amount\"), Equal, Number(-1.5), \"'net amount' == -1.50\", \"'net amount' == -1.50\"); "
+             (None, Column(\"net amount\"), Equal, Number(-1.50), \"'net amount' == -1.50\", \"'net amount' == -1.50\"); "
         );
         for good in ["saved > 0", "saved > 5%", "saved >= 1h", "count == 5", "success > 3", "a.b/c-d > 1"] {
             assert!(expectations(good).1.is_empty(), "{good}");

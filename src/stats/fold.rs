@@ -1,6 +1,6 @@
 //! The fold itself: rows in, figures out. Several inputs are summed; each tells its own items and times.
 
-use super::group::{Tally, add_tokens, mean, nanoseconds};
+use super::group::{Tally, add_tokens, mean, mean_within, nanoseconds};
 use super::items::{Mark, Trail};
 use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
 use super::names::Names;
@@ -23,8 +23,8 @@ pub struct Fold {
     apart: By,
     groups: HashMap<Key, Tally>,
     names: Names,
-    /// Executions and nanoseconds of each phase, by the number of its name.
-    phases: HashMap<u32, (u64, u128)>,
+    /// By the number of its name.
+    phases: HashMap<u32, Phase>,
     rows: u64,
     sequential: Option<u128>,
     tokens_used: Option<u64>,
@@ -34,6 +34,28 @@ pub struct Fold {
     layout: Option<Layout>,
     /// The phases of all inputs that tell their layout.
     known: BTreeSet<Arc<str>>,
+}
+
+/// The durations of a phase.
+#[derive(Default)]
+struct Phase {
+    count: u64,
+    nanoseconds: u128,
+    /// In milliseconds.
+    range: Option<(f64, f64)>,
+}
+
+impl Phase {
+    fn add(&mut self, milliseconds: f64, spent: u128) {
+        self.count += 1;
+        self.nanoseconds += spent;
+        let (smallest, largest) = self.range.unwrap_or((milliseconds, milliseconds));
+        self.range = Some((smallest.min(milliseconds), largest.max(milliseconds)));
+    }
+
+    fn mean(&self) -> Option<Figure> {
+        mean_within(self.nanoseconds, self.count, self.range?)
+    }
 }
 
 /// What is known of items and times; none as soon as one input does not tell.
@@ -279,9 +301,7 @@ impl Fold {
             let spent = u128::from(nanoseconds(milliseconds));
             self.sequential = Some(self.sequential.unwrap_or(0) + spent);
             if row.status != Status::Skipped {
-                let (count, sum) = self.phases.entry(phase).or_default();
-                *count += 1;
-                *sum += spent;
+                self.phases.entry(phase).or_default().add(milliseconds, spent);
             }
         }
         add_tokens(&mut self.tokens_used, row.tokens_used);
@@ -385,10 +405,10 @@ impl Fold {
         let elapsed = totals.elapsed.zip(totals.once).map(|(items, once)| items + once);
         let saved = self.sequential.zip(elapsed).map(|(all, own)| all.saturating_sub(own));
         // Of equals the first in graph order, so that it does not matter in which order rows came.
-        let slowest = self.phases.iter().filter_map(|(phase, (count, sum))| {
+        let slowest = self.phases.iter().filter_map(|(phase, spent)| {
             let name = self.names.name(*phase)?;
             let place = self.layout.as_ref().and_then(|layout| layout.place(name));
-            Some((mean(*sum, *count)?, std::cmp::Reverse(place.unwrap_or(*phase as usize)), name))
+            Some((spent.mean()?, std::cmp::Reverse(place.unwrap_or(*phase as usize)), name))
         });
         let slowest = slowest.max_by(|one, other| one.0.0.total_cmp(&other.0.0).then(one.1.cmp(&other.1)));
         let mut left_out = totals.left_out.clone();
@@ -414,29 +434,36 @@ impl Fold {
         }
     }
 
-    /// None where no duration is known. Steps that took no time begin and end no path.
+    /// None where no duration is known. Of paths that take equally long it is the one of more steps, so that a step of
+    /// no time has its place; those without a duration have none.
     fn critical_path(&self, layout: &Layout) -> Option<Vec<Arc<str>>> {
         let means: HashMap<&str, u128> = self
             .phases
             .iter()
-            .filter_map(|(phase, (count, sum))| Some((&**self.names.name(*phase)?, sum / u128::from(*count))))
+            .filter_map(|(phase, spent)| {
+                let mean = spent.nanoseconds.checked_div(u128::from(spent.count))?;
+                Some((&**self.names.name(*phase)?, mean))
+            })
             .collect();
-        let mut best: Vec<(u128, Option<usize>)> = Vec::with_capacity(layout.phases.len());
+        let mean = |phase: &session::Phase| means.get(&*phase.name).filter(|_| !phase.handler).copied();
+        let mut best: Vec<((u128, u64), Option<usize>)> = Vec::with_capacity(layout.phases.len());
         for phase in &layout.phases {
-            let mut longest = (0, None);
+            let mut longest = ((0, 0), None);
             for (need, _) in &phase.needs {
-                if let Some((sum, _)) = best.get(*need).filter(|(sum, _)| *sum > longest.0) {
-                    longest = (*sum, Some(*need));
+                if let Some((length, _)) = best.get(*need).filter(|(length, _)| *length > longest.0) {
+                    longest = (*length, Some(*need));
                 }
             }
-            let own = if phase.handler { 0 } else { means.get(&*phase.name).copied().unwrap_or(0) };
-            best.push((longest.0 + own, longest.1));
+            let ((time, steps), before) = longest;
+            let own = mean(phase);
+            best.push(((time + own.unwrap_or(0), steps + u64::from(own.is_some())), before));
         }
         let last = (0..best.len()).rev().max_by_key(|place| best[*place].0)?;
         let mut path = Vec::new();
-        let mut at = (best[last].0 > 0).then_some(last);
+        let mut at = Some(last);
         while let Some(place) = at {
-            path.push(Arc::clone(&layout.phases[place].name));
+            let phase = &layout.phases[place];
+            path.extend(mean(phase).map(|_| Arc::clone(&phase.name)));
             at = best[place].1;
         }
         path.reverse();

@@ -1,18 +1,17 @@
 //! What is counted for one group of rows.
 
-use super::decimal::Decimal;
 use super::model::{Column, Dimension, Figure, Group};
 use super::samples::Samples;
 use crate::event::Status;
 use crate::session::{RowRef, Scalar};
-use crate::value::Value;
+use crate::value::number::Digits;
+use crate::value::{Decimal, Value};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Tally {
-    count: u64,
     by_status: [u64; Status::ALL.len()],
     durations: Samples,
     measured: u64,
@@ -26,7 +25,6 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts a row; `number` tells it from those before and after.
     pub fn add(&mut self, row: &RowRef<'_>, number: u64) {
-        self.count += 1;
         self.by_status[row.status as usize] += 1;
         if let Some(milliseconds) = row.duration_ms.filter(|_| row.status != Status::Skipped) {
             self.durations.push(milliseconds);
@@ -67,7 +65,6 @@ impl Tally {
     }
 
     fn absorb(&mut self, other: &Tally) {
-        self.count += other.count;
         self.by_status.iter_mut().zip(other.by_status).for_each(|(sum, count)| *sum += count);
         self.durations.absorb(&other.durations);
         self.measured += other.measured;
@@ -81,20 +78,20 @@ impl Tally {
 
     pub fn finish(mut self, by: Vec<(Dimension, Option<Arc<str>>)>) -> Group {
         let count = |status: Status| self.by_status[status as usize];
-        let tried = self.count - count(Status::Skipped) - count(Status::Cancelled);
-        // What undoes has done what it is for.
+        let executed = self.by_status.iter().sum::<u64>() - count(Status::Skipped);
+        let tried = executed - count(Status::Cancelled);
         let done = count(Status::Success) + count(Status::Compensated);
         let [p50_ms, p95_ms, p99_ms] = self.durations.percentiles([50, 95, 99]);
         Group {
             by,
-            count: self.count,
+            count: executed,
             by_status: Status::ALL
                 .map(|status| (status, count(status)))
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect(),
             success_rate: (tried > 0).then(|| Figure(done as f64 / tried as f64)),
-            mean_ms: mean(self.nanoseconds, self.measured),
+            mean_ms: self.durations.mean(self.nanoseconds, self.measured),
             p50_ms,
             p95_ms,
             p99_ms,
@@ -126,6 +123,12 @@ pub(super) fn mean(nanoseconds: u128, count: u64) -> Option<Figure> {
     nanoseconds.checked_div(u128::from(count)).map(Figure::milliseconds)
 }
 
+/// The mean of durations, rounded to microseconds but never out of their range, which is in milliseconds.
+pub(super) fn mean_within(nanoseconds: u128, count: u64, (smallest, largest): (f64, f64)) -> Option<Figure> {
+    let Figure(mean) = mean(nanoseconds, count)?;
+    Some(Figure(mean.max(smallest).min(largest)))
+}
+
 /// A column, as long as it holds nothing but numbers.
 struct Numbers {
     /// The row that had it first.
@@ -137,15 +140,13 @@ struct Numbers {
     other: bool,
 }
 
-/// The smallest or largest number, as it is written in the first row that has it.
+/// The smallest or largest number, by value, as it is written in the first row that has it.
 #[derive(Clone)]
 struct Extreme {
-    number: f64,
     written: Value,
     row: u64,
 }
 
-#[derive(Clone, Copy)]
 enum Sum {
     Exact(Decimal),
     /// It needs more digits than there are.
@@ -153,13 +154,13 @@ enum Sum {
 }
 
 impl Sum {
-    fn add(&mut self, more: Option<Decimal>) {
-        if let Sum::Exact(sum) = *self {
-            *self = more.and_then(|more| sum.checked_add(more)).map_or(Sum::Lost, Sum::Exact);
+    fn add(&mut self, more: Option<&Decimal>) {
+        if let Sum::Exact(sum) = self {
+            *self = more.and_then(|more| sum.add(more)).map_or(Sum::Lost, Sum::Exact);
         }
     }
 
-    fn exact(self) -> Option<Decimal> {
+    fn exact(&self) -> Option<&Decimal> {
         match self {
             Sum::Exact(sum) => Some(sum),
             Sum::Lost => None,
@@ -177,11 +178,14 @@ impl Numbers {
             self.other = true;
             return;
         };
+        let Some(digits) = Digits::parse(text) else {
+            self.other = true;
+            return;
+        };
         self.count += 1;
-        self.sum.add(Decimal::parse(text));
-        let number = text.parse().unwrap_or(f64::NAN);
-        keep(&mut self.min, number, row, Ordering::Less, || value.value());
-        keep(&mut self.max, number, row, Ordering::Greater, || value.value());
+        self.sum.add(Decimal::parse(text).as_ref());
+        keep(&mut self.min, &digits, row, Ordering::Less, || value.value());
+        keep(&mut self.max, &digits, row, Ordering::Greater, || value.value());
     }
 
     fn absorb(&mut self, other: &Numbers) {
@@ -192,8 +196,8 @@ impl Numbers {
         for (kept, more, wanted) in
             [(&mut self.min, &other.min, Ordering::Less), (&mut self.max, &other.max, Ordering::Greater)]
         {
-            if let Some(Extreme { number, written, row }) = more {
-                keep(kept, *number, *row, wanted, || written.clone());
+            if let Some((digits, more)) = more.as_ref().and_then(|more| Some((more.digits()?, more))) {
+                keep(kept, &digits, more.row, wanted, || more.written.clone());
             }
         }
     }
@@ -204,29 +208,36 @@ impl Numbers {
             return None;
         }
         let sum = self.sum.exact();
-        Some(Column {
-            count: self.count,
-            sum: sum.and_then(|sum| sum.to_string().parse().ok()).map(Value::Number),
-            mean: sum.map(|sum| Figure(sum.to_f64() / self.count as f64)),
-            min,
-            max,
-        })
+        let number = |number: &Decimal| Some(Value::Number(number.to_string().parse().ok()?));
+        let written = |value: &Value| Decimal::parse(value.as_number()?.as_str());
+        let mean = || {
+            let mean = sum?.divide(&Decimal::from(self.count))?;
+            // Rounding may lead out of numbers that are longer and near each other.
+            number(&mean.max(written(&min)?).min(written(&max)?))
+        };
+        Some(Column { count: self.count, sum: sum.and_then(number), mean: mean(), min, max })
     }
 }
 
 /// Keeps the better of two numbers; of equal ones that of the earlier row.
 fn keep(
     kept: &mut Option<Extreme>,
-    number: f64,
+    digits: &Digits<'_>,
     row: u64,
     wanted: Ordering,
     written: impl FnOnce() -> Value,
 ) {
     let better = kept.as_ref().is_none_or(|best| {
-        let order = number.total_cmp(&best.number);
-        order == wanted || (order == Ordering::Equal && row < best.row)
+        let order = best.digits().map(|best| digits.cmp(&best));
+        order == Some(wanted) || (order == Some(Ordering::Equal) && row < best.row)
     });
     if better {
-        *kept = Some(Extreme { number, written: written(), row });
+        *kept = Some(Extreme { written: written(), row });
+    }
+}
+
+impl Extreme {
+    fn digits(&self) -> Option<Digits<'_>> {
+        Digits::parse(self.written.as_number()?.as_str())
     }
 }

@@ -3,10 +3,11 @@
 
 use super::model::{Column, Figure, Group, Judged, Run};
 use crate::diag::nearest;
-use crate::event::Status;
 use crate::spec::title::key;
 use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase, quoted};
+use crate::value::Decimal;
 use serde::Serialize;
+use serde_json::Number;
 use std::collections::HashSet;
 
 /// An expectation that was looked at.
@@ -26,10 +27,11 @@ pub struct Verdict {
 }
 
 /// A figure with its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Found {
-    Number(Figure),
+    /// As written.
+    Number(Box<Number>),
     Milliseconds(Figure),
     /// From 0 to 1.
     Share(Figure),
@@ -54,7 +56,7 @@ pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Re
         };
         let estimated = matches!(group, Ok(Some(group)) if is_estimate(expectation, group));
         let found = group.and_then(|group| found(expectation, group, run));
-        let met = |found: Option<Found>| Some(found.is_some_and(|found| found.meets(expectation)));
+        let met = |found: Option<&Measured>| Some(found.is_some_and(|found| found.meets(expectation)));
         verdict(expectation, expectation.step.as_deref(), found, estimated, met)
     };
     expectations.iter().map(one).collect()
@@ -69,10 +71,11 @@ pub fn judge_steps<'a>(
 ) -> Vec<Result<Verdict, Unknown>> {
     let step = |(title, phase, expectations): (&'a str, &'a str, &'a [Expectation])| {
         let group = groups.iter().find(|group| group.phase().is_some_and(|known| **known == *phase));
+        let group = group.filter(|group| group.count > 0);
         expectations.iter().map(move |expectation| {
-            let met = |figure: Option<Found>| match (figure, group) {
+            let met = |found: Option<&Measured>| match (found, group) {
                 (None, None) => None,
-                (figure, _) => Some(figure.is_some_and(|figure| figure.meets(expectation))),
+                (found, _) => Some(found.is_some_and(|found| found.meets(expectation))),
             };
             let estimated = group.is_some_and(|group| is_estimate(expectation, group));
             verdict(expectation, Some(title), found(expectation, group, run), estimated, met)
@@ -84,9 +87,9 @@ pub fn judge_steps<'a>(
 fn verdict(
     expectation: &Expectation,
     step: Option<&str>,
-    found: Result<Option<Found>, Told>,
+    found: Result<Option<Measured>, Told>,
     estimated: bool,
-    met: impl FnOnce(Option<Found>) -> Option<bool>,
+    met: impl FnOnce(Option<&Measured>) -> Option<bool>,
 ) -> Result<Verdict, Unknown> {
     let verdict = |found, met| Verdict {
         expectation: expectation.text.clone(),
@@ -96,7 +99,10 @@ fn verdict(
         estimated,
     };
     match found {
-        Ok(found) => Ok(verdict(found, met(found))),
+        Ok(found) => {
+            let met = met(found.as_ref());
+            Ok(verdict(found.map(|found| found.shown), met))
+        }
         Err((what, help)) => Err(Unknown { verdict: verdict(None, Some(false)), what, help }),
     }
 }
@@ -115,20 +121,38 @@ impl Verdict {
     }
 }
 
-impl Found {
-    fn meets(self, expectation: &Expectation) -> bool {
-        let (Found::Share(found) | Found::Number(found) | Found::Milliseconds(found)) = self;
-        let (found, bound) = match expectation.bound {
-            Bound::Percent(percent) => (found.0, percent / 100.0),
-            bound => (found.0, bound.number()),
+/// A figure as it is shown, and exactly: a share is a number of so many.
+struct Measured {
+    shown: Found,
+    number: Decimal,
+    of: Decimal,
+}
+
+impl Measured {
+    fn count(count: u64) -> Measured {
+        Measured { shown: Found::Number(Box::new(count.into())), number: count.into(), of: 1.into() }
+    }
+
+    fn milliseconds(figure: Figure) -> Option<Measured> {
+        Some(Measured {
+            shown: Found::Milliseconds(figure),
+            number: Decimal::of_float(figure.0)?,
+            of: 1.into(),
+        })
+    }
+
+    fn meets(&self, expectation: &Expectation) -> bool {
+        let sides = match &expectation.bound {
+            Bound::Percent(percent) => self.number.multiply(&100.into()).zip(self.of.multiply(percent)),
+            Bound::Number(bound) | Bound::Milliseconds(bound) => Some((self.number.clone(), bound.clone())),
         };
-        match expectation.relation {
+        sides.is_some_and(|(found, bound)| match expectation.relation {
             Relation::Less => found < bound,
             Relation::LessOrEqual => found <= bound,
             Relation::Greater => found > bound,
             Relation::GreaterOrEqual => found >= bound,
             Relation::Equal => found == bound,
-        }
+        })
     }
 }
 
@@ -161,42 +185,45 @@ fn is_estimate(expectation: &Expectation, group: &Group) -> bool {
     group.estimated() && matches!(expectation.quantity, Quantity::P50 | Quantity::P95 | Quantity::P99)
 }
 
-fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<Option<Found>, Told> {
-    let number = |count: u64| Some(Found::Number(Figure(count as f64)));
-    let time = |figure: Option<Figure>| figure.map(Found::Milliseconds);
+fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<Option<Measured>, Told> {
+    let time = |figure: Option<Figure>| figure.and_then(Measured::milliseconds);
     let share = matches!(expectation.bound, Bound::Percent(_));
     let counted = |count: fn(&Group) -> u64| match group {
         Some(group) if share => {
-            let tried = group.tried();
-            (tried > 0).then(|| Found::Share(Figure(count(group) as f64 / tried as f64)))
+            let (count, tried) = (count(group), group.tried());
+            let shown = Found::Share(Figure(count as f64 / tried as f64));
+            (tried > 0).then(|| Measured { shown, number: count.into(), of: tried.into() })
         }
         None if share => None,
-        group => number(group.map_or(0, count)),
+        group => Some(Measured::count(group.map_or(0, count))),
+    };
+    let saved = |saved: Figure, all: Figure| {
+        let shown = Found::Share(Figure(saved.0 / all.0));
+        Some(Measured { shown, number: Decimal::of_float(saved.0)?, of: Decimal::of_float(all.0)? })
     };
     Ok(match &expectation.quantity {
-        Quantity::Count => number(group.map_or(0, |group| group.count)),
+        Quantity::Count => Some(Measured::count(group.map_or(0, |group| group.count))),
         Quantity::Errors => counted(Group::failed),
-        Quantity::Success => counted(|group| group.with(Status::Success) + group.with(Status::Compensated)),
+        Quantity::Success => counted(Group::done),
         Quantity::Mean => time(group.and_then(|group| group.mean_ms)),
         Quantity::P50 => time(group.and_then(|group| group.p50_ms)),
         Quantity::P95 => time(group.and_then(|group| group.p95_ms)),
         Quantity::P99 => time(group.and_then(|group| group.p99_ms)),
         Quantity::Max => time(group.and_then(|group| group.max_ms)),
-        Quantity::Tokens => group.and_then(|group| group.tokens_used).and_then(number),
-        Quantity::Saved if share => run
-            .saved_ms
-            .zip(run.sequential_ms)
-            .and_then(|(saved, all)| (all.0 > 0.0).then(|| Found::Share(Figure(saved.0 / all.0)))),
+        Quantity::Tokens => group.and_then(|group| group.tokens_used).map(Measured::count),
+        Quantity::Saved if share => {
+            run.saved_ms.zip(run.sequential_ms).filter(|(_, all)| all.0 > 0.0).and_then(|(a, b)| saved(a, b))
+        }
         Quantity::Saved => time(run.saved_ms),
         Quantity::Column(name) => match group {
-            Some(group) => Some(column(name, expectation, group)?),
+            Some(group) => column(name, expectation, group)?,
             None => None,
         },
     })
 }
 
 /// The number of a column that is the hardest to meet: if it does, all do.
-fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Found, Told> {
+fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option<Measured>, Told> {
     let Some((_, Column { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name) else {
         let columns = group.columns.iter().map(|(name, _)| &**name);
         let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).chain(columns).collect();
@@ -208,15 +235,20 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Found,
         };
         return Err((format!("the record has no numeric column `{name}` there"), help));
     };
-    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
-    let (min, max) = (number(min), number(max));
-    let bound = expectation.bound.number();
-    Ok(Found::Number(Figure(match expectation.relation {
+    let (Some(min), Some(max)) = (min.as_number(), max.as_number()) else { return Ok(None) };
+    let exact = |number: &Number| Decimal::parse(number.as_str());
+    let hardest = match expectation.relation {
         Relation::Less | Relation::LessOrEqual => max,
         Relation::Greater | Relation::GreaterOrEqual => min,
-        Relation::Equal if min == bound => max,
+        Relation::Equal if exact(min).as_ref() == Some(expectation.bound.number()) => max,
         Relation::Equal => min,
-    })))
+    };
+    // A number of too many digits is none that could be compared.
+    Ok(exact(hardest).map(|number| Measured {
+        shown: Found::Number(Box::new(hardest.clone())),
+        number,
+        of: 1.into(),
+    }))
 }
 
 /// Names in a sentence; of many, the first.

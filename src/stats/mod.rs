@@ -2,7 +2,6 @@
 //! trace does not tell is null; nothing is guessed.
 
 mod change;
-mod decimal;
 mod fold;
 mod group;
 mod items;
@@ -13,7 +12,6 @@ mod names;
 mod samples;
 
 pub use change::{Change, Measure, changes};
-pub use decimal::Decimal;
 pub use fold::Fold;
 pub use judge::{Found, Unknown, Verdict, judge, judge_steps};
 pub use live::Live;

@@ -134,6 +134,7 @@ pub struct Slowest {
 pub struct Group {
     #[serde(serialize_with = "by")]
     pub by: Vec<(Dimension, Option<Arc<str>>)>,
+    /// Executions; what was skipped is none.
     pub count: u64,
     #[serde(serialize_with = "statuses")]
     pub by_status: Vec<(Status, u64)>,
@@ -167,9 +168,14 @@ impl Group {
         self.by_status.iter().filter(|(known, _)| *known == status).map(|(_, count)| count).sum()
     }
 
-    /// Executions that are neither skipped nor cancelled.
+    /// Executions that were not cancelled.
     pub fn tried(&self) -> u64 {
-        self.count - self.with(Status::Skipped) - self.with(Status::Cancelled)
+        self.count - self.with(Status::Cancelled)
+    }
+
+    /// Executions that did what they are for: of a compensation that is to undo.
+    pub fn done(&self) -> u64 {
+        self.with(Status::Success) + self.with(Status::Compensated)
     }
 
     /// Whether the percentiles are estimates.
@@ -187,9 +193,10 @@ impl Group {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Column {
     pub count: u64,
-    /// Exact; none where it does not fit into 38 digits.
+    /// Exact; none where it has more than 10,000 digits.
     pub sum: Option<Value>,
-    pub mean: Option<Figure>,
+    /// Exact, or rounded to 34 digits where it does not end; never less than the smallest number nor more than the largest.
+    pub mean: Option<Value>,
     /// As written.
     pub min: Value,
     pub max: Value,

@@ -2,7 +2,7 @@
 //! they are whole milliseconds, eight otherwise. Beyond it they are counted in a sketch, which does not grow with
 //! their number.
 
-use super::group::nanoseconds;
+use super::group::{mean_within, nanoseconds};
 use super::model::Figure;
 use hdrhistogram::Histogram;
 
@@ -19,6 +19,7 @@ const DIGITS: u8 = 3;
 pub(super) struct Samples {
     kept: Kept,
     /// Exact, however many there are.
+    smallest: Option<f64>,
     largest: Option<f64>,
 }
 
@@ -39,6 +40,7 @@ impl Default for Kept {
 
 impl Samples {
     pub fn push(&mut self, milliseconds: f64) {
+        self.smallest = Some(self.smallest.map_or(milliseconds, |smallest| smallest.min(milliseconds)));
         self.largest = Some(self.largest.map_or(milliseconds, |largest| largest.max(milliseconds)));
         let full = match &self.kept {
             Kept::Whole(values) => values.len() >= EXACT,
@@ -74,6 +76,7 @@ impl Samples {
                 let added = sketch.add(more);
                 debug_assert!(added.is_ok(), "a sketch grows as it needs");
                 self.kept = Kept::Sketch(sketch);
+                self.smallest = self.smallest.into_iter().chain(other.smallest).reduce(f64::min);
                 self.largest = self.largest.into_iter().chain(other.largest).reduce(f64::max);
             }
         }
@@ -95,6 +98,11 @@ impl Samples {
             }
             .map(Figure)
         })
+    }
+
+    /// Their mean, by their sum and number.
+    pub fn mean(&self, nanoseconds: u128, count: u64) -> Option<Figure> {
+        mean_within(nanoseconds, count, (self.smallest?, self.largest?))
     }
 
     pub fn largest(&self) -> Option<Figure> {

@@ -67,7 +67,7 @@ fn the_original_document_has_these_true_figures() {
     let payment = &groups[2]["columns"]["amount_usd"];
     assert_eq!(
         payment.to_string(),
-        r#"{"count":3,"sum":302.74,"mean":100.91333333333334,"min":67.25,"max":145.50}"#
+        r#"{"count":3,"sum":302.74,"mean":100.9133333333333333333333333333333,"min":67.25,"max":145.50}"#
     );
 }
 
@@ -123,12 +123,84 @@ fn starts_tell_wall_time_and_overlap() {
 #[test]
 fn columns_that_are_not_numbers_are_left_out_and_lost_sums_are_null() {
     let text =
-        "t[3]{phase,status,a,b,c}:\n  A,success,1,2,1e400\n  A,success,x,null,1\n  A,success,3,0.5,1\n";
+        "t[3]{phase,status,a,b,c}:\n  A,success,1,2,1e99999\n  A,success,x,null,1\n  A,success,3,0.5,1\n";
     let columns = &of_text(text, &[])["groups"][0]["columns"];
     assert_eq!(columns["a"], Value::Null);
     assert_eq!(columns["b"]["sum"].to_string(), "2.5");
     assert_eq!(columns["c"]["sum"], Value::Null);
     assert_eq!(columns["c"]["count"], json!(3));
+}
+
+#[test]
+fn sums_means_and_extremes_are_exact() {
+    let column = |numbers: &[&str]| {
+        let rows: String = numbers.iter().map(|number| format!("  A,success,{number}\n")).collect();
+        let text = format!("t[{}]{{phase,status,n}}:\n{rows}", numbers.len());
+        of_text(&text, &[])["groups"][0]["columns"]["n"].to_string()
+    };
+    for (numbers, found) in [
+        (
+            vec!["9007199254740993", "9007199254740993.0", "9007199254740992"],
+            r#"{"count":3,"sum":27021597764222978.0,"mean":9007199254740992.666666666666666667,"min":9007199254740992,"max":9007199254740993}"#,
+        ),
+        (vec!["0.1", "0.1", "0.1"], r#"{"count":3,"sum":0.3,"mean":0.1,"min":0.1,"max":0.1}"#),
+        (vec!["0.70", "0.10"], r#"{"count":2,"sum":0.80,"mean":0.4,"min":0.10,"max":0.70}"#),
+        (
+            vec!["1e400", "1e400"],
+            // As long as they are, numbers of more digits than a float has are numbers.
+            r#"{"count":2,"sum":SUM,"mean":MEAN,"min":1e+400,"max":1e+400}"#,
+        ),
+    ] {
+        let zeros = "0".repeat(400);
+        let found = found.replace("SUM", &format!("2{zeros}")).replace("MEAN", &format!("1{zeros}"));
+        assert_eq!(column(&numbers), found, "{numbers:?}");
+    }
+}
+
+#[test]
+fn a_share_is_compared_exactly() {
+    use crate::spec::expectations;
+    // 999 of 1000 are 99.9 %, although 99.9 / 100 is more than 0.999 in floats.
+    let rows = "  A,success,9007199254740993\n".repeat(999) + "  A,failed,9007199254740993\n";
+    let mut fold = Fold::new(Vec::new()).judged();
+    fold.session(format!("t[1000]{{phase,status,n}}:\n{rows}").as_bytes()).unwrap();
+    let (stats, judged) = fold.finish_judged();
+    let text = "success >= 99.9%, success == 99.9%, errors <= 0.1%, errors < 0.1%, n == 9007199254740993, \
+                n < 9007199254740993, n >= 9007199254740992.5";
+    let expected: Vec<_> = expectations(text).0.into_iter().map(|(one, _)| one).collect();
+    let met: Vec<_> = judge(&expected, &judged, &stats.run).into_iter().map(|one| one.unwrap().met).collect();
+    assert_eq!(met, [true, true, true, false, true, false, true].map(Some));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_mean_is_never_out_of_its_range(
+        numbers in proptest::collection::vec(("-?[1-9][0-9]{0,45}(\\.[0-9]{1,45})?(e-?[0-9]{1,2})?", 0u64..2000), 1..6),
+        same in any::<bool>(),
+    ) {
+        let first = numbers[0].clone();
+        let numbers: Vec<_> = numbers.into_iter().map(|number| if same { first.clone() } else { number }).collect();
+        // Durations of fractions of a microsecond, too.
+        let rows: String = numbers
+            .iter()
+            .map(|(number, spent)| format!("  A,success,{},{number}\n", *spent as f64 * 1e-4))
+            .collect();
+        let mut fold = Fold::new(vec![Dimension::Phase]);
+        fold.session(format!("t[{}]{{phase,status,duration_ms,n}}:\n{rows}", numbers.len()).as_bytes()).unwrap();
+        let stats = fold.finish();
+        let group = &stats.groups[0];
+        let column = &group.columns[0].1;
+        let exact = |value: &Value| crate::value::Decimal::parse(&value.to_string()).unwrap();
+        let mean = exact(column.mean.as_ref().unwrap());
+        prop_assert!(exact(&column.min) <= mean && mean <= exact(&column.max));
+        let spent = numbers.iter().map(|(_, spent)| *spent as f64 * 1e-4);
+        let (least, most) = (spent.clone().fold(f64::MAX, f64::min), spent.fold(0.0, f64::max));
+        let mean = group.mean_ms.unwrap().0;
+        prop_assert!(least <= mean && mean <= most);
+        prop_assert_eq!(stats.run.slowest_step.unwrap().mean_ms.0, mean);
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn meaning(text: &str) -> String {
         .steps
         .iter()
         .flat_map(|step| &step.expectations)
-        .map(|one| (&one.quantity, one.bound))
+        .map(|one| (&one.quantity, one.bound.clone()))
         .collect();
     let all = format!("{steps}\n{expected:?} {:?} {:?}", graph.settings, graph.inputs);
     all.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

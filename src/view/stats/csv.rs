@@ -61,7 +61,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
             Some((_, Column { count, sum, mean, min, max })) => record.extend([
                 count.to_string(),
                 shown(sum.as_ref()),
-                shown(mean.map(|figure| figure.0)),
+                shown(mean.as_ref()),
                 min.to_string(),
                 max.to_string(),
             ]),

@@ -51,7 +51,7 @@ pub(super) fn columns(stats: &Stats) -> Grid {
             row.push(name.to_string());
             row.push(count(*number));
             row.push(sum.as_ref().map_or_else(unknown, Value::to_string));
-            row.push(mean.map_or_else(unknown, |mean| decimal(mean.0)));
+            row.push(mean.as_ref().and_then(Value::as_f64).map_or_else(unknown, decimal));
             row.push(min.to_string());
             row.push(max.to_string());
             row
@@ -109,8 +109,8 @@ pub(super) fn verdicts(verdicts: &[Verdict]) -> Grid {
 
 /// What was found where something was expected.
 pub(super) fn found(verdict: &Verdict) -> String {
-    match (verdict.found, verdict.met) {
-        (Some(Found::Number(number)), _) => shortest(number.0),
+    match (&verdict.found, verdict.met) {
+        (Some(Found::Number(number)), _) => number.as_u64().map_or_else(|| number.to_string(), count),
         (Some(Found::Milliseconds(time)), _) if verdict.estimated => about(&milliseconds(time.0)),
         (Some(Found::Milliseconds(time)), _) => milliseconds(time.0),
         (Some(Found::Share(share)), _) => percent(share.0),
@@ -143,15 +143,6 @@ fn measured(figure: Measure, value: f64) -> String {
         Measure::Count => count(value as u64),
         Measure::Success => percent(value),
         Measure::Mean | Measure::P50 | Measure::P95 => milliseconds(value),
-    }
-}
-
-/// A number as it is written, without a fraction where it has none.
-fn shortest(number: f64) -> String {
-    if number >= 0.0 && number.fract() == 0.0 && number < 1e15 {
-        count(number as u64)
-    } else {
-        number.to_string()
     }
 }
 
