@@ -18,7 +18,6 @@ pub use ways::{Step, Way};
 use crate::value::Value;
 use crate::value::number::canonical;
 use std::borrow::Cow;
-
 use std::ops::Range;
 use std::sync::Arc;
 
