@@ -85,7 +85,7 @@ struct Stored<T: clap::Args> {
     #[command(flatten)]
     args: T,
     /// The folder where runs are stored [default: ORDERFLOW_STATE, else .orderflow beside orderflow.toml or the document]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 }
 

@@ -18,7 +18,7 @@ mod whole;
 
 pub use folder::{Folder, Kind};
 pub use named::{Named, read_at_most};
-pub use owner::{accept_owner, is_accepted, owned_by_accepted};
+pub use owner::accept_owner;
 pub use whole::{Target, exchange};
 
 use std::fs::File;

@@ -1,9 +1,7 @@
 //! Whose files count as the user's own: his, root's, those of the user who called `sudo`, and those of users that
 //! he names. Whoever else owns a file could have it say anything.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::RwLock;
 
@@ -17,20 +15,13 @@ pub fn accept_owner(user: u32) {
 }
 
 /// Whether a file of this user (its number) is obeyed.
-pub fn is_accepted(user: u32) -> bool {
+pub(super) fn is_accepted(user: u32) -> bool {
     user == 0
         || user == rustix::process::geteuid().as_raw()
         || ACCEPTED.read().is_ok_and(|accepted| accepted.contains(&user))
 }
 
-/// Refuses a file of somebody else.
-///
-/// # Errors
-/// Whose it is, and how it is accepted.
-pub fn owned_by_accepted(file: &File, path: &Path) -> io::Result<()> {
-    refuse_unless(file.metadata()?.uid(), path)
-}
-
+/// Refuses what is somebody else's; the error says whose, and how it is accepted.
 pub(super) fn refuse_unless(user: u32, path: &Path) -> io::Result<()> {
     if is_accepted(user) {
         return Ok(());

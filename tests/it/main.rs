@@ -12,6 +12,7 @@ mod formats;
 mod gate;
 mod graph;
 mod history;
+mod hostile;
 mod init;
 mod interruption;
 mod items;
