@@ -10,7 +10,6 @@ pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
-mod files;
 pub mod orphans;
 pub mod process;
 pub mod program;
@@ -26,7 +25,6 @@ mod variables;
 pub mod worker;
 
 pub use adopted::{adopt, bury, shield};
-pub use files::Files;
 pub use program::GRACE;
 pub use spawned::{Attempt, Process, Spawned, Spawns};
 pub use tree::sweep;
@@ -49,6 +47,11 @@ pub trait Adapter: Send + Sync {
     /// Makes one attempt. After `stop` asks for it the attempt ends soon, and still says how it ended.
     fn call(&self, call: Call, stop: Stop) -> Ending<'_>;
 
+    /// Whether every attempt has a folder for files; else only those of steps that make files have one.
+    fn has_folder(&self) -> bool {
+        false
+    }
+
     /// Ends what is kept running between calls, at once where `stop` says so. Nothing is in flight by then.
     fn close(&self, _stop: Stop) -> Closing<'_> {
         Box::pin(std::future::ready(()))
@@ -63,7 +66,7 @@ pub struct Call {
     pub inputs: Vec<(Arc<str>, Arc<Value>)>,
     /// What the step declares to make.
     pub outputs: Arc<[Declared]>,
-    /// The item's own folder. Files that a step makes belong here.
+    /// An empty folder of this attempt alone, for the files that it makes; empty where it has none.
     pub dir: PathBuf,
     /// A folder for the adapter's own files of this attempt; their names must hold `attempt_id`.
     pub scratch: PathBuf,

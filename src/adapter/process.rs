@@ -38,6 +38,10 @@ impl Adapter for Process {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
         Box::pin(self.attempt(call, stop))
     }
+
+    fn has_folder(&self) -> bool {
+        true
+    }
 }
 
 impl Process {

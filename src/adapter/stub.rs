@@ -41,13 +41,13 @@ fn made_up(output: &Declared, folder: &Path) -> std::io::Result<Value> {
         ty => *ty == Some(Type::File),
     };
     if let Some(name) = value.as_str().filter(|_| file) {
-        empty(folder, name)?;
+        empty(folder, Path::new(name))?;
     }
     Ok(value)
 }
 
 /// Whoever takes the file opens it. One that is there already stays as it is.
-fn empty(folder: &Path, name: &str) -> std::io::Result<()> {
+fn empty(folder: &Path, name: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     File::options().create(true).append(true).open(folder.join(name)).map(drop)
 }
@@ -70,21 +70,32 @@ impl Furnished {
         Furnished { adapter, files }
     }
 
-    fn furnish(&self, call: &Call) -> Result<(), Box<Failure>> {
-        let made_up = call.inputs.iter().filter(|(name, _)| self.files.iter().any(|file| **file == **name));
-        for (name, path) in made_up.filter_map(|(name, value)| Some((name, value.as_str()?))) {
-            empty(&call.dir, path).map_err(|error| no_file(name, &error))?;
+    /// Puts an empty file in the place of each that was made up.
+    fn furnish(&self, call: &mut Call) -> Result<(), Box<Failure>> {
+        for (number, (name, value)) in call.inputs.iter_mut().enumerate() {
+            let made_up = self.files.iter().any(|file| **file == **name);
+            if let Some(file) =
+                value.as_str().filter(|_| made_up).and_then(|path| Path::new(path).file_name())
+            {
+                let folder = call.scratch.join(format!("{}.made-up-{number}", call.attempt_id));
+                empty(&folder, Path::new(file)).map_err(|error| no_file(name, &error))?;
+                *value = Arc::new(folder.join(file).to_string_lossy().into());
+            }
         }
         Ok(())
     }
 }
 
 impl Adapter for Furnished {
-    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        match self.furnish(&call) {
+    fn call(&self, mut call: Call, stop: Stop) -> Ending<'_> {
+        match self.furnish(&mut call) {
             Ok(()) => self.adapter.call(call, stop),
             Err(failure) => Box::pin(std::future::ready(Err(failure))),
         }
+    }
+
+    fn has_folder(&self) -> bool {
+        self.adapter.has_folder()
     }
 
     fn close(&self, stop: Stop) -> Closing<'_> {

@@ -1,15 +1,14 @@
 //! The attempts under way: begun on tasks of their own, stopped on request, each reported exactly once.
 
+use super::files::{Room, holds_files};
 use super::timers::Timers;
 use super::{Loop, identity};
 use crate::adapter::redact::Redactor;
-use crate::adapter::{
-    self, Adapter, Context, Declared, Files, Spawned, Spawns, Stop, Stopper, Urgency, contract,
-};
+use crate::adapter::{self, Adapter, Context, Declared, Spawned, Spawns, Stop, Stopper, Urgency, contract};
 use crate::engine::{Call, Input, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
-use crate::graph::{Graph, StepId};
-use std::collections::HashMap;
+use crate::graph::{Graph, StepId, ValueId};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -17,6 +16,8 @@ use tokio::task::JoinSet;
 /// Who does each step, and what each step is called; by step.
 pub struct Bindings {
     steps: Vec<Binding>,
+    /// The values that are files and made by steps.
+    files: HashSet<ValueId>,
     /// Knows what must not be told of attempts.
     redactor: Redactor,
 }
@@ -40,7 +41,7 @@ impl Bindings {
             outputs: step.outputs.iter().map(|output| declared(graph, id, output)).collect(),
         };
         let steps = graph.ids().zip(&graph.steps).zip(adapters);
-        Bindings { steps: steps.map(bind).collect(), redactor: Redactor::default() }
+        Bindings { steps: steps.map(bind).collect(), files: files(graph), redactor: Redactor::default() }
     }
 
     /// Keeps secrets out of what is told of attempts.
@@ -75,6 +76,19 @@ fn declared(graph: &Graph, step: StepId, output: &crate::graph::Output) -> Decla
     Declared { id: output.value, name, ty, optional: output.optional }
 }
 
+/// The values that are files and made by steps, with the elements of lists of them.
+fn files(graph: &Graph) -> HashSet<ValueId> {
+    let made = graph.steps.iter().flat_map(|step| &step.outputs).map(|output| output.value);
+    let is_file = |id: &ValueId| graph.value(*id).ty.as_ref().is_some_and(holds_files);
+    let mut files: HashSet<ValueId> = made.filter(is_file).collect();
+    for each in graph.steps.iter().filter_map(|step| step.each) {
+        if files.contains(&each.list) {
+            files.insert(each.element);
+        }
+    }
+    files
+}
+
 pub(super) fn timer_of(call: &Call) -> Timer {
     Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt }
 }
@@ -98,14 +112,22 @@ impl Calls {
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
         let (adapter, redactor) = (binding.adapter.clone(), all.bindings.redactor.clone());
-        let call = request(all, binding, &call, self.spawned.clone(), now);
-        let files = Files::promised(&call);
+        let (call, room) = match request(all, binding, &call, self.spawned.clone(), now) {
+            Ok(request) => request,
+            Err(wrong) => {
+                let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
+                return report.give(Err(answer));
+            }
+        };
         tokio::spawn(async move {
-            let answer = adapter.call(call, stop).await;
-            let mut answer = match files {
-                Some(files) => files.checked(answer),
-                None => answer,
+            let answer = match room.open() {
+                Ok(()) => adapter.call(call, stop).await,
+                Err(error) => {
+                    let message = format!("cannot prepare the attempt: {error}");
+                    Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
+                }
             };
+            let mut answer = room.close(answer);
             redactor.answer(&mut answer);
             report.give(answer);
         });
@@ -149,8 +171,8 @@ fn request(
     call: &Call,
     spawned: UnboundedSender<Spawned>,
     now: Millis,
-) -> adapter::Call {
-    let name = |id| Arc::from(all.graph.value(id).name.as_str());
+) -> Result<(adapter::Call, Room), String> {
+    let name = |id| Arc::<str>::from(all.graph.value(id).name.as_str());
     let (key, forward_key) = identity::keys_of(&all.run_id, &all.graph, call);
     let item = match call.item {
         ItemId::RUN => "run".to_owned(),
@@ -158,7 +180,22 @@ fn request(
     };
     let element = call.step.element.map(|element| format!(".{element}")).unwrap_or_default();
     let attempt_id = format!("{item}-{}{element}-{}", call.step.step.0, call.attempt);
-    adapter::Call {
+    let mut inputs = Vec::with_capacity(call.inputs.len());
+    for (id, value) in &call.inputs {
+        let value = match all.bindings.files.contains(id) {
+            true => {
+                let files = all.workspace.finder().absolute(value, call.item, &call.key);
+                Arc::new(files.map_err(|wrong| format!("input \"{}\": {wrong}", name(*id)))?)
+            }
+            false => value.clone(),
+        };
+        inputs.push((name(*id), value));
+    }
+    let place = format!("{}{element}.{}", binding.phase, call.attempt);
+    let outputs = binding.outputs.clone();
+    let wanted = binding.adapter.has_folder();
+    let room = all.workspace.room((call.item, &call.key), &place, &attempt_id, outputs, wanted);
+    let call = adapter::Call {
         context: Context {
             run: all.run_id.clone(),
             step: binding.phase.clone(),
@@ -172,13 +209,14 @@ fn request(
             channel: binding.channel.clone(),
             deadline: stopped_by(all, call).map(|due| identity::moment(due.saturating_sub(now))),
         },
-        inputs: call.inputs.iter().map(|(id, value)| (name(*id), value.clone())).collect(),
+        inputs,
         outputs: binding.outputs.clone(),
-        dir: all.workspace.item(call.item, &call.key),
+        dir: room.path(),
         scratch: all.workspace.scratch(),
         attempt_id,
         spawns: Spawns::of((call.item, call.step, call.attempt), spawned),
-    }
+    };
+    Ok((call, room))
 }
 
 /// When an attempt is stopped at the latest: its own time, that of its item, or that of the run, to which what undoes

@@ -8,6 +8,7 @@ mod asked;
 mod calls;
 mod columns;
 mod durable;
+mod files;
 mod identity;
 mod signals;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod workspace;
 pub use asked::{Asked, OtherInputs};
 pub use calls::Bindings;
 pub use durable::Durable;
+pub use files::{Finder, by_name, holds_files};
 pub use identity::{keys_of, new_run_id};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{Store, Workspace};
@@ -330,6 +332,9 @@ async fn sleep_until(time: Option<Instant>) {
 
 /// Names the item's folder: its number keeps keys apart that look alike once they are made safe for a path.
 fn folder_name(item: ItemId, key: &str) -> String {
+    if item == ItemId::RUN {
+        return "run".to_owned();
+    }
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     let key: String = key.chars().map(safe).take(60).collect();
     format!("{:06}-{key}", item.0)

@@ -1,10 +1,13 @@
 //! The run's folder: a folder for each item's own files, and one for what travels beside the pipes.
 
+use super::files::{Finder, ITEMS, Room};
 use super::folder_name;
+use crate::adapter::Declared;
 use crate::disk::Folder;
 use crate::event::ItemId;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What stands before the name of the folder for what travels beside the pipes.
 const SCRATCH: &str = "scratch";
@@ -51,8 +54,8 @@ const HIDDEN: &str = ".orderflow";
 pub struct Workspace {
     folder: Folder,
     /// Made anew each time, under a name that nobody knew before: nothing is laid ready in it.
-    scratch: Folder,
-    items: Folder,
+    scratch: Arc<Folder>,
+    items: Arc<Folder>,
 }
 
 impl Workspace {
@@ -85,16 +88,29 @@ impl Workspace {
             }
         }
         let scratch = folder.make_unique(SCRATCH)?;
-        Ok(Workspace { items: folder.make("items")?, scratch, folder })
+        Ok(Workspace { items: Arc::new(folder.make(ITEMS)?), scratch: Arc::new(scratch), folder })
     }
 
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The folder of one item; made by the first attempt that needs it.
-    pub(super) fn item(&self, item: ItemId, key: &str) -> PathBuf {
-        self.items.path().join(folder_name(item, key))
+    /// The folder of an attempt of the item; `place` is its own there.
+    pub(super) fn room(
+        &self,
+        (item, key): (ItemId, &str),
+        place: &str,
+        attempt_id: &str,
+        outputs: Arc<[Declared]>,
+        wanted: bool,
+    ) -> Room {
+        let place = (folder_name(item, key), safe(place));
+        Room::new((&self.scratch, &self.items), place, attempt_id, outputs, wanted)
+    }
+
+    /// Finds the files that attempts have made.
+    pub(super) fn finder(&self) -> Finder {
+        Finder::new(self.items.clone())
     }
 
     pub(super) fn scratch(&self) -> PathBuf {
@@ -121,13 +137,19 @@ impl Workspace {
     }
 }
 
+/// A name that is safe in every path.
+fn safe(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+}
+
 impl Drop for Workspace {
     /// Leaves what agents have left, takes away the rest.
     fn drop(&mut self) {
         if let Some(name) = self.scratch.path().file_name() {
             let _ = self.folder.remove_all(name);
         }
-        let _ = self.folder.remove_empty("items");
+        let _ = self.folder.remove_empty(ITEMS);
         // Each only where it is empty.
         let mut path = self.folder.path().to_owned();
         for _ in 0..3 {

@@ -8,7 +8,11 @@ const SCALAR: usize = 40;
 /// The label of a value called `name` for the item `key`: a one-line scalar of up to 40 characters is its
 /// own label, an object is known by its `id`, a `File` by its file name; everything else is `<name>_<key>`.
 pub fn label(name: &str, ty: Option<&Type>, value: &Value, key: &str) -> String {
-    if let (Some(Type::File), Value::String(path)) = (ty, value) {
+    let mut bare = ty;
+    while let Some(Type::Nullable(inner) | Type::List(inner)) = bare {
+        bare = Some(inner);
+    }
+    if let (Some(Type::File), Value::String(path)) = (bare, value) {
         let file = path.rsplit('/').next().unwrap_or(path);
         return if fits(file) { file.to_owned() } else { format!("{name}_{key}") };
     }
@@ -43,6 +47,8 @@ mod tests {
         assert_eq!(label("share", None, &long, "k"), "share_k");
         assert_eq!(label("order", None, &json!({ "id": long }), "k"), "order_k");
         assert_eq!(label("text", None, &json!("two\nlines"), "k"), "text_k");
+        let nullable = Type::Nullable(Box::new(Type::File));
+        assert_eq!(label("pdf", Some(&nullable), &json!("items/1/label.pdf"), "k"), "label.pdf");
         assert_eq!(label("pdf", Some(&Type::File), &json!("out/label.pdf"), "k"), "label.pdf");
         assert_eq!(label("list", None, &json!([1]), "k"), "list_k");
     }

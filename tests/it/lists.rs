@@ -23,7 +23,7 @@ box → weight::Integer
 ```sh run
 test "$IN_BOX" != "heavy$ORDERFLOW_ATTEMPT" || exit 75
 test "$IN_BOX" != lost || { echo "no such box" >&2; exit 65; }
-echo "$ORDERFLOW_STEP $ORDERFLOW_ELEMENT $ORDERFLOW_KEY" >> "$ORDERFLOW_DIR/../calls"
+echo "$ORDERFLOW_STEP $ORDERFLOW_ELEMENT $ORDERFLOW_KEY" >> calls
 printf '%s' "$IN_BOX" | wc -c
 ```
 
@@ -95,8 +95,7 @@ fn elements_and_run_steps_leave_their_rows_in_order() {
          -: SendBill bill → 8 success 1\n"
     );
     assert_eq!(code, Some(0));
-    let calls = fs::read_dir(folder.path().join(".orderflow/runs")).unwrap().next().unwrap().unwrap();
-    let calls = fs::read_to_string(calls.path().join("items/calls")).unwrap();
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
     let mut calls: Vec<Vec<&str>> = calls.lines().map(|line| line.split(' ').collect()).collect();
     calls.sort();
     assert_eq!([&calls[0][..2], &calls[1][..2]], [["Weigh", "0"], ["Weigh", "1"]]);

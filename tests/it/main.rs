@@ -8,6 +8,7 @@ mod diagnostics;
 mod docs;
 mod every_parser;
 mod explain;
+mod files;
 mod formats;
 mod gate;
 mod graph;

@@ -81,14 +81,14 @@ fn a_stand_in_that_handles_failures_puts_nothing_back() {
 
 #[test]
 fn a_file_that_is_made_up_can_be_opened() {
-    let document = "# T\n## Print @printer\ntext → page::File\n## Weigh\npage → grams::Integer\n```sh run\nwc -c < \"$ORDERFLOW_DIR/$IN_PAGE\"\n```\n";
+    let document = "# T\n## Print @printer\ntext → page::File\n## Weigh\npage → grams::Integer\n```sh run\nwc -c < \"$IN_PAGE\"\n```\n";
     let told = Place::new(document).run("--stub --input text=x");
     assert_eq!(told.exit, Some(0), "{}", told.err);
 }
 
 #[test]
 fn a_file_of_a_step_that_is_not_run_can_be_opened_for_every_item() {
-    let document = "# T\n## Print @printer\ntext → page::File\n## Weigh\npage::File → grams::Integer\n```sh run\nwc -c < \"$ORDERFLOW_DIR/$IN_PAGE\"\n```\n";
+    let document = "# T\n## Print @printer\ntext → page::File\n## Weigh\npage::File → grams::Integer\n```sh run\nwc -c < \"$IN_PAGE\"\n```\n";
     let place = Place::new(document);
     place.write("texts.jsonl", "{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"b\",\"text\":\"y\"}\n");
     let told = place.run("--stub --only Weigh --items texts.jsonl");

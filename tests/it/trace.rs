@@ -66,7 +66,7 @@ error: the record has phases that no step has: B, C
     assert_eq!((told.exit, told.err.as_str()), (Some(3), expected));
 }
 
-/// Steps that need each other at random. Each leaves a mark in the item's folder and fails where a mark of
+/// Steps that need each other at random. Each leaves a mark of the item and fails where a mark of
 /// what it needs is missing; some fail now and then.
 fn random_document(seed: u64) -> String {
     let roll = |salt: u64, below: u64| mix(seed * 1000 + salt) % below;
@@ -78,13 +78,15 @@ fn random_document(seed: u64) -> String {
         let after = if needs.is_empty() { " [after:: start]" } else { "" };
         let names: Vec<String> = needs.iter().map(|need| format!("v{need}")).collect();
         let inputs = if names.is_empty() { "order".to_owned() } else { names.join(", ") };
-        let check: String =
-            needs.iter().map(|need| format!("test -e \"$ORDERFLOW_DIR/s{need}\" || exit 9\n")).collect();
+        let check: String = needs
+            .iter()
+            .map(|need| format!("test -e \"marks/$ORDERFLOW_RUN-$ORDERFLOW_ITEM-s{need}\" || exit 9\n"))
+            .collect();
         let luck = roll(300 + step, 7);
         document.push_str(&format!(
             "## S{step} @a{}{mark}{retry}{after}\n{inputs} -> v{step}\n```sh run\n{check}\
              case $(($(printf %s \"$ORDERFLOW_ITEM\" | cksum | cut -d ' ' -f 1) / {step}7 * ORDERFLOW_ATTEMPT % 7)) in {luck}) exit 75;; esac\n\
-             : > \"$ORDERFLOW_DIR/s{step}\"\necho '{{\"v{step}\": {step}, \"fee\": 1.{step}0, \"of_'$ORDERFLOW_ITEM'\": 1, \"tokens_used\": 3}}'\n```\n",
+             mkdir -p marks; : > \"marks/$ORDERFLOW_RUN-$ORDERFLOW_ITEM-s{step}\"\necho '{{\"v{step}\": {step}, \"fee\": 1.{step}0, \"of_'$ORDERFLOW_ITEM'\": 1, \"tokens_used\": 3}}'\n```\n",
             step % 2
         ));
     }

@@ -128,28 +128,26 @@ fn agents_are_told_the_schema() {
 }
 
 #[test]
-fn a_file_lies_in_the_items_own_folder() {
+fn a_file_lies_in_the_attempts_own_folder() {
     let place = Place::new(
         "# T\n## Make\nname::String -> pages::File[], cover?::File\n```python run\nimport json, os, sys\n\
          name = json.load(sys.stdin)['name']\nfolder = os.environ['ORDERFLOW_DIR']\nos.makedirs(folder + '/deep')\n\
          open(folder + '/deep/a.txt', 'w').write('x')\nos.symlink('/etc/hostname', folder + '/link')\n\
-         os.symlink('deep/a.txt', folder + '/within')\nprint(json.dumps({'pages': ['deep/a.txt', name]}))\n```\n",
+         os.symlink('deep/a.txt', folder + '/within')\nos.symlink('deep', folder + '/folder')\nos.mkfifo(folder + '/pipe')\nprint(json.dumps({'pages': ['deep/a.txt', name]}))\n```\n",
     );
     for (name, wrong) in [
         ("deep/a.txt", None),
         ("./deep/a.txt", None),
-        ("within", None),
-        ("b.txt", Some("there is no file \"b.txt\" in the item's folder, ORDERFLOW_DIR")),
-        ("deep", Some("there is no file \"deep\" in the item's folder, ORDERFLOW_DIR")),
-        ("", Some("there is no file \"\" in the item's folder, ORDERFLOW_DIR")),
-        ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the item's folder, ORDERFLOW_DIR")),
-        ("link", Some("\"link\" leads out of the item's folder, ORDERFLOW_DIR")),
-        (
-            "/etc/hostname",
-            Some(
-                "\"/etc/hostname\" is no path within the item's folder; write it as seen from ORDERFLOW_DIR",
-            ),
-        ),
+        ("within", Some("\"within\" is a symbolic link, and no file")),
+        ("pipe", Some("\"pipe\" is a pipe, a device or a socket, and no file")),
+        ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the folder ORDERFLOW_DIR")),
+        ("folder/a.txt", Some("\"folder/a.txt\" is a symbolic link, and no file")),
+        ("b.txt", Some("there is no file \"b.txt\" in the folder ORDERFLOW_DIR")),
+        ("deep", Some("there is no file \"deep\" in the folder ORDERFLOW_DIR")),
+        ("", Some("there is no file \"\" in the folder ORDERFLOW_DIR")),
+        ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the folder ORDERFLOW_DIR")),
+        ("link", Some("\"link\" is a symbolic link, and no file")),
+        ("/etc/hostname", Some("\"/etc/hostname\" is an absolute path; write it as seen from ORDERFLOW_DIR")),
     ] {
         let told = place.run(&format!("--input name={name}"));
         match wrong {

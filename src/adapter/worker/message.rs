@@ -72,7 +72,7 @@ struct Params<'a> {
     channel: Option<&'a str>,
     deadline: Option<&'a str>,
     outputs: Value,
-    dir: Cow<'a, str>,
+    dir: Option<Cow<'a, str>>,
     traceparent: &'a str,
 }
 
@@ -104,7 +104,7 @@ impl Request {
             channel: context.channel.as_deref(),
             deadline: context.deadline.as_deref(),
             outputs: contract::outputs(&call.outputs, true),
-            dir: call.dir.to_string_lossy(),
+            dir: (!call.dir.as_os_str().is_empty()).then(|| call.dir.to_string_lossy()),
             traceparent: &context.traceparent,
         })
         .map(Request)

@@ -12,7 +12,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use super::program::{GRACE, Program, aside};
+use super::program::{GRACE, Program};
 use super::{Adapter, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 pub(super) use lines::{Lines, TooLong};
@@ -91,9 +91,7 @@ impl Adapter for Worker {
 
 impl Worker {
     async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
-        let request = aside(|| std::fs::create_dir_all(&call.dir)).map_err(|error| error.to_string());
-        let request = request.and_then(|()| Request::new(&call).map_err(|error| error.to_string()));
-        let request = request.map_err(|error| {
+        let request = Request::new(&call).map_err(|error| {
             let message = format!("cannot prepare the attempt: {error}");
             contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
         })?;

@@ -9,10 +9,11 @@ use crate::diag::render::{visible, visible_json};
 use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
-    StopReason, Values,
+    StopReason, ValueId, Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::journal::Records;
+use crate::runtime::{by_name, holds_files};
 use crate::spec::OnItemError;
 use crate::value::{Object, Value};
 use crate::view::milliseconds;
@@ -281,7 +282,7 @@ impl Attempt {
 }
 
 fn named(values: &Values, graph: &Graph) -> Object {
-    values.iter().map(|(id, value)| (graph.value(*id).name.clone(), (**value).clone())).collect()
+    values.iter().map(|(id, value)| (graph.value(*id).name.clone(), shown(*id, value, graph))).collect()
 }
 
 fn columns(columns: &[(std::sync::Arc<str>, Value)]) -> Object {
@@ -290,7 +291,19 @@ fn columns(columns: &[(std::sync::Arc<str>, Value)]) -> Object {
 
 fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &Graph) {
     for (id, value) in values {
-        out.push_str(&format!("{indent}{what}{}: {}\n", visible(&graph.value(*id).name), short(value)));
+        out.push_str(&format!(
+            "{indent}{what}{}: {}\n",
+            visible(&graph.value(*id).name),
+            short(&shown(*id, value, graph))
+        ));
+    }
+}
+
+/// A value as it is shown: a file by its name.
+fn shown(id: ValueId, value: &Value, graph: &Graph) -> Value {
+    match graph.value(id).ty.as_ref().is_some_and(holds_files) {
+        true => by_name(value),
+        false => value.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `orderflow show`: one kept run, its items, or one item of it with all that was asked and answered.
 
+mod files;
 mod item;
 mod items;
 pub mod session;
@@ -33,6 +34,7 @@ Examples:
   orderflow show last --session trace.toon         the session file, as far as the run has come
   orderflow show last --dead-letters -o failed.toon
                                                    the failed items as a table to edit, for orderflow retry --items
+  orderflow show last --files files                copy the files that its steps made into the folder files
   orderflow show path/to/run --format json         for scripts
 
 Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed")]
@@ -51,6 +53,9 @@ pub struct Args {
     /// The file for --dead-letters [default: standard output]
     #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
     output: Option<PathBuf>,
+    /// Copy the files that the run's steps made into this folder; nothing there is overwritten
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["item", "session", "dead_letters", "format"])]
+    files: Option<PathBuf>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -66,6 +71,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let records = (records, retries);
     if args.dead_letters {
         letters(&kept, records, args.output.as_deref(), terminal)?;
+        terminal.finish()?;
+        return Ok(Exit::Ok);
+    }
+    if let Some(target) = &args.files {
+        files::export(&kept, records.0, &folder, target, terminal)?;
         terminal.finish()?;
         return Ok(Exit::Ok);
     }

@@ -1,0 +1,67 @@
+//! The files that a run's steps made, copied out of its folder.
+
+use super::super::exit::{Exit, Stop};
+use super::super::run::KeptRun;
+use super::super::terminal::Terminal;
+use crate::diag::render::visible;
+use crate::disk::Folder;
+use crate::event::{Event, ItemId};
+use crate::journal::Records;
+use crate::runtime::{Finder, holds_files};
+use anyhow::Context;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Copies every file of an answer to `<target>/<item>/<step>.<attempt>/<path>`.
+///
+/// # Errors
+/// Stops where a file is missing, or one is there already: nothing is overwritten.
+pub fn export(
+    kept: &KeptRun,
+    records: Records,
+    folder: &Path,
+    target: &Path,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    let graph = &kept.graph;
+    let mut keys: HashMap<ItemId, Arc<str>> = HashMap::new();
+    let mut answers = Vec::new();
+    kept.events(records, |event| {
+        match event {
+            Event::ItemAdmitted { item, key, .. } => drop(keys.insert(*item, key.clone())),
+            Event::AttemptFinished { item, result: Ok(reply), .. } => {
+                let is_file = |id| graph.value(id).ty.as_ref().is_some_and(holds_files);
+                let files = reply.outputs.iter().filter(|(id, _)| is_file(*id));
+                answers.extend(files.map(|(_, value)| (*item, value.clone())));
+            }
+            // Nothing else makes files.
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let name = visible(&target.display().to_string());
+    let mut copied = Vec::new();
+    if !answers.is_empty() {
+        let files = Finder::open(folder).context("cannot read the run's files")?;
+        let target = Folder::ensure(target).with_context(|| format!("cannot use the folder {name}"))?;
+        for (item, value) in answers {
+            let key = keys.get(&item).map_or("run", |key| &**key);
+            let done = files.export(&value, (item, key), &target);
+            copied.extend(done.map_err(|error| {
+                Stop::new(Exit::Io, visible(&format!("{error:#}")))
+                    .help("give an empty folder, or one that is not there yet")
+            })?);
+        }
+    }
+    for path in &copied {
+        terminal.data(&format!("{}\n", visible(&path.display().to_string())));
+    }
+    let many = match copied.len() {
+        0 => "no step of this run made a file".to_owned(),
+        1 => format!("1 file copied to {name}"),
+        several => format!("{several} files copied to {name}"),
+    };
+    terminal.talk(&format!("{many}\n"));
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! The files of attempts. Each attempt writes into an own empty folder; where it succeeds, that is moved, in one step, to
+//! a place of its own in the run's folder, and its files are known by their paths from there. So nothing is overwritten,
+//! nothing of a failed attempt is an answer, and a run's folder can be copied. Whoever takes a file gets its whole path.
+//!
+//! Agents leave what they like, and a run's folder may come from anybody: every part of a path is opened from the
+//! folder that it is in, without following links, and only a regular file with a single name is a file.
+
+use super::folder_name;
+use crate::adapter::{Declared, contract};
+use crate::disk::{Folder, Kind};
+use crate::event::{Answer, ItemId, Reply};
+use crate::value::{Type, Value};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// The folder in a run's folder that holds the files of all items, and the beginning of every path to one.
+pub(super) const ITEMS: &str = "items";
+
+/// The folder of one attempt.
+pub(super) struct Room {
+    scratch: Arc<Folder>,
+    items: Arc<Folder>,
+    /// In the scratch folder.
+    name: String,
+    /// The item's folder, and the attempt's place in it.
+    item: String,
+    place: String,
+    outputs: Arc<[Declared]>,
+    /// It has a folder: its step makes files, or whoever does it always has one.
+    wanted: bool,
+}
+
+impl Room {
+    pub fn new(
+        (scratch, items): (&Arc<Folder>, &Arc<Folder>),
+        (item, place): (String, String),
+        attempt_id: &str,
+        outputs: Arc<[Declared]>,
+        wanted: bool,
+    ) -> Room {
+        let wanted = wanted || outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files));
+        let name = format!("{attempt_id}.files");
+        Room { scratch: scratch.clone(), items: items.clone(), name, item, place, outputs, wanted }
+    }
+
+    /// Where the attempt writes its files; empty where it has no folder.
+    pub fn path(&self) -> PathBuf {
+        if self.wanted { self.scratch.path().join(&self.name) } else { PathBuf::new() }
+    }
+
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(&self) -> io::Result<()> {
+        if self.wanted { self.scratch.make_new(&self.name).map(drop) } else { Ok(()) }
+    }
+
+    /// The answer with its files where they stay; what an attempt leaves that fails is removed.
+    pub fn close(&self, mut answer: Answer) -> Answer {
+        if !self.wanted {
+            return answer;
+        }
+        if let Ok(reply) = &mut answer
+            && let Err(wrong) = self.keep(reply)
+        {
+            answer = Err(contract::bad(wrong));
+        }
+        // Also what could not be moved.
+        let _ = self.scratch.remove_all(&self.name);
+        answer
+    }
+
+    fn keep(&self, reply: &mut Reply) -> Result<(), String> {
+        let gone = |error: io::Error| format!("the folder ORDERFLOW_DIR is lost: {error}");
+        let folder = self.scratch.folder(&self.name).map_err(gone)?;
+        let mut any = false;
+        for output in self.outputs.iter() {
+            let Some(ty) = output.ty.as_ref().filter(|ty| holds_files(ty)) else { continue };
+            let Some((_, value)) = reply.outputs.iter().find(|(id, _)| *id == output.id) else { continue };
+            let check = |path: &str| check(&folder, path).map(|_| any = true);
+            each(ty, value, check).map_err(|wrong| format!("output \"{}\": {wrong}", output.name))?;
+        }
+        if !any && self.scratch.remove_empty(&self.name).is_ok() {
+            return Ok(());
+        }
+        let place =
+            self.moved().map_err(|error| format!("cannot keep the files of ORDERFLOW_DIR: {error}"))?;
+        for output in self.outputs.iter().filter(|output| output.ty.as_ref().is_some_and(holds_files)) {
+            if let Some((_, value)) = reply.outputs.iter_mut().find(|(id, _)| *id == output.id) {
+                *value = Arc::new(renamed(value, &|path| format!("{place}/{}", plain(path))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the folder; where it is then, from the run's folder.
+    fn moved(&self) -> io::Result<String> {
+        let item = self.items.make(&self.item)?;
+        // A runner that died before the answer was kept has left its place behind.
+        let places = (2..).map(|number| format!("{}-{number}", self.place));
+        for place in std::iter::once(self.place.clone()).chain(places) {
+            match self.scratch.move_to(&self.name, &item, &place) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                moved => return moved.map(|()| format!("{ITEMS}/{}/{place}", self.item)),
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// Finds the files of a run.
+#[derive(Debug)]
+pub struct Finder {
+    items: Arc<Folder>,
+}
+
+impl Finder {
+    pub(super) fn new(items: Arc<Folder>) -> Finder {
+        Finder { items }
+    }
+
+    /// In the run's folder at `root`.
+    ///
+    /// # Errors
+    /// It has no files, or is another user's.
+    pub fn open(root: &Path) -> io::Result<Finder> {
+        Ok(Finder { items: Arc::new(Folder::open(root)?.folder(ITEMS)?) })
+    }
+
+    /// A value of files as whoever takes it gets it: by absolute paths.
+    ///
+    /// # Errors
+    /// What is wrong with the first path that leads to no file.
+    pub(super) fn absolute(&self, value: &Value, item: ItemId, key: &str) -> Result<Value, String> {
+        match value {
+            // Which item had made a file, a run of an earlier version does not know.
+            Value::String(path) if item == ItemId::RUN && is_old(path) => Ok(value.clone()),
+            Value::String(path) => self.path_of(path, item, key).map(Value::String),
+            Value::Array(values) => {
+                let values = values.iter().map(|value| self.absolute(value, item, key));
+                values.collect::<Result<Vec<Value>, String>>().map(Value::Array)
+            }
+            other => Ok(other.clone()),
+        }
+    }
+
+    fn path_of(&self, path: &str, item: ItemId, key: &str) -> Result<String, String> {
+        let below = self.below(path, item, key)?;
+        let absolute = self.items.path().join(below);
+        absolute
+            .into_os_string()
+            .into_string()
+            .map_err(|_| "the run's folder has a name that is not UTF-8".to_owned())
+    }
+
+    /// The path to a file from the folder of all items. Runs of earlier versions know a file by its path from the
+    /// folder of its item.
+    fn below(&self, path: &str, item: ItemId, key: &str) -> Result<String, String> {
+        let below = path.strip_prefix(ITEMS).and_then(|rest| rest.strip_prefix('/'));
+        let found = below.map(|below| check(&self.items, below).map(|_| below.to_owned()));
+        if let Some(Ok(below)) = found {
+            return Ok(below);
+        }
+        let old = format!("{}/{}", folder_name(item, key), path);
+        let wrong = match (check(&self.items, &old), found) {
+            (Ok(_), _) => return Ok(old),
+            (Err(_), Some(Err(wrong))) | (Err(wrong), _) => wrong,
+        };
+        Err(format!("the file {} is not in the run's folder: {wrong}", Value::from(path)))
+    }
+
+    /// Copies the files of a value to a folder, where nothing is overwritten; tells where each is then.
+    ///
+    /// # Errors
+    /// A file is not there, or one of its name is there already.
+    pub fn export(
+        &self,
+        value: &Value,
+        (item, key): (ItemId, &str),
+        to: &Folder,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        let mut copied = Vec::new();
+        each(&Type::List(Box::new(Type::File)), value, |path| {
+            let below = self.below(path, item, key)?;
+            let mut from = check(&self.items, &below)?;
+            let target = to.path().join(&below);
+            let copy = create(to, &below).and_then(|mut file| io::copy(&mut from, &mut file));
+            copy.map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => {
+                    format!("{} exists already; nothing is overwritten", target.display())
+                }
+                _ => format!("cannot write {}: {error}", target.display()),
+            })?;
+            copied.push(target);
+            Ok(())
+        })
+        .map_err(anyhow::Error::msg)?;
+        Ok(copied)
+    }
+}
+
+/// Makes a file below a folder, with the folders that it lies in.
+fn create(folder: &Folder, path: &str) -> io::Result<File> {
+    match path.split_once('/') {
+        Some((first, rest)) => create(&folder.make(first)?, rest),
+        None => folder.create_new(path),
+    }
+}
+
+/// The regular file that a path leads to without links and without a way out of the folder.
+fn check(folder: &Folder, path: &str) -> Result<File, String> {
+    let named = Value::from(path);
+    let mut parts = Vec::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(part) => parts.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => return Err(format!("{named} leads out of the folder ORDERFLOW_DIR")),
+            Component::RootDir | Component::Prefix(_) => {
+                return Err(format!("{named} is an absolute path; write it as seen from ORDERFLOW_DIR"));
+            }
+        }
+    }
+    let missing = || format!("there is no file {named} in the folder ORDERFLOW_DIR");
+    let (last, above) = parts.split_last().ok_or_else(missing)?;
+    let explain = |folder: &Folder, part, error: io::Error| match folder.kind(part) {
+        Ok(Some(kind @ (Kind::Link | Kind::Special))) => format!("{named} is {}, and no file", kind.name()),
+        Ok(Some(Kind::File)) if error.kind() != ErrorKind::NotFound => {
+            format!("{named} cannot be taken: {error}")
+        }
+        _ => missing(),
+    };
+    let Some((first, between)) = above.split_first() else {
+        return folder.open_file(last).map_err(|error| explain(folder, last, error));
+    };
+    let mut inner = folder.folder(first).map_err(|error| explain(folder, first, error))?;
+    for part in between {
+        inner = inner.folder(part).map_err(|error| explain(&inner, part, error))?;
+    }
+    inner.open_file(last).map_err(|error| explain(&inner, last, error))
+}
+
+/// Whether a path is one of an earlier version, and leads to nowhere above.
+fn is_old(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    !path.is_empty()
+        && !Path::new(path).starts_with(ITEMS)
+        && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// A path without `.` in it.
+fn plain(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<&str>>().join("/")
+}
+
+/// Shows each path of a value of files.
+fn each(ty: &Type, value: &Value, mut check: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+    fn all(value: &Value, check: &mut dyn FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+        match value {
+            Value::String(path) => check(path),
+            Value::Array(values) => values.iter().try_for_each(|value| all(value, check)),
+            // No value of files has any of these in it.
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok(()),
+        }
+    }
+    if holds_files(ty) { all(value, &mut check) } else { Ok(()) }
+}
+
+/// A value of files with other paths.
+pub(super) fn renamed(value: &Value, to: &dyn Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(path) => Value::String(to(path)),
+        Value::Array(values) => Value::Array(values.iter().map(|value| renamed(value, to)).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Whether values of a type are files, or lists of them.
+pub fn holds_files(ty: &Type) -> bool {
+    match ty {
+        Type::File => true,
+        Type::List(inner) | Type::Nullable(inner) => holds_files(inner),
+        _ => false,
+    }
+}
+
+/// A value of files as it is shown: by the names of the files.
+pub fn by_name(value: &Value) -> Value {
+    renamed(value, &|path| path.rsplit('/').next().unwrap_or(path).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn files_of_earlier_versions_and_of_copied_runs_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = root.path().join("items/000007-k").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        ["label.txt", "items/deep.txt", "Print.1/label.txt"].iter().for_each(|file| write(file));
+        let finder = Finder::open(root.path()).unwrap();
+        let found = |value: Value, item| finder.absolute(&value, item, "k");
+        let at = |path: &str| root.path().join(path).to_string_lossy().into_owned();
+        for (value, expected) in [
+            (json!("label.txt"), json!(at("items/000007-k/label.txt"))),
+            (json!("items/deep.txt"), json!(at("items/000007-k/items/deep.txt"))),
+            (json!("items/000007-k/Print.1/label.txt"), json!(at("items/000007-k/Print.1/label.txt"))),
+            (json!(["label.txt", null]), json!([at("items/000007-k/label.txt"), null])),
+        ] {
+            assert_eq!(found(value.clone(), ItemId(7)), Ok(expected), "{value}");
+        }
+        for path in
+            ["../000007-k/label.txt", "/etc/passwd", "items/../../etc/passwd", "items/000007-k/none", ""]
+        {
+            assert!(found(json!(path), ItemId(7)).is_err(), "{path}");
+            let of_the_run = found(json!(path), ItemId::RUN);
+            assert!(of_the_run.is_err(), "{path}: {of_the_run:?}");
+        }
+        assert_eq!(found(json!("label.txt"), ItemId::RUN), Ok(json!("label.txt")));
+    }
+}

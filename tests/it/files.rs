@@ -1,0 +1,168 @@
+//! Files belong to the execution that made them: none overwrites another, whoever takes one can open it.
+
+use crate::place::Place;
+use std::os::unix::fs::symlink;
+
+/// Three labels that are printed at the same time, under the same name; who packs and who ships opens each.
+const LABELS: &str = "# T\n## Print [retry:: 1 fixed 1ms]\n[each:: x in xs]\nx -> label::File\n```sh run\n\
+    cd \"$ORDERFLOW_DIR\"\ntest -z \"$(ls -A)\"\necho \"label for $IN_X by attempt $ORDERFLOW_ATTEMPT\" > label.txt\n\
+    test \"$IN_X$ORDERFLOW_ATTEMPT\" != b1 || exit 75\nsleep 0.1\necho label.txt\n```\n\
+    ## Pack\n[each:: one in label]\none -> packed::String\n```sh run\ncat \"$IN_ONE\"\n```\n\
+    ## Ship [per:: run]\nlabel -> shipped::String\n```python run\nimport json, os, sys\n\
+    labels = json.load(sys.stdin)['label']\nassert json.loads(os.environ['IN_LABEL']) == labels\n\
+    print('; '.join(open(path).read().strip() for some in labels for path in some), end='')\n```\n";
+
+fn labels() -> Place {
+    let place = Place::new(LABELS);
+    place.write("items.jsonl", "{\"id\":\"p\",\"xs\":[\"a\",\"b\"]}\n{\"id\":\"q\",\"xs\":[\"c\"]}\n");
+    place
+}
+
+#[test]
+fn files_of_one_name_do_not_overwrite_each_other() {
+    let place = labels();
+    let told = place.run("--items items.jsonl --jobs 4");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let shown = place.orderflow("show last --item run --format json").out;
+    let expected = "label for a by attempt 1; label for b by attempt 2; label for c by attempt 1";
+    assert!(shown.contains(&format!("\"shipped\": \"{expected}\"")), "{shown}");
+    let item = place.orderflow("show last --item p");
+    assert!(item.out.contains("makes label: \"label.txt\""), "{}", item.out);
+    assert!(item.out.contains("makes packed: \"label for b by attempt 2\""), "{}", item.out);
+    let session = place.read("session.toon");
+    assert!(session.contains("label.txt") && !session.contains("items/"), "{session}");
+}
+
+#[test]
+fn files_are_copied_out_of_a_run_and_overwrite_nothing() {
+    let place = labels();
+    assert_eq!(place.run("--items items.jsonl").exit, Some(0));
+    let told = place.orderflow("show last --files out");
+    assert_eq!((told.exit, &*told.err), (Some(0), "3 files copied to out\n"));
+    let mut copied: Vec<&str> = told.out.lines().map(|line| line.split_once("/out/").unwrap().1).collect();
+    copied.sort_unstable();
+    let expected =
+        ["000000-p/Print.0.1/label.txt", "000000-p/Print.1.2/label.txt", "000001-q/Print.0.1/label.txt"];
+    assert_eq!(copied, expected);
+    assert_eq!(place.read("out/000000-p/Print.1.2/label.txt"), "label for b by attempt 2\n");
+    place.write("out/000000-p/Print.0.1/label.txt", "mine");
+    let again = place.orderflow("show last --files out");
+    assert_eq!(again.exit, Some(74), "{}", again.err);
+    assert!(again.err.contains("exists already; nothing is overwritten"), "{}", again.err);
+    assert_eq!(place.read("out/000000-p/Print.0.1/label.txt"), "mine");
+    std::fs::create_dir(place.path("other")).unwrap();
+    std::fs::create_dir(place.path("away")).unwrap();
+    symlink(place.path("away"), place.path("other/000000-p")).unwrap();
+    assert_eq!(place.orderflow("show last --files other").exit, Some(74));
+    assert_eq!(std::fs::read_dir(place.path("away")).unwrap().count(), 0);
+}
+
+/// Nothing of an attempt that fails is there for another one, or is an answer.
+#[test]
+fn nothing_of_a_failed_attempt_is_left() {
+    let place = Place::new(
+        "# T\n## Print [retry:: 1 fixed 1ms]\no -> label::File\n```sh run\ncd \"$ORDERFLOW_DIR\"\n\
+         test \"$ORDERFLOW_ATTEMPT\" = 2 || { echo old > label.txt; exit 75; }\necho label.txt\n```\n",
+    );
+    let told = place.run("--input o=1");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert_eq!(
+        place.rows("session.toon")[0],
+        "Print 1 #2 failed (output \"label\": there is no file \"label.txt\" in the folder ORDERFLOW_DIR)"
+    );
+    let told = place.orderflow("show last --files out");
+    assert_eq!((told.exit, &*told.err), (Some(0), "no step of this run made a file\n"));
+    assert!(!place.path("out").exists());
+}
+
+/// What an agent leaves is an answer only if it is a file, and its own.
+#[test]
+fn only_a_regular_file_with_one_name_is_a_file() {
+    let place = Place::new(
+        "# T\n## Print\nname -> label::File\n```sh run\ncd \"$ORDERFLOW_DIR\"\necho mine > mine\n\
+         ln \"$OLDPWD/secret\" hard\nln -s \"$OLDPWD/secret\" soft\nmkfifo pipe\nmkdir folder\nln -s .. up\n\
+         printf '%s' \"$IN_NAME\"\n```\n## Read\nlabel -> text::String\n```sh run\ncat \"$IN_LABEL\"\n```\n",
+    );
+    place.write("secret", "secret");
+    let failed = |name: &str| {
+        let told = place.run(&format!("--input name={name}"));
+        assert_eq!(told.exit, Some(1), "{name}: {}", told.err);
+        assert!(
+            !place.read("session.toon").contains("Read,null,null,false,false,\"\",forward\n  1"),
+            "{name}"
+        );
+        place.rows("session.toon")[0].clone()
+    };
+    for (name, wrong) in [
+        ("soft", "\"soft\" is a symbolic link, and no file"),
+        ("pipe", "\"pipe\" is a pipe, a device or a socket, and no file"),
+        ("folder", "there is no file \"folder\" in the folder ORDERFLOW_DIR"),
+        ("up/secret", "\"up/secret\" is a symbolic link, and no file"),
+        ("../mine", "\"../mine\" leads out of the folder ORDERFLOW_DIR"),
+        ("/etc/passwd", "\"/etc/passwd\" is an absolute path; write it as seen from ORDERFLOW_DIR"),
+    ] {
+        assert_eq!(failed(name), format!("Print 1 #1 failed (output \"label\": {wrong})"));
+    }
+    let hard = failed("hard");
+    assert!(hard.contains("has further names (hard links)"), "{hard}");
+    let told = place.run("--input name=mine");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(place.read("session.toon").contains("mine"));
+}
+
+/// A worker gets the same paths, and a folder only where it makes files.
+#[test]
+fn a_worker_takes_and_makes_files_as_a_program_does() {
+    let place = Place::new(
+        "# T\n## Print @keeper\no -> label::File\n## Read @keeper\nlabel -> text::String\n## Cat\nlabel, text -> end::String\n\
+         ```sh run\ncat \"$IN_LABEL\"\necho \"$IN_TEXT\"\n```\n",
+    );
+    place.write("orderflow.toml", "[agents.keeper]\nworker = [\"python3\", \"-S\", \"worker.py\"]\n");
+    place.write(
+        "worker.py",
+        "import json, os, sys\nfor line in sys.stdin:\n    call = json.loads(line)\n    params = call['params']\n\
+         \x20   if params['step'] == 'Print':\n        open(os.path.join(params['dir'], 'l.txt'), 'w').write('printed')\n\
+         \x20       result = {'label': 'l.txt'}\n    else:\n\
+         \x20       result = {'text': open(params['inputs']['label']).read() + ' ' + str(params['dir'])}\n\
+         \x20   print(json.dumps({'jsonrpc': '2.0', 'id': call['id'], 'result': result}), flush=True)\n",
+    );
+    let told = place.run("--input o=1");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let shown = place.orderflow("show last --item 1").out;
+    assert!(shown.contains("makes end: \"printedprinted None\""), "{shown}");
+}
+
+/// A run that is moved goes on where it is; what was put in the place of a file meanwhile is not handed on.
+#[test]
+fn a_run_that_is_moved_finds_its_files_and_only_those() {
+    for hostile in [false, true] {
+        let place = Place::new(
+            "# T\n## Print\no -> label::File\n```sh run\necho printed > \"$ORDERFLOW_DIR/label.txt\"\necho label.txt\n```\n\
+             ## Read\nlabel -> text::String\n```sh run\ntest -e go || exit 65\ncat \"$IN_LABEL\"\n```\n",
+        );
+        assert_eq!(place.run("--input o=1").exit, Some(1));
+        let runs = place.path(".orderflow/runs");
+        let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+        let file = run.join("items/000000-1/Print.1/label.txt");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "printed\n");
+        let command = if hostile {
+            std::fs::remove_file(&file).unwrap();
+            symlink("/etc/hostname", &file).unwrap();
+            "retry last --trust".to_owned()
+        } else {
+            std::fs::rename(&runs, place.path(".orderflow/away")).unwrap();
+            std::fs::create_dir(&runs).unwrap();
+            std::fs::rename(place.path(".orderflow/away").join(run.file_name().unwrap()), &run).unwrap();
+            "retry last --trust".to_owned()
+        };
+        place.write("go", "");
+        let told = place.orderflow(&command);
+        match hostile {
+            false => assert_eq!(told.exit, Some(0), "{}", told.err),
+            true => {
+                assert_eq!(told.exit, Some(1), "{}", told.err);
+                assert!(told.err.contains("is a symbolic link, and no file"), "{}", told.err);
+            }
+        }
+    }
+}
