@@ -230,7 +230,8 @@ fn excerpt(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(EXCERPT) {
         match character {
-            '"' | '\'' => shown.push(character),
+            // As they are: a secret among them is recognised.
+            '"' | '\'' | '\\' => shown.push(character),
             other => shown.extend(other.escape_debug()),
         }
     }

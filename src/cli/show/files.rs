@@ -54,6 +54,8 @@ pub fn export(
             })?);
         }
     }
+    // Answers come in the order of time.
+    copied.sort_unstable();
     for path in &copied {
         terminal.data(&format!("{}\n", visible(&path.display().to_string())));
     }
