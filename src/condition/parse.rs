@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<Condition, Fault> {
         return Err(fault(
             at.clone(),
             "the condition should end here",
-            Some("join two parts with `and` or `or`"),
+            Some("compare values by their names, as in `total > 1000`; join two parts with `and` or `or`"),
         ));
     }
     Ok(Condition { text: text.into(), root: Arc::new(root) })

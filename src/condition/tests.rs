@@ -116,7 +116,10 @@ fn what_is_no_condition_is_told_where() {
     for (text, told) in [
         ("", r#""": expected a value here"#),
         ("total = 5", r#""=": `=` compares nothing (write `==`)"#),
-        ("a b", r#""b": the condition should end here (join two parts with `and` or `or`)"#),
+        (
+            "a b",
+            r#""b": the condition should end here (compare values by their names, as in `total > 1000`; join two parts with `and` or `or`)"#,
+        ),
         ("a and", r#""": expected a value here"#),
         ("(a or b", r#""": expected `)`"#),
         ("a == 'x", r#""'x": this text is not closed"#),

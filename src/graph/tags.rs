@@ -3,30 +3,8 @@
 
 use crate::diag::{Diagnostic, catalogue};
 use crate::spec::{Spanned, Spec};
-use crate::value::Type;
+use crate::value::{LIKE_BUILT_IN, Type};
 use std::collections::HashSet;
-
-/// What other languages call the built-in types.
-const OTHERS: [(&str, &str); 18] = [
-    ("str", "String"),
-    ("bool", "Boolean"),
-    ("int", "Integer"),
-    ("int32", "Integer"),
-    ("int64", "Integer"),
-    ("i32", "Integer"),
-    ("i64", "Integer"),
-    ("long", "Integer"),
-    ("num", "Number"),
-    ("float", "Number"),
-    ("double", "Number"),
-    ("f64", "Number"),
-    ("string", "String"),
-    ("boolean", "Boolean"),
-    ("integer", "Integer"),
-    ("number", "Number"),
-    ("json", "JSON"),
-    ("file", "File"),
-];
 
 /// Warns of each such type once, where it stands first. A definition says what its name means.
 pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
@@ -72,9 +50,9 @@ fn meant(tag: &str) -> Option<&'static str> {
     let near = |other: &str| {
         other.len() >= 6 && lower.starts_with(&other[..1]) && strsim::osa_distance(&lower, other) == 1
     };
-    let found = OTHERS
+    let found = LIKE_BUILT_IN
         .iter()
         .find(|(other, _)| lower == *other)
-        .or_else(|| OTHERS.iter().find(|(other, _)| near(other)));
+        .or_else(|| LIKE_BUILT_IN.iter().find(|(other, _)| near(other)));
     found.map(|(_, built_in)| *built_in)
 }

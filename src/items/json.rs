@@ -17,8 +17,14 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     // serde_json's words without its own count of line and column.
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
+    // One value after the other, each on its line, is another form.
+    let lined = message.starts_with("trailing characters") && {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(2);
+        lines.clone().count() == 2 && lines.all(|line| json::parse(line).is_ok())
+    };
+    let hint = if lined { "; for a value on each line, name the file .jsonl" } else { "" };
     let line = first + (error.line().max(1) - 1) as u64;
-    Place::At { line, column }.fault(format!("no valid JSON: {}", &message[..end]))
+    Place::At { line, column }.fault(format!("no valid JSON: {}{hint}", &message[..end]))
 }
 
 /// The text of bytes, without a byte order mark.

@@ -1,5 +1,6 @@
 //! Conditions: `If stock_ok → Create Order`, `Otherwise → end`, `[when:: total > 100]`.
 
+use super::decision;
 use super::markdown::trim;
 use super::model::{Arm, Spanned, Target};
 use super::title;
@@ -60,8 +61,19 @@ pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diag
         (None, Some((word, long, skips))) => (word, word + long, skips),
         (None, None) => return Err(Box::new(problem::bad_condition(line, "it leads nowhere", None))),
     };
-    let target = target(written, target_of(text, line.start + start, line.end), skips)?;
     let said = trim(text, line.start..line.start + end);
+    let target = target_of(text, line.start + start, line.end);
+    if target.start == target.end {
+        let asked = text[said.start..said.end].strip_prefix("If").unwrap_or_default();
+        let asked = asked.trim_matches([' ', '\t', ',', ':']);
+        let right =
+            decision::in_signs(asked).map_or_else(|| "Otherwise".to_owned(), |right| format!("If {right}"));
+        let help = format!(
+            "write a step's title behind the arrow, as in `{right} → Step Title`, or `end`, or `fail \"the reason\"`"
+        );
+        return Err(Box::new(problem::bad_condition(target, "it leads nowhere", Some(&help))));
+    }
+    let target = self::target(written, target, skips)?;
     let condition = match text[said.start..said.end].strip_prefix("If") {
         Some(rest) => Some(condition(written, said.end - rest.len()..said.end)?),
         None => {
@@ -93,7 +105,9 @@ pub(super) fn condition(
         Ok(condition) => Ok(Spanned::new(condition, span)),
         Err(fault) => {
             let at = Span::new(span.start + fault.at.start, span.start + fault.at.end);
-            Err(Box::new(problem::bad_condition(at, &fault.message, fault.help.as_deref())))
+            let signs = decision::in_signs(said).map(|right| format!("write `{right}`"));
+            let help = signs.or(fault.help);
+            Err(Box::new(problem::bad_condition(at, &fault.message, help.as_deref())))
         }
     }
 }
@@ -114,7 +128,6 @@ fn target(text: &str, span: Span, skips: bool) -> Result<Spanned<Target>, Box<Di
         Err(Box::new(problem::bad_condition(span, message, Some(help))))
     };
     let target = match said.strip_prefix("fail") {
-        _ if said.is_empty() => return wrong("it leads nowhere"),
         _ if said == "end" => Target::End,
         Some(rest) if rest.is_empty() || rest.starts_with(|c| is_space(c) || matches!(c, '"' | '“')) => {
             let reason = space::trim(space::trim(rest).trim_matches(['"', '“', '”', '\'']));

@@ -57,6 +57,46 @@ pub(super) fn begins(line: &str) -> bool {
     opened(line).is_some()
 }
 
+/// Whether a line is `Otherwise → …` or `else → …` and nothing else: no value is called so.
+pub(super) fn is_otherwise(line: &str) -> bool {
+    let arrow = |rest: &str| {
+        let rest = rest.trim_start_matches([' ', '\t', ',', ':']);
+        rest.starts_with('→') || rest.starts_with("->")
+    };
+    opened(line).is_some_and(|(word, rest)| word == Word::Otherwise && arrow(rest))
+}
+
+/// A question in words as a condition: `the amount is more than 1000`.
+pub(super) fn in_signs(asked: &str) -> Option<String> {
+    const WORDS: [(&str, &str); 17] = [
+        (" is more than ", " > "),
+        (" is greater than ", " > "),
+        (" is larger than ", " > "),
+        (" is over ", " > "),
+        (" is above ", " > "),
+        (" exceeds ", " > "),
+        (" is less than ", " < "),
+        (" is smaller than ", " < "),
+        (" is below ", " < "),
+        (" is under ", " < "),
+        (" is at least ", " >= "),
+        (" is at most ", " <= "),
+        (" is equal to ", " == "),
+        (" equals ", " == "),
+        (" is not ", " != "),
+        (" is ", " == "),
+        (" = ", " == "),
+    ];
+    if asked.len() > LONGEST {
+        return None;
+    }
+    let asked = asked.split_whitespace().filter(|word| !word.eq_ignore_ascii_case("the"));
+    let asked = format!(" {} ", asked.collect::<Vec<_>>().join(" "));
+    let said = WORDS.iter().fold(asked, |said, (words, sign)| said.replace(words, sign));
+    let said = said.trim().to_owned();
+    condition::parse(&said).is_ok_and(|condition| !condition.names().is_empty()).then_some(said)
+}
+
 /// The word that a line begins with, and what follows it.
 fn opened(line: &str) -> Option<(Word, &str)> {
     if line.len() > LONGEST {

@@ -155,7 +155,10 @@ pub(super) fn apply(
         problems.push(match later::field(key) {
             Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
             Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
-            None => problem::unknown_field(field.key, key, known()),
+            None => {
+                let fits = |known: &&str| !of_group || !OF_STEPS.contains(known);
+                problem::unknown_field(field.key, key, READ.into_iter().filter(fits))
+            }
         });
         return;
     }

@@ -240,7 +240,8 @@ impl Reader<'_, '_> {
                 // The place is told by the span, in lines of the document and not of the YAML.
                 let message = error.without_snippet().to_string();
                 let message = message.lines().next().and_then(|line| line.split(" at line ").next());
-                self.problems.push(problem::front_matter_syntax(span, message.unwrap_or("")));
+                let message = excess(&message).unwrap_or(message.unwrap_or(""));
+                self.problems.push(problem::front_matter_syntax(span, message));
                 None
             }
         }
@@ -322,7 +323,11 @@ impl Reader<'_, '_> {
                 let place = self.place(value.defined);
                 self.text[place.start..place.end].to_owned()
             }
-            Node::Null | Node::List(_) | Node::Map(_) => {
+            Node::Null => {
+                self.missing(span, key);
+                return None;
+            }
+            Node::List(_) | Node::Map(_) => {
                 self.problems.push(problem::bad_key_value(span, key, "a text"));
                 return None;
             }
@@ -332,6 +337,24 @@ impl Reader<'_, '_> {
             return None;
         }
         Some(Spanned::new(text, span))
+    }
+
+    /// A key stands alone.
+    fn missing(&mut self, span: Span, key: &str) {
+        let example = match key {
+            "title" => "Order Processing",
+            "description" => "What happens to an order",
+            "agent" => "order-api",
+            "items" => "orders.jsonl",
+            "key" => "order_id",
+            "jobs" => "8",
+            "tolerate" => "2%",
+            "on-item-error" => "continue",
+            "deadline" => "10m",
+            "inputs" => "[order]",
+            _ => "[FIRST, SECOND]",
+        };
+        self.problems.push(problem::key_without_value(span, key, example));
     }
 
     fn parsed<T>(
@@ -352,6 +375,10 @@ impl Reader<'_, '_> {
     fn names(&mut self, key: &str, value: Placed<Node>) -> Vec<Spanned<String>> {
         match value.value {
             Node::List(nodes) => nodes.iter().filter_map(|node| self.scalar(key, node)).collect(),
+            Node::Null => {
+                self.missing(self.place(value.referenced), key);
+                Vec::new()
+            }
             _ => {
                 let span = self.place(value.referenced);
                 self.problems.push(problem::bad_key_value(span, key, "a list such as [FIRST, SECOND]"));
@@ -368,7 +395,11 @@ impl Reader<'_, '_> {
                 let names = self.names("inputs", value);
                 Some(names.into_iter().map(|name| (name, None)).collect())
             }
-            Node::Null | Node::Plain | Node::Text(_) => {
+            Node::Null => {
+                self.missing(self.place(value.referenced), "inputs");
+                None
+            }
+            Node::Plain | Node::Text(_) => {
                 let span = self.place(value.referenced);
                 let expected = "a list such as [order] or names with types such as {order: Order}";
                 self.problems.push(problem::bad_key_value(span, "inputs", expected));
@@ -425,6 +456,17 @@ fn spaced(yaml: &str) -> Cow<'_, str> {
         rest = &rest[c.len_utf8()..];
     }
     Cow::Owned(spaced)
+}
+
+/// What a message about limits means.
+fn excess(message: &Option<&str>) -> Option<&'static str> {
+    let (_, limit) = message.as_ref()?.split_once("budget breached: ")?;
+    Some(match limit.split([' ', '{']).next().unwrap_or_default() {
+        "Depth" => "it nests deeper than 16 levels",
+        "Anchors" => "it has more than 100 anchors",
+        "Documents" => "it has more than one document",
+        _ => "it has more than 10,000 values, where each alias counts with all that it stands for",
+    })
 }
 
 /// A value without strange white space around it.

@@ -33,6 +33,7 @@ pub use phase::phase;
 
 use crate::diag::{Diagnostic, Source, Span, catalogue as problem};
 use crate::value::space;
+use std::collections::HashSet;
 
 /// The largest document, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
@@ -62,11 +63,21 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     if spec.steps.iter().any(|step| step.annotations.state.is_some()) {
         spec.diagram = diagram::read(plain, &parts, &mut problems);
     }
-    spec.types = types::read(plain, text, &parts, &roles, &mut problems);
+    spec.types = types::read(plain, text, &parts, &roles, &used(&spec, &front), &mut problems);
     stray::check(plain, &blocks, &mut problems);
     spec.front = front;
     problems.sort_by_key(|problem| (problem.span, problem.severity));
     (spec, problems)
+}
+
+/// The names of types in signatures and in the front matter.
+fn used<'a>(spec: &'a Spec, front: &'a Front) -> HashSet<&'a str> {
+    let steps = spec.steps.iter().filter_map(|step| step.signature.as_ref());
+    let groups = spec.groups.iter().filter_map(|group| group.signature.as_ref());
+    let ports = steps.chain(groups).flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+    let ports = ports.filter_map(|port| port.ty.as_ref()?.value.name());
+    let listed = front.inputs.iter().flatten().filter_map(|(_, ty)| ty.as_ref()?.name());
+    ports.chain(listed).collect()
 }
 
 /// The first line of a text that is a trace and no document.

@@ -4,6 +4,7 @@
 use super::markdown::place;
 use super::signature::{self, Arrow};
 use crate::diag::Span;
+use crate::value::LIKE_BUILT_IN;
 
 /// Arrows that are none, the longer ones first where one begins like another.
 const ARROWS: [&str; 30] = [
@@ -112,6 +113,37 @@ pub(super) fn slip(text: &str, line: Span) -> Option<Slip> {
     let arrow = first?;
     let reads = signature::read(&right, Span::new(0, right.len()));
     Some(Slip { line, arrow, right, reads })
+}
+
+/// The right line for one whose types stand behind one colon: `order → paid: boolean`. With `surely`, only types that
+/// are built in count, so that no sentence is taken for a signature.
+pub(super) fn colons(text: &str, line: Span, surely: bool) -> Option<String> {
+    let raw = text.get(line.start..line.end)?;
+    if !raw.contains(':') || !raw.contains(['→', '>']) {
+        return None;
+    }
+    let (mut right, mut rest, mut found) = (String::with_capacity(raw.len() + 8), raw, false);
+    while let Some(at) = rest.find(':') {
+        right.push_str(rest[..at].trim_end());
+        rest = rest[at..].trim_start_matches(':');
+        right.push_str("::");
+        if raw.len() - rest.len() >= 2 && raw[..raw.len() - rest.len()].ends_with("::") {
+            continue;
+        }
+        rest = rest.trim_start_matches([' ', '\t', '`']);
+        let end = rest.find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c)).unwrap_or(rest.len());
+        let (name, lower) = (&rest[..end], rest[..end].to_lowercase());
+        let like = LIKE_BUILT_IN.iter().find(|(other, _)| *other == lower);
+        if surely && like.is_none() || name.is_empty() {
+            return None;
+        }
+        right.push_str(like.map_or(name, |(_, built_in)| built_in));
+        rest = &rest[end..];
+        found = true;
+    }
+    right.push_str(rest);
+    let typed = signature::read(&right, Span::new(0, right.len())).is_some_and(|arrow| arrow.is_typed());
+    (found && typed).then_some(right)
 }
 
 /// Two lines that are one signature.

@@ -10,7 +10,7 @@ use super::markdown::Fence;
 use super::model::*;
 use super::phase::{named, phase};
 use super::signature::Arrow;
-use super::slip::{Slip, slip};
+use super::slip::{self, Slip, slip};
 use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::in_conditions;
@@ -315,7 +315,14 @@ impl Reader<'_, '_> {
             let target = said.rsplit(['→', '>']).next().unwrap_or(said).trim();
             let leads = target == "end" || self.titles.is_title(target);
             let reads = part.arrows.iter().any(|arrow| arrow.span == *line && arrow.read.is_ok());
-            if reads && !leads {
+            if reads && !leads && !decision::is_otherwise(said) {
+                continue;
+            }
+            if decision::is_otherwise(said) {
+                let right = decision::meant(said, &self.titles);
+                let right = right.unwrap_or_else(|| "Otherwise → Step Title".to_owned());
+                self.problems.push(problem::almost_a_decision(*line, &right));
+                self.told.push(*line);
                 continue;
             }
             let own = |right: &String| own.as_ref().is_some_and(|own| right.ends_with(&format!("→ {own}")));
@@ -329,6 +336,10 @@ impl Reader<'_, '_> {
     /// Other arrows: an error where the right one would surely mean something.
     fn slips(&mut self, part: &Part, role: Role) {
         let of_step = matches!(role, Role::Step | Role::Group);
+        for arrow in part.arrows.iter().filter(|arrow| arrow.read.is_err()) {
+            let right = slip::colons(self.text, arrow.span, !of_step);
+            self.problems.extend(right.map(|right| problem::one_colon(arrow.span, &right)));
+        }
         let title = part.head.as_ref().and_then(|head| slip(self.text, head.title));
         if let Some(slip) = title.filter(Slip::is_typed_output) {
             self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
@@ -418,6 +429,7 @@ impl Reader<'_, '_> {
                     self.take(&mut found, Signature { span: arrow.span, inputs, outputs, hands_to });
                 }
                 (None, Ok(signature)) => self.take(&mut found, signature.clone()),
+                (None, Err(_)) if slip::colons(self.text, arrow.span, false).is_some() => continue,
                 (None, Err(obstacle)) => {
                     let meant =
                         arrow.hand_over.as_ref().map(|over| title::key(&over.to.value).to_lowercase());

@@ -20,7 +20,7 @@ mod variable;
 pub use decimal::Decimal;
 pub use label::label;
 pub use misfit::{Misfit, Misfits};
-pub use near::nearest;
+pub use near::{LIKE_BUILT_IN, nearest};
 pub use number::equal;
 pub use schema::Definition;
 pub use serde_json::Value;

@@ -18,3 +18,25 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// What other languages call the built-in types.
+pub const LIKE_BUILT_IN: [(&str, &str); 18] = [
+    ("str", "String"),
+    ("bool", "Boolean"),
+    ("int", "Integer"),
+    ("int32", "Integer"),
+    ("int64", "Integer"),
+    ("i32", "Integer"),
+    ("i64", "Integer"),
+    ("long", "Integer"),
+    ("num", "Number"),
+    ("float", "Number"),
+    ("double", "Number"),
+    ("f64", "Number"),
+    ("string", "String"),
+    ("boolean", "Boolean"),
+    ("integer", "Integer"),
+    ("number", "Number"),
+    ("json", "JSON"),
+    ("file", "File"),
+];

@@ -359,3 +359,18 @@ error: 2 problems in orders.csv; 0 of 2 items started
     let told = "n.csv:1:1: there is no column \"name\" (is \"nam\" meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
     says(&place.run("--items n.csv"), 3, "", told);
 }
+
+#[test]
+fn values_on_lines_in_a_json_file_are_told_by_their_form() {
+    let place = crate::place::Place::new("# N\n\n## A @x\nv → b\n");
+    place.write("n.json", "{\"id\":1}\n{\"id\":2}\n");
+    let told = place.orderflow("run flow.md --items n.json --stub");
+    assert_eq!(told.exit, Some(3));
+    assert!(
+        told.err.starts_with(
+            "n.json:2:1: no valid JSON: trailing characters; for a value on each line, name the file .jsonl\n"
+        ),
+        "{}",
+        told.err
+    );
+}

@@ -194,7 +194,7 @@ error[said-twice]: the step's agent stands here a second time
   |
   = help: keep one of them
 
-error[bad-retry]: "�c�d�e�" does not say how to retry
+error[bad-retry]: "�c�d�e" does not say how to retry
  --> <stdin>:2:10
   |
 2 | [retry:: �c�d�e�]

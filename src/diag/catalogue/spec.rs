@@ -95,6 +95,11 @@ pub fn bad_key_value(span: Span, key: &str, expected: &str) -> Diagnostic {
         .label(format!("expected {expected}"))
 }
 
+pub fn key_without_value(span: Span, key: &str, example: &str) -> Diagnostic {
+    Diagnostic::error("front-matter-value", span, format!("a value is missing for `{key}`"))
+        .help(format!("write `{key}: {example}`, or remove the key"))
+}
+
 pub fn heading_in_front_matter(span: Span) -> Diagnostic {
     Diagnostic::error("heading-in-front-matter", span, "this heading is a comment of the front matter")
         .help("the text between the first two lines of `---` is YAML; put an empty line below the first `---` if it was meant as a rule")
@@ -299,6 +304,12 @@ pub fn wrong_arrow(arrow: Span, right: &str) -> Diagnostic {
         .help(format!("write `{right}`"))
 }
 
+/// A type behind one colon.
+pub fn one_colon(line: Span, right: &str) -> Diagnostic {
+    Diagnostic::error("one-colon", line, "a type stands behind two colons in a signature")
+        .help(format!("write `{right}`"))
+}
+
 /// An arrow that is none, in what may be prose.
 pub fn arrow_of_prose(arrow: Span, right: &str) -> Diagnostic {
     let message = "this line is read as prose: an arrow is written `->` or `→`";
@@ -355,8 +366,9 @@ pub fn fence_unclosed(span: Span, program: bool) -> Diagnostic {
 }
 
 pub fn almost_a_program(info: Span, right: &str) -> Diagnostic {
-    Diagnostic::warning("almost-a-program", info, "this fence is not run: `run` is not its second word")
-        .help(format!("a program's fence begins with ```{right}"))
+    let message = format!("this fence is not run: it does not begin with ```{right}");
+    Diagnostic::warning("almost-a-program", info, message)
+        .help(format!("write ```{right}, in small letters and with a space between the two words"))
 }
 
 pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {

@@ -62,6 +62,17 @@ pub fn type_name(at: Span, name: &str, why: &str) -> Diagnostic {
         .help("names of types begin with a letter and have letters, digits and `_ - .`")
 }
 
+/// A definition of a type that is not read: it stands outside of `Types`, or in a fence that begins otherwise than with
+/// `right`.
+pub fn type_outside(fence: Span, name: &str, at: Span, right: Option<&str>) -> Diagnostic {
+    let message = format!("`{name}` is not defined by this, so no value is checked against it");
+    let help = match right {
+        Some(right) => format!("begin the fence with ```{right}, below a heading `## Types`"),
+        None => "put the fence below a heading `## Types`, at the beginning of a line".to_owned(),
+    };
+    Diagnostic::warning("type-outside", fence, message).related(at, "this says what it is").help(help)
+}
+
 pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
     Diagnostic::error("duplicate-type", second, format!("the type `{name}` is defined twice"))
         .related(first, "the first one")

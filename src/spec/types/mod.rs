@@ -14,6 +14,7 @@ use super::markdown::{Fence, Kind};
 use super::model::Definition;
 use crate::diag::{Diagnostic, catalogue as problem};
 use crate::value::Type;
+use std::collections::HashSet;
 
 /// The title of the section that holds types.
 const SECTION: &str = "Types";
@@ -21,12 +22,13 @@ const SECTION: &str = "Types";
 /// Names with a meaning of their own in definitions.
 const WORDS: [&str; 8] = ["string", "number", "boolean", "null", "any", "unknown", "Array", "Record"];
 
-/// Reads all types that stand below the heading.
+/// Reads all types that stand below the heading; `used` are the names of types in signatures.
 pub(super) fn read(
     text: &str,
     written: &str,
     parts: &[Part],
     roles: &[Role],
+    used: &HashSet<&str>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Definition> {
     let mut definitions = Vec::new();
@@ -42,7 +44,59 @@ pub(super) fn read(
             section(text, written, part, &mut definitions, problems);
         }
     }
+    let under: HashSet<&str> = definitions.iter().map(|definition| definition.name.value.as_str()).collect();
+    let wanted = |name: &str| used.contains(name) && !under.contains(name);
+    for part in parts {
+        for fence in fences(part) {
+            outside(text, written, fence, &wanted, problems);
+        }
+    }
     definitions
+}
+
+/// All fences of a part, at any depth.
+fn fences<'a>(part: &Part<'a>) -> impl Iterator<Item = &'a Fence> {
+    part.blocks.iter().flat_map(|block| match &block.kind {
+        Kind::Fence(fence) => std::slice::from_ref(fence),
+        Kind::Container(container) => container.fences.as_slice(),
+        _ => &[],
+    })
+}
+
+/// Tells of a fence that defines types which signatures name, and is not read: it stands elsewhere, or is almost one.
+fn outside(
+    text: &str,
+    written: &str,
+    fence: &Fence,
+    wanted: &dyn Fn(&str) -> bool,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let Some((language, right)) = likely(text, fence) else { return };
+    let unheard = &mut Vec::new();
+    let found = match language {
+        Language::TypeScript => ts::read(written, fence.content, unheard),
+        Language::JsonSchema => schema::read(written, fence.content, unheard),
+    };
+    if let Some(found) = found.iter().find(|found| wanted(&found.name.value)) {
+        let exact = self::language(text, fence).is_some();
+        let right = if exact { None } else { Some(right) };
+        problems.push(problem::type_outside(opening(text, fence), &found.name.value, found.name.span, right));
+    }
+}
+
+/// What a fence most likely holds, and how its first line says that.
+fn likely(text: &str, fence: &Fence) -> Option<(Language, &'static str)> {
+    let info = text[fence.info.start..fence.info.end].to_lowercase();
+    let words: Vec<&str> =
+        info.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(4).collect();
+    match words.as_slice() {
+        [_, "run", ..] => None,
+        ["ts" | "typescript" | "tsx" | "mts" | "cts" | "js" | "javascript", ..] => {
+            Some((Language::TypeScript, "ts"))
+        }
+        ["json" | "jsonc" | "jsonschema" | "schema", ..] => Some((Language::JsonSchema, "json schema")),
+        _ => None,
+    }
 }
 
 fn section(
