@@ -9,11 +9,29 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// terminal that is too narrow for that, fewer are; but in none is a word broken that is shorter than the first.
 const WORDS: RangeInclusive<usize> = 12..=24;
 
+/// The longest cell, in characters. Whoever wants a longer text whole reads it as JSON.
+const CELL: usize = 1000;
+
+/// A cell that is not too long: what is left out of a longer one stood in its middle.
+fn short(cell: String) -> String {
+    // No character takes less than a byte.
+    if cell.len() <= CELL || cell.chars().count() <= CELL {
+        return cell;
+    }
+    let head = cell.char_indices().nth(CELL / 2).map_or(cell.len(), |(at, _)| at);
+    let tail = cell.char_indices().rev().nth(CELL / 2 - 2).map_or(0, |(at, _)| at);
+    format!("{}…{}", &cell[..head], &cell[tail..])
+}
+
+fn all_short(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<Vec<String>> {
+    rows.into_iter().map(|row| row.into_iter().map(short).collect()).collect()
+}
+
 /// The table as lines, each with a newline. Columns without any content are left out; texts wrap between words
 /// where `width`, in columns, is given and too narrow, figures never do. Where it is much too narrow for the columns to
 /// stand side by side, each row is a block of lines.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
-    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let mut rows = all_short(rows);
     let full = |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()));
     let kept: Vec<usize> = (0..header.len()).filter(full).collect();
     let header = chosen(&kept, header);
@@ -35,7 +53,7 @@ pub fn figures(
     rows: impl IntoIterator<Item = Vec<String>>,
     width: Option<usize>,
 ) -> String {
-    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let rows = all_short(rows);
     let columns = columns(header, &rows);
     let Some(room) = width.filter(|width| least(&columns, *WORDS.start()) > *width) else {
         return drawn(header, rows, labels, width);
@@ -96,7 +114,7 @@ fn blocks(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>, width: Option<usize>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.add_rows(pairs.into_iter().map(|(name, text)| [name.to_owned(), text]));
+    table.add_rows(pairs.into_iter().map(|(name, text)| [name.to_owned(), short(text)]));
     lines(table, width, |column| {
         if column.index == 0 {
             column.set_constraint(ColumnConstraint::ContentWidth);
@@ -181,6 +199,24 @@ mod tests {
             assert!(narrow.lines().count() > 3 && narrow.lines().all(|line| line.chars().count() <= 28));
             for whole in ["order_001", "remark", "12 ms"] {
                 assert!(narrow.contains(whole), "{whole} in\n{narrow}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_cells_are_shortened_in_their_middle() {
+        let cell = format!("{}é{}", "a".repeat(700_000), "z".repeat(300_000));
+        let short = format!("{}…{}", "a".repeat(500), "z".repeat(499));
+        for width in [None, Some(80)] {
+            let row = || vec!["1".to_owned(), cell.clone()];
+            for drawn in [
+                table(&["at", "text"], [row()], width),
+                figures(&["at", "text"], 2, [row()], width),
+                pairs([("text", cell.clone())], width),
+            ] {
+                let cells: String =
+                    drawn.split(|c: char| !"az…".contains(c)).filter(|part| part.len() > 4).collect();
+                assert_eq!(cells, short, "{width:?}");
             }
         }
     }

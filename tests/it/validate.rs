@@ -198,7 +198,7 @@ error[bad-retry]: "�c�d�e" does not say how to retry
  --> <stdin>:2:10
   |
 2 | [retry:: �c�d�e�]
-  |          ^^^^^^^
+  |          ^^^^^^
   |
   = help: write how often and, if you like, after which pauses: `3`, `3 fixed 1s` or `5 exponential 200ms..30s`
 
