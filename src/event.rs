@@ -72,8 +72,8 @@ pub enum Event {
     AttemptStarted { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// A running attempt was told to stop; it is over only when it has finished.
     AttemptStopped { item: ItemId, step: StepPath, attempt: u32, why: StopReason, at: Millis },
-    /// The runner that had begun an attempt was gone before it ended: it is made again, under the same number and key.
-    /// Told where it may have had an effect that can be undone.
+    /// The runner that had begun an attempt was gone before it ended: it is made again, under the same number and key,
+    /// and its time counts from here. It may have had its effect.
     AttemptRepeated { item: ItemId, step: StepPath, attempt: u32, at: Millis },
     /// The agent's answer, or why there is none.
     AttemptFinished { item: ItemId, step: StepPath, attempt: u32, result: Answer, at: Millis },

@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, roll, step};
-use super::{Effect, Input, Limits, Out, Policy, Retries, Retry, Run, Timer};
+use super::{Ahead, Effect, Input, Limits, Out, Policy, Retries, Retry, Run, Timer};
 use crate::event::{
     Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StepPath, StopReason,
 };
@@ -18,6 +18,7 @@ use std::time::Duration;
 mod ahead;
 mod decided;
 mod examples;
+mod killed;
 pub(crate) mod states;
 mod undoing;
 mod worlds;

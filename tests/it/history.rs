@@ -402,7 +402,14 @@ fn failed_items_run_again_where_they_failed_under_the_same_keys() {
     assert_eq!(data(folder, &["runs"])[0]["counts"]["failed"], 2);
     let (message, code) = told(folder, &["retry", "last", "--item", "o1"]);
     assert_eq!(code, Some(3), "{message}");
-    assert!(message.contains("no item o1 has failed"), "{message}");
+    assert!(message.contains("the item o1 has succeeded; nothing was run"), "{message}");
+    let shown = data(folder, &["show", "last", "--item", "o2"]);
+    let attempt =
+        shown["steps"].as_array().unwrap().iter().flat_map(|step| step["attempts"].as_array().unwrap());
+    let failed = attempt.clone().find(|attempt| !attempt["error"].is_null()).unwrap();
+    let keys = |attempt: &Value| attempt.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!((&failed["outputs"], &failed["columns"]), (&json!({}), &json!({})));
+    assert!(attempt.clone().all(|one| keys(one).len() == keys(failed).len()), "{shown}");
 
     fs::write(folder.join("van"), "").unwrap();
     let (message, code) = told(folder, &["retry", "last", "--item", "o2"]);

@@ -266,6 +266,12 @@ pub fn failed(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
     if let Some(item) = failed.items.get(key) {
         return Ok(*item);
     }
+    if let Some(state) = failed.others.get(key) {
+        let message = format!("the item {} {state}; nothing was run", visible(key));
+        return Err(Stop::new(Exit::Invalid, message)
+            .help("orderflow show RUN lists the items that have failed")
+            .into());
+    }
     let stop = Stop::new(Exit::Invalid, format!("no item {} has failed; nothing was run", visible(key)));
     Err(match nearest(key, failed.items.keys().map(|key| &**key)) {
         Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))),

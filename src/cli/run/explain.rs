@@ -94,6 +94,9 @@ impl Explained {
             Ok(())
         })?;
         let given_up = keep::is_given_up(home);
+        if !given_up {
+            run.take_up(last, &mut Out::default());
+        }
         let begun = if given_up { cancelled(&mut run, last) } else { HashMap::new() };
         let executions = run.ahead().map(|(id, item, path, ahead)| Execution {
             item: item.clone(),

@@ -270,6 +270,8 @@ pub struct Recalled {
 #[derive(Default)]
 pub struct Failed {
     pub items: BTreeMap<Arc<str>, ItemId>,
+    /// All others, with what they have come to.
+    pub others: BTreeMap<Arc<str>, &'static str>,
     /// Those that were put right by hand: they run again only by name.
     pub resolved: BTreeSet<ItemId>,
     /// The keys of all that ever ran again.
@@ -314,13 +316,22 @@ impl Failed {
 
     fn see(&mut self, event: &Event) {
         match event {
-            Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
+            Event::ItemAdmitted { key, .. } => drop(self.others.insert(key.clone(), "is in flight")),
+            Event::ItemSettled { key, state: ItemState::Succeeded, .. } => {
+                self.others.insert(key.clone(), "has succeeded");
+            }
+            Event::ItemSettled { key, state: ItemState::Cancelled, .. } => {
+                self.others.insert(key.clone(), "was cancelled");
+            }
+            Event::ItemSettled { item, key, state, error, .. } => {
+                self.others.remove(key);
                 self.ends.insert(*item, (*state, error.clone()));
                 self.items.insert(key.clone(), *item);
             }
             Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = None,
             Event::ItemRetried { item, key, .. } => {
                 self.items.remove(key);
+                self.others.insert(key.clone(), "is in flight");
                 self.again.insert(key.clone());
                 self.resolved.remove(item);
             }

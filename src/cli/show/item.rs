@@ -232,6 +232,10 @@ impl Attempt {
             "finished_ms": self.finished.as_ref().map(|(at, _)| at),
             "stopped": self.stopped.map(|why| why.to_string()),
             "inputs": named(&self.inputs, graph),
+            "outputs": {},
+            "tokens_used": null,
+            "columns": {},
+            "error": null,
         });
         match self.finished.as_ref().map(|(_, answer)| answer) {
             Some(Ok(reply)) => {

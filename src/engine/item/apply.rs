@@ -30,7 +30,15 @@ impl Item {
                     *stop = Some(*why);
                 }
             }
-            Event::AttemptRepeated { step, .. } => self.effects.may_stand(graph, *step),
+            Event::AttemptRepeated { step, at, .. } => {
+                if !self.effects.standing.contains_key(step) {
+                    self.effects.may_stand(graph, *step);
+                }
+                // It has its whole time once more.
+                if let Some(StepState::Running { started, .. }) = self.state_mut(*step) {
+                    *started = *at;
+                }
+            }
             Event::AttemptFinished { step, result, at, .. } => self.finished(graph, *step, result, *at),
             Event::RetryScheduled { step, due, .. } => {
                 self.answered.retain(|answered| answered != step);

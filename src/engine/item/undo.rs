@@ -3,7 +3,7 @@
 
 use super::super::Ahead;
 use super::super::step::{Attempts, End, StepState};
-use super::effects::{Effect, Effects};
+use super::effects::Effect;
 use super::elements::Elements;
 use super::{Item, Moves, Stage, is_own};
 use crate::event::{Event, Execution, ItemError, ItemState, Millis, StepPath, StopReason, Values};
@@ -88,13 +88,6 @@ impl Item {
         !self.effects.is_fresh()
     }
 
-    /// Attempts under way that may have had an effect when their runner went.
-    pub fn doubtful(&self, graph: &Graph) -> Vec<(StepPath, u32)> {
-        let unknown =
-            |path: StepPath| Effects::count(graph, path.step) && !self.effects.standing.contains_key(&path);
-        self.running().filter(|(path, _)| unknown(*path)).collect()
-    }
-
     /// Why the item ends without success.
     pub fn reason(&self) -> Option<ItemError> {
         let given_up = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
@@ -130,12 +123,13 @@ impl Item {
 
     /// The steps that are undone after all that is `ahead` of a failing item, in this order.
     pub(super) fn to_undo_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
-        let again = ahead.iter().filter(|(_, ahead)| matches!(ahead, Ahead::Again(_)));
-        let lasting = again.map(|(path, _)| path.step).filter(|step| graph.step(*step).irreversible);
+        // Whatever is under way may have had its effect.
+        let running: Vec<StepId> = self.running().map(|(path, _)| path.step).collect();
+        let lasting = running.iter().copied().filter(|step| graph.step(*step).irreversible);
         let mut kept = self.kept(graph);
         kept.extend(graph.upstream(lasting));
         let mut open = self.open(graph, &kept);
-        let later = ahead.iter().map(|(path, _)| path.step);
+        let later = ahead.iter().map(|(path, _)| path.step).chain(running);
         let later = later.filter(|step| graph.step(*step).compensate.is_some() && !kept.contains(step));
         open.extend(later.map(|step| (step, u32::MAX)));
         if let Some(undoing) = self.effects.undoing {

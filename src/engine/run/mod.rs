@@ -8,7 +8,7 @@ use super::limits::{Line, Next};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
 use super::{Effect, Input, Limits, Out, Retry, Timer};
-use crate::event::{Cause, DrainReason, Event, Failure, ItemId, Millis, Outcome, StopReason};
+use crate::event::{Cause, DrainReason, Event, Failure, ItemId, Millis, Outcome, StepPath, StopReason};
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
 use std::collections::BTreeMap;
@@ -106,25 +106,52 @@ impl Run {
                 self.emit(Event::ItemRetried { item: *item, key, inputs: inputs.clone(), at: now }, out);
             }
         }
-        for item in self.items.keys().copied().collect::<Vec<_>>() {
-            let doubtful = self.items.get(&item).map(|known| known.doubtful(&self.graph));
-            for (step, attempt) in doubtful.unwrap_or_default() {
-                self.emit(Event::AttemptRepeated { item, step, attempt, at: now }, out);
-            }
-        }
-        for item in self.items.values() {
-            out.effects.extend(item.outstanding(&self.graph));
-        }
+        self.take_up(now, out);
+        self.recover(&|_| true, now, out);
         self.touched = self.items.keys().copied().collect();
         self.advance(now, out);
+    }
+
+    /// Decides what a folded run has not decided yet, before anything begins. What had been told to stop is over: it is
+    /// not made again, and nobody will say any more what it came to.
+    pub fn take_up(&mut self, now: Millis, out: &mut Out) {
+        self.touched = self.items.keys().copied().collect();
+        loop {
+            self.decide(now, out);
+            let stopped = |known: &Item| -> Vec<(StepPath, u32)> {
+                known.running().filter(|(step, _)| known.is_told_to_stop(*step)).collect()
+            };
+            let all = self.items.iter();
+            let over = all.flat_map(|(item, known)| stopped(known).into_iter().map(move |one| (*item, one)));
+            let over: Vec<_> = over.collect();
+            if over.is_empty() {
+                return;
+            }
+            for (item, (step, attempt)) in over {
+                let result = Err(lost("interrupted while it was told to stop, and not made again"));
+                self.emit(Event::AttemptFinished { item, step, attempt, result, at: now }, out);
+            }
+        }
+    }
+
+    /// Begins again what was under way, and sets the timers of these items.
+    fn recover(&mut self, wanted: &dyn Fn(&Item) -> bool, now: Millis, out: &mut Out) {
+        let items = self.items.iter().filter(|(_, known)| wanted(known)).map(|(item, _)| *item);
+        for item in items.collect::<Vec<_>>() {
+            let running = self.items.get(&item).map(|known| known.running().collect::<Vec<_>>());
+            for (step, attempt) in running.unwrap_or_default() {
+                self.emit(Event::AttemptRepeated { item, step, attempt, at: now }, out);
+            }
+            let outstanding = self.items.get(&item).map(|known| known.outstanding(&self.graph));
+            out.effects.extend(outstanding.into_iter().flatten());
+        }
     }
 
     /// Ends a folded run whose runner is gone: nothing begins but what undoes, and of the attempts that were under way
     /// nobody will say any more what they came to. What was being undone goes on.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
-        for item in self.items.values().filter(|item| item.is_undoing()) {
-            out.effects.extend(item.outstanding(&self.graph));
-        }
+        self.take_up(now, out);
+        self.recover(&Item::is_undoing, now, out);
         self.touched = self.items.keys().copied().collect();
         self.handle(Input::Stop(StopReason::Cancelled), now, out);
         let under_way: Vec<_> = self
@@ -134,17 +161,8 @@ impl Run {
             .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
             .collect();
         for (item, step, attempt) in under_way {
-            let failure = Failure {
-                cause: Cause::Stopped,
-                code: None,
-                message: "interrupted, and not made again, as the run was given up".to_owned(),
-                outcome: Outcome::Unknown,
-                retryable: false,
-                tokens_used: None,
-                columns: Vec::new(),
-                log: String::new(),
-            };
-            self.handle(Input::Finished { item, step, attempt, result: Err(Box::new(failure)) }, now, out);
+            let failure = lost("interrupted, and not made again, as the run was given up");
+            self.handle(Input::Finished { item, step, attempt, result: Err(failure) }, now, out);
         }
         self.advance(now, out);
     }
@@ -200,6 +218,16 @@ impl Run {
     /// Does all that the state calls for until it calls for nothing more.
     fn advance(&mut self, now: Millis, out: &mut Out) {
         loop {
+            self.decide(now, out);
+            if !self.dispatch(now, out) {
+                break;
+            }
+        }
+    }
+
+    /// Does all of that but for what begins.
+    fn decide(&mut self, now: Millis, out: &mut Out) {
+        loop {
             while let Some(&item) = self.touched.last() {
                 match self.items.get(&item).and_then(|known| known.next(&self.graph, now)) {
                     Some(event) => self.emit(event, out),
@@ -210,7 +238,6 @@ impl Run {
             }
             match self.consequence(now) {
                 Some(event) => self.emit(event, out),
-                None if self.dispatch(now, out) => {}
                 None => break,
             }
         }
@@ -414,4 +441,19 @@ impl Run {
             self.touched.push(item);
         }
     }
+}
+
+/// The end of an attempt that nobody saw end: it may have had its effect.
+fn lost(message: &str) -> Box<Failure> {
+    Box::new(Failure {
+        cause: Cause::Stopped,
+        code: None,
+        message: message.to_owned(),
+        outcome: Outcome::Unknown,
+        // Its time was over, and another attempt has its own.
+        retryable: true,
+        tokens_used: None,
+        columns: Vec::new(),
+        log: String::new(),
+    })
 }

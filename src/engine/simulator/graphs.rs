@@ -228,6 +228,10 @@ fn undo(seed: u64, graph: &mut Graph) {
             if *of_run.entry(*by).or_insert(once) == once {
                 graph.steps[id.index()].compensate = Some(*by);
                 graph.steps[by.index()].once = once;
+                let takes = |value| Takes { value, optional: false, role: Role::Given, makers: Vec::new() };
+                if dice(3, 2) == 0 {
+                    graph.steps[by.index()].inputs.push(takes(ValueId(id.0)));
+                }
             }
         } else {
             graph.steps[id.index()].irreversible = dice(2, 6) == 0;

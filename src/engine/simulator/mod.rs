@@ -45,8 +45,12 @@ pub struct World {
     under_way: BTreeMap<(ItemId, StepPath, u32), Millis>,
     /// When attempts were told to stop.
     told: BTreeMap<(ItemId, StepPath, u32), Millis>,
-    /// What was asked for on each visit of a step, whichever life asked.
-    asked: BTreeMap<(ItemId, StepPath, u32, Option<StepPath>), Values>,
+    /// What was asked for on each visit of a step, whichever life asked, and by which attempt first.
+    asked: BTreeMap<(ItemId, StepPath, u32, Option<StepPath>), (u32, Values)>,
+    /// What each attempt was given.
+    pub calls: BTreeMap<(ItemId, StepPath, u32), Values>,
+    /// After how many events of a life something came from outside: a runner that dies has kept all up to one of these.
+    pub kept: Vec<usize>,
     offered: u64,
     items: u64,
 }
@@ -66,6 +70,8 @@ impl World {
             under_way: BTreeMap::new(),
             told: BTreeMap::new(),
             asked: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            kept: Vec::new(),
             offered: 0,
             items,
         }
@@ -76,11 +82,12 @@ impl World {
         let now = seen.iter().map(Event::at).max().unwrap_or(0);
         let mut world = World::new(self.seed, self.graph.clone());
         world.now = now;
-        world.asked.clone_from(&self.asked);
+        let mut started = BTreeSet::new();
         for event in seen {
             match event {
                 Event::ItemAdmitted { .. } => world.offered += 1,
                 Event::AttemptStarted { item, step, attempt, at } => {
+                    started.insert((*item, *step, *attempt));
                     world.under_way.insert((*item, *step, *attempt), *at);
                     world.told.remove(&(*item, *step, *attempt));
                 }
@@ -94,6 +101,20 @@ impl World {
                 _ => {}
             }
         }
+        // What the other life asked for later is no matter of this one.
+        let asked = |((item, step, ..), (attempt, _)): &(&(ItemId, StepPath, u32, _), &(u32, _))| {
+            started.contains(&(*item, *step, *attempt))
+        };
+        let asked = self.asked.iter().filter(asked);
+        world.asked = asked.map(|(visit, inputs)| (*visit, inputs.clone())).collect();
+        world
+    }
+
+    /// The same where the agents died with their runner, whatever they had answered that was not kept.
+    pub fn after_kill(&self, seen: &[Event]) -> World {
+        let mut world = self.after_crash(seen);
+        world.under_way.clear();
+        world.told.clear();
         world
     }
 
@@ -113,6 +134,7 @@ impl World {
                 self.take(effect);
             }
             events.append(&mut out.events);
+            self.kept.push(events.len());
             if run.is_idle() && !(self.offered < self.items && run.wants_item()) {
                 return events;
             }
@@ -134,9 +156,10 @@ impl World {
             }
             Effect::Call(call) => {
                 let id = (call.item, call.step, call.attempt);
+                self.calls.insert(id, call.inputs.clone());
                 let visit = (call.item, call.step, call.visit, call.undoes);
-                let before = self.asked.entry(visit).or_insert_with(|| call.inputs.clone());
-                assert_eq!(*before, call.inputs, "seed {}: other inputs on the same visit", self.seed);
+                let before = self.asked.entry(visit).or_insert_with(|| (call.attempt, call.inputs.clone()));
+                assert_eq!(before.1, call.inputs, "seed {}: other inputs on the same visit", self.seed);
                 if let Some(due) = call.deadline {
                     let timer = Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt };
                     self.coming.insert((due.max(self.now), Coming::Timer(timer)));
@@ -149,7 +172,7 @@ impl World {
                 }
             }
             Effect::Stop { item, step, attempt } => {
-                let started = self.under_way[&(item, step, attempt)];
+                let Some(started) = self.under_way.get(&(item, step, attempt)).copied() else { return };
                 let told = *self.told.entry((item, step, attempt)).or_insert(self.now);
                 let settles = told + roll(self.seed, &[11, item.0, number(step)], 5);
                 self.coming.insert((settles, Coming::Answer { item, step, attempt, started }));

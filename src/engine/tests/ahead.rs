@@ -1,7 +1,6 @@
 //! What a run is said to have ahead is all that it begins.
 
 use super::*;
-use crate::engine::Ahead;
 
 /// The steps that an item begins before it is put back or the run is stopped.
 fn begun(rest: &[Event], of: ItemId) -> BTreeSet<StepId> {

@@ -59,7 +59,10 @@ impl Account {
                 }
             }
             Event::AttemptRepeated { step, .. } => {
-                self.effects.insert(*step);
+                let said = graph.step(step.step);
+                if said.compensate.is_some() || said.irreversible {
+                    self.effects.insert(*step);
+                }
             }
             Event::CompensationBegan { undoes, .. } => {
                 assert!(self.running.is_empty(), "seed {seed}: undone while {:?} run", self.running);

@@ -1,0 +1,252 @@
+//! Runners that are killed together with their agents, between any two commits: what an agent had answered by then may
+//! be lost, and the second answer may be another.
+
+use super::*;
+
+/// Cuts a run wherever its journal may end, goes on, and shows what came before, what follows, and what was asked for.
+fn each_cut(
+    seeds: std::ops::Range<u64>,
+    show: &mut dyn FnMut(u64, &Graph, &Run, &[Event], &[Event], &World, &[Effect]),
+) {
+    for seed in seeds {
+        let (graph, policy, world, events, _) = simulate(seed);
+        for &cut in &world.kept {
+            let seen = &events[..cut];
+            if cut == events.len() || seen.iter().any(|event| matches!(event, Event::RunStopped { .. })) {
+                continue;
+            }
+            let mut before = Run::fold(graph.clone(), policy.clone(), seen);
+            before.take_up(seen.iter().map(Event::at).max().unwrap_or(0), &mut Out::default());
+            let mut run = Run::fold(graph.clone(), policy.clone(), seen);
+            let mut later = world.after_kill(seen);
+            let mut out = Out::default();
+            run.resume(&[], later.now, &mut out);
+            let asked = out.effects.clone();
+            let rest = later.live(&mut run, &mut out);
+            show(seed, &graph, &before, seen, &rest, &later, &asked);
+        }
+    }
+}
+
+/// What had begun and had not ended, in the order of its start; those that had been told to stop apart.
+fn under_way(seen: &[Event]) -> (BTreeSet<(ItemId, StepPath, u32)>, BTreeSet<(ItemId, StepPath, u32)>) {
+    let (mut running, mut stopped) = (BTreeSet::new(), BTreeSet::new());
+    for event in seen {
+        match event {
+            Event::AttemptStarted { item, step, attempt, .. } => {
+                running.insert((*item, *step, *attempt));
+            }
+            Event::AttemptStopped { item, step, attempt, .. } => {
+                running.remove(&(*item, *step, *attempt));
+                stopped.insert((*item, *step, *attempt));
+            }
+            Event::AttemptFinished { item, step, attempt, .. } => {
+                running.remove(&(*item, *step, *attempt));
+                stopped.remove(&(*item, *step, *attempt));
+            }
+            _ => {}
+        }
+    }
+    (running, stopped)
+}
+
+#[test]
+fn what_is_announced_is_made_again_and_nothing_else() {
+    let (mut again, mut over, mut missed) = (0, 0, 0);
+    each_cut(seeds(100), &mut |seed, graph, before, seen, rest, _, asked| {
+        let (running, stopped) = under_way(seen);
+        let announced: BTreeSet<(ItemId, StepPath, u32)> = before
+            .ahead()
+            .filter_map(|(item, _, path, ahead)| match ahead {
+                Ahead::Again(attempt) => Some((item, path, attempt)),
+                _ => None,
+            })
+            .collect();
+        assert!(announced.is_subset(&running), "seed {seed}, after {} events", seen.len());
+        missed += running.len() - announced.len();
+        let begun: BTreeSet<(ItemId, StepPath, u32)> = rest
+            .iter()
+            .filter_map(|event| match event {
+                Event::AttemptStarted { item, step, attempt, .. } => Some((*item, *step, *attempt)),
+                _ => None,
+            })
+            .collect();
+        let repeated: BTreeSet<(ItemId, StepPath, u32)> = asked
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Call(call) => Some((call.item, call.step, call.attempt)),
+                _ => None,
+            })
+            .filter(|call| !begun.contains(call))
+            .collect();
+        assert_eq!(repeated, announced, "seed {seed}, after {} events", seen.len());
+        // None of them is told to stop at once, unless a sibling comes too late for its group.
+        for effect in asked.iter().filter(|_| graph.groups.is_empty()) {
+            if let Effect::Stop { item, step, attempt } = effect {
+                assert!(
+                    !repeated.contains(&(*item, *step, *attempt)),
+                    "seed {seed}: begun only to be stopped"
+                );
+            }
+        }
+        for stop in &stopped {
+            let ends = |event: &Event| match event {
+                Event::AttemptFinished { item, step, attempt, result: Err(failure), .. } => {
+                    (*item, *step, *attempt) == *stop && failure.outcome == Outcome::Unknown
+                }
+                _ => false,
+            };
+            assert!(rest.iter().any(ends), "seed {seed}: {stop:?} has no end");
+        }
+        (again, over) = (again + repeated.len(), over + stopped.len());
+    });
+    // Where a critical step had been told to stop, and is over now, its siblings are, too.
+    assert!(again > 100 && over > 10 && missed * 20 < again, "{again} made again, {over} over, {missed} not");
+}
+
+#[test]
+fn an_attempt_that_is_made_again_has_its_whole_time() {
+    let mut timed = 0;
+    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, _, asked| {
+        let at = rest.iter().map(Event::at).min().unwrap_or(0);
+        for effect in asked {
+            let Effect::Call(call) = effect else { continue };
+            let step = graph.step(call.step.step);
+            let (running, _) = under_way(seen);
+            if running.contains(&(call.item, call.step, call.attempt))
+                && step.deadline.is_none()
+                && graph.groups.is_empty()
+            {
+                let timeout = step.timeout.unwrap().as_millis() as u64;
+                assert!(call.deadline.unwrap() >= at + timeout, "seed {seed}: {call:?}");
+                timed += 1;
+            }
+        }
+    });
+    assert!(timed > 50, "{timed}");
+}
+
+/// All that the attempts of one visit came to, by what the events say.
+#[derive(Default)]
+struct Visit {
+    made: BTreeMap<StepPath, Value>,
+    /// May have had an effect: succeeded, failed without saying that there was none, or was cut off.
+    doubtful: BTreeSet<StepPath>,
+    undoing: Option<StepId>,
+    undone: bool,
+}
+
+#[test]
+fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_let_be() {
+    let (mut undone, mut valued) = (0, 0);
+    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, world, _| {
+        let mut visits: BTreeMap<ItemId, Visit> = BTreeMap::new();
+        for event in seen.iter().chain(rest) {
+            match event {
+                Event::AttemptRepeated { item, step, .. } => {
+                    visits.entry(*item).or_default().doubtful.insert(*step);
+                }
+                Event::AttemptFinished { item, step, result, .. } => {
+                    let visit = visits.entry(*item).or_default();
+                    match result {
+                        Ok(reply) => {
+                            visit.doubtful.insert(*step);
+                            visit
+                                .made
+                                .extend(reply.outputs.iter().map(|(_, value)| (*step, (**value).clone())));
+                        }
+                        Err(failure) if failure.outcome == Outcome::Unknown => {
+                            visit.doubtful.insert(*step);
+                        }
+                        Err(_) => {}
+                    }
+                }
+                Event::CompensationBegan { item, undoes, .. } => {
+                    let visit = visits.entry(*item).or_default();
+                    let may = visit.doubtful.iter().any(|path| path.step == *undoes);
+                    assert!(may, "seed {seed}: {undoes:?} of {item:?} certainly did nothing");
+                    visit.undoing = Some(*undoes);
+                }
+                Event::AttemptStarted { item, step, attempt, .. } => {
+                    let by = graph.step(step.step);
+                    let Some(visit) = visits.get(item).filter(|_| by.kind == Kind::Compensation) else {
+                        continue;
+                    };
+                    let path = StepPath { step: visit.undoing.unwrap(), element: step.element };
+                    let Some(inputs) = world.calls.get(&(*item, *step, *attempt)) else { continue };
+                    assert!(visit.doubtful.contains(&path), "seed {seed}: {path:?} certainly did nothing");
+                    undone += 1;
+                    let made = ValueId(path.step.0);
+                    for (_, value) in inputs.iter().filter(|(id, _)| *id == made) {
+                        let expected = visit.made.get(&path).cloned().unwrap_or(Value::Null);
+                        assert_eq!(**value, expected, "seed {seed}: what {path:?} of {item:?} made");
+                        valued += 1;
+                    }
+                }
+                Event::StepEnded { item, execution } if execution.status == Status::Compensated => {
+                    let visit = visits.entry(*item).or_default();
+                    visit.undone = true;
+                    if let Some(step) = visit.undoing {
+                        visit.doubtful.remove(&StepPath { step, element: execution.element });
+                    }
+                }
+                Event::ItemPutBack { item, .. } => {
+                    let visit = visits.entry(*item).or_default();
+                    if std::mem::take(&mut visit.undone) {
+                        visit.made.clear();
+                    }
+                }
+                // Nothing that may have happened is left, unless it stays for good.
+                Event::ItemSettled { item, state: ItemState::Compensated, .. } => {
+                    let visit = visits.entry(*item).or_default();
+                    let left = visit.doubtful.iter().find(|path| graph.step(path.step).compensate.is_some());
+                    let lasting = visit.doubtful.iter().any(|path| graph.step(path.step).irreversible);
+                    assert!(lasting || left.is_none(), "seed {seed}: {left:?} of {item:?} stands");
+                }
+                _ => {}
+            }
+        }
+    });
+    assert!(undone > 50 && valued > 10, "{undone} undone, {valued} values");
+}
+
+#[test]
+fn a_run_that_goes_on_runs_every_step_that_has_what_it_needs() {
+    let mut checked = 0;
+    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, _, _| {
+        let mut succeeded: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
+        let (mut rows, mut over) = (succeeded.clone(), BTreeSet::new());
+        for event in seen.iter().chain(rest) {
+            match event {
+                Event::StepEnded { item, execution } => {
+                    rows.insert((*item, execution.step));
+                    if execution.status == Status::Success && execution.element.is_none() {
+                        succeeded.insert((*item, execution.step));
+                    }
+                }
+                Event::ElementsEnded { item, step, .. } => {
+                    rows.insert((*item, *step));
+                }
+                Event::BranchTaken { item, step, chain, arm: Some(arm), .. } => {
+                    let target = &graph.step(*step).chains[*chain as usize][*arm as usize].target;
+                    over.extend((*target == crate::graph::Target::End).then_some(*item));
+                }
+                Event::ItemSettled { item, state: ItemState::Succeeded, .. } if !over.contains(item) => {
+                    for id in &graph.order {
+                        let step = graph.step(*id);
+                        let all = step.needs.iter().all(|need| succeeded.contains(&(*item, need.step)));
+                        if !step.once && step.when.is_empty() && step.guards.is_empty() && all {
+                            assert!(
+                                rows.contains(&(*item, *id)),
+                                "seed {seed}: {id:?} of {item:?} did not run"
+                            );
+                            checked += 1;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    assert!(checked > 100, "{checked}");
+}
