@@ -102,11 +102,8 @@ impl World {
             }
         }
         // What the other life asked for later is no matter of this one.
-        let asked = |((item, step, ..), (attempt, _)): &(&(ItemId, StepPath, u32, _), &(u32, _))| {
-            started.contains(&(*item, *step, *attempt))
-        };
-        let asked = self.asked.iter().filter(asked);
-        world.asked = asked.map(|(visit, inputs)| (*visit, inputs.clone())).collect();
+        world.asked = self.asked.clone();
+        world.asked.retain(|(item, step, ..), (attempt, _)| started.contains(&(*item, *step, *attempt)));
         world
     }
 

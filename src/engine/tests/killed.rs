@@ -3,11 +3,13 @@
 
 use super::*;
 
+type Attempt = (ItemId, StepPath, u32);
+
+/// Takes a seed, its graph, the folded run, what came before and after, the second world, and what was asked for at once.
+type Show<'a> = dyn FnMut(u64, &Graph, &Run, &[Event], &[Event], &World, &[Effect]) + 'a;
+
 /// Cuts a run wherever its journal may end, goes on, and shows what came before, what follows, and what was asked for.
-fn each_cut(
-    seeds: std::ops::Range<u64>,
-    show: &mut dyn FnMut(u64, &Graph, &Run, &[Event], &[Event], &World, &[Effect]),
-) {
+fn each_cut(seeds: std::ops::Range<u64>, show: &mut Show<'_>) {
     for seed in seeds {
         let (graph, policy, world, events, _) = simulate(seed);
         for &cut in &world.kept {
@@ -29,7 +31,7 @@ fn each_cut(
 }
 
 /// What had begun and had not ended, in the order of its start; those that had been told to stop apart.
-fn under_way(seen: &[Event]) -> (BTreeSet<(ItemId, StepPath, u32)>, BTreeSet<(ItemId, StepPath, u32)>) {
+fn under_way(seen: &[Event]) -> (BTreeSet<Attempt>, BTreeSet<Attempt>) {
     let (mut running, mut stopped) = (BTreeSet::new(), BTreeSet::new());
     for event in seen {
         match event {
@@ -55,7 +57,7 @@ fn what_is_announced_is_made_again_and_nothing_else() {
     let (mut again, mut over, mut missed) = (0, 0, 0);
     each_cut(seeds(100), &mut |seed, graph, before, seen, rest, _, asked| {
         let (running, stopped) = under_way(seen);
-        let announced: BTreeSet<(ItemId, StepPath, u32)> = before
+        let announced: BTreeSet<Attempt> = before
             .ahead()
             .filter_map(|(item, _, path, ahead)| match ahead {
                 Ahead::Again(attempt) => Some((item, path, attempt)),
@@ -64,14 +66,14 @@ fn what_is_announced_is_made_again_and_nothing_else() {
             .collect();
         assert!(announced.is_subset(&running), "seed {seed}, after {} events", seen.len());
         missed += running.len() - announced.len();
-        let begun: BTreeSet<(ItemId, StepPath, u32)> = rest
+        let begun: BTreeSet<Attempt> = rest
             .iter()
             .filter_map(|event| match event {
                 Event::AttemptStarted { item, step, attempt, .. } => Some((*item, *step, *attempt)),
                 _ => None,
             })
             .collect();
-        let repeated: BTreeSet<(ItemId, StepPath, u32)> = asked
+        let repeated: BTreeSet<Attempt> = asked
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Call(call) => Some((call.item, call.step, call.attempt)),
