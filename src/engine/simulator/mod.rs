@@ -35,6 +35,9 @@ enum Coming {
     Stop,
 }
 
+/// A visit of a step: the item, the step, the number of the visit, and what it undoes.
+type Visit = (ItemId, StepPath, u32, Option<StepPath>);
+
 /// The agents, the clock and the door.
 pub struct World {
     seed: u64,
@@ -46,7 +49,7 @@ pub struct World {
     /// When attempts were told to stop.
     told: BTreeMap<(ItemId, StepPath, u32), Millis>,
     /// What was asked for on each visit of a step, whichever life asked, and by which attempt first.
-    asked: BTreeMap<(ItemId, StepPath, u32, Option<StepPath>), (u32, Values)>,
+    asked: BTreeMap<Visit, (u32, Values)>,
     /// What each attempt was given.
     pub calls: BTreeMap<(ItemId, StepPath, u32), Values>,
     /// After how many events of a life something came from outside: a runner that dies has kept all up to one of these.
