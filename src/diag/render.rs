@@ -122,7 +122,8 @@ pub fn visible_json(text: &str) -> String {
 fn is_hidden(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}')
+    // The last two are no characters of XML.
+    turns || (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn draw(source: &Source, diagnostic: &Diagnostic, renderer: &Renderer) -> String {

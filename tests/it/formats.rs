@@ -1,6 +1,7 @@
 //! The forms that code hosts and build servers read, each as a whole.
 
 use crate::program::orderflow;
+use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 use snapbox::{Assert, str};
 use std::fs;
@@ -400,5 +401,77 @@ fn paths_are_those_of_the_repository() {
             .unwrap();
         let told = String::from_utf8(output.stdout).unwrap();
         assert!(told.contains(place), "{form}: {told}");
+    }
+}
+
+/// A text of any characters, those more often that some form cannot hold.
+fn any_text() -> impl Strategy<Value = String> {
+    let odd = "\u{0}\u{1}\u{8}\t\u{b}\u{c}\r\u{1b}\u{7f}\u{80}\u{85}\u{9f}\u{ad}\u{fdd0}\u{feff}\u{fffe}\u{ffff}\u{1fffe}\u{10ffff}\u{2028}\u{202e}]]><&\"'%:,\\";
+    let odd: Vec<char> = odd.chars().collect();
+    proptest::collection::vec(
+        proptest::prop_oneof![3 => proptest::sample::select(odd), 1 => proptest::char::any()],
+        1..12,
+    )
+    .prop_map(|chars| chars.into_iter().collect())
+}
+
+/// A form that nobody can parse is worse than none: all forms are parsed by others' parsers.
+#[test]
+fn every_form_is_well_formed_for_any_text() {
+    const PARSE: &str = "\
+import json, sys, xml.etree.ElementTree as tree
+text = sys.stdin.buffer.read().decode('utf-8')
+if sys.argv[1] == 'junit':
+    root = tree.fromstring(text.encode('utf-8'))
+    print(len(root.findall('testsuite')))
+else:
+    found = json.loads(text)
+    json.dumps(found, ensure_ascii=False).encode('utf-8')
+    print(len(found['runs'] if 'runs' in found else found))
+";
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for number in 0..48 {
+        let mut text = || any_text().new_tree(&mut runner).unwrap().current();
+        let (title, agent, word, name) = (text(), text(), text(), text().replace(['/', '\0'], ""));
+        let document = format!(
+            "---\n{word}: {word}\n---\n# {title}\n\n## {title} @{agent} [timeout:: {word}]\n{word}::{word} -> {agent}\n\n> [!expect] {word} < 1\n\n\
+             If {word} -> {title}\n\n```session-toon\nexecution[1]{{phase,status}}:\n {word},{agent}\n```\n\n## {title} [after:: {word}]\n"
+        );
+        let file = folder.path().join(format!("{number}{name}.md"));
+        fs::write(&file, document).unwrap();
+        files.push(file);
+    }
+    for form in ["json", "gitlab", "sarif", "junit", "github"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_orderflow"))
+            .args(["validate", "--format", form])
+            .args(&files)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "{form}: {}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8(output.stdout).unwrap();
+        if form == "github" {
+            let sound = |line: &&str| {
+                let places = ["::error file=", "::warning file=", "::notice file="];
+                places.iter().any(|place| line.starts_with(place))
+                    && !line.contains(|c: char| c.is_control() && c != '\t')
+            };
+            let wrong: Vec<&str> = told.split('\n').filter(|line| !line.is_empty() && !sound(line)).collect();
+            assert!(wrong.is_empty() && told.lines().count() > files.len(), "{wrong:?}");
+            continue;
+        }
+        let mut parser = std::process::Command::new("python3")
+            .args(["-c", PARSE, form])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut parser.stdin.take().unwrap(), told.as_bytes()).unwrap();
+        let parsed = parser.wait_with_output().unwrap();
+        assert!(parsed.status.success(), "{form}: {}", String::from_utf8_lossy(&parsed.stderr));
+        let count: usize = String::from_utf8(parsed.stdout).unwrap().trim().parse().unwrap();
+        assert!(count >= if form == "sarif" { 1 } else { files.len() }, "{form}: {count}");
     }
 }
