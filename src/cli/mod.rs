@@ -22,6 +22,7 @@ mod runs;
 pub mod settings;
 mod show;
 mod stats;
+mod stream;
 mod terminal;
 mod trace;
 mod trust;
@@ -85,7 +86,7 @@ struct Stored<T: clap::Args> {
     #[command(flatten)]
     args: T,
     /// The folder where runs are stored [default: ORDERFLOW_STATE, else .orderflow beside orderflow.toml or the document]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", value_parser = stream::folder, global = true)]
     state: Option<PathBuf>,
 }
 

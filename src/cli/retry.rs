@@ -28,7 +28,8 @@ pub struct Args {
     /// Only the item with this key
     #[arg(long, value_name = "KEY")]
     item: Vec<String>,
-    /// Only the rows of this table, which show --dead-letters has written; rows that were edited run from their start
+    /// Only the rows of this table, which show --dead-letters has written, - for standard input; rows that were edited run
+    /// from their start
     #[arg(long, value_name = "FILE", conflicts_with = "item")]
     items: Option<PathBuf>,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// The most symbolic links on the way to a file, as the kernel counts them.
@@ -13,6 +14,8 @@ pub enum Target {
     File(PathBuf),
     /// A pipe or a device, to be written to: in its place nothing else may come.
     Stream(PathBuf),
+    /// What is open already, such as standard output.
+    Open(File),
 }
 
 impl Target {
@@ -23,8 +26,18 @@ impl Target {
     pub fn of(path: &Path) -> io::Result<Target> {
         match fs::metadata(path) {
             Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(about) if about.file_type().is_socket() => return Err(io::Error::other("it is a socket")),
             Ok(about) if !about.is_file() => return Ok(Target::Stream(path.to_owned())),
-            _ => {}
+            Ok(_) => {}
+            // A link may lead to a file that is still to be made; links in a circle are counted below.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_circle(&error) => {}
+            Err(error) => return Err(error),
+        }
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if path.file_name().is_none() {
+            return Err(io::ErrorKind::NotFound.into());
         }
         let mut path = path.to_owned();
         for _ in 0..LINKS {
@@ -62,8 +75,19 @@ impl Target {
     pub fn spool(&self) -> io::Result<File> {
         match self {
             Target::File(path) => tempfile::tempfile_in(folder(path)),
-            Target::Stream(_) => tempfile::tempfile(),
+            Target::Stream(_) | Target::Open(_) => tempfile::tempfile(),
         }
+    }
+
+    /// Tries whether the file can be made, and changes nothing. A pipe is not opened: that would wait for its reader.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(&self) -> io::Result<()> {
+        if let Target::Stream(path) = self {
+            rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?;
+        }
+        self.spool().map(drop)
     }
 
     /// Writes the file.
@@ -74,6 +98,7 @@ impl Target {
         let path = match self {
             Target::File(path) => path,
             Target::Stream(path) => return write(&mut File::options().write(true).open(path)?),
+            Target::Open(file) => return write(&mut file.try_clone()?),
         };
         let mut builder = tempfile::Builder::new();
         // Like any file that a program makes: the umask decides who may read it.
@@ -84,6 +109,10 @@ impl Target {
         file.persist(path).map_err(|error| error.error)?;
         File::open(folder(path))?.sync_all()
     }
+}
+
+fn is_circle(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 /// The folder that holds a file.

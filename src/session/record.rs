@@ -44,7 +44,14 @@ impl Recorder {
     /// # Errors
     /// Where `target` is no place for a file, or its folder cannot hold a temporary one.
     pub fn new(graph: &Graph, target: &Path) -> io::Result<Recorder> {
-        let target = Target::of(target)?;
+        Recorder::into(graph, Target::of(target)?)
+    }
+
+    /// The same where it is known what `target` is.
+    ///
+    /// # Errors
+    /// Where its folder cannot hold a temporary file.
+    pub fn into(graph: &Graph, target: Target) -> io::Result<Recorder> {
         Ok(Recorder {
             layout: Layout::of(graph),
             in_flight: HashMap::new(),

@@ -4,6 +4,7 @@ mod agents;
 mod conditions;
 mod contained;
 mod contract;
+mod dash;
 mod diagnostics;
 mod docs;
 mod every_parser;

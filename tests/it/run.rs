@@ -222,7 +222,8 @@ fn inputs_come_as_text_as_json_and_from_files() {
         (
             "--input order=@none",
             74,
-            "error: --input order: cannot read none: No such file or directory (os error 2)\n",
+            "error: --input order: cannot read none: No such file or directory (os error 2); nothing was run\n  \
+             help: for the text @none, write --input order=@@none\n",
         ),
         (
             "--input name=x",
@@ -407,9 +408,29 @@ fn items_that_change_during_the_run_end_it() {
 fn a_trace_that_cannot_be_written_is_told_before_anything_runs() {
     let place = Place::new("# T\n## A\no -> a\n```sh run\ntouch ran\n```\n");
     let told = place.run("--input o=1 --session missing/session.toon");
-    assert_eq!(told.exit, Some(74), "{}", told.err);
-    assert!(told.err.starts_with("error: cannot write missing/session.toon: "), "{}", told.err);
+    let help = "help: name a file in a folder that you can write to: --session FILE";
+    says(
+        &told,
+        2,
+        "",
+        &format!(
+            "error: cannot write the trace to `missing/session.toon`: [..]; nothing was run\n  {help}\n"
+        ),
+    );
+    let long = "x".repeat(300);
+    std::fs::create_dir(place.path("folder")).unwrap();
+    std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();
+    for bad in ["folder", "folder/", "new/", "flow.md/x", "socket", "/proc/x", "..", "missing/..", &long] {
+        for replay in ["", " --replay=session.toon"] {
+            let told = place
+                .run(&format!("--session {bad}{}", if replay.is_empty() { " --input o=1" } else { replay }));
+            assert_eq!(told.exit, Some(2), "{bad}: {}", told.err);
+            assert!(told.err.contains("; nothing was run\n"), "{bad}: {}", told.err);
+            assert!(told.err.ends_with(&format!("{help}\n")), "{bad}: {}", told.err);
+        }
+    }
     assert!(!place.path("ran").exists());
+    assert_eq!(place.files(), ["flow.md", "folder", "socket"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `orderflow init`: a small workflow that runs, to be changed into one's own.
 
 use super::exit::{Exit, Stop};
+use super::stream;
 use super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk;
@@ -29,7 +30,7 @@ Examples:
 Nothing that is there is overwritten.")]
 pub struct Args {
     /// The folder
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_parser = stream::folder)]
     folder: PathBuf,
 }
 

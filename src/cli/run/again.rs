@@ -3,6 +3,7 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::letters;
+use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::current::Current;
@@ -100,6 +101,10 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     place(&options, &home)?;
     args.jobs = how.jobs.or(args.jobs);
     (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
+    if how.format == Format::Json && args.trace_file().is_none() {
+        // Standard output has the figures then.
+        args.session = None;
+    }
     args.kept = inputs::are_kept(&past.header().items).then(|| home.clone());
     let (document, graph, settings) = match ask {
         Ask::Resume { current: true } => {
@@ -227,7 +232,7 @@ fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) ->
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
     let table = letters::Table::of(&kept.graph, &letters, &kept.given);
     let name = visible(&file.display().to_string());
-    let edited = Named::by_user(file).open().and_then(|text| letters::read(&table, &failed.again, text));
+    let edited = stream::open(file).and_then(|text| letters::read(&table, &failed.again, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;

@@ -1,12 +1,13 @@
 //! What a run works on: `--input` values and the items, all checked before anything starts.
 
 use super::super::exit::{Exit, Stop};
+use super::super::stream;
 use super::super::terminal::Terminal;
 use super::Args;
 use crate::adapter::contract;
 use crate::diag::nearest;
 use crate::diag::render::visible;
-use crate::disk::{Folder, Named};
+use crate::disk::{Folder, Named, read_at_most};
 use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::items::{Checked, Given, Items, Problems, Shape, Source};
@@ -323,10 +324,17 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
     let inputs: Vec<ValueId> =
         graph.inputs.iter().copied().chain(part.upstream.iter().map(|upstream| upstream.value)).collect();
     let mut given = Given::new();
+    let mut read: Vec<(&str, &str)> = Vec::new();
     for text in texts {
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| Stop::new(Exit::Usage, format!("--input {text}: write NAME=VALUE")))?;
+        if let Some((_, first)) = read.iter().find(|(other, _)| *other == name) {
+            let (first, second) = (excerpt(first), excerpt(value));
+            let message = format!("--input {name} is given twice: `{first}` and `{second}`; nothing was run");
+            return Err(Stop::new(Exit::Usage, message).help("leave out one of them").into());
+        }
+        read.push((name, value));
         let known = |id: &ValueId| graph.value(*id).name == name;
         let Some(id) = inputs.iter().copied().find(known) else {
             return Err(unknown(name, graph, &inputs).into());
@@ -338,7 +346,6 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
                 Stop::new(Exit::Invalid, format!("--input {}; nothing was run", misfits.at(name)))
             })?;
         }
-        given.retain(|(other, _)| *other != id);
         given.push((id, Arc::new(value)));
     }
     Ok(given)
@@ -354,13 +361,20 @@ fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
     Stop::new(Exit::Invalid, format!("the workflow has no input \"{name}\"; nothing was run")).help(help)
 }
 
-/// Text for a String, JSON for everything else; without a type, JSON where it is JSON.
+/// Text for a String, JSON for everything else; without a type, JSON where it is JSON. `@FILE` is what a file holds, and a
+/// second `@` makes the first one part of the text.
 fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> {
     let text = match text.strip_prefix('@') {
+        Some(literal) if literal.starts_with('@') => literal.to_owned(),
         Some(file) => {
-            let cannot = || format!("--input {name}: cannot read {file}");
-            let text = Named::by_user(file).read(contract::LARGEST).with_context(cannot)?;
-            let text = String::from_utf8(text).map_err(std::io::Error::other).with_context(cannot)?;
+            let help = format!("for the text @{file}, write --input {name}=@@{file}");
+            let cannot = |error: std::io::Error| {
+                let message = format!("--input {name}: cannot read {file}: {error}; nothing was run");
+                Stop::new(Exit::Io, message).help(&help)
+            };
+            let text = stream::open(Path::new(file)).and_then(|from| read_at_most(from, contract::LARGEST));
+            let text = text.map_err(cannot)?;
+            let text = String::from_utf8(text).map_err(|error| cannot(std::io::Error::other(error)))?;
             text.trim_end_matches('\n').to_owned()
         }
         None => text.to_owned(),

@@ -65,7 +65,8 @@ impl Options {
     /// What going on with the run in `home` would write, where paths count from `base`.
     pub fn writes(&self, home: &Path, base: &Path) -> Vec<PathBuf> {
         let document = self.args.write.then(|| base.join(&self.args.file));
-        [home.to_owned(), base.join(self.args.trace())].into_iter().chain(document).collect()
+        let trace = self.args.trace_file().map(|trace| base.join(trace));
+        [home.to_owned()].into_iter().chain(trace).chain(document).collect()
     }
 
     /// What it would read besides its folder.
@@ -75,11 +76,11 @@ impl Options {
         given.or_else(|| graph.settings.items.as_ref().and_then(named))
     }
 
-    /// Where the run has written its trace; none where its folder was carried elsewhere since.
+    /// The file that the run has written its trace to; none where its folder was carried elsewhere since.
     pub fn trace(&self, home: &Path) -> Option<PathBuf> {
         let same = |real: &Path| disk::real(home).is_ok_and(|home| home == real);
         let here = disk::real(&self.home).is_ok_and(|real| same(&real)) && self.folder.is_dir();
-        here.then(|| self.folder.join(self.args.trace()))
+        self.args.trace_file().filter(|_| here).map(|trace| self.folder.join(trace))
     }
 }
 

@@ -15,7 +15,6 @@ use super::report::{self, Record, conclude, show, tell_trouble, written};
 use super::write::{self, Kept};
 use super::{Args, bind, limits, part};
 use crate::diag::render::visible;
-use crate::disk;
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
@@ -38,12 +37,7 @@ pub fn run(
     past: Option<Past>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    if args.session.is_none() {
-        disk::Target::unnamed(args.trace()).map_err(|error| {
-            Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
-                .help("name another file with --session, or remove what is in its place")
-        })?;
-    }
+    args.check_trace()?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
     let doers = bind::find(document, &part.graph, settings, args.stub, terminal);

@@ -20,8 +20,11 @@ mod secrets;
 mod write;
 
 use super::document::Document;
-use super::exit::Exit;
+use super::exit::{Exit, Stop};
+use super::stream;
 use super::terminal::Terminal;
+use crate::diag::render::visible;
+use crate::disk;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
 use crate::value::Object;
@@ -44,6 +47,7 @@ Examples:
   orderflow run --write workflow.md                      add what was done to the document itself
   orderflow run --replay workflow.md                     re-enact the executions that the document records
   orderflow run --replay=session.toon workflow.md        re-enact those of a session file
+  orderflow run workflow.md --session - | gzip > a.gz    the trace on standard output
 
 Who does the work is said by orderflow.toml, beside the document or above it up to the repository's root.
 Programs inside the document run only with a grant: fences = true there, orderflow trust, --trust, or a yes when
@@ -77,7 +81,8 @@ pub struct Args {
     /// Make up the outputs of steps that nobody is bound to, by their types
     #[arg(long, conflicts_with = "replay")]
     stub: bool,
-    /// A workflow input, the same for every item; JSON or text, @FILE reads it from a file
+    /// A workflow input, the same for every item; JSON or text. @FILE reads it from a file, @- from standard input;
+    /// @@TEXT is the text @TEXT
     #[arg(long, value_name = "NAME=VALUE")]
     input: Vec<String>,
     /// The field of an item that is its key [default: id, or the only field that ends in _id]
@@ -98,7 +103,8 @@ pub struct Args {
     /// Re-enact recorded executions instead of running: the document's own, or those of a session file
     #[arg(long, value_name = "SESSION", num_args = 0..=1, require_equals = true)]
     replay: Option<Option<PathBuf>>,
-    /// Where the trace is written [default: session.toon; a replay writes none unless told]
+    /// Where the trace is written, - for standard output in the place of the tables [default: session.toon; a replay writes
+    /// none unless told]
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
     /// Add the executions to the document, below their steps; up to 1,000 of a run
@@ -170,12 +176,39 @@ impl Args {
     fn trace(&self) -> &Path {
         self.session.as_deref().unwrap_or(Path::new("session.toon"))
     }
+
+    /// The file that the trace is written to, which standard output is not.
+    fn trace_file(&self) -> Option<&Path> {
+        Some(self.trace()).filter(|path| !stream::is_standard(path))
+    }
+
+    /// Refuses a place where no trace can be written, before anything is run.
+    fn check_trace(&self) -> Result<(), Stop> {
+        let Some(named) = &self.session else {
+            return disk::Target::unnamed(self.trace()).map(drop).map_err(|error| {
+                Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
+                    .help("name another file with --session, or remove what is in its place")
+            });
+        };
+        if stream::is_standard(named) && self.format == Format::Json {
+            let message = "--session - and --format json both write to standard output; nothing was run";
+            return Err(Stop::new(Exit::Usage, message).help("name a file for the trace: --session FILE"));
+        }
+        stream::target(named).and_then(|target| target.check()).map_err(|error| {
+            let name = visible(&named.display().to_string());
+            Stop::new(Exit::Usage, format!("cannot write the trace to `{name}`: {error}; nothing was run"))
+                .help("name a file in a folder that you can write to: --session FILE")
+        })
+    }
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {
         Some(session) => {
             replay::refuse_session(&args)?;
+            if args.session.is_some() {
+                args.check_trace()?;
+            }
             let mut document = Document::read(&args.file)?;
             let graph = document.sound(false, terminal)?;
             replay::replay(&args, session.as_deref(), &document, &graph, terminal)?

@@ -2,12 +2,12 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trace;
 use super::Args;
 use super::report::{Record, show, written};
 use crate::diag::render::visible;
-use crate::disk::Named;
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{self, Head, Row};
@@ -101,6 +101,11 @@ pub fn hint(error: &mut clap::Error, args: &[OsString]) {
 /// # Errors
 /// Stops where the document's name is that of a session file.
 pub fn refuse_session(args: &Args) -> Result<(), Stop> {
+    let standard = |path: &Path| stream::is_standard(path);
+    if standard(&args.file) && args.replay.iter().flatten().any(|session| standard(session)) {
+        let message = "the document and its record cannot both come from standard input; nothing was told";
+        return Err(Stop::new(Exit::Usage, message));
+    }
     if args.replay != Some(None) || args.file.extension().is_none_or(|end| end != "toon") {
         return Ok(());
     }
@@ -112,11 +117,10 @@ pub fn refuse_session(args: &Args) -> Result<(), Stop> {
 
 /// Reads a session file.
 fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
-    let name = path.display().to_string();
+    let name = if stream::is_standard(path) { "<stdin>".to_owned() } else { path.display().to_string() };
     let mut rows = Vec::new();
-    let read = Named::by_user(path)
-        .open()
-        .and_then(|file| session::read_session(file, |_, row| rows.push(row.to_row())));
+    let read =
+        stream::open(path).and_then(|file| session::read_session(file, |_, row| rows.push(row.to_row())));
     let read = read.with_context(|| format!("cannot read {name}"))?;
     if read.problems.is_empty() {
         let complete = read.head.as_ref().is_none_or(|head| head.complete);

@@ -2,6 +2,7 @@
 //! standard error.
 
 use super::super::stats::gate;
+use super::super::stream;
 use super::super::terminal::Terminal;
 use super::write::Kept;
 use super::{Args, Format};
@@ -15,6 +16,7 @@ use crate::stats::{self, Dimension, Live, Stats, Verdict};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Dead letters that are named.
@@ -42,6 +44,8 @@ pub struct Finished {
     pub kept: Option<Kept>,
     /// Where the trace was written.
     session: Option<PathBuf>,
+    /// Whether standard output has the trace, and so nothing else.
+    on_output: bool,
 }
 
 impl Record {
@@ -52,7 +56,7 @@ impl Record {
     pub fn new(graph: &Graph, target: Option<&Path>, kept: Option<Kept>) -> anyhow::Result<Self> {
         let recorder = match target {
             Some(target) => {
-                let recorder = Recorder::new(graph, target);
+                let recorder = stream::target(target).and_then(|target| Recorder::into(graph, target));
                 let recorder = recorder.with_context(|| format!("cannot write {}", target.display()))?;
                 Some((recorder, target.to_owned()))
             }
@@ -78,11 +82,20 @@ impl Record {
         let mut stats = live.finish();
         stats.run.not_started = (left > 0).then_some(left);
         let Some((recorder, target)) = recorder else {
-            return Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session: None });
+            let verdicts = Vec::new();
+            return Ok(Finished { stats, verdicts, executions, kept, session: None, on_output: false });
         };
-        let written = recorder.finish(head, &stats.run.summary());
-        written.with_context(|| format!("cannot write {}", target.display()))?;
-        Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session: Some(target) })
+        let on_output = stream::is_standard(&target);
+        match recorder.finish(head, &stats.run.summary()) {
+            // Whoever read it has seen enough.
+            Err(error) if on_output && error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) if on_output => return Err(error).context("cannot write to standard output"),
+            written => {
+                written.with_context(|| format!("cannot write {}", target.display()))?;
+            }
+        }
+        let session = Some(target).filter(|_| !on_output);
+        Ok(Finished { stats, verdicts: Vec::new(), executions, kept, session, on_output })
     }
 }
 
@@ -132,11 +145,14 @@ impl Finished {
     }
 }
 
-/// Shows the result on standard output.
+/// Shows the result on standard output, unless the trace is there.
 ///
 /// # Errors
 /// When the figures have no JSON form.
 pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
+    if finished.on_output {
+        return Ok(());
+    }
     let report = Report { expectations: &finished.verdicts, ..Report::of(&finished.stats) };
     let text = match args.format {
         Format::Table => {

@@ -11,6 +11,7 @@ use super::run::{KeptRun, Trace, retries, unreadable};
 use super::runs::list::Line;
 use super::runs::outline::Outline;
 use super::runs::{Format, find};
+use super::stream;
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
@@ -44,17 +45,17 @@ pub struct Args {
     /// Show what was asked and answered for this item
     #[arg(long, value_name = "KEY")]
     item: Option<String>,
-    /// Write the run's trace to this file instead
+    /// Write the run's trace to this file instead, - for standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
     session: Option<PathBuf>,
     /// Write a table of the items that failed, to be edited for orderflow retry --items
     #[arg(long, conflicts_with_all = ["item", "session", "format"])]
     dead_letters: bool,
-    /// The file for --dead-letters [default: standard output]
+    /// The file for --dead-letters, - for standard output [default: -]
     #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
     output: Option<PathBuf>,
     /// Copy the files that the run's steps made into this folder; nothing there is overwritten
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["item", "session", "dead_letters", "format"])]
+    #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
@@ -102,7 +103,7 @@ fn letters(
         1 => "1 failed item".to_owned(),
         several => format!("{several} failed items"),
     };
-    let Some(file) = output else {
+    let Some(file) = output.filter(|file| !stream::is_standard(file)) else {
         terminal.data(&text);
         if letters.is_empty() {
             terminal.talk(&format!("{many}\n"));

@@ -2,6 +2,7 @@
 
 use super::super::run::{KeptRun, Trace, options, retries, unreadable};
 use super::super::runs::outline::Outline;
+use super::super::stream;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk::{self, Named};
@@ -23,6 +24,9 @@ pub fn write(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let complete = make(kept, records, target)?;
+    if stream::is_standard(target) {
+        return Ok(());
+    }
     let far = if complete { "" } else { ", as far as the run has come" };
     terminal.talk(&format!("trace written to {}{far}\n", visible(&target.display().to_string())));
     Ok(())
