@@ -13,13 +13,14 @@ Examples:
   orderflow retry last                              all items of the latest run that have failed
   orderflow retry last --item order_003             only this one; may be given several times
   orderflow retry last --item run                   the failed steps that run once after all items
+  orderflow retry last --use-current                by the document as it is now, such as a mended program
   orderflow show last                               which have failed, and why
   orderflow show last --dead-letters -o failed.toon a table of them to edit
   orderflow retry last --items failed.toon          its rows: those that were edited from the start, with new keys
 
 It is the same run: what has been completed does not run again, and what failed is asked for again with the same
-idempotency key. The document is the one that the run began with, the agents are those of now. A run that was paused goes
-on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
+idempotency key. The document is the one that the run began with, or with --use-current the one of now; the agents are
+those of now. A run that was paused goes on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
 
 Exit codes: those of orderflow resume, and 3 no such item has failed, or the table is wrong")]
 pub struct Args {
@@ -32,6 +33,9 @@ pub struct Args {
     /// from their start
     #[arg(long, value_name = "FILE", conflicts_with = "item")]
     items: Option<PathBuf>,
+    /// Go on with the document as it is now: what has succeeded must be what it was, all else may change
+    #[arg(long)]
+    use_current: bool,
     #[command(flatten)]
     how: run::Again,
 }
@@ -39,8 +43,8 @@ pub struct Args {
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one(&args.run)?;
     let ask = match &args.items {
-        Some(file) => run::Ask::Edited(file),
-        None => run::Ask::Retry(&args.item),
+        Some(file) => run::Ask::Edited { file, current: args.use_current },
+        None => run::Ask::Retry { keys: &args.item, current: args.use_current },
     };
     run::go_on(&home, &args.how, &ask, terminal)
 }

@@ -275,3 +275,28 @@ error: 1 problem in failed.toon; nothing was run
     says(&place.orderflow("retry last --items failed.toon"), 3, "", wrong);
     assert_eq!(place.read("work.log"), log);
 }
+
+#[test]
+fn a_program_that_was_mended_is_retried_by_the_document_of_now() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let document = "# T\n\n## A\nn::Integer → a::String\n\n```sh run\necho \"$IN_N\"\n```\n\n## B\na → b::String\n\n```sh run\nexit 65\n```\n";
+    let at = folder.path().join("w.md");
+    std::fs::write(&at, document).unwrap();
+    let run = |args: &[&str]| {
+        crate::program::told(crate::program::command(folder.path()).args(args).output().unwrap())
+    };
+    assert_eq!(run(&["run", "w.md", "--trust", "--quiet", "--input", "n=1"]).exit, Some(1));
+    // What has succeeded must be what it was.
+    std::fs::write(&at, document.replace("echo \"$IN_N\"", "echo x").replace("exit 65", "echo done"))
+        .unwrap();
+    let refused = run(&["retry", "last", "--use-current", "--trust", "--quiet"]);
+    assert_eq!(refused.exit, Some(6), "{}", refused.err);
+    assert!(refused.err.starts_with("w.md:3: A has begun for 1 and has changed:"), "{}", refused.err);
+    std::fs::write(&at, document.replace("exit 65", "echo done")).unwrap();
+    let noted = run(&["retry", "last", "--trust"]);
+    assert_eq!(noted.exit, Some(1));
+    assert!(noted.err.contains("(retry --use-current takes what it is)"), "{}", noted.err);
+    let mended = run(&["retry", "last", "--use-current", "--trust", "--quiet"]);
+    assert_eq!((mended.err.as_str(), mended.exit), ("", Some(0)));
+    assert!(run(&["show", "last", "--item", "1"]).out.contains("makes b: \"done\""));
+}

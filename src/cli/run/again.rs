@@ -48,10 +48,19 @@ impl Again {
 pub enum Ask<'a> {
     /// To go on where it was left; with `current`, by the document as it is now.
     Resume { current: bool },
-    /// To have failed items run again: those with these keys, without any, all.
-    Retry(&'a [String]),
+    /// To have failed items run again: those with these keys, without any, all; with `current`, by the document as it
+    /// is now.
+    Retry { keys: &'a [String], current: bool },
     /// To have those run again that stand in an edited table of them.
-    Edited(&'a Path),
+    Edited { file: &'a Path, current: bool },
+}
+
+impl Ask<'_> {
+    fn current(&self) -> bool {
+        match self {
+            Ask::Resume { current } | Ask::Retry { current, .. } | Ask::Edited { current, .. } => *current,
+        }
+    }
 }
 
 /// Goes on with a run that is kept.
@@ -76,8 +85,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     let mut args = options.args.clone();
     let retries = match ask {
         Ask::Resume { .. } => None,
-        Ask::Retry(keys) => Some(chosen(refuse(&past, Some(keys))?, keys)?),
-        Ask::Edited(file) => {
+        Ask::Retry { keys, .. } => Some(chosen(refuse(&past, Some(keys))?, keys)?),
+        Ask::Edited { file, .. } => {
             let failed = refuse(&past, None)?;
             Some(edited(&past, &failed, file, terminal)?)
         }
@@ -85,8 +94,8 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     if let Some(retries) = retries {
         if retries.is_empty() {
             terminal.talk(match ask {
-                Ask::Edited(_) => "no item is to run again\n",
-                Ask::Retry(_) | Ask::Resume { .. } => "no item of this run has failed\n",
+                Ask::Edited { .. } => "no item is to run again\n",
+                Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run has failed\n",
             });
             return Ok(Exit::Ok);
         }
@@ -106,20 +115,21 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
         args.session = None;
     }
     args.kept = inputs::are_kept(&past.header().items).then(|| home.clone());
-    let (document, graph, settings) = match ask {
-        Ask::Resume { current: true } => {
+    let (document, graph, settings) = match ask.current() {
+        true => {
             let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
             let revision = Current::of(&args, &document, &graph)?.revision(&past, terminal)?;
             revision.into_iter().for_each(|revision| past.revise(revision));
             (document, graph, settings)
         }
-        Ask::Resume { current: false } | Ask::Retry(_) | Ask::Edited(_) => {
+        false => {
             let text = past.header().document.text.clone();
             let now = Named::by_user(&args.file).read(spec::LARGEST);
             if !how.quiet && now.is_ok_and(|now| now != text.as_bytes()) {
                 let name = visible(&args.file.display().to_string());
+                let command = if matches!(ask, Ask::Resume { .. }) { "resume" } else { "retry" };
                 terminal.talk(&format!(
-                    "note: {name} has changed; the run goes on with what it was (resume --use-current takes what it is)\n"
+                    "note: {name} has changed; the run goes on with what it was ({command} --use-current takes what it is)\n"
                 ));
             }
             Document::again(&args.file, text, terminal)?

@@ -62,7 +62,7 @@ impl<'a> Current<'a> {
         }
         let (header, records) = journal::read(&past.home).map_err(unreadable)?;
         let before = KeptRun::of(header, &records)?;
-        let begun = Begun::by(&before, records, self)?;
+        let begun = Begun::by(&before, records, self, !past.retry.is_empty())?;
         let mut problems = self.changed(&before.graph, &begun);
         let name = visible(&source.name);
         problems.extend(begun.lacking.values().next().map(|(item, why)| {
@@ -176,7 +176,14 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
 }
 
 impl Begun {
-    fn by(before: &KeptRun, records: journal::Records, current: &Current<'_>) -> anyhow::Result<Begun> {
+    /// Where items are retried, a step that has failed for one is ahead of it once more, as it is now.
+    fn by(
+        before: &KeptRun,
+        records: journal::Records,
+        current: &Current<'_>,
+        retried: bool,
+    ) -> anyhow::Result<Begun> {
+        let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut begun = Begun { steps: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();
         let mut seen: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
@@ -203,6 +210,17 @@ impl Begun {
             if let Some((item, step)) = step.filter(|both| seen.insert(*both)) {
                 let key = keys.get(&item).cloned().unwrap_or_else(|| "run".into());
                 begun.steps.entry(step).or_insert((0, key)).0 += 1;
+            }
+            if let Event::StepEnded { item, execution } = event {
+                let one = (*item, execution.step);
+                if !execution.status.is_failure() {
+                    done.insert(one);
+                } else if retried && !done.contains(&one) && seen.remove(&one) {
+                    if let Some((count, _)) = begun.steps.get_mut(&one.1) {
+                        *count -= 1;
+                    }
+                    begun.steps.retain(|_, (count, _)| *count > 0);
+                }
             }
             Ok(())
         })?;
