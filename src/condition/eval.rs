@@ -8,6 +8,9 @@ use crate::value::{Decimal, Value, equal, kind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+/// The longest text that a condition may put together, in bytes.
+const LONGEST_TEXT: usize = 1024 * 1024;
+
 type Names<'f, 'v> = &'f dyn Fn(&str) -> Option<&'v Value>;
 type Found<'v> = Result<Cow<'v, Value>, Fault>;
 
@@ -153,6 +156,10 @@ fn arithmetic<'v>(
 ) -> Found<'v> {
     let (left, right) = (value(a, names)?, value(b, names)?);
     if let (Operator::Add, Value::String(left), Value::String(right)) = (operator, &*left, &*right) {
+        if left.len() + right.len() > LONGEST_TEXT {
+            let message = format!("this text would have more than {LONGEST_TEXT} bytes");
+            return Err(fault(node.at.clone(), &message, None));
+        }
         return Ok(Cow::Owned(Value::String(format!("{left}{right}"))));
     }
     let (left, right) = (number(a, &left)?, number(b, &right)?);

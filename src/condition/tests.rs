@@ -176,3 +176,14 @@ fn conditions_exclude_each_other_by_their_words() {
     }
     assert_eq!(super::parse("a is defined and a.b > c or d.e is defined").unwrap().needs(), ["c"]);
 }
+
+#[test]
+fn texts_that_a_condition_puts_together_are_bounded() {
+    let text = Value::String("x".repeat(500_000));
+    let holds =
+        |words: &str| super::parse(words).unwrap().holds(&|_| Some(&text)).map_err(|fault| fault.message);
+    assert_eq!(holds("(a + a)|length == 1000000"), Ok(true));
+    let told = Err("this text would have more than 1048576 bytes".to_owned());
+    assert_eq!(holds("(a + a + a)|length == 1"), told);
+    assert_eq!(holds(&format!("{} == \"\"", vec!["a"; 60].join(" + "))), told);
+}

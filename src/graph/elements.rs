@@ -6,7 +6,7 @@ use super::saga::Saga;
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Each, Spanned, Spec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Who knows a value only as an element of a list: the first step that does, and where it says so.
 pub(super) type Known = HashMap<ValueId, (usize, Span)>;
@@ -37,13 +37,13 @@ pub(super) fn check(spec: &Spec, flow: &Flow, saga: &Saga, names: &Names, diagno
         diagnostics.extend(taken(spec, flow, names, each));
     }
     let known = known(spec, flow);
+    let done = saga.undone_by.iter().zip(&flow.each);
+    let undone: HashSet<(usize, ValueId)> =
+        done.filter_map(|(by, each)| Some(((*by)?, each.as_ref()?.element))).collect();
     for (step, ports) in flow.steps.iter().enumerate() {
         let own = flow.each[step].map(|each| each.element);
         // What undoes such a step runs for each element that it was done for, and is given it.
-        let undoes = |port: &&Port| {
-            let of = |done: usize| flow.each[done].is_some_and(|each| each.element == port.value);
-            (0..).zip(&saga.undone_by).any(|(done, by)| *by == Some(step) && of(done))
-        };
+        let undoes = |port: &&Port| undone.contains(&(step, port.value));
         let foreign = ports.inputs.iter().filter(|port| Some(port.value) != own && !undoes(port));
         for port in foreign {
             if let Some((other, at)) = known.get(&port.value) {

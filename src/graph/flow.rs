@@ -283,9 +283,10 @@ pub(super) fn trace_origins(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let outside = outside(spec, flow);
+    let elements: HashSet<ValueId> = flow.each.iter().flatten().map(|each| each.element).collect();
     let mut origins = Vec::with_capacity(flow.steps.len());
     for (step, ports) in flow.steps.iter().enumerate() {
-        let origin = |port: &Port| match origin(flow, branches, step, port, &outside, names) {
+        let origin = |port: &Port| match origin(flow, branches, step, port, (&outside, &elements), names) {
             Ok(origin) => origin,
             Err(diagnostic) => {
                 diagnostics.push(*diagnostic);
@@ -321,7 +322,7 @@ fn origin(
     branches: &Branches,
     step: usize,
     port: &Port,
-    outside: &HashSet<ValueId>,
+    (outside, elements): (&HashSet<ValueId>, &HashSet<ValueId>),
     names: &Names,
 ) -> Result<Origin, Box<Diagnostic>> {
     let name = flow.name(port.value);
@@ -332,8 +333,7 @@ fn origin(
         return Ok(Origin::Element);
     }
     // Who undoes a step that runs for each element of a list is handed the element too.
-    let spread = flow.each.iter().flatten().any(|each| each.element == port.value);
-    if flow.kinds[step] == Kind::Compensation && spread {
+    if flow.kinds[step] == Kind::Compensation && elements.contains(&port.value) {
         return Ok(Origin::Element);
     }
     // What neither comes from outside nor is made is an element of another step's list.

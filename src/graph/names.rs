@@ -10,6 +10,9 @@ use std::collections::HashMap;
 /// How many misses are worth a suggestion: each costs a look at every name.
 const SUGGESTIONS: usize = 50;
 
+/// How many groups and steps are searched for a group that stands in a step's place.
+const SEARCHED: usize = 200;
+
 pub(super) struct Names<'a> {
     spec: &'a Spec,
     /// By step: the name in traces.
@@ -48,6 +51,10 @@ impl<'a> Names<'a> {
         let found = self.known.get(&key(written)).map_or(&[][..], Vec::as_slice);
         let mut free = found.iter().filter(|step| self.spec.steps[**step].group.is_none());
         match (found, free.next(), free.next()) {
+            ([], ..) if self.group(written).is_some() => {
+                let (title, place) = self.group(written).unwrap_or((written, at));
+                Err(Box::new(catalogue::group_named(title, at, place, &self.within(written))))
+            }
             ([], ..) => {
                 Err(Box::new(catalogue::unknown_step(written, at, self.near(written, self.titles()))))
             }
@@ -57,6 +64,29 @@ impl<'a> Names<'a> {
                 Err(Box::new(catalogue::ambiguous_step(written, at, several.iter().map(named))))
             }
         }
+    }
+
+    /// The group of that title.
+    fn group(&self, written: &str) -> Option<(&'a str, Span)> {
+        let meant = key(written);
+        let group = self.spec.groups.iter().take(SEARCHED).find(|group| key(&group.title.value) == meant)?;
+        Some((&group.title.value, group.title.span))
+    }
+
+    /// The titles of the steps in that group.
+    fn within(&self, written: &str) -> Vec<&'a str> {
+        let meant = key(written);
+        let holds = |step: &&crate::spec::Step| {
+            ancestors(self.spec, step.group).any(|(_, group)| key(&group.title.value) == meant)
+        };
+        self.spec
+            .steps
+            .iter()
+            .take(SEARCHED)
+            .filter(holds)
+            .map(|step| step.title.value.as_str())
+            .take(4)
+            .collect()
     }
 
     pub fn title(&self, step: usize) -> &'a str {

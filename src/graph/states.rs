@@ -40,17 +40,29 @@ pub(super) fn resolve(spec: &Spec, once: &Once, names: &Names, diagnostics: &mut
     states
 }
 
+/// How many states that may follow one are shown.
+const SHOWN: usize = 20;
+
 struct Known<'a> {
     diagram: &'a Diagram,
     names: &'a Names<'a>,
     states: HashMap<&'a str, usize>,
+    /// By state: the first states that may follow it.
+    next: HashMap<usize, Vec<usize>>,
     moves: HashSet<(usize, usize)>,
 }
 
 impl<'a> Known<'a> {
     fn new(diagram: &'a Diagram, names: &'a Names<'a>) -> Self {
         let states = diagram.states.iter().zip(0..).map(|(state, id)| (state.value.as_str(), id)).collect();
-        Known { diagram, names, states, moves: diagram.moves.iter().copied().collect() }
+        let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (from, to) in &diagram.moves {
+            let known = next.entry(*from).or_default();
+            if known.len() < SHOWN {
+                known.push(*to);
+            }
+        }
+        Known { diagram, names, states, next, moves: diagram.moves.iter().copied().collect() }
     }
 
     fn passage(&self, said: &Spanned<spec::Passage>, diagnostics: &mut Vec<Diagnostic>) -> Option<Passage> {
@@ -81,11 +93,13 @@ impl<'a> Known<'a> {
     }
 
     fn refuses(&self, from: usize, to: usize, at: Span) -> Option<Diagnostic> {
+        if self.moves.contains(&(from, to)) {
+            return None;
+        }
         let state = |id: usize| &self.diagram.states[id];
-        let follow = self.diagram.moves.iter().filter(|(start, _)| *start == from);
-        let next: Vec<&str> = follow.map(|(_, next)| state(*next).value.as_str()).collect();
+        let next = self.next.get(&from).map_or(&[][..], Vec::as_slice);
+        let next: Vec<&str> = next.iter().map(|next| state(*next).value.as_str()).collect();
         let (start, end) = (state(from), state(to));
-        (!self.moves.contains(&(from, to)))
-            .then(|| catalogue::no_transition(at, &start.value, &end.value, start.span, &next))
+        Some(catalogue::no_transition(at, &start.value, &end.value, start.span, &next))
     }
 }

@@ -5,6 +5,7 @@ use super::body::{Part, opening};
 use super::markdown::{Fence, Kind, lines, place};
 use super::model::{Diagram, Spanned};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use std::collections::HashMap;
 
 /// Before the first state, and behind the last one.
 const EDGE: &str = "[*]";
@@ -27,6 +28,7 @@ pub(super) fn read(text: &str, parts: &[Part], problems: &mut Vec<Diagnostic>) -
     let mut reader = Reader {
         text,
         diagram: Diagram { span: at, states: Vec::new(), initial: None, moves: Vec::new(), whole: true },
+        known: HashMap::new(),
         problems,
         skipping: None,
     };
@@ -61,6 +63,8 @@ fn begins(line: &str) -> bool {
 struct Reader<'a, 'p> {
     text: &'a str,
     diagram: Diagram,
+    /// The states by their names.
+    known: HashMap<String, usize>,
     problems: &'p mut Vec<Diagnostic>,
     /// The line that ends what is passed over.
     skipping: Option<&'static str>,
@@ -127,11 +131,12 @@ impl Reader<'_, '_> {
             self.refuse(line, "this is no line of a state diagram");
             return None;
         }
-        let known = self.diagram.states.iter().position(|state| state.value == name);
-        Some(known.unwrap_or_else(|| {
+        let next = self.diagram.states.len();
+        let known = *self.known.entry(name.to_owned()).or_insert(next);
+        if known == next {
             self.diagram.states.push(Spanned::new(name.to_owned(), place(self.text, name)));
-            self.diagram.states.len() - 1
-        }))
+        }
+        Some(known)
     }
 
     fn refuse(&mut self, line: Span, why: &str) {

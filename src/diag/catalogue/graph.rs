@@ -54,6 +54,18 @@ pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
         .help(did_you_mean(near, "write a step's title as its heading has it"))
 }
 
+/// A group where a step should be named; `steps` are the first ones in it.
+pub fn group_named(group: &str, at: Span, place: Span, steps: &[&str]) -> Diagnostic {
+    let first = steps.first().copied().unwrap_or("Step Title");
+    let all: Vec<String> = steps.iter().map(|step| format!("[after:: {step}]")).collect();
+    Diagnostic::error("group-named", at, format!("`{group}` is a group, and this must be a step"))
+        .related(place, "the group")
+        .help(format!(
+            "name steps of the group: {} to follow them, or `{first}` where a decision leads; `[when:: …]` at the group's heading decides on all of its steps",
+            all.join(" ")
+        ))
+}
+
 /// A reference that several steps answer to. `named` are the names that tell them apart, with their places.
 pub fn ambiguous_step(
     written: &str,
