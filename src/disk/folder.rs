@@ -216,6 +216,16 @@ impl Folder {
         Ok(self.dir.symlink_metadata(single(name.as_ref())?)?.len())
     }
 
+    /// The bytes of a file, and when it was last written, in nanoseconds since 1970; links are not followed, and nothing is
+    /// opened.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn stamp(&self, name: impl AsRef<OsStr>) -> io::Result<(u64, i64)> {
+        let about = self.dir.symlink_metadata(single(name.as_ref())?)?;
+        Ok((about.len(), about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec())))
+    }
+
     /// Opens a file for reading.
     ///
     /// # Errors

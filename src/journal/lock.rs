@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The lock's file. It stays when the run is over; only the kernel's lock says that a run lives.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]

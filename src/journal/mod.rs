@@ -21,20 +21,37 @@ mod writer;
 
 pub use header::{Definition, Document, Header, Version};
 pub use lock::{Held, Lock};
-pub use read::{Records, read};
+pub use read::{Records, read, read_at_rest};
 pub use record::{Asked, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{Place, Unreadable};
 pub use writer::{Told, Writer};
 
+use crate::disk::Folder;
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The journal's name in the run's folder. Beside it stand SQLite's own `journal.db-wal` and `journal.db-shm`
 /// while the run lives and after it was killed; they belong to it.
 pub const FILE: &str = "journal.db";
+
+/// What has been committed since a runner began, until it is moved into the journal.
+const LOG: &str = "journal.db-wal";
+
+/// When a runner of the run in `folder` last journaled something, or else took the run, in milliseconds since 1970. `None`
+/// where neither is known.
+pub fn last_sign(folder: &Path) -> Option<i64> {
+    let folder = Folder::open(folder).ok()?;
+    // Not the journal's main file: whoever closes it lets go of the locks that SQLite holds on it.
+    let sign = |name: &str| {
+        let about = folder.open_file(name)?.metadata()?;
+        io::Result::Ok(about.mtime().saturating_mul(1000).saturating_add(about.mtime_nsec() / 1_000_000))
+    };
+    [LOG, lock::FILE].into_iter().filter_map(|name| sign(name).ok()).max()
+}
 
 /// The records in the text of a row, however it came to be.
 ///

@@ -35,11 +35,24 @@ pub struct Records {
 /// # Errors
 /// There is none, it cannot be read, it is of another version, or its header is damaged.
 pub fn read(folder: &Path) -> Result<(Header, Records), Unreadable> {
+    open(folder, false)
+}
+
+/// The same of a run that nobody runs, without leaving files beside the journal.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_at_rest(folder: &Path) -> Result<(Header, Records), Unreadable> {
+    open(folder, true)
+}
+
+fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
     let path = folder.join(FILE);
     let folder = Folder::open(folder).map_err(|error| Unreadable::io(&path, error))?;
     recognise(&folder, &path)?;
     let has_log = check_log(&folder, &path)?;
-    let connection = connect(&path, has_log).map_err(|error| Unreadable::sqlite(&path, None, error))?;
+    let connection = if at_rest && !has_log { as_it_is(&path) } else { connect(&path, has_log) };
+    let connection = connection.map_err(|error| Unreadable::sqlite(&path, None, error))?;
     check_tables(&connection, &path)?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
@@ -49,6 +62,18 @@ impl Records {
     /// Tells this run from every other one, and from one with another header, in hex.
     pub fn seal(&self) -> String {
         self.chain.hex()
+    }
+
+    /// How many rows there are, and the checksum of the last one over all of them, in hex. Nothing is checked: who has seen
+    /// the same before knows whether something was added since.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub fn tip(&self) -> Result<(i64, String), Unreadable> {
+        let sql = |error| Unreadable::sqlite(&self.path, None, error);
+        let last = "SELECT number, hex(sum) FROM batch ORDER BY number DESC LIMIT 1";
+        let last = self.connection.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(last.optional().map_err(sql)?.unwrap_or((0, String::new())))
     }
 
     /// Hands over all records in their order. Memory holds one row at a time.
@@ -186,14 +211,20 @@ fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
         Err(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && !has_log =>
         {
-            let connection =
-                Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?;
-            connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
-            connection.execute_batch(GUARDED)?;
-            Ok(connection)
+            as_it_is(path)
         }
         tried => tried.map(|()| connection),
     }
+}
+
+/// Opens a file that has no writer.
+fn as_it_is(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(immutable(path), flags)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
+    connection.execute_batch(GUARDED)?;
+    Ok(connection)
 }
 
 /// A journal may come from elsewhere: its schema is not trusted, its pages are looked at twice.

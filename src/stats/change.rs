@@ -1,6 +1,7 @@
 //! Two records compared step by step: which figures changed, by how much, and which of them worsened.
 
 use super::model::{Figure, Group};
+use crate::value::Decimal;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -31,8 +32,33 @@ pub struct Change {
     pub difference: Option<Figure>,
     /// The difference as a share of what was before; none where that is zero.
     pub share: Option<Figure>,
-    /// Whether it is worse than before by more than is allowed; always false where nothing is said of that.
+    /// Whether it is worse than before by more than is allowed; always false without a gate.
     pub worse: bool,
+    /// Whether it would be worse, were it not below the noise floor.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub noise: bool,
+}
+
+/// By how much a step may be worse than before.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The share of what it was: `10%` is 10.
+    pub percent: Decimal,
+    /// The noise floor of times: with fewer executions on either side, or a smaller difference, none is worse. A success
+    /// rate has no such floor: a failure is none of the machine's moods.
+    pub executions: u64,
+    pub milliseconds: Decimal,
+}
+
+/// Two records, compared.
+#[derive(Debug)]
+pub struct Changes {
+    pub all: Vec<Change>,
+    /// The steps that only one record has.
+    pub only_before: Vec<Arc<str>>,
+    pub only_now: Vec<Arc<str>>,
+    /// How many figures a gate could compare.
+    pub compared: usize,
 }
 
 impl Measure {
@@ -48,51 +74,55 @@ impl Measure {
         }
     }
 
-    /// By how much it may be too large, as a share of it.
-    fn error(self, group: &Group) -> f64 {
+    /// As a number of so many, exactly, where it has a good and a bad direction.
+    fn exact(self, group: &Group) -> Option<(Decimal, Decimal)> {
         match self {
-            Measure::P50 | Measure::P95 => group.percentile_error.0,
-            Measure::Count | Measure::Success | Measure::Mean => 0.0,
+            Measure::Success => (group.tried() > 0).then(|| (group.done().into(), group.tried().into())),
+            Measure::P95 => Some((Decimal::of_float(group.p95_ms?.0)?, 1.into())),
+            Measure::Count | Measure::Mean | Measure::P50 => None,
         }
     }
 
-    /// Whether a difference in this direction is for the worse; none where neither is.
-    fn worsens(self, difference: f64) -> Option<bool> {
-        match self {
-            Measure::Success => Some(difference < 0.0),
-            Measure::P95 => Some(difference > 0.0),
-            Measure::Count | Measure::Mean | Measure::P50 => None,
-        }
+    /// By how much it may be too large, in percent of it.
+    fn error(self, group: &Group) -> Option<Decimal> {
+        let share = if self == Measure::P95 { group.percentile_error.0 } else { 0.0 };
+        Decimal::of_float(share)?.multiply(&100.into())
     }
 }
 
 /// What changed from the groups of steps in `old` to those in `new`, in the order of `new`; steps that are no
-/// more come last. A success rate or 95th percentile that worsened by more than `threshold`, a share of what
-/// it was, is marked.
-pub fn changes(old: &[Group], new: &[Group], threshold: Option<f64>) -> Vec<Change> {
+/// more come last. With a gate, a success rate or 95th percentile that worsened by more than it allows is marked.
+pub fn changes(old: &[Group], new: &[Group], gate: Option<&Gate>) -> Changes {
     let same = |one: &Group, other: &Group| one.phase() == other.phase();
     let pairs = new.iter().map(|now| (old.iter().find(|before| same(before, now)), Some(now)));
     let gone = old.iter().filter(|before| !new.iter().any(|now| same(before, now)));
     let pairs = pairs.chain(gone.map(|before| (Some(before), None)));
-    pairs
-        .flat_map(|(before, now)| {
-            // Of a step that only one record has there is nothing to compare but that it is there.
-            let all = before.is_some() && now.is_some();
-            let figures = if all { &Measure::ALL[..] } else { &[Measure::Count] };
-            figures.iter().filter_map(move |figure| change(*figure, before, now, threshold))
-        })
-        .collect()
+    let mut found = Changes { all: Vec::new(), only_before: Vec::new(), only_now: Vec::new(), compared: 0 };
+    for (before, now) in pairs {
+        match (before, now) {
+            (Some(before), Some(now)) => {
+                let both = |figure: &&Measure| figure.exact(before).is_some() && figure.exact(now).is_some();
+                found.compared += Measure::ALL.iter().filter(both).count();
+            }
+            (Some(before), None) => found.only_before.extend(before.phase().cloned()),
+            (None, now) => found.only_now.extend(now.and_then(Group::phase).cloned()),
+        }
+        // Of a step that only one record has there is nothing to compare but that it is there.
+        let all = before.is_some() && now.is_some();
+        let figures = if all { &Measure::ALL[..] } else { &[Measure::Count] };
+        found.all.extend(figures.iter().filter_map(|figure| change(*figure, before, now, gate)));
+    }
+    found
 }
 
 fn change(
     figure: Measure,
     before: Option<&Group>,
     now: Option<&Group>,
-    threshold: Option<f64>,
+    gate: Option<&Gate>,
 ) -> Option<Change> {
     let phase = now.or(before)?.phase().cloned();
-    let error = |group: Option<&Group>| group.map_or(0.0, |group| figure.error(group));
-    let error = error(before).max(error(now));
+    let worse = gate.zip(before.zip(now)).and_then(|(gate, (before, now))| worse(figure, before, now, gate));
     let (before, now) = (before.and_then(|group| figure.of(group)), now.and_then(|group| figure.of(group)));
     if before == now {
         return None;
@@ -100,11 +130,39 @@ fn change(
     let difference = before.zip(now).map(|(before, now)| Figure(rounded(now.0 - before.0)));
     let share = difference.zip(before).filter(|(_, before)| before.0 != 0.0);
     let share = share.map(|(difference, before)| Figure(difference.0 / before.0));
-    let worsened = difference.and_then(|difference| figure.worsens(difference.0)) == Some(true);
-    // From nothing to something is more than any share. What an estimate alone may have added is no reason.
-    let worse = worsened
-        && threshold.is_some_and(|threshold| share.is_none_or(|share| share.0.abs() > threshold + error));
-    Some(Change { phase, figure, before, now, difference, share, worse })
+    let is = |wanted: Worse| worse == Some(wanted);
+    Some(Change {
+        phase,
+        figure,
+        before,
+        now,
+        difference,
+        share,
+        worse: is(Worse::Yes),
+        noise: is(Worse::Noise),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Worse {
+    Yes,
+    /// By more than is allowed, but below the noise floor.
+    Noise,
+}
+
+fn worse(figure: Measure, before: &Group, now: &Group, gate: &Gate) -> Option<Worse> {
+    let ((was, was_of), (is, is_of)) = (figure.exact(before)?, figure.exact(now)?);
+    // Both over one denominator; from nothing to something is more than any share.
+    let (was, is) = (was.multiply(&is_of)?, is.multiply(&was_of)?);
+    let by = if figure == Measure::Success { was.subtract(&is) } else { is.subtract(&was) }?;
+    // What an estimate alone may have added is no reason.
+    let percent = gate.percent.add(&figure.error(before)?.max(figure.error(now)?))?;
+    if by <= Decimal::default() || by.multiply(&100.into())? <= was.multiply(&percent)? {
+        return None;
+    }
+    let few = before.count.min(now.count) < gate.executions;
+    let noise = figure == Measure::P95 && (few || by < gate.milliseconds);
+    Some(if noise { Worse::Noise } else { Worse::Yes })
 }
 
 /// Without the dust that subtracting decimal fractions leaves.

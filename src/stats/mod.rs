@@ -11,7 +11,7 @@ mod model;
 mod names;
 mod samples;
 
-pub use change::{Change, Measure, changes};
+pub use change::{Change, Changes, Gate, Measure, changes};
 pub use fold::Fold;
 pub use judge::{Found, Unknown, Verdict, judge, judge_steps};
 pub use live::Live;

@@ -176,8 +176,12 @@ fn a_baseline_shows_what_changed() {
     let compare = |args: &[&str]| {
         orderflow(&[&["stats", file.to_str().unwrap(), "--baseline", ORIGINAL], args].concat())
     };
-    let told = compare(&["--by", "agent", "--threshold", "10%"]);
-    assert_eq!((told.err.as_str(), told.exit), ("2 figures are worse by more than 10%\n", Some(1)));
+    let told = compare(&["--by", "agent", "--threshold", "10%", "--min-executions", "3"]);
+    let uncompared = format!(
+        "only in {ORIGINAL}, not compared: CheckInventory\nnot in {ORIGINAL}, not compared: CheckStock\n"
+    );
+    let worse = format!("{uncompared}2 figures are worse by more than 10%\n");
+    assert_eq!((told.err.as_str(), told.exit), (worse.as_str(), Some(1)));
     let (_, changes) = told.out.split_once("changes since ").unwrap();
     assert_data_eq!(
         changes.to_owned(),
@@ -195,12 +199,151 @@ CheckInventory  count         4       –              –        –
 "#]]
     );
     let told = compare(&["--threshold", "34%"]);
-    assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
+    assert_eq!((told.err.as_str(), told.exit), (uncompared.as_str(), Some(0)));
     assert_eq!(compare(&[]).exit, Some(0));
     let same = orderflow(&["stats", ORIGINAL, "--baseline", ORIGINAL, "--threshold", "0%"]);
     assert_eq!(same.exit, Some(0));
     assert!(same.out.ends_with(&format!("\nno step has other figures than in {ORIGINAL}\n")), "{}", same.out);
     assert_eq!(orderflow(&["stats", ORIGINAL, "--threshold", "10%"]).exit, Some(2));
+}
+
+/// A table of executions of the step A that took so long, and its file.
+fn table(folder: &tempfile::TempDir, name: &str, step: &str, rows: &[&str]) -> String {
+    let path = folder.path().join(name);
+    let lines: String = rows.iter().map(|row| format!("  {step},{row}\n")).collect();
+    fs::write(&path, format!("t[{}]{{phase,status,duration_ms}}:\n{lines}", rows.len())).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_gate_does_not_pass_on_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = table(&folder, "one.toon", "A", &["success,10"]);
+    let other = table(&folder, "other.toon", "B", &["success,10"]);
+    let told = orderflow(&["stats", &one, "--baseline", &other, "--threshold", "10%"]);
+    assert_eq!(told.exit, Some(3));
+    assert_eq!(
+        told.err,
+        format!(
+            "error: nothing to compare: no step has a time or a success rate here and in {other}\n\
+             \x20 help: steps only here: A; only there: B\n"
+        )
+    );
+    // Nothing was executed on either side, or on one.
+    let skipped = table(&folder, "skipped.toon", "A", &["skipped,null"]);
+    for baseline in [&skipped, &one] {
+        let told = orderflow(&["stats", &skipped, "--baseline", baseline, "--threshold", "10%"]);
+        assert_eq!(told.exit, Some(3), "{}", told.err);
+    }
+    // Without a gate it is a comparison like others.
+    assert_eq!(orderflow(&["stats", &one, "--baseline", &other]).exit, Some(0));
+    let same = orderflow(&["stats", &one, "--baseline", &one, "--threshold", "0%"]);
+    assert_eq!((same.exit, same.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_is_below_the_noise_floor_is_not_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = table(&folder, "before.toon", "A", &["success,16"]);
+    let now = table(&folder, "now.toon", "A", &["success,48"]);
+    let gate = |now: &str, before: &str, args: &[&str]| {
+        let told = orderflow(&[&["stats", now, "--baseline", before, "--threshold", "10%"], args].concat());
+        (told.exit, told.err)
+    };
+    let noise = "1 figure is worse by more than 10%, but below the noise floor: fewer than 5 executions, or a \
+                 difference of less than 50 ms\n";
+    assert_eq!(gate(&now, &before, &[]), (Some(0), noise.to_owned()));
+    let worse = "1 figure is worse by more than 10%\n".to_owned();
+    assert_eq!(
+        gate(&now, &before, &["--min-executions", "1", "--min-difference", "32ms"]),
+        (Some(1), worse.clone())
+    );
+    assert_eq!(gate(&now, &before, &["--min-executions", "1", "--min-difference", "33ms"]).0, Some(0));
+    let json = orderflow(&["stats", &now, "--baseline", &before, "--threshold", "10%", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    let p95 = json["changes"].as_array().unwrap().iter().find(|change| change["figure"] == "p95_ms").unwrap();
+    assert_eq!((&p95["worse"], &p95["noise"]), (&false.into(), &true.into()));
+    // Enough executions and enough of a difference; exactly as much as is allowed is allowed.
+    let many = |name, time| table(&folder, name, "A", &[&*format!("success,{time}"); 5]);
+    let (before, just, more) =
+        (many("b.toon", "1100.1"), many("j.toon", "1210.11"), many("m.toon", "1210.2"));
+    assert_eq!(gate(&just, &before, &[]).0, Some(0));
+    assert_eq!(gate(&more, &before, &[]), (Some(1), worse.clone()));
+    // A failure is no noise.
+    let failed = table(&folder, "failed.toon", "A", &["failed,16"]);
+    assert_eq!(gate(&failed, &many("n.toon", "16"), &[]), (Some(1), worse));
+    let told = orderflow(&["stats", &more, "--baseline", &before, "--threshold", "7.5%", "--format", "csv"]);
+    assert_eq!(told.err, "1 figure is worse by more than 7.5%\n");
+}
+
+#[test]
+fn skipped_executions_do_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = table(&folder, "t.toon", "A", &["success,10", "skipped,null", "skipped,0", "failed,20"]);
+    let told = orderflow(&["stats", &file, "--expect", "count == 2"]);
+    assert_eq!(told.exit, Some(0));
+    assert_data_eq!(
+        told.out,
+        str![[r#"
+step  count  failed  skipped  success   mean    p50    p95    p99    max  tokens
+─────────────────────────────────────────────────────────────────────────────────
+A         2       1        2     50 %  15 ms  10 ms  20 ms  20 ms  20 ms       –
+
+items          unknown: rows do not say to which item they belong
+executions     2
+wall time      unknown: rows do not say when they started
+work           30 ms
+slowest step   A, 15 ms on average
+
+expectation  found  met
+────────────────────────
+count == 2       2  yes
+
+"#]]
+    );
+    // A document's expectation of a step that was only skipped is not judged.
+    let document = "# T\n\n## A [when:: x]\nx::Boolean → y\n\n> [!expect] p95 < 1ms, count > 3\n\n\
+                    ```session-toon\nexecution[1]{phase,agent,channel,input,output,duration_ms,tokens_used,status}:\n  \
+                    A,null,null,false,null,null,null,skipped\n```\n";
+    let path = folder.path().join("t.md");
+    fs::write(&path, document).unwrap();
+    let told = orderflow(&["stats", path.to_str().unwrap()]);
+    assert!(told.out.contains("'A'.p95 < 1ms  not executed    –"), "{}{}", told.out, told.err);
+}
+
+#[test]
+fn a_critical_path_keeps_steps_of_no_time_and_is_cut_where_it_is_long() {
+    let chain = |steps: usize, time: &str| {
+        let step = |at: usize| {
+            format!(
+                "## Step {at}\nv{at} → v{}\n\n```session-toon\nexecution[1]{{phase,agent,channel,input,output,duration_ms,tokens_used,status}}:\n  Step{at},null,null,x{at},x{},{time},null,success\n```\n\n",
+                at + 1,
+                at + 1
+            )
+        };
+        format!("# Chain\n\n{}", (0..steps).map(step).collect::<String>())
+    };
+    let path = |document: &str, format: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chain.md");
+        fs::write(&file, document).unwrap();
+        let told = orderflow(&["stats", file.to_str().unwrap(), "--format", format]);
+        let line = told.out.lines().find(|line| line.contains("critical path"));
+        (line.map(str::to_owned).unwrap_or_default(), told.out)
+    };
+    let all = |steps: usize| (0..steps).map(|at| format!("Step{at}")).collect::<Vec<_>>();
+    assert_eq!(path(&chain(3, "0"), "table").0, "critical path  Step0 → Step1 → Step2");
+    let mixed = chain(3, "0").replacen("x1,0,", "x1,5,", 1).replacen("x2,0,", "x2,7,", 1);
+    assert_eq!(path(&mixed, "table").0, "critical path  Step0 → Step1 → Step2");
+    assert_eq!(path(&chain(10, "1"), "table").0, format!("critical path  {}", all(10).join(" → ")));
+    let cut = "Step0 → Step1 → Step2 → Step3 → Step4 → … 291 more … → Step296 → Step297 → Step298 → Step299";
+    assert_eq!(path(&chain(300, "1"), "table").0, format!("critical path  {cut}"));
+    let code =
+        cut.split(" → ").map(|name| if name.starts_with('…') { name.into() } else { format!("`{name}`") });
+    let code: Vec<String> = code.collect();
+    assert_eq!(path(&chain(300, "1"), "markdown").0, format!("- critical path: {}", code.join(" → ")));
+    let whole: Value = serde_json::from_str(&path(&chain(300, "1"), "json").1).unwrap();
+    assert_eq!(whole["run"]["critical_path"], Value::from(all(300)));
 }
 
 #[test]
@@ -226,7 +369,7 @@ fn a_pull_request_is_shown_tables_in_which_names_are_code() {
 - items: unknown: rows do not say to which item they belong
 - executions: 2
 - wall time: unknown: rows do not say when they started
-- in sequence: 30 ms, had every step waited for the one before
+- work: 30 ms
 - slowest step: `B�# c`, 20 ms on average
 
 | expectation | found | met |

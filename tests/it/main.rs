@@ -28,6 +28,7 @@ mod order_events;
 mod order_fulfillment;
 mod order_processing;
 mod order_saga;
+mod outline;
 mod parsers;
 mod part;
 mod place;

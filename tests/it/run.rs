@@ -69,9 +69,7 @@ SayHello      1       0    100 %  [..]
 
 items          1: 1 succeeded
 executions     1
-wall time      [..]
-in sequence    [..], had every step waited for the one before
-saved          [..]
+work           [..] in [..] of wall time ([..] at once)
 an item        [..] on average
 slowest step   SayHello, [..] on average
 critical path  SayHello

@@ -33,8 +33,7 @@ HandleFailedOrders  retry_count      2       2       1      1       1
 items          5: 3 succeeded, 2 failed
 executions     23
 wall time      unknown: rows do not say when they started
-in sequence    17.55 s, had every step waited for the one before
-saved          1.07 s (6.1 %) by running steps side by side
+work           17.55 s; parallel steps saved 214 ms an item
 an item        3.30 s on average; 4.79 s where it succeeded
 slowest step   CreateShipment, 2.13 s on average
 tokens         9,990
@@ -51,13 +50,13 @@ fn the_original_order_workflow_for_a_spreadsheet() {
     assert_data_eq!(
         told.out,
         str![[r#"
-channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,percentile_error,tokens_used,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
-orders,success,6,6,0,1,348.333,120,850,850,850,0,2155,2,2,1,1,1,,,,,,,,,,
-orders,failed,1,0,1,0,80,80,80,80,80,0,280,,,,,,,,,,,,,,,
-warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,0,4555,,,,,,3,12,4,3,5,,,,,
-warehouse,failed,1,0,1,0,290,290,290,290,290,0,380,,,,,,1,2,2,2,2,,,,,
-payments,success,3,3,0,1,1380,1320,1580,1580,1580,0,1640,,,,,,,,,,,3,302.74,100.9133333333333333333333333333333,67.25,145.50
-communications,success,3,3,0,1,463.333,460,480,480,480,0,980,,,,,,,,,,,,,,,
+channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,percentile_error,tokens_used,skipped,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
+orders,success,6,6,0,1,348.333,120,850,850,850,0,2155,0,2,2,1,1,1,,,,,,,,,,
+orders,failed,1,0,1,0,80,80,80,80,80,0,280,0,,,,,,,,,,,,,,,
+warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,0,4555,0,,,,,,3,12,4,3,5,,,,,
+warehouse,failed,1,0,1,0,290,290,290,290,290,0,380,0,,,,,,1,2,2,2,2,,,,,
+payments,success,3,3,0,1,1380,1320,1580,1580,1580,0,1640,0,,,,,,,,,,,3,302.74,100.9133333333333333333333333333333,67.25,145.50
+communications,success,3,3,0,1,463.333,460,480,480,480,0,980,0,,,,,,,,,,,,,,,
 
 "#]]
     );
@@ -266,11 +265,11 @@ fn several_inputs_are_summed_and_all_bad_ones_are_named() {
     assert_data_eq!(
         told.out,
         str![[r#"
-status   count  failed  success    mean     p50     p95     p99     max  tokens
-────────────────────────────────────────────────────────────────────────────────
-success     22       0    100 %  818 ms  680 ms  2.10 s  2.25 s  2.25 s   9,330
-failed       2       2      0 %  185 ms   80 ms  290 ms  290 ms  290 ms     660
-skipped      0       0        –       –       –       –       –       –       –
+status   count  failed  skipped  success    mean     p50     p95     p99     max  tokens
+─────────────────────────────────────────────────────────────────────────────────────────
+success     22       0        0    100 %  818 ms  680 ms  2.10 s  2.25 s  2.25 s   9,330
+failed       2       2        0      0 %  185 ms   80 ms  290 ms  290 ms  290 ms     660
+skipped      0       0        1        –       –       –       –       –       –       –
 
 status   column       count     sum    mean    min     max
 ───────────────────────────────────────────────────────────
@@ -280,9 +279,9 @@ success  retry_count      2       2       1      1       1
 failed   items_count      1       2       2      2       2
 
 items          7
-executions     25
+executions     24
 wall time      unknown: rows do not say when they started
-in sequence    17.55 s, had every step waited for the one before
+work           17.55 s
 slowest step   CreateShipment, 2.13 s on average
 tokens         9,990
 
@@ -380,7 +379,7 @@ Work  100,001       0    100 %  50.00 s  ≈50.03 s  ≈1 min 35 s  ≈1 min 39 
 items          unknown: rows do not say to which item they belong
 executions     100,001
 wall time      unknown: rows do not say when they started
-in sequence    1388 h 56 min, had every step waited for the one before
+work           1388 h 56 min
 slowest step   Work, 50.00 s on average
 percentiles    ≈ is at most 0.1 % too high; up to 100,000 executions of a group they are exact
 

@@ -3,6 +3,8 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
+use super::super::runs::gist::Gist;
+use super::super::runs::outline::{Basis, Outline};
 use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
@@ -87,6 +89,7 @@ pub fn run(
         },
         complete: false,
     };
+    let basis = Basis { total: Some(work.total()), tolerate: policy.tolerate, once: graph.has_run_steps() };
     let mut run = Run::new(graph.clone(), policy);
     let mut progress = Progress::new(graph.clone(), work.total(), args.quiet, terminal);
     let (since, asked) = match &past {
@@ -104,6 +107,7 @@ pub fn run(
         None => (None, Asked::default()),
     };
     let goes_on = since.is_some();
+    let mut outline = Outline::default();
     progress.goes_on(&run, goes_on);
     let retry = past.as_ref().map(|past| past.retry.clone()).unwrap_or_default();
     let kept = keep::begin(args, past, document, &graph, &mut work, &head, &workspace)?;
@@ -119,7 +123,7 @@ pub fn run(
         run_id,
         bindings,
         workspace,
-        observers: vec![&mut record, &mut progress],
+        observers: vec![&mut record, &mut progress, &mut outline],
         deadline: args.deadline,
         durable: kept.durable,
         since,
@@ -192,6 +196,11 @@ pub fn run(
             }
             if !args.no_journal {
                 ended::mark(&home, ended);
+                // Of a run that goes on it has seen but a part.
+                if !goes_on {
+                    outline.unmet = !met;
+                    Gist::new(&graph.title, &document.source.name, &outline, basis, false).store(&home);
+                }
             }
             Ok(ended)
         }

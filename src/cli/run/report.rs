@@ -12,7 +12,7 @@ use crate::event::{Event, ItemError, ItemState, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
-use crate::stats::{self, Dimension, Live, Stats, Verdict};
+use crate::stats::{Dimension, Live, Stats, Verdict};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
@@ -138,10 +138,7 @@ impl Finished {
 
     /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
     pub fn judge(&mut self, graph: &Graph) {
-        let claims = graph.steps.iter().map(gate::expectant);
-        let verdicts = stats::judge_steps(claims, &self.stats.groups, &self.stats.run);
-        self.verdicts =
-            verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect();
+        self.verdicts = gate::judge_all(graph, &self.stats);
     }
 }
 

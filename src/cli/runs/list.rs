@@ -1,13 +1,14 @@
 //! The table of kept runs: what each was and what became of it. A journal that cannot be read is a line like others.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::{KeptRun, unreadable};
+use super::super::run::unreadable;
 use super::super::terminal::Terminal;
-use super::outline::{Counts, Outline, State};
+use super::gist::Gist;
+use super::outline::{Counts, State};
 use super::{Args, Format, began_since, find};
 use crate::diag::render::{visible, visible_json};
 use crate::event::Millis;
-use crate::journal::{self, Lock};
+use crate::journal::{self, Header, Lock};
 use crate::view::table::table;
 use crate::view::{count, milliseconds};
 use serde::Serialize;
@@ -30,24 +31,25 @@ pub struct Line {
     pub started: Option<String>,
     pub state: &'static str,
     pub counts: Option<Counts>,
-    /// From its beginning to the last that happened, without the pauses.
+    /// From its beginning to now, or to the last that happened where it does not run; without the pauses.
     pub wall_ms: Option<Millis>,
     /// Why it cannot be read.
     pub error: Option<String>,
 }
 
 impl Line {
-    pub fn of(kept: &KeptRun, folder: &Path, name: String, outline: &Outline, state: State) -> Line {
+    pub fn of(header: &Header, folder: &Path, name: String, gist: Gist) -> Line {
+        let Gist { workflow, document, state, counts, last } = gist;
         Line {
-            run: kept.header.run.clone(),
+            run: header.run.clone(),
             name,
             path: folder.to_owned(),
-            workflow: Some(kept.graph.title.clone()),
-            document: Some(kept.header.document.path.clone()),
-            started: Some(kept.header.started.clone()),
+            workflow: Some(workflow),
+            document: Some(document),
+            started: Some(header.started.clone()),
             state: state.name(),
-            counts: Some(outline.counts(kept)),
-            wall_ms: Some(outline.last),
+            counts: Some(counts),
+            wall_ms: Some(last + if state == State::Running { quiet(folder) } else { 0 }),
             error: None,
         }
     }
@@ -99,6 +101,13 @@ impl Counts {
     }
 }
 
+/// The time since something was journaled of a run that runs, or since its runner took it.
+fn quiet(folder: &Path) -> Millis {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let latest = journal::last_sign(folder);
+    latest.and_then(|latest| Millis::try_from(now.saturating_sub(latest)).ok()).unwrap_or(0)
+}
+
 /// `2026-11-20 14:43:02` of a moment as traces have it.
 fn moment(started: &str) -> String {
     let seconds = started.split('.').next().unwrap_or(started);
@@ -144,8 +153,6 @@ fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> 
     if !began_since(&header, args.since) {
         return Ok(None);
     }
-    let kept = KeptRun::of(header, &records)?;
-    let outline = Outline::of(&kept, records)?;
-    let state = outline.state(&kept, held);
-    Ok(Some(Line::of(&kept, folder, name.to_owned(), &outline, state)))
+    let gist = Gist::find(folder, &header, records, held)?;
+    Ok(Some(Line::of(&header, folder, name.to_owned(), gist)))
 }

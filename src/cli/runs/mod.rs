@@ -1,6 +1,7 @@
 //! `orderflow runs`: the runs that are kept, what became of them, what they did, and their removal.
 
 pub mod find;
+pub mod gist;
 pub mod list;
 pub mod outline;
 mod prune;
@@ -32,7 +33,7 @@ may be missing, 74 input or output failed")]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Only runs that are running, paused, done, failed or unreadable; with --step, only executions with this
+    /// Only runs that are running, paused, done, unmet, failed, cancelled or unreadable; with --step, only executions with this
     /// status, such as failed or timeout
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,

@@ -1,14 +1,19 @@
 //! How far a kept run is, folded from its events: counts, and which items did not come through.
 
 use super::super::run::KeptRun;
+use super::super::stats::gate;
 use crate::engine::Tally;
 use crate::event::{Event, ItemId, ItemState, Millis, StopReason};
 use crate::journal::Records;
-use serde::Serialize;
+use crate::runtime::Observer;
+use crate::session::Entries;
+use crate::spec::Tolerance;
+use crate::stats::{Dimension, Live, Verdict};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What has become of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// A runner has it.
@@ -17,25 +22,32 @@ pub enum State {
     Paused,
     /// It came to its end, with no more failures than tolerated.
     Done,
-    /// It came to its end with more failures, its deadline passed, or it was given up.
+    /// It came to its end like one that is done, but an expectation of its document is not met.
+    Unmet,
+    /// It came to its end with more failures, its deadline passed, or something could not be compensated.
     Failed,
+    /// It was cancelled, and what it did was compensated.
+    Cancelled,
 }
 
 impl State {
-    pub const ALL: [State; 4] = [State::Running, State::Paused, State::Done, State::Failed];
+    pub const ALL: [State; 6] =
+        [State::Running, State::Paused, State::Done, State::Unmet, State::Failed, State::Cancelled];
 
     pub fn name(self) -> &'static str {
         match self {
             State::Running => "running",
             State::Paused => "paused",
             State::Done => "done",
+            State::Unmet => "unmet",
             State::Failed => "failed",
+            State::Cancelled => "cancelled",
         }
     }
 }
 
 /// How many items are where.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// None where the journal does not say.
     pub total: Option<u64>,
@@ -46,6 +58,22 @@ pub struct Counts {
     pub cancelled: u64,
     pub in_flight: u64,
     pub not_started: Option<u64>,
+}
+
+/// What an outline is measured by.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis {
+    /// How many items there are; none where the journal does not say.
+    pub total: Option<u64>,
+    pub tolerate: Tolerance,
+    /// Whether steps run once after all items.
+    pub once: bool,
+}
+
+impl From<&KeptRun> for Basis {
+    fn from(kept: &KeptRun) -> Basis {
+        Basis { total: kept.total, tolerate: kept.tolerate, once: kept.graph.has_run_steps() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +87,8 @@ pub struct Outline {
     ended: Option<ItemState>,
     stopped: Option<StopReason>,
     drained: bool,
+    /// Whether an expectation of the document is not met.
+    pub unmet: bool,
     /// Since the run began; pauses do not count.
     pub last: Millis,
 }
@@ -69,11 +99,21 @@ impl Outline {
     /// # Errors
     /// Stops where it is damaged.
     pub fn of(kept: &KeptRun, records: Records) -> anyhow::Result<Outline> {
+        let graph = &kept.graph;
         let mut outline = Outline::default();
+        let expects = graph.steps.iter().any(|step| !step.expectations.is_empty());
+        let mut figures = expects.then(|| (Entries::new(graph), Live::new(graph, vec![Dimension::Phase])));
         kept.events(records, |event| {
             outline.see(event);
+            if let Some((entries, live)) = &mut figures
+                && let Some(entry) = entries.take(event)
+            {
+                live.take(&entry);
+            }
             Ok(())
         })?;
+        outline.unmet = figures
+            .is_some_and(|(_, live)| gate::judge_all(graph, &live.finish()).iter().any(Verdict::failed));
         Ok(outline)
     }
 
@@ -131,50 +171,55 @@ impl Outline {
         }
     }
 
-    pub fn counts(&self, kept: &KeptRun) -> Counts {
+    pub fn counts(&self, basis: impl Into<Basis>) -> Counts {
+        let Basis { total, .. } = basis.into();
         Counts {
-            total: kept.total,
+            total,
             succeeded: self.tally.succeeded,
             failed: self.tally.failed,
             compensated: self.tally.compensated,
             compensation_failed: self.tally.compensation_failed,
             cancelled: self.tally.cancelled,
             in_flight: self.in_flight(),
-            not_started: kept.total.map(|total| total.saturating_sub(self.tally.admitted)),
+            not_started: total.map(|total| total.saturating_sub(self.tally.admitted)),
         }
     }
 
     /// What has become of the run; `held` where a runner has it.
-    pub fn state(&self, kept: &KeptRun, held: bool) -> State {
-        let ended = [Some(StopReason::RunDeadline), Some(StopReason::Cancelled)];
-        let failed = ended.contains(&self.stopped)
-            || !self.tally.within(kept.tolerate)
-            || self.stands()
+    pub fn state(&self, basis: impl Into<Basis>, held: bool) -> State {
+        let basis = basis.into();
+        let failed = self.stopped == Some(StopReason::RunDeadline)
+            || !self.tally.within(basis.tolerate)
             || self.ended.is_some_and(ItemState::is_failure);
-        match (held, self.is_over(kept)) {
+        let cancelled = self.stopped == Some(StopReason::Cancelled);
+        match (held, self.is_over(basis)) {
             (true, _) => State::Running,
             (false, false) => State::Paused,
-            (false, true) if failed => State::Failed,
+            (false, true) if cancelled && !self.stands() => State::Cancelled,
+            (false, true) if failed || self.stands() => State::Failed,
+            (false, true) if self.unmet => State::Unmet,
             (false, true) => State::Done,
         }
     }
 
     /// Whether every item came to its end.
-    pub fn is_complete(&self, kept: &KeptRun) -> bool {
-        self.is_over(kept) && self.stopped.is_none() && self.left(kept) == 0
+    pub fn is_complete(&self, basis: impl Into<Basis>) -> bool {
+        let basis = basis.into();
+        self.is_over(basis) && self.stopped.is_none() && self.left(basis) == 0
     }
 
     /// Items that were never started.
-    pub fn left(&self, kept: &KeptRun) -> u64 {
-        kept.total.unwrap_or(0).saturating_sub(self.tally.admitted)
+    pub fn left(&self, basis: impl Into<Basis>) -> u64 {
+        basis.into().total.unwrap_or(0).saturating_sub(self.tally.admitted)
     }
 
     /// Whether there is nothing to go on with.
-    pub fn is_over(&self, kept: &KeptRun) -> bool {
+    pub fn is_over(&self, basis: impl Into<Basis>) -> bool {
+        let basis = basis.into();
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
-        let left = self.left(kept) > 0;
+        let left = self.left(basis) > 0;
         let items = left && !self.drained;
-        let once = kept.graph.has_run_steps() && self.ended.is_none() && !(left && self.drained);
+        let once = basis.once && self.ended.is_none() && !(left && self.drained);
         !open && (self.stopped.is_some() || !(items || once))
     }
 
@@ -190,5 +235,12 @@ impl Outline {
 
     fn in_flight(&self) -> u64 {
         self.tally.admitted.saturating_sub(self.tally.settled())
+    }
+}
+
+impl Observer for Outline {
+    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        Outline::see(self, event);
+        Ok(())
     }
 }

@@ -119,7 +119,7 @@ fn over(folder: &Path) -> Result<(), String> {
         Ok(Outline::of(&kept, records)?.state(&kept, false))
     };
     match outline() {
-        Ok(State::Done | State::Failed) => Ok(()),
+        Ok(State::Done | State::Unmet | State::Failed | State::Cancelled) => Ok(()),
         Ok(State::Paused | State::Running) => Err("it is paused; --unfinished removes it".to_owned()),
         Err(why) => Err(format!("{why:#}; --unfinished removes it")),
     }

@@ -8,8 +8,9 @@ pub mod session;
 use super::exit::Exit;
 use super::letters;
 use super::run::{KeptRun, Trace, retries, unreadable};
+use super::runs::gist::Gist;
 use super::runs::list::Line;
-use super::runs::outline::Outline;
+use super::runs::outline::{Outline, State};
 use super::runs::{Format, find};
 use super::stream;
 use super::terminal::Terminal;
@@ -18,6 +19,7 @@ use crate::disk::Target;
 use crate::engine::Retries;
 use crate::journal::{self, Lock, Records};
 use crate::runtime::Observer;
+use crate::stats::Verdict;
 use crate::view::milliseconds;
 use crate::view::stats::Report;
 use anyhow::Context;
@@ -152,10 +154,15 @@ fn whole(
         }
         Ok(())
     })?;
+    let mut finished = trace.finish(&kept.head(false), outline.left(kept))?;
+    finished.judge(&kept.graph);
+    outline.unmet = finished.verdicts.iter().any(Verdict::failed);
     let state = outline.state(kept, held);
-    let finished = trace.finish(&kept.head(false), outline.left(kept))?;
-    let report = Report::of(&finished.stats);
-    let line = Line::of(kept, folder, name, &outline, state);
+    // What runs still may come to meet what is expected.
+    let verdicts =
+        if state == State::Running || state == State::Paused { &[][..] } else { &finished.verdicts };
+    let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
+    let line = Line::of(&kept.header, folder, name, Gist::of(kept, &outline, held));
     match format {
         Format::Json => {
             items.open().for_each(|item| tell(item.json(&kept.graph), terminal));

@@ -1,12 +1,15 @@
 //! Expectations and comparisons as a gate: how they are asked for, and what they make of the exit code.
 
-use super::super::exit::Exit;
+use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use crate::diag::Span;
+use crate::diag::render::visible;
 use crate::graph::{Graph, Step};
 use crate::spec::{Expectation, Misread, Spec, expectations};
-use crate::stats::{self, Stats, Unknown, Verdict};
+use crate::stats::{self, Change, Changes, Gate, Stats, Unknown, Verdict};
+use crate::value::Decimal;
 use crate::view::stats::Report;
+use std::sync::Arc;
 
 /// The expectations of one `--expect`.
 #[derive(Clone, Debug)]
@@ -28,10 +31,10 @@ pub fn expected(text: &str) -> Result<Expected, String> {
 
 /// # Errors
 /// Where the text is no percentage.
-pub fn threshold(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
-    let percent = percent.filter(|percent| percent.is_finite() && *percent >= 0.0);
-    percent.map(|percent| percent / 100.0).ok_or_else(|| "write a percentage such as 10%".to_owned())
+pub fn threshold(text: &str) -> Result<Decimal, String> {
+    let percent = text.strip_suffix('%').and_then(Decimal::parse);
+    let percent = percent.filter(|percent| *percent >= Decimal::default());
+    percent.ok_or_else(|| "write a percentage such as 10%".to_owned())
 }
 
 /// What a document expects of its steps, each with its place, judged by these figures of its phases.
@@ -41,6 +44,13 @@ pub fn claims(spec: &Spec, graph: &Graph, stats: &Stats) -> Vec<(Span, Result<Ve
     places.zip(verdicts).collect()
 }
 
+/// What a document expects of its steps, judged by the figures of a whole run. A column that no agent reported meets
+/// nothing.
+pub fn judge_all(graph: &Graph, stats: &Stats) -> Vec<Verdict> {
+    let verdicts = stats::judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
+    verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect()
+}
+
 /// A step's name for people, its phase and what the document expects of it.
 pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
     // Where titles alone do not tell steps apart, phases do.
@@ -48,16 +58,73 @@ pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
     (name, &step.phase, &step.expectations)
 }
 
-/// Says what is not as it should be.
-pub fn exit(report: &Report, threshold: Option<f64>, terminal: &mut Terminal) -> Exit {
-    let worse = report.changes.unwrap_or_default().iter().filter(|change| change.worse).count();
-    if worse > 0 {
-        let figures = if worse == 1 { "figure is" } else { "figures are" };
-        let percent = threshold.unwrap_or_default() * 100.0;
-        terminal.talk(&format!("{worse} {figures} worse by more than {percent}%\n"));
-    }
+/// Shows what is not as it should be.
+///
+/// # Errors
+/// Stops where a gate had nothing to compare: that must not look like success.
+pub fn exit(
+    report: &Report,
+    gate: Option<(&Gate, &Changes)>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let worse = match gate {
+        Some((gate, changes)) => regressions(gate, changes, report.baseline, terminal)?,
+        None => 0,
+    };
     let met = all_met(report.expectations, terminal);
-    if worse == 0 && met { Exit::Ok } else { Exit::Failed }
+    Ok(if worse == 0 && met { Exit::Ok } else { Exit::Failed })
+}
+
+/// How many figures are worse than a gate allows.
+fn regressions(
+    gate: &Gate,
+    changes: &Changes,
+    baseline: &str,
+    terminal: &mut Terminal,
+) -> anyhow::Result<usize> {
+    let baseline = visible(baseline);
+    if changes.compared == 0 {
+        let message =
+            format!("nothing to compare: no step has a time or a success rate here and in {baseline}");
+        let help = match (names(&changes.only_now), names(&changes.only_before)) {
+            (now, before) if now.is_empty() && before.is_empty() => {
+                "both have the same steps, but without times and outcomes".to_owned()
+            }
+            (now, before) => format!("steps only here: {now}; only there: {before}"),
+        };
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
+    }
+    for (steps, place) in [(&changes.only_before, "only in"), (&changes.only_now, "not in")] {
+        if !steps.is_empty() {
+            terminal.talk(&format!("{place} {baseline}, not compared: {}\n", names(steps)));
+        }
+    }
+    let count = |is: fn(&Change) -> bool| changes.all.iter().filter(|change| is(change)).count();
+    let are = |count: usize| if count == 1 { "figure is" } else { "figures are" };
+    let Gate { percent, executions, milliseconds } = gate;
+    let noise = count(|change| change.noise);
+    if noise > 0 {
+        terminal.talk(&format!(
+            "{noise} {} worse by more than {percent}%, but below the noise floor: fewer than {executions} executions, \
+             or a difference of less than {milliseconds} ms\n",
+            are(noise)
+        ));
+    }
+    let worse = count(|change| change.worse);
+    if worse > 0 {
+        terminal.talk(&format!("{worse} {} worse by more than {percent}%\n", are(worse)));
+    }
+    Ok(worse)
+}
+
+/// Up to ten names, and how many more there are.
+fn names(steps: &[Arc<str>]) -> String {
+    const MOST: usize = 10;
+    let shown: Vec<String> = steps.iter().take(MOST).map(|step| visible(step)).collect();
+    match steps.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Whether all expectations are met; how many are not is said.

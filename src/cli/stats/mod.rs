@@ -7,12 +7,13 @@ use super::exit::Exit;
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
 use crate::spec::Expectation;
-use crate::stats::{self, Dimension, Fold};
-use crate::value::{Object, Value};
+use crate::stats::{self, Dimension, Fold, Gate};
+use crate::value::{Decimal, Object, Value};
 use crate::view::stats::Report;
 use gate::Expected;
 use inputs::Inputs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Show what recorded runs did: counts, times, tokens, numbers of your own
 #[derive(clap::Args)]
@@ -33,11 +34,14 @@ Examples:
 Percentiles are exact up to 100,000 executions of a group. Of more they are estimates, marked with ≈: never too
 low, at most 0.1 % too high.
 
+With --threshold, times of few executions and small differences are not judged: see --min-executions and
+--min-difference. A success rate always is. Where nothing can be compared, the exit code is 3.
+
 What can be expected: count, errors, success, mean, p50, p95, p99, max, tokens, saved, or any numeric column,
 of a step ('Step Title'.p95) or of all executions. Documents expect in quotes: > [!expect] p95 < 2s
 
-Exit codes: 0 ok, 1 an expectation is not met or a figure worsened, 2 usage, 3 a session is not valid or has no
-such step or column, 74 a file could not be read")]
+Exit codes: 0 ok, 1 an expectation is not met or a figure worsened, 2 usage, 3 a session is not valid, has no
+such step or column, or nothing in common with the baseline, 74 a file could not be read")]
 pub struct Args {
     /// Session files, or documents (.md) with recorded executions; `-` is a session on standard input
     #[arg(required = true, value_name = "SESSION")]
@@ -53,7 +57,13 @@ pub struct Args {
     baseline: Option<PathBuf>,
     /// By how much p95 or the success rate of a step may be worse than in the baseline
     #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = gate::threshold)]
-    threshold: Option<f64>,
+    threshold: Option<Decimal>,
+    /// Executions that a step needs on both sides for its p95 to be judged
+    #[arg(long, value_name = "COUNT", requires = "threshold", default_value_t = 5)]
+    min_executions: u64,
+    /// The least difference of p95 that is judged
+    #[arg(long, value_name = "DURATION", requires = "threshold", default_value = "50ms", value_parser = super::run::duration)]
+    min_difference: Duration,
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -101,16 +111,21 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let Some(verdicts) = now.verdicts(&expected, &judged, &stats.run, terminal) else {
         return Ok(Exit::Invalid);
     };
-    let changes = old.map(|(_, old)| stats::changes(&old.finish().groups, &judged.steps, args.threshold));
+    let gate = args.threshold.map(|percent| Gate {
+        percent,
+        executions: args.min_executions,
+        milliseconds: u64::try_from(args.min_difference.as_millis()).unwrap_or(u64::MAX).into(),
+    });
+    let changes = old.map(|(_, old)| stats::changes(&old.finish().groups, &judged.steps, gate.as_ref()));
     let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
     let report = Report {
         stats: &stats,
-        changes: changes.as_deref(),
+        changes: changes.as_ref().map(|changes| changes.all.as_slice()),
         baseline: baseline.as_deref().unwrap_or_default(),
         expectations: &verdicts,
     };
     show(&report, args.format, terminal)?;
-    Ok(gate::exit(&report, args.threshold, terminal))
+    gate::exit(&report, gate.as_ref().zip(changes.as_ref()), terminal)
 }
 
 fn dimensions(by: &[By]) -> Vec<Dimension> {

@@ -8,6 +8,7 @@ use crate::diag::render::visible;
 use crate::disk::{self, Folder};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Records};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -157,8 +158,69 @@ pub fn known() -> BTreeMap<PathBuf, Known> {
     all().unwrap_or_default()
 }
 
+/// What was found in a run's journal, so that it need not be read again for that. It lies in the user's own state folder:
+/// nobody else can have written it, neither who hands over a run's folder nor a program of the run that has no other rights.
+/// It is for showing only; whatever acts on a run reads the journal.
+#[derive(Serialize, Deserialize)]
+struct Finding<T> {
+    version: u32,
+    home: PathBuf,
+    seal: String,
+    journal: (u64, u64),
+    /// Of the journal's file.
+    stamp: (u64, i64),
+    tip: (i64, String),
+    found: T,
+}
+
+impl<T> Finding<T> {
+    fn of(home: &Path, records: &Records, found: T) -> anyhow::Result<Finding<T>> {
+        Ok(Finding {
+            version: VERSION,
+            home: disk::real(home)?,
+            seal: records.seal(),
+            journal: identity(home)?,
+            stamp: Folder::open(home)?.stamp(journal::FILE)?,
+            tip: records.tip()?,
+            found,
+        })
+    }
+}
+
+/// Stores what was found in a run's journal.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub fn store_found<T: Serialize>(
+    home: &Path,
+    header: &Header,
+    records: &Records,
+    found: T,
+) -> anyhow::Result<()> {
+    let finding = Finding::of(home, records, found)?;
+    Ok(Ours::ensure(findings()?)?.write(&record(&header.run, &finding.home), &finding)?)
+}
+
+/// What was found in a run's journal, where it has been stored and the journal is the same still.
+pub fn found<T: DeserializeOwned>(home: &Path, header: &Header, records: &Records) -> Option<T> {
+    let now = Finding::of(home, records, ()).ok()?;
+    let stored = Ours::open(findings().ok()?).ok()?;
+    let stored = stored.read::<Finding<T>>(&record(&header.run, &now.home)).ok()??;
+    let Finding { version, home, seal, journal, stamp, tip, found } = stored;
+    let same = (version, home, seal, journal, stamp, tip)
+        == (now.version, now.home, now.seal, now.journal, now.stamp, now.tip);
+    same.then_some(found)
+}
+
+fn findings() -> anyhow::Result<PathBuf> {
+    Ok(state()?.join("orderflow/outlines"))
+}
+
 /// Forgets a run that is removed.
 pub fn forget(run: &str, real: &Path) {
+    if let Ok(findings) = findings().and_then(|folder| Ok(Ours::open(folder)?)) {
+        let _ = findings.remove(&record(run, real));
+    }
     if let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) {
         // What is not there needs no removal, and what stays is nobody's without its journal.
         let _ = state.remove(&record(run, real));

@@ -30,6 +30,7 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
             "max_ms",
             "percentile_error",
             "tokens_used",
+            "skipped",
         ]
         .map(str::to_owned),
     );
@@ -56,6 +57,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     }
     record.push(group.percentile_error.0.to_string());
     record.push(shown(group.tokens_used));
+    record.push(group.with(Status::Skipped).to_string());
     for name in names {
         match group.columns.iter().find(|(known, _)| &**known == *name) {
             Some((_, Column { count, sum, mean, min, max })) => record.extend([

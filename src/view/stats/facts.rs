@@ -2,30 +2,29 @@
 
 use super::super::measure::{about, count, milliseconds, percent};
 use crate::stats::{EXACT, Group, LeftOut, Run, Stats};
+use std::sync::Arc;
+
+/// The steps of a critical path that are shown.
+const STEPS: usize = 10;
 
 /// The run's figures by name; `show` makes a step's name fit to be shown. All but the critical path.
 pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
     let run = &stats.run;
-    let saved = run.saved_ms.map(|saved| {
-        let share = run.sequential_ms.filter(|all| all.0 > 0.0).map(|all| percent(saved.0 / all.0));
-        let share = share.map(|share| format!(" ({share})")).unwrap_or_default();
-        format!("{}{share} by running steps side by side", milliseconds(saved.0))
-    });
     let slowest = run
         .slowest_step
         .as_ref()
         .map(|slowest| format!("{}, {} on average", show(&slowest.phase), milliseconds(slowest.mean_ms.0)));
-    let unstarted = "unknown: rows do not say when they started";
+    let wall = match (run.wall_ms, run.sequential_ms) {
+        (None, _) => Some("unknown: rows do not say when they started".to_owned()),
+        (Some(wall), None) => Some(milliseconds(wall.0)),
+        (Some(_), Some(_)) => None,
+    };
+    let executions = stats.groups.iter().map(|group| group.count).sum();
     let lines = [
         ("items", Some(items(run))),
-        ("executions", Some(count(run.rows))),
-        ("wall time", Some(run.wall_ms.map_or_else(|| unstarted.to_owned(), |wall| milliseconds(wall.0)))),
-        (
-            "in sequence",
-            run.sequential_ms
-                .map(|all| format!("{}, had every step waited for the one before", milliseconds(all.0))),
-        ),
-        ("saved", saved),
+        ("executions", Some(count(executions))),
+        ("wall time", wall),
+        ("work", work(run)),
         ("an item", mean_item(run)),
         ("slowest step", slowest),
         ("tokens", run.tokens_used.map(count)),
@@ -80,9 +79,34 @@ fn estimates(groups: &[Group]) -> Option<String> {
     })
 }
 
-/// The critical path's steps, fit to be shown.
+/// The time of all executions, how long one had to wait for it, and what parallel steps have saved.
+fn work(run: &Run) -> Option<String> {
+    let work = run.sequential_ms?;
+    let mut told = milliseconds(work.0);
+    if let Some(wall) = run.wall_ms {
+        told.push_str(&format!(" in {} of wall time", milliseconds(wall.0)));
+        if wall.0 > 0.0 {
+            told.push_str(&format!(" ({:.1} at once)", work.0 / wall.0));
+        }
+    }
+    if let Some(saved) = run.saved_ms.filter(|saved| saved.0 > 0.0) {
+        let each = run.items.filter(|items| *items > 0);
+        let (saved, of) = each.map_or((saved.0, "in all"), |items| (saved.0 / items as f64, "an item"));
+        told.push_str(&format!("; parallel steps saved {} {of}", milliseconds(saved)));
+    }
+    Some(told)
+}
+
+/// The critical path's steps, fit to be shown: of a long one the first and the last.
 pub(super) fn path(run: &Run, show: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
-    Some(run.critical_path.as_ref()?.iter().map(|phase| show(phase)).collect())
+    let path = run.critical_path.as_ref()?;
+    let shown = |steps: &[Arc<str>]| steps.iter().map(|phase| show(phase)).collect::<Vec<_>>();
+    if path.len() <= STEPS {
+        return Some(shown(path));
+    }
+    let (first, last) = (&path[..STEPS / 2], &path[path.len() - (STEPS / 2 - 1)..]);
+    let more = format!("… {} more …", count((path.len() - first.len() - last.len()) as u64));
+    Some([shown(first), vec![more], shown(last)].concat())
 }
 
 fn mean_item(run: &Run) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Figures as tables before anybody has said how tables are drawn: names as they are, numbers as text.
 
 use super::super::measure::{about, count, decimal, milliseconds, percent};
+use crate::event::Status;
 use crate::stats::{Change, Column, Dimension, Figure, Found, Group, Measure, Stats, Verdict};
 use crate::value::Value;
 
@@ -21,11 +22,15 @@ pub(super) struct Grid {
 pub(super) fn groups(stats: &Stats) -> Grid {
     let mut header = dimensions(&stats.groups);
     let names = header.len();
-    header.extend(["count", "failed", "success", "mean", "p50", "p95", "p99", "max", "tokens"]);
+    header.extend(["count", "failed"]);
+    let skipped = stats.groups.iter().any(|group| group.with(Status::Skipped) > 0);
+    header.extend(skipped.then_some("skipped"));
+    header.extend(["success", "mean", "p50", "p95", "p99", "max", "tokens"]);
     let rows = stats.groups.iter().map(|group| {
         let mut row = by(group);
         row.push(count(group.count));
         row.push(count(group.failed()));
+        row.extend(skipped.then(|| count(group.with(Status::Skipped))));
         row.push(share(group.success_rate));
         row.push(time(group.mean_ms));
         for percentile in [group.p50_ms, group.p95_ms, group.p99_ms] {
@@ -63,7 +68,7 @@ pub(super) fn columns(stats: &Stats) -> Grid {
 /// A line for each figure that changed.
 pub(super) fn changes(changes: &[Change]) -> Grid {
     let rows = changes.iter().map(|change| {
-        let Change { phase, figure, before, now, difference, share, worse } = change;
+        let Change { phase, figure, before, now, difference, share, worse, noise } = change;
         let value = |value: Option<Figure>| value.map_or_else(unknown, |value| measured(*figure, value.0));
         let signed = |value: Option<Figure>, show: &dyn Fn(f64) -> String| {
             value.map_or_else(unknown, |value| {
@@ -81,12 +86,16 @@ pub(super) fn changes(changes: &[Change]) -> Grid {
             value(*now),
             difference,
             signed(*share, &|share| format!("{} %", decimal((share * 1000.0).round() / 10.0))),
-            if *worse { "worse".to_owned() } else { String::new() },
+            match (worse, noise) {
+                (true, _) => "worse".to_owned(),
+                (_, true) => "noise".to_owned(),
+                _ => String::new(),
+            },
         ]
     });
     let mut header = vec!["step", "figure", "before", "now", "difference", "percent"];
     let mut rows: Vec<Vec<String>> = rows.collect();
-    if changes.iter().any(|change| change.worse) {
+    if changes.iter().any(|change| change.worse || change.noise) {
         header.push("");
     } else {
         rows.iter_mut().for_each(|row| drop(row.pop()));
