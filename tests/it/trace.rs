@@ -125,7 +125,10 @@ fn random_runs_keep_their_order_and_are_told_alike_afterwards() {
         let replay = place.orderflow("run flow.md --replay=session.toon --session again.toon --format json");
         assert_eq!(replay.exit, Some(0), "seed {seed}: {}", replay.err);
         assert_eq!(executions(&place.read("again.toon"), 99), executions(&session, 99), "seed {seed}");
-        assert_eq!(json(&replay), json(&told), "seed {seed}: the replay tells what the run told");
+        // What was left out has no row, so that a replay cannot know of it.
+        let mut known = json(&told);
+        known["run"].as_object_mut().unwrap().remove("left_out");
+        assert_eq!(json(&replay), known, "seed {seed}: the replay tells what the run told");
         for row in place.rows("session.toon") {
             *statuses.entry(row.split(' ').nth(3).unwrap().to_owned()).or_insert(0) += 1;
         }
