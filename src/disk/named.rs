@@ -25,12 +25,14 @@ impl Named {
         Named { path: path.into(), below: None, special: true }
     }
 
-    /// A path that a document in `folder`, or its settings, name. It must be a regular file. Links of a path below the folder
-    /// must not lead out of it: whoever reads the document would not see where.
+    /// A path that a document in `folder`, or its settings, name. It must be a regular file. A relative path may begin
+    /// with `..`; links must not lead out of the folder that this is: whoever reads the document would not see where.
     pub fn by_document(folder: &Path, path: &Path) -> Named {
-        let below = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-        let whole = folder.join(path);
-        Named { path: whole, below: below.then(|| (folder.to_owned(), path.to_owned())), special: false }
+        let outward = |part: &Component<'_>| matches!(part, Component::ParentDir | Component::CurDir);
+        let base: PathBuf = path.components().take_while(outward).collect();
+        let rest: PathBuf = path.components().skip_while(outward).collect();
+        let below = path.is_relative().then(|| (folder.join(base), rest));
+        Named { path: folder.join(path), below, special: false }
     }
 
     /// The same name for another file in its folder or below it, as found by a glob.
@@ -109,10 +111,14 @@ fn below(folder: &Path, path: &Path) -> io::Result<File> {
         {
             match error.raw_os_error() {
                 Some(_) => Err(error),
-                None => Err(io::Error::new(
-                    io::ErrorKind::PermissionDenied,
-                    format!("a symbolic link leads out of {}", folder.display()),
-                )),
+                None => {
+                    let what = match path.components().any(|part| part == Component::ParentDir) {
+                        true => "this path",
+                        false => "a symbolic link",
+                    };
+                    let message = format!("{what} leads out of {}", folder.display());
+                    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+                }
             }
         }
         Err(error) => Err(error),

@@ -106,6 +106,14 @@ fn what_a_document_names_must_not_lead_out_by_links() {
     assert_eq!(named("within").unwrap(), b"content");
     assert_eq!(named("./file").unwrap(), b"content");
     assert_eq!(named("../outside").unwrap(), b"untouched");
+    assert_eq!(named(".././inside/../outside").unwrap(), b"untouched");
+    // A `..` in a path that stays, or comes back, hides no link that leads further out.
+    for name in ["folder/../link", "./folder/../link", "folder/../../outside", "folder/../up/outside"] {
+        assert_eq!(named(name).unwrap_err().kind(), ErrorKind::PermissionDenied, "{name}");
+    }
+    symlink("/etc/passwd", folder.path().join("far")).unwrap();
+    assert_eq!(named("../inside/far").unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(named("folder/../within").unwrap(), b"content");
     assert_eq!(Named::by_user(folder.path().join("link")).read(1000).unwrap(), b"untouched");
     untouched(&top);
 }
