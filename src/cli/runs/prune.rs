@@ -7,7 +7,7 @@ use super::super::trust;
 use super::outline::{Outline, State};
 use super::{began_since, find};
 use crate::diag::render::visible;
-use crate::disk::{Folder, Kind};
+use crate::disk::{self, Folder, Kind};
 use crate::journal;
 use crate::view::{bytes, count};
 use anyhow::Context;
@@ -62,10 +62,15 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let old = folders.len().saturating_sub(args.keep.unwrap_or(0));
     let mut freed = Freed::default();
     let mut failed = None;
+    let mut removed = BTreeSet::new();
     for (folder, name) in folders.iter().zip(&names).take(old) {
+        let real = disk::real(folder);
         match one(args, folder, name, terminal) {
             Ok(None) => {}
-            Ok(Some(bytes)) => freed = Freed { runs: freed.runs + 1, bytes: freed.bytes + bytes },
+            Ok(Some(bytes)) => {
+                freed = Freed { runs: freed.runs + 1, bytes: freed.bytes + bytes };
+                removed.extend(real);
+            }
             Err(error) => {
                 terminal.error(&error);
                 failed = Some(Exit::of(&error));
@@ -74,7 +79,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     }
     if !args.dry_run {
         freed.bytes += sweep(&folders);
-        trust::runs::sweep();
+        trust::runs::forget(&removed);
     }
     let runs = if freed.runs == 1 { "run" } else { "runs" };
     let (did, frees) = if args.dry_run { ("would remove", "would free") } else { ("removed", "freed") };

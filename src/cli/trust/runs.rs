@@ -8,15 +8,20 @@ use crate::diag::render::visible;
 use crate::disk::{self, Folder};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Records};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Of the records, for versions to come.
 const VERSION: u32 = 2;
+
+/// How long ago a run began that is forgotten once it is not in its place.
+const FORGOTTEN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A run that is this user's own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -216,22 +221,24 @@ fn findings() -> anyhow::Result<PathBuf> {
     Ok(state()?.join("orderflow/outlines"))
 }
 
-/// Forgets a run that is removed.
-pub fn forget(run: &str, real: &Path) {
-    if let Ok(findings) = findings().and_then(|folder| Ok(Ours::open(folder)?)) {
-        let _ = findings.remove(&record(run, real));
-    }
-    if let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) {
-        // What is not there needs no removal, and what stays is nobody's without its journal.
-        let _ = state.remove(&record(run, real));
-    }
-}
-
-/// Removes the records of runs that are gone.
-pub fn sweep() {
-    let gone = |known: &Known| !known.home.join(journal::FILE).exists();
-    for (_, known) in known().into_iter().filter(|(_, known)| gone(known)) {
-        forget(&known.run, &known.home);
+/// Forgets runs that were removed, by their folders, and those that have not been in their places for long. One that
+/// is not there may have been moved, or its disk is not mounted.
+pub fn forget(removed: &BTreeSet<PathBuf>) {
+    let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) else { return };
+    let findings = findings().and_then(|folder| Ok(Ours::open(folder)?)).ok();
+    let gone = |known: &Known| !disk::is_there(&known.home.join(journal::FILE));
+    let old = |known: &Known| {
+        let then = Timestamp::now().checked_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
+        known.started.parse::<Timestamp>().map_or(true, |started| started < then)
+    };
+    for (home, known) in known() {
+        if gone(&known) && (removed.contains(&home) || old(&known)) {
+            // What is not there needs no removal, and what stays is nobody's without its journal.
+            let _ = state.remove(&record(&known.run, &home));
+            if let Some(findings) = &findings {
+                let _ = findings.remove(&record(&known.run, &home));
+            }
+        }
     }
 }
 
