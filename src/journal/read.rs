@@ -21,6 +21,8 @@ const LONGEST: i32 = 256 << 20;
 /// The smallest page of SQLite's.
 const PAGE: u64 = 512;
 
+const NO_TABLES: &str = "its tables are not those of a journal";
+
 /// What the records of a journal are read from, as they were at the first one.
 #[derive(Debug)]
 pub struct Records {
@@ -52,7 +54,10 @@ fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
     recognise(&folder, &path)?;
     let has_log = check_log(&folder, &path)?;
     let connection = if at_rest && !has_log { as_it_is(&path) } else { connect(&path, has_log) };
-    let connection = connection.map_err(|error| Unreadable::sqlite(&path, None, error))?;
+    let connection = connection.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => Unreadable::damaged(&path, None, None, NO_TABLES),
+        _ => Unreadable::sqlite(&path, None, error),
+    })?;
     check_tables(&connection, &path)?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
@@ -169,8 +174,18 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
 /// is no regular file of ours. Opens nothing: to close the file again would lose the locks that a writer of this
 /// process holds on it.
 fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
-    identity(folder).map_err(|error| Unreadable::io(path, error))?;
-    let size = folder.length(FILE).map_err(|error| Unreadable::io(path, error))?;
+    let io = |error| Unreadable::io(path, error);
+    identity(folder).map_err(io)?;
+    // SQLite would play it back when it opens the file for writing: what was checked would not be what is there.
+    if folder.kind(format!("{FILE}-journal")).map_err(io)?.is_some() {
+        return Err(Unreadable::damaged(
+            path,
+            None,
+            None,
+            "a rollback journal lies beside it, which is not ours",
+        ));
+    }
+    let size = folder.length(FILE).map_err(io)?;
     match size < PAGE {
         true => Err(Unreadable::damaged(path, None, None, "it is too short")),
         false => Ok(()),
@@ -191,7 +206,7 @@ fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> 
     };
     match found().map_err(|error| Unreadable::sqlite(path, None, error))? {
         true => Ok(()),
-        false => Err(Unreadable::damaged(path, None, None, "its tables are not those of a journal")),
+        false => Err(Unreadable::damaged(path, None, None, NO_TABLES)),
     }
 }
 
@@ -204,16 +219,13 @@ fn made() -> impl Iterator<Item = &'static str> {
 /// is not ours, and nothing is left beside the main file, there is no writer either and the file is read as it is.
 fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
-    match connection.execute_batch(GUARDED) {
+    match guarded(Connection::open_with_flags(path, flags)?) {
         Err(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && !has_log =>
         {
             as_it_is(path)
         }
-        tried => tried.map(|()| connection),
+        tried => tried,
     }
 }
 
@@ -221,11 +233,21 @@ fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
 fn as_it_is(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(immutable(path), flags)?;
+    guarded(Connection::open_with_flags(immutable(path), flags)?)
+}
+
+/// Has SQLite read the names of the tables, with a bound: their pages may lead to each other again and again.
+fn guarded(mut connection: Connection) -> rusqlite::Result<Connection> {
+    connection.busy_timeout(PATIENCE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
+    connection.progress_handler(STEPS, Some(|| true))?;
     connection.execute_batch(GUARDED)?;
+    connection.progress_handler(STEPS, None::<fn() -> bool>)?;
     Ok(connection)
 }
+
+/// SQLite's steps until the names of the tables are read, at most; those of a journal take a few hundred.
+const STEPS: std::ffi::c_int = 20_000;
 
 /// A journal may come from elsewhere: its schema is not trusted, its pages are looked at twice.
 const GUARDED: &str = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; SELECT 1 FROM sqlite_schema;";

@@ -1,6 +1,8 @@
 //! Every kind of file in the place of every name that orderflow opens by itself, and every command on it: nothing
 //! outside is written, read, made or removed, nothing hangs, and nothing is taken for a bug of orderflow's.
 
+mod journals;
+
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
@@ -421,4 +423,26 @@ fn runs_are_stored_where_the_user_says() {
     let mut named = orderflow(&scene.path(""), "resume last");
     assert_eq!(named.env("ORDERFLOW_STATE", &store).output().unwrap().status.code(), Some(0));
     assert!(says("runs prune --keep 0").0.contains("removed 1 run"));
+}
+
+/// What is not in its place may have been moved: to prune the runs of another folder does not forget it.
+#[test]
+fn a_run_that_was_moved_stays_its_owners_whatever_is_pruned_meanwhile() {
+    let scene = Scene::new();
+    let deep = scene.top.path().join("deep/below");
+    fs::create_dir_all(&deep).unwrap();
+    fs::rename(scene.path(".orderflow"), deep.join(".orderflow")).unwrap();
+    fs::rename(scene.path("parcels.csv"), deep.join("parcels.csv")).unwrap();
+    fs::rename(scene.path("go"), deep.join("go")).unwrap();
+    let (told, exit) = scene.say("runs prune --keep 0 --unfinished");
+    assert_eq!((told.as_str(), exit), ("removed 0 runs, freed 0 B\n", Some(0)));
+    let mut resume = orderflow(&deep, "resume --quiet last");
+    let resumed = resume.env("XDG_STATE_HOME", scene.path("STATE")).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(1), "its step fails: {resumed:?}");
+    // What was removed, and what is long gone, is forgotten.
+    let records = || fs::read_dir(scene.path("STATE/orderflow/runs")).unwrap().count();
+    assert_eq!(records(), 1);
+    let mut prune = orderflow(&deep, "runs prune --keep 0");
+    let pruned = prune.env("XDG_STATE_HOME", scene.path("STATE")).output().unwrap();
+    assert_eq!((pruned.status.code(), records()), (Some(0), 0), "{pruned:?}");
 }
