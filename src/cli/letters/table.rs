@@ -6,6 +6,7 @@ use crate::event::ValueId;
 use crate::graph::Graph;
 use crate::toon::write;
 use crate::value::{Object, Type, Value};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The table's name.
@@ -13,6 +14,9 @@ pub const NAME: &str = "dead_letters";
 
 /// What the table says of every item before its inputs.
 pub const ABOUT: [&str; 4] = ["key", "step", "error", "attempts"];
+
+/// Members with a column each; where letters have more, each letter is one cell.
+const COLUMNS: usize = 1000;
 
 /// Letters with the columns that their inputs have.
 pub struct Table<'a> {
@@ -100,12 +104,17 @@ impl Column {
 /// The members of the only input, where it is an object in all letters; in the order in which they are met.
 fn members(inputs: &[ValueId], letters: &[Letter]) -> Option<Vec<String>> {
     let [only] = inputs else { return None };
-    let mut members: Vec<String> = Vec::new();
+    let (mut members, mut known) = (Vec::new(), HashSet::new());
     for letter in letters {
         let value: &Arc<Value> = letter.inputs.iter().find(|(id, _)| id == only).map(|(_, value)| value)?;
-        let new =
-            value.as_object()?.keys().filter(|name| !members.contains(name)).cloned().collect::<Vec<_>>();
-        members.extend(new);
+        for name in value.as_object()?.keys() {
+            if known.insert(name.as_str()) {
+                members.push(name.clone());
+            }
+        }
+        if members.len() > COLUMNS {
+            return None;
+        }
     }
     Some(members).filter(|members| !members.is_empty())
 }
