@@ -9,7 +9,7 @@ use crate::value::Value;
 use crate::view::count;
 use crate::view::table::table;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Settled items that a table shows: so many that succeeded, so many others.
@@ -39,8 +39,11 @@ pub struct Item {
     error: Option<ItemError>,
     /// Why something that it did still stands.
     standing: Vec<ItemError>,
-    /// Its executions under way.
-    steps: Vec<(StepPath, u32, Doing)>,
+    /// Its executions under way, in the order in which they came to it.
+    steps: BTreeMap<u64, (StepPath, u32, Doing)>,
+    /// Where each of them is.
+    places: HashMap<StepPath, u64>,
+    next: u64,
 }
 
 /// What an execution is at.
@@ -142,14 +145,20 @@ impl<'a> Items<'a> {
     }
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
-        self.open
-            .insert(id, Item { id, key, state: None, error: None, standing: Vec::new(), steps: Vec::new() });
+        let (standing, steps, places) = Default::default();
+        self.open.insert(id, Item { id, key, state: None, error: None, standing, steps, places, next: 0 });
     }
 
     fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
         let Some(known) = self.open.get_mut(&item) else { return };
-        known.steps.retain(|(other, ..)| *other != step);
-        known.steps.extend(now.map(|(attempt, doing)| (step, attempt, doing)));
+        if let Some(place) = known.places.remove(&step) {
+            known.steps.remove(&place);
+        }
+        if let Some((attempt, doing)) = now {
+            known.places.insert(step, known.next);
+            known.steps.insert(known.next, (step, attempt, doing));
+            known.next += 1;
+        }
     }
 
     fn ended(&mut self, item: ItemId, execution: &Execution) {
@@ -175,7 +184,8 @@ impl<'a> Items<'a> {
     ) -> Option<Item> {
         let known = self.open.remove(&item)?;
         let (error, standing) = (error.clone(), standing.to_vec());
-        Some(Item { state: Some(state), error, standing, steps: Vec::new(), ..known })
+        let (steps, places) = Default::default();
+        Some(Item { state: Some(state), error, standing, steps, places, ..known })
     }
 }
 
@@ -183,7 +193,7 @@ impl Item {
     /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts},
     /// standing: [error]}`.
     pub fn json(&self, graph: &Graph) -> Value {
-        let steps = self.steps.iter().map(|(path, attempt, doing)| {
+        let steps = self.steps.values().map(|(path, attempt, doing)| {
             let step = graph.step(path.step);
             json!({
                 "step": step.title,
@@ -203,7 +213,7 @@ impl Item {
     }
 
     fn cells(&self, graph: &Graph) -> Vec<String> {
-        let at = self.steps.iter().map(|(path, attempt, doing)| {
+        let at = self.steps.values().map(|(path, attempt, doing)| {
             let title = title(*path, graph);
             match doing {
                 Doing::Running => format!("{title}, attempt {attempt}"),
