@@ -103,7 +103,8 @@ impl Loop<'_> {
     ) -> anyhow::Result<()> {
         let past = self.since.unwrap_or(0);
         let (begin, start) = (Instant::now(), self.since);
-        let now = || past + u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let elapsed = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let now = || past.saturating_add(elapsed());
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (starts, mut spawned) = mpsc::unbounded_channel();
         let mut calls = Calls::new(sender, starts);
@@ -180,8 +181,10 @@ impl Loop<'_> {
             if run.is_idle() && held.is_empty() && (exhausted || !run.wants_item()) {
                 break;
             }
-            let due = timers.next().map(|due| begin + Duration::from_millis(due.saturating_sub(past)));
-            let end = self.deadline.filter(|_| run.stopped().is_none()).map(|deadline| begin + deadline);
+            // What is further away than can be told never comes.
+            let after = |time| begin.checked_add(time);
+            let due = timers.next().and_then(|due| after(Duration::from_millis(due.saturating_sub(past))));
+            let end = self.deadline.filter(|_| run.stopped().is_none()).and_then(after);
             let starts = self.durable.as_ref().and_then(Durable::due);
             tokio::select! {
                 biased;
