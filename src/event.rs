@@ -178,8 +178,35 @@ impl Event {
             | Event::RunDrained { at, .. }
             | Event::RunStopped { at, .. } => *at,
             Event::StepEnded { execution, .. } => {
-                execution.started_ms.unwrap_or(0) + execution.duration_ms.unwrap_or(0.0) as Millis
+                let duration = execution.duration_ms.unwrap_or(0.0) as Millis;
+                execution.started_ms.unwrap_or(0).saturating_add(duration)
             }
+        }
+    }
+
+    /// Whose it is; none where it is about the run as a whole.
+    pub fn item(&self) -> Option<ItemId> {
+        match self {
+            Event::ItemAdmitted { item, .. }
+            | Event::AttemptStarted { item, .. }
+            | Event::AttemptStopped { item, .. }
+            | Event::AttemptRepeated { item, .. }
+            | Event::AttemptFinished { item, .. }
+            | Event::RetryScheduled { item, .. }
+            | Event::RetryDue { item, .. }
+            | Event::BranchTaken { item, .. }
+            | Event::ConditionHeld { item, .. }
+            | Event::StepEnded { item, .. }
+            | Event::ElementsEnded { item, .. }
+            | Event::ItemDeadlinePassed { item, .. }
+            | Event::CompensationBegan { item, .. }
+            | Event::ItemFailed { item, .. }
+            | Event::ItemPutBack { item, .. }
+            | Event::ItemRetried { item, .. }
+            | Event::ItemResolved { item, .. }
+            | Event::ItemSettled { item, .. } => Some(*item),
+            Event::RunStepsBegan { .. } | Event::RunStepsEnded { .. } => Some(ItemId::RUN),
+            Event::ItemsExhausted { .. } | Event::RunDrained { .. } | Event::RunStopped { .. } => None,
         }
     }
 }

@@ -230,10 +230,12 @@ impl Line {
         self.running = self.running.saturating_sub(1);
         let lane = &self.lanes[self.lane_of[step.index()]];
         if let Some(agent) = lane.agent {
-            self.agents[agent].running -= 1;
+            let running = &mut self.agents[agent].running;
+            *running = running.saturating_sub(1);
         }
         if let Some(channel) = lane.channel {
-            self.channels[channel].running -= 1;
+            let running = &mut self.channels[channel].running;
+            *running = running.saturating_sub(1);
         }
     }
 }

@@ -44,6 +44,18 @@ pub enum Input {
     Stop(StopReason),
 }
 
+/// An event that cannot have happened after those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Impossible;
+
+impl std::fmt::Display for Impossible {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an event cannot have happened after those before it")
+    }
+}
+
+impl std::error::Error for Impossible {}
+
 /// What the engine asks of the outside, once the events before it are kept.
 #[derive(Clone, Debug)]
 pub enum Effect {

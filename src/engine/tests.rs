@@ -50,7 +50,7 @@ fn go_on(
     seen.iter().for_each(|event| retries.see(event));
     ahead.iter().for_each(|item| retries.add(*item));
     let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
-    let mut run = Run::fold(graph.clone(), policy.clone(), folded);
+    let mut run = Run::fold(graph.clone(), policy.clone(), folded).unwrap();
     let mut world = World::new(seed, graph.clone()).after_crash(seen);
     let mut out = Out::default();
     let ahead: Vec<Retry> = ahead.iter().map(|item| Retry { item: *item, inputs: None }).collect();

@@ -30,6 +30,9 @@ struct Spent {
 
 impl Waits {
     pub fn begin(&mut self, item: ItemId, step: StepPath, limit: Limit, at: Millis) {
+        if self.waiting.contains_key(&(item, step)) {
+            return;
+        }
         let spent = self.spent.entry((item, limit.clone())).or_default();
         if spent.steps == 0 {
             spent.since = at;
@@ -41,19 +44,23 @@ impl Waits {
     pub fn end(&mut self, item: ItemId, step: StepPath, at: Millis) {
         let Some(limit) = self.waiting.remove(&(item, step)) else { return };
         let Some(spent) = self.spent.get_mut(&(item, limit)) else { return };
-        spent.steps -= 1;
+        spent.steps = spent.steps.saturating_sub(1);
         if spent.steps == 0 {
-            spent.total += at.saturating_sub(spent.since);
+            spent.total = spent.total.saturating_add(at.saturating_sub(spent.since));
         }
     }
 
     /// Counts an item's time anew.
     pub fn forget(&mut self, item: ItemId, at: Millis) {
         let own = self.spent.range_mut((item, Limit::Channel(String::new()))..);
-        for (_, spent) in own.take_while(|((other, _), _)| *other == item) {
+        let mut over = Vec::new();
+        for (wait, spent) in own.take_while(|((other, _), _)| *other == item) {
             (spent.since, spent.total) = (at, 0);
+            over.extend((spent.steps == 0).then(|| wait.clone()));
         }
-        self.spent.retain(|(other, _), spent| *other != item || spent.steps > 0);
+        for wait in over {
+            self.spent.remove(&wait);
+        }
     }
 
     /// What an item has waited for, the longest wait first; nothing where that was no time.
@@ -63,7 +70,7 @@ impl Waits {
         let mut all: Vec<(&Limit, Millis)> = own
             .map(|((_, limit), spent)| {
                 let running = if spent.steps > 0 { now.saturating_sub(spent.since) } else { 0 };
-                (limit, spent.total + running)
+                (limit, spent.total.saturating_add(running))
             })
             .filter(|(_, time)| *time > 0)
             .collect();

@@ -21,7 +21,7 @@ mod writer;
 
 pub use header::{Definition, Document, Header, Version};
 pub use lock::{Held, Lock};
-pub use read::{Records, read, read_at_rest};
+pub use read::{Records, Spot, read, read_at_rest};
 pub use record::{Asked, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{Place, Unreadable};

@@ -32,6 +32,20 @@ pub struct Records {
     chain: Chain,
 }
 
+/// Where a record is in its journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot<'a> {
+    path: &'a Path,
+    row: i64,
+}
+
+impl Spot<'_> {
+    /// The error where the record there says what cannot be.
+    pub fn damaged(&self, why: impl Into<String>) -> Unreadable {
+        Unreadable::damaged(self.path, Some(self.row), None, why)
+    }
+}
+
 /// Opens the journal in a run's folder for reading.
 ///
 /// # Errors
@@ -86,9 +100,20 @@ impl Records {
     /// # Errors
     /// What `each` says, or where the journal is damaged; what was handed over before was kept so.
     pub fn each<E: From<Unreadable>>(self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
-        self.rows(|number, text| {
-            let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(number), Some(byte), why));
-            record::decode(text, damaged, &mut each)
+        self.each_at(|record, _| each(record))
+    }
+
+    /// The same, with the place of each record.
+    ///
+    /// # Errors
+    /// As for [`each`](Self::each).
+    pub fn each_at<E: From<Unreadable>>(
+        self,
+        mut each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.rows(|row, text| {
+            let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(row), Some(byte), why));
+            record::decode(text, damaged, |record| each(record, Spot { path: &self.path, row }))
         })?;
         Ok(())
     }

@@ -10,6 +10,7 @@ mod docs;
 mod every_parser;
 mod explain;
 mod files;
+mod forged;
 mod formats;
 mod gate;
 mod graph;

@@ -158,7 +158,10 @@ impl<'a> Current<'a> {
                     step.line
                 ));
             }
-            run.recall(&event);
+            if run.recall(&event).is_err() && why.is_none() {
+                let name = visible(&self.document.source.name);
+                why = Some(format!("{name}: what the run has done cannot have happened by this document"));
+            }
             Ok(())
         })?;
         Ok(why)

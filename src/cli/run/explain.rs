@@ -89,7 +89,7 @@ impl Explained {
             outline.see(event);
             last = event.at();
             if !retries.void(event) {
-                run.recall(event);
+                run.recall(event)?;
             }
             Ok(())
         })?;

@@ -6,7 +6,7 @@ use super::{Args, part, unreadable};
 use crate::diag::Source;
 use crate::event::{Event, Execution, ItemError, StepId, StepPath, ValueId, Values};
 use crate::graph::{self, Graph};
-use crate::journal::{Header, Records, Revision};
+use crate::journal::{Header, Records, Revision, Spot, Unreadable};
 use crate::spec;
 use std::collections::HashMap;
 use std::mem;
@@ -57,6 +57,9 @@ impl Generations {
     }
 
     fn built(&self, args: &Args, one: &Revision) -> anyhow::Result<Graph> {
+        if one.document.text.len() > spec::LARGEST {
+            return Err(another(&self.header));
+        }
         let source = Source::new(one.document.path.clone(), one.document.text.clone());
         let (spec, _) = spec::parse(&source);
         let graph = graph::build(&source, &spec).0.ok_or_else(|| another(&self.header))?;
@@ -72,6 +75,11 @@ impl Generations {
 pub fn another(header: &Header) -> anyhow::Error {
     let message = format!("this version does not read the document of the run {} as its own did", header.run);
     Stop::new(Exit::Journal, message).help("look at it with the version that made it").into()
+}
+
+/// The error where an event speaks of a step or value that the document does not have.
+pub fn unknown(spot: Spot<'_>) -> Unreadable {
+    spot.damaged("an event names a step or a value that the document does not have")
 }
 
 /// What the ids of one document are in another; steps are known by their phases, values by their names.

@@ -6,9 +6,10 @@ use super::super::exit::{Exit, Stop};
 use super::super::trust;
 use super::Args;
 use super::ended;
-use super::generations::{Generations, another};
+use super::generations::{self, Generations, another};
 use super::inputs::{self, Recorded, Work};
 use super::look::{KeptRun, damaged};
+use super::sequence::{self, Sequence};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
@@ -191,7 +192,8 @@ impl Past {
         self.retry.iter().for_each(|retry| retries.add(retry.item));
         let (_, records) = journal::read(&self.home).map_err(unreadable)?;
         let (mut last, mut started, mut asked) = (0, HashMap::new(), Asked::default());
-        let done = records.each(|record| -> anyhow::Result<()> {
+        let mut sequence = Sequence::default();
+        let done = records.each_at(|record, spot| -> anyhow::Result<()> {
             let mut event = match record {
                 Record::Asked(one) => {
                     asked.recall(one);
@@ -212,9 +214,11 @@ impl Past {
                     return Ok(());
                 }
                 Record::Event(mut event) => {
-                    if !current.is_some_and(|current| current.translate(&mut event, graph)) {
-                        return Err(another(self.header()));
+                    let current = current.ok_or_else(|| another(self.header()))?;
+                    if !current.translate(&mut event, graph) {
+                        return Err(generations::unknown(spot).into());
                     }
+                    sequence.take(&event, spot)?;
                     event
                 }
             };
@@ -227,7 +231,7 @@ impl Past {
                 return Ok(());
             }
             asked.see(&event);
-            run.recall(&event);
+            run.recall(&event).map_err(|_| sequence::misplaced(&event, spot))?;
             observers.iter_mut().try_for_each(|observer| observer.see(&event))
         });
         done.map_err(damaged)?;

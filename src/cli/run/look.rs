@@ -1,9 +1,10 @@
 //! A kept run that is only looked at: what its events speak of. Takes no lock and changes nothing, so it does not
 //! matter whether a runner has the run.
 
-use super::generations::{Generations, Numbers, another};
+use super::generations::{self, Generations, Numbers, another};
 use super::inputs;
 use super::keep::{self, Options, unreadable};
+use super::sequence::{self, Sequence};
 use crate::diag::render::visible;
 use crate::event::{Event, StepPath};
 use crate::graph::Graph;
@@ -57,12 +58,15 @@ impl KeptRun {
     ) -> anyhow::Result<()> {
         let mut numbers = self.numbers.iter();
         let mut current = numbers.next();
-        let done = records.each(|record| match record {
+        let mut sequence = Sequence::default();
+        let done = records.each_at(|record, spot| match record {
             Record::Event(mut event) => {
-                match current.is_some_and(|current| current.translate(&mut event, &self.graph)) {
-                    true => see(&event),
-                    false => Err(another(&self.header)),
+                let current = current.ok_or_else(|| another(&self.header))?;
+                if !current.translate(&mut event, &self.graph) {
+                    return Err(generations::unknown(spot).into());
                 }
+                sequence.take(&event, spot)?;
+                see(&event).map_err(|error| sequence::judged(error, &event, spot))
             }
             Record::Revised(_) => {
                 current = numbers.next();

@@ -17,6 +17,7 @@ mod progress;
 mod replay;
 mod report;
 mod secrets;
+mod sequence;
 mod write;
 
 use super::document::Document;

@@ -84,7 +84,7 @@ pub fn show(
             _ => {}
         }
         if !retries.void(event) {
-            run.recall(event);
+            run.recall(event)?;
         }
         if let Some(story) = &mut story {
             story.see(event, &run);

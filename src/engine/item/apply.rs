@@ -12,7 +12,6 @@ impl Item {
     pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
         match event {
             Event::AttemptStarted { step, at, .. } => {
-                self.pass_over(graph, moves);
                 self.change(*step, |state| match state {
                     StepState::Ready(attempts) => {
                         StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
@@ -115,8 +114,8 @@ impl Item {
         let StepState::Running { attempts, .. } = state else { return };
         let number = attempts.number;
         match (step.element, self.elements.get_mut(&step.step)) {
-            (Some(element), Some(elements)) => elements.numbers[element as usize] = number,
-            _ => self.numbers[step.index()] = number,
+            (Some(element), Some(elements)) => put(&mut elements.numbers, element as usize, number),
+            _ => put(&mut self.numbers, step.index(), number),
         }
     }
 
@@ -125,11 +124,11 @@ impl Item {
         if let Ok(reply) = result {
             match (step.element, self.elements.get_mut(&step.step)) {
                 (Some(element), Some(elements)) => {
-                    elements.outputs[element as usize].clone_from(&reply.outputs);
+                    put(&mut elements.outputs, element as usize, reply.outputs.clone());
                 }
                 _ => {
                     for (id, value) in &reply.outputs {
-                        self.values[id.index()] = Some(value.clone());
+                        put(&mut self.values, id.index(), Some(value.clone()));
                     }
                 }
             }
@@ -185,11 +184,10 @@ impl Item {
             if end == End::Succeeded {
                 self.pass(graph, id);
             }
-            self.steps[id.index()] = StepState::Ended(end);
-            self.open -= 1;
+            self.set(id, StepState::Ended(end));
             for &dependent in &graph.step(id).dependents {
                 let StepState::Waiting { missing } = &mut self.steps[dependent.index()] else { continue };
-                *missing -= 1;
+                *missing = missing.saturating_sub(1);
                 if *missing == 0 {
                     ends.extend(self.arrive(graph, dependent, moves).map(|end| (dependent, end)));
                 }
@@ -236,10 +234,7 @@ impl Item {
     pub(super) fn close(&mut self, graph: &Graph, path: StepPath, end: End) {
         match path.element {
             Some(element) => self.element_ended(graph, path.step, element, end),
-            None => {
-                self.steps[path.index()] = StepState::Ended(end);
-                self.open -= 1;
-            }
+            None => self.set(path.step, StepState::Ended(end)),
         }
     }
 
@@ -248,7 +243,6 @@ impl Item {
         // A critical failure stops the forward work only; a stop of the whole run stays.
         self.stop = self.stop.filter(|why| !is_own(*why));
         for id in self.handlers(graph) {
-            self.open += 1;
             if let Some(end) = self.arrive(graph, id, moves) {
                 self.settle(graph, id, end, moves);
             }
@@ -276,7 +270,7 @@ impl Item {
         self.error = None;
         self.groups.clear();
         for id in self.handlers(graph).chain(graph.compensations()) {
-            self.steps[id.index()] = StepState::Idle;
+            self.set(id, StepState::Idle);
         }
         let anew = self.visit_anew(graph);
         let again = |id: &StepId| {
@@ -284,13 +278,12 @@ impl Item {
             blocks || anew.contains(id)
         };
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
-        self.open = ahead.len() as u32;
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();
         let missing = |id: StepId| graph.step(id).needs.iter().filter(|need| is_ahead(need.step)).count();
         let counts: Vec<(StepId, usize)> = ahead.iter().map(|id| (*id, missing(*id))).collect();
         for &(id, missing) in &counts {
-            self.steps[id.index()] = StepState::Waiting { missing: missing as u32 };
+            self.set(id, StepState::Waiting { missing: missing as u32 });
         }
         self.rewind(graph);
         for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
@@ -298,6 +291,13 @@ impl Item {
                 self.settle(graph, id, end, moves);
             }
         }
+    }
+}
+
+/// Puts a value where there is a place for it.
+fn put<T>(places: &mut [T], at: usize, value: T) {
+    if let Some(place) = places.get_mut(at) {
+        *place = value;
     }
 }
 

@@ -16,7 +16,7 @@ impl Item {
             if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
                 self.make_ready(graph, id, moves);
             } else {
-                self.steps[id.index()] = StepState::Deciding;
+                self.set(id, StepState::Deciding);
                 self.deciding.push(id);
             }
         }
@@ -126,7 +126,7 @@ impl Item {
 
     /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
     /// follows in a journal of that version went on without it.
-    pub(super) fn pass_over(&mut self, graph: &Graph, moves: &mut Moves) {
+    pub fn pass_over(&mut self, graph: &Graph, moves: &mut Moves) {
         for id in std::mem::take(&mut self.deciding) {
             let step = graph.step(id);
             let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));

@@ -84,13 +84,13 @@ impl Item {
             if matches!(state, StepState::Ended(End::Succeeded)) {
                 continue;
             }
-            let number = elements.numbers[element as usize];
+            let number = elements.numbers.get(element as usize).copied().unwrap_or(0);
             *state = StepState::Ready(Attempts { number, ..Attempts::default() });
             moves.ready.push(StepPath::element(id, element));
             open += 1;
         }
         self.elements.insert(id, elements);
-        self.steps[id.index()] = StepState::Spread { open };
+        self.set(id, StepState::Spread { open });
         if open == 0 {
             self.gather(graph, id);
         }
@@ -98,11 +98,12 @@ impl Item {
 
     /// Ends one element, and with the last of them the list is complete.
     pub(super) fn element_ended(&mut self, graph: &Graph, id: StepId, element: u32, end: End) {
-        if let Some(elements) = self.elements.get_mut(&id) {
-            elements.states[element as usize] = StepState::Ended(end);
+        let Some(state) = self.state_mut(StepPath::element(id, element)) else { return };
+        if matches!(std::mem::replace(state, StepState::Ended(end)), StepState::Ended(_)) {
+            return;
         }
-        if let StepState::Spread { open } = &mut self.steps[id.index()] {
-            *open -= 1;
+        if let Some(StepState::Spread { open }) = self.steps.get_mut(id.index()) {
+            *open = open.saturating_sub(1);
             if *open == 0 {
                 self.gather(graph, id);
             }

@@ -8,6 +8,7 @@ mod branch;
 mod call;
 mod effects;
 mod elements;
+mod fits;
 mod left_out;
 mod lifecycle;
 mod next;
@@ -96,7 +97,9 @@ impl Item {
         let open = steps.iter().filter(|state| matches!(state, StepState::Waiting { .. })).count();
         let mut values = vec![None; graph.values.len()];
         for (id, value) in inputs {
-            values[id.index()] = Some(value.clone());
+            if let Some(known) = values.get_mut(id.index()) {
+                *known = Some(value.clone());
+            }
         }
         Item {
             id,
@@ -142,7 +145,7 @@ impl Item {
             _ => {}
         }
         let number = self.numbers[id.index()];
-        self.steps[id.index()] = StepState::Ready(Attempts { number, ..Attempts::default() });
+        self.set(id, StepState::Ready(Attempts { number, ..Attempts::default() }));
         moves.ready.push(id.into());
     }
 
@@ -163,13 +166,22 @@ impl Item {
     }
 
     fn state(&self, path: StepPath) -> &StepState {
-        let element = path.element.and_then(|element| {
-            self.elements.get(&path.step).and_then(|elements| elements.states.get(element as usize))
-        });
-        match path.element {
-            None => &self.steps[path.index()],
-            Some(_) => element.unwrap_or(&StepState::Idle),
-        }
+        let state = match path.element {
+            None => self.steps.get(path.index()),
+            Some(element) => {
+                self.elements.get(&path.step).and_then(|elements| elements.states.get(element as usize))
+            }
+        };
+        state.unwrap_or(&StepState::Idle)
+    }
+
+    /// Puts a whole step into a state, and counts those that have not ended.
+    fn set(&mut self, id: StepId, state: StepState) {
+        let Some(known) = self.steps.get_mut(id.index()) else { return };
+        let open = |state: &StepState| !matches!(state, StepState::Ended(_) | StepState::Idle);
+        let (before, after) = (u32::from(open(known)), u32::from(open(&state)));
+        self.open = (self.open + after).saturating_sub(before);
+        *known = state;
     }
 
     fn state_mut(&mut self, path: StepPath) -> Option<&mut StepState> {
@@ -205,6 +217,11 @@ impl Item {
         matches!(self.state(step), StepState::Ready(_))
     }
 
+    /// What could start as soon as the limits allow.
+    pub fn ready(&self) -> Vec<StepPath> {
+        self.paths().filter(|path| self.is_ready(*path)).collect()
+    }
+
     /// Attempts that have begun and have not ended, with their numbers.
     pub fn running(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
         self.paths().filter_map(|path| match self.state(path) {
@@ -216,7 +233,7 @@ impl Item {
     /// The number of the attempt that would start now.
     pub fn attempt(&self, step: StepPath) -> u32 {
         match self.state(step) {
-            StepState::Ready(attempts) => attempts.number + 1,
+            StepState::Ready(attempts) => attempts.number.saturating_add(1),
             _ => 0,
         }
     }
@@ -246,7 +263,7 @@ impl Item {
     }
 
     pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {
-        self.values[id.index()].as_ref()
+        self.values.get(id.index())?.as_ref()
     }
 }
 

@@ -155,7 +155,8 @@ impl Item {
         if !retryable || self.stop.is_some() {
             return None;
         }
-        let due = now + pause(graph.step(path.step).retry.as_ref(), self.id, path, attempts.tries)?;
+        let pause = pause(graph.step(path.step).retry.as_ref(), self.id, path, attempts.tries)?;
+        let due = now.saturating_add(pause);
         self.step_deadline(graph, path.step, attempts).is_none_or(|deadline| due < deadline).then_some(due)
     }
 

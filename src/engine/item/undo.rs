@@ -164,9 +164,8 @@ impl Item {
         self.given_up = self.run_stop();
         self.stop = None;
         self.effects.undoing = Some(undoes);
-        self.open += 1;
         if graph.step(by).is_conditional() {
-            self.steps[by.index()] = StepState::Deciding;
+            self.set(by, StepState::Deciding);
             self.deciding.push(by);
         } else {
             self.make_ready(graph, by, moves);
@@ -181,14 +180,14 @@ impl Item {
         for (element, state) in (0..).zip(&mut elements.states) {
             *state = StepState::Ended(End::Succeeded);
             if self.effects.is_open(StepPath::element(undoes, element)) {
-                let number = elements.numbers[element as usize];
+                let number = elements.numbers.get(element as usize).copied().unwrap_or(0);
                 *state = StepState::Ready(Attempts { number, ..Attempts::default() });
                 moves.ready.push(StepPath::element(by, element));
                 open += 1;
             }
         }
         self.elements.insert(by, elements);
-        self.steps[by.index()] = StepState::Spread { open };
+        self.set(by, StepState::Spread { open });
     }
 
     /// One execution of a compensation is over.

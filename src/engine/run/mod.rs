@@ -1,6 +1,7 @@
 //! The run: admits items, gives out places, judges failures over all items. Knows an item only through what
 //! `Item` says must happen next.
 
+mod past;
 mod told;
 
 use super::item::{Item, Moves};
@@ -52,6 +53,8 @@ pub struct Run {
     stopped: Option<StopReason>,
     /// Failures that were known when items were last retried: they stop nothing any more.
     forgiven: u64,
+    /// Items in flight that are undone once more.
+    reopened: u64,
     once: Once,
     /// Items whose state changed since they were last asked what comes next.
     touched: Vec<ItemId>,
@@ -74,26 +77,11 @@ impl Run {
             drained: None,
             stopped: None,
             forgiven: 0,
+            reopened: 0,
             once: Once::default(),
             touched: Vec::new(),
             moves: Moves::default(),
         }
-    }
-
-    /// Takes an event that has happened before.
-    pub fn recall(&mut self, event: &Event) {
-        self.apply(event);
-        // What follows from it has been decided too.
-        self.touched.clear();
-    }
-
-    /// A run as it was after these events.
-    pub fn fold<'a>(graph: Arc<Graph>, policy: Policy, events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let mut run = Run::new(graph, policy);
-        for event in events {
-            run.recall(event);
-        }
-        run
     }
 
     /// Goes on with a folded run: attempts that were under way are made again under the same number, timers
@@ -245,9 +233,11 @@ impl Run {
 
     /// Items that failed, those too that are still being undone.
     fn failures(&self) -> u64 {
+        if !self.early {
+            return self.tally.failures();
+        }
         let items = self.items.iter().filter(|(id, _)| **id != ItemId::RUN);
-        let failing = items.filter(|(_, item)| self.early && item.is_failing());
-        self.tally.failures() + failing.count() as u64
+        self.tally.failures() + items.filter(|(_, item)| item.is_failing()).count() as u64
     }
 
     /// What failed items mean for the run.
@@ -349,8 +339,10 @@ impl Run {
                 self.line_up(*item, *at);
             }
             Event::ItemSettled { item, key, state, error, standing, at, .. } => {
+                self.withdraw(*item, *at);
                 self.line.forget(*item, *at);
                 if let Some(settled) = self.items.remove(item) {
+                    self.reopened = self.reopened.saturating_sub(u64::from(settled.is_reopened()));
                     self.once.keep(&self.graph, *item, &settled, *state);
                 }
                 *self.tally.of(*state) += 1;
@@ -372,10 +364,8 @@ impl Run {
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
-                self.line.forget(*item, event.at());
-                self.apply_to(*item, event);
-                let reopened = self.items.values().filter(|known| known.is_reopened()).count();
-                self.forgiven = self.tally.failures() + reopened as u64;
+                self.apply_anew(*item, event);
+                self.forgiven = self.tally.failures() + self.reopened;
             }
             Event::ItemsExhausted { .. } => self.once.exhausted = true,
             Event::RunStepsBegan { at } => {
@@ -387,7 +377,10 @@ impl Run {
                 self.line_up(ItemId::RUN, *at);
             }
             Event::RunStepsEnded { state, error, standing, .. } => {
-                self.items.remove(&ItemId::RUN);
+                self.withdraw(ItemId::RUN, event.at());
+                let last = self.items.remove(&ItemId::RUN);
+                let reopened = u64::from(last.is_some_and(|last| last.is_reopened()));
+                self.reopened = self.reopened.saturating_sub(reopened);
                 self.once.end = Some((*state, error.clone(), standing.clone()));
             }
             Event::RunDrained { why, .. } => self.drained = Some(*why),
@@ -416,17 +409,33 @@ impl Run {
             | Event::CompensationBegan { item, .. }
             | Event::ItemFailed { item, .. }
             | Event::ItemResolved { item, .. } => self.apply_to(*item, event),
-            Event::ItemPutBack { item, at } => {
-                self.line.forget(*item, *at);
-                self.apply_to(*item, event);
-            }
+            Event::ItemPutBack { item, .. } => self.apply_anew(*item, event),
         }
     }
 
     fn apply_to(&mut self, item: ItemId, event: &Event) {
         if let Some(known) = self.items.get_mut(&item) {
+            let before = u64::from(known.is_reopened());
             known.apply(&self.graph, event, &mut self.moves);
+            self.reopened = (self.reopened + u64::from(known.is_reopened())).saturating_sub(before);
             self.line_up(item, event.at());
+        }
+    }
+
+    /// Applies an event by which steps of an item are ahead once more: its place in the line is made new.
+    fn apply_anew(&mut self, item: ItemId, event: &Event) {
+        self.withdraw(item, event.at());
+        self.line.forget(item, event.at());
+        self.apply_to(item, event);
+        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
+            self.line.push(item, step, event.at());
+        }
+    }
+
+    /// Takes what an item has ready out of the line.
+    fn withdraw(&mut self, item: ItemId, at: Millis) {
+        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
+            self.line.remove(item, step, at);
         }
     }
 

@@ -17,9 +17,9 @@ fn each_cut(seeds: std::ops::Range<u64>, show: &mut Show<'_>) {
             if cut == events.len() || seen.iter().any(|event| matches!(event, Event::RunStopped { .. })) {
                 continue;
             }
-            let mut before = Run::fold(graph.clone(), policy.clone(), seen);
+            let mut before = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
             before.take_up(seen.iter().map(Event::at).max().unwrap_or(0), &mut Out::default());
-            let mut run = Run::fold(graph.clone(), policy.clone(), seen);
+            let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
             let mut later = world.after_kill(seen);
             let mut out = Out::default();
             run.resume(&[], later.now, &mut out);

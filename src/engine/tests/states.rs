@@ -37,7 +37,7 @@ impl Hand {
     /// The state that the item was in before it ended.
     fn last_lifecycle(&self, graph: Graph) -> Option<u32> {
         let ended = self.out.events.iter().take_while(|event| !matches!(event, Event::ItemSettled { .. }));
-        Run::fold(Arc::new(graph), policy(), ended).lifecycle(ItemId(0)).map(|state| state.0)
+        Run::fold(Arc::new(graph), policy(), ended).unwrap().lifecycle(ItemId(0)).map(|state| state.0)
     }
 }
 
@@ -239,7 +239,7 @@ fn foreseen(graph: &Arc<Graph>, events: &[Event]) -> Result<u32, String> {
             }
             _ => {}
         }
-        run.recall(event);
+        run.recall(event).unwrap();
     }
     Ok(undone)
 }

@@ -16,7 +16,7 @@ fn a_run_cut_after_any_event_goes_on_as_if_nothing_had_happened() {
         let (graph, policy, world, events, _) = simulate(seed);
         for cut in 0..=events.len() {
             let (seen, rest) = events.split_at(cut);
-            let mut run = Run::fold(graph.clone(), policy.clone(), seen);
+            let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
             let mut world = world.after_crash(seen);
             let mut out = Out::default();
             run.resume(&[], world.now, &mut out);

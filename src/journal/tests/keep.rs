@@ -23,8 +23,8 @@ fn what_was_kept_is_read_again_and_makes_the_same_run() {
                 other => panic!("{other:?}"),
             })
             .collect();
-        let before = Run::fold(graph.clone(), policy.clone(), &events);
-        let after = Run::fold(graph, policy, &read);
+        let before = Run::fold(graph.clone(), policy.clone(), &events).unwrap();
+        let after = Run::fold(graph, policy, &read).unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"), "seed {seed}");
     }
 }

@@ -68,7 +68,7 @@ fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<E
     let again: Vec<Retry> = again.map(|item| Retry { item, inputs: None }).collect();
     again.iter().for_each(|retry| retries.add(retry.item));
     let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
-    let mut run = Run::fold(graph.clone(), random_policy(seed), folded);
+    let mut run = Run::fold(graph.clone(), random_policy(seed), folded).unwrap();
     let mut world = World::new(seed, graph).after_crash(&seen);
     let mut out = Out::default();
     run.resume(&again, world.now, &mut out);

@@ -1,0 +1,89 @@
+//! Whether the events of a journal can have followed each other, as far as that is seen without folding them: times,
+//! numbers of items, and which of them are in flight. Memory holds the items in flight.
+
+use crate::engine::Impossible;
+use crate::event::{Event, ItemId, Millis};
+use crate::journal::{Spot, Unreadable};
+use std::collections::HashSet;
+
+/// No run takes longer, in milliseconds: all further reckoning with times stays exact.
+const LONGEST: Millis = 1 << 53;
+
+/// The items that the events so far speak of.
+#[derive(Debug, Default)]
+pub struct Sequence {
+    admitted: u64,
+    in_flight: HashSet<ItemId>,
+    /// The steps that run once after all items have begun.
+    once: bool,
+}
+
+impl Sequence {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// It cannot have happened after those before it.
+    pub fn take(&mut self, event: &Event, spot: Spot<'_>) -> Result<(), Unreadable> {
+        if !in_time(event) {
+            return Err(spot.damaged(format!("the time of {} is out of range", name(event))));
+        }
+        if self.fits(event) { Ok(()) } else { Err(misplaced(event, spot)) }
+    }
+
+    fn fits(&mut self, event: &Event) -> bool {
+        match event {
+            Event::ItemAdmitted { item, .. } => {
+                let next = item.0 == self.admitted;
+                self.admitted += 1;
+                next && self.in_flight.insert(*item)
+            }
+            Event::ItemSettled { item, .. } => *item != ItemId::RUN && self.in_flight.remove(item),
+            Event::ItemRetried { item, .. } | Event::ItemResolved { item, .. } => {
+                let began = if *item == ItemId::RUN { self.once } else { item.0 < self.admitted };
+                began && self.in_flight.insert(*item)
+            }
+            Event::RunStepsBegan { .. } => {
+                !std::mem::replace(&mut self.once, true) && self.in_flight.insert(ItemId::RUN)
+            }
+            Event::RunStepsEnded { .. } => self.in_flight.remove(&ItemId::RUN),
+            event => event.item().is_none_or(|item| self.in_flight.contains(&item)),
+        }
+    }
+}
+
+fn in_time(event: &Event) -> bool {
+    let due = match event {
+        Event::RetryScheduled { due, .. } => *due,
+        Event::StepEnded { execution, .. } => {
+            let duration = execution.duration_ms.unwrap_or(0.0);
+            if !(0.0..=LONGEST as f64).contains(&duration) {
+                return false;
+            }
+            execution.started_ms.unwrap_or(0)
+        }
+        _ => 0,
+    };
+    event.at().max(due) <= LONGEST
+}
+
+/// The error where an event cannot have happened after those before it.
+pub fn misplaced(event: &Event, spot: Spot<'_>) -> Unreadable {
+    let of = match event.item() {
+        Some(ItemId::RUN) => " of the run".to_owned(),
+        Some(item) => format!(" of item {}", item.0),
+        None => String::new(),
+    };
+    spot.damaged(format!("{}{of} cannot follow what is before it", name(event)))
+}
+
+/// The same where whoever takes the event says so.
+pub fn judged(error: anyhow::Error, event: &Event, spot: Spot<'_>) -> anyhow::Error {
+    if error.is::<Impossible>() { misplaced(event, spot).into() } else { error }
+}
+
+/// What the journal calls an event.
+fn name(event: &Event) -> String {
+    let value = serde_json::to_value(event).unwrap_or_default();
+    let name = value.as_object().and_then(|object| object.keys().next());
+    format!("`{}`", name.map_or("event", String::as_str))
+}

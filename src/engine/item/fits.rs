@@ -1,0 +1,83 @@
+//! Whether an event can follow on what has happened to an item. A journal may come from anybody: an event that cannot
+//! have happened is not folded. Events that an earlier version or document let happen are.
+
+use super::super::step::StepState;
+use super::{Item, Stage};
+use crate::event::{Event, StepId, StepPath};
+use crate::graph::Graph;
+
+impl Item {
+    /// Whether an event about this item can come now.
+    pub fn fits(&self, graph: &Graph, event: &Event) -> bool {
+        match event {
+            Event::AttemptStarted { step, attempt, .. } => {
+                matches!(self.state(*step), StepState::Ready(attempts)
+                    if attempts.number.checked_add(1) == Some(*attempt))
+            }
+            Event::AttemptStopped { step, attempt, .. }
+            | Event::AttemptRepeated { step, attempt, .. }
+            | Event::AttemptFinished { step, attempt, .. } => self.is_running(*step, *attempt),
+            Event::RetryScheduled { step, attempt, .. } => {
+                matches!(self.state(*step), StepState::Answered { attempts, .. }
+                    if attempts.number.checked_add(1) == Some(*attempt))
+            }
+            Event::RetryDue { step, attempt, .. } => self.awaits_retry(*step, *attempt),
+            Event::BranchTaken { step, chain, arm, .. } => self.can_branch(graph, *step, *chain, *arm),
+            // A step that an earlier version passed over has not ended here yet, and what waits for it still waits.
+            Event::ConditionHeld { step, .. } => {
+                matches!(self.state((*step).into()), StepState::Deciding | StepState::Waiting { .. })
+            }
+            Event::StepEnded { execution, .. } => matches!(
+                self.state(execution.path()),
+                StepState::Waiting { .. }
+                    | StepState::Deciding
+                    | StepState::Ready(_)
+                    | StepState::Answered { .. }
+                    | StepState::Spread { open: 0 }
+            ),
+            Event::ElementsEnded { step, .. } => {
+                matches!(self.state((*step).into()), StepState::Spread { open: 0 })
+            }
+            Event::ItemDeadlinePassed { .. } => self.stage == Stage::Forward,
+            Event::CompensationBegan { undoes, .. } => {
+                let stands = self.effects.standing.keys().any(|path| path.step == *undoes);
+                let by = graph.steps.get(undoes.index()).and_then(|step| step.compensate);
+                let idle =
+                    |by: StepId| matches!(self.state(by.into()), StepState::Idle | StepState::Ended(_));
+                stands && self.effects.undoing().is_none() && by.is_some_and(idle)
+            }
+            Event::ItemFailed { .. } => self.stage != Stage::Handling,
+            Event::ItemPutBack { .. } => self.stage == Stage::Handling && self.is_at_rest(),
+            Event::ItemRetried { .. } | Event::ItemSettled { .. } | Event::RunStepsEnded { .. } => {
+                self.is_at_rest()
+            }
+            Event::ItemResolved { .. } => true,
+            Event::ItemAdmitted { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::RunStepsBegan { .. }
+            | Event::RunDrained { .. }
+            | Event::RunStopped { .. } => true,
+        }
+    }
+
+    /// Whether a decision can be taken: it is not yet, and there is such an arm.
+    fn can_branch(&self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) -> bool {
+        let chains = graph.steps.get(step.index()).map(|step| &step.chains);
+        let arms = chains.and_then(|chains| chains.get(chain as usize));
+        let there = arms.is_some_and(|arms| arm.is_none_or(|arm| (arm as usize) < arms.len()));
+        let turn =
+            matches!(self.state(step.into()), StepState::Answered { .. } | StepState::Spread { open: 0 });
+        there && turn && !self.taken.iter().any(|(known, other, _)| (*known, *other) == (step, chain))
+    }
+
+    /// Whether nothing of it is under way.
+    fn is_at_rest(&self) -> bool {
+        let moves = |path: StepPath| {
+            matches!(
+                self.state(path),
+                StepState::Running { .. } | StepState::Answered { .. } | StepState::Backoff { .. }
+            )
+        };
+        self.answered.is_empty() && !self.paths().any(moves)
+    }
+}

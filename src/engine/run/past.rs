@@ -1,0 +1,56 @@
+//! What has happened before, event by event; one that cannot have happened is refused.
+
+use super::super::Impossible;
+use super::{Policy, Run};
+use crate::event::Event;
+use crate::graph::Graph;
+use std::sync::Arc;
+
+impl Run {
+    /// Takes an event that has happened before.
+    ///
+    /// # Errors
+    /// After what came before it cannot have happened. Then nothing is changed, and the run is not to go on.
+    pub fn recall(&mut self, event: &Event) -> Result<(), Impossible> {
+        if let Event::AttemptStarted { item, at, .. } = event
+            && let Some(known) = self.items.get_mut(item)
+        {
+            known.pass_over(&self.graph, &mut self.moves);
+            self.line_up(*item, *at);
+        }
+        if !self.fits(event) {
+            return Err(Impossible);
+        }
+        self.apply(event);
+        // What follows from it has been decided too.
+        self.touched.clear();
+        Ok(())
+    }
+
+    /// A run as it was after these events.
+    ///
+    /// # Errors
+    /// As for [`recall`](Self::recall).
+    pub fn fold<'a>(
+        graph: Arc<Graph>,
+        policy: Policy,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, Impossible> {
+        let mut run = Run::new(graph, policy);
+        events.into_iter().try_for_each(|event| run.recall(event))?;
+        Ok(run)
+    }
+
+    /// Whether an event can follow on what has happened.
+    fn fits(&self, event: &Event) -> bool {
+        match event {
+            Event::ItemAdmitted { item, .. } => item.0 == self.tally.admitted,
+            Event::RunStepsBegan { .. } => !self.once.began,
+            Event::ItemsExhausted { .. } | Event::RunDrained { .. } | Event::RunStopped { .. } => true,
+            event => {
+                let known = event.item().and_then(|item| self.items.get(&item));
+                known.is_some_and(|known| known.fits(&self.graph, event))
+            }
+        }
+    }
+}
