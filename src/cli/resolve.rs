@@ -68,13 +68,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let trace = session::left(&home)?;
     past.add(resolved.into_iter().flat_map(|(key, item)| ends(&failed, key, item, &args.note)).collect())?;
     terminal.talk(&format!("{count} item{} resolved\n", if count == 1 { "" } else { "s" }));
-    match trace {
-        Some(trace) => session::anew(&home, &trace, terminal)?,
-        None => terminal.talk(&format!(
-            "the session file is gone, or not as the run has left it, and stays so; orderflow show {} --session FILE writes the run's\n",
-            visible(&args.run)
-        )),
-    }
+    session::anew(&home, trace.as_deref(), terminal)?;
     Ok(Exit::Ok)
 }
 

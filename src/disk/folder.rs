@@ -288,13 +288,24 @@ impl Folder {
     /// # Errors
     /// What the file system reports.
     pub fn replace(&self, name: impl AsRef<OsStr>, content: &[u8]) -> io::Result<()> {
+        self.replace_by(name, |file| file.write_all(content))
+    }
+
+    /// The same with what `write` writes.
+    ///
+    /// # Errors
+    /// What `write` and the file system report.
+    pub fn replace_by(
+        &self,
+        name: impl AsRef<OsStr>,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let name = single(name.as_ref())?;
         let mut draft = OsString::from(".");
         draft.push(name);
         draft.push(unique());
         let mut file = self.create_new(&draft)?;
-        let written = file
-            .write_all(content)
+        let written = write(&mut file)
             .and_then(|()| file.sync_all())
             .and_then(|()| self.dir.rename(&draft, &self.dir, name))
             .and_then(|()| self.sync());

@@ -1,5 +1,6 @@
 //! Files that are written whole or not at all: beside their target first, then in its place.
 
+use super::Folder;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -14,6 +15,9 @@ pub enum Target {
     File(PathBuf),
     /// A pipe or a device, to be written to: in its place nothing else may come.
     Stream(PathBuf),
+    /// A file in a run's folder, to be replaced whatever lies there. The folder is opened only to write: a run has few
+    /// files to spare.
+    Within(PathBuf, &'static str),
     /// What is open already, such as standard output.
     Open(File),
 }
@@ -75,6 +79,7 @@ impl Target {
     pub fn spool(&self) -> io::Result<File> {
         match self {
             Target::File(path) => tempfile::tempfile_in(folder(path)),
+            Target::Within(folder, _) => tempfile::tempfile_in(folder),
             Target::Stream(_) | Target::Open(_) => tempfile::tempfile(),
         }
     }
@@ -98,6 +103,7 @@ impl Target {
         let path = match self {
             Target::File(path) => path,
             Target::Stream(path) => return write(&mut File::options().write(true).open(path)?),
+            Target::Within(folder, name) => return Folder::open(folder)?.replace_by(name, write),
             Target::Open(file) => return write(&mut file.try_clone()?),
         };
         let mut builder = tempfile::Builder::new();

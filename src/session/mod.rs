@@ -16,7 +16,7 @@ mod spool;
 mod verify;
 mod write;
 
-pub use append::{MOST_ROWS, Refusal, append};
+pub use append::{MOST_ROWS, Refusal, append, missing};
 pub use document::{Recorded, check, recorded};
 pub use entries::{Entries, Entry, LeftOut};
 pub use file::{Session, read_session};

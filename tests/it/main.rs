@@ -30,6 +30,7 @@ mod order_fulfillment;
 mod order_processing;
 mod order_saga;
 mod outline;
+mod own_trace;
 mod parsers;
 mod part;
 mod place;

@@ -83,7 +83,11 @@ critical path  SayHello
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    assert_eq!(left, ["ended", "journal.db", "lock"], "nothing else is left of a run without files");
+    assert_eq!(
+        left,
+        ["ended", "journal.db", "lock", "session.toon"],
+        "nothing else is left of a run without files"
+    );
 
     let quiet = place.run("--input name=Ada --quiet --format json --session other.toon");
     assert_eq!((quiet.exit, quiet.err.as_str()), (Some(0), ""));

@@ -77,7 +77,11 @@ pub fn run(
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
     let policy = policy(args, &graph, settings, terminal);
-    let record = Record::new(&graph, Some(args.trace()), args.write.then(Kept::default))?;
+    let rows = args.write.then(Kept::default);
+    let record = match args.no_journal {
+        true => Record::new(&graph, Some(args.trace()), rows)?,
+        false => Record::own(&graph, workspace.root(), rows)?,
+    };
     let mut record = record.journaled(!args.no_journal);
     let mut head = Head {
         run: run_id.to_string(),
@@ -151,6 +155,13 @@ pub fn run(
         finished.judge(&graph);
         finished
     });
+    let (finished, published) = match finished {
+        Ok(mut finished) => {
+            let published = if args.no_journal { Ok(()) } else { finished.publish(args, &home, terminal) };
+            (Ok(finished), published)
+        }
+        Err(error) => (Err(error), Ok(())),
+    };
     if let Ok(finished) = &finished {
         show(args, finished, terminal)?;
     }
@@ -180,12 +191,13 @@ pub fn run(
                 written(&finished, terminal);
             }
             let ended = exit(&run, &caught?);
+            published?;
             let met = gate::all_met(&finished.verdicts, terminal);
             let ended = if ended == Exit::Ok && !met { Exit::Failed } else { ended };
             // A run that goes on is written when it has come to its end.
             let paused = run.stopped() == Some(StopReason::Interrupted) && !args.no_journal;
             if let Some(kept) = finished.kept.filter(|_| !paused)
-                && let Err(error) = write::write(args, document, &phases, &head.run, kept, terminal)
+                && let Err(error) = write::write(args, document, &phases, (&head.run, &home), kept, terminal)
             {
                 // How the run ended says more than that its rows are elsewhere.
                 if !matches!(ended, Exit::Ok | Exit::Failed | Exit::Standing) {

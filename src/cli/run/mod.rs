@@ -12,6 +12,7 @@ mod keep;
 mod limits;
 mod live;
 mod look;
+mod own;
 mod part;
 mod progress;
 mod replay;
@@ -167,10 +168,12 @@ pub(super) use bind::environment;
 pub(super) use explain::explain;
 pub(super) use keep::{Failed, Past, lock, options, retries, try_lock, unreadable};
 pub(super) use look::{KeptRun, title};
+pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace};
 pub(super) use part::is_called;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;
 pub(super) use secrets::is_there;
+pub(super) use write::later as write_later;
 
 impl Args {
     /// Where the trace of a run is written.
@@ -186,7 +189,10 @@ impl Args {
     /// Refuses a place where no trace can be written, before anything is run.
     fn check_trace(&self) -> Result<(), Stop> {
         let Some(named) = &self.session else {
-            return disk::Target::unnamed(self.trace()).map(drop).map_err(|error| {
+            let target = disk::Target::unnamed(self.trace());
+            // With a journal there is a trace in the run's own folder, too.
+            let usable = target.and_then(|target| if self.no_journal { target.check() } else { Ok(()) });
+            return usable.map_err(|error| {
                 Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
                     .help("name another file with --session, or remove what is in its place")
             });

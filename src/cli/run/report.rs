@@ -1,12 +1,15 @@
 //! What a finished run leaves: the session file, tables and figures on standard output, a last word on
 //! standard error.
 
+use super::super::exit::{Exit, Stop};
 use super::super::stats::gate;
 use super::super::stream;
 use super::super::terminal::Terminal;
+use super::own;
 use super::write::Kept;
 use super::{Args, Format};
 use crate::diag::render::{visible, visible_json};
+use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally};
 use crate::event::{Event, ItemError, ItemState, StopReason};
 use crate::graph::Graph;
@@ -16,7 +19,7 @@ use crate::stats::{Dimension, Live, Stats, Verdict};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Dead letters that are named.
@@ -54,11 +57,28 @@ impl Record {
     /// # Errors
     /// When the folder of the session file cannot be written to.
     pub fn new(graph: &Graph, target: Option<&Path>, kept: Option<Kept>) -> anyhow::Result<Self> {
+        let target = target.map(|path| (stream::target(path), path.to_owned()));
+        Record::into(graph, target, kept)
+    }
+
+    /// The same for the trace in a run's own folder.
+    ///
+    /// # Errors
+    /// When that folder cannot be written to.
+    pub fn own(graph: &Graph, home: &Path, kept: Option<Kept>) -> anyhow::Result<Self> {
+        Record::into(graph, Some((Ok(own::target(home)), own::path(home))), kept)
+    }
+
+    fn into(
+        graph: &Graph,
+        target: Option<(io::Result<Target>, PathBuf)>,
+        kept: Option<Kept>,
+    ) -> anyhow::Result<Self> {
         let recorder = match target {
-            Some(target) => {
-                let recorder = stream::target(target).and_then(|target| Recorder::into(graph, target));
-                let recorder = recorder.with_context(|| format!("cannot write {}", target.display()))?;
-                Some((recorder, target.to_owned()))
+            Some((target, path)) => {
+                let recorder = target.and_then(|target| Recorder::into(graph, target));
+                let recorder = recorder.with_context(|| format!("cannot write {}", path.display()))?;
+                Some((recorder, path))
             }
             None => None,
         };
@@ -127,6 +147,39 @@ fn is_interruption(event: &Event) -> bool {
 }
 
 impl Finished {
+    /// Writes the run's own trace also to where the user looks for it. A place that nobody named may be none where one can
+    /// write; that is only noted.
+    ///
+    /// # Errors
+    /// When the place that the user named cannot be written to.
+    pub fn publish(&mut self, args: &Args, home: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+        let target = match &args.session {
+            Some(named) => stream::target(named),
+            None => Target::unnamed(args.trace()),
+        };
+        self.on_output = args.trace_file().is_none();
+        self.session = Some(own::path(home)).filter(|_| !self.on_output);
+        let name = || visible(&args.trace().display().to_string());
+        match target.and_then(|target| own::copy(home, &target)) {
+            Ok(()) => {
+                self.session = args.trace_file().map(Path::to_owned);
+                Ok(())
+            }
+            // Whoever read it has seen enough.
+            Err(error) if self.on_output && error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if args.session.is_none() => {
+                if !args.quiet {
+                    terminal.talk(&format!("note: cannot write {} here: {error}\n", name()));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let help = format!("the run's own trace is {}", own::name(home));
+                Err(Stop::new(Exit::Io, format!("cannot write {}: {error}", name())).help(help).into())
+            }
+        }
+    }
+
     /// How the items ended, those apart that a run which was interrupted has in flight still.
     pub fn tally(&self, admitted: u64) -> Tally {
         let mut tally = Tally { admitted, ..Tally::default() };
@@ -168,6 +221,8 @@ pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow
 /// Says where the trace lies.
 pub fn written(finished: &Finished, terminal: &mut Terminal) {
     if let Some(session) = &finished.session {
+        let here = std::env::current_dir().unwrap_or_default();
+        let session = session.strip_prefix(here).unwrap_or(session);
         terminal.talk(&format!("trace written to {}\n", visible(&session.display().to_string())));
     }
 }

@@ -2,14 +2,24 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
+use super::super::runs::find;
+use super::super::runs::outline::{Outline, State};
 use super::super::terminal::Terminal;
-use super::Args;
+use super::super::trust;
+use super::look::KeptRun;
+use super::report::Record;
+use super::{Args, keep, own};
 use crate::diag::render::visible;
 use crate::disk::exchange;
+use crate::engine::Retries;
 use crate::event::ItemId;
-use crate::session::{MOST_ROWS, Refusal, Row, append};
-use anyhow::Context;
+use crate::journal::Records;
+use crate::runtime::Observer;
+use crate::session::{MOST_ROWS, Refusal, Row, append, missing, recorded};
 use std::path::Path;
+
+/// How often a document that others write to is read again.
+const TRIES: usize = 20;
 
 /// The rows of a run, as many as a document takes.
 #[derive(Default)]
@@ -61,39 +71,124 @@ pub fn prepare(args: &Args, items: u64) -> Result<(), Stop> {
 /// Writes the rows into the document. `phases` are those of its steps.
 ///
 /// # Errors
-/// Stops where the document does not take them; the session file has them in any case.
+/// Stops where the document does not take them; the run's trace has them in any case.
 pub fn write(
     args: &Args,
     document: &Document,
     phases: &[String],
-    run: &str,
+    (run, home): (&str, &Path),
     kept: Kept,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let name = visible(&document.source.name);
-    let session = args.trace().display().to_string();
-    let help = format!("they stand in {}", visible(&session));
-    let refuse = |exit: Exit, why: String| {
-        Stop::new(exit, format!("the executions were not written into {name}: {why}")).help(&help)
-    };
-    let too_many =
-        |count| refuse(Exit::Failed, format!("there are {count}, and a document takes {MOST_ROWS} of a run"));
-    let rows = kept.rows().map_err(too_many)?;
-    let count = rows.len();
-    let written = append(&document.source, &document.spec, phases, run, &rows).map_err(|why| match why {
-        Refusal::TooMany(count) => too_many(count),
-        Refusal::TooLarge(bytes) => {
-            refuse(Exit::Failed, format!("it would have {bytes} bytes, more than a document may have"))
+    let (place, help) = match args.no_journal {
+        true => {
+            let place = format!("they are in {}", visible(&args.trace().display().to_string()));
+            (place.clone(), place)
         }
-        Refusal::Unreadable => refuse(Exit::Internal, "it could not be read afterwards".to_owned()),
-    })?;
-    let exchanged = exchange(&args.file, &document.source.text, &written);
-    if !exchanged.with_context(|| format!("cannot write {name}"))? {
-        return Err(refuse(Exit::Changed, "it has changed since the run began".to_owned()).into());
+        false => {
+            let (place, called) = (own::name(home), visible(&find::called(home)?));
+            (
+                format!("they are in {place}"),
+                format!("orderflow show {called} --write adds them; they are in {place}"),
+            )
+        }
+    };
+    let rows = kept.rows().map_err(|count| too_many(&name, count).help(&place))?;
+    if !put(document, &args.file, phases, run, &rows).map_err(|stop| stop.help(&place))? {
+        return Err(refused(&name, Exit::Changed, "it has changed since the run began").help(help).into());
     }
     if !args.quiet {
-        let executions = if count == 1 { "execution" } else { "executions" };
-        terminal.talk(&format!("{count} {executions} written into {name}\n"));
+        written(rows.len(), &name, terminal);
     }
     Ok(())
+}
+
+/// Adds the rows of a run that has ended to its document, those that are not there yet.
+///
+/// # Errors
+/// Stops where the run has not ended or the document does not take them.
+pub fn later(
+    kept: &KeptRun,
+    (records, mut retries): (Records, Retries),
+    (home, held): (&Path, bool),
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    // The run says which file is written.
+    trust::runs::refuse_foreign(home)?;
+    let options = keep::options(&kept.header)?;
+    let mut args = options.args.clone();
+    if args.stub || args.from.is_some() || !args.only.is_empty() {
+        let message =
+            "a run with --stub, --only or --from is not written into its document; nothing was written";
+        return Err(Stop::new(Exit::Usage, message).into());
+    }
+    args.write = true;
+    prepare(&args, 0)?;
+    let mut outline = Outline::default();
+    let mut record = Record::new(&kept.graph, None, Some(Kept::default()))?;
+    kept.events(records, |event| {
+        outline.see(event);
+        if retries.void(event) { Ok(()) } else { record.see(event) }
+    })?;
+    if !matches!(outline.state(kept, held), State::Done | State::Failed) {
+        let message = "the run has not ended; nothing was written";
+        return Err(Stop::new(Exit::Usage, message).help("orderflow resume RUN goes on with it").into());
+    }
+    let file = match options.is_in_place(home) {
+        true => options.folder.join(&args.file),
+        false => args.file.clone(),
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = file.strip_prefix(here).unwrap_or(&file);
+    let name = visible(&file.display().to_string());
+    let finished = record.finish(&kept.head(true), 0)?;
+    let rows = finished.kept.unwrap_or_default().rows().map_err(|count| too_many(&name, count))?;
+    for _ in 0..TRIES {
+        let mut document = Document::read(file)?;
+        let graph = document.sound(false, terminal)?;
+        if keep::definition(&graph) != keep::definition(&kept.graph) {
+            return Err(refused(&name, Exit::Changed, "its steps have changed since the run began").into());
+        }
+        let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
+        let there = recorded(&document.source, &document.spec).rows;
+        let rows = missing(rows.clone(), &there, &kept.header.run);
+        if rows.is_empty() {
+            terminal.talk(&format!("{name} has all executions of the run\n"));
+            return Ok(());
+        }
+        if put(&document, file, &phases, &kept.header.run, &rows)? {
+            written(rows.len(), &name, terminal);
+            return Ok(());
+        }
+    }
+    Err(refused(&name, Exit::Changed, "it changes again and again").into())
+}
+
+fn refused(name: &str, exit: Exit, why: &str) -> Stop {
+    Stop::new(exit, format!("the executions were not written into {name}: {why}"))
+}
+
+fn too_many(name: &str, count: usize) -> Stop {
+    refused(name, Exit::Failed, &format!("there are {count}, and a document takes {MOST_ROWS} of a run"))
+}
+
+fn written(count: usize, name: &str, terminal: &mut Terminal) {
+    let executions = if count == 1 { "execution" } else { "executions" };
+    terminal.talk(&format!("{count} {executions} written into {name}\n"));
+}
+
+/// Puts the rows into the document's file; false where it holds something else by now.
+fn put(document: &Document, file: &Path, phases: &[String], run: &str, rows: &[Row]) -> Result<bool, Stop> {
+    let name = visible(&document.source.name);
+    let text = append(&document.source, &document.spec, phases, run, rows).map_err(|why| match why {
+        Refusal::TooMany(count) => too_many(&name, count),
+        Refusal::TooLarge(bytes) => {
+            let why = format!("it would have {bytes} bytes, more than a document may have");
+            refused(&name, Exit::Failed, &why)
+        }
+        Refusal::Unreadable => refused(&name, Exit::Internal, "it could not be read afterwards"),
+    })?;
+    exchange(file, &document.source.text, &text)
+        .map_err(|error| Stop::new(Exit::Io, format!("cannot write {name}: {error}")))
 }

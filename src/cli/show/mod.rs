@@ -7,7 +7,7 @@ pub mod session;
 
 use super::exit::Exit;
 use super::letters;
-use super::run::{KeptRun, Trace, retries, unreadable};
+use super::run::{KeptRun, Trace, retries, unreadable, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::Line;
 use super::runs::outline::{Outline, State};
@@ -38,9 +38,12 @@ Examples:
   orderflow show last --dead-letters -o failed.toon
                                                    the failed items as a table to edit, for orderflow retry --items
   orderflow show last --files files                copy the files that its steps made into the folder files
+  orderflow show last --write                      add its executions to its document
   orderflow show path/to/run --format json         for scripts
 
-Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed")]
+Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed; with
+--write also 1 there are too many executions, 3 the document is not valid, 4 the run is not yours, 6 the document has
+changed")]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
@@ -59,6 +62,9 @@ pub struct Args {
     /// Copy the files that the run's steps made into this folder; nothing there is overwritten
     #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
+    /// Add the executions of a run that has ended to its document, as run --write does; those that are there stay as they are
+    #[arg(long, conflicts_with_all = ["item", "session", "dead_letters", "files", "format"])]
+    write: bool,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -80,6 +86,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     if let Some(target) = &args.files {
         files::export(&kept, records.0, &folder, target, terminal)?;
         terminal.finish()?;
+        return Ok(Exit::Ok);
+    }
+    if args.write {
+        write_later(&kept, records, (&folder, held), terminal)?;
         return Ok(Exit::Ok);
     }
     match (&args.session, &args.item) {

@@ -1,11 +1,11 @@
 //! The session file of a run, made anew from its journal.
 
-use super::super::run::{KeptRun, Trace, options, retries, unreadable};
+use super::super::run::{KeptRun, Trace, copy_trace, open_trace, options, retries, trace_name, unreadable};
 use super::super::runs::outline::Outline;
 use super::super::stream;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
-use crate::disk::{self, Named};
+use crate::disk::{Named, Target};
 use crate::engine::Retries;
 use crate::journal::{self, Records};
 use crate::runtime::Observer;
@@ -23,7 +23,7 @@ pub fn write(
     target: &Path,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
-    let complete = make(kept, records, target)?;
+    let complete = make(kept, records, Trace::new(&kept.graph, Some(target), None)?)?;
     if stream::is_standard(target) {
         return Ok(());
     }
@@ -40,20 +40,34 @@ pub fn write(
 pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
     let (kept, records) = read(home)?;
     let Some(file) = options(&kept.header)?.trace(home) else { return Ok(None) };
-    let folder = disk::temporary().context("cannot make a temporary folder")?;
-    let made = folder.path().join("session.toon");
-    make(&kept, records, &made)?;
-    Ok(same(&file, &made).unwrap_or(false).then_some(file))
+    if open_trace(home).is_err() {
+        // Runs of earlier versions have none.
+        make(&kept, records, Trace::own(&kept.graph, home, None)?)?;
+    }
+    Ok(same(&file, home).unwrap_or(false).then_some(file))
 }
 
-/// Writes the file anew by all that the journal has.
+/// Writes the run's own trace again by all that the journal has, and the session file that the run has left, if there is
+/// one still.
 ///
 /// # Errors
-/// Where the journal cannot be read or the file cannot be written.
-pub fn anew(home: &Path, file: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+/// Where the journal cannot be read or a file cannot be written.
+pub fn anew(home: &Path, file: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
     let (kept, records) = read(home)?;
+    make(&kept, records, Trace::own(&kept.graph, home, None)?)?;
+    let Some(file) = file else {
+        terminal.talk(&format!(
+            "trace written to {}; the session file is gone, or not as the run has left it, and stays so\n",
+            trace_name(home)
+        ));
+        return Ok(());
+    };
     let here = std::env::current_dir().unwrap_or_default();
-    write(&kept, records, file.strip_prefix(here).unwrap_or(file), terminal)
+    let name = visible(&file.strip_prefix(here).unwrap_or(file).display().to_string());
+    let copied = Target::of(file).and_then(|target| copy_trace(home, &target));
+    copied.with_context(|| format!("cannot write {name}"))?;
+    terminal.talk(&format!("trace written to {name}\n"));
+    Ok(())
 }
 
 fn read(home: &Path) -> anyhow::Result<(KeptRun, (Records, Retries))> {
@@ -62,8 +76,9 @@ fn read(home: &Path) -> anyhow::Result<(KeptRun, (Records, Retries))> {
     Ok((KeptRun::of(header, &records)?, (records, retries)))
 }
 
-fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let (one, other) = (Named::by_user(one).open()?, Named::by_user(other).open()?);
+/// Whether the file is what the run's own trace is.
+fn same(file: &Path, home: &Path) -> io::Result<bool> {
+    let (one, other) = (Named::by_user(file).open()?, open_trace(home)?);
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
     }
@@ -72,9 +87,12 @@ fn same(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Makes the file whole or not at all; it says whether the run had come to its end.
-fn make(kept: &KeptRun, (records, mut retries): (Records, Retries), target: &Path) -> anyhow::Result<bool> {
+fn make(
+    kept: &KeptRun,
+    (records, mut retries): (Records, Retries),
+    mut trace: Trace,
+) -> anyhow::Result<bool> {
     let mut outline = Outline::default();
-    let mut trace = Trace::new(&kept.graph, Some(target), None)?;
     kept.events(records, |event| {
         outline.see(event);
         if retries.void(event) { Ok(()) } else { trace.see(event) }

@@ -8,7 +8,7 @@ use crate::diag::{Source, Span};
 use crate::spec::{self, Spec, Step, TraceFence};
 use crate::toon::write::header;
 use crate::toon::{Node, Reader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -67,6 +67,25 @@ pub fn append(
 fn named(row: &Row, run: &str) -> Row {
     let key = row.item.as_deref().unwrap_or_default();
     Row { item: Some(Arc::from(format!("{run}:{key}"))), ..row.clone() }
+}
+
+/// Those of a run's rows that are not among the ones that a document records. `run` stands there before the items' keys.
+/// An execution is known by its step, item, end and attempt; people may have edited all else.
+pub fn missing(rows: Vec<Row>, there: &[Row], run: &str) -> Vec<Row> {
+    let about =
+        |row: &Row| (row.phase.clone(), row.item.clone(), row.status.name(), row.attempt.unwrap_or(1));
+    let mut found: HashMap<_, usize> = HashMap::new();
+    for row in there {
+        *found.entry(about(row)).or_default() += 1;
+    }
+    let mut absent = |row: &Row| match found.get_mut(&about(&named(row, run))) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    rows.into_iter().filter(|row| absent(row)).collect()
 }
 
 /// How many rows a text records; none where it is broken.
