@@ -4,11 +4,35 @@
 use super::Redactor;
 use crate::event::{Event, Values};
 use crate::value::{Object, Value};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::sync::Arc;
 
 /// How a secret is named; with no name it stands for itself.
 const OPEN: &str = "[secret:";
 const CLOSE: char = ']';
+
+/// Finds the secrets as they are, the longest first, and what looks like their names.
+pub(super) struct Named {
+    finder: AhoCorasick,
+    /// By pattern.
+    names: Vec<String>,
+}
+
+impl Named {
+    /// None where there is nothing to find.
+    pub fn of(secrets: &[(String, String)]) -> Option<Named> {
+        let (names, values): (Vec<&str>, Vec<&str>) =
+            secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([("", OPEN)]).unzip();
+        let builder = AhoCorasick::builder()
+            // What else it would choose takes time by the square of a secret's length, to build or at places that begin like one.
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .prefilter(false)
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(values);
+        let names = names.into_iter().map(str::to_owned).collect();
+        Some(Named { finder: builder.ok()?, names })
+    }
+}
 
 impl Redactor {
     /// Puts names in the place of secrets.
@@ -34,20 +58,12 @@ impl Redactor {
 
     /// The text with names; none where it stays as it is.
     fn concealed(&self, text: &str) -> Option<String> {
+        let Named { finder, names } = self.0.named.as_ref()?;
         let (mut out, mut done) = (String::new(), 0);
-        loop {
-            let rest = text.get(done..)?;
-            let secrets = self.0.secrets.iter().map(|(name, value)| (value.as_str(), name.as_str()));
-            let marks = secrets.chain([(OPEN, "")]);
-            let found = marks.filter_map(|(what, name)| Some((rest.find(what)?, what.len(), name)));
-            let Some((at, length, name)) =
-                found.min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)))
-            else {
-                break;
-            };
-            out = out + rest.get(..at)? + OPEN + name;
+        for found in finder.find_iter(text) {
+            out = out + text.get(done..found.start())? + OPEN + names.get(found.pattern().as_usize())?;
             out.push(CLOSE);
-            done += at + length;
+            done = found.end();
         }
         (done > 0).then(|| out + text.get(done..).unwrap_or_default())
     }

@@ -1,0 +1,124 @@
+//! A text as whoever reads it sees it: as it is, with the escapes of JSON resolved, with those that this leaves
+//! resolved as well, and so on. It knows nothing of secrets.
+
+/// So many times JSON may stand in JSON.
+const DEEPEST: usize = 8;
+
+/// The UTF-16 units of a text, with the bytes that each comes from. In units, half of a character is escaped like a
+/// whole one.
+pub(super) struct View {
+    pub units: Vec<u16>,
+    /// Where each unit starts in the text, and where the last one ends.
+    starts: Vec<usize>,
+}
+
+impl View {
+    pub fn of(text: &str) -> View {
+        let mut view =
+            View { units: Vec::with_capacity(text.len()), starts: Vec::with_capacity(text.len() + 1) };
+        for (at, letter) in text.char_indices() {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                view.push(*unit, at);
+            }
+        }
+        view.starts.push(text.len());
+        view
+    }
+
+    /// The views of a text, each with the escapes resolved that the one before has.
+    pub fn all(text: &str) -> impl Iterator<Item = View> {
+        let mut next = Some(View::of(text));
+        std::iter::from_fn(move || {
+            let view = next.take()?;
+            next = view.resolved();
+            Some(view)
+        })
+        .take(1 + DEEPEST)
+    }
+
+    /// The bytes of the text that some of the units come from.
+    pub fn bytes(&self, units: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let at = |unit: usize| self.starts.get(unit).copied().unwrap_or_default();
+        at(units.start)..at(units.end)
+    }
+
+    fn push(&mut self, unit: u16, start: usize) {
+        self.units.push(unit);
+        self.starts.push(start);
+    }
+
+    /// With escapes resolved; none where there is none.
+    fn resolved(&self) -> Option<View> {
+        let mut at = self.units.iter().position(|unit| *unit == BACKSLASH)?;
+        let mut view = View { units: self.units[..at].to_vec(), starts: self.starts[..at].to_vec() };
+        let mut any = false;
+        while let Some(unit) = self.units.get(at) {
+            let start = self.starts[at];
+            let rest = &self.units[at + 1..];
+            match (*unit == BACKSLASH).then(|| escape(rest)).flatten() {
+                Some((length, letter)) => {
+                    letter.into_iter().for_each(|unit| view.push(unit, start));
+                    (any, at) = (true, at + 1 + length);
+                }
+                None => {
+                    view.push(*unit, start);
+                    at += 1;
+                }
+            }
+        }
+        view.starts.push(self.starts.last().copied().unwrap_or_default());
+        any.then_some(view)
+    }
+}
+
+const BACKSLASH: u16 = b'\\' as u16;
+
+/// What a backslash and these units stand for, and how many units that takes: the escapes of JSON, and those of
+/// programs that print a text as it would stand in their source.
+fn escape(rest: &[u16]) -> Option<(usize, Units)> {
+    let ascii = |at: usize| rest.get(at).and_then(|unit| u8::try_from(*unit).ok());
+    let plain = |letter: u8| Some((1, Units::one(letter.into())));
+    match ascii(0)? {
+        letter @ (b'"' | b'\\' | b'/' | b'\'') => plain(letter),
+        b'b' => plain(8),
+        b'f' => plain(12),
+        b'n' => plain(b'\n'),
+        b'r' => plain(b'\r'),
+        b't' => plain(b'\t'),
+        b'x' => Some((3, Units::one(hexadecimal(rest.get(1..3)?)?.try_into().ok()?))),
+        b'u' if ascii(1) == Some(b'{') => {
+            let digits = rest.get(2..)?.iter().take(7).position(|unit| *unit == u16::from(b'}'))?;
+            let letter = char::from_u32(hexadecimal(rest.get(2..2 + digits)?)?)?;
+            Some((3 + digits, Units::of(letter)))
+        }
+        b'u' => Some((5, Units::one(hexadecimal(rest.get(1..5)?)?.try_into().ok()?))),
+        _ => None,
+    }
+}
+
+fn hexadecimal(digits: &[u16]) -> Option<u32> {
+    let mut number = (!digits.is_empty()).then_some(0)?;
+    for digit in digits {
+        number = number * 16 + char::from_u32((*digit).into())?.to_digit(16)?;
+    }
+    Some(number)
+}
+
+/// One or two.
+struct Units([u16; 2], usize);
+
+impl Units {
+    fn one(unit: u16) -> Units {
+        Units([unit, 0], 1)
+    }
+
+    fn of(letter: char) -> Units {
+        let mut units = [0; 2];
+        let length = letter.encode_utf16(&mut units).len();
+        Units(units, length)
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = u16> {
+        self.0.into_iter().take(self.1)
+    }
+}
