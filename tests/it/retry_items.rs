@@ -300,3 +300,32 @@ fn a_program_that_was_mended_is_retried_by_the_document_of_now() {
     assert_eq!((mended.err.as_str(), mended.exit), ("", Some(0)));
     assert!(run(&["show", "last", "--item", "1"]).out.contains("makes b: \"done\""));
 }
+
+#[test]
+fn an_item_called_run_and_the_steps_for_all_items_are_told_apart() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let document = "# T\n\n## A\nn::Integer → a::String\n\n```sh run\necho \"$IN_N\"\n```\n\n## Sum [per:: run]\na → sum::String\n\n```sh run\ntest -e ready && echo all || exit 65\n```\n";
+    std::fs::write(folder.path().join("w.md"), document).unwrap();
+    std::fs::write(folder.path().join("i.jsonl"), "{\"id\": \"run\", \"n\": 1}\n").unwrap();
+    let run = |args: &[&str]| {
+        crate::program::told(crate::program::command(folder.path()).args(args).output().unwrap())
+    };
+    assert_eq!(run(&["run", "w.md", "--items", "i.jsonl", "--trust", "--quiet"]).exit, Some(1));
+    let item = run(&["show", "last", "--item", "run"]);
+    assert!(item.out.starts_with("run: succeeded\n  n: 1\n"), "{}", item.out);
+    let note =
+        "note: this is the item with the key run; --item :run shows the steps that run once for all items\n";
+    assert_eq!(item.err, note);
+    let steps = run(&["show", "last", "--item", ":run"]);
+    assert!(steps.out.starts_with(":run: failed\n  Sum: "), "{}", steps.out);
+    assert_eq!(steps.err, "");
+    let refused = run(&["retry", "last", "--item", "run"]);
+    assert_eq!(refused.exit, Some(2));
+    assert!(
+        refused.err.contains("orderflow retry RUN --item :run has those steps run again"),
+        "{}",
+        refused.err
+    );
+    std::fs::write(folder.path().join("ready"), "").unwrap();
+    assert_eq!(run(&["retry", "last", "--item", ":run", "--trust", "--quiet"]).exit, Some(0));
+}

@@ -209,9 +209,14 @@ fn refuse(past: &Past, keys: Option<&[String]>) -> anyhow::Result<Failed> {
     let of_run = keys.is_some_and(|keys| failed.asks_for_run(keys));
     if failed.once && !of_run && (failed.once_failed.is_some() || !failed.items.is_empty()) {
         let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
-        let help = match failed.once_failed.is_some() && failed.is_run("run") {
-            true => "orderflow retry RUN --item run has those steps run again for the results that there are",
-            false => "run the workflow anew for the items that failed: orderflow run --item KEY",
+        let help = match (failed.once_failed.is_some(), failed.is_run("run")) {
+            (true, true) => {
+                "orderflow retry RUN --item run has those steps run again for the results that there are"
+            }
+            (true, false) => {
+                "orderflow retry RUN --item :run has those steps run again for the results that there are"
+            }
+            (false, _) => "run the workflow anew for the items that failed: orderflow run --item KEY",
         };
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
@@ -283,9 +288,11 @@ pub fn failed(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
     }
     if let Some(state) = failed.others.get(key) {
         let message = format!("the item {} {state}; nothing was run", visible(key));
-        return Err(Stop::new(Exit::Invalid, message)
-            .help("orderflow show RUN lists the items that have failed")
-            .into());
+        let help = match key {
+            "run" if failed.once => "--item :run names the steps that run once for all items",
+            _ => "orderflow show RUN lists the items that have failed",
+        };
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
     let stop = Stop::new(Exit::Invalid, format!("no item {} has failed; nothing was run", visible(key)));
     Err(match nearest(key, failed.items.keys().map(|key| &**key)) {

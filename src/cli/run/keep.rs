@@ -314,9 +314,9 @@ impl Failed {
         self.once_failed.is_some() && named
     }
 
-    /// Whether the name is theirs, and no item's.
+    /// Whether the name is theirs, and no item's: `run`, or `:run` where an item is called so.
     pub fn is_run(&self, key: &str) -> bool {
-        key == "run" && !self.items.contains_key(key)
+        (key == "run" || key == ":run") && !self.items.contains_key(key) && !self.others.contains_key(key)
     }
 
     fn see(&mut self, event: &Event) {

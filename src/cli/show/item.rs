@@ -54,7 +54,7 @@ struct Attempt {
     finished: Option<(Millis, Answer)>,
 }
 
-/// Shows the item with this key; `run` stands for the steps that run once, where no item is called so.
+/// Shows the item with this key; `run` stands for the steps that run once, and `:run` does where an item is called so.
 ///
 /// # Errors
 /// Stops where the run has no such item, or its journal cannot be read.
@@ -73,14 +73,16 @@ pub fn show(
     };
     let mut run = Run::new(graph.clone(), policy);
     let mut story: Option<Story> = None;
+    let mut hidden = false;
     kept.events(records, |event| {
         match event {
             Event::ItemAdmitted { item, key: admitted, inputs, .. } if **admitted == *key => {
                 story = Some(Story::new(*item, inputs.clone()));
             }
-            Event::RunStepsBegan { .. } if key == "run" && story.is_none() => {
-                story = Some(Story::new(ItemId::RUN, Values::new()));
-            }
+            Event::RunStepsBegan { .. } if matches!(key, "run" | ":run") => match story {
+                Some(_) => hidden = key == "run",
+                None => story = Some(Story::new(ItemId::RUN, Values::new())),
+            },
             _ => {}
         }
         if !retries.void(event) {
@@ -97,6 +99,9 @@ pub fn show(
         let help = "keys are case-sensitive; --format json without --item lists them";
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     };
+    if hidden {
+        terminal.talk("note: this is the item with the key run; --item :run shows the steps that run once for all items\n");
+    }
     terminal.data(&match format {
         Format::Json => {
             let mut told = json!({ "run": kept.header.run, "item": key });
