@@ -64,9 +64,52 @@ impl Place {
         terminal.args(["-qec", &program, "/dev/null"]).current_dir(self.folder());
         terminal.env("XDG_STATE_HOME", self.path(".state")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = terminal.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+        let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut said, mut typed, mut chunk) = (Vec::new(), Some(typed), [0; 4096]);
+        loop {
+            let read = std::io::Read::read(&mut stdout, &mut chunk).unwrap();
+            said.extend_from_slice(&chunk[..read]);
+            // An answer that comes before its question counts as none.
+            if String::from_utf8_lossy(&said).contains("[N]o ")
+                && let Some(typed) = typed.take()
+            {
+                std::io::Write::write_all(&mut stdin, typed.as_bytes()).unwrap();
+            }
+            if read == 0 {
+                break;
+            }
+        }
+        let status = child.wait().unwrap();
+        (String::from_utf8(said).unwrap(), status.code())
+    }
+
+    /// The same where this was typed before the program starts, and nothing afterwards.
+    pub fn typed_ahead(&self, args: &str, typed: &str) -> (String, Option<i32>) {
+        let script = format!(
+            "until test -e typed-in; do sleep 0.01; done; {} {args}; echo \"exit $?\"",
+            env!("CARGO_BIN_EXE_orderflow")
+        );
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &script, "/dev/null"]).current_dir(self.folder());
+        terminal.env("XDG_STATE_HOME", self.path(".state")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = terminal.spawn().unwrap();
+        let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        std::io::Write::write_all(&mut stdin, typed.as_bytes()).unwrap();
+        // The terminal echoes what has reached it.
+        let (mut said, mut chunk) = (Vec::new(), [0; 4096]);
+        while String::from_utf8_lossy(&said).matches('y').count() < typed.matches('y').count() {
+            let read = std::io::Read::read(&mut stdout, &mut chunk).unwrap();
+            assert!(read > 0, "the terminal has gone");
+            said.extend_from_slice(&chunk[..read]);
+        }
+        self.write("typed-in", "");
+        // The question waits for an answer; the end of what is typed is one.
+        drop(stdin);
+        std::io::Read::read_to_end(&mut stdout, &mut said).unwrap();
+        child.wait().unwrap();
+        let said = String::from_utf8(said).unwrap();
+        let exit = said.lines().rev().find_map(|line| line.strip_prefix("exit ")?.trim().parse().ok());
+        (said, exit)
     }
 
     pub fn orderflow(&self, args: &str) -> Told {

@@ -36,7 +36,7 @@ fn a_grant_holds_until_a_program_changes() {
     let place = Place::new(DOCUMENT);
     let wanted = "\
 programs in this document want to run, knowing PRINTER:
-  flow.md:6: Write (sh)
+  flow.md:6: Write (sh) as @author
     echo \"Dear $IN_NAME\"
   flow.md:13: Print (sh)
     cat \"$ORDERFLOW_INPUT\" > printed
@@ -309,7 +309,7 @@ fn a_run_cannot_say_of_itself_that_it_was_let_run() {
     assert_eq!(place.orderflow("resume forged --quiet").exit, Some(0));
     assert_eq!(place.orderflow("runs prune --keep 0").exit, Some(0));
     let records = fs::read_dir(place.path(".state/orderflow/runs")).unwrap().count();
-    assert_eq!(records, 1, "what is gone is forgotten");
+    assert_eq!(records, 2, "what is not in its place may have been moved");
 }
 
 #[test]
@@ -336,4 +336,36 @@ fn without_a_state_folder_a_run_is_nobodys() {
     assert_eq!(homeless(&format!("adopt --yes {}", run.display())).output().unwrap().status.code(), Some(74));
     assert_eq!(place.orderflow(&format!("adopt --yes {}", run.display())).exit, Some(0));
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
+}
+
+/// A program gets the secrets of the agent in its step's heading, so a grant is for that agent, too.
+#[test]
+fn a_grant_is_for_a_program_and_who_runs_it() {
+    let document = "---\nsecrets: [KEY]\n---\n# T\n## A @mailer\n-> a::String\n```sh run\nprintf '%s' \"$KEY\" | wc -c\n```\n";
+    let place = Place::new(document);
+    place.write(
+        "orderflow.toml",
+        "[agents.mailer]\nsecrets = [\"KEY\"]\n[agents.bank]\nsecrets = { KEY = \"env:BANK_KEY\" }\n",
+    );
+    let run = || {
+        let mut command = place.command("run flow.md --quiet");
+        command.env("KEY", "mail").env("BANK_KEY", "vault-of-the-bank").output().unwrap()
+    };
+    assert_eq!(place.orderflow("trust flow.md --yes").exit, Some(0));
+    assert_eq!(run().status.code(), Some(0));
+    place.write("flow.md", &document.replace("@mailer", "@bank"));
+    let refused = run();
+    assert_eq!(refused.status.code(), Some(4));
+    let err = String::from_utf8(refused.stderr).unwrap();
+    assert!(err.contains("A (sh) as @bank\n"), "{err}");
+    assert!(err.contains("some of them have changed since they were granted\n"), "{err}");
+}
+
+/// What somebody typed while nothing was asked yet is no answer, and nothing in a program is hidden from him.
+#[test]
+fn what_was_typed_ahead_grants_nothing() {
+    let place = Place::new("# T\n## A\n-> a::String\n```sh run\nec\u{200b}ho 1\n```\n");
+    let (told, exit) = place.typed_ahead("run flow.md", "y\ny\n");
+    assert_eq!(exit, Some(4), "{told}");
+    assert!(told.contains("ec\u{fffd}ho 1"), "{told}");
 }

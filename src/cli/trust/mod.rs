@@ -29,8 +29,8 @@ Examples:
   orderflow trust --list                  all grants
   orderflow trust --revoke workflow.md    take a grant back
 
-A grant is for one document, in its place, and for its programs as they are: their language, their text, and
-the variables that they are to know. Prose may change; a program that has changed needs another grant.
+A grant is for one document, in its place, and for its programs as they are: their language, their text, the agent
+of their step, and the variables that they are to know. Prose may change; a program that has changed needs another grant.
 Grants are kept in $XDG_STATE_HOME/orderflow, or ~/.local/state/orderflow. Nothing is run.
 
 Exit codes: 0 done, 2 usage, 3 invalid document, 4 not granted, 74 a file could not be read or written")]
@@ -137,9 +137,7 @@ impl Trust {
 
     /// Whether the step's own program may run.
     pub fn allows(&self, step: &Step) -> bool {
-        let granted = |grant: &Grant| {
-            step.program.as_ref().is_some_and(|program| grant.covers(&digest(program, &self.asks)))
-        };
+        let granted = |grant: &Grant| digest(step, &self.asks).is_some_and(|digest| grant.covers(&digest));
         self.all || self.grant.as_ref().is_some_and(granted)
     }
 }
@@ -221,6 +219,8 @@ pub fn agreed(question: &str, terminal: &mut Terminal) -> anyhow::Result<bool> {
 }
 
 fn ask(question: &str, terminal: &mut Terminal) -> anyhow::Result<Consent> {
+    // What was typed before the question is no answer to it.
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
     terminal.talk(question);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;

@@ -260,5 +260,5 @@ fn identity(home: &Path) -> io::Result<(u64, u64)> {
 
 fn programs(graph: &Graph) -> BTreeSet<String> {
     let asks = Asks::of(graph);
-    graph.steps.iter().filter_map(|step| Some(digest(step.program.as_ref()?, &asks))).collect()
+    graph.steps.iter().filter_map(|step| digest(step, &asks)).collect()
 }

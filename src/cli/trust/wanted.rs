@@ -40,10 +40,21 @@ impl Asks {
     }
 }
 
-/// The hash of all that a program's run depends on but its inputs, in hex.
-pub fn digest(program: &Program, asks: &Asks) -> String {
-    let all = serde_json::json!([program.language.value, program.source, asks]);
-    blake3::hash(all.to_string().as_bytes()).to_hex().to_string()
+/// The hash of all that the run of a step's program depends on but its inputs, in hex: who runs it, too, for it gets that
+/// agent's secrets. None where the step has no program.
+pub fn digest(step: &Step, asks: &Asks) -> Option<String> {
+    let program = step.program.as_ref()?;
+    let all = serde_json::json!([program.language.value, program.source, step.agent, asks]);
+    Some(blake3::hash(all.to_string().as_bytes()).to_hex().to_string())
+}
+
+/// A text in which nothing is hidden from whoever is asked: characters without width, too.
+fn exact(text: &str) -> String {
+    let without_width = |c: char| {
+        matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+            || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    visible(text).chars().map(|c| if without_width(c) { '\u{fffd}' } else { c }).collect()
 }
 
 impl<'a> Wanted<'a> {
@@ -64,8 +75,8 @@ impl<'a> Wanted<'a> {
 
     /// For each program its step's title, its language and its hash.
     pub fn programs(&self) -> impl Iterator<Item = (&str, &str, String)> {
-        self.programs.iter().map(|(step, program)| {
-            (step.title.as_str(), program.language.value.as_str(), digest(program, &self.asks))
+        self.programs.iter().filter_map(|(step, program)| {
+            Some((step.title.as_str(), program.language.value.as_str(), digest(step, &self.asks)?))
         })
     }
 
@@ -73,10 +84,10 @@ impl<'a> Wanted<'a> {
     pub fn told(&self) -> String {
         let name = visible(&self.document.source.name);
         let told = |(step, program): &(&Step, &Program)| {
-            let lines: String =
-                program.source.lines().map(|line| format!("    {}\n", visible(line))).collect();
-            let (title, language) = (visible(&step.title), visible(&program.language.value));
-            format!("  {name}:{}: {title} ({language})\n{lines}", step.line)
+            let lines: String = program.source.lines().map(|line| format!("    {}\n", exact(line))).collect();
+            let (title, language) = (exact(&step.title), exact(&program.language.value));
+            let agent = step.agent.as_ref().map(|agent| format!(" as @{}", exact(agent))).unwrap_or_default();
+            format!("  {name}:{}: {title} ({language}){agent}\n{lines}", step.line)
         };
         let names = self.asks.names();
         let knowing = if names.is_empty() { String::new() } else { format!(", knowing {names}") };
