@@ -55,7 +55,10 @@ pub fn show(
         Form::Junit => problems::junit(name, &checked, fails)?,
         Form::Sarif => render::visible_json(&problems::sarif(&checked)?),
     };
-    terminal.data(&text);
+    match form {
+        Form::Github => terminal.commands(&text),
+        Form::Human | Form::Json | Form::Gitlab | Form::Junit | Form::Sarif => terminal.data(&text),
+    }
     terminal.finish()?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::exit::Stop;
 use crate::diag::render::visible;
 use anstream::{AutoStream, ColorChoice};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 pub struct Terminal {
@@ -41,8 +42,13 @@ impl Terminal {
         rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col as usize).filter(|w| *w > 0)
     }
 
-    /// Writes data as it is, with no newline added.
+    /// Writes data, with no newline added. No line of it is one that a CI system obeys.
     pub fn data(&mut self, text: &str) {
+        self.commands(&disarmed(text));
+    }
+
+    /// Writes data as it is: lines that a CI system is to obey.
+    pub fn commands(&mut self, text: &str) {
         if self.failure.is_none()
             && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
         {
@@ -63,9 +69,9 @@ impl Terminal {
         hung_up || error.kind() == io::ErrorKind::BrokenPipe
     }
 
-    /// Writes talk as it is, with no newline added.
+    /// Writes talk, with no newline added. No line of it is one that a CI system obeys.
     pub fn talk(&mut self, text: &str) {
-        let _ = self.err.write_all(text.as_bytes());
+        let _ = self.err.write_all(disarmed(text).as_bytes());
     }
 
     /// Prints an operator's trouble once, with what to do.
@@ -77,5 +83,47 @@ impl Terminal {
             text.push_str(&format!("  help: {}\n", visible(help)));
         }
         self.talk(&text);
+    }
+}
+
+/// What begins a line that GitHub's and Azure's runners obey, blanks before it or not.
+const COMMANDS: [&str; 2] = ["::", "##["];
+
+/// The text with the first character of such a beginning replaced: an item's key or a log may hold one.
+fn disarmed(text: &str) -> Cow<'_, str> {
+    // A command has a name; where lines are left out of an excerpt stands `:::`.
+    let named = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let armed = |line: &str| {
+        COMMANDS.iter().any(|command| line.trim_start().strip_prefix(command).is_some_and(named))
+    };
+    if !text.lines().any(armed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 2);
+    for line in text.split_inclusive('\n') {
+        let blanks = line.len() - line.trim_start().len();
+        if armed(line) {
+            shown.push_str(&line[..blanks]);
+            shown.push('\u{fffd}');
+            shown.push_str(&line[blanks + 1..]);
+        } else {
+            shown.push_str(line);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disarmed;
+
+    #[test]
+    fn no_line_is_a_command_of_a_ci_system() {
+        for same in ["", "a::b\n", "  | ::error x\n", "#[x]\n", "   ::: a.md:3:1\n"] {
+            assert_eq!(disarmed(same), same);
+        }
+        assert_eq!(disarmed("a\n::error file=x::no\nb"), "a\n\u{fffd}:error file=x::no\nb");
+        assert_eq!(disarmed(" \t::stop-commands::x"), " \t\u{fffd}:stop-commands::x");
+        assert_eq!(disarmed("\u{a0}##[error]no\n"), "\u{a0}\u{fffd}#[error]no\n");
     }
 }

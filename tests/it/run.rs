@@ -484,3 +484,18 @@ fn a_language_that_nothing_here_runs_is_told_once() {
     assert_eq!(told.err.matches("nothing here runs programs in \"cobol\"").count(), 1, "{}", told.err);
     assert!(told.err.contains("not every step can be done; nothing was run"), "{}", told.err);
 }
+
+/// GitHub obeys lines that begin with `::`, wherever they come from.
+#[test]
+fn no_item_commands_a_ci_system() {
+    let place =
+        Place::new("# T\n## A\nname::String -> a::String\n```sh run\necho '##[error]x' >&2\nexit 65\n```\n");
+    place.write("items.jsonl", "{\"id\": \"::error file=a::no\", \"name\": \"x\"}\n");
+    let told = place.run("--items items.jsonl");
+    let shown = place.orderflow("show last");
+    for text in [&told.out, &told.err, &shown.out] {
+        let armed = |line: &str| line.trim_start().starts_with("::") || line.trim_start().starts_with("##[");
+        assert_eq!(text.lines().find(|line| armed(line)), None, "{text}");
+    }
+    assert!(told.out.contains("\u{fffd}:error file=a::no"), "{}", told.out);
+}

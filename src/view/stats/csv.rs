@@ -35,9 +35,8 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
         .map(str::to_owned),
     );
     for name in &names {
-        header.extend(
-            ["count", "sum", "mean", "min", "max"].map(|figure| format!("{}.{figure}", visible(name))),
-        );
+        header
+            .extend(["count", "sum", "mean", "min", "max"].map(|figure| format!("{}.{figure}", text(name))));
     }
     writer.write_record(&header)?;
     for group in &stats.groups {
@@ -49,7 +48,7 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
 
 fn record(group: &Group, names: &[&str]) -> Vec<String> {
     let mut record: Vec<String> =
-        group.by.iter().map(|(_, value)| visible(value.as_deref().unwrap_or_default())).collect();
+        group.by.iter().map(|(_, value)| text(value.as_deref().unwrap_or_default())).collect();
     record.extend([group.count, group.with(Status::Success), group.failed()].map(|count| count.to_string()));
     record.push(shown(group.success_rate.map(|rate| rate.0)));
     for duration in [group.mean_ms, group.p50_ms, group.p95_ms, group.p99_ms, group.max_ms] {
@@ -71,6 +70,12 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
         }
     }
     record
+}
+
+/// A text that no spreadsheet takes for a formula.
+fn text(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    format!("{}{}", if formula { "'" } else { "" }, visible(text))
 }
 
 fn shown(value: Option<impl Display>) -> String {
