@@ -5,6 +5,7 @@ use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
 use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -39,7 +40,7 @@ pub struct Program {
     /// Where it works.
     pub folder: PathBuf,
     /// Its whole environment but for what each call adds.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, OsString)>,
 }
 
 /// A program that runs, or has run.
@@ -89,7 +90,8 @@ impl Program {
 
     pub(super) fn not_started(&self, error: &io::Error) -> Box<Failure> {
         let program = self.command.first().map_or("", String::as_str);
-        let path = self.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+        let path = self.env.iter().find(|(name, _)| name == "PATH");
+        let path = path.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
         let missing = error.kind() == io::ErrorKind::NotFound;
         let message = match missing {
             true if !self.folder.is_dir() => {

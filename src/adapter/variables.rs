@@ -9,6 +9,7 @@ use crate::value::{Value, variable};
 use memchr::memmem;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, getrlimit};
+use std::ffi::OsStr;
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::Read;
@@ -148,8 +149,8 @@ impl Variables {
 /// What a variable takes besides its name and its value: `=`, the final NUL and a pointer.
 const BESIDES: usize = 2 + size_of::<usize>();
 
-fn size((name, value): &(String, String)) -> usize {
-    name.len() + value.len() + BESIDES
+fn size<T: AsRef<OsStr>>((name, value): &(String, T)) -> usize {
+    name.len() + value.as_ref().len() + BESIDES
 }
 
 /// What a program's own arguments and environment take, in bytes.

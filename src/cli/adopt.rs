@@ -52,6 +52,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
         return Ok(());
     }
     // Nobody goes on with it meanwhile, and what is not a run's folder of this user's is refused.
+    run::refuse_unless_text("the path of the run's folder", home)?;
     let _lock = match run::try_lock(home) {
         Err(Held::By(_)) => {
             return Err(Stop::new(Exit::Locked, format!("another runner has the run {name}")).into());

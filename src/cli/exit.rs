@@ -1,6 +1,5 @@
 //! How the process ends. Scripts rely on these numbers.
 
-use crate::journal::Trouble;
 use std::process::{ExitCode, Termination};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +52,9 @@ impl Exit {
         }
     }
 
-    /// An error that reached the top carries its exit as context, or is an I/O matter.
+    /// An error that reached the top carries its exit, or is an I/O matter; a bug of ours is a panic.
     pub fn of(error: &anyhow::Error) -> Exit {
-        if let Some(stop) = error.downcast_ref::<Stop>() {
-            return stop.exit;
-        }
-        if error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<Trouble>()) {
-            Exit::Io
-        } else {
-            Exit::Internal
-        }
+        error.downcast_ref::<Stop>().map_or(Exit::Io, |stop| stop.exit)
     }
 }
 

@@ -12,7 +12,7 @@ pub fn given(graph: &Graph, settings: &Settings) -> Vec<Given> {
     let mut all: Vec<Given> = Vec::new();
     for step in &graph.steps {
         let (env, secrets) = names(step, graph, settings);
-        let variable = |name: &String| Name { name: name.clone(), set: std::env::var(name).is_ok() };
+        let variable = |name: &String| Name { name: name.clone(), set: std::env::var_os(name).is_some() };
         let secret =
             |secret: &Secret| Name { name: secret.name.clone(), set: is_there(secret, &settings.folder) };
         let given = Given {

@@ -126,8 +126,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(mut error) => {
             run::hint(&mut error, &args);
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            // A closed output is no reason to fail: there is nobody left to tell.
-            let _ = error.print();
+            Terminal::new().arguments(error);
             return exit;
         }
     };
@@ -174,9 +173,8 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     {
         disk::accept_owner(user);
     }
-    for said in
-        std::env::var("ORDERFLOW_OWNERS").unwrap_or_default().split(',').filter(|said| !said.is_empty())
-    {
+    let owners = std::env::var_os("ORDERFLOW_OWNERS").unwrap_or_default();
+    for said in owners.to_string_lossy().split(',').filter(|said| !said.is_empty()) {
         let Some(user) = number(said) else {
             let message = format!("ORDERFLOW_OWNERS has {said:?}, which is not the number of a user");
             return Err(exit::Stop::new(Exit::Usage, message)

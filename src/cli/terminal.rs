@@ -3,6 +3,7 @@
 use super::exit::Stop;
 use crate::diag::render::visible;
 use anstream::{AutoStream, ColorChoice};
+use clap::error::{ContextValue, ErrorKind};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -74,6 +75,25 @@ impl Terminal {
         let _ = self.err.write_all(disarmed(text).as_bytes());
     }
 
+    /// Prints what is wrong with the arguments, or the help that was asked for.
+    pub fn arguments(&mut self, mut error: clap::Error) {
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // A closed output is no reason to fail: nobody reads it any more.
+            let _ = error.print();
+            return;
+        }
+        clean(&mut error);
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        // Without styles, so that what is left of escapes came with an argument.
+        for line in error.render().to_string().lines() {
+            let line = visible(line);
+            self.talk(&match line.strip_prefix("error:") {
+                Some(rest) => format!("{style}error{style:#}:{rest}\n"),
+                None => format!("{line}\n"),
+            });
+        }
+    }
+
     /// Prints an operator's trouble once, with what to do.
     pub fn error(&mut self, error: &anyhow::Error) {
         let style = anstyle::AnsiColor::Red.on_default().bold();
@@ -83,6 +103,25 @@ impl Terminal {
             text.push_str(&format!("  help: {}\n", visible(help)));
         }
         self.talk(&text);
+    }
+}
+
+/// Replaces line ends and other control characters in the arguments that an error quotes.
+fn clean(error: &mut clap::Error) {
+    let cleaned = |value: &ContextValue| match value {
+        ContextValue::String(text) => Some(ContextValue::String(visible(text))),
+        ContextValue::Strings(texts) => {
+            Some(ContextValue::Strings(texts.iter().map(|text| visible(text)).collect()))
+        }
+        ContextValue::StyledStrs(texts) => {
+            let texts = texts.iter().map(|text| visible(&text.to_string()).into());
+            Some(ContextValue::StyledStrs(texts.collect()))
+        }
+        _ => None,
+    };
+    let all: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, cleaned(value)?))).collect();
+    for (kind, value) in all {
+        error.insert(kind, value);
     }
 }
 

@@ -45,14 +45,15 @@ pub(super) fn is_glob(path: &Path) -> bool {
 pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = pattern.to_str().context("a glob must be UTF-8")?;
     let no_glob = |error: glob::PatternError| anyhow::anyhow!("\"{text}\" is no glob: {}", error.msg);
+    let whole = Pattern::new(text).map_err(no_glob)?;
     let mut found = Vec::new();
     if pattern.components().any(|part| part.as_os_str() == "**") {
-        let pattern = Pattern::new(text).map_err(no_glob)?;
-        let matches = |path: &Path| pattern.matches_path_with(path, OPTIONS);
+        let matches = |path: &Path| whole.matches_with(&path.to_string_lossy(), OPTIONS);
         walk(above(Path::new(text)), text.contains("/."), &matches, &mut found)?;
-    } else {
-        for path in glob::glob_with(text, OPTIONS).map_err(no_glob)? {
-            found.push(path.map_err(std::io::Error::from)?);
+    } else if !text.ends_with('/') {
+        found.push(PathBuf::new());
+        for part in pattern.components() {
+            found = one_further(found, &part.as_os_str().to_string_lossy())?;
         }
     }
     let mut files = Vec::new();
@@ -63,6 +64,36 @@ pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// What lies at a part of a glob in these folders; the crate's own search panics at names that are not UTF-8.
+///
+/// # Errors
+/// When a folder cannot be read.
+fn one_further(folders: Vec<PathBuf>, part: &str) -> anyhow::Result<Vec<PathBuf>> {
+    if !is_glob(Path::new(part)) {
+        return Ok(folders
+            .into_iter()
+            .map(|folder| folder.join(part))
+            .filter(|path| disk::is_there(path))
+            .collect());
+    }
+    // Whoever reads the whole glob has found no fault in it.
+    let pattern = Pattern::new(part)?;
+    let mut found = Vec::new();
+    for folder in folders {
+        let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        if !listed.is_dir() {
+            continue;
+        }
+        let cannot = || format!("cannot read the items in {}", listed.display());
+        for (name, _) in disk::entries(listed).with_context(cannot)? {
+            if pattern.matches_with(&name.to_string_lossy(), OPTIONS) {
+                found.push(folder.join(name));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The folder that a glob names before it begins to be one.

@@ -273,7 +273,7 @@ fn fenced(mut words: Vec<String>, folder: &Path, source: &str) -> Vec<String> {
 }
 
 fn process(command: Vec<String>, folder: &Path) -> Arc<dyn Adapter> {
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
     let env = vec![("PATH".to_owned(), path)];
     Arc::new(Process::new(Program { command, folder: folder.to_owned(), env }))
 }

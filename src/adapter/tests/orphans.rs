@@ -29,7 +29,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", source]).current_dir(folder.path()).process_group(0);
-        command.env_clear().env("PATH", std::env::var("PATH").unwrap());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.envs(mark.map(|mark| ("ORDERFLOW_PROCESS", mark)));
         // What it leaves behind must not hold the pipes of whoever reads what the tests say.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -64,7 +64,7 @@ const WAITS: &str = "echo $$ > part; mv part ready; exec sleep 1000";
 async fn what_is_told_of_a_start_is_what_the_system_says() {
     let folder = tempfile::tempdir().unwrap();
     let command = ["sh", "-c", WAITS].map(str::to_owned).to_vec();
-    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
+    let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
     let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let attempt = (ItemId(7), StepId(0).into(), 3);

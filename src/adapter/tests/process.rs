@@ -21,7 +21,7 @@ struct Scene {
 fn scene(source: &str, outputs: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let command = ["sh", "-c", source].map(str::to_owned).to_vec();
-    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
+    let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
     let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let call = call(folder.path(), outputs, json!({"order": {"id": 1}}));
     Scene { folder, process, call }
@@ -147,7 +147,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     let folder = scene.folder.path().to_string_lossy().into_owned();
     let longest = "x".repeat(64 * 1024);
     scene.process.program.command = vec!["env".to_owned()];
-    scene.process.program.env.push(("SHOP_DB".to_owned(), "shop.db".to_owned()));
+    scene.process.program.env.push(("SHOP_DB".to_owned(), "shop.db".into()));
     let inputs = json!({
         "order-id": "o 7", "total": serde_json::from_str::<Value>("145.50").unwrap(), "paid": true, "longest": longest, "absent": null, "list": [1],
         "too_long": format!("{longest}x"), "nul": "a\u{0}b", "order": {"id": 1},
@@ -158,7 +158,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     let mut told: BTreeMap<&str, &str> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
     let mark = told.remove("ORDERFLOW_PROCESS").unwrap();
     assert!(mark.starts_with("run-1/"), "{mark}");
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
     let [dir, input, output] = ["item", "7-0-3.in.json", "7-0-3.out"].map(|name| format!("{folder}/{name}"));
     let expected = BTreeMap::from([
         ("IN_LIST", "[1]"),
@@ -191,7 +191,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("ORDERFLOW_OUTPUTS", r#"[{"name":"b","type":"String","optional":false}]"#),
         ("ORDERFLOW_RUN", "run-1"),
         ("ORDERFLOW_STEP", "ProcessPayment"),
-        ("PATH", &path),
+        ("PATH", path.to_str().unwrap()),
         ("SHOP_DB", "shop.db"),
         ("TRACEPARENT", "00-1-2-01"),
     ]);
@@ -281,7 +281,7 @@ async fn what_cannot_start_says_why() {
     let start = |command: &str, folder: Option<&str>| {
         let mut scene = scene("", "");
         scene.process.program.command = vec![command.to_owned()];
-        scene.process.program.env = vec![("PATH".to_owned(), "/nowhere:/neither".to_owned())];
+        scene.process.program.env = vec![("PATH".to_owned(), "/nowhere:/neither".into())];
         if let Some(folder) = folder {
             scene.process.program.folder = folder.into();
         }

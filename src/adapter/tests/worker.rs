@@ -47,7 +47,7 @@ fn scene_of(body: &str, processes: usize, grace: Duration) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("worker.py"), format!("{HEAD}{body}\n")).unwrap();
     let command = [PYTHON.as_str(), "-S", "worker.py"].map(str::to_owned).to_vec();
-    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
+    let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
     let program = Program { command, folder: folder.path().to_owned(), env: vec![path] };
     Scene { folder, worker: Arc::new(Worker::new(program, processes).with_grace(grace)) }
 }

@@ -20,6 +20,7 @@ use crate::value::Type;
 use crate::view::plan::Given;
 use anyhow::Context;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -137,11 +138,14 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
     let (candidates, searched): (Vec<PathBuf>, String) = if program.contains('/') {
         (vec![folder.join(program)], folder.display().to_string())
     } else {
-        let path = std::env::var("PATH").unwrap_or_default();
-        (std::env::split_paths(&path).map(|folder| folder.join(program)).collect(), format!("PATH ({path})"))
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).map(|folder| folder.join(program));
+        (folders.collect(), format!("PATH ({})", path.display()))
     };
-    let found = candidates.into_iter().find(runs).and_then(|path| std::path::absolute(path).ok());
-    let found = found.ok_or(searched)?.to_string_lossy().into_owned();
+    let found = candidates.into_iter().filter(runs).find_map(|path| std::path::absolute(path).ok());
+    let found = found.ok_or_else(|| searched.clone())?.into_os_string().into_string();
+    // A command is text, also where it is shown and stored.
+    let found = found.map_err(|_| format!("{searched}, where its path is not UTF-8"))?;
     Ok(std::iter::once(found).chain(arguments.iter().cloned()).collect())
 }
 
@@ -237,7 +241,7 @@ pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal
 }
 
 /// The variables of these names and those that every program gets, as far as they are set.
-pub fn environment(names: &[String]) -> Vec<(String, String)> {
+pub fn environment(names: &[String]) -> Vec<(String, OsString)> {
     let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
-    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+    names.filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?))).collect()
 }

@@ -121,7 +121,7 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
         let change = match &item {
             Some(Ok(_)) if self.left == 0 => "there are more items than when they were checked".to_owned(),
             None if self.left > 0 => format!("{} items are gone since they were checked", self.left),
-            Some(Err(error)) if Exit::of(error) != Exit::Io => error.to_string(),
+            Some(Err(error)) if !error.chain().any(|cause| cause.is::<std::io::Error>()) => error.to_string(),
             _ => {
                 self.left = self.left.saturating_sub(1);
                 return item.map(|item| item.map(|(key, inputs)| NewItem { key, inputs }));

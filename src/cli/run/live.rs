@@ -15,7 +15,7 @@ use super::keep::{self, Past, Recalled};
 use super::progress::Progress;
 use super::report::{self, Record, conclude, show, tell_trouble, written};
 use super::write::{self, Kept};
-use super::{Args, bind, limits, part};
+use super::{Args, bind, limits, part, paths};
 use crate::diag::render::visible;
 use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
@@ -39,6 +39,7 @@ pub fn run(
     past: Option<Past>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
+    paths::check(args)?;
     args.check_trace()?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = part::choose(args, graph)?;
@@ -73,6 +74,7 @@ pub fn run(
         None => Workspace::create(&find::store(&settings.folder), &run_id),
     };
     let workspace = workspace.map_err(|error| no_folder(&settings.folder, &error))?;
+    paths::text("the path of the run's folder", workspace.root())?;
     let bindings = doers.bind(&args.file, &part.graph, settings, &workspace, &work.made_up)?;
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);

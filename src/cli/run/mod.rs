@@ -14,6 +14,7 @@ mod live;
 mod look;
 mod own;
 mod part;
+mod paths;
 mod progress;
 mod replay;
 mod report;
@@ -170,6 +171,7 @@ pub(super) use keep::{Failed, Past, lock, options, retries, try_lock, unreadable
 pub(super) use look::{KeptRun, title};
 pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace};
 pub(super) use part::is_called;
+pub(super) use paths::text as refuse_unless_text;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;
 pub(super) use secrets::is_there;
@@ -246,5 +248,5 @@ fn item_error(text: &str) -> Result<OnItemError, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    spec::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration; write 5s, 5m or 5h"))
+    spec::duration(text).ok_or_else(|| format!("\"{}\" is not a duration; write 5s, 5m or 5h", visible(text)))
 }

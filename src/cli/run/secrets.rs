@@ -8,6 +8,7 @@ use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
 use crate::disk::Named;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -56,10 +57,10 @@ impl Secrets {
     }
 
     /// The variables that these secrets are.
-    pub fn variables(&self, given: Vec<(&str, &Secret)>) -> impl Iterator<Item = (String, String)> {
+    pub fn variables(&self, given: Vec<(&str, &Secret)>) -> impl Iterator<Item = (String, OsString)> {
         given.into_iter().filter_map(|(agent, secret)| {
             let value = self.0.get(&(agent.to_owned(), secret.name.clone()))?;
-            Some((secret.name.clone(), value.clone()))
+            Some((secret.name.clone(), value.clone().into()))
         })
     }
 

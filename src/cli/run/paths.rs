@@ -1,0 +1,34 @@
+//! Paths that a run stores and that its agents get: both are text.
+
+use super::super::exit::{Exit, Stop};
+use super::super::stream;
+use super::Args;
+use crate::diag::render::visible;
+use anyhow::Context;
+use std::path::Path;
+
+/// Refuses a run that is asked for by paths that are not text.
+///
+/// # Errors
+/// Stops at the first of them.
+pub fn check(args: &Args) -> anyhow::Result<()> {
+    let items = args.items.as_deref().filter(|items| !stream::is_standard(items));
+    for (what, path) in [("document", Some(&*args.file)), ("items", items), ("trace", args.trace_file())] {
+        path.map_or(Ok(()), |path| text(&format!("the path of the {what}"), path))?;
+    }
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    Ok(text("the path of the current folder", &here)?)
+}
+
+/// Refuses a path that is not text.
+///
+/// # Errors
+/// Stops there.
+pub fn text(what: &str, path: &Path) -> Result<(), Stop> {
+    if path.to_str().is_some() {
+        return Ok(());
+    }
+    let shown = visible(&path.display().to_string());
+    let help = "rename it: runs store paths as text, and agents get them as text";
+    Err(Stop::new(Exit::Usage, format!("{what}, `{shown}`, is not UTF-8; nothing was run")).help(help))
+}
