@@ -43,6 +43,15 @@ pub type Ending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 /// The end of all that an adapter keeps running.
 pub type Closing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// What bounds how many attempts of an adapter make sense at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The processors of this machine: a process of it does the work.
+    Processors,
+    /// Nothing here: it waits for others, or has nothing to do.
+    Elsewhere,
+}
+
 pub trait Adapter: Send + Sync {
     /// Makes one attempt. After `stop` asks for it the attempt ends soon, and still says how it ended.
     fn call(&self, call: Call, stop: Stop) -> Ending<'_>;
@@ -50,6 +59,10 @@ pub trait Adapter: Send + Sync {
     /// Whether every attempt has a folder for files; else only those of steps that make files have one.
     fn has_folder(&self) -> bool {
         false
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::Processors
     }
 
     /// Ends what is kept running between calls, at once where `stop` says so. Nothing is in flight by then.

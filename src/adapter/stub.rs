@@ -1,7 +1,7 @@
 //! Stand-ins for what does not exist yet: an agent that makes up what its step declares, and says so in the trace;
 //! and the files that other steps would have made.
 
-use super::{Adapter, Call, Closing, Declared, Ending, Stop, contract};
+use super::{Adapter, Bound, Call, Closing, Declared, Ending, Stop, contract};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply};
 use crate::value::{Type, Value};
 use std::fs::File;
@@ -56,6 +56,10 @@ impl Adapter for StandIn {
     fn call(&self, call: Call, _: Stop) -> Ending<'_> {
         Box::pin(std::future::ready(self.answer(&call)))
     }
+
+    fn bound(&self) -> Bound {
+        Bound::Elsewhere
+    }
 }
 
 /// Whoever does a step, with files laid ready for him that steps which are not run would have made.
@@ -96,6 +100,10 @@ impl Adapter for Furnished {
 
     fn has_folder(&self) -> bool {
         self.adapter.has_folder()
+    }
+
+    fn bound(&self) -> Bound {
+        self.adapter.bound()
     }
 
     fn close(&self, stop: Stop) -> Closing<'_> {

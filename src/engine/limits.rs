@@ -2,9 +2,9 @@
 
 use super::waits::{Limit, Waits};
 use crate::event::{ItemId, Millis, StepPath};
-use crate::graph::Graph;
+use crate::graph::{Graph, StepId};
 use crate::spec::in_words;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// The limits of a run, by name. What is not named is unlimited but for `jobs`.
@@ -12,8 +12,17 @@ use std::time::Duration;
 pub struct Limits {
     /// Running steps over all.
     pub jobs: usize,
+    /// Running programs of this machine, where not all steps are such.
+    pub programs: Option<Programs>,
     pub agents: HashMap<String, usize>,
     pub channels: HashMap<String, ChannelLimit>,
+}
+
+/// Steps that share the processors of this machine, and how many of them may run at once.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pub most: usize,
+    pub steps: HashSet<StepId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +35,7 @@ pub struct ChannelLimit {
 impl Limits {
     /// Only the number of running steps is limited.
     pub fn jobs(jobs: usize) -> Self {
-        Limits { jobs, agents: HashMap::new(), channels: HashMap::new() }
+        Limits { jobs, programs: None, agents: HashMap::new(), channels: HashMap::new() }
     }
 }
 
@@ -37,6 +46,7 @@ impl Limits {
 pub(super) struct Line {
     jobs: usize,
     running: usize,
+    programs: Gauge,
     agents: Vec<Gauge>,
     channels: Vec<Gauge>,
     lanes: Vec<Lane>,
@@ -68,6 +78,8 @@ impl Gauge {
 struct Lane {
     agent: Option<usize>,
     channel: Option<usize>,
+    /// Whether its steps share the processors of this machine.
+    program: bool,
     ready: BTreeSet<(ItemId, u32, StepPath)>,
 }
 
@@ -84,6 +96,10 @@ impl Line {
         let mut line = Line {
             jobs: limits.jobs.max(1),
             running: 0,
+            programs: Gauge {
+                most: limits.programs.as_ref().map(|programs| programs.most.max(1)),
+                ..Gauge::default()
+            },
             agents: Vec::new(),
             channels: Vec::new(),
             lanes: Vec::new(),
@@ -95,7 +111,7 @@ impl Line {
             line.rank[id.index()] = rank as u32;
         }
         let (mut agents, mut channels, mut lanes) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for step in &graph.steps {
+        for (id, step) in graph.ids().zip(&graph.steps) {
             let agent = step.agent.as_deref().filter(|name| limits.agents.contains_key(*name)).map(|name| {
                 *agents.entry(name).or_insert_with(|| {
                     let most = limits.agents.get(name).copied();
@@ -117,8 +133,9 @@ impl Line {
                         })
                     },
                 );
-            let lane = *lanes.entry((agent, channel)).or_insert_with(|| {
-                line.lanes.push(Lane { agent, channel, ready: BTreeSet::new() });
+            let program = limits.programs.as_ref().is_some_and(|programs| programs.steps.contains(&id));
+            let lane = *lanes.entry((agent, channel, program)).or_insert_with(|| {
+                line.lanes.push(Lane { agent, channel, program, ready: BTreeSet::new() });
                 line.lanes.len() - 1
             });
             line.lane_of.push(lane);
@@ -149,6 +166,7 @@ impl Line {
         match (channel, agent) {
             (Some(gauge), _) if gauge.full() || gauge.next >= due => Some(Limit::Channel(gauge.name.clone())),
             (_, Some(gauge)) if gauge.full() => Some(Limit::Agent(gauge.name.clone())),
+            _ if lane.program && self.programs.full() => Some(Limit::Programs),
             _ => (self.running >= self.jobs).then_some(Limit::Jobs),
         }
     }
@@ -165,6 +183,10 @@ impl Line {
             match limit {
                 Limit::Channel(name) => format!("{time} for the channel {name}"),
                 Limit::Agent(name) => format!("{time} for the agent {name}"),
+                Limit::Programs => {
+                    let most = self.programs.most.unwrap_or(self.jobs);
+                    format!("{time} for a place among the {most} programs")
+                }
                 Limit::Jobs => format!("{time} for a place among the {} jobs", self.jobs),
             }
         });
@@ -180,6 +202,7 @@ impl Line {
     fn full(&self, lane: &Lane) -> bool {
         lane.agent.is_some_and(|agent| self.agents[agent].full())
             || lane.channel.is_some_and(|channel| self.channels[channel].full())
+            || lane.program && self.programs.full()
     }
 
     /// The step that is to start now.
@@ -214,6 +237,7 @@ impl Line {
         self.remove(item, step, at);
         self.running += 1;
         let lane = &self.lanes[self.lane_of[step.index()]];
+        self.programs.running += usize::from(lane.program);
         if let Some(agent) = lane.agent {
             self.agents[agent].running += 1;
         }
@@ -229,6 +253,7 @@ impl Line {
     pub fn finished(&mut self, step: StepPath) {
         self.running = self.running.saturating_sub(1);
         let lane = &self.lanes[self.lane_of[step.index()]];
+        self.programs.running = self.programs.running.saturating_sub(usize::from(lane.program));
         if let Some(agent) = lane.agent {
             let running = &mut self.agents[agent].running;
             *running = running.saturating_sub(1);

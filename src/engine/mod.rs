@@ -21,7 +21,7 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use limits::{ChannelLimit, Limits};
+pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run};
 pub use tally::{DeadLetter, Tally};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 pub(super) enum Limit {
     Channel(String),
     Agent(String),
+    Programs,
     Jobs,
 }
 

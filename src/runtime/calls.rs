@@ -4,7 +4,9 @@ use super::files::{Room, holds_files};
 use super::timers::Timers;
 use super::{Loop, identity};
 use crate::adapter::redact::Redactor;
-use crate::adapter::{self, Adapter, Context, Declared, Spawned, Spawns, Stop, Stopper, Urgency, contract};
+use crate::adapter::{
+    self, Adapter, Bound, Context, Declared, Spawned, Spawns, Stop, Stopper, Urgency, contract,
+};
 use crate::engine::{Call, Input, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, StepId, ValueId};
@@ -51,6 +53,11 @@ impl Bindings {
 
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// What bounds how many attempts of a step make sense at once.
+    pub fn bound(&self, step: StepId) -> Bound {
+        self.steps.get(step.index()).map_or(Bound::Elsewhere, |binding| binding.adapter.bound())
     }
 
     /// Ends what adapters keep running between calls; steps may share one.

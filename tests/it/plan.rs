@@ -17,6 +17,7 @@ E-Commerce Order Processing
 inputs    order_request::JSON
 items     one, from --input, or many, from --items
 failures  no item may fail; a failed item does not stop the others
+jobs      CPUs + 2 steps at a time
 
 stage   step                    agent                 channel         done by
 ──────────────────────────────────────────────────────────────────────────────
@@ -245,6 +246,7 @@ Orders
 inputs    order::JSON
 items     one, from --input, or many, from --items
 failures  no item may fail; a failed item does not stop the others
+jobs      CPUs + 2 steps at a time
 
 stage  step           agent      channel  state           done by
 ──────────────────────────────────────────────────────────────────

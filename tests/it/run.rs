@@ -356,6 +356,40 @@ fn a_closed_output_stops_no_run() {
     assert_eq!(place.rows("session.toon"), ["A 1 #1 success"]);
 }
 
+/// As many programs as there are CPUs, and two more, run at once, unless somebody names a number. The first ones wait
+/// until so many are there.
+#[test]
+fn programs_run_by_the_cpus() {
+    let usual = std::thread::available_parallelism().unwrap().get() + 2;
+    let agents = "[agents.many]\ncommand = [\"sh\", \"many.sh\"]\nconcurrency = 9\n";
+    let fence = |most: usize| {
+        format!(
+            "mkdir -p here ever; touch here/$ORDERFLOW_ITEM ever/$ORDERFLOW_ITEM\nfor _ in $(seq 3000); do\n\
+             [ $(ls ever | wc -l) -ge {most} ] && ls here | wc -l >> seen && rm here/$ORDERFLOW_ITEM && exit\n\
+             sleep 0.01\ndone\nexit 1"
+        )
+    };
+    for (front, agent, args, most) in [
+        ("", "", "", usual),
+        ("", "", " --jobs 1", 1),
+        ("jobs: 7\n", "", "", 7),
+        ("jobs: 7\n", " @many", " -j 8", 8),
+        ("", " @many", "", 9),
+    ] {
+        let program = fence(most);
+        let place =
+            Place::new(&format!("---\n{front}---\n# T\n## A{agent}\nid -> a?\n```sh run\n{program}\n```\n"));
+        place.write("orderflow.toml", agents);
+        place.write("many.sh", &program);
+        let items: String = (0..3 * most).map(|id| format!("{{\"id\": {id}}}\n")).collect();
+        place.write("items.jsonl", &items);
+        let ran = place.orderflow(&format!("run flow.md --trust --items items.jsonl --quiet{args}"));
+        assert_eq!(ran.exit, Some(0), "{}", ran.err);
+        let seen = place.read("seen").lines().map(|line| line.trim().parse::<usize>().unwrap()).max();
+        assert_eq!(seen, Some(most), "{front:?} {agent:?} {args:?}");
+    }
+}
+
 #[test]
 fn a_few_open_files_are_enough() {
     let place = Place::new("# T\n## A\no -> a\n```sh run\nsleep 0.02; echo 1\n```\n");

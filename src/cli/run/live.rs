@@ -21,7 +21,7 @@ use crate::engine::{Policy, Run};
 use crate::event::{ItemState, StopReason};
 use crate::graph::Graph;
 use crate::journal::Trouble;
-use crate::runtime::{self, Asked, Caught, Loop, OtherInputs, Workspace};
+use crate::runtime::{self, Asked, Bindings, Caught, Loop, OtherInputs, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use std::path::Path;
@@ -78,7 +78,7 @@ pub fn run(
     let bindings = doers.bind(&args.file, &part.graph, settings, &workspace, &work.made_up)?;
     let stand_ins = doers.stand_ins();
     let graph = Arc::new(part.graph);
-    let policy = policy(args, &graph, settings, terminal);
+    let policy = policy(args, (&graph, &bindings), settings, terminal);
     let rows = args.write.then(Kept::default);
     let record = match args.no_journal {
         true => Record::new(&graph, Some(args.trace()), rows)?,
@@ -260,9 +260,14 @@ fn drive(all: &mut Loop<'_>, run: &mut Run, work: &Work, admitted: u64) -> anyho
     driven
 }
 
-fn policy(args: &Args, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Policy {
+fn policy(
+    args: &Args,
+    (graph, bindings): (&Graph, &Bindings),
+    settings: &Settings,
+    terminal: &mut Terminal,
+) -> Policy {
     Policy {
-        limits: limits::limits(args, graph, settings, terminal),
+        limits: limits::limits(args, (graph, bindings), settings, terminal),
         tolerate: args.tolerate.unwrap_or(graph.settings.tolerate),
         on_item_error: args.on_item_error.unwrap_or(graph.settings.on_item_error),
     }

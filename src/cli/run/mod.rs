@@ -91,7 +91,7 @@ pub struct Args {
     /// The field of an item that is its key [default: id, or the only field that ends in _id]
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
-    /// How many steps may run at once [default: 16, or the number of CPUs if that is more]
+    /// How many steps may run at once [default: CPUs + 2]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     jobs: Option<usize>,
     /// How many items may fail: a count such as 3, or a share such as 2%

@@ -1,6 +1,6 @@
 //! Random graphs and limits, made from a seed.
 
-use super::super::{ChannelLimit, Limits, Policy};
+use super::super::{ChannelLimit, Limits, Policy, Programs};
 use super::roll;
 use crate::condition;
 use crate::graph::{
@@ -296,6 +296,8 @@ pub fn random_policy(seed: u64) -> Policy {
     Policy {
         limits: Limits {
             jobs: 1 + dice(1, 5) as usize,
+            programs: (dice(3, 2) == 0)
+                .then(|| Programs { most: 2, steps: (0..100).step_by(2).map(StepId).collect() }),
             agents: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
             channels: [
                 ("slow".to_owned(), channel(None, Some(200.0))),

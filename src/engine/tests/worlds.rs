@@ -257,6 +257,10 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                         }
                     }
                     assert!(running.len() <= policy.limits.jobs, "seed {seed}: too many at once");
+                    if let Some(programs) = &policy.limits.programs {
+                        let busy = running.iter().filter(|(_, id)| programs.steps.contains(&id.step));
+                        assert!(busy.count() <= programs.most, "seed {seed}: too many programs");
+                    }
                     for (agent, most) in &policy.limits.agents {
                         let busy = running
                             .iter()

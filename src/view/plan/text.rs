@@ -115,9 +115,10 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
         OnItemError::Continue => "a failed item does not stop the others",
     };
     let key = settings.key.iter().map(|key| ("key", visible(key)));
-    let jobs = settings.jobs.iter().map(|jobs| ("jobs", format!("{jobs} steps at a time")));
+    let jobs = settings.jobs.map_or("CPUs + 2".to_owned(), |jobs| jobs.to_string());
+    let jobs = ("jobs", format!("{jobs} steps at a time"));
     let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", in_words(*most))));
-    let rest = key.chain(jobs).chain(deadline);
+    let rest = key.chain([jobs]).chain(deadline);
     [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))]
         .into_iter()
         .chain(rest)
