@@ -19,11 +19,9 @@ pub(super) fn apart(one: &Node, other: &Node) -> bool {
 /// What must all hold for a condition to hold.
 fn parts<'n>(node: &'n Node, into: &mut Vec<&'n Node>) {
     match &node.kind {
-        Kind::Both(a, b) if into.len() < PARTS => {
-            parts(a, into);
-            parts(b, into);
-        }
-        _ => into.push(node),
+        Kind::Both(all) => all.iter().for_each(|part| parts(part, into)),
+        _ if into.len() < PARTS => into.push(node),
+        _ => {}
     }
 }
 

@@ -7,6 +7,7 @@ use crate::value::number::{Digits, LONGEST, whole};
 use crate::value::{Decimal, Value, equal, kind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// The longest text that a condition may put together, in bytes.
 const LONGEST_TEXT: usize = 1024 * 1024;
@@ -28,6 +29,16 @@ fn boolean(node: &Node, names: Names<'_, '_>) -> Result<bool, Fault> {
     }
 }
 
+/// What the first of these is that is this; else the other.
+fn until(all: &[Node], this: bool, names: Names<'_, '_>) -> Result<bool, Fault> {
+    for part in all {
+        if boolean(part, names)? == this {
+            return Ok(this);
+        }
+    }
+    Ok(!this)
+}
+
 pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
     let flag = |flag: bool| Ok(Cow::Owned(Value::Bool(flag)));
     match &node.kind {
@@ -45,12 +56,12 @@ pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
         Kind::Not(of) => flag(!boolean(of, names)?),
         Kind::Negate(of) => {
             let value = value(of, names)?;
-            let text = value.as_number().ok_or_else(|| no_number(of, &value))?.as_str();
+            let text = value.as_number().ok_or_else(|| no_number(of.at.clone(), &value))?.as_str();
             let negated = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
-            as_value(node, &negated)
+            as_value(node.at.clone(), &negated)
         }
-        Kind::Both(a, b) => flag(boolean(a, names)? && boolean(b, names)?),
-        Kind::Either(a, b) => flag(boolean(a, names)? || boolean(b, names)?),
+        Kind::Both(all) => flag(until(all, false, names)?),
+        Kind::Either(all) => flag(until(all, true, names)?),
         Kind::Compare(comparison, a, b) => {
             flag(compare(node, *comparison, &*value(a, names)?, &*value(b, names)?)?)
         }
@@ -60,7 +71,7 @@ pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
         }
         Kind::IsNone { negated, of } => flag(value(of, names)?.is_null() != *negated),
         Kind::IsDefined { negated, of } => flag(value(of, names).is_ok() != *negated),
-        Kind::Arithmetic(operator, a, b) => arithmetic(node, *operator, (a, b), names),
+        Kind::Arithmetic(first, rest) => computed(first, rest, names),
         Kind::Filter(of, filter) => filtered(of, *filter, &*value(of, names)?),
     }
 }
@@ -148,51 +159,62 @@ fn contained(list: &Node, element: &Value, within: &Value) -> Result<bool, Fault
     }
 }
 
-fn arithmetic<'v>(
-    node: &Node,
-    operator: Operator,
-    (a, b): (&Node, &Node),
-    names: Names<'_, 'v>,
-) -> Found<'v> {
-    let (left, right) = (value(a, names)?, value(b, names)?);
-    if let (Operator::Add, Value::String(left), Value::String(right)) = (operator, &*left, &*right) {
-        if left.len() + right.len() > LONGEST_TEXT {
-            let message = format!("this text would have more than {LONGEST_TEXT} bytes");
-            return Err(fault(node.at.clone(), &message, None));
-        }
-        return Ok(Cow::Owned(Value::String(format!("{left}{right}"))));
+fn computed<'v>(first: &Node, rest: &[(Operator, Node)], names: Names<'_, 'v>) -> Found<'v> {
+    let mut left = value(first, names)?;
+    let mut at = first.at.clone();
+    for (operator, term) in rest {
+        let right = value(term, names)?;
+        let whole = at.start..term.at.end;
+        left = match (operator, left, &*right) {
+            (Operator::Add, left, Value::String(more)) if left.is_string() => {
+                // Grows in its place: a chain takes time in proportion to its text.
+                let Value::String(mut text) = left.into_owned() else { return Err(too_long(whole)) };
+                if text.len() + more.len() > LONGEST_TEXT {
+                    let message = format!("this text would have more than {LONGEST_TEXT} bytes");
+                    return Err(fault(whole, &message, None));
+                }
+                text.push_str(more);
+                Cow::Owned(Value::String(text))
+            }
+            (operator, left, right) => {
+                arithmetic(whole.clone(), *operator, number(at, &left)?, number(term.at.clone(), right)?)?
+            }
+        };
+        at = whole;
     }
-    let (left, right) = (number(a, &left)?, number(b, &right)?);
+    Ok(left)
+}
+
+fn arithmetic<'v>(at: Range<usize>, operator: Operator, left: Decimal, right: Decimal) -> Found<'v> {
     let found = match operator {
         Operator::Add => left.add(&right),
         Operator::Subtract => left.subtract(&right),
         Operator::Multiply => left.multiply(&right),
         Operator::Divide | Operator::Remainder if right.is_zero() => {
-            return Err(fault(node.at.clone(), "this divides by zero", None));
+            return Err(fault(at, "this divides by zero", None));
         }
         Operator::Divide => left.divide(&right),
         Operator::Remainder => left.remainder(&right),
     };
-    let found = found.ok_or_else(|| too_long(node))?;
-    as_value(node, &found.to_string())
+    let found = found.ok_or_else(|| too_long(at.clone()))?;
+    as_value(at, &found.to_string())
 }
 
-fn number(node: &Node, value: &Value) -> Result<Decimal, Fault> {
-    let number = value.as_number().ok_or_else(|| no_number(node, value))?;
-    Decimal::parse(number.as_str()).ok_or_else(|| too_long(node))
+fn number(at: Range<usize>, value: &Value) -> Result<Decimal, Fault> {
+    let number = value.as_number().ok_or_else(|| no_number(at.clone(), value))?;
+    Decimal::parse(number.as_str()).ok_or_else(|| too_long(at))
 }
 
-fn no_number(node: &Node, value: &Value) -> Fault {
-    fault(node.at.clone(), &format!("this is {}, not a number", kind(value)), None)
+fn no_number(at: Range<usize>, value: &Value) -> Fault {
+    fault(at, &format!("this is {}, not a number", kind(value)), None)
 }
 
-fn too_long(node: &Node) -> Fault {
-    let message = format!("this number has more than {LONGEST} digits, or an exponent out of range");
-    fault(node.at.clone(), &message, None)
+fn too_long(at: Range<usize>) -> Fault {
+    fault(at, &format!("this number has more than {LONGEST} digits, or an exponent out of range"), None)
 }
 
-fn as_value<'v>(node: &Node, text: &str) -> Found<'v> {
-    let number = text.parse().map_err(|_| fault(node.at.clone(), "this is not a number", None))?;
+fn as_value<'v>(at: Range<usize>, text: &str) -> Found<'v> {
+    let number = text.parse().map_err(|_| fault(at, "this is not a number", None))?;
     Ok(Cow::Owned(Value::Number(number)))
 }
 

@@ -21,8 +21,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How deep an expression may nest.
+/// How deep an expression may nest: in its text, and as a tree, where chains such as `a + b + c` are one node.
 const DEPTH: usize = 64;
+const HEIGHT: usize = 128;
 
 /// A condition as written. Ranges are bytes of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Fault {
 struct Node {
     at: Range<usize>,
     kind: Kind,
+    /// Nodes from here to the deepest one below.
+    height: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +58,10 @@ enum Kind {
     Index(Box<Node>, Box<Node>),
     Not(Box<Node>),
     Negate(Box<Node>),
-    Both(Box<Node>, Box<Node>),
-    Either(Box<Node>, Box<Node>),
+    /// Two or more, joined by `and`.
+    Both(Vec<Node>),
+    /// Two or more, joined by `or`.
+    Either(Vec<Node>),
     Compare(Comparison, Box<Node>, Box<Node>),
     Contained {
         negated: bool,
@@ -71,7 +76,8 @@ enum Kind {
         negated: bool,
         of: Box<Node>,
     },
-    Arithmetic(Operator, Box<Node>, Box<Node>),
+    /// From left to right.
+    Arithmetic(Box<Node>, Vec<(Operator, Node)>),
     Filter(Box<Node>, Filter),
 }
 
@@ -166,19 +172,19 @@ impl Node {
     fn children(&self) -> Vec<&Node> {
         match &self.kind {
             Kind::Literal(_) | Kind::Name(_) => Vec::new(),
-            Kind::List(elements) => elements.iter().collect(),
+            Kind::List(all) | Kind::Both(all) | Kind::Either(all) => all.iter().collect(),
+            Kind::Arithmetic(first, rest) => {
+                std::iter::once(&**first).chain(rest.iter().map(|(_, term)| term)).collect()
+            }
             Kind::Attribute(of, _)
             | Kind::Not(of)
             | Kind::Negate(of)
             | Kind::IsNone { of, .. }
             | Kind::IsDefined { of, .. }
             | Kind::Filter(of, _) => vec![of],
-            Kind::Index(a, b)
-            | Kind::Both(a, b)
-            | Kind::Either(a, b)
-            | Kind::Compare(_, a, b)
-            | Kind::Contained { element: a, list: b, .. }
-            | Kind::Arithmetic(_, a, b) => vec![a, b],
+            Kind::Index(a, b) | Kind::Compare(_, a, b) | Kind::Contained { element: a, list: b, .. } => {
+                vec![a, b]
+            }
         }
     }
 
@@ -198,7 +204,10 @@ impl Node {
             Kind::Contained { negated, .. } => format!("in {negated}"),
             Kind::IsNone { negated, .. } => format!("none {negated}"),
             Kind::IsDefined { negated, .. } => format!("defined {negated}"),
-            Kind::Arithmetic(operator, ..) => format!("{operator:?}"),
+            Kind::Arithmetic(_, rest) => {
+                let operators: Vec<Operator> = rest.iter().map(|(operator, _)| *operator).collect();
+                format!("{operators:?}")
+            }
             Kind::Filter(_, filter) => format!("{filter:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! Text to an expression, by precedence: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, what follows a value.
 
 use super::lex::{Token, fault, tokens};
-use super::{Comparison, Condition, DEPTH, Fault, Filter, Kind, Node, Operator};
+use super::{Comparison, Condition, DEPTH, Fault, Filter, HEIGHT, Kind, Node, Operator};
 use crate::value::{Value, space};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,23 +60,30 @@ impl Parser {
         next: fn(&mut Self) -> Parsed,
         word: &str,
         sign: &str,
-        join: fn(Box<Node>, Box<Node>) -> Kind,
+        join: fn(Vec<Node>) -> Kind,
     ) -> Parsed {
-        let mut left = next(self)?;
+        let first = next(self)?;
+        let mut at = first.at.clone();
+        let mut all = vec![first];
         while self.word(word) || self.sign(sign) {
-            left = two(left, next(self)?, join);
+            let part = next(self)?;
+            at.end = part.at.end;
+            all.push(part);
         }
-        Ok(left)
+        match all.pop() {
+            Some(only) if all.is_empty() => Ok(only),
+            last => node(at, join(all.into_iter().chain(last).collect())),
+        }
     }
 
     fn either(&mut self) -> Parsed {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err(fault(self.here(), "the condition nests too deep", None));
+            return Err(too_deep(self.here()));
         }
-        let node = self.joined(Self::both, "or", "||", Kind::Either);
+        let whole = self.joined(Self::both, "or", "||", Kind::Either);
         self.depth -= 1;
-        node
+        whole
     }
 
     fn both(&mut self) -> Parsed {
@@ -88,11 +95,11 @@ impl Parser {
         if self.word("not") {
             self.depth += 1;
             if self.depth > DEPTH {
-                return Err(fault(self.here(), "the condition nests too deep", None));
+                return Err(too_deep(self.here()));
             }
             let inner = self.negated()?;
             self.depth -= 1;
-            return Ok(Node { at: start..inner.at.end, kind: Kind::Not(Box::new(inner)) });
+            return node(start..inner.at.end, Kind::Not(Box::new(inner)));
         }
         self.comparison()
     }
@@ -109,13 +116,13 @@ impl Parser {
         ];
         if let Some((_, comparison)) = comparison.into_iter().find(|(sign, _)| self.sign(sign)) {
             let right = self.sum()?;
-            return Ok(two(left, right, |a, b| Kind::Compare(comparison, a, b)));
+            return two(left, right, |a, b| Kind::Compare(comparison, a, b));
         }
         let before = self.next;
         let negated = self.word("not");
         if self.word("in") {
             let list = self.sum()?;
-            return Ok(two(left, list, |element, list| Kind::Contained { negated, element, list }));
+            return two(left, list, |element, list| Kind::Contained { negated, element, list });
         }
         self.next = before;
         if self.word("is") {
@@ -129,53 +136,49 @@ impl Parser {
         let at = left.at.start..self.here().end;
         let of = Box::new(left);
         if self.word("none") || self.word("null") {
-            return Ok(Node { at, kind: Kind::IsNone { negated, of } });
+            return node(at, Kind::IsNone { negated, of });
         }
         if self.word("defined") {
-            return Ok(Node { at, kind: Kind::IsDefined { negated, of } });
+            return node(at, Kind::IsDefined { negated, of });
         }
         Err(fault(self.here(), "`is` asks for `none` or `defined`", None))
     }
 
     fn sum(&mut self) -> Parsed {
-        let mut left = self.product()?;
-        loop {
-            let operator = match () {
-                () if self.sign("+") => Operator::Add,
-                () if self.sign("-") => Operator::Subtract,
-                () => return Ok(left),
-            };
-            left = two(left, self.product()?, |a, b| Kind::Arithmetic(operator, a, b));
-        }
+        self.computed(Self::product, &[("+", Operator::Add), ("-", Operator::Subtract)])
     }
 
     fn product(&mut self) -> Parsed {
-        let mut left = self.signed()?;
-        loop {
-            let operator = match () {
-                () if self.sign("*") => Operator::Multiply,
-                () if self.sign("/") => Operator::Divide,
-                () if self.sign("%") => Operator::Remainder,
-                () => return Ok(left),
-            };
-            left = two(left, self.signed()?, |a, b| Kind::Arithmetic(operator, a, b));
+        let operators = [("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)];
+        self.computed(Self::signed, &operators)
+    }
+
+    fn computed(&mut self, next: fn(&mut Self) -> Parsed, operators: &[(&str, Operator)]) -> Parsed {
+        let first = next(self)?;
+        let mut at = first.at.clone();
+        let mut rest = Vec::new();
+        while let Some((_, operator)) = operators.iter().find(|(sign, _)| self.sign(sign)) {
+            let term = next(self)?;
+            at.end = term.at.end;
+            rest.push((*operator, term));
         }
+        if rest.is_empty() { Ok(first) } else { node(at, Kind::Arithmetic(Box::new(first), rest)) }
     }
 
     fn signed(&mut self) -> Parsed {
         let start = self.here().start;
         if self.sign("-") {
             let inner = self.followed()?;
-            return Ok(Node { at: start..inner.at.end, kind: Kind::Negate(Box::new(inner)) });
+            return node(start..inner.at.end, Kind::Negate(Box::new(inner)));
         }
         self.followed()
     }
 
     /// A value with attributes, indices and filters behind it.
     fn followed(&mut self) -> Parsed {
-        let mut node = self.simple()?;
+        let mut of = self.simple()?;
         loop {
-            let start = node.at.start;
+            let start = of.at.start;
             if self.sign(".") {
                 let at = self.here();
                 let Some((Token::Word(name), _)) = self.tokens.get(self.next) else {
@@ -183,12 +186,12 @@ impl Parser {
                 };
                 let name = name.clone();
                 self.next += 1;
-                node = Node { at: start..at.end, kind: Kind::Attribute(Box::new(node), name) };
+                of = node(start..at.end, Kind::Attribute(Box::new(of), name))?;
             } else if self.sign("[") {
                 let index = self.either()?;
                 let end = self.here().end;
                 self.close("]")?;
-                node = Node { at: start..end, kind: Kind::Index(Box::new(node), Box::new(index)) };
+                of = node(start..end, Kind::Index(Box::new(of), Box::new(index)))?;
             } else if self.sign("|") {
                 let at = self.here();
                 let filters = [
@@ -204,9 +207,9 @@ impl Parser {
                         Some("the filters are length, lower and upper"),
                     ));
                 };
-                node = Node { at: start..at.end, kind: Kind::Filter(Box::new(node), filter) };
+                of = node(start..at.end, Kind::Filter(Box::new(of), filter))?;
             } else {
-                return Ok(node);
+                return Ok(of);
             }
         }
     }
@@ -241,7 +244,7 @@ impl Parser {
             Token::Sign("[") => return self.list(at.start),
             Token::Sign(_) => return Err(fault(at, "expected a value here", None)),
         };
-        Ok(Node { at, kind })
+        node(at, kind)
     }
 
     fn list(&mut self, start: usize) -> Parsed {
@@ -249,7 +252,7 @@ impl Parser {
         loop {
             let end = self.here().end;
             if self.sign("]") {
-                return Ok(Node { at: start..end, kind: Kind::List(elements) });
+                return node(start..end, Kind::List(elements));
             }
             if !elements.is_empty() {
                 self.close(",")?;
@@ -259,6 +262,17 @@ impl Parser {
     }
 }
 
-fn two(left: Node, right: Node, join: impl FnOnce(Box<Node>, Box<Node>) -> Kind) -> Node {
-    Node { at: left.at.start..right.at.end, kind: join(Box::new(left), Box::new(right)) }
+fn two(left: Node, right: Node, join: impl FnOnce(Box<Node>, Box<Node>) -> Kind) -> Parsed {
+    node(left.at.start..right.at.end, join(Box::new(left), Box::new(right)))
+}
+
+/// A node, unless what is below it is so deep that whoever follows it down could run out of stack.
+fn node(at: Range<usize>, kind: Kind) -> Parsed {
+    let mut node = Node { at, kind, height: 1 };
+    node.height += node.children().into_iter().map(|child| child.height).max().unwrap_or(0);
+    if node.height > HEIGHT { Err(too_deep(node.at)) } else { Ok(node) }
+}
+
+fn too_deep(at: Range<usize>) -> Fault {
+    fault(at, "the condition nests too deep", None)
 }

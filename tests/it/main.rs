@@ -5,6 +5,7 @@ mod conditions;
 mod contained;
 mod contract;
 mod dash;
+mod deep;
 mod diagnostics;
 mod docs;
 mod every_parser;
