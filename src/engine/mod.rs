@@ -21,6 +21,7 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use item::{Obstacle, Refusal, Retraced, undone_next};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run};

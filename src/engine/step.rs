@@ -9,7 +9,9 @@
 //! A step that runs for each element of a list goes from Deciding to Spread, its elements go the way from Ready
 //! to Ended, and it is over when all of them are.
 
-use crate::event::{Answer, Millis, StopReason};
+use crate::event::{Answer, Millis, Status, StopReason};
+use crate::graph::Step;
+use crate::spec::Mark;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -125,6 +127,19 @@ pub(super) enum End {
 }
 
 impl End {
+    /// What the end of an execution means for its step.
+    pub fn of(step: &Step, status: Status) -> End {
+        match status {
+            Status::Success | Status::Compensated => End::Succeeded,
+            Status::Cancelled => End::Cancelled,
+            Status::Skipped => End::Skipped,
+            Status::Failed | Status::Timeout | Status::CompensationFailed => match step.mark {
+                Some(Mark::Optional) => End::FailedOptional,
+                Some(Mark::Critical) | None => End::Failed,
+            },
+        }
+    }
+
     /// Whether the steps behind it must not run.
     pub fn blocks(self) -> bool {
         match self {

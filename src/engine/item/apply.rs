@@ -2,7 +2,7 @@
 
 use super::super::step::{Attempts, End, Last, StepState};
 use super::{Item, Moves, Stage, is_own};
-use crate::event::{Answer, Event, Execution, ItemError, Millis, Status, StepPath, StopReason, Values};
+use crate::event::{Answer, Event, Execution, ItemError, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
 use std::sync::Arc;
@@ -158,13 +158,7 @@ impl Item {
         if step.kind == Kind::Compensation {
             self.undone(execution);
         }
-        let end = match execution.status {
-            Status::Success | Status::Compensated => End::Succeeded,
-            Status::Cancelled => End::Cancelled,
-            Status::Skipped => End::Skipped,
-            _ if step.mark == Some(Mark::Optional) => End::FailedOptional,
-            _ => End::Failed,
-        };
+        let end = End::of(step, execution.status);
         if end == End::Failed && step.counts() && self.error.is_none() {
             self.error = Some(ItemError::of(execution));
         }

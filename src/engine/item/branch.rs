@@ -7,10 +7,31 @@ use crate::event::{Event, Execution, Millis, Status, StepPath};
 use crate::graph::{Chain, Graph, Guard, Input, Kind, StepId, Taken, Target, ValueId};
 use crate::value::Value;
 
+/// What keeps a step from running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A step before it failed, or has not run.
+    Blocked(StepId),
+    /// No decision led to it.
+    Unled,
+    /// No step made a value that it needs.
+    Lacks(ValueId),
+}
+
+impl Obstacle {
+    /// The end of a step that it keeps from running.
+    pub(super) fn end(&self) -> End {
+        match self {
+            Obstacle::Blocked(_) => End::Blocked,
+            Obstacle::Unled | Obstacle::Lacks(_) => End::Absent,
+        }
+    }
+}
+
 impl Item {
     /// A step whose needs are all settled becomes ready or has its conditions decided; else this is its end.
     pub(super) fn arrive(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) -> Option<End> {
-        let end = self.obstacle(graph, id);
+        let end = self.unrunnable(graph, id);
         if end.is_none() {
             let step = graph.step(id);
             if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
@@ -23,27 +44,36 @@ impl Item {
         end
     }
 
-    /// Why it cannot run, apart from its conditions.
-    fn obstacle(&self, graph: &Graph, id: StepId) -> Option<End> {
+    /// The end of a step that cannot run, apart from its conditions.
+    fn unrunnable(&self, graph: &Graph, id: StepId) -> Option<End> {
         let step = graph.step(id);
-        let needs = step.needs.iter().filter(|need| self.is_own(graph, need.step));
-        if { needs }.any(|need| self.end_of(need.step).blocks()) {
-            return Some(End::Blocked);
+        let undecided = |guard: &Guard| self.asks(graph, id, guard).is_none();
+        match self.obstacle(graph, id) {
+            Some(Obstacle::Lacks(_)) => {}
+            None if !self.refused(graph, id) && step.when.iter().any(undecided) => {}
+            other => return other.as_ref().map(Obstacle::end),
+        }
+        // Its own conditions come first too, as far as their values are there.
+        let refuses = |guard: &Guard| matches!(self.asks(graph, id, guard), Some(Ok(false)));
+        (!step.when.iter().any(refuses)).then_some(End::Absent)
+    }
+
+    /// What keeps a step from running, once its needs are settled.
+    pub(super) fn obstacle(&self, graph: &Graph, id: StepId) -> Option<Obstacle> {
+        let step = graph.step(id);
+        let mut needs = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(graph, *need));
+        if let Some(need) = needs.find(|need| self.end_of(*need).blocks()) {
+            return Some(Obstacle::Blocked(need));
         }
         // A decision comes first, whatever the step lacks; what nothing led to has just not come about.
         if self.refused(graph, id) {
             return None;
         }
         if self.is_unled(graph, id) {
-            return Some(End::Absent);
+            return Some(Obstacle::Unled);
         }
-        let undecided = |guard: &Guard| self.asks(graph, id, guard).is_none();
-        if !step.inputs.iter().any(|input| self.lacks(graph, input)) && !step.when.iter().any(undecided) {
-            return None;
-        }
-        // So do its own conditions, as far as their values are there.
-        let refuses = |guard: &Guard| matches!(self.asks(graph, id, guard), Some(Ok(false)));
-        (!step.when.iter().any(refuses)).then_some(End::Absent)
+        let lacking = step.inputs.iter().find(|input| self.lacks(graph, input));
+        lacking.map(|input| Obstacle::Lacks(input.value))
     }
 
     /// Whether decisions lead to a step and none of them was made.
@@ -89,12 +119,12 @@ impl Item {
         unmade || !self.stands(graph, needs.filter(makes))
     }
 
-    fn took(&self, taken: Taken) -> bool {
+    pub(super) fn took(&self, taken: Taken) -> bool {
         self.taken.contains(&(taken.step, taken.chain, Some(taken.arm)))
     }
 
     /// Whether a decision has been made that leads elsewhere.
-    fn refused(&self, graph: &Graph, id: StepId) -> bool {
+    pub(super) fn refused(&self, graph: &Graph, id: StepId) -> bool {
         let step = graph.step(id);
         let decided = |guard: &Taken| {
             self.taken.iter().any(|(step, chain, _)| (*step, *chain) == (guard.step, guard.chain))
@@ -185,7 +215,12 @@ impl Item {
         let chains = graph.step(id).chains.iter().zip(0u32..);
         let open = |chain: u32| !self.taken.iter().any(|(step, known, _)| (*step, *known) == (id, chain));
         let (arms, chain) = chains.into_iter().find(|(_, chain)| open(*chain))?;
-        let arm = match self.first_that_holds(graph, id, arms) {
+        let there = |value: ValueId| !self.is_absent(graph, id, value);
+        let holds = |guard: &Guard| {
+            let held = self.holds(guard, Kind::Forward, &there);
+            held.map_err(|fault| told(guard, &fault))
+        };
+        let arm = match first_that_holds(arms, holds) {
             Ok(arm) => arm,
             Err(error) => return Some(Err(error)),
         };
@@ -194,22 +229,6 @@ impl Item {
             return Some(Err(reason.clone()));
         }
         Some(Ok(Event::BranchTaken { item: self.id, step: id, chain, arm, at }))
-    }
-
-    fn first_that_holds(&self, graph: &Graph, id: StepId, arms: &Chain) -> Result<Option<u32>, String> {
-        let there = |value: ValueId| !self.is_absent(graph, id, value);
-        for (arm, index) in arms.iter().zip(0u32..) {
-            let holds = match &arm.guard {
-                Some(guard) => {
-                    self.holds(guard, Kind::Forward, &there).map_err(|fault| told(guard, &fault))?
-                }
-                None => true,
-            };
-            if holds {
-                return Ok(Some(index));
-            }
-        }
-        Ok(None)
     }
 
     pub(super) fn branch(
@@ -250,6 +269,19 @@ impl Item {
             }
         }
     }
+}
+
+/// The arm of a chain that is taken; none where no arm holds.
+pub(super) fn first_that_holds<E>(
+    arms: &Chain,
+    holds: impl Fn(&Guard) -> Result<bool, E>,
+) -> Result<Option<u32>, E> {
+    for (arm, index) in arms.iter().zip(0u32..) {
+        if arm.guard.as_ref().map_or(Ok(true), &holds)? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 fn told(guard: &Guard, fault: &Fault) -> String {

@@ -10,14 +10,19 @@ impl Item {
         self.lifecycle
     }
 
-    /// Why a step must not start, if the item is in a state in which it does not. What a step did is undone in any
-    /// state: an effect that stays would be worse.
-    pub(super) fn wrong_state(&self, graph: &Graph, id: StepId) -> Option<String> {
+    /// The states in which a step starts and the one that the item is in, where it must not start in that. What a step did
+    /// is undone in any state: an effect that stays would be worse.
+    pub(super) fn misplaced<'a>(&self, graph: &'a Graph, id: StepId) -> Option<(&'a [StateId], StateId)> {
         let step = graph.step(id);
         let passage = step.state.as_ref().filter(|_| step.kind != Kind::Compensation)?;
         let now = self.lifecycle.filter(|now| !passage.from.contains(now))?;
-        let from: Vec<String> =
-            passage.from.iter().map(|state| format!("`{}`", graph.state(*state))).collect();
+        Some((&passage.from, now))
+    }
+
+    /// Why a step must not start, if the item is in a state in which it does not.
+    pub(super) fn wrong_state(&self, graph: &Graph, id: StepId) -> Option<String> {
+        let (from, now) = self.misplaced(graph, id)?;
+        let from: Vec<String> = from.iter().map(|state| format!("`{}`", graph.state(*state))).collect();
         let (from, now) = (from.join(" or "), graph.state(now));
         Some(format!("it starts in the state {from}, and the item is in `{now}`"))
     }

@@ -12,7 +12,12 @@ mod fits;
 mod left_out;
 mod lifecycle;
 mod next;
+mod retraced;
 mod undo;
+
+pub use branch::Obstacle;
+pub use retraced::{Refusal, Retraced};
+pub use undo::undone_next;
 
 use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};

@@ -105,7 +105,7 @@ impl Item {
         if self.effects.standing.is_empty() {
             return None;
         }
-        latest(graph, &self.open(graph, &self.kept(graph)))
+        undone_next(graph, &self.open(graph, &self.kept(graph)))
     }
 
     /// The steps that are to be undone, with the number of their last effect.
@@ -136,7 +136,7 @@ impl Item {
             open.remove(&undoing);
         }
         let mut order = Vec::new();
-        while let Some(step) = latest(graph, &open) {
+        while let Some(step) = undone_next(graph, &open) {
             open.remove(&step);
             order.push(step);
         }
@@ -270,9 +270,9 @@ impl Item {
     }
 }
 
-/// Of these steps, none before those that depend on it, and among those that are free of each other the one with the
-/// latest effect.
-fn latest(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
+/// Which of these steps is undone next: none before those that depend on it, and among those that are free of each other
+/// the one with the latest effect. Effects are known by their numbers.
+pub fn undone_next(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
     let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
     latest.sort_unstable();
     let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));

@@ -4,17 +4,16 @@
 mod item;
 mod known;
 mod row;
-mod states;
 #[cfg(test)]
 mod tests;
 mod undoing;
 
-use super::document::{Place, Recorded, recorded};
+use super::document::{Cell, Place, Recorded, recorded};
 use super::layout::Layout;
 use super::link::{Item, link};
 use super::row::Row;
-use crate::diag::{Diagnostic, Source, catalogue};
-use crate::graph::{Graph, StepId};
+use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::graph::{Graph, StateId, StepId};
 use crate::spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -107,6 +106,22 @@ impl<'a> Record<'a> {
     /// The step that a row is of.
     fn step(&self, row: usize) -> Option<StepId> {
         self.layout.phases[self.layout.place(&self.rows[row].phase)?].step
+    }
+
+    /// A row of a step that does not start in the states that the item can have been in.
+    fn misplaced(
+        &self,
+        key: &str,
+        row: usize,
+        id: StepId,
+        from: &[StateId],
+        now: &[StateId],
+        led: Option<(Span, &str)>,
+    ) -> Diagnostic {
+        let names =
+            |states: &[StateId]| states.iter().map(|state| self.graph.state(*state)).collect::<Vec<_>>();
+        let place = self.places[row].cell(Cell::Phase);
+        catalogue::row_state(place, self.title(id), key, &names(from), &names(now), led)
     }
 
     fn title(&self, step: StepId) -> &'a str {

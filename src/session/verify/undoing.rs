@@ -1,9 +1,10 @@
-//! What undoes, against the times of an item's rows: after all that it undoes, one step after the other, what was done
-//! last first. Judges only rows that say when they began; of a moment at which much happened it takes any order.
+//! What undoes, against the times of an item's rows: after all that it undoes, one step after the other, in the order
+//! in which the engine undoes. Judges only rows that say when they began; of one moment it takes any order.
 
 use super::super::document::Cell;
 use super::Record;
-use crate::diag::{Diagnostic, catalogue};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::engine::undone_next;
 use crate::event::Status;
 use crate::graph::{Kind, StepId};
 use std::collections::BTreeMap;
@@ -19,17 +20,13 @@ struct Timed {
 }
 
 impl Timed {
-    fn is_moment(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// Whether nothing tells which of the two was first.
+    /// Whether nothing shows which of the two was first.
     fn at_once_with(&self, other: &Timed) -> bool {
-        self.is_moment() && (self.start, self.end) == (other.start, other.end)
+        self.start == self.end && (self.start, self.end) == (other.start, other.end)
     }
 }
 
-/// A step that was undone, with the row that tells of it first.
+/// A step that was undone, with the first row of its compensation.
 struct Undone {
     step: StepId,
     by: Timed,
@@ -39,13 +36,11 @@ struct Undone {
     done: Option<f64>,
 }
 
-/// What follows on a step and was undone with it.
-#[derive(Clone, Copy, Default)]
-struct Behind {
-    /// The last of it, with its place.
-    last: Option<(usize, StepId)>,
-    /// Nothing tells when all of it was.
-    unsure: bool,
+/// What ran before something was undone, and what was undone then.
+#[derive(Default)]
+struct Phase {
+    done: Vec<Timed>,
+    by: Vec<Timed>,
 }
 
 /// The rows of one item, and what is found of them.
@@ -59,7 +54,7 @@ struct Undoing<'a, 'f> {
 }
 
 impl Record<'_> {
-    /// Holds the compensations of one item against what they undo. `rows` are those of each step, as recorded.
+    /// Checks the compensations of one item against what they undo. `rows` are those of each step, as recorded.
     pub(super) fn undoing(self, key: &str, rows: &[Vec<usize>], differences: &mut Vec<Diagnostic>) {
         if self.graph.compensations().all(|id| rows[id.index()].is_empty()) {
             return;
@@ -72,8 +67,9 @@ impl Record<'_> {
         undoing.again();
         let Some(timed) = undoing.timed() else { return };
         undoing.early(&timed);
-        let Some(phases) = undoing.beside(&timed) else { return };
-        phases.iter().for_each(|phase| undoing.order(phase));
+        for phase in undoing.beside(&timed).unwrap_or_default() {
+            undoing.order(&phase);
+        }
     }
 }
 
@@ -86,7 +82,7 @@ impl Undoing<'_, '_> {
         self.record.title(timed.step)
     }
 
-    fn place(&self, timed: &Timed) -> crate::diag::Span {
+    fn place(&self, timed: &Timed) -> Span {
         self.record.places[timed.row].cell(Cell::Started)
     }
 
@@ -106,7 +102,7 @@ impl Undoing<'_, '_> {
         }
     }
 
-    /// What ran and what was undone, in the order of their times; none unless all of it tells them.
+    /// What ran and what was undone, in the order of their times; none unless all rows have them.
     fn timed(&self) -> Option<Vec<Timed>> {
         let graph = self.record.graph;
         let mut timed = Vec::new();
@@ -127,49 +123,47 @@ impl Undoing<'_, '_> {
 
     /// Nothing is undone before it was done.
     fn early(&mut self, timed: &[Timed]) {
-        let mut first: BTreeMap<StepId, &Timed> = BTreeMap::new();
-        for one in timed.iter().filter(|one| !one.undoes) {
-            if let Some(by) = self.record.graph.step(one.step).compensate {
-                let known = first.entry(by).or_insert(one);
-                if one.end < known.end {
-                    *known = one;
-                }
-            }
-        }
         for one in timed.iter().filter(|one| one.undoes) {
-            let Some(done) = first.get(&one.step).filter(|done| one.start < done.end) else { continue };
+            let undoes = |done: &&Timed| self.undoes(one, done);
+            let first = timed.iter().filter(undoes).min_by(|one, other| one.end.total_cmp(&other.end));
+            let Some(done) = first.filter(|done| one.start < done.end) else { continue };
             let (by, step) = (self.title(one), self.title(done));
             let (here, there) = (self.place(one), self.place(done));
-            let told = catalogue::row_undone_early(here, there, by, self.key, step, done.end as u64);
-            self.differences.push(told);
+            let early = catalogue::row_undone_early(here, there, by, self.key, step, done.end as u64);
+            self.differences.push(early);
         }
     }
 
-    /// Nothing runs beside what undoes, but other elements of the same list. Returns what was undone together, in its
-    /// order, with what ran before; none where that is not certain.
-    fn beside(&mut self, timed: &[Timed]) -> Option<Vec<(Vec<Timed>, Vec<Timed>)>> {
-        let (mut forward, mut undoing): (Option<Timed>, Option<Timed>) = (None, None);
-        let mut phases: Vec<(Vec<Timed>, Vec<Timed>)> = vec![Default::default()];
+    fn undoes(&self, one: &Timed, other: &Timed) -> bool {
+        one.undoes && self.undone_by[one.step.index()].contains(&other.step)
+    }
+
+    /// Nothing runs beside what undoes, but other elements of the same list. Returns what was undone together; none
+    /// where that is not certain.
+    fn beside(&mut self, timed: &[Timed]) -> Option<Vec<Phase>> {
+        // Of what ran and of what undoes, that which ended last.
+        let mut last: [Option<Timed>; 2] = [None, None];
+        let mut phases = vec![Phase::default()];
         let mut sound = true;
         for one in timed {
-            let before =
-                [forward.filter(|_| one.undoes), undoing.filter(|other| !self.may_share(one, other))];
-            for other in before.into_iter().flatten() {
+            let forward = last[0].filter(|_| one.undoes);
+            let undoing = last[1].filter(|other| !self.may_share(one, other));
+            for other in forward.into_iter().chain(undoing) {
                 sound &= !one.at_once_with(&other) || one.undoes == other.undoes;
                 if one.start < other.end {
                     sound = false;
-                    self.told_beside(one, &other);
+                    self.overlap(one, &other);
                 }
             }
-            let last = if one.undoes { &mut undoing } else { &mut forward };
+            let last = &mut last[usize::from(one.undoes)];
             if last.is_none_or(|last| last.end <= one.end) {
                 *last = Some(*one);
             }
-            if !one.undoes && phases.last().is_some_and(|(_, undone)| !undone.is_empty()) {
-                phases.push(Default::default());
+            if !one.undoes && phases.last().is_some_and(|phase| !phase.by.is_empty()) {
+                phases.push(Phase::default());
             }
-            if let Some((done, undone)) = phases.last_mut() {
-                if one.undoes { undone.push(*one) } else { done.push(*one) }
+            if let Some(Phase { done, by }) = phases.last_mut() {
+                if one.undoes { by.push(*one) } else { done.push(*one) }
             }
         }
         sound.then_some(phases)
@@ -177,47 +171,59 @@ impl Undoing<'_, '_> {
 
     /// Whether two compensations may run side by side: for elements of one list.
     fn may_share(&self, one: &Timed, other: &Timed) -> bool {
-        let graph = self.record.graph;
-        one.step == other.step
-            && self.undone_by[one.step.index()].iter().any(|id| graph.step(*id).each.is_some())
+        let each = |id: &StepId| self.record.graph.step(*id).each.is_some();
+        one.step == other.step && self.undone_by[one.step.index()].iter().any(each)
     }
 
-    fn told_beside(&mut self, one: &Timed, other: &Timed) {
-        // That is told already.
-        if one.undoes && self.record.graph.step(other.step).compensate == Some(one.step) {
-            return;
+    fn overlap(&mut self, one: &Timed, other: &Timed) {
+        // That it began before what it undoes had ended is a difference already.
+        if !self.undoes(one, other) {
+            let (here, there) = (self.place(one), self.place(other));
+            let (step, beside) = (self.title(one), self.title(other));
+            let overlap = catalogue::row_undone_beside(here, there, step, self.key, beside, other.end as u64);
+            self.differences.push(overlap);
         }
-        let (here, there) = (self.place(one), self.place(other));
-        let (step, beside) = (self.title(one), self.title(other));
-        let told = catalogue::row_undone_beside(here, there, step, self.key, beside, other.end as u64);
-        self.differences.push(told);
     }
 
-    /// Of what was undone together, what follows on a step comes before it, and what was done last comes first.
-    fn order(&mut self, (done, by): &(Vec<Timed>, Vec<Timed>)) {
-        let undone = self.undone(done, by);
-        let behind = self.behind(&undone);
-        for (at, one) in undone.iter().enumerate() {
-            let late = behind[one.step.index()].last.filter(|(rank, _)| *rank > one.rank);
-            let first = match late {
-                Some((_, step)) => undone.iter().find(|other| other.step == step).map(|other| (other, true)),
-                None => {
-                    let later = undone[at + 1..].iter().filter(|other| other.rank > one.rank);
-                    let free = |other: &&Undone| {
-                        let behind = behind[other.step.index()];
-                        !behind.unsure && behind.last.is_none_or(|(rank, _)| rank < one.rank)
-                    };
-                    let after = |other: &&Undone| other.done.zip(one.done).is_some_and(|(b, a)| b > a);
-                    { later }.find(|other| free(other) && after(other)).map(|other| (other, false))
+    /// Of what was undone together, each step is the one that the engine undoes next of those that are left.
+    fn order(&mut self, phase: &Phase) {
+        let graph = self.record.graph;
+        let undone = self.undone(phase);
+        // What several steps share may undo any of them; nothing shows when what they follow on is free.
+        let shared = |id: StepId| {
+            let by = graph.step(id).compensate.filter(|by| !self.rows[by.index()].is_empty());
+            by.is_some_and(|by| self.undone_by[by.index()].len() > 1)
+        };
+        // Even numbers, so that there is one between each two.
+        let number = |one: &Undone| {
+            let earlier = undone.iter().filter(|other| other.done.is_some() && other.done < one.done);
+            one.done.map_or(0, |_| 2 * (earlier.count() as u32 + 1))
+        };
+        let mut wrong = Vec::new();
+        for one in &undone {
+            let later =
+                |step: StepId| undone.iter().find(|other| other.step == step && other.rank > one.rank);
+            let depends = |other: &&Undone| graph.leads_to(one.step, &|step| step == other.step);
+            if let Some(first) = undone.iter().rev().take_while(|other| other.rank > one.rank).find(depends) {
+                wrong.push(self.misordered(one, first, true));
+                continue;
+            }
+            let left = undone.iter().filter(|other| other.rank >= one.rank);
+            let mut left: BTreeMap<StepId, u32> = left.map(|other| (other.step, number(other))).collect();
+            // Of equals this one may be next, and nothing is certainly later than what has no certain time.
+            left.insert(one.step, if one.done.is_some() { number(one) + 1 } else { u32::MAX });
+            while let Some(next) = undone_next(graph, &left).filter(|next| *next != one.step) {
+                left.remove(&next);
+                if let Some(first) = later(next).filter(|_| !graph.leads_to(next, &shared)) {
+                    wrong.push(self.misordered(one, first, false));
+                    break;
                 }
-            };
-            if let Some((first, depends)) = first {
-                self.told_order(one, first, depends);
             }
         }
+        self.differences.append(&mut wrong);
     }
 
-    fn told_order(&mut self, one: &Undone, first: &Undone, depends: bool) {
+    fn misordered(&self, one: &Undone, first: &Undone, depends: bool) -> Diagnostic {
         let (step, last) = (self.record.title(one.step), self.record.title(first.step));
         let why = match depends {
             true => format!("`{last}` depends on `{step}`"),
@@ -225,59 +231,30 @@ impl Undoing<'_, '_> {
         };
         let (here, there) = (self.place(&one.by), self.place(&first.by));
         let (by, before) = (self.title(&one.by), self.title(&first.by));
-        let told = catalogue::row_undone_order(here, there, by, self.key, before, &why);
-        self.differences.push(told);
+        catalogue::row_undone_order(here, there, by, self.key, before, &why)
     }
 
-    /// The steps that were undone and that nothing else can be taken for, by the first of their rows: what could not
-    /// be undone may be tried again later.
-    fn undone(&self, done: &[Timed], by: &[Timed]) -> Vec<Undone> {
+    /// The steps that were undone, by the first row of a compensation that undoes nothing else: what could not be undone
+    /// may be tried again later.
+    fn undone(&self, phase: &Phase) -> Vec<Undone> {
         let mut undone: Vec<Undone> = Vec::new();
-        for one in by {
+        for one in &phase.by {
             let &[step] = self.undone_by[one.step.index()].as_slice() else { continue };
             if undone.iter().any(|known| known.step == step) {
                 continue;
             }
-            let rank = match undone.last() {
-                Some(last) => last.rank + usize::from(!last.by.at_once_with(one)),
-                None => 0,
-            };
-            undone.push(Undone { step, by: *one, rank, done: self.done(step, done) });
+            let rank = undone.last().map_or(0, |last| last.rank + usize::from(!last.by.at_once_with(one)));
+            undone.push(Undone { step, by: *one, rank, done: self.done(step, &phase.done) });
         }
         undone
     }
 
-    /// When a step had its effect: certain where it succeeded.
+    /// When a step had its effect: certain where its last execution succeeded, or those of all elements.
     fn done(&self, step: StepId, done: &[Timed]) -> Option<f64> {
-        let succeeded = |one: &&Timed| self.status(one.row) == Status::Success;
-        let mut own = done.iter().filter(|one| one.step == step).peekable();
-        if self.record.graph.step(step).each.is_none() {
-            return own.last().filter(succeeded).map(|one| one.end);
-        }
-        let some = own.peek().is_some();
-        let all = own.try_fold(0.0, |last, one| succeeded(&one).then(|| f64::max(last, one.end)));
-        all.filter(|_| some)
-    }
-
-    /// By step.
-    fn behind(&self, undone: &[Undone]) -> Vec<Behind> {
-        let graph = self.record.graph;
-        let ranks: BTreeMap<StepId, usize> = undone.iter().map(|one| (one.step, one.rank)).collect();
-        let shared = |id: StepId| {
-            let by = graph.step(id).compensate.filter(|by| !self.rows[by.index()].is_empty());
-            by.is_some_and(|by| self.undone_by[by.index()].len() > 1)
-        };
-        let mut behind = vec![Behind::default(); graph.steps.len()];
-        for id in graph.order.iter().rev() {
-            let mut all = Behind::default();
-            for next in &graph.step(*id).dependents {
-                let further = behind[next.index()];
-                all.unsure |= further.unsure || shared(*next);
-                let own = ranks.get(next).map(|rank| (*rank, *next));
-                all.last = all.last.max(further.last).max(own);
-            }
-            behind[id.index()] = all;
-        }
-        behind
+        let own: Vec<&Timed> = done.iter().filter(|one| one.step == step).collect();
+        let each = self.record.graph.step(step).each.is_some();
+        let decisive = if each { own.as_slice() } else { &own[own.len().saturating_sub(1)..] };
+        let succeeded = decisive.iter().all(|one| self.status(one.row) == Status::Success);
+        decisive.iter().map(|one| one.end).max_by(f64::total_cmp).filter(|_| succeeded)
     }
 }

@@ -4,8 +4,9 @@ use super::super::super::document::Cell;
 use super::Checker;
 use crate::diag::catalogue;
 use crate::event::Status;
-use crate::graph::StepId;
+use crate::graph::{StateId, StepId};
 use crate::spec::Mark;
+use std::collections::BTreeSet;
 
 impl Checker<'_, '_> {
     /// How often the item failed after it had been put back, at most: something must have run again.
@@ -25,7 +26,9 @@ impl Checker<'_, '_> {
         self.graph().settings.deadline.is_some() || { forward }.any(between)
     }
 
-    pub(super) fn handlers(&mut self) {
+    /// `states` are those that the item was in.
+    pub(super) fn handlers(&mut self, states: BTreeSet<StateId>) {
+        self.states(states);
         let failed = self.graph().order.iter().any(|id| {
             let optional = self.graph().step(*id).mark == Some(Mark::Optional);
             self.rows[id.index()]
@@ -36,7 +39,7 @@ impl Checker<'_, '_> {
         let (halted_for_good, returns) = (self.halted_for_good(), self.returns());
         // Whether any item failed is not told by the rows of the run.
         let handlers: Vec<StepId> =
-            self.graph().handlers().filter(|id| !self.once && self.is_own(*id)).collect();
+            self.graph().handlers().filter(|id| !self.once && self.retraced.is_own(*id)).collect();
         for id in handlers {
             let rows = self.rows[id.index()].clone();
             match rows.first() {
@@ -63,6 +66,24 @@ impl Checker<'_, '_> {
                 }
             }
         }
+    }
+
+    /// A handler comes at any time, so it starts in any state that the item can have been in.
+    fn states(&mut self, mut states: BTreeSet<StateId>) {
+        let passages = |id: StepId| self.graph().step(id).state.as_ref();
+        let done = |id: &StepId| self.rows[id.index()].iter().any(|row| self.is_done(*row));
+        let behind = self.graph().compensations().chain(self.graph().handlers()).filter(done);
+        states.extend(behind.filter_map(|id| passages(id)?.to));
+        let now: Vec<StateId> = states.iter().copied().collect();
+        let mut differences = Vec::new();
+        for id in self.graph().handlers().filter(|_| !now.is_empty()) {
+            let from = passages(id).map(|passage| passage.from.as_slice()).unwrap_or_default();
+            let Some(row) = self.started(id).filter(|_| !from.is_empty()) else { continue };
+            if !from.iter().any(|state| states.contains(state)) {
+                differences.push(self.record.misplaced(self.key, row, id, from, &now, None));
+            }
+        }
+        self.found.differences.append(&mut differences);
     }
 
     /// Whether somebody stopped the run: then no handler is called.

@@ -4,50 +4,13 @@ mod handlers;
 
 use super::super::document::Cell;
 use super::super::link::Item;
-use super::known::{Branch, Known};
 use super::{Found, Record};
-use crate::diag::{Span, catalogue};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::engine::{Obstacle, Refusal, Retraced};
 use crate::event::Status;
-use crate::graph::{Graph, Step, StepId, Taken, Target, ValueId};
+use crate::graph::{Graph, StateId, StepId, Taken, Target};
 use crate::spec::Mark;
-use std::collections::BTreeMap;
-
-/// What became of a step for the item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Succeeded,
-    FailedOptional,
-    Failed,
-    Cancelled,
-    /// It never ran, because something before it failed.
-    Blocked,
-    /// It never ran, and rightly so.
-    Absent,
-    /// It has no row, though nothing kept it from running.
-    Missing,
-}
-
-impl Fate {
-    /// Whether the steps behind it must not run.
-    fn blocks(self) -> bool {
-        match self {
-            Fate::Failed | Fate::Cancelled | Fate::Blocked => true,
-            Fate::Succeeded | Fate::FailedOptional | Fate::Absent | Fate::Missing => false,
-        }
-    }
-}
-
-/// What keeps a step from running.
-enum Obstacle {
-    /// A step before it that failed or did not run itself.
-    Blocking(StepId),
-    /// A step before it that has no row.
-    Missing(StepId),
-    /// A value that nobody made.
-    Lacks(ValueId),
-    /// Nobody decided to come here.
-    Unled,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 struct Checker<'a, 'f> {
     record: Record<'a>,
@@ -56,12 +19,12 @@ struct Checker<'a, 'f> {
     key: &'f str,
     /// The rows of each step, as recorded.
     rows: Vec<Vec<usize>>,
-    fates: Vec<Fate>,
+    /// What the engine makes of them.
+    retraced: Retraced<'a>,
     /// A critical failure or somebody stopped the item.
     halted: bool,
     /// A step ran that may end the item.
     may_have_ended: bool,
-    known: Known<'a>,
     found: &'f mut Found,
 }
 
@@ -74,27 +37,17 @@ impl<'a> Record<'a> {
                 rows[step.index()].push(*row);
             }
         }
-        let known = Known::of(self, &item.rows);
-        // Nothing has happened before the first step.
-        let fates = vec![Fate::Absent; self.graph.steps.len()];
         let (halted, may_have_ended) = (self.halted(&item.rows), self.may_have_ended(&item.rows));
+        let mut retraced = Retraced::new(self.graph, once);
+        self.learn(&item.rows, &mut retraced);
         let mut checker =
-            Checker { record: self, once, key: &item.key, rows, fates, halted, may_have_ended, known, found };
+            Checker { record: self, once, key: &item.key, rows, retraced, halted, may_have_ended, found };
         checker.compensations();
         self.undoing(checker.key, &checker.rows, &mut checker.found.differences);
-        // What was undone and begun anew has rows of several visits, which nothing tells apart.
+        // What was undone and begun again has rows of several visits, which nothing tells apart.
         if !checker.begun_anew() {
-            checker.forward();
-            checker.handlers();
-            checker.exclusive();
-            if !once {
-                let may_have_run = |id: StepId| {
-                    let fate = checker.fates[id.index()];
-                    matches!(fate, Fate::Succeeded | Fate::Missing) && checker.rows[id.index()].is_empty()
-                };
-                let differences = &mut checker.found.differences;
-                self.states(checker.key, &checker.rows, &may_have_run, differences);
-            }
+            let states = checker.forward();
+            checker.handlers(states);
         }
     }
 
@@ -119,17 +72,13 @@ impl<'a> Checker<'a, '_> {
         self.record.graph
     }
 
-    fn is_own(&self, id: StepId) -> bool {
-        self.graph().step(id).once == self.once
-    }
-
     fn status(&self, row: usize) -> Status {
         self.record.rows[row].status
     }
 
     /// Only what was done is undone.
     fn compensations(&mut self) {
-        let own: Vec<StepId> = self.graph().compensations().filter(|id| self.is_own(*id)).collect();
+        let own: Vec<StepId> = self.graph().compensations().filter(|id| self.retraced.is_own(*id)).collect();
         let came_through = self.came_through() && !self.begun_anew();
         for id in own {
             let undoes = |step: &StepId| self.graph().step(*step).compensate == Some(id);
@@ -154,7 +103,7 @@ impl<'a> Checker<'a, '_> {
     /// Whether every step has a row that says that it succeeded, and nothing else can have ended the item. How many
     /// elements a list had is not told.
     fn came_through(&self) -> bool {
-        let own = self.graph().order.iter().filter(|id| self.is_own(**id));
+        let own = self.graph().order.iter().filter(|id| self.retraced.is_own(**id));
         let done = |id: &StepId| {
             let rows = &self.rows[id.index()];
             let known = self.graph().step(*id).each.is_none() && !rows.is_empty();
@@ -204,27 +153,29 @@ impl<'a> Checker<'a, '_> {
         done && before < from && forward().all(apart) && forward().any(failed)
     }
 
-    fn forward(&mut self) {
+    /// Goes through the forward steps. Returns the states that the item was in.
+    fn forward(&mut self) -> BTreeSet<StateId> {
         let mut missing = Vec::new();
-        let own: Vec<StepId> = self.graph().order.iter().copied().filter(|id| self.is_own(*id)).collect();
+        let mut states: BTreeSet<StateId> = self.retraced.state().into_iter().collect();
+        let own: Vec<StepId> =
+            self.graph().order.iter().copied().filter(|id| self.retraced.is_own(*id)).collect();
         for id in own {
-            let obstacle = self.obstacle(id);
-            self.fates[id.index()] = match (self.rows[id.index()].first().copied(), obstacle) {
-                (Some(row), obstacle) => {
-                    self.executed(id, row, obstacle);
-                    self.fate(id)
-                }
-                (None, Some(Obstacle::Blocking(_) | Obstacle::Missing(_))) => Fate::Blocked,
-                (None, Some(Obstacle::Lacks(_) | Obstacle::Unled)) => Fate::Absent,
-                // The list may well have been empty.
-                (None, None) if self.graph().step(id).each.is_some() => Fate::Succeeded,
-                (None, None) if self.may_be_absent(id) => Fate::Absent,
-                (None, None) if self.halted => Fate::Blocked,
-                (None, None) => {
+            if let Some(first) = self.rows[id.index()].first().copied() {
+                self.executed(id, first);
+                let executions = self.executions(id).into_iter();
+                let last: Vec<Status> =
+                    executions.filter_map(|rows| Some(self.status(*rows.last()?))).collect();
+                let taken: Vec<Option<u32>> = (0..self.graph().step(id).chains.len())
+                    .map(|chain| self.followed(id, chain as u32))
+                    .collect();
+                self.retraced.end(id, last.into_iter(), &|chain| *taken.get(chain as usize)?);
+            } else {
+                let may_be_absent = self.may_be_absent(id);
+                if self.retraced.end_unrecorded(id, may_be_absent, self.halted) {
                     missing.push(id);
-                    Fate::Missing
                 }
-            };
+            }
+            states.extend(self.retraced.state());
         }
         // Where another step ran all the same, that is a difference already.
         for id in missing {
@@ -233,26 +184,27 @@ impl<'a> Checker<'a, '_> {
                 self.found.missing.entry(id).or_default().add(self.key);
             }
         }
+        states
     }
 
-    /// What a step's last row says.
-    fn fate(&self, id: StepId) -> Fate {
-        let optional = self.graph().step(id).mark == Some(Mark::Optional);
-        let last =
-            self.executions(id).into_iter().filter_map(|rows| rows.last().map(|row| self.status(*row)));
-        // One failed element fails the step.
-        match last.max_by_key(|status| (status.is_failure(), *status == Status::Cancelled)) {
-            Some(Status::Success | Status::Compensated) => Fate::Succeeded,
-            Some(Status::Skipped) | None => Fate::Absent,
-            Some(Status::Cancelled) => Fate::Cancelled,
-            Some(Status::Failed | Status::Timeout | Status::CompensationFailed) => {
-                if optional {
-                    Fate::FailedOptional
-                } else {
-                    Fate::Failed
-                }
-            }
-        }
+    /// Whether a step has rows, and not only of having been skipped.
+    fn ran(&self, id: StepId) -> bool {
+        self.rows[id.index()].iter().any(|row| self.status(*row) != Status::Skipped)
+    }
+
+    /// The arm of a chain that was taken, as the rows of the steps show which depend on it: the one that leads to a step
+    /// which ran, or skips one which was skipped and nothing else could have skipped.
+    fn followed(&self, id: StepId, chain: u32) -> Option<u32> {
+        let own = |taken: &&Taken| (taken.step, taken.chain) == (id, chain);
+        let dependents = || self.graph().step(id).dependents.iter().map(|id| (*id, self.graph().step(*id)));
+        let led = dependents().filter(|(id, _)| self.ran(*id));
+        let led = led.filter_map(|(_, step)| Some((step.guards.len(), step.guards.iter().find(own)?.arm)));
+        let skipped = dependents().filter(|(id, step)| {
+            let alone = step.guards.is_empty() && step.when.is_empty() && step.skips.len() == 1;
+            alone && !self.ran(*id) && !self.rows[id.index()].is_empty()
+        });
+        let skipped = skipped.filter_map(|(_, step)| Some(step.skips.iter().find(own)?.arm));
+        led.min_by_key(|(ways, _)| *ways).map(|(_, arm)| arm).or_else(|| { skipped }.next())
     }
 
     /// The rows of a step, those of each element of a list apart.
@@ -271,117 +223,110 @@ impl<'a> Checker<'a, '_> {
         self.graph().step(id).is_conditional() || self.may_have_ended
     }
 
-    fn obstacle(&self, id: StepId) -> Option<Obstacle> {
-        let step = self.graph().step(id);
-        let fate = |id: StepId| self.fates[id.index()];
-        let need = |wanted: &dyn Fn(Fate) -> bool| {
-            let own = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(*need));
-            { own }.find(|need| wanted(fate(*need)))
-        };
-        if let Some(need) = need(&Fate::blocks) {
-            return Some(Obstacle::Blocking(need));
-        }
-        if let Some(need) = need(&|fate| fate == Fate::Missing) {
-            return Some(Obstacle::Missing(need));
-        }
-        let unled = |guard: &Taken| fate(guard.step) != Fate::Succeeded;
-        if !step.guards.is_empty() && step.guards.iter().all(unled) {
-            return Some(Obstacle::Unled);
-        }
-        let lacks = step.inputs.iter().find(|input| {
-            let own = || input.makers.iter().filter(|maker| self.is_own(**maker));
-            let made = own().any(|maker| fate(*maker) == Fate::Succeeded);
-            !input.optional && own().next().is_some() && !made
-        });
-        lacks.map(|input| Obstacle::Lacks(input.value))
-    }
-
     /// A step that has rows: could it have?
-    fn executed(&mut self, id: StepId, row: usize, obstacle: Option<Obstacle>) {
+    fn executed(&mut self, id: StepId, row: usize) {
         let skipped = self.status(row) == Status::Skipped;
         let title = self.record.title(id);
         let place = self.record.places[row].cell(Cell::Phase);
         let key = self.key;
-        match obstacle {
-            Some(Obstacle::Blocking(need)) => {
-                let other = self.place_of(need);
-                let why = match self.rows[need.index()].last() {
-                    Some(row) if self.status(*row) == Status::Cancelled => "was cancelled",
+        let difference = match self.retraced.obstacle(id) {
+            Some(Obstacle::Blocked(need)) if !self.retraced.has_ended(need) => {
+                let other = self.record.title(need);
+                if self.found.recorded.contains(&need) {
+                    Some(catalogue::row_order(place, title, key, other, "has no row", None))
+                } else if self.found.unrecorded.insert(need) {
+                    Some(catalogue::row_unrecorded(place, title, other))
+                } else {
+                    None
+                }
+            }
+            Some(Obstacle::Blocked(need)) => {
+                let last = self.rows[need.index()].last().copied();
+                let why = match last.map(|row| self.status(row)) {
+                    Some(Status::Cancelled) => "was cancelled",
                     Some(_) => "failed",
                     None => "did not run",
                 };
-                let need = self.record.title(need);
-                self.found.differences.push(catalogue::row_order(place, title, key, need, why, other));
-            }
-            Some(Obstacle::Missing(need)) => {
-                let other = self.record.title(need);
-                if self.found.recorded.contains(&need) {
-                    let why = "has no row";
-                    self.found.differences.push(catalogue::row_order(place, title, key, other, why, None));
-                } else if self.found.unrecorded.insert(need) {
-                    self.found.differences.push(catalogue::row_unrecorded(place, title, other));
-                }
+                let other = last.map(|row| self.record.places[row].cell(Cell::Status));
+                Some(catalogue::row_order(place, title, key, self.record.title(need), why, other))
             }
             Some(Obstacle::Lacks(value)) if !skipped => {
-                let value = &self.graph().value(value).name;
-                self.found.differences.push(catalogue::row_lacks(place, title, key, value));
+                Some(catalogue::row_lacks(place, title, key, &self.graph().value(value).name))
             }
             // A step that fails by its own decision has made it.
-            Some(Obstacle::Unled) if !skipped => {
-                self.found.differences.push(catalogue::row_unled(place, title, key));
-            }
+            Some(Obstacle::Unled) if !skipped => Some(catalogue::row_unled(place, title, key)),
             Some(Obstacle::Lacks(_) | Obstacle::Unled) | None => self.decided(id, row),
-        }
+        };
+        self.found.differences.extend(difference);
         self.repeated(id);
         self.early(id);
+        self.misplaced(id);
     }
 
-    /// Conditions whose values are known.
-    fn decided(&mut self, id: StepId, row: usize) {
+    /// Conditions whose values are known, and decisions that other rows tell.
+    fn decided(&self, id: StepId, row: usize) -> Option<Diagnostic> {
         let step = self.graph().step(id);
-        let skipped = self.status(row) == Status::Skipped;
-        let refusal = self.refusal(step);
         let place = self.record.places[row].cell(Cell::Status);
-        let difference = match refusal {
-            Some(Some(why)) if !skipped => catalogue::row_refused(place, &step.title, self.key, &why),
+        let refused = |why: &str| Some(catalogue::row_refused(place, &step.title, self.key, why));
+        if self.status(row) == Status::Skipped {
             // That it has no condition at all is told of its status.
-            Some(None) if skipped && step.is_conditional() => {
-                catalogue::row_not_refused(place, &step.title, self.key)
+            let runs = step.is_conditional() && self.retraced.certainly_runs(id);
+            return runs.then(|| catalogue::row_not_refused(place, &step.title, self.key));
+        }
+        match self.retraced.refusal(id) {
+            Some(Refusal::Elsewhere(guard)) => {
+                let by = self.record.title(guard.step);
+                let instead = self.retraced.instead(guard).filter(|_| !self.retraced.is_certain(&guard));
+                match instead.and_then(|arm| self.led_by(arm)) {
+                    Some(first) => {
+                        let place = self.record.places[row].cell(Cell::Phase);
+                        Some(catalogue::row_exclusive(place, first, &step.title, self.key, by))
+                    }
+                    None => refused(&format!("the condition of `{by}` leads elsewhere")),
+                }
             }
-            _ => match self.known.fails(id).filter(|_| self.status(row) == Status::Success) {
-                Some(reason) => catalogue::row_fails(place, &step.title, self.key, reason),
-                None => return,
-            },
-        };
-        self.found.differences.push(difference);
+            Some(Refusal::Skipped) => refused("a condition skips it"),
+            Some(Refusal::Condition(guard)) => {
+                refused(&format!("`{}` does not hold", guard.condition.text.trim()))
+            }
+            None => {
+                let fails = self.retraced.fails(id).filter(|_| self.status(row) == Status::Success);
+                fails.map(|reason| catalogue::row_fails(place, &step.title, self.key, reason))
+            }
+        }
     }
 
-    /// What refuses a step: none where that is unknown, `Some(None)` where nothing does.
-    fn refusal(&self, step: &Step) -> Option<Option<String>> {
-        let branch = |taken: &Taken| match self.known.branch(taken.step, taken.chain) {
-            Branch::Arm(arm) => Some(arm == Some(taken.arm)),
-            Branch::Unknown => None,
-        };
-        let led: Vec<Option<bool>> = step.guards.iter().map(branch).collect();
-        if !led.is_empty() && led.iter().all(|led| *led == Some(false)) {
-            let by = step.guards.first().map(|guard| self.record.title(guard.step)).unwrap_or_default();
-            return Some(Some(format!("the condition of `{by}` leads elsewhere")));
-        }
-        let passed: Vec<Option<bool>> = step.skips.iter().map(branch).collect();
-        if passed.contains(&Some(true)) {
-            return Some(Some("a condition skips it".to_owned()));
-        }
-        let mut certain = (led.is_empty() || led.contains(&Some(true))) && !passed.contains(&None);
-        for guard in &step.when {
-            match self.known.holds(guard) {
-                Some(true) => {}
-                Some(false) => {
-                    return Some(Some(format!("`{}` does not hold", guard.condition.text.trim())));
-                }
-                None => certain = false,
-            }
-        }
-        certain.then_some(None)
+    /// The row of a step that ran because an arm led to it.
+    fn led_by(&self, arm: Taken) -> Option<Span> {
+        let dependents = &self.graph().step(arm.step).dependents;
+        let led =
+            dependents.iter().find(|id| self.ran(**id) && self.graph().step(**id).guards.contains(&arm))?;
+        let row = self.rows[led.index()].first()?;
+        Some(self.record.places[*row].cell(Cell::Phase))
+    }
+
+    /// A step starts only in its states.
+    fn misplaced(&mut self, id: StepId) {
+        let (Some((from, now)), Some(row)) = (self.retraced.misplaced(id), self.started(id)) else { return };
+        let led = self.graph().order.iter().rev().filter(|id| self.graph().step(**id).state.is_some());
+        let led = { led }.find(|step| {
+            self.retraced.has_ended(**step) && self.rows[step.index()].iter().any(|row| self.is_done(*row))
+        });
+        let led = led.and_then(|step| Some((*self.rows[step.index()].last()?, self.record.title(*step))));
+        let led = led.map(|(row, title)| (self.record.places[row].cell(Cell::Phase), title));
+        self.found.differences.push(self.record.misplaced(self.key, row, id, from, &[now], led));
+        // What follows is held against what the row says.
+        self.retraced.forget_state();
+    }
+
+    /// The first row of a step that was begun: nothing was asked to do what failed because of its state.
+    fn started(&self, id: StepId) -> Option<usize> {
+        let started = |row: &&usize| self.is_done(**row) || self.record.rows[**row].attempt.is_some();
+        self.rows[id.index()].iter().find(started).copied()
+    }
+
+    fn is_done(&self, row: usize) -> bool {
+        matches!(self.status(row), Status::Success | Status::Compensated)
     }
 
     /// How often failure handlers put the item back.
@@ -422,7 +367,7 @@ impl<'a> Checker<'a, '_> {
         let Some(row) = self.rows[id.index()].first().copied() else { return };
         let Some(started) = self.record.rows[row].started_ms else { return };
         for need in &self.graph().step(id).needs {
-            if !self.is_own(need.step) {
+            if !self.retraced.is_own(need.step) {
                 continue;
             }
             let Some(before) = self.rows[need.step.index()].first().copied() else { continue };
@@ -440,31 +385,5 @@ impl<'a> Checker<'a, '_> {
                 self.found.differences.push(difference);
             }
         }
-    }
-
-    /// Of the arms of one chain only one is taken, whatever the values.
-    fn exclusive(&mut self) {
-        let mut taken: BTreeMap<(StepId, u32), (u32, Span)> = BTreeMap::new();
-        for &id in &self.graph().order {
-            let step = self.graph().step(id);
-            let ran = self.rows[id.index()].iter().find(|row| self.status(**row) != Status::Skipped);
-            let (&[guard], Some(row)) = (step.guards.as_slice(), ran) else { continue };
-            if self.known.branch(guard.step, guard.chain) != Branch::Unknown {
-                // Whether it can have run is told by the values themselves.
-                continue;
-            }
-            let place = self.record.places[*row].cell(Cell::Phase);
-            let (arm, first) = *taken.entry((guard.step, guard.chain)).or_insert((guard.arm, place));
-            if arm != guard.arm {
-                let by = self.record.title(guard.step);
-                let difference = catalogue::row_exclusive(place, first, &step.title, self.key, by);
-                self.found.differences.push(difference);
-            }
-        }
-    }
-
-    fn place_of(&self, step: StepId) -> Option<Span> {
-        let row = *self.rows[step.index()].last()?;
-        Some(self.record.places[row].cell(Cell::Status))
     }
 }
