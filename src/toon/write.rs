@@ -2,7 +2,7 @@
 
 use crate::value::Value;
 use std::fmt::Write as _;
-use toon_format::{escape_string, is_valid_unquoted_key, needs_quoting};
+use toon_format::{ToonError, escape_string, is_valid_unquoted_key, needs_quoting};
 
 /// Appends the header of a table with this delimiter between its cells, without a newline.
 pub fn header<'a>(
@@ -46,6 +46,45 @@ pub fn cell(out: &mut String, value: &Value, delimiter: char) {
             let _ = write!(out, "{value}");
         }
         Value::Array(_) | Value::Object(_) => text(out, &value.to_string(), delimiter),
+    }
+}
+
+/// A value as a document, without a newline at its end. Numbers are exact, where `toon-format` makes them floats.
+///
+/// # Errors
+/// It is no value that TOON has a form for.
+pub fn document(value: &Value) -> Result<String, ToonError> {
+    // A word that stands for numbers, and is no part of anything else.
+    let json = value.to_string();
+    let mut mark = "number".to_owned();
+    while json.contains(&mark) {
+        mark.push('n');
+    }
+    let mut numbers = Vec::new();
+    let marked = marked(value, &mark, &mut numbers);
+    let text = toon_format::encode_default(&marked)?;
+    let mut parts = text.split(&mark);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in numbers.iter().zip(parts) {
+        out.push_str(number);
+        out.push_str(part);
+    }
+    Ok(out)
+}
+
+/// The value with a mark in the place of each number that has a fraction or is large.
+fn marked(value: &Value, mark: &str, numbers: &mut Vec<String>) -> Value {
+    match value {
+        Value::Number(number) if !number.is_i64() && !number.as_str().contains(['e', 'E']) => {
+            numbers.push(number.to_string());
+            mark.into()
+        }
+        Value::Array(all) => all.iter().map(|one| marked(one, mark, numbers)).collect(),
+        Value::Object(all) => {
+            let each = all.iter().map(|(name, one)| (name.clone(), marked(one, mark, numbers)));
+            Value::Object(each.collect())
+        }
+        other => other.clone(),
     }
 }
 

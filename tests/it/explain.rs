@@ -107,6 +107,19 @@ o2    Ship, Thank
     place.write("go", "");
 }
 
+/// That a step has no effects may stand in the document, of the run as it began.
+#[test]
+fn a_document_says_that_a_step_has_no_effects() {
+    let place = scene("");
+    place.write("flow.md", &DOCUMENT.replace("## Pay @bank\n", "## Pay @bank [effects:: none]\n"));
+    killed(&place);
+    let told = explained(&place);
+    assert_eq!(told["again"][0]["effects"], json!(false));
+    let shown = place.orderflow("resume --explain last").out;
+    assert!(shown.contains("bank   has no effects"), "{shown}");
+    place.write("go", "");
+}
+
 #[test]
 fn a_run_that_lives_is_not_explained_and_one_that_was_given_up_has_nothing_ahead() {
     let place = scene("");

@@ -475,3 +475,57 @@ else:
         assert!(count >= if form == "sarif" { 1 } else { files.len() }, "{form}: {count}");
     }
 }
+
+/// Figures of sessions with any texts: as CSV all rows have the columns of the first, as JSON and TOON they say the same.
+#[test]
+fn figures_are_well_formed_for_any_text() {
+    const PARSE: &str = "\
+import csv, sys
+rows = list(csv.reader(sys.stdin, strict=True))
+print(len(rows), len({len(row) for row in rows}), any(cell[:1] in '=+-@' for row in rows[1:] for cell in row if cell))
+";
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let place = crate::place::Place::new("");
+    for _ in 0..24 {
+        let mut text = || any_text().new_tree(&mut runner).unwrap().current();
+        let columns = ["phase", "agent", "duration_ms", "status", "usd", &text()].map(str::to_owned);
+        let mut session = String::new();
+        orderflow::toon::write::header(&mut session, "execution", 2, ',', columns.iter().map(String::as_str));
+        for usd in ["12345678901234567890.10", "0.20"] {
+            let cells = [
+                text().into(),
+                text().into(),
+                5.into(),
+                Value::from("success"),
+                usd.parse().unwrap(),
+                1.into(),
+            ];
+            session.push_str("\n ");
+            for (at, cell) in cells.iter().enumerate() {
+                session.push_str(if at > 0 { "," } else { "" });
+                orderflow::toon::write::cell(&mut session, cell, ',');
+            }
+        }
+        place.write("s.toon", &(session.clone() + "\n"));
+        let figures = |form: &str| {
+            let told = place.orderflow(&format!("stats s.toon --by agent --format {form}"));
+            assert_eq!(told.exit, Some(0), "{form}: {} {session}", told.err);
+            told.out
+        };
+        let mut parser = std::process::Command::new("python3")
+            .args(["-c", PARSE])
+            .env("PYTHONUTF8", "1")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut parser.stdin.take().unwrap(), figures("csv").as_bytes()).unwrap();
+        let parsed = String::from_utf8(parser.wait_with_output().unwrap().stdout).unwrap();
+        assert!(parsed.starts_with(['2', '3']) && parsed.ends_with(" 1 False\n"), "{parsed} {session}");
+        let json: Value = serde_json::from_str(&figures("json")).unwrap();
+        let toon = figures("toon");
+        let read: Value = toon_format::decode_default(&toon).unwrap();
+        assert_eq!(read["groups"].as_array().map(Vec::len), json["groups"].as_array().map(Vec::len));
+        assert!(toon.contains("12345678901234567890.1"), "{toon}");
+    }
+}

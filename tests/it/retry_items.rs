@@ -152,7 +152,7 @@ edited.toon:2:8: \"total\" is no Number: found \"many\"
 edited.toon:3:3: no item \"0070\" has failed; did you mean \"007\"?
 edited.toon:4:3: \"o2\" stands in line 2 already
 edited.toon:5:10: order.tags[0]: expected a string, found a number; order.tags[1]: expected a string, found a number
-edited.toon:6:3: no item \"o1\" has failed; [..]
+edited.toon:6:3: the item \"o1\" has succeeded; take its row out
 error: 6 problems in edited.toon; nothing was run
 ";
     says(&place.orderflow("retry last --items edited.toon"), 3, "", wrong);
@@ -269,7 +269,7 @@ fn a_row_whose_item_has_succeeded_since_is_told_so() {
     assert_eq!(place.orderflow("retry last --item o4 --trust --quiet").exit, Some(0));
     let log = place.read("work.log");
     let wrong = "\
-failed.toon:4:3: the item \"o4\" has run again since, and not failed; take its row out
+failed.toon:4:3: the item \"o4\" has succeeded; take its row out
 error: 1 problem in failed.toon; nothing was run
 ";
     says(&place.orderflow("retry last --items failed.toon"), 3, "", wrong);

@@ -7,7 +7,7 @@ use crate::engine::Retry;
 use crate::event::Values;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
 use crate::value::{Value, equal, json, kind};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -31,14 +31,15 @@ enum Meaning<'a> {
 /// The items that a row may be about.
 struct Known<'a> {
     letters: HashMap<&'a str, &'a Letter>,
-    again: &'a BTreeSet<Arc<str>>,
+    /// All others, with what they have come to.
+    others: &'a BTreeMap<Arc<str>, &'static str>,
 }
 
 impl Known<'_> {
     /// Why there is no letter with this key.
     fn lacks(&self, key: &str) -> String {
-        if self.again.contains(key) {
-            return format!("the item \"{key}\" has run again since, and not failed; take its row out");
+        if let Some(state) = self.others.get(key) {
+            return format!("the item \"{key}\" {state}; take its row out");
         }
         let near = match nearest(key, self.letters.keys().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
@@ -54,15 +55,19 @@ pub struct Edited {
     pub problems: Vec<Problem>,
 }
 
-/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others. `again` has the
-/// keys of items that have run again since the run began.
+/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others. `others` has
+/// what the items without a letter have come to.
 ///
 /// # Errors
 /// Where it cannot be read. What is wrong in it is no error but a problem.
-pub fn read(table: &Table<'_>, again: &BTreeSet<Arc<str>>, text: impl Read) -> std::io::Result<Edited> {
+pub fn read(
+    table: &Table<'_>,
+    others: &BTreeMap<Arc<str>, &'static str>,
+    text: impl Read,
+) -> std::io::Result<Edited> {
     let mut edited = Edited { retries: Vec::new(), problems: Vec::new() };
     let letters = table.letters.iter().map(|letter| (&*letter.key, letter)).collect();
-    let known = Known { letters, again };
+    let known = Known { letters, others };
     let mut lines: HashMap<Arc<str>, u64> = HashMap::new();
     let mut reader = Reader::new(text);
     let (mut meanings, mut tables) = (Vec::new(), 0);

@@ -247,7 +247,7 @@ fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) ->
     let letters = letters::of(&kept, (records, retries(&past.home)?))?;
     let table = letters::Table::of(&kept.graph, &letters, &kept.given);
     let name = visible(&file.display().to_string());
-    let edited = stream::open(file).and_then(|text| letters::read(&table, &failed.again, text));
+    let edited = stream::open(file).and_then(|text| letters::read(&table, &failed.others, text));
     let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
         let letters::Problem { line, column, message } = problem;

@@ -279,8 +279,6 @@ pub struct Failed {
     pub others: BTreeMap<Arc<str>, &'static str>,
     /// Those that were put right by hand: they run again only by name.
     pub resolved: BTreeSet<ItemId>,
-    /// The keys of all that ever ran again.
-    pub again: BTreeSet<Arc<str>>,
     /// How they ended, and why.
     pub ends: BTreeMap<ItemId, (ItemState, Option<ItemError>)>,
     /// When the last of all was that has happened.
@@ -337,7 +335,6 @@ impl Failed {
             Event::ItemRetried { item, key, .. } => {
                 self.items.remove(key);
                 self.others.insert(key.clone(), "is in flight");
-                self.again.insert(key.clone());
                 self.resolved.remove(item);
             }
             Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),

@@ -8,6 +8,7 @@ use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
 use crate::spec::Expectation;
 use crate::stats::{self, Dimension, Fold, Gate};
+use crate::toon;
 use crate::value::{Decimal, Object, Value};
 use crate::view::stats::Report;
 use gate::Expected;
@@ -149,7 +150,7 @@ fn show(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Res
         Format::Table => report.table(terminal.width()),
         Format::Json => visible_json(&serde_json::to_string_pretty(report)?) + "\n",
         Format::Csv => report.csv()?,
-        Format::Toon => toon_format::encode_default(&shown(serde_json::to_value(report)?))? + "\n",
+        Format::Toon => toon::write::document(&shown(serde_json::to_value(report)?))? + "\n",
         Format::Markdown => report.markdown(),
     };
     terminal.data(&text);
