@@ -3,6 +3,7 @@
 
 mod adopt;
 mod agents;
+mod allowed;
 mod cancel;
 mod completions;
 mod document;
@@ -117,6 +118,11 @@ impl Command {
 
 /// Runs the program with these arguments, the program's own name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    if let Err(stop) = allowed::check() {
+        let error = stop.into();
+        Terminal::new().error(&error);
+        return Exit::of(&error);
+    }
     adapter::shield();
     // Where the system refuses, such a write ends the process as it does by default.
     let _ = runtime::outlive_large_files();

@@ -4,11 +4,28 @@ use crate::engine::Call;
 use crate::event::StepPath;
 use crate::graph::Graph;
 use jiff::Timestamp;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A new run's name: unique, and in the order of time.
 pub fn new_run_id() -> String {
-    uuid::Uuid::now_v7().simple().to_string()
+    let now = now();
+    let seconds = now.as_second().unsigned_abs();
+    let nanoseconds = now.subsec_nanosecond().unsigned_abs();
+    let now = uuid::Timestamp::from_unix(uuid::ContextV7::new(), seconds, nanoseconds);
+    uuid::Uuid::new_v7(now).simple().to_string()
+}
+
+/// The time now. A clock that is before 1970 or after the year 9999 is taken for one that shows the first or the last
+/// moment of these: neither has a form in RFC 3339.
+pub fn now() -> Timestamp {
+    time_of(SystemTime::now())
+}
+
+fn time_of(clock: SystemTime) -> Timestamp {
+    match clock.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => Timestamp::UNIX_EPOCH.checked_add(since).unwrap_or(Timestamp::MAX),
+        Err(_) => Timestamp::UNIX_EPOCH,
+    }
 }
 
 /// What an agent is given to know an effect again, whichever attempt it is; and where the attempt undoes another
@@ -46,7 +63,25 @@ pub(super) fn traceparent(run: &str, attempt: &str) -> String {
 
 /// The moment so many milliseconds from now, as RFC 3339.
 pub(super) fn moment(from_now: u64) -> String {
-    let now = Timestamp::now();
-    let then = now.checked_add(Duration::from_millis(from_now)).unwrap_or(Timestamp::MAX);
+    let then = now().checked_add(Duration::from_millis(from_now)).unwrap_or(Timestamp::MAX);
     format!("{then:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_no_panic() {
+        let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap();
+        let before = |seconds| SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let shown = |clock| format!("{:.3}", time_of(clock));
+        assert_eq!(shown(at(1_000_000_000)), "2001-09-09T01:46:40.000Z");
+        for early in [before(1), before(315_619_200), before(1 << 40)] {
+            assert_eq!(shown(early), "1970-01-01T00:00:00.000Z");
+        }
+        for late in [at(253_402_300_800), at(1 << 60)] {
+            assert_eq!(time_of(late), Timestamp::MAX);
+        }
+    }
 }

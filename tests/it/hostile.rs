@@ -2,6 +2,7 @@
 //! outside is written, read, made or removed, nothing hangs, and nothing is taken for a bug of orderflow's.
 
 mod journals;
+mod limits;
 mod names;
 
 use std::collections::BTreeMap;

@@ -31,6 +31,9 @@ const DEATHS: u32 = 5;
 const REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// The most processes of a worker: each has a seat, whether it runs or not.
+const MOST: usize = 1000;
+
 /// A program that answers many calls.
 pub struct Worker {
     program: Program,
@@ -57,9 +60,9 @@ struct Sitter {
 }
 
 impl Worker {
-    /// `processes` is how many may run at a time, at least one.
+    /// `processes` is how many may run at a time, from one to 1,000.
     pub fn new(program: Program, processes: usize) -> Self {
-        let processes = processes.max(1);
+        let processes = processes.clamp(1, MOST);
         let seats = (0..processes).map(|_| Seat::default()).collect();
         Worker { program, grace: GRACE, seats, loads: Mutex::new(vec![0; processes]) }
     }

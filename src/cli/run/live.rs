@@ -1,5 +1,6 @@
 //! A run with real agents.
 
+use super::super::allowed;
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
@@ -39,6 +40,7 @@ pub fn run(
     past: Option<Past>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
+    allowed::check_run()?;
     paths::check(args)?;
     args.check_trace()?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
@@ -91,7 +93,7 @@ pub fn run(
         source: document.source.name.clone(),
         started: match &past {
             Some(past) => past.header().started.clone(),
-            None => format!("{:.3}", jiff::Timestamp::now()),
+            None => format!("{:.3}", runtime::now()),
         },
         complete: false,
     };

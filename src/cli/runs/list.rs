@@ -103,7 +103,7 @@ impl Counts {
 
 /// The time since something was journaled of a run that runs, or since its runner took it.
 fn quiet(folder: &Path) -> Millis {
-    let now = jiff::Timestamp::now().as_millisecond();
+    let now = crate::runtime::now().as_millisecond();
     let latest = journal::last_sign(folder);
     latest.and_then(|latest| Millis::try_from(now.saturating_sub(latest)).ok()).unwrap_or(0)
 }

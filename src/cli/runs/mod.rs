@@ -75,6 +75,6 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 /// Whether a run began since then. What has no time that can be read is not left out.
 fn began_since(header: &Header, since: Option<Duration>) -> bool {
     let Some(since) = since else { return true };
-    let then = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
+    let then = crate::runtime::now().checked_sub(since).unwrap_or(Timestamp::MIN);
     header.started.parse::<Timestamp>().map_or(true, |started| started >= then)
 }

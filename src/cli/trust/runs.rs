@@ -228,7 +228,7 @@ pub fn forget(removed: &BTreeSet<PathBuf>) {
     let findings = findings().and_then(|folder| Ok(Ours::open(folder)?)).ok();
     let gone = |known: &Known| !disk::is_there(&known.home.join(journal::FILE));
     let old = |known: &Known| {
-        let then = Timestamp::now().checked_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
+        let then = crate::runtime::now().checked_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
         known.started.parse::<Timestamp>().map_or(true, |started| started < then)
     };
     for (home, known) in known() {
