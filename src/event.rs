@@ -101,7 +101,8 @@ pub enum Event {
     CompensationBegan { item: ItemId, undoes: StepId, at: Millis },
     /// All work of a failed item is settled, and what could be undone is; its failure handlers may run.
     ItemFailed { item: ItemId, at: Millis },
-    /// A failure handler put the item back: its failed steps run again.
+    /// A failure handler put the item back: its failed steps run again. Of the steps that run once for all items: what they
+    /// did before is undone, and they begin anew.
     ItemPutBack { item: ItemId, at: Millis },
     /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
     /// failed is ahead once more.
@@ -133,7 +134,8 @@ pub enum Event {
     },
     /// There are no more items to come; told where steps wait for the end of all.
     ItemsExhausted { at: Millis },
-    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`].
+    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Once more after an item was
+    /// retried: then the end that they had come to is void.
     RunStepsBegan { at: Millis },
     /// The steps that run once are over.
     RunStepsEnded {

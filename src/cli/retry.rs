@@ -19,7 +19,8 @@ Examples:
   orderflow retry last --items failed.toon          its rows: those that were edited from the start, with new keys
 
 It is the same run: what has been completed does not run again, and what failed is asked for again with the same
-idempotency key. The document is the one that the run began with, or with --use-current the one of now; the agents are
+idempotency key. Steps that run once for all items run again after the items, over all results and with new keys; what
+they did before is compensated first. The document is the one that the run began with, or with --use-current the one of now; the agents are
 those of now. A run that was paused goes on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
 
 Exit codes: those of orderflow resume, and 3 no such item has failed, or the table is wrong")]

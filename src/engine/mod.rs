@@ -82,7 +82,8 @@ pub struct Call {
     pub attempt: u32,
     /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
     /// was put back or retried is on the same visit, since it never had its effect; one whose item was undone before is on
-    /// a new one, and so is a failure handler, which is told of another failure then.
+    /// a new one, and so are a failure handler, which is told of another failure then, and the steps for all items after one
+    /// of them was retried.
     pub visit: u32,
     /// The execution that this attempt undoes, of the same visit.
     pub undoes: Option<StepPath>,

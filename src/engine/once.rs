@@ -7,22 +7,54 @@ use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// By the item that made it. Items settle in any order.
+type Made = BTreeMap<ItemId, Arc<Value>>;
+
 /// The steps that run once after all items, and what they take from the items.
 #[derive(Debug, Default)]
 pub(super) struct Once {
     /// There are no more items to come.
     pub exhausted: bool,
+    /// They have begun for what the items have made by now.
     pub began: bool,
-    /// By value: who made it. Items settle in any order.
-    values: BTreeMap<ValueId, BTreeMap<ItemId, Arc<Value>>>,
+    values: BTreeMap<ValueId, Made>,
     /// What failure handlers are told of each failed item.
-    failures: BTreeMap<ItemId, Value>,
+    failures: Made,
+    /// The same as lists, once the steps have begun: an item may still run again.
+    lists: BTreeMap<ValueId, List>,
+    failed: List,
     pub end: Option<(ItemState, Option<ItemError>, Vec<ItemError>)>,
+    /// The steps as they ended last: another visit goes on from there.
+    pub last: Option<Item>,
+}
+
+/// A list over items, and the items of its elements.
+#[derive(Debug, Default)]
+struct List {
+    items: Vec<ItemId>,
+    values: Arc<Value>,
+}
+
+impl List {
+    fn of(made: Made) -> List {
+        let (items, values) =
+            made.into_iter().map(|(item, value)| (item, Arc::unwrap_or_clone(value))).unzip();
+        List { items, values: Arc::new(Value::Array(values)) }
+    }
+
+    fn made(self) -> Made {
+        match Arc::unwrap_or_clone(self.values) {
+            Value::Array(values) => self.items.into_iter().zip(values.into_iter().map(Arc::new)).collect(),
+            _ => Made::new(),
+        }
+    }
 }
 
 impl Once {
-    /// Takes from a settled item what the steps that run once will need.
+    /// Takes from a settled item what the steps that run once will need, in the place of what it made before.
     pub fn keep(&mut self, graph: &Graph, id: ItemId, item: &Item, state: ItemState) {
+        self.values.values_mut().for_each(|made| drop(made.remove(&id)));
+        self.failures.remove(&id);
         // What was undone is as if it had not been made.
         let is_undone = |value: &ValueId| {
             let makes = |step: &StepId| graph.step(*step).outputs.iter().any(|output| output.value == *value);
@@ -36,25 +68,30 @@ impl Once {
             }
         }
         if state.is_failure() && graph.handlers().any(|id| graph.step(id).once) {
-            self.failures.insert(id, item.report(graph));
+            self.failures.insert(id, Arc::new(item.report(graph)));
         }
     }
 
     /// Lists over the items, in the order of their admission. A run without failures has no list of them.
     pub fn take(&mut self, graph: &Graph) -> Values {
         let mut made = std::mem::take(&mut self.values);
-        let list = |value: &ValueId| {
-            let values = made.remove(value).unwrap_or_default();
-            let values = values.into_values().map(Arc::unwrap_or_clone).collect();
-            (*value, Arc::new(Value::Array(values)))
-        };
-        let mut inputs: Values = graph.gathered.iter().map(list).collect();
-        let failures: Vec<Value> = std::mem::take(&mut self.failures).into_values().collect();
-        if !failures.is_empty() {
-            let failures = Arc::new(Value::Array(failures));
+        let lists =
+            graph.gathered.iter().map(|value| (*value, List::of(made.remove(value).unwrap_or_default())));
+        self.lists = lists.collect();
+        let list = |value: &ValueId| Some((*value, self.lists.get(value)?.values.clone()));
+        let mut inputs: Values = graph.gathered.iter().filter_map(list).collect();
+        self.failed = List::of(std::mem::take(&mut self.failures));
+        if !self.failed.items.is_empty() {
             let told = graph.handlers().filter(|id| graph.step(*id).once).flat_map(|id| graph.told(id));
-            inputs.extend(told.map(|value| (value, failures.clone())));
+            inputs.extend(told.map(|value| (value, self.failed.values.clone())));
         }
         inputs
+    }
+
+    /// An item comes to another end: what the items have made is open once more.
+    pub fn reopen(&mut self) {
+        let lists = std::mem::take(&mut self.lists);
+        self.values.extend(lists.into_iter().map(|(value, list)| (value, list.made())));
+        self.failures.append(&mut std::mem::take(&mut self.failed).made());
     }
 }

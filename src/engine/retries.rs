@@ -1,5 +1,7 @@
 //! Items that failed for good and ran again all the same, or were put right by hand: which of their ends are void. Whoever folds events past
 //! such an end keeps the item as it was, so that it can go on.
+//!
+//! The steps that run once after all items come to another end with every item that runs again.
 
 use crate::event::{Event, ItemId, Values};
 use std::collections::BTreeMap;
@@ -14,32 +16,46 @@ pub struct Retry {
 
 /// How many ends of each item are void.
 #[derive(Clone, Debug, Default)]
-pub struct Retries(BTreeMap<ItemId, u32>);
+pub struct Retries {
+    items: BTreeMap<ItemId, u32>,
+    /// Ends of the steps that run once after all items, and how many of them are void.
+    ends: u32,
+    void: u32,
+}
 
 impl Retries {
     /// Takes note of an event, before the first of them is folded.
     pub fn see(&mut self, event: &Event) {
-        if let Event::ItemRetried { item, .. } | Event::ItemResolved { item, .. } = event {
-            self.add(*item);
+        match event {
+            Event::ItemRetried { item, .. } => self.add(*item),
+            Event::ItemResolved { item, .. } => *self.items.entry(*item).or_default() += 1,
+            Event::RunStepsBegan { .. } => self.void = self.ends,
+            Event::RunStepsEnded { .. } => self.ends += 1,
+            _ => {}
         }
     }
 
     /// The item will run again.
     pub fn add(&mut self, item: ItemId) {
-        *self.0.entry(item).or_default() += 1;
+        *self.items.entry(item).or_default() += 1;
+        self.void = self.ends;
     }
 
-    /// Whether the next event is a void end, which is not to be folded. Asked for every event, in order.
+    /// Whether the next event is a void end, which shows nowhere. Asked for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
         let (item, state) = match event {
             Event::ItemSettled { item, state, .. } => (item, state),
-            Event::RunStepsEnded { state, .. } => (&ItemId::RUN, state),
+            Event::RunStepsEnded { .. } => {
+                let void = self.void > 0;
+                self.void = self.void.saturating_sub(1);
+                return void;
+            }
             _ => return false,
         };
         if !state.is_failure() {
             return false;
         }
-        let Some(left) = self.0.get_mut(item).filter(|left| **left > 0) else { return false };
+        let Some(left) = self.items.get_mut(item).filter(|left| **left > 0) else { return false };
         *left -= 1;
         true
     }

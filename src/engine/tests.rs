@@ -19,6 +19,7 @@ mod ahead;
 mod decided;
 mod examples;
 mod killed;
+mod revisit;
 pub(crate) mod states;
 mod undoing;
 mod worlds;
@@ -44,18 +45,31 @@ fn go_on(
     seen: &[Event],
     retried: &[ItemId],
 ) -> (Vec<Event>, Run) {
+    let (events, run, _) = go_on_in(&World::new(seed, graph.clone()), (graph, policy), seen, retried);
+    (events, run)
+}
+
+/// The same in a world that knows what was asked for before.
+fn go_on_in(
+    world: &World,
+    (graph, policy): (&Arc<Graph>, &Policy),
+    seen: &[Event],
+    retried: &[ItemId],
+) -> (Vec<Event>, Run, World) {
     let again = |event: &Event| matches!(event, Event::ItemRetried { .. });
     let already = seen.iter().filter(|event| again(event)).count();
     let (mut retries, ahead) = (Retries::default(), &retried[already..]);
     seen.iter().for_each(|event| retries.see(event));
     ahead.iter().for_each(|item| retries.add(*item));
-    let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
-    let mut run = Run::fold(graph.clone(), policy.clone(), folded).unwrap();
-    let mut world = World::new(seed, graph.clone()).after_crash(seen);
+    let mut run = Run::new(graph.clone(), policy.clone());
+    for event in seen {
+        run.recall_past(event, &mut retries).unwrap();
+    }
+    let mut world = world.after_crash(seen);
     let mut out = Out::default();
     let ahead: Vec<Retry> = ahead.iter().map(|item| Retry { item: *item, inputs: None }).collect();
     run.resume(&ahead, world.now, &mut out);
-    (world.live(&mut run, &mut out), run)
+    (world.live(&mut run, &mut out), run, world)
 }
 
 fn policy() -> Policy {

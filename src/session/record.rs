@@ -72,6 +72,8 @@ impl Recorder {
                 self.in_flight.entry(item).or_default().push(Held { place, element, recorded, row });
                 Ok(())
             }
+            // Its steps may run again while it is recorded.
+            Entry::Settled { item: ItemId::RUN, .. } => Ok(()),
             Entry::Settled { item, .. } => self.settle(item),
         }
     }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Forged journals, where nobody asks for more.
 const SEEDS: u64 = 40;
 
-/// Retries, a list, what is undone, and failures.
+/// Retries, a list, what is undone, failures, and a step for all items.
 const DOCUMENT: &str = "\
 ---
 title: Parcels
@@ -62,6 +62,21 @@ test -e go || : > waiting
 until test -e go || ! test -e waiting; do sleep 0.05; done
 test \"$IN_PLACE\" != 'place 4' || exit 65
 echo sent
+```
+
+## Sum
+[per:: run]
+[compensate:: Unsum]
+sent -> sum::Integer
+
+```sh run
+echo 2
+```
+
+## Unsum
+
+```sh run
+true
 ```
 ";
 
@@ -127,7 +142,7 @@ fn spoiled<T: serde::Serialize + serde::de::DeserializeOwned>(whole: &T, dice: &
     })
 }
 
-fn read(home: &Path) -> (Header, Vec<Record>) {
+pub fn read(home: &Path) -> (Header, Vec<Record>) {
     let (header, records) = journal::read(home).unwrap();
     let mut all = Vec::new();
     let each = |record| -> Result<(), Unreadable> {
@@ -138,7 +153,7 @@ fn read(home: &Path) -> (Header, Vec<Record>) {
     (header, all)
 }
 
-fn write(home: &Path, header: &Header, records: &[Record]) {
+pub fn write(home: &Path, header: &Header, records: &[Record]) {
     drop(fs::remove_dir_all(home));
     fs::create_dir_all(home).unwrap();
     let mut store = Store::create(home, header).unwrap();
@@ -156,7 +171,7 @@ fn forge(
 ) {
     for _ in 0..=dice.roll(4) {
         let at = dice.roll(records.len());
-        match dice.roll(16) {
+        match dice.roll(17) {
             0 => drop(records.remove(at)),
             1 => records.insert(at, records[at].clone()),
             2 => {
@@ -217,6 +232,14 @@ fn forge(
                 let attempt = dice.of(&[0, 1, 2, u32::MAX]);
                 let started = Event::AttemptStarted { item, step, attempt, at: dice.of(&[0, 9, u64::MAX]) };
                 records.insert(at, Record::Event(started));
+            }
+            12 => {
+                let event = dice.of(&[
+                    Event::RunStepsBegan { at: 5 },
+                    Event::ItemPutBack { item: ItemId::RUN, at: 5 },
+                    Event::CompensationBegan { item: ItemId::RUN, undoes: StepId(5), at: 5 },
+                ]);
+                records.insert(at, Record::Event(event));
             }
             _ => {
                 if let Record::Event(event) = &records[at]
@@ -308,11 +331,12 @@ const ACTING: [&str; 4] = [
     "cancel RUN --trust --quiet",
 ];
 
-/// A run of three items, one of which was failing and undone, as it was when it ended; and one that was killed.
+/// A run of three items, one of which was failing and undone, as it was when it had ended twice; and one that was killed.
 fn runs(place: &Place) -> Vec<(Header, Vec<Record>)> {
     place.write("parcels.csv", "name\nann\nanna\njo\n");
     place.write("go", "");
     assert_eq!(place.run("--quiet --tolerate 1 --key name").exit, Some(0));
+    assert_eq!(place.orderflow("retry last --quiet --trust").exit, Some(0));
     fs::remove_file(place.path("go")).unwrap();
     let mut runner = place.begin("--quiet --key name");
     place.await_file("waiting");

@@ -474,11 +474,8 @@ fn failed_steps_of_the_run_run_again() {
     );
     place.write("items.jsonl", "{\"id\": \"good\"}\n{\"id\": \"bad\"}\n");
     assert_eq!(place.run("--items items.jsonl --tolerate 1").exit, Some(1));
-    let told = place.orderflow("retry last --trust");
-    assert_eq!(told.exit, Some(2), "{}", told.err);
-    assert!(told.err.contains("--item run has those steps run again"), "{}", told.err);
     let told = place.orderflow("resume last");
-    assert!(told.err.ends_with(" --item run has the failed steps of the run run again\n"), "{}", told.err);
+    assert!(told.err.ends_with(" has what failed run again\n"), "{}", told.err);
     assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(1), "it fails once more");
     place.write("open", "");
     let told = place.orderflow("retry last --trust --item run");
@@ -494,18 +491,22 @@ fn failed_steps_of_the_run_run_again() {
     place.orderflow("show last --session again.toon");
     assert_eq!(place.read("again.toon"), place.read("session.toon"));
     assert!(place.orderflow("show last --item run").out.starts_with("run: succeeded\n"));
-    assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(2), "they have not failed");
+    assert_eq!(place.orderflow("retry last --trust --item run").exit, Some(3), "they have not failed");
     assert_eq!(place.orderflow("resume last").exit, Some(0));
 }
 
 #[test]
-fn a_retry_after_the_steps_that_run_once_is_refused() {
+fn a_run_with_failed_items_says_that_they_can_run_again_also_after_the_steps_for_all_items() {
     let scene = scene();
     let folder = scene.path();
     ran(folder);
-    let (message, code) = told(folder, &["retry", "last"]);
-    assert_eq!(code, Some(2));
-    assert!(message.contains("is not supported yet; nothing was run"), "{message}");
     let (message, _) = told(folder, &["resume", "last"]);
-    assert!(message.contains(" has ended: ") && !message.contains("retry"), "{message}");
+    assert!(
+        message.contains(" has ended: ") && message.ends_with(" has what failed run again\n"),
+        "{message}"
+    );
+    let (message, code) = told(folder, &["retry", "last", "--item", "run"]);
+    assert_eq!(code, Some(3));
+    let why = "the steps that run once for all items have not failed; nothing was run\n";
+    assert!(message.contains(why), "{message}");
 }

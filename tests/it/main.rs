@@ -42,6 +42,7 @@ mod reference;
 mod replay;
 mod resume;
 mod retry_items;
+mod retry_run;
 mod revise;
 mod run;
 mod saga;

@@ -320,12 +320,9 @@ fn an_item_called_run_and_the_steps_for_all_items_are_told_apart() {
     assert!(steps.out.starts_with(":run: failed\n  Sum: "), "{}", steps.out);
     assert_eq!(steps.err, "");
     let refused = run(&["retry", "last", "--item", "run"]);
-    assert_eq!(refused.exit, Some(2));
-    assert!(
-        refused.err.contains("orderflow retry RUN --item :run has those steps run again"),
-        "{}",
-        refused.err
-    );
+    assert_eq!(refused.exit, Some(3));
+    let help = "help: --item :run names the steps that run once for all items";
+    assert!(refused.err.contains(help), "{}", refused.err);
     std::fs::write(folder.path().join("ready"), "").unwrap();
     assert_eq!(run(&["retry", "last", "--item", ":run", "--trust", "--quiet"]).exit, Some(0));
 }

@@ -85,13 +85,16 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
     let mut args = options.args.clone();
     let retries = match ask {
         Ask::Resume { .. } => None,
-        Ask::Retry { keys, .. } => Some(chosen(refuse(&past, Some(keys))?, keys)?),
+        Ask::Retry { keys, .. } => {
+            let failed = refuse(&past)?;
+            Some((failed.once, chosen(failed, keys)?))
+        }
         Ask::Edited { file, .. } => {
-            let failed = refuse(&past, None)?;
-            Some(edited(&past, &failed, file, terminal)?)
+            let failed = refuse(&past)?;
+            Some((failed.once, edited(&past, &failed, file, terminal)?))
         }
     };
-    if let Some(retries) = retries {
+    if let Some((once, retries)) = retries {
         if retries.is_empty() {
             terminal.talk(match ask {
                 Ask::Edited { .. } => "no item is to run again\n",
@@ -100,7 +103,7 @@ fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Termina
             return Ok(Exit::Ok);
         }
         if !how.quiet {
-            terminal.talk(&begun(&retries));
+            terminal.talk(&begun(&retries, once));
         }
         past.retry = retries;
         // The rows of the run stand in the document already.
@@ -193,8 +196,8 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
     }
 }
 
-/// What has failed of a run in which that with these keys can run again; items of a table have none.
-fn refuse(past: &Past, keys: Option<&[String]>) -> anyhow::Result<Failed> {
+/// What has failed of a run and can run again.
+fn refuse(past: &Past) -> anyhow::Result<Failed> {
     let mut failed = Failed::of(&past.home)?;
     if keep::is_given_up(&past.home) {
         // What it did may still be undone; nothing else begins.
@@ -205,20 +208,6 @@ fn refuse(past: &Past, keys: Option<&[String]>) -> anyhow::Result<Failed> {
                 format!("the run {} was given up and does not go on; nothing was run", past.header().run);
             return Err(Stop::new(Exit::Usage, message).into());
         }
-    }
-    let of_run = keys.is_some_and(|keys| failed.asks_for_run(keys));
-    if failed.once && !of_run && (failed.once_failed.is_some() || !failed.items.is_empty()) {
-        let message = "the steps that run once after all items have begun, and a retry after them is not supported yet; nothing was run";
-        let help = match (failed.once_failed.is_some(), failed.is_run("run")) {
-            (true, true) => {
-                "orderflow retry RUN --item run has those steps run again for the results that there are"
-            }
-            (true, false) => {
-                "orderflow retry RUN --item :run has those steps run again for the results that there are"
-            }
-            (false, _) => "run the workflow anew for the items that failed: orderflow run --item KEY",
-        };
-        return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
     Ok(failed)
 }
@@ -263,18 +252,19 @@ fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) ->
     }
 }
 
-/// What runs again, in a line.
-fn begun(retries: &[Retry]) -> String {
+/// What runs again, in a line; `once` where the steps that run once after all items had begun.
+fn begun(retries: &[Retry], once: bool) -> String {
     let anew = retries.iter().filter(|retry| retry.inputs.is_some()).count();
     let anew = match anew {
         0 => String::new(),
         _ if anew == retries.len() => " from the start, with other inputs".to_owned(),
         anew => format!(", {anew} of them from the start, with other inputs"),
     };
+    let then = if once { ", then the steps that run once for all items" } else { "" };
     match retries.len() {
         1 if retries[0].item == ItemId::RUN => "the steps that run once for all items run again\n".to_owned(),
-        1 => format!("1 failed item runs again{anew}\n"),
-        several => format!("{several} failed items run again{anew}\n"),
+        1 => format!("1 failed item runs again{anew}{then}\n"),
+        several => format!("{several} failed items run again{anew}{then}\n"),
     }
 }
 
@@ -295,6 +285,10 @@ pub fn failed(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
     let stop = Stop::new(Exit::Invalid, format!("no item {} has failed; nothing was run", visible(key)));
+    if failed.once && failed.is_run(key) {
+        let message = "the steps that run once for all items have not failed; nothing was run";
+        return Err(Stop::new(Exit::Invalid, message).help("orderflow show RUN lists what has").into());
+    }
     Err(match nearest(key, failed.items.keys().map(|key| &**key)) {
         Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))),
         None => stop.help("orderflow show RUN lists the items that have"),

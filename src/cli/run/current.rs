@@ -144,7 +144,7 @@ impl<'a> Current<'a> {
         let mut why = None;
         before.events(records, |event| {
             let mut event = event.clone();
-            if why.is_some() || !numbers.translate(&mut event, &graph) || retries.void(&event) {
+            if why.is_some() || !numbers.translate(&mut event, &graph) {
                 return Ok(());
             }
             if let Some((item, path)) = begins(&event)
@@ -158,7 +158,7 @@ impl<'a> Current<'a> {
                     step.line
                 ));
             }
-            if run.recall(&event).is_err() && why.is_none() {
+            if run.recall_past(&event, &mut retries).is_err() && why.is_none() {
                 let name = visible(&self.document.source.name);
                 why = Some(format!("{name}: what the run has done cannot have happened by this document"));
             }

@@ -76,13 +76,11 @@ impl Ended {
         let failed = counts.failed + counts.compensated + counts.compensation_failed;
         let retry = match self.outline.run_steps() {
             _ if given_up => String::new(),
+            _ if failed > 0 => format!("; orderflow retry {name} has what failed run again"),
             Some(state) if state.is_failure() => {
                 format!("; orderflow retry {name} --item run has the failed steps of the run run again")
             }
-            // No item runs again after them.
-            Some(_) => String::new(),
-            None if failed == 0 => String::new(),
-            None => format!("; orderflow retry {name} has what failed run again"),
+            _ => String::new(),
         };
         format!("the run {name} {how}: {}; orderflow show {name} tells more{retry}", counts.in_words())
     }

@@ -88,9 +88,7 @@ impl Explained {
         kept.events(records, |event| {
             outline.see(event);
             last = event.at();
-            if !retries.void(event) {
-                run.recall(event)?;
-            }
+            run.recall_past(event, &mut retries)?;
             Ok(())
         })?;
         let given_up = keep::is_given_up(home);

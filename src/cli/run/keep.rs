@@ -227,11 +227,12 @@ impl Past {
                 started.remove(&(*item, *step, *attempt));
             }
             last = last.max(event.at());
-            if retries.void(&event) {
+            asked.see(&event);
+            let void =
+                run.recall_past(&event, &mut retries).map_err(|_| sequence::misplaced(&event, spot))?;
+            if void {
                 return Ok(());
             }
-            asked.see(&event);
-            run.recall(&event).map_err(|_| sequence::misplaced(&event, spot))?;
             observers.iter_mut().try_for_each(|observer| observer.see(&event))
         });
         done.map_err(damaged)?;
@@ -338,7 +339,7 @@ impl Failed {
                 self.resolved.remove(item);
             }
             Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
-            Event::RunStepsBegan { .. } => self.once = true,
+            Event::RunStepsBegan { .. } => (self.once, self.once_failed) = (true, None),
             Event::RunStepsEnded { state, .. } => {
                 self.once_failed = Some(*state).filter(|state| state.is_failure());
             }

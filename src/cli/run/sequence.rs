@@ -14,8 +14,9 @@ const LONGEST: Millis = 1 << 53;
 pub struct Sequence {
     admitted: u64,
     in_flight: HashSet<ItemId>,
-    /// The steps that run once after all items have begun.
+    /// The steps that run once after all items have begun, and are to begin again for items that ran again.
     once: bool,
+    again: bool,
 }
 
 impl Sequence {
@@ -38,12 +39,19 @@ impl Sequence {
                 next && self.in_flight.insert(*item)
             }
             Event::ItemSettled { item, .. } => *item != ItemId::RUN && self.in_flight.remove(item),
-            Event::ItemRetried { item, .. } | Event::ItemResolved { item, .. } => {
-                let began = if *item == ItemId::RUN { self.once } else { item.0 < self.admitted };
-                began && self.in_flight.insert(*item)
+            // They begin again by themselves.
+            Event::ItemRetried { item: ItemId::RUN, .. } if self.again => {
+                !self.in_flight.contains(&ItemId::RUN)
             }
+            Event::ItemRetried { item: ItemId::RUN, .. } => self.once && self.in_flight.insert(ItemId::RUN),
+            Event::ItemRetried { item, .. } => {
+                self.again = self.once;
+                item.0 < self.admitted && self.in_flight.insert(*item)
+            }
+            Event::ItemResolved { item, .. } => item.0 < self.admitted && self.in_flight.insert(*item),
             Event::RunStepsBegan { .. } => {
-                !std::mem::replace(&mut self.once, true) && self.in_flight.insert(ItemId::RUN)
+                let due = !std::mem::replace(&mut self.once, true) || std::mem::take(&mut self.again);
+                due && self.in_flight.insert(ItemId::RUN)
             }
             Event::RunStepsEnded { .. } => self.in_flight.remove(&ItemId::RUN),
             event => event.item().is_none_or(|item| self.in_flight.contains(&item)),

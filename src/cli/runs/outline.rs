@@ -81,9 +81,10 @@ pub struct Outline {
     tally: Tally,
     /// How the items ended that did not come through.
     failures: BTreeMap<ItemId, ItemState>,
-    /// The steps that run once after all items have begun.
+    /// The steps that run once after all items have begun, and are to begin again for items that ran again.
     once: bool,
-    /// How they have ended.
+    again: bool,
+    /// How they have ended last.
     ended: Option<ItemState>,
     stopped: Option<StopReason>,
     drained: bool,
@@ -139,9 +140,13 @@ impl Outline {
             Event::ItemRetried { item, .. } => {
                 self.void(*item);
                 self.stopped = None;
+                self.again = self.once;
             }
             Event::ItemResolved { item, .. } => self.void(*item),
-            Event::RunStepsBegan { .. } => self.once = true,
+            Event::RunStepsBegan { .. } => {
+                (self.once, self.again) = (true, false);
+                self.ended = None;
+            }
             Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
             Event::RunDrained { .. } => self.drained = true,
             Event::RunStopped { why, .. } => self.stopped = Some(*why),
@@ -219,7 +224,7 @@ impl Outline {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
         let left = self.left(basis) > 0;
         let items = left && !self.drained;
-        let once = basis.once && self.ended.is_none() && !(left && self.drained);
+        let once = basis.once && (self.ended.is_none() || self.again) && !(left && self.drained);
         !open && (self.stopped.is_some() || !(items || once))
     }
 

@@ -80,14 +80,13 @@ pub fn show(
                 story = Some(Story::new(*item, inputs.clone()));
             }
             Event::RunStepsBegan { .. } if matches!(key, "run" | ":run") => match story {
+                Some(Story { id: ItemId::RUN, .. }) => {}
                 Some(_) => hidden = key == "run",
                 None => story = Some(Story::new(ItemId::RUN, Values::new())),
             },
             _ => {}
         }
-        if !retries.void(event) {
-            run.recall(event)?;
-        }
+        run.recall_past(event, &mut retries)?;
         if let Some(story) = &mut story {
             story.see(event, &run);
         }
@@ -153,6 +152,7 @@ impl Story {
                 inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
             }
             Event::ItemResolved { item, note, .. } if *item == self.id => self.note = Some(note.clone()),
+            Event::RunStepsBegan { .. } if self.id == ItemId::RUN => (self.state, self.error) = (None, None),
             Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
                 (self.state, self.error) = (Some(*state), error.clone());
             }

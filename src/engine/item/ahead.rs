@@ -41,6 +41,10 @@ impl Item {
             let undoes = undoes.filter_map(|step| Some((graph.step(step).compensate?, Ahead::Undo(step))));
             ahead.extend(undoes.map(|(by, ahead)| (by.into(), ahead)));
         }
+        if self.renewal.is_some() && stopped.is_none() {
+            let own = graph.order.iter().filter(|id| self.is_own(graph, **id));
+            ahead.extend(own.map(|id| ((*id).into(), Ahead::Begin)));
+        }
         if self.stage != Stage::Handling && self.error.is_some() && stopped.is_none() {
             let idle = |id: &StepId| matches!(self.steps[id.index()], StepState::Idle);
             ahead.extend(self.handlers(graph).filter(idle).map(|id| (id.into(), Ahead::Begin)));

@@ -1,6 +1,7 @@
 //! What events do to an item.
 
 use super::super::step::{Attempts, End, Last, StepState};
+use super::elements::Elements;
 use super::{Item, Moves, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId};
@@ -76,19 +77,25 @@ impl Item {
             }
             Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes, moves),
             Event::ItemFailed { .. } => self.call_handlers(graph, moves),
-            Event::ItemPutBack { at, .. } => {
-                self.put_backs += 1;
-                self.put_back(graph, *at, moves);
-            }
+            Event::ItemPutBack { at, .. } => match self.renewal.take() {
+                Some(inputs) => self.renew(graph, &inputs, *at, moves),
+                None => {
+                    self.put_backs += 1;
+                    self.put_back(graph, *at, moves);
+                }
+            },
             Event::ItemRetried { inputs: Some(inputs), at, .. } => self.renew(graph, inputs, *at, moves),
             Event::ItemRetried { inputs: None, at, .. } => {
                 self.retries += 1;
                 self.stop = None;
                 if self.effects.reopen() {
                     self.stage = Stage::Undoing;
-                } else {
-                    self.given_up = None;
-                    self.put_back(graph, *at, moves);
+                    return;
+                }
+                self.given_up = None;
+                match self.renewal {
+                    Some(_) => self.stage = Stage::Undoing,
+                    None => self.put_back(graph, *at, moves),
                 }
             }
             Event::ItemResolved { .. } => self.effects.resolve(),
@@ -243,12 +250,23 @@ impl Item {
         }
     }
 
+    /// Has ended for inputs that are others now: it begins anew with them, once what it did is undone.
+    pub fn outdate(&mut self, inputs: Values) {
+        self.renewal = Some(inputs);
+        self.stage = Stage::Undoing;
+        (self.error, self.stop, self.given_up) = (None, None, None);
+        self.effects.reopen();
+    }
+
     /// Begins once more with other inputs, as if nothing had been done; all that is asked for now is another visit.
     fn renew(&mut self, graph: &Graph, inputs: &Values, at: Millis, moves: &mut Moves) {
         let mut visits = std::mem::take(&mut self.visits);
         graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
+        let mut elements = std::mem::take(&mut self.elements);
+        elements.values_mut().for_each(Elements::forget);
         *self = Item {
             numbers: std::mem::take(&mut self.numbers),
+            elements,
             visits,
             put_backs: self.put_backs,
             retries: self.retries + 1,

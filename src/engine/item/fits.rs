@@ -47,7 +47,10 @@ impl Item {
                 stands && self.effects.undoing().is_none() && by.is_some_and(idle)
             }
             Event::ItemFailed { .. } => self.stage != Stage::Handling,
-            Event::ItemPutBack { .. } => self.stage == Stage::Handling && self.is_at_rest(),
+            Event::ItemPutBack { .. } => {
+                let from = if self.renewal.is_some() { Stage::Undoing } else { Stage::Handling };
+                self.stage == from && self.effects.undoing().is_none() && self.is_at_rest()
+            }
             Event::ItemRetried { .. } | Event::ItemSettled { .. } | Event::RunStepsEnded { .. } => {
                 self.is_at_rest()
             }

@@ -78,6 +78,8 @@ pub(super) struct Item {
     effects: Effects,
     /// How often each step was begun anew, after it had been undone or with other inputs; none where never.
     visits: BTreeMap<StepId, u32>,
+    /// What it takes when it begins anew, once what it did is undone.
+    renewal: Option<Values>,
     put_backs: u32,
     retries: u32,
 }
@@ -126,6 +128,7 @@ impl Item {
             given_up: None,
             effects: Effects::default(),
             visits: BTreeMap::new(),
+            renewal: None,
             put_backs: 0,
             retries: 0,
         }

@@ -24,6 +24,9 @@ impl Item {
         if let Some(undoes) = undoes {
             return Event::CompensationBegan { item: self.id, undoes, at };
         }
+        if self.renewal.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
+            return Event::ItemPutBack { item: self.id, at };
+        }
         let told = self.handlers(graph).any(|id| matches!(self.steps[id.index()], StepState::Idle));
         if told && self.error.is_some() && self.run_stop().is_none() {
             return Event::ItemFailed { item: self.id, at };
@@ -91,6 +94,10 @@ impl Item {
     /// Why the item ends without success.
     pub fn reason(&self) -> Option<ItemError> {
         let given_up = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
+        if self.renewal.is_some() && self.run_stop().is_none() {
+            let why = "what they did before cannot be compensated, so they did not run again";
+            return Some(ItemError::without_step(why.to_owned()));
+        }
         self.error.clone().or_else(given_up)
     }
 

@@ -87,10 +87,11 @@ impl Run {
     /// Goes on with a folded run: attempts that were under way are made again under the same number, timers
     /// are set again, and what had been decided but not yet done follows.
     ///
-    /// Of items that are `retried` the fold has left out the end ([`Retries`](super::Retries)); they run again.
+    /// Items that are `retried` run again; the fold knew of them ([`recall_past`](Self::recall_past)).
     pub fn resume(&mut self, retried: &[Retry], now: Millis, out: &mut Out) {
         for Retry { item, inputs } in retried {
-            if let Some(key) = self.items.get(item).map(|known| known.key().clone()) {
+            let known = self.items.get(item).or_else(|| self.ended(*item));
+            if let Some(key) = known.map(|known| known.key().clone()) {
                 self.emit(Event::ItemRetried { item: *item, key, inputs: inputs.clone(), at: now }, out);
             }
         }
@@ -364,23 +365,39 @@ impl Run {
             Event::ItemRetried { item, .. } => {
                 // Whatever had stopped the run is over, or it would not go on.
                 self.stopped = None;
+                if *item != ItemId::RUN {
+                    // The steps that ran once after all items do so for what has come of it, too.
+                    self.once.began = false;
+                    self.once.reopen();
+                } else if let Some(last) = self.once.last.take_if(|_| self.once.began) {
+                    self.once.end = None;
+                    self.items.insert(ItemId::RUN, last);
+                }
                 self.apply_anew(*item, event);
                 self.forgiven = self.tally.failures() + self.reopened;
             }
             Event::ItemsExhausted { .. } => self.once.exhausted = true,
             Event::RunStepsBegan { at } => {
                 self.once.began = true;
+                self.once.end = None;
                 let inputs = self.once.take(&self.graph);
-                let mut last = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
-                last.begin(&self.graph, &mut self.moves);
-                self.items.insert(ItemId::RUN, last);
+                let run = match self.once.last.take() {
+                    Some(mut last) => {
+                        last.outdate(inputs);
+                        last
+                    }
+                    None => {
+                        let mut run = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
+                        run.begin(&self.graph, &mut self.moves);
+                        run
+                    }
+                };
+                self.items.insert(ItemId::RUN, run);
                 self.line_up(ItemId::RUN, *at);
             }
             Event::RunStepsEnded { state, error, standing, .. } => {
                 self.withdraw(ItemId::RUN, event.at());
-                let last = self.items.remove(&ItemId::RUN);
-                let reopened = u64::from(last.is_some_and(|last| last.is_reopened()));
-                self.reopened = self.reopened.saturating_sub(reopened);
+                self.once.last = self.items.remove(&ItemId::RUN);
                 self.once.end = Some((*state, error.clone(), standing.clone()));
             }
             Event::RunDrained { why, .. } => self.drained = Some(*why),
@@ -407,17 +424,27 @@ impl Run {
             | Event::ElementsEnded { item, .. }
             | Event::ItemDeadlinePassed { item, .. }
             | Event::CompensationBegan { item, .. }
-            | Event::ItemFailed { item, .. }
-            | Event::ItemResolved { item, .. } => self.apply_to(*item, event),
+            | Event::ItemFailed { item, .. } => self.apply_to(*item, event),
+            Event::ItemResolved { item, .. } => {
+                self.once.reopen();
+                self.apply_to(*item, event);
+            }
             Event::ItemPutBack { item, .. } => self.apply_anew(*item, event),
         }
     }
 
+    /// The steps that ran once after all items, as they ended.
+    fn ended(&self, item: ItemId) -> Option<&Item> {
+        self.once.last.as_ref().filter(|_| item == ItemId::RUN)
+    }
+
     fn apply_to(&mut self, item: ItemId, event: &Event) {
         if let Some(known) = self.items.get_mut(&item) {
-            let before = u64::from(known.is_reopened());
+            // The run's own steps are no item that fails.
+            let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
+            let before = reopened(known);
             known.apply(&self.graph, event, &mut self.moves);
-            self.reopened = (self.reopened + u64::from(known.is_reopened())).saturating_sub(before);
+            self.reopened = (self.reopened + reopened(known)).saturating_sub(before);
             self.line_up(item, event.at());
         }
     }

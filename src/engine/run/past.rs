@@ -1,8 +1,8 @@
 //! What has happened before, event by event; one that cannot have happened is refused.
 
-use super::super::Impossible;
+use super::super::{Impossible, Retries};
 use super::{Policy, Run};
-use crate::event::Event;
+use crate::event::{Event, ItemId};
 use crate::graph::Graph;
 use std::sync::Arc;
 
@@ -27,6 +27,28 @@ impl Run {
         Ok(())
     }
 
+    /// The same for an event of a run in which items ran again. Returns whether it is an end that is void, which shows
+    /// nowhere: the item stays as it was, so that it can go on.
+    ///
+    /// # Errors
+    /// As for [`recall`](Self::recall).
+    pub fn recall_past(&mut self, event: &Event, retries: &mut Retries) -> Result<bool, Impossible> {
+        let void = retries.void(event);
+        match event {
+            Event::ItemSettled { item, state, .. } if void => {
+                if !self.fits(event) {
+                    return Err(Impossible);
+                }
+                // The steps that then ran once after all items were given what it had made.
+                if let Some(known) = self.items.get(item) {
+                    self.once.keep(&self.graph, *item, known, *state);
+                }
+            }
+            _ => self.recall(event)?,
+        }
+        Ok(void)
+    }
+
     /// A run as it was after these events.
     ///
     /// # Errors
@@ -45,10 +67,14 @@ impl Run {
     fn fits(&self, event: &Event) -> bool {
         match event {
             Event::ItemAdmitted { item, .. } => item.0 == self.tally.admitted,
-            Event::RunStepsBegan { .. } => !self.once.began,
+            Event::RunStepsBegan { .. } => !self.once.began && !self.items.contains_key(&ItemId::RUN),
             Event::ItemsExhausted { .. } | Event::RunDrained { .. } | Event::RunStopped { .. } => true,
             event => {
-                let known = event.item().and_then(|item| self.items.get(&item));
+                let revived = matches!(event, Event::ItemRetried { .. });
+                let known = event.item().and_then(|item| match self.items.get(&item) {
+                    None if revived => self.ended(item),
+                    known => known,
+                });
                 known.is_some_and(|known| known.fits(&self.graph, event))
             }
         }

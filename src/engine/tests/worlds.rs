@@ -77,7 +77,7 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         let mut retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
         // All of them, or only some.
         retried.retain(|item| seed % 2 == 0 || roll(seed, &[50, item.0], 2) == 0);
-        if retried.is_empty() || graph.has_run_steps() {
+        if retried.is_empty() {
             continue;
         }
         let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
@@ -89,7 +89,8 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         let undone: BTreeSet<ItemId> =
             [first.as_slice(), &second].concat().iter().filter(is_undone).filter_map(item_of).collect();
         for done in succeeded(&second) {
-            let anew = graph.step(done.1.step).kind == Kind::Handler || undone.contains(&done.0);
+            let again = graph.step(done.1.step).kind == Kind::Handler || done.0 == ItemId::RUN;
+            let anew = again || undone.contains(&done.0);
             assert!(anew || !before.contains(&done), "seed {seed}: {done:?} ran again");
         }
         let settled = |item: &ItemId| {
@@ -117,6 +118,77 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         }
     }
     assert!(cuts > 300 && cured > 30, "{cuts} cuts, {cured} cured");
+}
+
+/// Steps that had run for all items do so again after a retry: on a new visit, with numbers that go on, for what has come
+/// of all items.
+#[test]
+fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too() {
+    let (mut cuts, mut revisited, mut undone) = (0, 0, 0);
+    for seed in seeds(1500) {
+        let (graph, policy, world, first, run) = simulate(seed);
+        let retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
+        let count =
+            |events: &[Event], is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+        let begins = |event: &Event| matches!(event, Event::RunStepsBegan { .. });
+        let ends = |event: &Event| matches!(event, Event::RunStepsEnded { .. });
+        if retried.is_empty() || count(&first, begins) == 0 {
+            continue;
+        }
+        // When they had ended, or in their midst.
+        let began = first.iter().position(begins).unwrap();
+        let killed = seed % 3 == 0 && run.stopped().is_none();
+        let life = if killed {
+            began + 1 + roll(seed, &[51], (first.len() - began) as u64) as usize
+        } else {
+            first.len()
+        };
+        let first = &first[..life.min(first.len())];
+        let (second, after, _) = go_on_in(&world, (&graph, &policy), first, &retried);
+        assert!(after.is_idle(), "seed {seed}");
+        if after.stopped().is_none() {
+            assert_eq!(count(&second, begins), 1, "seed {seed}: {second:#?}");
+            let last = second.iter().rposition(|event| matches!(event, Event::ItemSettled { .. })).unwrap();
+            let again = second.iter().position(begins).unwrap();
+            assert!(last < again && ends(&second[second.len() - 1]), "seed {seed}");
+            revisited += 1;
+        }
+        let numbers = |events: &[Event]| -> Vec<(StepPath, u32)> {
+            let number = |event: &Event| match event {
+                Event::AttemptStarted { item: ItemId::RUN, step, attempt, .. } => Some((*step, *attempt)),
+                _ => None,
+            };
+            events.iter().filter_map(number).collect()
+        };
+        let all = [first, &second].concat();
+        let mut seen: BTreeMap<StepPath, u32> = BTreeMap::new();
+        for (path, number) in numbers(&all) {
+            assert_eq!(seen.insert(path, number).unwrap_or(0) + 1, number, "seed {seed}: {path:?}");
+        }
+        let of_run = |event: &&Event| match event {
+            Event::StepEnded { item: ItemId::RUN, execution } => execution.status == Status::Compensated,
+            _ => false,
+        };
+        undone += second.iter().filter(of_run).count();
+        for cut in first.len()..=all.len() {
+            let (seen, rest) = all.split_at(cut);
+            let (lived, _) = go_on(seed, (&graph, &policy), seen, &retried);
+            same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
+            cuts += 1;
+        }
+        // And once more.
+        let retried: Vec<ItemId> = after.dead_letters().iter().map(|letter| letter.item).collect();
+        if !retried.is_empty() && after.stopped().is_none() {
+            let before = all.iter().filter(|event| matches!(event, Event::ItemRetried { .. })).count();
+            let so_far = vec![ItemId(0); before];
+            let (third, last, _) = go_on_in(&world, (&graph, &policy), &all, &[so_far, retried].concat());
+            assert!(
+                last.is_idle() && (last.stopped().is_some() || count(&third, begins) == 1),
+                "seed {seed}"
+            );
+        }
+    }
+    assert!(cuts > 1000 && revisited > 50 && undone > 5, "{cuts} cuts, {revisited} visits, {undone} undone");
 }
 
 #[test]
