@@ -55,20 +55,23 @@ fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<E
     let mut retries = Retries::default();
     for event in &seen {
         retries.see(event);
-        // Once the steps of the run have begun, only they run again.
         let (item, state) = match event {
-            Event::ItemSettled { item, state, .. } if !graph.has_run_steps() => (*item, *state),
+            Event::ItemSettled { item, state, .. } => (*item, *state),
             Event::RunStepsEnded { state, .. } => (ItemId::RUN, *state),
             _ => continue,
         };
         failed.remove(&item);
         failed.extend(state.is_failure().then_some(item));
     }
-    let again = failed.into_iter().filter(|_| retried);
+    // The steps of the run run again alone, or for what comes of the items.
+    let alone = failed.len() == 1;
+    let again = failed.into_iter().filter(|item| retried && (alone || *item != ItemId::RUN));
     let again: Vec<Retry> = again.map(|item| Retry { item, inputs: None }).collect();
     again.iter().for_each(|retry| retries.add(retry.item));
-    let folded: Vec<&Event> = seen.iter().filter(|event| !retries.void(event)).collect();
-    let mut run = Run::fold(graph.clone(), random_policy(seed), folded).unwrap();
+    let mut run = Run::new(graph.clone(), random_policy(seed));
+    for event in &seen {
+        run.recall_past(event, &mut retries).unwrap();
+    }
     let mut world = World::new(seed, graph).after_crash(&seen);
     let mut out = Out::default();
     run.resume(&again, world.now, &mut out);

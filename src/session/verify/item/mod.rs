@@ -4,6 +4,7 @@ mod handlers;
 
 use super::super::document::Cell;
 use super::super::link::Item;
+use super::super::row::Row;
 use super::{Found, Record};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
@@ -79,7 +80,13 @@ impl<'a> Checker<'a, '_> {
     /// Only what was done is undone.
     fn compensations(&mut self) {
         let own: Vec<StepId> = self.graph().compensations().filter(|id| self.retraced.is_own(*id)).collect();
-        let came_through = self.came_through() && !self.begun_anew();
+        // What was done for all items is undone also because one of them ran again.
+        let began = self.rows.iter().flatten().filter_map(|row| self.record.rows[*row].started_ms).min();
+        let again = match began {
+            Some(began) => self.items_ran(began as f64 + 1.0, f64::INFINITY),
+            None => self.items_ran_again(),
+        };
+        let came_through = self.came_through() && !self.begun_anew() && !again;
         for id in own {
             let undoes = |step: &StepId| self.graph().step(*step).compensate == Some(id);
             let done =
@@ -133,14 +140,17 @@ impl<'a> Checker<'a, '_> {
     }
 
     /// Whether the second of two rows is of another visit than the first though nothing was undone: all that ran before
-    /// had ended, and badly.
+    /// had ended, and badly; or it ran for all items, and one of them ran again between.
     fn renewed(&self, first: usize, second: usize) -> bool {
         let times = |row: usize| {
             let recorded = &self.record.rows[row];
             let start = recorded.started_ms? as f64;
             Some((start, start + recorded.duration_ms.unwrap_or(0.0).floor()))
         };
-        let (Some((before, _)), Some((from, _))) = (times(first), times(second)) else { return false };
+        let done = matches!(self.status(first), Status::Success | Status::Skipped);
+        let (Some((before, ended)), Some((from, _))) = (times(first), times(second)) else {
+            return done && self.items_ran_again();
+        };
         let forward = || self.graph().order.iter().flat_map(|id| &self.rows[id.index()]);
         let apart = |row: &usize| times(*row).is_some_and(|(start, end)| end <= from || start >= from);
         let failed = |row: &usize| {
@@ -149,8 +159,27 @@ impl<'a> Checker<'a, '_> {
             let badly = status.is_failure() || status == Status::Cancelled;
             badly && id.is_some() && times(*row).is_some_and(|(start, _)| start < from)
         };
-        let done = matches!(self.status(first), Status::Success | Status::Skipped);
-        done && before < from && forward().all(apart) && forward().any(failed)
+        let anew = || forward().any(failed) || self.items_ran(ended, from);
+        done && before < from && forward().all(apart) && anew()
+    }
+
+    /// Whether these are steps for all items, and an item ran in this time.
+    fn items_ran(&self, from: f64, to: f64) -> bool {
+        let started = |row: &Row| row.started_ms.is_some_and(|start| (from..=to).contains(&(start as f64)));
+        self.of_items().any(started)
+    }
+
+    /// The same where times are not told: whether an item has several rows of an execution.
+    fn items_ran_again(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        self.of_items().any(|row| !seen.insert((&row.phase, &row.item, &row.input)))
+    }
+
+    /// The rows of items, where these are the steps for all of them.
+    fn of_items(&self) -> impl Iterator<Item = &'a Row> {
+        let Record { rows, layout, .. } = self.record;
+        let once = self.once;
+        rows.iter().filter(move |row| once && !layout.is_of_run(&row.borrowed()))
     }
 
     /// Goes through the forward steps. Returns the states that the item was in.
