@@ -36,7 +36,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = std::path::absolute(find::one(&args.run)?).context("cannot tell the current folder")?;
+    let home =
+        std::path::absolute(find::one_to_act_on(&args.run)?).context("cannot tell the current folder")?;
     if args.note.trim().is_empty() {
         return Err(Stop::new(Exit::Usage, "the note is empty")
             .help("say what was done: --note TEXT")

@@ -35,9 +35,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = find::one(&args.run)?;
     if args.explain {
-        return run::explain(&home, &args.how, terminal);
+        return run::explain(&find::one(&args.run)?, &args.how, terminal);
     }
+    let home = find::one_to_act_on(&args.run)?;
     run::go_on(&home, &args.how, &run::Ask::Resume { current: args.use_current }, terminal)
 }

@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = find::one(&args.run)?;
+    let home = find::one_to_act_on(&args.run)?;
     let ask = match &args.items {
         Some(file) => run::Ask::Edited { file, current: args.use_current },
         None => run::Ask::Retry { keys: &args.item, current: args.use_current },

@@ -126,6 +126,34 @@ impl Folder {
         Ok(self.dir.dir_metadata()?.mode() & 0o002 != 0)
     }
 
+    /// Refuses a folder in whose place others could put another one: so many of those above it must be of accepted
+    /// owners, and where everybody may write, only who owns a name may change it (as in `/tmp`).
+    ///
+    /// # Errors
+    /// Which one is not so, or what the file system reports.
+    pub fn refuse_replaceable(&self, above: usize) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        for path in self.path.ancestors().skip(1).take(above) {
+            let about = path.symlink_metadata()?;
+            refuse_unless(about.uid(), path)?;
+            if about.mode() & 0o002 != 0 && about.mode() & 0o1000 == 0 {
+                let path = path.display();
+                let message =
+                    format!("everybody may write into {path}; take that right away: chmod o-w {path}");
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// When a file was made, in nanoseconds since 1970; none where the file system does not store that. Nothing is opened.
+    pub fn born(&self, name: impl AsRef<OsStr>) -> Option<u64> {
+        let about = self.dir.symlink_metadata(single(name.as_ref()).ok()?).ok()?;
+        let since =
+            about.created().ok()?.into_std().duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_nanos()).ok()
+    }
+
     /// A folder in it.
     ///
     /// # Errors

@@ -144,11 +144,21 @@ impl Records {
         self.rows(|_, _| Ok(()))
     }
 
+    /// The bytes of its files. What is moved from the log into the main file meanwhile is counted twice, never left out.
+    fn room(&self) -> io::Result<u64> {
+        let folder = Folder::open(self.path.parent().unwrap_or(Path::new("")))?;
+        let log = match folder.length(format!("{FILE}-wal")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            log => log?,
+        };
+        Ok(folder.length(FILE)?.saturating_add(log))
+    }
+
     fn rows<E: From<Unreadable>>(
         &self,
         mut each: impl FnMut(i64, &str) -> Result<(), E>,
     ) -> Result<(Chain, i64), E> {
-        let (mut chain, mut number) = (self.chain, 0);
+        let (mut chain, mut number, mut size, mut room) = (self.chain, 0, 0_u64, 0);
         let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
         // One look at both tables, whatever is written meanwhile.
         let snapshot = self.connection.unchecked_transaction().map_err(sql(1))?;
@@ -167,6 +177,15 @@ impl Records {
             else {
                 return Err(damaged(None, "it is not what a row is").into());
             };
+            size = size.saturating_add(text.len() as u64 + sum.len() as u64);
+            if size > room {
+                // It may have been written to since.
+                room = self.room().map_err(|error| Unreadable::io(&self.path, error))?;
+            }
+            if size > room {
+                // Rows that share pages would take any time.
+                return Err(damaged(None, "its rows are larger than its file").into());
+            }
             if found != number {
                 return Err(damaged(None, &format!("row {found} stands in its place")).into());
             }

@@ -81,6 +81,8 @@ impl Workspace {
             let message = format!("everybody may write into {path}; take that right away: chmod o-w {path}");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
+        // Up to the folder where runs are stored.
+        folder.refuse_replaceable(2)?;
         // What a runner left that was killed here.
         for (name, _) in folder.entries()? {
             if name.to_string_lossy().starts_with(SCRATCH) {

@@ -4,6 +4,7 @@
 mod journals;
 mod limits;
 mod names;
+mod owners;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

@@ -32,6 +32,19 @@ pub fn store(folder: &Path) -> Store {
 /// # Errors
 /// Stops where there is none, or several begin so.
 pub fn one(said: &str) -> anyhow::Result<PathBuf> {
+    find(said, false)
+}
+
+/// The folder of the run that is meant by a command that acts on own runs only: one that came from elsewhere does not
+/// make the name of an own one ambiguous.
+///
+/// # Errors
+/// As for [`one`].
+pub fn one_to_act_on(said: &str) -> anyhow::Result<PathBuf> {
+    find(said, true)
+}
+
+fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
     let path = Path::new(said);
     let is_run = || disk::is_there(&path.join(journal::FILE));
     let absolute = || std::path::absolute(path).context("cannot tell the current folder");
@@ -52,9 +65,14 @@ pub fn one(said: &str) -> anyhow::Result<PathBuf> {
             }
         });
     }
-    let found: Vec<&PathBuf> = all.iter().filter(|folder| name(folder).starts_with(said)).collect();
+    let mut found: Vec<PathBuf> =
+        all.iter().filter(|folder| name(folder).starts_with(said)).cloned().collect();
+    if own_first && found.len() > 1 {
+        let own = own(&found)?;
+        found = if own.is_empty() { found } else { own };
+    }
     match found.as_slice() {
-        [one] => Ok((*one).clone()),
+        [one] => Ok(one.clone()),
         // Only now: a folder that happens to lie here must not stand in for a run of that name.
         [] if is_run() => absolute(),
         [] if all.is_empty() => Err(none()),

@@ -17,8 +17,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of the records, for versions to come.
-const VERSION: u32 = 2;
+/// Of the records, for versions to come. Since 3 they have the birth of the journal's file.
+const VERSION: u32 = 3;
+
+/// The oldest version of records that is read.
+const OLDEST: u32 = 2;
 
 /// How long ago a run began that is forgotten once it is not in its place.
 const FORGOTTEN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -34,10 +37,20 @@ pub struct Known {
     seal: String,
     /// The file system and the number of its journal.
     journal: (u64, u64),
+    /// When its journal's file was made, in nanoseconds since 1970, where the file system stores that: a number is used
+    /// again for another file.
+    #[serde(default)]
+    born: Option<u64>,
     /// RFC 3339.
     pub started: String,
     /// Hashes of the programs that may run, and of what they get to know.
     programs: BTreeSet<String>,
+}
+
+impl Known {
+    fn is_read(&self) -> bool {
+        (OLDEST..=VERSION).contains(&self.version)
+    }
 }
 
 /// Whose a run is.
@@ -71,6 +84,7 @@ fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String
         home: disk::real(home)?,
         seal: records.seal(),
         journal: identity(home)?,
+        born: Folder::open(home)?.born(journal::FILE),
         started: header.started.clone(),
         programs,
     })
@@ -94,7 +108,12 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
         return Ok(Owner::Elsewhere);
     };
     let (real, journal, seal) = (disk::real(home)?, identity(home)?, records.seal());
-    let known = |known: &Known| known.version == VERSION && known.run == header.run && known.seal == seal;
+    let born = Folder::open(home)?.born(journal::FILE);
+    let known = |known: &Known| {
+        // A copy that keeps times has another birth all the same.
+        let same_birth = known.born.is_none() || born.is_none() || known.born == born;
+        known.is_read() && known.run == header.run && known.seal == seal && same_birth
+    };
     let here = record(&header.run, &real);
     // The number of a file system may be another one after the machine has started again.
     if let Ok(Some(found)) = state.read::<Known>(&here)
@@ -157,7 +176,7 @@ pub fn known() -> BTreeMap<PathBuf, Known> {
     let all = || -> anyhow::Result<BTreeMap<PathBuf, Known>> {
         let state = Ours::open(folder()?)?;
         let read = |name: String| state.read::<Known>(&name).ok().flatten();
-        let all = state.names()?.into_iter().filter_map(read).filter(|known| known.version == VERSION);
+        let all = state.names()?.into_iter().filter_map(read).filter(Known::is_read);
         Ok(all.map(|known| (known.home.clone(), known)).collect())
     };
     all().unwrap_or_default()

@@ -105,3 +105,53 @@ fn pages_that_lead_to_each_other_are_no_tables() {
     }
     assert_eq!(scene.say("runs").1, Some(0));
 }
+
+/// Rows that share the pages of their texts: a small file would hold any amount to read and to hash.
+#[test]
+fn rows_are_not_larger_than_their_file() {
+    use orderflow::event::{Event, ItemId};
+    use orderflow::journal::{self, Journal, Record, Store};
+    const PAGE: usize = 4096;
+    let scene = Scene::new();
+    let (header, _) = journal::read(&scene.run).unwrap();
+    let database = scene.run.join("journal.db");
+    // The table's only page, a leaf: its cells end with the page on which their texts go on. How much of a text lies in
+    // its cell depends on its length.
+    let made = (0..9).find_map(|more| {
+        fs::remove_dir_all(&scene.run).unwrap();
+        fs::create_dir(&scene.run).unwrap();
+        let mut store = Store::create(&scene.run, &header).unwrap();
+        let record = |item| {
+            let key = "x".repeat(1_000_000 + 450 * more).into();
+            Record::Event(Event::ItemRetried { item: ItemId(item), key, inputs: None, at: 1 })
+        };
+        store.append(&[record(0), record(1), record(2)]).unwrap();
+        store.tidy().unwrap();
+        drop(store);
+        let file = fs::read(&database).unwrap();
+        let root =
+            (0..file.len() / PAGE).map(|page| page * PAGE).find(|at| file[*at..at + 5] == [13, 0, 0, 0, 3]);
+        root.map(|root| (file, root))
+    });
+    let (mut file, root) = made.expect("a leaf with three rows");
+    let cell = |file: &[u8], row: usize| {
+        let at = root + 8 + 2 * row;
+        root + usize::from(u16::from_be_bytes([file[at], file[at + 1]]))
+    };
+    // Cells are laid down from the page's end on, one after the other.
+    let ends = [root + PAGE, cell(&file, 0), cell(&file, 1)];
+    let first: [u8; 4] = file[ends[0] - 4..ends[0]].try_into().unwrap();
+    let second = u32::from_be_bytes(file[ends[1] - 4..ends[1]].try_into().unwrap()) as usize;
+    for end in &ends[1..] {
+        file[end - 4..*end].copy_from_slice(&first);
+    }
+    // The pages of the other rows are not needed any more.
+    file.truncate((second - 1) * PAGE);
+    file[28..32].copy_from_slice(&((second - 1) as u32).to_be_bytes());
+    fs::write(&database, file).unwrap();
+    for command in ["show RUN", "resume --explain RUN", "adopt --yes RUN"] {
+        let (told, exit) = scene.say(command);
+        assert_eq!(exit, Some(7), "{command}: {told}");
+        assert!(told.contains("is damaged at row 2: its rows are larger than its file"), "{command}: {told}");
+    }
+}

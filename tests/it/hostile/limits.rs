@@ -75,7 +75,7 @@ fn little_memory_and_few_processes_are_a_plain_error() {
             "--clear-groups",
             "timeout",
             "60",
-            "sh",
+            "bash",
             "-c",
             &line,
         ]);
