@@ -134,7 +134,12 @@ impl Calls {
                     Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
                 }
             };
-            let mut answer = room.close(answer);
+            let closed = match answer.is_ok() && room.is_slow() {
+                true => tokio::task::spawn_blocking(move || room.close(answer)).await,
+                false => Ok(room.close(answer)),
+            };
+            // A panic is reported as one.
+            let Ok(mut answer) = closed else { return };
             redactor.answer(&mut answer);
             report.give(answer);
         });
@@ -202,6 +207,7 @@ fn request(
     let outputs = binding.outputs.clone();
     let wanted = binding.adapter.has_folder();
     let room = all.workspace.room((call.item, &call.key), &place, &attempt_id, outputs, wanted);
+    let room = if all.durable.is_some() { room.lasting() } else { room };
     let call = adapter::Call {
         context: Context {
             run: all.run_id.clone(),

@@ -30,6 +30,8 @@ pub(super) struct Room {
     outputs: Arc<[Declared]>,
     /// It has a folder: its step makes files, or whoever does it always has one.
     wanted: bool,
+    /// Its files are to be durable before its answer is.
+    lasting: bool,
 }
 
 impl Room {
@@ -42,7 +44,26 @@ impl Room {
     ) -> Room {
         let wanted = wanted || outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files));
         let name = format!("{attempt_id}.files");
-        Room { scratch: scratch.clone(), items: items.clone(), name, item, place, outputs, wanted }
+        Room {
+            scratch: scratch.clone(),
+            items: items.clone(),
+            name,
+            item,
+            place,
+            outputs,
+            wanted,
+            lasting: false,
+        }
+    }
+
+    /// The same, with files that are on disk before an answer names them.
+    pub fn lasting(self) -> Room {
+        Room { lasting: true, ..self }
+    }
+
+    /// Whether its end may have to wait for a disk.
+    pub fn is_slow(&self) -> bool {
+        self.lasting && self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files))
     }
 
     /// Where the attempt writes its files; empty where it has no folder.
@@ -76,18 +97,23 @@ impl Room {
     fn keep(&self, reply: &mut Reply) -> Result<(), String> {
         let gone = |error: io::Error| format!("the folder ORDERFLOW_DIR is lost: {error}");
         let folder = self.scratch.folder(&self.name).map_err(gone)?;
-        let mut any = false;
+        let mut files = Vec::new();
         for output in self.outputs.iter() {
             let Some(ty) = output.ty.as_ref().filter(|ty| holds_files(ty)) else { continue };
             let Some((_, value)) = reply.outputs.iter().find(|(id, _)| *id == output.id) else { continue };
-            let check = |path: &str| check(&folder, path).map(|_| any = true);
+            let check = |path: &str| check(&folder, path).map(|_| files.push(plain(path)));
             each(ty, value, check).map_err(|wrong| format!("output \"{}\": {wrong}", output.name))?;
         }
-        if !any && self.scratch.remove_empty(&self.name).is_ok() {
+        if files.is_empty() && self.scratch.remove_empty(&self.name).is_ok() {
             return Ok(());
         }
-        let place =
-            self.moved().map_err(|error| format!("cannot keep the files of ORDERFLOW_DIR: {error}"))?;
+        let lost = |error: io::Error| format!("cannot keep the files of ORDERFLOW_DIR: {error}");
+        let (item, place) = self.moved().map_err(lost)?;
+        if self.lasting {
+            // Once all is in its place, so that a file system has it all to write at once.
+            files.iter().try_for_each(|path| store(&folder, path)).map_err(lost)?;
+            item.sync().and_then(|()| self.items.sync()).map_err(lost)?;
+        }
         for output in self.outputs.iter().filter(|output| output.ty.as_ref().is_some_and(holds_files)) {
             if let Some((_, value)) = reply.outputs.iter_mut().find(|(id, _)| *id == output.id) {
                 *value = Arc::new(renamed(value, &|path| format!("{place}/{}", plain(path))));
@@ -96,15 +122,19 @@ impl Room {
         Ok(())
     }
 
-    /// Moves the folder; where it is then, from the run's folder.
-    fn moved(&self) -> io::Result<String> {
+    /// Moves the folder; the folder in which it is then, and its path from the run's folder.
+    fn moved(&self) -> io::Result<(Folder, String)> {
         let item = self.items.make(&self.item)?;
         // A runner that died before the answer was kept has left its place behind.
         let places = (2..).map(|number| format!("{}-{number}", self.place));
         for place in std::iter::once(self.place.clone()).chain(places) {
             match self.scratch.move_to(&self.name, &item, &place) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                moved => return moved.map(|()| format!("{ITEMS}/{}/{place}", self.item)),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let path = format!("{ITEMS}/{}/{place}", self.item);
+                    return Ok((item, path));
+                }
             }
         }
         Err(ErrorKind::AlreadyExists.into())
@@ -241,6 +271,15 @@ fn check(folder: &Folder, path: &str) -> Result<File, String> {
         inner = inner.folder(part).map_err(|error| explain(&inner, part, error))?;
     }
     inner.open_file(last).map_err(|error| explain(&inner, last, error))
+}
+
+/// Makes a file durable, with the folders that it lies in.
+fn store(folder: &Folder, path: &str) -> io::Result<()> {
+    match path.split_once('/') {
+        Some((first, rest)) => store(&folder.folder(first)?, rest)?,
+        None => folder.open_file(path)?.sync_all()?,
+    }
+    folder.sync()
 }
 
 /// Whether a path is one of an earlier version, and leads to nowhere above.

@@ -120,6 +120,23 @@ fn a_document_says_that_a_step_has_no_effects() {
     place.write("go", "");
 }
 
+/// When an attempt ended that was under way when its runner was killed, nobody has seen.
+#[test]
+fn an_attempt_that_was_given_up_took_nobody_knows_how_long() {
+    let place = scene("");
+    killed(&place);
+    let given_up = place.orderflow("cancel last --trust");
+    assert_eq!(given_up.exit, Some(0), "{}", given_up.err);
+    let shown = place.orderflow("show last --item o2").out;
+    let attempt = shown.lines().find(|line| line.starts_with("  attempt 1 after ")).unwrap();
+    assert!(attempt.ends_with(", its end was not seen"), "{shown}");
+    let json: Value =
+        serde_json::from_str(&place.orderflow("show last --item o2 --format json").out).unwrap();
+    let attempt = json["steps"][0]["attempts"][0].clone();
+    assert_eq!((&attempt["attempt"], &attempt["finished_ms"]), (&json!(1), &Value::Null), "{json}");
+    place.write("go", "");
+}
+
 #[test]
 fn a_run_that_lives_is_not_explained_and_one_that_was_given_up_has_nothing_ahead() {
     let place = scene("");

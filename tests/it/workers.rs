@@ -1,5 +1,6 @@
 //! Workers in a run: their settings, their restarts, and that none of them outlives it.
 
+use crate::place::Place;
 use crate::python::path;
 use std::fs;
 use std::path::Path;
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 const DOCUMENT: &str = "\
 ---
 items: items.jsonl
+jobs: 16
 ---
 # Talk
 
@@ -136,4 +138,35 @@ fn an_interrupted_run_cancels_its_calls_and_leaves_no_worker() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(lines(folder.path(), "cancels").len(), 8);
     nobody_is_left(folder.path());
+}
+
+/// The earlier one of timeout and deadline counts, and programs and workers are told of the same.
+#[test]
+fn programs_and_workers_know_when_they_will_be_stopped() {
+    const WORKER: &str = "import json, sys\nfor line in sys.stdin:\n    call = json.loads(line)\n    if call['method'] == 'step/run':\n        print(json.dumps({'jsonrpc': '2.0', 'id': call['id'], 'result': {'b': call['params']['deadline']}}), flush=True)\n";
+    for (timeout, deadline, seconds) in [("1m", "1h", 60), ("1h", "1m", 60), ("2m", "", 120), ("", "3m", 180)]
+    {
+        let front =
+            if deadline.is_empty() { String::new() } else { format!("---\ndeadline: {deadline}\n---\n") };
+        let field = if timeout.is_empty() { String::new() } else { format!(" [timeout:: {timeout}]") };
+        let place = Place::new(&format!(
+            "{front}# T\n\n## A{field}\no -> a\n\n```sh run\necho \"$ORDERFLOW_DEADLINE\"\n```\n\n## B @w{field}\no -> b\n\n\
+             ## C\na, b -> c?\n\n```sh run\necho \"$IN_A $IN_B\" > seen\n```\n"
+        ));
+        place.write("orderflow.toml", "[agents.w]\nworker = [\"python3\", \"w.py\"]\n");
+        place.write("w.py", WORKER);
+        let before = jiff::Timestamp::now();
+        let ran = place.orderflow("run flow.md --trust --input o=1 --quiet");
+        let after = jiff::Timestamp::now();
+        assert_eq!(ran.exit, Some(0), "{}", ran.err);
+        let seen = place.read("seen");
+        let moments: Vec<jiff::Timestamp> =
+            seen.split_whitespace().map(|moment| moment.parse().unwrap()).collect();
+        assert_eq!(moments.len(), 2, "{seen}");
+        for moment in moments {
+            let began = moment.as_millisecond() - seconds * 1000;
+            let between = before.as_millisecond() - 20..=after.as_millisecond() + 20;
+            assert!(between.contains(&began), "{timeout} {deadline}: {seen}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::items::{error_json, error_text};
 use crate::diag::render::{visible, visible_json};
-use crate::engine::{Limits, Policy, Retries, Run};
+use crate::engine::{Limits, Policy, Retries, Run, is_lost};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
     StopReason, ValueId, Values,
@@ -231,10 +231,12 @@ impl Step {
 
 impl Attempt {
     fn json(&self, graph: &Graph) -> Value {
+        let seen =
+            self.finished.as_ref().filter(|(_, answer)| !answer.as_ref().is_err_and(|lost| is_lost(lost)));
         let mut told = json!({
             "attempt": self.number,
             "started_ms": self.started,
-            "finished_ms": self.finished.as_ref().map(|(at, _)| at),
+            "finished_ms": seen.map(|(at, _)| at),
             "stopped": self.stopped.map(|why| why.to_string()),
             "inputs": named(&self.inputs, graph),
             "outputs": {},
@@ -261,6 +263,7 @@ impl Attempt {
     fn text(&self, out: &mut String, graph: &Graph) {
         let Attempt { number, started, .. } = self;
         let took = match &self.finished {
+            Some((_, Err(failure))) if is_lost(failure) => ", its end was not seen".to_owned(),
             Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),
             None => ", without an answer so far".to_owned(),
         };

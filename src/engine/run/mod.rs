@@ -117,7 +117,7 @@ impl Run {
                 return;
             }
             for (item, (step, attempt)) in over {
-                let result = Err(lost("interrupted while it was told to stop, and not made again"));
+                let result = Err(lost(STOPPED));
                 self.emit(Event::AttemptFinished { item, step, attempt, result, at: now }, out);
             }
         }
@@ -150,7 +150,7 @@ impl Run {
             .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
             .collect();
         for (item, step, attempt) in under_way {
-            let failure = lost("interrupted, and not made again, as the run was given up");
+            let failure = lost(GIVEN_UP);
             self.handle(Input::Finished { item, step, attempt, result: Err(failure) }, now, out);
         }
         self.advance(now, out);
@@ -477,6 +477,15 @@ impl Run {
             self.touched.push(item);
         }
     }
+}
+
+/// Why attempts have ended whose end nobody saw.
+const STOPPED: &str = "interrupted while it was told to stop, and not made again";
+const GIVEN_UP: &str = "interrupted, and not made again, as the run was given up";
+
+/// Whether an attempt is only known to be over, not since when.
+pub fn is_lost(failure: &Failure) -> bool {
+    failure.cause == Cause::Stopped && [STOPPED, GIVEN_UP].contains(&&*failure.message)
 }
 
 /// The end of an attempt that nobody saw end: it may have had its effect.
