@@ -53,8 +53,7 @@ pub(super) fn collect(
     let written = Written::read(spec, flow, names, diagnostics);
     follow(spec, flow, branches, &written, &mut links);
     guard(spec, flow, &written, &mut links);
-    if let Some(step) = links.full {
-        let title = &spec.steps[step].title;
+    if let Some(title) = links.full.map(|step| &spec.steps[step].title).or(written.full) {
         diagnostics.push(catalogue::too_many_orders(&title.value, title.span, MOST));
     }
     links.all
@@ -90,26 +89,44 @@ impl Links<'_> {
 type Before = (usize, Option<Span>);
 
 /// The orders that the author wrote, resolved; none where there is no `[after:: …]` at all.
-struct Written {
+struct Written<'a> {
     steps: Vec<Option<Vec<Before>>>,
     groups: Vec<Option<Vec<Before>>>,
+    /// The first step or group whose orders found no more room.
+    full: Option<&'a Spanned<String>>,
 }
 
-impl Written {
-    fn read(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut resolve = |after: &[Spanned<After>]| {
-            let targets = after.iter().filter_map(|after| match target(spec, flow, names, after)? {
-                Ok(step) => Some((step, Some(after.span))),
-                Err(diagnostic) => {
-                    diagnostics.push(*diagnostic);
-                    None
+impl<'a> Written<'a> {
+    fn read(spec: &'a Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut members = vec![Vec::new(); spec.groups.len()];
+        for step in (0..spec.steps.len()).filter(|step| flow.kinds[*step] == Kind::Forward) {
+            ancestors(spec, spec.steps[step].group).for_each(|(group, _)| members[group].push(step));
+        }
+        let targets = Targets { spec, flow, names, members };
+        let (mut room, mut full) = (MOST, None);
+        let mut resolve = |after: &[Spanned<After>], title: &'a Spanned<String>, owner: Owner| {
+            let mut all: Vec<Before> = Vec::new();
+            for one in after {
+                match targets.of(one, owner, diagnostics) {
+                    Ok(steps) => {
+                        if steps.len() > room {
+                            full.get_or_insert(title);
+                        }
+                        all.extend(steps.iter().take(room).map(|step| (*step, Some(one.span))));
+                        room = room.saturating_sub(steps.len());
+                    }
+                    Err(diagnostic) => diagnostics.push(*diagnostic),
                 }
-            });
-            let targets: Vec<_> = targets.collect();
-            (!after.is_empty()).then_some(targets)
+            }
+            (!after.is_empty()).then_some(all)
         };
-        let groups = spec.groups.iter().map(|group| resolve(&group.annotations.after)).collect();
-        let steps = spec.steps.iter().map(|step| resolve(&step.annotations.after)).collect();
+        let groups = spec.groups.iter().enumerate();
+        let groups =
+            groups.map(|(id, group)| resolve(&group.annotations.after, &group.title, Owner::Group(id)));
+        let groups = groups.collect();
+        let steps = spec.steps.iter();
+        let steps = steps.map(|step| resolve(&step.annotations.after, &step.title, Owner::Step(step.group)));
+        let steps = steps.collect();
         for (step, kind) in spec.steps.iter().zip(&flow.kinds) {
             if let (Kind::Handler | Kind::Compensation, [after, ..]) =
                 (kind, step.annotations.after.as_slice())
@@ -123,25 +140,73 @@ impl Written {
                 ));
             }
         }
-        Written { steps, groups }
+        Written { steps, groups, full }
     }
 }
 
-/// The forward step that must come first; none for `start`.
-fn target(
-    spec: &Spec,
-    flow: &Flow,
-    names: &Names,
-    after: &Spanned<After>,
-) -> Option<Result<usize, Box<Diagnostic>>> {
-    let After::Step(written) = &after.value else { return None };
-    Some(names.find(written, after.span).and_then(|step| match flow.kinds[step] {
-        Kind::Forward => Ok(step),
-        kind @ (Kind::Handler | Kind::Compensation) => {
-            let title = &spec.steps[step].title;
-            Err(Box::new(catalogue::ordered_handler(&title.value, who(kind), after.span, title.span)))
+/// Who waits: a step, with the group around it, or the steps of a group.
+#[derive(Clone, Copy)]
+enum Owner {
+    Step(Option<GroupId>),
+    Group(GroupId),
+}
+
+/// What `[after:: …]` can name.
+struct Targets<'a, 'n> {
+    spec: &'a Spec,
+    flow: &'n Flow<'a>,
+    names: &'n Names<'a>,
+    /// The forward steps of each group, those of the groups in it too.
+    members: Vec<Vec<usize>>,
+}
+
+impl Targets<'_, '_> {
+    /// The forward steps that must come first: all of a group; none for `start`.
+    fn of(
+        &self,
+        after: &Spanned<After>,
+        owner: Owner,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<Vec<usize>, Box<Diagnostic>> {
+        let After::Step(written) = &after.value else { return Ok(Vec::new()) };
+        let group = self.names.find_group(written).filter(|(group, _)| !self.members[*group].is_empty());
+        if let Some((group, false)) = group {
+            self.refuse_own(group, after.span, owner)?;
+            return Ok(self.members[group].clone());
         }
-    }))
+        let step = self.names.find(written, after.span)?;
+        let title = &self.spec.steps[step].title;
+        if let kind @ (Kind::Handler | Kind::Compensation) = self.flow.kinds[step] {
+            return Err(Box::new(catalogue::ordered_handler(
+                &title.value,
+                who(kind),
+                after.span,
+                title.span,
+            )));
+        }
+        if let Some((group, true)) = group
+            && self.members[group] != [step]
+        {
+            let place = self.spec.groups[group].title.span;
+            diagnostics.push(catalogue::step_and_group(&title.value, after.span, title.span, place));
+        }
+        Ok(vec![step])
+    }
+
+    /// What is in a group cannot wait for all of it.
+    fn refuse_own(&self, group: GroupId, at: Span, owner: Owner) -> Result<(), Box<Diagnostic>> {
+        let holds = |outer: GroupId, inner| ancestors(self.spec, inner).any(|(id, _)| id == outer);
+        let title = &self.spec.groups[group].title;
+        let first = self.members[group].first().map(|step| self.names.title(*step));
+        let own = match owner {
+            Owner::Step(around) => holds(group, around),
+            Owner::Group(own) => holds(group, Some(own)) || holds(own, Some(group)),
+        };
+        match own {
+            true => Err(Box::new(catalogue::own_group(&title.value, at, title.span, first))),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A group that is being walked through.

@@ -3,7 +3,7 @@
 use super::outline::ancestors;
 use crate::diag::{Diagnostic, Span, catalogue, nearest};
 use crate::spec::title::key;
-use crate::spec::{Spec, phase};
+use crate::spec::{GroupId, Spec, phase};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -19,6 +19,8 @@ pub(super) struct Names<'a> {
     pub phases: Vec<String>,
     /// All that a reference may say, as titles are compared, with the steps that it then means, in document order.
     known: HashMap<String, Vec<usize>>,
+    /// The same of groups: a title, or `Group/Group`.
+    groups: HashMap<String, Vec<GroupId>>,
     suggestions: Cell<usize>,
 }
 
@@ -42,7 +44,24 @@ impl<'a> Names<'a> {
                 known.entry(name).or_default().push(index);
             }
         }
-        Names { spec, phases, known, suggestions: Cell::new(SUGGESTIONS) }
+        let mut groups: HashMap<String, Vec<GroupId>> = HashMap::new();
+        for (id, group) in spec.groups.iter().enumerate() {
+            let title = &group.title.value;
+            groups.entry(key(title)).or_default().push(id);
+            if let Some((_, around)) = ancestors(spec, group.parent).next() {
+                groups.entry(key(&format!("{}/{title}", around.title.value))).or_default().push(id);
+            }
+        }
+        Names { spec, phases, known, groups, suggestions: Cell::new(SUGGESTIONS) }
+    }
+
+    /// The group that `written` means, where no other group is called so, and whether a step is called so too.
+    pub fn find_group(&self, written: &str) -> Option<(GroupId, bool)> {
+        let meant = key(written);
+        match self.groups.get(&meant)?.as_slice() {
+            [only] => Some((*only, self.known.contains_key(&meant))),
+            _ => None,
+        }
     }
 
     /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no

@@ -1,5 +1,6 @@
 //! What a user sees, tested from outside: one binary, a file a feature.
 
+mod after_group;
 mod agents;
 mod conditions;
 mod contained;

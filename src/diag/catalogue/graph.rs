@@ -66,6 +66,24 @@ pub fn group_named(group: &str, at: Span, place: Span, steps: &[&str]) -> Diagno
         ))
 }
 
+/// A group that is to come before a step of its own; `first` is its first step.
+pub fn own_group(group: &str, at: Span, place: Span, first: Option<&str>) -> Diagnostic {
+    let first = first.unwrap_or("Step Title");
+    let message = format!("a step of the group `{group}` cannot wait for all of the group");
+    Diagnostic::error("own-group", at, message)
+        .related(place, "the group")
+        .help(format!("name the steps that come first, such as `[after:: {first}]`"))
+}
+
+/// A title of a step and of a group, where one of them must come first.
+pub fn step_and_group(title: &str, at: Span, step: Span, group: Span) -> Diagnostic {
+    let message = format!("`{title}` is a step and a group; this waits for the step only");
+    Diagnostic::warning("step-and-group", at, message)
+        .related(step, "the step")
+        .related(group, "the group")
+        .help("give one of them another title")
+}
+
 /// A reference that several steps answer to. `named` are the names that tell them apart, with their places.
 pub fn ambiguous_step(
     written: &str,
