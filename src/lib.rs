@@ -17,10 +17,104 @@
 //! - [`runtime`]: the loop that drives the engine with real time and real processes.
 //! - [`session`]: traces: rows, files, replay.
 //! - [`stats`]: folds over rows.
+//! - [`history`]: the life of a stored run: what has become of it, and going on with it.
 //! - [`view`]: tables, progress, drawings.
 //! - [`cli`]: arguments, settings, exit codes; the only room that prints.
 //!
 //! `docs/architecture.md` says why the walls stand where they stand.
+//!
+//! # As a library
+//!
+//! A document is run with an agent of our own, its process dies in the middle, the run goes on, and its figures are read:
+//!
+//! ```
+//! use orderflow::adapter::{Adapter, Call, Ending, Stop};
+//! use orderflow::engine::{Limits, Policy};
+//! use orderflow::event::Reply;
+//! use orderflow::graph::Graph;
+//! use orderflow::history::{Ending as Ended, History, New, Prepared, RunOptions, Runner, Taken};
+//! use orderflow::runtime::{Bindings, NewItem, Store, Workspace, new_run_id};
+//! use orderflow::{diag::Source, graph, journal, session, spec, stats};
+//! use std::sync::Arc;
+//! use tokio::sync::{Notify, mpsc};
+//!
+//! const DOCUMENT: &str = "## Reserve\norder → reserved\n\n## Pay\nreserved → paid\n";
+//!
+//! /// Answers at once, or never where it is asked for this step.
+//! struct Agent(Option<&'static str>, Arc<Notify>);
+//!
+//! impl Adapter for Agent {
+//!     fn call(&self, call: Call, _: Stop) -> Ending<'_> {
+//!         Box::pin(async move {
+//!             if self.0 == Some(&*call.context.step) {
+//!                 self.1.notify_one();
+//!                 std::future::pending::<()>().await;
+//!             }
+//!             let made = call.outputs.iter().map(|output| (output.id, Arc::new(call.context.item.to_string().into())));
+//!             Ok(Reply { outputs: made.collect(), ..Reply::default() })
+//!         })
+//!     }
+//! }
+//!
+//! fn prepared(graph: &Arc<Graph>, workspace: Workspace, agent: Agent) -> Prepared {
+//!     let agent: Arc<dyn Adapter> = Arc::new(agent);
+//!     Prepared {
+//!         graph: graph.clone(),
+//!         policy: Policy::of(graph, Limits::jobs(4)),
+//!         bindings: Bindings::new(graph, vec![agent; graph.steps.len()]),
+//!         workspace,
+//!         deadline: None,
+//!         owns_orphans: false,
+//!     }
+//! }
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let source = Source::new("orders.md", DOCUMENT);
+//! let (spec, _) = spec::parse(&source);
+//! let (graph, problems) = graph::build(&source, &spec);
+//! assert!(problems.iter().all(|problem| !problem.is_error()));
+//! let graph = Arc::new(graph.expect("a document without errors"));
+//!
+//! // A run whose process dies while it pays.
+//! let folder = tempfile::tempdir()?;
+//! let run = new_run_id();
+//! let workspace = Workspace::create(&Store::In(folder.path().join("runs")), &run)?;
+//! let home = workspace.root().to_owned();
+//! let pays = Arc::new(Notify::new());
+//! let new = New {
+//!     run,
+//!     started: "2026-11-29T10:00:00Z".into(),
+//!     document: journal::Document { path: "orders.md".into(), text: DOCUMENT.into() },
+//!     options: RunOptions::default(),
+//!     items: None,
+//! };
+//! let runner = Runner::begin(new, prepared(&graph, workspace, Agent(Some("Pay"), pays.clone())))?;
+//! let order = NewItem { key: "o1".into(), inputs: vec![(graph.inputs[0], Arc::new("a book".into()))] };
+//! let (_requests, heard) = mpsc::channel(1);
+//! let mut orders = std::iter::once(Ok(order));
+//! tokio::select! {
+//!     _ = runner.drive(&mut orders, Vec::new(), heard) => unreachable!(),
+//!     () = pays.notified() => {}
+//! }
+//!
+//! // What has been done is not done again; what was in flight is asked for again, with the same idempotency key.
+//! let taken = Taken::take(&home)?;
+//! let prepared = prepared(&graph, Workspace::open(&home)?, Agent(Some("Reserve"), pays));
+//! let (runner, _) = Runner::resume(taken, prepared, &mut []).await?;
+//! let (_requests, heard) = mpsc::channel(1);
+//! let outcome = runner.drive(&mut std::iter::empty(), Vec::new(), heard).await;
+//! assert_eq!(outcome.ending(), Some(Ended::Ok));
+//! drop(outcome);
+//!
+//! // Its figures, from its journal.
+//! let history = History::open(&home)?;
+//! let mut entries = session::Entries::new(&history.graph);
+//! let mut figures = stats::Live::new(&history.graph, vec![stats::Dimension::Phase]);
+//! history.replay(|event| Ok(entries.take(event).iter().for_each(|entry| figures.take(entry))))?;
+//! assert_eq!(figures.finish().run.rows, 2);
+//! # anyhow::Ok(()) }).map_err(|error| format!("{error:#}"))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod adapter;
 pub mod cli;
@@ -30,6 +124,7 @@ pub mod disk;
 pub mod engine;
 pub mod event;
 pub mod graph;
+pub mod history;
 pub mod items;
 pub mod journal;
 pub mod runtime;

@@ -4,12 +4,13 @@
 use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::plan::doer;
-use super::run::{self, KeptRun, unreadable};
+use super::run;
 use super::runs::find;
 use super::settings::{self, Settings};
 use super::terminal::Terminal;
 use super::trust::{self, Trust, Wanted, runs::Owner};
 use crate::diag::render::visible;
+use crate::history::{self, History};
 use crate::journal::{self, Held};
 use crate::view::plan::Doer;
 use anyhow::Context;
@@ -53,35 +54,35 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     }
     // Nobody goes on with it meanwhile, and what is not a run's folder of this user's is refused.
     run::refuse_unless_text("the path of the run's folder", home)?;
-    let _lock = match run::try_lock(home) {
+    let _lock = match history::try_lock(home) {
         Err(Held::By(_)) => {
             return Err(Stop::new(Exit::Locked, format!("another runner has the run {name}")).into());
         }
-        lock => lock.map_err(|held| match held {
-            Held::Storage(error) => {
-                anyhow::Error::new(error).context(format!("cannot lock {}", home.display()))
-            }
-            Held::By(_) => anyhow::anyhow!("another runner has it"),
-        })?,
+        Err(Held::Storage(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", home.display()));
+        }
+        Ok(lock) => lock,
     };
-    let (header, records) = journal::read(home).map_err(unreadable)?;
-    let options = run::options(&header)?;
-    let kept = KeptRun::of(header, &records)?;
+    let kept = History::open(home)?;
+    let options = &kept.options;
     // Paths count from where the run was asked for, where that is here, else from the current folder.
     let base = match options.is_in_place(home) {
         true => options.folder.clone(),
         false => std::env::current_dir().context("cannot tell the current folder")?,
     };
-    let file = base.join(options.file());
-    let document = Document::of(visible(&options.file().display().to_string()), kept.text());
+    let file = base.join(&options.file);
+    let document = Document::of(
+        visible(&options.file.display().to_string()),
+        kept.header().document.text.clone().into_bytes(),
+    );
     let settings = settings::look(&file)?.settings;
     let wanted = Wanted::of(&document, &kept.graph, &settings);
     let trust = Trust::of(&file, &kept.graph, &settings, terminal);
     let mut text = format!("the run {name} was not started here by you\n\n");
     let mut say = |what: &str, fact: &str| text.push_str(&format!("  {what:<9} {}\n", visible(fact)));
     say("workflow", &kept.graph.title);
-    say("document", &options.file().display().to_string());
-    say("started", &kept.header.started);
+    say("document", &options.file.display().to_string());
+    say("started", &kept.header().started);
     say("works in", &base.display().to_string());
     for line in agents(&kept, &settings, &trust, &document) {
         say("runs", &line);
@@ -107,14 +108,14 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
             return Err(refused("nothing was taken over").into());
         }
     }
-    trust::runs::adopt(home, &kept.header, &journal::read(home).map_err(unreadable)?.1, &kept.graph)
+    trust::runs::adopt(home, kept.header(), &journal::read(home)?.1, &kept.graph)
         .context("cannot store that the run is yours")?;
     terminal.talk(&format!("{name} is yours now: orderflow resume {name} goes on with it\n"));
     Ok(())
 }
 
 /// Who does the steps, a line for each program.
-fn agents(kept: &KeptRun, settings: &Settings, trust: &Trust, document: &Document) -> Vec<String> {
+fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Document) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &kept.graph.steps {
         let agent = step.agent.as_ref().map(|agent| format!("@{agent}: ")).unwrap_or_default();

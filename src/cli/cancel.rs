@@ -27,5 +27,5 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = find::one_to_act_on(&args.run)?;
-    run::give_up(&home, &args.how, terminal)
+    run::cancel(&home, &args.how, terminal)
 }

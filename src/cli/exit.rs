@@ -1,5 +1,7 @@
 //! How the process ends. Scripts rely on these numbers.
 
+use crate::history::{self, Ending, ErrorKind};
+use crate::journal::Unreadable;
 use std::process::{ExitCode, Termination};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +14,8 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
-    /// What an item did could not be undone.
-    Standing,
+    /// A compensation failed.
+    CompensationFailed,
     /// The items changed while the run went on, or the document that it was to be written into.
     Changed,
     /// The journal of a run cannot be read.
@@ -40,7 +42,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Invalid => 3,
             Exit::NotTrusted => 4,
-            Exit::Standing => 5,
+            Exit::CompensationFailed => 5,
             Exit::Changed => 6,
             Exit::Journal => 7,
             Exit::Locked => 8,
@@ -54,7 +56,38 @@ impl Exit {
 
     /// An error that reached the top carries its exit, or is an I/O matter; a bug of ours is a panic.
     pub fn of(error: &anyhow::Error) -> Exit {
-        error.downcast_ref::<Stop>().map_or(Exit::Io, |stop| stop.exit)
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return stop.exit;
+        }
+        if let Some(error) = error.downcast_ref::<history::Error>() {
+            return match error.kind {
+                ErrorKind::Request => Exit::Usage,
+                ErrorKind::Invalid => Exit::Invalid,
+                ErrorKind::Changed => Exit::Changed,
+                ErrorKind::Journal => Exit::Journal,
+                ErrorKind::Locked => Exit::Locked,
+                ErrorKind::Io => Exit::Io,
+            };
+        }
+        if let Some(why) = error.downcast_ref::<Unreadable>() {
+            return match why {
+                Unreadable::Missing { .. } => Exit::Usage,
+                Unreadable::Storage { .. } => Exit::Io,
+                Unreadable::Version { .. } | Unreadable::Damaged { .. } => Exit::Journal,
+            };
+        }
+        Exit::Io
+    }
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Exit {
+        match ending {
+            Ending::Ok => Exit::Ok,
+            Ending::Failed => Exit::Failed,
+            Ending::CompensationFailed => Exit::CompensationFailed,
+            Ending::Deadline => Exit::Deadline,
+        }
     }
 }
 
@@ -76,7 +109,14 @@ impl Stop {
     /// Whether an error says that nothing was run.
     pub fn before_anything(error: &anyhow::Error) -> bool {
         let exits = [Exit::Usage, Exit::Invalid, Exit::NotTrusted, Exit::Changed];
-        error.downcast_ref::<Stop>().is_some_and(|stop| exits.contains(&stop.exit))
+        let decides = error.is::<Stop>() || error.is::<history::Error>();
+        decides && exits.contains(&Exit::of(error))
+    }
+
+    /// What an error says is to be done about it.
+    pub fn help_of(error: &anyhow::Error) -> Option<&str> {
+        let stop = error.downcast_ref::<Stop>().and_then(|stop| stop.help.as_deref());
+        stop.or_else(|| error.downcast_ref::<history::Error>().and_then(|error| error.help.as_deref()))
     }
 
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {

@@ -11,7 +11,6 @@ mod exit;
 mod given;
 mod graph;
 mod init;
-mod letters;
 mod man;
 mod plan;
 mod problems;

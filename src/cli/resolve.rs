@@ -1,12 +1,13 @@
 //! `orderflow resolve`: somebody has undone by hand what the compensations of an item could not.
 
 use super::exit::{Exit, Stop};
-use super::run::{self, Failed, Past};
 use super::runs::find;
 use super::show::session;
 use super::terminal::Terminal;
+use super::trust;
 use crate::diag::render::visible;
-use crate::event::{Event, ItemId, ItemState};
+use crate::event::{Event, ItemState, Millis};
+use crate::history::{Failed, Failures, History, Taken};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -43,40 +44,52 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .help("say what was done: --note TEXT")
             .into());
     }
-    let mut past = Past::take(&home)?;
-    let failed = Failed::of(&home)?;
-    let mut resolved: Vec<(Arc<str>, ItemId)> = Vec::new();
-    for key in &args.item {
-        if failed.once_failed.is_some() && failed.is_run(key) {
-            let message = "what the steps that run once for all items did cannot be resolved by hand yet; nothing was kept";
-            let help = "orderflow retry RUN --item run tries to undo it once more";
-            return Err(Stop::new(Exit::Usage, message).help(help).into());
-        }
-        let item = run::failed(&failed, key)?;
-        match failed.ends.get(&item) {
-            Some((ItemState::CompensationFailed, _)) => resolved.push((key.as_str().into(), item)),
-            _ => {
-                let message =
-                    format!("nothing that {} did has to be undone by hand; nothing was kept", visible(key));
-                let help = "orderflow show RUN tells what still stands";
-                return Err(Stop::new(Exit::Invalid, message).help(help).into());
-            }
-        }
-    }
-    resolved.sort();
-    resolved.dedup();
+    trust::runs::refuse_foreign(&home)?;
+    let taken = Taken::take(&home)?;
+    let failures = taken.history.failures()?;
+    let mut resolved = args
+        .item
+        .iter()
+        .map(|key| resolvable(&taken.history, failures, key))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    resolved.sort_by_key(|(_, failed)| failed.item);
+    resolved.dedup_by_key(|(_, failed)| failed.item);
     let count = resolved.len();
-    let trace = session::left(&home)?;
-    past.add(resolved.into_iter().flat_map(|(key, item)| ends(&failed, key, item, &args.note)).collect())?;
+    let events = resolved.into_iter().flat_map(|(key, failed)| ends(failures.last, key, failed, &args.note));
+    let events = events.collect();
+    let trace = session::left(&taken.history)?;
+    let _lock = taken.append(events)?;
     terminal.talk(&format!("{count} item{} resolved\n", if count == 1 { "" } else { "s" }));
-    session::anew(&home, trace.as_deref(), terminal)?;
+    session::anew(&History::open(&home)?, trace.as_deref(), terminal)?;
     Ok(Exit::Ok)
 }
 
+/// The failed item with this key, whose failed compensation can be resolved.
+fn resolvable<'a>(
+    history: &History,
+    failures: &'a Failures,
+    key: &str,
+) -> anyhow::Result<(Arc<str>, &'a Failed)> {
+    if failures.once_failed.is_some() && failures.is_run(key) {
+        let message =
+            "what the steps that run once for all items did cannot be resolved by hand yet; nothing was kept";
+        let help = "orderflow retry RUN --item run tries to undo it once more";
+        return Err(Stop::new(Exit::Usage, message).help(help).into());
+    }
+    match history.failed(failures, key)? {
+        failed if failed.state == ItemState::CompensationFailed => Ok((key.into(), failed)),
+        _ => {
+            let message =
+                format!("nothing that {} did has to be undone by hand; nothing was kept", visible(key));
+            let help = "orderflow show RUN tells what still stands";
+            Err(Stop::new(Exit::Invalid, message).help(help).into())
+        }
+    }
+}
+
 /// The item is put right, and comes to another end.
-fn ends(failed: &Failed, key: Arc<str>, item: ItemId, note: &str) -> [Event; 2] {
-    let error = failed.ends.get(&item).and_then(|(_, error)| error.clone());
-    let at = failed.last;
+fn ends(at: Millis, key: Arc<str>, failed: &Failed, note: &str) -> [Event; 2] {
+    let (item, error) = (failed.item, failed.error.clone());
     [
         Event::ItemResolved { item, key: key.clone(), note: note.to_owned(), at },
         Event::ItemSettled {

@@ -99,7 +99,7 @@ impl Terminal {
         let style = anstyle::AnsiColor::Red.on_default().bold();
         let message = visible(&format!("{error:#}"));
         let mut text = format!("{style}error{style:#}: {message}\n");
-        if let Some(help) = error.downcast_ref::<Stop>().and_then(|stop| stop.help.as_deref()) {
+        if let Some(help) = Stop::help_of(error) {
             text.push_str(&format!("  help: {}\n", visible(help)));
         }
         self.talk(&text);

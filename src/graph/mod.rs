@@ -32,4 +32,4 @@ mod ways;
 pub use build::build;
 pub use lint::lint;
 pub use model::*;
-pub use part::{Part, Upstream};
+pub use part::{NotAlone, Part, Upstream};

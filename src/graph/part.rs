@@ -2,7 +2,10 @@
 //! and what they decided is decided: the steps that are kept are wanted.
 
 use super::{Edge, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
+use crate::diag::nearest;
+use crate::spec::title::key;
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
 /// A part of a workflow, and what it needs from the rest.
 #[derive(Clone, Debug)]
@@ -22,7 +25,39 @@ pub struct Upstream {
     pub optional: bool,
 }
 
+/// Why a step cannot be run by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAlone {
+    /// The name that was given for it.
+    pub name: String,
+    pub why: &'static str,
+    pub help: Option<String>,
+}
+
+impl fmt::Display for NotAlone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.why)
+    }
+}
+
+impl std::error::Error for NotAlone {}
+
 impl Part {
+    /// The part that names choose: `from` a step on, or `only` these steps; all steps where nothing is named.
+    ///
+    /// # Errors
+    /// A name is no step's, several steps', or that of a step which does not run by itself.
+    pub fn choose(graph: Graph, only: &[String], from: Option<&str>) -> Result<Part, NotAlone> {
+        if let Some(first) = from {
+            return Ok(Part::from(&graph, forward(&graph, first)?));
+        }
+        if only.is_empty() {
+            return Ok(Part::whole(graph));
+        }
+        let kept = only.iter().map(|name| forward(&graph, name)).collect::<Result<BTreeSet<_>, _>>()?;
+        Ok(Part::of(&graph, &kept))
+    }
+
     /// The whole workflow.
     pub fn whole(graph: Graph) -> Part {
         Part { graph, upstream: Vec::new() }
@@ -53,6 +88,46 @@ impl Part {
             }
         }
         Part::of(graph, &kept)
+    }
+}
+
+fn forward(graph: &Graph, name: &str) -> Result<StepId, NotAlone> {
+    let refuse = |why, help| Err(NotAlone { name: name.to_owned(), why, help });
+    match graph.called(name).as_slice() {
+        [only] if graph.step(*only).kind == Kind::Handler => {
+            refuse("a failure handler runs only for items that have failed", None)
+        }
+        [only] if graph.step(*only).kind == Kind::Compensation => {
+            refuse("a compensation runs only for items that have failed", None)
+        }
+        [only] => Ok(*only),
+        [] => {
+            let titles = graph.steps.iter().map(|step| step.title.as_str());
+            let help = match nearest(name, titles.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its steps: {}", titles.collect::<Vec<_>>().join(", ")),
+            };
+            refuse("the workflow has no such step", Some(help))
+        }
+        several => {
+            let phases: Vec<&str> = several.iter().map(|id| graph.step(*id).phase.as_str()).collect();
+            refuse("several steps have this name", Some(format!("name one of {}", phases.join(", "))))
+        }
+    }
+}
+
+impl Graph {
+    /// The steps that a name means: by title, by phase, or by title behind that of the group.
+    pub fn called(&self, name: &str) -> Vec<StepId> {
+        let meant = key(name);
+        let is_meant = |id: &StepId| {
+            let step = self.step(*id);
+            let group = step.group.and_then(|group| self.groups.get(group));
+            key(&step.title) == meant
+                || step.phase == meant
+                || group.is_some_and(|group| key(&format!("{}/{}", group.title, step.title)) == meant)
+        };
+        self.ids().filter(is_meant).collect()
     }
 }
 

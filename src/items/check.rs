@@ -6,6 +6,7 @@ use super::{Shape, Source};
 use crate::diag::nearest;
 use crate::event::Values;
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 const KEPT: usize = 20;
 
 /// What a second item with a key means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Duplicates {
     #[default]
     Error,

@@ -72,6 +72,8 @@ fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
         Some(ErrorCode::OperationInterrupted) => Unreadable::damaged(&path, None, None, NO_TABLES),
         _ => Unreadable::sqlite(&path, None, error),
     })?;
+    // One look at all tables, however often they are read and whatever is written meanwhile.
+    connection.execute_batch("BEGIN").map_err(|error| Unreadable::sqlite(&path, None, error))?;
     check_tables(&connection, &path)?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
@@ -95,11 +97,12 @@ impl Records {
         Ok(last.optional().map_err(sql)?.unwrap_or((0, String::new())))
     }
 
-    /// Hands over all records in their order. Memory holds one row at a time.
+    /// Hands over all records in their order, those too that are there again when it is called again. Memory holds one row at
+    /// a time.
     ///
     /// # Errors
     /// What `each` says, or where the journal is damaged; what was handed over before was kept so.
-    pub fn each<E: From<Unreadable>>(self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
+    pub fn each<E: From<Unreadable>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
         self.each_at(|record, _| each(record))
     }
 
@@ -108,7 +111,7 @@ impl Records {
     /// # Errors
     /// As for [`each`](Self::each).
     pub fn each_at<E: From<Unreadable>>(
-        self,
+        &self,
         mut each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.rows(|row, text| {
@@ -160,13 +163,12 @@ impl Records {
     ) -> Result<(Chain, i64), E> {
         let (mut chain, mut number, mut size, mut room) = (self.chain, 0, 0_u64, 0);
         let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
-        // One look at both tables, whatever is written meanwhile.
-        let snapshot = self.connection.unchecked_transaction().map_err(sql(1))?;
-        let kept: Option<i64> = snapshot
+        let kept: Option<i64> = self
+            .connection
             .query_row("SELECT number FROM tail", [], |row| row.get(0))
             .optional()
             .map_err(|error| Unreadable::sqlite(&self.path, None, error))?;
-        let statement = snapshot.prepare("SELECT number, records, sum FROM batch ORDER BY number");
+        let statement = self.connection.prepare("SELECT number, records, sum FROM batch ORDER BY number");
         let mut statement = statement.map_err(sql(1))?;
         let mut rows = statement.query([]).map_err(sql(1))?;
         while let Some(row) = rows.next().map_err(sql(number + 1))? {

@@ -76,6 +76,8 @@ impl Store {
         let (header, records) = read::read(folder)?;
         let path = folder.join(FILE);
         let (chain, number) = records.check()?;
+        // It looks at the journal as it was, and would be in the way of what is written.
+        drop(records);
         let io = |error| Unreadable::io(&path, error);
         let folder = Folder::open(folder).map_err(io)?;
         let file = identity(&folder).map_err(io)?;

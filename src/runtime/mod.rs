@@ -66,6 +66,9 @@ pub enum Request {
     Cancel,
 }
 
+/// Where they come from.
+pub type Requests = mpsc::Receiver<Request>;
+
 /// What the loop works with.
 pub struct Loop<'a> {
     pub graph: Arc<Graph>,
@@ -99,7 +102,7 @@ impl Loop<'_> {
         &mut self,
         run: &mut Run,
         items: Items<'_>,
-        mut requests: mpsc::Receiver<Request>,
+        mut requests: Requests,
     ) -> anyhow::Result<()> {
         let past = self.since.unwrap_or(0);
         let (begin, start) = (Instant::now(), self.since);
@@ -250,7 +253,7 @@ impl Loop<'_> {
     }
 
     /// Ends what the adapters keep running.
-    async fn close(&self, urgency: Urgency, mut requests: mpsc::Receiver<Request>) {
+    async fn close(&self, urgency: Urgency, mut requests: Requests) {
         let (stopper, stop) = Stop::new();
         stopper.ask(urgency);
         let closing = async {

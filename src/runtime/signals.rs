@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third leaves. Besides,
 //! somebody may leave word that the run is given up.
 
-use super::Request;
+use super::{Request, Requests};
 use crate::adapter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -34,7 +34,7 @@ impl Caught {
 pub fn listen(
     leave: fn(i32) -> !,
     given_up: impl Fn() -> bool + Send + 'static,
-) -> std::io::Result<(mpsc::Receiver<Request>, Caught)> {
+) -> std::io::Result<(Requests, Caught)> {
     let ignored = ignored();
     let hear = |kind: SignalKind| {
         // Whoever was told to outlive its terminal, by nohup or a shell's `&`, does.

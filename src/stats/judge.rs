@@ -1,8 +1,9 @@
 //! Expectations against figures: what was found, and whether it is what was expected. What a record does not
 //! tell meets no expectation.
 
-use super::model::{Column, Figure, Group, Judged, Run};
+use super::model::{Column, Figure, Group, Judged, Run, Stats};
 use crate::diag::nearest;
+use crate::graph::{Graph, Step};
 use crate::spec::title::key;
 use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase, quoted};
 use crate::value::Decimal;
@@ -60,6 +61,20 @@ pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Re
         verdict(expectation, expectation.step.as_deref(), found, estimated, met)
     };
     expectations.iter().map(one).collect()
+}
+
+/// What a document expects of its steps, judged by the figures of a whole run. A column that no agent reported meets
+/// nothing.
+pub fn judge_all(graph: &Graph, stats: &Stats) -> Vec<Verdict> {
+    let verdicts = judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
+    verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect()
+}
+
+/// A step's name for people, its phase and what the document expects of it.
+pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
+    // Where titles alone do not tell steps apart, phases do.
+    let name = if step.phase.contains('/') { &step.phase } else { &step.title };
+    (name, &step.phase, &step.expectations)
 }
 
 /// Judges what a document expects of its steps, each with its title and phase. A step that was not executed

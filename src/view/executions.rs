@@ -4,6 +4,8 @@
 use super::measure::{count, milliseconds};
 use super::table::figures;
 use crate::diag::render::visible;
+use crate::event::StepPath;
+use crate::graph::Graph;
 use crate::session::{Layout, Row, RowRef};
 use crate::value::Value;
 use std::collections::HashMap;
@@ -155,4 +157,10 @@ fn cut(text: &str) -> String {
         Some((end, _)) => visible(&text[..end]) + "…",
         None => visible(text),
     }
+}
+
+/// A step's title, with the place of its element: `Ship[2]`.
+pub fn execution(path: StepPath, graph: &Graph) -> String {
+    let title = visible(&graph.step(path.step).title);
+    path.element.map_or(title.clone(), |element| format!("{title}[{element}]"))
 }

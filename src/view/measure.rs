@@ -1,5 +1,7 @@
 //! Measured quantities in a form that people compare at a glance.
 
+use crate::history::Counts;
+
 /// `0.35 ms`, `120 ms`, `1.24 s`, `2 min 05 s`, `3 h 07 min`.
 pub fn milliseconds(milliseconds: f64) -> String {
     if milliseconds < 9.95 && milliseconds.fract() != 0.0 {
@@ -23,6 +25,22 @@ pub fn milliseconds(milliseconds: f64) -> String {
 /// A figure that is estimated, and not far from this.
 pub fn about(figure: &str) -> String {
     format!("≈{figure}")
+}
+
+/// `18 succeeded, 6 failed`: what there is of the items of a run.
+pub fn outcome(counts: &Counts) -> String {
+    let parts = [
+        (counts.succeeded, "succeeded"),
+        (counts.failed, "failed"),
+        (counts.compensated, "compensated"),
+        (counts.compensation_failed, "with a failed compensation"),
+        (counts.cancelled, "cancelled"),
+        (counts.in_flight, "in flight"),
+        (counts.not_started.unwrap_or(0), "not started"),
+    ];
+    let shown = parts.iter().filter(|(number, _)| *number > 0);
+    let shown: Vec<String> = shown.map(|(number, what)| format!("{} {what}", count(*number))).collect();
+    if shown.is_empty() { "no items".to_owned() } else { shown.join(", ") }
 }
 
 /// `12`, `9,990`.

@@ -2,7 +2,6 @@
 
 pub mod agents;
 mod decisions;
-mod difference;
 mod executions;
 pub mod graph;
 mod measure;
@@ -13,7 +12,6 @@ pub mod stats;
 pub mod table;
 pub mod text;
 
-pub use difference::difference;
-pub use executions::Executions;
-pub use measure::{bytes, count, milliseconds};
+pub use executions::{Executions, execution};
+pub use measure::{bytes, count, milliseconds, outcome};
 pub use stages::stages;

@@ -402,7 +402,7 @@ fn failed_items_run_again_where_they_failed_under_the_same_keys() {
     assert_eq!(data(folder, &["runs"])[0]["counts"]["failed"], 2);
     let (message, code) = told(folder, &["retry", "last", "--item", "o1"]);
     assert_eq!(code, Some(3), "{message}");
-    assert!(message.contains("the item o1 has succeeded; nothing was run"), "{message}");
+    assert!(message.contains("item `o1` has succeeded; nothing was run"), "{message}");
     let shown = data(folder, &["show", "last", "--item", "o2"]);
     let attempt =
         shown["steps"].as_array().unwrap().iter().flat_map(|step| step["attempts"].as_array().unwrap());
@@ -460,7 +460,7 @@ fn a_run_that_was_given_up_is_not_retried() {
     fs::write(homes(folder)[0].join("cancel"), "").unwrap();
     let (message, code) = told(folder, &["retry", "last"]);
     assert_eq!(code, Some(2), "{message}");
-    assert!(message.contains("was given up and does not go on"), "{message}");
+    assert!(message.contains("was cancelled and does not go on"), "{message}");
 }
 
 /// A step that runs once after all items is asked again under its key, with what the items had made.

@@ -61,7 +61,7 @@ const ONLY_IN: [(&[&str], &[&str]); 4] = [
         &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "std::env", "io::stdout", "io::stderr"],
         &["cli"],
     ),
-    (&["Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "now_v7"], &["runtime", "cli"]),
+    (&["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now", "now_v7"], &["runtime", "cli"]),
     // Those of the adapters are the kernel's, and those of a call.
     (&OPENING, &["disk", "adapter"]),
 ];

@@ -60,6 +60,7 @@ mod type_mutations;
 mod types;
 mod validate;
 mod verify;
+mod versions;
 mod workers;
 mod workflows;
 mod write;

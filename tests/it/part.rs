@@ -168,7 +168,7 @@ fn steps_that_cannot_run_alone_are_refused() {
     for (args, err) in [
         (
             "--only Pak",
-            "error: --only Pak: the workflow has no such step; nothing was run\n  help: did you mean \"Pack\"?\n",
+            "error: --only Pak: the workflow has no such step; nothing was run\n  help: did you mean `Pack`?\n",
         ),
         (
             "--from LookAfterFailed",

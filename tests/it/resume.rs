@@ -429,7 +429,7 @@ fn a_run_can_be_given_up_while_it_lives_and_after_it_was_left() {
     assert_eq!(runner.wait().unwrap().code(), Some(1));
     let (message, code) = told(&["resume", "last"]);
     assert_eq!(code, Some(1), "{message}");
-    assert!(message.contains("given up") && message.contains("compensated"), "{message}");
+    assert!(message.contains("cancelled") && message.contains("compensated"), "{message}");
 
     let mut runner = begin();
     kill(&mut runner);
@@ -480,7 +480,7 @@ fn a_retry_that_is_given_up_as_it_begins_does_not_go_on() {
             let again = orderflow(folder, &["retry", "last"]);
             let said = String::from_utf8_lossy(&again.stderr).into_owned();
             assert_eq!(again.status.code(), Some(2), "{said}");
-            assert!(said.contains("was given up and does not go on"), "{said}");
+            assert!(said.contains("was cancelled and does not go on"), "{said}");
         }
     }
 }

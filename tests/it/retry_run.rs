@@ -224,7 +224,7 @@ fn a_run_that_is_cancelled_in_their_second_visit_does_no_more() {
     assert_eq!(runner.wait().unwrap().code(), Some(1));
     assert_eq!(asked(&place, "mail").0, ["[1]"]);
     assert!(place.orderflow("show last").out.contains("\nstate      cancelled\n"));
-    assert!(place.orderflow("retry last").err.contains("was given up and does not go on"));
+    assert!(place.orderflow("retry last").err.contains("was cancelled and does not go on"));
 }
 
 /// A report that can be withdrawn.

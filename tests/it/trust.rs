@@ -295,7 +295,6 @@ fn a_run_cannot_say_of_itself_that_it_was_let_run() {
     records.each(each).unwrap();
     let forged = place.path("forged");
     fs::create_dir(&forged).unwrap();
-    assert_eq!(header.options["args"]["trust"], true);
     header.options["home"] = forged.to_str().unwrap().into();
     let mut store = Store::create(&forged, &header).unwrap();
     store.append(&all).unwrap();

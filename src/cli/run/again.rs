@@ -2,22 +2,24 @@
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
-use super::super::letters;
+use super::super::runs::find;
+use super::super::settings::Settings;
 use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::current::Current;
-use super::ended::{self, Ended};
-use super::keep::{self, Failed, Options, Past};
-use super::look::KeptRun;
-use super::{Format, inputs, jobs, live, part, retries, unreadable};
-use crate::diag::nearest;
+use super::{Format, Launch, Show, jobs, live, not_alone};
 use crate::diag::render::visible;
-use crate::disk::{Folder, Named};
+use crate::disk::Named;
 use crate::engine::Retry;
-use crate::event::{ItemId, ItemState};
+use crate::event::{ItemId, StopReason};
+use crate::graph::Graph;
+use crate::history::{
+    Ending, History, Replacement, RunOptions, Taken, dead_letters, is_cancelled, request_cancel, try_lock,
+    withdraw_cancel,
+};
 use crate::journal::{self, Held};
 use crate::spec;
+use crate::view::outcome;
 use anyhow::Context;
 use std::path::Path;
 
@@ -30,17 +32,13 @@ pub struct Again {
     /// Let the programs inside the document run
     #[arg(long)]
     trust: bool,
-    /// How the result is shown
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-    /// Say nothing but the result and what went wrong
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    show: Show,
 }
 
 impl Again {
     pub(super) fn format(&self) -> Format {
-        self.format
+        self.show.format
     }
 }
 
@@ -69,86 +67,131 @@ impl Ask<'_> {
 /// What keeps the run from going on.
 pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
-    let past = Past::take(&home)?;
-    go_on_with(past, how, ask, terminal)
+    trust::runs::refuse_foreign(&home)?;
+    go_on_with(Taken::take(&home)?, how, ask, terminal)
 }
 
-fn go_on_with(mut past: Past, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = past.home.clone();
-    let options = past.options()?;
+fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let home = taken.history.home().to_owned();
     if let Ask::Resume { .. } = ask
-        && let Some(ended) = Ended::of(&home)?
+        && let Some(ending) = taken.history.ending()?
     {
-        ended.tell(&home, terminal)?;
-        return Ok(ended.exit);
+        tell_ended(&taken.history, terminal)?;
+        return Ok(ending.into());
     }
-    let mut args = options.args.clone();
-    let retries = match ask {
+    let retry = match ask {
         Ask::Resume { .. } => None,
-        Ask::Retry { keys, .. } => {
-            let failed = refuse(&past)?;
-            Some((failed.once, chosen(failed, keys)?))
-        }
+        Ask::Retry { keys, .. } => Some(taken.history.retries_of(keys)?),
         Ask::Edited { file, .. } => {
-            let failed = refuse(&past)?;
-            Some((failed.once, edited(&past, &failed, file, terminal)?))
+            taken.history.retryable()?;
+            Some(edited(&taken.history, file, terminal)?)
         }
     };
-    if let Some((once, retries)) = retries {
-        if retries.is_empty() {
+    let mut options = taken.history.options.clone();
+    if let Some(retry) = retry {
+        if retry.is_empty() {
             terminal.talk(match ask {
                 Ask::Edited { .. } => "no item is to run again\n",
                 Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run has failed\n",
             });
             return Ok(Exit::Ok);
         }
-        if !how.quiet {
-            terminal.talk(&begun(&retries, once));
+        if !how.show.quiet {
+            terminal.talk(&begun(&retry, taken.history.failures()?.once));
         }
-        past.retry = retries;
-        // The rows of the run stand in the document already.
-        args.write = false;
+        taken.retry = retry;
+        // The document has the rows of the run already.
+        options.write = false;
     }
-    ended::unmark(&home);
+    Ending::clear(&home);
     place(&options, &home)?;
-    args.jobs = how.jobs.or(args.jobs);
-    (args.format, args.quiet, args.strict) = (how.format, how.quiet, false);
-    if how.format == Format::Json && args.trace_file().is_none() {
+    options.jobs = how.jobs.or(options.jobs);
+    if how.show.format == Format::Json && options.trace_file().is_none() {
         // Standard output has the figures then.
-        args.session = None;
+        options.session = None;
     }
-    args.kept = inputs::are_kept(&past.header().items).then(|| home.clone());
-    let (document, graph, settings) = match ask.current() {
-        true => {
-            let (document, graph, settings) = Document::open(&args.file, false, terminal)?;
-            let revision = Current::of(&args, &document, &graph)?.revision(&past, terminal)?;
-            revision.into_iter().for_each(|revision| past.revise(revision));
-            (document, graph, settings)
-        }
-        false => {
-            let text = past.header().document.text.clone();
-            let now = Named::by_user(&args.file).read(spec::LARGEST);
-            if !how.quiet && now.is_ok_and(|now| now != text.as_bytes()) {
-                let name = visible(&args.file.display().to_string());
-                let command = if matches!(ask, Ask::Resume { .. }) { "resume" } else { "retry" };
-                terminal.talk(&format!(
-                    "note: {name} has changed; the run goes on with what it was ({command} --use-current takes what it is)\n"
-                ));
-            }
-            Document::again(&args.file, text, terminal)?
-        }
-    };
+    let (document, graph, settings) = document(&mut taken, how, ask, terminal)?;
     // What the run's own folder says of that, anybody may have written.
-    let wanted = part::choose(&args, graph.clone())?.graph;
-    args.trust = how.trust || trust::runs::holds(&home, &wanted);
-    let exit = live::run(&args, &document, graph, &settings, Some(past), terminal)?;
+    let trust = how.trust || trust::runs::holds(&home, &taken.history.graph);
+    let launch = Launch { options, inputs: Vec::new(), no_journal: false, trust, show: how.show };
+    let exit = live::run(launch, &document, graph, &settings, Some(taken), terminal)?;
     terminal.finish()?;
     Ok(exit)
 }
 
+/// The document that the run goes on with.
+fn document(
+    taken: &mut Taken,
+    how: &Again,
+    ask: &Ask<'_>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<(Document, Graph, Settings)> {
+    let file = taken.history.options.file.clone();
+    if ask.current() {
+        let (document, graph, settings) = Document::open(&file, false, terminal)?;
+        let source = &document.source;
+        let newest = journal::Document { path: source.name.clone(), text: source.text.clone() };
+        let replacement = Replacement::new(&taken.history, newest, graph.clone());
+        let replacement = replacement.map_err(|why| not_alone(why, &taken.history.options))?;
+        let revision = replacement.check(!taken.retry.is_empty())?.map_err(|problems| {
+            problems.iter().for_each(|problem| terminal.talk(&format!("{problem}\n")));
+            let name = visible(&source.name);
+            let message = format!("the run cannot go on with {name} as it is now; nothing was run");
+            let help =
+                "steps that have not begun may change; bring back what has, or go on without --use-current";
+            Stop::new(Exit::Changed, message).help(help)
+        })?;
+        if let Some(revision) = revision {
+            taken.revise(revision)?;
+        }
+        return Ok((document, graph, settings));
+    }
+    let text = taken.history.header().document.text.clone();
+    let now = Named::by_user(&file).read(spec::LARGEST);
+    if !how.show.quiet && now.is_ok_and(|now| now != text.as_bytes()) {
+        let name = visible(&file.display().to_string());
+        let command = if matches!(ask, Ask::Resume { .. }) { "resume" } else { "retry" };
+        terminal.talk(&format!(
+            "note: {name} has changed; the run goes on with what it was ({command} --use-current takes what it is)\n"
+        ));
+    }
+    Document::again(&file, text, terminal)
+}
+
+/// Says how a run has ended, and what can be done now. `name` is what the run is called here.
+///
+/// # Errors
+/// Where its journal is damaged.
+pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String> {
+    let outline = history.outline()?;
+    let counts = outline.counts(history.basis());
+    let cancelled = is_cancelled(history.home()) || outline.stopped() == Some(StopReason::Cancelled);
+    let how = match outline.stopped() {
+        _ if cancelled => "was cancelled",
+        Some(StopReason::RunDeadline) => "has ended by its deadline",
+        _ => "has ended",
+    };
+    let failed = counts.failed + counts.compensated + counts.compensation_failed;
+    let retry = match outline.run_steps() {
+        _ if cancelled => String::new(),
+        _ if failed > 0 => format!("; orderflow retry {name} has what failed run again"),
+        Some(state) if state.is_failure() => {
+            format!("; orderflow retry {name} --item run has the failed steps of the run run again")
+        }
+        _ => String::new(),
+    };
+    Ok(format!("the run {name} {how}: {}; orderflow show {name} tells more{retry}", outcome(&counts)))
+}
+
+fn tell_ended(history: &History, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let told = ended_text(history, &visible(&find::called(history.home())?))?;
+    terminal.talk(&(told + "\n"));
+    Ok(())
+}
+
 /// Goes to the folder where the run was asked for; no step is taken where it was carried elsewhere: its paths are
 /// those of the new place then.
-pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<()> {
+pub(super) fn place(options: &RunOptions, home: &Path) -> anyhow::Result<()> {
     if !options.is_in_place(home) {
         return Ok(());
     }
@@ -156,38 +199,35 @@ pub(super) fn place(options: &Options, home: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot go to {}", options.folder.display()))
 }
 
-/// Gives a run up. One that lives is told so; of one that was left the end is written here.
+/// Cancels a run. One that is active is told so; of one that was left the end is written here.
 ///
 /// # Errors
 /// What keeps it from being told or written.
-pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = &std::path::absolute(home).context("cannot tell the current folder")?;
     trust::runs::refuse_foreign(home)?;
-    let folder = Folder::open(home).with_context(|| format!("cannot open {}", home.display()))?;
-    let say = || {
-        let cannot = || format!("cannot write {}", home.join(keep::CANCEL).display());
-        folder.replace(keep::CANCEL, b"").with_context(cannot)
-    };
-    match keep::try_lock(home) {
+    let ask = || request_cancel(home).with_context(|| format!("cannot cancel the run in {}", home.display()));
+    match try_lock(home) {
         Err(Held::By(_)) => {
-            say()?;
+            ask()?;
             terminal.talk("the run was told to stop; its own process says how it ended\n");
             Ok(Exit::Ok)
         }
         Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
         Ok(lock) => {
-            if let Some(ended) = Ended::of(home)? {
-                ended.tell(home, terminal)?;
+            let taken = Taken::locked(home, lock)?;
+            if taken.history.ending()?.is_some() {
+                tell_ended(&taken.history, terminal)?;
                 return Ok(Exit::Ok);
             }
-            say()?;
+            ask()?;
             // With the lock in hand, so that nobody else goes on with it between.
-            match go_on_with(Past::of(home, lock)?, how, &Ask::Resume { current: false }, terminal) {
+            match go_on_with(taken, how, &Ask::Resume { current: false }, terminal) {
                 // That its items did not all succeed is what was asked for.
                 Ok(Exit::Failed) => Ok(Exit::Ok),
                 Err(error) if Stop::before_anything(&error) => {
                     // What was refused has not been said.
-                    let _ = folder.remove(keep::CANCEL);
+                    withdraw_cancel(home);
                     Err(error)
                 }
                 exit => exit,
@@ -196,50 +236,16 @@ pub fn give_up(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
     }
 }
 
-/// What has failed of a run and can run again.
-fn refuse(past: &Past) -> anyhow::Result<Failed> {
-    let mut failed = Failed::of(&past.home)?;
-    if keep::is_given_up(&past.home) {
-        // What it did may still be undone; nothing else begins.
-        failed.items.retain(|_, item| failed.ends[item].0 == ItemState::CompensationFailed);
-        failed.once_failed = failed.once_failed.filter(|state| *state == ItemState::CompensationFailed);
-        if failed.items.is_empty() && failed.once_failed.is_none() {
-            let message =
-                format!("the run {} was given up and does not go on; nothing was run", past.header().run);
-            return Err(Stop::new(Exit::Usage, message).into());
-        }
-    }
-    Ok(failed)
-}
-
-/// The items that are to run again, in the order of their admission.
-fn chosen(failed: Failed, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
-    if failed.asks_for_run(keys) {
-        return Ok(vec![Retry { item: ItemId::RUN, inputs: None }]);
-    }
-    let mut chosen: Vec<ItemId> = match keys {
-        [] => {
-            let Failed { items, resolved, .. } = failed;
-            items.into_values().filter(|item| !resolved.contains(item)).collect()
-        }
-        keys => keys.iter().map(|key| self::failed(&failed, key)).collect::<anyhow::Result<_>>()?,
-    };
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen.into_iter().map(|item| Retry { item, inputs: None }).collect())
-}
-
 /// What an edited table of failed items asks for.
-fn edited(past: &Past, failed: &Failed, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
-    let (header, records) = journal::read(&past.home).map_err(unreadable)?;
-    let kept = KeptRun::of(header, &records)?;
-    let letters = letters::of(&kept, (records, retries(&past.home)?))?;
-    let table = letters::Table::of(&kept.graph, &letters, &kept.given);
+fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
+    let letters = dead_letters::of(history)?;
+    let table = dead_letters::Table::of(&history.graph, &letters, &history.options.given);
     let name = visible(&file.display().to_string());
-    let edited = stream::open(file).and_then(|text| letters::read(&table, &failed.others, text));
-    let letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
+    let fates = history.fates()?;
+    let edited = stream::open(file).and_then(|text| dead_letters::read(&table, &fates, text));
+    let dead_letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
-        let letters::Problem { line, column, message } = problem;
+        let dead_letters::Problem { line, column, message } = problem;
         terminal.talk(&format!("{name}:{line}:{column}: {}\n", visible(message)));
     }
     match problems.len() {
@@ -266,32 +272,4 @@ fn begun(retries: &[Retry], once: bool) -> String {
         1 => format!("1 failed item runs again{anew}{then}\n"),
         several => format!("{several} failed items run again{anew}{then}\n"),
     }
-}
-
-/// The failed item with this key.
-///
-/// # Errors
-/// Stops where there is none.
-pub fn failed(failed: &Failed, key: &str) -> anyhow::Result<ItemId> {
-    if let Some(item) = failed.items.get(key) {
-        return Ok(*item);
-    }
-    if let Some(state) = failed.others.get(key) {
-        let message = format!("the item {} {state}; nothing was run", visible(key));
-        let help = match key {
-            "run" if failed.once => "--item :run names the steps that run once for all items",
-            _ => "orderflow show RUN lists the items that have failed",
-        };
-        return Err(Stop::new(Exit::Invalid, message).help(help).into());
-    }
-    let stop = Stop::new(Exit::Invalid, format!("no item {} has failed; nothing was run", visible(key)));
-    if failed.once && failed.is_run(key) {
-        let message = "the steps that run once for all items have not failed; nothing was run";
-        return Err(Stop::new(Exit::Invalid, message).help("orderflow show RUN lists what has").into());
-    }
-    Err(match nearest(key, failed.items.keys().map(|key| &**key)) {
-        Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))),
-        None => stop.help("orderflow show RUN lists the items that have"),
-    }
-    .into())
 }

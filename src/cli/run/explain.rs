@@ -2,25 +2,21 @@
 
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
-use super::super::runs::outline::{Outline, State};
 use super::super::settings::{self, Settings};
 use super::super::terminal::Terminal;
 use super::super::trust::{self, runs::Owner};
-use super::again::{Again, place};
-use super::ended::Ended;
-use super::keep;
-use super::look::{KeptRun, title};
-use super::{Format, retries, unreadable};
+use super::Format;
+use super::again::{Again, ended_text, place};
 use crate::diag::render::{visible, visible_json};
-use crate::engine::{Ahead, Effect, Limits, Out, Policy, Run};
+use crate::engine::{Ahead, Effect, Out, Run};
 use crate::event::{ItemError, ItemId, Millis, StepPath};
 use crate::graph::{Step, StepId};
-use crate::journal::{self, Lock};
+use crate::history::{History, Outline, State, is_cancelled};
+use crate::journal::Lock;
 use crate::runtime;
-use crate::spec::OnItemError;
 use crate::value::Value;
-use crate::view::count;
 use crate::view::table::table;
+use crate::view::{count, execution, outcome};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -39,8 +35,7 @@ struct Execution {
 
 /// What a run has ahead.
 struct Explained {
-    kept: KeptRun,
-    outline: Outline,
+    history: History,
     executions: Vec<Execution>,
     settings: Settings,
     given_up: bool,
@@ -57,13 +52,13 @@ pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
         let help = format!("orderflow show {name} tells how far it is");
         return Err(Stop::new(Exit::Locked, message).help(help).into());
     }
-    let ended = Ended::of(home)?;
     let explained = Explained::of(home, terminal)?;
+    let ended = explained.history.ending()?;
     let text = match how.format() {
-        Format::Json => visible_json(&serde_json::to_string_pretty(&explained.json())?) + "\n",
+        Format::Json => visible_json(&serde_json::to_string_pretty(&explained.json()?)?) + "\n",
         Format::Table => match &ended {
-            Some(ended) => ended.told(&name, home) + "\n",
-            None => explained.text(&name, terminal.width()),
+            Some(_) => ended_text(&explained.history, &name)? + "\n",
+            None => explained.text(&name, terminal.width())?,
         },
     };
     terminal.data(&text);
@@ -73,25 +68,10 @@ pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
 
 impl Explained {
     fn of(home: &Path, terminal: &mut Terminal) -> anyhow::Result<Explained> {
-        let mut retries = retries(home)?;
-        let (header, records) = journal::read(home).map_err(unreadable)?;
-        let options = keep::options(&header)?;
-        let kept = KeptRun::of(header, &records)?;
-        let policy = Policy {
-            limits: Limits::jobs(usize::MAX),
-            tolerate: kept.tolerate,
-            on_item_error: OnItemError::Continue,
-        };
-        let mut run = Run::new(kept.graph.clone(), policy);
-        let mut outline = Outline::default();
+        let history = History::open(home)?;
         let mut last = 0;
-        kept.events(records, |event| {
-            outline.see(event);
-            last = event.at();
-            run.recall_past(event, &mut retries)?;
-            Ok(())
-        })?;
-        let given_up = keep::is_given_up(home);
+        let mut run = history.fold(|event, _| last = event.at())?;
+        let given_up = is_cancelled(home);
         if !given_up {
             run.take_up(last, &mut Out::default());
         }
@@ -100,16 +80,16 @@ impl Explained {
             item: item.clone(),
             path,
             ahead: begun.get(&(id, path)).map_or(ahead, |undoes| Ahead::Undo(*undoes)),
-            key: key(&run, &kept, id, path, ahead),
+            key: key(&run, &history, id, path, ahead),
             because: run.reason(id),
         });
         let executions = executions.collect();
         // What a foreign run says of its place is not followed: settings are those of where the command is run.
         if matches!(trust::runs::owner(home)?, Owner::Own(_)) {
-            place(&options, home)?;
+            place(&history.options, home)?;
         }
-        let settings = settings::load(&options.args.file, terminal)?;
-        Ok(Explained { kept, outline, executions, settings, given_up })
+        let settings = settings::load(&history.options.file, terminal)?;
+        Ok(Explained { history, executions, settings, given_up })
     }
 
     fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &Execution> {
@@ -130,20 +110,22 @@ impl Explained {
 
     fn undo(&self) -> impl Iterator<Item = (&Execution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
-            Ahead::Undo(step) => Some((one, self.kept.graph.step(step))),
+            Ahead::Undo(step) => Some((one, self.history.graph.step(step))),
             Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin => None,
         })
     }
 
     /// Items that are still to be admitted; none where the run does not say, or admits no more.
-    fn to_admit(&self) -> Option<u64> {
-        let over = self.given_up || self.outline.is_over(&self.kept);
-        if over { Some(0) } else { self.outline.counts(&self.kept).not_started }
+    fn to_admit(&self, outline: &Outline) -> Option<u64> {
+        let basis = self.history.basis();
+        let over = self.given_up || outline.is_over(basis);
+        if over { Some(0) } else { outline.counts(basis).not_started }
     }
 
     /// `{run, state, given_up, again: […], next: […], begin: […], undo: […], not_admitted}`.
-    fn json(&self) -> Value {
-        let graph = &self.kept.graph;
+    fn json(&self) -> anyhow::Result<Value> {
+        let graph = &self.history.graph;
+        let outline = self.history.outline()?;
         let told = |one: &Execution| {
             let step = graph.step(one.path.step);
             let mut told = json!({
@@ -179,41 +161,42 @@ impl Explained {
                 .into();
             told
         };
-        json!({
-            "run": self.kept.header.run,
-            "state": self.outline.state(&self.kept, false),
+        Ok(json!({
+            "run": self.history.header().run,
+            "state": outline.state(self.history.basis(), false),
             "given_up": self.given_up,
             "again": self.again().map(told).collect::<Vec<_>>(),
             "next": self.next().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
             "undo": self.undo().map(undone).collect::<Vec<_>>(),
-            "not_admitted": self.to_admit(),
-        })
+            "not_admitted": self.to_admit(outline),
+        }))
     }
 
-    fn text(&self, name: &str, width: Option<usize>) -> String {
-        let counts = self.outline.counts(&self.kept).in_words();
-        let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.kept.graph.title));
+    fn text(&self, name: &str, width: Option<usize>) -> anyhow::Result<String> {
+        let (outline, basis) = (self.history.outline()?, self.history.basis());
+        let counts = outcome(&outline.counts(basis));
+        let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.history.graph.title));
         if self.given_up {
             out.push_str("it was given up: what has not ended would be cancelled, and the trace written\n");
-        } else if self.outline.state(&self.kept, false) != State::Paused {
+        } else if outline.state(basis, false) != State::Paused {
             out.push_str("nothing would run, only the trace would be written\n");
-            return out;
+            return Ok(out);
         }
         self.sections(&mut out, width);
-        if let Some(left) = self.to_admit().filter(|left| *left > 0) {
+        if let Some(left) = self.to_admit(outline).filter(|left| *left > 0) {
             let (items, are) = if left == 1 { ("item", "is") } else { ("items", "are") };
-            let name = self.kept.header.items.get("name").and_then(Value::as_str);
+            let name = self.history.header().items.get("name").and_then(Value::as_str);
             let from = name.map(|name| format!(" of {}", visible(name))).unwrap_or_default();
             out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));
         }
-        out
+        Ok(out)
     }
 
     /// The executions that are ahead, by what is ahead of them.
     fn sections(&self, out: &mut String, width: Option<usize>) {
-        let graph = &self.kept.graph;
-        let title = |one: &Execution| title(one.path, graph);
+        let graph = &self.history.graph;
+        let title = |one: &Execution| execution(one.path, graph);
         let attempt = |one: &Execution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
             Ahead::Begin | Ahead::Undo(_) => String::new(),
@@ -247,7 +230,7 @@ impl Explained {
     /// Why an item fails, in words.
     fn because(&self, one: &Execution) -> String {
         let Some(why) = &one.because else { return String::new() };
-        let step = why.step.map(|step| format!("{}: ", visible(&self.kept.graph.step(step).title)));
+        let step = why.step.map(|step| format!("{}: ", visible(&self.history.graph.step(step).title)));
         step.unwrap_or_default() + &visible(&why.message)
     }
 
@@ -255,7 +238,7 @@ impl Explained {
     fn rest(&self) -> Vec<Vec<String>> {
         let mut rows: Vec<(&Arc<str>, Vec<String>)> = Vec::new();
         for one in self.begin() {
-            let title = title(one.path, &self.kept.graph);
+            let title = execution(one.path, &self.history.graph);
             match rows.last_mut() {
                 Some((item, titles)) if **item == one.item => titles.push(title),
                 _ => rows.push((&one.item, vec![title])),
@@ -300,7 +283,7 @@ fn section(out: &mut String, what: &str, header: &[&str], rows: Vec<Vec<String>>
     }
 }
 
-fn key(run: &Run, kept: &KeptRun, item: ItemId, path: StepPath, ahead: Ahead) -> Option<String> {
+fn key(run: &Run, history: &History, item: ItemId, path: StepPath, ahead: Ahead) -> Option<String> {
     let Ahead::Again(_) = ahead else { return None };
-    Some(runtime::keys_of(&kept.header.run, &kept.graph, &run.call(item, path)?).0)
+    Some(runtime::keys_of(&history.header().run, &history.graph, &run.call(item, path)?).0)
 }

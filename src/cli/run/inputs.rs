@@ -3,23 +3,20 @@
 use super::super::exit::{Exit, Stop};
 use super::super::stream;
 use super::super::terminal::Terminal;
-use super::Args;
+use super::Launch;
 use crate::adapter::contract;
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::disk::{Folder, Named, read_at_most};
 use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
+use crate::history::{ItemsFrom, PIPED, RunOptions};
 use crate::items::{Checked, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
 use crate::value::{Object, Type, Value};
 use anyhow::Context;
-use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Items that came by a pipe, in the run's folder.
-const KEPT: &str = "items.jsonl";
 
 /// Characters of a value that a message shows.
 const EXCERPT: usize = 40;
@@ -50,36 +47,36 @@ impl Work {
         }
     }
 
-    /// Keeps in the run's folder what cannot be read again, and says how to know the items again.
+    /// Stores in the run's folder what cannot be read again, and says how to know the items again.
     ///
     /// # Errors
-    /// When they cannot be read or kept.
-    pub fn keep(&mut self, home: &Path) -> anyhow::Result<Value> {
-        let Kind::Items(items) = &mut self.kind else { return Ok(Value::Null) };
+    /// When they cannot be read or stored.
+    pub fn store(&mut self, home: &Path) -> anyhow::Result<Option<ItemsFrom>> {
+        let Kind::Items(items) = &mut self.kind else { return Ok(None) };
         let total = items.total;
         let source = items.source();
         let kept = Folder::open(home)
-            .and_then(|home| source.keep_in(&home, KEPT))
-            .context("cannot keep the items in the run's folder")?;
-        let digest = source.digest()?;
-        Ok(json!({"name": source.name, "kept": kept, "hash": digest, "total": total}))
+            .and_then(|home| source.keep_in(&home, PIPED))
+            .context("cannot store the items in the run's folder")?;
+        Ok(Some(ItemsFrom { name: source.name.clone(), kept, hash: source.digest()?, total }))
     }
 
     /// Whether the items are still those of which the journal says this.
     ///
     /// # Errors
     /// Stops where they have changed, or when they cannot be read.
-    pub fn same(&mut self, kept: &Value) -> anyhow::Result<()> {
-        let Kind::Items(items) = &mut self.kind else { return Ok(()) };
-        let source = items.source();
-        if kept.get("hash").and_then(Value::as_str) == Some(&source.digest()?) {
+    pub fn same(&mut self, items: Option<&ItemsFrom>) -> anyhow::Result<()> {
+        let Kind::Items(now) = &mut self.kind else { return Ok(()) };
+        let source = now.source();
+        let hash = source.digest()?;
+        if items.is_some_and(|items| items.hash == hash) {
             return Ok(());
         }
         let message = format!(
             "the items in {} have changed since the run began; nothing was run",
             visible(&source.name)
         );
-        let help = "bring back what was there, or run the workflow anew for the items of now";
+        let help = "restore the original items, or start a new run";
         Err(Stop::new(Exit::Changed, message).help(help).into())
     }
 
@@ -133,45 +130,56 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
     }
 }
 
-/// Items of which a journal has all that will ever be of them: no more are admitted.
-pub struct Recorded {
-    pub total: u64,
-    /// The run is given up, so that it does not matter what has become of them.
-    pub over: bool,
+/// A run that goes on, as far as its items are concerned.
+pub struct Before<'a> {
+    pub home: &'a Path,
+    pub items: Option<ItemsFrom>,
+    /// The journal has all items, so that they need not be read again.
+    pub has_all: bool,
+    /// It was cancelled, so that it does not matter what has become of them.
+    pub begins_nothing: bool,
 }
 
-/// Finds and checks what the run works on. Items that are all `recorded` need not be there any more.
+/// Finds and checks what the run works on.
 ///
 /// # Errors
 /// When it cannot be read, or stops after showing all that is wrong with it.
 pub fn work(
-    args: &Args,
+    launch: &Launch,
     part: &Part,
-    recorded: Option<Recorded>,
+    before: Option<&Before<'_>>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Work> {
-    let mut given = match &args.given {
-        Some(known) => given_before(known, part),
-        None => given(&args.input, part)?,
+    let mut given = match before {
+        Some(_) => launch.options.given_in(&part.graph),
+        None => given(&launch.inputs, part)?,
     };
     let named = given.iter().map(|(id, value)| (part.graph.value(*id).name.clone(), (**value).clone()));
     let named: Object = named.collect();
-    let made_up = made_up(args, part, &mut given)?;
-    let key = args.key.clone().or_else(|| part.graph.settings.key.clone());
+    let made_up = made_up(launch, part, &mut given)?;
+    let key = launch.options.key.clone().or_else(|| part.graph.settings.key.clone());
     let shape = Shape::new(&part.graph, given, key);
-    let kind = match recorded {
-        Some(Recorded { total, over }) if over || are_gone(args, part, &shape) => Kind::Recorded(total),
-        _ => kind(args, part, shape, terminal)?,
+    let place = place(launch, part, &shape, !named.is_empty(), before);
+    let kind = match before
+        .filter(|before| before.has_all)
+        .and_then(|before| Some((before, before.items.as_ref()?)))
+    {
+        Some((before, items))
+            if before.begins_nothing || place.as_ref().is_some_and(|named| !Source::is_there(named)) =>
+        {
+            Kind::Recorded(items.total)
+        }
+        _ => kind(launch, part, shape, place, terminal)?,
     };
     Ok(Work { kind, given: named, made_up })
 }
 
 /// Supplies what steps that are not run would have made, where it is not given.
-fn made_up(args: &Args, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
+fn made_up(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
     let open = |upstream: &&Upstream| !given.iter().any(|(id, _)| *id == upstream.value);
     let open: Vec<&Upstream> = part.upstream.iter().filter(open).collect();
     let name = |upstream: &Upstream| part.graph.value(upstream.value).name.clone();
-    if args.stub {
+    if launch.options.stub {
         for upstream in &open {
             let ty = part.graph.value(upstream.value).ty.as_ref().unwrap_or(&Type::String);
             given.push((upstream.value, Arc::new(ty.stand_in())));
@@ -188,28 +196,38 @@ fn made_up(args: &Args, part: &Part, given: &mut Given) -> anyhow::Result<Vec<St
 }
 
 /// Where the items come from; none for a run without items.
-fn place(args: &Args, part: &Part, shape: &Shape) -> Option<Named> {
-    let wanted = args.input.is_empty() || !args.item.is_empty() || !shape.lacking().is_empty();
-    if let Some(home) = &args.kept {
-        return Some(Named::by_document(home, Path::new(KEPT)));
+fn place(
+    launch: &Launch,
+    part: &Part,
+    shape: &Shape,
+    given: bool,
+    before: Option<&Before<'_>>,
+) -> Option<Named> {
+    let options = &launch.options;
+    let wanted = !given || !options.item.is_empty() || !shape.lacking().is_empty();
+    if let Some(before) = before.filter(|before| before.items.as_ref().is_some_and(|items| items.kept)) {
+        return Some(Named::by_document(before.home, Path::new(PIPED)));
     }
-    match (&args.items, &part.graph.settings.items) {
+    match (&options.items, &part.graph.settings.items) {
         (Some(path), _) => Some(Named::by_user(path)),
         (None, Some(named)) if wanted && named == "-" => Some(Named::by_user(named)),
         // What the document names lies relative to it; where all inputs are given, no items are wanted.
         (None, Some(named)) if wanted => {
-            Some(Named::by_document(args.file.parent().unwrap_or(Path::new("")), Path::new(named)))
+            Some(Named::by_document(options.file.parent().unwrap_or(Path::new("")), Path::new(named)))
         }
         _ => None,
     }
 }
 
-fn are_gone(args: &Args, part: &Part, shape: &Shape) -> bool {
-    place(args, part, shape).is_some_and(|named| !Source::is_there(&named))
-}
-
-fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyhow::Result<Kind> {
-    let Some(named) = place(args, part, &shape) else { return once(args, shape) };
+fn kind(
+    launch: &Launch,
+    part: &Part,
+    shape: Shape,
+    place: Option<Named>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Kind> {
+    let options = &launch.options;
+    let Some(named) = place else { return once(options, shape) };
     let path = named.path();
     if !shape.takes_items() && !part.graph.inputs.is_empty() {
         let message = format!(
@@ -220,7 +238,7 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
     let source = if path == Path::new("-") {
-        if args.file == path {
+        if options.file == path {
             let message = "the document and its items cannot both come from standard input";
             return Err(Stop::new(Exit::Usage, message).into());
         }
@@ -228,13 +246,13 @@ fn kind(args: &Args, part: &Part, shape: Shape, terminal: &mut Terminal) -> anyh
     } else {
         found(&named)?
     };
-    let items = Items { source, shape, duplicates: args.duplicates.into(), only: args.item.clone() };
+    let items = Items { source, shape, duplicates: options.duplicates, only: options.item.clone() };
     let checked = items.check()?;
     refuse(&checked, path, terminal)?;
     if checked.total == 0 {
         terminal.talk(&format!("warning: no items in {}\n", visible(&path.display().to_string())));
     }
-    if checked.skipped > 0 && !args.quiet {
+    if checked.skipped > 0 && !launch.show.quiet {
         let (were, keys) = if checked.skipped == 1 {
             ("item was", "its key stands")
         } else {
@@ -276,8 +294,8 @@ fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Re
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
-fn once(args: &Args, shape: Shape) -> anyhow::Result<Kind> {
-    if !args.item.is_empty() {
+fn once(options: &RunOptions, shape: Shape) -> anyhow::Result<Kind> {
+    if !options.item.is_empty() {
         let message = "--item chooses among items, and this run has none; nothing was run";
         return Err(Stop::new(Exit::Invalid, message).help("name them with --items").into());
     }
@@ -300,22 +318,6 @@ fn show(problems: &Problems, terminal: &mut Terminal) {
     if more > 0 {
         terminal.talk(&format!("… and {more} more\n"));
     }
-}
-
-/// The values of a run that goes on.
-pub fn given_before(known: &Object, part: &Part) -> Given {
-    let named = |name: &str| (0..).map(ValueId).zip(&part.graph.values).find(|(_, info)| info.name == name);
-    known.iter().filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
-}
-
-/// How many items a run began with; none where its journal does not say.
-pub fn total(kept: &Value) -> Option<u64> {
-    if kept.is_null() { Some(1) } else { kept.get("total")?.as_u64() }
-}
-
-/// Whether the run's folder holds the items, because they came by a pipe.
-pub fn are_kept(items: &Value) -> bool {
-    items.get("kept").and_then(Value::as_bool) == Some(true)
 }
 
 /// Reads `--input NAME=VALUE`.

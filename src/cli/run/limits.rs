@@ -2,7 +2,7 @@
 
 use super::super::settings::{Channel, Settings};
 use super::super::terminal::Terminal;
-use super::Args;
+use super::Launch;
 use crate::adapter::Bound;
 use crate::engine::{ChannelLimit, Limits, Programs};
 use crate::graph::{Graph, StepId};
@@ -28,20 +28,20 @@ const FILES_TO_START: usize = 6;
 
 /// The limits of a run, from the command line, the document and the settings.
 pub fn limits(
-    args: &Args,
+    launch: &Launch,
     (graph, bindings): (&Graph, &Bindings),
     settings: &Settings,
     terminal: &mut Terminal,
 ) -> Limits {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut limits = match args.jobs.or(graph.settings.jobs) {
+    let mut limits = match launch.options.jobs.or(graph.settings.jobs) {
         Some(jobs) => Limits::jobs(jobs),
         None => usual(graph, settings, cpus, &|step| bindings.bound(step)),
     };
     let asked = limits.jobs;
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     limits.jobs = files.map_or(asked, |files| asked.min(bearable(files, cpus)));
-    if let Some(files) = files.filter(|_| limits.jobs < asked && !args.quiet) {
+    if let Some(files) = files.filter(|_| limits.jobs < asked && !launch.show.quiet) {
         let steps = if limits.jobs == 1 { "1 step runs" } else { &format!("{} steps run", limits.jobs) };
         terminal.talk(&format!(
             "at most {steps} at once, not {asked}: only {files} files may be open (ulimit -n)\n"

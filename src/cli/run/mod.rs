@@ -3,23 +3,16 @@
 
 mod again;
 mod bind;
-mod current;
-mod ended;
 mod explain;
-mod generations;
 mod inputs;
-mod keep;
 mod limits;
 mod live;
-mod look;
 mod own;
-mod part;
 mod paths;
 mod progress;
 mod replay;
 mod report;
 mod secrets;
-mod sequence;
 mod write;
 
 use super::document::Document;
@@ -28,15 +21,16 @@ use super::stream;
 use super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk;
+use crate::graph::NotAlone;
+use crate::history::RunOptions;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
-use crate::value::Object;
-use serde::{Deserialize, Serialize};
+use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Run a workflow for the items it names
-#[derive(clap::Args, Clone, Debug, Serialize, Deserialize)]
+#[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   orderflow run workflow.md                              the items that the document names
@@ -122,13 +116,13 @@ pub struct Args {
     /// Count warnings about the document as errors
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
-    /// The values of --input as they were read, for a run that goes on.
-    #[arg(skip)]
-    given: Option<Object>,
-    /// The folder of a run that goes on and holds its items.
-    #[arg(skip)]
-    #[serde(skip)]
-    kept: Option<PathBuf>,
+    #[command(flatten)]
+    show: Show,
+}
+
+/// How a run is shown.
+#[derive(clap::Args, Clone, Copy)]
+struct Show {
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -137,7 +131,17 @@ pub struct Args {
     quiet: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+/// A run that is to begin or to go on, as it was asked for.
+struct Launch {
+    options: RunOptions,
+    /// `--input` of a new run, to be read.
+    inputs: Vec<String>,
+    no_journal: bool,
+    trust: bool,
+    show: Show,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// An execution table for each step and a summary
     #[default]
@@ -146,7 +150,7 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Duplicates {
     /// No item is run
     #[default]
@@ -164,13 +168,10 @@ impl From<Duplicates> for items::Duplicates {
     }
 }
 
-pub(super) use again::{Again, Ask, failed, give_up, go_on};
+pub(super) use again::{Again, Ask, cancel, go_on};
 pub(super) use bind::environment;
 pub(super) use explain::explain;
-pub(super) use keep::{Failed, Past, lock, options, retries, try_lock, unreadable};
-pub(super) use look::{KeptRun, title};
 pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace};
-pub(super) use part::is_called;
 pub(super) use paths::text as refuse_unless_text;
 pub(super) use replay::hint;
 pub(super) use report::Record as Trace;
@@ -178,36 +179,69 @@ pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;
 
 impl Args {
-    /// Where the trace of a run is written.
-    fn trace(&self) -> &Path {
-        self.session.as_deref().unwrap_or(Path::new("session.toon"))
+    /// What is asked for, apart from what the run's folder and the values of its inputs will be.
+    fn launch(self) -> anyhow::Result<Launch> {
+        let options = RunOptions {
+            folder: std::env::current_dir().context("cannot tell the current folder")?,
+            file: self.file,
+            items: self.items,
+            item: self.item,
+            duplicates: self.duplicates.into(),
+            key: self.key,
+            only: self.only,
+            from: self.from,
+            stub: self.stub,
+            jobs: self.jobs,
+            tolerate: self.tolerate,
+            on_item_error: self.on_item_error,
+            deadline: self.deadline,
+            session: self.session,
+            write: self.write,
+            ..RunOptions::default()
+        };
+        let Args { input: inputs, no_journal, trust, show, .. } = self;
+        Ok(Launch { options, inputs, no_journal, trust, show })
     }
+}
 
-    /// The file that the trace is written to, which standard output is not.
-    fn trace_file(&self) -> Option<&Path> {
-        Some(self.trace()).filter(|path| !stream::is_standard(path))
-    }
-
+impl Launch {
     /// Refuses a place where no trace can be written, before anything is run.
     fn check_trace(&self) -> Result<(), Stop> {
-        let Some(named) = &self.session else {
-            let target = disk::Target::unnamed(self.trace());
-            // With a journal there is a trace in the run's own folder, too.
-            let usable = target.and_then(|target| if self.no_journal { target.check() } else { Ok(()) });
-            return usable.map_err(|error| {
-                Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
-                    .help("name another file with --session, or remove what is in its place")
-            });
-        };
-        if stream::is_standard(named) && self.format == Format::Json {
-            let message = "--session - and --format json both write to standard output; nothing was run";
-            return Err(Stop::new(Exit::Usage, message).help("name a file for the trace: --session FILE"));
+        match &self.options.session {
+            Some(named) => check_named(named, self.show.format),
+            None => {
+                let target = disk::Target::unnamed(self.options.trace());
+                // With a journal there is a trace in the run's own folder, too.
+                let usable = target.and_then(|target| if self.no_journal { target.check() } else { Ok(()) });
+                usable.map_err(|error| {
+                    Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
+                        .help("name another file with --session, or remove what is in its place")
+                })
+            }
         }
-        stream::target(named).and_then(|target| target.check()).map_err(|error| {
-            let name = visible(&named.display().to_string());
-            Stop::new(Exit::Usage, format!("cannot write the trace to `{name}`: {error}; nothing was run"))
-                .help("name a file in a folder that you can write to: --session FILE")
-        })
+    }
+}
+
+/// Refuses a place for the trace that the user named and where none can be written.
+fn check_named(named: &Path, format: Format) -> Result<(), Stop> {
+    if stream::is_standard(named) && format == Format::Json {
+        let message = "--session - and --format json both write to standard output; nothing was run";
+        return Err(Stop::new(Exit::Usage, message).help("name a file for the trace: --session FILE"));
+    }
+    stream::target(named).and_then(|target| target.check()).map_err(|error| {
+        let name = visible(&named.display().to_string());
+        Stop::new(Exit::Usage, format!("cannot write the trace to `{name}`: {error}; nothing was run"))
+            .help("name a file in a folder that you can write to: --session FILE")
+    })
+}
+
+/// Stops where a step cannot be run by itself.
+fn not_alone(why: NotAlone, options: &RunOptions) -> Stop {
+    let option = if options.from.is_some() { "--from" } else { "--only" };
+    let stop = Stop::new(Exit::Invalid, visible(&format!("{option} {why}; nothing was run")));
+    match why.help {
+        Some(help) => stop.help(help),
+        None => stop,
     }
 }
 
@@ -215,8 +249,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let exit = match &args.replay {
         Some(session) => {
             replay::refuse_session(&args)?;
-            if args.session.is_some() {
-                args.check_trace()?;
+            if let Some(named) = &args.session {
+                check_named(named, args.show.format)?;
             }
             let mut document = Document::read(&args.file)?;
             let graph = document.sound(false, terminal)?;
@@ -224,7 +258,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
         None => {
             let (document, graph, settings) = Document::open(&args.file, args.strict, terminal)?;
-            live::run(&args, &document, graph, &settings, None, terminal)?
+            live::run(args.launch()?, &document, graph, &settings, None, terminal)?
         }
     };
     terminal.finish()?;

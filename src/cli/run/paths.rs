@@ -2,8 +2,8 @@
 
 use super::super::exit::{Exit, Stop};
 use super::super::stream;
-use super::Args;
 use crate::diag::render::visible;
+use crate::history::RunOptions;
 use anyhow::Context;
 use std::path::Path;
 
@@ -11,9 +11,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// Stops at the first of them.
-pub fn check(args: &Args) -> anyhow::Result<()> {
-    let items = args.items.as_deref().filter(|items| !stream::is_standard(items));
-    for (what, path) in [("document", Some(&*args.file)), ("items", items), ("trace", args.trace_file())] {
+pub fn check(options: &RunOptions) -> anyhow::Result<()> {
+    let items = options.items.as_deref().filter(|items| !stream::is_standard(items));
+    for (what, path) in
+        [("document", Some(&*options.file)), ("items", items), ("trace", options.trace_file())]
+    {
         path.map_or(Ok(()), |path| text(&format!("the path of the {what}"), path))?;
     }
     let here = std::env::current_dir().context("cannot tell the current folder")?;

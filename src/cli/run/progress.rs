@@ -88,16 +88,13 @@ impl<'a> Progress<'a> {
     }
 
     /// Says where a run goes on.
-    pub fn goes_on(&mut self, run: &Run, old: bool) {
-        self.running = 0;
-        if old && self.plain {
+    pub fn resumed(&mut self, run: &Run) {
+        if self.plain {
             let (settled, total) = (self.settled, self.total);
-            let again = run.under_way();
-            let s = if again == 1 { " is" } else { "s are" };
-            let again = if again == 0 {
-                String::new()
-            } else {
-                format!("; {again} interrupted attempt{s} made again")
+            let again = match run.under_way() {
+                0 => String::new(),
+                1 => "; 1 interrupted attempt is made again".to_owned(),
+                again => format!("; {again} interrupted attempts are made again"),
             };
             self.terminal.talk(&format!("going on: {settled} of {total} items are done{again}\n"));
         }

@@ -63,8 +63,8 @@ pub fn replay(
         complete,
     };
     let told = record.finish(&head, left)?;
-    show(args, &told, terminal)?;
-    if !args.quiet {
+    show(args.show.format, &told, terminal)?;
+    if !args.show.quiet {
         let items = told.stats.run.items.unwrap_or(0);
         terminal.talk(&format!("{} recorded executions of {items} items told again\n", rows.len()));
         written(&told, terminal);

@@ -2,12 +2,11 @@
 //! standard error.
 
 use super::super::exit::{Exit, Stop};
-use super::super::stats::gate;
 use super::super::stream;
 use super::super::terminal::Terminal;
 use super::own;
 use super::write::Kept;
-use super::{Args, Format};
+use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally};
@@ -15,7 +14,7 @@ use crate::event::{Event, ItemError, ItemState, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
-use crate::stats::{Dimension, Live, Stats, Verdict};
+use crate::stats::{self, Dimension, Live, Stats, Verdict};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
@@ -152,23 +151,28 @@ impl Finished {
     ///
     /// # Errors
     /// When the place that the user named cannot be written to.
-    pub fn publish(&mut self, args: &Args, home: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
-        let target = match &args.session {
+    pub(super) fn publish(
+        &mut self,
+        launch: &Launch,
+        home: &Path,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<()> {
+        let target = match &launch.options.session {
             Some(named) => stream::target(named),
-            None => Target::unnamed(args.trace()),
+            None => Target::unnamed(launch.options.trace()),
         };
-        self.on_output = args.trace_file().is_none();
+        self.on_output = launch.options.trace_file().is_none();
         self.session = Some(own::path(home)).filter(|_| !self.on_output);
-        let name = || visible(&args.trace().display().to_string());
+        let name = || visible(&launch.options.trace().display().to_string());
         match target.and_then(|target| own::copy(home, &target)) {
             Ok(()) => {
-                self.session = args.trace_file().map(Path::to_owned);
+                self.session = launch.options.trace_file().map(Path::to_owned);
                 Ok(())
             }
             // Whoever read it has seen enough.
             Err(error) if self.on_output && error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            Err(error) if args.session.is_none() => {
-                if !args.quiet {
+            Err(error) if launch.options.session.is_none() => {
+                if !launch.show.quiet {
                     terminal.talk(&format!("note: cannot write {} here: {error}\n", name()));
                 }
                 Ok(())
@@ -191,7 +195,7 @@ impl Finished {
 
     /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
     pub fn judge(&mut self, graph: &Graph) {
-        self.verdicts = gate::judge_all(graph, &self.stats);
+        self.verdicts = stats::judge_all(graph, &self.stats);
     }
 }
 
@@ -199,12 +203,12 @@ impl Finished {
 ///
 /// # Errors
 /// When the figures have no JSON form.
-pub fn show(args: &Args, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
+pub fn show(format: Format, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
     if finished.on_output {
         return Ok(());
     }
     let report = Report { expectations: &finished.verdicts, ..Report::of(&finished.stats) };
-    let text = match args.format {
+    let text = match format {
         Format::Table => {
             let rest =
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());

@@ -3,17 +3,14 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
-use super::super::runs::outline::{Outline, State};
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::look::KeptRun;
 use super::report::Record;
-use super::{Args, keep, own};
+use super::{Launch, own};
 use crate::diag::render::visible;
 use crate::disk::exchange;
-use crate::engine::Retries;
 use crate::event::ItemId;
-use crate::journal::Records;
+use crate::history::{History, RunOptions, State, definition};
 use crate::runtime::Observer;
 use crate::session::{MOST_ROWS, Refusal, Row, append, missing, recorded};
 use std::path::Path;
@@ -50,11 +47,11 @@ impl Kept {
 ///
 /// # Errors
 /// Stops where the document takes no such number of rows, or is no file.
-pub fn prepare(args: &Args, items: u64) -> Result<(), Stop> {
-    if !args.write {
+pub fn prepare(options: &RunOptions, items: u64) -> Result<(), Stop> {
+    if !options.write {
         return Ok(());
     }
-    if args.file == Path::new("-") {
+    if options.file == Path::new("-") {
         let message = "cannot write into a document from standard input; nothing was run";
         return Err(Stop::new(Exit::Usage, message));
     }
@@ -73,7 +70,7 @@ pub fn prepare(args: &Args, items: u64) -> Result<(), Stop> {
 /// # Errors
 /// Stops where the document does not take them; the run's trace has them in any case.
 pub fn write(
-    args: &Args,
+    launch: &Launch,
     document: &Document,
     phases: &[String],
     (run, home): (&str, &Path),
@@ -81,9 +78,9 @@ pub fn write(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let name = visible(&document.source.name);
-    let (place, help) = match args.no_journal {
+    let (place, help) = match launch.no_journal {
         true => {
-            let place = format!("they are in {}", visible(&args.trace().display().to_string()));
+            let place = format!("they are in {}", visible(&launch.options.trace().display().to_string()));
             (place.clone(), place)
         }
         false => {
@@ -95,10 +92,10 @@ pub fn write(
         }
     };
     let rows = kept.rows().map_err(|count| too_many(&name, count).help(&place))?;
-    if !put(document, &args.file, phases, run, &rows).map_err(|stop| stop.help(&place))? {
+    if !put(document, &launch.options.file, phases, run, &rows).map_err(|stop| stop.help(&place))? {
         return Err(refused(&name, Exit::Changed, "it has changed since the run began").help(help).into());
     }
-    if !args.quiet {
+    if !launch.show.quiet {
         written(rows.len(), &name, terminal);
     }
     Ok(())
@@ -108,56 +105,45 @@ pub fn write(
 ///
 /// # Errors
 /// Stops where the run has not ended or the document does not take them.
-pub fn later(
-    kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
-    (home, held): (&Path, bool),
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
+pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let (home, options) = (history.home(), &history.options);
     // The run says which file is written.
     trust::runs::refuse_foreign(home)?;
-    let options = keep::options(&kept.header)?;
-    let mut args = options.args.clone();
-    if args.stub || args.from.is_some() || !args.only.is_empty() {
+    if options.stub || options.from.is_some() || !options.only.is_empty() {
         let message =
             "a run with --stub, --only or --from is not written into its document; nothing was written";
         return Err(Stop::new(Exit::Usage, message).into());
     }
-    args.write = true;
-    prepare(&args, 0)?;
-    let mut outline = Outline::default();
-    let mut record = Record::new(&kept.graph, None, Some(Kept::default()))?;
-    kept.events(records, |event| {
-        outline.see(event);
-        if retries.void(event) { Ok(()) } else { record.see(event) }
-    })?;
-    if !matches!(outline.state(kept, held), State::Done | State::Failed) {
+    prepare(&RunOptions { write: true, ..options.clone() }, 0)?;
+    if !matches!(history.outline()?.state(history.basis(), held), State::Done | State::Failed) {
         let message = "the run has not ended; nothing was written";
         return Err(Stop::new(Exit::Usage, message).help("orderflow resume RUN goes on with it").into());
     }
+    let mut record = Record::new(&history.graph, None, Some(Kept::default()))?;
+    history.replay(|event| record.see(event))?;
     let file = match options.is_in_place(home) {
-        true => options.folder.join(&args.file),
-        false => args.file.clone(),
+        true => options.folder.join(&options.file),
+        false => options.file.clone(),
     };
     let here = std::env::current_dir().unwrap_or_default();
     let file = file.strip_prefix(here).unwrap_or(&file);
     let name = visible(&file.display().to_string());
-    let finished = record.finish(&kept.head(true), 0)?;
+    let finished = record.finish(&history.head(true), 0)?;
     let rows = finished.kept.unwrap_or_default().rows().map_err(|count| too_many(&name, count))?;
     for _ in 0..TRIES {
         let mut document = Document::read(file)?;
         let graph = document.sound(false, terminal)?;
-        if keep::definition(&graph) != keep::definition(&kept.graph) {
+        if definition(&graph) != definition(&history.graph) {
             return Err(refused(&name, Exit::Changed, "its steps have changed since the run began").into());
         }
         let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
         let there = recorded(&document.source, &document.spec).rows;
-        let rows = missing(rows.clone(), &there, &kept.header.run);
+        let rows = missing(rows.clone(), &there, &history.header().run);
         if rows.is_empty() {
             terminal.talk(&format!("{name} has all executions of the run\n"));
             return Ok(());
         }
-        if put(&document, file, &phases, &kept.header.run, &rows)? {
+        if put(&document, file, &phases, &history.header().run, &rows)? {
             written(rows.len(), &name, terminal);
             return Ok(());
         }

@@ -1,10 +1,9 @@
 //! What a list says of a run that does not live, stored when the run ends or rests, so that it is read and not computed
 //! from all events.
 
-use super::super::run::KeptRun;
 use super::super::trust;
-use super::outline::{Basis, Counts, Outline, State};
 use crate::event::Millis;
+use crate::history::{Basis, Counts, History, Outline, State};
 use crate::journal::{self, Header, Records};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -31,21 +30,22 @@ impl Gist {
         }
     }
 
-    pub fn of(kept: &KeptRun, outline: &Outline, held: bool) -> Gist {
-        Gist::new(&kept.graph.title, &kept.header.document.path, outline, kept.into(), held)
+    /// # Errors
+    /// Where the journal is damaged.
+    pub fn of(history: &History, held: bool) -> anyhow::Result<Gist> {
+        let (title, path) = (&history.graph.title, &history.header().document.path);
+        Ok(Gist::new(title, path, history.outline()?, history.basis(), held))
     }
 
     /// What is stored of a run where its journal is as it was; else what its journal says, which is then stored.
     ///
     /// # Errors
     /// Stops where the journal is damaged.
-    pub fn find(folder: &Path, header: &Header, records: Records, held: bool) -> anyhow::Result<Gist> {
-        if !held && let Some(gist) = trust::runs::found(folder, header, &records) {
+    pub fn find(folder: &Path, header: Header, records: Records, held: bool) -> anyhow::Result<Gist> {
+        if !held && let Some(gist) = trust::runs::found(folder, &header, &records) {
             return Ok(gist);
         }
-        let kept = KeptRun::of(header.clone(), &records)?;
-        let outline = Outline::of(&kept, records)?;
-        let gist = Gist::of(&kept, &outline, held);
+        let gist = Gist::of(&History::of(folder, header, records)?, held)?;
         if !held {
             gist.store(folder);
         }

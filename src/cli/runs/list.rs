@@ -1,16 +1,15 @@
 //! The table of kept runs: what each was and what became of it. A journal that cannot be read is a line like others.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::unreadable;
 use super::super::terminal::Terminal;
 use super::gist::Gist;
-use super::outline::{Counts, State};
 use super::{Args, Format, began_since, find};
 use crate::diag::render::{visible, visible_json};
 use crate::event::Millis;
+use crate::history::{Counts, State};
 use crate::journal::{self, Header, Lock};
 use crate::view::table::table;
-use crate::view::{count, milliseconds};
+use crate::view::{milliseconds, outcome};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -76,28 +75,10 @@ impl Line {
             text(&self.workflow),
             self.started.as_deref().map(moment).unwrap_or_default(),
             self.state.to_owned(),
-            self.counts.as_ref().map(|counts| counts.in_words()).unwrap_or_default(),
+            self.counts.as_ref().map(outcome).unwrap_or_default(),
             self.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default(),
             text(&self.error),
         ]
-    }
-}
-
-impl Counts {
-    /// `18 succeeded, 6 failed`: what there is.
-    pub fn in_words(&self) -> String {
-        let parts = [
-            (self.succeeded, "succeeded"),
-            (self.failed, "failed"),
-            (self.compensated, "compensated"),
-            (self.compensation_failed, "with a failed compensation"),
-            (self.cancelled, "cancelled"),
-            (self.in_flight, "in flight"),
-            (self.not_started.unwrap_or(0), "not started"),
-        ];
-        let told = parts.iter().filter(|(number, _)| *number > 0);
-        let told: Vec<String> = told.map(|(number, what)| format!("{} {what}", count(*number))).collect();
-        if told.is_empty() { "no items".to_owned() } else { told.join(", ") }
     }
 }
 
@@ -149,10 +130,10 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> {
     // Before its events are read: a run that ends meanwhile is still told as one that ran.
     let held = Lock::is_held(folder)?;
-    let (header, records) = journal::read(folder).map_err(unreadable)?;
+    let (header, records) = journal::read(folder)?;
     if !began_since(&header, args.since) {
         return Ok(None);
     }
-    let gist = Gist::find(folder, &header, records, held)?;
+    let gist = Gist::find(folder, header.clone(), records, held)?;
     Ok(Some(Line::of(&header, folder, name.to_owned(), gist)))
 }

@@ -3,7 +3,6 @@
 pub mod find;
 pub mod gist;
 pub mod list;
-pub mod outline;
 mod prune;
 mod query;
 

@@ -1,13 +1,12 @@
 //! `orderflow runs prune`: removes old runs. What lives is never touched, and what could go on only when told.
 
 use super::super::exit::Exit;
-use super::super::run::{KeptRun, lock, unreadable};
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::outline::{Outline, State};
 use super::{began_since, find};
 use crate::diag::render::visible;
 use crate::disk::{self, Folder, Kind};
+use crate::history::{History, State, lock};
 use crate::journal;
 use crate::view::{bytes, count};
 use anyhow::Context;
@@ -118,12 +117,11 @@ fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyho
 
 /// Whether there is nothing to go on with; why not.
 fn over(folder: &Path) -> Result<(), String> {
-    let outline = || -> anyhow::Result<State> {
-        let (header, records) = journal::read(folder).map_err(unreadable)?;
-        let kept = KeptRun::of(header, &records)?;
-        Ok(Outline::of(&kept, records)?.state(&kept, false))
+    let state = || -> anyhow::Result<State> {
+        let history = History::open(folder)?;
+        Ok(history.outline()?.state(history.basis(), false))
     };
-    match outline() {
+    match state() {
         Ok(State::Done | State::Unmet | State::Failed | State::Cancelled) => Ok(()),
         Ok(State::Paused | State::Running) => Err("it is paused; --unfinished removes it".to_owned()),
         Err(why) => Err(format!("{why:#}; --unfinished removes it")),

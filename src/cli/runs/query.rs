@@ -1,13 +1,12 @@
 //! The executions of one step in all runs that are kept here, run by run, as they ended.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::{KeptRun, is_called, unreadable};
 use super::super::terminal::Terminal;
 use super::{Args, Format, began_since, find};
 use crate::diag::nearest;
 use crate::diag::render::{visible, visible_json};
-use crate::event::{Status, StepId};
-use crate::journal;
+use crate::event::Status;
+use crate::history::History;
 use crate::session::{Entries, Entry, Row};
 use crate::view::table::table;
 use crate::view::{count, milliseconds};
@@ -83,40 +82,39 @@ fn one(
     looked: &mut Looked,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
-    let (header, records) = journal::read(folder).map_err(unreadable)?;
-    if !began_since(&header, args.since) {
+    let history = History::open(folder)?;
+    if !began_since(history.header(), args.since) {
         return Ok(());
     }
-    let kept = KeptRun::of(header, &records)?;
-    let steps = kept.graph.ids().filter(|id| is_called(&kept.graph, kept.graph.step(*id), step));
-    let steps: Vec<StepId> = steps.collect();
+    let graph = &history.graph;
+    let steps = graph.called(step);
     if steps.is_empty() {
-        looked.titles.extend(kept.graph.steps.iter().map(|step| step.title.clone()));
+        looked.titles.extend(graph.steps.iter().map(|step| step.title.clone()));
         return Ok(());
     }
     looked.known = true;
-    let mut entries = Entries::new(&kept.graph);
-    kept.events(records, |event| {
+    let mut entries = Entries::new(graph);
+    history.events(|event| {
         let Some(Entry::Row { element, row, .. }) = entries.take(event) else { return Ok(()) };
-        let step = steps.iter().map(|id| kept.graph.step(*id)).find(|step| *step.phase == *row.phase);
+        let step = steps.iter().map(|id| graph.step(*id)).find(|step| *step.phase == *row.phase);
         let wanted = wanted.is_empty() || wanted.contains(&row.status);
         if let Some(step) = step.filter(|_| wanted) {
-            sink.take(&kept, name, &step.title, element, &row);
+            sink.take(&history, name, &step.title, element, &row);
         }
         Ok(())
     })
 }
 
 impl Sink<'_> {
-    fn take(&mut self, kept: &KeptRun, name: &str, title: &str, element: Option<u32>, row: &Row) {
+    fn take(&mut self, history: &History, name: &str, title: &str, element: Option<u32>, row: &Row) {
         self.found += 1;
         match self.format {
             Format::Table if self.rows.len() < ROWS => self.rows.push(cells(name, element, row)),
             Format::Table => {}
             Format::Json => {
                 let line = json!({
-                    "run": kept.header.run,
-                    "workflow": kept.graph.title,
+                    "run": history.header().run,
+                    "workflow": history.graph.title,
                     "step": title,
                     "phase": &*row.phase,
                     "item": row.item.as_deref(),

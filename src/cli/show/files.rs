@@ -1,12 +1,11 @@
 //! The files that a run's steps made, copied out of its folder.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::KeptRun;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk::Folder;
 use crate::event::{Event, ItemId};
-use crate::journal::Records;
+use crate::history::History;
 use crate::runtime::{Finder, holds_files};
 use anyhow::Context;
 use std::collections::HashMap;
@@ -17,17 +16,11 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Stops where a file is missing, or one is there already: nothing is overwritten.
-pub fn export(
-    kept: &KeptRun,
-    records: Records,
-    folder: &Path,
-    target: &Path,
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
-    let graph = &kept.graph;
+pub fn export(history: &History, target: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let graph = &history.graph;
     let mut keys: HashMap<ItemId, Arc<str>> = HashMap::new();
     let mut answers = Vec::new();
-    kept.events(records, |event| {
+    history.events(|event| {
         match event {
             Event::ItemAdmitted { item, key, .. } => drop(keys.insert(*item, key.clone())),
             Event::AttemptFinished { item, result: Ok(reply), .. } => {
@@ -43,7 +36,7 @@ pub fn export(
     let name = visible(&target.display().to_string());
     let mut copied = Vec::new();
     if !answers.is_empty() {
-        let files = Finder::open(folder).context("cannot read the run's files")?;
+        let files = Finder::open(history.home()).context("cannot read the run's files")?;
         let target = Folder::ensure(target).with_context(|| format!("cannot use the folder {name}"))?;
         for (item, value) in answers {
             let key = keys.get(&item).map_or("run", |key| &**key);

@@ -1,22 +1,20 @@
 //! One item of a run: every attempt at its steps, what went in, what came out, what went wrong.
 
 use super::super::exit::{Exit, Stop};
-use super::super::run::{KeptRun, title};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::items::{error_json, error_text};
 use crate::diag::render::{visible, visible_json};
-use crate::engine::{Limits, Policy, Retries, Run, is_lost};
+use crate::engine::{Run, is_lost};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
     StopReason, ValueId, Values,
 };
 use crate::graph::{Graph, StateId};
-use crate::journal::Records;
+use crate::history::History;
 use crate::runtime::{by_name, holds_files};
-use crate::spec::OnItemError;
 use crate::value::{Object, Value};
-use crate::view::milliseconds;
+use crate::view::{execution, milliseconds};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -58,23 +56,11 @@ struct Attempt {
 ///
 /// # Errors
 /// Stops where the run has no such item, or its journal cannot be read.
-pub fn show(
-    kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
-    key: &str,
-    format: Format,
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
-    let graph = &kept.graph;
-    let policy = Policy {
-        limits: Limits::jobs(usize::MAX),
-        tolerate: kept.tolerate,
-        on_item_error: OnItemError::Continue,
-    };
-    let mut run = Run::new(graph.clone(), policy);
+pub fn show(history: &History, key: &str, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let graph = &history.graph;
     let mut story: Option<Story> = None;
     let mut hidden = false;
-    kept.events(records, |event| {
+    history.fold(|event, run| {
         match event {
             Event::ItemAdmitted { item, key: admitted, inputs, .. } if **admitted == *key => {
                 story = Some(Story::new(*item, inputs.clone()));
@@ -86,15 +72,13 @@ pub fn show(
             },
             _ => {}
         }
-        run.recall_past(event, &mut retries)?;
         if let Some(story) = &mut story {
-            story.see(event, &run);
+            story.see(event, run);
         }
-        Ok(())
     })?;
     let Some(story) = story else {
         let message =
-            format!("the run {} has started no item with the key {}", kept.header.run, visible(key));
+            format!("the run {} has started no item with the key {}", history.header().run, visible(key));
         let help = "keys are case-sensitive; --format json without --item lists them";
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     };
@@ -103,7 +87,7 @@ pub fn show(
     }
     terminal.data(&match format {
         Format::Json => {
-            let mut told = json!({ "run": kept.header.run, "item": key });
+            let mut told = json!({ "run": history.header().run, "item": key });
             story.json(graph, &mut told);
             visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
         }
@@ -217,7 +201,7 @@ impl Step {
 
     fn text(&self, out: &mut String, graph: &Graph) {
         let status = self.end.as_ref().map_or("under way", |end| end.status.name());
-        out.push_str(&format!("\n{}: {status}\n", title(self.path, graph)));
+        out.push_str(&format!("\n{}: {status}\n", execution(self.path, graph)));
         // An error of the last attempt stands there.
         let error = self.end.as_ref().and_then(|end| end.error.as_deref());
         if let (Some(error), true) = (error, self.attempts.is_empty()) {

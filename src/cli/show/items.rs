@@ -1,13 +1,12 @@
 //! The items of a run: what has become of each, and where those are that are in flight.
 
-use super::super::run::title;
 use crate::diag::render::visible;
 use crate::event::{Event, Execution, ItemError, ItemId, ItemState, StepPath};
 use crate::graph::Graph;
 use crate::spec::Mark;
 use crate::value::Value;
-use crate::view::count;
 use crate::view::table::table;
+use crate::view::{count, execution};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -214,7 +213,7 @@ impl Item {
 
     fn cells(&self, graph: &Graph) -> Vec<String> {
         let at = self.steps.values().map(|(path, attempt, doing)| {
-            let title = title(*path, graph);
+            let title = execution(*path, graph);
             match doing {
                 Doing::Running => format!("{title}, attempt {attempt}"),
                 Doing::Interrupted => format!("{title}, attempt {attempt} was interrupted"),

@@ -6,22 +6,19 @@ mod items;
 pub mod session;
 
 use super::exit::Exit;
-use super::letters;
-use super::run::{KeptRun, Trace, retries, unreadable, write_later};
+use super::run::{Trace, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::Line;
-use super::runs::outline::{Outline, State};
 use super::runs::{Format, find};
 use super::stream;
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::engine::Retries;
-use crate::journal::{self, Lock, Records};
+use crate::history::{History, State, dead_letters};
+use crate::journal::Lock;
 use crate::runtime::Observer;
-use crate::stats::Verdict;
-use crate::view::milliseconds;
 use crate::view::stats::Report;
+use crate::view::{milliseconds, outcome};
 use anyhow::Context;
 use items::Items;
 use std::io::Write;
@@ -74,42 +71,23 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = find::one(&args.run)?;
     // Before its events are read: a run that ends meanwhile is still told as one that ran.
     let held = Lock::is_held(&folder)?;
-    let retries = retries(&folder)?;
-    let (header, records) = journal::read(&folder).map_err(unreadable)?;
-    let kept = KeptRun::of(header, &records)?;
-    let records = (records, retries);
-    if args.dead_letters {
-        letters(&kept, records, args.output.as_deref(), terminal)?;
-        terminal.finish()?;
-        return Ok(Exit::Ok);
-    }
-    if let Some(target) = &args.files {
-        files::export(&kept, records.0, &folder, target, terminal)?;
-        terminal.finish()?;
-        return Ok(Exit::Ok);
-    }
-    if args.write {
-        write_later(&kept, records, (&folder, held), terminal)?;
-        return Ok(Exit::Ok);
-    }
-    match (&args.session, &args.item) {
-        (Some(target), _) => session::write(&kept, records, target, terminal)?,
-        (None, Some(key)) => item::show(&kept, records, key, args.format, terminal)?,
-        (None, None) => whole(&kept, records, (&folder, held), args.format, terminal)?,
+    let history = History::open(&folder)?;
+    match (&args.files, &args.session, &args.item) {
+        _ if args.dead_letters => letters(&history, args.output.as_deref(), terminal)?,
+        _ if args.write => write_later(&history, held, terminal)?,
+        (Some(target), ..) => files::export(&history, target, terminal)?,
+        (None, Some(target), _) => session::write(&history, target, terminal)?,
+        (None, None, Some(key)) => item::show(&history, key, args.format, terminal)?,
+        (None, None, None) => whole(&history, held, args.format, terminal)?,
     }
     terminal.finish()?;
     Ok(Exit::Ok)
 }
 
 /// Writes the table of the items that failed.
-fn letters(
-    kept: &KeptRun,
-    records: (Records, Retries),
-    output: Option<&Path>,
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
-    let letters = letters::of(kept, records)?;
-    let text = letters::Table::of(&kept.graph, &letters, &kept.given).text();
+fn letters(history: &History, output: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let letters = dead_letters::of(history)?;
+    let text = dead_letters::Table::of(&history.graph, &letters, &history.options.given).text();
     let many = match letters.len() {
         0 => "no item of this run has failed".to_owned(),
         1 => "1 failed item".to_owned(),
@@ -130,17 +108,12 @@ fn letters(
 }
 
 /// Shows the run and its items.
-fn whole(
-    kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
-    (folder, held): (&Path, bool),
-    format: Format,
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
+fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let (graph, folder) = (&history.graph, history.home());
     let name = find::short_name(folder)?;
-    let mut outline = Outline::default();
-    let mut trace = Trace::new(&kept.graph, None, None)?;
-    let mut items = Items::new(&kept.graph, held);
+    let outline = history.outline()?;
+    let mut trace = Trace::new(graph, None, None)?;
+    let mut items = Items::new(graph, held);
     let mut listed = 0;
     if format == Format::Json {
         terminal.data("{\"items\": [");
@@ -150,32 +123,29 @@ fn whole(
         listed += 1;
         terminal.data(&format!("{begin}  {}", visible_json(&item.to_string())));
     };
-    kept.events(records, |event| {
-        outline.see(event);
-        if retries.void(event) {
-            return Ok(());
-        }
+    history.replay(|event| {
         trace.see(event)?;
         if let Some(settled) = items.see(event) {
             match format {
-                Format::Json => tell(settled.json(&kept.graph), terminal),
+                Format::Json => tell(settled.json(graph), terminal),
                 Format::Table => items.keep(settled),
             }
         }
         Ok(())
     })?;
-    let mut finished = trace.finish(&kept.head(false), outline.left(kept))?;
-    finished.judge(&kept.graph);
-    outline.unmet = finished.verdicts.iter().any(Verdict::failed);
-    let state = outline.state(kept, held);
+    let mut finished = trace.finish(&history.head(false), outline.left(history.basis()))?;
+    finished.judge(graph);
+    let gist = Gist::of(history, held)?;
     // What runs still may come to meet what is expected.
-    let verdicts =
-        if state == State::Running || state == State::Paused { &[][..] } else { &finished.verdicts };
+    let verdicts = match gist.state {
+        State::Running | State::Paused => &[][..],
+        State::Done | State::Unmet | State::Failed | State::Cancelled => &finished.verdicts,
+    };
     let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
-    let line = Line::of(&kept.header, folder, name, Gist::of(kept, &outline, held));
+    let line = Line::of(history.header(), folder, name, gist);
     match format {
         Format::Json => {
-            items.open().for_each(|item| tell(item.json(&kept.graph), terminal));
+            items.open().for_each(|item| tell(item.json(graph), terminal));
             let mut rest = serde_json::to_value(&line)?;
             rest["figures"] = serde_json::to_value(&report)?;
             let rest = visible_json(&serde_json::to_string_pretty(&rest)?);
@@ -197,7 +167,7 @@ fn about(line: &Line) -> String {
     let facts = [
         ("run", visible(&line.run)),
         ("state", line.state.to_owned()),
-        ("items", line.counts.map(|counts| counts.in_words()).unwrap_or_default()),
+        ("items", line.counts.map(|counts| outcome(&counts)).unwrap_or_default()),
         ("started", text(&line.started)),
         ("time", line.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default()),
         ("document", text(&line.document)),

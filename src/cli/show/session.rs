@@ -1,13 +1,11 @@
 //! The session file of a run, made anew from its journal.
 
-use super::super::run::{KeptRun, Trace, copy_trace, open_trace, options, retries, trace_name, unreadable};
-use super::super::runs::outline::Outline;
+use super::super::run::{Trace, copy_trace, open_trace, trace_name};
 use super::super::stream;
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk::{Named, Target};
-use crate::engine::Retries;
-use crate::journal::{self, Records};
+use crate::history::History;
 use crate::runtime::Observer;
 use anyhow::Context;
 use std::io::{self, BufReader, Read};
@@ -17,13 +15,8 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Where the journal cannot be read or the file cannot be written.
-pub fn write(
-    kept: &KeptRun,
-    records: (Records, Retries),
-    target: &Path,
-    terminal: &mut Terminal,
-) -> anyhow::Result<()> {
-    let complete = make(kept, records, Trace::new(&kept.graph, Some(target), None)?)?;
+pub fn write(history: &History, target: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let complete = make(history, Trace::new(&history.graph, Some(target), None)?)?;
     if stream::is_standard(target) {
         return Ok(());
     }
@@ -37,12 +30,12 @@ pub fn write(
 ///
 /// # Errors
 /// Where the journal cannot be read, or what the file should be cannot be written into the run's folder.
-pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let (kept, records) = read(home)?;
-    let Some(file) = options(&kept.header)?.trace(home) else { return Ok(None) };
+pub fn left(history: &History) -> anyhow::Result<Option<PathBuf>> {
+    let home = history.home();
+    let Some(file) = history.options.left_trace(home) else { return Ok(None) };
     if open_trace(home).is_err() {
         // Runs of earlier versions have none.
-        make(&kept, records, Trace::own(&kept.graph, home, None)?)?;
+        make(history, Trace::own(&history.graph, home, None)?)?;
     }
     Ok(same(&file, home).unwrap_or(false).then_some(file))
 }
@@ -52,9 +45,9 @@ pub fn left(home: &Path) -> anyhow::Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// Where the journal cannot be read or a file cannot be written.
-pub fn anew(home: &Path, file: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let (kept, records) = read(home)?;
-    make(&kept, records, Trace::own(&kept.graph, home, None)?)?;
+pub fn anew(history: &History, file: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let home = history.home();
+    make(history, Trace::own(&history.graph, home, None)?)?;
     let Some(file) = file else {
         terminal.talk(&format!(
             "trace written to {}; the session file is gone, or not as the run has left it, and stays so\n",
@@ -70,12 +63,6 @@ pub fn anew(home: &Path, file: Option<&Path>, terminal: &mut Terminal) -> anyhow
     Ok(())
 }
 
-fn read(home: &Path) -> anyhow::Result<(KeptRun, (Records, Retries))> {
-    let retries = retries(home)?;
-    let (header, records) = journal::read(home).map_err(unreadable)?;
-    Ok((KeptRun::of(header, &records)?, (records, retries)))
-}
-
 /// Whether the file is what the run's own trace is.
 fn same(file: &Path, home: &Path) -> io::Result<bool> {
     let (one, other) = (Named::by_user(file).open()?, open_trace(home)?);
@@ -87,17 +74,10 @@ fn same(file: &Path, home: &Path) -> io::Result<bool> {
 }
 
 /// Makes the file whole or not at all; it says whether the run had come to its end.
-fn make(
-    kept: &KeptRun,
-    (records, mut retries): (Records, Retries),
-    mut trace: Trace,
-) -> anyhow::Result<bool> {
-    let mut outline = Outline::default();
-    kept.events(records, |event| {
-        outline.see(event);
-        if retries.void(event) { Ok(()) } else { trace.see(event) }
-    })?;
-    let complete = outline.is_complete(kept);
-    trace.finish(&kept.head(complete), outline.left(kept))?;
+fn make(history: &History, mut trace: Trace) -> anyhow::Result<bool> {
+    history.replay(|event| trace.see(event))?;
+    let (outline, basis) = (history.outline()?, history.basis());
+    let complete = outline.is_complete(basis);
+    trace.finish(&history.head(complete), outline.left(basis))?;
     Ok(complete)
 }

@@ -4,7 +4,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use crate::diag::Span;
 use crate::diag::render::visible;
-use crate::graph::{Graph, Step};
+use crate::graph::Graph;
 use crate::spec::{Expectation, Misread, Spec, expectations};
 use crate::stats::{self, Change, Changes, Gate, Stats, Unknown, Verdict};
 use crate::value::Decimal;
@@ -40,22 +40,8 @@ pub fn threshold(text: &str) -> Result<Decimal, String> {
 /// What a document expects of its steps, each with its place, judged by these figures of its phases.
 pub fn claims(spec: &Spec, graph: &Graph, stats: &Stats) -> Vec<(Span, Result<Verdict, Unknown>)> {
     let places = spec.steps.iter().flat_map(|step| &step.expectations).map(|expectation| expectation.span);
-    let verdicts = stats::judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
+    let verdicts = stats::judge_steps(graph.steps.iter().map(stats::expectant), &stats.groups, &stats.run);
     places.zip(verdicts).collect()
-}
-
-/// What a document expects of its steps, judged by the figures of a whole run. A column that no agent reported meets
-/// nothing.
-pub fn judge_all(graph: &Graph, stats: &Stats) -> Vec<Verdict> {
-    let verdicts = stats::judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
-    verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect()
-}
-
-/// A step's name for people, its phase and what the document expects of it.
-pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
-    // Where titles alone do not tell steps apart, phases do.
-    let name = if step.phase.contains('/') { &step.phase } else { &step.title };
-    (name, &step.phase, &step.expectations)
 }
 
 /// Shows what is not as it should be.

@@ -99,7 +99,7 @@ fn store(known: &Known) -> anyhow::Result<()> {
 /// # Errors
 /// Where its journal cannot be read.
 pub fn owner(home: &Path) -> anyhow::Result<Owner> {
-    let (header, records) = journal::read(home).map_err(super::super::run::unreadable)?;
+    let (header, records) = journal::read(home)?;
     Ok(owner_of(home, &header, &records)?)
 }
 

@@ -29,6 +29,14 @@ pub struct Policy {
     pub on_item_error: OnItemError,
 }
 
+impl Policy {
+    /// What the document says, within these limits.
+    pub fn of(graph: &Graph, limits: Limits) -> Policy {
+        let settings = &graph.settings;
+        Policy { limits, tolerate: settings.tolerate, on_item_error: settings.on_item_error }
+    }
+}
+
 /// What an input comes to.
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never kept")]
 enum Meaning {

@@ -7,10 +7,8 @@ mod table;
 pub use edited::{Edited, Problem, read};
 pub use table::Table;
 
-use super::run::KeptRun;
-use crate::engine::Retries;
+use super::History;
 use crate::event::{Event, ItemError, ItemId, Values};
-use crate::journal::Records;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,11 +25,12 @@ pub struct Letter {
 /// The letters of a run, in the order in which their items were admitted. Memory holds them all.
 ///
 /// # Errors
-/// Stops where the journal is damaged.
-pub fn of(kept: &KeptRun, (records, mut retries): (Records, Retries)) -> anyhow::Result<Vec<Letter>> {
+/// The journal is damaged.
+pub fn of(history: &History) -> anyhow::Result<Vec<Letter>> {
+    let mut retries = history.retries()?;
     let mut open: HashMap<ItemId, Values> = HashMap::new();
     let mut letters = Vec::new();
-    kept.events(records, |event| {
+    history.events(|event| {
         let void = retries.void(event);
         match event {
             Event::ItemAdmitted { item, inputs, .. }

@@ -1,14 +1,12 @@
 //! How far a kept run is, folded from its events: counts, and which items did not come through.
 
-use super::super::run::KeptRun;
-use super::super::stats::gate;
 use crate::engine::Tally;
 use crate::event::{Event, ItemId, ItemState, Millis, StopReason};
-use crate::journal::Records;
+use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::Entries;
 use crate::spec::Tolerance;
-use crate::stats::{Dimension, Live, Verdict};
+use crate::stats::{self, Dimension, Live, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -70,12 +68,6 @@ pub struct Basis {
     pub once: bool,
 }
 
-impl From<&KeptRun> for Basis {
-    fn from(kept: &KeptRun) -> Basis {
-        Basis { total: kept.total, tolerate: kept.tolerate, once: kept.graph.has_run_steps() }
-    }
-}
-
 #[derive(Debug, Default)]
 pub struct Outline {
     tally: Tally,
@@ -95,29 +87,6 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// That of a whole journal.
-    ///
-    /// # Errors
-    /// Stops where it is damaged.
-    pub fn of(kept: &KeptRun, records: Records) -> anyhow::Result<Outline> {
-        let graph = &kept.graph;
-        let mut outline = Outline::default();
-        let expects = graph.steps.iter().any(|step| !step.expectations.is_empty());
-        let mut figures = expects.then(|| (Entries::new(graph), Live::new(graph, vec![Dimension::Phase])));
-        kept.events(records, |event| {
-            outline.see(event);
-            if let Some((entries, live)) = &mut figures
-                && let Some(entry) = entries.take(event)
-            {
-                live.take(&entry);
-            }
-            Ok(())
-        })?;
-        outline.unmet = figures
-            .is_some_and(|(_, live)| gate::judge_all(graph, &live.finish()).iter().any(Verdict::failed));
-        Ok(outline)
-    }
-
     /// Whether something stands that should have been undone.
     pub fn stands(&self) -> bool {
         self.tally.compensation_failed > 0 || self.ended == Some(ItemState::CompensationFailed)
@@ -176,8 +145,8 @@ impl Outline {
         }
     }
 
-    pub fn counts(&self, basis: impl Into<Basis>) -> Counts {
-        let Basis { total, .. } = basis.into();
+    pub fn counts(&self, basis: Basis) -> Counts {
+        let Basis { total, .. } = basis;
         Counts {
             total,
             succeeded: self.tally.succeeded,
@@ -191,8 +160,7 @@ impl Outline {
     }
 
     /// What has become of the run; `held` where a runner has it.
-    pub fn state(&self, basis: impl Into<Basis>, held: bool) -> State {
-        let basis = basis.into();
+    pub fn state(&self, basis: Basis, held: bool) -> State {
         let failed = self.stopped == Some(StopReason::RunDeadline)
             || !self.tally.within(basis.tolerate)
             || self.ended.is_some_and(ItemState::is_failure);
@@ -208,24 +176,27 @@ impl Outline {
     }
 
     /// Whether every item came to its end.
-    pub fn is_complete(&self, basis: impl Into<Basis>) -> bool {
-        let basis = basis.into();
+    pub fn is_complete(&self, basis: Basis) -> bool {
         self.is_over(basis) && self.stopped.is_none() && self.left(basis) == 0
     }
 
     /// Items that were never started.
-    pub fn left(&self, basis: impl Into<Basis>) -> u64 {
-        basis.into().total.unwrap_or(0).saturating_sub(self.tally.admitted)
+    pub fn left(&self, basis: Basis) -> u64 {
+        basis.total.unwrap_or(0).saturating_sub(self.tally.admitted)
     }
 
     /// Whether there is nothing to go on with.
-    pub fn is_over(&self, basis: impl Into<Basis>) -> bool {
-        let basis = basis.into();
+    pub fn is_over(&self, basis: Basis) -> bool {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
         let left = self.left(basis) > 0;
         let items = left && !self.drained;
         let once = basis.once && (self.ended.is_none() || self.again) && !(left && self.drained);
         !open && (self.stopped.is_some() || !(items || once))
+    }
+
+    /// Items that have been started.
+    pub fn admitted(&self) -> u64 {
+        self.tally.admitted
     }
 
     /// How the steps that run once after all items have ended, where they have.
@@ -247,5 +218,27 @@ impl Observer for Outline {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
         Outline::see(self, event);
         Ok(())
+    }
+}
+
+/// The figures by which a document's expectations are judged, where it has some.
+pub(super) struct Expected(Option<(Entries, Live)>);
+
+impl Expected {
+    pub fn of(graph: &Graph) -> Expected {
+        let expects = graph.steps.iter().any(|step| !step.expectations.is_empty());
+        Expected(expects.then(|| (Entries::new(graph), Live::new(graph, vec![Dimension::Phase]))))
+    }
+
+    pub fn see(&mut self, event: &Event) {
+        if let Some((entries, live)) = &mut self.0
+            && let Some(entry) = entries.take(event)
+        {
+            live.take(&entry);
+        }
+    }
+
+    pub fn unmet(self, graph: &Graph) -> bool {
+        self.0.is_some_and(|(_, live)| stats::judge_all(graph, &live.finish()).iter().any(Verdict::failed))
     }
 }

@@ -1,24 +1,17 @@
 //! `orderflow resume --use-current`: whether the document as it is now can take the place of the one that a run has gone
 //! by so far. What has begun must be what it was; all else may change.
 
-use super::super::document::Document;
-use super::super::exit::{Exit, Stop};
-use super::super::terminal::Terminal;
-use super::generations::Numbers;
-use super::keep::{self, Past};
-use super::look::KeptRun;
-use super::{Args, inputs, part, retries, unreadable};
+use super::History;
+use super::difference::difference;
+use super::documents::{Numbers, definition};
 use crate::diag::nearest;
 use crate::diag::render::visible;
-use crate::engine::{Limits, Policy, Run};
+use crate::engine::Run;
 use crate::event::{Event, ItemId, StepId, StepPath, Values};
-use crate::graph::Graph;
+use crate::graph::{Graph, NotAlone};
 use crate::items::Shape;
-use crate::journal::{self, Revision};
-use crate::spec::OnItemError;
-use crate::view::difference;
+use crate::journal::{Document, Revision};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Lines of a difference that are shown.
@@ -33,59 +26,57 @@ struct Begun {
 }
 
 /// A document that is to take the place of another.
-pub struct Current<'a> {
-    document: &'a Document,
+pub struct Replacement<'a> {
+    history: &'a History,
+    document: Document,
     /// The steps that are to run.
     graph: Graph,
     /// What each item must bring.
     shape: Shape,
 }
 
-impl<'a> Current<'a> {
-    /// # Errors
-    /// Stops where the document lacks a step that alone is to run.
-    pub fn of(args: &Args, document: &'a Document, graph: &Graph) -> anyhow::Result<Current<'a>> {
-        let part = part::choose(args, graph.clone())?;
-        let given = args.given.as_ref().map(|given| inputs::given_before(given, &part)).unwrap_or_default();
-        let shape = Shape::new(&part.graph, given, None);
-        Ok(Current { document, graph: part.graph, shape })
-    }
-
-    /// What the journal is to keep of it; none where the text is the same.
+impl<'a> Replacement<'a> {
+    /// `graph` is what the document means as a whole.
     ///
     /// # Errors
-    /// Stops, after showing why, where it cannot take the other one's place.
-    pub fn revision(&self, past: &Past, terminal: &mut Terminal) -> anyhow::Result<Option<Revision>> {
-        let source = &self.document.source;
-        if past.header().document.text == source.text {
-            return Ok(None);
+    /// The document lacks a step that alone is to run.
+    pub fn new(history: &'a History, document: Document, graph: Graph) -> Result<Replacement<'a>, NotAlone> {
+        let graph = history.options.part(graph)?.graph;
+        let shape = Shape::new(&graph, history.options.given_in(&graph), None);
+        Ok(Replacement { history, document, graph, shape })
+    }
+
+    /// What the journal is to have of it, none where the text is the same; else all that keeps it from taking the other's
+    /// place. `retried` says that failed items run again.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn check(&self, retried: bool) -> anyhow::Result<Result<Option<Revision>, Vec<String>>> {
+        if self.history.header().document.text == self.document.text {
+            return Ok(Ok(None));
         }
-        let (header, records) = journal::read(&past.home).map_err(unreadable)?;
-        let before = KeptRun::of(header, &records)?;
-        let begun = Begun::by(&before, records, self, !past.retry.is_empty())?;
-        let mut problems = self.changed(&before.graph, &begun);
-        let name = visible(&source.name);
+        let begun = Begun::by(self, retried)?;
+        let mut problems = self.changed(&begun);
+        let name = visible(&self.document.path);
         problems.extend(begun.lacking.values().next().map(|(item, why)| {
             let (item, why) = (visible(item), visible(why));
             format!("{name}: {item} was admitted without what it needs now: {why}")
         }));
         if problems.is_empty() {
-            problems.extend(self.impossible(&past.home, &before)?);
+            problems.extend(self.impossible()?);
         }
-        if !problems.is_empty() {
-            problems.iter().for_each(|problem| terminal.talk(&format!("{problem}\n")));
-            let message = format!("the run cannot go on with {name} as it is now; nothing was run");
-            let help =
-                "steps that have not begun may change; bring back what has, or go on without --use-current";
-            return Err(Stop::new(Exit::Changed, message).help(help).into());
-        }
-        let document = journal::Document { path: source.name.clone(), text: source.text.clone() };
-        Ok(Some(Revision { document, definition: keep::definition(&self.graph) }))
+        Ok(match problems.is_empty() {
+            true => {
+                Ok(Some(Revision { document: self.document.clone(), definition: definition(&self.graph) }))
+            }
+            false => Err(problems),
+        })
     }
 
     /// What has begun and is not what it was.
-    fn changed(&self, before: &Graph, begun: &Begun) -> Vec<String> {
-        let name = visible(&self.document.source.name);
+    fn changed(&self, begun: &Begun) -> Vec<String> {
+        let before = &self.history.graph;
+        let name = visible(&self.document.path);
         let mut problems = Vec::new();
         for (id, (count, first)) in &begun.steps {
             let old = before.step(*id);
@@ -119,7 +110,8 @@ impl<'a> Current<'a> {
     }
 
     /// What an item that was admitted does not bring.
-    fn lacks(&self, inputs: &Values, before: &Graph) -> Option<String> {
+    fn lacks(&self, inputs: &Values) -> Option<String> {
+        let before = &self.history.graph;
         self.shape.lacking().into_iter().find_map(|name| {
             let Some((_, value)) = inputs.iter().find(|(id, _)| before.value(*id).name == name) else {
                 return Some(format!("\"{name}\""));
@@ -130,19 +122,13 @@ impl<'a> Current<'a> {
     }
 
     /// Why what has happened could not have happened by this document, though each step is what it was.
-    fn impossible(&self, home: &Path, before: &KeptRun) -> anyhow::Result<Option<String>> {
-        let mut retries = retries(home)?;
-        let (_, records) = journal::read(home).map_err(unreadable)?;
-        let numbers = Numbers::between(&before.graph, &self.graph);
-        let policy = Policy {
-            limits: Limits::jobs(usize::MAX),
-            tolerate: before.tolerate,
-            on_item_error: OnItemError::Continue,
-        };
+    fn impossible(&self) -> anyhow::Result<Option<String>> {
+        let numbers = Numbers::between(&self.history.graph, &self.graph);
         let graph = Arc::new(self.graph.clone());
-        let mut run = Run::new(graph.clone(), policy);
+        let mut run = Run::new(graph.clone(), self.history.unlimited());
+        let mut retries = self.history.retries()?;
         let mut why = None;
-        before.events(records, |event| {
+        self.history.events(|event| {
             let mut event = event.clone();
             if why.is_some() || !numbers.translate(&mut event, &graph) {
                 return Ok(());
@@ -151,7 +137,7 @@ impl<'a> Current<'a> {
                 && let Some(key) = run.awaits(item, path)
             {
                 let step = graph.step(path.step);
-                let (name, title) = (visible(&self.document.source.name), visible(&step.title));
+                let (name, title) = (visible(&self.document.path), visible(&step.title));
                 let key = visible(key);
                 why = Some(format!(
                     "{name}:{}: {title} has begun for {key}, and waits for other steps now",
@@ -159,7 +145,7 @@ impl<'a> Current<'a> {
                 ));
             }
             if run.recall_past(&event, &mut retries).is_err() && why.is_none() {
-                let name = visible(&self.document.source.name);
+                let name = visible(&self.document.path);
                 why = Some(format!("{name}: what the run has done cannot have happened by this document"));
             }
             Ok(())
@@ -180,22 +166,17 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
 
 impl Begun {
     /// Where items are retried, a step that has failed for one is ahead of it once more, as it is now.
-    fn by(
-        before: &KeptRun,
-        records: journal::Records,
-        current: &Current<'_>,
-        retried: bool,
-    ) -> anyhow::Result<Begun> {
+    fn by(current: &Replacement<'_>, retried: bool) -> anyhow::Result<Begun> {
         let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut begun = Begun { steps: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();
         let mut seen: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
-        before.events(records, |event| {
+        current.history.events(|event| {
             match event {
                 Event::ItemAdmitted { item, key, inputs, .. }
                 | Event::ItemRetried { item, key, inputs: Some(inputs), .. } => {
                     keys.insert(*item, key.clone());
-                    if let Some(why) = current.lacks(inputs, &before.graph) {
+                    if let Some(why) = current.lacks(inputs) {
                         begun.lacking.insert(*item, (key.clone(), why));
                     }
                 }

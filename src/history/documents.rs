@@ -1,31 +1,31 @@
 //! The documents that one run has gone by, the newest last, and what an event of an earlier one means in terms of the
 //! newest. Knows nothing of whether a document may take the place of another.
 
-use super::super::exit::{Exit, Stop};
-use super::{Args, part, unreadable};
+use super::error::{Error, ErrorKind};
+use super::options::RunOptions;
 use crate::diag::Source;
 use crate::event::{Event, Execution, ItemError, StepId, StepPath, ValueId, Values};
 use crate::graph::{self, Graph};
-use crate::journal::{Header, Records, Revision, Spot, Unreadable};
+use crate::journal::{Definition, Header, Records, Revision, Spot, Unreadable};
 use crate::spec;
 use std::collections::HashMap;
 use std::mem;
 
 /// What a journal says of the documents of its run.
-pub struct Generations {
+pub struct Documents {
     /// The run, with the newest document as its own.
     pub header: Header,
     /// Those before it.
     earlier: Vec<Revision>,
 }
 
-impl Generations {
+impl Documents {
     /// # Errors
     /// Stops where the journal is damaged.
-    pub fn of(header: Header, records: &Records) -> anyhow::Result<Generations> {
-        let mut generations = Generations { header, earlier: Vec::new() };
-        records.revisions().map_err(unreadable)?.into_iter().for_each(|newer| generations.push(newer));
-        Ok(generations)
+    pub fn of(header: Header, records: &Records) -> Result<Documents, Unreadable> {
+        let mut documents = Documents { header, earlier: Vec::new() };
+        records.revisions()?.into_iter().for_each(|newer| documents.push(newer));
+        Ok(documents)
     }
 
     /// From now on the run goes by this document.
@@ -39,31 +39,31 @@ impl Generations {
     ///
     /// # Errors
     /// Stops where this version reads it in another way than the run's own did.
-    pub fn graph(&self, args: &Args) -> anyhow::Result<Graph> {
+    pub fn graph(&self, options: &RunOptions) -> Result<Graph, Error> {
         let Header { document, definition, .. } = &self.header;
         let newest = Revision { document: document.clone(), definition: definition.clone() };
-        self.built(args, &newest)
+        self.built(options, &newest)
     }
 
-    /// For each generation, the newest among them, what its ids are in the graph of the newest.
+    /// For each document, the newest last, what its ids are in the graph of the newest.
     ///
     /// # Errors
     /// As [`graph`](Self::graph), for an earlier document.
-    pub fn numbers(&self, args: &Args, newest: &Graph) -> anyhow::Result<Vec<Numbers>> {
-        let of = |earlier: &Revision| Ok(Numbers::between(&self.built(args, earlier)?, newest));
-        let mut numbers = self.earlier.iter().map(of).collect::<anyhow::Result<Vec<Numbers>>>()?;
+    pub fn numbers(&self, options: &RunOptions, newest: &Graph) -> Result<Vec<Numbers>, Error> {
+        let of = |earlier: &Revision| Ok(Numbers::between(&self.built(options, earlier)?, newest));
+        let mut numbers = self.earlier.iter().map(of).collect::<Result<Vec<Numbers>, Error>>()?;
         numbers.push(Numbers::between(newest, newest));
         Ok(numbers)
     }
 
-    fn built(&self, args: &Args, one: &Revision) -> anyhow::Result<Graph> {
+    fn built(&self, options: &RunOptions, one: &Revision) -> Result<Graph, Error> {
         if one.document.text.len() > spec::LARGEST {
             return Err(another(&self.header));
         }
         let source = Source::new(one.document.path.clone(), one.document.text.clone());
         let (spec, _) = spec::parse(&source);
         let graph = graph::build(&source, &spec).0.ok_or_else(|| another(&self.header))?;
-        let graph = part::choose(args, graph)?.graph;
+        let graph = options.part(graph).map_err(|_| another(&self.header))?.graph;
         let phases = one.definition.iter().map(|step| &step.phase);
         if !phases.eq(graph.steps.iter().map(|step| &step.phase)) {
             return Err(another(&self.header));
@@ -72,9 +72,17 @@ impl Generations {
     }
 }
 
-pub fn another(header: &Header) -> anyhow::Error {
-    let message = format!("this version does not read the document of the run {} as its own did", header.run);
-    Stop::new(Exit::Journal, message).help("look at it with the version that made it").into()
+/// What each step means, prose aside.
+pub fn definition(graph: &Graph) -> Vec<Definition> {
+    let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();
+    graph.ids().map(|id| Definition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
+}
+
+/// The error where a document has another meaning than when the run went by it.
+pub fn another(header: &Header) -> Error {
+    let message =
+        format!("this version reads the document of run {} differently than its own did", header.run);
+    Error::new(ErrorKind::Journal, message).help("read it with the version that wrote it")
 }
 
 /// The error where an event speaks of a step or value that the document does not have.

@@ -1,0 +1,186 @@
+//! The failed items of a run, and which of them a request means.
+
+use super::History;
+use super::error::{Error, ErrorKind};
+use super::taken::is_cancelled;
+use crate::diag::nearest;
+use crate::diag::render::visible;
+use crate::engine::Retry;
+use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How an item ended that failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub item: ItemId,
+    pub state: ItemState,
+    pub error: Option<ItemError>,
+    /// Its failed compensation was resolved by hand: it runs again only by name.
+    pub resolved: bool,
+}
+
+/// All failed items of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    /// By key.
+    pub items: BTreeMap<Arc<str>, Failed>,
+    resolved: BTreeSet<ItemId>,
+    /// When the last of all was that has happened.
+    pub last: Millis,
+    /// The steps that run once after all items have begun.
+    pub once: bool,
+    /// How they failed, if they did.
+    pub once_failed: Option<ItemState>,
+    /// Items with the names of these steps.
+    namesakes: BTreeSet<Arc<str>>,
+}
+
+/// What names the steps that run once after all items; the second one where an item is called so.
+const RUN: [&str; 2] = ["run", ":run"];
+
+impl Failures {
+    pub fn see(&mut self, event: &Event) {
+        self.last = self.last.max(event.at());
+        match event {
+            Event::ItemAdmitted { key, .. } if RUN.contains(&&**key) => {
+                self.namesakes.insert(key.clone());
+            }
+            Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
+                let resolved = self.resolved.contains(item);
+                let failed = Failed { item: *item, state: *state, error: error.clone(), resolved };
+                self.items.insert(key.clone(), failed);
+            }
+            Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = None,
+            Event::ItemRetried { item, key, .. } => {
+                self.items.remove(key);
+                self.resolved.remove(item);
+            }
+            Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
+            Event::RunStepsBegan { .. } => (self.once, self.once_failed) = (true, None),
+            Event::RunStepsEnded { state, .. } => {
+                self.once_failed = Some(*state).filter(|state| state.is_failure());
+            }
+            // Nothing else says how an item ended.
+            _ => {}
+        }
+    }
+
+    /// Whether these keys, or none where nothing else has failed, mean the steps that run once after all items.
+    fn asks_for_run(&self, keys: &[String]) -> bool {
+        let named = match keys {
+            [] => self.items.is_empty(),
+            keys => keys.iter().all(|key| self.is_run(key)),
+        };
+        self.once_failed.is_some() && named
+    }
+
+    /// Whether the name is that of these steps, and no item's.
+    pub fn is_run(&self, key: &str) -> bool {
+        RUN.contains(&key) && !self.namesakes.contains(key)
+    }
+}
+
+impl History {
+    /// What has failed and may run again.
+    ///
+    /// # Errors
+    /// The run does not go on.
+    pub fn retryable(&self) -> anyhow::Result<Failures> {
+        let mut failures = self.failures()?.clone();
+        if is_cancelled(&self.home) {
+            // What it did may still be compensated; nothing else begins.
+            failures.items.retain(|_, failed| failed.state == ItemState::CompensationFailed);
+            failures.once_failed =
+                failures.once_failed.filter(|state| *state == ItemState::CompensationFailed);
+            if failures.items.is_empty() && failures.once_failed.is_none() {
+                let message =
+                    format!("run {} was cancelled and does not go on; nothing was run", self.header().run);
+                return Err(Error::new(ErrorKind::Request, message).into());
+            }
+        }
+        Ok(failures)
+    }
+
+    /// What these keys ask for, in the order of admission; all failed items where there are none.
+    ///
+    /// # Errors
+    /// The run does not take the request, or no item with such a key has failed.
+    pub fn retries_of(&self, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
+        let failures = self.retryable()?;
+        if failures.asks_for_run(keys) {
+            return Ok(vec![Retry { item: ItemId::RUN, inputs: None }]);
+        }
+        let mut chosen: Vec<ItemId> = match keys {
+            [] => {
+                failures.items.values().filter(|failed| !failed.resolved).map(|failed| failed.item).collect()
+            }
+            keys => {
+                let chosen = keys.iter().map(|key| Ok(self.failed(&failures, key)?.item));
+                chosen.collect::<anyhow::Result<_>>()?
+            }
+        };
+        chosen.sort_unstable();
+        chosen.dedup();
+        Ok(chosen.into_iter().map(|item| Retry { item, inputs: None }).collect())
+    }
+
+    /// The failed item with this key.
+    ///
+    /// # Errors
+    /// There is none, or the journal is damaged.
+    pub fn failed<'a>(&self, failures: &'a Failures, key: &str) -> anyhow::Result<&'a Failed> {
+        if let Some(failed) = failures.items.get(key) {
+            return Ok(failed);
+        }
+        if let Some(fate) = self.fates()?.get(key) {
+            let message = format!("item `{}` {fate}; nothing was run", visible(key));
+            let help = match key {
+                "run" if failures.once => "--item :run names the steps that run once for all items",
+                _ => "orderflow show RUN lists the items that have failed",
+            };
+            return Err(Error::new(ErrorKind::Invalid, message).help(help).into());
+        }
+        if failures.once && failures.is_run(key) {
+            let message = "the steps that run once for all items have not failed; nothing was run";
+            let error = Error::new(ErrorKind::Invalid, message);
+            return Err(error.help("orderflow show RUN lists what has").into());
+        }
+        let error =
+            Error::new(ErrorKind::Invalid, format!("no item `{}` has failed; nothing was run", visible(key)));
+        Err(match nearest(key, failures.items.keys().map(|key| &**key)) {
+            Some(near) => error.help(format!("did you mean `{}`?", visible(near))),
+            None => error.help("orderflow show RUN lists the items that have"),
+        }
+        .into())
+    }
+
+    /// What has become of each item, in words, by key. Memory holds them all.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn fates(&self) -> anyhow::Result<BTreeMap<Arc<str>, &'static str>> {
+        let mut fates = BTreeMap::new();
+        self.events(|event| {
+            match event {
+                Event::ItemAdmitted { key, .. } | Event::ItemRetried { key, .. } => {
+                    fates.insert(key.clone(), "is in flight");
+                }
+                Event::ItemSettled { key, state, .. } => {
+                    let fate = match state {
+                        ItemState::Succeeded => "has succeeded",
+                        ItemState::Cancelled => "was cancelled",
+                        ItemState::Failed => "has failed",
+                        ItemState::Compensated => "has failed and was compensated",
+                        ItemState::CompensationFailed => "has failed, and so has its compensation",
+                    };
+                    fates.insert(key.clone(), fate);
+                }
+                // Nothing else says where an item is.
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(fates)
+    }
+}

@@ -1,0 +1,50 @@
+//! The lock that one runner has on a run.
+
+use super::error::{Error, ErrorKind};
+use crate::journal::{Held, Lock};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a lock that has outlived its holder is tried again, and how long after another.
+const TRIES: u32 = 2000;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether there is no such process any more.
+fn is_gone(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+}
+
+/// Takes the run's lock if no runner has it that lives.
+///
+/// # Errors
+/// Who has it.
+pub fn try_lock(home: &Path) -> Result<Lock, Held> {
+    for _ in 0..TRIES {
+        match Lock::acquire(home) {
+            // A program that was just being started when its runner was killed holds the lock until it runs.
+            Err(Held::By(Some(process))) if is_gone(process) => std::thread::sleep(PAUSE),
+            acquired => return acquired,
+        }
+    }
+    Lock::acquire(home)
+}
+
+/// Takes the run's lock.
+///
+/// # Errors
+/// Another runner has it, or it cannot be taken.
+pub fn lock(home: &Path) -> anyhow::Result<Lock> {
+    try_lock(home).map_err(|held| match held {
+        Held::By(process) => {
+            let process = process.map(|process| format!(" (process {process})")).unwrap_or_default();
+            let message = format!("the run in {} is active{process}", home.display());
+            Error::new(ErrorKind::Locked, message)
+                .help("wait until it has ended, or stop it with Ctrl-C there")
+                .into()
+        }
+        Held::Storage(error) => anyhow::Error::new(error).context(format!("cannot lock {}", home.display())),
+    })
+}

@@ -1,0 +1,248 @@
+//! The life of a stored run: what it is, what has become of it, what may be asked of it, and going on with it. Shows
+//! nothing and asks nobody; whoever acts on a run decides first whether it is the user's own.
+//!
+//! - [`History`]: a run that is looked at, also while it lives.
+//! - [`Outline`], [`Failures`], [`dead_letters`]: what has become of it.
+//! - [`Taken`]: a run that is to go on, and what is asked of it.
+//! - [`Runner`]: a run that runs, new or old.
+
+pub mod dead_letters;
+mod difference;
+mod documents;
+mod end;
+mod error;
+mod failures;
+mod lock;
+mod options;
+mod outline;
+mod revise;
+mod runner;
+mod sequence;
+mod source;
+mod taken;
+
+pub use documents::definition;
+pub use end::Ending;
+pub use error::{Error, ErrorKind};
+pub use failures::{Failed, Failures};
+pub use lock::{lock, try_lock};
+pub use options::RunOptions;
+pub use outline::{Basis, Counts, Outline, State};
+pub use revise::Replacement;
+pub use runner::{New, Outcome, Prepared, Runner};
+pub use source::{ItemsFrom, PIPED};
+pub use taken::{Taken, is_cancelled, request_cancel, withdraw_cancel};
+
+use crate::engine::{Limits, Policy, Retries, Run};
+use crate::event::Event;
+use crate::graph::Graph;
+use crate::journal::{self, Header, Record, Records, Revision, Spot};
+use crate::session::Head;
+use crate::spec::{OnItemError, Tolerance};
+use documents::{Documents, Numbers, another};
+use sequence::Sequence;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A stored run as its journal was when it was opened. Takes no lock and changes nothing, so it does not matter whether a
+/// runner has the run.
+pub struct History {
+    home: PathBuf,
+    documents: Documents,
+    pub options: RunOptions,
+    /// The steps that were to run, by the newest document. All events are shown in its terms.
+    pub graph: Arc<Graph>,
+    /// How many items it began with; none where its journal does not say.
+    pub total: Option<u64>,
+    pub tolerate: Tolerance,
+    records: Records,
+    /// For each document that it has followed, the newest last.
+    numbers: Vec<Numbers>,
+    summary: OnceCell<Summary>,
+}
+
+/// What one reading of all events tells.
+#[derive(Default)]
+struct Summary {
+    outline: Outline,
+    failures: Failures,
+    retries: Retries,
+}
+
+impl History {
+    /// Opens the run in the folder `home`.
+    ///
+    /// # Errors
+    /// Its journal cannot be read, or this version reads a document or the options in another way than the run's own did.
+    pub fn open(home: &Path) -> anyhow::Result<History> {
+        let (header, records) = journal::read(home)?;
+        History::of(home, header, records)
+    }
+
+    /// The same of a journal that is open.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn of(home: &Path, header: Header, records: Records) -> anyhow::Result<History> {
+        let options = RunOptions::of(&header)?;
+        let documents = Documents::of(header, &records)?;
+        let graph = documents.graph(&options)?;
+        let numbers = documents.numbers(&options, &graph)?;
+        Ok(History {
+            home: home.to_owned(),
+            total: source::total(&documents.header.items),
+            tolerate: options.tolerate.unwrap_or(graph.settings.tolerate),
+            graph: Arc::new(graph),
+            documents,
+            options,
+            records,
+            numbers,
+            summary: OnceCell::new(),
+        })
+    }
+
+    /// The run's folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// What the run is, with its newest document.
+    pub fn header(&self) -> &Header {
+        &self.documents.header
+    }
+
+    /// Shows the run in terms of another document, which it follows from now on.
+    fn revise(&mut self, revision: &Revision) -> anyhow::Result<()> {
+        self.documents.push(revision.clone());
+        let graph = self.documents.graph(&self.options)?;
+        self.numbers = self.documents.numbers(&self.options, &graph)?;
+        self.tolerate = self.options.tolerate.unwrap_or(graph.settings.tolerate);
+        self.graph = Arc::new(graph);
+        self.summary = OnceCell::new();
+        Ok(())
+    }
+
+    /// How far it has come.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn outline(&self) -> anyhow::Result<&Outline> {
+        Ok(&self.summary()?.outline)
+    }
+
+    /// What has failed.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn failures(&self) -> anyhow::Result<&Failures> {
+        Ok(&self.summary()?.failures)
+    }
+
+    /// Which ends of items are void, because the items ran again or were resolved later.
+    pub(crate) fn retries(&self) -> anyhow::Result<Retries> {
+        Ok(self.summary()?.retries.clone())
+    }
+
+    fn summary(&self) -> anyhow::Result<&Summary> {
+        if let Some(summary) = self.summary.get() {
+            return Ok(summary);
+        }
+        let mut summary = Summary::default();
+        let mut expected = outline::Expected::of(&self.graph);
+        self.events(|event| {
+            summary.outline.see(event);
+            summary.failures.see(event);
+            summary.retries.see(event);
+            expected.see(event);
+            Ok(())
+        })?;
+        summary.outline.unmet = expected.unmet(&self.graph);
+        Ok(self.summary.get_or_init(|| summary))
+    }
+
+    /// Shows all events in their order. Memory holds a few at a time.
+    ///
+    /// # Errors
+    /// What `see` says, or the journal is damaged.
+    pub fn events(&self, mut see: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.each(|record, spot| match record {
+            Record::Event(event) => see(&event).map_err(|error| sequence::judged(error, &event, spot)),
+            Record::Spawned(_) | Record::Asked(_) | Record::Revised(_) => Ok(()),
+        })
+    }
+
+    /// Shows the events without the ends of items that were made void later: what a trace and figures are made of.
+    ///
+    /// # Errors
+    /// As for [`events`](Self::events).
+    pub fn replay(&self, mut see: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut retries = self.retries()?;
+        self.events(|event| if retries.void(event) { Ok(()) } else { see(event) })
+    }
+
+    /// The run as it was left, to be asked what is ahead; `see` is shown each event after the run has taken it.
+    ///
+    /// # Errors
+    /// As for [`events`](Self::events).
+    pub fn fold(&self, mut see: impl FnMut(&Event, &Run)) -> anyhow::Result<Run> {
+        let mut run = Run::new(self.graph.clone(), self.unlimited());
+        let mut retries = self.retries()?;
+        self.events(|event| {
+            run.recall_past(event, &mut retries)?;
+            see(event, &run);
+            Ok(())
+        })?;
+        Ok(run)
+    }
+
+    /// For a run that starts nothing.
+    fn unlimited(&self) -> Policy {
+        Policy {
+            limits: Limits::jobs(usize::MAX),
+            tolerate: self.tolerate,
+            on_item_error: OnItemError::Continue,
+        }
+    }
+
+    /// Hands over all records in terms of the newest document.
+    fn each(&self, mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut numbers = self.numbers.iter();
+        let mut current = numbers.next();
+        let mut sequence = Sequence::default();
+        self.records.each_at(|mut record, spot| {
+            match &mut record {
+                Record::Event(event) => {
+                    let current = current.ok_or_else(|| another(self.header()))?;
+                    if !current.translate(event, &self.graph) {
+                        return Err(documents::unknown(spot).into());
+                    }
+                    sequence.take(event, spot)?;
+                }
+                // One that stays for other attempts names no step.
+                Record::Spawned(process) => {
+                    let _ = current.is_some_and(|current| current.path(&mut process.step));
+                }
+                Record::Revised(_) => current = numbers.next(),
+                Record::Asked(_) => {}
+            }
+            take(record, spot)
+        })
+    }
+
+    /// What the run's session file says of it.
+    pub fn head(&self, complete: bool) -> Head {
+        Head {
+            run: self.header().run.clone(),
+            workflow: self.graph.title.clone(),
+            source: self.header().document.path.clone(),
+            started: self.header().started.clone(),
+            complete,
+        }
+    }
+
+    /// What its outline is measured by.
+    pub fn basis(&self) -> Basis {
+        Basis { total: self.total, tolerate: self.tolerate, once: self.graph.has_run_steps() }
+    }
+}

@@ -1,0 +1,164 @@
+//! How a run was asked for, as its journal has it: everything resolved, every field with a default, so that a journal
+//! of an earlier version can be read when there are more.
+
+use super::error::{Error, ErrorKind};
+use crate::disk;
+use crate::event::ValueId;
+use crate::graph::{Graph, NotAlone, Part};
+use crate::items::{Duplicates, Given};
+use crate::journal::Header;
+use crate::spec::{OnItemError, Tolerance};
+use crate::value::{Object, Value};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Paths are as they were given, relative to `folder`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunOptions {
+    /// The current folder when the run began.
+    pub folder: PathBuf,
+    /// The run's own folder then.
+    pub home: PathBuf,
+    /// The document.
+    pub file: PathBuf,
+    /// Where the items come from, if not from where the document says.
+    pub items: Option<PathBuf>,
+    /// Only the items with these keys; all where there are none.
+    pub item: Vec<String>,
+    pub duplicates: Duplicates,
+    /// The field of an item that is its key.
+    pub key: Option<String>,
+    /// Only these steps; all where there are none.
+    pub only: Vec<String>,
+    /// Only this step and those that follow from it.
+    pub from: Option<String>,
+    /// Steps that no agent is bound to have stand-ins.
+    pub stub: bool,
+    /// The inputs that are the same for all items, by name.
+    pub given: Object,
+    /// How many steps run at once.
+    pub jobs: Option<usize>,
+    pub tolerate: Option<Tolerance>,
+    pub on_item_error: Option<OnItemError>,
+    /// Of the whole run.
+    pub deadline: Option<Duration>,
+    /// Where the trace is written; `-` is standard output.
+    pub session: Option<PathBuf>,
+    /// The executions are added to the document.
+    pub write: bool,
+}
+
+impl RunOptions {
+    /// Those in a journal's header.
+    ///
+    /// # Errors
+    /// They are not what this program writes.
+    pub fn of(header: &Header) -> Result<RunOptions, Error> {
+        serde_json::from_value(flat(header.options.clone())).map_err(|error| {
+            let message = format!("the options of run {} are not readable: {error}", header.run);
+            Error::new(ErrorKind::Journal, message).help("read it with the version that wrote it")
+        })
+    }
+
+    /// The part of the workflow that is run.
+    ///
+    /// # Errors
+    /// As for [`Part::choose`].
+    pub fn part(&self, graph: Graph) -> Result<Part, NotAlone> {
+        Part::choose(graph, &self.only, self.from.as_deref())
+    }
+
+    /// The inputs that are the same for all items, as far as the graph has values of these names.
+    pub fn given_in(&self, graph: &Graph) -> Given {
+        let named = |name: &str| (0..).map(ValueId).zip(&graph.values).find(|(_, info)| info.name == name);
+        let given = self.given.iter();
+        given.filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
+    }
+
+    /// Whether the run's folder is still where the run was asked for, so that its paths count from there.
+    pub fn is_in_place(&self, home: &Path) -> bool {
+        self.home == home && self.folder.is_dir()
+    }
+
+    /// Where the trace is written.
+    pub fn trace(&self) -> &Path {
+        self.session.as_deref().unwrap_or(Path::new("session.toon"))
+    }
+
+    /// The file that the trace is written to, which standard output is not.
+    pub fn trace_file(&self) -> Option<&Path> {
+        Some(self.trace()).filter(|path| *path != Path::new("-"))
+    }
+
+    /// What going on with the run in `home` would write, where paths count from `base`.
+    pub fn writes(&self, home: &Path, base: &Path) -> Vec<PathBuf> {
+        let document = self.write.then(|| base.join(&self.file));
+        let trace = self.trace_file().map(|trace| base.join(trace));
+        [home.to_owned()].into_iter().chain(trace).chain(document).collect()
+    }
+
+    /// What it would read besides its folder.
+    pub fn reads(&self, graph: &Graph, base: &Path) -> Option<PathBuf> {
+        let named = |items: &String| base.join(&self.file).parent().map(|folder| folder.join(items));
+        let given = self.items.as_ref().map(|items| base.join(items));
+        given.or_else(|| graph.settings.items.as_ref().and_then(named))
+    }
+
+    /// The file that the run has written its trace to; none where its folder was carried elsewhere since.
+    pub fn left_trace(&self, home: &Path) -> Option<PathBuf> {
+        let same = |real: &Path| disk::real(home).is_ok_and(|home| home == real);
+        let here = disk::real(&self.home).is_ok_and(|real| same(&real)) && self.folder.is_dir();
+        self.trace_file().filter(|_| here).map(|trace| self.folder.join(trace))
+    }
+}
+
+/// Options as they are now. Journals of version 1 have those of the command line in `args`.
+fn flat(options: Value) -> Value {
+    let Value::Object(mut options) = options else { return options };
+    if let Some(Value::Object(args)) = options.shift_remove("args") {
+        options.extend(args.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Value::Object(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_field_has_a_default() {
+        let read: RunOptions = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(read, RunOptions::default());
+    }
+
+    #[test]
+    fn options_of_the_command_line_are_read_as_those_of_now() {
+        let first = json!({
+            "folder": "/a", "home": "/a/.orderflow/runs/1",
+            "args": {
+                "file": "w.md", "items": null, "item": ["o1"], "duplicates": "Skip", "only": [], "from": "Pack",
+                "stub": true, "input": ["x=1"], "key": null, "jobs": 3, "tolerate": null, "on_item_error": null,
+                "deadline": null, "replay": null, "session": null, "write": false, "no_journal": false,
+                "trust": true, "strict": false, "given": {"x": 1}, "format": "Table", "quiet": false,
+            },
+        });
+        let read: RunOptions = serde_json::from_value(flat(first)).unwrap();
+        let expected = RunOptions {
+            folder: "/a".into(),
+            home: "/a/.orderflow/runs/1".into(),
+            file: "w.md".into(),
+            item: vec!["o1".into()],
+            duplicates: Duplicates::Skip,
+            from: Some("Pack".into()),
+            stub: true,
+            given: json!({"x": 1}).as_object().cloned().unwrap(),
+            jobs: Some(3),
+            ..RunOptions::default()
+        };
+        assert_eq!(read, expected);
+    }
+}

@@ -1,0 +1,224 @@
+//! A run that runs: new, or gone on with from where its journal says that it was left.
+
+use super::documents::definition;
+use super::error::{Error, ErrorKind};
+use super::options::RunOptions;
+use super::taken::{Recalled, Taken, is_cancelled};
+use super::{Ending, ItemsFrom, lock};
+use crate::adapter::orphans::Report;
+use crate::engine::{Policy, Retry, Run};
+use crate::event::{ItemState, Millis, StopReason};
+use crate::graph::Graph;
+use crate::journal::{self, Header, Lock, Store, Trouble, Version};
+use crate::runtime::{Asked, Bindings, Durable, Items, Loop, Observer, OtherInputs, Requests, Workspace};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run needs, new or old.
+pub struct Prepared {
+    pub graph: Arc<Graph>,
+    pub policy: Policy,
+    pub bindings: Bindings,
+    /// The run's own folder.
+    pub workspace: Workspace,
+    /// Of the whole run; it counts from when the run begins or goes on.
+    pub deadline: Option<Duration>,
+    /// Nobody else in this process starts programs: what is left of any at the end is this run's, and is ended.
+    pub owns_orphans: bool,
+}
+
+/// What a new run is, for its journal.
+pub struct New {
+    /// The run's id.
+    pub run: String,
+    /// RFC 3339.
+    pub started: String,
+    pub document: journal::Document,
+    pub options: RunOptions,
+    /// Where its items come from; none where it runs once, without items.
+    pub items: Option<ItemsFrom>,
+}
+
+/// A run that is ready to run.
+pub struct Runner {
+    pub run: Run,
+    id: Arc<str>,
+    prepared: Prepared,
+    durable: Option<Durable>,
+    /// Held until the end, and beyond it while the trace is written.
+    lock: Option<Lock>,
+    /// When a run that goes on was left, in its own time.
+    since: Option<Millis>,
+    asked: Asked,
+    retry: Vec<Retry>,
+}
+
+/// How a run came to a halt.
+pub struct Outcome {
+    pub run: Run,
+    /// Trouble of the operator's that stopped it: items that cannot be read any more, a journal that cannot be written.
+    pub trouble: Option<anyhow::Error>,
+    _lock: Option<Lock>,
+}
+
+impl Runner {
+    /// A new run, with its journal in the workspace's folder.
+    ///
+    /// # Errors
+    /// The journal cannot be made.
+    pub fn begin(new: New, prepared: Prepared) -> anyhow::Result<Runner> {
+        let home = prepared.workspace.root();
+        let lock = lock(home)?;
+        let header = Header {
+            version: Version::CURRENT,
+            run: new.run.clone(),
+            started: new.started,
+            document: new.document,
+            definition: definition(&prepared.graph),
+            options: serde_json::to_value(new.options)?,
+            items: serde_json::to_value(new.items)?,
+        };
+        let durable = Durable::start(Store::create(home, &header)?)?;
+        Ok(Runner { durable: Some(durable), lock: Some(lock), ..Runner::fleeting(new.run, prepared) })
+    }
+
+    /// A new run without a journal: it cannot go on when it was interrupted.
+    pub fn fleeting(id: String, prepared: Prepared) -> Runner {
+        Runner {
+            run: Run::new(prepared.graph.clone(), prepared.policy.clone()),
+            id: id.into(),
+            prepared,
+            durable: None,
+            lock: None,
+            since: None,
+            asked: Asked::default(),
+            retry: Vec::new(),
+        }
+    }
+
+    /// A run that goes on. All that has happened is shown to the observers, and what the last runner has left running is
+    /// ended, of which the report tells.
+    ///
+    /// # Errors
+    /// The journal is damaged or cannot be written, an observer fails, or something that runs cannot be ended.
+    pub async fn resume(
+        taken: Taken,
+        prepared: Prepared,
+        observers: &mut [&mut dyn Observer],
+    ) -> anyhow::Result<(Runner, Report)> {
+        let mut runner = Runner::fleeting(taken.history.header().run.clone(), prepared);
+        let redactor = runner.prepared.bindings.redactor();
+        let Recalled { last, started, asked } = taken.recall(&mut runner.run, redactor, observers)?;
+        let report = taken.end_orphans(&started).await?;
+        let retry = taken.retry.clone();
+        let (store, lock) = taken.into_store()?;
+        let durable = Durable::start(store)?;
+        let (durable, lock, since) = (Some(durable), Some(lock), Some(last));
+        Ok((Runner { durable, lock, since, asked, retry, ..runner }, report))
+    }
+
+    /// The run's own folder.
+    pub fn home(&self) -> &Path {
+        self.prepared.workspace.root()
+    }
+
+    /// Whether it was begun before.
+    pub fn is_resumed(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Runs until no item is in flight and none is left or wanted. `items` are those that were not admitted before.
+    pub async fn drive(
+        self,
+        items: Items<'_>,
+        observers: Vec<&mut dyn Observer>,
+        requests: Requests,
+    ) -> Outcome {
+        let Runner { mut run, id, prepared, durable, lock, since, asked, retry } = self;
+        let cancel = is_cancelled(prepared.workspace.root());
+        let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
+        let mut all = Loop {
+            graph,
+            run_id: id,
+            bindings,
+            workspace,
+            observers,
+            deadline,
+            durable,
+            since,
+            alone: owns_orphans,
+            cancel,
+            asked,
+            retry,
+        };
+        let driven = all.drive(&mut run, items, requests).await;
+        let closed = match all.durable.take() {
+            Some(durable) => durable.close().map_err(anyhow::Error::from),
+            None => Ok(()),
+        };
+        Outcome { run, trouble: driven.and(closed).err().map(judged), _lock: lock }
+    }
+}
+
+impl Outcome {
+    /// How the run has ended; none where it was interrupted, and can go on.
+    pub fn ending(&self) -> Option<Ending> {
+        let once = self.run.run_steps().map(|(state, ..)| state);
+        let compensation_failed =
+            self.run.tally().compensation_failed > 0 || once == Some(ItemState::CompensationFailed);
+        match self.run.stopped() {
+            Some(StopReason::Interrupted) => None,
+            Some(StopReason::RunDeadline) => Some(Ending::Deadline),
+            _ if compensation_failed => Some(Ending::CompensationFailed),
+            Some(StopReason::Cancelled) => Some(Ending::Failed),
+            _ if !self.run.tolerated() || once.is_some_and(ItemState::is_failure) => Some(Ending::Failed),
+            _ => Some(Ending::Ok),
+        }
+    }
+}
+
+/// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read. One
+/// that cannot be written is whole up to there.
+fn judged(error: anyhow::Error) -> anyhow::Error {
+    if let Some(trouble) = error.downcast_ref::<Trouble>() {
+        let first = if trouble.is_full() { "free some space there" } else { "make it writable" };
+        let help = format!("{first}, then orderflow resume goes on with the run");
+        return Error::new(ErrorKind::Io, trouble.to_string()).help(help).into();
+    }
+    if !error.is::<OtherInputs>() {
+        return error;
+    }
+    let help = "this is a bug of orderflow, or its journal was written by another program: start a new run for this item";
+    Error::new(ErrorKind::Journal, error.to_string()).help(help).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_once_with_what_to_do() {
+        let full = rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+            Some("database or disk is full".into()),
+        );
+        let told = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let error = judged(Trouble::new(Path::new("journal.db"), cause).into());
+            let error = error.downcast::<Error>().unwrap();
+            (error.kind, error.message, error.help.unwrap())
+        };
+        assert_eq!(
+            told(full.into()),
+            (
+                ErrorKind::Io,
+                "cannot write the journal journal.db: database or disk is full".to_owned(),
+                "free some space there, then orderflow resume goes on with the run".to_owned()
+            )
+        );
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(told(full.into()).2.starts_with("free some space"));
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert!(told(denied.into()).2.starts_with("make it writable"));
+    }
+}

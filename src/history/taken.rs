@@ -1,0 +1,195 @@
+//! A stored run in the hands of this process: locked, to be added to or to go on.
+
+use super::documents::{another, definition};
+use super::error::{Error, ErrorKind};
+use super::sequence;
+use super::{Ending, History, lock};
+use crate::adapter::orphans::{self, Report};
+use crate::adapter::redact::Redactor;
+use crate::adapter::{self, Process};
+use crate::disk::Folder;
+use crate::engine::{Retry, Run};
+use crate::event::{Event, ItemId, Millis, StepPath};
+use crate::journal::{self, Journal, Lock, Record, Revision, Store};
+use crate::runtime::{Asked, Observer};
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+/// The file in a run's folder by which it is cancelled.
+const CANCEL: &str = "cancel";
+
+/// Whether somebody has cancelled the run in `home`.
+pub fn is_cancelled(home: &Path) -> bool {
+    Folder::open(home).is_ok_and(|home| home.has_file(CANCEL))
+}
+
+/// Asks the runner of the run in `home`, or whoever goes on with it, to cancel it.
+///
+/// # Errors
+/// The request cannot be written.
+pub fn request_cancel(home: &Path) -> io::Result<()> {
+    Folder::open(home)?.replace(CANCEL, b"")
+}
+
+/// Takes the request back.
+pub fn withdraw_cancel(home: &Path) {
+    let _ = Folder::open(home).and_then(|home| home.remove(CANCEL));
+}
+
+/// A stored run that nobody else has.
+pub struct Taken {
+    pub history: History,
+    /// A document that the run follows from now on.
+    revision: Option<Revision>,
+    /// Failed items that are to run again.
+    pub retry: Vec<Retry>,
+    pub(super) lock: Lock,
+    pub(super) store: Store,
+}
+
+/// What a run was at when it was left.
+pub(super) struct Recalled {
+    /// The time since it began.
+    pub last: Millis,
+    /// Processes whose end was not recorded.
+    pub started: Vec<Process>,
+    pub asked: Asked,
+}
+
+impl Taken {
+    /// Takes the run in `home`.
+    ///
+    /// # Errors
+    /// Another runner has it, or its journal cannot be read.
+    pub fn take(home: &Path) -> anyhow::Result<Taken> {
+        Taken::locked(home, lock(home)?)
+    }
+
+    /// The same where its lock is held already.
+    ///
+    /// # Errors
+    /// Its journal cannot be read.
+    pub fn locked(home: &Path, lock: Lock) -> anyhow::Result<Taken> {
+        let (store, _) = Store::open(home)?;
+        Ok(Taken { history: History::open(home)?, revision: None, retry: Vec::new(), lock, store })
+    }
+
+    /// Whether the journal has all items that will ever be of the run, so that they need not be read again.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn has_all_items(&self) -> anyhow::Result<bool> {
+        let Some(total) = self.history.total.filter(|_| !self.history.header().items.is_null()) else {
+            return Ok(false);
+        };
+        Ok(self.begins_nothing() || self.history.outline()?.admitted() >= total)
+    }
+
+    /// Whether the run was cancelled and no item begins any more.
+    pub fn begins_nothing(&self) -> bool {
+        is_cancelled(self.history.home()) && self.retry.is_empty()
+    }
+
+    /// The run follows this document from now on.
+    ///
+    /// # Errors
+    /// This version reads a document of the run in another way than the run's own did.
+    pub fn revise(&mut self, revision: Revision) -> anyhow::Result<()> {
+        self.history.revise(&revision)?;
+        self.revision = Some(revision);
+        Ok(())
+    }
+
+    /// Adds to what has happened.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn append(mut self, events: Vec<Event>) -> anyhow::Result<Lock> {
+        let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
+        self.store.append(&records)?;
+        // It may have come to another end with that.
+        Ending::clear(self.history.home());
+        drop(self.history);
+        self.store.tidy()?;
+        Ok(self.lock)
+    }
+
+    /// Brings the run to where it was, and shows all that has happened to the observers.
+    ///
+    /// # Errors
+    /// The journal is damaged, or an observer fails.
+    pub(super) fn recall(
+        &self,
+        run: &mut Run,
+        redactor: &Redactor,
+        observers: &mut [&mut dyn Observer],
+    ) -> anyhow::Result<Recalled> {
+        // Events name steps by their places: they must mean what they meant.
+        if self.history.header().definition != definition(&self.history.graph) {
+            return Err(another(self.history.header()).into());
+        }
+        let mut retries = self.history.retries()?;
+        self.retry.iter().for_each(|retry| retries.add(retry.item));
+        let (mut last, mut asked) = (0, Asked::default());
+        let mut started: HashMap<(ItemId, StepPath, u32), Vec<Process>> = HashMap::new();
+        self.history.each(|record, spot| {
+            let mut event = match record {
+                Record::Event(event) => event,
+                Record::Asked(one) => {
+                    asked.recall(one);
+                    return Ok(());
+                }
+                Record::Spawned(process) => {
+                    let journal::Process { item, step, attempt, pid, group, started: at, boot } = process;
+                    let known = started.entry((item, step, attempt)).or_default();
+                    known.push(Process { pid, group, started: at, boot: boot.into() });
+                    return Ok(());
+                }
+                Record::Revised(_) => return Ok(()),
+            };
+            redactor.reveal(&mut event);
+            if let Event::AttemptFinished { item, step, attempt, .. } = &event {
+                started.remove(&(*item, *step, *attempt));
+            }
+            last = last.max(event.at());
+            asked.see(&event);
+            let void = run.recall_past(&event, &mut retries);
+            if void.map_err(|_| sequence::misplaced(&event, spot))? {
+                return Ok(());
+            }
+            observers.iter_mut().try_for_each(|observer| observer.see(&event))
+        })?;
+        Ok(Recalled { last, started: started.into_values().flatten().collect(), asked })
+    }
+
+    /// Ends what the last runner has left running, known by the run's mark; `started` are its processes. It would do its
+    /// work beside what is begun again.
+    ///
+    /// # Errors
+    /// Something of it cannot be ended.
+    pub(super) async fn end_orphans(&self, started: &[Process]) -> anyhow::Result<Report> {
+        let (_stopper, mut stop) = adapter::Stop::new();
+        let report = orphans::end(&self.history.header().run, started, adapter::GRACE, &mut stop).await;
+        match report.left.as_slice() {
+            [] => Ok(report),
+            left => {
+                let numbers: Vec<String> = left.iter().map(u32::to_string).collect();
+                let message =
+                    format!("cannot end what the last runner has left running: {}", numbers.join(", "));
+                Err(Error::new(ErrorKind::Io, message)
+                    .help("end these processes, which may be another user's, and resume the run again")
+                    .into())
+            }
+        }
+    }
+
+    /// Lets go of what is read, and stores the revision, if there is one: from here on the journal is written.
+    pub(super) fn into_store(mut self) -> anyhow::Result<(Store, Lock)> {
+        drop(self.history);
+        if let Some(revision) = self.revision {
+            self.store.append(&[Record::Revised(revision)])?;
+        }
+        Ok((self.store, self.lock))
+    }
+}
