@@ -25,6 +25,7 @@ pub use item::{Obstacle, Refusal, Retraced, undone_next};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run, is_lost};
+pub use step::is_failed;
 pub use tally::{DeadLetter, Tally};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};

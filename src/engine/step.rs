@@ -148,3 +148,8 @@ impl End {
         }
     }
 }
+
+/// Whether the end of an execution keeps the steps behind it from running.
+pub fn is_failed(step: &Step, status: Status) -> bool {
+    End::of(step, status).blocks()
+}

@@ -86,9 +86,12 @@ impl<'a> Retraced<'a> {
     /// Ends a step that has no rows. Returns whether nothing kept it from running, where it cannot have run unnoticed.
     pub fn end_unrecorded(&mut self, id: StepId, may_be_absent: bool, halted: bool) -> bool {
         let step = self.graph.step(id);
+        // The list may have been empty.
+        if step.each.is_some() {
+            self.assume_led(id);
+        }
         let end = match self.obstacle(id) {
             Some(obstacle) => Some(obstacle.end()),
-            // The list may have been empty.
             None if step.each.is_some() => Some(End::Succeeded),
             None if may_be_absent => Some(End::Absent),
             None if halted => Some(End::Blocked),
@@ -103,13 +106,28 @@ impl<'a> Retraced<'a> {
         end.is_none()
     }
 
-    /// Why a step does not run. Only what is known counts.
+    /// A step ran: where nothing shows which decision led to it, one did of which nothing shows where it led.
+    pub fn assume_led(&mut self, id: StepId) {
+        let guards = &self.graph.step(id).guards;
+        let succeeded = |id: StepId| matches!(self.item.steps[id.index()], StepState::Ended(End::Succeeded));
+        let open = |guard: &&Taken| succeeded(guard.step) && self.decided(guard).is_none();
+        if !guards.iter().any(|guard| self.item.took(*guard))
+            && let Some(Taken { step, chain, arm }) = guards.iter().find(open)
+        {
+            self.item.taken.push((*step, *chain, Some(*arm)));
+        }
+    }
+
+    /// Why a step does not run. Only what is certain counts.
     pub fn refusal(&self, id: StepId) -> Option<Refusal<'a>> {
         let step = self.graph.step(id);
         if self.item.refused(self.graph, id) {
-            let skipped = step.skips.iter().any(|skip| self.item.took(*skip));
-            let elsewhere = step.guards.first().filter(|_| !skipped).map(|guard| Refusal::Elsewhere(*guard));
-            return Some(elsewhere.unwrap_or(Refusal::Skipped));
+            if step.skips.iter().any(|skip| self.item.took(*skip)) {
+                return Some(Refusal::Skipped);
+            }
+            // Which of several decisions led to a step, and which elsewhere, other rows do not show.
+            let certain = step.guards.len() == 1 || step.guards.iter().all(|guard| self.is_certain(guard));
+            return step.guards.first().filter(|_| certain).map(|guard| Refusal::Elsewhere(*guard));
         }
         let refuses = |guard: &&Guard| self.holds(id, guard) == Some(false);
         step.when.iter().find(refuses).map(Refusal::Condition)
@@ -133,10 +151,14 @@ impl<'a> Retraced<'a> {
 
     /// The arm that was taken instead of this one.
     pub fn instead(&self, taken: Taken) -> Option<Taken> {
+        Some(Taken { arm: self.decided(&taken)??, ..taken })
+    }
+
+    /// Where the chain of an arm led.
+    fn decided(&self, taken: &Taken) -> Option<Option<u32>> {
         let same =
             |(step, chain, _): &&(StepId, u32, Option<u32>)| (*step, *chain) == (taken.step, taken.chain);
-        let (_, _, arm) = self.item.taken.iter().find(same)?;
-        Some(Taken { arm: (*arm)?, ..taken })
+        self.item.taken.iter().find(same).map(|(_, _, arm)| *arm)
     }
 
     /// The reason for which a chain would have made a step fail that succeeded otherwise.

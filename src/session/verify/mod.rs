@@ -2,18 +2,20 @@
 //! one would expect and does not find. Judges no figures.
 
 mod item;
-mod known;
+mod labels;
 mod row;
 #[cfg(test)]
 mod tests;
 mod undoing;
+mod visits;
 
 use super::document::{Cell, Place, Recorded, recorded};
 use super::layout::Layout;
 use super::link::{Item, link};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
-use crate::graph::{Graph, StateId, StepId};
+use crate::event::Status;
+use crate::graph::{Graph, StepId};
 use crate::spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -108,23 +110,24 @@ impl<'a> Record<'a> {
         self.layout.phases[self.layout.place(&self.rows[row].phase)?].step
     }
 
-    /// A row of a step that does not start in the states that the item can have been in.
-    fn misplaced(
-        &self,
-        key: &str,
-        row: usize,
-        id: StepId,
-        from: &[StateId],
-        now: &[StateId],
-        led: Option<(Span, &str)>,
-    ) -> Diagnostic {
-        let names =
-            |states: &[StateId]| states.iter().map(|state| self.graph.state(*state)).collect::<Vec<_>>();
-        let place = self.places[row].cell(Cell::Phase);
-        catalogue::row_state(place, self.title(id), key, &names(from), &names(now), led)
+    fn title(self, step: StepId) -> &'a str {
+        &self.graph.step(step).title
     }
 
-    fn title(&self, step: StepId) -> &'a str {
-        &self.graph.step(step).title
+    fn status(self, row: usize) -> Status {
+        self.rows[row].status
+    }
+
+    fn place(self, row: usize, cell: Cell) -> Span {
+        self.places[row].cell(cell)
+    }
+
+    /// When a row began and ended, in milliseconds since the run began.
+    fn times(self, row: usize) -> Option<(f64, f64)> {
+        let recorded = &self.rows[row];
+        let start = recorded.started_ms? as f64;
+        let skipped = recorded.status == Status::Skipped;
+        let duration = recorded.duration_ms.or(skipped.then_some(0.0))?;
+        Some((start, start + duration.floor()))
     }
 }

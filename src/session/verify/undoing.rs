@@ -2,7 +2,7 @@
 //! in which the engine undoes. Judges only rows that say when they began; of one moment it takes any order.
 
 use super::super::document::Cell;
-use super::Record;
+use super::item::{Checker, ItemRows};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::undone_next;
 use crate::event::Status;
@@ -43,28 +43,41 @@ struct Phase {
     by: Vec<Timed>,
 }
 
-/// The rows of one item, and what is found of them.
+/// The compensations of one item.
 struct Undoing<'a, 'f> {
-    record: Record<'a>,
-    key: &'f str,
-    rows: &'f [Vec<usize>],
+    rows: &'f ItemRows<'a>,
     /// The steps that each compensation undoes.
     undone_by: Vec<Vec<StepId>>,
     differences: &'f mut Vec<Diagnostic>,
 }
 
-impl Record<'_> {
-    /// Checks the compensations of one item against what they undo. `rows` are those of each step, as recorded.
-    pub(super) fn undoing(self, key: &str, rows: &[Vec<usize>], differences: &mut Vec<Diagnostic>) {
-        if self.graph.compensations().all(|id| rows[id.index()].is_empty()) {
+impl Checker<'_, '_> {
+    /// Checks what undoes against what it undoes. `again` where the item began again.
+    pub fn compensations(&mut self, again: bool) {
+        let rows = self.rows;
+        let graph = rows.graph();
+        if graph.compensations().all(|id| rows.of_step(id).is_empty()) {
             return;
         }
-        let mut undone_by = vec![Vec::new(); self.graph.steps.len()];
-        for id in &self.graph.order {
-            self.graph.step(*id).compensate.iter().for_each(|by| undone_by[by.index()].push(*id));
+        let mut undone_by = vec![Vec::new(); graph.steps.len()];
+        for id in &graph.order {
+            graph.step(*id).compensate.iter().for_each(|by| undone_by[by.index()].push(*id));
         }
-        let mut undoing = Undoing { record: self, key, rows, undone_by, differences };
-        undoing.again();
+        // How many elements a list had is not known, nor what a deadline ended.
+        let succeeded = |id: StepId| {
+            let known = graph.step(id).each.is_none() && !rows.of_step(id).is_empty();
+            known && !rows.any(id, |status| status != Status::Success)
+        };
+        let no_failure = !again
+            && !rows.items_ran_after()
+            && graph.settings.deadline.is_none()
+            && self.own().into_iter().all(succeeded);
+        let mut undoing = Undoing { rows, undone_by, differences: &mut self.found.differences };
+        graph
+            .compensations()
+            .filter(|id| self.retraced.is_own(*id))
+            .for_each(|by| undoing.reason(by, no_failure));
+        graph.compensations().for_each(|by| undoing.again(by));
         let Some(timed) = undoing.timed() else { return };
         undoing.early(&timed);
         for phase in undoing.beside(&timed).unwrap_or_default() {
@@ -74,47 +87,53 @@ impl Record<'_> {
 }
 
 impl Undoing<'_, '_> {
-    fn status(&self, row: usize) -> Status {
-        self.record.rows[row].status
-    }
-
     fn title(&self, timed: &Timed) -> &str {
-        self.record.title(timed.step)
+        self.rows.record.title(timed.step)
     }
 
     fn place(&self, timed: &Timed) -> Span {
-        self.record.places[timed.row].cell(Cell::Started)
+        self.rows.record.place(timed.row, Cell::Started)
+    }
+
+    /// Only what was done is undone, and only for an item that did not succeed.
+    fn reason(&mut self, by: StepId, no_failure: bool) {
+        let Some(first) = self.rows.of_step(by).first() else { return };
+        let (place, title) = (self.rows.record.place(*first, Cell::Phase), self.rows.record.title(by));
+        if !self.undone_by[by.index()].iter().any(|id| self.rows.ran(*id)) {
+            self.differences.push(catalogue::row_undoes_nothing(place, title, self.rows.key));
+        } else if no_failure {
+            self.differences.push(catalogue::row_handler(place, title, self.rows.key));
+        }
     }
 
     /// Every execution of a step is undone once.
-    fn again(&mut self) {
-        for by in self.record.graph.compensations() {
-            let ran = |row: &&usize| self.status(**row) != Status::Skipped;
-            let undoes = &self.undone_by[by.index()];
-            let done = undoes.iter().flat_map(|id| &self.rows[id.index()]).filter(ran).count();
-            let undone = self.rows[by.index()].iter().copied();
-            let undone: Vec<usize> = undone.filter(|row| self.status(*row) == Status::Compensated).collect();
-            if let (Some(second), true) = (undone.get(done), done > 0) {
-                let places = [*second, undone[done - 1]].map(|row| self.record.places[row].cell(Cell::Phase));
-                let title = self.record.title(by);
-                self.differences.push(catalogue::row_undone_again(places[0], places[1], title, self.key));
-            }
+    fn again(&mut self, by: StepId) {
+        let record = self.rows.record;
+        let done = self.undone_by[by.index()].iter().flat_map(|id| self.rows.of_step(*id));
+        let done = done.filter(|row| record.status(**row) != Status::Skipped).count();
+        let undone = self.rows.of_step(by).iter().copied();
+        let undone: Vec<usize> = undone.filter(|row| record.status(*row) == Status::Compensated).collect();
+        if let (Some(second), true) = (undone.get(done), done > 0) {
+            let [here, there] = [*second, undone[done - 1]].map(|row| record.place(row, Cell::Phase));
+            let again = catalogue::row_undone_again(here, there, record.title(by), self.rows.key);
+            self.differences.push(again);
         }
     }
 
     /// What ran and what was undone, in the order of their times; none unless all rows have them.
     fn timed(&self) -> Option<Vec<Timed>> {
-        let graph = self.record.graph;
+        let record = self.rows.record;
         let mut timed = Vec::new();
-        for (step, rows) in graph.ids().zip(self.rows) {
-            let undoes = graph.step(step).kind == Kind::Compensation;
-            let skipped = |row: usize| self.status(row) == Status::Skipped;
-            let counts = |row: &&usize| undoes || (graph.step(step).kind == Kind::Forward && !skipped(**row));
-            for row in rows.iter().filter(counts).copied() {
-                let recorded = &self.record.rows[row];
-                let start = recorded.started_ms? as f64;
-                let duration = recorded.duration_ms.or(skipped(row).then_some(0.0))?;
-                timed.push(Timed { row, step, undoes, start, end: start + duration.floor() });
+        for step in record.graph.ids() {
+            let undoes = match record.graph.step(step).kind {
+                Kind::Compensation => true,
+                Kind::Forward => false,
+                Kind::Handler => continue,
+            };
+            let counts = |row: &&usize| undoes || record.status(**row) != Status::Skipped;
+            for row in self.rows.of_step(step).iter().filter(counts).copied() {
+                let (start, end) = record.times(row)?;
+                timed.push(Timed { row, step, undoes, start, end });
             }
         }
         timed.sort_by(|one, other| one.start.total_cmp(&other.start).then(one.end.total_cmp(&other.end)));
@@ -129,7 +148,7 @@ impl Undoing<'_, '_> {
             let Some(done) = first.filter(|done| one.start < done.end) else { continue };
             let (by, step) = (self.title(one), self.title(done));
             let (here, there) = (self.place(one), self.place(done));
-            let early = catalogue::row_undone_early(here, there, by, self.key, step, done.end as u64);
+            let early = catalogue::row_undone_early(here, there, by, self.rows.key, step, done.end as u64);
             self.differences.push(early);
         }
     }
@@ -171,7 +190,7 @@ impl Undoing<'_, '_> {
 
     /// Whether two compensations may run side by side: for elements of one list.
     fn may_share(&self, one: &Timed, other: &Timed) -> bool {
-        let each = |id: &StepId| self.record.graph.step(*id).each.is_some();
+        let each = |id: &StepId| self.rows.graph().step(*id).each.is_some();
         one.step == other.step && self.undone_by[one.step.index()].iter().any(each)
     }
 
@@ -180,18 +199,19 @@ impl Undoing<'_, '_> {
         if !self.undoes(one, other) {
             let (here, there) = (self.place(one), self.place(other));
             let (step, beside) = (self.title(one), self.title(other));
-            let overlap = catalogue::row_undone_beside(here, there, step, self.key, beside, other.end as u64);
+            let overlap =
+                catalogue::row_undone_beside(here, there, step, self.rows.key, beside, other.end as u64);
             self.differences.push(overlap);
         }
     }
 
     /// Of what was undone together, each step is the one that the engine undoes next of those that are left.
     fn order(&mut self, phase: &Phase) {
-        let graph = self.record.graph;
+        let graph = self.rows.graph();
         let undone = self.undone(phase);
         // What several steps share may undo any of them; nothing shows when what they follow on is free.
         let shared = |id: StepId| {
-            let by = graph.step(id).compensate.filter(|by| !self.rows[by.index()].is_empty());
+            let by = graph.step(id).compensate.filter(|by| !self.rows.of_step(*by).is_empty());
             by.is_some_and(|by| self.undone_by[by.index()].len() > 1)
         };
         // Even numbers, so that there is one between each two.
@@ -224,14 +244,14 @@ impl Undoing<'_, '_> {
     }
 
     fn misordered(&self, one: &Undone, first: &Undone, depends: bool) -> Diagnostic {
-        let (step, last) = (self.record.title(one.step), self.record.title(first.step));
+        let (step, last) = (self.rows.record.title(one.step), self.rows.record.title(first.step));
         let why = match depends {
             true => format!("`{last}` depends on `{step}`"),
             false => format!("`{last}` was done after `{step}`"),
         };
         let (here, there) = (self.place(&one.by), self.place(&first.by));
         let (by, before) = (self.title(&one.by), self.title(&first.by));
-        catalogue::row_undone_order(here, there, by, self.key, before, &why)
+        catalogue::row_undone_order(here, there, by, self.rows.key, before, &why)
     }
 
     /// The steps that were undone, by the first row of a compensation that undoes nothing else: what could not be undone
@@ -252,9 +272,9 @@ impl Undoing<'_, '_> {
     /// When a step had its effect: certain where its last execution succeeded, or those of all elements.
     fn done(&self, step: StepId, done: &[Timed]) -> Option<f64> {
         let own: Vec<&Timed> = done.iter().filter(|one| one.step == step).collect();
-        let each = self.record.graph.step(step).each.is_some();
+        let each = self.rows.graph().step(step).each.is_some();
         let decisive = if each { own.as_slice() } else { &own[own.len().saturating_sub(1)..] };
-        let succeeded = decisive.iter().all(|one| self.status(one.row) == Status::Success);
+        let succeeded = decisive.iter().all(|one| self.rows.record.status(one.row) == Status::Success);
         decisive.iter().map(|one| one.end).max_by(f64::total_cmp).filter(|_| succeeded)
     }
 }

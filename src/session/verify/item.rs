@@ -1,0 +1,288 @@
+//! One item's rows against the graph, in graph order: the engine says what each step would have waited for.
+
+use super::super::document::Cell;
+use super::super::link::Item;
+use super::{Found, Record};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::engine::{Obstacle, Refusal, Retraced};
+use crate::event::Status;
+use crate::graph::{Graph, StateId, StepId, Taken, Target};
+use crate::spec::Mark;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rows of one item.
+pub(super) struct ItemRows<'a> {
+    pub record: Record<'a>,
+    pub key: &'a str,
+    /// Whether they are of the steps that run once after all items.
+    pub once: bool,
+    /// By step, as recorded.
+    steps: Vec<Vec<usize>>,
+    /// A step ran that may end the item.
+    may_have_ended: bool,
+}
+
+/// Goes through the steps of one item and collects what it finds.
+pub(super) struct Checker<'a, 'f> {
+    pub rows: &'f ItemRows<'a>,
+    /// What the engine makes of them.
+    pub retraced: Retraced<'a>,
+    pub found: &'f mut Found,
+}
+
+impl<'a> Record<'a> {
+    /// `once` for the rows of the steps that run once after all items.
+    pub(super) fn item(self, item: &'a Item, once: bool, found: &mut Found) {
+        let rows = &ItemRows::of(self, item, once);
+        let mut retraced = Retraced::new(self.graph, once);
+        self.learn(&item.rows, &mut retraced);
+        let again = rows.began_again();
+        let mut checker = Checker { rows, retraced, found };
+        checker.compensations(again);
+        // What was undone and begun again has rows of several visits, which nothing tells apart.
+        if !again {
+            let states = checker.forward();
+            checker.handlers();
+            checker.states(states);
+        }
+    }
+}
+
+impl<'a> ItemRows<'a> {
+    fn of(record: Record<'a>, item: &'a Item, once: bool) -> Self {
+        let mut steps = vec![Vec::new(); record.graph.steps.len()];
+        let mut may_have_ended = false;
+        for (row, id) in item.rows.iter().filter_map(|row| Some((*row, record.step(*row)?))) {
+            let mut arms = record.graph.step(id).chains.iter().flatten();
+            may_have_ended |= arms.any(|arm| arm.target == Target::End);
+            steps[id.index()].push(row);
+        }
+        ItemRows { record, key: &item.key, once, steps, may_have_ended }
+    }
+
+    pub fn graph(&self) -> &'a Graph {
+        self.record.graph
+    }
+
+    pub fn of_step(&self, id: StepId) -> &[usize] {
+        &self.steps[id.index()]
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = usize> + '_ {
+        self.steps.iter().flatten().copied()
+    }
+
+    /// Those of the forward steps.
+    pub fn forward(&self) -> impl Iterator<Item = (StepId, usize)> + '_ {
+        self.graph().order.iter().flat_map(|id| self.of_step(*id).iter().map(|row| (*id, *row)))
+    }
+
+    /// Whether a step has a row with such a status.
+    pub fn any(&self, id: StepId, wanted: impl Fn(Status) -> bool) -> bool {
+        self.of_step(id).iter().any(|row| wanted(self.record.status(*row)))
+    }
+
+    /// Whether a step has rows, and not only of having been skipped.
+    pub fn ran(&self, id: StepId) -> bool {
+        self.any(id, |status| status != Status::Skipped)
+    }
+
+    fn was_skipped(&self, id: StepId) -> bool {
+        !self.of_step(id).is_empty() && !self.ran(id)
+    }
+
+    /// The rows of a step, those of each element of a list apart.
+    pub fn executions(&self, id: StepId) -> Vec<Vec<usize>> {
+        let mut executions: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+        let each = self.graph().step(id).each.is_some();
+        for row in self.of_step(id) {
+            let element = self.record.rows[*row].input.as_deref().filter(|_| each);
+            executions.entry(element).or_default().push(*row);
+        }
+        executions.into_values().collect()
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.all().any(|row| self.record.status(row) == Status::Cancelled)
+    }
+
+    /// Whether a critical step failed.
+    pub fn failed_critically(&self) -> bool {
+        let critical = |id: StepId| self.graph().step(id).mark == Some(Mark::Critical);
+        self.graph().ids().any(|id| critical(id) && self.any(id, Status::is_failure))
+    }
+
+    /// Whether conditions may have kept a step from running: what was skipped is seldom recorded.
+    pub fn may_be_absent(&self, id: StepId) -> bool {
+        self.may_have_ended || self.graph().step(id).is_conditional()
+    }
+
+    /// The first row of a step that was begun: what failed because of its state was not.
+    pub fn begun(&self, id: StepId) -> Option<usize> {
+        let row = |row: usize| &self.record.rows[row];
+        let begun = |at: &&usize| is_done(row(**at).status) || row(**at).attempt.is_some();
+        self.of_step(id).iter().find(begun).copied()
+    }
+
+    /// The arm of a chain that was taken, as the row of a step shows that depends on nothing else: it ran, or was skipped.
+    fn followed(&self, id: StepId, chain: u32) -> Option<u32> {
+        self.graph().step(id).dependents.iter().find_map(|next| {
+            let step = self.graph().step(*next);
+            let taken = match (step.guards.as_slice(), step.skips.as_slice()) {
+                ([led], _) if self.ran(*next) => led,
+                ([], [skip]) if step.when.is_empty() && self.was_skipped(*next) => skip,
+                _ => return None,
+            };
+            ((taken.step, taken.chain) == (id, chain)).then_some(taken.arm)
+        })
+    }
+
+    /// The row of a step that ran because an arm led to it.
+    fn led_by(&self, arm: Taken) -> Option<Span> {
+        let led = |id: &&StepId| self.ran(**id) && self.graph().step(**id).guards.contains(&arm);
+        let led = self.graph().step(arm.step).dependents.iter().find(led)?;
+        Some(self.record.place(*self.of_step(*led).first()?, Cell::Phase))
+    }
+}
+
+pub(super) fn is_done(status: Status) -> bool {
+    matches!(status, Status::Success | Status::Compensated)
+}
+
+impl<'a> Checker<'a, '_> {
+    /// The steps of the item, in graph order.
+    pub fn own(&self) -> Vec<StepId> {
+        let order = &self.rows.graph().order;
+        order.iter().copied().filter(|id| self.retraced.is_own(*id)).collect()
+    }
+
+    /// Goes through the forward steps. Returns the states that the item was in; none where one is unknown.
+    fn forward(&mut self) -> Option<BTreeSet<StateId>> {
+        let rows = self.rows;
+        let halted = rows.is_cancelled() || rows.failed_critically();
+        let mut states = self.retraced.state().map(|state| BTreeSet::from([state]));
+        let mut missing = Vec::new();
+        for id in self.own() {
+            if let Some(first) = rows.of_step(id).first() {
+                if rows.ran(id) {
+                    self.retraced.assume_led(id);
+                }
+                let difference = self.executed(id, *first);
+                self.found.differences.extend(difference);
+                self.repeated(id);
+                self.early(id);
+                self.misplaced(id);
+                let last = |rows: Vec<usize>| Some(self.rows.record.status(*rows.last()?));
+                let executions = rows.executions(id).into_iter().filter_map(last);
+                self.retraced.end(id, executions, &|chain| rows.followed(id, chain));
+            } else if self.retraced.end_unrecorded(id, rows.may_be_absent(id), halted) {
+                missing.push(id);
+            }
+            states = states.zip(self.retraced.state()).map(|(mut states, state)| {
+                states.insert(state);
+                states
+            });
+        }
+        // Where another step ran all the same, that is a difference already.
+        for id in missing {
+            let dependents = &rows.graph().step(id).dependents;
+            if dependents.iter().all(|step| rows.of_step(*step).is_empty()) {
+                self.found.missing.entry(id).or_default().add(rows.key);
+            }
+        }
+        states
+    }
+
+    /// Why a step cannot have run that has rows.
+    fn executed(&mut self, id: StepId, row: usize) -> Option<Diagnostic> {
+        let ItemRows { record, key, .. } = *self.rows;
+        let (title, place) = (record.title(id), record.place(row, Cell::Phase));
+        let skipped = record.status(row) == Status::Skipped;
+        match self.retraced.obstacle(id) {
+            Some(Obstacle::Blocked(need)) if self.retraced.has_ended(need) => {
+                let last = self.rows.of_step(need).last().copied();
+                let why = match last.map(|row| record.status(row)) {
+                    Some(Status::Cancelled) => "was cancelled",
+                    Some(_) => "failed",
+                    None => "did not run",
+                };
+                let other = last.map(|row| record.place(row, Cell::Status));
+                Some(catalogue::row_order(place, title, key, record.title(need), why, other))
+            }
+            Some(Obstacle::Blocked(need)) if self.found.recorded.contains(&need) => {
+                Some(catalogue::row_order(place, title, key, record.title(need), "has no row", None))
+            }
+            Some(Obstacle::Blocked(need)) => {
+                let first = self.found.unrecorded.insert(need);
+                first.then(|| catalogue::row_unrecorded(place, title, record.title(need)))
+            }
+            Some(Obstacle::Lacks(value)) if !skipped => {
+                Some(catalogue::row_lacks(place, title, key, &record.graph.value(value).name))
+            }
+            Some(Obstacle::Unled) if !skipped => Some(catalogue::row_unled(place, title, key)),
+            Some(Obstacle::Lacks(_) | Obstacle::Unled) | None => self.decided(id, row),
+        }
+    }
+
+    /// Why a step cannot have ended so: by conditions whose values are known, and decisions that other rows show.
+    fn decided(&self, id: StepId, row: usize) -> Option<Diagnostic> {
+        let ItemRows { record, key, .. } = *self.rows;
+        let (title, place) = (record.title(id), record.place(row, Cell::Status));
+        if record.status(row) == Status::Skipped {
+            // That it has no condition at all is a difference already.
+            let runs = record.graph.step(id).is_conditional() && self.retraced.certainly_runs(id);
+            return runs.then(|| catalogue::row_not_refused(place, title, key));
+        }
+        let why = match self.retraced.refusal(id) {
+            Some(Refusal::Elsewhere(guard)) => {
+                let by = record.title(guard.step);
+                let instead = self.retraced.instead(guard).filter(|_| !self.retraced.is_certain(&guard));
+                if let Some(first) = instead.and_then(|arm| self.rows.led_by(arm)) {
+                    let place = record.place(row, Cell::Phase);
+                    return Some(catalogue::row_exclusive(place, first, title, key, by));
+                }
+                format!("the condition of `{by}` leads elsewhere")
+            }
+            Some(Refusal::Skipped) => "a condition skips it".to_owned(),
+            Some(Refusal::Condition(guard)) => format!("`{}` does not hold", guard.condition.text.trim()),
+            None => {
+                let fails = self.retraced.fails(id).filter(|_| record.status(row) == Status::Success)?;
+                return Some(catalogue::row_fails(place, title, key, fails));
+            }
+        };
+        Some(catalogue::row_refused(place, title, key, &why))
+    }
+
+    /// A step cannot start before what it waits for has ended. Where it has several rows, the first may be of a visit
+    /// on which it did not wait.
+    fn early(&mut self, id: StepId) {
+        let ItemRows { record, key, .. } = *self.rows;
+        let &[row] = self.rows.of_step(id) else { return };
+        let Some((start, _)) = record.times(row) else { return };
+        let needs = record.graph.step(id).needs.iter().filter(|need| self.retraced.is_own(need.step));
+        for need in needs {
+            let Some(other) = self.rows.of_step(need.step).first() else { continue };
+            if let Some((_, end)) = record.times(*other).filter(|(_, end)| start < *end) {
+                let [here, there] = [row, *other].map(|row| record.place(row, Cell::Started));
+                let (title, need) = (record.title(id), record.title(need.step));
+                self.found.differences.push(catalogue::row_early(here, there, title, key, need, end as u64));
+            }
+        }
+    }
+
+    /// A step starts only in its states.
+    fn misplaced(&mut self, id: StepId) {
+        let rows = self.rows;
+        let (Some((from, now)), Some(row)) = (self.retraced.misplaced(id), rows.begun(id)) else { return };
+        let leads = |id: &&StepId| {
+            let done = self.retraced.has_ended(**id) && rows.any(**id, is_done);
+            done && rows.graph().step(**id).state.is_some()
+        };
+        let led = rows.graph().order.iter().rev().find(leads);
+        let led = led.and_then(|id| Some((rows.of_step(*id).last()?, rows.record.title(*id))));
+        let led = led.map(|(row, title)| (rows.record.place(*row, Cell::Phase), title));
+        self.found.differences.push(rows.misplaced(row, id, from, &[now], led));
+        // What follows is checked against what the row says.
+        self.retraced.forget_state();
+    }
+}

@@ -1,0 +1,187 @@
+//! What runs more than once for an item: steps that failed and were run again, and failure handlers, which are called
+//! where it failed and as often as it did.
+
+use super::super::document::Cell;
+use super::super::row::Row;
+use super::Record;
+use super::item::{Checker, ItemRows, is_done};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::engine::is_failed;
+use crate::event::Status;
+use crate::graph::{StateId, StepId};
+use std::collections::BTreeSet;
+
+impl ItemRows<'_> {
+    /// Whether a step ran again after one was undone, or from the start with other inputs.
+    pub fn began_again(&self) -> bool {
+        let started = |row: usize| self.record.rows[row].started_ms;
+        let undone = self.graph().compensations().flat_map(|id| self.of_step(id)).copied();
+        let undone: Vec<Option<u64>> =
+            undone.filter(|row| self.record.status(*row) == Status::Compensated).map(started).collect();
+        let between = |first: usize, second: usize| {
+            undone.iter().any(|undone| match (started(first), undone, started(second)) {
+                (Some(first), Some(undone), Some(second)) => {
+                    first < second && first <= *undone && *undone <= second
+                }
+                // Without times only a handler can have put the item back.
+                _ => self.put_backs() > 0,
+            })
+        };
+        let again = |pair: &[usize]| between(pair[0], pair[1]) || self.renewed(pair[0], pair[1]);
+        let again = |rows: &Vec<usize>| rows.windows(2).any(again);
+        self.graph().order.iter().any(|id| self.executions(*id).iter().any(again))
+    }
+
+    /// Whether the second of two rows is of another visit than the first though nothing was undone: all that ran before
+    /// had ended, and badly; or it ran for all items, and one of them ran again between.
+    fn renewed(&self, first: usize, second: usize) -> bool {
+        if !matches!(self.record.status(first), Status::Success | Status::Skipped) {
+            return false;
+        }
+        let times = |row: usize| self.record.times(row);
+        let (Some((before, ended)), Some((from, _))) = (times(first), times(second)) else {
+            return self.items_ran_again();
+        };
+        let apart = |(_, row)| times(row).is_some_and(|(start, end)| end <= from || start >= from);
+        let failed = |(id, row)| {
+            let failed = is_failed(self.graph().step(id), self.record.status(row));
+            failed && times(row).is_some_and(|(start, _)| start < from)
+        };
+        let ended_badly = || self.forward().any(failed) || self.items_ran(ended, from);
+        before < from && self.forward().all(apart) && ended_badly()
+    }
+
+    /// Whether these are steps for all items, and one of the items ran after they had begun.
+    pub fn items_ran_after(&self) -> bool {
+        match self.all().filter_map(|row| self.record.rows[row].started_ms).min() {
+            Some(began) => self.items_ran(began as f64 + 1.0, f64::INFINITY),
+            None => self.items_ran_again(),
+        }
+    }
+
+    /// Whether these are steps for all items, and one of the items ran in this time.
+    fn items_ran(&self, from: f64, to: f64) -> bool {
+        let started = |row: &Row| row.started_ms.is_some_and(|start| (from..=to).contains(&(start as f64)));
+        self.of_items().any(started)
+    }
+
+    /// The same without times: whether an item has several rows of an execution.
+    fn items_ran_again(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        self.of_items().any(|row| !seen.insert((&row.phase, &row.item, &row.input)))
+    }
+
+    /// The rows of items, where these are the steps for all of them.
+    fn of_items(&self) -> impl Iterator<Item = &Row> {
+        let Record { rows, layout, .. } = self.record;
+        rows.iter().filter(|row| self.once && !layout.is_of_run(&row.borrowed()))
+    }
+
+    /// How often failure handlers put the item back.
+    fn put_backs(&self) -> usize {
+        let asks = |id: &StepId| {
+            let outputs = &self.graph().step(*id).outputs;
+            outputs.iter().any(|output| self.graph().value(output.value).name.starts_with("retry"))
+        };
+        let rows = self.graph().handlers().filter(asks).flat_map(|id| self.of_step(id));
+        rows.filter(|row| self.record.status(**row) == Status::Success).count()
+    }
+
+    /// How often the item can have failed after it had been put back: something must have run again.
+    fn returns(&self) -> usize {
+        let executions = self.graph().order.iter().flat_map(|id| self.executions(*id));
+        executions.map(|rows| rows.len().saturating_sub(1)).max().unwrap_or(0)
+    }
+
+    /// Whether a step ran between two rows, as far as their times show.
+    fn went_on(&self, first: usize, second: usize) -> bool {
+        let started = |row: usize| self.record.rows[row].started_ms;
+        let (Some(first), Some(second)) = (started(first), started(second)) else { return false };
+        self.forward().any(|(_, row)| started(row).is_some_and(|at| first <= at && at <= second))
+    }
+
+    fn ran_again(&self, id: StepId, pair: &[usize], done: bool) -> Diagnostic {
+        let place = |row: usize| self.record.place(row, Cell::Phase);
+        catalogue::row_repeated(place(pair[1]), place(pair[0]), self.record.title(id), self.key, done)
+    }
+
+    /// A row of a step that does not start in the states that the item can have been in.
+    pub fn misplaced(
+        &self,
+        row: usize,
+        id: StepId,
+        from: &[StateId],
+        now: &[StateId],
+        led: Option<(Span, &str)>,
+    ) -> Diagnostic {
+        let names = |states: &[StateId]| states.iter().map(|id| self.graph().state(*id)).collect::<Vec<_>>();
+        let (place, title) = (self.record.place(row, Cell::Phase), self.record.title(id));
+        catalogue::row_state(place, title, self.key, &names(from), &names(now), led)
+    }
+}
+
+impl Checker<'_, '_> {
+    /// A step runs again only where it failed, and a handler or somebody put the item back.
+    pub fn repeated(&mut self, id: StepId) {
+        let rows = self.rows;
+        let row = |row: usize| &rows.record.rows[row];
+        // Where rows count their attempts, none of them is one: somebody can have retried the item then.
+        let counted = |at: usize| row(at).attempt.is_some() || row(at).started_ms.is_some();
+        for execution in rows.executions(id).iter().filter(|rows| rows.len() > 1) {
+            let back = if rows.all().any(counted) { usize::MAX } else { rows.put_backs() };
+            for (nth, pair) in execution.windows(2).enumerate() {
+                let done = matches!(row(pair[0]).status, Status::Success | Status::Skipped);
+                if done || nth >= back {
+                    self.found.differences.push(rows.ran_again(id, pair, done));
+                }
+            }
+        }
+    }
+
+    /// A failure handler is called where the item failed.
+    pub fn handlers(&mut self) {
+        let rows = self.rows;
+        let graph = rows.graph();
+        let failed = rows.forward().any(|(id, row)| is_failed(graph.step(id), rows.record.status(row)));
+        // A deadline can pass while no step runs, and then no row shows it.
+        let may_be_late = graph.settings.deadline.is_some();
+        // No handler is called where somebody stopped the run.
+        let stopped = rows.is_cancelled() && !rows.failed_critically();
+        // Whether any item failed is not shown by the rows of the run.
+        for id in graph.handlers().filter(|id| !rows.once && !graph.step(*id).once) {
+            match rows.of_step(id) {
+                [first, ..] if !failed && !may_be_late => {
+                    let place = rows.record.place(*first, Cell::Phase);
+                    let difference = catalogue::row_handler(place, rows.record.title(id), rows.key);
+                    self.found.differences.push(difference);
+                }
+                [] if failed && !stopped && !rows.may_be_absent(id) => {
+                    self.found.missing.entry(id).or_default().add(rows.key);
+                }
+                called if called.len() > 1 && !may_be_late => {
+                    let again = called.windows(2).skip(rows.returns());
+                    let again = again.filter(|pair| !rows.went_on(pair[0], pair[1]));
+                    self.found.differences.extend(again.map(|pair| rows.ran_again(id, pair, true)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A handler comes at any time, so it starts in any state that the item was in, where all of them are known.
+    pub fn states(&mut self, states: Option<BTreeSet<StateId>>) {
+        let rows = self.rows;
+        let Some(mut states) = states else { return };
+        let passage = |id: StepId| rows.graph().step(id).state.as_ref();
+        let done = |id: &StepId| rows.any(*id, is_done);
+        let behind = rows.graph().compensations().chain(rows.graph().handlers()).filter(done);
+        states.extend(behind.filter_map(|id| passage(id)?.to));
+        let now: Vec<StateId> = states.iter().copied().collect();
+        for id in rows.graph().handlers() {
+            let (Some(passage), Some(row)) = (passage(id), rows.begun(id)) else { continue };
+            if !passage.from.iter().any(|state| states.contains(state)) {
+                self.found.differences.push(rows.misplaced(row, id, &passage.from, &now, None));
+            }
+        }
+    }
+}
