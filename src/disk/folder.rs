@@ -149,8 +149,7 @@ impl Folder {
     /// When a file was made, in nanoseconds since 1970; none where the file system does not store that. Nothing is opened.
     pub fn born(&self, name: impl AsRef<OsStr>) -> Option<u64> {
         let about = self.dir.symlink_metadata(single(name.as_ref()).ok()?).ok()?;
-        let since =
-            about.created().ok()?.into_std().duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+        let since = about.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
         u64::try_from(since.as_nanos()).ok()
     }
 

@@ -19,7 +19,7 @@ mod whole;
 pub use folder::{Folder, Kind};
 pub use named::{Named, read_at_most};
 pub use owner::accept_owner;
-pub use whole::{Target, exchange};
+pub use whole::{Target, exchange, try_room};
 
 use std::fs::File;
 use std::io;

@@ -1,6 +1,7 @@
 //! Files that are written whole or not at all: beside their target first, then in its place.
 
 use super::Folder;
+use rustix::process::{Resource, getrlimit};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -115,6 +116,28 @@ impl Target {
         file.persist(path).map_err(|error| error.error)?;
         File::open(folder(path))?.sync_all()
     }
+}
+
+/// What is tried to be written where something could not be.
+const TRIED: usize = 256 << 10;
+
+/// Tries whether there is room for more in a file, or in those beside it whose names have these ends. Nothing stays.
+///
+/// # Errors
+/// The disk or a quota is full, files may not be so large, or no file can be made there.
+pub fn try_room(path: &Path, beside: &[&str]) -> io::Result<()> {
+    let length = |end: &&str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        fs::symlink_metadata(Path::new(&name)).map_or(0, |about| about.len())
+    };
+    let largest = beside.iter().chain([&""]).map(length).max().unwrap_or(0);
+    if getrlimit(Resource::Fsize).current.is_some_and(|most| most < largest.saturating_add(TRIED as u64)) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut file = tempfile::tempfile_in(folder(path))?;
+    file.write_all(&vec![0; TRIED])?;
+    file.sync_all()
 }
 
 fn is_circle(error: &io::Error) -> bool {

@@ -79,7 +79,7 @@ impl Runner {
             options: serde_json::to_value(new.options)?,
             items: serde_json::to_value(new.items)?,
         };
-        let durable = Durable::start(Store::create(home, &header)?)?;
+        let durable = Durable::start(Store::create(home, &header).map_err(not_begun)?)?;
         Ok(Runner { durable: Some(durable), lock: Some(lock), ..Runner::fleeting(new.run, prepared) })
     }
 
@@ -178,11 +178,17 @@ impl Outcome {
     }
 }
 
+/// A journal that could not be made, before anything was run.
+fn not_begun(trouble: Trouble) -> anyhow::Error {
+    let help = trouble.makes_room().unwrap_or("make its folder writable");
+    Error::new(ErrorKind::Io, format!("{trouble}; nothing was run")).help(help).into()
+}
+
 /// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read. One
 /// that cannot be written is whole up to there.
 fn judged(error: anyhow::Error) -> anyhow::Error {
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
-        let first = if trouble.is_full() { "free some space there" } else { "make it writable" };
+        let first = trouble.makes_room().unwrap_or("make it writable");
         let help = format!("{first}, then orderflow resume goes on with the run");
         return Error::new(ErrorKind::Io, trouble.to_string()).help(help).into();
     }
@@ -212,7 +218,7 @@ mod tests {
             told(full.into()),
             (
                 ErrorKind::Io,
-                "cannot write the journal journal.db: database or disk is full".to_owned(),
+                "cannot write the journal journal.db: no space left on device".to_owned(),
                 "free some space there, then orderflow resume goes on with the run".to_owned()
             )
         );

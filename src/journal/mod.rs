@@ -13,6 +13,7 @@ mod lock;
 mod log;
 mod read;
 mod record;
+mod space;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -94,23 +95,34 @@ pub struct Trouble {
 
 impl Trouble {
     pub fn new(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Trouble { path: path.to_owned(), cause: Arc::from(cause.into()) }
+        let mut cause = cause.into();
+        if let Some(error) = cause.downcast_ref().and_then(|error| space::missing(path, error)) {
+            cause = error.into();
+        }
+        Trouble { path: path.to_owned(), cause: Arc::from(cause) }
     }
 
-    /// Whether there was no room for them.
-    pub fn is_full(&self) -> bool {
-        if let Some(error) = self.cause.downcast_ref::<io::Error>() {
-            return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    /// What makes room for them, if there was none.
+    pub fn makes_room(&self) -> Option<&'static str> {
+        match self.room()?.kind() {
+            io::ErrorKind::FileTooLarge => Some("allow larger files (ulimit -f)"),
+            _ => Some("free some space there"),
         }
-        let sqlite =
-            self.cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
-        sqlite == Some(rusqlite::ErrorCode::DiskFull)
+    }
+
+    /// Why there was no room, if that is why.
+    fn room(&self) -> Option<&io::Error> {
+        self.cause.downcast_ref::<io::Error>().filter(|error| space::is_room(error))
     }
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot write the journal {}: {}", self.path.display(), self.cause)
+        let path = self.path.display();
+        match self.room() {
+            Some(error) => write!(f, "cannot write the journal {path}: {}", space::told(error)),
+            None => write!(f, "cannot write the journal {path}: {}", self.cause),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a journal cannot be read: there is none, nobody lets us, it is of another version, or it is damaged.
 
-use super::Version;
+use super::{Version, space};
 use rusqlite::ErrorCode;
 use std::fmt;
 use std::io;
@@ -40,6 +40,10 @@ impl Unreadable {
 
     /// What SQLite says when it looks for `row`.
     pub(super) fn sqlite(path: &Path, row: Option<i64>, cause: rusqlite::Error) -> Self {
+        if let Some(error) = space::missing(path, &cause) {
+            let cause = io::Error::new(error.kind(), space::told(&error));
+            return Unreadable::Storage { path: path.to_owned(), cause: Arc::new(cause) };
+        }
         if is_storage(&cause) {
             return Unreadable::Storage { path: path.to_owned(), cause: Arc::new(cause) };
         }

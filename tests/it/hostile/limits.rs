@@ -5,10 +5,11 @@ use super::*;
 const FLOW: &str = "---\ntitle: T\nitems: items.csv\n---\n\n## Copy\nname::String -> out::String\n\n\
                     ```sh run\nprintf %s \"$IN_NAME\"\n```\n";
 
-fn project() -> TempDir {
+fn project(many: usize) -> TempDir {
     let top = TempDir::new().unwrap();
     fs::write(top.path().join("flow.md"), FLOW).unwrap();
-    fs::write(top.path().join("items.csv"), "id,name\na,Ann\nb,Bea\n").unwrap();
+    let items: String = (0..many).map(|id| format!("{id},n{id}\n")).collect();
+    fs::write(top.path().join("items.csv"), format!("id,name\n{items}")).unwrap();
     top
 }
 
@@ -25,7 +26,7 @@ fn limited(folder: &Path, limit: &str, args: &str) -> (String, Option<i32>) {
 
 #[test]
 fn few_open_files_are_a_plain_error_or_enough() {
-    let top = project();
+    let top = project(2);
     let folder = top.path();
     let mut done = 0;
     for most in [5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 30, 32, 34, 36, 40, 64] {
@@ -53,7 +54,7 @@ fn few_open_files_are_a_plain_error_or_enough() {
 
 #[test]
 fn little_memory_and_few_processes_are_a_plain_error() {
-    let top = project();
+    let top = project(2);
     for space in [150_000, 300_000, 400_000, 600_000] {
         let (told, exit) = limited(top.path(), &format!("-v {space}"), "run --trust --quiet flow.md");
         assert_eq!(exit, Some(74), "{told}");
@@ -93,7 +94,7 @@ fn little_memory_and_few_processes_are_a_plain_error() {
 
 #[test]
 fn no_number_of_processes_is_more_than_can_be() {
-    let top = project();
+    let top = project(2);
     fs::write(top.path().join("asks.md"), "# T\n## A @x\n-> a::String\n").unwrap();
     for many in ["1000000000000", "9223372036854775808", "18446744073709551615", "0", "-1", "1e30"] {
         let bound = format!("[agents.x]\nworker = [\"true\"]\nprocesses = {many}\n");
@@ -105,7 +106,7 @@ fn no_number_of_processes_is_more_than_can_be() {
 
 #[test]
 fn a_clock_that_is_far_off_is_no_panic() {
-    let top = project();
+    let top = project(2);
     if !Command::new("faketime").args(["2020-01-01", "true"]).status().is_ok_and(|status| status.success()) {
         eprintln!("skipped: there is no faketime here; a unit test turns such clocks into times");
         return;
@@ -122,4 +123,54 @@ fn a_clock_that_is_far_off_is_no_panic() {
             assert_eq!(done.status.code(), Some(0), "{clock} {args}: {told}");
         }
     }
+}
+
+/// What is said where there is no room: the file, why, and what to do; nothing that was done is lost.
+#[test]
+fn no_room_is_said_with_the_file_and_what_to_do() {
+    let top = project(40);
+    let mut begun = 0;
+    for blocks in [1, 4, 8, 16, 32, 48, 64] {
+        let (told, exit) = limited(top.path(), &format!("-f {blocks}"), "run --trust --quiet flow.md");
+        assert_eq!(exit, Some(74), "{blocks}: {told}");
+        let line = told.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(line.contains("journal.db: files may not be so large (ulimit -f)"), "{blocks}: {told}");
+        assert!(told.contains("  help: allow larger files (ulimit -f)"), "{blocks}: {told}");
+        begun += u32::from(told.contains("then orderflow resume goes on with the run"));
+    }
+    assert!(begun > 0, "some of them began");
+    let (told, exit) = limited(top.path(), "-c 0", "resume --quiet last");
+    assert_eq!(exit, Some(0), "{told}");
+}
+
+/// A disk of so many KiB, in a mount of this test's own.
+#[test]
+fn a_full_disk_is_said_with_the_file_and_what_to_do() {
+    let top = project(40);
+    let disk = top.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let script = "mount -t tmpfs -o size=$1k tmpfs disk || exit 99; cp flow.md items.csv disk; cd disk; \
+                  $0 run --trust --quiet flow.md; code=$?; mount -o remount,size=64m . 2>/dev/null; \
+                  $0 resume --quiet last >&2; exit $code";
+    let mut went_on = 0;
+    for size in [20, 48, 96, 128, 160, 200] {
+        let mut command = Command::new("unshare");
+        command.args(["-r", "-m", "timeout", "60", "sh", "-c", script, env!("CARGO_BIN_EXE_orderflow")]);
+        command.arg(size.to_string()).current_dir(top.path()).env("XDG_STATE_HOME", top.path().join("STATE"));
+        let done = command.stdin(Stdio::null()).output();
+        let Ok(done) = done.as_ref().map_err(drop) else { return eprintln!("skipped: no unshare here") };
+        let told = String::from_utf8_lossy(&done.stderr);
+        if done.status.code() == Some(99) || told.contains("unshare:") {
+            return eprintln!("skipped: no file system can be mounted here: {told}");
+        }
+        assert!([Some(0), Some(74)].contains(&done.status.code()), "{size}: {told}");
+        assert!(!told.contains("disk I/O error") && !told.contains("panicked"), "{size}: {told}");
+        if done.status.code() == Some(74) {
+            let room = told.to_lowercase().contains("no space left on device");
+            assert!(room && told.contains("error: cannot write "), "{size}: {told}");
+            assert!(told.contains("help: free some space there"), "{size}: {told}");
+        }
+        went_on += u32::from(told.contains("then orderflow resume goes on with the run"));
+    }
+    assert!(went_on > 0, "some of them began");
 }
