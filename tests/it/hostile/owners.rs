@@ -77,3 +77,56 @@ fn a_record_says_when_the_journals_file_was_made() {
     let (told, exit) = scene.say("retry RUN --quiet");
     assert_eq!(exit, Some(0), "{told}");
 }
+
+/// What `runs` has found in journals lies in the user's state; whatever else lies in its place is not shown.
+#[test]
+fn a_forged_outline_in_the_state_is_not_shown() {
+    let scene = Scene::new();
+    let (honest, exit) = scene.say("runs");
+    assert_eq!(exit, Some(0), "{honest}");
+    let folder = scene.path("STATE/orderflow/outlines");
+    let stored = fs::read_dir(&folder).unwrap().next().expect("an outline is stored").unwrap().path();
+    let real = fs::read_to_string(&stored).unwrap();
+    let outline: serde_json::Value = serde_json::from_str(&real).unwrap();
+    let mut lies = outline.clone();
+    let found = lies["found"].to_string();
+    // Every number in it another one: whatever is shown of it is seen.
+    let other: String = found.chars().map(|c| if c.is_ascii_digit() { '7' } else { c }).collect();
+    lies["found"] = serde_json::from_str(&other).unwrap();
+    assert_ne!(lies, outline);
+    fs::write(&stored, lies.to_string()).unwrap();
+    assert_ne!(scene.say("runs").0, honest, "an outline is what is shown");
+
+    let damaged =
+        ["", "{", "[]", "null", "{\"version\":2}", "\u{0}", &" ".repeat(2 << 20), &real[..real.len() / 2]];
+    let mut forged: Vec<String> = damaged.into_iter().map(str::to_owned).collect();
+    for (key, value) in outline.as_object().unwrap() {
+        // Of another version, run, place, journal or state of it.
+        let mut lies = lies.clone();
+        lies[key] = match value {
+            serde_json::Value::Number(_) => 99.into(),
+            serde_json::Value::String(_) => "elsewhere".into(),
+            _ => serde_json::json!([1, 1]),
+        };
+        forged.push(lies.to_string());
+    }
+    for text in &forged {
+        fs::write(&stored, text).unwrap();
+        assert_eq!(scene.say("runs"), (honest.clone(), Some(0)), "{}", &text[..text.len().min(200)]);
+    }
+    fs::write(&stored, lies.to_string()).unwrap();
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(scene.say("runs"), (honest.clone(), Some(0)), "others may have written it");
+    fs::write(&stored, lies.to_string()).unwrap();
+    if chown(&stored, Some(65_534), None).is_err() {
+        eprintln!("skipped: only root can give files to another user");
+        return;
+    }
+    assert_eq!(scene.say("runs"), (honest.clone(), Some(0)), "it is another user's");
+    fs::write(&stored, lies.to_string()).unwrap();
+    assert!(give_away(&scene.path("STATE")));
+    // Without a state folder of the user's no run is known to be his.
+    let (told, exit) = scene.say("runs");
+    assert_eq!(exit, Some(0), "{told}");
+    assert!(!told.contains("77"), "{told}");
+}
