@@ -21,7 +21,7 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use item::{Obstacle, Refusal, Retraced, undone_next};
+pub use item::{Obstacle, Refusal, Retraced, Undone, undone_next};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run, is_lost};

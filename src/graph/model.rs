@@ -385,14 +385,7 @@ impl Graph {
 
     /// These steps and all that must be settled before them.
     pub fn upstream(&self, steps: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
-        let mut found = BTreeSet::new();
-        let mut ahead: Vec<StepId> = steps.into_iter().collect();
-        while let Some(step) = ahead.pop() {
-            if found.insert(step) {
-                ahead.extend(self.step(step).needs.iter().map(|need| need.step));
-            }
-        }
-        found
+        upstream(steps, |step| self.step(step).needs.iter().map(|need| need.step))
     }
 
     /// Whether one of those that depend on a step, through others too, is `wanted`.
@@ -426,4 +419,19 @@ impl Graph {
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = StepId> + '_ {
         self.ids().filter(move |id| self.step(*id).kind == kind)
     }
+}
+
+/// These and all that must be settled before them.
+pub fn upstream<T: Copy + Ord, N: Iterator<Item = T>>(
+    from: impl IntoIterator<Item = T>,
+    needs: impl Fn(T) -> N,
+) -> BTreeSet<T> {
+    let mut found = BTreeSet::new();
+    let mut ahead: Vec<T> = from.into_iter().collect();
+    while let Some(next) = ahead.pop() {
+        if found.insert(next) {
+            ahead.extend(needs(next));
+        }
+    }
+    found
 }

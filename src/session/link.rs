@@ -3,7 +3,9 @@
 
 use super::layout::{Layout, Phase};
 use super::row::Row;
+use crate::engine::Undone;
 use crate::event::{ItemState, Status};
+use crate::graph::upstream;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -61,27 +63,19 @@ pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> Ite
             _ => {}
         }
     }
-    match state {
-        // It was undone once, and came through when it ran again.
-        ItemState::Succeeded if again => state,
-        _ if standing => ItemState::CompensationFailed,
-        _ if undone && keeps(layout, &done) => ItemState::Failed,
-        _ if undone => ItemState::Compensated,
-        _ => state,
+    // It was undone once, and came through when it ran again.
+    if state == ItemState::Succeeded && (again || !undone && !standing) {
+        return state;
     }
+    let kept = undone && keeps(layout, &done);
+    ItemState::unsuccessful(state == ItemState::Failed, Undone { any: undone, failed: standing, kept })
 }
 
 /// Whether something stands that could be undone, because what follows on it cannot.
 fn keeps(layout: &Layout, done: &BTreeSet<usize>) -> bool {
-    let mut ahead: Vec<usize> =
-        done.iter().copied().filter(|place| layout.phases[*place].irreversible).collect();
-    let mut seen = BTreeSet::new();
-    while let Some(place) = ahead.pop() {
-        if seen.insert(place) {
-            ahead.extend(layout.phases[place].needs.iter().map(|(need, _)| *need));
-        }
-    }
-    seen.iter().any(|place| layout.phases[*place].undoable && done.contains(place))
+    let lasting = done.iter().copied().filter(|place| layout.phases[*place].irreversible);
+    let kept = upstream(lasting, |place| layout.phases[place].needs.iter().map(|(need, _)| *need));
+    kept.iter().any(|place| layout.phases[*place].undoable && done.contains(place))
 }
 
 /// Whether what a step waits for lets an item come to it. `last` gives a step's last status for the item;

@@ -17,7 +17,7 @@ mod undo;
 
 pub use branch::Obstacle;
 pub use retraced::{Refusal, Retraced};
-pub use undo::undone_next;
+pub use undo::{Undone, undone_next};
 
 use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};

@@ -12,6 +12,31 @@ use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What came of undoing an item.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Undone {
+    /// Something was undone.
+    pub any: bool,
+    /// A compensation failed.
+    pub failed: bool,
+    /// Something stays that could be undone, because what follows on it cannot.
+    pub kept: bool,
+}
+
+impl ItemState {
+    /// How an item ends that did not succeed, by whether it failed and what came of undoing it.
+    pub fn unsuccessful(failed: bool, undone: Undone) -> ItemState {
+        match undone {
+            Undone { failed: true, .. } => ItemState::CompensationFailed,
+            // What cannot be undone any more needs somebody's eye, also where the item was only given up.
+            Undone { kept: true, .. } => ItemState::Failed,
+            Undone { any: true, .. } => ItemState::Compensated,
+            Undone { .. } if failed => ItemState::Failed,
+            Undone { .. } => ItemState::Cancelled,
+        }
+    }
+}
+
 impl Item {
     /// What an item comes to that has failed or was given up, once nothing of it runs.
     pub(super) fn wind_up(&self, graph: &Graph, at: Millis) -> Event {
@@ -36,15 +61,12 @@ impl Item {
 
     /// The state that an item ends in which did not succeed.
     pub(super) fn end_state(&self, graph: &Graph) -> ItemState {
-        if self.effects.any_failed() {
-            return ItemState::CompensationFailed;
-        }
-        match (self.keeps(graph), !self.effects.undone.is_empty()) {
-            (false, true) => ItemState::Compensated,
-            (false, false) if self.error.is_none() => ItemState::Cancelled,
-            // What cannot be undone any more needs somebody's eye, also where the item was only given up.
-            (true, _) | (_, false) => ItemState::Failed,
-        }
+        let undone = Undone {
+            any: !self.effects.undone.is_empty(),
+            failed: self.effects.any_failed(),
+            kept: self.keeps(graph),
+        };
+        ItemState::unsuccessful(self.error.is_some(), undone)
     }
 
     pub(super) fn standing(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {

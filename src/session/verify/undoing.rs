@@ -27,7 +27,7 @@ impl Timed {
 }
 
 /// A step that was undone, with the first row of its compensation.
-struct Undone {
+struct UndoneStep {
     step: StepId,
     by: Timed,
     /// Its place among those that were undone with it; those of one moment share theirs.
@@ -215,7 +215,7 @@ impl Undoing<'_, '_> {
             by.is_some_and(|by| self.undone_by[by.index()].len() > 1)
         };
         // Even numbers, so that there is one between each two.
-        let number = |one: &Undone| {
+        let number = |one: &UndoneStep| {
             let earlier = undone.iter().filter(|other| other.done.is_some() && other.done < one.done);
             one.done.map_or(0, |_| 2 * (earlier.count() as u32 + 1))
         };
@@ -223,7 +223,7 @@ impl Undoing<'_, '_> {
         for one in &undone {
             let later =
                 |step: StepId| undone.iter().find(|other| other.step == step && other.rank > one.rank);
-            let depends = |other: &&Undone| graph.leads_to(one.step, &|step| step == other.step);
+            let depends = |other: &&UndoneStep| graph.leads_to(one.step, &|step| step == other.step);
             if let Some(first) = undone.iter().rev().take_while(|other| other.rank > one.rank).find(depends) {
                 wrong.push(self.misordered(one, first, true));
                 continue;
@@ -243,7 +243,7 @@ impl Undoing<'_, '_> {
         self.differences.append(&mut wrong);
     }
 
-    fn misordered(&self, one: &Undone, first: &Undone, depends: bool) -> Diagnostic {
+    fn misordered(&self, one: &UndoneStep, first: &UndoneStep, depends: bool) -> Diagnostic {
         let (step, last) = (self.rows.record.title(one.step), self.rows.record.title(first.step));
         let why = match depends {
             true => format!("`{last}` depends on `{step}`"),
@@ -256,15 +256,15 @@ impl Undoing<'_, '_> {
 
     /// The steps that were undone, by the first row of a compensation that undoes nothing else: what could not be undone
     /// may be tried again later.
-    fn undone(&self, phase: &Phase) -> Vec<Undone> {
-        let mut undone: Vec<Undone> = Vec::new();
+    fn undone(&self, phase: &Phase) -> Vec<UndoneStep> {
+        let mut undone: Vec<UndoneStep> = Vec::new();
         for one in &phase.by {
             let &[step] = self.undone_by[one.step.index()].as_slice() else { continue };
             if undone.iter().any(|known| known.step == step) {
                 continue;
             }
             let rank = undone.last().map_or(0, |last| last.rank + usize::from(!last.by.at_once_with(one)));
-            undone.push(Undone { step, by: *one, rank, done: self.done(step, &phase.done) });
+            undone.push(UndoneStep { step, by: *one, rank, done: self.done(step, &phase.done) });
         }
         undone
     }
