@@ -88,7 +88,8 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         Err(_) if declared.is_empty() => Ok(Reply::default()),
         // Who may leave all outputs out may also say nothing at all.
         Err(_) if trimmed.is_empty() && declared.iter().all(|output| output.optional) => Ok(Reply::default()),
-        Err(_) if trimmed.is_empty() && !single.is_some_and(is_text) => {
+        // A line end alone is an empty text on purpose; without one, nothing was printed.
+        Err(_) if text.is_empty() || (trimmed.is_empty() && !single.is_some_and(is_text)) => {
             Err(bad(format!("{}; the answer is empty", wanted(declared))))
         }
         Err(error) => match single {
