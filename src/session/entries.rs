@@ -43,6 +43,11 @@ impl Entries {
         Entries { layout: Layout::of(graph), keys }
     }
 
+    /// How many items have begun and not settled.
+    pub fn in_flight(&self) -> u64 {
+        self.keys.keys().filter(|item| **item != ItemId::RUN).count() as u64
+    }
+
     /// What the trace takes from the next event, if anything.
     pub fn take(&mut self, event: &Event) -> Option<Entry> {
         match event {

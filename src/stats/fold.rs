@@ -66,9 +66,13 @@ struct Totals {
     left_out: Vec<LeftOut>,
     wall: Option<u64>,
     elapsed: Option<u128>,
+    /// The same of the items that have settled; none where it is not known which have.
+    settled: Option<u128>,
+    /// Items that had not settled when the rows ended.
+    in_flight: u64,
     /// The time of the steps that ran once after all items.
     once: Option<u128>,
-    /// Items whose elapsed time is known.
+    /// Settled items whose elapsed time is known.
     timed: u64,
     /// Of the items whose rows tell that they succeeded.
     succeeded_elapsed: u128,
@@ -95,6 +99,8 @@ impl Input {
                 left_out: Vec::new(),
                 wall: None,
                 elapsed: Some(0),
+                settled: Some(0),
+                in_flight: 0,
                 once: Some(0),
                 timed: 0,
                 succeeded_elapsed: 0,
@@ -143,10 +149,17 @@ impl Input {
         totals.timed += 1;
         let own = trail.elapsed(layout).map(u128::from);
         totals.elapsed = totals.elapsed.zip(own).map(|(sum, own)| sum + own);
+        totals.settled = totals.settled.zip(own).map(|(sum, own)| sum + own);
         if let (Some(own), Some(ItemState::Succeeded)) = (own, outcome) {
             totals.succeeded += 1;
             totals.succeeded_elapsed += own;
         }
+    }
+
+    /// Counts the time of an item that is in flight. Its rows are among all rows, so its time must be among all times.
+    pub fn in_flight(&mut self, layout: Option<&Layout>, trail: &Trail) {
+        let own = trail.elapsed(layout).map(u128::from);
+        self.totals.elapsed = self.totals.elapsed.zip(own).map(|(sum, own)| sum + own);
     }
 
     /// Counts an item whose rows have all come, where there is one.
@@ -161,6 +174,7 @@ impl Input {
         self.totals.items = None;
         self.totals.states = None;
         self.totals.elapsed = None;
+        self.totals.settled = None;
     }
 
     /// What a session's summary says of its items: it knows those that left no row and how each one ended.
@@ -180,7 +194,13 @@ impl Input {
             for one in left_out.and_then(Result::ok).into_iter().flatten() {
                 self.totals.add_left_out(one);
             }
-            self.totals.not_started = summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
+            let count = |name: &str| summary.get(name).and_then(|count| count.as_u64()).unwrap_or(0);
+            self.totals.not_started = count("not_started");
+            self.totals.in_flight = count("in_flight");
+            if self.totals.in_flight > 0 {
+                // Rows do not tell which items these are.
+                self.totals.settled = None;
+            }
         }
     }
 }
@@ -328,9 +348,11 @@ impl Fold {
             Some(sum)
         });
         sum.not_started = sum.not_started.saturating_add(own.not_started);
+        sum.in_flight = sum.in_flight.saturating_add(own.in_flight);
         own.left_out.into_iter().for_each(|one| sum.add_left_out(one));
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
+        sum.settled = sum.settled.zip(own.settled).map(|(sum, own)| sum + own);
         let once = input.once.elapsed(layout).map(u128::from);
         sum.once = sum.once.zip(once).map(|(sum, own)| sum + own);
         sum.timed += own.timed;
@@ -419,14 +441,15 @@ impl Fold {
             rows: self.rows,
             items: totals.items,
             items_by_status: states,
+            in_flight: (totals.in_flight > 0).then_some(totals.in_flight),
             not_started: (totals.not_started > 0).then_some(totals.not_started),
             wall_ms: whole(totals.wall.map(u128::from)),
             sequential_ms: whole(self.sequential),
             elapsed_ms: whole(totals.elapsed),
             saved_ms: whole(saved),
-            mean_item_ms: totals.elapsed.and_then(|sum| mean(sum, totals.timed)),
+            mean_item_ms: totals.settled.and_then(|sum| mean(sum, totals.timed)),
             mean_succeeded_item_ms: totals
-                .elapsed
+                .settled
                 .and_then(|_| mean(totals.succeeded_elapsed, totals.succeeded)),
             critical_path: self.layout.as_ref().and_then(|layout| self.critical_path(layout)),
             slowest_step: slowest.map(|(mean_ms, _, phase)| Slowest { phase: Arc::clone(phase), mean_ms }),

@@ -50,6 +50,7 @@ impl Live {
 
     /// The figures of all items that have settled, and of all rows.
     pub fn finish(mut self) -> Stats {
+        self.in_flight.values().for_each(|trail| self.input.in_flight(Some(&self.layout), trail));
         self.fold.end_input(self.input, Some(&self.layout));
         self.fold.finish()
     }

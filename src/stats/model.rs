@@ -75,6 +75,9 @@ pub struct Run {
     pub items: Option<u64>,
     #[serde(serialize_with = "states")]
     pub items_by_status: Option<Vec<(ItemState, u64)>>,
+    /// Items that had begun and not settled when the rows ended; none where there are none. `items` are the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
     /// Items that were left when the run was stopped; none where it came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started: Option<u64>,
@@ -85,11 +88,11 @@ pub struct Run {
     pub wall_ms: Option<Figure>,
     /// The sum of all durations: the time had the run been sequential.
     pub sequential_ms: Option<Figure>,
-    /// The sum of the times that the items took.
+    /// The sum of the times that the items took; of those in flight up to now.
     pub elapsed_ms: Option<Figure>,
     /// What running steps side by side saved: sequential less elapsed.
     pub saved_ms: Option<Figure>,
-    /// The mean time that an item took.
+    /// The mean time that a settled item took.
     pub mean_item_ms: Option<Figure>,
     /// The same of the items whose rows tell that they succeeded.
     pub mean_succeeded_item_ms: Option<Figure>,

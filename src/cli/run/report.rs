@@ -97,8 +97,9 @@ impl Record {
     /// # Errors
     /// When the session file cannot be written.
     pub fn finish(self, head: &Head, left: u64) -> anyhow::Result<Finished> {
-        let Record { recorder, live, executions, kept, .. } = self;
+        let Record { entries, recorder, live, executions, kept, .. } = self;
         let mut stats = live.finish();
+        stats.run.in_flight = Some(entries.in_flight()).filter(|count| *count > 0);
         stats.run.not_started = (left > 0).then_some(left);
         let Some((recorder, target)) = recorder else {
             let verdicts = Vec::new();

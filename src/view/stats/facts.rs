@@ -90,7 +90,8 @@ fn work(run: &Run) -> Option<String> {
         }
     }
     if let Some(saved) = run.saved_ms.filter(|saved| saved.0 > 0.0) {
-        let each = run.items.filter(|items| *items > 0);
+        let each = run.items.map(|items| items.saturating_add(run.in_flight.unwrap_or(0)));
+        let each = each.filter(|items| *items > 0);
         let (saved, of) = each.map_or((saved.0, "in all"), |items| (saved.0 / items as f64, "an item"));
         told.push_str(&format!("; parallel steps saved {} {of}", milliseconds(saved)));
     }
@@ -122,7 +123,9 @@ fn items(run: &Run) -> String {
     };
     let states = run.items_by_status.iter().flatten();
     let states = states.map(|(state, number)| format!("{} {}", count(*number), state.name()));
+    let in_flight = run.in_flight.map(|items| format!("{} in flight", count(items)));
     let left = run.not_started.map(|left| format!("{} not started", count(left)));
-    let states: Vec<_> = states.chain(left).collect();
-    if states.is_empty() { count(items) } else { format!("{}: {}", count(items), states.join(", ")) }
+    let states: Vec<_> = states.chain(in_flight).chain(left).collect();
+    let ended = if run.in_flight.is_some() { " ended" } else { "" };
+    if states.is_empty() { count(items) } else { format!("{}{ended}: {}", count(items), states.join(", ")) }
 }
