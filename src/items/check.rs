@@ -78,7 +78,7 @@ impl Items {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn check(self) -> anyhow::Result<Checked> {
+    pub fn check(mut self) -> anyhow::Result<Checked> {
         let mut keys = Keys::default();
         let mut problems = Problems::default();
         let only: HashSet<String> = self.only.iter().cloned().collect();
@@ -116,6 +116,8 @@ impl Items {
         }
         problems.sort();
         let unknown = self.only.iter().filter(|key| !found.contains(*key)).cloned().collect();
+        // From here on a step may take a file away that an item names.
+        self.shape.files.checked = false;
         let unknown = if problems.count == 0 { self.with_nearest(unknown)? } else { Vec::new() };
         Ok(Checked { items: self, suspects, only, read, total: total - skipped, skipped, problems, unknown })
     }
@@ -183,7 +185,7 @@ impl Items {
         let wrong = |message: String| vec![item.place.fault(message)];
         let number = number.to_string();
         let key = self.shape.key(&value, item.name.as_deref().unwrap_or(&number)).map_err(wrong)?;
-        Ok((key, self.shape.inputs(value).map_err(wrong)?))
+        Ok((key, self.shape.inputs(value, item.file.as_deref()).map_err(wrong)?))
     }
 
     fn add(&self, problems: &mut Problems, file: Option<&Path>, fault: &Fault) {

@@ -8,6 +8,7 @@ mod folder;
 mod json;
 mod keys;
 mod lines;
+mod paths;
 mod raw;
 mod scan;
 mod shape;
@@ -17,5 +18,6 @@ mod table;
 mod tests;
 
 pub use check::{Checked, Duplicates, Items, Problem, Problems};
+pub use paths::{Files, absolute};
 pub use shape::{Given, Shape};
 pub use source::Source;

@@ -1,10 +1,12 @@
 //! How one item becomes a key and the workflow's inputs.
 
+use super::paths::Files;
 use crate::event::Values;
 use crate::graph::{Graph, ValueId};
 use crate::value::number::canonical;
 use crate::value::{Object, Type, Value, kind, nearest};
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Inputs that the command line gives, the same for every item.
@@ -14,6 +16,7 @@ pub type Given = Vec<(ValueId, Arc<Value>)>;
 pub(super) struct Column<'a> {
     pub name: String,
     wanted: Option<Cow<'a, Wanted>>,
+    files: &'a Files,
 }
 
 /// Objects with more members than this are not searched for a misspelt one.
@@ -27,6 +30,8 @@ pub struct Shape {
     wanted: Vec<Wanted>,
     /// The field that holds the key, where the user names one.
     key: Option<String>,
+    /// Where the files are that items name.
+    pub(super) files: Files,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +52,12 @@ impl Shape {
             optional: graph.may_lack(*id),
         };
         let wanted = graph.inputs.iter().filter(open).map(wanted).collect();
-        Shape { given, wanted, key }
+        Shape { given, wanted, key, files: Files::default() }
+    }
+
+    /// The same where the files that items name are found so.
+    pub fn with(self, files: Files) -> Shape {
+        Shape { files, ..self }
     }
 
     /// Names of the inputs that a run without items would lack.
@@ -73,7 +83,7 @@ impl Shape {
     pub(super) fn column(&self, name: String) -> Column<'_> {
         let wanted = self.wanted.iter().find(|wanted| wanted.name == name).map(Cow::Borrowed);
         let wanted = wanted.or_else(|| self.member(&name).map(Cow::Owned));
-        Column { name, wanted }
+        Column { name, wanted, files: &self.files }
     }
 
     /// What a table with these columns lacks, so that no row of it is an item: each with the place of the column that was
@@ -153,12 +163,13 @@ impl Shape {
     }
 
     /// The workflow's inputs for this item: an object that holds all that is wanted supplies it by name; else
-    /// the item itself is the single input that is wanted.
+    /// the item itself is the single input that is wanted. `file` is the one that holds this item alone.
     ///
     /// # Errors
     /// What is missing or does not fit.
-    pub fn inputs(&self, item: Value) -> Result<Values, String> {
+    pub fn inputs(&self, item: Value, file: Option<&Path>) -> Result<Values, String> {
         let mut values = self.given.clone();
+        let fitting = |wanted: &Wanted, value| self.fitting(wanted, value, file);
         let by_name = |object: &Object| {
             let holds = |wanted: &Wanted| object.contains_key(&wanted.name) || wanted.optional;
             self.wanted.iter().all(holds)
@@ -187,6 +198,13 @@ impl Shape {
         }
         Ok(values)
     }
+
+    fn fitting(&self, wanted: &Wanted, value: Value, file: Option<&Path>) -> Result<Arc<Value>, String> {
+        let Some(ty) = &wanted.ty else { return Ok(Arc::new(value)) };
+        let value = ty.admit(value).map_err(|misfits| misfits.of(&wanted.name))?;
+        let value = self.files.absolute(value, ty, file);
+        Ok(Arc::new(value.map_err(|why| format!("\"{}\": {why}", wanted.name))?))
+    }
 }
 
 impl Column<'_> {
@@ -205,7 +223,7 @@ impl Column<'_> {
         let value = ty.read(text).map_err(|_| misfit(format!("found {}", quoted(text))))?;
         let whole = value.is_object() || value.is_array();
         match ty.admit(value) {
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => self.found(value, ty).map(Some),
             Err(misfits) if whole => Err(misfits.of(name)),
             Err(_) => Err(misfit(format!("found {}", quoted(text)))),
         }
@@ -219,11 +237,15 @@ impl Column<'_> {
         match self.wanted.as_deref() {
             Some(wanted) if wanted.optional && value.is_null() => Ok(None),
             Some(Wanted { name, ty: Some(ty), .. }) => match ty.admit(value) {
-                Ok(value) => Ok(Some(value)),
+                Ok(value) => self.found(value, ty).map(Some),
                 Err(misfits) => Err(misfits.of(name)),
             },
             _ => Ok(Some(value)),
         }
+    }
+
+    fn found(&self, value: Value, ty: &Type) -> Result<Value, String> {
+        self.files.absolute(value, ty, None).map_err(|why| format!("\"{}\": {why}", self.name))
     }
 
     /// Whether what looks like a number is still a text.
@@ -246,16 +268,6 @@ fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Nullable(inner) => bare(inner),
         other => other,
-    }
-}
-
-fn fitting(wanted: &Wanted, value: Value) -> Result<Arc<Value>, String> {
-    match &wanted.ty {
-        Some(ty) => match ty.admit(value) {
-            Ok(value) => Ok(Arc::new(value)),
-            Err(misfits) => Err(misfits.of(&wanted.name)),
-        },
-        None => Ok(Arc::new(value)),
     }
 }
 
@@ -298,7 +310,7 @@ mod tests {
             optional: false,
         };
         let wanted = wanted.iter().enumerate().map(want).collect();
-        Shape { given: Vec::new(), wanted, key: key.map(str::to_owned) }
+        Shape { given: Vec::new(), wanted, key: key.map(str::to_owned), files: Files::default() }
     }
 
     #[test]
@@ -324,15 +336,18 @@ mod tests {
     #[test]
     fn an_object_with_all_names_supplies_them_else_the_item_is_the_input() {
         let one = shape(&[("order", "JSON")], None);
-        assert_eq!(*one.inputs(json!({"order": 1})).unwrap()[0].1, json!(1));
-        assert_eq!(*one.inputs(json!({"other": 1})).unwrap()[0].1, json!({"other": 1}));
+        assert_eq!(*one.inputs(json!({"order": 1}), None).unwrap()[0].1, json!(1));
+        assert_eq!(*one.inputs(json!({"other": 1}), None).unwrap()[0].1, json!({"other": 1}));
         let two = shape(&[("a", "Integer"), ("b", "String")], None);
-        assert_eq!(two.inputs(json!({"a": 1, "b": "x", "c": 0})).unwrap().len(), 2);
-        assert_eq!(two.inputs(json!({"a": 1})).unwrap_err(), "missing \"b\"");
+        assert_eq!(two.inputs(json!({"a": 1, "b": "x", "c": 0}), None).unwrap().len(), 2);
+        assert_eq!(two.inputs(json!({"a": 1}), None).unwrap_err(), "missing \"b\"");
         let named = shape(&[("customer", "String"), ("total", "Number")], None);
-        let slip = named.inputs(json!({"custmer": "Ada", "total": 1}));
+        let slip = named.inputs(json!({"custmer": "Ada", "total": 1}), None);
         assert_eq!(slip.unwrap_err(), "missing \"customer\" (is \"custmer\" meant?)");
-        assert_eq!(two.inputs(json!(3)).unwrap_err(), "expected an object with \"a\", \"b\", found a number");
-        assert!(two.inputs(json!({"a": "1", "b": "x"})).unwrap_err().contains("\"a\" is no Integer"));
+        assert_eq!(
+            two.inputs(json!(3), None).unwrap_err(),
+            "expected an object with \"a\", \"b\", found a number"
+        );
+        assert!(two.inputs(json!({"a": "1", "b": "x"}), None).unwrap_err().contains("\"a\" is no Integer"));
     }
 }

@@ -166,3 +166,83 @@ fn a_run_that_is_moved_finds_its_files_and_only_those() {
         }
     }
 }
+
+/// A file that is given counts from where it is named, is handed on by its absolute path, and is looked for before
+/// anything runs.
+#[test]
+fn files_that_are_given_are_there_and_absolute() {
+    let place = Place::new(
+        "# T\n## Read\ndoc::File -> text::String\n```sh run\necho \"$IN_DOC\" >> paths\ncat \"$IN_DOC\"\n```\n",
+    );
+    place.write("sub/a.txt", "a\n");
+    place.write("sub/items.csv", "id,doc\n1,a.txt\n");
+    place.write("sub/items.jsonl", "{\"id\": 1, \"doc\": \"a.txt\"}\n{\"id\": 2, \"doc\": null}\n");
+    let a = place.path("sub/a.txt").display().to_string();
+    let here = place.folder().display().to_string();
+
+    let told = place.run("--input doc=typo.txt --quiet");
+    let why = format!("error: --input doc: file \"typo.txt\" not found in {here}; nothing was run\n");
+    assert_eq!((told.exit, &*told.err), (Some(3), &*why));
+    let told = place.run("--input doc=sub --quiet");
+    assert_eq!(
+        told.err,
+        format!("error: --input doc: \"sub\" in {here} is a folder, not a file; nothing was run\n")
+    );
+    assert!(!place.path("paths").exists());
+    // From another folder than the document's.
+    let mut command = place.command("run ../flow.md --trust --quiet --input doc=a.txt");
+    assert!(command.current_dir(place.path("sub")).output().unwrap().status.success());
+    assert_eq!(place.run("--items sub/items.csv --quiet").exit, Some(0));
+    assert_eq!(place.run(&format!("--input doc={a} --quiet")).exit, Some(0));
+    assert_eq!(place.read("paths"), format!("{a}\n{a}\n{a}\n"));
+
+    place.write("sub/items.csv", "id,doc\n1,a.txt\n2,b.txt\n");
+    let told = place.run("--items sub/items.csv --quiet");
+    let why = "sub/items.csv:3:3: \"doc\": file \"b.txt\" not found in [..]/sub\nerror: 1 problem in sub/items.csv; 0 of 2 items started\n";
+    crate::place::says(&told, 3, "", why);
+    place.write("sub/items.jsonl", "{\"id\": 1, \"doc\": \"a.txt\"}\n{\"id\": 2, \"doc\": \"b.txt\"}\n");
+    let told = place.run("--items sub/items.jsonl --quiet");
+    crate::place::says(&told, 3, "", &why.replace("csv:3:3", "jsonl:2:1").replace("csv", "jsonl"));
+}
+
+#[test]
+fn files_in_lists_are_found_and_one_that_a_step_takes_away_is_not_missed() {
+    let place = Place::new(
+        "# T\n## Read\ndocs::File[] -> text::String\n```sh run\nrm -f a.txt\necho \"$IN_DOCS\"\n```\n",
+    );
+    place.write("a.txt", "a\n");
+    place.write("b.txt", "b\n");
+    place.write(
+        "i.jsonl",
+        "{\"id\": 1, \"docs\": [\"a.txt\"]}\n{\"id\": 2, \"docs\": [\"b.txt\", \"a.txt\"]}\n",
+    );
+    assert_eq!(place.run("--items i.jsonl --jobs 1 --quiet").exit, Some(0));
+    let told = place.run("--items i.jsonl --quiet");
+    assert!(told.err.starts_with("i.jsonl:1:1: \"docs\": file \"a.txt\" not found in "), "{}", told.err);
+    // Of a file that is one item, from that file's folder.
+    place.write("sub/one.json", "{\"docs\": [\"../b.txt\"]}");
+    for args in ["--input docs=[\"b.txt\"]", "--items sub"] {
+        let told = place.run(&format!("{args} --quiet"));
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+    }
+}
+
+/// A path in an edited table counts from the table's folder.
+#[test]
+fn files_of_edited_items_are_found() {
+    let place = Place::new(
+        "# T\n## Read\ndoc::File -> text::String\n```sh run\ntest -s \"$IN_DOC\" || exit 65\ncat \"$IN_DOC\"\n```\n",
+    );
+    place.write("empty.txt", "");
+    place.write("sub/full.txt", "full\n");
+    place.write("i.csv", "id,doc\n1,empty.txt\n");
+    assert_eq!(place.run("--items i.csv --quiet").exit, Some(1));
+    let table = place.orderflow("show last --dead-letters").out;
+    let old = place.path("empty.txt").display().to_string();
+    place.write("sub/f.toon", &table.replace(&old, "none.txt"));
+    let told = place.orderflow("retry last --items sub/f.toon --quiet");
+    assert!(told.err.contains(": \"doc\": file \"none.txt\" not found in "), "{}", told.err);
+    place.write("sub/f.toon", &table.replace(&old, "full.txt"));
+    let told = place.orderflow("retry last --items sub/f.toon --quiet");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+}

@@ -242,7 +242,11 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
     let table = dead_letters::Table::of(&history.graph, &letters, &history.options.given);
     let name = visible(&file.display().to_string());
     let fates = history.fates()?;
-    let edited = stream::open(file).and_then(|text| dead_letters::read(&table, &fates, text));
+    let folder = if stream::is_standard(file) { None } else { file.parent() };
+    let base =
+        std::path::absolute(folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let base = base.context("cannot tell the current folder")?;
+    let edited = stream::open(file).and_then(|text| dead_letters::read(&table, &fates, text, &base));
     let dead_letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
         let dead_letters::Problem { line, column, message } = problem;

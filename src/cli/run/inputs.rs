@@ -11,11 +11,11 @@ use crate::disk::{Folder, Named, read_at_most};
 use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::history::{ItemsFrom, PIPED, RunOptions};
-use crate::items::{Checked, Given, Items, Problems, Shape, Source};
+use crate::items::{self, Checked, Files, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
 use crate::value::{Object, Type, Value};
 use anyhow::Context;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Characters of a value that a message shows.
@@ -160,6 +160,7 @@ pub fn work(
     let key = launch.options.key.clone().or_else(|| part.graph.settings.key.clone());
     let shape = Shape::new(&part.graph, given, key);
     let place = place(launch, part, &shape, !named.is_empty(), before);
+    let shape = shape.with(Files { base: Some(base(place.as_ref(), before)?), checked: before.is_none() });
     let kind = match before
         .filter(|before| before.has_all)
         .and_then(|before| Some((before, before.items.as_ref()?)))
@@ -216,6 +217,20 @@ fn place(
             Some(Named::by_document(options.file.parent().unwrap_or(Path::new("")), Path::new(named)))
         }
         _ => None,
+    }
+}
+
+/// The folder that files which items name count from: that of the items, or the current one.
+fn base(place: Option<&Named>, before: Option<&Before<'_>>) -> anyhow::Result<PathBuf> {
+    let stored = before.is_some_and(|before| before.items.as_ref().is_some_and(|items| items.kept));
+    let named = place
+        .map(Named::path)
+        .filter(|path| !stored && *path != Path::new("-"))
+        .map(std::path::absolute)
+        .transpose();
+    match named.context("cannot tell the current folder")?.as_deref().and_then(Path::parent) {
+        Some(folder) => Ok(folder.to_owned()),
+        None => std::env::current_dir().context("cannot tell the current folder"),
     }
 }
 
@@ -346,6 +361,10 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
         if let Some(ty) = ty {
             value = ty.admit(value).map_err(|misfits| {
                 Stop::new(Exit::Invalid, format!("--input {}; nothing was run", misfits.at(name)))
+            })?;
+            let here = std::env::current_dir().context("cannot tell the current folder")?;
+            value = items::absolute(value, ty, &here, true).map_err(|why| {
+                Stop::new(Exit::Invalid, format!("--input {name}: {}; nothing was run", visible(&why)))
             })?;
         }
         given.push((id, Arc::new(value)));

@@ -5,10 +5,12 @@ use super::table::{ABOUT, Column, Table};
 use crate::diag::nearest;
 use crate::engine::Retry;
 use crate::event::Values;
+use crate::items;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
 use crate::value::{Value, equal, json, kind};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A problem with its line and column, from 1.
@@ -56,7 +58,7 @@ pub struct Edited {
 }
 
 /// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others. `others` has
-/// what the items without a letter have come to.
+/// what the items without a letter have come to; files that edited cells name count from the folder `base`.
 ///
 /// # Errors
 /// Where it cannot be read. What is wrong in it is no error but a problem.
@@ -64,6 +66,7 @@ pub fn read(
     table: &Table<'_>,
     others: &BTreeMap<Arc<str>, &'static str>,
     text: impl Read,
+    base: &Path,
 ) -> std::io::Result<Edited> {
     let mut edited = Edited { retries: Vec::new(), problems: Vec::new() };
     let letters = table.letters.iter().map(|letter| (&*letter.key, letter)).collect();
@@ -82,7 +85,7 @@ pub fn read(
             }
             Ok(Node::Row(row)) if tables == 1 => {
                 if let Some(letter) = edited.known(&row, &meanings, &known, &mut lines) {
-                    edited.take(table, letter, &row, &meanings);
+                    edited.take(table, letter, &row, &meanings, base);
                 }
             }
             Ok(Node::Row(_) | Node::Field(_)) => {}
@@ -159,7 +162,14 @@ impl Edited {
     }
 
     /// Has the item of a row run again; with other inputs where a cell is not what was printed.
-    fn take(&mut self, table: &Table<'_>, letter: &Letter, row: &Row<'_>, meanings: &[Meaning<'_>]) {
+    fn take(
+        &mut self,
+        table: &Table<'_>,
+        letter: &Letter,
+        row: &Row<'_>,
+        meanings: &[Meaning<'_>],
+        base: &Path,
+    ) {
         let before = self.problems.len();
         let mut inputs = letter.inputs.clone();
         let mut first = None;
@@ -169,7 +179,7 @@ impl Edited {
                 continue;
             }
             first.get_or_insert(at);
-            match spelled(cell, column, letter, table) {
+            match spelled(cell, column, letter, table, base) {
                 Ok(value) => put(&mut inputs, column, value),
                 Err(message) => self.problem(row, at, message),
             }
@@ -206,6 +216,7 @@ fn spelled(
     column: &Column,
     letter: &Letter,
     table: &Table<'_>,
+    base: &Path,
 ) -> Result<Option<Value>, String> {
     let name = &column.name;
     let declared = column.ty(table.graph);
@@ -227,7 +238,10 @@ fn spelled(
         _ => scalar.value(),
     };
     match declared {
-        Some((ty, _)) => ty.admit(value).map(Some).map_err(|misfits| misfits.of(name)),
+        Some((ty, _)) => {
+            let value = ty.admit(value).map_err(|misfits| misfits.of(name))?;
+            items::absolute(value, &ty, base, true).map(Some).map_err(|why| format!("\"{name}\": {why}"))
+        }
         None => Ok(Some(value)),
     }
 }
