@@ -58,6 +58,7 @@ mod trace;
 mod trust;
 mod type_mutations;
 mod types;
+mod unfinished;
 mod validate;
 mod verify;
 mod versions;

@@ -7,6 +7,9 @@ use crate::disk::{self, Kind};
 use crate::journal;
 use crate::runtime::Store;
 use anyhow::Context;
+use jiff::Timestamp;
+use std::cmp::Reverse;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -108,19 +111,39 @@ fn last(all: &[PathBuf]) -> anyhow::Result<Option<PathBuf>> {
 /// # Errors
 /// Where a folder cannot be looked at.
 pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut own: Vec<(String, &PathBuf)> = Vec::new();
+    let mut own: Vec<(Place, &PathBuf)> = Vec::new();
     let known = trust::runs::known();
     for folder in all {
         let listed = known.get(&disk::real(folder)?);
         match trust::runs::owner(folder) {
-            Ok(Owner::Own(known)) => own.push((known.started, folder)),
+            Ok(Owner::Own(known)) => own.push((place(&known.started, folder), folder)),
             Ok(Owner::Elsewhere) => {}
             // What cannot be read is still in the place of a run of the user's.
-            Err(_) => own.extend(listed.map(|known| (known.started.clone(), folder))),
+            Err(_) => own.extend(listed.map(|known| (place(&known.started, folder), folder))),
         }
     }
     own.sort();
     Ok(own.into_iter().map(|(_, folder)| folder.clone()).collect())
+}
+
+/// Where a run is among others: by its start, then by its name.
+type Place = (Timestamp, OsString);
+
+fn place(started: &str, folder: &Path) -> Place {
+    (started.parse().unwrap_or(Timestamp::MIN), folder.file_name().unwrap_or_default().to_owned())
+}
+
+/// These runs, which are all there are here, the latest first, each with its short name. A journal that cannot be read does
+/// not say when its run began; the user's own state does, of an own run.
+pub fn latest_first(all: &[PathBuf]) -> Vec<(&PathBuf, String)> {
+    let known = trust::runs::known();
+    let started = |folder: &PathBuf| match journal::read(folder) {
+        Ok((header, _)) => Some(header.started),
+        Err(_) => known.get(&disk::real(folder).ok()?).map(|known| known.started.clone()),
+    };
+    let mut runs: Vec<(&PathBuf, String)> = all.iter().zip(short_names(all)).collect();
+    runs.sort_by_cached_key(|(folder, _)| Reverse(place(&started(folder).unwrap_or_default(), folder)));
+    runs
 }
 
 /// The run's name, as its folder has it.
@@ -164,7 +187,7 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
 }
 
 /// The folders of all runs that are stored here: in the current folder, in those right below it, in those above it up
-/// to the repository's root, and where `--state` says; by name, which is in the order of time.
+/// to the repository's root, and where `--state` says; by name.
 ///
 /// # Errors
 /// Where the current folder cannot be told.

@@ -103,15 +103,12 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .into());
     }
     let folders = find::all()?;
-    let names = find::short_names(&folders);
-    let lines = folders.iter().zip(names).filter_map(|(folder, name)| match line(args, folder, &name) {
-        Ok(line) => line,
-        Err(why) => Some(Line::unreadable(folder, name, &why)),
+    let lines = find::latest_first(&folders).into_iter().filter_map(|(folder, name)| {
+        line(args, folder, &name).unwrap_or_else(|why| Some(Line::unreadable(folder, name, &why)))
     });
     let wanted =
         |line: &Line| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
-    let mut lines: Vec<Line> = lines.filter(wanted).collect();
-    lines.reverse();
+    let lines: Vec<Line> = lines.filter(wanted).collect();
     match args.format {
         Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
         Format::Table if lines.is_empty() => {

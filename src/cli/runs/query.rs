@@ -36,12 +36,11 @@ struct Looked {
 pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let wanted = statuses(&args.status)?;
     let folders = find::all()?;
-    let names = find::short_names(&folders);
     let mut looked = Looked::default();
     let mut exit = Exit::Ok;
     let mut sink = Sink { format: args.format, terminal, rows: Vec::new(), found: 0 };
-    for (folder, name) in folders.iter().zip(&names).rev() {
-        if let Err(error) = one(args, step, &wanted, (folder, name), &mut looked, &mut sink) {
+    for (folder, name) in find::latest_first(&folders) {
+        if let Err(error) = one(args, step, &wanted, (folder, &name), &mut looked, &mut sink) {
             sink.terminal.error(&error);
             exit = Exit::of(&error);
         }

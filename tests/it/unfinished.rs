@@ -1,0 +1,163 @@
+//! What is shown of runs that are not over: paused, killed or active, and of which of them is the latest.
+
+use crate::place::{Place, says};
+use orderflow::journal::{self, Header, Journal, Record, Store};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+
+/// Two steps, one after the other; the second waits for a file.
+const DOCUMENT: &str = "\
+# Parcels
+
+## Weigh
+name::String → weight::Integer
+
+```sh run
+echo \"${#IN_NAME}\"
+```
+
+## Send
+weight → sent::String
+
+```sh run
+until test -e courier; do : > waiting; sleep 0.02; done
+echo \"sent $IN_WEIGHT\"
+```
+";
+
+fn place() -> Place {
+    let place = Place::new(DOCUMENT);
+    place.write("i.csv", "id,name\na,Ada\nb,Bo\nc,Cy\n");
+    place
+}
+
+/// A run in which two items wait for the courier.
+fn waiting(place: &Place) -> Child {
+    let run = place.begin("--items i.csv --jobs 2");
+    place.until("two items are under way", || {
+        place.path(".orderflow").exists()
+            && steps(place, "b").iter().filter(|step| *step == "Send").count() == 1
+    });
+    run
+}
+
+fn show(place: &Place, args: &str) -> Value {
+    serde_json::from_str(&place.orderflow(&format!("show last {args} --format json")).out).unwrap_or_default()
+}
+
+/// The steps that are under way for an item.
+fn steps(place: &Place, key: &str) -> Vec<String> {
+    let shown = show(place, "");
+    let item = shown["items"].as_array().into_iter().flatten().find(|item| item["item"] == key);
+    let steps = item.and_then(|item| item["steps"].as_array()).into_iter().flatten();
+    steps.map(|step| step["step"].as_str().unwrap().to_owned()).collect()
+}
+
+fn homes(place: &Place) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.path(".orderflow/runs")).unwrap();
+    let mut homes: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    homes.sort();
+    homes
+}
+
+/// Steps that follow each other save nothing, also while some items have ended and others have not.
+#[test]
+fn items_in_flight_save_no_time() {
+    let place = place();
+    let mut run = waiting(&place);
+    let figures = |place: &Place| show(place, "")["figures"]["run"].clone();
+    let live = figures(&place);
+    assert_eq!(
+        (&live["saved_ms"], &live["items"], &live["in_flight"]),
+        (&json!(0), &json!(0), &json!(2)),
+        "{live}"
+    );
+    assert_eq!(live["elapsed_ms"], live["sequential_ms"], "{live}");
+    let shown = place.orderflow("show last").out;
+    assert!(shown.contains("\nitems          0 ended: 2 in flight, 1 not started\n"), "{shown}");
+    assert!(!shown.contains("saved") && !shown.contains("\nan item"), "{shown}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let paused = figures(&place);
+    assert_eq!((&paused["saved_ms"], &paused["in_flight"]), (&json!(0), &json!(2)), "{paused}");
+
+    // The file of a run that was not over says the same.
+    place.orderflow("show last --session s.toon");
+    let told = place.orderflow("stats s.toon --format json");
+    let file = serde_json::from_str::<Value>(&told.out).unwrap()["run"].clone();
+    for name in ["items", "in_flight", "not_started", "saved_ms", "elapsed_ms", "mean_item_ms"] {
+        assert_eq!(file[name], paused[name], "{name}");
+    }
+    place.write("courier", "");
+    assert_eq!(place.orderflow("resume last").exit, Some(0));
+    let over = figures(&place);
+    assert_eq!(
+        (&over["saved_ms"], &over["items"], &over["in_flight"]),
+        (&json!(0), &json!(3), &Value::Null),
+        "{over}"
+    );
+}
+
+/// Writes another run that says to have begun at another time than its name does.
+fn another(place: &Place, name: &str, started: &str) {
+    let (header, records) = journal::read(&homes(place)[0]).unwrap();
+    let home = place.path(&format!(".orderflow/runs/{name}"));
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let header = Header { run: name.to_owned(), started: started.to_owned(), ..header };
+    let mut store = Store::create(&home, &header).unwrap();
+    let mut all: Vec<Record> = Vec::new();
+    records
+        .each(|record| {
+            all.push(record);
+            Ok::<(), journal::Unreadable>(())
+        })
+        .unwrap();
+    store.append(&all).unwrap();
+    drop(store);
+    assert_eq!(place.orderflow(&format!("adopt --yes {name}")).exit, Some(0));
+}
+
+/// Of runs that began in the same moment a name may be before the other and the start after it.
+#[test]
+fn last_is_the_first_run_of_the_list() {
+    let place = place();
+    place.write("courier", "");
+    assert_eq!(place.run("--input name=Ada").exit, Some(0));
+    another(&place, "00000000000000000000000000000000", "2199-01-01T00:00:00.002Z");
+    another(&place, "ffffffffffffffffffffffffffffffff", "2199-01-01T00:00:00.001Z");
+    let listed: Value = serde_json::from_str(&place.orderflow("runs --format json").out).unwrap();
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|run| &run["run"].as_str().unwrap()[..4]).collect();
+    assert_eq!(names[..2], ["0000", "ffff"], "the latest first");
+    assert_eq!(show(&place, "")["run"], listed[0]["run"]);
+    let rows: Value = serde_json::from_str(&place.orderflow("runs --step Weigh --format json").out).unwrap();
+    assert_eq!(rows[0]["run"], listed[0]["run"]);
+    let pruned = place.orderflow("runs prune --keep 1 --dry-run").out;
+    assert!(!pruned.contains("0000") && pruned.starts_with("0"), "{pruned}");
+
+    // In the same moment the name decides.
+    another(&place, "11111111111111111111111111111111", "2199-01-01T00:00:00.002Z");
+    assert_eq!(show(&place, "")["run"], "11111111111111111111111111111111");
+}
+
+/// A step that declares a value and prints none has not made it.
+#[test]
+fn a_text_that_was_not_printed_is_no_text() {
+    let place = Place::new(
+        "# Pay\n\n## Take Payment\nid::String -> receipt::String\n\n```sh run\ntrue\n```\n\n\
+         ## Ship\nreceipt -> parcel::String\n\n```sh run\necho shipped\n```\n",
+    );
+    says(
+        &place.run("--input id=1 --session s.toon --quiet"),
+        1,
+        "...\n",
+        "1: Take Payment failed: expected the output \"receipt\"; the answer is empty\n",
+    );
+    place.write("flow.md", &place.read("flow.md").replace("\ntrue\n", "\necho\n"));
+    assert_eq!(place.run("--input id=1").exit, Some(0), "an empty line is an empty text");
+    let item = show(&place, "--item 1");
+    assert_eq!(item["steps"][0]["attempts"][0]["outputs"], json!({"receipt": ""}));
+}
