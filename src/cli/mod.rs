@@ -117,6 +117,8 @@ impl Command {
 
 /// Runs the program with these arguments, the program's own name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    allowed::fit_allocator(&args);
     if let Err(stop) = allowed::check() {
         let error = stop.into();
         Terminal::new().error(&error);
@@ -125,7 +127,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     adapter::shield();
     // Where the system refuses, such a write ends the process as it does by default.
     let _ = runtime::outlive_large_files();
-    let args: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(mut error) => {

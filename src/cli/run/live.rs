@@ -98,7 +98,12 @@ pub fn run(
     };
     let mut record = record.journaled(!launch.no_journal);
     let mut progress = Progress::new(graph.clone(), work.total(), launch.show.quiet, terminal);
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let (workers, blocking) = allowed::run_threads();
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(blocking)
+        .enable_all()
+        .build();
     let tokio = tokio.context("cannot start the runtime")?;
     let runner = match taken {
         Some(taken) => {
