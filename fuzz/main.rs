@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../tests/it/parsers.rs"]
+#[path = "../tests/it/support/parsers.rs"]
 mod parsers;
 
 use libfuzzer_sys::fuzz_target;

@@ -243,8 +243,8 @@ fn journal(bytes: &[u8]) {
     }
     // What a killed runner leaves, with some bytes in another's place.
     let whole: [(&str, &[u8]); 2] = [
-        ("journal.db", include_bytes!("../fixtures/journal/1.1-killed/journal.db")),
-        ("journal.db-wal", include_bytes!("../fixtures/journal/1.1-killed/journal.db-wal")),
+        ("journal.db", include_bytes!("../../fixtures/journal/1.1-killed/journal.db")),
+        ("journal.db-wal", include_bytes!("../../fixtures/journal/1.1-killed/journal.db-wal")),
     ];
     let at = bytes.iter().take(4).fold(0, |at, byte| at << 8 | usize::from(*byte));
     for damaged in 0..whole.len() {
