@@ -4,7 +4,7 @@
 //! - [`Header`] and [`Record`]: what is kept.
 //! - [`Journal`]: whoever keeps records; [`Store`] does, in a file.
 //! - [`Writer`]: a thread that commits all that waits at once.
-//! - [`read`]: what was kept, also while another process writes.
+//! - [`read()`]: what was kept, also while another process writes.
 //! - [`Lock`]: one runner for a run.
 
 mod chain;

@@ -2,6 +2,8 @@
 //! thread that asked for it, lets one of them fail or all from one on, and knows which bytes a loss of power
 //! would have taken. Files that are made, renamed or removed keep that; only contents are lost.
 
+#![allow(unsafe_code)]
+
 use rusqlite::ffi;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
