@@ -7,6 +7,7 @@
 
 use crate::python;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -47,6 +48,52 @@ fn what_the_readme_shows_is_what_happens() {
         copy(&root.join(part), &folder.path().join(part));
     }
     try_out("README.md", &fences(&readme), folder.path());
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
+    let pages = docs.chain(["README.md", "SECURITY.md", "CHANGELOG.md"].map(|page| root.join(page)));
+    let (mut links, mut broken) = (0, Vec::new());
+    for page in pages.filter(|page| page.extension().is_some_and(|end| end == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for event in Parser::new(&text) {
+            let Event::Start(Tag::Link { dest_url, .. }) = event else { continue };
+            if dest_url.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = dest_url.split_once('#').unwrap_or((&dest_url, ""));
+            let target = if file.is_empty() { page.clone() } else { page.with_file_name("").join(file) };
+            let found = target.exists()
+                && (anchor.is_empty()
+                    || anchors(&std::fs::read_to_string(&target).unwrap()).contains(anchor));
+            if !found {
+                broken.push(format!("{}: {dest_url}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    assert!(links > 50, "{links} links");
+}
+
+/// The anchors of a page's headings, as code hosts make them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let (mut anchors, mut title) = (BTreeSet::new(), None);
+    for event in Parser::new(page) {
+        match (event, &mut title) {
+            (Event::Start(Tag::Heading { .. }), _) => title = Some(String::new()),
+            (Event::Text(text) | Event::Code(text), Some(title)) => title.push_str(&text.to_lowercase()),
+            (Event::End(TagEnd::Heading(_)), Some(text)) => {
+                let plain = text.replace(' ', "-");
+                anchors.insert(plain.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect());
+                title = None;
+            }
+            _ => {}
+        }
+    }
+    anchors
 }
 
 /// Copies what git keeps: nothing whose name begins with a dot, nothing that Python has compiled.

@@ -9,6 +9,7 @@ mod dash;
 mod deep;
 mod diagnostics;
 mod docs;
+mod english;
 mod every_parser;
 mod explain;
 mod files;
