@@ -29,7 +29,7 @@ const ALLOWED: [&str; 2] = ["is no longer", "there is no"];
 
 /// What is read: a name for the message, and the text as markdown. Another source of text is another line.
 fn sources() -> Vec<(&'static str, String)> {
-    vec![page("docs/language.md")]
+    ["docs/language.md", "docs/traces.md"].map(page).to_vec()
 }
 
 /// A page of the repository.
