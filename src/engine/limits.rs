@@ -194,6 +194,11 @@ impl Line {
         (!waits.is_empty()).then(|| format!("it had waited {}", waits.join(" and ")))
     }
 
+    #[cfg(test)]
+    pub fn ready(&self) -> BTreeSet<(ItemId, StepPath)> {
+        self.lanes.iter().flat_map(|lane| &lane.ready).map(|(item, _, step)| (*item, *step)).collect()
+    }
+
     /// Whether a free place has nothing to fill it.
     pub fn idle(&self) -> bool {
         self.running < self.jobs && self.lanes.iter().all(|lane| lane.ready.is_empty() || self.full(lane))

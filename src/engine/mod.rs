@@ -12,7 +12,6 @@ mod limits;
 mod once;
 mod retries;
 mod run;
-mod step;
 mod tally;
 mod waits;
 
@@ -21,11 +20,10 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use item::{Obstacle, Refusal, Retraced, Undone, undone_next};
+pub use item::{Obstacle, Refusal, Retraced, Undone, is_failed, undone_next};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run, is_lost};
-pub use step::is_failed;
 pub use tally::{DeadLetter, Tally};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};

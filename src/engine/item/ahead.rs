@@ -2,7 +2,7 @@
 //! running, and further failures would add to what is undone.
 
 use super::super::Ahead;
-use super::super::step::{Attempts, End, StepState};
+use super::state::{Attempts, End, StepState};
 use super::{Item, Stage};
 use crate::event::{StepPath, StopReason};
 use crate::graph::{Graph, Input, Kind, Step, StepId, Taken};
@@ -14,7 +14,7 @@ impl Item {
     pub fn ahead(&self, graph: &Graph) -> Vec<(StepPath, Ahead)> {
         let never = self.never(graph);
         let undoing = self.effects.undoing();
-        let all = self.paths().filter(|path| !never.contains(&path.step));
+        let all = self.steps.paths().filter(|path| !never.contains(&path.step));
         let mut ahead: Vec<(StepPath, Ahead)> = all
             .filter_map(|path| {
                 let undoes = undoing.filter(|_| graph.step(path.step).kind == Kind::Compensation);
@@ -46,7 +46,7 @@ impl Item {
             ahead.extend(own.map(|id| ((*id).into(), Ahead::Begin)));
         }
         if self.stage != Stage::Handling && self.error.is_some() && stopped.is_none() {
-            let idle = |id: &StepId| matches!(self.steps[id.index()], StepState::Idle);
+            let idle = |id: &StepId| matches!(self.state(*id), StepState::Idle);
             ahead.extend(self.handlers(graph).filter(idle).map(|id| (id.into(), Ahead::Begin)));
         }
         ahead
@@ -56,16 +56,13 @@ impl Item {
     fn never(&self, graph: &Graph) -> BTreeSet<StepId> {
         let (mut blocked, mut absent) = (BTreeSet::new(), BTreeSet::new());
         for id in &graph.order {
-            if !matches!(self.steps[id.index()], StepState::Waiting { .. }) {
+            if !matches!(self.state(*id), StepState::Waiting { .. }) {
                 continue;
             }
             let step = graph.step(*id);
-            let blocks = |id: StepId| {
-                blocked.contains(&id)
-                    || matches!(self.steps[id.index()], StepState::Ended(end) if end.blocks())
-            };
+            let blocks = |id: StepId| blocked.contains(&id) || self.end(id).is_some_and(End::blocks);
             let gone = |id: StepId| {
-                let ended = matches!(self.steps[id.index()], StepState::Ended(end) if end != End::Succeeded);
+                let ended = self.end(id).is_some_and(|end| end != End::Succeeded);
                 ended || blocked.contains(&id) || absent.contains(&id)
             };
             if step.needs.iter().any(|need| self.is_own(graph, need.step) && blocks(need.step)) {

@@ -1,24 +1,21 @@
 //! What events do to an item.
 
-use super::super::step::{Attempts, End, Last, StepState};
-use super::elements::Elements;
-use super::{Item, Moves, Stage, is_own};
+use super::state::{Attempts, End, Last, StepState};
+use super::{Item, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId};
 use crate::spec::Mark;
 use std::sync::Arc;
 
 impl Item {
-    /// Takes an event about this item; what it means for the line of ready steps is added to `moves`.
-    pub fn apply(&mut self, graph: &Graph, event: &Event, moves: &mut Moves) {
+    /// Takes an event about this item.
+    pub fn apply(&mut self, graph: &Graph, event: &Event) {
         match event {
             Event::AttemptStarted { step, at, .. } => {
-                self.change(*step, |state| match state {
-                    StepState::Ready(attempts) => {
-                        StepState::Running { attempts: attempts.began(*at), started: *at, stop: None }
-                    }
-                    other => other,
-                });
+                if let StepState::Ready(attempts) = self.state(*step) {
+                    let attempts = attempts.clone().began(*at);
+                    self.set(*step, StepState::Running { attempts, started: *at, stop: None });
+                }
                 let undoes = graph.step(step.step).kind == Kind::Compensation;
                 let around = graph.around(step.step).filter(|_| !undoes);
                 for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
@@ -26,8 +23,9 @@ impl Item {
                 }
             }
             Event::AttemptStopped { step, why, .. } => {
-                if let Some(StepState::Running { stop, .. }) = self.state_mut(*step) {
-                    *stop = Some(*why);
+                if let StepState::Running { attempts, started, .. } = self.state(*step) {
+                    let (attempts, started) = (attempts.clone(), *started);
+                    self.set(*step, StepState::Running { attempts, started, stop: Some(*why) });
                 }
             }
             Event::AttemptRepeated { step, at, .. } => {
@@ -35,56 +33,48 @@ impl Item {
                     self.effects.may_stand(graph, *step);
                 }
                 // It has its whole time once more.
-                if let Some(StepState::Running { started, .. }) = self.state_mut(*step) {
-                    *started = *at;
+                if let StepState::Running { attempts, stop, .. } = self.state(*step) {
+                    let (attempts, stop) = (attempts.clone(), *stop);
+                    self.set(*step, StepState::Running { attempts, started: *at, stop });
                 }
             }
             Event::AttemptFinished { step, result, at, .. } => self.finished(graph, *step, result, *at),
             Event::RetryScheduled { step, due, .. } => {
-                self.answered.retain(|answered| answered != step);
-                self.change(*step, |state| match state {
-                    StepState::Answered { attempts, started, finished, result, .. } => {
-                        let last = Some(Arc::new(Last { started, finished, result }));
-                        StepState::Backoff { attempts: Attempts { last, ..attempts }, due: *due }
-                    }
-                    other => other,
-                });
+                if let StepState::Answered { attempts, started, finished, result, .. } = self.state(*step) {
+                    let last = Last { started: *started, finished: *finished, result: result.clone() };
+                    let attempts = Attempts { last: Some(Arc::new(last)), ..attempts.clone() };
+                    self.set(*step, StepState::Backoff { attempts, due: *due });
+                }
             }
             Event::RetryDue { step, .. } => {
-                self.change(*step, |state| match state {
-                    StepState::Backoff { attempts, .. } => StepState::Ready(attempts),
-                    other => other,
-                });
-                moves.ready.push(*step);
+                if let StepState::Backoff { attempts, .. } = self.state(*step) {
+                    self.set(*step, StepState::Ready(attempts.clone()));
+                }
             }
-            Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm, moves),
-            Event::ConditionHeld { step, .. } => {
-                self.deciding.retain(|deciding| deciding != step);
-                self.make_ready(graph, *step, moves);
-            }
-            Event::StepEnded { execution, .. } => self.ended(graph, execution, moves),
+            Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm),
+            Event::ConditionHeld { step, .. } => self.make_ready(graph, *step),
+            Event::StepEnded { execution, .. } => self.ended(graph, execution),
             Event::ElementsEnded { step, .. } => {
-                self.answered.retain(|answered| *answered != StepPath::from(*step));
                 if graph.step(*step).kind == Kind::Compensation {
                     self.all_undone();
                 }
-                self.settle(graph, *step, self.elements_end(*step), moves);
+                self.settle(graph, *step, self.steps.end_of_elements(*step));
             }
             Event::ItemDeadlinePassed { waited, .. } => {
                 let why = with_wait(StopReason::ItemDeadline, waited.as_deref());
                 self.error.get_or_insert_with(|| ItemError::without_step(why));
-                self.halt(graph, StopReason::ItemDeadline, moves);
+                self.halt(graph, StopReason::ItemDeadline);
             }
-            Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes, moves),
-            Event::ItemFailed { .. } => self.call_handlers(graph, moves),
+            Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes),
+            Event::ItemFailed { .. } => self.call_handlers(graph),
             Event::ItemPutBack { at, .. } => match self.renewal.take() {
-                Some(inputs) => self.renew(graph, &inputs, *at, moves),
+                Some(inputs) => self.renew(graph, &inputs, *at),
                 None => {
                     self.put_backs += 1;
-                    self.put_back(graph, *at, moves);
+                    self.put_back(graph, *at);
                 }
             },
-            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.renew(graph, inputs, *at, moves),
+            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.renew(graph, inputs, *at),
             Event::ItemRetried { inputs: None, at, .. } => {
                 self.retries += 1;
                 self.stop = None;
@@ -95,7 +85,7 @@ impl Item {
                 self.given_up = None;
                 match self.renewal {
                     Some(_) => self.stage = Stage::Undoing,
-                    None => self.put_back(graph, *at, moves),
+                    None => self.put_back(graph, *at),
                 }
             }
             Event::ItemResolved { .. } => self.effects.resolve(),
@@ -105,24 +95,13 @@ impl Item {
             {
                 self.given_up.get_or_insert(*why);
             }
-            Event::RunStopped { why, .. } => self.halt(graph, *why, moves),
+            Event::RunStopped { why, .. } => self.halt(graph, *why),
             Event::ItemAdmitted { .. }
             | Event::ItemSettled { .. }
             | Event::ItemsExhausted { .. }
             | Event::RunStepsBegan { .. }
             | Event::RunStepsEnded { .. }
             | Event::RunDrained { .. } => {}
-        }
-    }
-
-    fn change(&mut self, step: StepPath, change: impl FnOnce(StepState) -> StepState) {
-        let Some(state) = self.state_mut(step) else { return };
-        *state = change(std::mem::replace(state, StepState::Idle));
-        let StepState::Running { attempts, .. } = state else { return };
-        let number = attempts.number;
-        match (step.element, self.elements.get_mut(&step.step)) {
-            (Some(element), Some(elements)) => put(&mut elements.numbers, element as usize, number),
-            _ => put(&mut self.numbers, step.index(), number),
         }
     }
 
@@ -144,23 +123,15 @@ impl Item {
             Ok(reply) => reply.tokens_used,
             Err(failure) => failure.tokens_used,
         };
-        self.change(step, |state| match state {
-            StepState::Running { attempts, started, stop } => {
-                let (attempts, result) = (attempts.spent(tokens), result.clone());
-                StepState::Answered { attempts, started, finished: at, stop, result }
-            }
-            other => other,
-        });
-        self.answered.push(step);
+        if let StepState::Running { attempts, started, stop } = self.state(step) {
+            let attempts = attempts.clone().spent(tokens);
+            let (started, stop, result) = (*started, *stop, result.clone());
+            self.set(step, StepState::Answered { attempts, started, finished: at, stop, result });
+        }
     }
 
-    fn ended(&mut self, graph: &Graph, execution: &Execution, moves: &mut Moves) {
+    fn ended(&mut self, graph: &Graph, execution: &Execution) {
         let (id, path) = (execution.step, execution.path());
-        if self.is_ready(path) {
-            moves.withdrawn.push(path);
-        }
-        self.answered.retain(|answered| *answered != path);
-        self.deciding.retain(|deciding| *deciding != id);
         let step = graph.step(id);
         if step.kind == Kind::Compensation {
             self.undone(execution);
@@ -170,16 +141,16 @@ impl Item {
             self.error = Some(ItemError::of(execution));
         }
         match execution.element {
-            Some(element) => self.element_ended(graph, id, element, end),
-            None => self.settle(graph, id, end, moves),
+            Some(_) => self.end_element(graph, path, end),
+            None => self.settle(graph, id, end),
         }
         if end == End::Failed && step.counts() && step.mark == Some(Mark::Critical) {
-            self.halt(graph, StopReason::Critical, moves);
+            self.halt(graph, StopReason::Critical);
         }
     }
 
     /// Ends a step and, from it on, every step that can now be decided.
-    pub(super) fn settle(&mut self, graph: &Graph, id: StepId, end: End, moves: &mut Moves) {
+    pub(super) fn settle(&mut self, graph: &Graph, id: StepId, end: End) {
         let mut ends = vec![(id, end)];
         while let Some((id, end)) = ends.pop() {
             if end == End::Succeeded {
@@ -187,10 +158,11 @@ impl Item {
             }
             self.set(id, StepState::Ended(end));
             for &dependent in &graph.step(id).dependents {
-                let StepState::Waiting { missing } = &mut self.steps[dependent.index()] else { continue };
-                *missing = missing.saturating_sub(1);
-                if *missing == 0 {
-                    ends.extend(self.arrive(graph, dependent, moves).map(|end| (dependent, end)));
+                let StepState::Waiting { missing } = *self.state(dependent) else { continue };
+                let missing = missing.saturating_sub(1);
+                self.set(dependent, StepState::Waiting { missing });
+                if missing == 0 {
+                    ends.extend(self.arrive(graph, dependent).map(|end| (dependent, end)));
                 }
             }
         }
@@ -198,30 +170,21 @@ impl Item {
 
     /// Nothing of this item starts any more; what runs is told to stop by `next`. What has failed and waits for
     /// another attempt will not get it: the attempt before was its last.
-    fn halt(&mut self, graph: &Graph, why: StopReason, moves: &mut Moves) {
+    fn halt(&mut self, graph: &Graph, why: StopReason) {
         // A stop of the whole run outranks one of the item: no handler follows it. And an interruption outranks all:
         // what it leaves goes on another time.
         if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
             self.stop = Some(why);
         }
-        self.deciding.clear();
-        for path in self.paths().collect::<Vec<_>>() {
+        for path in self.steps.paths().collect::<Vec<_>>() {
             match self.state(path) {
-                StepState::Waiting { .. }
+                state @ (StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Ready(_)
-                | StepState::Backoff { .. } => {
-                    if self.is_ready(path) {
-                        moves.withdrawn.push(path);
-                    }
-                    match self.state(path).cut(why) {
-                        Some(answered) => {
-                            self.change(path, |_| answered);
-                            self.answered.push(path);
-                        }
-                        None => self.close(graph, path, End::Blocked),
-                    }
-                }
+                | StepState::Backoff { .. }) => match state.cut(why) {
+                    Some(answered) => self.set(path, answered),
+                    None => self.close(graph, path, End::Blocked),
+                },
                 StepState::Running { .. }
                 | StepState::Spread { .. }
                 | StepState::Answered { .. }
@@ -234,18 +197,18 @@ impl Item {
     /// Ends what has not begun; nothing behind it is looked at.
     pub(super) fn close(&mut self, graph: &Graph, path: StepPath, end: End) {
         match path.element {
-            Some(element) => self.element_ended(graph, path.step, element, end),
-            None => self.set(path.step, StepState::Ended(end)),
+            Some(_) => self.end_element(graph, path, end),
+            None => self.set(path, StepState::Ended(end)),
         }
     }
 
-    fn call_handlers(&mut self, graph: &Graph, moves: &mut Moves) {
+    fn call_handlers(&mut self, graph: &Graph) {
         self.stage = Stage::Handling;
         // A critical failure stops the forward work only; a stop of the whole run stays.
         self.stop = self.stop.filter(|why| !is_own(*why));
         for id in self.handlers(graph) {
-            if let Some(end) = self.arrive(graph, id, moves) {
-                self.settle(graph, id, end, moves);
+            if let Some(end) = self.arrive(graph, id) {
+                self.settle(graph, id, end);
             }
         }
     }
@@ -259,24 +222,22 @@ impl Item {
     }
 
     /// Begins once more with other inputs, as if nothing had been done; all that is asked for now is another visit.
-    fn renew(&mut self, graph: &Graph, inputs: &Values, at: Millis, moves: &mut Moves) {
+    fn renew(&mut self, graph: &Graph, inputs: &Values, at: Millis) {
         let mut visits = std::mem::take(&mut self.visits);
         graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
-        let mut elements = std::mem::take(&mut self.elements);
-        elements.values_mut().for_each(Elements::forget);
+        let earlier = std::mem::take(&mut self.steps);
         *self = Item {
-            numbers: std::mem::take(&mut self.numbers),
-            elements,
             visits,
             put_backs: self.put_backs,
             retries: self.retries + 1,
             ..Item::new(graph, self.id, self.key.clone(), inputs, at)
         };
-        self.begin(graph, moves);
+        self.steps.number_after(earlier);
+        self.begin(graph);
     }
 
     /// What failed, and what did not run because of it, is ahead once more.
-    fn put_back(&mut self, graph: &Graph, at: Millis, moves: &mut Moves) {
+    fn put_back(&mut self, graph: &Graph, at: Millis) {
         self.since = at;
         self.stage = Stage::Forward;
         self.error = None;
@@ -285,10 +246,7 @@ impl Item {
             self.set(id, StepState::Idle);
         }
         let anew = self.visit_anew(graph);
-        let again = |id: &StepId| {
-            let blocks = matches!(self.steps[id.index()], StepState::Ended(end) if end.blocks());
-            blocks || anew.contains(id)
-        };
+        let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || anew.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();
@@ -299,8 +257,8 @@ impl Item {
         }
         self.rewind(graph);
         for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
-            if let Some(end) = self.arrive(graph, id, moves) {
-                self.settle(graph, id, end, moves);
+            if let Some(end) = self.arrive(graph, id) {
+                self.settle(graph, id, end);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Whether a step runs at all: what came before it, who leads to it, its own conditions.
 
-use super::super::step::{End, StepState};
-use super::{Item, Moves};
+use super::Item;
+use super::state::{End, StepState};
 use crate::condition::Fault;
 use crate::event::{Event, Execution, Millis, Status, StepPath};
 use crate::graph::{Chain, Graph, Guard, Input, Kind, StepId, Taken, Target, ValueId};
@@ -30,15 +30,14 @@ impl Obstacle {
 
 impl Item {
     /// A step whose needs are all settled becomes ready or has its conditions decided; else this is its end.
-    pub(super) fn arrive(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) -> Option<End> {
+    pub(super) fn arrive(&mut self, graph: &Graph, id: StepId) -> Option<End> {
         let end = self.unrunnable(graph, id);
         if end.is_none() {
             let step = graph.step(id);
             if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
-                self.make_ready(graph, id, moves);
+                self.make_ready(graph, id);
             } else {
                 self.set(id, StepState::Deciding);
-                self.deciding.push(id);
             }
         }
         end
@@ -62,7 +61,7 @@ impl Item {
     pub(super) fn obstacle(&self, graph: &Graph, id: StepId) -> Option<Obstacle> {
         let step = graph.step(id);
         let mut needs = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(graph, *need));
-        if let Some(need) = needs.find(|need| self.end_of(*need).blocks()) {
+        if let Some(need) = needs.find(|need| self.end(*need).is_none_or(End::blocks)) {
             return Some(Obstacle::Blocked(need));
         }
         // A decision comes first, whatever the step lacks; what nothing led to has just not come about.
@@ -97,18 +96,11 @@ impl Item {
         whole.then_some(held)
     }
 
-    fn end_of(&self, step: StepId) -> End {
-        match self.steps[step.index()] {
-            StepState::Ended(end) => end,
-            _ => End::Blocked,
-        }
-    }
-
     /// Whether a value counts as made that these steps make: one of them has succeeded. What a step has made that failed
     /// after all is there only for what undoes it.
     pub(super) fn stands<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
         let mut own = makers.filter(|maker| self.is_own(graph, **maker)).peekable();
-        own.peek().is_none() || own.any(|maker| self.end_of(*maker) == End::Succeeded)
+        own.peek().is_none() || own.any(|maker| self.has_succeeded(*maker))
     }
 
     /// Whether a value that steps make has not been made, as a step sees it that asks for it.
@@ -156,14 +148,12 @@ impl Item {
 
     /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
     /// follows in a journal of that version went on without it.
-    pub fn pass_over(&mut self, graph: &Graph, moves: &mut Moves) {
-        for id in std::mem::take(&mut self.deciding) {
+    pub fn pass_over(&mut self, graph: &Graph) {
+        for StepPath { step: id, .. } in self.steps.deciding().to_vec() {
             let step = graph.step(id);
             let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));
             if lacks || step.when.iter().any(|guard| self.asks(graph, id, guard).is_none()) {
-                self.settle(graph, id, End::Absent, moves);
-            } else {
-                self.deciding.push(id);
+                self.settle(graph, id, End::Absent);
             }
         }
     }
@@ -231,26 +221,18 @@ impl Item {
         Some(Ok(Event::BranchTaken { item: self.id, step: id, chain, arm, at }))
     }
 
-    pub(super) fn branch(
-        &mut self,
-        graph: &Graph,
-        step: StepId,
-        chain: u32,
-        arm: Option<u32>,
-        moves: &mut Moves,
-    ) {
+    pub(super) fn branch(&mut self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) {
         self.taken.push((step, chain, arm));
         let arms = graph.step(step).chains.get(chain as usize);
         let target = arm.and_then(|arm| arms?.get(arm as usize)).map(|arm| &arm.target);
         if target == Some(&Target::End) {
-            self.finish(graph, moves);
+            self.finish(graph);
         }
     }
 
     /// The item is done: what runs may end, nothing else begins.
-    fn finish(&mut self, graph: &Graph, moves: &mut Moves) {
-        self.deciding.clear();
-        for path in self.paths().collect::<Vec<_>>() {
+    fn finish(&mut self, graph: &Graph) {
+        for path in self.steps.paths().collect::<Vec<_>>() {
             let begun = match self.state(path) {
                 StepState::Waiting { .. } | StepState::Deciding => false,
                 StepState::Ready(attempts) => attempts.tries > 0,
@@ -262,9 +244,6 @@ impl Item {
                 | StepState::Idle => true,
             };
             if !begun {
-                if self.is_ready(path) {
-                    moves.withdrawn.push(path);
-                }
                 self.close(graph, path, End::Over);
             }
         }

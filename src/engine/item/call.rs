@@ -1,9 +1,9 @@
 //! What the outside must know of an item: calls with their inputs, timers, the report of its failure.
 
 use super::super::backoff::millis;
-use super::super::step::{Attempts, StepState};
 use super::super::{Call, Effect, Timer};
 use super::apply::with_wait;
+use super::state::{Attempts, StepState};
 use super::{Item, Stage};
 use crate::event::{Event, Millis, Status, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId, ValueId};
@@ -146,7 +146,7 @@ impl Item {
     /// What a folded item still waits for.
     pub fn outstanding(&self, graph: &Graph) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for path in self.paths() {
+        for path in self.steps.paths() {
             match self.state(path) {
                 StepState::Running { stop, .. } => {
                     let Some(call) = self.call(graph, path) else { continue };

@@ -1,8 +1,7 @@
-//! A step that runs for each element of a list: its executions are states of their own, and together they are
-//! the step.
+//! What a step takes and makes that runs for each element of a list.
 
-use super::super::step::{Attempts, End, StepState};
-use super::{Item, Moves};
+use super::Item;
+use super::state::{End, StepState};
 use crate::event::{Event, Millis, Status, StepPath, Values};
 use crate::graph::{Graph, StepId};
 use crate::value::Value;
@@ -11,38 +10,22 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Elements {
     pub list: Arc<Value>,
-    pub states: Vec<StepState>,
-    /// The number of each one's last attempt.
-    pub numbers: Vec<u32>,
     pub outputs: Vec<Values>,
 }
 
 impl Elements {
-    /// The elements of a list. Their attempts are numbered on from those of an earlier one, so that an answer or a
-    /// timer of those is never taken for one of these.
-    pub fn after(list: Arc<Value>, earlier: Option<&Elements>) -> Self {
+    /// The elements of a list, of which none has made anything.
+    pub fn of(list: Arc<Value>) -> Self {
         let count = list.as_array().map_or(0, Vec::len);
-        let mut numbers = earlier.map_or_else(Vec::new, |earlier| earlier.numbers.clone());
-        numbers.resize(count.max(numbers.len()), 0);
-        Elements { list, states: vec![StepState::Idle; count], numbers, outputs: vec![Values::new(); count] }
+        Elements { list, outputs: vec![Values::new(); count] }
     }
 
-    /// None of them is done.
-    pub fn forget(&mut self) {
-        self.states.fill(StepState::Idle);
-        self.outputs.iter_mut().for_each(Values::clear);
+    pub fn count(&self) -> u32 {
+        self.outputs.len() as u32
     }
 
     pub fn value(&self, element: u32) -> Option<&Value> {
         self.list.as_array()?.get(element as usize)
-    }
-
-    fn end(&self) -> End {
-        let ends = self.states.iter().map(|state| match state {
-            StepState::Ended(end) => *end,
-            _ => End::Blocked,
-        });
-        ends.max().unwrap_or(End::Succeeded)
     }
 }
 
@@ -73,50 +56,32 @@ impl Item {
     }
 
     /// Makes all elements ready that have not succeeded on an earlier visit.
-    pub(super) fn spread(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
+    pub(super) fn spread(&mut self, graph: &Graph, id: StepId) {
         let list = self.list(graph, id).unwrap_or_else(|_| Arc::new(Value::Array(Vec::new())));
-        let mut elements = match self.elements.remove(&id) {
-            Some(known) if known.list == list => known,
-            earlier => Elements::after(list, earlier.as_ref()),
-        };
-        let mut open = 0;
-        for (element, state) in (0..).zip(&mut elements.states) {
-            if matches!(state, StepState::Ended(End::Succeeded)) {
-                continue;
-            }
-            let number = elements.numbers.get(element as usize).copied().unwrap_or(0);
-            *state = StepState::Ready(Attempts { number, ..Attempts::default() });
-            moves.ready.push(StepPath::element(id, element));
-            open += 1;
+        if self.elements.get(&id).is_none_or(|known| known.list != list) {
+            self.elements.insert(id, Elements::of(list));
+            self.steps.forget_elements(id);
         }
-        self.elements.insert(id, elements);
-        self.set(id, StepState::Spread { open });
-        if open == 0 {
-            self.gather(graph, id);
-        }
+        let done = |element| self.state(StepPath::element(id, element)).end() == Some(End::Succeeded);
+        let count = self.elements.get(&id).map_or(0, Elements::count);
+        let runs: Vec<bool> = (0..count).map(|element| !done(element)).collect();
+        self.steps.spread(id, &runs);
+        self.gather(graph, id);
     }
 
-    /// Ends one element, and with the last of them the list is complete.
-    pub(super) fn element_ended(&mut self, graph: &Graph, id: StepId, element: u32, end: End) {
-        let Some(state) = self.state_mut(StepPath::element(id, element)) else { return };
-        if matches!(std::mem::replace(state, StepState::Ended(end)), StepState::Ended(_)) {
-            return;
-        }
-        if let Some(StepState::Spread { open }) = self.steps.get_mut(id.index()) {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                self.gather(graph, id);
-            }
-        }
+    pub(super) fn end_element(&mut self, graph: &Graph, path: StepPath, end: End) {
+        self.set(path, StepState::Ended(end));
+        self.gather(graph, path.step);
     }
 
-    /// All elements have ended: their outputs become lists in the elements' order.
+    /// Once all elements have succeeded, their outputs become lists in the elements' order.
     fn gather(&mut self, graph: &Graph, id: StepId) {
-        self.answered.push(id.into());
-        let Some(elements) = self.elements.get(&id).filter(|elements| elements.end() == End::Succeeded)
-        else {
+        let Some(elements) = self.elements.get(&id) else { return };
+        if !matches!(self.state(id), StepState::Spread { open: 0 })
+            || self.steps.end_of_elements(id) != End::Succeeded
+        {
             return;
-        };
+        }
         for output in &graph.step(id).outputs {
             let made = |values: &Values| {
                 let found = values.iter().find(|(id, _)| *id == output.value);
@@ -127,14 +92,9 @@ impl Item {
         }
     }
 
-    /// What the ends of its elements mean for a step.
-    pub(super) fn elements_end(&self, id: StepId) -> End {
-        self.elements.get(&id).map_or(End::Blocked, Elements::end)
-    }
-
     /// What follows when all elements have ended: the step's decisions, then its end.
     pub(super) fn follow_elements(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
-        let succeeded = self.elements_end(id) == End::Succeeded;
+        let succeeded = self.steps.end_of_elements(id) == End::Succeeded;
         match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
             Some(Ok(event)) => event,
             Some(Err(reason)) => self.unrun(graph, id, Status::Failed, Some(reason), at),

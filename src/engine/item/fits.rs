@@ -1,7 +1,7 @@
 //! Whether an event can follow on what has happened to an item. A journal may come from anybody: an event that cannot
 //! have happened is not folded. Events that an earlier version or document let happen are.
 
-use super::super::step::StepState;
+use super::state::StepState;
 use super::{Item, Stage};
 use crate::event::{Event, StepId, StepPath};
 use crate::graph::Graph;
@@ -25,7 +25,7 @@ impl Item {
             Event::BranchTaken { step, chain, arm, .. } => self.can_branch(graph, *step, *chain, *arm),
             // A step that an earlier version passed over has not ended here yet, and what waits for it still waits.
             Event::ConditionHeld { step, .. } => {
-                matches!(self.state((*step).into()), StepState::Deciding | StepState::Waiting { .. })
+                matches!(self.state(*step), StepState::Deciding | StepState::Waiting { .. })
             }
             Event::StepEnded { execution, .. } => matches!(
                 self.state(execution.path()),
@@ -36,14 +36,13 @@ impl Item {
                     | StepState::Spread { open: 0 }
             ),
             Event::ElementsEnded { step, .. } => {
-                matches!(self.state((*step).into()), StepState::Spread { open: 0 })
+                matches!(self.state(*step), StepState::Spread { open: 0 })
             }
             Event::ItemDeadlinePassed { .. } => self.stage == Stage::Forward,
             Event::CompensationBegan { undoes, .. } => {
                 let stands = self.effects.standing.keys().any(|path| path.step == *undoes);
                 let by = graph.steps.get(undoes.index()).and_then(|step| step.compensate);
-                let idle =
-                    |by: StepId| matches!(self.state(by.into()), StepState::Idle | StepState::Ended(_));
+                let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
                 stands && self.effects.undoing().is_none() && by.is_some_and(idle)
             }
             Event::ItemFailed { .. } => self.stage != Stage::Handling,
@@ -68,8 +67,7 @@ impl Item {
         let chains = graph.steps.get(step.index()).map(|step| &step.chains);
         let arms = chains.and_then(|chains| chains.get(chain as usize));
         let there = arms.is_some_and(|arms| arm.is_none_or(|arm| (arm as usize) < arms.len()));
-        let turn =
-            matches!(self.state(step.into()), StepState::Answered { .. } | StepState::Spread { open: 0 });
+        let turn = matches!(self.state(step), StepState::Answered { .. } | StepState::Spread { open: 0 });
         there && turn && !self.taken.iter().any(|(known, other, _)| (*known, *other) == (step, chain))
     }
 
@@ -81,6 +79,6 @@ impl Item {
                 StepState::Running { .. } | StepState::Answered { .. } | StepState::Backoff { .. }
             )
         };
-        self.answered.is_empty() && !self.paths().any(moves)
+        self.steps.answered().is_none() && !self.steps.paths().any(moves)
     }
 }

@@ -1,8 +1,8 @@
 //! The steps that an item which succeeded did not run, and why. A step that a condition skipped has a row and is not
 //! among them; one that waited for what a skipped step would have made has none, and is named here.
 
-use super::super::step::{End, StepState};
 use super::Item;
+use super::state::End;
 use crate::event::{LeftOut, StepId, ValueId};
 use crate::graph::{Graph, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,7 @@ struct Reason {
 impl Item {
     /// In the order of the graph.
     pub(super) fn left_out(&self, graph: &Graph) -> Vec<LeftOut> {
-        let ended = |id: StepId, end: End| {
-            self.is_own(graph, id)
-                && matches!(self.steps[id.index()], StepState::Ended(known) if known == end)
-        };
+        let ended = |id: StepId, end: End| self.is_own(graph, id) && self.end(id) == Some(end);
         if !graph.order.iter().any(|id| ended(*id, End::Absent)) {
             return Vec::new();
         }
@@ -115,10 +112,10 @@ impl Item {
     }
 
     fn why_not(&self, graph: &Graph, id: StepId) -> String {
-        let why = match self.steps[id.index()] {
-            StepState::Ended(End::Skipped) => "was skipped",
-            StepState::Ended(End::FailedOptional) => "failed",
-            StepState::Ended(End::Succeeded) => "left it out",
+        let why = match self.end(id) {
+            Some(End::Skipped) => "was skipped",
+            Some(End::FailedOptional) => "failed",
+            Some(End::Succeeded) => "left it out",
             _ => "did not run",
         };
         format!("{} {why}", graph.step(id).title)

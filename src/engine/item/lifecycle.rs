@@ -1,6 +1,5 @@
 //! Which of the document's states an item is in. Knows nothing of how steps run, only that they start and succeed.
 
-use super::super::step::{End, StepState};
 use super::Item;
 use crate::graph::{Graph, Kind, Passage, StateId, StepId};
 
@@ -40,7 +39,7 @@ impl Item {
     pub(super) fn rewind(&mut self, graph: &Graph) {
         self.lifecycle = graph.initial;
         for id in &graph.order {
-            if matches!(self.steps[id.index()], StepState::Ended(End::Succeeded)) {
+            if self.has_succeeded(*id) {
                 self.pass(graph, *id);
             }
         }

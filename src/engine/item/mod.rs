@@ -13,18 +13,20 @@ mod left_out;
 mod lifecycle;
 mod next;
 mod retraced;
+mod state;
 mod undo;
 
 pub use branch::Obstacle;
 pub use retraced::{Refusal, Retraced};
+pub use state::is_failed;
 pub use undo::{Undone, undone_next};
 
-use super::step::{Attempts, StepState};
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
 use effects::Effects;
 use elements::Elements;
+use state::{End, StepState, Steps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,20 +53,12 @@ pub(super) struct Item {
     /// When it was admitted or last put back: its deadline counts from here.
     since: Millis,
     stage: Stage,
-    steps: Vec<StepState>,
-    /// The number of each step's last attempt.
-    numbers: Vec<u32>,
+    steps: Steps,
     /// Of the steps that run for each element of a list, once they do.
     elements: BTreeMap<StepId, Elements>,
     /// When the first step of each group began, where the group has a deadline.
     groups: BTreeMap<usize, Millis>,
     values: Vec<Option<Arc<Value>>>,
-    /// Steps of this stage that have not ended.
-    open: u32,
-    /// Steps whose answer is not dealt with yet.
-    answered: Vec<StepPath>,
-    /// Steps whose conditions are not decided yet.
-    deciding: Vec<StepId>,
     /// Chains that are decided, with the arm that was taken.
     taken: Vec<(StepId, u32, Option<u32>)>,
     /// Its state in the sense of the document's diagram.
@@ -91,17 +85,19 @@ impl Item {
             let told = |id: ValueId| inputs.iter().any(|(known, _)| *known == id);
             once && step.inputs.iter().all(|input| input.optional || told(input.value))
         };
-        let waiting = |step: &Step| match step.kind {
-            _ if step.once != once => StepState::Idle,
-            Kind::Compensation => StepState::Idle,
-            Kind::Handler if !told(step) => StepState::Idle,
-            Kind::Forward | Kind::Handler => {
+        let mut steps = Steps::new(graph.steps.len());
+        for id in graph.ids() {
+            let step = graph.step(id);
+            let waits = match step.kind {
+                Kind::Forward => true,
+                Kind::Handler => told(step),
+                Kind::Compensation => false,
+            };
+            if waits && step.once == once {
                 let own = step.needs.iter().filter(|need| graph.step(need.step).once == once);
-                StepState::Waiting { missing: own.count() as u32 }
+                steps.set(id.into(), StepState::Waiting { missing: own.count() as u32 });
             }
-        };
-        let steps: Vec<StepState> = graph.steps.iter().map(waiting).collect();
-        let open = steps.iter().filter(|state| matches!(state, StepState::Waiting { .. })).count();
+        }
         let mut values = vec![None; graph.values.len()];
         for (id, value) in inputs {
             if let Some(known) = values.get_mut(id.index()) {
@@ -114,13 +110,9 @@ impl Item {
             since: at,
             stage: Stage::Forward,
             steps,
-            numbers: vec![0; graph.steps.len()],
             elements: BTreeMap::new(),
             groups: BTreeMap::new(),
             values,
-            open: open as u32,
-            answered: Vec::new(),
-            deciding: Vec::new(),
             taken: Vec::new(),
             lifecycle: graph.initial,
             error: None,
@@ -135,26 +127,23 @@ impl Item {
     }
 
     /// Steps without needs, ready from the start.
-    pub fn begin(&mut self, graph: &Graph, moves: &mut Moves) {
+    pub fn begin(&mut self, graph: &Graph) {
         for id in graph.ids() {
-            if matches!(self.steps[id.index()], StepState::Waiting { missing: 0 }) {
-                self.arrive(graph, id, moves);
+            if matches!(self.state(id), StepState::Waiting { missing: 0 }) {
+                self.arrive(graph, id);
             }
         }
     }
 
-    fn make_ready(&mut self, graph: &Graph, id: StepId, moves: &mut Moves) {
+    fn make_ready(&mut self, graph: &Graph, id: StepId) {
         let step = graph.step(id);
         match self.effects.undoing() {
             Some(undoes) if step.kind == Kind::Compensation && graph.step(undoes).each.is_some() => {
-                return self.spread_undoing(undoes, id, moves);
+                self.spread_undoing(undoes, id);
             }
-            _ if step.each.is_some() => return self.spread(graph, id, moves),
-            _ => {}
+            _ if step.each.is_some() => self.spread(graph, id),
+            _ => self.steps.make_ready(id.into()),
         }
-        let number = self.numbers[id.index()];
-        self.set(id, StepState::Ready(Attempts { number, ..Attempts::default() }));
-        moves.ready.push(id.into());
     }
 
     /// Whether these are the steps that run once for all items.
@@ -173,43 +162,32 @@ impl Item {
         graph.handlers().filter(move |id| !none && !graph.step(*id).once)
     }
 
-    fn state(&self, path: StepPath) -> &StepState {
-        let state = match path.element {
-            None => self.steps.get(path.index()),
-            Some(element) => {
-                self.elements.get(&path.step).and_then(|elements| elements.states.get(element as usize))
-            }
-        };
-        state.unwrap_or(&StepState::Idle)
+    fn state(&self, path: impl Into<StepPath>) -> &StepState {
+        self.steps.state(path.into())
     }
 
-    /// Puts a whole step into a state, and counts those that have not ended.
-    fn set(&mut self, id: StepId, state: StepState) {
-        let Some(known) = self.steps.get_mut(id.index()) else { return };
-        let open = |state: &StepState| !matches!(state, StepState::Ended(_) | StepState::Idle);
-        let (before, after) = (u32::from(open(known)), u32::from(open(&state)));
-        self.open = (self.open + after).saturating_sub(before);
-        *known = state;
+    /// How a step ended, if it has.
+    fn end(&self, id: StepId) -> Option<End> {
+        self.state(id).end()
     }
 
-    fn state_mut(&mut self, path: StepPath) -> Option<&mut StepState> {
-        match path.element {
-            None => self.steps.get_mut(path.index()),
-            Some(element) => self.elements.get_mut(&path.step)?.states.get_mut(element as usize),
-        }
+    fn has_succeeded(&self, id: StepId) -> bool {
+        self.end(id) == Some(End::Succeeded)
     }
 
-    /// All executions there are: a step under way for each element of a list stands there as its elements.
-    fn paths(&self) -> impl Iterator<Item = StepPath> + '_ {
-        self.steps.iter().zip(0..).flat_map(|(state, id)| {
-            let elements = match state {
-                StepState::Spread { .. } => self.elements.get(&StepId(id)),
-                _ => None,
-            };
-            let count = elements.map_or(0, |elements| elements.states.len() as u32);
-            let whole = elements.is_none().then_some(StepPath::from(StepId(id)));
-            whole.into_iter().chain((0..count).map(move |element| StepPath::element(StepId(id), element)))
-        })
+    /// Puts an execution into a state; nothing else does.
+    fn set(&mut self, path: impl Into<StepPath>, state: StepState) {
+        self.steps.set(path.into(), state);
+    }
+
+    /// What is new for the line of ready steps.
+    pub fn moves(&mut self) -> &mut Moves {
+        &mut self.steps.moves
+    }
+
+    #[cfg(test)]
+    pub fn recount(&self) {
+        self.steps.recount();
     }
 
     pub fn key(&self) -> &Arc<str> {
@@ -222,17 +200,17 @@ impl Item {
     }
 
     pub fn is_ready(&self, step: StepPath) -> bool {
-        matches!(self.state(step), StepState::Ready(_))
+        self.state(step).is_ready()
     }
 
     /// What could start as soon as the limits allow.
     pub fn ready(&self) -> Vec<StepPath> {
-        self.paths().filter(|path| self.is_ready(*path)).collect()
+        self.steps.paths().filter(|path| self.is_ready(*path)).collect()
     }
 
     /// Attempts that have begun and have not ended, with their numbers.
     pub fn running(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
-        self.paths().filter_map(|path| match self.state(path) {
+        self.steps.paths().filter_map(|path| match self.state(path) {
             StepState::Running { attempts, .. } => Some((path, attempts.number)),
             _ => None,
         })

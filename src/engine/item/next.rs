@@ -1,7 +1,7 @@
 //! What an item's state calls for.
 
 use super::super::backoff::pause;
-use super::super::step::{Attempts, End, StepState};
+use super::state::{Attempts, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
@@ -16,18 +16,18 @@ const PUT_BACKS: u32 = 1;
 impl Item {
     /// The next event that the state calls for; none while the item waits for an answer, a timer or a place.
     pub fn next(&self, graph: &Graph, now: Millis) -> Option<Event> {
-        if let Some(&step) = self.answered.first() {
+        if let Some(step) = self.steps.answered() {
             return Some(self.follow(graph, step, now));
         }
-        if let Some(&step) = self.deciding.first() {
-            return Some(self.decide(graph, step, now));
+        if let Some(path) = self.steps.deciding().first() {
+            return Some(self.decide(graph, path.step, now));
         }
         if let Some(why) = self.stop
             && let Some((step, attempt)) = self.untold()
         {
             return Some(Event::AttemptStopped { item: self.id, step, attempt, why, at: now });
         }
-        if self.open > 0 {
+        if !self.steps.all_ended() {
             return None;
         }
         let stopped = self.run_stop().is_some();
@@ -62,13 +62,13 @@ impl Item {
 
     /// Whether every step came to an end of its own.
     fn all_done(&self, graph: &Graph) -> bool {
-        let done = |id: &StepId| matches!(self.steps[id.index()], StepState::Ended(end) if !end.blocks());
+        let done = |id: &StepId| self.end(*id).is_some_and(|end| !end.blocks());
         graph.order.iter().filter(|id| self.is_own(graph, **id)).all(done)
     }
 
     /// A running step that does not know yet that the item stops.
     fn untold(&self) -> Option<(StepPath, u32)> {
-        self.paths().find_map(|path| match self.state(path) {
+        self.steps.paths().find_map(|path| match self.state(path) {
             StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
             _ => None,
         })
@@ -167,7 +167,7 @@ impl Item {
             return false;
         }
         let says = |id: StepId| {
-            matches!(self.steps[id.index()], StepState::Ended(End::Succeeded))
+            self.has_succeeded(id)
                 && graph.step(id).outputs.iter().any(|output| {
                     graph.value(output.value).name.starts_with("retry")
                         && self.value(output.value).is_some_and(|value| **value == Value::Bool(true))

@@ -1,9 +1,9 @@
 //! An item retraced from the rows of a trace, which know less than a journal: how its steps ended, and some values.
 //! What they do not show stays open, and nothing is concluded from it.
 
-use super::super::step::{End, StepState};
 use super::Item;
 use super::branch::{Obstacle, first_that_holds};
+use super::state::{End, StepState};
 use crate::event::{ItemId, Status, Values};
 use crate::graph::{Graph, Guard, StateId, StepId, Taken, Target, ValueId};
 use crate::value::Value;
@@ -53,7 +53,7 @@ impl<'a> Retraced<'a> {
 
     /// Whether it is known what became of a step.
     pub fn has_ended(&self, id: StepId) -> bool {
-        matches!(self.item.steps[id.index()], StepState::Ended(_))
+        self.item.end(id).is_some()
     }
 
     /// What keeps a step from running now. All before it has ended, but for steps that should have rows.
@@ -109,8 +109,7 @@ impl<'a> Retraced<'a> {
     /// A step ran: where nothing shows which decision led to it, one did of which nothing shows where it led.
     pub fn assume_led(&mut self, id: StepId) {
         let guards = &self.graph.step(id).guards;
-        let succeeded = |id: StepId| matches!(self.item.steps[id.index()], StepState::Ended(End::Succeeded));
-        let open = |guard: &&Taken| succeeded(guard.step) && self.decided(guard).is_none();
+        let open = |guard: &&Taken| self.item.has_succeeded(guard.step) && self.decided(guard).is_none();
         if !guards.iter().any(|guard| self.item.took(*guard))
             && let Some(Taken { step, chain, arm }) = guards.iter().find(open)
         {

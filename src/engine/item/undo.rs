@@ -2,10 +2,10 @@
 //! together, one step after the other; the elements of a list side by side.
 
 use super::super::Ahead;
-use super::super::step::{Attempts, End, StepState};
 use super::effects::Effect;
 use super::elements::Elements;
-use super::{Item, Moves, Stage, is_own};
+use super::state::{End, StepState};
+use super::{Item, Stage, is_own};
 use crate::event::{Event, Execution, ItemError, ItemState, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::Value;
@@ -52,7 +52,7 @@ impl Item {
         if self.renewal.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
             return Event::ItemPutBack { item: self.id, at };
         }
-        let told = self.handlers(graph).any(|id| matches!(self.steps[id.index()], StepState::Idle));
+        let told = self.handlers(graph).any(|id| matches!(self.state(id), StepState::Idle));
         if told && self.error.is_some() && self.run_stop().is_none() {
             return Event::ItemFailed { item: self.id, at };
         }
@@ -186,7 +186,7 @@ impl Item {
     }
 
     /// Begins to undo a step.
-    pub(super) fn undo(&mut self, graph: &Graph, undoes: StepId, moves: &mut Moves) {
+    pub(super) fn undo(&mut self, graph: &Graph, undoes: StepId) {
         let Some(by) = graph.step(undoes).compensate else { return };
         self.stage = Stage::Undoing;
         // What stopped the forward work does not stop its undoing.
@@ -195,28 +195,19 @@ impl Item {
         self.effects.undoing = Some(undoes);
         if graph.step(by).is_conditional() {
             self.set(by, StepState::Deciding);
-            self.deciding.push(by);
         } else {
-            self.make_ready(graph, by, moves);
+            self.make_ready(graph, by);
         }
     }
 
     /// Makes a compensation ready for each element whose effect is to be undone.
-    pub(super) fn spread_undoing(&mut self, undoes: StepId, by: StepId, moves: &mut Moves) {
+    pub(super) fn spread_undoing(&mut self, undoes: StepId, by: StepId) {
         let Some(done) = self.elements.get(&undoes) else { return };
-        let mut elements = Elements::after(done.list.clone(), self.elements.get(&by));
-        let mut open = 0;
-        for (element, state) in (0..).zip(&mut elements.states) {
-            *state = StepState::Ended(End::Succeeded);
-            if self.effects.is_open(StepPath::element(undoes, element)) {
-                let number = elements.numbers.get(element as usize).copied().unwrap_or(0);
-                *state = StepState::Ready(Attempts { number, ..Attempts::default() });
-                moves.ready.push(StepPath::element(by, element));
-                open += 1;
-            }
-        }
+        let elements = Elements::of(done.list.clone());
+        let is_open = |element| self.effects.is_open(StepPath::element(undoes, element));
+        let runs: Vec<bool> = (0..elements.count()).map(is_open).collect();
         self.elements.insert(by, elements);
-        self.set(by, StepState::Spread { open });
+        self.steps.spread(by, &runs);
     }
 
     /// One execution of a compensation is over.
@@ -283,16 +274,12 @@ impl Item {
         for id in &anew {
             *self.visits.entry(*id).or_default() += 1;
             // What a step did not come to make, another may have made that stays.
-            let idle = matches!(
-                self.steps[id.index()],
-                StepState::Ended(End::Skipped | End::Absent | End::Over | End::Blocked)
-            );
+            let idle = matches!(self.end(*id), Some(End::Skipped | End::Absent | End::Over | End::Blocked));
             for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
                 self.values[output.value.index()] = None;
             }
-            if let Some(elements) = self.elements.get_mut(id) {
-                elements.forget();
-            }
+            self.elements.remove(id);
+            self.steps.forget_elements(*id);
         }
         self.effects.standing.retain(|path, _| kept.contains(&path.step));
         anew

@@ -4,7 +4,7 @@
 mod past;
 mod told;
 
-use super::item::{Item, Moves};
+use super::item::Item;
 use super::limits::{Line, Next};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
@@ -66,8 +66,6 @@ pub struct Run {
     once: Once,
     /// Items whose state changed since they were last asked what comes next.
     touched: Vec<ItemId>,
-    /// Kept between calls for its memory only.
-    moves: Moves,
 }
 
 impl Run {
@@ -88,7 +86,6 @@ impl Run {
             reopened: 0,
             once: Once::default(),
             touched: Vec::new(),
-            moves: Moves::default(),
         }
     }
 
@@ -298,6 +295,8 @@ impl Run {
     /// Applies an event, records it, and adds what it asks of the outside.
     fn emit(&mut self, event: Event, out: &mut Out) {
         self.apply(&event);
+        #[cfg(test)]
+        self.recount();
         match &event {
             Event::AttemptStarted { item, step, .. } => {
                 if let Some(call) = self.items.get(item).and_then(|known| known.call(&self.graph, *step)) {
@@ -343,7 +342,7 @@ impl Run {
             Event::ItemAdmitted { item, key, inputs, at } => {
                 self.tally.admitted += 1;
                 let mut admitted = Item::new(&self.graph, *item, key.clone(), inputs, *at);
-                admitted.begin(&self.graph, &mut self.moves);
+                admitted.begin(&self.graph);
                 self.items.insert(*item, admitted);
                 self.line_up(*item, *at);
             }
@@ -396,7 +395,7 @@ impl Run {
                     }
                     None => {
                         let mut run = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
-                        run.begin(&self.graph, &mut self.moves);
+                        run.begin(&self.graph);
                         run
                     }
                 };
@@ -451,7 +450,7 @@ impl Run {
             // The run's own steps are no item that fails.
             let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
             let before = reopened(known);
-            known.apply(&self.graph, event, &mut self.moves);
+            known.apply(&self.graph, event);
             self.reopened = (self.reopened + reopened(known)).saturating_sub(before);
             self.line_up(item, event.at());
         }
@@ -475,11 +474,10 @@ impl Run {
     }
 
     fn line_up(&mut self, item: ItemId, at: Millis) {
-        for step in self.moves.ready.drain(..) {
-            self.line.push(item, step, at);
-        }
-        for step in self.moves.withdrawn.drain(..) {
-            self.line.remove(item, step, at);
+        if let Some(known) = self.items.get_mut(&item) {
+            let moves = known.moves();
+            moves.ready.drain(..).for_each(|step| self.line.push(item, step, at));
+            moves.withdrawn.drain(..).for_each(|step| self.line.remove(item, step, at));
         }
         if self.touched.last() != Some(&item) {
             self.touched.push(item);

@@ -15,7 +15,7 @@ impl Run {
         if let Event::AttemptStarted { item, at, .. } = event
             && let Some(known) = self.items.get_mut(item)
         {
-            known.pass_over(&self.graph, &mut self.moves);
+            known.pass_over(&self.graph);
             self.line_up(*item, *at);
         }
         if !self.fits(event) {

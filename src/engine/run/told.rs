@@ -73,6 +73,14 @@ impl Run {
         self.items.values().map(|item| item.running().count()).sum()
     }
 
+    /// Holds what is counted, and the line of ready steps, against the states of all steps.
+    #[cfg(test)]
+    pub fn recount(&self) {
+        self.items.values().for_each(Item::recount);
+        let ready = self.items.iter().flat_map(|(id, item)| item.ready().into_iter().map(|step| (*id, step)));
+        assert_eq!(self.line.ready(), ready.collect());
+    }
+
     /// Whether no item is in flight.
     pub fn is_idle(&self) -> bool {
         self.items.is_empty()

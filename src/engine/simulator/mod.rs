@@ -120,6 +120,7 @@ impl World {
 
     /// Lives until nothing more happens. Returns all events.
     pub fn live(&mut self, run: &mut Run, out: &mut Out) -> Vec<Event> {
+        run.recount();
         let mut events = Vec::new();
         for _ in 0..100_000 {
             while self.offered < self.items && run.wants_item() {

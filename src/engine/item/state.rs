@@ -1,0 +1,368 @@
+//! The states of an item's steps, the transitions between them, and what is counted of them. Does not know why a step goes
+//! from one state to another, nor what follows from it.
+//!
+//! ```text
+//! Waiting → Deciding → Ready → Running → Answered → Ended
+//!                         ↑                  ↓
+//!                         └──── Backoff ←────┘
+//! ```
+//!
+//! A step that runs for each element of a list goes from Deciding to Spread; its elements go from Ready to Ended, and it
+//! ends after the last of them.
+
+use super::Moves;
+use crate::event::{Answer, Millis, Status, StepPath, StopReason};
+use crate::graph::{Step, StepId};
+use crate::spec::Mark;
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The state of one execution: a step, or one element of a step that runs for each element of a list.
+#[derive(Clone, Debug)]
+pub(super) enum StepState {
+    /// Not called yet: a failure handler, a compensation, or a step of another item.
+    Idle,
+    /// This many of its needs have not ended.
+    Waiting {
+        missing: u32,
+    },
+    /// Its needs have ended; its conditions are to be decided.
+    Deciding,
+    /// Can start as soon as the limits allow.
+    Ready(Attempts),
+    Running {
+        attempts: Attempts,
+        started: Millis,
+        stop: Option<StopReason>,
+    },
+    /// The attempt is over and what follows from it is not decided yet.
+    Answered {
+        attempts: Attempts,
+        started: Millis,
+        finished: Millis,
+        stop: Option<StopReason>,
+        result: Answer,
+    },
+    /// The next attempt waits for its time.
+    Backoff {
+        attempts: Attempts,
+        due: Millis,
+    },
+    /// Its elements are under way; this many of them have not ended.
+    Spread {
+        open: u32,
+    },
+    Ended(End),
+}
+
+impl StepState {
+    /// All transitions: the states from which each can be reached.
+    fn may_become(&self, next: &StepState) -> bool {
+        use StepState::*;
+        match next {
+            // The item is requeued: any step that is not under way may be ahead once more.
+            Idle | Waiting { .. } => !matches!(self, Running { .. } | Answered { .. } | Backoff { .. }),
+            // A compensation is called from Idle, and from Ended where it has compensated another step before.
+            Deciding => matches!(self, Idle | Waiting { .. } | Ended(_)),
+            Ready(_) => matches!(self, Idle | Waiting { .. } | Deciding | Backoff { .. } | Ended(_)),
+            Spread { .. } => matches!(self, Idle | Waiting { .. } | Deciding | Spread { .. } | Ended(_)),
+            // From Running when it is asked to stop, or begun once more by another runner.
+            Running { .. } => matches!(self, Ready(_) | Running { .. }),
+            // Stopped before another attempt, the answer of the last one counts.
+            Answered { .. } => matches!(self, Running { .. } | Ready(_) | Backoff { .. }),
+            Backoff { .. } => matches!(self, Answered { .. }),
+            Ended(_) => !matches!(self, Running { .. } | Backoff { .. }),
+        }
+    }
+
+    /// Whether the item waits for its end.
+    fn is_open(&self) -> bool {
+        !matches!(self, StepState::Idle | StepState::Ended(_))
+    }
+
+    /// Whether what follows from its answer, or from those of all its elements, is to be decided.
+    fn is_answered(&self) -> bool {
+        matches!(self, StepState::Answered { .. } | StepState::Spread { open: 0 })
+    }
+
+    fn is_deciding(&self) -> bool {
+        matches!(self, StepState::Deciding)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        matches!(self, StepState::Ready(_))
+    }
+
+    pub fn end(&self) -> Option<End> {
+        if let StepState::Ended(end) = self { Some(*end) } else { None }
+    }
+
+    /// An execution whose next attempt never comes, as the answer of its last one.
+    pub fn cut(&self, why: StopReason) -> Option<StepState> {
+        let (StepState::Backoff { attempts, .. } | StepState::Ready(attempts)) = self else { return None };
+        let Last { started, finished, result } = &**attempts.last.as_ref()?;
+        Some(StepState::Answered {
+            attempts: attempts.clone(),
+            started: *started,
+            finished: *finished,
+            stop: Some(why),
+            result: result.clone(),
+        })
+    }
+}
+
+/// The states of all steps of an item, written by `set` alone, and all that is counted of them.
+#[derive(Debug, Default)]
+pub(super) struct Steps {
+    states: Vec<StepState>,
+    /// The states of the elements of each step that was spread.
+    elements: BTreeMap<StepId, Vec<StepState>>,
+    /// The number of each execution's last attempt.
+    numbers: BTreeMap<StepPath, u32>,
+    /// Steps that have begun to wait and have not ended.
+    open: u32,
+    /// Executions whose answer is to be followed, in the order of their answers.
+    answered: Vec<StepPath>,
+    /// Steps whose conditions are to be decided, the first first.
+    deciding: Vec<StepPath>,
+    /// What the line of ready steps has not been told yet.
+    pub moves: Moves,
+}
+
+impl Steps {
+    /// So many idle steps.
+    pub fn new(count: usize) -> Steps {
+        Steps { states: vec![StepState::Idle; count], ..Steps::default() }
+    }
+
+    /// Numbers attempts on from earlier ones, so that a late answer or timer of those is never taken for one of these.
+    pub fn number_after(&mut self, earlier: Steps) {
+        self.numbers = earlier.numbers;
+    }
+
+    pub fn state(&self, path: StepPath) -> &StepState {
+        let state = match path.element {
+            None => self.states.get(path.index()),
+            Some(element) => self.elements.get(&path.step).and_then(|states| states.get(element as usize)),
+        };
+        state.unwrap_or(&StepState::Idle)
+    }
+
+    /// The only transition: puts an execution into a state and counts what follows from that.
+    pub fn set(&mut self, path: StepPath, state: StepState) {
+        let slot = match path.element {
+            None => self.states.get_mut(path.index()),
+            Some(element) => {
+                self.elements.get_mut(&path.step).and_then(|states| states.get_mut(element as usize))
+            }
+        };
+        let Some(slot) = slot else { return };
+        // A forged journal may ask for others; it is folded as far as its events fit.
+        assert!(!cfg!(test) || slot.may_become(&state), "{path:?} becomes {state:?} from {slot:?}");
+        let before = std::mem::replace(slot, state);
+        let now = &*slot;
+        track(&mut self.answered, path, before.is_answered(), now.is_answered());
+        track(&mut self.deciding, path, before.is_deciding(), now.is_deciding());
+        match now {
+            StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
+            StepState::Running { attempts, .. } => drop(self.numbers.insert(path, attempts.number)),
+            _ => self.moves.withdrawn.extend(before.is_ready().then_some(path)),
+        }
+        let (was_open, is_open) = (before.is_open(), now.is_open());
+        if path.element.is_none() {
+            self.open = (self.open + u32::from(is_open)).saturating_sub(u32::from(was_open));
+        } else if was_open
+            && !is_open
+            && let StepState::Spread { open } = self.state(path.step.into())
+        {
+            let open = open.saturating_sub(1);
+            self.set(path.step.into(), StepState::Spread { open });
+        }
+    }
+
+    /// Begins an execution.
+    pub fn make_ready(&mut self, path: StepPath) {
+        let number = self.numbers.get(&path).copied().unwrap_or(0);
+        self.set(path, StepState::Ready(Attempts { number, ..Attempts::default() }));
+    }
+
+    /// Begins a step for each element of a list that `runs`; it has succeeded for the others.
+    pub fn spread(&mut self, id: StepId, runs: &[bool]) {
+        self.elements.insert(id, vec![StepState::Idle; runs.len()]);
+        let open = runs.iter().filter(|runs| **runs).count() as u32;
+        self.set(id.into(), StepState::Spread { open });
+        for (runs, element) in runs.iter().zip(0..) {
+            let path = StepPath::element(id, element);
+            if *runs {
+                self.make_ready(path);
+            } else {
+                self.set(path, StepState::Ended(End::Succeeded));
+            }
+        }
+    }
+
+    /// No element of a step has run.
+    pub fn forget_elements(&mut self, id: StepId) {
+        self.elements.remove(&id);
+    }
+
+    /// The end of a step whose elements have ended.
+    pub fn end_of_elements(&self, id: StepId) -> End {
+        let Some(states) = self.elements.get(&id) else { return End::Blocked };
+        let ends = states.iter().map(|state| state.end().unwrap_or(End::Blocked));
+        ends.max().unwrap_or(End::Succeeded)
+    }
+
+    /// Whether nothing is ahead of any step.
+    pub fn all_ended(&self) -> bool {
+        self.open == 0
+    }
+
+    pub fn answered(&self) -> Option<StepPath> {
+        self.answered.first().copied()
+    }
+
+    pub fn deciding(&self) -> &[StepPath] {
+        &self.deciding
+    }
+
+    /// All executions: the elements of a step that is spread, and all other steps.
+    pub fn paths(&self) -> impl Iterator<Item = StepPath> + '_ {
+        self.states.iter().zip(0..).flat_map(|(state, id)| {
+            let elements = match state {
+                StepState::Spread { .. } => self.elements.get(&StepId(id)),
+                _ => None,
+            };
+            let count = elements.map_or(0, |states| states.len() as u32);
+            let whole = elements.is_none().then_some(StepPath::from(StepId(id)));
+            whole.into_iter().chain((0..count).map(move |element| StepPath::element(StepId(id), element)))
+        })
+    }
+
+    /// Holds what is counted against the states.
+    #[cfg(test)]
+    pub fn recount(&self) {
+        let is_open = |states: &[StepState]| states.iter().filter(|state| state.is_open()).count() as u32;
+        assert_eq!(self.open, is_open(&self.states), "{self:#?}");
+        for (id, states) in &self.elements {
+            if let StepState::Spread { open } = self.states[id.index()] {
+                assert_eq!(open, is_open(states), "{id:?} of {self:#?}");
+            }
+        }
+        let whole = (0..self.states.len() as u32).map(|id| StepPath::from(StepId(id)));
+        let elements = self.paths().filter(|path| path.element.is_some());
+        let all: BTreeSet<StepPath> = whole.chain(elements).collect();
+        let tracks = |set: &[StepPath], is: fn(&StepState) -> bool| {
+            let mut set = set.to_vec();
+            set.sort();
+            assert!(set.iter().eq(all.iter().filter(|path| is(self.state(**path)))), "{set:?} of {self:#?}");
+        };
+        tracks(&self.answered, StepState::is_answered);
+        tracks(&self.deciding, StepState::is_deciding);
+        for path in all {
+            if let StepState::Running { attempts, .. } = self.state(path) {
+                assert_eq!(self.numbers.get(&path), Some(&attempts.number), "{path:?} of {self:#?}");
+            }
+        }
+    }
+}
+
+/// Adds an execution to a set that it enters, and takes it out of one that it leaves.
+fn track(set: &mut Vec<StepPath>, path: StepPath, was_in: bool, is_in: bool) {
+    if was_in && !is_in {
+        set.retain(|other| *other != path);
+    } else if is_in && !was_in {
+        set.push(path);
+    }
+}
+
+/// What has been spent on one execution so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempts {
+    /// The number of the last attempt. Numbers go on over the executions of a step, so that an answer or a
+    /// timer of an earlier execution is never taken for one of this.
+    pub number: u32,
+    /// Attempts begun in this execution.
+    pub tries: u32,
+    /// When the first began.
+    pub since: Option<Millis>,
+    pub tokens: Option<u64>,
+    /// How the last attempt ended, while another is ahead: if that never comes, this was the execution's end.
+    pub last: Option<Arc<Last>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    pub started: Millis,
+    pub finished: Millis,
+    pub result: Answer,
+}
+
+impl Attempts {
+    pub fn began(self, at: Millis) -> Attempts {
+        Attempts {
+            number: self.number + 1,
+            tries: self.tries + 1,
+            last: None,
+            since: self.since.or(Some(at)),
+            ..self
+        }
+    }
+
+    pub fn spent(self, tokens: Option<u64>) -> Attempts {
+        let sum = |a: u64, b: u64| a.saturating_add(b);
+        let tokens = match (self.tokens, tokens) {
+            (Some(a), Some(b)) => Some(sum(a, b)),
+            (a, b) => a.or(b),
+        };
+        Attempts { tokens, ..self }
+    }
+}
+
+/// In the order in which the end of one element decides over its whole step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    Succeeded,
+    /// Did not run because a condition skipped it: it has a row.
+    Skipped,
+    /// Did not run because something it needs is absent: a value, or the decision that leads to it.
+    Absent,
+    /// Did not run because a decision ended the item.
+    Over,
+    /// Failed, and the item does not mind.
+    FailedOptional,
+    /// Did not run because something before it failed or the item was stopped.
+    Blocked,
+    Cancelled,
+    Failed,
+}
+
+impl End {
+    /// What the end of an execution means for its step.
+    pub fn of(step: &Step, status: Status) -> End {
+        match status {
+            Status::Success | Status::Compensated => End::Succeeded,
+            Status::Cancelled => End::Cancelled,
+            Status::Skipped => End::Skipped,
+            Status::Failed | Status::Timeout | Status::CompensationFailed => match step.mark {
+                Some(Mark::Optional) => End::FailedOptional,
+                Some(Mark::Critical) | None => End::Failed,
+            },
+        }
+    }
+
+    /// Whether the steps behind it must not run.
+    pub fn blocks(self) -> bool {
+        match self {
+            End::Failed | End::Cancelled | End::Blocked => true,
+            End::Succeeded | End::Skipped | End::Absent | End::Over | End::FailedOptional => false,
+        }
+    }
+}
+
+/// Whether the end of an execution keeps the steps behind it from running.
+pub fn is_failed(step: &Step, status: Status) -> bool {
+    End::of(step, status).blocks()
+}
