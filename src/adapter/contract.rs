@@ -25,6 +25,12 @@ const MOST_VALUES: usize = 1_000_000;
 const LONGEST_MESSAGE: usize = 2000;
 const LONGEST_CODE: usize = 200;
 
+/// The longest message of a failure, in characters: some show what an agent has answered.
+const LONGEST_FAILURE: usize = 4000;
+
+/// The longest name of a column, in bytes.
+const LONGEST_NAME: usize = 256;
+
 /// The inputs as one JSON object.
 pub fn inputs(call: &Call) -> String {
     let mut text = String::from("{");
@@ -203,7 +209,7 @@ pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool)
     Box::new(Failure {
         cause,
         code: None,
-        message,
+        message: cut(&message, LONGEST_FAILURE),
         outcome,
         retryable,
         tokens_used: None,
@@ -304,11 +310,20 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
             Value::Null if name == "tokens_used" => {}
             value if name == "tokens_used" => match whole(value) {
                 Some(count) => tokens = Some(count),
-                None => return Err(bad(format!("\"tokens_used\" must be a whole number, not {value}"))),
+                None => {
+                    let found = excerpt_of(value);
+                    return Err(bad(format!("\"tokens_used\" must be a whole number, not {found}")));
+                }
             },
             _ if STANDARD.into_iter().chain(TAIL).any(|standard| standard == name) => {
                 return Err(bad(format!(
                     "\"{name}\" is a standard column of the trace; report it under another name"
+                )));
+            }
+            _ if name.len() > LONGEST_NAME => {
+                return Err(bad(format!(
+                    "the name of a column is longer than {LONGEST_NAME} bytes: `{}`",
+                    excerpt(name)
                 )));
             }
             value => columns.push((Arc::from(name.as_str()), value.clone())),

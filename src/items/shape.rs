@@ -19,6 +19,9 @@ pub(super) struct Column<'a> {
     files: &'a Files,
 }
 
+/// The longest key, in bytes: every row of the item shows it.
+const LONGEST_KEY: usize = 4096;
+
 /// Objects with more members than this are not searched for a misspelt one.
 const COMPARED: usize = 100;
 
@@ -143,6 +146,14 @@ impl Shape {
     /// # Errors
     /// What is wrong with the named field.
     pub fn key(&self, item: &Value, fallback: &str) -> Result<Arc<str>, String> {
+        let key = self.any_key(item, fallback)?;
+        if key.len() > LONGEST_KEY {
+            return Err(format!("the item's key is longer than {LONGEST_KEY} bytes: {}", quoted(&key)));
+        }
+        Ok(key)
+    }
+
+    fn any_key(&self, item: &Value, fallback: &str) -> Result<Arc<str>, String> {
         if let Some(name) = &self.key {
             let Value::Object(object) = item else {
                 return Err(format!("expected an object with the key \"{name}\", found {}", kind(item)));
@@ -328,6 +339,10 @@ mod tests {
             assert_eq!(key(json!({ "id": number })), text);
         }
         let named = shape(&[], Some("nr"));
+        assert_eq!(by_rule.key(&json!({ "id": "k".repeat(4096) }), "17").unwrap().len(), 4096);
+        let long = format!("the item's key is longer than 4096 bytes: \"{}…\"", "k".repeat(40));
+        assert_eq!(by_rule.key(&json!({ "id": "k".repeat(4097) }), "17").unwrap_err(), long);
+        assert_eq!(named.key(&json!({ "nr": "k".repeat(4097) }), "17").unwrap_err(), long);
         assert_eq!(&*named.key(&json!({"nr": 3}), "17").unwrap(), "3");
         assert_eq!(named.key(&json!({}), "17").unwrap_err(), "missing \"nr\", the item's key");
         assert!(named.key(&json!({"nr": null}), "17").unwrap_err().contains("not null"));

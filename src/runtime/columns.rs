@@ -1,18 +1,31 @@
-//! How many columns the agents of a step may report over a whole run: the trace has a cell for each in every row.
-//! Knows nothing of what stands in them.
+//! How many columns the agents of a step may report over a whole run, and how much in one row: the trace has a cell for
+//! each in every row, and what it holds must be readable. Knows nothing of what the columns mean.
 
 use crate::adapter::contract;
 use crate::engine::Input;
 use crate::graph::StepId;
+use crate::value::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most different columns of one step.
 const MOST: usize = 256;
 
+/// The most that the names of all columns of all steps may take, in bytes, each with some for itself. Whoever reads a trace
+/// takes twice as much.
+const NAMES: usize = 4 << 20;
+const EACH: usize = 32;
+
+/// The most that the columns of one answer may take, in bytes: half of what a line of a trace may have.
+const ROW: usize = 16 << 20;
+
 /// The columns that each step has reported so far.
 #[derive(Default)]
-pub(super) struct Columns(HashMap<StepId, HashSet<Arc<str>>>);
+pub(super) struct Columns {
+    of: HashMap<StepId, HashSet<Arc<str>>>,
+    /// What their names take.
+    taken: usize,
+}
 
 impl Columns {
     /// Fails an answer that would be one column too many, as one that does not fit; a failure goes on without its
@@ -26,17 +39,7 @@ impl Columns {
         if reported.is_empty() {
             return;
         }
-        let seen = self.0.entry(step.step).or_default();
-        let new: HashSet<&Arc<str>> =
-            reported.iter().map(|(name, _)| name).filter(|name| !seen.contains(*name)).collect();
-        if seen.len() + new.len() <= MOST {
-            let new: Vec<Arc<str>> = new.into_iter().cloned().collect();
-            seen.extend(new);
-            return;
-        }
-        let names = reported.iter().map(|(name, _)| name).filter(|name| new.contains(name));
-        let one = names.map(|name| &**name).nth(MOST - seen.len()).unwrap_or_default();
-        let many = format!("{one:?} is one column too many: a step has at most {MOST} over all its items");
+        let Some(many) = self.too_many(step.step, reported) else { return };
         match result {
             Ok(reply) => {
                 let mut failure = contract::bad(many);
@@ -48,6 +51,47 @@ impl Columns {
                 failure.message = format!("{} ({many})", failure.message);
             }
         }
+    }
+
+    /// Why a trace does not take these columns, else they are seen.
+    fn too_many(&mut self, step: StepId, reported: &[(Arc<str>, Value)]) -> Option<String> {
+        let size: usize = reported.iter().map(|(_, value)| size(value)).sum();
+        if size > ROW {
+            return Some(format!("the columns of one answer take more than {} MiB", ROW >> 20));
+        }
+        let seen = self.of.entry(step).or_default();
+        let mut new: HashSet<&Arc<str>> = HashSet::new();
+        for (name, _) in reported.iter().filter(|(name, _)| !seen.contains(name)) {
+            new.insert(name);
+            if seen.len() + new.len() > MOST {
+                return Some(format!(
+                    "{name:?} is one column too many: a step has at most {MOST} over all its items"
+                ));
+            }
+        }
+        let taken = self.taken + new.iter().map(|name| name.len() + EACH).sum::<usize>();
+        if taken > NAMES {
+            return Some(format!("the names of all columns of a run take more than {} MiB", NAMES >> 20));
+        }
+        self.taken = taken;
+        let new: Vec<Arc<str>> = new.into_iter().cloned().collect();
+        seen.extend(new);
+        None
+    }
+}
+
+/// What a value takes in a row, escapes and all.
+fn size(value: &Value) -> usize {
+    let escaped = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => "\\u0000".len(),
+        _ => 1,
+    };
+    match value {
+        Value::String(text) => text.bytes().map(escaped).sum(),
+        Value::Number(number) => number.as_str().len(),
+        // Columns hold scalars.
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => "false".len(),
     }
 }
 
@@ -97,5 +141,29 @@ mod tests {
             held(&mut columns, 2, Ok(at_once)).unwrap_err(),
             "\"c256\" is one column too many: a step has at most 256 over all its items"
         );
+    }
+
+    #[test]
+    fn the_names_of_a_run_and_the_values_of_an_answer_are_no_more_than_a_trace_takes() {
+        let mut columns = Columns::default();
+        let named = |step| reply((0..100).map(|number| format!("{number:0>256}{step}")));
+        let mut steps = 0;
+        let why = loop {
+            match held(&mut columns, steps, Ok(named(steps))) {
+                Ok(_) => steps += 1,
+                Err(why) => break why,
+            }
+        };
+        assert_eq!(why, "the names of all columns of a run take more than 4 MiB");
+        assert!((100..200).contains(&steps), "{steps}");
+        assert_eq!(held(&mut columns, 0, Ok(named(0))), Ok(100), "what is known takes nothing");
+        // Secrets may become longer when they are redacted.
+        let valued = |value| Reply { columns: vec![("c".into(), json!(value))], ..Reply::default() };
+        assert_eq!(held(&mut columns, 0, Ok(valued("\"".repeat(ROW / 2)))), Ok(1));
+        assert_eq!(
+            held(&mut columns, 0, Ok(valued("\"".repeat(ROW / 2 + 1)))),
+            Err("the columns of one answer take more than 16 MiB".to_owned())
+        );
+        assert!(held(&mut columns, 0, Ok(valued("\u{1}".repeat(ROW / 5)))).is_err());
     }
 }

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
-/// The longest line, in bytes.
-pub(super) const LONGEST: usize = 16 << 20;
+/// The longest line, in bytes: a row may hold a whole answer as columns, and more.
+pub(super) const LONGEST: usize = 32 << 20;
 
 /// What is asked of the input at first: most inputs are short.
 const FIRST: usize = 4 << 10;

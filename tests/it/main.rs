@@ -37,6 +37,7 @@ mod own_trace;
 mod part;
 mod picture;
 mod plan;
+mod readable;
 mod reference;
 mod replay;
 mod resume;
