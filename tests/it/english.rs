@@ -28,8 +28,20 @@ const BANNED: [(&[&str], &str); 15] = [
 const ALLOWED: [&str; 2] = ["is no longer", "there is no"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 5] =
-    ["docs/architecture.md", "docs/fuzzing.md", "docs/language.md", "docs/speed.md", "docs/traces.md"];
+const PAGES: [&str; 12] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/agents.md",
+    "docs/architecture.md",
+    "docs/fuzzing.md",
+    "docs/language.md",
+    "docs/runs.md",
+    "docs/speed.md",
+    "docs/traces.md",
+    "docs/trust.md",
+];
 
 /// What is read: a name for the message, and the text as markdown. Another source of text is another line.
 fn sources() -> Vec<(&'static str, String)> {
