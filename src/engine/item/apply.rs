@@ -1,10 +1,12 @@
-//! What events do to an item.
+//! What events do to an item: the only file, with `compensate`, that changes one. Does not know which event comes next,
+//! nor whether one can come now.
 
 use super::state::{Attempts, End, Last, StepState};
-use super::{Item, Stage, is_own};
+use super::{Elements, Item, Stage, is_own};
 use crate::event::{Answer, Event, Execution, ItemError, Millis, StepPath, StopReason, Values};
-use crate::graph::{Graph, Kind, StepId};
+use crate::graph::{Graph, Kind, Passage, StepId, Target};
 use crate::spec::Mark;
+use crate::value::Value;
 use std::sync::Arc;
 
 impl Item {
@@ -260,6 +262,116 @@ impl Item {
             if let Some(end) = self.arrive(graph, id) {
                 self.settle(graph, id, end);
             }
+        }
+    }
+
+    /// A step whose needs are all settled becomes ready or has its conditions decided; else this is its end.
+    pub(super) fn arrive(&mut self, graph: &Graph, id: StepId) -> Option<End> {
+        let end = self.unrunnable(graph, id);
+        if end.is_none() {
+            let step = graph.step(id);
+            if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
+                self.make_ready(graph, id);
+            } else {
+                self.set(id, StepState::Deciding);
+            }
+        }
+        end
+    }
+
+    /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
+    /// follows in a journal of that version went on without it.
+    pub fn pass_over(&mut self, graph: &Graph) {
+        for StepPath { step: id, .. } in self.steps.deciding().to_vec() {
+            let step = graph.step(id);
+            let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));
+            if lacks || step.when.iter().any(|guard| self.asks(graph, id, guard).is_none()) {
+                self.settle(graph, id, End::Absent);
+            }
+        }
+    }
+
+    pub(super) fn branch(&mut self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) {
+        self.taken.push((step, chain, arm));
+        let arms = graph.step(step).chains.get(chain as usize);
+        let target = arm.and_then(|arm| arms?.get(arm as usize)).map(|arm| &arm.target);
+        if target == Some(&Target::End) {
+            self.finish(graph);
+        }
+    }
+
+    /// The item is done: what runs may end, nothing else begins.
+    fn finish(&mut self, graph: &Graph) {
+        for path in self.steps.paths().collect::<Vec<_>>() {
+            let begun = match self.state(path) {
+                StepState::Waiting { .. } | StepState::Deciding => false,
+                StepState::Ready(attempts) => attempts.tries > 0,
+                StepState::Running { .. }
+                | StepState::Spread { .. }
+                | StepState::Answered { .. }
+                | StepState::Backoff { .. }
+                | StepState::Ended(_)
+                | StepState::Idle => true,
+            };
+            if !begun {
+                self.close(graph, path, End::Over);
+            }
+        }
+    }
+
+    /// A step has succeeded.
+    pub(super) fn pass(&mut self, graph: &Graph, id: StepId) {
+        let Some(Passage { from, to }) = &graph.step(id).state else { return };
+        if self.lifecycle.is_none_or(|now| from.contains(&now)) {
+            let only = if let [only] = from.as_slice() { Some(*only) } else { None };
+            self.lifecycle = to.or(self.lifecycle).or(only);
+        }
+    }
+
+    /// The item runs again: it is in the state that the steps have led to which stay done, in their order.
+    pub(super) fn rewind(&mut self, graph: &Graph) {
+        self.lifecycle = graph.initial;
+        for id in &graph.order {
+            if self.has_succeeded(*id) {
+                self.pass(graph, *id);
+            }
+        }
+    }
+
+    /// Makes all elements ready that have not succeeded on an earlier visit.
+    pub(super) fn spread(&mut self, graph: &Graph, id: StepId) {
+        let list = self.list(graph, id).unwrap_or_else(|_| Arc::new(Value::Array(Vec::new())));
+        if self.elements.get(&id).is_none_or(|known| known.list != list) {
+            self.elements.insert(id, Elements::of(list));
+            self.steps.forget_elements(id);
+        }
+        let done = |element| self.state(StepPath::element(id, element)).end() == Some(End::Succeeded);
+        let count = self.elements.get(&id).map_or(0, Elements::count);
+        let runs: Vec<bool> = (0..count).map(|element| !done(element)).collect();
+        self.steps.spread(id, &runs);
+        self.gather(graph, id);
+    }
+
+    pub(super) fn end_element(&mut self, graph: &Graph, path: StepPath, end: End) {
+        self.set(path, StepState::Ended(end));
+        self.gather(graph, path.step);
+    }
+
+    /// Once all elements have succeeded, their outputs become lists in the elements' order.
+    fn gather(&mut self, graph: &Graph, id: StepId) {
+        let Some(elements) = self.elements.get(&id) else { return };
+        if !matches!(self.state(id), StepState::Spread { open: 0 })
+            || self.steps.end_of_elements(id) != End::Succeeded
+        {
+            return;
+        }
+        for output in &graph.step(id).outputs {
+            let made = |values: &Values| {
+                let found = values.iter().find(|(id, _)| *id == output.value);
+                found.map_or(Value::Null, |(_, value)| (**value).clone())
+            };
+            let list = Value::Array(elements.outputs.iter().map(made).collect());
+            self.values[output.value.index()] = Some(Arc::new(list));
         }
     }
 }

@@ -1,31 +1,26 @@
-//! One item on its way through the graph. Its states stand here; `apply` is the only thing that changes them,
-//! `next` reads them and says what must happen next, `call` says what the outside must know. Knows nothing of
-//! other items or of limits.
+//! One item on its way through the graph: what it holds, and what the run asks it. `apply` changes it, `next` reads from
+//! it what must happen next, `call` what the outside must know. Knows neither the other items nor the limits.
 
 mod ahead;
 mod apply;
-mod branch;
 mod call;
-mod effects;
-mod elements;
+mod compensate;
+mod decide;
 mod fits;
 mod left_out;
-mod lifecycle;
 mod next;
 mod retraced;
 mod state;
-mod undo;
 
-pub use branch::Obstacle;
+pub use compensate::{Undone, undone_next};
+pub use decide::Obstacle;
 pub use retraced::{Refusal, Retraced};
 pub use state::is_failed;
-pub use undo::{Undone, undone_next};
 
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
-use effects::Effects;
-use elements::Elements;
+use compensate::Effects;
 use state::{End, StepState, Steps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +71,29 @@ pub(super) struct Item {
     renewal: Option<Values>,
     put_backs: u32,
     retries: u32,
+}
+
+/// What a step that runs for each element of a list takes and makes.
+#[derive(Debug)]
+struct Elements {
+    pub list: Arc<Value>,
+    pub outputs: Vec<Values>,
+}
+
+impl Elements {
+    /// The elements of a list, of which none has made anything.
+    pub fn of(list: Arc<Value>) -> Self {
+        let count = list.as_array().map_or(0, Vec::len);
+        Elements { list, outputs: vec![Values::new(); count] }
+    }
+
+    pub fn count(&self) -> u32 {
+        self.outputs.len() as u32
+    }
+
+    pub fn value(&self, element: u32) -> Option<&Value> {
+        self.list.as_array()?.get(element as usize)
+    }
 }
 
 impl Item {
@@ -188,6 +206,11 @@ impl Item {
     #[cfg(test)]
     pub fn recount(&self) {
         self.steps.recount();
+    }
+
+    /// The state that it is in; none without states, and where nothing says how a part of a workflow begins.
+    pub fn lifecycle(&self) -> Option<StateId> {
+        self.lifecycle
     }
 
     pub fn key(&self) -> &Arc<str> {

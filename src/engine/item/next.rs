@@ -1,7 +1,7 @@
-//! What an item's state calls for.
+//! The next event of an item, read from its state. Changes nothing; knows neither the limits nor the other items.
 
 use super::super::backoff::pause;
-use super::state::{Attempts, StepState};
+use super::state::{Attempts, End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
     Answer, Cause, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
@@ -134,6 +134,16 @@ impl Item {
             (execution.status, execution.error) = (Status::Failed, Some(reason));
         }
         Event::StepEnded { item: self.id, execution }
+    }
+
+    /// What follows when all elements have ended: the step's decisions, then its end.
+    pub(super) fn follow_elements(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
+        let succeeded = self.steps.end_of_elements(id) == End::Succeeded;
+        match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
+            Some(Ok(event)) => event,
+            Some(Err(reason)) => self.unrun(graph, id, Status::Failed, Some(reason), at),
+            None => Event::ElementsEnded { item: self.id, step: id, at },
+        }
     }
 
     /// When the next attempt is due, if there is one.

@@ -2,7 +2,7 @@
 //! What they do not show stays open, and nothing is concluded from it.
 
 use super::Item;
-use super::branch::{Obstacle, first_that_holds};
+use super::decide::{Obstacle, first_that_holds};
 use super::state::{End, StepState};
 use crate::event::{ItemId, Status, Values};
 use crate::graph::{Graph, Guard, StateId, StepId, Taken, Target, ValueId};

@@ -1,11 +1,13 @@
-//! Whether a step runs at all: what came before it, who leads to it, its own conditions.
+//! Whether a step runs: the ends of the steps before it, the decisions that lead to it, its own conditions, the state of
+//! the item. Changes nothing, and does not know the limits.
 
 use super::Item;
-use super::state::{End, StepState};
+use super::state::End;
 use crate::condition::Fault;
 use crate::event::{Event, Execution, Millis, Status, StepPath};
-use crate::graph::{Chain, Graph, Guard, Input, Kind, StepId, Taken, Target, ValueId};
+use crate::graph::{Chain, Graph, Guard, Input, Kind, StateId, StepId, Taken, Target, ValueId};
 use crate::value::Value;
+use std::sync::Arc;
 
 /// What keeps a step from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +31,8 @@ impl Obstacle {
 }
 
 impl Item {
-    /// A step whose needs are all settled becomes ready or has its conditions decided; else this is its end.
-    pub(super) fn arrive(&mut self, graph: &Graph, id: StepId) -> Option<End> {
-        let end = self.unrunnable(graph, id);
-        if end.is_none() {
-            let step = graph.step(id);
-            if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
-                self.make_ready(graph, id);
-            } else {
-                self.set(id, StepState::Deciding);
-            }
-        }
-        end
-    }
-
     /// The end of a step that cannot run, apart from its conditions.
-    fn unrunnable(&self, graph: &Graph, id: StepId) -> Option<End> {
+    pub(super) fn unrunnable(&self, graph: &Graph, id: StepId) -> Option<End> {
         let step = graph.step(id);
         let undecided = |guard: &Guard| self.asks(graph, id, guard).is_none();
         match self.obstacle(graph, id) {
@@ -146,18 +134,6 @@ impl Item {
         }
     }
 
-    /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
-    /// follows in a journal of that version went on without it.
-    pub fn pass_over(&mut self, graph: &Graph) {
-        for StepPath { step: id, .. } in self.steps.deciding().to_vec() {
-            let step = graph.step(id);
-            let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));
-            if lacks || step.when.iter().any(|guard| self.asks(graph, id, guard).is_none()) {
-                self.settle(graph, id, End::Absent);
-            }
-        }
-    }
-
     /// A row of a step that nobody was asked to do.
     pub(super) fn unrun(
         &self,
@@ -200,6 +176,48 @@ impl Item {
         guard.condition.holds(&value)
     }
 
+    /// The states in which a step starts and the one that the item is in, where it must not start in that. What a step did
+    /// is undone in any state: an effect that stays would be worse.
+    pub(super) fn misplaced<'a>(&self, graph: &'a Graph, id: StepId) -> Option<(&'a [StateId], StateId)> {
+        let step = graph.step(id);
+        let passage = step.state.as_ref().filter(|_| step.kind != Kind::Compensation)?;
+        let now = self.lifecycle.filter(|now| !passage.from.contains(now))?;
+        Some((&passage.from, now))
+    }
+
+    /// Why a step must not start, if the item is in a state in which it does not.
+    pub(super) fn wrong_state(&self, graph: &Graph, id: StepId) -> Option<String> {
+        let (from, now) = self.misplaced(graph, id)?;
+        let from: Vec<String> = from.iter().map(|state| format!("`{}`", graph.state(*state))).collect();
+        let (from, now) = (from.join(" or "), graph.state(now));
+        Some(format!("it starts in the state {from}, and the item is in `{now}`"))
+    }
+
+    /// Why a step cannot run for each element of its list.
+    pub(super) fn no_list(&self, graph: &Graph, id: StepId) -> Option<String> {
+        let step = graph.step(id);
+        let list = graph.list(step, step.each?);
+        match self.list(graph, id) {
+            Ok(value) if value.is_array() => None,
+            Ok(value) => Some(format!("`{list}` is no list but {}", crate::value::kind(&value))),
+            Err(why) => Some(format!("`{list}` is no list: {why}")),
+        }
+    }
+
+    /// The list for whose elements a step runs.
+    pub(super) fn list(&self, graph: &Graph, id: StepId) -> Result<Arc<Value>, String> {
+        let step = graph.step(id);
+        let Some(way) = &step.way else {
+            let whole = step.each.and_then(|each| self.value(each.list));
+            return whole.cloned().ok_or_else(|| "it is absent".to_owned());
+        };
+        let value = |name: &str| {
+            let (_, id) = way.names.iter().find(|(known, _)| known == name)?;
+            self.value(*id).map(|value| &**value)
+        };
+        way.condition.value(&value).map(Arc::new).map_err(|fault| fault.message)
+    }
+
     /// The next decision of a step that has succeeded: a branch taken, or why the step fails after all.
     pub(super) fn next_branch(&self, graph: &Graph, id: StepId, at: Millis) -> Option<Result<Event, String>> {
         let chains = graph.step(id).chains.iter().zip(0u32..);
@@ -219,34 +237,6 @@ impl Item {
             return Some(Err(reason.clone()));
         }
         Some(Ok(Event::BranchTaken { item: self.id, step: id, chain, arm, at }))
-    }
-
-    pub(super) fn branch(&mut self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) {
-        self.taken.push((step, chain, arm));
-        let arms = graph.step(step).chains.get(chain as usize);
-        let target = arm.and_then(|arm| arms?.get(arm as usize)).map(|arm| &arm.target);
-        if target == Some(&Target::End) {
-            self.finish(graph);
-        }
-    }
-
-    /// The item is done: what runs may end, nothing else begins.
-    fn finish(&mut self, graph: &Graph) {
-        for path in self.steps.paths().collect::<Vec<_>>() {
-            let begun = match self.state(path) {
-                StepState::Waiting { .. } | StepState::Deciding => false,
-                StepState::Ready(attempts) => attempts.tries > 0,
-                StepState::Running { .. }
-                | StepState::Spread { .. }
-                | StepState::Answered { .. }
-                | StepState::Backoff { .. }
-                | StepState::Ended(_)
-                | StepState::Idle => true,
-            };
-            if !begun {
-                self.close(graph, path, End::Over);
-            }
-        }
     }
 }
 
