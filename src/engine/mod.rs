@@ -20,7 +20,7 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use item::{Obstacle, Refusal, Retraced, Undone, is_failed, undone_next};
+pub use item::{Compensations, Obstacle, Refusal, Retraced, is_failed, next_compensated};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, Retry};
 pub use run::{Policy, Run, is_lost};

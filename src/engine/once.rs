@@ -58,7 +58,7 @@ impl Once {
         // What was undone is as if it had not been made.
         let is_undone = |value: &ValueId| {
             let makes = |step: &StepId| graph.step(*step).outputs.iter().any(|output| output.value == *value);
-            item.undone_steps().iter().any(makes)
+            item.compensated_steps().iter().any(makes)
         };
         for value in graph.gathered.iter().filter(|value| !is_undone(value)) {
             // What a step made that failed after all, by its own decision, does not count as made.

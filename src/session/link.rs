@@ -3,7 +3,7 @@
 
 use super::layout::{Layout, Phase};
 use super::row::Row;
-use crate::engine::Undone;
+use crate::engine::Compensations;
 use crate::event::{ItemState, Status};
 use crate::graph::upstream;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -68,7 +68,10 @@ pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> Ite
         return state;
     }
     let kept = undone && keeps(layout, &done);
-    ItemState::unsuccessful(state == ItemState::Failed, Undone { any: undone, failed: standing, kept })
+    ItemState::unsuccessful(
+        state == ItemState::Failed,
+        Compensations { any: undone, failed: standing, committed: kept },
+    )
 }
 
 /// Whether something stands that could be undone, because what follows on it cannot.

@@ -12,8 +12,8 @@ impl Item {
     /// Executions that have not ended and will, with what is ahead of each; then what undoes the item if it fails, the
     /// first first; then its failure handlers.
     pub fn ahead(&self, graph: &Graph) -> Vec<(StepPath, Ahead)> {
-        let never = self.never(graph);
-        let undoing = self.effects.undoing();
+        let never = self.unreachable(graph);
+        let undoing = self.effects.compensating;
         let all = self.steps.paths().filter(|path| !never.contains(&path.step));
         let mut ahead: Vec<(StepPath, Ahead)> = all
             .filter_map(|path| {
@@ -36,12 +36,12 @@ impl Item {
             .collect();
         let stopped = self.run_stop().filter(|why| *why != StopReason::Interrupted);
         let fails = self.error.is_some() || stopped.is_some();
-        if self.stage == Stage::Undoing || self.stage == Stage::Forward && fails {
-            let undoes = self.to_undo_after(graph, &ahead).into_iter();
+        if self.stage == Stage::Compensating || self.stage == Stage::Forward && fails {
+            let undoes = self.to_compensate_after(graph, &ahead).into_iter();
             let undoes = undoes.filter_map(|step| Some((graph.step(step).compensate?, Ahead::Undo(step))));
             ahead.extend(undoes.map(|(by, ahead)| (by.into(), ahead)));
         }
-        if self.renewal.is_some() && stopped.is_none() {
+        if self.new_inputs.is_some() && stopped.is_none() {
             let own = graph.order.iter().filter(|id| self.is_own(graph, **id));
             ahead.extend(own.map(|id| ((*id).into(), Ahead::Begin)));
         }
@@ -53,7 +53,7 @@ impl Item {
     }
 
     /// Steps that wait and will not run: something before them failed, or was decided the other way.
-    fn never(&self, graph: &Graph) -> BTreeSet<StepId> {
+    fn unreachable(&self, graph: &Graph) -> BTreeSet<StepId> {
         let (mut blocked, mut absent) = (BTreeSet::new(), BTreeSet::new());
         for id in &graph.order {
             if !matches!(self.state(*id), StepState::Waiting { .. }) {
@@ -67,7 +67,7 @@ impl Item {
             };
             if step.needs.iter().any(|need| self.is_own(graph, need.step) && blocks(need.step)) {
                 blocked.insert(*id);
-            } else if self.is_turned_away(step, &gone) || self.is_bereft(graph, step, &gone) {
+            } else if self.is_routed_away(step, &gone) || self.lacks_makers(graph, step, &gone) {
                 absent.insert(*id);
             }
         }
@@ -76,7 +76,7 @@ impl Item {
     }
 
     /// Whether no decision leads to a step any more.
-    fn is_turned_away(&self, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
+    fn is_routed_away(&self, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
         let arm = |taken: &Taken| {
             let decided =
                 |(step, chain, _): &&(StepId, u32, Option<u32>)| (*step, *chain) == (taken.step, taken.chain);
@@ -91,7 +91,7 @@ impl Item {
     }
 
     /// Whether nobody makes any more what a step cannot do without.
-    fn is_bereft(&self, graph: &Graph, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
+    fn lacks_makers(&self, graph: &Graph, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
         let lost = |input: &Input| {
             let mut makers = input.makers.iter().filter(|maker| self.is_own(graph, **maker)).peekable();
             !input.optional && makers.peek().is_some() && makers.all(|maker| gone(*maker))

@@ -31,8 +31,8 @@ impl Item {
                 }
             }
             Event::AttemptRepeated { step, at, .. } => {
-                if !self.effects.standing.contains_key(step) {
-                    self.effects.may_stand(graph, *step);
+                if !self.effects.uncompensated.contains_key(step) {
+                    self.effects.register(graph, *step);
                 }
                 // It has its whole time once more.
                 if let StepState::Running { attempts, stop, .. } = self.state(*step) {
@@ -58,7 +58,7 @@ impl Item {
             Event::StepEnded { execution, .. } => self.ended(graph, execution),
             Event::ElementsEnded { step, .. } => {
                 if graph.step(*step).kind == Kind::Compensation {
-                    self.all_undone();
+                    self.compensations_ended();
                 }
                 self.settle(graph, *step, self.steps.end_of_elements(*step));
             }
@@ -67,35 +67,35 @@ impl Item {
                 self.error.get_or_insert_with(|| ItemError::without_step(why));
                 self.halt(graph, StopReason::ItemDeadline);
             }
-            Event::CompensationBegan { undoes, .. } => self.undo(graph, *undoes),
+            Event::CompensationBegan { undoes, .. } => self.compensate(graph, *undoes),
             Event::ItemFailed { .. } => self.call_handlers(graph),
-            Event::ItemPutBack { at, .. } => match self.renewal.take() {
-                Some(inputs) => self.renew(graph, &inputs, *at),
+            Event::ItemPutBack { at, .. } => match self.new_inputs.take() {
+                Some(inputs) => self.restart(graph, &inputs, *at),
                 None => {
-                    self.put_backs += 1;
-                    self.put_back(graph, *at);
+                    self.requeues += 1;
+                    self.requeue(graph, *at);
                 }
             },
-            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.renew(graph, inputs, *at),
+            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.restart(graph, inputs, *at),
             Event::ItemRetried { inputs: None, at, .. } => {
                 self.retries += 1;
                 self.stop = None;
                 if self.effects.reopen() {
-                    self.stage = Stage::Undoing;
+                    self.stage = Stage::Compensating;
                     return;
                 }
-                self.given_up = None;
-                match self.renewal {
-                    Some(_) => self.stage = Stage::Undoing,
-                    None => self.put_back(graph, *at),
+                self.cancelled = None;
+                match self.new_inputs {
+                    Some(_) => self.stage = Stage::Compensating,
+                    None => self.requeue(graph, *at),
                 }
             }
             Event::ItemResolved { .. } => self.effects.resolve(),
             // Only an interruption stops what is being undone.
             Event::RunStopped { why, .. }
-                if self.stage == Stage::Undoing && *why != StopReason::Interrupted =>
+                if self.stage == Stage::Compensating && *why != StopReason::Interrupted =>
             {
-                self.given_up.get_or_insert(*why);
+                self.cancelled.get_or_insert(*why);
             }
             Event::RunStopped { why, .. } => self.halt(graph, *why),
             Event::ItemAdmitted { .. }
@@ -108,7 +108,7 @@ impl Item {
     }
 
     fn finished(&mut self, graph: &Graph, step: StepPath, result: &Answer, at: Millis) {
-        self.effects.see(graph, step, result);
+        self.effects.register_answer(graph, step, result);
         if let Ok(reply) = result {
             match (step.element, self.elements.get_mut(&step.step)) {
                 (Some(element), Some(elements)) => {
@@ -136,7 +136,7 @@ impl Item {
         let (id, path) = (execution.step, execution.path());
         let step = graph.step(id);
         if step.kind == Kind::Compensation {
-            self.undone(execution);
+            self.compensation_ended(execution);
         }
         let end = End::of(step, execution.status);
         if end == End::Failed && step.counts() && self.error.is_none() {
@@ -156,7 +156,7 @@ impl Item {
         let mut ends = vec![(id, end)];
         while let Some((id, end)) = ends.pop() {
             if end == End::Succeeded {
-                self.pass(graph, id);
+                self.advance_state(graph, id);
             }
             self.set(id, StepState::Ended(end));
             for &dependent in &graph.step(id).dependents {
@@ -183,9 +183,9 @@ impl Item {
                 state @ (StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Ready(_)
-                | StepState::Backoff { .. }) => match state.cut(why) {
+                | StepState::Backoff { .. }) => match state.without_retry(why) {
                     Some(answered) => self.set(path, answered),
-                    None => self.close(graph, path, End::Blocked),
+                    None => self.end_unstarted(graph, path, End::Blocked),
                 },
                 StepState::Running { .. }
                 | StepState::Spread { .. }
@@ -197,7 +197,7 @@ impl Item {
     }
 
     /// Ends what has not begun; nothing behind it is looked at.
-    pub(super) fn close(&mut self, graph: &Graph, path: StepPath, end: End) {
+    pub(super) fn end_unstarted(&mut self, graph: &Graph, path: StepPath, end: End) {
         match path.element {
             Some(_) => self.end_element(graph, path, end),
             None => self.set(path, StepState::Ended(end)),
@@ -216,21 +216,21 @@ impl Item {
     }
 
     /// Has ended for inputs that are others now: it begins anew with them, once what it did is undone.
-    pub fn outdate(&mut self, inputs: Values) {
-        self.renewal = Some(inputs);
-        self.stage = Stage::Undoing;
-        (self.error, self.stop, self.given_up) = (None, None, None);
+    pub fn restart_after_compensation(&mut self, inputs: Values) {
+        self.new_inputs = Some(inputs);
+        self.stage = Stage::Compensating;
+        (self.error, self.stop, self.cancelled) = (None, None, None);
         self.effects.reopen();
     }
 
     /// Begins once more with other inputs, as if nothing had been done; all that is asked for now is another visit.
-    fn renew(&mut self, graph: &Graph, inputs: &Values, at: Millis) {
+    fn restart(&mut self, graph: &Graph, inputs: &Values, at: Millis) {
         let mut visits = std::mem::take(&mut self.visits);
         graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
         let earlier = std::mem::take(&mut self.steps);
         *self = Item {
             visits,
-            put_backs: self.put_backs,
+            requeues: self.requeues,
             retries: self.retries + 1,
             ..Item::new(graph, self.id, self.key.clone(), inputs, at)
         };
@@ -239,7 +239,7 @@ impl Item {
     }
 
     /// What failed, and what did not run because of it, is ahead once more.
-    fn put_back(&mut self, graph: &Graph, at: Millis) {
+    fn requeue(&mut self, graph: &Graph, at: Millis) {
         self.since = at;
         self.stage = Stage::Forward;
         self.error = None;
@@ -247,7 +247,7 @@ impl Item {
         for id in self.handlers(graph).chain(graph.compensations()) {
             self.set(id, StepState::Idle);
         }
-        let anew = self.visit_anew(graph);
+        let anew = self.revisit(graph);
         let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || anew.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
@@ -257,7 +257,7 @@ impl Item {
         for &(id, missing) in &counts {
             self.set(id, StepState::Waiting { missing: missing as u32 });
         }
-        self.rewind(graph);
+        self.recompute_state(graph);
         for (id, _) in counts.into_iter().filter(|(_, missing)| *missing == 0) {
             if let Some(end) = self.arrive(graph, id) {
                 self.settle(graph, id, end);
@@ -285,7 +285,7 @@ impl Item {
         for StepPath { step: id, .. } in self.steps.deciding().to_vec() {
             let step = graph.step(id);
             let lacks = step.inputs.iter().any(|input| self.lacks(graph, input));
-            if lacks || step.when.iter().any(|guard| self.asks(graph, id, guard).is_none()) {
+            if lacks || step.when.iter().any(|guard| self.condition(graph, id, guard).is_none()) {
                 self.settle(graph, id, End::Absent);
             }
         }
@@ -296,12 +296,12 @@ impl Item {
         let arms = graph.step(step).chains.get(chain as usize);
         let target = arm.and_then(|arm| arms?.get(arm as usize)).map(|arm| &arm.target);
         if target == Some(&Target::End) {
-            self.finish(graph);
+            self.end_item(graph);
         }
     }
 
     /// The item is done: what runs may end, nothing else begins.
-    fn finish(&mut self, graph: &Graph) {
+    fn end_item(&mut self, graph: &Graph) {
         for path in self.steps.paths().collect::<Vec<_>>() {
             let begun = match self.state(path) {
                 StepState::Waiting { .. } | StepState::Deciding => false,
@@ -314,13 +314,13 @@ impl Item {
                 | StepState::Idle => true,
             };
             if !begun {
-                self.close(graph, path, End::Over);
+                self.end_unstarted(graph, path, End::ItemEnded);
             }
         }
     }
 
     /// A step has succeeded.
-    pub(super) fn pass(&mut self, graph: &Graph, id: StepId) {
+    pub(super) fn advance_state(&mut self, graph: &Graph, id: StepId) {
         let Some(Passage { from, to }) = &graph.step(id).state else { return };
         if self.lifecycle.is_none_or(|now| from.contains(&now)) {
             let only = if let [only] = from.as_slice() { Some(*only) } else { None };
@@ -329,11 +329,11 @@ impl Item {
     }
 
     /// The item runs again: it is in the state that the steps have led to which stay done, in their order.
-    pub(super) fn rewind(&mut self, graph: &Graph) {
+    pub(super) fn recompute_state(&mut self, graph: &Graph) {
         self.lifecycle = graph.initial;
         for id in &graph.order {
             if self.has_succeeded(*id) {
-                self.pass(graph, *id);
+                self.advance_state(graph, *id);
             }
         }
     }

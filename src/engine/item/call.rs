@@ -23,13 +23,13 @@ impl Item {
             step: path,
             attempt: attempts.number,
             visit: match step.kind {
-                Kind::Handler => self.put_backs + self.retries,
+                Kind::Handler => self.requeues + self.retries,
                 Kind::Forward | Kind::Compensation => {
-                    let done = self.undoes(graph, path).map_or(path.step, |done| done.step);
+                    let done = self.compensates(graph, path).map_or(path.step, |done| done.step);
                     self.visits.get(&done).copied().unwrap_or(0)
                 }
             },
-            undoes: self.undoes(graph, path),
+            undoes: self.compensates(graph, path),
             inputs: self.inputs(graph, path),
             deadline,
             until: deadline.into_iter().chain(self.due(graph).filter(|_| step.kind == Kind::Forward)).min(),
@@ -79,7 +79,7 @@ impl Item {
         let StepState::Ready(Attempts { tries: 0, .. }) = self.state(path) else { return None };
         due.map(|_| {
             let why = with_wait(StopReason::GroupDeadline, waited().as_deref());
-            self.unrun(graph, path, Status::Timeout, Some(why), now)
+            self.row_without_attempt(graph, path, Status::Timeout, Some(why), now)
         })
     }
 
@@ -96,19 +96,19 @@ impl Item {
         match step.kind {
             Kind::Handler => {
                 let failed = Arc::new(self.report(graph));
-                let told: Vec<ValueId> = graph.told(path.step).collect();
+                let reports: Vec<ValueId> = graph.told(path.step).collect();
                 let takes = |input: &crate::graph::Input| match shared(input.value) {
-                    None if told.contains(&input.value) => Some((input.value, failed.clone())),
+                    None if reports.contains(&input.value) => Some((input.value, failed.clone())),
                     found => found,
                 };
                 step.inputs.iter().filter_map(takes).collect()
             }
             Kind::Forward if !step.has_signature() => step.takes(&graph.inputs).filter_map(shared).collect(),
             Kind::Forward => {
-                let stands = |input: &&crate::graph::Input| self.stands(graph, input.makers.iter());
-                step.given().filter(stands).filter_map(|input| shared(input.value)).collect()
+                let made = |input: &&crate::graph::Input| self.is_made(graph, input.makers.iter());
+                step.given().filter(made).filter_map(|input| shared(input.value)).collect()
             }
-            Kind::Compensation => self.to_undo(graph, path),
+            Kind::Compensation => self.compensation_inputs(graph, path),
         }
     }
 
@@ -127,10 +127,10 @@ impl Item {
         report.insert("item".into(), item);
         report.insert("key".into(), self.key.to_string().into());
         report.insert("step".into(), step.into());
-        let mut told = Object::new();
-        told.insert("message".into(), error.map(|error| error.message.clone()).into());
-        told.insert("code".into(), error.and_then(|error| error.code.clone()).into());
-        report.insert("error".into(), told.into());
+        let mut failure = Object::new();
+        failure.insert("message".into(), error.map(|error| error.message.clone()).into());
+        failure.insert("code".into(), error.and_then(|error| error.code.clone()).into());
+        report.insert("error".into(), failure.into());
         report.insert("attempts".into(), error.map_or(0, |error| error.attempts).into());
         // What handlers make is left out: whether another one has ended yet must not change what this one is told.
         let handled: Vec<ValueId> = graph
@@ -150,9 +150,9 @@ impl Item {
             match self.state(path) {
                 StepState::Running { stop, .. } => {
                     let Some(call) = self.call(graph, path) else { continue };
-                    let told = Effect::Stop { item: self.id, step: path, attempt: call.attempt };
+                    let stop_call = Effect::Stop { item: self.id, step: path, attempt: call.attempt };
                     effects.push(Effect::Call(call));
-                    effects.extend(stop.is_some().then_some(told));
+                    effects.extend(stop.is_some().then_some(stop_call));
                 }
                 StepState::Backoff { attempts, due } => {
                     let timer = Timer::Retry { item: self.id, step: path, attempt: attempts.number + 1 };

@@ -14,25 +14,25 @@ use std::sync::Arc;
 
 /// What came of undoing an item.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Undone {
+pub struct Compensations {
     /// Something was undone.
     pub any: bool,
     /// A compensation failed.
     pub failed: bool,
     /// Something stays that could be undone, because what follows on it cannot.
-    pub kept: bool,
+    pub committed: bool,
 }
 
 impl ItemState {
     /// How an item ends that did not succeed, by whether it failed and what came of undoing it.
-    pub fn unsuccessful(failed: bool, undone: Undone) -> ItemState {
+    pub fn unsuccessful(failed: bool, undone: Compensations) -> ItemState {
         match undone {
-            Undone { failed: true, .. } => ItemState::CompensationFailed,
+            Compensations { failed: true, .. } => ItemState::CompensationFailed,
             // What cannot be undone any more needs somebody's eye, also where the item was only given up.
-            Undone { kept: true, .. } => ItemState::Failed,
-            Undone { any: true, .. } => ItemState::Compensated,
-            Undone { .. } if failed => ItemState::Failed,
-            Undone { .. } => ItemState::Cancelled,
+            Compensations { committed: true, .. } => ItemState::Failed,
+            Compensations { any: true, .. } => ItemState::Compensated,
+            Compensations { .. } if failed => ItemState::Failed,
+            Compensations { .. } => ItemState::Cancelled,
         }
     }
 }
@@ -41,13 +41,13 @@ impl ItemState {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// By the execution that had it, or may have had it.
-    pub standing: BTreeMap<StepPath, Effect>,
+    pub uncompensated: BTreeMap<StepPath, Effect>,
     /// Counts the effects, to tell the later from the earlier.
     count: u32,
     /// The step whose effects are being undone.
-    pub undoing: Option<StepId>,
+    pub compensating: Option<StepId>,
     /// What was undone on this visit.
-    pub undone: BTreeSet<StepId>,
+    pub compensated: BTreeSet<StepId>,
     /// What stands is what an earlier attempt to undo it left.
     pub reopened: bool,
 }
@@ -61,22 +61,22 @@ pub(super) struct Effect {
 
 impl Effects {
     /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to undo.
-    pub fn see(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
+    pub fn register_answer(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
         if result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true) {
-            self.may_stand(graph, path);
+            self.register(graph, path);
         }
     }
 
     /// An attempt may have had an effect.
-    pub fn may_stand(&mut self, graph: &Graph, path: StepPath) {
-        if Effects::count(graph, path.step) {
+    pub fn register(&mut self, graph: &Graph, path: StepPath) {
+        if Effects::matters(graph, path.step) {
             self.count += 1;
-            self.standing.insert(path, Effect { number: self.count, error: None });
+            self.uncompensated.insert(path, Effect { number: self.count, error: None });
         }
     }
 
     /// Whether it matters if a step had an effect.
-    pub fn count(graph: &Graph, step: StepId) -> bool {
+    pub fn matters(graph: &Graph, step: StepId) -> bool {
         graph.step(step).compensate.is_some() || graph.step(step).irreversible
     }
 
@@ -85,18 +85,13 @@ impl Effects {
         !self.reopened
     }
 
-    /// The step that is being undone.
-    pub fn undoing(&self) -> Option<StepId> {
-        self.undoing
-    }
-
     pub fn is_open(&self, path: StepPath) -> bool {
-        self.standing.get(&path).is_some_and(|effect| effect.error.is_none())
+        self.uncompensated.get(&path).is_some_and(|effect| effect.error.is_none())
     }
 
     /// Why something still stands that should not.
     pub fn errors(&self) -> impl Iterator<Item = &ItemError> {
-        self.standing.values().filter_map(|effect| effect.error.as_ref())
+        self.uncompensated.values().filter_map(|effect| effect.error.as_ref())
     }
 
     pub fn any_failed(&self) -> bool {
@@ -107,29 +102,29 @@ impl Effects {
     pub fn reopen(&mut self) -> bool {
         let failed = self.any_failed();
         self.reopened |= failed;
-        self.standing.values_mut().for_each(|effect| effect.error = None);
+        self.uncompensated.values_mut().for_each(|effect| effect.error = None);
         failed
     }
 
     /// What failed to be undone was undone by somebody.
     pub fn resolve(&mut self) {
-        let failed = self.standing.iter().filter(|(_, effect)| effect.error.is_some());
-        self.undone.extend(failed.map(|(path, _)| path.step));
-        self.standing.retain(|_, effect| effect.error.is_none());
+        let failed = self.uncompensated.iter().filter(|(_, effect)| effect.error.is_some());
+        self.compensated.extend(failed.map(|(path, _)| path.step));
+        self.uncompensated.retain(|_, effect| effect.error.is_none());
     }
 
     /// What comes of one execution of a compensation; without an element, of all that is left of its step.
-    pub fn over(&mut self, execution: &Execution) {
-        let Some(step) = self.undoing else { return };
+    pub fn settle(&mut self, execution: &Execution) {
+        let Some(step) = self.compensating else { return };
         let one = execution.element.map(|element| StepPath::element(step, element));
         let concerned = |path: StepPath| path.step == step && one.is_none_or(|one| one == path);
         match execution.status {
             Status::Compensated | Status::Skipped => {
-                self.undone.extend((execution.status == Status::Compensated).then_some(step));
-                self.standing.retain(|path, _| !concerned(*path));
+                self.compensated.extend((execution.status == Status::Compensated).then_some(step));
+                self.uncompensated.retain(|path, _| !concerned(*path));
             }
             Status::CompensationFailed => {
-                let open = self.standing.iter_mut().filter(|(path, _)| concerned(**path));
+                let open = self.uncompensated.iter_mut().filter(|(path, _)| concerned(**path));
                 for (_, effect) in open {
                     effect.error.get_or_insert_with(|| ItemError::of(execution));
                 }
@@ -142,9 +137,9 @@ impl Effects {
 
 impl Item {
     /// What an item comes to that has failed or was given up, once nothing of it runs.
-    pub(super) fn wind_up(&self, graph: &Graph, at: Millis) -> Event {
+    pub(super) fn unwind(&self, graph: &Graph, at: Millis) -> Event {
         let interrupted = self.stop == Some(StopReason::Interrupted);
-        let undoes = self.next_to_undo(graph);
+        let undoes = self.next_to_compensate(graph);
         if interrupted && (undoes.is_some() || self.error.is_none()) {
             // It goes on another time.
             return self.settled(graph, ItemState::Cancelled, at);
@@ -152,11 +147,11 @@ impl Item {
         if let Some(undoes) = undoes {
             return Event::CompensationBegan { item: self.id, undoes, at };
         }
-        if self.renewal.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
+        if self.new_inputs.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
             return Event::ItemPutBack { item: self.id, at };
         }
-        let told = self.handlers(graph).any(|id| matches!(self.state(id), StepState::Idle));
-        if told && self.error.is_some() && self.run_stop().is_none() {
+        let is_handled = self.handlers(graph).any(|id| matches!(self.state(id), StepState::Idle));
+        if is_handled && self.error.is_some() && self.run_stop().is_none() {
             return Event::ItemFailed { item: self.id, at };
         }
         self.settled(graph, self.end_state(graph), at)
@@ -164,19 +159,20 @@ impl Item {
 
     /// The state that an item ends in which did not succeed.
     pub(super) fn end_state(&self, graph: &Graph) -> ItemState {
-        let undone = Undone {
-            any: !self.effects.undone.is_empty(),
+        let undone = Compensations {
+            any: !self.effects.compensated.is_empty(),
             failed: self.effects.any_failed(),
-            kept: self.keeps(graph),
+            committed: self.has_committed(graph),
         };
         ItemState::unsuccessful(self.error.is_some(), undone)
     }
 
-    pub(super) fn standing(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {
+    pub(super) fn uncompensated(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {
         if state != ItemState::Cancelled {
-            return self.effects.errors().cloned().chain(self.kept_standing(graph)).collect();
+            return self.effects.errors().cloned().chain(self.committed_effects(graph)).collect();
         }
-        let open = self.effects.standing.keys().filter(|path| graph.step(path.step).compensate.is_some());
+        let open =
+            self.effects.uncompensated.keys().filter(|path| graph.step(path.step).compensate.is_some());
         let left = |path: &StepPath| ItemError {
             step: Some(path.step),
             ..ItemError::without_step("interrupted before it was undone".to_owned())
@@ -185,30 +181,32 @@ impl Item {
     }
 
     /// What could be undone by itself, and stays because of what follows on it.
-    fn kept_standing(&self, graph: &Graph) -> Vec<ItemError> {
-        let kept = self.kept(graph);
-        let stays = self.effects.standing.iter().filter(|(path, effect)| {
-            effect.error.is_none() && kept.contains(&path.step) && graph.step(path.step).compensate.is_some()
+    fn committed_effects(&self, graph: &Graph) -> Vec<ItemError> {
+        let committed = self.committed(graph);
+        let stays = self.effects.uncompensated.iter().filter(|(path, effect)| {
+            effect.error.is_none()
+                && committed.contains(&path.step)
+                && graph.step(path.step).compensate.is_some()
         });
-        let told = |(path, _): (&StepPath, &Effect)| {
+        let error = |(path, _): (&StepPath, &Effect)| {
             let after =
                 |id: &StepId| graph.step(*id).irreversible && graph.upstream([*id]).contains(&path.step);
-            let pivot = self.effects.standing.keys().map(|path| path.step).find(after);
+            let pivot = self.effects.uncompensated.keys().map(|path| path.step).find(after);
             let title = pivot.map_or("", |id| graph.step(id).title.as_str());
             let message = format!("`{title}`, which cannot be undone, was done or may have been");
             ItemError { step: Some(path.step), ..ItemError::without_step(message) }
         };
-        stays.map(told).collect()
+        stays.map(error).collect()
     }
 
     /// What was undone since the item last began.
-    pub fn undone_steps(&self) -> &BTreeSet<StepId> {
-        &self.effects.undone
+    pub fn compensated_steps(&self) -> &BTreeSet<StepId> {
+        &self.effects.compensated
     }
 
     /// Whether it has failed, which shows only once it is undone.
     pub fn is_failing(&self) -> bool {
-        self.stage == Stage::Undoing && self.error.is_some() && self.effects.is_fresh()
+        self.stage == Stage::Compensating && self.error.is_some() && self.effects.is_fresh()
     }
 
     /// Whether it is undone once more, after it had failed before.
@@ -218,34 +216,34 @@ impl Item {
 
     /// Why the item ends without success.
     pub fn reason(&self) -> Option<ItemError> {
-        let given_up = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
-        if self.renewal.is_some() && self.run_stop().is_none() {
+        let cancelled = || self.run_stop().map(|why| ItemError::without_step(why.to_string()));
+        if self.new_inputs.is_some() && self.run_stop().is_none() {
             let why = "what they did before cannot be compensated, so they did not run again";
             return Some(ItemError::without_step(why.to_owned()));
         }
-        self.error.clone().or_else(given_up)
+        self.error.clone().or_else(cancelled)
     }
 
     /// The stop of the whole run that ended the item, if one did.
     pub(super) fn run_stop(&self) -> Option<StopReason> {
-        self.stop.filter(|why| !is_own(*why)).or(self.given_up)
+        self.stop.filter(|why| !is_own(*why)).or(self.cancelled)
     }
 
     /// The step whose effects are to be undone next: none before the steps that depend on it, and among those that
     /// are free of each other the one that was done last.
-    fn next_to_undo(&self, graph: &Graph) -> Option<StepId> {
-        if self.effects.standing.is_empty() {
+    fn next_to_compensate(&self, graph: &Graph) -> Option<StepId> {
+        if self.effects.uncompensated.is_empty() {
             return None;
         }
-        undone_next(graph, &self.open(graph, &self.kept(graph)))
+        next_compensated(graph, &self.open(graph, &self.committed(graph)))
     }
 
     /// The steps that are to be undone, with the number of their last effect.
-    fn open(&self, graph: &Graph, kept: &BTreeSet<StepId>) -> BTreeMap<StepId, u32> {
+    fn open(&self, graph: &Graph, committed: &BTreeSet<StepId>) -> BTreeMap<StepId, u32> {
         let mut open: BTreeMap<StepId, u32> = BTreeMap::new();
-        for (path, effect) in &self.effects.standing {
+        for (path, effect) in &self.effects.uncompensated {
             let is_open = graph.step(path.step).compensate.is_some() && effect.error.is_none();
-            if is_open && !kept.contains(&path.step) {
+            if is_open && !committed.contains(&path.step) {
                 let last = open.entry(path.step).or_default();
                 *last = effect.number.max(*last);
             }
@@ -254,21 +252,21 @@ impl Item {
     }
 
     /// The steps that are undone after all that is `ahead` of a failing item, in this order.
-    pub(super) fn to_undo_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
+    pub(super) fn to_compensate_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
         // Whatever is under way may have had its effect.
         let running: Vec<StepId> = self.running().map(|(path, _)| path.step).collect();
         let lasting = running.iter().copied().filter(|step| graph.step(*step).irreversible);
-        let mut kept = self.kept(graph);
-        kept.extend(graph.upstream(lasting));
-        let mut open = self.open(graph, &kept);
+        let mut committed = self.committed(graph);
+        committed.extend(graph.upstream(lasting));
+        let mut open = self.open(graph, &committed);
         let later = ahead.iter().map(|(path, _)| path.step).chain(running);
-        let later = later.filter(|step| graph.step(*step).compensate.is_some() && !kept.contains(step));
+        let later = later.filter(|step| graph.step(*step).compensate.is_some() && !committed.contains(step));
         open.extend(later.map(|step| (step, u32::MAX)));
-        if let Some(undoing) = self.effects.undoing {
+        if let Some(undoing) = self.effects.compensating {
             open.remove(&undoing);
         }
         let mut order = Vec::new();
-        while let Some(step) = undone_next(graph, &open) {
+        while let Some(step) = next_compensated(graph, &open) {
             open.remove(&step);
             order.push(step);
         }
@@ -276,26 +274,27 @@ impl Item {
     }
 
     /// What is never rolled back: steps that cannot be undone and are done, or may be, and all that precede them.
-    fn kept(&self, graph: &Graph) -> BTreeSet<StepId> {
-        let lasting = self.effects.standing.keys().map(|path| path.step);
+    fn committed(&self, graph: &Graph) -> BTreeSet<StepId> {
+        let lasting = self.effects.uncompensated.keys().map(|path| path.step);
         graph.upstream(lasting.filter(|step| graph.step(*step).irreversible))
     }
 
     /// Whether an effect stands for good that could be undone by itself.
-    fn keeps(&self, graph: &Graph) -> bool {
-        let kept = self.kept(graph);
-        let could = |path: &StepPath| graph.step(path.step).compensate.is_some() && kept.contains(&path.step);
-        self.effects.standing.keys().any(could)
+    fn has_committed(&self, graph: &Graph) -> bool {
+        let committed = self.committed(graph);
+        let could =
+            |path: &StepPath| graph.step(path.step).compensate.is_some() && committed.contains(&path.step);
+        self.effects.uncompensated.keys().any(could)
     }
 
     /// Begins to undo a step.
-    pub(super) fn undo(&mut self, graph: &Graph, undoes: StepId) {
+    pub(super) fn compensate(&mut self, graph: &Graph, undoes: StepId) {
         let Some(by) = graph.step(undoes).compensate else { return };
-        self.stage = Stage::Undoing;
+        self.stage = Stage::Compensating;
         // What stopped the forward work does not stop its undoing.
-        self.given_up = self.run_stop();
+        self.cancelled = self.run_stop();
         self.stop = None;
-        self.effects.undoing = Some(undoes);
+        self.effects.compensating = Some(undoes);
         if graph.step(by).is_conditional() {
             self.set(by, StepState::Deciding);
         } else {
@@ -304,7 +303,7 @@ impl Item {
     }
 
     /// Makes a compensation ready for each element whose effect is to be undone.
-    pub(super) fn spread_undoing(&mut self, undoes: StepId, by: StepId) {
+    pub(super) fn spread_compensation(&mut self, undoes: StepId, by: StepId) {
         let Some(done) = self.elements.get(&undoes) else { return };
         let elements = Elements::of(done.list.clone());
         let is_open = |element| self.effects.is_open(StepPath::element(undoes, element));
@@ -314,22 +313,22 @@ impl Item {
     }
 
     /// One execution of a compensation is over.
-    pub(super) fn undone(&mut self, execution: &Execution) {
-        self.effects.over(execution);
+    pub(super) fn compensation_ended(&mut self, execution: &Execution) {
+        self.effects.settle(execution);
         if execution.element.is_none() {
-            self.effects.undoing = None;
+            self.effects.compensating = None;
         }
     }
 
     /// All elements of a compensation are.
-    pub(super) fn all_undone(&mut self) {
-        self.effects.undoing = None;
+    pub(super) fn compensations_ended(&mut self) {
+        self.effects.compensating = None;
     }
 
     /// What a compensation is handed: the inputs and outputs of the step that it undoes, those that are not there
     /// as null; all of them where it names none.
-    pub(super) fn to_undo(&self, graph: &Graph, path: StepPath) -> Values {
-        let Some(undoes) = self.effects.undoing else { return Values::new() };
+    pub(super) fn compensation_inputs(&self, graph: &Graph, path: StepPath) -> Values {
+        let Some(undoes) = self.effects.compensating else { return Values::new() };
         let (by, done) = (graph.step(path.step), graph.step(undoes));
         let made = |id: ValueId| {
             let (element, elements) = (path.element?, self.elements.get(&undoes)?);
@@ -358,33 +357,35 @@ impl Item {
     }
 
     /// The execution that an attempt undoes.
-    pub(super) fn undoes(&self, graph: &Graph, path: StepPath) -> Option<StepPath> {
-        let undoing = self.effects.undoing.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
+    pub(super) fn compensates(&self, graph: &Graph, path: StepPath) -> Option<StepPath> {
+        let undoing =
+            self.effects.compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
         Some(StepPath { step: undoing, element: path.element })
     }
 
     /// Where anything was undone, an item that runs again does so from the start, as another visit of its steps; but
     /// what cannot be undone any more stays done. Returns the steps that are ahead once more.
-    pub(super) fn visit_anew(&mut self, graph: &Graph) -> BTreeSet<StepId> {
-        self.effects.undoing = None;
+    pub(super) fn revisit(&mut self, graph: &Graph) -> BTreeSet<StepId> {
+        self.effects.compensating = None;
         self.effects.reopened = false;
-        if std::mem::take(&mut self.effects.undone).is_empty() {
+        if std::mem::take(&mut self.effects.compensated).is_empty() {
             return BTreeSet::new();
         }
-        let kept = self.kept(graph);
-        let own = graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && !kept.contains(id));
+        let committed = self.committed(graph);
+        let own = graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && !committed.contains(id));
         let anew: BTreeSet<StepId> = own.collect();
         for id in &anew {
             *self.visits.entry(*id).or_default() += 1;
             // What a step did not come to make, another may have made that stays.
-            let idle = matches!(self.end(*id), Some(End::Skipped | End::Absent | End::Over | End::Blocked));
+            let idle =
+                matches!(self.end(*id), Some(End::Skipped | End::Absent | End::ItemEnded | End::Blocked));
             for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
                 self.values[output.value.index()] = None;
             }
             self.elements.remove(id);
             self.steps.forget_elements(*id);
         }
-        self.effects.standing.retain(|path, _| kept.contains(&path.step));
+        self.effects.uncompensated.retain(|path, _| committed.contains(&path.step));
         anew
     }
 }
@@ -408,7 +409,7 @@ impl ItemError {
 
 /// Which of these steps is undone next: none before those that depend on it, and among those that are free of each other
 /// the one with the latest effect. Effects are known by their numbers.
-pub fn undone_next(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
+pub fn next_compensated(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
     let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
     latest.sort_unstable();
     let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));

@@ -34,14 +34,14 @@ impl Item {
     /// The end of a step that cannot run, apart from its conditions.
     pub(super) fn unrunnable(&self, graph: &Graph, id: StepId) -> Option<End> {
         let step = graph.step(id);
-        let undecided = |guard: &Guard| self.asks(graph, id, guard).is_none();
+        let undecided = |guard: &Guard| self.condition(graph, id, guard).is_none();
         match self.obstacle(graph, id) {
             Some(Obstacle::Lacks(_)) => {}
-            None if !self.refused(graph, id) && step.when.iter().any(undecided) => {}
+            None if !self.is_refused(graph, id) && step.when.iter().any(undecided) => {}
             other => return other.as_ref().map(Obstacle::end),
         }
         // Its own conditions come first too, as far as their values are there.
-        let refuses = |guard: &Guard| matches!(self.asks(graph, id, guard), Some(Ok(false)));
+        let refuses = |guard: &Guard| matches!(self.condition(graph, id, guard), Some(Ok(false)));
         (!step.when.iter().any(refuses)).then_some(End::Absent)
     }
 
@@ -53,7 +53,7 @@ impl Item {
             return Some(Obstacle::Blocked(need));
         }
         // A decision comes first, whatever the step lacks; what nothing led to has just not come about.
-        if self.refused(graph, id) {
+        if self.is_refused(graph, id) {
             return None;
         }
         if self.is_unled(graph, id) {
@@ -66,18 +66,18 @@ impl Item {
     /// Whether decisions lead to a step and none of them was made.
     pub(super) fn is_unled(&self, graph: &Graph, id: StepId) -> bool {
         let guards = &graph.step(id).guards;
-        !guards.is_empty() && !guards.iter().any(|guard| self.took(*guard))
+        !guards.is_empty() && !guards.iter().any(|guard| self.has_taken(*guard))
     }
 
     /// Whether a value is absent that a step cannot do without.
     pub(super) fn lacks(&self, graph: &Graph, input: &Input) -> bool {
         let own = input.makers.iter().any(|maker| self.is_own(graph, *maker));
-        let there = || self.value(input.value).is_some() && self.stands(graph, input.makers.iter());
+        let there = || self.value(input.value).is_some() && self.is_made(graph, input.makers.iter());
         !input.optional && own && !there()
     }
 
     /// What a step's own condition comes to; none where it asks for a value that was not made.
-    pub(super) fn asks(&self, graph: &Graph, id: StepId, guard: &Guard) -> Option<Result<bool, Fault>> {
+    pub(super) fn condition(&self, graph: &Graph, id: StepId, guard: &Guard) -> Option<Result<bool, Fault>> {
         let there = |value: ValueId| !self.is_absent(graph, id, value);
         let held = self.holds(guard, graph.step(id).kind, &there);
         let whole = held.is_ok() || guard.names.iter().all(|(_, value)| there(*value));
@@ -86,7 +86,7 @@ impl Item {
 
     /// Whether a value counts as made that these steps make: one of them has succeeded. What a step has made that failed
     /// after all is there only for what undoes it.
-    pub(super) fn stands<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
+    pub(super) fn is_made<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
         let mut own = makers.filter(|maker| self.is_own(graph, **maker)).peekable();
         own.peek().is_none() || own.any(|maker| self.has_succeeded(*maker))
     }
@@ -96,46 +96,52 @@ impl Item {
         let makes = |step: &&StepId| graph.step(**step).outputs.iter().any(|output| output.value == value);
         let needs = graph.step(id).needs.iter().map(|need| &need.step);
         let unmade = self.value(value).is_none() && !graph.inputs.contains(&value);
-        unmade || !self.stands(graph, needs.filter(makes))
+        unmade || !self.is_made(graph, needs.filter(makes))
     }
 
-    pub(super) fn took(&self, taken: Taken) -> bool {
+    pub(super) fn has_taken(&self, taken: Taken) -> bool {
         self.taken.contains(&(taken.step, taken.chain, Some(taken.arm)))
     }
 
     /// Whether a decision has been made that leads elsewhere.
-    pub(super) fn refused(&self, graph: &Graph, id: StepId) -> bool {
+    pub(super) fn is_refused(&self, graph: &Graph, id: StepId) -> bool {
         let step = graph.step(id);
         let decided = |guard: &Taken| {
             self.taken.iter().any(|(step, chain, _)| (*step, *chain) == (guard.step, guard.chain))
         };
-        let led = step.guards.is_empty() || step.guards.iter().any(|guard| self.took(*guard));
-        (!led && step.guards.iter().any(decided)) || step.skips.iter().any(|skip| self.took(*skip))
+        let led = step.guards.is_empty() || step.guards.iter().any(|guard| self.has_taken(*guard));
+        (!led && step.guards.iter().any(decided)) || step.skips.iter().any(|skip| self.has_taken(*skip))
     }
 
     /// What a step's conditions come to.
     pub(super) fn decide(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
-        if self.refused(graph, id) {
-            return self.unrun(graph, id, Status::Skipped, None, at);
+        if self.is_refused(graph, id) {
+            return self.row_without_attempt(graph, id, Status::Skipped, None, at);
         }
         for guard in &graph.step(id).when {
-            match self.asks(graph, id, guard) {
+            match self.condition(graph, id, guard) {
                 // Another condition refuses the step, or it would not have come to its turn.
                 None | Some(Ok(true)) => {}
-                Some(Ok(false)) => return self.unrun(graph, id, Status::Skipped, None, at),
+                Some(Ok(false)) => return self.row_without_attempt(graph, id, Status::Skipped, None, at),
                 Some(Err(fault)) => {
-                    return self.unrun(graph, id, Status::Failed, Some(told(guard, &fault)), at);
+                    return self.row_without_attempt(
+                        graph,
+                        id,
+                        Status::Failed,
+                        Some(condition_error(guard, &fault)),
+                        at,
+                    );
                 }
             }
         }
         match self.wrong_state(graph, id).or_else(|| self.no_list(graph, id)) {
-            Some(error) => self.unrun(graph, id, Status::Failed, Some(error), at),
+            Some(error) => self.row_without_attempt(graph, id, Status::Failed, Some(error), at),
             None => Event::ConditionHeld { item: self.id, step: id, at },
         }
     }
 
     /// A row of a step that nobody was asked to do.
-    pub(super) fn unrun(
+    pub(super) fn row_without_attempt(
         &self,
         graph: &Graph,
         path: impl Into<StepPath>,
@@ -226,7 +232,7 @@ impl Item {
         let there = |value: ValueId| !self.is_absent(graph, id, value);
         let holds = |guard: &Guard| {
             let held = self.holds(guard, Kind::Forward, &there);
-            held.map_err(|fault| told(guard, &fault))
+            held.map_err(|fault| condition_error(guard, &fault))
         };
         let arm = match first_that_holds(arms, holds) {
             Ok(arm) => arm,
@@ -253,7 +259,7 @@ pub(super) fn first_that_holds<E>(
     Ok(None)
 }
 
-fn told(guard: &Guard, fault: &Fault) -> String {
+fn condition_error(guard: &Guard, fault: &Fault) -> String {
     let help = fault.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
     format!("the condition `{}`: {}{help}", guard.condition.text.trim(), fault.message)
 }

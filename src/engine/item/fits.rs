@@ -40,15 +40,15 @@ impl Item {
             }
             Event::ItemDeadlinePassed { .. } => self.stage == Stage::Forward,
             Event::CompensationBegan { undoes, .. } => {
-                let stands = self.effects.standing.keys().any(|path| path.step == *undoes);
+                let stands = self.effects.uncompensated.keys().any(|path| path.step == *undoes);
                 let by = graph.steps.get(undoes.index()).and_then(|step| step.compensate);
                 let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
-                stands && self.effects.undoing().is_none() && by.is_some_and(idle)
+                stands && self.effects.compensating.is_none() && by.is_some_and(idle)
             }
             Event::ItemFailed { .. } => self.stage != Stage::Handling,
             Event::ItemPutBack { .. } => {
-                let from = if self.renewal.is_some() { Stage::Undoing } else { Stage::Handling };
-                self.stage == from && self.effects.undoing().is_none() && self.is_at_rest()
+                let from = if self.new_inputs.is_some() { Stage::Compensating } else { Stage::Handling };
+                self.stage == from && self.effects.compensating.is_none() && self.is_at_rest()
             }
             Event::ItemRetried { .. } | Event::ItemSettled { .. } | Event::RunStepsEnded { .. } => {
                 self.is_at_rest()

@@ -100,7 +100,7 @@ impl Item {
 
     /// The values that a step's conditions ask for and that were not made.
     fn unasked(&self, graph: &Graph, id: StepId) -> Vec<ValueId> {
-        let guards = graph.step(id).when.iter().filter(|guard| self.asks(graph, id, guard).is_none());
+        let guards = graph.step(id).when.iter().filter(|guard| self.condition(graph, id, guard).is_none());
         let values = guards.flat_map(|guard| guard.names.iter().map(|(_, value)| *value));
         let absent: BTreeSet<ValueId> = values.filter(|value| self.is_absent(graph, id, *value)).collect();
         absent.into_iter().collect()

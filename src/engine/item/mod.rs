@@ -12,7 +12,7 @@ mod next;
 mod retraced;
 mod state;
 
-pub use compensate::{Undone, undone_next};
+pub use compensate::{Compensations, next_compensated};
 pub use decide::Obstacle;
 pub use retraced::{Refusal, Retraced};
 pub use state::is_failed;
@@ -28,9 +28,9 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Forward,
-    /// Forward work is settled and failed or was given up; what it did is undone.
-    Undoing,
-    /// All of that is settled; failure handlers run.
+    /// Forward work has ended and failed or was cancelled: its effects are compensated.
+    Compensating,
+    /// Compensation has ended: failure handlers run.
     Handling,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Moves {
 pub(super) struct Item {
     id: ItemId,
     key: Arc<str>,
-    /// When it was admitted or last put back: its deadline counts from here.
+    /// When it was admitted or last requeued: its deadline counts from here.
     since: Millis,
     stage: Stage,
     steps: Steps,
@@ -62,14 +62,14 @@ pub(super) struct Item {
     error: Option<ItemError>,
     /// No step starts any more.
     stop: Option<StopReason>,
-    /// The stop of the whole run that ended the forward work, while that is undone.
-    given_up: Option<StopReason>,
+    /// The stop of the whole run that ended the forward work, while that is compensated.
+    cancelled: Option<StopReason>,
     effects: Effects,
-    /// How often each step was begun anew, after it had been undone or with other inputs; none where never.
+    /// How often each step was restarted, after its compensation or with other inputs; absent where never.
     visits: BTreeMap<StepId, u32>,
-    /// What it takes when it begins anew, once what it did is undone.
-    renewal: Option<Values>,
-    put_backs: u32,
+    /// The inputs that it restarts with, once its effects are compensated.
+    new_inputs: Option<Values>,
+    requeues: u32,
     retries: u32,
 }
 
@@ -99,16 +99,16 @@ impl Elements {
 impl Item {
     pub fn new(graph: &Graph, id: ItemId, key: Arc<str>, inputs: &Values, at: Millis) -> Self {
         let once = id == ItemId::RUN;
-        let told = |step: &Step| {
-            let told = |id: ValueId| inputs.iter().any(|(known, _)| *known == id);
-            once && step.inputs.iter().all(|input| input.optional || told(input.value))
+        let is_called = |step: &Step| {
+            let is_given = |id: ValueId| inputs.iter().any(|(known, _)| *known == id);
+            once && step.inputs.iter().all(|input| input.optional || is_given(input.value))
         };
         let mut steps = Steps::new(graph.steps.len());
         for id in graph.ids() {
             let step = graph.step(id);
             let waits = match step.kind {
                 Kind::Forward => true,
-                Kind::Handler => told(step),
+                Kind::Handler => is_called(step),
                 Kind::Compensation => false,
             };
             if waits && step.once == once {
@@ -135,11 +135,11 @@ impl Item {
             lifecycle: graph.initial,
             error: None,
             stop: None,
-            given_up: None,
+            cancelled: None,
             effects: Effects::default(),
             visits: BTreeMap::new(),
-            renewal: None,
-            put_backs: 0,
+            new_inputs: None,
+            requeues: 0,
             retries: 0,
         }
     }
@@ -155,9 +155,9 @@ impl Item {
 
     fn make_ready(&mut self, graph: &Graph, id: StepId) {
         let step = graph.step(id);
-        match self.effects.undoing() {
+        match self.effects.compensating {
             Some(undoes) if step.kind == Kind::Compensation && graph.step(undoes).each.is_some() => {
-                self.spread_undoing(undoes, id);
+                self.spread_compensation(undoes, id);
             }
             _ if step.each.is_some() => self.spread(graph, id),
             _ => self.steps.make_ready(id.into()),
@@ -217,9 +217,9 @@ impl Item {
         &self.key
     }
 
-    /// Whether what it did is being undone.
-    pub fn is_undoing(&self) -> bool {
-        self.stage == Stage::Undoing
+    /// Whether its effects are being compensated.
+    pub fn is_compensating(&self) -> bool {
+        self.stage == Stage::Compensating
     }
 
     pub fn is_ready(&self, step: StepPath) -> bool {
@@ -256,7 +256,7 @@ impl Item {
         matches!(self.state(step), StepState::Waiting { .. } | StepState::Idle)
     }
 
-    pub fn is_told_to_stop(&self, step: StepPath) -> bool {
+    pub fn is_stopping(&self, step: StepPath) -> bool {
         matches!(self.state(step), StepState::Running { stop: Some(_), .. })
     }
 
@@ -268,7 +268,7 @@ impl Item {
     pub fn has_made(&self, graph: &Graph, value: ValueId) -> bool {
         let makes = |id: &StepId| graph.step(*id).outputs.iter().any(|output| output.value == value);
         let makers: Vec<StepId> = graph.ids().filter(makes).collect();
-        self.stands(graph, makers.iter())
+        self.is_made(graph, makers.iter())
     }
 
     pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {

@@ -11,7 +11,7 @@ use crate::spec::in_words;
 use crate::value::{Value, label};
 
 /// How often failure handlers may put one item back.
-const PUT_BACKS: u32 = 1;
+const REQUEUES: u32 = 1;
 
 impl Item {
     /// The next event that the state calls for; none while the item waits for an answer, a timer or a place.
@@ -23,7 +23,7 @@ impl Item {
             return Some(self.decide(graph, path.step, now));
         }
         if let Some(why) = self.stop
-            && let Some((step, attempt)) = self.untold()
+            && let Some((step, attempt)) = self.unstopped()
         {
             return Some(Event::AttemptStopped { item: self.id, step, attempt, why, at: now });
         }
@@ -35,8 +35,8 @@ impl Item {
             Stage::Forward if self.error.is_none() && (!stopped || self.all_done(graph)) => {
                 self.settled(graph, ItemState::Succeeded, now)
             }
-            Stage::Forward | Stage::Undoing => self.wind_up(graph, now),
-            Stage::Handling if !stopped && self.put_backs < PUT_BACKS && self.wants_back(graph) => {
+            Stage::Forward | Stage::Compensating => self.unwind(graph, now),
+            Stage::Handling if !stopped && self.requeues < REQUEUES && self.wants_requeue(graph) => {
                 Event::ItemPutBack { item: self.id, at: now }
             }
             Stage::Handling => self.settled(graph, self.end_state(graph), now),
@@ -47,7 +47,7 @@ impl Item {
         let error = if state.is_failure() { self.reason() } else { None };
         let standing = match state {
             ItemState::Succeeded => Vec::new(),
-            _ => self.standing(graph, state),
+            _ => self.uncompensated(graph, state),
         };
         let left_out = match state {
             ItemState::Succeeded => self.left_out(graph),
@@ -67,7 +67,7 @@ impl Item {
     }
 
     /// A running step that does not know yet that the item stops.
-    fn untold(&self) -> Option<(StepPath, u32)> {
+    fn unstopped(&self) -> Option<(StepPath, u32)> {
         self.steps.paths().find_map(|path| match self.state(path) {
             StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
             _ => None,
@@ -141,7 +141,7 @@ impl Item {
         let succeeded = self.steps.end_of_elements(id) == End::Succeeded;
         match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
             Some(Ok(event)) => event,
-            Some(Err(reason)) => self.unrun(graph, id, Status::Failed, Some(reason), at),
+            Some(Err(reason)) => self.row_without_attempt(graph, id, Status::Failed, Some(reason), at),
             None => Event::ElementsEnded { item: self.id, step: id, at },
         }
     }
@@ -171,7 +171,7 @@ impl Item {
     }
 
     /// Whether a failure handler answered with a true output named `retry…`.
-    fn wants_back(&self, graph: &Graph) -> bool {
+    fn wants_requeue(&self, graph: &Graph) -> bool {
         // What still stands would be done twice.
         if self.effects.any_failed() {
             return false;
@@ -192,7 +192,7 @@ impl Item {
         match step.kind {
             Kind::Handler => return Some(self.key.to_string()),
             Kind::Compensation => {
-                let inputs = self.to_undo(graph, path);
+                let inputs = self.compensation_inputs(graph, path);
                 let (id, value) = inputs.iter().find(|(_, value)| !value.is_null())?;
                 return Some(self.label(graph, path, *id, value));
             }

@@ -78,7 +78,7 @@ impl<'a> Retraced<'a> {
                 let arm = arm.or_else(|| taken(chain).map(Some));
                 self.item.taken.extend(arm.map(|arm| (id, chain, arm)));
             }
-            self.item.pass(self.graph, id);
+            self.item.advance_state(self.graph, id);
         }
         self.item.set(id, StepState::Ended(end));
     }
@@ -110,7 +110,7 @@ impl<'a> Retraced<'a> {
     pub fn assume_led(&mut self, id: StepId) {
         let guards = &self.graph.step(id).guards;
         let open = |guard: &&Taken| self.item.has_succeeded(guard.step) && self.decided(guard).is_none();
-        if !guards.iter().any(|guard| self.item.took(*guard))
+        if !guards.iter().any(|guard| self.item.has_taken(*guard))
             && let Some(Taken { step, chain, arm }) = guards.iter().find(open)
         {
             self.item.taken.push((*step, *chain, Some(*arm)));
@@ -120,8 +120,8 @@ impl<'a> Retraced<'a> {
     /// Why a step does not run. Only what is certain counts.
     pub fn refusal(&self, id: StepId) -> Option<Refusal<'a>> {
         let step = self.graph.step(id);
-        if self.item.refused(self.graph, id) {
-            if step.skips.iter().any(|skip| self.item.took(*skip)) {
+        if self.item.is_refused(self.graph, id) {
+            if step.skips.iter().any(|skip| self.item.has_taken(*skip)) {
                 return Some(Refusal::Skipped);
             }
             // Which of several decisions led to a step, and which elsewhere, other rows do not show.
@@ -136,7 +136,7 @@ impl<'a> Retraced<'a> {
     pub fn certainly_runs(&self, id: StepId) -> bool {
         let step = self.graph.step(id);
         let led = step.guards.is_empty()
-            || step.guards.iter().any(|guard| self.item.took(*guard) && self.is_certain(guard));
+            || step.guards.iter().any(|guard| self.item.has_taken(*guard) && self.is_certain(guard));
         let passed = step.skips.iter().all(|skip| self.is_certain(skip));
         led && passed
             && self.refusal(id).is_none()
@@ -194,6 +194,6 @@ impl<'a> Retraced<'a> {
     /// Whether a condition of a step holds, where all its values are known.
     fn holds(&self, id: StepId, guard: &Guard) -> Option<bool> {
         let known = guard.names.iter().all(|(_, value)| self.known.contains(value));
-        self.item.asks(self.graph, id, guard).filter(|_| known)?.ok()
+        self.item.condition(self.graph, id, guard).filter(|_| known)?.ok()
     }
 }

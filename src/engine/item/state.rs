@@ -100,7 +100,7 @@ impl StepState {
     }
 
     /// An execution whose next attempt never comes, as the answer of its last one.
-    pub fn cut(&self, why: StopReason) -> Option<StepState> {
+    pub fn without_retry(&self, why: StopReason) -> Option<StepState> {
         let (StepState::Backoff { attempts, .. } | StepState::Ready(attempts)) = self else { return None };
         let Last { started, finished, result } = &**attempts.last.as_ref()?;
         Some(StepState::Answered {
@@ -330,7 +330,7 @@ pub(super) enum End {
     /// Did not run because something it needs is absent: a value, or the decision that leads to it.
     Absent,
     /// Did not run because a decision ended the item.
-    Over,
+    ItemEnded,
     /// Failed, and the item does not mind.
     FailedOptional,
     /// Did not run because something before it failed or the item was stopped.
@@ -357,7 +357,7 @@ impl End {
     pub fn blocks(self) -> bool {
         match self {
             End::Failed | End::Cancelled | End::Blocked => true,
-            End::Succeeded | End::Skipped | End::Absent | End::Over | End::FailedOptional => false,
+            End::Succeeded | End::Skipped | End::Absent | End::ItemEnded | End::FailedOptional => false,
         }
     }
 }

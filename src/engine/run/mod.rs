@@ -113,7 +113,7 @@ impl Run {
         loop {
             self.decide(now, out);
             let stopped = |known: &Item| -> Vec<(StepPath, u32)> {
-                known.running().filter(|(step, _)| known.is_told_to_stop(*step)).collect()
+                known.running().filter(|(step, _)| known.is_stopping(*step)).collect()
             };
             let all = self.items.iter();
             let over = all.flat_map(|(item, known)| stopped(known).into_iter().map(move |one| (*item, one)));
@@ -145,13 +145,13 @@ impl Run {
     /// nobody will say any more what they came to. What was being undone goes on.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
         self.take_up(now, out);
-        self.recover(&Item::is_undoing, now, out);
+        self.recover(&Item::is_compensating, now, out);
         self.touched = self.items.keys().copied().collect();
         self.handle(Input::Stop(StopReason::Cancelled), now, out);
         let under_way: Vec<_> = self
             .items
             .iter()
-            .filter(|(_, known)| !known.is_undoing())
+            .filter(|(_, known)| !known.is_compensating())
             .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
             .collect();
         for (item, step, attempt) in under_way {
@@ -193,7 +193,7 @@ impl Run {
             }
             Input::Due(Timer::Rate) => return Meaning::Time,
             Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
-                .filter(|known| known.is_running(step, attempt) && !known.is_told_to_stop(step))
+                .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
                 .map(|known| known.overdue(&self.graph, step, at))
                 .map(|why| Event::AttemptStopped { item, step, attempt, why, at }),
             Input::Due(Timer::Retry { item, step, attempt }) => known(&item)
@@ -390,7 +390,7 @@ impl Run {
                 let inputs = self.once.take(&self.graph);
                 let run = match self.once.last.take() {
                     Some(mut last) => {
-                        last.outdate(inputs);
+                        last.restart_after_compensation(inputs);
                         last
                     }
                     None => {

@@ -4,7 +4,7 @@
 use super::super::document::Cell;
 use super::item::{Checker, ItemRows};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::engine::undone_next;
+use crate::engine::next_compensated;
 use crate::event::Status;
 use crate::graph::{Kind, StepId};
 use std::collections::BTreeMap;
@@ -232,7 +232,7 @@ impl Undoing<'_, '_> {
             let mut left: BTreeMap<StepId, u32> = left.map(|other| (other.step, number(other))).collect();
             // Of equals this one may be next, and nothing is certainly later than what has no certain time.
             left.insert(one.step, if one.done.is_some() { number(one) + 1 } else { u32::MAX });
-            while let Some(next) = undone_next(graph, &left).filter(|next| *next != one.step) {
+            while let Some(next) = next_compensated(graph, &left).filter(|next| *next != one.step) {
                 left.remove(&next);
                 if let Some(first) = later(next).filter(|_| !graph.leads_to(next, &shared)) {
                     wrong.push(self.misordered(one, first, false));
