@@ -1,5 +1,5 @@
 //! What an item has ahead when its run goes on, as far as that is decided: conditions may still keep a step from
-//! running, and further failures would add to what is undone.
+//! running, and further failures would add to what is compensated. Changes nothing.
 
 use super::super::Ahead;
 use super::state::{Attempts, End, StepState};
@@ -9,15 +9,15 @@ use crate::graph::{Graph, Input, Kind, Step, StepId, Taken};
 use std::collections::BTreeSet;
 
 impl Item {
-    /// Executions that have not ended and will, with what is ahead of each; then what undoes the item if it fails, the
+    /// Executions that have not ended and will, with what is ahead of each; then its compensations if it fails, the
     /// first first; then its failure handlers.
     pub fn ahead(&self, graph: &Graph) -> Vec<(StepPath, Ahead)> {
         let never = self.unreachable(graph);
-        let undoing = self.effects.compensating;
+        let compensating = self.effects.compensating;
         let all = self.steps.paths().filter(|path| !never.contains(&path.step));
         let mut ahead: Vec<(StepPath, Ahead)> = all
             .filter_map(|path| {
-                let undoes = undoing.filter(|_| graph.step(path.step).kind == Kind::Compensation);
+                let undoes = compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation);
                 let begin = undoes.map_or(Ahead::Begin, Ahead::Undo);
                 let ahead = match self.state(path) {
                     StepState::Waiting { .. } | StepState::Deciding => begin,
@@ -90,7 +90,7 @@ impl Item {
         skipped || !step.guards.is_empty() && step.guards.iter().all(other)
     }
 
-    /// Whether nobody makes any more what a step cannot do without.
+    /// Whether no step can make a required input of this one any more.
     fn lacks_makers(&self, graph: &Graph, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
         let lost = |input: &Input| {
             let mut makers = input.makers.iter().filter(|maker| self.is_own(graph, **maker)).peekable();

@@ -18,8 +18,8 @@ impl Item {
                     let attempts = attempts.clone().began(*at);
                     self.set(*step, StepState::Running { attempts, started: *at, stop: None });
                 }
-                let undoes = graph.step(step.step).kind == Kind::Compensation;
-                let around = graph.around(step.step).filter(|_| !undoes);
+                let compensates = graph.step(step.step).kind == Kind::Compensation;
+                let around = graph.around(step.step).filter(|_| !compensates);
                 for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
                     self.groups.entry(group).or_insert(*at);
                 }
@@ -58,7 +58,7 @@ impl Item {
             Event::StepEnded { execution, .. } => self.ended(graph, execution),
             Event::ElementsEnded { step, .. } => {
                 if graph.step(*step).kind == Kind::Compensation {
-                    self.compensations_ended();
+                    self.effects.compensating = None;
                 }
                 self.settle(graph, *step, self.steps.end_of_elements(*step));
             }
@@ -91,7 +91,7 @@ impl Item {
                 }
             }
             Event::ItemResolved { .. } => self.effects.resolve(),
-            // Only an interruption stops what is being undone.
+            // Only an interruption stops a compensation.
             Event::RunStopped { why, .. }
                 if self.stage == Stage::Compensating && *why != StopReason::Interrupted =>
             {
@@ -136,7 +136,7 @@ impl Item {
         let (id, path) = (execution.step, execution.path());
         let step = graph.step(id);
         if step.kind == Kind::Compensation {
-            self.compensation_ended(execution);
+            self.effects.settle(execution);
         }
         let end = End::of(step, execution.status);
         if end == End::Failed && step.counts() && self.error.is_none() {
@@ -170,7 +170,7 @@ impl Item {
         }
     }
 
-    /// Nothing of this item starts any more; what runs is told to stop by `next`. What has failed and waits for
+    /// Nothing of this item starts any more; `next` stops what runs. What has failed and waits for
     /// another attempt will not get it: the attempt before was its last.
     fn halt(&mut self, graph: &Graph, why: StopReason) {
         // A stop of the whole run outranks one of the item: no handler follows it. And an interruption outranks all:
@@ -215,7 +215,7 @@ impl Item {
         }
     }
 
-    /// Has ended for inputs that are others now: it begins anew with them, once what it did is undone.
+    /// It ended for inputs that have changed: it restarts with the new ones, once its effects are compensated.
     pub fn restart_after_compensation(&mut self, inputs: Values) {
         self.new_inputs = Some(inputs);
         self.stage = Stage::Compensating;
@@ -247,8 +247,8 @@ impl Item {
         for id in self.handlers(graph).chain(graph.compensations()) {
             self.set(id, StepState::Idle);
         }
-        let anew = self.revisit(graph);
-        let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || anew.contains(id);
+        let revisited = self.revisit(graph);
+        let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || revisited.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();

@@ -1,4 +1,5 @@
-//! What the outside must know of an item: calls with their inputs, timers, the report of its failure.
+//! What the outside must know of an item: calls with their inputs, timers, the report of its failure. Does not know who
+//! answers a call, or how.
 
 use super::super::backoff::millis;
 use super::super::{Call, Effect, Timer};
@@ -43,7 +44,7 @@ impl Item {
     }
 
     fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
-        // To undo has its own budget.
+        // Compensation has its own budget.
         if graph.step(id).kind == Kind::Compensation {
             return None;
         }
@@ -112,7 +113,7 @@ impl Item {
         }
     }
 
-    /// What a failure handler is told: `{item, key, step, error: {message, code}, attempts, values}`.
+    /// The report that a failure handler gets: `{item, key, step, error: {message, code}, attempts, values}`.
     pub fn report(&self, graph: &Graph) -> Value {
         let named = |ids: &mut dyn Iterator<Item = ValueId>| -> Object {
             ids.filter_map(|id| Some((graph.value(id).name.clone(), (**self.value(id)?).clone()))).collect()
@@ -132,7 +133,7 @@ impl Item {
         failure.insert("code".into(), error.and_then(|error| error.code.clone()).into());
         report.insert("error".into(), failure.into());
         report.insert("attempts".into(), error.map_or(0, |error| error.attempts).into());
-        // What handlers make is left out: whether another one has ended yet must not change what this one is told.
+        // What handlers make is left out: whether another one has ended yet must not change what this one gets.
         let handled: Vec<ValueId> = graph
             .handlers()
             .flat_map(|id| graph.step(id).outputs.iter().map(|output| output.value))

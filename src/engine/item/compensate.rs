@@ -12,23 +12,23 @@ use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What came of undoing an item.
+/// What came of compensating an item.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compensations {
-    /// Something was undone.
+    /// Something was compensated.
     pub any: bool,
     /// A compensation failed.
     pub failed: bool,
-    /// Something stays that could be undone, because what follows on it cannot.
+    /// An effect stays that has a compensation, because an irreversible step follows it.
     pub committed: bool,
 }
 
 impl ItemState {
-    /// How an item ends that did not succeed, by whether it failed and what came of undoing it.
-    pub fn unsuccessful(failed: bool, undone: Compensations) -> ItemState {
-        match undone {
+    /// How an item ends that did not succeed, by whether it failed and what came of compensating it.
+    pub fn unsuccessful(failed: bool, compensations: Compensations) -> ItemState {
+        match compensations {
             Compensations { failed: true, .. } => ItemState::CompensationFailed,
-            // What cannot be undone any more needs somebody's eye, also where the item was only given up.
+            // What stays needs a person's attention, also where the item was only cancelled.
             Compensations { committed: true, .. } => ItemState::Failed,
             Compensations { any: true, .. } => ItemState::Compensated,
             Compensations { .. } if failed => ItemState::Failed,
@@ -37,18 +37,18 @@ impl ItemState {
     }
 }
 
-/// What steps did that name who undoes them, or that cannot be undone.
+/// The effects of steps that have a compensation or are irreversible.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// By the execution that had it, or may have had it.
     pub uncompensated: BTreeMap<StepPath, Effect>,
     /// Counts the effects, to tell the later from the earlier.
     count: u32,
-    /// The step whose effects are being undone.
+    /// The step whose effects are being compensated.
     pub compensating: Option<StepId>,
-    /// What was undone on this visit.
+    /// The steps that were compensated on this visit.
     pub compensated: BTreeSet<StepId>,
-    /// What stands is what an earlier attempt to undo it left.
+    /// A failed compensation is retried.
     pub reopened: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Effect {
 }
 
 impl Effects {
-    /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to undo.
+    /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to compensate.
     pub fn register_answer(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
         if result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true) {
             self.register(graph, path);
@@ -80,16 +80,11 @@ impl Effects {
         graph.step(step).compensate.is_some() || graph.step(step).irreversible
     }
 
-    /// Whether something failed on its way forward, and is being undone for the first time.
-    pub fn is_fresh(&self) -> bool {
-        !self.reopened
-    }
-
     pub fn is_open(&self, path: StepPath) -> bool {
         self.uncompensated.get(&path).is_some_and(|effect| effect.error.is_none())
     }
 
-    /// Why something still stands that should not.
+    /// Why compensations failed.
     pub fn errors(&self) -> impl Iterator<Item = &ItemError> {
         self.uncompensated.values().filter_map(|effect| effect.error.as_ref())
     }
@@ -98,7 +93,7 @@ impl Effects {
         self.errors().next().is_some()
     }
 
-    /// What failed to be undone is to be undone once more. Returns whether there was any.
+    /// Failed compensations are to be retried. Returns whether there were any.
     pub fn reopen(&mut self) -> bool {
         let failed = self.any_failed();
         self.reopened |= failed;
@@ -106,14 +101,14 @@ impl Effects {
         failed
     }
 
-    /// What failed to be undone was undone by somebody.
+    /// Failed compensations were resolved by hand.
     pub fn resolve(&mut self) {
         let failed = self.uncompensated.iter().filter(|(_, effect)| effect.error.is_some());
         self.compensated.extend(failed.map(|(path, _)| path.step));
         self.uncompensated.retain(|_, effect| effect.error.is_none());
     }
 
-    /// What comes of one execution of a compensation; without an element, of all that is left of its step.
+    /// Takes the end of one execution of a compensation; without an element, of all that is left of its step.
     pub fn settle(&mut self, execution: &Execution) {
         let Some(step) = self.compensating else { return };
         let one = execution.element.map(|element| StepPath::element(step, element));
@@ -129,14 +124,17 @@ impl Effects {
                     effect.error.get_or_insert_with(|| ItemError::of(execution));
                 }
             }
-            // Stopped with the run, it is to be undone still.
+            // Stopped with the run, it is still to be compensated.
             Status::Cancelled | Status::Success | Status::Failed | Status::Timeout => {}
+        }
+        if one.is_none() {
+            self.compensating = None;
         }
     }
 }
 
 impl Item {
-    /// What an item comes to that has failed or was given up, once nothing of it runs.
+    /// What follows for an item that failed or was cancelled, once nothing of it runs.
     pub(super) fn unwind(&self, graph: &Graph, at: Millis) -> Event {
         let interrupted = self.stop == Some(StopReason::Interrupted);
         let undoes = self.next_to_compensate(graph);
@@ -159,12 +157,12 @@ impl Item {
 
     /// The state that an item ends in which did not succeed.
     pub(super) fn end_state(&self, graph: &Graph) -> ItemState {
-        let undone = Compensations {
+        let compensations = Compensations {
             any: !self.effects.compensated.is_empty(),
             failed: self.effects.any_failed(),
             committed: self.has_committed(graph),
         };
-        ItemState::unsuccessful(self.error.is_some(), undone)
+        ItemState::unsuccessful(self.error.is_some(), compensations)
     }
 
     pub(super) fn uncompensated(&self, graph: &Graph, state: ItemState) -> Vec<ItemError> {
@@ -180,7 +178,7 @@ impl Item {
         open.map(left).collect()
     }
 
-    /// What could be undone by itself, and stays because of what follows on it.
+    /// The effects that have a compensation and stay, because an irreversible step follows them.
     fn committed_effects(&self, graph: &Graph) -> Vec<ItemError> {
         let committed = self.committed(graph);
         let stays = self.effects.uncompensated.iter().filter(|(path, effect)| {
@@ -199,19 +197,19 @@ impl Item {
         stays.map(error).collect()
     }
 
-    /// What was undone since the item last began.
+    /// The steps that were compensated since the item last began.
     pub fn compensated_steps(&self) -> &BTreeSet<StepId> {
         &self.effects.compensated
     }
 
-    /// Whether it has failed, which shows only once it is undone.
+    /// Whether it has failed, which shows only once it is compensated.
     pub fn is_failing(&self) -> bool {
-        self.stage == Stage::Compensating && self.error.is_some() && self.effects.is_fresh()
+        self.stage == Stage::Compensating && self.error.is_some() && !self.effects.reopened
     }
 
-    /// Whether it is undone once more, after it had failed before.
+    /// Whether a failed compensation of it is retried.
     pub fn is_reopened(&self) -> bool {
-        !self.effects.is_fresh()
+        self.effects.reopened
     }
 
     /// Why the item ends without success.
@@ -229,7 +227,7 @@ impl Item {
         self.stop.filter(|why| !is_own(*why)).or(self.cancelled)
     }
 
-    /// The step whose effects are to be undone next: none before the steps that depend on it, and among those that
+    /// The step to compensate next: none before the steps that depend on it, and among those that
     /// are free of each other the one that was done last.
     fn next_to_compensate(&self, graph: &Graph) -> Option<StepId> {
         if self.effects.uncompensated.is_empty() {
@@ -238,7 +236,7 @@ impl Item {
         next_compensated(graph, &self.open(graph, &self.committed(graph)))
     }
 
-    /// The steps that are to be undone, with the number of their last effect.
+    /// The steps to compensate, with the number of their last effect.
     fn open(&self, graph: &Graph, committed: &BTreeSet<StepId>) -> BTreeMap<StepId, u32> {
         let mut open: BTreeMap<StepId, u32> = BTreeMap::new();
         for (path, effect) in &self.effects.uncompensated {
@@ -251,7 +249,7 @@ impl Item {
         open
     }
 
-    /// The steps that are undone after all that is `ahead` of a failing item, in this order.
+    /// The steps that are compensated after all that is `ahead` of a failing item, in this order.
     pub(super) fn to_compensate_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
         // Whatever is under way may have had its effect.
         let running: Vec<StepId> = self.running().map(|(path, _)| path.step).collect();
@@ -262,8 +260,8 @@ impl Item {
         let later = ahead.iter().map(|(path, _)| path.step).chain(running);
         let later = later.filter(|step| graph.step(*step).compensate.is_some() && !committed.contains(step));
         open.extend(later.map(|step| (step, u32::MAX)));
-        if let Some(undoing) = self.effects.compensating {
-            open.remove(&undoing);
+        if let Some(compensating) = self.effects.compensating {
+            open.remove(&compensating);
         }
         let mut order = Vec::new();
         while let Some(step) = next_compensated(graph, &open) {
@@ -273,13 +271,13 @@ impl Item {
         order
     }
 
-    /// What is never rolled back: steps that cannot be undone and are done, or may be, and all that precede them.
+    /// What is never compensated: irreversible steps that are done, or may be, and all that precede them.
     fn committed(&self, graph: &Graph) -> BTreeSet<StepId> {
         let lasting = self.effects.uncompensated.keys().map(|path| path.step);
         graph.upstream(lasting.filter(|step| graph.step(*step).irreversible))
     }
 
-    /// Whether an effect stands for good that could be undone by itself.
+    /// Whether an effect stays for good that has a compensation.
     fn has_committed(&self, graph: &Graph) -> bool {
         let committed = self.committed(graph);
         let could =
@@ -287,11 +285,11 @@ impl Item {
         self.effects.uncompensated.keys().any(could)
     }
 
-    /// Begins to undo a step.
+    /// Begins to compensate a step.
     pub(super) fn compensate(&mut self, graph: &Graph, undoes: StepId) {
         let Some(by) = graph.step(undoes).compensate else { return };
         self.stage = Stage::Compensating;
-        // What stopped the forward work does not stop its undoing.
+        // What stopped the forward work does not stop its compensation.
         self.cancelled = self.run_stop();
         self.stop = None;
         self.effects.compensating = Some(undoes);
@@ -302,7 +300,7 @@ impl Item {
         }
     }
 
-    /// Makes a compensation ready for each element whose effect is to be undone.
+    /// Makes a compensation ready for each element whose effect is to be compensated.
     pub(super) fn spread_compensation(&mut self, undoes: StepId, by: StepId) {
         let Some(done) = self.elements.get(&undoes) else { return };
         let elements = Elements::of(done.list.clone());
@@ -312,20 +310,7 @@ impl Item {
         self.steps.spread(by, &runs);
     }
 
-    /// One execution of a compensation is over.
-    pub(super) fn compensation_ended(&mut self, execution: &Execution) {
-        self.effects.settle(execution);
-        if execution.element.is_none() {
-            self.effects.compensating = None;
-        }
-    }
-
-    /// All elements of a compensation are.
-    pub(super) fn compensations_ended(&mut self) {
-        self.effects.compensating = None;
-    }
-
-    /// What a compensation is handed: the inputs and outputs of the step that it undoes, those that are not there
+    /// What a compensation is handed: the inputs and outputs of the step that it compensates, those that are not there
     /// as null; all of them where it names none.
     pub(super) fn compensation_inputs(&self, graph: &Graph, path: StepPath) -> Values {
         let Some(undoes) = self.effects.compensating else { return Values::new() };
@@ -356,15 +341,14 @@ impl Item {
         given.chain(outputs.map(value)).collect()
     }
 
-    /// The execution that an attempt undoes.
+    /// The execution that an attempt compensates.
     pub(super) fn compensates(&self, graph: &Graph, path: StepPath) -> Option<StepPath> {
-        let undoing =
-            self.effects.compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
-        Some(StepPath { step: undoing, element: path.element })
+        let step = self.effects.compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
+        Some(StepPath { step, ..path })
     }
 
-    /// Where anything was undone, an item that runs again does so from the start, as another visit of its steps; but
-    /// what cannot be undone any more stays done. Returns the steps that are ahead once more.
+    /// Where anything was compensated, an item that runs again does so from the start, as another visit of its steps; but
+    /// what is committed stays done. Returns the steps that are ahead once more.
     pub(super) fn revisit(&mut self, graph: &Graph) -> BTreeSet<StepId> {
         self.effects.compensating = None;
         self.effects.reopened = false;
@@ -373,8 +357,8 @@ impl Item {
         }
         let committed = self.committed(graph);
         let own = graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && !committed.contains(id));
-        let anew: BTreeSet<StepId> = own.collect();
-        for id in &anew {
+        let ahead: BTreeSet<StepId> = own.collect();
+        for id in &ahead {
             *self.visits.entry(*id).or_default() += 1;
             // What a step did not come to make, another may have made that stays.
             let idle =
@@ -386,7 +370,7 @@ impl Item {
             self.steps.forget_elements(*id);
         }
         self.effects.uncompensated.retain(|path, _| committed.contains(&path.step));
-        anew
+        ahead
     }
 }
 
@@ -407,7 +391,7 @@ impl ItemError {
     }
 }
 
-/// Which of these steps is undone next: none before those that depend on it, and among those that are free of each other
+/// Which of these steps is compensated next: none before those that depend on it, and among those that are free of each other
 /// the one with the latest effect. Effects are known by their numbers.
 pub fn next_compensated(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
     let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();

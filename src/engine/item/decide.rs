@@ -85,7 +85,7 @@ impl Item {
     }
 
     /// Whether a value counts as made that these steps make: one of them has succeeded. What a step has made that failed
-    /// after all is there only for what undoes it.
+    /// after all is there only for its compensation.
     pub(super) fn is_made<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
         let mut own = makers.filter(|maker| self.is_own(graph, **maker)).peekable();
         own.peek().is_none() || own.any(|maker| self.has_succeeded(*maker))
@@ -140,7 +140,7 @@ impl Item {
         }
     }
 
-    /// A row of a step that nobody was asked to do.
+    /// The row of a step that ends without an attempt.
     pub(super) fn row_without_attempt(
         &self,
         graph: &Graph,
@@ -150,8 +150,9 @@ impl Item {
         at: Millis,
     ) -> Event {
         let path = path.into();
-        let undoes = graph.step(path.step).kind == Kind::Compensation;
-        let status = if undoes && status == Status::Failed { Status::CompensationFailed } else { status };
+        let compensates = graph.step(path.step).kind == Kind::Compensation;
+        let status =
+            if compensates && status == Status::Failed { Status::CompensationFailed } else { status };
         let execution = Execution {
             step: path.step,
             element: path.element,
@@ -172,7 +173,7 @@ impl Item {
 
     /// Whether a condition holds, by the values that are `there`.
     fn holds(&self, guard: &Guard, kind: Kind, there: &dyn Fn(ValueId) -> bool) -> Result<bool, Fault> {
-        // What undoes is handed null for what the other step did not make.
+        // A compensation gets null for what the other step did not make.
         let absent = (kind == Kind::Compensation).then_some(&Value::Null);
         let value = |name: &str| -> Option<&Value> {
             let (_, id) = guard.names.iter().find(|(known, _)| known == name)?;

@@ -40,10 +40,10 @@ impl Item {
             }
             Event::ItemDeadlinePassed { .. } => self.stage == Stage::Forward,
             Event::CompensationBegan { undoes, .. } => {
-                let stands = self.effects.uncompensated.keys().any(|path| path.step == *undoes);
+                let has_effect = self.effects.uncompensated.keys().any(|path| path.step == *undoes);
                 let by = graph.steps.get(undoes.index()).and_then(|step| step.compensate);
                 let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
-                stands && self.effects.compensating.is_none() && by.is_some_and(idle)
+                has_effect && self.effects.compensating.is_none() && by.is_some_and(idle)
             }
             Event::ItemFailed { .. } => self.stage != Stage::Handling,
             Event::ItemPutBack { .. } => {

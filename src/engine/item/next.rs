@@ -121,7 +121,7 @@ impl Item {
                 execution.columns.clone_from(&failure.columns);
                 execution.code.clone_from(&failure.code);
                 execution.error = Some(match stop {
-                    // It had failed by itself before it was told to stop, or answered afterwards.
+                    // It had failed by itself before it was stopped, or answered afterwards.
                     Some(why) if attempts.last.is_some() || failure.cause == Cause::Refused => {
                         format!("{}; {}", why_stopped(graph, id, *why), failure.message)
                     }
@@ -172,7 +172,7 @@ impl Item {
 
     /// Whether a failure handler answered with a true output named `retry…`.
     fn wants_requeue(&self, graph: &Graph) -> bool {
-        // What still stands would be done twice.
+        // What is not compensated would be done twice.
         if self.effects.any_failed() {
             return false;
         }
@@ -186,7 +186,7 @@ impl Item {
         self.handlers(graph).any(says)
     }
 
-    /// An element is known by its own label, wherever it stands among the inputs.
+    /// An element is known by its own label, wherever it is among the inputs.
     pub(super) fn input_label(&self, graph: &Graph, path: StepPath) -> Option<String> {
         let step = graph.step(path.step);
         match step.kind {

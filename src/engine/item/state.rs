@@ -127,7 +127,7 @@ pub(super) struct Steps {
     answered: Vec<StepPath>,
     /// Steps whose conditions are to be decided, the first first.
     deciding: Vec<StepPath>,
-    /// What the line of ready steps has not been told yet.
+    /// Changes that the line of ready steps has not taken over yet.
     pub moves: Moves,
 }
 
