@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use super::trust::{self, Trust, Wanted, runs::Owner};
 use crate::diag::render::visible;
 use crate::history::{self, History};
-use crate::journal::{self, Held};
+use crate::journal::Held;
 use crate::view::plan::Doer;
 use anyhow::Context;
 use std::path::Path;
@@ -108,7 +108,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
             return Err(refused("nothing was taken over").into());
         }
     }
-    trust::runs::adopt(home, kept.header(), &journal::read(home)?.1, &kept.graph)
+    trust::runs::adopt(home, kept.header(), kept.records(), &kept.graph)
         .context("cannot store that the run is yours")?;
     terminal.talk(&format!("{name} is yours now: orderflow resume {name} goes on with it\n"));
     Ok(())

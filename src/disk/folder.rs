@@ -400,8 +400,19 @@ impl Folder {
     /// # Errors
     /// What the file system reports.
     pub fn entries(&self) -> io::Result<Vec<(OsString, Kind)>> {
+        self.entries_up_to(usize::MAX)
+    }
+
+    /// The same where it has at most so many.
+    ///
+    /// # Errors
+    /// What the file system reports, and where there are more.
+    pub fn entries_up_to(&self, most: usize) -> io::Result<Vec<(OsString, Kind)>> {
         let mut all = Vec::new();
         for entry in self.dir.entries()? {
+            if all.len() == most {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many names to look at"));
+            }
             let name = entry?.file_name();
             if let Some(kind) = self.kind(&name)? {
                 all.push((name, kind));

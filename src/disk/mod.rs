@@ -61,10 +61,10 @@ pub fn of_the_kernel(path: &str) -> io::Result<String> {
 /// All names in a folder, whoever owns it, with what lies there; links are not followed.
 ///
 /// # Errors
-/// What the file system reports.
-pub fn entries(folder: &Path) -> io::Result<Vec<(std::ffi::OsString, Kind)>> {
+/// What the file system reports, and where there are more than `most`.
+pub fn entries(folder: &Path, most: usize) -> io::Result<Vec<(std::ffi::OsString, Kind)>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    Folder::shared(folder)?.entries()
+    Folder::shared(folder)?.entries_up_to(most)
 }
 
 /// A folder and those above it, up to the root of its repository; alone where it is in none. A `.git` that is another

@@ -35,13 +35,26 @@ impl Named {
         Named { path: folder.join(path), below, special: false }
     }
 
-    /// The same name for another file in its folder or below it, as found by a glob.
-    pub fn beside(&self, path: PathBuf) -> Named {
-        let below = self
-            .below
-            .as_ref()
-            .and_then(|(folder, _)| Some((folder.clone(), path.strip_prefix(folder).ok()?.to_owned())));
-        Named { path, below, special: self.special }
+    /// A file that was found by this name, a folder's or a glob's. What a document names leads to nothing outside: of a
+    /// relative path it is the same folder as for the name itself, of an absolute one `searched`, from where it was looked for.
+    ///
+    /// # Errors
+    /// It is not below that folder.
+    pub fn found(&self, searched: &Path, path: PathBuf) -> io::Result<Named> {
+        if self.special {
+            return Ok(Named::by_user(path));
+        }
+        let folder = self.below.as_ref().map_or(searched, |(folder, _)| folder);
+        match path.strip_prefix(folder) {
+            Ok(rest) => {
+                let below = Some((folder.to_owned(), rest.to_owned()));
+                Ok(Named { path, below, special: false })
+            }
+            Err(_) => {
+                let message = format!("{} is not below {}", path.display(), folder.display());
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+            }
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -105,21 +118,14 @@ fn below(folder: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags.bits() as i32)) {
         Ok(file) => Ok(file.into_std()),
-        // Only that it leads out is a reason of its own: the kernel would have let it be opened.
-        Err(error)
-            if error.kind() == io::ErrorKind::PermissionDenied && dir.symlink_metadata(path).is_ok() =>
-        {
-            match error.raw_os_error() {
-                Some(_) => Err(error),
-                None => {
-                    let what = match path.components().any(|part| part == Component::ParentDir) {
-                        true => "this path",
-                        false => "a symbolic link",
-                    };
-                    let message = format!("{what} leads out of {}", folder.display());
-                    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
-                }
-            }
+        // That it leads out is no reason of the kernel's own, which would have let it be opened.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
+            let what = match path.components().any(|part| part == Component::ParentDir) {
+                true => "this path",
+                false => "a symbolic link",
+            };
+            let message = format!("{what} leads out of {}", folder.display());
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
         }
         Err(error) => Err(error),
     }

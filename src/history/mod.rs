@@ -112,6 +112,11 @@ impl History {
         &self.documents.header
     }
 
+    /// What its events are read from.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// Shows the run in terms of another document, which it follows from now on.
     fn revise(&mut self, revision: &Revision) -> anyhow::Result<()> {
         self.documents.push(revision.clone());

@@ -40,6 +40,24 @@ pub struct New {
     pub items: Option<ItemsFrom>,
 }
 
+impl New {
+    /// What its journal begins with.
+    ///
+    /// # Errors
+    /// Something of it has no form as JSON.
+    pub fn header(&self, graph: &Graph) -> serde_json::Result<Header> {
+        Ok(Header {
+            version: Version::CURRENT,
+            run: self.run.clone(),
+            started: self.started.clone(),
+            document: self.document.clone(),
+            definition: definition(graph),
+            options: serde_json::to_value(&self.options)?,
+            items: serde_json::to_value(&self.items)?,
+        })
+    }
+}
+
 /// A run that is ready to run.
 pub struct Runner {
     pub run: Run,
@@ -70,15 +88,7 @@ impl Runner {
     pub fn begin(new: New, prepared: Prepared) -> anyhow::Result<Runner> {
         let home = prepared.workspace.root();
         let lock = lock(home)?;
-        let header = Header {
-            version: Version::CURRENT,
-            run: new.run.clone(),
-            started: new.started,
-            document: new.document,
-            definition: definition(&prepared.graph),
-            options: serde_json::to_value(new.options)?,
-            items: serde_json::to_value(new.items)?,
-        };
+        let header = new.header(&prepared.graph)?;
         let durable = Durable::start(Store::create(home, &header).map_err(not_begun)?)?;
         Ok(Runner { durable: Some(durable), lock: Some(lock), ..Runner::fleeting(new.run, prepared) })
     }

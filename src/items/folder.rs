@@ -9,9 +9,13 @@ use crate::disk::{self, Kind, Named};
 use crate::value::Value;
 use anyhow::Context;
 use glob::{MatchOptions, Pattern};
-use std::io::ErrorKind;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The most names that are looked at for a glob or in a folder: a document can name all that a machine has.
+const MOST: usize = 1_000_000;
 
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -23,7 +27,7 @@ const OPTIONS: MatchOptions =
 pub(super) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the items in {}", folder.display());
     let mut files = Vec::new();
-    for (name, _) in disk::entries(folder).with_context(cannot)? {
+    for (name, _) in Looked::default().names(folder).with_context(cannot)? {
         let path = folder.join(&name);
         if !name.as_encoded_bytes().starts_with(b".") && is_file(&path)? {
             files.push(path);
@@ -45,15 +49,18 @@ pub(super) fn is_glob(path: &Path) -> bool {
 pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = pattern.to_str().context("a glob must be UTF-8")?;
     let no_glob = |error: glob::PatternError| anyhow::anyhow!("\"{text}\" is no glob: {}", error.msg);
-    let whole = Pattern::new(text).map_err(no_glob)?;
+    // Without what is left out of the paths that are found, such as the second `./` of `././**`.
+    let plain: PathBuf = pattern.components().collect();
+    let whole = Pattern::new(&plain.to_string_lossy()).map_err(no_glob)?;
     let mut found = Vec::new();
     if pattern.components().any(|part| part.as_os_str() == "**") {
         let matches = |path: &Path| whole.matches_with(&path.to_string_lossy(), OPTIONS);
-        walk(above(Path::new(text)), text.contains("/."), &matches, &mut found)?;
+        walk(above(pattern), text.contains("/."), &matches, &mut found)?;
     } else if !text.ends_with('/') {
         found.push(PathBuf::new());
+        let mut looked = Looked::default();
         for part in pattern.components() {
-            found = one_further(found, &part.as_os_str().to_string_lossy())?;
+            found = one_further(found, &part.as_os_str().to_string_lossy(), &mut looked)?;
         }
     }
     let mut files = Vec::new();
@@ -70,7 +77,7 @@ pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When a folder cannot be read.
-fn one_further(folders: Vec<PathBuf>, part: &str) -> anyhow::Result<Vec<PathBuf>> {
+fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut Looked) -> anyhow::Result<Vec<PathBuf>> {
     if !is_glob(Path::new(part)) {
         return Ok(folders
             .into_iter()
@@ -87,7 +94,7 @@ fn one_further(folders: Vec<PathBuf>, part: &str) -> anyhow::Result<Vec<PathBuf>
             continue;
         }
         let cannot = || format!("cannot read the items in {}", listed.display());
-        for (name, _) in disk::entries(listed).with_context(cannot)? {
+        for (name, _) in looked.names(listed).with_context(cannot)? {
             if pattern.matches_with(&name.to_string_lossy(), OPTIONS) {
                 found.push(folder.join(name));
             }
@@ -96,8 +103,21 @@ fn one_further(folders: Vec<PathBuf>, part: &str) -> anyhow::Result<Vec<PathBuf>
     Ok(found)
 }
 
+/// How many names were looked at.
+#[derive(Default)]
+struct Looked(usize);
+
+impl Looked {
+    /// The names in a folder, as long as there are not too many.
+    fn names(&mut self, folder: &Path) -> io::Result<Vec<(OsString, Kind)>> {
+        let entries = disk::entries(folder, MOST.saturating_sub(self.0))?;
+        self.0 += entries.len();
+        Ok(entries)
+    }
+}
+
 /// The folder that a glob names before it begins to be one.
-fn above(pattern: &Path) -> PathBuf {
+pub(super) fn above(pattern: &Path) -> PathBuf {
     pattern.components().take_while(|part| !is_glob(Path::new(part.as_os_str()))).collect()
 }
 
@@ -108,10 +128,10 @@ fn walk(
     matches: &dyn Fn(&Path) -> bool,
     found: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
-    let mut folders = vec![folder];
+    let (mut folders, mut looked) = (vec![folder], Looked::default());
     while let Some(folder) = folders.pop() {
         let cannot = || format!("cannot read the items in {}", folder.display());
-        for (name, kind) in disk::entries(&folder).with_context(cannot)? {
+        for (name, kind) in looked.names(&folder).with_context(cannot)? {
             let path = folder.join(&name);
             if kind == Kind::Folder {
                 if hidden || !name.as_encoded_bytes().starts_with(b".") {

@@ -7,7 +7,7 @@ use crate::disk::{self, Folder, Named};
 use anyhow::{Context, bail};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where items come from. It can be read again and again.
 #[derive(Debug)]
@@ -39,20 +39,23 @@ impl Source {
     pub fn find(named: &Named) -> anyhow::Result<Self> {
         let path = named.path();
         let name = path.display().to_string();
-        let files = |paths: Vec<_>| paths.into_iter().map(|path| named.beside(path)).collect();
+        let files = |searched: &Path, paths: Vec<PathBuf>| {
+            let found = paths.into_iter().map(|path| named.found(searched, path));
+            found.collect::<io::Result<_>>().with_context(|| format!("cannot read the items in {name}"))
+        };
         if named.exists() && !named.is_folder() && !path.is_file() {
             // What a document names must be a file, which opening it says.
             let input = named.open().with_context(|| format!("cannot read the items in {name}"))?;
             return Ok(Source::keep(&name, input)?);
         }
         let form = if named.is_folder() {
-            Form::Files(files(folder::list(path)?))
+            Form::Files(files(path, folder::list(path)?)?)
         } else if folder::is_glob(path) && !named.exists() {
             let matching = folder::matching(path)?;
             if matching.is_empty() {
                 bail!("no file matches {name}");
             }
-            Form::Files(files(matching))
+            Form::Files(files(&folder::above(path), matching)?)
         } else {
             let named = named.clone();
             match file::extension(path).as_str() {

@@ -1,5 +1,6 @@
 //! What a run is. Whoever holds it needs nothing else to go on from the run's records.
 
+use super::chain::Chain;
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -23,6 +24,24 @@ pub struct Header {
     /// Where the items come from, with what is needed to know them again; or the items themselves.
     #[serde(deserialize_with = "restore::value")]
     pub items: Value,
+}
+
+impl Header {
+    /// As it stands in the journal.
+    ///
+    /// # Errors
+    /// It has no form as JSON.
+    pub(super) fn text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// What [`Records::seal`](super::Records::seal) says of a journal with this header.
+    ///
+    /// # Errors
+    /// It has no form as JSON.
+    pub fn seal(&self) -> serde_json::Result<String> {
+        Ok(Chain::begin(&self.text()?).hex())
+    }
 }
 
 /// The workflow as it was when the run began.

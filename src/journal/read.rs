@@ -97,6 +97,17 @@ impl Records {
         Ok(last.optional().map_err(sql)?.unwrap_or((0, String::new())))
     }
 
+    /// The checksum of a row over all up to it, in hex; none where there is no such row. As with [`tip`](Self::tip), it is as it
+    /// stands there.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub fn sum(&self, number: i64) -> Result<Option<String>, Unreadable> {
+        let sql = |error| Unreadable::sqlite(&self.path, Some(number), error);
+        let sum = "SELECT hex(sum) FROM batch WHERE number = ?1";
+        self.connection.query_row(sum, [number], |row| row.get(0)).optional().map_err(sql)
+    }
+
     /// Hands over all records in their order, those too that are there again when it is called again. Memory holds one row at
     /// a time.
     ///

@@ -57,7 +57,7 @@ impl Store {
         if folder.kind(FILE).map_err(|error| trouble(error.into()))?.is_some() {
             return Err(trouble("there is one already".into()));
         }
-        let text = serde_json::to_string(header).map_err(|error| trouble(error.into()))?;
+        let text = header.text().map_err(|error| trouble(error.into()))?;
         let chain = Chain::begin(&text);
         // Made beside its place, so that there is a whole journal or none.
         draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;

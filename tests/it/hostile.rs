@@ -5,6 +5,7 @@ mod journals;
 mod limits;
 mod names;
 mod owners;
+mod paths;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

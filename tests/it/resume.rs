@@ -260,7 +260,11 @@ fn torment(folder: &Path, number: &mut usize) -> usize {
             assert_eq!(before.1.get(done), after.get(done), "{done} was completed and ran again");
         }
         if ended {
-            assert_eq!(runner.wait().unwrap().code(), Some(0));
+            assert_eq!(
+                runner.wait().unwrap().code(),
+                Some(0),
+                "{args:?} of {folder:?}, killed {killed} times before"
+            );
             return killed;
         }
     }

@@ -368,3 +368,68 @@ fn what_was_typed_ahead_grants_nothing() {
     assert_eq!(exit, Some(4), "{told}");
     assert!(told.contains("ec\u{fffd}ho 1"), "{told}");
 }
+
+/// Whoever writes into the place of a journal, as a copy over it does, leaves its file and its header as they were.
+#[test]
+fn a_run_whose_rows_were_replaced_is_no_longer_yours() {
+    let place = Place::new(WAITING);
+    let home = paused(&place);
+    let (header, records) = journal::read(&home).unwrap();
+    let mut all = Vec::new();
+    let each = |record| -> Result<(), Unreadable> {
+        all.push(record);
+        Ok(())
+    };
+    records.each(each).unwrap();
+    drop(records);
+    let own = fs::read(home.join(journal::FILE)).unwrap();
+    let with = |rows: &[&[journal::Record]]| {
+        let forged = place.path("forged");
+        let _ = fs::remove_dir_all(&forged);
+        fs::create_dir(&forged).unwrap();
+        let mut store = Store::create(&forged, &header).unwrap();
+        rows.iter().for_each(|row| store.append(row).unwrap());
+        store.tidy().unwrap();
+        drop(store);
+        fs::write(home.join(journal::FILE), fs::read(forged.join(journal::FILE)).unwrap()).unwrap();
+    };
+    let resume = format!("resume --quiet {}", home.display());
+    // Fewer rows, the same records in other rows, and rows that were added since.
+    for rows in [&[] as &[&[_]], &[&all[..1]], &[&all], &[&all, &all[all.len() - 1..]]] {
+        with(rows);
+        let told = place.orderflow(&resume);
+        assert_eq!(told.exit, Some(4), "{} rows: {}", rows.len(), told.err);
+    }
+    fs::write(home.join(journal::FILE), &own).unwrap();
+    assert_eq!(place.orderflow(&resume).exit, Some(0), "it is as it was left");
+
+    // The run that has gone on has other rows than before.
+    let ended = fs::read(home.join(journal::FILE)).unwrap();
+    fs::write(home.join(journal::FILE), &own).unwrap();
+    assert_eq!(place.orderflow(&resume).exit, Some(4), "it would run again what has run since");
+    fs::write(home.join(journal::FILE), &ended).unwrap();
+    assert_eq!(place.orderflow(&resume).exit, Some(0));
+
+    // The same holds for a run that was taken over.
+    with(&[&all[..1]]);
+    assert_eq!(place.orderflow(&format!("adopt --yes {}", home.display())).exit, Some(0));
+    with(&[&all]);
+    assert_eq!(place.orderflow(&resume).exit, Some(4));
+}
+
+/// A runner that was killed has written rows of which its user's state does not know yet.
+#[test]
+fn a_run_whose_runner_was_killed_stays_yours() {
+    let place = Place::new(WAITING);
+    let mut runner = place.begin("--quiet --input name=Ada");
+    place.await_file("waiting");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    let home = fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    let before = fs::read(home.join(journal::FILE)).unwrap();
+    place.write("go", "");
+    let told = place.orderflow("resume last --quiet");
+    assert_eq!((told.exit, told.err.as_str()), (Some(0), ""));
+    fs::write(home.join(journal::FILE), before).unwrap();
+    assert_eq!(place.orderflow(&format!("resume {}", home.display())).exit, Some(4), "now it has ended");
+}

@@ -105,6 +105,9 @@ pub fn run(
         .enable_all()
         .build();
     let tokio = tokio.context("cannot start the runtime")?;
+    // Without the record the run must be taken over before it can go on.
+    let own = |trusted| trust::runs::Writing::begin(&home, &graph, trusted).map(Some);
+    let gone_on = if taken.is_some() { own(launch.trust) } else { Ok(None) };
     let runner = match taken {
         Some(taken) => {
             let mut past = progress.past();
@@ -121,18 +124,22 @@ pub fn run(
             launch.options.home.clone_from(&home);
             launch.options.given = work.given.clone();
             let (options, items) = (launch.options.clone(), work.store(&home)?);
-            Runner::begin(New { run: id, started, document, options, items }, prepared)?
+            let new = New { run: id, started, document, options, items };
+            // Where it cannot be stored, it cannot be below either, which is said.
+            let _ = trust::runs::Writing::expect(&home, &new.header(&graph)?, &graph, launch.trust);
+            Runner::begin(new, prepared)?
         }
     };
     let resumed = runner.is_resumed();
-    // Without the record the run must be taken over before it can go on.
-    let remembered = match !launch.no_journal && (launch.trust || !resumed) {
-        true => trust::runs::remember(&home, &graph, launch.trust),
-        false => Ok(()),
+    let remembered = match resumed || launch.no_journal {
+        true => gone_on,
+        false => own(launch.trust),
     };
     let mut outline = Outline::default();
     let observers: Vec<&mut dyn Observer> = vec![&mut record, &mut progress, &mut outline];
     let (outcome, caught) = drive(tokio, runner, &work, observers)?;
+    // While the lock is held still.
+    let remembered = remembered.map(drop);
     progress.finish();
     if let Err(error) = remembered
         && !launch.show.quiet

@@ -193,7 +193,7 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
 /// Where the current folder cannot be told.
 pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
-    let below = disk::entries(&here).unwrap_or_default();
+    let below = disk::entries(&here, usize::MAX).unwrap_or_default();
     let below = below.into_iter().filter(|(_, kind)| *kind == Kind::Folder).map(|(name, _)| here.join(name));
     let bases = disk::up_to_repository(&here).into_iter().chain(below).map(Store::Beside);
     let stores = bases.chain(STORE.get().cloned().map(Store::In));

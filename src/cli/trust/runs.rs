@@ -17,8 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of the records, for versions to come. Since 3 they have the birth of the journal's file.
-const VERSION: u32 = 3;
+/// Of the records, for versions to come. Since 3 they have the birth of the journal's file, since 4 the end of its rows.
+const VERSION: u32 = 4;
 
 /// The oldest version of records that is read.
 const OLDEST: u32 = 2;
@@ -35,12 +35,18 @@ pub struct Known {
     home: PathBuf,
     /// Of the header of its journal: a run that was asked for in another way is another run.
     seal: String,
-    /// The file system and the number of its journal.
-    journal: (u64, u64),
+    /// The file system and the number of its journal; none as long as it is not made.
+    journal: Option<(u64, u64)>,
     /// When its journal's file was made, in nanoseconds since 1970, where the file system stores that: a number is used
     /// again for another file.
     #[serde(default)]
     born: Option<u64>,
+    /// The last row that a command of this user's is known to have written: its number, and its checksum over all rows up to it.
+    #[serde(default)]
+    tip: Option<(i64, String)>,
+    /// Whether that command has ended since, so that there must be no more rows. One that was killed may have added some.
+    #[serde(default)]
+    closed: bool,
     /// RFC 3339.
     pub started: String,
     /// Hashes of the programs that may run, and of what they get to know.
@@ -50,6 +56,16 @@ pub struct Known {
 impl Known {
     fn is_read(&self) -> bool {
         (OLDEST..=VERSION).contains(&self.version)
+    }
+
+    /// Whether the journal's rows are those that this user's commands have left. That each checksum is right is seen whenever
+    /// the rows are read.
+    fn has_rows(&self, records: &Records) -> bool {
+        let Some((rows, sum)) = &self.tip else { return true };
+        match self.closed {
+            true => records.tip().is_ok_and(|tip| tip == (*rows, sum.clone())),
+            false => *rows == 0 || records.sum(*rows).is_ok_and(|found| found.as_ref() == Some(sum)),
+        }
     }
 }
 
@@ -62,29 +78,73 @@ pub enum Owner {
     Elsewhere,
 }
 
-/// Stores that a run is this user's, and that the programs of `graph` may run where `trusted`.
-///
-/// # Errors
-/// Where there is no state folder, or it cannot be written.
-pub fn remember(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<()> {
-    let (header, records) = journal::read(home)?;
-    let held = match owner_of(home, &header, &records) {
-        Ok(Owner::Own(known)) => known.programs,
-        Ok(Owner::Elsewhere) | Err(_) => BTreeSet::new(),
-    };
-    let programs = if trusted { programs(graph) } else { held };
-    store(&of(home, &header, &records, programs)?)
+/// A run of this user's while one of his commands writes to its journal. When that ends, the state has what it has written.
+#[must_use]
+pub struct Writing(PathBuf);
+
+impl Writing {
+    /// Stores that a run that is about to begin is this user's: it may be killed as soon as it has a journal.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    pub fn expect(home: &Path, header: &Header, graph: &Graph, trusted: bool) -> anyhow::Result<()> {
+        store(&Known {
+            version: VERSION,
+            run: header.run.clone(),
+            home: disk::real(home)?,
+            seal: header.seal()?,
+            journal: None,
+            born: None,
+            tip: Some((0, String::new())),
+            closed: true,
+            started: header.started.clone(),
+            programs: if trusted { programs(graph) } else { BTreeSet::new() },
+        })
+    }
+
+    /// Stores that a run is this user's, that its journal may get more rows, and that the programs of `graph` may run where
+    /// `trusted`. Whoever calls this has the run's lock, and has looked whose it is.
+    ///
+    /// # Errors
+    /// Where there is no state folder, or it cannot be written.
+    pub fn begin(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<Writing> {
+        let (header, records) = journal::read(home)?;
+        let held = match owner_of(home, &header, &records) {
+            Ok(Owner::Own(known)) => known.programs,
+            Ok(Owner::Elsewhere) | Err(_) => BTreeSet::new(),
+        };
+        let programs = if trusted { programs(graph) } else { held };
+        store(&Known { closed: false, ..of(home, &header, &records, programs)? })?;
+        Ok(Writing(home.to_owned()))
+    }
+
+    fn end(&self) -> anyhow::Result<()> {
+        let (header, records) = journal::read_at_rest(&self.0)?;
+        match owner_of(&self.0, &header, &records)? {
+            Owner::Own(known) => store(&of(&self.0, &header, &records, known.programs)?),
+            Owner::Elsewhere => Ok(()),
+        }
+    }
 }
 
-/// The same of a run whose journal has been read.
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // Where it cannot be stored, the run is as one whose runner was killed.
+        let _ = self.end();
+    }
+}
+
+/// The record of a run whose journal has been read, and is not being written to.
 fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String>) -> anyhow::Result<Known> {
     Ok(Known {
         version: VERSION,
         run: header.run.clone(),
         home: disk::real(home)?,
         seal: records.seal(),
-        journal: identity(home)?,
+        journal: Some(identity(home)?),
         born: Folder::open(home)?.born(journal::FILE),
+        tip: Some(records.tip()?),
+        closed: true,
         started: header.started.clone(),
         programs,
     })
@@ -112,14 +172,15 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     let known = |known: &Known| {
         // A copy that keeps times has another birth all the same.
         let same_birth = known.born.is_none() || born.is_none() || known.born == born;
-        known.is_read() && known.run == header.run && known.seal == seal && same_birth
+        let same = known.is_read() && known.run == header.run && known.seal == seal && same_birth;
+        same && known.has_rows(records)
     };
     let here = record(&header.run, &real);
     // The number of a file system may be another one after the machine has started again.
     if let Ok(Some(found)) = state.read::<Known>(&here)
         && known(&found)
         && found.home == real
-        && found.journal.1 == journal.1
+        && found.journal.is_none_or(|found| found.1 == journal.1)
     {
         return Ok(Owner::Own(found));
     }
@@ -127,7 +188,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     for name in state.names()?.into_iter().filter(|name| name.starts_with(&beginning)) {
         if let Ok(Some(found)) = state.read::<Known>(&name)
             && known(&found)
-            && found.journal == journal
+            && found.journal == Some(journal)
         {
             let moved = Known { home: real, ..found };
             if state.write(&here, &moved).is_ok() && name != here {
