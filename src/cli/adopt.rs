@@ -81,17 +81,28 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     let mut text = format!("the run {name} was not started here by you\n\n");
     let mut say = |what: &str, fact: &str| text.push_str(&format!("  {what:<9} {}\n", visible(fact)));
     say("workflow", &kept.graph.title);
-    say("document", &options.file.display().to_string());
+    say("document", &file.display().to_string());
     say("started", &kept.header().started);
     say("works in", &base.display().to_string());
+    // Programs work beside the settings, and without them beside the document.
+    let folder = std::path::absolute(&settings.folder)?;
+    if folder != base {
+        say("agents in", &folder.display().to_string());
+    }
+    if let Some(settings) = &settings.file {
+        say("settings", &std::path::absolute(settings)?.display().to_string());
+    }
     for line in agents(&kept, &settings, &trust, &document) {
         say("runs", &line);
     }
     for path in options.writes(home, &base) {
         say("writes", &path.display().to_string());
     }
-    if let Some(path) = options.reads(&kept.graph, &base) {
+    for path in options.reads(&kept.graph, &base) {
         say("reads", &path.display().to_string());
+    }
+    for input in options.files_of_items(&kept.graph) {
+        say("reads", &format!("the files that items name as {input}"));
     }
     terminal.talk(&text);
     if !wanted.is_empty() {

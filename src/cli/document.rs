@@ -31,6 +31,18 @@ impl Document {
     /// # Errors
     /// Where the file cannot be read; what is wrong in it is no error but a diagnostic.
     pub fn read(path: &Path) -> anyhow::Result<Document> {
+        Document::read_named(path, &Named::by_user(path))
+    }
+
+    /// Reads the document of a run that began earlier: nobody waits for a pipe that is in its place now.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read), and where it is no regular file.
+    pub fn read_again(path: &Path) -> anyhow::Result<Document> {
+        Document::read_named(path, &Named::file(path))
+    }
+
+    fn read_named(path: &Path, named: &Named) -> anyhow::Result<Document> {
         let mut bytes = Vec::new();
         // No more than is needed to see that it is too much: what is read may have no end.
         let mut read = |from: &mut dyn Read| from.take(spec::LARGEST as u64 + 1).read_to_end(&mut bytes);
@@ -39,7 +51,7 @@ impl Document {
             "<stdin>".to_owned()
         } else {
             let name = path.display().to_string();
-            let opened = Named::by_user(path).open().and_then(|mut file| read(&mut file));
+            let opened = named.open().and_then(|mut file| read(&mut file));
             opened.with_context(|| format!("cannot read {name}"))?;
             name
         };
@@ -55,7 +67,23 @@ impl Document {
         strict: bool,
         terminal: &mut Terminal,
     ) -> anyhow::Result<(Document, Graph, Settings)> {
-        let mut document = Document::read(path)?;
+        Document::sound_with_settings(Document::read(path)?, path, strict, terminal)
+    }
+
+    /// The same of a run that began earlier, by what is in its document now.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_again(path: &Path, terminal: &mut Terminal) -> anyhow::Result<(Document, Graph, Settings)> {
+        Document::sound_with_settings(Document::read_again(path)?, path, false, terminal)
+    }
+
+    fn sound_with_settings(
+        mut document: Document,
+        path: &Path,
+        strict: bool,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<(Document, Graph, Settings)> {
         let settings = settings::load(path, terminal);
         document.lint(settings.as_ref().unwrap_or(&Settings::default()));
         let graph = document.sound(strict, terminal)?;

@@ -125,31 +125,51 @@ fn clean(error: &mut clap::Error) {
     }
 }
 
-/// What begins a line that GitHub's and Azure's runners obey, blanks before it or not.
-const COMMANDS: [&str; 2] = ["::", "##["];
-
-/// The text with the first character of such a beginning replaced: an item's key or a log may hold one.
+/// The text in which no line is a command to a CI system: an item's key, a title or a log may hold one. A line that is one
+/// loses its styles.
 fn disarmed(text: &str) -> Cow<'_, str> {
-    // A command has a name; where lines are left out of an excerpt stands `:::`.
-    let named = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let armed = |line: &str| {
-        COMMANDS.iter().any(|command| line.trim_start().strip_prefix(command).is_some_and(named))
-    };
-    if !text.lines().any(armed) {
+    if !plain(text).contains([':', '#']) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 2);
-    for line in text.split_inclusive('\n') {
-        let blanks = line.len() - line.trim_start().len();
-        if armed(line) {
-            shown.push_str(&line[..blanks]);
-            shown.push('\u{fffd}');
-            shown.push_str(&line[blanks + 1..]);
-        } else {
+    // They end a line at a carriage return, too, and see the text without styles.
+    for line in text.split_inclusive(['\n', '\r']) {
+        let mut plain = plain(line).into_owned();
+        let places = commands(&plain);
+        if places.is_empty() {
             shown.push_str(line);
+            continue;
         }
+        for place in places.into_iter().rev() {
+            plain.replace_range(place..=place, "\u{fffd}");
+        }
+        shown.push_str(&plain);
     }
     Cow::Owned(shown)
+}
+
+fn plain(text: &str) -> Cow<'_, str> {
+    match text.contains('\u{1b}') {
+        true => Cow::Owned(anstream::adapter::strip_str(text).to_string()),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Where the commands of a line begin: with `::` and a name after blanks, which GitHub's runner obeys, or anywhere with
+/// `##[` as for it, too, `##vso[` as for Azure's, `##teamcity[` and the like.
+fn commands(line: &str) -> Vec<usize> {
+    let blanks = line.len() - line.trim_start().len();
+    // Where lines are left out of an excerpt stands `:::`.
+    let named = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let colons = line.trim_start().strip_prefix("::").is_some_and(named).then_some(blanks);
+    let bracket = |rest: &str| {
+        let name =
+            rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        name.strip_prefix('[').is_some_and(|after| named(after) || name.len() < rest.len())
+    };
+    let marks = line.match_indices('#').map(|(at, _)| at);
+    let marks = marks.filter(|at| line[*at..].strip_prefix("##").is_some_and(bracket));
+    colons.into_iter().chain(marks).collect()
 }
 
 #[cfg(test)]
@@ -158,11 +178,39 @@ mod tests {
 
     #[test]
     fn no_line_is_a_command_of_a_ci_system() {
-        for same in ["", "a::b\n", "  | ::error x\n", "#[x]\n", "   ::: a.md:3:1\n"] {
+        for same in [
+            "",
+            "a::b\n",
+            "  | ::error x\n",
+            "#[x]\n",
+            "   ::: a.md:3:1\n",
+            "## Pay [retry:: 1]\n",
+            "##\n[x]",
+            "##[]\n",
+            "\u{1b}[1m##\u{1b}[0m x",
+        ] {
             assert_eq!(disarmed(same), same);
         }
         assert_eq!(disarmed("a\n::error file=x::no\nb"), "a\n\u{fffd}:error file=x::no\nb");
         assert_eq!(disarmed(" \t::stop-commands::x"), " \t\u{fffd}:stop-commands::x");
         assert_eq!(disarmed("\u{a0}##[error]no\n"), "\u{a0}\u{fffd}#[error]no\n");
+        assert_eq!(disarmed("a\r::debug::no\n"), "a\r\u{fffd}:debug::no\n");
+        // These count in the middle of a line.
+        assert_eq!(disarmed("  | x ##[add-mask]a\n"), "  | x \u{fffd}#[add-mask]a\n");
+        assert_eq!(
+            disarmed("##vso[task.setvariable variable=PATH]/x"),
+            "\u{fffd}#vso[task.setvariable variable=PATH]/x"
+        );
+        assert_eq!(
+            disarmed("##teamcity[buildStop] ###teamcity[x]"),
+            "\u{fffd}#teamcity[buildStop] #\u{fffd}#teamcity[x]"
+        );
+        // Styles are taken out where nobody looks at a terminal.
+        assert_eq!(
+            disarmed("\u{1b}[1m::add-mask::a\u{1b}[0m\n\u{1b}[1mb\u{1b}[0m\n"),
+            "\u{fffd}:add-mask::a\n\u{1b}[1mb\u{1b}[0m\n"
+        );
+        assert_eq!(disarmed(" :\u{1b}[31m:\u{1b}[1merror::no\u{1b}[0m"), " \u{fffd}:error::no");
+        assert_eq!(disarmed("#\u{1b}[31m#vs\u{1b}[0mo[x]"), "\u{fffd}#vso[x]");
     }
 }

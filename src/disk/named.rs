@@ -25,6 +25,11 @@ impl Named {
         Named { path: path.into(), below: None, special: true }
     }
 
+    /// A path that the user has given earlier, for a regular file: links are followed, and nothing is waited for.
+    pub fn file(path: impl Into<PathBuf>) -> Named {
+        Named { path: path.into(), below: None, special: false }
+    }
+
     /// A path that a document in `folder`, or its settings, name. It must be a regular file. A relative path may begin
     /// with `..`; links must not lead out of the folder that this is: whoever reads the document would not see where.
     pub fn by_document(folder: &Path, path: &Path) -> Named {

@@ -7,6 +7,7 @@ use crate::event::ValueId;
 use crate::graph::{Graph, NotAlone, Part};
 use crate::items::{Duplicates, Given};
 use crate::journal::Header;
+use crate::runtime::holds_files;
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::{Object, Value};
 use serde::{Deserialize, Serialize};
@@ -100,11 +101,28 @@ impl RunOptions {
         [home.to_owned()].into_iter().chain(trace).chain(document).collect()
     }
 
-    /// What it would read besides its folder.
-    pub fn reads(&self, graph: &Graph, base: &Path) -> Option<PathBuf> {
+    /// The files that it would read besides its folder and its document: its items, and those that it was given.
+    pub fn reads(&self, graph: &Graph, base: &Path) -> Vec<PathBuf> {
         let named = |items: &String| base.join(&self.file).parent().map(|folder| folder.join(items));
-        let given = self.items.as_ref().map(|items| base.join(items));
-        given.or_else(|| graph.settings.items.as_ref().and_then(named))
+        let items = self.items.as_ref().map(|items| base.join(items));
+        let items = items.or_else(|| graph.settings.items.as_ref().and_then(named));
+        let mut files = Vec::new();
+        for (id, value) in self.given_in(graph) {
+            if graph.value(id).ty.as_ref().is_some_and(holds_files) {
+                texts(&value, &mut |path| files.push(base.join(path)));
+            }
+        }
+        items.into_iter().chain(files).collect()
+    }
+
+    /// The inputs whose files its items name.
+    pub fn files_of_items<'a>(&self, graph: &'a Graph) -> Vec<&'a str> {
+        let inputs = graph.inputs.iter().map(|id| graph.value(*id));
+        let of_items = inputs.filter(|info| !self.given.contains_key(&info.name));
+        of_items
+            .filter(|info| info.ty.as_ref().is_some_and(holds_files))
+            .map(|info| info.name.as_str())
+            .collect()
     }
 
     /// The file that the run has written its trace to; none where its folder was carried elsewhere since.
@@ -112,6 +130,15 @@ impl RunOptions {
         let same = |real: &Path| disk::real(home).is_ok_and(|home| home == real);
         let here = disk::real(&self.home).is_ok_and(|real| same(&real)) && self.folder.is_dir();
         self.trace_file().filter(|_| here).map(|trace| self.folder.join(trace))
+    }
+}
+
+/// All texts in a value.
+fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Array(all) => all.iter().for_each(|one| texts(one, each)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
     }
 }
 

@@ -37,6 +37,14 @@ pub fn withdraw_cancel(home: &Path) {
     let _ = Folder::open(home).and_then(|home| home.remove(CANCEL));
 }
 
+/// A name of a secret would become the secret for whichever step takes it.
+fn forgeable() -> Error {
+    let message =
+        "this run was written elsewhere, and what its steps have made there names a secret; nothing was run";
+    Error::new(ErrorKind::Journal, message)
+        .help("start a new run: whoever hands a run over may have written the name")
+}
+
 /// A stored run that nobody else has.
 pub struct Taken {
     pub history: History,
@@ -44,6 +52,8 @@ pub struct Taken {
     revision: Option<Revision>,
     /// Failed items that are to run again.
     pub retry: Vec<Retry>,
+    /// So many rows at its beginning were written by somebody else, who may name secrets that no step has made.
+    pub foreign: i64,
     pub(super) lock: Lock,
     pub(super) store: Store,
 }
@@ -72,7 +82,14 @@ impl Taken {
     /// Its journal cannot be read.
     pub fn locked(home: &Path, lock: Lock) -> anyhow::Result<Taken> {
         let (store, _) = Store::open(home)?;
-        Ok(Taken { history: History::open(home)?, revision: None, retry: Vec::new(), lock, store })
+        Ok(Taken {
+            history: History::open(home)?,
+            revision: None,
+            retry: Vec::new(),
+            foreign: 0,
+            lock,
+            store,
+        })
     }
 
     /// Whether the journal has all items that will ever be of the run, so that they need not be read again.
@@ -148,6 +165,9 @@ impl Taken {
                 }
                 Record::Revised(_) => return Ok(()),
             };
+            if spot.row() <= self.foreign && redactor.would_reveal(&event) {
+                return Err(forgeable().into());
+            }
             redactor.reveal(&mut event);
             if let Event::AttemptFinished { item, step, attempt, .. } = &event {
                 started.remove(&(*item, *step, *attempt));

@@ -20,20 +20,7 @@ impl<R: BufRead> Lines<R> {
 
     /// Reads a line with its end, but no more of it than is allowed and one byte.
     fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        let read = self.reader.by_ref().take(LARGEST as u64 + 1).read_until(b'\n', bytes)?;
-        // The rest is passed over so that the lines after it keep their numbers.
-        while bytes.len() > LARGEST {
-            let rest = self.reader.fill_buf()?;
-            let (length, done) = match memchr::memchr(b'\n', rest) {
-                Some(at) => (at + 1, true),
-                None => (rest.len(), rest.is_empty()),
-            };
-            self.reader.consume(length);
-            if done {
-                break;
-            }
-        }
-        Ok(read)
+        self.reader.by_ref().take(LARGEST as u64 + 1).read_until(b'\n', bytes)
     }
 }
 
@@ -50,6 +37,8 @@ impl<R: BufRead> Iterator for Lines<R> {
             }
             let place = Place::line(self.line);
             if bytes.len() > LARGEST {
+                // Where it ends, and whether it does, would have to be read first.
+                self.over = true;
                 let long = place.fault(format!("longer than {} MiB", LARGEST >> 20));
                 return Some(Ok(Raw::item(place, Err(vec![long]))));
             }

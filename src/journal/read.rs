@@ -40,6 +40,11 @@ pub struct Spot<'a> {
 }
 
 impl Spot<'_> {
+    /// The number of its row, from 1.
+    pub fn row(&self) -> i64 {
+        self.row
+    }
+
     /// The error where the record there says what cannot be.
     pub fn damaged(&self, why: impl Into<String>) -> Unreadable {
         Unreadable::damaged(self.path, Some(self.row), None, why)

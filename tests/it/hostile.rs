@@ -385,7 +385,7 @@ fn adopt_shows_what_would_be_run_written_and_read() {
         "the run [..] was not started here by you
 
   workflow  Parcels
-  document  flow.md
+  document  {project}/flow.md
   started   [..]
   works in  {project}
   runs      the sh program of Weigh

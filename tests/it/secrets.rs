@@ -286,3 +286,33 @@ fn a_grant_shows_the_secrets_that_it_is_about() {
     place.write("flow.md", &DOCUMENT.replace("[PAYMENT_KEY]", "[PAYMENT_KEY, UNASKED]"));
     assert!(place.orderflow("plan flow.md").out.contains("needs a grant"));
 }
+
+/// Whoever hands a run over can have written any name of a secret into what a step has made.
+#[test]
+fn a_name_in_a_run_that_was_taken_over_stays_a_name() {
+    let document = "# W\n\n## Open @bank\nmode::String -> token::String\n\n## Use\ntoken -> used::String\n\n\
+                    ```sh run\ntest -e go || { touch waiting; sleep 100; }\nprintf '%s' \"$IN_TOKEN\" > got\n```\n";
+    let place = Place::new(document);
+    place.write("orderflow.toml", "[agents.bank]\ncommand = [\"sh\", \"-c\", \"echo \\\"with $PAYMENT_KEY\\\"\"]\nsecrets = [\"PAYMENT_KEY\"]\n");
+    let mut run = place
+        .command("run flow.md --trust --input mode=x --quiet")
+        .env("PAYMENT_KEY", LEDGER)
+        .spawn()
+        .unwrap();
+    place.await_file("waiting");
+    Command::new("kill").arg(run.id().to_string()).status().unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(143));
+    place.write("go", "");
+    let home = fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    Command::new("cp").arg("-r").args([&home, &place.path("copy")]).status().unwrap();
+    assert_eq!(place.orderflow("adopt --yes copy").exit, Some(0));
+    for (run, expected) in
+        [("copy", "with [secret:PAYMENT_KEY]".to_owned()), ("last", format!("with {LEDGER}"))]
+    {
+        let told = told(
+            place.command(&format!("resume --quiet {run}")).env("PAYMENT_KEY", LEDGER).output().unwrap(),
+        );
+        assert_eq!((told.exit, told.err.as_str()), (Some(0), ""), "{run}");
+        assert_eq!(place.read("got"), expected, "{run}");
+    }
+}

@@ -5,6 +5,7 @@ use super::Redactor;
 use crate::event::{Event, Values};
 use crate::value::{Object, Value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// How a secret is named; with no name it stands for itself.
@@ -43,6 +44,18 @@ impl Redactor {
     /// Puts the secrets back. A name that is not known any more stays.
     pub fn reveal(&self, event: &mut Event) {
         self.made(event, &|text| self.revealed(text));
+    }
+
+    /// Whether a secret would be put in somewhere.
+    pub fn would_reveal(&self, event: &Event) -> bool {
+        let found = Cell::new(false);
+        let look = |text: &str| {
+            let mut names = text.split(OPEN).skip(1).filter_map(|part| part.split_once(CLOSE));
+            found.set(found.get() || names.any(|(name, _)| self.secret(name).is_some()));
+            None
+        };
+        self.made(&mut event.clone(), &look);
+        found.get()
     }
 
     /// The same in values.

@@ -67,8 +67,10 @@ impl Ask<'_> {
 /// What keeps the run from going on.
 pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot tell the current folder")?;
-    trust::runs::refuse_foreign(&home)?;
-    go_on_with(Taken::take(&home)?, how, ask, terminal)
+    let known = trust::runs::refuse_foreign(&home)?;
+    let mut taken = Taken::take(&home)?;
+    taken.foreign = known.foreign;
+    go_on_with(taken, how, ask, terminal)
 }
 
 fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -128,7 +130,7 @@ fn document(
 ) -> anyhow::Result<(Document, Graph, Settings)> {
     let file = taken.history.options.file.clone();
     if ask.current() {
-        let (document, graph, settings) = Document::open(&file, false, terminal)?;
+        let (document, graph, settings) = Document::open_again(&file, terminal)?;
         let source = &document.source;
         let newest = journal::Document { path: source.name.clone(), text: source.text.clone() };
         let replacement = Replacement::new(&taken.history, newest, graph.clone());
@@ -147,8 +149,9 @@ fn document(
         return Ok((document, graph, settings));
     }
     let text = taken.history.header().document.text.clone();
-    let now = Named::by_user(&file).read(spec::LARGEST);
-    if !how.show.quiet && now.is_ok_and(|now| now != text.as_bytes()) {
+    // Only a file has changed: a pipe in its place would have to be waited for.
+    let now = || Named::file(&file).read(spec::LARGEST);
+    if !how.show.quiet && now().is_ok_and(|now| now != text.as_bytes()) {
         let name = visible(&file.display().to_string());
         let command = if matches!(ask, Ask::Resume { .. }) { "resume" } else { "retry" };
         terminal.talk(&format!(
@@ -205,7 +208,7 @@ pub(super) fn place(options: &RunOptions, home: &Path) -> anyhow::Result<()> {
 /// What keeps it from being told or written.
 pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = &std::path::absolute(home).context("cannot tell the current folder")?;
-    trust::runs::refuse_foreign(home)?;
+    let known = trust::runs::refuse_foreign(home)?;
     let ask = || request_cancel(home).with_context(|| format!("cannot cancel the run in {}", home.display()));
     match try_lock(home) {
         Err(Held::By(_)) => {
@@ -215,7 +218,8 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
         }
         Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
         Ok(lock) => {
-            let taken = Taken::locked(home, lock)?;
+            let mut taken = Taken::locked(home, lock)?;
+            taken.foreign = known.foreign;
             if taken.history.ending()?.is_some() {
                 tell_ended(&taken.history, terminal)?;
                 return Ok(Exit::Ok);

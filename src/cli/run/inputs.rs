@@ -148,6 +148,7 @@ pub fn work(
     launch: &Launch,
     part: &Part,
     before: Option<&Before<'_>>,
+    allowed: impl FnOnce(&mut Terminal) -> anyhow::Result<()>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Work> {
     let mut given = match before {
@@ -157,6 +158,7 @@ pub fn work(
     let named = given.iter().map(|(id, value)| (part.graph.value(*id).name.clone(), (**value).clone()));
     let named: Object = named.collect();
     let made_up = made_up(launch, part, &mut given)?;
+    allowed(terminal)?;
     let key = launch.options.key.clone().or_else(|| part.graph.settings.key.clone());
     let shape = Shape::new(&part.graph, given, key);
     let place = place(launch, part, &shape, !named.is_empty(), before);

@@ -47,7 +47,12 @@ pub fn run(
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
     let doers = bind::find(document, &part.graph, settings, launch.options.stub, terminal);
     let before = taken.as_ref().map(before).transpose()?;
-    let work = inputs::work(&launch, &part, before.as_ref(), terminal);
+    // Before its items are looked for: that takes as long as the document likes.
+    let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
+        true => Ok(()),
+        false => trust::allow(&launch.options.file, document, &part.graph, settings, terminal),
+    };
+    let work = inputs::work(&launch, &part, before.as_ref(), allowed, terminal);
     let (doers, mut work) = match (doers, work) {
         (Err(one), Err(other)) => {
             terminal.error(&one);
@@ -58,9 +63,6 @@ pub fn run(
     write::prepare(&launch.options, work.total())?;
     if !launch.show.quiet {
         bind::warn_of_unset(&part.graph, settings, terminal);
-    }
-    if !launch.trust {
-        trust::allow(&launch.options.file, document, &part.graph, settings, terminal)?;
     }
     // Of a run that was cancelled no item begins any more.
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {

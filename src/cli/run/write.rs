@@ -131,7 +131,7 @@ pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::
     let finished = record.finish(&history.head(true), 0)?;
     let rows = finished.kept.unwrap_or_default().rows().map_err(|count| too_many(&name, count))?;
     for _ in 0..TRIES {
-        let mut document = Document::read(file)?;
+        let mut document = Document::read_again(file)?;
         let graph = document.sound(false, terminal)?;
         if definition(&graph) != definition(&history.graph) {
             return Err(refused(&name, Exit::Changed, "its steps have changed since the run began").into());

@@ -51,6 +51,9 @@ pub struct Known {
     pub started: String,
     /// Hashes of the programs that may run, and of what they get to know.
     programs: BTreeSet<String>,
+    /// So many rows were there when the run was taken over: somebody else has written them.
+    #[serde(default)]
+    pub foreign: i64,
 }
 
 impl Known {
@@ -99,6 +102,7 @@ impl Writing {
             closed: true,
             started: header.started.clone(),
             programs: if trusted { programs(graph) } else { BTreeSet::new() },
+            foreign: 0,
         })
     }
 
@@ -109,19 +113,21 @@ impl Writing {
     /// Where there is no state folder, or it cannot be written.
     pub fn begin(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<Writing> {
         let (header, records) = journal::read(home)?;
-        let held = match owner_of(home, &header, &records) {
-            Ok(Owner::Own(known)) => known.programs,
-            Ok(Owner::Elsewhere) | Err(_) => BTreeSet::new(),
+        let (held, foreign) = match owner_of(home, &header, &records) {
+            Ok(Owner::Own(known)) => (known.programs, known.foreign),
+            Ok(Owner::Elsewhere) | Err(_) => (BTreeSet::new(), 0),
         };
         let programs = if trusted { programs(graph) } else { held };
-        store(&Known { closed: false, ..of(home, &header, &records, programs)? })?;
+        store(&Known { closed: false, foreign, ..of(home, &header, &records, programs)? })?;
         Ok(Writing(home.to_owned()))
     }
 
     fn end(&self) -> anyhow::Result<()> {
         let (header, records) = journal::read_at_rest(&self.0)?;
         match owner_of(&self.0, &header, &records)? {
-            Owner::Own(known) => store(&of(&self.0, &header, &records, known.programs)?),
+            Owner::Own(Known { programs, foreign, .. }) => {
+                store(&Known { foreign, ..of(&self.0, &header, &records, programs)? })
+            }
             Owner::Elsewhere => Ok(()),
         }
     }
@@ -147,6 +153,7 @@ fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String
         closed: true,
         started: header.started.clone(),
         programs,
+        foreign: 0,
     })
 }
 
@@ -200,13 +207,13 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     Ok(Owner::Elsewhere)
 }
 
-/// Refuses to act on a run that came from elsewhere: its journal says what would be run, written and read.
+/// Refuses to act on a run that came from elsewhere, else says what is known of it: its journal says what would be run, written and read.
 ///
 /// # Errors
 /// Stops there, with how to take it over.
-pub fn refuse_foreign(home: &Path) -> anyhow::Result<()> {
+pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
     match owner(home)? {
-        Owner::Own(_) => Ok(()),
+        Owner::Own(known) => Ok(known),
         Owner::Elsewhere => {
             let path = visible(&home.display().to_string());
             let message = "this run was not started here by you; nothing was run";
@@ -224,7 +231,8 @@ pub fn refuse_foreign(home: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// Where that cannot be stored.
 pub fn adopt(home: &Path, header: &Header, records: &Records, graph: &Graph) -> anyhow::Result<()> {
-    store(&of(home, header, records, programs(graph))?)
+    let foreign = records.tip()?.0;
+    store(&Known { foreign, ..of(home, header, records, programs(graph))? })
 }
 
 /// Whether all programs of a run were let run when it began or went on before, here.

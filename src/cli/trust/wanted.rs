@@ -6,7 +6,9 @@ use super::super::settings::Settings;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step};
 use crate::spec::Program;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// The programs that would run, in the order of their steps.
 pub struct Wanted<'a> {
@@ -36,7 +38,7 @@ impl Asks {
     /// All names as one list.
     pub fn names(&self) -> String {
         let secrets = self.secrets.iter().map(|name| format!("{name} (secret)"));
-        visible(&self.env.iter().cloned().chain(secrets).collect::<Vec<_>>().join(", "))
+        exact(&self.env.iter().cloned().chain(secrets).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -48,13 +50,19 @@ pub fn digest(step: &Step, asks: &Asks) -> Option<String> {
     Some(blake3::hash(all.to_string().as_bytes()).to_hex().to_string())
 }
 
-/// A text in which nothing is hidden from whoever is asked: characters without width, too.
+/// What shows as nothing: what Unicode says is ignored or only changes what is beside it, and a pattern of Braille without
+/// dots. Some that are signs of their own belong to the latter, too.
+static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"[\p{Default_Ignorable_Code_Point}[\p{Cf}--\p{Prepended_Concatenation_Mark}]\x{2800}]").ok()
+});
+
+/// A text in which nothing is hidden from whoever is asked.
 fn exact(text: &str) -> String {
-    let without_width = |c: char| {
-        matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-            || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    visible(text).chars().map(|c| if without_width(c) { '\u{fffd}' } else { c }).collect()
+    let text = visible(text);
+    match &*HIDDEN {
+        Some(hidden) => hidden.replace_all(&text, "\u{fffd}").into_owned(),
+        None => text.replace(|c: char| !c.is_ascii(), "\u{fffd}"),
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -82,7 +90,7 @@ impl<'a> Wanted<'a> {
 
     /// Every program whole, so that whoever is asked has seen what the answer is about.
     pub fn told(&self) -> String {
-        let name = visible(&self.document.source.name);
+        let name = exact(&self.document.source.name);
         let told = |(step, program): &(&Step, &Program)| {
             let lines: String = program.source.lines().map(|line| format!("    {}\n", exact(line))).collect();
             let (title, language) = (exact(&step.title), exact(&program.language.value));
@@ -93,5 +101,22 @@ impl<'a> Wanted<'a> {
         let knowing = if names.is_empty() { String::new() } else { format!(", knowing {names}") };
         let programs: String = self.programs.iter().map(told).collect();
         format!("programs in this document want to run{knowing}:\n{programs}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exact;
+
+    #[test]
+    fn what_shows_as_nothing_is_shown() {
+        assert!(super::HIDDEN.is_some());
+        let hidden = "\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{180e}\u{200b}\u{200d}\u{2060}\u{206a}\u{2800}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1bca0}\u{1d173}\u{e0041}";
+        let shown = exact(hidden);
+        assert_eq!(shown, "\u{fffd}".repeat(hidden.chars().count()));
+        for same in ["plain", "p\u{e4}ckchen", "e\u{301}", "\u{915}\u{93f}", "\u{600}1", "\u{1f511} \u{4e2d}"]
+        {
+            assert_eq!(exact(same), same);
+        }
     }
 }
