@@ -289,9 +289,9 @@ fn a_grant_shows_the_secrets_that_it_is_about() {
 
 /// Whoever hands a run over can have written any name of a secret into what a step has made.
 #[test]
-fn a_name_in_a_run_that_was_taken_over_stays_a_name() {
+fn a_name_in_a_run_that_was_taken_over_becomes_no_secret() {
     let document = "# W\n\n## Open @bank\nmode::String -> token::String\n\n## Use\ntoken -> used::String\n\n\
-                    ```sh run\ntest -e go || { touch waiting; sleep 100; }\nprintf '%s' \"$IN_TOKEN\" > got\n```\n";
+                    ```sh run\ntest -e go || { touch waiting; sleep 100; }\nprintf '%s' \"$IN_TOKEN\" > got\necho done\n```\n";
     let place = Place::new(document);
     place.write("orderflow.toml", "[agents.bank]\ncommand = [\"sh\", \"-c\", \"echo \\\"with $PAYMENT_KEY\\\"\"]\nsecrets = [\"PAYMENT_KEY\"]\n");
     let mut run = place
@@ -306,13 +306,16 @@ fn a_name_in_a_run_that_was_taken_over_stays_a_name() {
     let home = fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
     Command::new("cp").arg("-r").args([&home, &place.path("copy")]).status().unwrap();
     assert_eq!(place.orderflow("adopt --yes copy").exit, Some(0));
-    for (run, expected) in
-        [("copy", "with [secret:PAYMENT_KEY]".to_owned()), ("last", format!("with {LEDGER}"))]
-    {
-        let told = told(
-            place.command(&format!("resume --quiet {run}")).env("PAYMENT_KEY", LEDGER).output().unwrap(),
-        );
-        assert_eq!((told.exit, told.err.as_str()), (Some(0), ""), "{run}");
-        assert_eq!(place.read("got"), expected, "{run}");
-    }
+    let resume = |run: &str| {
+        let mut command = place.command(&format!("resume --quiet {run}"));
+        told(command.env("PAYMENT_KEY", LEDGER).output().unwrap())
+    };
+    let refused = resume("copy");
+    let expected = "error: this run was written elsewhere, and what its steps have made there names a secret; nothing was run\n  \
+                    help: start a new run: whoever hands a run over may have written the name\n";
+    assert_eq!((refused.exit, refused.err.as_str()), (Some(7), expected));
+    assert!(!place.path("got").exists());
+    let own = resume("last");
+    assert_eq!((own.exit, own.err.as_str()), (Some(0), ""));
+    assert_eq!(place.read("got"), format!("with {LEDGER}"));
 }
