@@ -76,7 +76,7 @@ impl Known {
 #[derive(Clone, Debug)]
 pub enum Owner {
     /// This user's: started or taken over here.
-    Own(Known),
+    Own(Box<Known>),
     /// It came from elsewhere, or its state is lost.
     Elsewhere,
 }
@@ -125,7 +125,8 @@ impl Writing {
     fn end(&self) -> anyhow::Result<()> {
         let (header, records) = journal::read_at_rest(&self.0)?;
         match owner_of(&self.0, &header, &records)? {
-            Owner::Own(Known { programs, foreign, .. }) => {
+            Owner::Own(known) => {
+                let Known { programs, foreign, .. } = *known;
                 store(&Known { foreign, ..of(&self.0, &header, &records, programs)? })
             }
             Owner::Elsewhere => Ok(()),
@@ -189,7 +190,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
         && found.home == real
         && found.journal.is_none_or(|found| found.1 == journal.1)
     {
-        return Ok(Owner::Own(found));
+        return Ok(Owner::Own(Box::new(found)));
     }
     let beginning = beginning(&header.run);
     for name in state.names()?.into_iter().filter(|name| name.starts_with(&beginning)) {
@@ -201,7 +202,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
             if state.write(&here, &moved).is_ok() && name != here {
                 let _ = state.remove(&name);
             }
-            return Ok(Owner::Own(moved));
+            return Ok(Owner::Own(Box::new(moved)));
         }
     }
     Ok(Owner::Elsewhere)
@@ -213,7 +214,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
 /// Stops there, with how to take it over.
 pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
     match owner(home)? {
-        Owner::Own(known) => Ok(known),
+        Owner::Own(known) => Ok(*known),
         Owner::Elsewhere => {
             let path = visible(&home.display().to_string());
             let message = "this run was not started here by you; nothing was run";
