@@ -115,27 +115,21 @@ impl Item {
 
     /// What a step's conditions come to.
     pub(super) fn decide(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
+        let skipped = || self.row_without_attempt(graph, id, Status::Skipped, None, at);
+        let failed = |error| self.row_without_attempt(graph, id, Status::Failed, Some(error), at);
         if self.is_refused(graph, id) {
-            return self.row_without_attempt(graph, id, Status::Skipped, None, at);
+            return skipped();
         }
         for guard in &graph.step(id).when {
             match self.condition(graph, id, guard) {
                 // Another condition refuses the step, or it would not have come to its turn.
                 None | Some(Ok(true)) => {}
-                Some(Ok(false)) => return self.row_without_attempt(graph, id, Status::Skipped, None, at),
-                Some(Err(fault)) => {
-                    return self.row_without_attempt(
-                        graph,
-                        id,
-                        Status::Failed,
-                        Some(condition_error(guard, &fault)),
-                        at,
-                    );
-                }
+                Some(Ok(false)) => return skipped(),
+                Some(Err(fault)) => return failed(condition_error(guard, &fault)),
             }
         }
         match self.wrong_state(graph, id).or_else(|| self.no_list(graph, id)) {
-            Some(error) => self.row_without_attempt(graph, id, Status::Failed, Some(error), at),
+            Some(error) => failed(error),
             None => Event::ConditionHeld { item: self.id, step: id, at },
         }
     }
@@ -153,21 +147,8 @@ impl Item {
         let compensates = graph.step(path.step).kind == Kind::Compensation;
         let status =
             if compensates && status == Status::Failed { Status::CompensationFailed } else { status };
-        let execution = Execution {
-            step: path.step,
-            element: path.element,
-            status,
-            input: self.input_label(graph, path),
-            output: None,
-            duration_ms: (status != Status::Skipped).then_some(0.0),
-            tokens_used: None,
-            columns: Vec::new(),
-            attempt: None,
-            started_ms: Some(at),
-            error,
-            code: None,
-            recorded: None,
-        };
+        let duration_ms = (status != Status::Skipped).then_some(0.0);
+        let execution = Execution { duration_ms, error, ..self.row(graph, path, status, at) };
         Event::StepEnded { item: self.id, execution }
     }
 

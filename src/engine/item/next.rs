@@ -98,19 +98,10 @@ impl Item {
             return event;
         }
         let mut execution = Execution {
-            step: id,
-            element: path.element,
-            status: status(graph.step(id).kind, result, *stop),
-            input: self.input_label(graph, path),
-            output: None,
             duration_ms: Some(finished.saturating_sub(*started) as f64),
             tokens_used: attempts.tokens,
-            columns: Vec::new(),
             attempt: Some(attempts.tries),
-            started_ms: Some(*started),
-            error: None,
-            code: None,
-            recorded: None,
+            ..self.row(graph, path, status(graph.step(id).kind, result, *stop), *started)
         };
         match result {
             Ok(reply) => {
@@ -134,6 +125,25 @@ impl Item {
             (execution.status, execution.error) = (Status::Failed, Some(reason));
         }
         Event::StepEnded { item: self.id, execution }
+    }
+
+    /// A row with what is known of any execution.
+    pub(super) fn row(&self, graph: &Graph, path: StepPath, status: Status, started: Millis) -> Execution {
+        Execution {
+            step: path.step,
+            element: path.element,
+            status,
+            input: self.input_label(graph, path),
+            output: None,
+            duration_ms: None,
+            tokens_used: None,
+            columns: Vec::new(),
+            attempt: None,
+            started_ms: Some(started),
+            error: None,
+            code: None,
+            recorded: None,
+        }
     }
 
     /// What follows when all elements have ended: the step's decisions, then its end.
