@@ -18,9 +18,6 @@ use std::sync::Arc;
 /// The largest answer, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The most values that an answer as JSON may hold; each takes many times the memory of its text.
-const MOST_VALUES: usize = 1_000_000;
-
 /// The longest message and the longest code of an error, in characters.
 const LONGEST_MESSAGE: usize = 2000;
 const LONGEST_CODE: usize = 200;
@@ -162,28 +159,10 @@ pub fn refused(declared: &[Declared], text: &str, retryable: bool) -> Option<Box
 /// # Errors
 /// When it would take far more memory than its text.
 fn parse(text: &str) -> Result<serde_json::Result<Value>, Box<Failure>> {
-    if text.starts_with(['[', '{']) && most_values(text) > MOST_VALUES {
-        return Err(bad(format!("the answer has more than {MOST_VALUES} values")));
+    if text.starts_with(['[', '{']) && json::most_values(text) > json::MOST_VALUES {
+        return Err(bad(format!("the answer has more than {} values", json::MOST_VALUES)));
     }
     Ok(json::parse(text))
-}
-
-/// At least as many as the values of a JSON text: every comma and every bracket outside of strings may begin one.
-fn most_values(text: &str) -> usize {
-    if text.len() <= MOST_VALUES {
-        return text.len();
-    }
-    let (mut count, mut quoted, mut escaped) = (1, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            b',' | b'[' | b'{' if !quoted => count += 1,
-            _ => {}
-        }
-    }
-    count
 }
 
 /// An error in an answer that is not JSON as a whole, unless that is what the step declares to make.

@@ -1,8 +1,10 @@
 //! JSON in a text: one value, or the elements of a list, with the places of what is wrong.
 
-use super::raw::{Fault, Place, Raw};
+use super::raw::{Fault, LARGEST, Place, Raw};
 use crate::value::{Value, json};
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use std::fmt;
 use std::ops::Range;
 
 /// Reads a text whose first line has this number.
@@ -45,7 +47,7 @@ pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
 /// # Errors
 /// When it is no list of JSON.
 pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault> {
-    let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| fault(&error, &text, 1))?;
+    let Elements(raw) = serde_json::from_str(&text).map_err(|error| fault(&error, &text, 1))?;
     let (mut line, mut counted) = (1, 0);
     let place = |raw: &&RawValue| {
         let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
@@ -55,7 +57,45 @@ pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault>
     };
     let places: Vec<(u64, Range<usize>)> = raw.iter().map(place).collect();
     let element = move |(line, place): (u64, Range<usize>)| {
-        Raw::item(Place::line(line), parse(text.get(place).unwrap_or_default(), line))
+        let value = match place.len() > LARGEST {
+            true => Err(vec![Place::line(line).fault(format!("longer than {} MiB", LARGEST >> 20))]),
+            false => parse(text.get(place).unwrap_or_default(), line),
+        };
+        Raw::item(Place::line(line), value)
     };
     Ok(places.into_iter().map(element))
+}
+
+/// The most elements of a list, each of which takes memory as long as the list is read.
+const MOST: usize = 4_000_000;
+
+/// A list whose elements are not looked into.
+struct Elements<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    if all.len() == MOST {
+                        let message = format_args!(
+                            "more than {MOST} items; write them as JSON lines (.jsonl), which are read one by one"
+                        );
+                        return Err(A::Error::custom(message));
+                    }
+                    all.push(element);
+                }
+                Ok(Elements(all))
+            }
+        }
+        deserializer.deserialize_seq(Each)
+    }
 }

@@ -4,6 +4,7 @@ use super::chain::Chain;
 use super::store::{TABLES, identity};
 use super::{FILE, Header, Record, Revision, Unreadable, Version, log, record};
 use crate::disk::Folder;
+use crate::value::json;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
@@ -17,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of a row: an answer has at most 16 MiB, and a few times that as JSON in JSON.
 const LONGEST: i32 = 256 << 20;
+
+/// The most values of a header or of a row, which take many times the memory of their text.
+pub(super) const MOST_VALUES: usize = 4 * json::MOST_VALUES;
 
 /// The smallest page of SQLite's.
 const PAGE: u64 = 512;
@@ -213,6 +217,9 @@ impl Records {
             }
             let text = std::str::from_utf8(text)
                 .map_err(|error| damaged(Some(error.valid_up_to()), "it is not UTF-8"))?;
+            if text.lines().any(|record| json::most_values(record) > MOST_VALUES) {
+                return Err(damaged(None, "a record of it has more values than there can be").into());
+            }
             each(number, text)?;
         }
         if kept != Some(number) {
@@ -367,6 +374,9 @@ fn header(connection: &Connection, path: &Path) -> Result<(Header, Chain), Unrea
     }
     let parse =
         |error: serde_json::Error| damaged(Some(error.column().saturating_sub(1)), &error.to_string());
+    if json::most_values(&text) > MOST_VALUES {
+        return Err(damaged(None, "it has more values than a run can be given"));
+    }
     let Form { version } = serde_json::from_str(&text).map_err(parse)?;
     if version.major != Version::CURRENT.major {
         return Err(Unreadable::Version { path: path.to_owned(), found: version });

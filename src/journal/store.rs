@@ -4,6 +4,7 @@ use super::chain::Chain;
 use super::read;
 use super::{FILE, Header, Journal, Record, Trouble, Unreadable, record};
 use crate::disk::Folder;
+use crate::value::json;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ impl Store {
             return Err(trouble("there is one already".into()));
         }
         let text = header.text().map_err(|error| trouble(error.into()))?;
+        if json::most_values(&text) > read::MOST_VALUES {
+            return Err(trouble("the inputs that are given have too many values".into()));
+        }
         let chain = Chain::begin(&text);
         // Made beside its place, so that there is a whole journal or none.
         draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;

@@ -264,3 +264,14 @@ fn a_cell_is_what_it_says() {
     assert_eq!(kinds[2].2, Scalar::Null);
     assert_eq!(kinds[3].2, Scalar::Text("null".into()));
 }
+
+#[test]
+fn what_a_terminal_would_obey_is_escaped_and_comes_back() {
+    let text = "a\u{9b}31m\u{202e}b\u{2028}";
+    let mut out = String::new();
+    write::cell(&mut out, &Value::from(text), ',');
+    assert_eq!(out, "\"a\\u009b31m\\u202eb\\u2028\"");
+    assert_eq!(write::document(&json!({"name": text, "n": 1.5})).unwrap(), format!("name: {out}\nn: 1.5"));
+    let back: Value = toon_format::decode_default(&format!("name: {out}")).unwrap();
+    assert_eq!(back, json!({"name": text}));
+}

@@ -35,7 +35,11 @@ pub fn key(out: &mut String, name: &str) {
 
 /// Appends a text as a cell among others with this delimiter between, or, with a comma, as the value of a field.
 pub fn text(out: &mut String, text: &str, delimiter: char) {
-    if needs_quoting(text, delimiter) { quote(out, text) } else { out.push_str(text) }
+    if needs_quoting(text, delimiter) || text.contains(is_hidden) {
+        quote(out, text)
+    } else {
+        out.push_str(text)
+    }
 }
 
 /// Appends a scalar as a cell. A list or an object has no place in a cell and stands there as JSON text.
@@ -72,9 +76,16 @@ pub fn document(value: &Value) -> Result<String, ToonError> {
     Ok(out)
 }
 
-/// The value with a mark in the place of each number that has a fraction or is large.
+/// The value with a mark in the place of each number that has a fraction or is large, and of each text that is written in
+/// another way.
 fn marked(value: &Value, mark: &str, numbers: &mut Vec<String>) -> Value {
     match value {
+        Value::String(text) if text.contains(|c| is_hidden(c) && c != '\n') => {
+            let mut quoted = String::new();
+            quote(&mut quoted, text);
+            numbers.push(quoted);
+            mark.into()
+        }
         Value::Number(number) if !number.is_i64() && !number.as_str().contains(['e', 'E']) => {
             numbers.push(number.to_string());
             mark.into()
@@ -102,6 +113,20 @@ pub fn words<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 fn quote(out: &mut String, text: &str) {
     out.push('"');
-    out.push_str(&escape_string(text));
+    for c in escape_string(text).chars() {
+        match is_hidden(c) {
+            // All of them have four digits.
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
     out.push('"');
+}
+
+/// What a terminal would obey or not show, and TOON lets stand as it is: the second set of control characters, and those that
+/// turn the direction of a text.
+fn is_hidden(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
 }

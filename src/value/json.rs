@@ -2,10 +2,14 @@
 
 use super::{Object, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::fmt;
 
 /// How deep a value may nest.
 pub const DEPTH: usize = 64;
+
+/// The most values that a JSON text may hold; each takes many times the memory of its text.
+pub const MOST_VALUES: usize = 1_000_000;
 
 /// The key by which serde_json hands over a number in its original text.
 const NUMBER: &str = "$serde_json::private::Number";
@@ -16,34 +20,59 @@ const NUMBER: &str = "$serde_json::private::Number";
 /// The message of the first problem with its line and column inside `text`.
 pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: DEPTH }.deserialize(&mut reader)?;
+    let left = Cell::new(MOST_VALUES);
+    let value = Strict { depth: DEPTH, left: &left }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
 
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
+/// At least as many as the values of a JSON text: every comma and every bracket outside of strings may begin one.
+pub fn most_values(text: &str) -> usize {
+    if text.len() <= MOST_VALUES {
+        return text.len();
+    }
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
-impl Strict {
-    fn deeper<E: serde::de::Error>(self) -> Result<Strict, E> {
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    depth: usize,
+    /// How many values may still come.
+    left: &'a Cell<usize>,
+}
+
+impl Strict<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Strict { depth }),
+            Some(depth) => Ok(Strict { depth, ..self }),
             None => Err(E::custom(format_args!("nested deeper than {DEPTH} levels"))),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => self.left.set(left),
+            None => return Err(D::Error::custom(format_args!("more than {MOST_VALUES} values"))),
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +161,16 @@ mod tests {
         assert!(parse(&deep).unwrap_err().to_string().contains("nested deeper than 64"));
         let fits = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
         assert!(parse(&fits).is_ok());
+    }
+
+    #[test]
+    fn many_values_are_refused_where_they_become_too_many() {
+        let many = |count: usize| format!("[{}0]", "[],".repeat(count));
+        assert!(parse(&many(MOST_VALUES - 2)).is_ok());
+        let error = parse(&many(MOST_VALUES - 1)).unwrap_err();
+        assert!(error.to_string().starts_with("more than 1000000 values at line 1 column 29999"), "{error}");
+        assert!(parse(&format!("\"{}\"", ",[".repeat(MOST_VALUES))).is_ok(), "in a text");
+        assert_eq!(most_values(&many(MOST_VALUES)), 2 * MOST_VALUES + 2);
     }
 
     #[test]

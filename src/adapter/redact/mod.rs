@@ -105,7 +105,7 @@ impl Redactor {
     fn at_start(&self, text: &str) -> Vec<Found<'_>> {
         // A character may have been cut, too, and so may an escape.
         let cut = text.len() - text.trim_start_matches(char::REPLACEMENT_CHARACTER).len();
-        let escape = |letter: &char| letter.is_ascii_hexdigit() || "\\u{}/\"'nrt".contains(*letter);
+        let escape = |letter: &char| letter.is_ascii_hexdigit() || "\\uxU{}/\"'nrt".contains(*letter);
         let mut found = Vec::new();
         let most = text[cut..].chars().take(LONGEST_ESCAPE).take_while(escape).count();
         for skipped in 0..=most {

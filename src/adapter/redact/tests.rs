@@ -249,3 +249,23 @@ proptest! {
         }
     }
 }
+
+/// As programs print a text or its bytes as they would stand in their source.
+#[test]
+fn escapes_of_bytes_and_of_long_code_points_are_seen() {
+    let redactor = Redactor::new([("KEY", "a\u{1f511}-corr\u{e4}ct-horse")]);
+    for said in [
+        "'a\\U0001f511-corr\\xe4ct-horse'",
+        "b'a\\xf0\\x9f\\x94\\x91-corr\\xc3\\xa4ct-horse'",
+        "$'a\\360\\237\\224\\221-corr\\303\\244ct-horse'",
+        "\"b'a\\\\xf0\\\\x9f\\\\x94\\\\x91-corr\\\\xc3\\\\xa4ct-horse'\"",
+    ] {
+        let mut text = format!("logged {said} at last");
+        redactor.text(&mut text);
+        assert!(text.contains("[secret:KEY]") && !text.contains("horse"), "{said}: {text}");
+        assert!(text.starts_with("logged ") && text.ends_with(" at last"), "{text}");
+    }
+    let mut same = "\\xff\\x \\U0001 \\9 \\400 \\x4 \\0".to_owned();
+    redactor.text(&mut same);
+    assert_eq!(same, "\\xff\\x \\U0001 \\9 \\400 \\x4 \\0");
+}

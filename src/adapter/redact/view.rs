@@ -25,15 +25,20 @@ impl View {
         view
     }
 
-    /// The views of a text, each with the escapes resolved that the one before has.
+    /// The views of a text, each with the escapes resolved that the one before has. Where some may stand for the bytes of
+    /// UTF-8, there are further ones in which they do.
     pub fn all(text: &str) -> impl Iterator<Item = View> {
-        let mut next = Some(View::of(text));
-        std::iter::from_fn(move || {
-            let view = next.take()?;
-            next = view.resolved();
-            Some(view)
-        })
-        .take(1 + DEEPEST)
+        let views = |bytes: bool| {
+            let mut next = Some(View::of(text));
+            std::iter::from_fn(move || {
+                let view = next.take()?;
+                next = view.resolved(bytes);
+                Some(view)
+            })
+            .take(1 + DEEPEST)
+        };
+        let by_bytes = text.as_bytes().windows(2).any(|pair| matches!(pair, [b'\\', b'x' | b'0'..=b'7']));
+        views(false).chain(by_bytes.then(|| views(true)).into_iter().flatten().skip(1))
     }
 
     /// The bytes of the text that some of the units come from.
@@ -47,15 +52,19 @@ impl View {
         self.starts.push(start);
     }
 
-    /// With escapes resolved; none where there is none.
-    fn resolved(&self) -> Option<View> {
+    /// With escapes resolved, those of bytes as UTF-8 where that is asked for; none where there is none.
+    fn resolved(&self, by_bytes: bool) -> Option<View> {
         let mut at = self.units.iter().position(|unit| *unit == BACKSLASH)?;
         let mut view = View { units: self.units[..at].to_vec(), starts: self.starts[..at].to_vec() };
         let mut any = false;
         while let Some(unit) = self.units.get(at) {
             let start = self.starts[at];
             let rest = &self.units[at + 1..];
-            match (*unit == BACKSLASH).then(|| escape(rest)).flatten() {
+            let found = (*unit == BACKSLASH).then(|| {
+                let letter = if by_bytes { escaped_bytes(rest) } else { None };
+                letter.or_else(|| escape(rest))
+            });
+            match found.flatten() {
                 Some((length, letter)) => {
                     letter.into_iter().for_each(|unit| view.push(unit, start));
                     (any, at) = (true, at + 1 + length);
@@ -86,6 +95,8 @@ fn escape(rest: &[u16]) -> Option<(usize, Units)> {
         b'r' => plain(b'\r'),
         b't' => plain(b'\t'),
         b'x' => Some((3, Units::one(hexadecimal(rest.get(1..3)?)?.try_into().ok()?))),
+        b'U' => Some((9, Units::of(char::from_u32(hexadecimal(rest.get(1..9)?)?)?))),
+        b'0' if !matches!(ascii(1), Some(b'0'..=b'7')) => plain(0),
         b'u' if ascii(1) == Some(b'{') => {
             let digits = rest.get(2..)?.iter().take(7).position(|unit| *unit == u16::from(b'}'))?;
             let letter = char::from_u32(hexadecimal(rest.get(2..2 + digits)?)?)?;
@@ -94,6 +105,35 @@ fn escape(rest: &[u16]) -> Option<(usize, Units)> {
         b'u' => Some((5, Units::one(hexadecimal(rest.get(1..5)?)?.try_into().ok()?))),
         _ => None,
     }
+}
+
+/// The character whose bytes these units and those after the next backslashes stand for, as in `\xc3\xa4` or `\303\244`, and
+/// how many units that takes.
+fn escaped_bytes(rest: &[u16]) -> Option<(usize, Units)> {
+    let (mut bytes, mut length, mut rest) = (Vec::new(), 0, rest);
+    loop {
+        let (byte, digits) = escaped_byte(rest)?;
+        bytes.push(byte);
+        length += digits;
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            return Some((length, Units::of(text.chars().next()?)));
+        }
+        if bytes.len() == 4 || rest.get(digits) != Some(&BACKSLASH) {
+            return None;
+        }
+        rest = rest.get(digits + 1..)?;
+        length += 1;
+    }
+}
+
+fn escaped_byte(rest: &[u16]) -> Option<(u8, usize)> {
+    if rest.first() == Some(&b'x'.into()) {
+        return Some((hexadecimal(rest.get(1..3)?)?.try_into().ok()?, 3));
+    }
+    let digits = rest.get(..3)?.iter();
+    let number = digits.map(|digit| char::from_u32((*digit).into())?.to_digit(8));
+    let number = number.reduce(|number, digit| Some(number? * 8 + digit?)).flatten()?;
+    Some((number.try_into().ok()?, 3))
 }
 
 fn hexadecimal(digits: &[u16]) -> Option<u32> {

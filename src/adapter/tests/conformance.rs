@@ -343,8 +343,8 @@ fn worker_source(does: &Does, folder: &Path) -> String {
         kept(bytes, folder);
     }
     if matches!(does, Does::Blurts(_)) {
-        let source = "import json, os\nos.read(0, 40)\n\
-            print(json.dumps({'jsonrpc': '2.0', 'id': 1, 'result': open('answer').read()}))\n";
+        let source = "import json, os\nid = int(os.read(0, 40).split(b'\"id\":')[1].split(b',')[0])\n\
+            print(json.dumps({'jsonrpc': '2.0', 'id': id, 'result': open('answer').read()}))\n";
         return source.to_owned();
     }
     let run = match does {

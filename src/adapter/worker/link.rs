@@ -9,7 +9,9 @@ use super::lines::{Lines, TooLong};
 use super::message::{self, Message, Request, Told};
 use crate::event::Cause;
 use rustix::process::Signal;
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -19,6 +21,9 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::pipe::Sender;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, oneshot, watch};
+
+/// The bits of an id that are by chance; 31 remain for calls.
+const CHANCE: u32 = 22;
 
 /// A process that runs, or has run.
 #[derive(Clone)]
@@ -34,8 +39,10 @@ struct Shared {
 }
 
 struct State {
-    /// The id of the next call.
+    /// The number of the next call, from 1.
     next: u64,
+    /// Makes ids that are not known before they are read.
+    keyed: RandomState,
     open: HashMap<u64, Open>,
     /// Lines to write, with the id of the call that each asks for.
     queue: VecDeque<(Option<u64>, String)>,
@@ -121,6 +128,7 @@ impl Link {
         let (ending, ended) = watch::channel(false);
         let state = State {
             next: 1,
+            keyed: RandomState::new(),
             open: HashMap::new(),
             queue: VecDeque::new(),
             stdin: Weak::new(),
@@ -150,7 +158,7 @@ impl Link {
             return None;
         }
         let (reply, heard) = oneshot::channel();
-        let id = state.next;
+        let id = state.id(state.next);
         state.next += 1;
         let since = state.log.total();
         state
@@ -350,7 +358,7 @@ impl Shared {
         let Some(message) = message::read(line).map_err(Unfit)? else { return Ok(()) };
         let mut state = self.state();
         match message {
-            Message::Over { id, .. } if id >= state.next || id == 0 => {
+            Message::Over { id, .. } if !state.was_asked(id) => {
                 return Err(Unfit(format!("worker answered the call {id}, which was never asked")));
             }
             Message::Over { id, .. } if state.open.get(&id).is_some_and(|open| !state.has_heard(open)) => {
@@ -400,6 +408,17 @@ impl Shared {
 }
 
 impl State {
+    /// The id of a call: its number, and a part by chance that makes an answer to what was not read miss. Any language's
+    /// numbers hold it.
+    fn id(&self, number: u64) -> u64 {
+        (number << CHANCE) | (self.keyed.hash_one(number) & ((1 << CHANCE) - 1))
+    }
+
+    fn was_asked(&self, id: u64) -> bool {
+        let number = id >> CHANCE;
+        (1..self.next).contains(&number) && id == self.id(number)
+    }
+
     /// Whether the process has read anything of the line that asks for a call, as far as the system tells.
     fn has_heard(&self, open: &Open) -> bool {
         let unread = self.stdin.upgrade().and_then(|stdin| rustix::io::ioctl_fionread(&*stdin).ok());

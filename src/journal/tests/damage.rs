@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::journal::FILE;
+use crate::journal::chain::Chain;
+use crate::value::Value;
 use std::fs;
 use std::path::PathBuf;
 
@@ -220,4 +222,32 @@ fn a_row_that_is_missing_changed_or_in_another_place_is_named() {
         assert!(error.to_string().contains(message), "{change}: {error}");
         assert!(Store::open(folder.path()).is_err(), "{change}");
     }
+}
+
+/// What is small on disk, packed, would take many times the memory of its text.
+#[test]
+fn a_header_or_a_record_of_too_many_values_is_not_read() {
+    let folder = folder();
+    let many = format!("[{}0]", "[],".repeat(4_000_000));
+    let header = Header { options: Value::from("MARK"), ..header() };
+    let mut store = Store::create(folder.path(), &header).unwrap();
+    store.append(&some(2)).unwrap();
+    store.tidy().unwrap();
+    drop(store);
+    let change = |sql: &str, text: &str, sum: &[u8]| {
+        let connection = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+        connection.execute(sql, rusqlite::params![text, sum]).unwrap();
+    };
+    let first = header.text().unwrap();
+    let row = format!("{{\"unknown\":{many}}}\n");
+    let sum = Chain::begin(&first).next(1, row.as_bytes());
+    change("UPDATE batch SET records = ?1, sum = ?2", &row, sum.bytes());
+    let (_, records) = read(folder.path()).unwrap();
+    let error = records.each(|_| Ok::<(), Unreadable>(())).unwrap_err().to_string();
+    assert!(error.contains("a record of it has more values than there can be"), "{error}");
+    drop(records);
+    let text = first.replace("\"MARK\"", &many);
+    change("UPDATE header SET text = ?1, sum = ?2", &text, Chain::begin(&text).bytes());
+    let error = read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("the header: it has more values than a run can be given"), "{error}");
 }
