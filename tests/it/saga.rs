@@ -225,6 +225,20 @@ fn what_failed_items_did_is_undone_in_reverse() {
     let stats: serde_json::Value = serde_json::from_str(&stats.out).unwrap();
     let states = serde_json::json!({"succeeded": 1, "compensated": 3, "compensation_failed": 1});
     assert_eq!(stats["run"]["items_by_status"], states);
+    let csv = place.orderflow("stats session.toon --format csv").out;
+    let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let of = |phase: &str| cells(csv.lines().find(|line| line.starts_with(phase)).unwrap());
+    assert_eq!(cells(csv.lines().next().unwrap())[13..15], ["compensated", "compensation_failed"], "{csv}");
+    assert_eq!(
+        (&of("Release")[13..15], &of("Refund")[13..15]),
+        (&["4", "0"].map(str::to_owned)[..], &["2", "1"].map(str::to_owned)[..]),
+        "{csv}"
+    );
+    let table = place.orderflow("stats session.toon").out;
+    assert!(
+        table.starts_with("step     count  failed  compensated  compensation_failed  success "),
+        "{table}"
+    );
     let rate = |phase: &str| {
         let of = |group: &&serde_json::Value| group["by"]["phase"] == phase;
         stats["groups"].as_array().unwrap().iter().find(of).unwrap()["success_rate"].as_f64().unwrap()

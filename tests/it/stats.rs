@@ -50,13 +50,13 @@ fn the_original_order_workflow_for_a_spreadsheet() {
     assert_data_eq!(
         told.out,
         str![[r#"
-channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,percentile_error,tokens_used,skipped,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
-orders,success,6,6,0,1,348.333,120,850,850,850,0,2155,0,2,2,1,1,1,,,,,,,,,,
-orders,failed,1,0,1,0,80,80,80,80,80,0,280,0,,,,,,,,,,,,,,,
-warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,0,4555,0,,,,,,3,12,4,3,5,,,,,
-warehouse,failed,1,0,1,0,290,290,290,290,290,0,380,0,,,,,,1,2,2,2,2,,,,,
-payments,success,3,3,0,1,1380,1320,1580,1580,1580,0,1640,0,,,,,,,,,,,3,302.74,100.9133333333333333333333333333333,67.25,145.50
-communications,success,3,3,0,1,463.333,460,480,480,480,0,980,0,,,,,,,,,,,,,,,
+channel,status,count,success,failed,success_rate,mean_ms,p50_ms,p95_ms,p99_ms,max_ms,percentile_error,tokens_used,skipped,compensated,compensation_failed,retry_count.count,retry_count.sum,retry_count.mean,retry_count.min,retry_count.max,items_count.count,items_count.sum,items_count.mean,items_count.min,items_count.max,amount_usd.count,amount_usd.sum,amount_usd.mean,amount_usd.min,amount_usd.max
+orders,success,6,6,0,1,348.333,120,850,850,850,0,2155,0,0,0,2,2,1,1,1,,,,,,,,,,
+orders,failed,1,0,1,0,80,80,80,80,80,0,280,0,0,0,,,,,,,,,,,,,,,
+warehouse,success,9,9,0,1,1062.222,690,2250,2250,2250,0,4555,0,0,0,,,,,,3,12,4,3,5,,,,,
+warehouse,failed,1,0,1,0,290,290,290,290,290,0,380,0,0,0,,,,,,1,2,2,2,2,,,,,
+payments,success,3,3,0,1,1380,1320,1580,1580,1580,0,1640,0,0,0,,,,,,,,,,,3,302.74,100.9133333333333333333333333333333,67.25,145.50
+communications,success,3,3,0,1,463.333,460,480,480,480,0,980,0,0,0,,,,,,,,,,,,,,,
 
 "#]]
     );

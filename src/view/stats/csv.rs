@@ -31,6 +31,8 @@ pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
             "percentile_error",
             "tokens_used",
             "skipped",
+            "compensated",
+            "compensation_failed",
         ]
         .map(str::to_owned),
     );
@@ -56,7 +58,8 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     }
     record.push(group.percentile_error.0.to_string());
     record.push(shown(group.tokens_used));
-    record.push(group.with(Status::Skipped).to_string());
+    let others = [Status::Skipped, Status::Compensated, Status::CompensationFailed];
+    record.extend(others.map(|status| group.with(status).to_string()));
     for name in names {
         match group.columns.iter().find(|(known, _)| &**known == *name) {
             Some((_, Column { count, sum, mean, min, max })) => record.extend([

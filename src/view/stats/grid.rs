@@ -23,14 +23,15 @@ pub(super) fn groups(stats: &Stats) -> Grid {
     let mut header = dimensions(&stats.groups);
     let names = header.len();
     header.extend(["count", "failed"]);
-    let skipped = stats.groups.iter().any(|group| group.with(Status::Skipped) > 0);
-    header.extend(skipped.then_some("skipped"));
+    let mut some: Vec<Status> = vec![Status::Skipped, Status::Compensated, Status::CompensationFailed];
+    some.retain(|status| stats.groups.iter().any(|group| group.with(*status) > 0));
+    header.extend(some.iter().map(|status| status.name()));
     header.extend(["success", "mean", "p50", "p95", "p99", "max", "tokens"]);
     let rows = stats.groups.iter().map(|group| {
         let mut row = by(group);
         row.push(count(group.count));
         row.push(count(group.failed()));
-        row.extend(skipped.then(|| count(group.with(Status::Skipped))));
+        row.extend(some.iter().map(|status| count(group.with(*status))));
         row.push(share(group.success_rate));
         row.push(time(group.mean_ms));
         for percentile in [group.p50_ms, group.p95_ms, group.p99_ms] {
