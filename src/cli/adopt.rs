@@ -12,6 +12,7 @@ use super::trust::{self, Trust, Wanted, runs::Owner};
 use crate::diag::render::visible;
 use crate::history::{self, History};
 use crate::journal::Held;
+use crate::runtime::Workspace;
 use crate::view::plan::Doer;
 use anyhow::Context;
 use std::path::Path;
@@ -54,6 +55,11 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     }
     // Nobody goes on with it meanwhile, and what is not a run's folder of this user's is refused.
     run::refuse_unless_text("the path of the run's folder", home)?;
+    Workspace::check(home).map_err(|error| {
+        let (folder, error) = (visible(&home.display().to_string()), visible(&error.to_string()));
+        let message = format!("the run in {folder} cannot be taken over: {error}");
+        Stop::new(Exit::NotTrusted, message)
+    })?;
     let _lock = match history::try_lock(home) {
         Err(Held::By(_)) => {
             return Err(Stop::new(Exit::Locked, format!("another runner has the run {name}")).into());

@@ -75,14 +75,26 @@ impl Workspace {
         Workspace::of(Folder::open(root)?)
     }
 
-    fn of(folder: Folder) -> io::Result<Self> {
+    /// Looks whether a run can go on in this folder, and changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be used, or others could change what lies in it.
+    pub fn check(root: &Path) -> io::Result<()> {
+        Workspace::refuse_open(&Folder::open(root)?)
+    }
+
+    fn refuse_open(folder: &Folder) -> io::Result<()> {
         if folder.is_open_to_all()? {
             let path = folder.path().display();
             let message = format!("everybody may write into {path}; take that right away: chmod o-w {path}");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
         // Up to the folder where runs are stored.
-        folder.refuse_replaceable(2)?;
+        folder.refuse_replaceable(2)
+    }
+
+    fn of(folder: Folder) -> io::Result<Self> {
+        Workspace::refuse_open(&folder)?;
         // What a runner left that was killed here.
         for (name, _) in folder.entries()? {
             if name.to_string_lossy().starts_with(SCRATCH) {

@@ -432,4 +432,46 @@ fn a_run_whose_runner_was_killed_stays_yours() {
     assert_eq!((told.exit, told.err.as_str()), (Some(0), ""));
     fs::write(home.join(journal::FILE), before).unwrap();
     assert_eq!(place.orderflow(&format!("resume {}", home.display())).exit, Some(4), "now it has ended");
+
+/// Whoever says yes to a run lets it run to its end, also after it was left.
+#[test]
+fn a_yes_holds_for_the_run_s_later_life() {
+    let place = Place::new("# T\n\n## A\nn -> a::String\n\n```sh run\ntest -e ok || exit 65\necho a\n```\n");
+    let (told, exit) = place.at_terminal("run flow.md --quiet --input n=1", "y\n");
+    assert_eq!(exit, Some(1), "{told}");
+    place.write("ok", "");
+    let told = place.orderflow("retry last --quiet");
+    assert_eq!((&*told.err, told.exit), ("", Some(0)));
+}
+
+/// What cannot go on later is not taken over.
+#[test]
+fn a_folder_that_is_open_to_all_is_not_taken_over() {
+    let place = Place::new(WAITING);
+    let home = paused(&place);
+    let at = place.path("copy");
+    copy(&home, &at);
+    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    open(&at, 0o777);
+    let told = place.orderflow("adopt copy --yes");
+    let why = |path: &Path| {
+        let (at, path) = (at.display(), path.display());
+        let advice = format!("everybody may write into {path}; take that right away: chmod o-w {path}");
+        format!("error: the run in {at} cannot be taken over: {advice}\n")
+    };
+    assert_eq!((told.exit, told.err), (Some(4), why(&at)));
+    open(&at, 0o700);
+    open(place.folder(), 0o777);
+    let told = place.orderflow("adopt copy --yes");
+    assert_eq!((told.exit, told.err), (Some(4), why(place.folder())));
+    open(place.folder(), 0o700);
+    assert_eq!(place.orderflow("adopt copy --yes").exit, Some(0));
+    // A run that goes on makes no folder.
+    open(&at, 0o777);
+    let told = place.orderflow("resume copy");
+    let begins = format!("error: cannot use the run's folder {}: everybody may write into ", at.display());
+    assert!(told.exit == Some(74) && told.err.starts_with(&begins), "{}", told.err);
+    assert!(told.err.ends_with("; nothing was run\n"), "{}", told.err);
+    open(&at, 0o700);
+    assert_eq!(place.orderflow("resume copy --quiet").exit, Some(0));
 }

@@ -25,6 +25,7 @@ use crate::journal;
 use crate::runtime::{self, Bindings, Caught, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,11 +49,14 @@ pub fn run(
     let doers = bind::find(document, &part.graph, settings, launch.options.stub, terminal);
     let before = taken.as_ref().map(before).transpose()?;
     // Before its items are looked for: that takes as long as the document likes.
+    let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
         true => Ok(()),
-        false => trust::allow(&launch.options.file, document, &part.graph, settings, terminal),
+        false => trust::allow(&launch.options.file, document, &part.graph, settings, terminal)
+            .map(|once| agreed.set(once)),
     };
     let work = inputs::work(&launch, &part, before.as_ref(), allowed, terminal);
+    launch.trust |= agreed.get();
     let (doers, mut work) = match (doers, work) {
         (Err(one), Err(other)) => {
             terminal.error(&one);
@@ -76,7 +80,10 @@ pub fn run(
             (id, workspace)
         }
     };
-    let workspace = workspace.map_err(|error| no_folder(&settings.folder, &error))?;
+    let workspace = workspace.map_err(|error| match &taken {
+        Some(taken) => unusable(taken.history.home(), &error),
+        None => no_folder(&settings.folder, &error),
+    })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
     let bindings = doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.made_up)?;
@@ -253,6 +260,13 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
     let message = format!("cannot make the run's folder in {}: {error}; nothing was run", folder.display());
     Stop::new(Exit::Io, message)
         .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
+}
+
+/// Says why a run cannot go on in its folder; a refusal of the folder says what to do.
+fn unusable(home: &Path, error: &std::io::Error) -> Stop {
+    let home = visible(&home.display().to_string());
+    let error = visible(&error.to_string());
+    Stop::new(Exit::Io, format!("cannot use the run's folder {home}: {error}; nothing was run"))
 }
 
 /// Runs all that is left, with the signals that this process gets.

@@ -153,7 +153,8 @@ fn kept(file: &Path, terminal: &mut Terminal) -> Option<Grant> {
     }
 }
 
-/// Lets the programs of the document run where they have a grant, or where somebody who can be asked agrees.
+/// Lets the programs of the document run where they have a grant, or where somebody who can be asked agrees; true where
+/// that was for this run alone.
 ///
 /// # Errors
 /// Stops with the list of what wants to run.
@@ -163,16 +164,16 @@ pub fn allow(
     graph: &Graph,
     settings: &Settings,
     terminal: &mut Terminal,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let wanted = Wanted::of(document, graph, settings);
     if settings.fences || wanted.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let grants = Grants::open().ok().filter(|_| file != Path::new("-"));
     let grant = grants.as_ref().and_then(|_| kept(file, terminal));
     let hashes: BTreeSet<String> = wanted.programs().map(|(_, _, hash)| hash).collect();
     if grant.as_ref().is_some_and(|grant| hashes.iter().all(|hash| grant.covers(hash))) {
-        return Ok(());
+        return Ok(false);
     }
     terminal.talk(&wanted.told());
     let changed = grant.is_some();
@@ -182,8 +183,8 @@ pub fn allow(
     if answers(terminal) {
         let choices = if grants.is_some() { "[y]es, [a]lways, [N]o" } else { "[y]es, [N]o" };
         match (ask(&format!("run them? {choices} "), terminal)?, grants) {
-            (Consent::Always, Some(grants)) => return grants.keep(file, &wanted, grant),
-            (Consent::Once | Consent::Always, _) => return Ok(()),
+            (Consent::Always, Some(grants)) => return grants.keep(file, &wanted, grant).map(|()| false),
+            (Consent::Once | Consent::Always, _) => return Ok(true),
             (Consent::No, _) => {}
         }
     }
