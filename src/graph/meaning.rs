@@ -26,6 +26,15 @@ impl Told {
 impl Graph {
     /// All that decides on how the step runs, a line each, for people to compare; what is not said has no line.
     pub fn meaning(&self, id: StepId) -> String {
+        self.meaning_with(id, true)
+    }
+
+    /// The same but for the text of its program and the program's language.
+    pub fn meaning_beside_program(&self, id: StepId) -> String {
+        self.meaning_with(id, false)
+    }
+
+    fn meaning_with(&self, id: StepId, program: bool) -> String {
         let step = self.step(id);
         let mut told = Told::default();
         told.say("title", &step.title);
@@ -51,7 +60,7 @@ impl Graph {
             told.tell("an item begins in", self.initial.map(|state| self.state(state)));
         }
         self.tell_values(step, &mut told);
-        if let Some(program) = &step.program {
+        if let Some(program) = step.program.as_ref().filter(|_| program) {
             told.say("program", &program.language.value);
             // Set off, so that no line of it is taken for another statement.
             program.source.split('\n').for_each(|line| told.0.push_str(&format!("  {line}\n")));

@@ -6,8 +6,8 @@ use super::difference::difference;
 use super::documents::{Numbers, definition};
 use crate::diag::nearest;
 use crate::diag::render::visible;
-use crate::engine::Run;
-use crate::event::{Event, ItemId, StepId, StepPath, Values};
+use crate::engine::{Retry, Run};
+use crate::event::{Event, ItemId, ItemState, StepId, StepPath, Values};
 use crate::graph::{Graph, NotAlone};
 use crate::items::Shape;
 use crate::journal::{Document, Revision};
@@ -19,8 +19,10 @@ const LINES: usize = 20;
 
 /// What a run has begun by the document of before.
 struct Begun {
-    /// How many items have begun a step, and the first of them.
-    steps: BTreeMap<StepId, (usize, Arc<str>)>,
+    /// The items that have begun a step and need it as it was.
+    steps: BTreeMap<StepId, BTreeMap<ItemId, Arc<str>>>,
+    /// Those that have begun it and do not go on with what it has made: its program may be another one now.
+    over: BTreeMap<StepId, BTreeMap<ItemId, Arc<str>>>,
     /// What items lack that may still go on, by the item.
     lacking: BTreeMap<ItemId, (Arc<str>, String)>,
 }
@@ -47,11 +49,11 @@ impl<'a> Replacement<'a> {
     }
 
     /// What the journal is to have of it, none where the text is the same; else all that keeps it from taking the other's
-    /// place. `retried` says that failed items run again.
+    /// place. `retried` are the items that run again.
     ///
     /// # Errors
     /// The journal is damaged.
-    pub fn check(&self, retried: bool) -> anyhow::Result<Result<Option<Revision>, Vec<String>>> {
+    pub fn check(&self, retried: &[Retry]) -> anyhow::Result<Result<Option<Revision>, Vec<String>>> {
         if self.history.header().document.text == self.document.text {
             return Ok(Ok(None));
         }
@@ -78,10 +80,13 @@ impl<'a> Replacement<'a> {
         let before = &self.history.graph;
         let name = visible(&self.document.path);
         let mut problems = Vec::new();
-        for (id, (count, first)) in &begun.steps {
+        let strict = begun.steps.iter().map(|(id, items)| (id, items, true));
+        let over = begun.over.iter().filter(|(id, _)| !begun.steps.contains_key(id));
+        for (id, items, whole) in strict.chain(over.map(|(id, items)| (id, items, false))) {
             let old = before.step(*id);
+            let Some(first) = items.values().next() else { continue };
             let (title, first) = (visible(&old.title), visible(first));
-            let items = match count {
+            let items = match items.len() {
                 1 => first,
                 2 => format!("{first} and another item"),
                 more => format!("{first} and {} other items", more - 1),
@@ -94,7 +99,10 @@ impl<'a> Replacement<'a> {
                 problems.push(format!("{name}: {title} has begun for {items} and is gone{near}"));
                 continue;
             };
-            let (was, is) = (before.meaning(*id), self.graph.meaning(new));
+            let (was, is) = match whole {
+                true => (before.meaning(*id), self.graph.meaning(new)),
+                false => (before.meaning_beside_program(*id), self.graph.meaning_beside_program(new)),
+            };
             if was != is {
                 let line = self.graph.step(new).line;
                 let all = difference(&was, &is);
@@ -165,12 +173,12 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
 }
 
 impl Begun {
-    /// Where items are retried, a step that has failed for one is ahead of it once more, as it is now.
-    fn by(current: &Replacement<'_>, retried: bool) -> anyhow::Result<Begun> {
+    /// Where items are retried, a step that has failed for one is ahead of it once more, as it is now; what those that are
+    /// over have done stays.
+    fn by(current: &Replacement<'_>, retried: &[Retry]) -> anyhow::Result<Begun> {
         let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
-        let mut begun = Begun { steps: BTreeMap::new(), lacking: BTreeMap::new() };
+        let mut begun = Begun { steps: BTreeMap::new(), over: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();
-        let mut seen: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         current.history.events(|event| {
             match event {
                 Event::ItemAdmitted { item, key, inputs, .. }
@@ -181,33 +189,50 @@ impl Begun {
                     }
                 }
                 Event::ItemSettled { item, state, .. } => {
-                    keys.remove(item);
-                    seen.retain(|(other, _)| other != item);
                     // Whatever failed may be asked to run again.
                     if !state.is_failure() {
+                        keys.remove(item);
                         begun.lacking.remove(item);
+                    }
+                    // One that was compensated runs from its start.
+                    if !retried.is_empty() && (!state.is_failure() || *state == ItemState::Compensated) {
+                        begun.is_over(*item);
                     }
                 }
                 _ => {}
             }
-            let step = begins(event).map(|(item, path)| (item, path.step));
-            if let Some((item, step)) = step.filter(|both| seen.insert(*both)) {
+            if let Some((item, path)) = begins(event) {
                 let key = keys.get(&item).cloned().unwrap_or_else(|| "run".into());
-                begun.steps.entry(step).or_insert((0, key)).0 += 1;
+                begun.steps.entry(path.step).or_default().insert(item, key);
             }
             if let Event::StepEnded { item, execution } = event {
                 let one = (*item, execution.step);
                 if !execution.status.is_failure() {
                     done.insert(one);
-                } else if retried && !done.contains(&one) && seen.remove(&one) {
-                    if let Some((count, _)) = begun.steps.get_mut(&one.1) {
-                        *count -= 1;
-                    }
-                    begun.steps.retain(|_, (count, _)| *count > 0);
+                } else if !retried.is_empty()
+                    && !done.contains(&one)
+                    && let Some(items) = begun.steps.get_mut(&one.1)
+                {
+                    items.remove(item);
                 }
             }
             Ok(())
         })?;
+        // With other inputs an item runs from its start, and so do the steps for all items after retried ones.
+        let anew = retried.iter().filter(|retry| retry.inputs.is_some()).map(|retry| retry.item);
+        let once = ItemId::RUN;
+        let again = !retried.is_empty() && retried.iter().all(|retry| retry.item != once);
+        anew.chain(again.then_some(once)).for_each(|item| begun.is_over(item));
+        begun.steps.retain(|_, items| !items.is_empty());
         Ok(begun)
+    }
+
+    /// The item does not go on with what it has made.
+    fn is_over(&mut self, item: ItemId) {
+        for (step, items) in &mut self.steps {
+            if let Some(key) = items.remove(&item) {
+                self.over.entry(*step).or_default().insert(item, key);
+            }
+        }
     }
 }

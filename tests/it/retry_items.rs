@@ -326,3 +326,55 @@ fn an_item_called_run_and_the_steps_for_all_items_are_told_apart() {
     std::fs::write(folder.path().join("ready"), "").unwrap();
     assert_eq!(run(&["retry", "last", "--item", ":run", "--trust", "--quiet"]).exit, Some(0));
 }
+
+/// An item that is over keeps what a program did before it was mended; what an item that runs again has done stands.
+#[test]
+fn a_program_is_mended_that_has_worked_for_other_items() {
+    let document = "# T\n\n## A\nn::Integer → a::Integer\n\n```sh run\necho a >> log\necho $((10 / IN_N))\n```\n\n## B\na → b::Integer\n\n```sh run\necho $((20 / (IN_A - 5)))\n```\n";
+    let place = Place::new(document);
+    place.write("i.csv", "id,n\nok,1\nzero,0\nlate,2\n");
+    assert_eq!(place.run("--items i.csv --quiet").exit, Some(1));
+    let mended = document.replace("echo $((10 / IN_N))", "echo $((10 / (IN_N + (IN_N == 0))))");
+    place.write("flow.md", &mended);
+    // For `late` A has succeeded and B has not: it goes on with what A made.
+    let refused = place.orderflow("retry last --use-current --trust --quiet");
+    assert_eq!(refused.exit, Some(6), "{}", refused.err);
+    assert!(refused.err.starts_with("flow.md:3: A has begun for late and has changed:\n"), "{}", refused.err);
+    assert!(refused.err.contains("orderflow run --items failed.toon --key key\n"), "{}", refused.err);
+    // That leads on.
+    assert_eq!(place.orderflow("show last --dead-letters -o failed.toon").exit, Some(0));
+    let edited = place.read("failed.toon").replace("late,B", "late2,B");
+    place.write("failed.toon", &edited);
+    let kept = place.orderflow("show last --dead-letters -o failed.toon");
+    says(
+        &kept,
+        74,
+        "",
+        "error: failed.toon exists already; nothing was written\n  help: name another file, or overwrite it with --force\n",
+    );
+    assert_eq!(place.read("failed.toon"), edited);
+    assert_eq!(place.orderflow("show last --dead-letters -o failed.toon --force").exit, Some(0));
+    assert_ne!(place.read("failed.toon"), edited);
+    assert_eq!(place.run("--items failed.toon --key key --quiet --tolerate 1").exit, Some(0));
+
+    // With `late` over, the mended program is run for `zero` alone.
+    place.write("flow.md", document);
+    place.write("i.csv", "id,n\nok,1\nzero,0\n");
+    assert_eq!(place.run("--items i.csv --quiet").exit, Some(1));
+    place.write("flow.md", &mended.replace("n::Integer", "n::Number"));
+    let refused = place.orderflow("retry last --use-current --trust --quiet");
+    assert!(
+        refused.err.starts_with("flow.md:3: A has begun for ok and has changed:\n    takes: n::Integer"),
+        "{}",
+        refused.err
+    );
+    place.write("flow.md", &mended);
+    place.write("log", "");
+    let told = place.orderflow("retry last --use-current --trust --quiet");
+    assert_eq!((&*told.err, told.exit), ("", Some(0)));
+    assert_eq!(place.read("log"), "a\n");
+    assert!(place.orderflow("show last --item ok").out.contains("makes a: 10\n"));
+    place.orderflow("show last --session again.toon");
+    assert_eq!(place.read("again.toon"), place.read("session.toon"));
+    assert_eq!(place.orderflow("resume last").exit, Some(0));
+}

@@ -91,19 +91,27 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
     };
     let mut options = taken.history.options.clone();
     if let Some(retry) = retry {
+        let over = taken.history.ending()?.is_some();
         if retry.is_empty() {
-            terminal.talk(match ask {
-                Ask::Edited { .. } => "no item is to run again\n",
-                Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run has failed\n",
-            });
-            return Ok(Exit::Ok);
-        }
-        if !how.show.quiet {
-            terminal.talk(&begun(&retry, taken.history.failures()?.once));
+            let none = match ask {
+                Ask::Edited { .. } => "no item is to run again",
+                Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run has failed",
+            };
+            if over {
+                terminal.talk(&format!("{none}\n"));
+                return Ok(Exit::Ok);
+            }
+            if !how.show.quiet {
+                terminal.talk(&format!("{none}; the run was paused and goes on\n"));
+            }
+        } else {
+            if !how.show.quiet {
+                terminal.talk(&begun(&retry, taken.history.failures()?.once));
+            }
+            // The document has the rows of the run already.
+            options.write = false;
         }
         taken.retry = retry;
-        // The document has the rows of the run already.
-        options.write = false;
     }
     Ending::clear(&home);
     place(&options, &home)?;
@@ -135,12 +143,18 @@ fn document(
         let newest = journal::Document { path: source.name.clone(), text: source.text.clone() };
         let replacement = Replacement::new(&taken.history, newest, graph.clone());
         let replacement = replacement.map_err(|why| not_alone(why, &taken.history.options))?;
-        let revision = replacement.check(!taken.retry.is_empty())?.map_err(|problems| {
+        let revision = replacement.check(&taken.retry)?.map_err(|problems| {
             problems.iter().for_each(|problem| terminal.talk(&format!("{problem}\n")));
             let name = visible(&source.name);
             let message = format!("the run cannot go on with {name} as it is now; nothing was run");
-            let help =
-                "steps that have not begun may change; bring back what has, or go on without --use-current";
+            let help = match taken.retry.is_empty() {
+                true => "steps that have not begun may change; bring back what has, or go on without --use-current",
+                false => {
+                    "steps that have succeeded for an item that runs again may not change; bring them back, retry \
+                     without --use-current, or run these items anew: orderflow show RUN --dead-letters -o failed.toon, \
+                     then orderflow run --items failed.toon --key key"
+                }
+            };
             Stop::new(Exit::Changed, message).help(help)
         })?;
         if let Some(revision) = revision {
