@@ -247,7 +247,7 @@ fn an_order_that_was_cut_off_ends_as_if_it_had_not_been() {
     floor.run(&format!("{RUN} --item ORDER-1001"), 0);
     let at_work = || {
         let told = floor.orderflow("show last --item ORDER-NO-CARRIER");
-        told.out.contains("Check Inventory: under way")
+        told.out.contains("Check Inventory: running")
     };
     let told = floor.kill_and_resume(&format!("{RUN} --item ORDER-NO-CARRIER"), "store", at_work);
     assert_eq!(told.exit, Some(1), "{}", told.err);

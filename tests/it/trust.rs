@@ -432,6 +432,7 @@ fn a_run_whose_runner_was_killed_stays_yours() {
     assert_eq!((told.exit, told.err.as_str()), (Some(0), ""));
     fs::write(home.join(journal::FILE), before).unwrap();
     assert_eq!(place.orderflow(&format!("resume {}", home.display())).exit, Some(4), "now it has ended");
+}
 
 /// Whoever says yes to a run lets it run to its end, also after it was left.
 #[test]

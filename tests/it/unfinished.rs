@@ -161,3 +161,77 @@ fn a_text_that_was_not_printed_is_no_text() {
     let item = show(&place, "--item 1");
     assert_eq!(item["steps"][0]["attempts"][0]["outputs"], json!({"receipt": ""}));
 }
+
+/// What has not failed goes on, whichever command asks for it.
+#[test]
+fn a_retry_of_a_paused_run_without_failures_goes_on() {
+    let place = place();
+    let mut run = waiting(&place);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    place.write("courier", "");
+    let told = place.orderflow("retry last");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let first = "no item of this run has failed; the run was paused and goes on\n";
+    assert!(told.err.starts_with(first) && told.err.contains("\n3 items: 3 succeeded\n"), "{}", told.err);
+    let told = place.orderflow("retry last");
+    assert_eq!((&*told.err, told.exit), ("no item of this run has failed\n", Some(0)));
+}
+
+/// An item of a run that lives, of one that was killed, and one that has not started.
+#[test]
+fn an_item_shows_what_was_interrupted() {
+    let place = place();
+    let mut run = waiting(&place);
+    let told = place.orderflow("show last --item b").out;
+    assert!(told.starts_with("b: in flight\n") && told.contains("\nSend: running\n"), "{told}");
+    assert!(told.contains(", without an answer so far\n"), "{told}");
+    assert_eq!(show(&place, "--item b")["steps"][1]["status"], "running");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    says(
+        &place.orderflow("show last --item b"),
+        0,
+        "b: in flight; the run is paused\n  name: \"Bo\"\n\nWeigh: success\n  attempt 1 after [..], took [..]\n    \
+         takes name: \"Bo\"\n    makes weight: 2\n\nSend: interrupted\n  attempt 1 after [..], interrupted before it \
+         had answered\n    takes weight: 2\n",
+        "",
+    );
+    let shown = show(&place, "--item b");
+    let status = |step: usize| shown["steps"][step]["status"].clone();
+    assert_eq!(
+        (status(0), status(1), &shown["state"]),
+        (json!("success"), json!("interrupted"), &json!("in_flight"))
+    );
+    let told = place.orderflow("show last --item c");
+    let why = " has started no item with the key c; 1 item has not started yet\n";
+    assert!(told.exit == Some(3) && told.err.contains(why), "{}", told.err);
+    let told = place.orderflow("show last").out;
+    assert!(told.contains(" up to the last event\n"), "{told}");
+    place.write("courier", "");
+    assert_eq!(place.orderflow("resume last").exit, Some(0));
+    assert!(!place.orderflow("show last").out.contains("up to the last event"));
+}
+
+/// The progress line of a run that goes on says at once what runs, and an item that Ctrl-C has stopped is not done.
+#[test]
+fn progress_counts_what_is_done() {
+    let place = place();
+    let mut run = waiting(&place);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    fs::remove_file(place.path("waiting")).unwrap();
+    let script = format!(
+        "{} resume last & until test -e waiting; do sleep 0.1; done; sleep 0.5; kill -TERM $!; wait $!",
+        env!("CARGO_BIN_EXE_orderflow")
+    );
+    let mut terminal = std::process::Command::new("script");
+    terminal
+        .args(["-qec", &script, "/dev/null"])
+        .current_dir(place.folder())
+        .env("XDG_STATE_HOME", place.path(".state"));
+    let said =
+        String::from_utf8(terminal.stdin(std::process::Stdio::null()).output().unwrap().stdout).unwrap();
+    assert!(said.contains("0/3 items, 2 running, 0 failed"), "{:.2000}", said);
+    assert!(!said.contains("items,  [") && !said.contains("3/3") && !said.contains("2/3"), "{:.2000}", said);
+}

@@ -4,7 +4,7 @@ use super::super::terminal::Terminal;
 use crate::adapter::orphans::Report;
 use crate::diag::render::visible;
 use crate::engine::Run;
-use crate::event::{Event, Execution, ItemId, Status, StopReason};
+use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
 use crate::spec::Mark;
@@ -51,6 +51,7 @@ impl<'a> Progress<'a> {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} items, {msg} [{elapsed}]");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_message("0 running, 0 failed");
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Progress {
@@ -89,6 +90,9 @@ impl<'a> Progress<'a> {
 
     /// Says where a run goes on.
     pub fn resumed(&mut self, run: &Run) {
+        // They are made again without having begun once more.
+        self.running = run.under_way() as u64;
+        self.draw();
         if self.plain {
             let (settled, total) = (self.settled, self.total);
             let again = match run.under_way() {
@@ -107,6 +111,13 @@ impl<'a> Progress<'a> {
             let more = self.failures - FAILURES;
             self.terminal.talk(&format!("… and {more} more failures; the session file has them all\n"));
         }
+    }
+
+    /// An item that is cancelled, as by Ctrl-C, is not done.
+    fn settle(&mut self, item: ItemId, state: ItemState) {
+        self.in_flight.remove(&item);
+        self.settled += u64::from(state != ItemState::Cancelled);
+        self.failed += u64::from(state.is_failure());
     }
 
     fn draw(&mut self) {
@@ -181,9 +192,7 @@ impl Observer for Past<'_, '_> {
             }
             Event::RunStepsBegan { .. } => progress.begin_once(),
             Event::ItemSettled { item, state, .. } => {
-                progress.in_flight.remove(item);
-                progress.settled += 1;
-                progress.failed += u64::from(state.is_failure());
+                progress.settle(*item, *state);
             }
             _ => {}
         }
@@ -224,9 +233,7 @@ impl Observer for Progress<'_> {
                 self.failure(*item, execution);
             }
             Event::ItemSettled { item, state, .. } => {
-                self.in_flight.remove(item);
-                self.settled += 1;
-                self.failed += u64::from(state.is_failure());
+                self.settle(*item, *state);
                 self.draw();
             }
             Event::ItemDeadlinePassed { item, .. } => self.late(*item),

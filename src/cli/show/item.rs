@@ -56,7 +56,13 @@ struct Attempt {
 ///
 /// # Errors
 /// Stops where the run has no such item, or its journal cannot be read.
-pub fn show(history: &History, key: &str, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+pub fn show(
+    history: &History,
+    key: &str,
+    held: bool,
+    format: Format,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
     let graph = &history.graph;
     let mut story: Option<Story> = None;
     let mut hidden = false;
@@ -77,9 +83,15 @@ pub fn show(history: &History, key: &str, format: Format, terminal: &mut Termina
         }
     })?;
     let Some(story) = story else {
-        let message =
-            format!("the run {} has started no item with the key {}", history.header().run, visible(key));
-        let help = "keys are case-sensitive; --format json without --item lists them";
+        let left = history.outline()?.counts(history.basis()).not_started.filter(|left| *left > 0);
+        let left = match left {
+            None => String::new(),
+            Some(1) => "; 1 item has not started yet".to_owned(),
+            Some(left) => format!("; {left} items have not started yet"),
+        };
+        let run = &history.header().run;
+        let message = format!("the run {run} has started no item with the key {}{left}", visible(key));
+        let help = "keys are case-sensitive; --format json without --item lists those that have started";
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     };
     if hidden {
@@ -88,10 +100,10 @@ pub fn show(history: &History, key: &str, format: Format, terminal: &mut Termina
     terminal.data(&match format {
         Format::Json => {
             let mut told = json!({ "run": history.header().run, "item": key });
-            story.json(graph, &mut told);
+            story.json(graph, held, &mut told);
             visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
         }
-        Format::Table => format!("{}: {}", visible(key), story.text(graph)),
+        Format::Table => format!("{}: {}", visible(key), story.text(graph, held)),
     });
     Ok(())
 }
@@ -157,17 +169,19 @@ impl Story {
         self.step(path).attempts.iter_mut().rev().find(|attempt| attempt.number == number)
     }
 
-    fn json(&self, graph: &Graph, told: &mut Value) {
+    fn json(&self, graph: &Graph, held: bool, told: &mut Value) {
         told["state"] = self.state.map_or("in_flight", ItemState::name).into();
         told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
         told["resolved"] = self.note.as_deref().into();
         told["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
         told["inputs"] = named(&self.inputs, graph).into();
-        told["steps"] = self.steps.iter().map(|step| step.json(graph)).collect::<Vec<_>>().into();
+        told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
-    fn text(&self, graph: &Graph) -> String {
-        let mut out = self.state.map_or("in flight", ItemState::name).to_owned() + "\n";
+    /// `held` where a runner has the run.
+    fn text(&self, graph: &Graph, held: bool) -> String {
+        let open = if held { "in flight" } else { "in flight; the run is paused" };
+        let mut out = self.state.map_or(open, ItemState::name).to_owned() + "\n";
         if let Some(error) = &self.error {
             out.push_str(&format!("  {}\n", error_text(error, graph)));
         }
@@ -179,36 +193,46 @@ impl Story {
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {
-            step.text(&mut out, graph);
+            step.text(&mut out, graph, held);
         }
         out
     }
 }
 
 impl Step {
-    fn json(&self, graph: &Graph) -> Value {
+    /// How it has ended, or what it is at.
+    fn status(&self, held: bool) -> &'static str {
+        let answered = self.attempts.last().is_some_and(|attempt| attempt.finished.is_some());
+        match &self.end {
+            Some(end) => end.status.name(),
+            None if answered => "waiting",
+            None if held => "running",
+            None => "interrupted",
+        }
+    }
+
+    fn json(&self, graph: &Graph, held: bool) -> Value {
         let step = graph.step(self.path.step);
         let end = self.end.as_ref();
         json!({
             "step": step.title,
             "phase": step.phase,
             "element": self.path.element,
-            "status": end.map(|end| end.status.name()),
+            "status": self.status(held),
             "error": end.and_then(|end| end.error.as_ref()),
             "attempts": self.attempts.iter().map(|attempt| attempt.json(graph)).collect::<Vec<_>>(),
         })
     }
 
-    fn text(&self, out: &mut String, graph: &Graph) {
-        let status = self.end.as_ref().map_or("under way", |end| end.status.name());
-        out.push_str(&format!("\n{}: {status}\n", execution(self.path, graph)));
+    fn text(&self, out: &mut String, graph: &Graph, held: bool) {
+        out.push_str(&format!("\n{}: {}\n", execution(self.path, graph), self.status(held)));
         // An error of the last attempt stands there.
         let error = self.end.as_ref().and_then(|end| end.error.as_deref());
         if let (Some(error), true) = (error, self.attempts.is_empty()) {
             out.push_str(&format!("  {}\n", visible(error)));
         }
         for attempt in &self.attempts {
-            attempt.text(out, graph);
+            attempt.text(out, graph, held);
         }
     }
 }
@@ -244,12 +268,13 @@ impl Attempt {
         told
     }
 
-    fn text(&self, out: &mut String, graph: &Graph) {
+    fn text(&self, out: &mut String, graph: &Graph, held: bool) {
         let Attempt { number, started, .. } = self;
         let took = match &self.finished {
             Some((_, Err(failure))) if is_lost(failure) => ", its end was not seen".to_owned(),
             Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),
-            None => ", without an answer so far".to_owned(),
+            None if held => ", without an answer so far".to_owned(),
+            None => ", interrupted before it had answered".to_owned(),
         };
         let began = milliseconds(*started as f64);
         out.push_str(&format!("  attempt {number} after {began}{took}\n"));

@@ -5,7 +5,7 @@ mod item;
 mod items;
 pub mod session;
 
-use super::exit::Exit;
+use super::exit::{Exit, Stop};
 use super::run::{Trace, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::Line;
@@ -53,9 +53,12 @@ pub struct Args {
     /// Write a table of the items that failed, to be edited for orderflow retry --items
     #[arg(long, conflicts_with_all = ["item", "session", "format"])]
     dead_letters: bool,
-    /// The file for --dead-letters, - for standard output [default: -]
+    /// The file for --dead-letters, which is not there yet, - for standard output [default: -]
     #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
     output: Option<PathBuf>,
+    /// Write the table also where the file is there already
+    #[arg(long, requires = "output")]
+    force: bool,
     /// Copy the files that the run's steps made into this folder; nothing there is overwritten
     #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
@@ -73,11 +76,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let held = Lock::is_held(&folder)?;
     let history = History::open(&folder)?;
     match (&args.files, &args.session, &args.item) {
-        _ if args.dead_letters => letters(&history, args.output.as_deref(), terminal)?,
+        _ if args.dead_letters => letters(&history, args.output.as_deref(), args.force, terminal)?,
         _ if args.write => write_later(&history, held, terminal)?,
         (Some(target), ..) => files::export(&history, target, terminal)?,
         (None, Some(target), _) => session::write(&history, target, terminal)?,
-        (None, None, Some(key)) => item::show(&history, key, args.format, terminal)?,
+        (None, None, Some(key)) => item::show(&history, key, held, args.format, terminal)?,
         (None, None, None) => whole(&history, held, args.format, terminal)?,
     }
     terminal.finish()?;
@@ -85,7 +88,12 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 }
 
 /// Writes the table of the items that failed.
-fn letters(history: &History, output: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
+fn letters(
+    history: &History,
+    output: Option<&Path>,
+    force: bool,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
     let letters = dead_letters::of(history)?;
     let text = dead_letters::Table::of(&history.graph, &letters, &history.options.given).text();
     let many = match letters.len() {
@@ -101,6 +109,13 @@ fn letters(history: &History, output: Option<&Path>, terminal: &mut Terminal) ->
         return Ok(());
     };
     let name = visible(&file.display().to_string());
+    if !force && file.is_file() {
+        // It may have been edited.
+        let message = format!("{name} exists already; nothing was written");
+        return Err(Stop::new(Exit::Io, message)
+            .help("name another file, or overwrite it with --force")
+            .into());
+    }
     let written = Target::of(file).and_then(|target| target.write(|out| out.write_all(text.as_bytes())));
     written.with_context(|| format!("cannot write {name}"))?;
     terminal.talk(&format!("{many}: written to {name}\n"));
@@ -164,12 +179,16 @@ fn about(line: &Line) -> String {
     let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
     let path = visible(&line.path.display().to_string());
     let mut out = text(&line.workflow) + "\n\n";
+    let time = line.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default();
+    // When a runner was killed no one has seen.
+    let paused = line.state == State::Paused.name();
+    let time = if paused { format!("{time} up to the last event") } else { time };
     let facts = [
         ("run", visible(&line.run)),
         ("state", line.state.to_owned()),
         ("items", line.counts.map(|counts| outcome(&counts)).unwrap_or_default()),
         ("started", text(&line.started)),
-        ("time", line.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default()),
+        ("time", time),
         ("document", text(&line.document)),
         ("folder", path),
     ];
