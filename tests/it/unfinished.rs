@@ -220,18 +220,44 @@ fn progress_counts_what_is_done() {
     let mut run = waiting(&place);
     run.kill().unwrap();
     run.wait().unwrap();
-    fs::remove_file(place.path("waiting")).unwrap();
-    let script = format!(
-        "{} resume last & until test -e waiting; do sleep 0.1; done; sleep 0.5; kill -TERM $!; wait $!",
-        env!("CARGO_BIN_EXE_orderflow")
-    );
+    let script = format!("{} resume last & echo $! > pid; wait $!", env!("CARGO_BIN_EXE_orderflow"));
     let mut terminal = std::process::Command::new("script");
-    terminal
-        .args(["-qec", &script, "/dev/null"])
-        .current_dir(place.folder())
-        .env("XDG_STATE_HOME", place.path(".state"));
-    let said =
-        String::from_utf8(terminal.stdin(std::process::Stdio::null()).output().unwrap().stdout).unwrap();
+    terminal.args(["-qefc", &script, "said"]).current_dir(place.folder());
+    terminal.env("XDG_STATE_HOME", place.path(".state"));
+    let (stdin, stdout) = (std::process::Stdio::null(), std::process::Stdio::null());
+    let mut terminal = terminal.stdin(stdin).stdout(stdout).spawn().unwrap();
+    let said = || fs::read(place.path("said")).map(|said| String::from_utf8_lossy(&said).into_owned());
+    place.until("two steps run again", || said().is_ok_and(|said| said.contains("2 running")));
+    let pid = place.read("pid");
+    assert!(std::process::Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+    terminal.wait().unwrap();
+    let said = said().unwrap();
     assert!(said.contains("0/3 items, 2 running, 0 failed"), "{:.2000}", said);
     assert!(!said.contains("items,  [") && !said.contains("3/3") && !said.contains("2/3"), "{:.2000}", said);
+}
+
+/// A run that has ended says why its exit is what it is.
+#[test]
+fn a_run_that_does_not_meet_what_is_expected_says_so() {
+    let place = place();
+    place.write("flow.md", &DOCUMENT.replace("## Send\n", "## Send\n\n> [!expect] count > 5\n\n"));
+    place.write("courier", "");
+    assert_eq!(place.run("--input name=Ada --quiet").exit, Some(1));
+    let ended = "the run [..] has ended: 1 succeeded, and an expectation of its document is not met; orderflow show [..] tells more\n";
+    says(&place.orderflow("resume last"), 1, "", ended);
+}
+
+/// A number below zero is a wrong value, not an unknown option.
+#[test]
+fn numbers_below_zero_are_refused_as_values() {
+    let place = place();
+    let why = "error: invalid value '-1' for '--tolerate <COUNT|PERCENT>': write a count such as 3, or a share of at most 100%, such as 2%\n";
+    let told = place.orderflow("run flow.md --tolerate -1");
+    assert!(told.exit == Some(2) && told.err.starts_with(why), "{}", told.err);
+    let told = place.orderflow("run flow.md --jobs -1");
+    assert!(
+        told.err.starts_with("error: invalid value '-1' for '--jobs <N>': write a whole number above 0\n"),
+        "{}",
+        told.err
+    );
 }

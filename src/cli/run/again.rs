@@ -14,8 +14,8 @@ use crate::engine::Retry;
 use crate::event::{ItemId, StopReason};
 use crate::graph::Graph;
 use crate::history::{
-    Ending, History, Replacement, RunOptions, Taken, dead_letters, is_cancelled, request_cancel, try_lock,
-    withdraw_cancel,
+    Ending, History, Replacement, RunOptions, State, Taken, dead_letters, is_cancelled, request_cancel,
+    try_lock, withdraw_cancel,
 };
 use crate::journal::{self, Held};
 use crate::spec;
@@ -27,7 +27,7 @@ use std::path::Path;
 #[derive(clap::Args)]
 pub struct Again {
     /// How many steps may run at once [default: as when the run began]
-    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = jobs)]
     jobs: Option<usize>,
     /// Let the programs inside the document run
     #[arg(long)]
@@ -197,7 +197,9 @@ pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String
         }
         _ => String::new(),
     };
-    Ok(format!("the run {name} {how}: {}; orderflow show {name} tells more{retry}", outcome(&counts)))
+    let unmet = outline.state(history.basis(), false) == State::Unmet;
+    let unmet = if unmet { ", and an expectation of its document is not met" } else { "" };
+    Ok(format!("the run {name} {how}: {}{unmet}; orderflow show {name} tells more{retry}", outcome(&counts)))
 }
 
 fn tell_ended(history: &History, terminal: &mut Terminal) -> anyhow::Result<()> {

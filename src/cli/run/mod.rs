@@ -86,10 +86,10 @@ pub struct Args {
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
     /// How many steps may run at once [default: CPUs + 2]
-    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = jobs)]
     jobs: Option<usize>,
     /// How many items may fail: a count such as 3, or a share such as 2%
-    #[arg(long, value_name = "COUNT|PERCENT", value_parser = tolerate)]
+    #[arg(long, value_name = "COUNT|PERCENT", allow_negative_numbers = true, value_parser = tolerate)]
     tolerate: Option<Tolerance>,
     /// What a failed item means for the others: stop, drain or continue
     #[arg(long, value_name = "WHAT", value_parser = item_error)]
