@@ -2,7 +2,7 @@
 //! other, or only when another step runs. Also steps that do not wait for one that a decision guards.
 
 use super::before::Before;
-use super::{Graph, Guard, Input, Kind, Step, StepId, Taken, Target, ValueId};
+use super::{Arm, Graph, Guard, Input, Kind, Step, StepId, Taken, Target, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
 use std::collections::{BTreeSet, HashMap};
@@ -217,22 +217,28 @@ pub(super) fn beside(
         }
     }
     let mut told = BTreeSet::new();
-    for arm in deciders.iter().flat_map(|id| graph.step(*id).chains.iter().flatten()) {
-        let (Target::Step(to), Some(guard)) = (&arm.target, &arm.guard) else { continue };
-        let guarded = graph.step(*to);
-        if guarded.mark == Some(Mark::Optional) {
-            continue;
-        }
+    let arms = deciders.iter().flat_map(|id| arms(graph, *id));
+    for (taken, arm) in arms {
+        let led: Vec<StepId> = match arm.target {
+            Target::Step(to) => vec![to],
+            Target::Group(_) => graph.led_by(taken).collect(),
+            _ => continue,
+        };
+        let mut all = led.iter().copied().filter(|to| graph.step(*to).mark != Some(Mark::Optional));
+        let (Some(to), Some(guard)) = (all.next(), &arm.guard) else { continue };
+        let guarded = graph.step(to);
         for other in guard.names.iter().filter_map(|(_, value)| takers.get(value)).flatten().copied() {
             let step = graph.step(other);
-            let free = other > *to
+            let free = !told.contains(&other)
+                && other > to
                 && step.kind == Kind::Forward
                 && step.once == guarded.once
                 && effects(step)
                 && !step.guards.iter().any(|led| guarded.guards.iter().any(|by| led.step == by.step))
-                && !before.holds(other, *to)
-                && !before.holds(*to, other)
-                && !graph.exclude(other, *to);
+                && !graph.required(other).contains(&taken)
+                && led.iter().all(|to| {
+                    !before.holds(other, *to) && !before.holds(*to, other) && !graph.exclude(other, *to)
+                });
             if free && told.insert(other) {
                 let made = guarded.outputs.first().map(|made| graph.value(made.value).name.as_str());
                 let (at, place) = (spec.steps[other.index()].title.span, spec.steps[to.index()].title.span);
@@ -240,6 +246,13 @@ pub(super) fn beside(
             }
         }
     }
+}
+
+/// The arms of a step's decisions.
+fn arms(graph: &Graph, id: StepId) -> impl Iterator<Item = (Taken, &Arm)> {
+    (0..).zip(&graph.step(id).chains).flat_map(move |(chain, arms)| {
+        (0..).zip(arms).map(move |(arm, said)| (Taken { step: id, chain, arm }, said))
+    })
 }
 
 /// Where a step's signature names a value; else the step's title.

@@ -2,13 +2,14 @@
 
 use super::elements;
 use super::flow::{Flow, who};
-use super::links::{Link, Why};
+use super::links::{Before, Link, MOST, Why};
 use super::names::Names;
 use super::outline::ancestors;
+use super::targets::{Named, Namer, Targets};
 use super::{Arm, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
 use crate::condition::Condition;
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::spec::{self, Spanned, Spec};
+use crate::spec::{self, GroupId, Spanned, Spec};
 use crate::value::{Type, in_conditions};
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,6 +21,10 @@ pub(super) struct Branches {
     pub skips: Vec<Vec<Taken>>,
     /// Whether a condition says what comes before the step, in place of where it stands.
     pub placed: Vec<bool>,
+    /// By group: the decisions that lead to all of it.
+    pub led: Vec<Vec<Before>>,
+    /// By group: the decisions that skip to it.
+    pub reached: Vec<Vec<Before>>,
     /// What must come before because a condition says so.
     pub links: Vec<Link>,
 }
@@ -28,6 +33,7 @@ pub(super) fn resolve(
     spec: &Spec,
     flow: &Flow,
     names: &Names,
+    targets: &Targets,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Branches {
     let none = || vec![Vec::new(); spec.steps.len()];
@@ -37,16 +43,21 @@ pub(super) fn resolve(
         guards: none(),
         skips: none(),
         placed: vec![false; spec.steps.len()],
+        led: vec![Vec::new(); spec.groups.len()],
+        reached: vec![Vec::new(); spec.groups.len()],
         links: Vec::new(),
     };
     let values = flow.values.iter().enumerate();
     let values = values.map(|(id, value)| (in_conditions(&value.name), ValueId(id as u32))).collect();
     let elements = elements::known(spec, flow);
-    let mut resolver = Resolver { spec, flow, names, values, elements, branches, diagnostics };
+    let several = Vec::new();
+    let mut resolver =
+        Resolver { spec, flow, names, targets, values, elements, branches, several, diagnostics };
     for step in 0..spec.steps.len() {
         resolver.when(step);
         resolver.chains(step);
     }
+    resolver.lead_to_groups();
     resolver.branches
 }
 
@@ -54,10 +65,13 @@ struct Resolver<'a> {
     spec: &'a Spec,
     flow: &'a Flow<'a>,
     names: &'a Names<'a>,
+    targets: &'a Targets<'a>,
     /// As conditions write them.
     values: HashMap<String, ValueId>,
     elements: elements::Known,
     branches: Branches,
+    /// Decisions that lead to groups.
+    several: Vec<(GroupId, Taken, Span)>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -89,7 +103,7 @@ impl Resolver<'_> {
 
     fn after_makers(&mut self, value: ValueId, step: usize, at: Span) {
         for made in self.flow.makers[value.index()].iter().filter(|made| made.step != step) {
-            self.branches.links.push(Link { from: made.step, to: step, why: Why::Data(value), at });
+            self.link(Link { from: made.step, to: step, why: Why::Data(value), at });
         }
     }
 
@@ -140,7 +154,7 @@ impl Resolver<'_> {
                         arm.span,
                         title,
                         why,
-                        self.spec.steps[step].title.span,
+                        ("this step", self.spec.steps[step].title.span),
                     ));
                     continue;
                 }
@@ -170,39 +184,101 @@ impl Resolver<'_> {
         let target = match &arm.target.value {
             spec::Target::End => Target::End,
             spec::Target::Fail(reason) => Target::Fail(reason.clone()),
-            spec::Target::Step(title) => {
-                let to = self.target(step, title, arm.target.span)?;
-                self.branches.guards[to].push(taken);
-                self.branches.placed[to] = true;
-                self.leads(step, to, arm.target.span);
-                Target::Step(StepId(to as u32))
-            }
+            spec::Target::Step(title) => match self.target(step, title, arm.target.span)? {
+                Named::Step(to) => {
+                    self.branches.guards[to].push(taken);
+                    self.branches.placed[to] = true;
+                    self.leads(step, to, arm.target.span);
+                    Target::Step(StepId(to as u32))
+                }
+                Named::Group(group) => {
+                    self.several.push((group, taken, arm.target.span));
+                    self.branches.led[group].push((step, Some(arm.target.span)));
+                    Target::Group(group)
+                }
+            },
             spec::Target::Skip(title) => {
-                let to = self.target(step, title, arm.target.span)?;
+                let named = self.target(step, title, arm.target.span)?;
+                let (to, stands) = match named {
+                    Named::Step(to) => (to, ("this step", self.spec.steps[to].title.span)),
+                    Named::Group(group) => {
+                        let first = self.targets.members[group].first().copied()?;
+                        (first, ("the group", self.spec.groups[group].title.span))
+                    }
+                };
                 if to < step {
-                    let stands = self.spec.steps[to].title.span;
                     let why = "it stands above, so nothing lies between";
                     self.diagnostics.push(catalogue::bad_target(arm.target.span, title, why, stands));
                     return None;
                 }
                 for between in (step + 1..to).filter(|between| self.flow.kinds[*between] == Kind::Forward) {
+                    if !self.leads(step, between, arm.target.span) {
+                        break;
+                    }
                     self.branches.skips[between].push(taken);
-                    self.leads(step, between, arm.target.span);
                 }
-                self.leads(step, to, arm.target.span);
-                Target::Skip(StepId(to as u32))
+                match named {
+                    Named::Step(to) => {
+                        self.leads(step, to, arm.target.span);
+                        Target::Skip(StepId(to as u32))
+                    }
+                    Named::Group(group) => {
+                        self.branches.reached[group].push((step, Some(arm.target.span)));
+                        Target::SkipToGroup(group)
+                    }
+                }
             }
         };
         Some(Arm { guard, target })
     }
 
-    fn leads(&mut self, from: usize, to: usize, at: Span) {
-        self.branches.links.push(Link { from, to, why: Why::Written, at });
+    /// Lets the decisions that lead to a group guard each of its steps, but for those that a decision within the
+    /// group leads to: that one is guarded itself.
+    fn lead_to_groups(&mut self) {
+        let around = |step: usize| ancestors(self.spec, self.spec.steps[step].group).map(|(group, _)| group);
+        // By step and by group: where the steps stand that decide on it.
+        let mut of_steps: Vec<BTreeSet<GroupId>> = vec![BTreeSet::new(); self.spec.steps.len()];
+        let mut of_groups: Vec<BTreeSet<GroupId>> = vec![BTreeSet::new(); self.spec.groups.len()];
+        for (within, guards) in of_steps.iter_mut().zip(&self.branches.guards) {
+            within.extend(guards.iter().flat_map(|taken| around(taken.step.index())));
+        }
+        for (group, taken, _) in &self.several {
+            of_groups[*group].extend(around(taken.step.index()));
+        }
+        for (group, taken, at) in std::mem::take(&mut self.several) {
+            for &step in &self.targets.members[group] {
+                let inside = of_steps[step].contains(&group)
+                    || ancestors(self.spec, self.spec.steps[step].group)
+                        .any(|(inner, _)| of_groups[inner].contains(&group));
+                if inside {
+                    continue;
+                }
+                if !self.leads(taken.step.index(), step, at) {
+                    return;
+                }
+                self.branches.guards[step].push(taken);
+            }
+        }
     }
 
-    fn target(&mut self, step: usize, title: &str, at: Span) -> Option<usize> {
-        let to = match self.names.find(title, at) {
-            Ok(to) => to,
+    /// Whether there was room for one more order.
+    fn leads(&mut self, from: usize, to: usize, at: Span) -> bool {
+        self.link(Link { from, to, why: Why::Written, at })
+    }
+
+    /// One link too many is enough to show that there are too many.
+    fn link(&mut self, link: Link) -> bool {
+        let room = self.branches.links.len() <= MOST;
+        if room {
+            self.branches.links.push(link);
+        }
+        room
+    }
+
+    fn target(&mut self, step: usize, title: &str, at: Span) -> Option<Named> {
+        let to = match self.targets.find(title, at, Namer::Decider(step), self.diagnostics) {
+            Ok(Named::Step(to)) => to,
+            Ok(group) => return Some(group),
             Err(problem) => {
                 self.diagnostics.push(*problem);
                 return None;
@@ -212,9 +288,10 @@ impl Resolver<'_> {
             Kind::Handler => "it is a failure handler",
             Kind::Compensation => "it undoes another step",
             Kind::Forward if to == step => "it is the step that decides",
-            Kind::Forward => return Some(to),
+            Kind::Forward => return Some(Named::Step(to)),
         };
-        self.diagnostics.push(catalogue::bad_target(at, title, why, self.spec.steps[to].title.span));
+        let place = ("this step", self.spec.steps[to].title.span);
+        self.diagnostics.push(catalogue::bad_target(at, title, why, place));
         None
     }
 }

@@ -8,6 +8,7 @@ use super::once::{self, Once};
 use super::outline::inherited;
 use super::saga::Saga;
 use super::sort::Followers;
+use super::targets::Targets;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
     definitions, elements, inputs, interface, members, saga, states, tags, types, ways,
@@ -29,11 +30,12 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     if let (Some(step), false) = (spec.steps.first(), flow.kinds.contains(&Kind::Forward)) {
         diagnostics.push(catalogue::only_handlers(step.title.span));
     }
-    let branches = branches::resolve(spec, &flow, &names, &mut diagnostics);
+    let targets = Targets::new(spec, &flow.kinds, &names);
+    let branches = branches::resolve(spec, &flow, &names, &targets, &mut diagnostics);
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
     collisions::check(spec, &flow, &mut diagnostics);
     elements::check(spec, &flow, &saga, &names, &mut diagnostics);
-    let links = links::collect(spec, &flow, &branches, &names, &mut diagnostics);
+    let links = links::collect(spec, &flow, &branches, &targets, &mut diagnostics);
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);
     report_shared(spec, &saga, &once, &mut diagnostics);

@@ -2,15 +2,15 @@
 
 use super::branches::Branches;
 use super::flow::{Flow, Origin, who};
-use super::names::Names;
 use super::outline::{ancestors, within};
+use super::targets::{Named, Namer, Targets};
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{After, GroupId, Spanned, Spec};
 use std::rc::Rc;
 
 /// Two parallel groups in a row need an order for every pair of their steps; this many still fit well.
-const MOST: usize = 1_000_000;
+pub(super) const MOST: usize = 1_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
@@ -36,7 +36,7 @@ pub(super) fn collect(
     spec: &Spec,
     flow: &Flow,
     branches: &Branches,
-    names: &Names,
+    targets: &Targets,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Link> {
     let mut links = Links { spec, all: Vec::new(), full: None };
@@ -50,9 +50,9 @@ pub(super) fn collect(
     for link in branches.links.iter().filter(|link| flow.kinds[link.to] == Kind::Forward) {
         links.add(*link);
     }
-    let written = Written::read(spec, flow, names, diagnostics);
+    let written = Written::read(spec, flow, targets, diagnostics);
     follow(spec, flow, branches, &written, &mut links);
-    guard(spec, flow, &written, &mut links);
+    guard(spec, flow, branches, &written, &mut links);
     if let Some(title) = links.full.map(|step| &spec.steps[step].title).or(written.full) {
         diagnostics.push(catalogue::too_many_orders(&title.value, title.span, MOST));
     }
@@ -86,7 +86,7 @@ impl Links<'_> {
 }
 
 /// A step that comes first, with the place that says so; without, where it merely stands above.
-type Before = (usize, Option<Span>);
+pub(super) type Before = (usize, Option<Span>);
 
 /// The orders that the author wrote, resolved; none where there is no `[after:: …]` at all.
 struct Written<'a> {
@@ -97,17 +97,12 @@ struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    fn read(spec: &'a Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut members = vec![Vec::new(); spec.groups.len()];
-        for step in (0..spec.steps.len()).filter(|step| flow.kinds[*step] == Kind::Forward) {
-            ancestors(spec, spec.steps[step].group).for_each(|(group, _)| members[group].push(step));
-        }
-        let targets = Targets { spec, flow, names, members };
+    fn read(spec: &'a Spec, flow: &Flow, targets: &Targets, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let (mut room, mut full) = (MOST, None);
-        let mut resolve = |after: &[Spanned<After>], title: &'a Spanned<String>, owner: Owner| {
+        let mut resolve = |after: &[Spanned<After>], title: &'a Spanned<String>, owner: Namer| {
             let mut all: Vec<Before> = Vec::new();
             for one in after {
-                match targets.of(one, owner, diagnostics) {
+                match first(flow, spec, targets, one, owner, diagnostics) {
                     Ok(steps) => {
                         if steps.len() > room {
                             full.get_or_insert(title);
@@ -122,10 +117,10 @@ impl<'a> Written<'a> {
         };
         let groups = spec.groups.iter().enumerate();
         let groups =
-            groups.map(|(id, group)| resolve(&group.annotations.after, &group.title, Owner::Group(id)));
+            groups.map(|(id, group)| resolve(&group.annotations.after, &group.title, Namer::Group(id)));
         let groups = groups.collect();
         let steps = spec.steps.iter();
-        let steps = steps.map(|step| resolve(&step.annotations.after, &step.title, Owner::Step(step.group)));
+        let steps = steps.map(|step| resolve(&step.annotations.after, &step.title, Namer::Step(step.group)));
         let steps = steps.collect();
         for (step, kind) in spec.steps.iter().zip(&flow.kinds) {
             if let (Kind::Handler | Kind::Compensation, [after, ..]) =
@@ -144,68 +139,26 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Who waits: a step, with the group around it, or the steps of a group.
-#[derive(Clone, Copy)]
-enum Owner {
-    Step(Option<GroupId>),
-    Group(GroupId),
-}
-
-/// What `[after:: …]` can name.
-struct Targets<'a, 'n> {
-    spec: &'a Spec,
-    flow: &'n Flow<'a>,
-    names: &'n Names<'a>,
-    /// The forward steps of each group, those of the groups in it too.
-    members: Vec<Vec<usize>>,
-}
-
-impl Targets<'_, '_> {
-    /// The forward steps that must come first: all of a group; none for `start`.
-    fn of(
-        &self,
-        after: &Spanned<After>,
-        owner: Owner,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Result<Vec<usize>, Box<Diagnostic>> {
-        let After::Step(written) = &after.value else { return Ok(Vec::new()) };
-        let group = self.names.find_group(written).filter(|(group, _)| !self.members[*group].is_empty());
-        if let Some((group, false)) = group {
-            self.refuse_own(group, after.span, owner)?;
-            return Ok(self.members[group].clone());
+/// The forward steps that `[after:: …]` lets come first: all of a group; none for `start`.
+fn first(
+    flow: &Flow,
+    spec: &Spec,
+    targets: &Targets,
+    after: &Spanned<After>,
+    owner: Namer,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Vec<usize>, Box<Diagnostic>> {
+    let After::Step(written) = &after.value else { return Ok(Vec::new()) };
+    let step = match targets.find(written, after.span, owner, diagnostics)? {
+        Named::Group(group) => return Ok(targets.members[group].clone()),
+        Named::Step(step) => step,
+    };
+    let title = &spec.steps[step].title;
+    match flow.kinds[step] {
+        kind @ (Kind::Handler | Kind::Compensation) => {
+            Err(Box::new(catalogue::ordered_handler(&title.value, who(kind), after.span, title.span)))
         }
-        let step = self.names.find(written, after.span)?;
-        let title = &self.spec.steps[step].title;
-        if let kind @ (Kind::Handler | Kind::Compensation) = self.flow.kinds[step] {
-            return Err(Box::new(catalogue::ordered_handler(
-                &title.value,
-                who(kind),
-                after.span,
-                title.span,
-            )));
-        }
-        if let Some((group, true)) = group
-            && self.members[group] != [step]
-        {
-            let place = self.spec.groups[group].title.span;
-            diagnostics.push(catalogue::step_and_group(&title.value, after.span, title.span, place));
-        }
-        Ok(vec![step])
-    }
-
-    /// What is in a group cannot wait for all of it.
-    fn refuse_own(&self, group: GroupId, at: Span, owner: Owner) -> Result<(), Box<Diagnostic>> {
-        let holds = |outer: GroupId, inner| ancestors(self.spec, inner).any(|(id, _)| id == outer);
-        let title = &self.spec.groups[group].title;
-        let first = self.members[group].first().map(|step| self.names.title(*step));
-        let own = match owner {
-            Owner::Step(around) => holds(group, around),
-            Owner::Group(own) => holds(group, Some(own)) || holds(own, Some(group)),
-        };
-        match own {
-            true => Err(Box::new(catalogue::own_group(&title.value, at, title.span, first))),
-            false => Ok(()),
-        }
+        Kind::Forward => Ok(vec![step]),
     }
 }
 
@@ -225,7 +178,7 @@ fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, link
         if *kind != Kind::Forward {
             continue;
         }
-        walk.enter(spec.steps[step].group, written);
+        walk.enter(spec.steps[step].group, branches, written);
         let takes = branches.placed[step]
             || flow.steps[step].origins.iter().any(|origin| matches!(origin, Origin::Made | Origin::Unclear));
         match &written.steps[step] {
@@ -246,7 +199,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Leaves and enters groups until `group` is the innermost open one.
-    fn enter(&mut self, group: Option<GroupId>, written: &Written) {
+    fn enter(&mut self, group: Option<GroupId>, branches: &Branches, written: &Written) {
         let mut path: Vec<GroupId> = ancestors(self.spec, group).map(|(id, _)| id).collect();
         path.reverse();
         let common = self.open.iter().zip(&path).take_while(|(open, id)| open.group == **id).count();
@@ -254,8 +207,9 @@ impl Walk<'_> {
             self.leave();
         }
         for group in path.into_iter().skip(common) {
-            if let Some(after) = &written.groups[group] {
-                self.current = Rc::new(after.clone());
+            let (after, led) = (&written.groups[group], &branches.led[group]);
+            if after.is_some() || !led.is_empty() {
+                self.current = Rc::new(after.iter().flatten().chain(led).copied().collect());
             }
             self.open.push(Open { group, entry: self.current.clone(), members: Vec::new() });
         }
@@ -289,10 +243,11 @@ impl Walk<'_> {
     }
 }
 
-/// A group's `[after:: …]` guards every step in it. A step that waits for another of the group is guarded
-/// through that one.
-fn guard(spec: &Spec, flow: &Flow, written: &Written, links: &mut Links) {
-    if written.groups.iter().all(Option::is_none) {
+/// What a group comes after, every step in it comes after: by the group's `[after:: …]`, or by a decision that skips to
+/// it. A step that waits for another of the group is guarded through that one. Decisions that lead to the group have
+/// brought their own links.
+fn guard(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, links: &mut Links) {
+    if written.groups.iter().all(Option::is_none) && branches.reached.iter().all(Vec::is_empty) {
         return;
     }
     let mut waits_for: Vec<Vec<usize>> = vec![Vec::new(); spec.steps.len()];
@@ -301,11 +256,12 @@ fn guard(spec: &Spec, flow: &Flow, written: &Written, links: &mut Links) {
     }
     for step in (0..spec.steps.len()).filter(|step| flow.kinds[*step] == Kind::Forward) {
         for (group, _) in ancestors(spec, spec.steps[step].group) {
-            let inside = || waits_for[step].iter().any(|from| within(spec, *from, group));
-            if let Some(after) = &written.groups[group]
-                && !inside()
+            let (after, reached) = (written.groups[group].as_deref(), &branches.reached[group]);
+            if (after.is_some() || !reached.is_empty())
+                && !waits_for[step].iter().any(|from| within(spec, *from, group))
             {
-                links.follow(after, step);
+                links.follow(after.unwrap_or_default(), step);
+                links.follow(reached, step);
             }
         }
     }

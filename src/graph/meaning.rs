@@ -122,6 +122,8 @@ impl Graph {
     fn arm(&self, arm: &Arm) -> String {
         let target = match &arm.target {
             Target::Step(to) => format!("to {}", self.step(*to).phase),
+            Target::Group(group) => format!("to the group {}", self.group_name(*group)),
+            Target::SkipToGroup(group) => format!("skip to the group {}", self.group_name(*group)),
             Target::Skip(to) => format!("skip to {}", self.step(*to).phase),
             Target::End => "end".to_owned(),
             Target::Fail(reason) => format!("fail {reason:?}"),

@@ -24,6 +24,7 @@ mod saga;
 mod sort;
 mod states;
 mod tags;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -216,7 +216,10 @@ pub struct Arm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Step(StepId),
+    /// To those steps of a group that have this arm among their guards.
+    Group(usize),
     Skip(StepId),
+    SkipToGroup(usize),
     /// The item is done.
     End,
     /// The deciding step fails, for this reason.
@@ -375,6 +378,33 @@ impl Graph {
     /// The list for whose elements a step runs, as the document names it.
     pub fn list<'a>(&'a self, step: &'a Step, each: Each) -> &'a str {
         step.way.as_ref().map_or(&self.value(each.list).name, |way| &way.condition.text)
+    }
+
+    /// The steps that run only if this arm is taken, or another one that leads to them.
+    pub fn led_by(&self, taken: Taken) -> impl Iterator<Item = StepId> + '_ {
+        let dependents = self.steps.get(taken.step.index()).map_or(&[][..], |step| &step.dependents);
+        dependents.iter().copied().filter(move |id| self.step(*id).guards.contains(&taken))
+    }
+
+    /// The arms without which a step does not run, those without which they are not decided included.
+    pub fn required(&self, step: StepId) -> BTreeSet<Taken> {
+        let mut required = BTreeSet::new();
+        let mut next = Some(step);
+        while let Some([only]) = next.map(|step| self.step(step).guards.as_slice()) {
+            next = required.insert(*only).then_some(only.step);
+        }
+        required
+    }
+
+    /// What a group is called where several may be meant: its title, with that of the group around it if another
+    /// group has the same.
+    pub fn group_name(&self, group: usize) -> String {
+        let Some(own) = self.groups.get(group) else { return String::new() };
+        let alike = self.groups.iter().filter(|other| other.title == own.title).count();
+        match own.parent.and_then(|parent| self.groups.get(parent)) {
+            Some(around) if alike > 1 => format!("{}/{}", around.title, own.title),
+            _ => own.title.clone(),
+        }
     }
 
     /// A step's groups, innermost first.

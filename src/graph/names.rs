@@ -24,6 +24,13 @@ pub(super) struct Names<'a> {
     suggestions: Cell<usize>,
 }
 
+/// What was found by a name.
+pub(super) enum Search<'a> {
+    Nothing,
+    One(GroupId),
+    Several(&'a [GroupId]),
+}
+
 impl<'a> Names<'a> {
     pub fn new(spec: &'a Spec, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let short: Vec<String> = spec.steps.iter().map(|step| phase(&step.title.value)).collect();
@@ -55,13 +62,20 @@ impl<'a> Names<'a> {
         Names { spec, phases, known, groups, suggestions: Cell::new(SUGGESTIONS) }
     }
 
-    /// The group that `written` means, where no other group is called so, and whether a step is called so too.
-    pub fn find_group(&self, written: &str) -> Option<(GroupId, bool)> {
-        let meant = key(written);
-        match self.groups.get(&meant)?.as_slice() {
-            [only] => Some((*only, self.known.contains_key(&meant))),
-            _ => None,
+    /// The group that `written` means. One outside all groups has no longer name, so the short one is its own.
+    pub fn find_group(&self, written: &str) -> Search<'_> {
+        let found = self.groups.get(&key(written)).map_or(&[][..], Vec::as_slice);
+        let mut free = found.iter().filter(|group| self.spec.groups[**group].parent.is_none());
+        match (found, free.next(), free.next()) {
+            ([], ..) => Search::Nothing,
+            ([group], ..) | (_, Some(group), None) => Search::One(*group),
+            (several, ..) => Search::Several(several),
         }
+    }
+
+    /// Whether a step is called so.
+    pub fn is_step(&self, written: &str) -> bool {
+        self.known.contains_key(&key(written))
     }
 
     /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no
@@ -83,6 +97,12 @@ impl<'a> Names<'a> {
                 Err(Box::new(catalogue::ambiguous_step(written, at, several.iter().map(named))))
             }
         }
+    }
+
+    /// That neither a step nor a group is called so.
+    pub fn unknown(&self, written: &str, at: Span) -> Box<Diagnostic> {
+        let groups = self.spec.groups.iter().map(|group| group.title.value.as_str());
+        Box::new(catalogue::unknown_step(written, at, self.near(written, self.titles().chain(groups))))
     }
 
     /// The group of that title.

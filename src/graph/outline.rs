@@ -13,7 +13,12 @@ pub(super) fn ancestors(spec: &Spec, group: Option<GroupId>) -> impl Iterator<It
 
 /// Whether `step` stands in `group` or in a group below it.
 pub(super) fn within(spec: &Spec, step: usize, group: GroupId) -> bool {
-    ancestors(spec, spec.steps[step].group).any(|(id, _)| id == group)
+    holds(spec, group, spec.steps[step].group)
+}
+
+/// Whether a group is `inner` or holds it.
+pub(super) fn holds(spec: &Spec, group: GroupId, inner: Option<GroupId>) -> bool {
+    ancestors(spec, inner).any(|(id, _)| id == group)
 }
 
 /// What a step says, or else the nearest of its groups.

@@ -68,7 +68,9 @@ impl Part {
         let undoing = kept.iter().filter_map(|id| graph.step(*id).compensate);
         let kept = &kept.iter().copied().chain(undoing).collect();
         let numbers = Numbers::new(graph, kept);
-        let steps: Vec<Step> = kept.iter().map(|id| numbers.step(graph.step(*id))).collect();
+        let forward = kept.iter().filter(|id| graph.step(**id).kind == Kind::Forward);
+        let groups: HashSet<usize> = forward.flat_map(|id| graph.around(*id)).collect();
+        let steps: Vec<Step> = kept.iter().map(|id| numbers.step(graph.step(*id), &groups)).collect();
         let edge = |edge: &Edge| {
             Some(Edge { from: numbers.new_id(edge.from)?, to: numbers.new_id(edge.to)?, value: edge.value })
         };
@@ -147,7 +149,8 @@ impl Numbers {
         self.0.get(old.index()).copied().flatten()
     }
 
-    fn step(&self, step: &Step) -> Step {
+    /// `groups` are those of which steps are kept.
+    fn step(&self, step: &Step, groups: &HashSet<usize>) -> Step {
         let mut step = step.clone();
         let need = |need: &Need| Some(Need { step: self.new_id(need.step)?, ..*need });
         let taken = |taken: &Taken| Some(Taken { step: self.new_id(taken.step)?, ..*taken });
@@ -165,6 +168,9 @@ impl Numbers {
             arm.target = match &arm.target {
                 Target::Step(id) => known(id, Target::Step),
                 Target::Skip(id) => known(id, Target::Skip),
+                Target::Group(group) | Target::SkipToGroup(group) if !groups.contains(group) => {
+                    Target::Elsewhere
+                }
                 other => other.clone(),
             };
         }

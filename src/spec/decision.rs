@@ -38,7 +38,7 @@ const SPLITS: usize = 8;
 
 /// What a document's decisions can speak of.
 pub(super) trait Known {
-    /// Whether a step has exactly this title.
+    /// Whether a step or a group has exactly this title.
     fn is_title(&self, title: &str) -> bool;
     /// The title that is meant, where its case or a letter is wrong.
     fn near_title(&self, title: &str) -> Option<&str>;

@@ -86,6 +86,8 @@ fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
 struct Titles {
     /// As they are compared.
     exact: HashSet<String>,
+    /// Those of groups, as they are compared: no value is handed to a group, but a decision leads to one.
+    groups: HashSet<String>,
     /// By their lower case, to tell an author who got the case wrong.
     folded: HashMap<String, String>,
     /// The names in the steps' signatures, as they are and as conditions write them.
@@ -98,6 +100,7 @@ impl Titles {
     fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
         let mut titles = Titles {
             exact: HashSet::new(),
+            groups: HashSet::new(),
             folded: HashMap::new(),
             names: HashSet::new(),
             suggestions: Cell::new(SUGGESTIONS),
@@ -108,7 +111,11 @@ impl Titles {
             groups.retain(|(level, _)| *level < head.level);
             let title = part.title(text);
             match role {
-                Role::Group => groups.push((head.level, title)),
+                Role::Group => {
+                    titles.groups.extend(groups.last().map(|(_, around)| format!("{around}/{title}")));
+                    titles.groups.insert(title.clone());
+                    groups.push((head.level, title));
+                }
                 Role::Step => {
                     titles.folded.insert(title.to_lowercase(), title.clone());
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
@@ -125,14 +132,15 @@ impl Titles {
 
 impl Known for Titles {
     fn is_title(&self, written: &str) -> bool {
-        self.exact.contains(&title::key(written))
+        let meant = title::key(written);
+        self.exact.contains(&meant) || self.groups.contains(&meant)
     }
 
     fn near_title(&self, title: &str) -> Option<&str> {
         let folded = self.folded.get(&title::key(title).to_lowercase()).map(String::as_str);
         folded.or_else(|| {
             self.suggestions.set(self.suggestions.get().checked_sub(1)?);
-            nearest(title, self.folded.values().map(String::as_str))
+            nearest(title, self.folded.values().chain(&self.groups).map(String::as_str))
         })
     }
 

@@ -1,7 +1,7 @@
 //! What decides on the way of an item, in words and for scripts: decisions, conditions, states.
 
 use crate::diag::render::visible;
-use crate::graph::{Arm, Graph, Step, Target};
+use crate::graph::{Arm, Chain, Graph, Step, StepId, Taken, Target};
 use serde::Serialize;
 
 /// One arm of a decision, in words.
@@ -32,6 +32,8 @@ fn asked(arm: &Arm) -> Option<&str> {
 fn leads(graph: &Graph, target: &Target) -> String {
     match target {
         Target::Step(to) => visible(&graph.step(*to).title),
+        Target::Group(group) => visible(&graph.group_name(*group)),
+        Target::SkipToGroup(group) => format!("skip to {}", visible(&graph.group_name(*group))),
         Target::Skip(to) => format!("skip to {}", visible(&graph.step(*to).title)),
         Target::End => "end".to_owned(),
         Target::Fail(reason) => format!("fail \"{}\"", visible(reason)),
@@ -63,26 +65,43 @@ pub(super) struct Way<'a> {
     /// Null for `Otherwise`.
     r#if: Option<&'a str>,
     then: &'static str,
-    /// The phase of the step that it leads or skips to.
+    /// The phase of the step that it leads or skips to; null for a group.
     to: Option<&'a str>,
     /// Of a failure.
     reason: Option<&'a str>,
+    /// The group that it leads or skips to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// The phases of those steps of the group that run only if a decision leads to the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<&'a str>>,
 }
 
 /// The decisions of a step for scripts, each a list of arms.
-pub(super) fn ways<'a>(graph: &'a Graph, step: &'a Step) -> Vec<Vec<Way<'a>>> {
-    let way = |arm: &'a Arm| {
-        let phase = |to| Some(graph.step(to).phase.as_str());
+pub(super) fn ways<'a>(graph: &'a Graph, id: StepId) -> Vec<Vec<Way<'a>>> {
+    let phase = |to: StepId| graph.step(to).phase.as_str();
+    let way = |arm: &'a Arm, taken: Taken| {
         let (then, to, reason) = match &arm.target {
-            Target::Step(to) => ("step", phase(*to), None),
-            Target::Skip(to) => ("skip", phase(*to), None),
+            Target::Step(to) => ("step", Some(phase(*to)), None),
+            Target::Skip(to) => ("skip", Some(phase(*to)), None),
+            Target::SkipToGroup(_) => ("skip", None, None),
             Target::End => ("end", None, None),
             Target::Fail(reason) => ("fail", None, Some(reason.as_str())),
-            Target::Elsewhere => ("step", None, None),
+            Target::Group(_) | Target::Elsewhere => ("step", None, None),
         };
-        Way { r#if: asked(arm), then, to, reason }
+        let (group, steps) = match arm.target {
+            Target::Group(group) => (Some(group), Some(graph.led_by(taken).map(phase).collect())),
+            Target::SkipToGroup(group) => (Some(group), None),
+            _ => (None, None),
+        };
+        let group = group.map(|group| graph.group_name(group));
+        Way { r#if: asked(arm), then, to, reason, group, steps }
     };
-    step.chains.iter().map(|chain| chain.iter().map(way).collect()).collect()
+    let chain = |(chain, arms): (u32, &'a Chain)| {
+        let taken = |arm| Taken { step: id, chain, arm };
+        arms.iter().zip(0..).map(|(said, arm)| way(said, taken(arm))).collect()
+    };
+    (0..).zip(&graph.step(id).chains).map(chain).collect()
 }
 
 /// The states in which a step starts, and the one that its success leads to, if it leads to another.

@@ -152,7 +152,9 @@ fn catalogue() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     for file in ["condition.rs", "spec.rs", "graph.rs", "trace.rs", "types.rs"] {
         let source = fs::read_to_string(folder.join(file)).unwrap();
-        for made in ["Diagnostic::error(", "Diagnostic::warning(", "    made(", "malformed("] {
+        for made in
+            ["Diagnostic::error(", "Diagnostic::warning(", "    made(", "malformed(", "    ambiguous("]
+        {
             for call in source.split(made).skip(1) {
                 let code = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
                 codes.extend(code.map(str::to_owned));

@@ -17,6 +17,7 @@ mod forged;
 mod formats;
 mod gate;
 mod graph;
+mod group_target;
 mod history;
 mod hostile;
 mod init;

@@ -63,10 +63,10 @@ pub fn own_output(span: Span, name: &str) -> Diagnostic {
     .help("decide on it with a line such as `If … → Next Step` in the step's text")
 }
 
-/// A condition that leads backwards, to itself, or to a failure handler.
-pub fn bad_target(span: Span, title: &str, why: &str, target: Span) -> Diagnostic {
+/// A condition that leads backwards, to itself, or to a failure handler; `target` is what it names, and where.
+pub fn bad_target(span: Span, title: &str, why: &str, target: (&str, Span)) -> Diagnostic {
     Diagnostic::error("bad-target", span, format!("a condition cannot lead to `{title}`: {why}"))
-        .related(target, "this step")
+        .related(target.1, target.0)
         .help("lead to a step that stands further below")
 }
 

@@ -56,32 +56,55 @@ pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
 
 /// A group where a step should be named; `steps` are the first ones in it.
 pub fn group_named(group: &str, at: Span, place: Span, steps: &[&str]) -> Diagnostic {
-    let first = steps.first().copied().unwrap_or("Step Title");
-    let all: Vec<String> = steps.iter().map(|step| format!("[after:: {step}]")).collect();
-    Diagnostic::error("group-named", at, format!("`{group}` is a group, and this must be a step"))
-        .related(place, "the group")
-        .help(format!(
-            "name steps of the group: {} to follow them, or `{first}` where a decision leads; `[when:: …]` at the group's heading decides on all of its steps",
-            all.join(" ")
-        ))
+    let diagnostic =
+        Diagnostic::error("group-named", at, format!("`{group}` is a group, and this must be a step"))
+            .related(place, "the group");
+    let steps: Vec<String> = steps.iter().map(|step| format!("`{step}`")).collect();
+    match steps.as_slice() {
+        [] => diagnostic.help("write a step's title as its heading has it"),
+        [one] => diagnostic.help(format!("name the step of the group: {one}")),
+        several => diagnostic.help(format!("name a step of the group: {}", several.join(", "))),
+    }
 }
 
-/// A group that is to come before a step of its own; `first` is its first step.
-pub fn own_group(group: &str, at: Span, place: Span, first: Option<&str>) -> Diagnostic {
-    let first = first.unwrap_or("Step Title");
-    let message = format!("a step of the group `{group}` cannot wait for all of the group");
-    Diagnostic::error("own-group", at, message)
+/// A group that is waited for or decided on, and in which nothing runs before something has failed.
+pub fn group_without_steps(group: &str, at: Span, place: Span) -> Diagnostic {
+    let message = format!("the group `{group}` has only failure handlers and compensations");
+    Diagnostic::error("group-without-steps", at, message)
         .related(place, "the group")
-        .help(format!("name the steps that come first, such as `[after:: {first}]`"))
+        .help("name a step, or a group with other steps in it")
 }
 
-/// A title of a step and of a group, where one of them must come first.
-pub fn step_and_group(title: &str, at: Span, step: Span, group: Span) -> Diagnostic {
-    let message = format!("`{title}` is a step and a group; this waits for the step only");
+/// A group named by a step or group in it, which `cannot` wait for it or decide on it; `first` is its first other step.
+pub fn own_group(group: &str, at: Span, cannot: &str, place: Span, first: Option<&str>) -> Diagnostic {
+    let message = format!("a step of the group `{group}` cannot {cannot} all of the group");
+    let help = match (cannot, first) {
+        ("decide on", Some(first)) => format!("name the steps that the decision leads to, such as `{first}`"),
+        ("decide on", None) => "move the step that decides out of the group".to_owned(),
+        (_, first) => {
+            let first = first.unwrap_or("Step Title");
+            format!("name the steps that come first, such as `[after:: {first}]`")
+        }
+    };
+    Diagnostic::error("own-group", at, message).related(place, "the group").help(help)
+}
+
+/// A title of a step and of a group, where one of them is meant; `means` is what this does with it.
+pub fn step_and_group(title: &str, at: Span, means: &str, step: Span, group: Span) -> Diagnostic {
+    let message = format!("`{title}` is a step and a group; this {means} the step only");
     Diagnostic::warning("step-and-group", at, message)
         .related(step, "the step")
         .related(group, "the group")
         .help("give one of them another title")
+}
+
+/// A reference that several groups answer to. `named` are their longest names, with their places.
+pub fn ambiguous_group(
+    written: &str,
+    at: Span,
+    named: impl ExactSizeIterator<Item = (String, Span)>,
+) -> Diagnostic {
+    ambiguous("ambiguous-group", "groups", written, at, named)
 }
 
 /// A reference that several steps answer to. `named` are the names that tell them apart, with their places.
@@ -90,8 +113,18 @@ pub fn ambiguous_step(
     at: Span,
     named: impl ExactSizeIterator<Item = (String, Span)>,
 ) -> Diagnostic {
-    let message = format!("`{written}` could be {} steps{}", named.len(), shown_of(named.len()));
-    let mut diagnostic = Diagnostic::error("ambiguous-step", at, message);
+    ambiguous("ambiguous-step", "steps", written, at, named)
+}
+
+fn ambiguous(
+    code: &'static str,
+    what: &str,
+    written: &str,
+    at: Span,
+    named: impl ExactSizeIterator<Item = (String, Span)>,
+) -> Diagnostic {
+    let message = format!("`{written}` could be {} {what}{}", named.len(), shown_of(named.len()));
+    let mut diagnostic = Diagnostic::error(code, at, message);
     let mut names = Vec::new();
     for (name, at) in named.take(PLACES) {
         let name = format!("`{name}`");

@@ -4,7 +4,7 @@
 use super::Item;
 use super::state::End;
 use crate::event::{LeftOut, StepId, ValueId};
-use crate::graph::{Graph, Target};
+use crate::graph::{Graph, Taken, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a step did not run, as far as other steps are concerned.
@@ -45,14 +45,16 @@ impl Item {
         let chains: BTreeSet<(StepId, u32)> =
             graph.step(id).guards.iter().map(|guard| (guard.step, guard.chain)).collect();
         let taken = self.taken.iter().filter(|(step, chain, _)| chains.contains(&(*step, *chain)));
-        let target = |(step, chain, arm): &(StepId, u32, Option<u32>)| {
+        let targets = |(step, chain, arm): &(StepId, u32, Option<u32>)| {
             let arms = graph.step(*step).chains.get(*chain as usize)?;
-            match arms.get((*arm)? as usize)?.target {
-                Target::Step(target) => Some(target),
+            let taken = Taken { step: *step, chain: *chain, arm: (*arm)? };
+            match arms.get(taken.arm as usize)?.target {
+                Target::Step(target) => Some(vec![target]),
+                Target::Group(_) => Some(graph.led_by(taken).collect()),
                 _ => None,
             }
         };
-        taken.filter_map(target).collect()
+        taken.filter_map(targets).flatten().collect()
     }
 
     fn why_absent(&self, graph: &Graph, id: StepId, reasons: &BTreeMap<StepId, Reason>) -> Reason {

@@ -166,7 +166,12 @@ impl<'a> Retraced<'a> {
         chains.iter().zip(0..).find_map(|(arms, chain)| {
             match &arms.get(self.arm(id, chain)?? as usize)?.target {
                 Target::Fail(reason) => Some(reason.as_str()),
-                Target::Step(_) | Target::Skip(_) | Target::Elsewhere | Target::End => None,
+                Target::Step(_)
+                | Target::Group(_)
+                | Target::Skip(_)
+                | Target::SkipToGroup(_)
+                | Target::Elsewhere
+                | Target::End => None,
             }
         })
     }

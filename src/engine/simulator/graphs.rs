@@ -146,6 +146,7 @@ pub fn random_graph(seed: u64) -> Graph {
             step.group = [None, Some(0), Some(1)][roll(seed, &[42, id], 3) as usize];
         }
     }
+    lead_to_group(seed, &mut graph);
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
 }
@@ -274,6 +275,53 @@ fn branch(seed: u64, steps: &mut [Step]) {
             }
             _ => {}
         }
+    }
+}
+
+/// Lets one step decide on a group of others in some graphs: some of them it guards, none or some of the steps between.
+fn lead_to_group(seed: u64, graph: &mut Graph) {
+    let dice = |what: u64, below| roll(seed, &[90, what], below);
+    let forward = graph.order.len() as u32;
+    if dice(0, 3) > 0 || forward < 3 {
+        return;
+    }
+    let decider = dice(1, u64::from(forward) - 2) as u32;
+    let first = decider + 1 + dice(2, u64::from(forward - decider) - 1) as u32;
+    let of_run = |graph: &Graph, id: u32| graph.steps[id as usize].once;
+    let members: Vec<u32> =
+        (first..forward).filter(|id| of_run(graph, *id) == of_run(graph, decider)).collect();
+    let group = graph.groups.len();
+    graph.groups.push(Group { title: "Led".into(), parent: None, parallel: false, deadline: None });
+    let skips = dice(3, 3) == 0;
+    let asks = Guard {
+        condition: condition::parse(&format!("S{decider} > 400")).unwrap(),
+        names: vec![(format!("S{decider}"), ValueId(decider))],
+    };
+    let target = if skips { Target::SkipToGroup(group) } else { Target::Group(group) };
+    let chains = &mut graph.steps[decider as usize].chains;
+    chains.push(vec![Arm { guard: Some(asks), target }]);
+    let taken = Taken { step: StepId(decider), chain: chains.len() as u32 - 1, arm: 0 };
+    let between = (decider + 1..first).filter(|id| of_run(graph, *id) == of_run(graph, decider)).collect();
+    for id in if skips { between } else { members.clone() } {
+        let step = &mut graph.steps[id as usize];
+        if !step.guards.is_empty() {
+            continue;
+        }
+        if skips {
+            step.skips.push(taken)
+        } else {
+            step.guards.push(taken)
+        }
+        if !step.needs.iter().any(|need| need.step.0 == decider) {
+            step.needs.push(Need { step: StepId(decider), data: false });
+            let dependents = &mut graph.steps[decider as usize].dependents;
+            dependents.push(StepId(id));
+            dependents.sort_unstable();
+            graph.edges.push(Edge { from: StepId(decider), to: StepId(id), value: None });
+        }
+    }
+    for id in members {
+        graph.steps[id as usize].group.get_or_insert(group);
     }
 }
 

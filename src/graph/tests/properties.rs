@@ -1,7 +1,7 @@
 //! Whatever the author wrote: no panic, and a graph that is handed out keeps its promises.
 
 use crate::diag::{Diagnostic, Source, Span};
-use crate::graph::{Graph, Kind, build};
+use crate::graph::{Graph, Kind, Taken, Target, build};
 use crate::spec::{After, Annotations, Front, Group, Port, Signature, Spanned, Spec, Step};
 use crate::value::Type;
 use proptest::prelude::*;
@@ -111,6 +111,20 @@ fn check(graph: &Graph) {
         assert_eq!((before.len(), after.len()), (step.needs.len(), step.dependents.len()));
         assert_eq!(before, step.needs.iter().map(|need| need.step).collect());
         assert_eq!(after, step.dependents.iter().copied().collect());
+        for taken in step.guards.iter().chain(&step.skips) {
+            assert!(before.contains(&taken.step), "{} does not wait for its decision", step.title);
+        }
+        for (chain, arms) in (0..).zip(&step.chains) {
+            for (arm, said) in (0..).zip(arms) {
+                let Target::Group(group) = said.target else { continue };
+                let members = graph.order.iter().filter(|id| graph.around(**id).any(|one| one == group));
+                let inside = |taken: &Taken| graph.around(taken.step).any(|one| one == group);
+                let taken = Taken { step: id, chain, arm };
+                let mut guards = members.map(|id| &graph.step(*id).guards).peekable();
+                assert!(guards.peek().is_some());
+                assert!(guards.all(|guards| guards.contains(&taken) || guards.iter().any(inside)));
+            }
+        }
         for input in &step.inputs {
             let made = |maker| graph.step(maker).outputs.iter().any(|output| output.value == input.value);
             assert!(input.makers.iter().copied().all(made));
@@ -124,7 +138,7 @@ fn check(graph: &Graph) {
     }
 }
 
-const LINES: [&str; 24] = [
+const LINES: [&str; 27] = [
     "---\n",
     "agent: clerk\n",
     "inputs: [order, y]\n",
@@ -147,6 +161,9 @@ const LINES: [&str; 24] = [
     "\nc → Look Again\n\n",
     "\nx → Pay\n\n",
     "\nfailed_orders → retry_scheduled::Boolean\n\n",
+    "\nIf order → Reviews\nOtherwise → Ship\n\n",
+    "\nIf payment → Look\nOtherwise → Phase\n\n",
+    "\nIf order == 2, skip to Reviews\n\n",
     "```sh run\ntrue\n```\n",
     "prose If y → Ship\n",
 ];

@@ -354,7 +354,9 @@ fn decisions(way: &Way, id: StepId, chain: u32, arms: &Chain) -> Vec<Way> {
     let arm = |(arm, number): (&Arm, u32)| match arm.target {
         Target::Fail(_) => None,
         Target::End => Some(decide(Some(number), true)),
-        Target::Step(_) | Target::Skip(_) | Target::Elsewhere => Some(decide(Some(number), false)),
+        Target::Step(_) | Target::Group(_) | Target::Skip(_) | Target::SkipToGroup(_) | Target::Elsewhere => {
+            Some(decide(Some(number), false))
+        }
     };
     let mut ways: Vec<Way> = arms.iter().zip(0..).filter_map(arm).collect();
     if arms.iter().all(|arm| arm.guard.is_some()) {

@@ -51,7 +51,7 @@ struct Edge<'a> {
 /// `{steps, edges}`, indented, with a final newline.
 pub fn json(graph: &Graph) -> String {
     let name = |value: ValueId| graph.value(value).name.as_str();
-    let steps = graph.steps.iter().map(|step| Step {
+    let steps = graph.steps.iter().zip(graph.ids()).map(|(step, id)| Step {
         title: &step.title,
         phase: &step.phase,
         kind: step.kind.name(),
@@ -65,7 +65,7 @@ pub fn json(graph: &Graph) -> String {
         effects: step.pure.then_some("none"),
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
-        decisions: decisions::ways(graph, step),
+        decisions: decisions::ways(graph, id),
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

@@ -109,6 +109,9 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
         let line = if names.is_empty() { "-.->" } else { "-->" };
         let names = Some(names.join(", ")).filter(|names| !names.is_empty());
         let said: Vec<String> = names.into_iter().chain(chosen(graph, need.step, id)).collect();
+        if said.is_empty() && decides_on_group_of(graph, need.step, id) {
+            continue;
+        }
         let said = if said.is_empty() { String::new() } else { format!("|\"{}\"|", said.join("<br/>")) };
         let _ = writeln!(out, "    s{} {line}{said} s{}", need.step.0, id.0);
     }
@@ -123,19 +126,34 @@ fn chosen(graph: &Graph, from: StepId, to: StepId) -> impl Iterator<Item = Strin
     arms.filter_map(move |(arm, told)| match arm.target {
         Target::Step(target) if target == to => Some(label(&told.asks())),
         Target::Skip(target) if target == to => Some(label(&format!("{}, skip", told.asks()))),
-        Target::Step(_) | Target::Skip(_) | Target::End | Target::Fail(_) | Target::Elsewhere => None,
+        _ => None,
     })
 }
 
-/// The decisions of a step after which nothing follows.
+/// Whether a decision leads to a group around a step: its line leads to the group then.
+fn decides_on_group_of(graph: &Graph, decider: StepId, id: StepId) -> bool {
+    let mut arms = graph.step(decider).chains.iter().flatten();
+    arms.any(|arm| match arm.target {
+        Target::Group(group) | Target::SkipToGroup(group) => graph.around(id).any(|around| around == group),
+        _ => false,
+    })
+}
+
+/// The decisions of a step that lead to no single step: to groups, or to an end.
 fn ends(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
     let told = decisions::told(graph, step).into_iter().flatten();
     for (at, (arm, told)) in step.chains.iter().flatten().zip(told).enumerate() {
-        if let Target::End | Target::Fail(_) = arm.target {
-            let (asks, target) = (label(&told.asks()), label(&told.target));
-            let _ = writeln!(out, "    s{} -.->|\"{asks}\"| e{}_{at}([\"{target}\"])", id.0, id.0);
-        }
+        let asks = label(&told.asks());
+        let _ = match arm.target {
+            Target::End | Target::Fail(_) => {
+                let target = label(&told.target);
+                writeln!(out, "    s{} -.->|\"{asks}\"| e{}_{at}([\"{target}\"])", id.0, id.0)
+            }
+            Target::Group(group) => writeln!(out, "    s{} -.->|\"{asks}\"| g{group}", id.0),
+            Target::SkipToGroup(group) => writeln!(out, "    s{} -.->|\"{asks}, skip\"| g{group}", id.0),
+            Target::Step(_) | Target::Skip(_) | Target::Elsewhere => Ok(()),
+        };
     }
 }
 

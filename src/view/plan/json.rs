@@ -112,7 +112,7 @@ fn step<'a>(
         each: step.each.map(|each| graph.list(step, each)),
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
-        decisions: decisions::ways(graph, step),
+        decisions: decisions::ways(graph, id),
         may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),

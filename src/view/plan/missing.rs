@@ -3,7 +3,7 @@
 
 use super::super::decisions;
 use crate::diag::render::visible;
-use crate::graph::{Graph, Kind, StepId, Target, ValueId};
+use crate::graph::{Graph, Kind, StepId, Taken, Target, ValueId};
 use crate::spec::Mark;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -81,8 +81,10 @@ fn succeeds(graph: &Graph, id: StepId, all: &[Vec<Missing>]) -> bool {
 fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) -> bool {
     let (step, made) = (graph.step(id), graph.step(maker));
     let asks = |text: &str| step.when.iter().any(|guard| guard.condition.text.trim() == text);
+    let required = graph.required(id);
     let led = made.guards.is_empty()
-        || !step.guards.is_empty() && step.guards.iter().all(|guard| made.guards.contains(guard));
+        || !step.guards.is_empty() && step.guards.iter().all(|guard| made.guards.contains(guard))
+        || made.guards.iter().any(|guard| required.contains(guard));
     let asked = made.when.iter().all(|guard| asks(guard.condition.text.trim()));
     let skipped = made.skips.iter().all(|skip| step.skips.contains(skip));
     led && asked && skipped && made.mark != Some(Mark::Optional) && all[maker.index()].is_empty()
@@ -99,10 +101,13 @@ fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, a
     };
     chains.iter().any(|(decider, chain)| {
         let arms = graph.step(*decider).chains.get(*chain as usize).map_or(&[][..], Vec::as_slice);
-        let each = arms.iter().all(|arm| match arm.target {
+        let each = arms.iter().zip(0..).all(|(said, arm)| match said.target {
             Target::Step(target) => serves(target),
+            Target::Group(_) => {
+                graph.led_by(Taken { step: *decider, chain: *chain, arm }).any(|target| serves(target))
+            }
             Target::End | Target::Fail(_) => true,
-            Target::Skip(_) | Target::Elsewhere => false,
+            Target::Skip(_) | Target::SkipToGroup(_) | Target::Elsewhere => false,
         });
         let decides = known.contains(decider) || succeeds(graph, *decider, all);
         decides && each && arms.last().is_some_and(|arm| arm.guard.is_none())

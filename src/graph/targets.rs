@@ -1,0 +1,115 @@
+//! What a reference means where a step or a group may be named: `[after:: …]` and the targets of decisions.
+
+use super::Kind;
+use super::names::{Names, Search};
+use super::outline::{ancestors, holds, within};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{GroupId, Spec};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Step(usize),
+    /// All forward steps of a group, of which there is at least one.
+    Group(GroupId),
+}
+
+/// Who names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Namer {
+    /// A step that waits, with the group around it.
+    Step(Option<GroupId>),
+    /// The steps of a group, which wait.
+    Group(GroupId),
+    /// A step that decides.
+    Decider(usize),
+}
+
+pub(super) struct Targets<'a> {
+    spec: &'a Spec,
+    names: &'a Names<'a>,
+    /// The forward steps of each group, those of the groups in it too, in document order.
+    pub members: Vec<Vec<usize>>,
+}
+
+impl<'a> Targets<'a> {
+    pub fn new(spec: &'a Spec, kinds: &[Kind], names: &'a Names<'a>) -> Self {
+        let mut members = vec![Vec::new(); spec.groups.len()];
+        for step in (0..spec.steps.len()).filter(|step| kinds[*step] == Kind::Forward) {
+            ancestors(spec, spec.steps[step].group).for_each(|(group, _)| members[group].push(step));
+        }
+        Targets { spec, names, members }
+    }
+
+    /// A step where one has the title, else a group with forward steps.
+    ///
+    /// # Errors
+    /// Neither has the title, several have it, or it is a group that the namer is in.
+    pub fn find(
+        &self,
+        written: &str,
+        at: Span,
+        namer: Namer,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<Named, Box<Diagnostic>> {
+        let is_step = self.names.is_step(written);
+        let group = match self.names.find_group(written) {
+            Search::Nothing if !is_step => return Err(self.names.unknown(written, at)),
+            Search::Several(groups) if !is_step => {
+                return Err(Box::new(self.ambiguous(written, at, groups)));
+            }
+            Search::Nothing | Search::Several(_) => None,
+            Search::One(group) => Some(group),
+        };
+        if let (Some(group), false) = (group, is_step) {
+            return self.refuse(group, at, namer).map(|()| Named::Group(group));
+        }
+        let step = self.names.find(written, at)?;
+        if let Some(group) = group
+            && self.members[group].iter().any(|member| *member != step)
+            && !matches!(namer, Namer::Decider(step) if within(self.spec, step, group))
+        {
+            let title = &self.spec.steps[step].title;
+            let means = match namer {
+                Namer::Decider(_) => "leads to",
+                Namer::Step(_) | Namer::Group(_) => "waits for",
+            };
+            let place = self.spec.groups[group].title.span;
+            diagnostics.push(catalogue::step_and_group(&title.value, at, means, title.span, place));
+        }
+        Ok(Named::Step(step))
+    }
+
+    fn ambiguous(&self, written: &str, at: Span, groups: &[GroupId]) -> Diagnostic {
+        let named = |id: &GroupId| {
+            let group = &self.spec.groups[*id];
+            let around = ancestors(self.spec, group.parent).next();
+            let title = &group.title.value;
+            let full = around.map(|(_, around)| format!("{}/{title}", around.title.value));
+            (full.unwrap_or_else(|| title.clone()), group.title.span)
+        };
+        catalogue::ambiguous_group(written, at, groups.iter().map(named))
+    }
+
+    /// What is in a group neither waits for all of it nor decides on all of it, and without forward steps there is
+    /// nothing to wait for and nothing to decide.
+    fn refuse(&self, group: GroupId, at: Span, namer: Namer) -> Result<(), Box<Diagnostic>> {
+        let title = &self.spec.groups[group].title;
+        if self.members[group].is_empty() {
+            return Err(Box::new(catalogue::group_without_steps(&title.value, at, title.span)));
+        }
+        let (own, cannot) = match namer {
+            Namer::Step(around) => (holds(self.spec, group, around), "wait for"),
+            Namer::Group(own) => {
+                let either = holds(self.spec, group, Some(own)) || holds(self.spec, own, Some(group));
+                (either, "wait for")
+            }
+            Namer::Decider(step) => (within(self.spec, step, group), "decide on"),
+        };
+        let other = |step: &&usize| !matches!(namer, Namer::Decider(decider) if decider == **step);
+        let first = self.members[group].iter().find(other).map(|step| self.names.title(*step));
+        match own {
+            true => Err(Box::new(catalogue::own_group(&title.value, at, cannot, title.span, first))),
+            false => Ok(()),
+        }
+    }
+}
