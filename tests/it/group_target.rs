@@ -326,6 +326,43 @@ fn a_group_that_was_decided_on_is_compensated() {
     assert_eq!(place.read("log"), "assess\nfailed\n");
 }
 
+/// What follows one group only is left out by the decision where that leads to the other.
+#[test]
+fn what_follows_an_alternative_of_groups_is_named_shortly() {
+    let fence = "\n```sh run\necho x\n```\n\n";
+    let text = format!(
+        "# T\n\n## Look\nn::Integer → found::String\n\nIf n > 5 → Booking\nOtherwise → Refusing\n{fence}\
+         ## Booking\n\n### Book\nfound → booking::String\n{fence}### Note\nfound → note::String\n{fence}\
+         ## Refusing\n\n### Refuse\nfound → refusal::String\n{fence}\
+         ## Ship !\nbooking → parcel::String\n{fence}## Thank\nparcel → thanks::String\n{fence}"
+    );
+    let place = Place::new(&text);
+    let told = place.run("--input n=1");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.contains("left out by decisions: 1 Ship (critical), 1 Thank\n"), "{}", told.err);
+    assert!(!place.run("--input n=9").err.contains("left out"));
+    let both = format!("{text}## Send\nbooking, refusal → sent::String\n{fence}");
+    let told = Place::new(&both).orderflow("validate flow.md");
+    assert!(told.out.starts_with("error[never-runs]: `Send` can never run: "), "{}", told.out);
+}
+
+/// A step that joins the group later is led to by the decision that was made.
+#[test]
+fn a_group_that_has_grown_goes_on_with_its_decision() {
+    let text = ORDERS.replace("echo fill >> log", "echo fill >> log\ntest -e pen || exit 65");
+    let place = Place::new(&text);
+    assert_eq!(place.run("--quiet --input n=6").exit, Some(1));
+    place.write("pen", "");
+    place.write("log", "");
+    let more = "### More\n\n```sh run\necho more >> log\n```\n\n## Delivery [";
+    place.write("flow.md", &text.replace("## Delivery [", more));
+    let told = place.orderflow("retry last --use-current --trust --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    let mut lines: Vec<String> = place.read("log").lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["fill", "more"]);
+}
+
 /// A retry goes on below the decision that was made.
 #[test]
 fn a_failed_step_of_a_group_is_retried() {

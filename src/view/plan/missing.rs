@@ -103,9 +103,7 @@ fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, a
         let arms = graph.step(*decider).chains.get(*chain as usize).map_or(&[][..], Vec::as_slice);
         let each = arms.iter().zip(0..).all(|(said, arm)| match said.target {
             Target::Step(target) => serves(target),
-            Target::Group(_) => {
-                graph.led_by(Taken { step: *decider, chain: *chain, arm }).any(|target| serves(target))
-            }
+            Target::Group(_) => graph.led_by(Taken { step: *decider, chain: *chain, arm }).any(&serves),
             Target::End | Target::Fail(_) => true,
             Target::Skip(_) | Target::SkipToGroup(_) | Target::Elsewhere => false,
         });
