@@ -2,6 +2,7 @@
 
 use super::group::{Tally, add_tokens, mean, mean_within, nanoseconds};
 use super::items::{Mark, Trail};
+use super::left_out::AllLeftOut;
 use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
 use super::names::Names;
 use crate::event::{ItemState, Status};
@@ -63,7 +64,7 @@ struct Totals {
     items: Option<u64>,
     states: Option<[u64; ItemState::ALL.len()]>,
     not_started: u64,
-    left_out: Vec<LeftOut>,
+    left_out: AllLeftOut,
     wall: Option<u64>,
     elapsed: Option<u128>,
     /// The same of the items that have settled; none where it is not known which have.
@@ -96,7 +97,7 @@ impl Input {
                 items: Some(0),
                 states: Some([0; ItemState::ALL.len()]),
                 not_started: 0,
-                left_out: Vec::new(),
+                left_out: AllLeftOut::default(),
                 wall: None,
                 elapsed: Some(0),
                 settled: Some(0),
@@ -124,7 +125,7 @@ impl Input {
     /// Counts the steps that an item did not run; `once` where they are those of the run.
     pub fn left_out(&mut self, left_out: &[session::LeftOut], once: bool) {
         for session::LeftOut { phase, critical, because, decided } in left_out {
-            self.totals.add_left_out(LeftOut {
+            self.totals.left_out.add(LeftOut {
                 phase: Arc::clone(phase),
                 critical: *critical,
                 items: (!once).then_some(1),
@@ -192,7 +193,7 @@ impl Input {
             self.totals.states = Some(states);
             let left_out = summary.get("left_out").cloned().map(serde_json::from_value::<Vec<LeftOut>>);
             for one in left_out.and_then(Result::ok).into_iter().flatten() {
-                self.totals.add_left_out(one);
+                self.totals.left_out.add(one);
             }
             let count = |name: &str| summary.get(name).and_then(|count| count.as_u64()).unwrap_or(0);
             self.totals.not_started = count("not_started");
@@ -201,18 +202,6 @@ impl Input {
                 // Rows do not tell which items these are.
                 self.totals.settled = None;
             }
-        }
-    }
-}
-
-impl Totals {
-    fn add_left_out(&mut self, one: LeftOut) {
-        let same = |known: &&mut LeftOut| (&known.phase, &known.because) == (&one.phase, &one.because);
-        match self.left_out.iter_mut().find(same) {
-            Some(known) => {
-                known.items = known.items.zip(one.items).map(|(sum, own)| sum.saturating_add(own));
-            }
-            None => self.left_out.push(one),
         }
     }
 }
@@ -349,7 +338,7 @@ impl Fold {
         });
         sum.not_started = sum.not_started.saturating_add(own.not_started);
         sum.in_flight = sum.in_flight.saturating_add(own.in_flight);
-        own.left_out.into_iter().for_each(|one| sum.add_left_out(one));
+        own.left_out.all.into_iter().for_each(|one| sum.left_out.add(one));
         sum.wall = sum.wall.zip(wall).map(|(sum, own)| sum.saturating_add(own));
         sum.elapsed = sum.elapsed.zip(own.elapsed).map(|(sum, own)| sum + own);
         sum.settled = sum.settled.zip(own.settled).map(|(sum, own)| sum + own);
@@ -433,7 +422,7 @@ impl Fold {
             Some((spent.mean()?, std::cmp::Reverse(place.unwrap_or(*phase as usize)), name))
         });
         let slowest = slowest.max_by(|one, other| one.0.0.total_cmp(&other.0.0).then(one.1.cmp(&other.1)));
-        let mut left_out = totals.left_out.clone();
+        let mut left_out = totals.left_out.all.clone();
         let place = |one: &LeftOut| self.layout.as_ref().and_then(|layout| layout.place(&one.phase));
         left_out.sort_by(|a, b| (a.decided, place(a), &a.because).cmp(&(b.decided, place(b), &b.because)));
         Run {

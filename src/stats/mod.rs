@@ -6,6 +6,7 @@ mod fold;
 mod group;
 mod items;
 mod judge;
+mod left_out;
 mod live;
 mod model;
 mod names;

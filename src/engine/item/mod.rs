@@ -9,6 +9,7 @@ mod decide;
 mod fits;
 mod left_out;
 mod next;
+mod queue;
 mod retraced;
 mod state;
 

@@ -11,6 +11,7 @@
 //! ends after the last of them.
 
 use super::Moves;
+use super::queue::Queue;
 use crate::event::{Answer, Millis, Status, StepPath, StopReason};
 use crate::graph::{Step, StepId};
 use crate::spec::Mark;
@@ -124,7 +125,7 @@ pub(super) struct Steps {
     /// Steps that have begun to wait and have not ended.
     open: u32,
     /// Executions whose answer is to be followed, in the order of their answers.
-    answered: Vec<StepPath>,
+    answered: Queue,
     /// Steps whose conditions are to be decided, the first first.
     deciding: Vec<StepPath>,
     /// Changes that the line of ready steps has not taken over yet.
@@ -163,7 +164,11 @@ impl Steps {
         assert!(!cfg!(test) || slot.may_become(&state), "{path:?} becomes {state:?} from {slot:?}");
         let before = std::mem::replace(slot, state);
         let now = &*slot;
-        track(&mut self.answered, path, before.is_answered(), now.is_answered());
+        match (before.is_answered(), now.is_answered()) {
+            (true, false) => self.answered.remove(path),
+            (false, true) => self.answered.push(path),
+            _ => {}
+        }
         track(&mut self.deciding, path, before.is_deciding(), now.is_deciding());
         match now {
             StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
@@ -221,7 +226,7 @@ impl Steps {
     }
 
     pub fn answered(&self) -> Option<StepPath> {
-        self.answered.first().copied()
+        self.answered.first()
     }
 
     pub fn deciding(&self) -> &[StepPath] {
@@ -259,7 +264,7 @@ impl Steps {
             set.sort();
             assert!(set.iter().eq(all.iter().filter(|path| is(self.state(**path)))), "{set:?} of {self:#?}");
         };
-        tracks(&self.answered, StepState::is_answered);
+        tracks(&self.answered.to_vec(), StepState::is_answered);
         tracks(&self.deciding, StepState::is_deciding);
         for path in all {
             if let StepState::Running { attempts, .. } = self.state(path) {
