@@ -71,7 +71,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
         return Err(bad(format!("the answer is larger than {} MiB", LARGEST >> 20)));
     }
     String::from_utf8(bytes)
-        .map_err(|error| bad(format!("the answer is no UTF-8 at byte {}", error.utf8_error().valid_up_to())))
+        .map_err(|error| bad(format!("the answer is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }
 
 /// The answer of an agent that says it is done, as text.
@@ -100,7 +100,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
             // Where JSON was begun its mistake is worth telling, else the words themselves are.
             _ if trimmed.starts_with(['{', '[']) => Err(no_json(declared, &error)),
             Some(Declared { name, ty: Some(ty), .. }) => {
-                Err(bad(format!("output \"{name}\": expected {ty}, got `{}`", excerpt(trimmed))))
+                Err(bad(format!("output `{name}`: expected {ty}, got `{}`", excerpt(trimmed))))
             }
             _ => Err(bad(format!("{}, got `{}`", wanted(declared), excerpt(trimmed)))),
         },
@@ -140,7 +140,7 @@ fn no_answer(declared: &[Declared], value: &Value) -> Box<Failure> {
 }
 
 fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
-    bad(format!("{}; the answer is no JSON: {error}", wanted(declared)))
+    bad(format!("{}; the answer is not JSON: {error}", wanted(declared)))
 }
 
 /// What an agent that failed has said about it, where its answer says anything. `retryable` holds unless the
@@ -228,7 +228,7 @@ fn excerpt(text: &str) -> String {
 }
 
 fn wanted(declared: &[Declared]) -> String {
-    let names: Vec<String> = declared.iter().map(|output| format!("\"{}\"", output.name)).collect();
+    let names: Vec<String> = declared.iter().map(|output| format!("`{}`", output.name)).collect();
     match names.as_slice() {
         [only] => format!("expected the output {only}"),
         several => format!("expected an object with the outputs {}", several.join(", ")),
@@ -268,8 +268,8 @@ fn named(declared: &[Declared], mut object: Object, text: impl FnOnce(&Declared)
         }
     }
     if !missing.is_empty() {
-        let names: Vec<String> = missing.iter().map(|output| format!("\"{}\"", output.name)).collect();
-        let there: Vec<String> = object.keys().map(|name| format!("\"{name}\"")).collect();
+        let names: Vec<String> = missing.iter().map(|output| format!("`{}`", output.name)).collect();
+        let there: Vec<String> = object.keys().map(|name| format!("`{name}`")).collect();
         let there = if there.is_empty() { String::new() } else { format!("; found {}", there.join(", ")) };
         return Err(bad(format!("missing output {}{there}", names.join(", "))));
     }
@@ -291,12 +291,12 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
                 Some(count) => tokens = Some(count),
                 None => {
                     let found = excerpt_of(value);
-                    return Err(bad(format!("\"tokens_used\" must be a whole number, not {found}")));
+                    return Err(bad(format!("`tokens_used` must be a whole number, not {found}")));
                 }
             },
             _ if STANDARD.into_iter().chain(TAIL).any(|standard| standard == name) => {
                 return Err(bad(format!(
-                    "\"{name}\" is a standard column of the trace; report it under another name"
+                    "`{name}` is a standard column of the trace; report it under another name"
                 )));
             }
             _ if name.len() > LONGEST_NAME => {
@@ -323,7 +323,7 @@ pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -
         Value::String(message) => failure(Cause::Refused, said(message), Outcome::Failed, retryable),
         other => {
             let message =
-                format!("malformed error: \"error\" must be text or an object, not {}", excerpt_of(other));
+                format!("malformed error: `error` must be text or an object, not {}", excerpt_of(other));
             failure(Cause::Refused, message, Outcome::Unknown, false)
         }
     };
@@ -370,10 +370,10 @@ pub(super) fn malformed(error: &Object) -> Option<String> {
             ("outcome", _) => (OUTCOMES, false),
             (name, _) => {
                 let meant = ["retryable", "outcome"].into_iter().find(|known| is_near(name, known))?;
-                return Some(format!("\"{}\" must be written \"{meant}\"", excerpt(name)));
+                return Some(format!("`{}` must be written `{meant}`", excerpt(name)));
             }
         };
-        (!fits).then(|| format!("\"{name}\" must be {must}, not {}", excerpt_of(value)))
+        (!fits).then(|| format!("`{name}` must be {must}, not {}", excerpt_of(value)))
     };
     error.iter().find_map(wrong)
 }

@@ -227,7 +227,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(error)),
             Ok(about) if about.is_file() => Some(self.read()),
-            Ok(_) => Some(Err(io::Error::other("it is no regular file"))),
+            Ok(_) => Some(Err(io::Error::other("it is not a regular file"))),
         }
     }
 

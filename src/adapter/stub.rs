@@ -112,6 +112,6 @@ impl Adapter for Furnished {
 }
 
 fn no_file(name: &str, error: &std::io::Error) -> Box<Failure> {
-    let message = format!("cannot make up the file for \"{name}\": {error}");
+    let message = format!("cannot make up the file for `{name}`: {error}");
     contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
 }

@@ -17,7 +17,7 @@ use crate::view::plan::Doer;
 use anyhow::Context;
 use std::path::Path;
 
-/// Take over a run that was started elsewhere
+/// Adopt a run that was started elsewhere
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -74,7 +74,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     // Paths count from where the run was asked for, where that is here, else from the current folder.
     let base = match options.is_in_place(home) {
         true => options.folder.clone(),
-        false => std::env::current_dir().context("cannot tell the current folder")?,
+        false => std::env::current_dir().context("cannot read the current folder")?,
     };
     let file = base.join(&options.file);
     let document = Document::of(
@@ -127,7 +127,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     }
     trust::runs::adopt(home, kept.header(), kept.records(), &kept.graph)
         .context("cannot store that the run is yours")?;
-    terminal.talk(&format!("{name} is yours now: orderflow resume {name} goes on with it\n"));
+    terminal.talk(&format!("{name} is yours now; continue it with orderflow resume {name}\n"));
     Ok(())
 }
 

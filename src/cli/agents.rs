@@ -22,7 +22,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Show which agent does which steps, or check a program that is to be an agent
+/// Show which agent does which steps, or check an agent
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -68,7 +68,7 @@ enum Format {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    spec::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration; write 5s, 5m or 5h"))
+    spec::duration(text).ok_or_else(|| format!("`{text}` is not a duration; write 5s, 5m or 5h"))
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -128,7 +128,7 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
         );
         return Ok(Exit::Usage);
     }
-    let folder = std::env::current_dir().context("cannot tell the current folder")?;
+    let folder = std::env::current_dir().context("cannot read the current folder")?;
     let files = disk::temporary().context("cannot make a folder for the check")?;
     let program = Program { command, folder, env: super::run::environment(&[]) };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();

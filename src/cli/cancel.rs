@@ -5,7 +5,7 @@ use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
 
-/// Give a run up: what runs is stopped, and what was done is undone
+/// Cancel a run and compensate what it did
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

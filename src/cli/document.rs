@@ -37,7 +37,7 @@ impl Document {
     /// Reads the document of a run that began earlier: nobody waits for a pipe that is in its place now.
     ///
     /// # Errors
-    /// As for [`read`](Self::read), and where it is no regular file.
+    /// As for [`read`](Self::read), and where it is not a regular file.
     pub fn read_again(path: &Path) -> anyhow::Result<Document> {
         Document::read_named(path, &Named::file(path))
     }

@@ -25,7 +25,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             Some(command) => command.clone(),
             None => {
                 let known: Vec<&str> = root.get_subcommands().map(clap::Command::get_name).collect();
-                let message = format!("there is no command \"{name}\"");
+                let message = format!("unknown command `{name}`");
                 let help = format!("the commands are {}", known.join(", "));
                 return Err(super::exit::Stop::new(Exit::Usage, message).help(help).into());
             }

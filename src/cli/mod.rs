@@ -182,7 +182,7 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     let owners = std::env::var_os("ORDERFLOW_OWNERS").unwrap_or_default();
     for said in owners.to_string_lossy().split(',').filter(|said| !said.is_empty()) {
         let Some(user) = number(said) else {
-            let message = format!("ORDERFLOW_OWNERS has {said:?}, which is not the number of a user");
+            let message = format!("ORDERFLOW_OWNERS has {said:?}, which is not a user number");
             return Err(exit::Stop::new(Exit::Usage, message)
                 .help("write numbers, such as 1000,1001: id -u")
                 .into());
@@ -191,7 +191,7 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     }
     let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     if let Some(folder) = state.map(Path::to_owned).or(named) {
-        runs::find::store_in(std::path::absolute(folder).context("cannot tell the current folder")?);
+        runs::find::store_in(std::path::absolute(folder).context("cannot read the current folder")?);
     }
     Ok(())
 }

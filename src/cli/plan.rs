@@ -11,7 +11,7 @@ use crate::graph::Step;
 use crate::view::plan::{self, Doer};
 use std::path::PathBuf;
 
-/// Show what a run would do, step by step; nothing is run
+/// Show what a run would do; nothing is run
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

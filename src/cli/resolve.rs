@@ -11,7 +11,7 @@ use crate::history::{Failed, Failures, History, Taken};
 use anyhow::Context;
 use std::sync::Arc;
 
-/// Say that what could not be undone for an item was undone by hand
+/// Mark a failed compensation as resolved by hand
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,10 +38,10 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home =
-        std::path::absolute(find::one_to_act_on(&args.run)?).context("cannot tell the current folder")?;
+        std::path::absolute(find::one_to_act_on(&args.run)?).context("cannot read the current folder")?;
     if args.note.trim().is_empty() {
         return Err(Stop::new(Exit::Usage, "the note is empty")
-            .help("say what was done: --note TEXT")
+            .help("write what was done: --note TEXT")
             .into());
     }
     trust::runs::refuse_foreign(&home)?;
@@ -74,17 +74,15 @@ fn resolvable<'a>(
     key: &str,
 ) -> anyhow::Result<(Arc<str>, &'a Failed)> {
     if failures.once_failed.is_some() && failures.is_run(key) {
-        let message =
-            "what the steps that run once for all items did cannot be resolved by hand yet; nothing was kept";
-        let help = "orderflow retry RUN --item run tries to undo it once more";
+        let message = "steps for all items cannot be resolved by hand yet; nothing was stored";
+        let help = "retry their compensation: orderflow retry RUN --item run";
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
     match history.failed(failures, key)? {
         failed if failed.state == ItemState::CompensationFailed => Ok((key.into(), failed)),
         _ => {
-            let message =
-                format!("nothing that {} did has to be undone by hand; nothing was kept", visible(key));
-            let help = "orderflow show RUN tells what still stands";
+            let message = format!("item `{}` has no failed compensation; nothing was stored", visible(key));
+            let help = "orderflow show RUN lists failed compensations";
             Err(Stop::new(Exit::Invalid, message).help(help).into())
         }
     }

@@ -5,7 +5,7 @@ use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
 
-/// Go on with a run that was interrupted
+/// Resume an interrupted run
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

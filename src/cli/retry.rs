@@ -6,7 +6,7 @@ use super::runs::find;
 use super::terminal::Terminal;
 use std::path::PathBuf;
 
-/// Have failed items of a run run again, from the steps that failed
+/// Retry a run's failed items
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

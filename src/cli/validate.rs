@@ -9,7 +9,7 @@ use crate::diag::{Diagnostic, render};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Show every problem of documents at once; nothing is run
+/// Show every problem of documents; nothing is run
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -11,7 +11,7 @@ use crate::stats::{Dimension, Fold, Unknown};
 use crate::view::stats::found;
 use std::path::PathBuf;
 
-/// Hold the executions that a document records against what it says
+/// Check a document's recorded executions
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,7 +70,7 @@ fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) ->
     if rows == 0 {
         let stop =
             Stop::new(Exit::Invalid, format!("{name} records no executions; there is nothing to verify"));
-        terminal.error(&stop.help("executions stand in `session-toon` fences below their steps").into());
+        terminal.error(&stop.help("executions are in `session-toon` fences below their steps").into());
         return Exit::Invalid;
     }
     differences.extend(unmet(document, graph));

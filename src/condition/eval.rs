@@ -50,7 +50,7 @@ pub(super) fn value<'v>(node: &Node, names: Names<'_, 'v>) -> Found<'v> {
         }
         Kind::Name(name) => names(name)
             .map(Cow::Borrowed)
-            .ok_or_else(|| fault(node.at.clone(), &format!("there is no value for `{name}`"), None)),
+            .ok_or_else(|| fault(node.at.clone(), &format!("`{name}` has no value"), None)),
         Kind::Attribute(of, name) => attribute(node, value(of, names)?, name),
         Kind::Index(of, index) => indexed(node, value(of, names)?, &*value(index, names)?),
         Kind::Not(of) => flag(!boolean(of, names)?),
@@ -106,7 +106,9 @@ fn indexed<'v>(node: &Node, of: Cow<'v, Value>, index: &Value) -> Found<'v> {
             return Err(fault(node.at.clone(), &message, None));
         }
     };
-    found.map(Cow::Owned).ok_or_else(|| fault(node.at.clone(), &format!("there is no element {index}"), None))
+    found
+        .map(Cow::Owned)
+        .ok_or_else(|| fault(node.at.clone(), &format!("the list has no element {index}"), None))
 }
 
 fn compare(node: &Node, comparison: Comparison, a: &Value, b: &Value) -> Result<bool, Fault> {

@@ -33,7 +33,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, Fault> {
         } else if c.is_ascii_digit() {
             let length = number(rest);
             let value = crate::value::json::parse(&rest[..length]);
-            let value = value.map_err(|_| fault(at..at + length, "this is no number", None))?;
+            let value = value.map_err(|_| fault(at..at + length, "this is not a number", None))?;
             (Token::Number(value), length)
         } else if c.is_alphabetic() || c == '_' {
             let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());

@@ -201,11 +201,7 @@ impl Parser {
                     ("upper", Filter::Upper),
                 ];
                 let Some((_, filter)) = filters.into_iter().find(|(name, _)| self.word(name)) else {
-                    return Err(fault(
-                        at,
-                        "there is no such filter",
-                        Some("the filters are length, lower and upper"),
-                    ));
+                    return Err(fault(at, "unknown filter", Some("the filters are length, lower and upper")));
                 };
                 of = node(start..at.end, Kind::Filter(Box::new(of), filter))?;
             } else {

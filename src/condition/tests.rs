@@ -80,7 +80,7 @@ fn what_cannot_be_decided_is_an_error() {
             r#""order.total": this is a number, and a condition needs true or false (compare it with something, as in `total > 100`)"#,
         ),
         ("order.totl > 1", r#""order.totl": it has no `totl` (did you mean `total`?)"#),
-        ("stock > 1", r#""stock": there is no value for `stock`"#),
+        ("stock > 1", r#""stock": `stock` has no value"#),
         ("'50' > 100", r#""'50' > 100": a string and a number cannot be compared like that"#),
         (
             "order.note < 5",
@@ -123,7 +123,7 @@ fn what_is_no_condition_is_told_where() {
         ("a and", r#""": expected a value here"#),
         ("(a or b", r#""": expected `)`"#),
         ("a == 'x", r#""'x": this text is not closed"#),
-        ("a | first", r#""first": there is no such filter (the filters are length, lower and upper)"#),
+        ("a | first", r#""first": unknown filter (the filters are length, lower and upper)"#),
         ("a is odd", r#""odd": `is` asks for `none` or `defined`"#),
         ("a ? b", r#""?": `?` has no meaning in a condition"#),
     ] {

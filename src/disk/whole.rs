@@ -153,10 +153,10 @@ fn folder(target: &Path) -> &Path {
 /// by now, and then it stays.
 ///
 /// # Errors
-/// What the file system reports, and where the path is no file.
+/// What the file system reports, and where the path is not a file.
 pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     let Target::File(path) = Target::of(path)? else {
-        return Err(io::Error::other("this is no regular file"));
+        return Err(io::Error::other("this is not a regular file"));
     };
     let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder(&path))?;
     file.write_all(new.as_bytes())?;

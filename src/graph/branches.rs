@@ -207,7 +207,7 @@ impl Resolver<'_> {
                     }
                 };
                 if to < step {
-                    let why = "it stands above, so nothing lies between";
+                    let why = "it is above, so no step is between";
                     self.diagnostics.push(catalogue::bad_target(arm.target.span, title, why, stands));
                     return None;
                 }
@@ -286,7 +286,7 @@ impl Resolver<'_> {
         };
         let why = match self.flow.kinds[to] {
             Kind::Handler => "it is a failure handler",
-            Kind::Compensation => "it undoes another step",
+            Kind::Compensation => "it compensates another step",
             Kind::Forward if to == step => "it is the step that decides",
             Kind::Forward => return Some(Named::Step(to)),
         };

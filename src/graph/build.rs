@@ -97,13 +97,13 @@ fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Di
         let Some(by) = by else { continue };
         let other = *first.entry(*by).or_insert(step);
         if once.is(step) != once.is(other) {
-            let why = "it would undo a step of one item and one that runs once for all";
+            let why = "it would compensate a step of one item and one for all items";
             let (here, there) = (spec.steps[step].title.span, spec.steps[other].title.span);
             diagnostics.push(catalogue::bad_compensation(here, why, there));
         }
         let said = spec.steps[*by].annotations.when.as_ref();
         if let (Some(when), Some(each)) = (said, &spec.steps[step].annotations.each) {
-            let why = "a condition is decided once, and this step undoes each element of a list";
+            let why = "a condition is decided once, and this step compensates each element of a list";
             diagnostics.push(catalogue::bad_compensation(when.span, why, each.span));
         }
     }
@@ -306,6 +306,6 @@ fn reason(link: &Link, flow: &Flow, names: &Names) -> String {
     match link.why {
         Why::Data(value) => format!("`{to}` takes `{}` from `{from}`", flow.name(value)),
         Why::Written => format!("`{to}` is ordered after `{from}`"),
-        Why::Place => format!("`{to}` stands below `{from}`"),
+        Why::Place => format!("`{to}` is below `{from}`"),
     }
 }

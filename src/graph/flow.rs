@@ -218,11 +218,11 @@ impl<'a> Flow<'a> {
         for (step, said) in spec.steps.iter().enumerate().filter(|(step, _)| plain(*step)) {
             let own = said.annotations.compensate.as_ref().map(|by| by.span);
             let own = own.or(said.annotations.irreversible.as_ref().map(|flag| flag.span));
-            let why = "a failure handler is not undone";
+            let why = "a failure handler is not compensated";
             diagnostics.extend(own.map(|span| catalogue::bad_compensation(span, why, at(step))));
         }
         let undoing = (0..handles.len()).filter(|step| handles[*step] && saga.undoes[*step]);
-        let why = "a step that takes `failed_...` handles failures and undoes no step";
+        let why = "a step that takes `failed_...` handles failures and compensates no step";
         diagnostics.extend(undoing.map(|step| catalogue::bad_compensation(at(step), why, at(step))));
         let kinds = handles.iter().zip(&saga.undoes).map(|of_step| match of_step {
             (true, _) => Kind::Handler,

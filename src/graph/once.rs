@@ -86,7 +86,7 @@ impl Once {
                 continue;
             };
             if flow.kinds[step] == Kind::Compensation {
-                let message = format!("`{title}` undoes a step of one item");
+                let message = format!("`{title}` compensates a step of one item");
                 diagnostics.push(catalogue::once_of_item(message, spec.steps[step].title.span, *said));
             }
             let decides = branches.guards[step].iter().chain(&branches.skips[step]);

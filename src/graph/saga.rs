@@ -25,7 +25,7 @@ pub(super) fn resolve(spec: &Spec, names: &Names, diagnostics: &mut Vec<Diagnost
         let Some(written) = &said.annotations.compensate else { continue };
         match names.find(&written.value, written.span) {
             Ok(to) if to == step => {
-                let why = "a step cannot undo itself";
+                let why = "a step cannot compensate itself";
                 diagnostics.push(catalogue::bad_compensation(written.span, why, said.title.span));
             }
             Ok(to) => {
@@ -46,16 +46,16 @@ impl Saga {
             let undo = said.annotations.compensate.as_ref().map(|by| by.span);
             let lasting = said.annotations.irreversible.as_ref().map(|flag| flag.span);
             if let (Some(undo), Some(lasting)) = (undo, lasting) {
-                let why = "a step that is irreversible has nothing that undoes it";
+                let why = "an irreversible step has no compensation";
                 diagnostics.push(catalogue::bad_compensation(undo, why, lasting));
             }
             let pure = said.annotations.pure.as_ref().map(|pure| pure.span);
             if let (Some(pure), Some(other)) = (pure, undo.or(lasting)) {
-                let why = "a step without effects leaves nothing to undo";
+                let why = "a step without effects has nothing to compensate";
                 diagnostics.push(catalogue::bad_compensation(pure, why, other));
             }
             if self.undoes[step] {
-                let why = "a step that undoes another is not undone itself";
+                let why = "a compensation is not compensated itself";
                 diagnostics
                     .extend(undo.or(lasting).map(|at| catalogue::bad_compensation(at, why, said.title.span)));
             }

@@ -95,7 +95,7 @@ impl History {
                 failures.once_failed.filter(|state| *state == ItemState::CompensationFailed);
             if failures.items.is_empty() && failures.once_failed.is_none() {
                 let message =
-                    format!("run {} was cancelled and does not go on; nothing was run", self.header().run);
+                    format!("run {} was cancelled and does not continue; nothing was run", self.header().run);
                 return Err(Error::new(ErrorKind::Request, message).into());
             }
         }

@@ -96,7 +96,7 @@ impl<'a> Replacement<'a> {
                 let near =
                     near.map(|near| format!("; if it is called {} now, bring back its title", visible(near)));
                 let near = near.unwrap_or_default();
-                problems.push(format!("{name}: {title} has begun for {items} and is gone{near}"));
+                problems.push(format!("{name}: {title} has started for {items} and is gone{near}"));
                 continue;
             };
             let (was, is) = match whole {
@@ -111,7 +111,7 @@ impl<'a> Replacement<'a> {
                 let more = (more > 0).then(|| format!("\n    … and {more} more lines"));
                 let lines: String = lines.chain(more).collect();
                 problems
-                    .push(format!("{name}:{line}: {title} has begun for {items} and has changed:{lines}"));
+                    .push(format!("{name}:{line}: {title} has started for {items} and has changed:{lines}"));
             }
         }
         problems
@@ -122,7 +122,7 @@ impl<'a> Replacement<'a> {
         let before = &self.history.graph;
         self.shape.lacking().into_iter().find_map(|name| {
             let Some((_, value)) = inputs.iter().find(|(id, _)| before.value(*id).name == name) else {
-                return Some(format!("\"{name}\""));
+                return Some(format!("`{name}`"));
             };
             let info = self.graph.values.iter().find(|info| info.name == name)?;
             Some(info.ty.as_ref()?.fits(value).err()?.of(name))
@@ -148,7 +148,7 @@ impl<'a> Replacement<'a> {
                 let (name, title) = (visible(&self.document.path), visible(&step.title));
                 let key = visible(key);
                 why = Some(format!(
-                    "{name}:{}: {title} has begun for {key}, and waits for other steps now",
+                    "{name}:{}: {title} has started for {key}, and waits for other steps now",
                     step.line
                 ));
             }

@@ -199,7 +199,7 @@ fn not_begun(trouble: Trouble) -> anyhow::Error {
 fn judged(error: anyhow::Error) -> anyhow::Error {
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
         let first = trouble.makes_room().unwrap_or("make it writable");
-        let help = format!("{first}, then orderflow resume goes on with the run");
+        let help = format!("{first}, then continue the run with orderflow resume");
         return Error::new(ErrorKind::Io, trouble.to_string()).help(help).into();
     }
     if !error.is::<OtherInputs>() {
@@ -229,7 +229,7 @@ mod tests {
             (
                 ErrorKind::Io,
                 "cannot write the journal journal.db: no space left on device".to_owned(),
-                "free some space there, then orderflow resume goes on with the run".to_owned()
+                "free some space there, then continue the run with orderflow resume".to_owned()
             )
         );
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);

@@ -145,7 +145,7 @@ impl Items {
                 Some(file) => format!("in {}", file.display()),
                 None => format!("on line {}", self.source.locate(*first).0),
             };
-            let fault = place.fault(format!("the key \"{key}\" stands already {before}"));
+            let fault = place.fault(format!("duplicate key `{key}`, first used {before}"));
             self.add(&mut problems, file.as_deref(), &fault);
         }
         Ok(problems)

@@ -57,11 +57,9 @@ impl<'a> Rows<'a> {
         for (cell, name) in self.record.iter().enumerate() {
             let name = std::str::from_utf8(name).map(|name| name.trim().to_owned());
             let wrong = match &name {
-                Err(_) => Some("this is no UTF-8".to_owned()),
+                Err(_) => Some("this is not UTF-8".to_owned()),
                 Ok(name) if name.is_empty() => Some("this column has no name".to_owned()),
-                Ok(name) if !known.insert(name.clone()) => {
-                    Some(format!("the column \"{name}\" stands twice"))
-                }
+                Ok(name) if !known.insert(name.clone()) => Some(format!("duplicate column `{name}`")),
                 Ok(_) => None,
             };
             faults.extend(wrong.map(|message| self.cell(cell).fault(message)));
@@ -105,7 +103,7 @@ impl<'a> Rows<'a> {
         let mut object = Object::new();
         let mut faults = Vec::new();
         for (cell, (bytes, column)) in self.record.iter().zip(&self.columns).enumerate() {
-            let text = std::str::from_utf8(bytes).map_err(|_| "this is no UTF-8".to_owned());
+            let text = std::str::from_utf8(bytes).map_err(|_| "this is not UTF-8".to_owned());
             match text.and_then(|text| column.text(text)) {
                 Ok(Some(value)) => drop(object.insert(column.name.clone(), value)),
                 Ok(None) => {}

@@ -48,7 +48,7 @@ pub(super) fn is_glob(path: &Path) -> bool {
 /// When it is no glob, or a folder or file cannot be read.
 pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = pattern.to_str().context("a glob must be UTF-8")?;
-    let no_glob = |error: glob::PatternError| anyhow::anyhow!("\"{text}\" is no glob: {}", error.msg);
+    let no_glob = |error: glob::PatternError| anyhow::anyhow!("`{text}` is not a glob: {}", error.msg);
     // Without what is left out of the paths that are found, such as the second `./` of `././**`.
     let plain: PathBuf = pattern.components().collect();
     let whole = Pattern::new(&plain.to_string_lossy()).map_err(no_glob)?;
@@ -166,7 +166,7 @@ pub(super) fn item(named: &Named, shape: &Shape) -> anyhow::Result<Raw> {
         named.open().with_context(|| format!("cannot read the item in {}", path.display()))?;
         let path = std::path::absolute(path)?;
         let text = path.to_str().map(Value::from);
-        text.ok_or_else(|| vec![Place::line(1).fault("the file's path is no UTF-8")])
+        text.ok_or_else(|| vec![Place::line(1).fault("the file's path is not UTF-8")])
     } else {
         value(named)?
     };

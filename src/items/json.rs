@@ -37,7 +37,7 @@ pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
         let start = memchr::memrchr(b'\n', good).map_or(0, |at| at + 1);
         let line = line + memchr::memchr_iter(b'\n', good).count() as u64;
         let column = String::from_utf8_lossy(&good[start..]).chars().count() as u64 + 1;
-        vec![Place::At { line, column }.fault("this is no UTF-8")]
+        vec![Place::At { line, column }.fault("this is not UTF-8")]
     })
 }
 

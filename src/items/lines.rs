@@ -50,7 +50,7 @@ impl<R: BufRead> Iterator for Lines<R> {
             if !bytes.trim_ascii().is_empty() {
                 if self.first && opens(bytes) {
                     self.over = true;
-                    let why = "the value goes on in the next line, but in JSON lines each line is a whole value; \
+                    let why = "the value continues in the next line, but in JSON lines each line is a whole value; \
                                if the file is one JSON document, name it .json";
                     return Some(Ok(Raw::item(place, Err(vec![place.fault(why.to_owned())]))));
                 }

@@ -16,7 +16,7 @@ impl Files {
     /// The same value with each file in it by its absolute path. `beside` is the file that holds this value alone.
     ///
     /// # Errors
-    /// A file is not there, or its path is no UTF-8.
+    /// A file is not there, or its path is not UTF-8.
     pub(super) fn absolute(&self, value: Value, ty: &Type, beside: Option<&Path>) -> Result<Value, String> {
         match beside.and_then(Path::parent).or(self.base.as_deref()) {
             Some(base) => absolute(value, ty, base, self.checked),

@@ -98,7 +98,7 @@ impl Shape {
             let near = if columns.len() <= COMPARED { nearest(name, free) } else { None };
             let at = near.and_then(|near| columns.iter().position(|column| column == near));
             let meant = near.map(|near| format!(" (is {} meant?)", Value::from(near))).unwrap_or_default();
-            (at.unwrap_or(0), format!("there is no column {}{what}{meant}", Value::from(name)))
+            (at.unwrap_or(0), format!("no column {}{what}{meant}", Value::from(name)))
         };
         let key = self.key.as_deref().filter(|name| !is_there(name));
         let names = self.columns(columns).into_iter().filter(|name| !is_there(name));
@@ -156,14 +156,14 @@ impl Shape {
     fn any_key(&self, item: &Value, fallback: &str) -> Result<Arc<str>, String> {
         if let Some(name) = &self.key {
             let Value::Object(object) = item else {
-                return Err(format!("expected an object with the key \"{name}\", found {}", kind(item)));
+                return Err(format!("expected an object with the key `{name}`, found {}", kind(item)));
             };
             return match object.get(name) {
-                Some(Value::String(text)) if text.is_empty() => Err(format!("the key \"{name}\" is empty")),
+                Some(Value::String(text)) if text.is_empty() => Err(format!("the key `{name}` is empty")),
                 Some(value) => scalar(value).ok_or_else(|| {
-                    format!("the key \"{name}\" must be a string or a number, not {}", kind(value))
+                    format!("the key `{name}` must be a string or a number, not {}", kind(value))
                 }),
-                None => Err(format!("missing \"{name}\", the item's key")),
+                None => Err(format!("missing `{name}`, the item's key")),
             };
         }
         let own = match item {
@@ -203,7 +203,7 @@ impl Shape {
                 return Err(format!("missing {}", names.join(", ")));
             }
             (other, several) => {
-                let names: Vec<_> = several.iter().map(|wanted| format!("\"{}\"", wanted.name)).collect();
+                let names: Vec<_> = several.iter().map(|wanted| format!("`{}`", wanted.name)).collect();
                 return Err(format!("expected an object with {}, found {}", names.join(", "), kind(&other)));
             }
         }
@@ -214,7 +214,7 @@ impl Shape {
         let Some(ty) = &wanted.ty else { return Ok(Arc::new(value)) };
         let value = ty.admit(value).map_err(|misfits| misfits.of(&wanted.name))?;
         let value = self.files.absolute(value, ty, file);
-        Ok(Arc::new(value.map_err(|why| format!("\"{}\": {why}", wanted.name))?))
+        Ok(Arc::new(value.map_err(|why| format!("`{}`: {why}", wanted.name))?))
     }
 }
 
@@ -230,7 +230,7 @@ impl Column<'_> {
         if text.is_empty() && *optional {
             return Ok(None);
         }
-        let misfit = |why: String| format!("\"{name}\" is no {ty}: {why}");
+        let misfit = |why: String| format!("`{name}` is not of type {ty}: {why}");
         let value = ty.read(text).map_err(|_| misfit(format!("found {}", quoted(text))))?;
         let whole = value.is_object() || value.is_array();
         match ty.admit(value) {
@@ -256,7 +256,7 @@ impl Column<'_> {
     }
 
     fn found(&self, value: Value, ty: &Type) -> Result<Value, String> {
-        self.files.absolute(value, ty, None).map_err(|why| format!("\"{}\": {why}", self.name))
+        self.files.absolute(value, ty, None).map_err(|why| format!("`{}`: {why}", self.name))
     }
 
     /// Whether what looks like a number is still a text.
@@ -288,8 +288,8 @@ fn misnamed(name: &str, wanted: &[Wanted], object: &Object) -> String {
     let others = others.filter(|other| !wanted.iter().any(|wanted| wanted.name == *other));
     let near = if object.len() <= COMPARED { nearest(name, others) } else { None };
     match near {
-        Some(near) => format!("\"{name}\" (is {} meant?)", Value::from(near)),
-        None => format!("\"{name}\""),
+        Some(near) => format!("`{name}` (is {} meant?)", Value::from(near)),
+        None => format!("`{name}`"),
     }
 }
 
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(by_rule.key(&json!({ "id": "k".repeat(4097) }), "17").unwrap_err(), long);
         assert_eq!(named.key(&json!({ "nr": "k".repeat(4097) }), "17").unwrap_err(), long);
         assert_eq!(&*named.key(&json!({"nr": 3}), "17").unwrap(), "3");
-        assert_eq!(named.key(&json!({}), "17").unwrap_err(), "missing \"nr\", the item's key");
+        assert_eq!(named.key(&json!({}), "17").unwrap_err(), "missing `nr`, the item's key");
         assert!(named.key(&json!({"nr": null}), "17").unwrap_err().contains("not null"));
     }
 
@@ -355,14 +355,16 @@ mod tests {
         assert_eq!(*one.inputs(json!({"other": 1}), None).unwrap()[0].1, json!({"other": 1}));
         let two = shape(&[("a", "Integer"), ("b", "String")], None);
         assert_eq!(two.inputs(json!({"a": 1, "b": "x", "c": 0}), None).unwrap().len(), 2);
-        assert_eq!(two.inputs(json!({"a": 1}), None).unwrap_err(), "missing \"b\"");
+        assert_eq!(two.inputs(json!({"a": 1}), None).unwrap_err(), "missing `b`");
         let named = shape(&[("customer", "String"), ("total", "Number")], None);
         let slip = named.inputs(json!({"custmer": "Ada", "total": 1}), None);
-        assert_eq!(slip.unwrap_err(), "missing \"customer\" (is \"custmer\" meant?)");
+        assert_eq!(slip.unwrap_err(), "missing `customer` (is \"custmer\" meant?)");
         assert_eq!(
             two.inputs(json!(3), None).unwrap_err(),
-            "expected an object with \"a\", \"b\", found a number"
+            "expected an object with `a`, `b`, found a number"
         );
-        assert!(two.inputs(json!({"a": "1", "b": "x"}), None).unwrap_err().contains("\"a\" is no Integer"));
+        assert!(
+            two.inputs(json!({"a": "1", "b": "x"}), None).unwrap_err().contains("`a` is not of type Integer")
+        );
     }
 }

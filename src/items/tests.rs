@@ -43,15 +43,15 @@ fn lines_arrays_and_single_items_are_read() {
 fn every_problem_of_json_is_named_with_its_place() {
     assert_eq!(
         read("a.jsonl", "{\"id\":1}\n{\"id\":\n{\"id\":1}\n{\"a\":1,\"a\":2}\n"),
-        "2:6 no valid JSON: EOF while parsing a value; 3:1 the key \"1\" stands already on line 1; \
-         4:10 no valid JSON: the key \"a\" stands twice in one object"
+        "2:6 no valid JSON: EOF while parsing a value; 3:1 duplicate key `1`, first used on line 1; \
+         4:10 no valid JSON: duplicate key \"a\" in one object"
     );
     assert_eq!(read("a.jsonl", "{\"ä\": \"ö\", oops}"), "1:12 no valid JSON: key must be a string");
-    assert_eq!(read("a.jsonl", b"1\n \"\xc3\xa4\xff\""), "2:4 this is no UTF-8");
+    assert_eq!(read("a.jsonl", b"1\n \"\xc3\xa4\xff\""), "2:4 this is not UTF-8");
     assert_eq!(read("a.json", "[1,\n 2,\n oops]"), "3:2 no valid JSON: expected value");
     assert_eq!(
         read("a.json", "[1,\n {\"b\":1,\n\"b\":2}]"),
-        "3:3 no valid JSON: the key \"b\" stands twice in one object"
+        "3:3 no valid JSON: duplicate key \"b\" in one object"
     );
 }
 
@@ -67,13 +67,10 @@ fn every_problem_of_csv_is_named_with_its_place() {
     assert_eq!(
         read("a.csv", b"id,t\n\n\na,\"x\n\"\"\",1\nb\nc,\xc3\xa4\xff\na,2\nd,\"open\n" as &[u8]),
         "5:5 the header has 2 columns, this row has 3; 6:1 the header has 2 columns, this row has 1; \
-         7:3 this is no UTF-8; 9:3 the quote is never closed; write a quote inside a cell as \"\""
+         7:3 this is not UTF-8; 9:3 the quote is never closed; write a quote inside a cell as \"\""
     );
-    assert_eq!(read("a.csv", "id\na\nb\na\n"), "4:1 the key \"a\" stands already on line 2");
-    assert_eq!(
-        read("a.csv", "a,,a\n1,2,3\n"),
-        "1:3 this column has no name; 1:4 the column \"a\" stands twice"
-    );
+    assert_eq!(read("a.csv", "id\na\nb\na\n"), "4:1 duplicate key `a`, first used on line 2");
+    assert_eq!(read("a.csv", "a,,a\n1,2,3\n"), "1:3 this column has no name; 1:4 duplicate column `a`");
     assert!(read("a.csv", "a;b\n1;2\n").contains("separate columns with commas"));
     assert!(read("a.csv", "").contains("the first line names the columns"));
 }
@@ -110,7 +107,7 @@ fn files_of_a_folder_are_items_by_their_names() {
     let problems = of("**/*").problems;
     assert_eq!((problems.count, problems.first[0].column), (1, 2));
     file("below/b.json", "{}");
-    assert!(of("**/*.json").problems.first[0].message.contains("stands already in "));
+    assert!(of("**/*.json").problems.first[0].message.contains("first used in "));
     assert!(
         Source::find(&Named::by_user(folder.path().join("*.csv")))
             .unwrap_err()

@@ -209,7 +209,7 @@ impl Records {
                 return Err(damaged(None, "its rows are larger than its file").into());
             }
             if found != number {
-                return Err(damaged(None, &format!("row {found} stands in its place")).into());
+                return Err(damaged(None, &format!("row {found} is in its place")).into());
             }
             chain = chain.next(number, text);
             if chain.bytes() != sum {
@@ -224,7 +224,7 @@ impl Records {
         }
         if kept != Some(number) {
             let kept = kept.map_or("an unknown number of".to_owned(), |kept| kept.to_string());
-            let why = format!("{kept} rows were kept, and the last one here is {number}");
+            let why = format!("{kept} rows were written, and the last one here is {number}");
             return Err(Unreadable::damaged(&self.path, None, None, why).into());
         }
         Ok((chain, number))
@@ -326,7 +326,7 @@ fn check_log(folder: &Folder, path: &Path) -> Result<bool, Unreadable> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let log = PathBuf::from(log);
-    let why = "commits stand behind a broken one";
+    let why = "commits follow a broken one";
     let open = || match folder.open_file(format!("{FILE}-wal")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         file => file.map(Some),

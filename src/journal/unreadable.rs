@@ -87,7 +87,7 @@ fn is_storage(cause: &rusqlite::Error) -> bool {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unreadable::Missing { path } => write!(f, "there is no journal {}", path.display()),
+            Unreadable::Missing { path } => write!(f, "no journal at {}", path.display()),
             Unreadable::Storage { path, cause } => {
                 write!(f, "cannot read the journal {}: {cause}", path.display())
             }

@@ -88,7 +88,7 @@ impl fmt::Display for OtherInputs {
         let OtherInputs { item, step, key } = self;
         write!(
             f,
-            "{step} of {item} was asked for with other inputs before, under the same idempotency key {key}; \
+            "{step} of {item} was called with other inputs before, under the same idempotency key {key}; \
              nothing more was begun"
         )
     }

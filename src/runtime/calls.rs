@@ -147,7 +147,7 @@ impl Calls {
 
     /// Answers a call that is not to be made.
     pub fn refuse(&self, call: &Call) {
-        let message = "not begun: the run could not be kept".to_owned();
+        let message = "not started: the journal could not be written".to_owned();
         let answer = contract::failure(Cause::Start, message, Outcome::NotExecuted, false);
         Report::new(call, self.answers.clone()).give(Err(answer));
     }
@@ -197,7 +197,7 @@ fn request(
         let value = match all.bindings.files.contains(id) {
             true => {
                 let files = all.workspace.finder().absolute(value, call.item, &call.key);
-                Arc::new(files.map_err(|wrong| format!("input \"{}\": {wrong}", name(*id)))?)
+                Arc::new(files.map_err(|wrong| format!("input `{}`: {wrong}", name(*id)))?)
             }
             false => value.clone(),
         };

@@ -102,12 +102,12 @@ impl Room {
             let Some(ty) = output.ty.as_ref().filter(|ty| holds_files(ty)) else { continue };
             let Some((_, value)) = reply.outputs.iter().find(|(id, _)| *id == output.id) else { continue };
             let check = |path: &str| check(&folder, path).map(|_| files.push(plain(path)));
-            each(ty, value, check).map_err(|wrong| format!("output \"{}\": {wrong}", output.name))?;
+            each(ty, value, check).map_err(|wrong| format!("output `{}`: {wrong}", output.name))?;
         }
         if files.is_empty() && self.scratch.remove_empty(&self.name).is_ok() {
             return Ok(());
         }
-        let lost = |error: io::Error| format!("cannot keep the files of ORDERFLOW_DIR: {error}");
+        let lost = |error: io::Error| format!("cannot store the files of ORDERFLOW_DIR: {error}");
         let (item, place) = self.moved().map_err(lost)?;
         if self.lasting {
             // Once all is in its place, so that a file system has it all to write at once.
@@ -254,7 +254,7 @@ fn check(folder: &Folder, path: &str) -> Result<File, String> {
             }
         }
     }
-    let missing = || format!("there is no file {named} in the folder ORDERFLOW_DIR");
+    let missing = || format!("no file {named} in the folder ORDERFLOW_DIR");
     let (last, above) = parts.split_last().ok_or_else(missing)?;
     let explain = |folder: &Folder, part, error: io::Error| match folder.kind(part) {
         Ok(Some(kind @ (Kind::Link | Kind::Special))) => format!("{named} is {}, and no file", kind.name()),

@@ -128,7 +128,7 @@ impl Reader<'_, '_> {
     /// The state of that name, which may be new; none where it is no name.
     fn state(&mut self, line: Span, name: &str) -> Option<usize> {
         if !is_name(name) {
-            self.refuse(line, "this is no line of a state diagram");
+            self.refuse(line, "this is not a line of a state diagram");
             return None;
         }
         let next = self.diagram.states.len();

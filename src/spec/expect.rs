@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             let what = if written.is_empty() {
                 "expected a bound".to_owned()
             } else {
-                format!("`{written}` is no bound")
+                format!("`{written}` is not a bound")
             };
             let help = "a bound is a number, a duration such as 200ms, 2s or 5m, or a percentage such as 1%";
             let span = if written.is_empty() { self.place() } else { from..self.at() };
@@ -261,7 +261,7 @@ impl Quantity {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => figures(),
                 };
-                return Err(misread(named, format!("`{name}` is no figure"), help));
+                return Err(misread(named, format!("`{name}` is not a figure"), help));
             }
             Quantity::Column(_) => return Ok(()),
         };
@@ -333,18 +333,18 @@ mod tests {
             ("p95 = 2s", "5: expected a relation"),
             ("p95 < ", "7: expected a bound"),
             ("p95 < fast", "7: expected a bound"),
-            ("p95 < 1.5s", "7: `1.5s` is no bound"),
-            ("p95 < 5x, errors < 1%", "7: `5x` is no bound"),
+            ("p95 < 1.5s", "7: `1.5s` is not a bound"),
+            ("p95 < 5x, errors < 1%", "7: `5x` is not a bound"),
             ("p95 < 5%", "7: `p95` is compared with a duration such as 200ms, 2s or 5m"),
             ("errors < 2s", "10: `errors` is compared with a percentage such as 1%, or a number"),
             ("saved > 3", "9: `saved` is compared with a duration such as 2s, a percentage, or 0"),
-            ("count > 1, p59 < 2s", "12: `p59` is no figure"),
+            ("count > 1, p59 < 2s", "12: `p59` is not a figure"),
             ("p95 < 2s errors < 1%", "10: expected a comma or the end"),
             ("p95 < 2s,", "10: expected the name of a figure"),
             ("'Pay.p95 < 2s", "1: expected the name of a figure"),
             (
                 "p95 < 5x, max < 1s 2, count > 1, p59 < 2s,, errors",
-                "7: `5x` is no bound; 20: expected a comma or the end; 34: `p59` is no figure; \
+                "7: `5x` is not a bound; 20: expected a comma or the end; 34: `p59` is not a figure; \
                  43: expected the name of a figure; 51: expected a relation",
             ),
         ] {

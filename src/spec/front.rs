@@ -215,7 +215,9 @@ impl Reader<'_, '_> {
                 }
             }
             Some(Node::Null) | None => {}
-            Some(_) => self.problems.push(problem::front_matter_syntax(self.yaml, "it is no list of keys")),
+            Some(_) => {
+                self.problems.push(problem::front_matter_syntax(self.yaml, "it is not a list of keys"))
+            }
         }
     }
 
@@ -465,7 +467,7 @@ fn excess(message: &Option<&str>) -> Option<&'static str> {
         "Depth" => "it nests deeper than 16 levels",
         "Anchors" => "it has more than 100 anchors",
         "Documents" => "it has more than one document",
-        _ => "it has more than 10,000 values, where each alias counts with all that it stands for",
+        _ => "it has more than 10,000 values, where each alias counts with all its values",
     })
 }
 

@@ -478,7 +478,7 @@ impl Reader<'_, '_> {
             Why::Words => format!("`{part}` has white space, and names have none"),
             Why::Character(c) => format!("names have letters, digits and `_ - . /`, not `{c}`"),
             Why::Edge(c) => format!("a name does not begin or end with `{c}`"),
-            Why::NoType => format!("what stands after `::` in `{part}` is no type"),
+            Why::NoType => format!("what follows `::` in `{part}` is not a type"),
         }
     }
 

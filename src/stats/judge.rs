@@ -245,7 +245,7 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option
         let near = || nearest(name, names.iter().copied()).map(str::to_owned);
         let help = match quoted(name).or_else(near) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if name.contains('.') => "a step stands in quotes: 'Process Payment'.p95".to_owned(),
+            None if name.contains('.') => "write a step in quotes: 'Process Payment'.p95".to_owned(),
             None => format!("the figures are {}", list(&names)),
         };
         return Err((format!("the record has no numeric column `{name}` there"), help));

@@ -64,10 +64,10 @@ impl fmt::Display for Fault {
             }
             Fault::Stray => f.write_str("this indented line belongs to no table or field"),
             Fault::NoKey => f.write_str("expected `key: value` or the header of a table"),
-            Fault::NotAlone => f.write_str("a table without a name stands alone in its text"),
+            Fault::NotAlone => f.write_str("a table without a name must be alone in its text"),
             Fault::Header(what) => f.write_str(what),
-            Fault::DuplicateColumn(name) => write!(f, "the column {name:?} stands twice in one header"),
-            Fault::DuplicateField(name) => write!(f, "the field {name:?} stands twice"),
+            Fault::DuplicateColumn(name) => write!(f, "duplicate column {name:?} in one header"),
+            Fault::DuplicateField(name) => write!(f, "duplicate field {name:?}"),
             Fault::Count { declared, found } => {
                 write!(f, "the header says {}, the table has {found}", rows(*declared))
             }
@@ -92,7 +92,7 @@ impl Fault {
             Fault::Tab => "indent with spaces",
             Fault::Indent { .. } => "all rows of a text have the indentation of the first one",
             Fault::NotAlone => "give every table a name: execution[3]{phase,status}:",
-            Fault::Stray => "rows stand below a header such as execution[3]{phase,status}:",
+            Fault::Stray => "write rows below a header such as execution[3]{phase,status}:",
             Fault::NoKey | Fault::Header(_) => {
                 "the header of a table is its name, the number of rows, the columns and a colon: execution[3]{phase,status}:"
             }

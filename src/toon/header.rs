@@ -189,7 +189,7 @@ impl Fields<'_> {
                     return Err(bad(
                         self.text,
                         self.at,
-                        "the columns use another delimiter than the brackets say",
+                        "the columns use another delimiter than the brackets",
                     ));
                 }
                 Some(':') | None => {
@@ -310,7 +310,7 @@ mod tests {
             ("t[1]{a{}}:", "expected the name", 7),
             ("t[1]{a{b}:", "never closed", 9),
             ("t[1]{a|b}:", "another delimiter", 6),
-            ("t[1]{a,a}:", "stands twice", 7),
+            ("t[1]{a,a}:", "duplicate column \"a\"", 7),
             ("t[1]{\"a\"b}:", "text after a column's name", 8),
             ("t[1]{a,\"b}:", "does not end with a colon", 11),
             ("just text", "expected `key: value`", 0),

@@ -70,9 +70,9 @@ fn a_name_is_that_of_tables_or_of_one_field() {
         [
             "table t a",
             "table t a",
-            "3:1: the field \"t\" stands twice `t: 1`",
+            "3:1: duplicate field \"t\" `t: 1`",
             "field u 1",
-            "5:1: the field \"u\" stands twice `u[1]{a}:`",
+            "5:1: duplicate field \"u\" `u[1]{a}:`",
         ]
     );
 }
@@ -95,7 +95,7 @@ fn every_problem_is_found_in_its_place_and_once() {
             "9:2: space between the name and the brackets ` `",
             "12:1: expected `key: value` or the header of a table `word`",
             "field a 1",
-            "15:1: the field \"a\" stands twice `a: 2`",
+            "15:1: duplicate field \"a\" `a: 2`",
             "16:1: unterminated string: missing closing quote `bad: \"x`",
             "table t a",
             "row 1",

@@ -89,9 +89,9 @@ mod tests {
             ("Number", "145.50", "145.50"),
             ("Number", "5.0", "5.0"),
             ("JSON", "[5.0]", "[5.0]"),
-            ("Integer", "5.5", "\"n\" is no Integer: expected Integer, found a number"),
-            ("Integer", "1e999999999", "\"n\" is no Integer: expected Integer, found a number"),
-            ("Integer", "1e-999999999", "\"n\" is no Integer: expected Integer, found a number"),
+            ("Integer", "5.5", "`n` is not of type Integer: expected Integer, found a number"),
+            ("Integer", "1e999999999", "`n` is not of type Integer: expected Integer, found a number"),
+            ("Integer", "1e-999999999", "`n` is not of type Integer: expected Integer, found a number"),
         ] {
             assert_eq!(admitted(&Type::parse(ty).unwrap(), written), handed, "{written} as {ty}");
         }

@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         object.insert(first, value);
         while let Some(key) = map.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
+                return Err(A::Error::custom(format_args!("duplicate key {key:?} in one object")));
             }
             let value = map.next_value_seed(deeper)?;
             object.insert(key, value);
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn duplicate_keys_and_depth_are_refused() {
-        assert!(parse(r#"{"a":1,"a":2}"#).unwrap_err().to_string().contains("stands twice"));
+        assert!(parse(r#"{"a":1,"a":2}"#).unwrap_err().to_string().contains("duplicate key"));
         let deep = format!("{}{}", "[".repeat(DEPTH + 1), "]".repeat(DEPTH + 1));
         assert!(parse(&deep).unwrap_err().to_string().contains("nested deeper than 64"));
         let fits = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));

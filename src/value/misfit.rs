@@ -65,7 +65,7 @@ impl Misfits {
     /// One line about the value called `name`: `order.items[2].price: expected a number, found a string`, or
     /// `"order" is no Order: expected an object, found a list`.
     pub fn of(&self, name: &str) -> String {
-        self.line(name, &format!("\"{name}\" is no {}", self.ty))
+        self.line(name, &format!("`{name}` is not of type {}", self.ty))
     }
 
     /// The same without the type's name: `order: expected an object, found a list`.

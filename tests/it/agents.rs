@@ -136,13 +136,13 @@ fn what_an_agent_gets_wrong_is_named() {
             "import json, sys, time\n",
             "import json, sys, time\nprint('Starting up', flush=True)\n",
             9,
-            "FAIL  says nothing unasked: worker wrote non-JSON on stdout: log to stderr (it wrote \"Starting up\")",
+            "FAIL  writes nothing unasked: worker wrote non-JSON on stdout: log to stderr (it wrote \"Starting up\")",
         ),
         (
             "'no such step'})\n",
             "'no such step'})\n        tell(id=message['id'], result=1)\n",
             8,
-            "FAIL  answers a call for a step that nobody has: it answered the call 1 twice",
+            "FAIL  answers a call for an unknown step: it answered the call 1 twice",
         ),
         (
             "    if message['method'] == 'step/run':\n",
@@ -184,8 +184,8 @@ fn a_program_that_never_stops_talking_is_passed_over() {
     let notes = "while :; do echo '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'; done\n";
     fs::write(folder.path().join("notes.sh"), notes).unwrap();
     for (check, expected) in [
-        ("yes", "says nothing unasked: worker wrote non-JSON on stdout: log to stderr (it wrote \"y\")"),
-        ("sh notes.sh", "answers a call for a step that nobody has: no answer within 1s to the call 1"),
+        ("yes", "writes nothing unasked: worker wrote non-JSON on stdout: log to stderr (it wrote \"y\")"),
+        ("sh notes.sh", "answers a call for an unknown step: no answer within 1s to the call 1"),
     ] {
         // All of it kept would be more memory than this.
         let limited = format!("ulimit -v 1000000; exec \"$0\" agents --within 1s --check '{check}'");
@@ -207,9 +207,9 @@ fn what_a_program_gets_wrong_is_named() {
         ),
         (
             "cat > /dev/null\necho '{\"error\": {\"message\": \"no\", \"outcome\": \"maybe\"}}'\nexit 65\n",
-            "exited with 65, but its error is malformed: \"outcome\" must be failed, unknown or not executed, not \"maybe\"",
+            "exited with 65, but its error is malformed: `outcome` must be failed, unknown or not executed, not \"maybe\"",
         ),
-        ("cat > /dev/null\nprintf 'ab\\377'\n", "exited with 0, but the answer is no UTF-8 at byte 2"),
+        ("cat > /dev/null\nprintf 'ab\\377'\n", "exited with 0, but the answer is not UTF-8 at byte 2"),
     ] {
         fs::write(folder.path().join("agent.sh"), source).unwrap();
         let args = ["agents", "--process", "--within", "2s", "--check", "sh agent.sh"];

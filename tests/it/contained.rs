@@ -15,8 +15,8 @@ fn an_agent_has_no_terminal() {
     place.write("orderflow.toml", "[agents.keeper]\nworker = [\"sh\", \"worker.sh\"]\n");
     place.write(
         "worker.sh",
-        "read -r line\nif (read -r x < /dev/tty) 2>> why; then x=read; else x=none; fi\n\
-         echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":1,\\\"result\\\":\\\"$x\\\"}\"\nread -r line\n",
+        "read -r line\nid=${line#*\\\"id\\\":}\nid=${id%%[!0-9]*}\nif (read -r x < /dev/tty) 2>> why; then x=read; else x=none; fi\n\
+         echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":$id,\\\"result\\\":\\\"$x\\\"}\"\nread -r line\n",
     );
     let (said, exit) = place.at_terminal("run flow.md --trust --input o=1 --write", "");
     assert_eq!(exit, Some(0), "{said}");

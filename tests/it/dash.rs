@@ -48,7 +48,7 @@ fn failed_items_go_through_pipes() {
     assert_eq!(place.orderflow("show last --dead-letters").out, letters.out);
     let (out, err, exit) = reading(&place, "retry last --items -", &letters.out);
     assert_eq!(exit, Some(1), "{err}");
-    assert!(out.starts_with("orderflow: 1\n") && err.starts_with("1 failed item runs again\n"), "{out}{err}");
+    assert!(out.starts_with("orderflow: 1\n") && err.starts_with("retrying 1 failed item\n"), "{out}{err}");
     let (out, err, exit) = reading(&place, "retry last --items - --format json", &letters.out);
     assert!(exit == Some(1) && out.starts_with('{'), "{out}{err}");
     for folder in ["show last --files -", "runs --state -", "init -"] {

@@ -74,12 +74,12 @@ fn what_would_run_again_is_told_and_nothing_is_run() {
         "\
 Orders, the run [..]: 1 succeeded, 1 in flight, 2 not started
 
-made again with the same key: nobody knows what came of it when the runner ended:
+retried with the same idempotency key: the runner exited before a result was recorded:
 item  step  attempt  agent  twice                      key
 [..]
 o2    Pay   1        bank   may have its effect twice  {key}
 
-not begun, to run unless a condition says otherwise:
+not started; runs unless a condition excludes it:
 item  steps
 [..]
 o2    Ship, Thank
@@ -144,13 +144,13 @@ fn a_run_that_lives_is_not_explained_and_one_that_was_given_up_has_nothing_ahead
     place.await_file("waiting");
     let told = place.orderflow("resume --explain last");
     assert_eq!(told.exit, Some(8));
-    assert!(told.err.contains("lives: another orderflow has it"), "{}", told.err);
+    assert!(told.err.contains("is active in another process"), "{}", told.err);
     runner.kill().unwrap();
     runner.wait().unwrap();
     let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(home.join("cancel"), "").unwrap();
     assert_eq!(explained(&place)["again"], json!([]));
-    assert!(place.orderflow("resume --explain last").out.contains("it was given up"));
+    assert!(place.orderflow("resume --explain last").out.contains("it was cancelled"));
     place.write("go", "");
 }
 
@@ -179,7 +179,7 @@ fn a_run_that_has_ended_says_so_and_exits_as_it_did() {
     assert_eq!(place.run("--quiet").exit, Some(1));
     let (log, session) = (place.read("work.log"), place.read("session.toon"));
     let ended = "\
-the run [..] has ended: 3 succeeded, 1 failed; orderflow show [..] tells more; orderflow retry [..] has what failed run again
+the run [..] has ended: 3 succeeded, 1 failed; details: orderflow show [..]; retry what failed: orderflow retry [..]
 ";
     for command in ["resume last", "resume last --format json --jobs 3", "resume last --quiet"] {
         says(&place.orderflow(command), 1, "", ended);
@@ -191,7 +191,7 @@ the run [..] has ended: 3 succeeded, 1 failed; orderflow show [..] tells more; o
 
     place.write("bank.sh", "echo \"$IN_ORDER\"");
     assert_eq!(place.orderflow("retry last --quiet").exit, Some(0), "what has ended was not given up");
-    let ended = "the run [..] has ended: 4 succeeded; orderflow show [..] tells more\n";
+    let ended = "the run [..] has ended: 4 succeeded; details: orderflow show [..]\n";
     says(&place.orderflow("resume last"), 0, "", ended);
 }
 
@@ -257,7 +257,7 @@ fn what_was_asked_with_other_inputs_is_not_asked_again_under_its_key() {
     });
     let told = place.orderflow("resume last --trust --quiet");
     assert_eq!(told.exit, Some(7), "{}", told.err);
-    let wrong = "error: Pay of o2 was asked for with other inputs before, under the same idempotency key ";
+    let wrong = "error: Pay of o2 was called with other inputs before, under the same idempotency key ";
     assert!(told.err.contains(wrong) && told.err.contains("nothing more was begun"), "{}", told.err);
     assert_eq!(place.read("work.log"), log, "nothing was begun");
 
@@ -367,17 +367,17 @@ fn of_an_item_that_fails_what_will_never_run_is_left_out_and_what_will_be_undone
     let human = "\
 Orders, the run [..]: 1 in flight
 
-made again with the same key: nobody knows what came of it when the runner ended:
+retried with the same idempotency key: the runner exited before a result was recorded:
 item  step  attempt  twice                      key
 [..]
 1     Pack  1        may have its effect twice  [..]
 
-not begun, to run unless a condition says otherwise:
+not started; runs unless a condition excludes it:
 item  steps
 [..]
 1     Weigh, Handle Failed Orders
 
-undone once nothing else of the item runs, as far as it was done, in this order:
+compensated when nothing else of the item runs, in this order, if the step was done:
 item  step    undoes  because
 [..]
 1     Unpack  Pack    Reserve: [..]
@@ -417,7 +417,7 @@ fn of_a_run_that_was_given_up_what_will_be_undone_is_told() {
     assert_eq!(undo, ["Unpack", "Refund"]);
     let told = place.orderflow("resume --explain last");
     assert!(
-        told.out.contains("it was given up") && told.out.contains("undone once nothing else"),
+        told.out.contains("it was cancelled") && told.out.contains("compensated when nothing else"),
         "{}",
         told.out
     );

@@ -68,7 +68,7 @@ fn nothing_of_a_failed_attempt_is_left() {
     assert_eq!(told.exit, Some(1), "{}", told.err);
     assert_eq!(
         place.rows("session.toon")[0],
-        "Print 1 #2 failed (output \"label\": there is no file \"label.txt\" in the folder ORDERFLOW_DIR)"
+        "Print 1 #2 failed (output `label`: no file \"label.txt\" in the folder ORDERFLOW_DIR)"
     );
     let told = place.orderflow("show last --files out");
     assert_eq!((told.exit, &*told.err), (Some(0), "no step of this run made a file\n"));
@@ -96,12 +96,12 @@ fn only_a_regular_file_with_one_name_is_a_file() {
     for (name, wrong) in [
         ("soft", "\"soft\" is a symbolic link, and no file"),
         ("pipe", "\"pipe\" is a pipe, a device or a socket, and no file"),
-        ("folder", "there is no file \"folder\" in the folder ORDERFLOW_DIR"),
+        ("folder", "no file \"folder\" in the folder ORDERFLOW_DIR"),
         ("up/secret", "\"up/secret\" is a symbolic link, and no file"),
         ("../mine", "\"../mine\" leads out of the folder ORDERFLOW_DIR"),
         ("/etc/passwd", "\"/etc/passwd\" is an absolute path; write it as seen from ORDERFLOW_DIR"),
     ] {
-        assert_eq!(failed(name), format!("Print 1 #1 failed (output \"label\": {wrong})"));
+        assert_eq!(failed(name), format!("Print 1 #1 failed (output `label`: {wrong})"));
     }
     let hard = failed("hard");
     assert!(hard.contains("has further names (hard links)"), "{hard}");
@@ -198,7 +198,7 @@ fn files_that_are_given_are_there_and_absolute() {
 
     place.write("sub/items.csv", "id,doc\n1,a.txt\n2,b.txt\n");
     let told = place.run("--items sub/items.csv --quiet");
-    let why = "sub/items.csv:3:3: \"doc\": file \"b.txt\" not found in [..]/sub\nerror: 1 problem in sub/items.csv; 0 of 2 items started\n";
+    let why = "sub/items.csv:3:3: `doc`: file \"b.txt\" not found in [..]/sub\nerror: 1 problem in sub/items.csv; 0 of 2 items started\n";
     crate::place::says(&told, 3, "", why);
     place.write("sub/items.jsonl", "{\"id\": 1, \"doc\": \"a.txt\"}\n{\"id\": 2, \"doc\": \"b.txt\"}\n");
     let told = place.run("--items sub/items.jsonl --quiet");
@@ -218,7 +218,7 @@ fn files_in_lists_are_found_and_one_that_a_step_takes_away_is_not_missed() {
     );
     assert_eq!(place.run("--items i.jsonl --jobs 1 --quiet").exit, Some(0));
     let told = place.run("--items i.jsonl --quiet");
-    assert!(told.err.starts_with("i.jsonl:1:1: \"docs\": file \"a.txt\" not found in "), "{}", told.err);
+    assert!(told.err.starts_with("i.jsonl:1:1: `docs`: file \"a.txt\" not found in "), "{}", told.err);
     // Of a file that is one item, from that file's folder.
     place.write("sub/one.json", "{\"docs\": [\"../b.txt\"]}");
     for args in ["--input docs=[\"b.txt\"]", "--items sub"] {
@@ -241,7 +241,7 @@ fn files_of_edited_items_are_found() {
     let old = place.path("empty.txt").display().to_string();
     place.write("sub/f.toon", &table.replace(&old, "none.txt"));
     let told = place.orderflow("retry last --items sub/f.toon --quiet");
-    assert!(told.err.contains(": \"doc\": file \"none.txt\" not found in "), "{}", told.err);
+    assert!(told.err.contains(": `doc`: file \"none.txt\" not found in "), "{}", told.err);
     place.write("sub/f.toon", &table.replace(&old, "full.txt"));
     let told = place.orderflow("retry last --items sub/f.toon --quiet");
     assert_eq!(told.exit, Some(0), "{}", told.err);

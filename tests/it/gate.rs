@@ -400,7 +400,7 @@ fn all_that_is_wrong_with_a_list_of_expectations_is_told_at_once() {
     let told = orderflow(&["stats", ORIGINAL, "--expect", "p95 < 5x, erors < 1%, count > 1"]);
     assert_eq!(told.exit, Some(2));
     for fault in
-        ["`5x` is no bound at column 7", "`erors` is no figure at column 11", "did you mean `errors`?"]
+        ["`5x` is not a bound at column 7", "`erors` is not a figure at column 11", "did you mean `errors`?"]
     {
         assert!(told.err.contains(fault), "{}", told.err);
     }

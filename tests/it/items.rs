@@ -97,12 +97,12 @@ fn all_that_is_wrong_is_told_before_anything_starts() {
         3,
         "",
         "\
-orders.csv:2:3: \"quantity\" is no Integer: found \"two\"
+orders.csv:2:3: `quantity` is not of type Integer: found \"two\"
 orders.csv:3:3: the header has 3 columns, this row has 2
-orders.csv:4:5: \"gift\" is no Boolean: found \"perhaps\"
-orders.csv:5:3: \"quantity\" is no Integer: found \"1.5\"
-orders.csv:5:7: \"gift\" is no Boolean: found \"\"
-orders.csv:7:5: \"gift\" is no Boolean: found \"tr[..]ue\"
+orders.csv:4:5: `gift` is not of type Boolean: found \"perhaps\"
+orders.csv:5:3: `quantity` is not of type Integer: found \"1.5\"
+orders.csv:5:7: `gift` is not of type Boolean: found \"\"
+orders.csv:7:5: `gift` is not of type Boolean: found \"tr[..]ue\"
 error: 6 problems in orders.csv; 0 of 6 items started
 ",
     );
@@ -123,9 +123,9 @@ fn problems_in_files_name_the_file() {
         3,
         "",
         "\
-in/a.json:1:1: missing \"gift\"
+in/a.json:1:1: missing `gift`
 in/b.json:2:8: no valid JSON: expected value
-in/c.txt:1:1: expected an object with \"id\", \"quantity\", \"gift\", \"note\", found a string
+in/c.txt:1:1: expected an object with `id`, `quantity`, `gift`, `note`, found a string
 error: 3 problems in in; 0 of 3 items started
 ",
     );
@@ -167,14 +167,18 @@ fn a_key_that_stands_twice_is_refused_or_processed_once() {
         3,
         "",
         "\
-orders.csv:4:1: the key \"a\" stands already on line 2
-orders.csv:5:1: the key \"b\" stands already on line 3
+orders.csv:4:1: duplicate key `a`, first used on line 2
+orders.csv:5:1: duplicate key `b`, first used on line 3
 error: 2 problems in orders.csv; 0 of 4 items started
 ",
     );
     let told = place.run("--items orders.csv --duplicates skip");
     assert_eq!(told.exit, Some(0));
-    assert!(told.err.starts_with("2 items were skipped: their keys stand already before\n"), "{}", told.err);
+    assert!(
+        told.err.starts_with("2 items were skipped: their keys are used by an earlier item\n"),
+        "{}",
+        told.err
+    );
     assert!(told.err.contains("2 items: 2 succeeded"), "{}", told.err);
     assert_eq!(outputs(&place), ["a x 1, gift true, note none", "b x 1, gift true, note none"]);
 }
@@ -191,8 +195,8 @@ fn items_are_chosen_by_their_keys() {
         3,
         "",
         "\
-error: no item has the key \"ana\" or \"zzz\"; nothing was run
-  help: did you mean \"anna\" for \"ana\"?
+error: no item has the key `ana` or `zzz`; nothing was run
+  help: did you mean `anna` for `ana`?
 ",
     );
     let told = place.run("--item c --input id=a --input quantity=1 --input gift=true");
@@ -256,7 +260,7 @@ fn a_header_of_many_columns_takes_no_long_time() {
     place.write("wide.csv", &format!("{names}c7,id\n"));
     let begin = std::time::Instant::now();
     let told = place.run("--items wide.csv");
-    assert!(told.err.contains("the column \"c7\" stands twice"), "{}", told.err);
+    assert!(told.err.contains("duplicate column `c7`"), "{}", told.err);
     // Were every name compared with all before it, this would take minutes.
     assert!(begin.elapsed() < std::time::Duration::from_secs(200), "{:?}", begin.elapsed());
 }
@@ -272,7 +276,7 @@ fn a_long_list_is_not_held_as_values() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_orderflow")]).current_dir(place.folder());
     let told = crate::program::told(command.output().unwrap());
-    assert!(told.err.starts_with("notes.json:1:1: \"number\" is no Integer"), "{:.300}", told.err);
+    assert!(told.err.starts_with("notes.json:1:1: `number` is not of type Integer"), "{:.300}", told.err);
     assert!(
         told.err.ends_with("300000 problems in notes.json; 0 of 300000 items started\n"),
         "{:?}",
@@ -292,7 +296,7 @@ fn what_is_probably_meant_is_named() {
     );
     let told = place.run("--stub --items slip.jsonl");
     assert_eq!(told.exit, Some(3));
-    assert!(told.err.contains("slip.jsonl:1:1: missing \"name\" (is \"nmae\" meant?)"), "{}", told.err);
+    assert!(told.err.contains("slip.jsonl:1:1: missing `name` (is \"nmae\" meant?)"), "{}", told.err);
     let member = "order.quantity: expected a whole number, found nothing (is \"quantiy\" meant?)";
     assert!(told.err.contains(member), "{}", told.err);
     place.write("whole.jsonl", "{\"name\": \"Ada\", \"order\": {\"quantity\": 1.0}}\n");
@@ -304,7 +308,7 @@ fn a_document_laid_out_over_lines_is_no_json_lines() {
     let place = with(SHOP, &[("items.jsonl", "[\n  {\n    \"id\": 1\n  }\n]\n")]);
     let told = place.run("--items items.jsonl");
     assert_eq!(told.exit, Some(3));
-    assert!(told.err.starts_with("items.jsonl:1:1: the value goes on in the next line"), "{}", told.err);
+    assert!(told.err.starts_with("items.jsonl:1:1: the value continues in the next line"), "{}", told.err);
     assert!(
         told.err.contains("name it .json") && told.err.contains("1 problem in items.jsonl"),
         "{}",
@@ -330,9 +334,9 @@ fn a_column_that_a_table_lacks_is_told_once_at_its_header() {
     let csv = "id,quantty,gift\na,2,true\nb,3,perhaps\nc,1,true\n";
     let toon = "orders[2]{id,quantty,gift}:\n  a,2,true\n  b,1,true\n";
     let place = with(SHOP, &[("orders.csv", csv), ("orders.toon", toon)]);
-    let lacks = "there is no column \"quantity\" (is \"quantty\" meant?)";
+    let lacks = "no column \"quantity\" (is \"quantty\" meant?)";
     let told = format!(
-        "orders.csv:1:4: {lacks}\norders.csv:3:5: \"gift\" is no Boolean: found \"perhaps\"\n\
+        "orders.csv:1:4: {lacks}\norders.csv:3:5: `gift` is not of type Boolean: found \"perhaps\"\n\
          error: 2 problems in orders.csv; 0 of 3 items started\n"
     );
     says(&place.run("--items orders.csv"), 3, "", &told);
@@ -341,22 +345,22 @@ fn a_column_that_a_table_lacks_is_told_once_at_its_header() {
 
     place.write("orders.csv", "id,quantity\na,1\nb,2\n");
     let told = "\
-orders.csv:1:1: there is no column \"nr\", the items' key
-orders.csv:1:1: there is no column \"gift\"
+orders.csv:1:1: no column \"nr\", the items' key
+orders.csv:1:1: no column \"gift\"
 error: 2 problems in orders.csv; 0 of 2 items started
 ";
     says(&place.run("--items orders.csv --key nr"), 3, "", told);
 
     let typed = "# T\n\n## Take\norder::Order → done::JSON\n\n```sh run\ncat\n```\n\n## Types\n\n```ts\ninterface Order { id: string; total: number; note?: string }\n```\n";
     let place = with(typed, &[("orders.csv", "id,totl\na,1\nb,2\n"), ("good.csv", "id,total\na,1\n")]);
-    let told = "orders.csv:1:4: there is no column \"total\" (is \"totl\" meant?)\nerror: 1 problem in orders.csv; 0 of 2 items started\n";
+    let told = "orders.csv:1:4: no column \"total\" (is \"totl\" meant?)\nerror: 1 problem in orders.csv; 0 of 2 items started\n";
     says(&place.run("--items orders.csv"), 3, "", told);
     assert_eq!(place.run("--items good.csv --quiet").exit, Some(0));
     let place = with(
         "# T\n\n## Take\nname::String → done::JSON\n\n```sh run\ncat\n```\n",
         &[("n.csv", "nam\na\nb\n")],
     );
-    let told = "n.csv:1:1: there is no column \"name\" (is \"nam\" meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
+    let told = "n.csv:1:1: no column \"name\" (is \"nam\" meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
     says(&place.run("--items n.csv"), 3, "", told);
 }
 

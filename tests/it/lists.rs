@@ -188,7 +188,7 @@ fn a_list_can_be_a_part_of_a_value() {
         [
             "Pick a #1 success",
             "Pick a #1 success",
-            "Pick b #0 failed (`order.lines[1].parts` is no list: there is no element 1)"
+            "Pick b #0 failed (`order.lines[1].parts` is not a list: the list has no element 1)"
         ]
     );
 }

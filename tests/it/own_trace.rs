@@ -89,12 +89,12 @@ fn rows_are_added_to_the_document_of_an_own_run_that_has_ended() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&runner), rustix::process::Signal::TERM)
         .unwrap();
     assert_eq!(runner.wait().unwrap().code(), Some(143));
-    refused("show last --write", 2, "help: orderflow resume RUN goes on with it");
+    refused("show last --write", 2, "help: continue it with orderflow resume RUN");
     place.write("go", "");
     assert_eq!(place.orderflow("resume last --trust --quiet").exit, Some(0));
     let before = place.read("flow.md");
     place.write("flow.md", &before.replace("printf", "printf  "));
-    refused("show last --write", 6, "flow.md: its steps have changed since the run began");
+    refused("show last --write", 6, "flow.md: its steps have changed since the run started");
     place.write("flow.md", &before.replace("# T\n", "# T\n\nProse.\n"));
     let home = homes(&place, ".orderflow").pop().unwrap();
     let foreign = place

@@ -53,11 +53,7 @@ fn stand_ins_do_what_nobody_is_bound_to() {
     let rows = ["Check a #1 success", "Pay a #1 success", "Pack a #1 success"];
     assert_eq!(place.rows("session.toon")[..3], rows);
     assert_eq!(place.rows("session.toon")[3..], ["Insure a #0 skipped", "SendPlainly a #1 success"]);
-    assert!(
-        told.err.contains("made up by stand-ins: the steps Check, Pay, Insure, Look After Failed\n"),
-        "{}",
-        told.err
-    );
+    assert!(told.err.contains("stubbed: the steps Check, Pay, Insure, Look After Failed\n"), "{}", told.err);
     let marked: Vec<bool> = place
         .read("session.toon")
         .lines()
@@ -103,19 +99,19 @@ fn one_step_runs_with_what_is_given_or_made_up() {
         &place.run("--only Pack --input total=1"),
         3,
         "",
-        "error: no value for \"checked\" from Check, \"receipt\" from Pay; nothing was run\n  \
-         help: give --input checked=VALUE, or --stub to have it made up\n",
+        "error: no value for `checked` from Check, `receipt` from Pay; nothing was run\n  \
+         help: give --input checked=VALUE, or --stub for a stubbed value\n",
     );
     let told = place.run("--only Pack --input checked={} --input total=1 --input receipt=r1");
     assert_eq!(told.exit, Some(0), "{}", told.err);
     assert_eq!(place.rows("session.toon"), ["Pack 1 #1 success"]);
     assert_eq!(place.read("seen"), r#"{"checked":{},"receipt":"r1"}"#);
-    assert!(!told.err.contains("made up"), "{}", told.err);
+    assert!(!told.err.contains("stubbed"), "{}", told.err);
 
     let told = place.run("--only Pack --stub --input receipt=r1 --items orders.jsonl");
     assert_eq!(told.exit, Some(0), "{}", told.err);
     assert_eq!(place.rows("session.toon"), ["Pack a #1 success", "Pack b #1 success"]);
-    assert!(told.err.contains("made up by stand-ins: the values checked, total\n"), "{}", told.err);
+    assert!(told.err.contains("stubbed: the values checked, total\n"), "{}", told.err);
 }
 
 #[test]
@@ -149,18 +145,13 @@ fn an_item_that_is_not_taken_any_more_is_no_other_input() {
     assert_eq!(place.rows("session.toon"), ["Insure 1 #1 success"]);
     let asked = Place::new("# T\n## A @x\nn::Integer → a\n## B @x\n[when:: n > 1]\na → b\n");
     let told = asked.run("--only B --stub");
-    says(
-        &told,
-        3,
-        "",
-        "error: the workflow has no value for its input \"n\"; nothing was run\n  help: [..]\n",
-    );
+    says(&told, 3, "", "error: the workflow has no value for its input `n`; nothing was run\n  help: [..]\n");
     assert_eq!(asked.run("--only B --stub --input n=2").exit, Some(0));
     assert_eq!(asked.rows("session.toon"), ["B 1 #1 success"]);
     let two = Place::new("# T\n## A @x\na, b → c\n## B @x\nb, c → d\n");
     two.write("i.jsonl", "{\"a\":1}\n");
     let told = two.run("--only B --stub --items i.jsonl");
-    says(&told, 3, "", "i.jsonl:1:1: missing \"b\"\nerror: 1 problem in i.jsonl; 0 of 1 item started\n");
+    says(&told, 3, "", "i.jsonl:1:1: missing `b`\nerror: 1 problem in i.jsonl; 0 of 1 item started\n");
 }
 
 #[test]
@@ -176,7 +167,7 @@ fn steps_that_cannot_run_alone_are_refused() {
         ),
         (
             "--only Pack --input parsel=1",
-            "error: the workflow has no input \"parsel\"; nothing was run\n  help: [..]\n",
+            "error: the workflow has no input `parsel`; nothing was run\n  help: [..]\n",
         ),
     ] {
         says(&shop().run(args), 3, "", err);

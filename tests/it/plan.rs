@@ -30,7 +30,7 @@ stage   step                    agent                 channel         done by
 failed  Handle Failed Orders ?  order-api             orders          nobody
 
 The steps of one stage are parallel. Those of stage failed run once for each failed item.
-Nobody does 7 of the 7 steps yet: bind agents in orderflow.toml, or give steps a program.
+7 of the 7 steps have no agent or program yet: bind agents in orderflow.toml, or add program fences.
 
 "#]]
     );
@@ -264,7 +264,7 @@ Take Payment  outcome == "slow"  skip to Tell Customer
 Add Gift      order.total > 100  it runs
 
 The steps of one stage are parallel.
-Nobody does 4 of the 4 steps yet: bind agents in orderflow.toml, or give steps a program.
+4 of the 4 steps have no agent or program yet: bind agents in orderflow.toml, or add program fences.
 
 "#]]
     );

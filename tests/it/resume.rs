@@ -301,7 +301,7 @@ fn an_interrupted_run_is_paused_and_goes_on() {
     let output = orderflow(folder, &["resume", "last"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("going on: "), "{told}");
+    assert!(told.contains("continuing: "), "{told}");
     assert!(told.contains("6 items: 3 succeeded, 3 compensated"), "{told}");
     let again = orderflow(folder, &["resume", "last"]);
     assert_eq!(again.status.code(), Some(0));
@@ -484,7 +484,7 @@ fn a_retry_that_is_given_up_as_it_begins_does_not_go_on() {
             let again = orderflow(folder, &["retry", "last"]);
             let said = String::from_utf8_lossy(&again.stderr).into_owned();
             assert_eq!(again.status.code(), Some(2), "{said}");
-            assert!(said.contains("was cancelled and does not go on"), "{said}");
+            assert!(said.contains("was cancelled and does not continue"), "{said}");
         }
     }
 }

@@ -82,7 +82,7 @@ fn rows_that_stayed_go_on_and_rows_that_changed_begin_anew() {
     place.write("edited.toon", &edited.replace("[3]", "[2]").replace("\"2.75\"", "2.75"));
     let told = place.orderflow("retry last --items edited.toon --trust");
     assert_eq!(told.exit, Some(0), "{}", told.err);
-    let begun = "2 failed items run again, 1 of them from the start, with other inputs\n";
+    let begun = "retrying 2 failed items, 1 of them from the start, with other inputs\n";
     assert!(told.err.starts_with(begun), "{}", told.err);
     assert!(told.err.contains("4 items: 2 succeeded, 2 failed"), "{}", told.err);
 
@@ -109,7 +109,7 @@ fn rows_that_stayed_go_on_and_rows_that_changed_begin_anew() {
         &place.orderflow("show last --dead-letters"),
         0,
         "dead_letters[0]{key,step,error,attempts,order}:\n",
-        "no item of this run has failed\n",
+        "no item of this run failed\n",
     );
     assert_eq!(place.orderflow("show last --session again.toon").exit, Some(0));
     assert_eq!(place.read("again.toon"), place.read("session.toon"));
@@ -147,28 +147,22 @@ dead_letters[5]{key,adress,total,tags}:
 ";
     place.write("edited.toon", table);
     let wrong = "\
-edited.toon:1:21: no item brings \"adress\"; did you mean \"address\"?
-edited.toon:2:8: \"total\" is no Number: found \"many\"
-edited.toon:3:3: no item \"0070\" has failed; did you mean \"007\"?
-edited.toon:4:3: \"o2\" stands in line 2 already
+edited.toon:1:21: no item brings `adress`; did you mean `address`?
+edited.toon:2:8: `total` is not of type Number: found \"many\"
+edited.toon:3:3: no item `0070` has failed; did you mean `007`?
+edited.toon:4:3: duplicate key `o2`, first used on line 2
 edited.toon:5:10: order.tags[0]: expected a string, found a number; order.tags[1]: expected a string, found a number
-edited.toon:6:3: the item \"o1\" has succeeded; take its row out
+edited.toon:6:3: the item `o1` has succeeded; take its row out
 error: 6 problems in edited.toon; nothing was run
 ";
     says(&place.orderflow("retry last --items edited.toon"), 3, "", wrong);
     for (table, wrong) in [
-        (
-            "dead_letters[1]{step,error}:\n  a,b\n",
-            "edited.toon:1:1: the table has no column \"key\", which tells the items apart\n",
-        ),
+        ("dead_letters[1]{step,error}:\n  a,b\n", "edited.toon:1:1: the table has no column `key`\n"),
         (
             "dead_letters[2]{key}:\n  o2\n",
             "edited.toon:1:14: the header says 2 rows, the table has 1; write [1], or restore what is missing\n",
         ),
-        (
-            "nothing: 1\n",
-            "edited.toon:1:1: there is no table; orderflow show RUN --dead-letters writes one\n",
-        ),
+        ("nothing: 1\n", "edited.toon:1:1: no table found; orderflow show RUN --dead-letters writes one\n"),
     ] {
         place.write("edited.toon", table);
         let told = place.orderflow("retry last --items edited.toon");
@@ -178,7 +172,7 @@ error: 6 problems in edited.toon; nothing was run
     assert_eq!(place.orderflow("retry last --items gone.toon").exit, Some(74));
     assert_eq!(place.orderflow("retry last --items gone.toon --item o2").exit, Some(2));
     place.write("edited.toon", "dead_letters[0]{key}:\n");
-    says(&place.orderflow("retry last --items edited.toon"), 0, "", "no item is to run again\n");
+    says(&place.orderflow("retry last --items edited.toon"), 0, "", "no item to retry\n");
     assert_eq!(place.read("work.log"), log);
 }
 
@@ -242,7 +236,7 @@ fn what_still_stands_is_undone_before_an_item_begins_anew() {
     let table = place.orderflow("show last --dead-letters").out;
     place.write("edited.toon", &table.replace(",Ada", ",Bo"));
     let wrong = "\
-edited.toon:2:[..]: what this item did could not be undone and stands: orderflow resolve says that it was by hand, or leave its inputs
+edited.toon:2:[..]: compensation failed for this item: run `orderflow resolve` first, or leave its inputs as they are
 error: 1 problem in edited.toon; nothing was run
 ";
     says(&place.orderflow("retry last --items edited.toon"), 3, "", wrong);
@@ -269,7 +263,7 @@ fn a_row_whose_item_has_succeeded_since_is_told_so() {
     assert_eq!(place.orderflow("retry last --item o4 --trust --quiet").exit, Some(0));
     let log = place.read("work.log");
     let wrong = "\
-failed.toon:4:3: the item \"o4\" has succeeded; take its row out
+failed.toon:4:3: the item `o4` has succeeded; take its row out
 error: 1 problem in failed.toon; nothing was run
 ";
     says(&place.orderflow("retry last --items failed.toon"), 3, "", wrong);
@@ -291,11 +285,11 @@ fn a_program_that_was_mended_is_retried_by_the_document_of_now() {
         .unwrap();
     let refused = run(&["retry", "last", "--use-current", "--trust", "--quiet"]);
     assert_eq!(refused.exit, Some(6), "{}", refused.err);
-    assert!(refused.err.starts_with("w.md:3: A has begun for 1 and has changed:"), "{}", refused.err);
+    assert!(refused.err.starts_with("w.md:3: A has started for 1 and has changed:"), "{}", refused.err);
     std::fs::write(&at, document.replace("exit 65", "echo done")).unwrap();
     let noted = run(&["retry", "last", "--trust"]);
     assert_eq!(noted.exit, Some(1));
-    assert!(noted.err.contains("(retry --use-current takes what it is)"), "{}", noted.err);
+    assert!(noted.err.contains("(retry --use-current takes the new one)"), "{}", noted.err);
     let mended = run(&["retry", "last", "--use-current", "--trust", "--quiet"]);
     assert_eq!((mended.err.as_str(), mended.exit), ("", Some(0)));
     assert!(run(&["show", "last", "--item", "1"]).out.contains("makes b: \"done\""));
@@ -339,7 +333,11 @@ fn a_program_is_mended_that_has_worked_for_other_items() {
     // For `late` A has succeeded and B has not: it goes on with what A made.
     let refused = place.orderflow("retry last --use-current --trust --quiet");
     assert_eq!(refused.exit, Some(6), "{}", refused.err);
-    assert!(refused.err.starts_with("flow.md:3: A has begun for late and has changed:\n"), "{}", refused.err);
+    assert!(
+        refused.err.starts_with("flow.md:3: A has started for late and has changed:\n"),
+        "{}",
+        refused.err
+    );
     assert!(refused.err.contains("orderflow run --items failed.toon --key key\n"), "{}", refused.err);
     // That leads on.
     assert_eq!(place.orderflow("show last --dead-letters -o failed.toon").exit, Some(0));
@@ -364,7 +362,7 @@ fn a_program_is_mended_that_has_worked_for_other_items() {
     place.write("flow.md", &mended.replace("n::Integer", "n::Number"));
     let refused = place.orderflow("retry last --use-current --trust --quiet");
     assert!(
-        refused.err.starts_with("flow.md:3: A has begun for ok and has changed:\n    takes: n::Integer"),
+        refused.err.starts_with("flow.md:3: A has started for ok and has changed:\n    takes: n::Integer"),
         "{}",
         refused.err
     );

@@ -58,13 +58,13 @@ fn the_steps_for_all_items_run_again_over_all_results() {
     let place = nightly();
     assert_eq!(place.run("--items items.jsonl").exit, Some(1));
     assert_eq!(asked(&place, "report"), (vec!["1 [1]".into()], 1));
-    assert!(place.orderflow("resume last").err.ends_with(" has what failed run again\n"));
+    assert!(place.orderflow("resume last").err.contains("; retry what failed: orderflow retry "));
     place.write("stock", "");
     let told = place.orderflow("retry last --trust");
     assert_eq!(
         told.err,
-        "1 failed item runs again, then the steps that run once for all items\n\
-         going on: 1 of 2 items are done\n2 items: 2 succeeded\ntrace written to session.toon\n"
+        "retrying 1 failed item, then the steps that run once for all items\n\
+         continuing: 1 of 2 items done\n2 items: 2 succeeded\ntrace written to session.toon\n"
     );
     assert_eq!(told.exit, Some(0));
     assert_eq!(asked(&place, "report"), (vec!["1 [1]".into(), "2 [1,2]".into()], 2));
@@ -107,7 +107,7 @@ fn the_steps_for_all_items_run_again_over_all_results() {
     assert!(place.orderflow("show last").out.contains("\nstate      done\n"));
     assert!(place.orderflow("runs").out.contains(" done "));
     let again = place.orderflow("retry last");
-    assert_eq!((again.err.as_str(), again.exit), ("no item of this run has failed\n", Some(0)));
+    assert_eq!((again.err.as_str(), again.exit), ("no item of this run failed\n", Some(0)));
 }
 
 /// The trace of such a run verifies, is told again alike, and has its figures.
@@ -138,7 +138,7 @@ fn a_retry_may_follow_a_retry() {
     assert_eq!(told.exit, Some(1));
     assert_eq!(
         told.err.lines().next(),
-        Some("1 failed item runs again, then the steps that run once for all items")
+        Some("retrying 1 failed item, then the steps that run once for all items")
     );
     // What for all items has failed alone runs again under its keys, for what there is.
     let alone = place.orderflow("retry last --trust --item run --quiet");
@@ -161,7 +161,7 @@ fn where_no_item_has_failed_only_they_run_again() {
     assert_eq!(place.run("--items items.jsonl --quiet").exit, Some(1));
     std::fs::remove_file(place.path("closed")).unwrap();
     let told = place.orderflow("retry last --trust");
-    assert_eq!(told.err.lines().next(), Some("the steps that run once for all items run again"));
+    assert_eq!(told.err.lines().next(), Some("retrying the steps for all items"));
     assert_eq!(told.exit, Some(0));
     assert_eq!(asked(&place, "report"), (vec!["1 [1,2]".into()], 1));
     assert_eq!(asked(&place, "mail"), (vec!["[1,2]".into(); 2], 1));
@@ -224,7 +224,7 @@ fn a_run_that_is_cancelled_in_their_second_visit_does_no_more() {
     assert_eq!(runner.wait().unwrap().code(), Some(1));
     assert_eq!(asked(&place, "mail").0, ["[1]"]);
     assert!(place.orderflow("show last").out.contains("\nstate      cancelled\n"));
-    assert!(place.orderflow("retry last").err.contains("was cancelled and does not go on"));
+    assert!(place.orderflow("retry last").err.contains("was cancelled and does not continue"));
 }
 
 /// A report that can be withdrawn.
@@ -263,9 +263,9 @@ fn what_cannot_be_compensated_keeps_them_from_running_again() {
     place.write("stuck", "");
     let told = place.orderflow("retry last --trust");
     assert_eq!(told.exit, Some(5));
-    let why = "a step that runs once for all items failed: what they did before cannot be compensated, so they did not run again\n";
+    let why = "a step for all items failed: what they did before cannot be compensated, so they did not run again\n";
     assert!(
-        told.err.contains(&format!("{why}    not undone: Withdraw: exited with 65 (bad input)\n")),
+        told.err.contains(&format!("{why}    not compensated: Withdraw: exited with 65 (bad input)\n")),
         "{}",
         told.err
     );
@@ -276,7 +276,7 @@ fn what_cannot_be_compensated_keeps_them_from_running_again() {
     assert!(shown.out.contains("run   compensation_failed"), "{}", shown.out);
     std::fs::remove_file(place.path("stuck")).unwrap();
     let told = place.orderflow("retry last --trust");
-    assert_eq!(told.err.lines().next(), Some("the steps that run once for all items run again"));
+    assert_eq!(told.err.lines().next(), Some("retrying the steps for all items"));
     assert_eq!(told.exit, Some(0), "{}", told.err);
     assert_eq!(asked(&place, "report").0, ["1 [1]", "2 [1,2]"]);
     assert_eq!(asked(&place, "withdraw").1, 1, "under one key");

@@ -108,7 +108,7 @@ fn what_has_not_begun_may_change_be_new_and_be_gone() {
     assert_eq!(place.orderflow("show last --session again.toon").exit, Some(0));
     assert_eq!(place.read("again.toon"), place.read("session.toon"));
     assert_eq!(place.orderflow("runs --step Weigh").exit, Some(0));
-    let ended = "the run [..] has ended: 2 succeeded; orderflow show [..] tells more\n";
+    let ended = "the run [..] has ended: 2 succeeded; details: orderflow show [..]\n";
     says(&place.orderflow("resume last --use-current"), 0, "", ended);
 }
 
@@ -136,26 +136,26 @@ fn what_has_begun_and_has_changed_is_refused_with_what_it_was() {
     let log = place.read("work.log");
     change(&place, &[("[timeout:: 5m]", "@bank [timeout:: 9m]"), SHIP]);
     let refused = "\
-flow.md:9: Pay has begun for o1 and another item and has changed:
+flow.md:9: Pay has started for o1 and another item and has changed:
     timeout: 5m → 9m
     + agent: bank
-flow.md:18: Ship has begun for o1 and has changed:
+flow.md:18: Ship has started for o1 and has changed:
     -   echo \"ship $IN_PAID\" >> work.log
     +   echo \"send $IN_PAID\" >> work.log
-error: the run cannot go on with flow.md as it is now; nothing was run
-  help: steps that have not begun may change; bring back what has, or go on without --use-current
+error: the run cannot continue with flow.md as it is now; nothing was run
+  help: only steps that have not started may change: restore the others, or leave out --use-current
 ";
     says(&place.orderflow("resume last --use-current"), 6, "", refused);
 
     change(&place, &[("## Pay", "## Pay It"), ("order::Integer", "order::Integer, coupon::String")]);
     let refused = "\
-flow.md: Pay has begun for o1 and another item and is gone; if it is called Pay It now, bring back its title
-flow.md:18: Ship has begun for o1 and has changed:
+flow.md: Pay has started for o1 and another item and is gone; if it is called Pay It now, bring back its title
+flow.md:18: Ship has started for o1 and has changed:
     takes: paid::Integer, from Pay → paid::Integer, from PayIt
     after: Pay, whose data it needs → PayIt, whose data it needs
-flow.md: o2 was admitted without what it needs now: \"coupon\"
-error: the run cannot go on with flow.md as it is now; nothing was run
-  help: steps that have not begun may change; bring back what has, or go on without --use-current
+flow.md: o2 was admitted without what it needs now: `coupon`
+error: the run cannot continue with flow.md as it is now; nothing was run
+  help: only steps that have not started may change: restore the others, or leave out --use-current
 ";
     says(&place.orderflow("resume last --use-current"), 6, "", refused);
     assert_eq!(place.read("work.log"), log);
@@ -257,9 +257,9 @@ echo sent
     place.write("go", "");
     place.write("flow.md", &document.replace("paper → ribbon", "wanted → ribbon"));
     let refused = "\
-flow.md:24: Send has begun for 1, and waits for other steps now
-error: the run cannot go on with flow.md as it is now; nothing was run
-  help: steps that have not begun may change; bring back what has, or go on without --use-current
+flow.md:24: Send has started for 1, and waits for other steps now
+error: the run cannot continue with flow.md as it is now; nothing was run
+  help: only steps that have not started may change: restore the others, or leave out --use-current
 ";
     says(&place.orderflow("resume last --use-current"), 6, "", refused);
     place.write("flow.md", &document.replace("echo ribbon", "echo a ribbon"));

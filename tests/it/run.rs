@@ -157,7 +157,7 @@ programs in this document want to run:
   flow.md:8: B (python)
     print(1)
 error: programs in the document have no grant; nothing was run
-  help: look at them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
+  help: check them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
 ";
     says(&place.orderflow("run flow.md --input o=1"), 4, "", err);
     assert_eq!(place.files(), ["flow.md"]);
@@ -193,7 +193,7 @@ fn everything_that_is_missing_is_told_before_anything_runs() {
         "flow.md:13:4",
         "error: not every step can be done; nothing was run\n",
         "orders.jsonl:2:6: no valid JSON: EOF while parsing a value\n",
-        "orders.jsonl:4:1: the key \"1\" stands already on line 1\n",
+        "orders.jsonl:4:1: duplicate key `1`, first used on line 1\n",
         "error: 2 problems in orders.jsonl; 0 of 4 items started\n",
     ] {
         assert!(told.err.contains(part), "{part} in\n{}", told.err);
@@ -216,7 +216,7 @@ fn inputs_come_as_text_as_json_and_from_files() {
         (
             "--input nam=x",
             3,
-            "error: the workflow has no input \"nam\"; nothing was run\n  help: did you mean \"name\"?\n",
+            "error: the workflow has no input `nam`; nothing was run\n  help: did you mean `name`?\n",
         ),
         ("--input count=two", 3, "error: --input count: expected Integer, found `two`; nothing was run\n"),
         ("--input count={", 3, "error: --input count: no valid JSON: [..]; nothing was run\n"),
@@ -230,7 +230,7 @@ fn inputs_come_as_text_as_json_and_from_files() {
         (
             "--input name=x",
             3,
-            "error: the workflow has no value for its input \"order\", \"count\"; nothing was run\n  \
+            "error: the workflow has no value for its input `order`, `count`; nothing was run\n  \
              help: give --items FILE, or --input NAME=VALUE for each input\n",
         ),
     ] {
@@ -250,7 +250,7 @@ fn items_have_the_key_that_is_asked_for() {
     assert_eq!(place.rows("session.toon"), ["A 17 #1 success", "A 4 #1 success"]);
     let told = place.run("--key no");
     assert_eq!(told.exit, Some(3));
-    assert!(told.err.contains("orders.json:1:1: missing \"no\", the item's key\n"), "{}", told.err);
+    assert!(told.err.contains("orders.json:1:1: missing `no`, the item's key\n"), "{}", told.err);
 }
 
 #[test]
@@ -486,7 +486,7 @@ fn what_is_odd_about_a_run_is_told_in_words_that_help() {
     let told = place.run("--input o=1");
     assert_eq!(told.exit, Some(1));
     assert!(
-        told.err.starts_with("1: Say Yes failed: output \"a\": expected Boolean, got `yes`\n"),
+        told.err.starts_with("1: Say Yes failed: output `a`: expected Boolean, got `yes`\n"),
         "{}",
         told.err
     );
@@ -504,7 +504,8 @@ fn a_log_that_is_the_message_is_shown_once_and_an_optional_failure_is_told_apart
     let told = place.run("--input o=1");
     assert_eq!(told.exit, Some(0));
     assert!(
-        told.err.starts_with("1: Say failed: exited with 1: gone (optional, the item goes on)\n1 item:"),
+        told.err
+            .starts_with("1: Say failed: exited with 1: gone (optional step, the item continues)\n1 item:"),
         "{}",
         told.err
     );
@@ -515,7 +516,7 @@ fn a_language_that_nothing_here_runs_is_told_once() {
     let place = Place::new("# Sums\n\n## Add\na::String → b::String\n\n```cobol run\nADD 1 TO A\n```\n");
     let told = place.run("--input a=1");
     assert_eq!(told.exit, Some(3));
-    assert_eq!(told.err.matches("nothing here runs programs in \"cobol\"").count(), 1, "{}", told.err);
+    assert_eq!(told.err.matches("unknown language `cobol`").count(), 1, "{}", told.err);
     assert!(told.err.contains("not every step can be done; nothing was run"), "{}", told.err);
 }
 

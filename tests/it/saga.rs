@@ -48,11 +48,11 @@ fn a_step_needs_a_compensation_for_its_effects_only() {
     assert_eq!(says("{ CountStock = false }").exit, Some(3));
     let told = says("[\"ReserveStock\"]");
     assert!(told.out.contains("true, false, or a table such as { CheckStock = false }"), "{}", told.out);
-    assert!(says("{ ReserveStock = 0 }").out.contains("\"ReserveStock\" must be true or false"));
+    assert!(says("{ ReserveStock = 0 }").out.contains("`ReserveStock` must be true or false"));
 
     place.write("orderflow.toml", "[agents.stock]\neffect = false\n");
     let told = place.orderflow("validate flow.md");
-    assert!(told.exit == Some(3) && told.out.contains("unknown key \"effect\""), "{told:?}");
+    assert!(told.exit == Some(3) && told.out.contains("unknown key `effect`"), "{told:?}");
 }
 
 /// Only one of two branches is ever taken: the end of one is not followed by the other.
@@ -80,10 +80,10 @@ fn a_compensation_is_drawn_and_planned_apart_and_has_no_edges() {
 
     let text = place.orderflow("graph flow.md").out;
     assert!(text.contains("4 steps in 4 stages and 1 compensation, from order"), "{text}");
-    assert!(text.contains("undone by Refund Card"), "{text}");
+    assert!(text.contains("compensated by Refund Card"), "{text}");
     assert!(text.contains("once an item has failed\n\n↶  Refund Card"), "{text}");
     let mermaid = place.orderflow("graph flow.md --format mermaid").out;
-    assert!(mermaid.contains("s0 -. undone by .-> s4"), "{mermaid}");
+    assert!(mermaid.contains("s0 -. compensated by .-> s4"), "{mermaid}");
     let plan = place.orderflow("plan flow.md").out;
     assert!(plan.contains("failed  Refund Card"), "{plan}");
 }
@@ -197,7 +197,7 @@ fn what_failed_items_did_is_undone_in_reverse() {
         told.err
     );
     assert!(
-        told.err.contains("stuck: Ship: no carrier\n    not undone: Refund: exited with 3"),
+        told.err.contains("stuck: Ship: no carrier\n    not compensated: Refund: exited with 3"),
         "{}",
         told.err
     );
@@ -337,7 +337,10 @@ fn what_still_stands_is_not_begun_anew_with_other_inputs() {
     let table = place.orderflow("show last --dead-letters").out;
     place.write("letters.toon", &table.replace("7531", "7532"));
     let told = place.orderflow("retry last --trust --items letters.toon");
-    assert!(told.exit == Some(3) && told.err.contains("could not be undone and stands"), "{told:?} {table}");
+    assert!(
+        told.exit == Some(3) && told.err.contains("compensation failed for this item"),
+        "{told:?} {table}"
+    );
     place.write("open", "");
     place.write("letters.toon", &table);
     assert_eq!(place.orderflow("retry last --trust --items letters.toon").exit, Some(1));
@@ -375,7 +378,7 @@ fn what_an_interruption_leaves_without_a_journal_is_told() {
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(143), "{err}");
-    assert!(err.contains("slow: not undone: Reserve: interrupted before it was undone"), "{err}");
+    assert!(err.contains("slow: not compensated: Reserve: interrupted before it was compensated"), "{err}");
 }
 
 /// A session file that is another's by now is left alone.
@@ -409,7 +412,7 @@ fn what_could_not_be_undone_can_be_resolved_by_hand() {
         (told.status.code(), String::from_utf8(told.stderr).unwrap())
     };
     let (exit, err) = resolve(&["--item", "late", "--note", "x"]);
-    assert!(exit == Some(3) && err.contains("nothing that late did has to be undone by hand"), "{err}");
+    assert!(exit == Some(3) && err.contains("item `late` has no failed compensation"), "{err}");
     let (exit, err) = resolve(&["--item", "stack", "--note", "x"]);
     assert!(exit == Some(3) && err.contains("did you mean `stuck`?"), "{err}");
     assert_eq!(resolve(&["--item", "stuck", "--note", " "]).0, Some(2));
@@ -569,12 +572,12 @@ echo 1
     assert_eq!(run.wait().unwrap().code(), Some(5));
     let told = place.orderflow("resolve last --item run --note done");
     assert_eq!(told.exit, Some(2));
-    assert!(told.err.contains("orderflow retry RUN --item run tries to undo it once more"), "{}", told.err);
+    assert!(told.err.contains("retry their compensation: orderflow retry RUN --item run"), "{}", told.err);
 
     place.write("ok", "");
     let told = place.orderflow("retry last --trust --item run");
     assert!(told.exit == Some(1) && place.read("ok") == "undone\n", "{told:?}");
     assert!(place.orderflow("show last").out.contains("run   compensated "));
     let told = place.orderflow("retry last --trust");
-    assert!(told.exit == Some(2) && told.err.contains("was cancelled and does not go on"), "{told:?}");
+    assert!(told.exit == Some(2) && told.err.contains("was cancelled and does not continue"), "{told:?}");
 }

@@ -238,7 +238,7 @@ agents cannot get their secrets:
   payer: PAYMENT_KEY is not set in the environment
   printer: PAYMENT_KEY is not set in the environment
 error: 4 secrets are missing; nothing was run
-  help: set them in the environment of this command, or say in [..]orderflow.toml where they are, such as secrets = { KEY = \"file:/run/secrets/key\" }
+  help: set them in the environment of this command, or name their places in [..]orderflow.toml, such as secrets = { KEY = \"file:/run/secrets/key\" }
 ";
     says(&place.orderflow("run flow.md --items orders.jsonl"), 3, "", err);
     let told = with_key(&mut place.command("run flow.md --only Pay --input order=fine --quiet"));
@@ -248,7 +248,7 @@ error: 4 secrets are missing; nothing was run
     assert!(told.err.contains("  ledger: LEDGER_KEY is empty\nerror: a secret is missing;"), "{}", told.err);
     fs::write(place.path("ledger.key"), b"\xff\xfe\xfd").unwrap();
     let told = with_key(&mut place.command("run flow.md --input order=fine"));
-    assert!(told.err.contains("  ledger: LEDGER_KEY is no UTF-8\n"), "{}", told.err);
+    assert!(told.err.contains("  ledger: LEDGER_KEY is not UTF-8\n"), "{}", told.err);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_document_asks_and_does_not_get() {
     let place = scene();
     place.write("flow.md", &DOCUMENT.replace("[PAYMENT_KEY]", "[PAYMENT_KEY, SHADOW]"));
     let told = place.orderflow("validate flow.md");
-    let warning = "warning[secret-not-given]: no agent of this document is given the secret \"SHADOW\"\n";
+    let warning = "warning[secret-not-given]: no agent of this document is given the secret `SHADOW`\n";
     assert!(told.out.starts_with(warning) && !told.out.contains("PAYMENT_KEY\"\n"), "{}", told.out);
     assert_eq!(place.orderflow("run flow.md --strict --input order=fine").exit, Some(3));
 

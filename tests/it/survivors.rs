@@ -80,8 +80,8 @@ fn what_a_worker_leaves_behind_is_ended_with_it() {
         let place = Place::new("# T\n## A @keeper\no -> a\n");
         place.write("orderflow.toml", "[agents.keeper]\nworker = [\"sh\", \"worker.sh\"]\n");
         let worker = format!(
-            "export LEFT=\"$PWD\"\nread -r line\n{way}\nuntil test -e away; do sleep 0.01; done\n\
-             echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1}}'\nread -r line\n"
+            "export LEFT=\"$PWD\"\nread -r line\nid=${{line#*\\\"id\\\":}}\nid=${{id%%[!0-9]*}}\n{way}\nuntil test -e away; do sleep 0.01; done\n\
+             echo '{{\"jsonrpc\":\"2.0\",\"id\":'\"$id\"',\"result\":1}}'\nread -r line\n"
         );
         place.write("worker.sh", &worker);
         let told = place.run("--input o=1");

@@ -54,14 +54,14 @@ fn a_session_in_a_wrong_place_is_told_where_it_belongs() {
     assert!(told.exit == Some(2) && !told.err.contains("tip:"), "{}", told.err);
     let told = place.orderflow("run --replay s.toon");
     let expected = "\
-error: s.toon is a session file, not a document; nothing was told
+error: s.toon is a session file, not a document; nothing was replayed
   help: name both: orderflow run --replay=s.toon workflow.md
 ";
     assert_eq!((told.exit, told.err.as_str()), (Some(2), expected));
     let told = place.orderflow("run --replay=s.toon flow.md");
     let expected = "\
 error: the record has phases that no step has: B, C
-  help: tell it with the document that it is a record of
+  help: replay it with the document that it was recorded from
 ";
     assert_eq!((told.exit, told.err.as_str()), (Some(3), expected));
 }

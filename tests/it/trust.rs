@@ -44,11 +44,11 @@ programs in this document want to run, knowing PRINTER:
 ";
     let ungranted = "\
 error: programs in the document have no grant; nothing was run
-  help: look at them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
+  help: check them, then run again with --trust, grant them with orderflow trust flow.md, or set fences = true in orderflow.toml
 ";
     says(&place.orderflow(RUN), 4, "", &format!("{wanted}{ungranted}"));
     let nobody = "\
-error: nobody can be asked here; nothing was granted
+error: cannot ask here; nothing was granted
   help: look at them, then grant them with --yes
 ";
     says(&place.orderflow("trust flow.md"), 4, "", &format!("{wanted}{nobody}"));

@@ -46,7 +46,7 @@ fn items_are_held_against_their_type_before_any_starts() {
     let err = "\
 orders.jsonl:2:1: order.total: expected a number, found a string
 orders.jsonl:3:1: order.items[1].price: expected a number, found a string; order.items[2].sku: expected a string, found a number; order.items[2].price: expected a number, found nothing
-orders.jsonl:4:1: \"order\" is no Order: expected an object, found a list
+orders.jsonl:4:1: `order` is not of type Order: expected an object, found a list
 error: 3 problems in orders.jsonl; 0 of 4 items started
 ";
     assert_eq!((told.exit, told.err.as_str()), (Some(3), err));
@@ -67,7 +67,11 @@ fn columns_of_a_table_take_the_types_of_the_members() {
     assert_eq!(place.rows("session.toon"), ["Price 007 #1 success", "Price 8 #1 success"]);
     place.write("orders.csv", "order_id,total\n007,much\n");
     let told = place.run("--items orders.csv");
-    assert!(told.err.starts_with("orders.csv:2:5: \"total\" is no Number: found \"much\"\n"), "{}", told.err);
+    assert!(
+        told.err.starts_with("orders.csv:2:5: `total` is not of type Number: found \"much\"\n"),
+        "{}",
+        told.err
+    );
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn outputs_that_do_not_fit_fail_their_step() {
         "Price bare #1 success",
         "Price wrong #1 failed (output priced.state: expected \"open\" or \"paid\", found \"late\"; \
          priced.total: expected a number, found a string)",
-        "Price list #1 failed (output \"priced\" is no Priced: expected an object, found a list)",
+        "Price list #1 failed (output `priced` is not of type Priced: expected an object, found a list)",
     ];
     assert_eq!(place.rows("session.toon"), rows);
 }
@@ -103,7 +107,7 @@ fn a_type_of_words_is_read_as_text() {
     assert_eq!(place.run("--input question=yes").exit, Some(0));
     let told = place.run("--input question=5");
     assert!(
-        told.err.contains("output \"answer\" is no Answer: expected \"yes\", found \"5\""),
+        told.err.contains("output `answer` is not of type Answer: expected \"yes\", found \"5\""),
         "{}",
         told.err
     );
@@ -142,9 +146,9 @@ fn a_file_lies_in_the_attempts_own_folder() {
         ("pipe", Some("\"pipe\" is a pipe, a device or a socket, and no file")),
         ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the folder ORDERFLOW_DIR")),
         ("folder/a.txt", Some("\"folder/a.txt\" is a symbolic link, and no file")),
-        ("b.txt", Some("there is no file \"b.txt\" in the folder ORDERFLOW_DIR")),
-        ("deep", Some("there is no file \"deep\" in the folder ORDERFLOW_DIR")),
-        ("", Some("there is no file \"\" in the folder ORDERFLOW_DIR")),
+        ("b.txt", Some("no file \"b.txt\" in the folder ORDERFLOW_DIR")),
+        ("deep", Some("no file \"deep\" in the folder ORDERFLOW_DIR")),
+        ("", Some("no file \"\" in the folder ORDERFLOW_DIR")),
         ("deep/../deep/a.txt", Some("\"deep/../deep/a.txt\" leads out of the folder ORDERFLOW_DIR")),
         ("link", Some("\"link\" is a symbolic link, and no file")),
         ("/etc/hostname", Some("\"/etc/hostname\" is an absolute path; write it as seen from ORDERFLOW_DIR")),
@@ -153,7 +157,7 @@ fn a_file_lies_in_the_attempts_own_folder() {
         match wrong {
             None => assert_eq!(told.exit, Some(0), "{name}: {}", told.err),
             Some(wrong) => {
-                let row = format!("Make 1 #1 failed (output \"pages\": {wrong})");
+                let row = format!("Make 1 #1 failed (output `pages`: {wrong})");
                 assert_eq!((told.exit, place.rows("session.toon")), (Some(1), vec![row]), "{name}");
             }
         }

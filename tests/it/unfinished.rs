@@ -154,7 +154,7 @@ fn a_text_that_was_not_printed_is_no_text() {
         &place.run("--input id=1 --session s.toon --quiet"),
         1,
         "...\n",
-        "1: Take Payment failed: expected the output \"receipt\"; the answer is empty\n",
+        "1: Take Payment failed: expected the output `receipt`; the answer is empty\n",
     );
     place.write("flow.md", &place.read("flow.md").replace("\ntrue\n", "\necho\n"));
     assert_eq!(place.run("--input id=1").exit, Some(0), "an empty line is an empty text");
@@ -172,10 +172,10 @@ fn a_retry_of_a_paused_run_without_failures_goes_on() {
     place.write("courier", "");
     let told = place.orderflow("retry last");
     assert_eq!(told.exit, Some(0), "{}", told.err);
-    let first = "no item of this run has failed; the run was paused and goes on\n";
+    let first = "no item of this run failed; the run was paused and goes on\n";
     assert!(told.err.starts_with(first) && told.err.contains("\n3 items: 3 succeeded\n"), "{}", told.err);
     let told = place.orderflow("retry last");
-    assert_eq!((&*told.err, told.exit), ("no item of this run has failed\n", Some(0)));
+    assert_eq!((&*told.err, told.exit), ("no item of this run failed\n", Some(0)));
 }
 
 /// An item of a run that lives, of one that was killed, and one that has not started.
@@ -243,7 +243,7 @@ fn a_run_that_does_not_meet_what_is_expected_says_so() {
     place.write("flow.md", &DOCUMENT.replace("## Send\n", "## Send\n\n> [!expect] count > 5\n\n"));
     place.write("courier", "");
     assert_eq!(place.run("--input name=Ada --quiet").exit, Some(1));
-    let ended = "the run [..] has ended: 1 succeeded, and an expectation of its document is not met; orderflow show [..] tells more\n";
+    let ended = "the run [..] has ended: 1 succeeded, and an expectation of its document is not met; details: orderflow show [..]\n";
     says(&place.orderflow("resume last"), 1, "", ended);
 }
 

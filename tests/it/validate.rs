@@ -41,7 +41,7 @@ error[unknown-field]: unknown field `timout`
   |
   = help: did you mean `timeout`?
 
-error[said-twice]: the step's agent stands here a second time
+error[said-twice]: the step's agent is given twice
  --> <stdin>:6:18
   |
 6 | ## Pay @payments @bank
@@ -49,7 +49,7 @@ error[said-twice]: the step's agent stands here a second time
   |        |
   |        the first
   |
-  = help: keep one of them
+  = help: remove one of them
 
 warning[arrow-is-prose]: this line with an arrow is read as prose: `the receipt` has white space, and names have none
  --> <stdin>:7:10
@@ -57,7 +57,7 @@ warning[arrow-is-prose]: this line with an arrow is read as prose: `the receipt`
 7 | stock -> the receipt
   |          ^^^^^^^^^^^
   |
-  = help: a signature stands alone on its line, as in `order, stock -> receipt::Receipt`
+  = help: write a signature alone on its line, as in `order, stock -> receipt::Receipt`
 
 <stdin>: 2 errors, 1 warning
 
@@ -93,8 +93,8 @@ fn problems_as_json() {
     "end_column": 23,
     "severity": "error",
     "code": "said-twice",
-    "message": "the step's agent stands here a second time",
-    "help": "keep one of them",
+    "message": "the step's agent is given twice",
+    "help": "remove one of them",
     "related": [
       {
         "line": 6,
@@ -114,7 +114,7 @@ fn problems_as_json() {
     "severity": "warning",
     "code": "arrow-is-prose",
     "message": "this line with an arrow is read as prose: `the receipt` has white space, and names have none",
-    "help": "a signature stands alone on its line, as in `order, stock -> receipt::Receipt`",
+    "help": "write a signature alone on its line, as in `order, stock -> receipt::Receipt`",
     "related": []
   }
 ]
@@ -184,7 +184,7 @@ fn nothing_in_a_document_commands_the_terminal() {
     assert_data_eq!(
         told.out,
         str![[r#"
-error[said-twice]: the step's agent stands here a second time
+error[said-twice]: the step's agent is given twice
  --> <stdin>:1:25
   |
 1 | ## Che�[31mck �Stock @a @b
@@ -192,9 +192,9 @@ error[said-twice]: the step's agent stands here a second time
   |                      |
   |                      the first
   |
-  = help: keep one of them
+  = help: remove one of them
 
-error[bad-retry]: "�c�d�e" does not say how to retry
+error[bad-retry]: `�c�d�e` is not a retry policy
  --> <stdin>:2:10
   |
 2 | [retry:: �c�d�e�]
@@ -219,7 +219,7 @@ fn a_long_line_is_cut_around_the_place() {
     assert_data_eq!(
         told.out,
         str![[r#"
-error[bad-retry]: "x" does not say how to retry
+error[bad-retry]: `x` is not a retry policy
  --> <stdin>:2:6410
   |
  ::: 
@@ -247,7 +247,7 @@ error[front-matter-value]: `jobs` should be a whole number above 0
 3 | jobs: x
   |       ^ expected a whole number above 0
 
-error[said-twice]: the step's agent stands here a second time
+error[said-twice]: the step's agent is given twice
  --> <stdin>:5:11
   |
 5 | ## Pay @a @b
@@ -255,7 +255,7 @@ error[said-twice]: the step's agent stands here a second time
   |        |
   |        the first
   |
-  = help: keep one of them
+  = help: remove one of them
 
 warning[arrow-is-prose]: this line with an arrow is read as prose: `b c` has white space, and names have none
  --> <stdin>:6:5
@@ -263,7 +263,7 @@ warning[arrow-is-prose]: this line with an arrow is read as prose: `b c` has whi
 6 | a → b c
   |     ^^^
   |
-  = help: a signature stands alone on its line, as in `order, stock -> receipt::Receipt`
+  = help: write a signature alone on its line, as in `order, stock -> receipt::Receipt`
 
 <stdin>: 2 errors, 1 warning
 
@@ -272,7 +272,7 @@ warning[arrow-is-prose]: this line with an arrow is read as prose: `b c` has whi
     assert_data_eq!(
         orderflow_reading(&["validate", "-"], "\u{feff}## Pay @a @b").out,
         str![[r#"
-error[said-twice]: the step's agent stands here a second time
+error[said-twice]: the step's agent is given twice
  --> <stdin>:1:11
   |
 1 | ## Pay @a @b
@@ -280,7 +280,7 @@ error[said-twice]: the step's agent stands here a second time
   |        |
   |        the first
   |
-  = help: keep one of them
+  = help: remove one of them
 
 <stdin>: 1 error
 
@@ -295,7 +295,7 @@ fn help_has_examples() {
     assert_data_eq!(
         told.out,
         str![[r#"
-Show every problem of documents at once; nothing is run
+Show every problem of documents; nothing is run
 
 Usage: orderflow validate [OPTIONS] <FILE>...
 
@@ -414,7 +414,7 @@ fn what_is_wrong_with_the_settings_is_told_too_and_once() {
     assert_eq!(told.exit, Some(3));
     assert!(told.out.contains(" --> ./orderflow.toml:3:1\n"), "{}", told.out);
     assert!(told.out.ends_with("./orderflow.toml: 2 errors\n"), "{}", told.out);
-    assert_eq!(told.out.matches("unknown key \"concurency\"").count(), 1, "{}", told.out);
+    assert_eq!(told.out.matches("unknown key `concurency`").count(), 1, "{}", told.out);
     assert_eq!(told.err, "flow.md: 1 step, no problems\nother.md: 1 step, no problems\n");
     let told = place.orderflow("validate --format github flow.md");
     assert!(told.out.starts_with("::error file=orderflow.toml,line=3,"), "{}", told.out);
@@ -430,7 +430,7 @@ fn a_channel_that_is_nearly_one_with_limits_is_pointed_out() {
         "[agents.a]\ncommand = [\"echo\", \"1\"]\n[channels.payments]\nconcurrency = 1\n",
     );
     let warning =
-        "warning[misspelt-channel]: nothing is said of the channel \"paymnts\", so nothing limits it\n";
+        "warning[misspelt-channel]: the channel `paymnts` is not in orderflow.toml and has no limits\n";
     for command in ["validate flow.md", "plan flow.md", "run flow.md --input n=1"] {
         let told = place.orderflow(command);
         let said = told.out + &told.err;

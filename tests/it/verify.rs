@@ -37,7 +37,7 @@ note[missing-row]: `Process Payment` has no row for req_003.json
 34 | ## Process Payment @payment-service #payments !
    |    ^^^^^^^^^^^^^^^
    |
-   = help: nothing that is recorded kept it from running, and nothing depends on it
+   = help: no recorded row explains why it did not run, and no step depends on it
 
 tests/fixtures/order-processing-original.md: 1 note
 
@@ -59,13 +59,13 @@ fn rows_of_compensations_are_held_against_what_they_undo() {
     let told = verify(&document(&format!("{done} U,x,a,u,1,compensated,1\n")));
     assert_eq!(told, (Some(0), Vec::new()));
     let told = verify(&document(&format!("{done} U,x,a,u,1,success,1\n")));
-    assert_eq!(told.1, ["16:12 error row-status: `U` cannot end as success: it undoes another step"]);
+    assert_eq!(told.1, ["16:12 error row-status: `U` cannot end as success: it compensates another step"]);
     let skipped =
         " A,x,o,a,1,success,1\n B,x,a,b,1,success,1\n A,x,o2,null,1,failed,2\n U,x,a,u,1,compensated,3\n";
     let told = verify(&document(skipped));
     assert_eq!(
         told.1[1..],
-        ["17:2 error row-undoes-nothing: `U` cannot have run for 3: no step that it undoes did"]
+        ["17:2 error row-compensates-nothing: `U` cannot have run for 3: no step that it compensates ran"]
     );
 }
 
@@ -96,20 +96,20 @@ fn compensations_are_held_against_their_order_and_times() {
 
     let order = "cannot have run for 1 before";
     for (from, to, expected) in [
-        ("1,25,5", "1,24,1", "33:26 error row-undone: `UB` started for 1 before `D` ended at 25".to_owned()),
+        ("1,25,5", "1,24,1", "33:26 error row-compensation: `UB` started for 1 before `D` ended at 25".to_owned()),
         (
             "1,25,5",
             "1,15,5",
-            "33:26 error row-undone: `UB` started for 1 before `B`, which it undoes, ended at 20".to_owned(),
+            "33:26 error row-compensation: `UB` started for 1 before `B`, which it compensates, ended at 20".to_owned(),
         ),
-        ("1,30,5", "1,28,5", "34:26 error row-undone: `UC` started for 1 before `UB` ended at 30".to_owned()),
-        ("1,25,5", "1,60,5", format!("34:26 error row-undone: `UC` {order} `UB`: `B` was done after `C`")),
-        ("1,50,5", "1,25,0", format!("32:26 error row-undone: `UA` {order} `UB`: `B` depends on `A`")),
-        ("1,30,5", "1,60,5", format!("32:26 error row-undone: `UA` {order} `UC`: `C` was done after `A`")),
+        ("1,30,5", "1,28,5", "34:26 error row-compensation: `UC` started for 1 before `UB` ended at 30".to_owned()),
+        ("1,25,5", "1,60,5", format!("34:26 error row-compensation: `UC` {order} `UB`: `B` was done after `C`")),
+        ("1,50,5", "1,25,0", format!("32:26 error row-compensation: `UA` {order} `UB`: `B` depends on `A`")),
+        ("1,30,5", "1,60,5", format!("32:26 error row-compensation: `UA` {order} `UC`: `C` was done after `A`")),
         (
             "1,30,5\n",
             "1,30,5\n UC,x,c,uc,compensated,1,60,5\n",
-            "35:2 error row-undone: `UC` cannot have run again for 1: all that it undoes was undone"
+            "35:2 error row-compensation: `UC` cannot have run again for 1: all that it compensates was compensated"
                 .to_owned(),
         ),
     ] {
@@ -153,7 +153,7 @@ fn with_rows(document: &str, session: &str) -> String {
     format!("{document}\n```session-toon\n{}\n```\n", &session[start..end])
 }
 
-/// Whatever a run does and however often somebody has failed items run again, its own rows are no difference.
+/// Whatever a run does and however often failed items run again, its own rows are no difference.
 #[test]
 fn runs_that_were_undone_and_retried_verify() {
     const LETTERS: &str = "# Letters\n\n## Stamp\nname::String, town::String -> stamp::Integer\n\n```sh run\necho 95\n```\n\n\
@@ -213,7 +213,7 @@ fn every_kind_of_difference_is_told_at_its_row() {
         (
             "receipt_001,1240,success",
             "receipt_001,1240,compensated",
-            "42:69 error row-status: `Process Payment` cannot end as compensated: it undoes no other step",
+            "42:69 error row-status: `Process Payment` cannot end as compensated: it compensates no other step",
         ),
         (
             "execution[3]{phase,agent,channel,input,output,duration_ms,status,tokens_used}:\n ReserveInventory,inventory-service,warehouse,order_001",
@@ -297,7 +297,7 @@ fn a_build_server_sees_a_test_for_each_step() {
     assert_data_eq!(
         told.out,
         str![[r#"
-::notice file=tests/fixtures/order-processing-original.md,line=34,endLine=34,col=4,endColumn=19,title=orderflow missing-row::`Process Payment` has no row for req_003.json%0Ahelp: nothing that is recorded kept it from running, and nothing depends on it
+::notice file=tests/fixtures/order-processing-original.md,line=34,endLine=34,col=4,endColumn=19,title=orderflow missing-row::`Process Payment` has no row for req_003.json%0Ahelp: no recorded row explains why it did not run, and no step depends on it
 
 "#]]
     );
@@ -334,7 +334,7 @@ fn a_trace_is_no_document_to_verify() {
         let told = place.orderflow(command);
         assert_eq!(told.exit, Some(3));
         let said = told.out + &told.err;
-        assert!(said.contains("error[trace-alone]: this is a trace and no document"), "{said}");
+        assert!(said.contains("error[trace-alone]: this is a trace, not a document"), "{said}");
         assert!(said.contains("orderflow stats") && !said.contains("no-steps"), "{said}");
     }
 }

@@ -61,7 +61,7 @@ fn a_document_that_changed_meanwhile_is_left_alone() {
     let told = run(&file, &["--input", "name=Ada", "--quiet"]);
     assert_eq!(told.exit, Some(6), "{}", told.err);
     assert!(told.err.contains("was not written into") || told.err.contains("were not written into"));
-    assert!(told.err.contains("it has changed since the run began"), "{}", told.err);
+    assert!(told.err.contains("it has changed since the run started"), "{}", told.err);
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("{meddling}more\n"));
     let session = fs::read_to_string(file.with_file_name("session.toon")).unwrap();
     assert!(session.contains("execution[2]"), "{session}");

@@ -26,9 +26,9 @@ struct Probe {
 pub async fn process(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
     let whole = |must, input: &str| Probe { must, input: input.to_owned(), open: false };
     let probes = [
-        whole("ends when it is asked for a step that nobody has", "{}"),
+        whole("ends when it is asked for an unknown step", "{}"),
         whole("ends when its inputs are empty", ""),
-        whole("ends when its inputs are no JSON", "{\"text\": "),
+        whole("ends when its inputs are not JSON", "{\"text\": "),
         whole("takes inputs of a mebibyte", &format!("{{\"text\":{}}}", large())),
         Probe { must: "ends when it is asked to by SIGTERM", input: String::new(), open: true },
     ];

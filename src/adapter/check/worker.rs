@@ -66,10 +66,10 @@ fn probes(folder: &Path) -> Vec<Probe> {
     let unknown = "{\"jsonrpc\":\"2.0\",\"method\":\"step/unheard-of\",\"params\":{\"id\":7}}\n";
     let big = format!("{{\"step\":\"{STEP}\",\"inputs\":{{\"text\":{}}}}}", large());
     vec![
-        Probe { must: "answers a call for a step that nobody has", says: run(1), calls: &[1] },
+        Probe { must: "answers a call for an unknown step", says: run(1), calls: &[1] },
         Probe { must: "answers a call that lacks its members", says: bare("{}"), calls: &[1] },
         Probe {
-            must: "answers a call whose inputs are no object",
+            must: "answers a call whose inputs are not an object",
             says: bare("{\"inputs\":7}"),
             calls: &[1],
         },
@@ -94,7 +94,7 @@ fn probes(folder: &Path) -> Vec<Probe> {
             says: format!("{unknown}{}", run(1)),
             calls: &[1],
         },
-        Probe { must: "says nothing unasked", says: String::new(), calls: &[] },
+        Probe { must: "writes nothing unasked", says: String::new(), calls: &[] },
     ]
 }
 

@@ -102,7 +102,7 @@ async fn the_answer_may_stand_in_a_file() {
         ),
         (
             r#"echo '{"a":1}'; printf 'ab\377' > "$ORDERFLOW_OUTPUT""#,
-            "BadOutput: the answer is no UTF-8 at byte 2; Unknown, final",
+            "BadOutput: the answer is not UTF-8 at byte 2; Unknown, final",
         ),
         (
             r#"head -c 17000000 /dev/zero > "$ORDERFLOW_OUTPUT""#,
@@ -110,7 +110,7 @@ async fn the_answer_may_stand_in_a_file() {
         ),
         (
             r#"mkfifo "$ORDERFLOW_OUTPUT""#,
-            "BadOutput: cannot read ORDERFLOW_OUTPUT: it is no regular file; Unknown, final",
+            "BadOutput: cannot read ORDERFLOW_OUTPUT: it is not a regular file; Unknown, final",
         ),
         (r#"mkfifo "$ORDERFLOW_OUTPUT"; exit 4"#, "Exit(4): exited with 4; Unknown, again"),
     ] {
@@ -125,7 +125,7 @@ async fn the_answer_may_stand_in_a_file() {
 async fn an_answer_left_by_another_attempt_is_none() {
     let scene = scene("cat > /dev/null", "a::Integer");
     std::fs::write(scene.folder.path().join("7-0-3.out"), "{\"a\":1}").unwrap();
-    assert!(scene.told().await.starts_with("BadOutput: expected the output \"a\"; the answer is empty"));
+    assert!(scene.told().await.starts_with("BadOutput: expected the output `a`; the answer is empty"));
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn a_full_pipe_holds_up_nobody_else() {
     let withdrawn = open.split_off(last - 1);
     for asked in withdrawn {
         asked.stopper.ask(Urgency::Terminate);
-        assert_eq!(asked.told().await, "Stopped: stopped before it began; NotExecuted, again");
+        assert_eq!(asked.told().await, "Stopped: stopped before it started; NotExecuted, again");
     }
     scene.make("go");
     assert_eq!(stuck.told().await, "a=true");
@@ -291,7 +291,9 @@ async fn a_call_that_never_left_is_asked_of_the_next_process() {
 #[tokio::test]
 async fn what_is_no_message_on_standard_output_is_named() {
     let strange = |why: &str, wrote: &str| {
-        format!("worker wrote what is no JSON-RPC 2.0 message on stdout: {why} (it wrote {wrote:?})")
+        format!(
+            "worker wrote something other than a JSON-RPC 2.0 message on stdout: {why} (it wrote {wrote:?})"
+        )
     };
     let answer = |members: &str| format!(r#"{{"jsonrpc":"2.0",{members}}}"#);
     let chatter =
@@ -309,7 +311,7 @@ async fn what_is_no_message_on_standard_output_is_named() {
         (&answer(r#""id":1"#), strange("expected either \"result\" or \"error\"", &answer(r#""id":1"#))),
         (
             &answer(r#""id":"1","result":1"#),
-            strange("there is no call with the id \"1\"", &answer(r#""id":"1","result":1"#)),
+            strange("no call has the id \"1\"", &answer(r#""id":"1","result":1"#)),
         ),
         (&answer(r#""id":7,"result":1"#), "worker answered the call 7, which was never asked".to_owned()),
         (&answer(r#""id":1,"error":"no""#), strange(error, &answer(r#""id":1,"error":"no""#))),

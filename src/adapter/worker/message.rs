@@ -159,7 +159,10 @@ pub fn read(line: &[u8]) -> Result<Option<Message>, String> {
 }
 
 fn strange(why: &str, line: &[u8]) -> String {
-    format!("worker wrote what is no JSON-RPC 2.0 message on stdout: {why} (it wrote {})", shown(line))
+    format!(
+        "worker wrote something other than a JSON-RPC 2.0 message on stdout: {why} (it wrote {})",
+        shown(line)
+    )
 }
 
 fn shown(line: &[u8]) -> String {
@@ -195,7 +198,7 @@ fn meaning(wire: Wire<'_>) -> Result<Message, String> {
 }
 
 fn number(id: &Value) -> Result<u64, String> {
-    id.as_u64().ok_or_else(|| format!("there is no call with the id {}", cut(&id.to_string())))
+    id.as_u64().ok_or_else(|| format!("no call has the id {}", cut(&id.to_string())))
 }
 
 fn refusal(error: &str) -> Result<Told, String> {
@@ -250,7 +253,7 @@ pub fn judge(call: &Call, told: Told) -> Answer {
     match told {
         Told::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
             Ok(text) => contract::done(&call.outputs, &contract::text(text.into_bytes())?),
-            Err(error) => Err(contract::bad(format!("the result is no JSON: {error}"))),
+            Err(error) => Err(contract::bad(format!("the result is not JSON: {error}"))),
         },
         Told::Result(raw) => contract::result(&call.outputs, &contract::text(raw.into_bytes())?),
         Told::Error { code, message, data } => Err(refused(code, message, data)),

@@ -229,7 +229,7 @@ fn with(mut failure: Box<Failure>, log: String) -> Box<Failure> {
 }
 
 fn not_begun() -> Box<Failure> {
-    contract::failure(Cause::Stopped, "stopped before it began".to_owned(), Outcome::NotExecuted, true)
+    contract::failure(Cause::Stopped, "stopped before it started".to_owned(), Outcome::NotExecuted, true)
 }
 
 /// What a call is told that was in flight when its process ended.

@@ -102,7 +102,7 @@ fn a_result_is_text_only_if_it_is_a_string() {
         describe(&call.outputs, &answer)
     };
     let refused = |what: &str| {
-        format!("BadOutput: output \"r\" is no String: expected String, found {what}; Unknown, final")
+        format!("BadOutput: output `r` is not of type String: expected String, found {what}; Unknown, final")
     };
     for (outputs, result, answer) in [
         ("r::String", r#""5""#, r#"r="5""#.to_owned()),
@@ -112,7 +112,7 @@ fn a_result_is_text_only_if_it_is_a_string() {
         ("r::String", r#"{"r":"x"}"#, r#"r="x""#.to_owned()),
         ("r?::String", "null", String::new()),
         ("r::String?", "null", "r=null".to_owned()),
-        ("r", "null", "BadOutput: expected the output \"r\"; the answer is null; Unknown, final".to_owned()),
+        ("r", "null", "BadOutput: expected the output `r`; the answer is null; Unknown, final".to_owned()),
         ("r", "5", "r=5".to_owned()),
         ("r::Integer", "5", "r=5".to_owned()),
         ("", "null", String::new()),

@@ -19,7 +19,7 @@ const FILES: [(&str, &str); 6] = [
     ("agents/printer.sh", include_str!("agents/printer.sh")),
 ];
 
-/// Write a small workflow that runs, to be changed into your own
+/// Write a small workflow that runs
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -66,7 +66,7 @@ impl Ask<'_> {
 /// # Errors
 /// What keeps the run from going on.
 pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = std::path::absolute(home).context("cannot tell the current folder")?;
+    let home = std::path::absolute(home).context("cannot read the current folder")?;
     let known = trust::runs::refuse_foreign(&home)?;
     let mut taken = Taken::take(&home)?;
     taken.foreign = known.foreign;
@@ -94,8 +94,8 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
         let over = taken.history.ending()?.is_some();
         if retry.is_empty() {
             let none = match ask {
-                Ask::Edited { .. } => "no item is to run again",
-                Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run has failed",
+                Ask::Edited { .. } => "no item to retry",
+                Ask::Retry { .. } | Ask::Resume { .. } => "no item of this run failed",
             };
             if over {
                 terminal.talk(&format!("{none}\n"));
@@ -146,9 +146,9 @@ fn document(
         let revision = replacement.check(&taken.retry)?.map_err(|problems| {
             problems.iter().for_each(|problem| terminal.talk(&format!("{problem}\n")));
             let name = visible(&source.name);
-            let message = format!("the run cannot go on with {name} as it is now; nothing was run");
+            let message = format!("the run cannot continue with {name} as it is now; nothing was run");
             let help = match taken.retry.is_empty() {
-                true => "steps that have not begun may change; bring back what has, or go on without --use-current",
+                true => "only steps that have not started may change: restore the others, or leave out --use-current",
                 false => {
                     "steps that have succeeded for an item that runs again may not change; bring them back, retry \
                      without --use-current, or run these items anew: orderflow show RUN --dead-letters -o failed.toon, \
@@ -169,7 +169,7 @@ fn document(
         let name = visible(&file.display().to_string());
         let command = if matches!(ask, Ask::Resume { .. }) { "resume" } else { "retry" };
         terminal.talk(&format!(
-            "note: {name} has changed; the run goes on with what it was ({command} --use-current takes what it is)\n"
+            "note: {name} has changed; the run continues with the earlier version ({command} --use-current takes the new one)\n"
         ));
     }
     Document::again(&file, text, terminal)
@@ -191,15 +191,15 @@ pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String
     let failed = counts.failed + counts.compensated + counts.compensation_failed;
     let retry = match outline.run_steps() {
         _ if cancelled => String::new(),
-        _ if failed > 0 => format!("; orderflow retry {name} has what failed run again"),
+        _ if failed > 0 => format!("; retry what failed: orderflow retry {name}"),
         Some(state) if state.is_failure() => {
-            format!("; orderflow retry {name} --item run has the failed steps of the run run again")
+            format!("; retry the failed steps for all items: orderflow retry {name} --item run")
         }
         _ => String::new(),
     };
     let unmet = outline.state(history.basis(), false) == State::Unmet;
     let unmet = if unmet { ", and an expectation of its document is not met" } else { "" };
-    Ok(format!("the run {name} {how}: {}{unmet}; orderflow show {name} tells more{retry}", outcome(&counts)))
+    Ok(format!("the run {name} {how}: {}{unmet}; details: orderflow show {name}{retry}", outcome(&counts)))
 }
 
 fn tell_ended(history: &History, terminal: &mut Terminal) -> anyhow::Result<()> {
@@ -223,13 +223,13 @@ pub(super) fn place(options: &RunOptions, home: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// What keeps it from being told or written.
 pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let home = &std::path::absolute(home).context("cannot tell the current folder")?;
+    let home = &std::path::absolute(home).context("cannot read the current folder")?;
     let known = trust::runs::refuse_foreign(home)?;
     let ask = || request_cancel(home).with_context(|| format!("cannot cancel the run in {}", home.display()));
     match try_lock(home) {
         Err(Held::By(_)) => {
             ask()?;
-            terminal.talk("the run was told to stop; its own process says how it ended\n");
+            terminal.talk("the run is stopping; its own process reports how it ended\n");
             Ok(Exit::Ok)
         }
         Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
@@ -265,7 +265,7 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
     let folder = if stream::is_standard(file) { None } else { file.parent() };
     let base =
         std::path::absolute(folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")));
-    let base = base.context("cannot tell the current folder")?;
+    let base = base.context("cannot read the current folder")?;
     let edited = stream::open(file).and_then(|text| dead_letters::read(&table, &fates, text, &base));
     let dead_letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
@@ -292,8 +292,8 @@ fn begun(retries: &[Retry], once: bool) -> String {
     };
     let then = if once { ", then the steps that run once for all items" } else { "" };
     match retries.len() {
-        1 if retries[0].item == ItemId::RUN => "the steps that run once for all items run again\n".to_owned(),
-        1 => format!("1 failed item runs again{anew}{then}\n"),
-        several => format!("{several} failed items run again{anew}{then}\n"),
+        1 if retries[0].item == ItemId::RUN => "retrying the steps for all items\n".to_owned(),
+        1 => format!("retrying 1 failed item{anew}{then}\n"),
+        several => format!("retrying {several} failed items{anew}{then}\n"),
     }
 }

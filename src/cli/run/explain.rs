@@ -48,8 +48,8 @@ struct Explained {
 pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let name = visible(&find::called(home)?);
     if Lock::is_held(home)? {
-        let message = format!("the run {name} lives: another orderflow has it");
-        let help = format!("orderflow show {name} tells how far it is");
+        let message = format!("run {name} is active in another process");
+        let help = format!("see its progress with orderflow show {name}");
         return Err(Stop::new(Exit::Locked, message).help(help).into());
     }
     let explained = Explained::of(home, terminal)?;
@@ -178,7 +178,7 @@ impl Explained {
         let counts = outcome(&outline.counts(basis));
         let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.history.graph.title));
         if self.given_up {
-            out.push_str("it was given up: what has not ended would be cancelled, and the trace written\n");
+            out.push_str("it was cancelled: what has not ended would be cancelled, and the trace written\n");
         } else if outline.state(basis, false) != State::Paused {
             out.push_str("nothing would run, only the trace would be written\n");
             return Ok(out);
@@ -208,14 +208,14 @@ impl Explained {
             vec![visible(&one.item), title(one), attempt(one), agent, self.risk(step).to_owned(), key]
         });
         let header = ["item", "step", "attempt", "agent", "twice", "key"];
-        let why = "made again with the same key: nobody knows what came of it when the runner ended";
+        let why = "retried with the same idempotency key: the runner exited before a result was recorded";
         section(out, why, &header, again.collect(), width);
         let next = self.next().map(|one| vec![visible(&one.item), title(one), attempt(one)]);
-        let why = "tried again: the attempt before has failed";
+        let why = "next attempt: the one before failed";
         section(out, why, &["item", "step", "attempt"], next.collect(), width);
         section(
             out,
-            "not begun, to run unless a condition says otherwise",
+            "not started; runs unless a condition excludes it",
             &["item", "steps"],
             self.rest(),
             width,
@@ -223,7 +223,7 @@ impl Explained {
         let undo = self.undo().map(|(one, undoes)| {
             vec![visible(&one.item), title(one), visible(&undoes.title), self.because(one)]
         });
-        let why = "undone once nothing else of the item runs, as far as it was done, in this order";
+        let why = "compensated when nothing else of the item runs, in this order, if the step was done";
         section(out, why, &["item", "step", "undoes", "because"], undo.collect(), width);
     }
 
@@ -264,7 +264,7 @@ impl Explained {
     }
 }
 
-/// Gives a folded run up, which does nothing by itself. Returns what it would begin, with the step that is undone.
+/// Gives a folded run up, which does nothing by itself. Returns what it would begin, with the step that is compensated.
 fn cancelled(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), StepId> {
     let mut out = Out::default();
     let under_way = |(id, _, path, ahead)| matches!(ahead, Ahead::Again(_)).then_some((id, path));

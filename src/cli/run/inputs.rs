@@ -192,9 +192,9 @@ fn made_up(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Ve
     let missing: Vec<&Upstream> = open.into_iter().filter(|upstream| !upstream.optional).collect();
     let Some(first) = missing.first() else { return Ok(Vec::new()) };
     let told =
-        missing.iter().map(|upstream| format!("\"{}\" from {}", name(upstream), visible(&upstream.maker)));
+        missing.iter().map(|upstream| format!("`{}` from {}", name(upstream), visible(&upstream.maker)));
     let message = format!("no value for {}; nothing was run", told.collect::<Vec<_>>().join(", "));
-    let help = format!("give --input {}=VALUE, or --stub to have it made up", name(first));
+    let help = format!("give --input {}=VALUE, or --stub for a stubbed value", name(first));
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
@@ -230,9 +230,9 @@ fn base(place: Option<&Named>, before: Option<&Before<'_>>) -> anyhow::Result<Pa
         .filter(|path| !stored && *path != Path::new("-"))
         .map(std::path::absolute)
         .transpose();
-    match named.context("cannot tell the current folder")?.as_deref().and_then(Path::parent) {
+    match named.context("cannot read the current folder")?.as_deref().and_then(Path::parent) {
         Some(folder) => Ok(folder.to_owned()),
-        None => std::env::current_dir().context("cannot tell the current folder"),
+        None => std::env::current_dir().context("cannot read the current folder"),
     }
 }
 
@@ -271,11 +271,11 @@ fn kind(
     }
     if checked.skipped > 0 && !launch.show.quiet {
         let (were, keys) = if checked.skipped == 1 {
-            ("item was", "its key stands")
+            ("item was", "its key is used")
         } else {
-            ("items were", "their keys stand")
+            ("items were", "their keys are used")
         };
-        terminal.talk(&format!("{} {were} skipped: {keys} already before\n", checked.skipped));
+        terminal.talk(&format!("{} {were} skipped: {keys} by an earlier item\n", checked.skipped));
     }
     Ok(Kind::Items(Box::new(checked)))
 }
@@ -302,10 +302,10 @@ fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Re
         return Err(Stop::new(Exit::Invalid, message).into());
     }
     let Some((key, near)) = checked.unknown.first() else { return Ok(()) };
-    let keys: Vec<String> = checked.unknown.iter().map(|(key, _)| format!("\"{}\"", visible(key))).collect();
+    let keys: Vec<String> = checked.unknown.iter().map(|(key, _)| format!("`{}`", visible(key))).collect();
     let message = format!("no item has the key {}; nothing was run", keys.join(" or "));
     let help = match near {
-        Some(near) => format!("did you mean \"{}\" for \"{}\"?", visible(near), visible(key)),
+        Some(near) => format!("did you mean `{}` for `{}`?", visible(near), visible(key)),
         None => format!("keys are case-sensitive; {} holds {}", path.display(), many(checked.read(), "item")),
     };
     Err(Stop::new(Exit::Invalid, message).help(help).into())
@@ -316,7 +316,7 @@ fn once(options: &RunOptions, shape: Shape) -> anyhow::Result<Kind> {
         let message = "--item chooses among items, and this run has none; nothing was run";
         return Err(Stop::new(Exit::Invalid, message).help("name them with --items").into());
     }
-    let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("\"{name}\"")).collect();
+    let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("`{name}`")).collect();
     if lacking.is_empty() {
         return Ok(Kind::Once(shape));
     }
@@ -364,7 +364,7 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
             value = ty.admit(value).map_err(|misfits| {
                 Stop::new(Exit::Invalid, format!("--input {}; nothing was run", misfits.at(name)))
             })?;
-            let here = std::env::current_dir().context("cannot tell the current folder")?;
+            let here = std::env::current_dir().context("cannot read the current folder")?;
             value = items::absolute(value, ty, &here, true).map_err(|why| {
                 Stop::new(Exit::Invalid, format!("--input {name}: {}; nothing was run", visible(&why)))
             })?;
@@ -377,11 +377,11 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
 fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
     let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
     let help = match (nearest(name, names.iter().copied()), names.is_empty()) {
-        (Some(near), _) => format!("did you mean \"{near}\"?"),
+        (Some(near), _) => format!("did you mean `{near}`?"),
         (None, true) => "this workflow has no inputs".to_owned(),
         (None, false) => format!("its inputs: {}", names.join(", ")),
     };
-    Stop::new(Exit::Invalid, format!("the workflow has no input \"{name}\"; nothing was run")).help(help)
+    Stop::new(Exit::Invalid, format!("the workflow has no input `{name}`; nothing was run")).help(help)
 }
 
 /// Text for a String, JSON for everything else; without a type, JSON where it is JSON. `@FILE` is what a file holds, and a

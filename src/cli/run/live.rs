@@ -172,7 +172,7 @@ pub fn run(
     }
     if outcome.run.stopped() == Some(StopReason::Interrupted) && !launch.no_journal && !launch.show.quiet {
         let name = visible(&find::called(&home)?);
-        terminal.talk(&format!("the run is paused: orderflow resume {name} goes on with it\n"));
+        terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
     }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
@@ -259,7 +259,7 @@ fn tell(
 fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
     let message = format!("cannot make the run's folder in {}: {error}; nothing was run", folder.display());
     Stop::new(Exit::Io, message)
-        .help("a run keeps its files in .orderflow there; make the folder writable, or run a copy of the document elsewhere")
+        .help("a run stores its files in .orderflow there: make the folder writable, or name another one with --state DIR")
 }
 
 /// Says why a run cannot go on in its folder; a refusal of the folder says what to do.

@@ -182,7 +182,7 @@ impl Args {
     /// What is asked for, apart from what the run's folder and the values of its inputs will be.
     fn launch(self) -> anyhow::Result<Launch> {
         let options = RunOptions {
-            folder: std::env::current_dir().context("cannot tell the current folder")?,
+            folder: std::env::current_dir().context("cannot read the current folder")?,
             file: self.file,
             items: self.items,
             item: self.item,
@@ -282,5 +282,5 @@ fn item_error(text: &str) -> Result<OnItemError, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    spec::duration(text).ok_or_else(|| format!("\"{}\" is not a duration; write 5s, 5m or 5h", visible(text)))
+    spec::duration(text).ok_or_else(|| format!("`{}` is not a duration; write 5s, 5m or 5h", visible(text)))
 }

@@ -18,7 +18,7 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     {
         path.map_or(Ok(()), |path| text(&format!("the path of the {what}"), path))?;
     }
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot read the current folder")?;
     Ok(text("the path of the current folder", &here)?)
 }
 

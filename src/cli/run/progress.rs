@@ -97,10 +97,10 @@ impl<'a> Progress<'a> {
             let (settled, total) = (self.settled, self.total);
             let again = match run.under_way() {
                 0 => String::new(),
-                1 => "; 1 interrupted attempt is made again".to_owned(),
-                again => format!("; {again} interrupted attempts are made again"),
+                1 => "; retrying 1 interrupted attempt".to_owned(),
+                again => format!("; retrying {again} interrupted attempts"),
             };
-            self.terminal.talk(&format!("going on: {settled} of {total} items are done{again}\n"));
+            self.terminal.talk(&format!("continuing: {settled} of {total} items done{again}\n"));
         }
     }
 
@@ -146,7 +146,8 @@ impl<'a> Progress<'a> {
         };
         let error = execution.error.as_deref().unwrap_or("");
         let how = if execution.status == Status::Timeout { "" } else { " failed" };
-        let optional = if step.mark == Some(Mark::Optional) { " (optional, the item goes on)" } else { "" };
+        let optional =
+            if step.mark == Some(Mark::Optional) { " (optional step, the item continues)" } else { "" };
         let (key, title, told) = (visible(key), visible(&step.title), visible(error));
         let mut text = format!("{key}: {title}{how}: {told}{attempts}{optional}\n");
         let log = in_flight.and_then(|known| known.logs.iter().find(|(id, _)| *id == execution.step));

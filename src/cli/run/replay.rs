@@ -36,7 +36,8 @@ pub fn replay(
         Some(path) => of_session(path, terminal)?,
     };
     if rows.is_empty() {
-        let message = format!("{} records no executions; nothing was told", visible(&document.source.name));
+        let message =
+            format!("{} records no executions; nothing was replayed", visible(&document.source.name));
         let help = "name a session file that does: --replay=session.toon";
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
@@ -48,7 +49,7 @@ pub fn replay(
         phases.truncate(PHASES);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!("the record has phases that no step has: {}{more}", phases.join(", "));
-        Stop::new(Exit::Invalid, message).help("tell it with the document that it is a record of")
+        Stop::new(Exit::Invalid, message).help("replay it with the document that it was recorded from")
     })?;
     let mut record = Record::new(graph, args.session.as_deref(), None)?;
     for event in &events {
@@ -66,7 +67,7 @@ pub fn replay(
     show(args.show.format, &told, terminal)?;
     if !args.show.quiet {
         let items = told.stats.run.items.unwrap_or(0);
-        terminal.talk(&format!("{} recorded executions of {items} items told again\n", rows.len()));
+        terminal.talk(&format!("{} recorded executions of {items} items replayed\n", rows.len()));
         written(&told, terminal);
     }
     Ok(Exit::Ok)
@@ -103,7 +104,8 @@ pub fn hint(error: &mut clap::Error, args: &[OsString]) {
 pub fn refuse_session(args: &Args) -> Result<(), Stop> {
     let standard = |path: &Path| stream::is_standard(path);
     if standard(&args.file) && args.replay.iter().flatten().any(|session| standard(session)) {
-        let message = "the document and its record cannot both come from standard input; nothing was told";
+        let message =
+            "the document and its record cannot both come from standard input; nothing was replayed";
         return Err(Stop::new(Exit::Usage, message));
     }
     if args.replay != Some(None) || args.file.extension().is_none_or(|end| end != "toon") {
@@ -111,7 +113,7 @@ pub fn refuse_session(args: &Args) -> Result<(), Stop> {
     }
     let name = args.file.display().to_string();
     let name = visible(&name);
-    Err(Stop::new(Exit::Usage, format!("{name} is a session file, not a document; nothing was told"))
+    Err(Stop::new(Exit::Usage, format!("{name} is a session file, not a document; nothing was replayed"))
         .help(format!("name both: orderflow run --replay={name} workflow.md")))
 }
 
@@ -128,5 +130,5 @@ fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
         return Ok(Told { rows, complete, left });
     }
     trace::tell(&name, &read, terminal);
-    Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was told", visible(&name))).into())
+    Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was replayed", visible(&name))).into())
 }

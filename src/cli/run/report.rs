@@ -136,7 +136,7 @@ impl Observer for Record {
         if let Some((recorder, target)) = &mut self.recorder {
             recorder
                 .take(entry)
-                .with_context(|| format!("cannot keep the trace for {}", target.display()))?;
+                .with_context(|| format!("cannot write the trace for {}", target.display()))?;
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
     for (what, names) in [("step", steps), ("value", values)] {
         if !names.is_empty() {
             let s = if names.len() == 1 { "" } else { "s" };
-            terminal.talk(&format!("made up by stand-ins: the {what}{s} {}\n", visible(&names.join(", "))));
+            terminal.talk(&format!("stubbed: the {what}{s} {}\n", visible(&names.join(", "))));
         }
     }
 }
@@ -256,7 +256,7 @@ pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Ter
         let step = error.and_then(|error| Some(&graph.step(error.step?).title));
         let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
         let message = error.map(|error| visible(&error.message)).unwrap_or_default();
-        terminal.talk(&format!("a step that runs once for all items failed: {step}{message}\n"));
+        terminal.talk(&format!("a step for all items failed: {step}{message}\n"));
         standing.iter().for_each(|error| terminal.talk(&format!("    {}\n", still_stands(error, graph))));
     }
     for letter in run.abandoned().iter().filter(|_| fleeting).take(LETTERS) {
@@ -317,14 +317,14 @@ fn told(error: &ItemError, graph: &Graph) -> String {
 }
 
 fn still_stands(error: &ItemError, graph: &Graph) -> String {
-    format!("not undone: {}", told(error, graph))
+    format!("not compensated: {}", told(error, graph))
 }
 
 fn describe(letter: &DeadLetter, graph: &Graph) -> String {
     let Some(error) = &letter.error else { return visible(&letter.key) };
     let mut text = format!("{}: {}", visible(&letter.key), told(error, graph));
     if letter.state == ItemState::Compensated {
-        text.push_str(" (undone)");
+        text.push_str(" (compensated)");
     }
     for standing in &letter.standing {
         text.push_str(&format!("\n    {}", still_stands(standing, graph)));

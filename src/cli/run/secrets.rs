@@ -52,7 +52,7 @@ impl Secrets {
         };
         let file = visible(&settings.path().display().to_string());
         Err(Stop::new(Exit::Invalid, format!("{count} missing; nothing was run"))
-            .help(format!("set them in the environment of this command, or say in {file} where they are, such as secrets = {{ KEY = \"file:/run/secrets/key\" }}"))
+            .help(format!("set them in the environment of this command, or name their places in {file}, such as secrets = {{ KEY = \"file:/run/secrets/key\" }}"))
             .into())
     }
 
@@ -94,7 +94,7 @@ fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
                     false => format!("is to be {name}, which is not set in the environment"),
                 });
             }
-            Err(std::env::VarError::NotUnicode(_)) => return Err("is no UTF-8".to_owned()),
+            Err(std::env::VarError::NotUnicode(_)) => return Err("is not UTF-8".to_owned()),
         },
         Origin::File(path) => read(&Named::by_document(folder, path))?,
     };
@@ -111,7 +111,7 @@ fn read(named: &Named) -> Result<String, String> {
         ErrorKind::FileTooLarge => format!("is larger than {} KiB", LARGEST >> 10),
         _ => format!("cannot be read from {}: {error}", named.path().display()),
     })?;
-    let mut text = String::from_utf8(bytes).map_err(|_| "is no UTF-8".to_owned())?;
+    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
     if text.ends_with('\n') {
         text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });
     }

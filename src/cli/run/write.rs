@@ -46,7 +46,7 @@ impl Kept {
 /// Refuses what cannot end well before anything is run: every item leaves at least a row.
 ///
 /// # Errors
-/// Stops where the document takes no such number of rows, or is no file.
+/// Stops where the document takes no such number of rows, or is not a file.
 pub fn prepare(options: &RunOptions, items: u64) -> Result<(), Stop> {
     if !options.write {
         return Ok(());
@@ -93,7 +93,7 @@ pub fn write(
     };
     let rows = kept.rows().map_err(|count| too_many(&name, count).help(&place))?;
     if !put(document, &launch.options.file, phases, run, &rows).map_err(|stop| stop.help(&place))? {
-        return Err(refused(&name, Exit::Changed, "it has changed since the run began").help(help).into());
+        return Err(refused(&name, Exit::Changed, "it has changed since the run started").help(help).into());
     }
     if !launch.show.quiet {
         written(rows.len(), &name, terminal);
@@ -117,7 +117,7 @@ pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::
     prepare(&RunOptions { write: true, ..options.clone() }, 0)?;
     if !matches!(history.outline()?.state(history.basis(), held), State::Done | State::Failed) {
         let message = "the run has not ended; nothing was written";
-        return Err(Stop::new(Exit::Usage, message).help("orderflow resume RUN goes on with it").into());
+        return Err(Stop::new(Exit::Usage, message).help("continue it with orderflow resume RUN").into());
     }
     let mut record = Record::new(&history.graph, None, Some(Kept::default()))?;
     history.replay(|event| record.see(event))?;
@@ -134,7 +134,7 @@ pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::
         let mut document = Document::read_again(file)?;
         let graph = document.sound(false, terminal)?;
         if definition(&graph) != definition(&history.graph) {
-            return Err(refused(&name, Exit::Changed, "its steps have changed since the run began").into());
+            return Err(refused(&name, Exit::Changed, "its steps have changed since the run started").into());
         }
         let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
         let there = recorded(&document.source, &document.spec).rows;

@@ -50,7 +50,7 @@ pub fn one_to_act_on(said: &str) -> anyhow::Result<PathBuf> {
 fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
     let path = Path::new(said);
     let is_run = || disk::is_there(&path.join(journal::FILE));
-    let absolute = || std::path::absolute(path).context("cannot tell the current folder");
+    let absolute = || std::path::absolute(path).context("cannot read the current folder");
     if said.contains('/') && is_run() {
         return absolute();
     }
@@ -89,7 +89,7 @@ fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
         several => {
             let names: Vec<String> = several.iter().map(|folder| visible(&name(folder))).collect();
             Err(Stop::new(Exit::Usage, format!("{} runs begin with {}", several.len(), visible(said)))
-                .help(format!("say more of it: {}", names.join(", ")))
+                .help(format!("write more of it: {}", names.join(", ")))
                 .into())
         }
     }
@@ -192,7 +192,7 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
 /// # Errors
 /// Where the current folder cannot be told.
 pub fn all() -> anyhow::Result<Vec<PathBuf>> {
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot read the current folder")?;
     let below = disk::entries(&here, usize::MAX).unwrap_or_default();
     let below = below.into_iter().filter(|(_, kind)| *kind == Kind::Folder).map(|(name, _)| here.join(name));
     let bases = disk::up_to_repository(&here).into_iter().chain(below).map(Store::Beside);

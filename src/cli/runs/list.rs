@@ -112,7 +112,8 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     match args.format {
         Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
         Format::Table if lines.is_empty() => {
-            let kept = if folders.is_empty() { "no runs are kept here" } else { "no run here is so" };
+            let kept =
+                if folders.is_empty() { "no runs are stored here" } else { "no run here has this status" };
             terminal.talk(&format!("{kept}\n"));
         }
         Format::Table => {

@@ -12,7 +12,7 @@ use crate::journal::Header;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// List the runs that are kept here, or what a step did in all of them
+/// List stored runs, or what a step did in them
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\

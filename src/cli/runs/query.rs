@@ -50,7 +50,7 @@ pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<E
         let near = nearest(step, looked.titles.iter().map(String::as_str));
         let stop = Stop::new(Exit::Invalid, message);
         return Err(match near {
-            Some(near) => stop.help(format!("did you mean \"{}\"?", visible(near))).into(),
+            Some(near) => stop.help(format!("did you mean `{}`?", visible(near))).into(),
             None => stop.into(),
         });
     }

@@ -160,7 +160,7 @@ fn find(own: &Path) -> anyhow::Result<Option<PathBuf>> {
     if disk::is_there(&here) {
         return Ok(Some(here));
     }
-    let absolute = std::path::absolute(own).context("cannot tell the current folder")?;
+    let absolute = std::path::absolute(own).context("cannot read the current folder")?;
     let up = disk::up_to_repository(&absolute).into_iter().map(|folder| folder.join(FILE));
     Ok(up.skip(1).find(|file| disk::is_there(file)))
 }

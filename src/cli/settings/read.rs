@@ -285,30 +285,26 @@ mod tests {
             .collect();
         found.sort_unstable();
         let expected = [
-            (1, "settings-unknown-key", "unknown key \"fence\""),
-            (3, "settings-bad-value", "\"command\" must be a list that begins with a program"),
-            (4, "settings-unknown-key", "unknown key \"concurency\""),
-            (5, "settings-not-supported", "\"http\" is not supported yet"),
-            (6, "settings-bad-value", "\"env\" must be a list of strings"),
-            (8, "settings-bad-value", "\"payments\" must be a table"),
+            (1, "settings-unknown-key", "unknown key `fence`"),
+            (3, "settings-bad-value", "`command` must be a list that begins with a program"),
+            (4, "settings-unknown-key", "unknown key `concurency`"),
+            (5, "settings-not-supported", "`http` is not supported yet"),
+            (6, "settings-bad-value", "`env` must be a list of strings"),
+            (8, "settings-bad-value", "`payments` must be a table"),
             (
                 10,
                 "settings-bad-value",
-                "\"rate\" must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
+                "`rate` must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
             ),
-            (11, "settings-bad-value", "\"concurrency\" must be a whole number above 0"),
+            (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
             (13, "settings-two-programs", "an agent has a command or a worker, not both"),
-            (16, "settings-idle-processes", "\"processes\" says how many of a worker, and there is none"),
-            (18, "settings-bad-value", "\"secrets\" must be the name of a variable, such as PAYMENT_KEY"),
-            (
-                20,
-                "settings-bad-value",
-                "\"F\" must be \"file:\" and a path, or \"env:\" and a variable's name",
-            ),
+            (16, "settings-idle-processes", "`processes` needs a `worker`"),
+            (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
+            (20, "settings-bad-value", "`F` must be \"file:\" and a path, or \"env:\" and a variable's name"),
             (
                 22,
                 "settings-bad-value",
-                "\"secrets\" must be a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }",
+                "`secrets` must be a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }",
             ),
         ];
         assert_eq!(found, expected);

@@ -221,7 +221,8 @@ impl Item {
             }
         });
         let at: Vec<String> = at.collect();
-        let standing = self.standing.iter().map(|error| format!("not undone: {}", error_text(error, graph)));
+        let standing =
+            self.standing.iter().map(|error| format!("not compensated: {}", error_text(error, graph)));
         let errors = self.error.iter().map(|error| error_text(error, graph)).chain(standing);
         let errors: Vec<String> = errors.collect();
         vec![

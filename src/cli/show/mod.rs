@@ -24,7 +24,7 @@ use items::Items;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Show a run that is kept: its state, its figures, its items
+/// Show a stored run: its state, its statistics, its items
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -97,7 +97,7 @@ fn letters(
     let letters = dead_letters::of(history)?;
     let text = dead_letters::Table::of(&history.graph, &letters, &history.options.given).text();
     let many = match letters.len() {
-        0 => "no item of this run has failed".to_owned(),
+        0 => "no item of this run failed".to_owned(),
         1 => "1 failed item".to_owned(),
         several => format!("{several} failed items"),
     };

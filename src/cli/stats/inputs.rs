@@ -102,7 +102,7 @@ fn is_document(path: &Path) -> bool {
     match end.as_str() {
         "md" | "markdown" => true,
         "toon" => false,
-        // What is no file, such as a pipe, can be read but once.
+        // What is not a file, such as a pipe, can be read but once.
         _ if !path.is_file() => false,
         _ => {
             let mut text = Vec::new();
@@ -126,7 +126,7 @@ fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Re
     };
     if recorded.rows.is_empty() {
         let message = format!("{} records no executions", render::visible(&document.source.name));
-        let help = "executions stand in `session-toon` fences below their steps; `run` writes those of a run to session.toon";
+        let help = "executions are in `session-toon` fences below their steps; `run` writes those of a run to session.toon";
         terminal.error(&Stop::new(Exit::Invalid, message).help(help).into());
         return Ok(None);
     }

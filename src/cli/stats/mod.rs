@@ -16,7 +16,7 @@ use inputs::Inputs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Show what recorded runs did: counts, times, tokens, numbers of your own
+/// Show statistics of recorded runs
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -121,11 +121,11 @@ impl Grants {
     /// The document as its programs see it, and its record. A link keeps its own name: its programs would work in
     /// another folder than the file that it leads to.
     fn record(&self, document: &Path) -> anyhow::Result<(PathBuf, String)> {
-        let name = document.file_name().ok_or_else(|| anyhow!("{} is no file", document.display()))?;
+        let name = document.file_name().ok_or_else(|| anyhow!("{} is not a file", document.display()))?;
         let folder = document.parent().unwrap_or(Path::new("")).join(".");
         // What is gone still has a grant to be taken back.
         let folder = disk::real(&folder).or_else(|_| std::path::absolute(&folder));
-        let place = folder.context("cannot tell the current folder")?.join(name);
+        let place = folder.context("cannot read the current folder")?.join(name);
         let record = format!("{}.json", blake3::hash(place.as_os_str().as_bytes()).to_hex());
         Ok((place, record))
     }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub use wanted::Wanted;
 use wanted::{Asks, digest};
 
-/// Let the programs inside a document run, until they change
+/// Let the programs in a document run, until they change
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,7 +75,7 @@ fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> 
     if !yes {
         let refused = |message: &str| Stop::new(Exit::NotTrusted, message);
         if !answers(terminal) {
-            let nobody = refused("nobody can be asked here; nothing was granted");
+            let nobody = refused("cannot ask here; nothing was granted");
             return Err(nobody.help("look at them, then grant them with --yes").into());
         }
         if ask("let them run until they change? [y]es, [N]o ", terminal)? == Consent::No {
@@ -194,7 +194,7 @@ pub fn allow(
     };
     Err(Stop::new(Exit::NotTrusted, "programs in the document have no grant; nothing was run")
         .help(format!(
-            "look at them, then run again with --trust{keep}, or set fences = true in orderflow.toml"
+            "check them, then run again with --trust{keep}, or set fences = true in orderflow.toml"
         ))
         .into())
 }

@@ -29,7 +29,7 @@ pub fn condition_of_group(span: Span, title: Span) -> Diagnostic {
 
 /// A name in a condition that no signature has.
 pub fn unknown_value(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
-    let problem = Diagnostic::error("unknown-value", span, format!("there is no value `{name}`"));
+    let problem = Diagnostic::error("unknown-value", span, format!("unknown value `{name}`"));
     match near {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem
@@ -48,7 +48,7 @@ pub fn unknown_member(
     let problem = Diagnostic::error("unknown-member", span, format!("the type {ty} has no `{name}` here"));
     match (near, members) {
         (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
-        (None, []) => problem.help("what stands before it is no object"),
+        (None, []) => problem.help("what is before it is not an object"),
         (None, members) => problem.help(format!("there is {}", members.join(", "))),
     }
 }
@@ -67,7 +67,7 @@ pub fn own_output(span: Span, name: &str) -> Diagnostic {
 pub fn bad_target(span: Span, title: &str, why: &str, target: (&str, Span)) -> Diagnostic {
     Diagnostic::error("bad-target", span, format!("a condition cannot lead to `{title}`: {why}"))
         .related(target.1, target.0)
-        .help("lead to a step that stands further below")
+        .help("lead to a step further below")
 }
 
 /// A condition whose value has the wrong kind, known without running it.

@@ -17,7 +17,7 @@ fn shown_of(count: usize) -> String {
 pub fn only_handlers(first: Span) -> Diagnostic {
     let message = "no step here runs forward: nothing is done, so nothing can fail";
     Diagnostic::error("only-handlers", first, message)
-        .help("a step that takes `failed_...` handles failures, and one that `compensate` names undoes another; add a step that does the work")
+        .help("a step that takes `failed_...` handles failures, and one that `compensate` names compensates another; add a step that does the work")
 }
 
 /// Two steps that could not be told apart in a trace.
@@ -50,7 +50,7 @@ pub fn near_type(at: Span, tag: &str, meant: &str) -> Diagnostic {
 
 /// A reference to a step that is not there.
 pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
-    Diagnostic::error("unknown-step", at, format!("there is no step `{written}`"))
+    Diagnostic::error("unknown-step", at, format!("unknown step `{written}`"))
         .help(did_you_mean(near, "write a step's title as its heading has it"))
 }
 
@@ -179,9 +179,7 @@ pub fn unknown_handler_input(value: &str, at: Span, who: &str, near: Option<&str
         did_you_mean(
             near,
             &match who {
-                "compensation" => {
-                    "a compensation takes what the step that it undoes takes and makes".to_owned()
-                }
+                "compensation" => "a compensation takes what its step takes and makes".to_owned(),
                 _ => format!(
                     "a {who} takes `failed_...`, what steps made, and what other steps take from outside"
                 ),
@@ -203,7 +201,7 @@ pub fn unlisted_input(value: &str, at: Span, near: Option<&str>, list: Option<Sp
 pub fn names_collide(name: &str, at: Span, other: &str, other_at: Span, why: &str) -> Diagnostic {
     Diagnostic::error("names-collide", at, format!("`{name}` and `{other}` cannot be told apart: {why}"))
         .related(other_at, format!("`{other}`"))
-        .help("rename one of them; only letters and digits tell names apart, and capitals do not")
+        .help("rename one of them; names that differ only in case or in characters other than letters and digits are the same")
 }
 
 /// A workflow input by the front matter that a step makes as well.
@@ -306,7 +304,7 @@ pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &s
     let others = links.iter().take(PLACES).skip(1);
     others.fold(start, |diagnostic, (why, at)| diagnostic.related(*at, why)).help(match implicit {
         Some((later, earlier)) => format!(
-            "`{later}` follows `{earlier}` only because it stands below it; write `[after:: start]` in `{later}` to free it"
+            "`{later}` follows `{earlier}` only because it is below it; write `[after:: start]` in `{later}` to free it"
         ),
         None if links.len() == 1 => "give what it makes another name than what it takes".to_owned(),
         None => "let one of them take something else, or make a step of what they share".to_owned(),

@@ -12,8 +12,7 @@ pub fn flag_with_value(field: Span, key: &str) -> Diagnostic {
 pub fn bad_compensation(at: Span, why: &str, other: Span) -> Diagnostic {
     let start = Diagnostic::error("bad-compensation", at, why);
     let start = if at == other { start } else { start.related(other, "this one") };
-    start
-        .help("`compensate` names the step that undoes the one it stands in; that step runs for nothing else")
+    start.help("`compensate` names the step that compensates this one; it runs for nothing else")
 }
 
 /// A step in the list of compensations that undoes nothing.
@@ -23,7 +22,7 @@ pub fn unused_compensation(title: Span) -> Diagnostic {
         title,
         "no step names this one as its compensation, so it never runs",
     )
-    .help("write [compensate:: its title] in the step that it undoes")
+    .help("write [compensate:: its title] in the step that it compensates")
 }
 
 /// The most places that one problem shows.
@@ -41,12 +40,12 @@ pub fn uncompensated_steps(
         steps.split_first().map_or((("", Span::default()), &[][..]), |(first, more)| (*first, more));
     let names: Vec<String> = steps.iter().take(PLACES).map(|(title, _)| format!("`{title}`")).collect();
     let message = match (names.as_slice(), steps.len()) {
-        ([one], _) => format!("nothing undoes {one} when the item fails after it"),
+        ([one], _) => format!("nothing compensates {one} when the item fails after it"),
         ([all @ .., last], count) if count <= PLACES => {
-            format!("nothing undoes {} and {last} when the item fails after them", all.join(", "))
+            format!("nothing compensates {} and {last} when the item fails after them", all.join(", "))
         }
         (all, count) => format!(
-            "nothing undoes {} steps when the item fails after them: {} and {} more",
+            "nothing compensates {} steps when the item fails after them: {} and {} more",
             count,
             all.join(", "),
             count - all.len()
@@ -59,11 +58,11 @@ pub fn uncompensated_steps(
     };
     let others = more.iter().take(PLACES - 1).filter(|(_, at)| *at != risk.1);
     let all = others.fold(start, |start, (_, at)| start.related(*at, "this one, too"));
-    let lasting = if agents { "; [irreversible] where nothing can undo it" } else { "" };
+    let lasting = if agents { "; [irreversible] where nothing can compensate it" } else { "" };
     let settings =
         agent.map(|agent| format!(" (or, of all that {agent} does, effects = false in orderflow.toml)"));
     all.help(format!(
-        "write [compensate:: Step Title] where another step can undo it, [effects:: none] where it only looks or computes{}{lasting}",
+        "write [compensate:: Step Title] where another step can compensate it, [effects:: none] where it only reads or computes{}{lasting}",
         settings.unwrap_or_default()
     ))
 }
@@ -78,7 +77,7 @@ pub fn critical_needs_optional(
 ) -> Diagnostic {
     let message = format!("`{title}` is critical, yet needs `{value}` from `{maker}`, which is optional");
     Diagnostic::warning("critical-needs-optional", at, message)
-        .related(maker_at, "may fail, and the item goes on without what it makes")
+        .related(maker_at, "may fail, and the item continues without its outputs")
         .help(format!("write `{value}?` here to do without it, or let `{maker}` not be optional"))
 }
 
@@ -136,19 +135,19 @@ pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), w
     let message = format!("`{title}` runs only when `{maker}` {verb}, which makes `{value}`");
     let (label, other) = match why {
         Absence::Optional => (
-            "it is optional: when it fails, the item goes on".to_owned(),
+            "it is optional: when it fails, the item continues".to_owned(),
             format!("or remove the `?` of `{maker}`; mark `{title}` with `?` as well if it may be left out"),
         ),
         Absence::When(condition) => (
             format!("it is skipped unless `{condition}`"),
             format!(
-                "if that is meant, say so: give `{title}` the same `[when:: {condition}]`, or put both into a group that has it"
+                "to make that explicit, give `{title}` the same `[when:: {condition}]`, or put both into a group that has it"
             ),
         ),
         Absence::Unless(decider) => (
             format!("it is skipped when the decision of `{decider}` does not lead here"),
             format!(
-                "if that is meant, say where the others go: a line `Otherwise → end` or `Otherwise → Step Title` below the `If` of `{decider}`"
+                "to make that explicit, add a line `Otherwise → end` or `Otherwise → Step Title` below the `If` of `{decider}`"
             ),
         ),
         Absence::Skipped(decider) => (
@@ -187,8 +186,8 @@ pub fn compensation_lacks(
         known => format!("`{undone}` has {}", known.join(", ")),
     };
     Diagnostic::warning("compensation-lacks", at, message)
-        .related(undone_at, "the step that is undone")
-        .help(format!("a compensation gets what the step that it undoes takes and makes; {known}"))
+        .related(undone_at, "the step that is compensated")
+        .help(format!("a compensation gets what its step takes and makes; {known}"))
 }
 
 /// A compensation that takes what the step that it undoes may be without.

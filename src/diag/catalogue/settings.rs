@@ -8,20 +8,20 @@ pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
 
 pub fn settings_unknown_key(span: Span, key: &str, known: &[&str]) -> Diagnostic {
     let help = match nearest(key, known.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"?"),
+        Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    Diagnostic::error("settings-unknown-key", span, format!("unknown key \"{key}\"")).help(help)
+    Diagnostic::error("settings-unknown-key", span, format!("unknown key `{key}`")).help(help)
 }
 
 /// `expected` completes "… must be …".
 pub fn settings_bad_value(span: Span, key: &str, expected: &str, found: &str) -> Diagnostic {
-    Diagnostic::error("settings-bad-value", span, format!("\"{key}\" must be {expected}"))
+    Diagnostic::error("settings-bad-value", span, format!("`{key}` must be {expected}"))
         .label(format!("found {found}"))
 }
 
 pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
-    Diagnostic::error("settings-not-supported", span, format!("\"{key}\" is not supported yet"))
+    Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet"))
         .help("an agent is a program for now: command = [\"python3\", \"agent.py\"], or worker = […] for one that stays")
 }
 
@@ -32,12 +32,8 @@ pub fn settings_two_programs(span: Span) -> Diagnostic {
 }
 
 pub fn settings_idle_processes(span: Span) -> Diagnostic {
-    Diagnostic::error(
-        "settings-idle-processes",
-        span,
-        "\"processes\" says how many of a worker, and there is none",
-    )
-    .help("a command is started for every attempt; limit those with concurrency")
+    Diagnostic::error("settings-idle-processes", span, "`processes` needs a `worker`")
+        .help("a command is started for every attempt; limit those with concurrency")
 }
 
 /// A step that neither an agent nor a program does. `settings` is the path of the `orderflow.toml` that is read, or
@@ -57,54 +53,50 @@ pub fn unbound_step<'a>(
         _ if known.contains(&agent) => {
             format!("`[agents.{agent}]` in {settings} has no command; add command = [\"…\"]")
         }
-        Some(near) => format!("orderflow.toml knows \"{near}\"; did you mean that?"),
+        Some(near) => format!("orderflow.toml knows `{near}`; did you mean that?"),
         None => {
             format!("add to {settings}: [agents.{agent}] with command = [\"…\"], or a ```sh run fence below")
         }
     };
-    let message = format!("nobody does this step: the agent \"{agent}\" has no program");
+    let message = format!("the agent `{agent}` of this step has no program");
     Diagnostic::error("unbound-step", heading, message).help(help)
 }
 
 /// A program that would have to run, and cannot.
 pub fn unknown_language(span: Span, language: &str, known: &[&str]) -> Diagnostic {
-    let message = format!("nothing here runs programs in \"{language}\"");
+    let message = format!("unknown language `{language}`");
     Diagnostic::error("unknown-language", span, message).help(languages(language, known))
 }
 
 /// A program that cannot run, in a step that an agent may do.
 pub fn unknown_language_warned(span: Span, language: &str, known: &[&str]) -> Diagnostic {
-    let message = format!("nothing here runs programs in \"{language}\"");
+    let message = format!("unknown language `{language}`");
     Diagnostic::warning("unknown-language", span, message).help(languages(language, known))
 }
 
 fn languages(language: &str, known: &[&str]) -> String {
     match nearest(language, known.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"?"),
+        Some(near) => format!("did you mean `{near}`?"),
         None => format!("known languages: {}", known.join(", ")),
     }
 }
 
 /// `searched` is where the program was looked for.
 pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -> Diagnostic {
-    Diagnostic::error(
-        "missing-program",
-        span,
-        format!("the program \"{program}\" of \"{agent}\" was not found"),
-    )
-    .help(format!("looked for it in {searched}; is it installed and executable?"))
+    Diagnostic::error("missing-program", span, format!("the program `{program}` of `{agent}` was not found"))
+        .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
 
 /// A channel without limits whose name is near to that of one with limits.
 pub fn misspelt_channel(span: Span, channel: &str, near: &str) -> Diagnostic {
-    let message = format!("nothing is said of the channel \"{channel}\", so nothing limits it");
+    let message = format!("the channel `{channel}` is not in orderflow.toml and has no limits");
     Diagnostic::warning("misspelt-channel", span, message)
         .help(format!("did you mean #{near}? otherwise add [channels.{channel}] to orderflow.toml, empty if it needs no limits"))
 }
 
 /// A secret that the document asks for, and no agent of it gets.
 pub fn secret_not_given(span: Span, name: &str) -> Diagnostic {
-    let message = format!("no agent of this document is given the secret \"{name}\"");
+    let message = format!("no agent of this document is given the secret `{name}`");
     Diagnostic::warning("secret-not-given", span, message)
         .help(format!("orderflow.toml gives it: secrets = [\"{name}\"] below the agent that needs it"))
 }

@@ -31,7 +31,7 @@ pub fn invalid_utf8(at: usize) -> Diagnostic {
 pub fn document_too_large(limit: usize) -> Diagnostic {
     let message = format!("the document has more than {limit} bytes");
     Diagnostic::error("document-too-large", Span::new(0, 0), message)
-        .help("keep traces in session files, and long texts in files of their own")
+        .help("move traces to session files, and long texts to other files")
 }
 
 pub fn too_many_steps(span: Span, steps: usize, limit: usize) -> Diagnostic {
@@ -48,7 +48,7 @@ pub fn no_steps(span: Span) -> Diagnostic {
 }
 
 pub fn trace_alone(line: Span) -> Diagnostic {
-    Diagnostic::error("trace-alone", line, "this is a trace and no document: it says what was executed, not what is to be")
+    Diagnostic::error("trace-alone", line, "this is a trace, not a document")
         .help("name the document here; `orderflow stats` computes the figures of a trace, `orderflow run DOCUMENT --replay=TRACE` re-enacts it")
 }
 
@@ -71,11 +71,11 @@ pub fn front_matter_unclosed(span: Span) -> Diagnostic {
 
 pub fn front_matter_late(opening: Span) -> Diagnostic {
     Diagnostic::error("front-matter-late", opening, "this looks like front matter, but is read as prose")
-        .help("front matter stands between lines of `---` at the very top, its first line being the document's first")
+        .help("front matter is between lines of `---`, of which the first is the document's first line")
 }
 
 pub fn front_matter_syntax(span: Span, message: &str) -> Diagnostic {
-    Diagnostic::error("front-matter-syntax", span, format!("the front matter is no valid YAML: {message}"))
+    Diagnostic::error("front-matter-syntax", span, format!("the front matter is not valid YAML: {message}"))
         .help("front matter has lines like `title: Order Processing`")
 }
 
@@ -86,8 +86,8 @@ pub fn unknown_key<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'
 }
 
 pub fn duplicate_key(span: Span, key: &str) -> Diagnostic {
-    Diagnostic::error("duplicate-key", span, format!("the key `{key}` stands twice in the front matter"))
-        .help("keep one of them")
+    Diagnostic::error("duplicate-key", span, format!("duplicate key `{key}` in the front matter"))
+        .help("remove one of them")
 }
 
 pub fn bad_key_value(span: Span, key: &str, expected: &str) -> Diagnostic {
@@ -108,7 +108,7 @@ pub fn heading_in_front_matter(span: Span) -> Diagnostic {
 // Headings
 
 pub fn line_in_setext(line: Span, underline: Span) -> Diagnostic {
-    let message = "markdown reads this line as a heading, because `---` stands directly below its paragraph";
+    let message = "markdown reads this line as a heading, because `---` is directly below its paragraph";
     Diagnostic::error("line-in-heading", line, message)
         .related(underline, "this makes a heading of the text above it")
         .help("put an empty line above the `---`")
@@ -121,9 +121,8 @@ pub fn step_in_setext(span: Span, title: &str) -> Diagnostic {
 
 pub fn step_inside(line: Span, holder: &str) -> Diagnostic {
     let message = format!("this looks like a step, but markdown reads it as part of {}", a(holder));
-    Diagnostic::error("step-inside", line, message).help(
-        "put it at the beginning of a line with an empty line before it; a fence keeps an example apart",
-    )
+    Diagnostic::error("step-inside", line, message)
+        .help("put it at the beginning of a line with an empty line before it; put an example into a fence")
 }
 
 pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
@@ -133,7 +132,7 @@ pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
 }
 
 pub fn heading_without_space(line: Span, hashes: &str, right: &str) -> Diagnostic {
-    let message = format!("this is no heading for markdown: a space is missing after `{hashes}`");
+    let message = format!("markdown does not read this as a heading: a space is missing after `{hashes}`");
     Diagnostic::error("heading-without-space", line, message).help(format!("write `{right}`"))
 }
 
@@ -141,7 +140,7 @@ pub fn heading_too_deep(line: Span) -> Diagnostic {
     Diagnostic::error(
         "heading-too-deep",
         line,
-        "this is no heading: markdown has six levels, from `#` to `######`",
+        "this is not a heading: markdown has six levels, from `#` to `######`",
     )
     .help("write at most six `#`")
 }
@@ -184,26 +183,26 @@ pub fn title_without_letters(span: Span, title: &str) -> Diagnostic {
 pub fn annotation_in_title(span: Span, annotation: &str, next: &str) -> Diagnostic {
     let message = format!("`{annotation}` is read as part of the title, because `{next}` follows it");
     Diagnostic::warning("annotation-in-title", span, message)
-        .help("annotations stand at the very end of the heading, with nothing but annotations after them")
+        .help("put annotations at the very end of the heading")
 }
 
 /// `bare` is the annotation without what clings to it.
 pub fn annotation_punctuated(span: Span, word: &str, bare: &str) -> Diagnostic {
-    let message = format!("`{word}` is read as part of the title, because annotations stand alone");
+    let message = format!("`{word}` is read as part of the title");
     Diagnostic::warning("annotation-in-title", span, message)
         .help(format!("write `{bare}` with white space around it, at the end of the heading"))
 }
 
 pub fn parallel_step(span: Span) -> Diagnostic {
     Diagnostic::error("parallel-step", span, "`(parallel)` belongs to a heading that has steps below it")
-        .help("remove it, or move the steps that may run side by side below this heading")
+        .help("remove it, or move the steps that may run in parallel below this heading")
 }
 
 /// Something that may be said once: an agent, a field, a name.
 pub fn said_twice(second: Span, first: Span, what: &str) -> Diagnostic {
-    Diagnostic::error("said-twice", second, format!("{} stands here a second time", quoted(what)))
+    Diagnostic::error("said-twice", second, format!("{} is given twice", quoted(what)))
         .related(first, "the first")
-        .help("keep one of them")
+        .help("remove one of them")
 }
 
 // Fields
@@ -229,7 +228,7 @@ pub fn field_on_group(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error(
         "field-on-group",
         span,
-        format!("`{key}` cannot stand on a heading that has steps below it"),
+        format!("`{key}` is not allowed on a heading that has steps below it"),
     )
     .help("write it at the steps that it is meant for")
 }
@@ -238,9 +237,9 @@ pub fn field_in_prose(span: Span) -> Diagnostic {
     Diagnostic::warning(
         "field-in-prose",
         span,
-        "this field is read as prose, because it does not stand alone",
+        "this field is read as prose, because there is text beside it",
     )
-    .help("put it at the end of the heading, or on a line of its own that is no part of a list or quote")
+    .help("put it at the end of the heading, or on a line of its own outside lists and quotes")
 }
 
 pub fn almost_a_field(span: Span, right: &str) -> Diagnostic {
@@ -249,7 +248,7 @@ pub fn almost_a_field(span: Span, right: &str) -> Diagnostic {
 }
 
 pub fn bad_duration(span: Span, written: &str) -> Diagnostic {
-    let message = format!("\"{written}\" is not a duration; write 5s, 5m or 5h");
+    let message = format!("`{written}` is not a duration; write 5s, 5m or 5h");
     Diagnostic::error("bad-duration", span, message).help("the units are ms, s, m, h and d, up to 3650d")
 }
 
@@ -259,27 +258,27 @@ pub fn no_time(span: Span, key: &str) -> Diagnostic {
 }
 
 pub fn bad_retry(span: Span, written: &str) -> Diagnostic {
-    let message = format!("\"{written}\" does not say how to retry");
+    let message = format!("`{written}` is not a retry policy");
     Diagnostic::error("bad-retry", span, message).help(
         "write how often and, if you like, after which pauses: `3`, `3 fixed 1s` or `5 exponential 200ms..30s`",
     )
 }
 
 pub fn bad_each(span: Span, written: &str) -> Diagnostic {
-    let message = format!("\"{written}\" does not say which elements of which list");
+    let message = format!("`{written}` does not name an element and a list");
     Diagnostic::error("bad-each", span, message)
         .help("name an element and a list that is an input or is made by a step, as in `[each:: target in targets]`")
 }
 
 pub fn bad_per(span: Span, written: &str) -> Diagnostic {
-    let message = format!("a step cannot run per \"{written}\"");
+    let message = format!("a step cannot run per `{written}`");
     Diagnostic::error("bad-per", span, message)
         .help("`[per:: run]` runs it once after all items; without the field it runs once for each item")
 }
 
 pub fn bad_effects(span: Span, written: &str) -> Diagnostic {
-    Diagnostic::error("bad-effects", span, format!("the effects of a step cannot be \"{written}\""))
-        .help("`[effects:: none]` says that the step only looks or computes; without the field it may change something")
+    Diagnostic::error("bad-effects", span, format!("the effects of a step cannot be `{written}`"))
+        .help("`[effects:: none]` means that the step only reads or computes; without the field it may change something")
 }
 
 // Signatures
@@ -294,7 +293,7 @@ pub fn arrow_is_prose(at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
     let message = format!("this line with an arrow is read as prose: {why}");
     Diagnostic::warning("arrow-is-prose", at, message).help(match meant {
         Some(title) => format!("to hand a value to a step, write its title exactly: `{title}`"),
-        None => "a signature stands alone on its line, as in `order, stock -> receipt::Receipt`".to_owned(),
+        None => "write a signature alone on its line, as in `order, stock -> receipt::Receipt`".to_owned(),
     })
 }
 
@@ -306,8 +305,7 @@ pub fn wrong_arrow(arrow: Span, right: &str) -> Diagnostic {
 
 /// A type behind one colon.
 pub fn one_colon(line: Span, right: &str) -> Diagnostic {
-    Diagnostic::error("one-colon", line, "a type stands behind two colons in a signature")
-        .help(format!("write `{right}`"))
+    Diagnostic::error("one-colon", line, "write a type behind two colons").help(format!("write `{right}`"))
 }
 
 /// An arrow that is none, in what may be prose.
@@ -318,7 +316,7 @@ pub fn arrow_of_prose(arrow: Span, right: &str) -> Diagnostic {
 }
 
 pub fn signature_broken(lines: Span, right: &str) -> Diagnostic {
-    Diagnostic::error("signature-broken", lines, "a signature stands on one line")
+    Diagnostic::error("signature-broken", lines, "write a signature on one line")
         .help(format!("write `{right}`, or put an empty line between the two if the first is prose"))
 }
 
@@ -331,7 +329,7 @@ pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {
 }
 
 pub fn signature_inside(line: Span, holder: &str) -> Diagnostic {
-    let message = format!("this signature is read as prose, because it stands in a {holder}");
+    let message = format!("this signature is read as prose, because it is in a {holder}");
     Diagnostic::warning("signature-inside", line, message)
         .help("put it on a line of its own at the beginning of a paragraph")
 }
@@ -342,7 +340,7 @@ pub fn no_bullets(line: Span) -> Diagnostic {
 }
 
 pub fn bullet_is_no_output(line: Span) -> Diagnostic {
-    Diagnostic::error("bullet-is-no-output", line, "this bullet below `creates:` is no output")
+    Diagnostic::error("bullet-is-no-output", line, "this bullet below `creates:` is not an output")
         .help("write a name, with a type if you like, as in `- schema::SQL`; a remark may follow a dash")
 }
 
@@ -372,12 +370,8 @@ pub fn almost_a_program(info: Span, right: &str) -> Diagnostic {
 }
 
 pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {
-    Diagnostic::error(
-        "fence-inside",
-        span,
-        format!("this {what} is not read, because it stands in a {holder}"),
-    )
-    .help("put it at the beginning of a line, outside of any list or quote")
+    Diagnostic::error("fence-inside", span, format!("this {what} is not read, because it is in a {holder}"))
+        .help("put it at the beginning of a line, outside of any list or quote")
 }
 
 pub fn second_program(second: Span, first: Span) -> Diagnostic {
@@ -387,7 +381,7 @@ pub fn second_program(second: Span, first: Span) -> Diagnostic {
 }
 
 pub fn group_holds(span: Span, title: Span, what: &str) -> Diagnostic {
-    let message = format!("a heading that has steps below it cannot hold a {what} itself");
+    let message = format!("a heading that has steps below it cannot have a {what} itself");
     Diagnostic::error("group-holds", span, message)
         .related(title, "this heading has steps below it")
         .help(format!("give the {what} a heading of its own"))
@@ -411,13 +405,13 @@ pub fn bad_expectation(span: Span, what: &str, help: &str) -> Diagnostic {
 }
 
 pub fn expectation_inside(span: Span, holder: &str) -> Diagnostic {
-    let message = format!("this expectation is not read, because it stands in a {holder}");
+    let message = format!("this expectation is not read, because it is in a {holder}");
     Diagnostic::error("expectation-inside", span, message)
         .help("put it into a quote of its own: `> [!expect] p95 < 2s`")
 }
 
 pub fn expectation_unquoted(span: Span) -> Diagnostic {
-    Diagnostic::error("expectation-unquoted", span, "this expectation is not read, because it is no quote")
+    Diagnostic::error("expectation-unquoted", span, "this expectation is not read, because it is not a quote")
         .help("begin the line with `> `")
 }
 

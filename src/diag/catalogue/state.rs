@@ -17,7 +17,7 @@ pub fn bad_diagram(line: Span, why: &str) -> Diagnostic {
 
 /// Nothing says what an item begins as.
 pub fn no_initial_state(at: Span, state: Option<&str>) -> Diagnostic {
-    Diagnostic::error("bad-diagram", at, "this diagram does not say in which state an item begins")
+    Diagnostic::error("bad-diagram", at, "this diagram has no first state")
         .help(format!("add a line `[*] --> {}`", state.unwrap_or("pending")))
 }
 
@@ -28,14 +28,14 @@ pub fn second_initial_state(at: Span, first: Span) -> Diagnostic {
 }
 
 pub fn bad_state(span: Span, written: &str) -> Diagnostic {
-    let message = format!("\"{written}\" does not say which state follows which");
+    let message = format!("`{written}` is not a change of state");
     Diagnostic::error("bad-state", span, message)
         .help("write `[state:: pending → paid]`, or with several states to start in `[state:: pending, failed → cancelled]`")
 }
 
 /// A step speaks of a state, and nothing says which states there are.
 pub fn state_without_diagram(at: Span) -> Diagnostic {
-    Diagnostic::error("state-without-diagram", at, "no diagram says which states there are")
+    Diagnostic::error("state-without-diagram", at, "the document has no state diagram")
         .help("add a ```mermaid fence that begins with `stateDiagram-v2` and has a line for each transition, as in `pending --> paid`")
 }
 
@@ -109,7 +109,7 @@ pub fn doubtful_state(at: Span, who: &str, title: &str, starts: &str, found: &[S
 
 /// Two steps of which both depend on the state, and nothing says which comes first.
 pub fn state_race(at: Span, title: &str, other: &str, other_at: Span) -> Diagnostic {
-    let message = format!("nothing says whether `{title}` or `{other}` is first to change the item's state");
+    let message = format!("`{title}` and `{other}` may change the item's state in any order");
     Diagnostic::error("state-race", at, message)
         .related(other_at, "may run at the same time")
         .help(format!("order them with `[after:: {other}]`, or remove `state` from one of them"))
@@ -121,7 +121,7 @@ pub fn too_many_ways(at: Span, title: &str, limit: usize) -> Diagnostic {
         "more than {limit} ways lead to `{title}`: states behind it are checked only as items come there"
     );
     Diagnostic::warning("too-many-ways", at, message)
-        .help("let fewer conditions and optional steps stand between steps that change the state")
+        .help("use fewer conditions and optional steps between steps that change the state")
 }
 
 /// `a` or `b`, as in a sentence.

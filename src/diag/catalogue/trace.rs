@@ -68,6 +68,6 @@ pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item 
 
 /// Something in a trace that is no table of executions.
 pub fn no_execution_table(span: Span) -> Diagnostic {
-    Diagnostic::error("trace-table", span, "this is no table of executions")
+    Diagnostic::error("trace-table", span, "this is not a table of executions")
         .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
 }

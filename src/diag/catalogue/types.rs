@@ -53,7 +53,7 @@ pub fn untitled_schema(at: Span) -> Diagnostic {
 
 /// A schema that compiles to nothing although each of its words is right.
 pub fn schema_refused(at: Span, name: &str, why: &str) -> Diagnostic {
-    Diagnostic::error("bad-schema", at, format!("the type `{name}` is no valid JSON Schema: {why}"))
+    Diagnostic::error("bad-schema", at, format!("the type `{name}` is not valid JSON Schema: {why}"))
 }
 
 /// A name that no signature could use, or that means something else.
@@ -70,7 +70,7 @@ pub fn type_outside(fence: Span, name: &str, at: Span, right: Option<&str>) -> D
         Some(right) => format!("begin the fence with ```{right}, below a heading `## Types`"),
         None => "put the fence below a heading `## Types`, at the beginning of a line".to_owned(),
     };
-    Diagnostic::warning("type-outside", fence, message).related(at, "this says what it is").help(help)
+    Diagnostic::warning("type-outside", fence, message).related(at, "it is defined here").help(help)
 }
 
 pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
@@ -97,7 +97,7 @@ pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
         None => "define it under `## Types`; numbers, text and the like are number, Integer, string, boolean"
             .to_owned(),
     };
-    Diagnostic::error("unknown-type", at, format!("there is no type `{name}`")).help(help)
+    Diagnostic::error("unknown-type", at, format!("unknown type `{name}`")).help(help)
 }
 
 /// Types that are nothing but each other. `path` ends with its first name.
@@ -111,14 +111,14 @@ pub fn endless_type(path: &[&str], places: &[Span]) -> Diagnostic {
         .fold(Diagnostic::error("endless-type", at, message), |diagnostic, at| {
             diagnostic.related(*at, "by way of this one")
         })
-        .help("a type may hold itself in a member or a list, as in `interface Part { parts: Part[] }`")
+        .help("a type may contain itself in a member or a list, as in `interface Part { parts: Part[] }`")
 }
 
 pub fn schema_too_large(at: Span, name: &str, limit: usize) -> Diagnostic {
     let message =
         format!("schema too large: `{name}` has more than {limit} parts, with the types that it is made of");
     Diagnostic::error("schema-too-large", at, message)
-        .help("types that hold others twice grow fast; use `any` further down")
+        .help("types that contain others twice grow fast; use `any` further down")
 }
 
 /// All types of a document together.

@@ -95,7 +95,7 @@ pub fn row_repeated(second: Span, first: Span, step: &str, item: &str, done: boo
     let why = if done { "it was done" } else { "nothing put the item back" };
     Diagnostic::error("row-repeated", second, format!("`{step}` cannot have run again for {item}: {why}"))
         .related(first, "the execution before")
-        .help("attempts of one execution are one row; their number stands in `attempt`")
+        .help("attempts of one execution are one row; their number is in `attempt`")
 }
 
 pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
@@ -105,16 +105,17 @@ pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
 
 /// A compensation without anything that it could have undone.
 pub fn row_undoes_nothing(span: Span, step: &str, item: &str) -> Diagnostic {
-    let message = format!("`{step}` cannot have run for {item}: no step that it undoes did");
-    Diagnostic::error("row-undoes-nothing", span, message)
+    let message = format!("`{step}` cannot have run for {item}: no step that it compensates ran");
+    Diagnostic::error("row-compensates-nothing", span, message)
 }
 
 /// A compensation that began before what it undoes was over.
 pub fn row_undone_early(span: Span, other: Span, by: &str, item: &str, step: &str, ended: u64) -> Diagnostic {
-    let message = format!("`{by}` started for {item} before `{step}`, which it undoes, ended at {ended}");
-    Diagnostic::error("row-undone", span, message)
+    let message =
+        format!("`{by}` started for {item} before `{step}`, which it compensates, ended at {ended}");
+    Diagnostic::error("row-compensation", span, message)
         .related(other, format!("`{step}` started"))
-        .help("an item is undone once nothing of it runs any more")
+        .help("an item is compensated when nothing of it runs any more")
 }
 
 /// A row beside another, of which one undoes and the other must not run at that time.
@@ -127,23 +128,23 @@ pub fn row_undone_beside(
     ended: u64,
 ) -> Diagnostic {
     let message = format!("`{step}` started for {item} before `{beside}` ended at {ended}");
-    Diagnostic::error("row-undone", span, message)
+    Diagnostic::error("row-compensation", span, message)
         .related(other, format!("`{beside}` started"))
-        .help("an item is undone once nothing of it runs any more, one step after the other")
+        .help("an item is compensated when nothing of it runs any more, one step after the other")
 }
 
 /// A compensation before another that had to come first, and why.
 pub fn row_undone_order(span: Span, other: Span, by: &str, item: &str, first: &str, why: &str) -> Diagnostic {
     let message = format!("`{by}` cannot have run for {item} before `{first}`: {why}");
-    Diagnostic::error("row-undone", span, message)
+    Diagnostic::error("row-compensation", span, message)
         .related(other, format!("`{first}` started"))
-        .help("what depends on a step is undone before it, and of steps that are free of each other the one that was done last")
+        .help("dependents are compensated first; of independent steps, the last one that ended")
 }
 
 /// More compensations than there was to undo.
 pub fn row_undone_again(second: Span, first: Span, by: &str, item: &str) -> Diagnostic {
-    let message = format!("`{by}` cannot have run again for {item}: all that it undoes was undone");
-    Diagnostic::error("row-undone", second, message).related(first, "the execution before")
+    let message = format!("`{by}` cannot have run again for {item}: all that it compensates was compensated");
+    Diagnostic::error("row-compensation", second, message).related(first, "the execution before")
 }
 
 /// A row of a step that does not start in the state that the item was in. `led` is the step that left it there.
@@ -175,7 +176,7 @@ pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> 
     };
     let message = format!("`{step}` has no row for {}{more}", named.join(", "));
     Diagnostic::note("missing-row", span, message)
-        .help("nothing that is recorded kept it from running, and nothing depends on it")
+        .help("no recorded row explains why it did not run, and no step depends on it")
 }
 
 /// Figures that are not as the document expects.

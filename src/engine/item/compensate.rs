@@ -173,7 +173,7 @@ impl Item {
             self.effects.uncompensated.keys().filter(|path| graph.step(path.step).compensate.is_some());
         let left = |path: &StepPath| ItemError {
             step: Some(path.step),
-            ..ItemError::without_step("interrupted before it was undone".to_owned())
+            ..ItemError::without_step("interrupted before it was compensated".to_owned())
         };
         open.map(left).collect()
     }
@@ -191,7 +191,7 @@ impl Item {
                 |id: &StepId| graph.step(*id).irreversible && graph.upstream([*id]).contains(&path.step);
             let pivot = self.effects.uncompensated.keys().map(|path| path.step).find(after);
             let title = pivot.map_or("", |id| graph.step(id).title.as_str());
-            let message = format!("`{title}`, which cannot be undone, was done or may have been");
+            let message = format!("`{title}`, which is irreversible, was done or may have been");
             ItemError { step: Some(path.step), ..ItemError::without_step(message) }
         };
         stays.map(error).collect()

@@ -187,8 +187,8 @@ impl Item {
         let list = graph.list(step, step.each?);
         match self.list(graph, id) {
             Ok(value) if value.is_array() => None,
-            Ok(value) => Some(format!("`{list}` is no list but {}", crate::value::kind(&value))),
-            Err(why) => Some(format!("`{list}` is no list: {why}")),
+            Ok(value) => Some(format!("`{list}` is not a list but {}", crate::value::kind(&value))),
+            Err(why) => Some(format!("`{list}` is not a list: {why}")),
         }
     }
 

@@ -486,8 +486,8 @@ impl Run {
 }
 
 /// Why attempts have ended whose end nobody saw.
-const STOPPED: &str = "interrupted while it was told to stop, and not made again";
-const GIVEN_UP: &str = "interrupted, and not made again, as the run was given up";
+const STOPPED: &str = "interrupted while it was stopping, and not retried";
+const GIVEN_UP: &str = "interrupted, and not retried, because the run was cancelled";
 
 /// Whether an attempt is only known to be over, not since when.
 pub fn is_lost(failure: &Failure) -> bool {

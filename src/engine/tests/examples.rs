@@ -146,7 +146,7 @@ fn an_empty_list_is_done_at_once_and_what_is_no_list_fails_the_step() {
     let mut hand = Hand::new(spread());
     hand.answer(0, Ok(json!("x")));
     assert_eq!(hand.state(), Some(ItemState::Failed));
-    assert_eq!(hand.run.dead_letters()[0].error.as_ref().unwrap().message, "`A` is no list but a string");
+    assert_eq!(hand.run.dead_letters()[0].error.as_ref().unwrap().message, "`A` is not a list but a string");
 }
 
 #[test]

@@ -267,7 +267,7 @@ fn what_precedes_an_irreversible_step_stays_and_what_follows_is_undone() {
     assert_eq!(hand.state(), Some(ItemState::Failed), "A stands, though it could have been undone alone");
     let standing = &hand.run.dead_letters()[0].standing;
     assert_eq!(standing[0].step, Some(StepId(0)));
-    assert!(standing[0].message.starts_with("`B`, which cannot be undone"), "{standing:?}");
+    assert!(standing[0].message.starts_with("`B`, which is irreversible"), "{standing:?}");
 }
 
 #[test]

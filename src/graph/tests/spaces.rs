@@ -134,5 +134,5 @@ z → REF
             assert_eq!(said(head, refer), plain, "{head} by {refer}");
         }
     }
-    assert_eq!(told("## A @a\n\n## B @a [after:: **C**]\n"), ["unknown-step: there is no step `C`"]);
+    assert_eq!(told("## A @a\n\n## B @a [after:: **C**]\n"), ["unknown-step: unknown step `C`"]);
 }

@@ -85,7 +85,7 @@ fn two_that_no_order_keeps_apart_race() {
     let two = |one: &str, two: &str| {
         of(&format!("## One @x [state:: {one}]\n\n## Two @x [after:: start] [state:: {two}]\n"))
     };
-    let race = ["state-race: nothing says whether `Two` or `One` is first to change the item's state"];
+    let race = ["state-race: `Two` and `One` may change the item's state in any order"];
     assert_eq!(two("a -> b", "a -> c"), race);
     assert_eq!(two("a", "a -> b"), race);
     let looks = "## One @x [state:: a]\n\n## Two @x [after:: start] [state:: a]\n";

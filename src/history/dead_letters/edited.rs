@@ -41,13 +41,13 @@ impl Known<'_> {
     /// Why there is no letter with this key.
     fn lacks(&self, key: &str) -> String {
         if let Some(state) = self.others.get(key) {
-            return format!("the item \"{key}\" {state}; take its row out");
+            return format!("the item `{key}` {state}; take its row out");
         }
         let near = match nearest(key, self.letters.keys().copied()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
+            Some(near) => format!("did you mean `{near}`?"),
             None => "orderflow show RUN --dead-letters lists those that have".to_owned(),
         };
-        format!("no item \"{key}\" has failed; {near}")
+        format!("no item `{key}` has failed; {near}")
     }
 }
 
@@ -92,7 +92,7 @@ pub fn read(
         }
     }
     if tables == 0 && edited.problems.is_empty() {
-        let message = "there is no table; orderflow show RUN --dead-letters writes one".to_owned();
+        let message = "no table found; orderflow show RUN --dead-letters writes one".to_owned();
         edited.problems.push(Problem { line: 1, column: 1, message });
     }
     edited.retries.sort_by_key(|retry| retry.item);
@@ -121,15 +121,15 @@ fn understood<'a>(
             return Meaning::Input(column);
         }
         let near = match nearest(&name, known()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
+            Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
         };
-        problem(given.span.start, format!("no item brings \"{name}\"; {near}"));
+        problem(given.span.start, format!("no item brings `{name}`; {near}"));
         Meaning::Unknown
     };
     let meanings: Vec<Meaning<'_>> = header.columns.iter().map(&mut meaning).collect();
     if !meanings.iter().any(|meaning| matches!(meaning, Meaning::Key)) {
-        problem(0, "the table has no column \"key\", which tells the items apart".to_owned());
+        problem(0, "the table has no column `key`".to_owned());
     }
     meanings
 }
@@ -155,7 +155,7 @@ impl Edited {
             return None;
         };
         if let Some(first) = lines.insert(letter.key.clone(), row.line) {
-            self.problem(row, at, format!("\"{key}\" stands in line {first} already"));
+            self.problem(row, at, format!("duplicate key `{key}`, first used on line {first}"));
             return None;
         }
         Some(letter)
@@ -189,7 +189,7 @@ impl Edited {
             return;
         };
         if letter.stands {
-            let message = "what this item did could not be undone and stands: orderflow resolve says that it was by hand, or leave its inputs";
+            let message = "compensation failed for this item: run `orderflow resolve` first, or leave its inputs as they are";
             self.problem(row, first, message.to_owned());
         } else if self.problems.len() == before
             && let Some(message) = misfit(table, &inputs)
@@ -229,18 +229,18 @@ fn spelled(
         (_, _, Scalar::Null) if may_lack => return Ok(None),
         (_, _, Scalar::Null) => Value::Null,
         (Some((ty, _)), _, _) if ty.is_text() => Value::from(cell.text()),
-        (Some((ty, _)), _, Scalar::Text(text)) => {
-            ty.read(text).map_err(|_| format!("\"{name}\" is no {ty}: found {}", Value::from(&**text)))?
-        }
+        (Some((ty, _)), _, Scalar::Text(text)) => ty
+            .read(text)
+            .map_err(|_| format!("`{name}` is not of type {ty}: found {}", Value::from(&**text)))?,
         (None, Some(Value::String(_)), _) => Value::from(cell.text()),
         (None, Some(old @ (Value::Array(_) | Value::Object(_))), _) => json::parse(&cell.text())
-            .map_err(|error| format!("\"{name}\" was {}, and this is no JSON: {error}", kind(old)))?,
+            .map_err(|error| format!("`{name}` was {}, and this is not JSON: {error}", kind(old)))?,
         _ => scalar.value(),
     };
     match declared {
         Some((ty, _)) => {
             let value = ty.admit(value).map_err(|misfits| misfits.of(name))?;
-            items::absolute(value, &ty, base, true).map(Some).map_err(|why| format!("\"{name}\": {why}"))
+            items::absolute(value, &ty, base, true).map(Some).map_err(|why| format!("`{name}`: {why}"))
         }
         None => Ok(Some(value)),
     }

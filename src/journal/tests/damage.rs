@@ -181,15 +181,15 @@ fn a_row_that_is_missing_changed_or_in_another_place_is_named() {
     let all = some(24);
     let journal = folder.path().join(FILE);
     let cases = [
-        ("DELETE FROM batch WHERE number = 3", "at row 3: row 4 stands in its place"),
-        ("DELETE FROM batch WHERE number > 4", "is damaged: 6 rows were kept, and the last one here is 4"),
+        ("DELETE FROM batch WHERE number = 3", "at row 3: row 4 is in its place"),
+        ("DELETE FROM batch WHERE number > 4", "is damaged: 6 rows were written, and the last one here is 4"),
         (
             "UPDATE batch SET records = replace(records, '\"at\":', '\"at\":1') WHERE number = 2",
             "at row 2: its checksum does not fit",
         ),
         ("UPDATE batch SET sum = 7 WHERE number = 2", "at row 2: it is not what a row is"),
-        ("UPDATE batch SET number = -number WHERE number = 2", "at row 1: row -2 stands in its place"),
-        ("DELETE FROM tail", "an unknown number of rows were kept, and the last one here is 6"),
+        ("UPDATE batch SET number = -number WHERE number = 2", "at row 1: row -2 is in its place"),
+        ("DELETE FROM tail", "an unknown number of rows were written, and the last one here is 6"),
         (
             "UPDATE header SET text = replace(text, 'orders.md', 'others.md')",
             "the header: its checksum does not fit",

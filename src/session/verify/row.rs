@@ -53,7 +53,7 @@ impl Record<'_> {
 fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str)> {
     match status {
         Status::Success | Status::Failed | Status::Timeout if step.kind == Kind::Compensation => {
-            Some(("undoes another step", "what undoes is compensated or compensation_failed"))
+            Some(("compensates another step", "a compensation is compensated or compensation_failed"))
         }
         Status::Success | Status::Failed | Status::Cancelled => None,
         Status::Timeout => (step.timeout.is_none() && step.deadline.is_none())
@@ -63,7 +63,7 @@ fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str
         Status::Compensated | Status::CompensationFailed => match step.kind {
             Kind::Compensation => None,
             Kind::Forward | Kind::Handler => Some((
-                "undoes no other step",
+                "compensates no other step",
                 "a step that another names in `[compensate:: …]` is compensated or compensation_failed",
             )),
         },

@@ -157,7 +157,7 @@ fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
         let differs = |changed: Vec<Row>, what: &str| {
             let told = differences(&graph, &changed);
             assert!(
-                told.iter().any(|told| told.code == "row-undone"),
+                told.iter().any(|told| told.code == "row-compensation"),
                 "seed {seed}, {what}:\n{}",
                 shown(&changed)
             );

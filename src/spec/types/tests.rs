@@ -164,7 +164,7 @@ fn everything_else_is_told_at_its_place() {
         ("type A = 5x", "9:10 `5x` type-syntax: expected a number such as 5 or 2.5, found `5x`"),
         ("/* open", "9:1 `/* open` type-syntax: this note is never closed"),
         ("A = string", "9:1 `A` type-syntax: expected `interface` or `type`, found `A`"),
-        ("interface A { b: string; b: number }", "9:26 `b` said-twice: `b` stands here a second time"),
+        ("interface A { b: string; b: number }", "9:26 `b` said-twice: `b` is given twice"),
         (
             "type String = string",
             "9:6 `String` type-name: a type cannot be called `String`: the language has a type of that name",
@@ -228,7 +228,7 @@ fn what_is_wrong_with_a_schema_is_told_at_its_place() {
         ("{\"title\": \"A\",\n}", "10:1 `}` type-syntax: no valid JSON: trailing comma"),
         (
             "{\"title\": \"A\", \"title\": \"B\"}",
-            "9:22 `\"` type-syntax: no valid JSON: the key \"title\" stands twice in one object",
+            "9:22 `\"` type-syntax: no valid JSON: duplicate key \"title\" in one object",
         ),
         ("[1]", "9:1 `[1]` bad-schema: a schema should be an object"),
         ("{\"type\": \"string\"}", "9:1 `{` untitled-schema: this schema names no type"),

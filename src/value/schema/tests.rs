@@ -83,7 +83,7 @@ fn a_misfit_names_its_path_what_was_expected_and_what_was_found() {
     for (value, expected) in [
         (r#"{"order_id":"o-1","total":145.50,"items":[{"sku":"a","count":2}],"more":1}"#, ""),
         (r#"{"order_id":"o-1","total":12345678901234567890.01}"#, ""),
-        ("[]", "\"order\" is no A: expected an object, found a list"),
+        ("[]", "`order` is not of type A: expected an object, found a list"),
         (r#"{"order_id":"o-1"}"#, "order.total: expected a number, found nothing"),
         (r#"{"order_id":"o-1","total":"5"}"#, "order.total: expected a number, found a string"),
         (
@@ -128,8 +128,8 @@ fn the_branch_that_was_meant_is_looked_into() {
         ("null", ""),
         (r#"{"kind":"cash","amount":"1"}"#, "order.amount: expected a number, found a string"),
         (r#"{"kind":"gold"}"#, "order.kind: expected \"card\" or \"cash\", found \"gold\""),
-        (r#"{}"#, "\"order\" is no A: expected Card, Cash or null, found an object"),
-        ("5", "\"order\" is no A: expected Card, Cash or null, found 5"),
+        (r#"{}"#, "`order` is not of type A: expected Card, Cash or null, found an object"),
+        ("5", "`order` is not of type A: expected Card, Cash or null, found 5"),
     ] {
         assert_eq!(told(payment.clone(), value), expected, "{value}");
     }
@@ -153,7 +153,7 @@ fn rules_that_no_single_word_tells_are_named() {
         (json!({"oneOf": [{"type": "integer"}, {"minimum": 0}]}), "5", "what `oneOf` asks for, found 5"),
         (json!(false), "5", "nothing here, found a number"),
     ] {
-        let expected = format!("\"order\" is no A: expected {expected}");
+        let expected = format!("`order` is not of type A: expected {expected}");
         assert_eq!(told(json!({"A": schema}), value), expected);
     }
     let members = json!({"A": {"patternProperties": {"^x-": {"type": "string"}}, "additionalProperties": {"type": "number"}}});

@@ -101,7 +101,7 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
         let _ = writeln!(out, "    v{} {arrow} s{}", input.value.0, id.0);
     }
     if let Some(by) = step.compensate {
-        let _ = writeln!(out, "    s{} -. undone by .-> s{}", id.0, by.0);
+        let _ = writeln!(out, "    s{} -. compensated by .-> s{}", id.0, by.0);
     }
     for need in &step.needs {
         let flows = step.inputs.iter().filter(|input| input.makers.contains(&need.step));

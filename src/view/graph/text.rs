@@ -115,7 +115,7 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let flow = flow.collect::<Vec<_>>().join(", ");
     let flow = (!flow.is_empty()).then(|| format!("{DIM}{flow}{DIM:#}"));
     let undone =
-        step.compensate.map(|by| format!("{DIM}undone by {}{DIM:#}", visible(&graph.step(by).title)));
+        step.compensate.map(|by| format!("{DIM}compensated by {}{DIM:#}", visible(&graph.step(by).title)));
     let head = std::iter::once(head.trim_end().to_owned());
     head.chain(flow).chain(decided(graph, step)).chain(undone).collect()
 }

@@ -31,7 +31,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += &may_not_run(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
-        out += " Compensations undo steps of a failed item.";
+        out += " Compensations run for failed items.";
     }
     if graph.handlers().next().is_some() {
         out += " Those of stage failed run once for each failed item.";
@@ -183,7 +183,7 @@ fn open(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     if nobody > 0 {
         let _ = writeln!(
             out,
-            "Nobody does {nobody} of the {} steps yet: bind agents in orderflow.toml, or give steps a program.",
+            "{nobody} of the {} steps have no agent or program yet: bind agents in orderflow.toml, or add program fences.",
             graph.steps.len()
         );
     }

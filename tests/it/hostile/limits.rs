@@ -141,7 +141,7 @@ fn no_room_is_said_with_the_file_and_what_to_do() {
         let line = told.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
         assert!(line.contains("journal.db: files may not be so large (ulimit -f)"), "{blocks}: {told}");
         assert!(told.contains("  help: allow larger files (ulimit -f)"), "{blocks}: {told}");
-        begun += u32::from(told.contains("then orderflow resume goes on with the run"));
+        begun += u32::from(told.contains("then continue the run with orderflow resume"));
     }
     assert!(begun > 0, "some of them began");
     let (told, exit) = limited(top.path(), "-c 0", "resume --quiet last");
@@ -175,7 +175,7 @@ fn a_full_disk_is_said_with_the_file_and_what_to_do() {
             assert!(room && told.contains("error: cannot write "), "{size}: {told}");
             assert!(told.contains("help: free some space there"), "{size}: {told}");
         }
-        went_on += u32::from(told.contains("then orderflow resume goes on with the run"));
+        went_on += u32::from(told.contains("then continue the run with orderflow resume"));
     }
     assert!(went_on > 0, "some of them began");
 }

@@ -98,7 +98,7 @@ fn files_of_items_may_have_any_names_and_are_never_left_out() {
     for items in ["data/*", "data/n*.txt", "*/*.txt", "**/*.txt", "data"] {
         let (told, exit) = say(&folder, &words(&format!("run --trust flow.md --items {items}")), &[]);
         assert_eq!(exit, 3, "{items}: {told}");
-        assert!(told.starts_with("data/n\u{fffd}\u{fffd}.txt:1:1: the file's path is no UTF-8\n"), "{told}");
+        assert!(told.starts_with("data/n\u{fffd}\u{fffd}.txt:1:1: the file's path is not UTF-8\n"), "{told}");
     }
     // Whoever takes the text of a file does not need its name.
     fs::write(
@@ -146,7 +146,7 @@ fn variables_that_are_not_utf_8_are_handed_on_or_named() {
         }
     }
     let (told, exit) = say(&folder, &words("runs"), &[("ORDERFLOW_OWNERS", &odd(""))]);
-    assert_eq!((exit, told.contains("which is not the number of a user")), (2, true), "{told}");
+    assert_eq!((exit, told.contains("which is not a user number")), (2, true), "{told}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_record_says_when_the_journals_file_was_made() {
     known.as_object_mut().unwrap().remove("born");
     write(&known);
     let (told, exit) = scene.say("retry RUN --quiet");
-    assert_eq!(exit, Some(0), "{told}");
+    assert_eq!(exit, Some(1), "it is retried and fails again: {told}");
 }
 
 /// What `runs` has found in journals lies in the user's state; whatever else lies in its place is not shown.
