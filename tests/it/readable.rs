@@ -63,7 +63,7 @@ fn a_failure_that_shows_a_long_answer_is_read() {
     assert!(why.len() < 10_000, "{why}");
     is_read(&place);
     let (place, why) = answered(&json!({ "out": "o", "two": "o", "tokens_used": long }), "a", 1);
-    let short = format!("\"tokens_used\" must be a whole number, not \"{}…", "n".repeat(39));
+    let short = format!("`tokens_used` must be a whole number, not \"{}…", "n".repeat(39));
     assert!(why.contains(&short), "{why}");
     is_read(&place);
 }
