@@ -27,7 +27,7 @@ pub struct Args {
     /// Say what would run again and why, and run nothing
     #[arg(long)]
     explain: bool,
-    /// Go on with the document as it is now: what has begun must be what it was, all else may change
+    /// Use the current document: only steps that have not started may change
     #[arg(long, conflicts_with = "explain")]
     use_current: bool,
     #[command(flatten)]

@@ -34,7 +34,7 @@ pub struct Args {
     /// from their start
     #[arg(long, value_name = "FILE", conflicts_with = "item")]
     items: Option<PathBuf>,
-    /// Go on with the document as it is now: what has succeeded must be what it was, all else may change
+    /// Use the current document: only what has succeeded must stay as it was
     #[arg(long)]
     use_current: bool,
     #[command(flatten)]

@@ -84,10 +84,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
     let retry = match ask {
         Ask::Resume { .. } => None,
         Ask::Retry { keys, .. } => Some(taken.history.retries_of(keys)?),
-        Ask::Edited { file, .. } => {
-            taken.history.retryable()?;
-            Some(edited(&taken.history, file, terminal)?)
-        }
+        Ask::Edited { file, .. } => Some(edited(&taken.history, file, terminal)?),
     };
     let mut options = taken.history.options.clone();
     if let Some(retry) = retry {
@@ -258,7 +255,10 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
 
 /// What an edited table of failed items asks for.
 fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
-    let letters = dead_letters::of(history)?;
+    // Of a run that was cancelled only what a compensation has left may be retried.
+    let failures = history.retryable()?;
+    let mut letters = dead_letters::of(history)?;
+    letters.retain(|letter| failures.items.contains_key(&letter.key));
     let table = dead_letters::Table::of(&history.graph, &letters, &history.options.given);
     let name = visible(&file.display().to_string());
     let fates = history.fates()?;
