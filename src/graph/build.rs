@@ -216,7 +216,7 @@ fn branch(steps: &mut [Step], branches: Branches) {
 fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     let undone = |index: &usize| spec.steps[*index].program.is_none() && doer(spec, flow, *index).0.is_none();
     let undone = (0..spec.steps.len()).filter(undone);
-    diagnostics.extend(undone.map(|index| catalogue::undone_step(spec.steps[index].title.span)));
+    diagnostics.extend(undone.map(|index| catalogue::step_without_agent(spec.steps[index].title.span)));
 }
 
 /// A step's agent and channel. A failure handler that names no agent and brings no program is done by the first

@@ -33,9 +33,9 @@ pub fn duplicate_step(title: &str, at: Span, first: &str, first_at: Span, phase:
 }
 
 /// A step that can be read and replayed, but never run.
-pub fn undone_step(title: Span) -> Diagnostic {
+pub fn step_without_agent(title: Span) -> Diagnostic {
     Diagnostic::warning(
-        "undone-step",
+        "step-without-agent",
         title,
         "this step has neither an agent nor a program, so nothing can run it",
     )
