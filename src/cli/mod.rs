@@ -10,6 +10,7 @@ mod document;
 mod exit;
 mod given;
 mod graph;
+mod guide;
 mod init;
 mod man;
 mod plan;
@@ -76,6 +77,7 @@ enum Command {
     Agents(agents::Args),
     Trust(trust::Args),
     Init(init::Args),
+    Guide(guide::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -109,6 +111,7 @@ impl Command {
             | Command::Agents(_)
             | Command::Trust(_)
             | Command::Init(_)
+            | Command::Guide(_)
             | Command::Completions(_)
             | Command::Man(_) => None,
         }
@@ -157,6 +160,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Graph(args) => graph::run(args, &mut terminal),
         Command::Trust(args) => trust::run(args, &mut terminal),
         Command::Init(args) => init::run(args, &mut terminal),
+        Command::Guide(args) => guide::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
         Command::Agents(args) => agents::run(args, &mut terminal),
         Command::Completions(args) => completions::run(args, &mut terminal),

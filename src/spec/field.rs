@@ -11,7 +11,7 @@ use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-const READ: [&str; 11] = [
+pub(super) const READ: [&str; 11] = [
     "retry",
     "timeout",
     "deadline",

@@ -13,7 +13,7 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use std::borrow::Cow;
 use std::fmt;
 
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "title",
     "description",
     "agent",

@@ -41,6 +41,16 @@ pub const LARGEST: usize = 1024 * 1024;
 /// The most steps of a document.
 pub const MOST_STEPS: usize = 10_000;
 
+/// The fields that a heading or a line of a step may have, such as `retry`.
+pub fn fields() -> impl Iterator<Item = &'static str> {
+    field::READ.into_iter()
+}
+
+/// The keys of the front matter, but for a document's own, which begin with `x-`.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    front::KEYS.into_iter()
+}
+
 /// Reads a document. The diagnostics stand in the order of their places.
 pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let text = source.text.as_str();

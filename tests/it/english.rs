@@ -28,13 +28,14 @@ const BANNED: [(&[&str], &str); 15] = [
 const ALLOWED: [&str; 2] = ["is no longer", "there is no"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
     "docs/agents.md",
     "docs/architecture.md",
+    "docs/card.md",
     "docs/fuzzing.md",
     "docs/language.md",
     "docs/runs.md",
