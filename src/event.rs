@@ -1,7 +1,7 @@
-//! What happened: one closed enum in the past tense. The engine makes events and changes state only by
-//! applying them; the trace, the progress display and the statistics are folds over the same events.
+//! What happened, in the past tense: to the run, to an item, to a step of it, or to an attempt. The engine makes events and
+//! changes state only by applying them; the trace, the progress display and the statistics are folds over the same events.
 //!
-//! Times are milliseconds since the run began. Events are kept in journals: their names and fields are a format.
+//! Times are milliseconds since the run began. Events are stored in journals: their names and fields are a format.
 
 // Rooms below know the graph only by these.
 pub use crate::graph::{StepId, ValueId};
@@ -57,159 +57,166 @@ pub type Millis = u64;
 /// Values by their place in the graph, shared rather than copied.
 pub type Values = Vec<(ValueId, Arc<Value>)>;
 
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    pub at: Millis,
+    pub kind: EventKind,
+}
+
+/// What happened, by what it happened to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// An item entered the run with its workflow inputs.
-    ItemAdmitted {
-        item: ItemId,
+pub enum EventKind {
+    Run(RunEvent),
+    Item(ItemId, ItemEvent),
+    Step(ItemId, StepEvent),
+    /// The attempt's number counts from 1 over all executions of the step for this item and element.
+    Attempt(ItemId, StepPath, u32, AttemptEvent),
+}
+
+/// What happens to the run as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEvent {
+    /// There are no more items to come; recorded where steps wait for the end of all.
+    ItemsExhausted,
+    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Once more after an item was
+    /// retried: then the end that they had come to is void.
+    StepsBegan,
+    /// The steps that run once are over.
+    StepsEnded(Settlement),
+    /// No further item is admitted.
+    Drained(DrainReason),
+    /// All work was asked to stop.
+    Stopped(StopReason),
+}
+
+/// What happens to an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemEvent {
+    /// It entered the run with its workflow inputs.
+    Admitted {
         key: Arc<str>,
         #[serde(deserialize_with = "restore::pairs")]
         inputs: Values,
-        at: Millis,
     },
-    /// An agent was asked. `attempt` counts from 1 over all executions of the step for this item and element.
-    AttemptStarted { item: ItemId, step: StepPath, attempt: u32, at: Millis },
-    /// A running attempt was told to stop; it is over only when it has finished.
-    AttemptStopped { item: ItemId, step: StepPath, attempt: u32, why: StopReason, at: Millis },
-    /// The runner that had begun an attempt was gone before it ended: it is made again, under the same number and key,
-    /// and its time counts from here. It may have had its effect.
-    AttemptRepeated { item: ItemId, step: StepPath, attempt: u32, at: Millis },
-    /// The agent's answer, or why there is none.
-    AttemptFinished { item: ItemId, step: StepPath, attempt: u32, result: Answer, at: Millis },
-    /// Another attempt follows at `due`.
-    RetryScheduled { item: ItemId, step: StepPath, attempt: u32, due: Millis, at: Millis },
-    /// The pause before an attempt is over.
-    RetryDue { item: ItemId, step: StepPath, attempt: u32, at: Millis },
-    /// A step that has succeeded decided one of its chains; none where no arm holds.
-    BranchTaken { item: ItemId, step: StepId, chain: u32, arm: Option<u32>, at: Millis },
-    /// A step's own conditions hold.
-    ConditionHeld { item: ItemId, step: StepId, at: Millis },
-    /// One execution of a step is over: a row of the trace.
-    StepEnded { item: ItemId, execution: Execution },
-    /// All elements of a step's list have ended, and with them the step.
-    ElementsEnded { item: ItemId, step: StepId, at: Millis },
-    /// The item's deadline passed.
-    ItemDeadlinePassed {
-        item: ItemId,
+    /// Its deadline passed.
+    DeadlinePassed {
         /// What it had waited for by then, and how long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited: Option<String>,
-        at: Millis,
     },
-    /// A step's effects are undone next, by the step that it names for that: all of its elements' together.
-    CompensationBegan { item: ItemId, undoes: StepId, at: Millis },
-    /// All work of a failed item is settled, and what could be undone is; its failure handlers may run.
-    ItemFailed { item: ItemId, at: Millis },
-    /// A failure handler put the item back: its failed steps run again. Of the steps that run once for all items: what they
-    /// did before is undone, and they begin anew.
-    ItemPutBack { item: ItemId, at: Millis },
-    /// A failed item runs again, because somebody asked for it: the end that it had come to is void, and what had
-    /// failed is ahead once more.
-    ItemRetried {
-        item: ItemId,
+    /// The effects of this step are compensated next: all of its elements' together.
+    CompensationBegan(StepId),
+    /// All work of a failed item is settled, and what could be compensated is; its failure handlers may run.
+    Failed,
+    /// A failure handler requeued the item: its failed steps run again. Of the steps that run once for all items: what
+    /// they did before is compensated, and they restart.
+    Requeued,
+    /// A failed item runs again on request: the end that it had come to is void, and what had failed is ahead once more.
+    Retried {
         key: Arc<str>,
         /// Other ones: then all is ahead, as if nothing had been done.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "restore::some_pairs")]
         inputs: Option<Values>,
-        at: Millis,
     },
-    /// Somebody has undone by hand what the compensations of an item could not: the end that it had come to is void,
-    /// and another follows.
-    ItemResolved { item: ItemId, key: Arc<str>, note: String, at: Millis },
-    /// The item reached its final state.
-    ItemSettled {
-        item: ItemId,
-        key: Arc<str>,
-        state: ItemState,
-        error: Option<ItemError>,
-        /// By compensation: why an effect still stands that should have been undone. Of an item that was cancelled, by
-        /// step: what stands because the run was interrupted.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        standing: Vec<ItemError>,
-        /// Steps of an item that succeeded which did not run and have no row.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        left_out: Vec<LeftOut>,
-        at: Millis,
-    },
-    /// There are no more items to come; told where steps wait for the end of all.
-    ItemsExhausted { at: Millis },
-    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Once more after an item was
-    /// retried: then the end that they had come to is void.
-    RunStepsBegan { at: Millis },
-    /// The steps that run once are over.
-    RunStepsEnded {
-        state: ItemState,
-        error: Option<ItemError>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        standing: Vec<ItemError>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        left_out: Vec<LeftOut>,
-        at: Millis,
-    },
-    /// No further item is admitted.
-    RunDrained { why: DrainReason, at: Millis },
-    /// All work was told to stop.
-    RunStopped { why: StopReason, at: Millis },
+    /// The failed compensations of an item were resolved by hand: the end that it had come to is void, and another
+    /// follows.
+    Resolved { key: Arc<str>, note: String },
+    /// It reached its final state.
+    Settled { key: Arc<str>, end: Settlement },
+}
+
+/// What happens to a step of an item besides its attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEvent {
+    /// Its own conditions hold.
+    ConditionHeld(StepId),
+    /// It has succeeded and decided one of its chains; no arm where none holds.
+    BranchTaken { step: StepId, chain: u32, arm: Option<u32> },
+    /// One execution is over: a row of the trace.
+    Ended(Execution),
+    /// All elements of its list have ended, and with them the step.
+    ElementsEnded(StepId),
+}
+
+/// What happens to an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptEvent {
+    /// An agent was called.
+    Started,
+    /// It was asked to stop; it is over only when it has finished.
+    Stopped(StopReason),
+    /// The runner that had begun it was gone before it ended: it is made again, under the same number and key, and its
+    /// time counts from here. It may have had its effect.
+    Repeated,
+    /// The agent's answer, or why there is none.
+    Finished(Answer),
+    /// It follows a failed one, once it is due.
+    RetryScheduled { due: Millis },
+    /// The pause before it is over.
+    RetryDue,
+}
+
+/// How an item ended, or the steps that run once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settlement {
+    pub state: ItemState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ItemError>,
+    /// By compensation: why an effect is left that should have been compensated. Of an item that was cancelled, by
+    /// step: what is left because the run was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncompensated: Vec<ItemError>,
+    /// Steps of an item that succeeded which did not run and have no row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<NotRun>,
+}
+
+impl Settlement {
+    /// With nothing left to compensate, and no step that did not run.
+    pub fn new(state: ItemState, error: Option<ItemError>) -> Settlement {
+        Settlement { state, error, uncompensated: Vec::new(), not_run: Vec::new() }
+    }
 }
 
 impl Event {
-    /// When it happened; a row carries the time of its end.
-    pub fn at(&self) -> Millis {
-        match self {
-            Event::ItemAdmitted { at, .. }
-            | Event::AttemptStarted { at, .. }
-            | Event::AttemptStopped { at, .. }
-            | Event::AttemptRepeated { at, .. }
-            | Event::AttemptFinished { at, .. }
-            | Event::RetryScheduled { at, .. }
-            | Event::RetryDue { at, .. }
-            | Event::BranchTaken { at, .. }
-            | Event::ConditionHeld { at, .. }
-            | Event::ElementsEnded { at, .. }
-            | Event::ItemsExhausted { at }
-            | Event::RunStepsBegan { at }
-            | Event::RunStepsEnded { at, .. }
-            | Event::ItemDeadlinePassed { at, .. }
-            | Event::CompensationBegan { at, .. }
-            | Event::ItemFailed { at, .. }
-            | Event::ItemPutBack { at, .. }
-            | Event::ItemRetried { at, .. }
-            | Event::ItemResolved { at, .. }
-            | Event::ItemSettled { at, .. }
-            | Event::RunDrained { at, .. }
-            | Event::RunStopped { at, .. } => *at,
-            Event::StepEnded { execution, .. } => {
-                let duration = execution.duration_ms.unwrap_or(0.0) as Millis;
-                execution.started_ms.unwrap_or(0).saturating_add(duration)
-            }
-        }
-    }
-
     /// Whose it is; none where it is about the run as a whole.
     pub fn item(&self) -> Option<ItemId> {
-        match self {
-            Event::ItemAdmitted { item, .. }
-            | Event::AttemptStarted { item, .. }
-            | Event::AttemptStopped { item, .. }
-            | Event::AttemptRepeated { item, .. }
-            | Event::AttemptFinished { item, .. }
-            | Event::RetryScheduled { item, .. }
-            | Event::RetryDue { item, .. }
-            | Event::BranchTaken { item, .. }
-            | Event::ConditionHeld { item, .. }
-            | Event::StepEnded { item, .. }
-            | Event::ElementsEnded { item, .. }
-            | Event::ItemDeadlinePassed { item, .. }
-            | Event::CompensationBegan { item, .. }
-            | Event::ItemFailed { item, .. }
-            | Event::ItemPutBack { item, .. }
-            | Event::ItemRetried { item, .. }
-            | Event::ItemResolved { item, .. }
-            | Event::ItemSettled { item, .. } => Some(*item),
-            Event::RunStepsBegan { .. } | Event::RunStepsEnded { .. } => Some(ItemId::RUN),
-            Event::ItemsExhausted { .. } | Event::RunDrained { .. } | Event::RunStopped { .. } => None,
+        match &self.kind {
+            EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => Some(*item),
+            EventKind::Run(RunEvent::StepsBegan | RunEvent::StepsEnded(_)) => Some(ItemId::RUN),
+            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => None,
         }
+    }
+}
+
+impl RunEvent {
+    pub fn at(self, at: Millis) -> Event {
+        Event { at, kind: EventKind::Run(self) }
+    }
+}
+
+impl ItemEvent {
+    pub fn of(self, item: ItemId, at: Millis) -> Event {
+        Event { at, kind: EventKind::Item(item, self) }
+    }
+}
+
+impl StepEvent {
+    pub fn of(self, item: ItemId, at: Millis) -> Event {
+        Event { at, kind: EventKind::Step(item, self) }
+    }
+}
+
+impl AttemptEvent {
+    pub fn of(self, item: ItemId, step: impl Into<StepPath>, attempt: u32, at: Millis) -> Event {
+        Event { at, kind: EventKind::Attempt(item, step.into(), attempt, self) }
     }
 }
 
@@ -269,6 +276,12 @@ impl Execution {
     pub fn path(&self) -> StepPath {
         StepPath { step: self.step, element: self.element }
     }
+
+    /// When it ended, as far as its start and duration say.
+    pub fn ended_ms(&self) -> Millis {
+        let duration = self.duration_ms.unwrap_or(0.0) as Millis;
+        self.started_ms.unwrap_or(0).saturating_add(duration)
+    }
 }
 
 /// A row's status.
@@ -325,12 +338,12 @@ impl Status {
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
     Succeeded,
-    /// It failed, and nothing had to be undone or could be.
+    /// It failed, and nothing had to be compensated or could be.
     Failed,
     Cancelled,
-    /// It failed or was given up, and all that it had done is undone.
+    /// It failed or was cancelled, and all that it had done is compensated.
     Compensated,
-    /// It failed or was given up, and something that it did still stands.
+    /// It failed or was cancelled, and an effect of it is not compensated.
     CompensationFailed,
 }
 
@@ -377,7 +390,7 @@ pub struct ItemError {
 
 /// A forward step that did not run although its item succeeded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct NotRun {
     pub step: StepId,
     /// Such as `needs b (Review was skipped)`.
     pub because: String,
@@ -397,7 +410,7 @@ pub enum DrainReason {
     Stopped,
 }
 
-/// Why running work was told to stop.
+/// Why running work was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -417,7 +430,7 @@ pub enum StopReason {
     RunDeadline,
     /// Ctrl-C or a termination signal: the run is paused.
     Interrupted,
-    /// Somebody wants no more of the run.
+    /// The run was cancelled.
     Cancelled,
 }
 
@@ -469,7 +482,7 @@ pub enum Cause {
     Exit(i32),
     /// A signal ended it.
     Signal(i32),
-    /// It was told to stop.
+    /// It was asked to stop.
     Stopped,
     /// Its answer could not be understood.
     Protocol,

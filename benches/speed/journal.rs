@@ -4,7 +4,7 @@ use super::Sizes;
 use super::pair::{Case, Unit};
 use super::pipeline;
 use anyhow::{Context, ensure};
-use orderflow::event::Event;
+use orderflow::event::{EventKind, StepEvent};
 use orderflow::journal::{self, Document, Header, Journal, Record, Store, Told, Version, Writer};
 use orderflow::value::Value;
 use rusqlite::{Connection, params};
@@ -48,7 +48,7 @@ impl Load {
     fn new(orders: u64, together: usize, folder: &Path) -> anyhow::Result<Load> {
         let (mut records, mut steps) = (Vec::new(), 0);
         pipeline::engine(orders, |event| {
-            steps += u64::from(matches!(event, Event::StepEnded { .. }));
+            steps += u64::from(matches!(&event.kind, EventKind::Step(_, StepEvent::Ended(_))));
             records.push(Record::Event(event.clone()));
             Ok(())
         })?;

@@ -6,7 +6,7 @@ use super::show::session;
 use super::terminal::Terminal;
 use super::trust;
 use crate::diag::render::visible;
-use crate::event::{Event, ItemState, Millis};
+use crate::event::{Event, ItemEvent, ItemState, Millis, Settlement};
 use crate::history::{Failed, Failures, History, Taken};
 use anyhow::Context;
 use std::sync::Arc;
@@ -92,15 +92,7 @@ fn resolvable<'a>(
 fn ends(at: Millis, key: Arc<str>, failed: &Failed, note: &str) -> [Event; 2] {
     let (item, error) = (failed.item, failed.error.clone());
     [
-        Event::ItemResolved { item, key: key.clone(), note: note.to_owned(), at },
-        Event::ItemSettled {
-            item,
-            key,
-            state: ItemState::Compensated,
-            error,
-            standing: Vec::new(),
-            left_out: Vec::new(),
-            at,
-        },
+        ItemEvent::Resolved { key: key.clone(), note: note.to_owned() }.of(item, at),
+        ItemEvent::Settled { key, end: Settlement::new(ItemState::Compensated, error) }.of(item, at),
     ]
 }

@@ -84,8 +84,8 @@ pub struct Call {
     /// a new one, and so are a failure handler, which is told of another failure then, and the steps for all items after one
     /// of them was retried.
     pub visit: u32,
-    /// The execution that this attempt undoes, of the same visit.
-    pub undoes: Option<StepPath>,
+    /// The execution that this attempt compensates, of the same visit.
+    pub compensates: Option<StepPath>,
     /// What the step takes, absent optional inputs left out.
     pub inputs: Values,
     /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.
@@ -103,8 +103,8 @@ pub enum Ahead {
     Next(u32),
     /// It has not begun, and conditions may still keep it from beginning.
     Begin,
-    /// The item fails, and what this step did is undone.
-    Undo(crate::graph::StepId),
+    /// The item fails, and what this step did is compensated.
+    Compensate(crate::graph::StepId),
 }
 
 /// What a timer was set for.

@@ -1,7 +1,7 @@
 //! The steps that run once after all items: what they take from the items, and how they end.
 
 use super::item::Item;
-use crate::event::{ItemError, ItemId, ItemState, Values};
+use crate::event::{ItemId, ItemState, Settlement, Values};
 use crate::graph::{Graph, StepId, ValueId};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) struct Once {
     /// The same as lists, once the steps have begun: an item may still run again.
     lists: BTreeMap<ValueId, List>,
     failed: List,
-    pub end: Option<(ItemState, Option<ItemError>, Vec<ItemError>)>,
+    pub end: Option<Settlement>,
     /// The steps as they ended last: another visit goes on from there.
     pub last: Option<Item>,
 }

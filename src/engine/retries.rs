@@ -3,7 +3,7 @@
 //!
 //! The steps that run once after all items come to another end with every item that runs again.
 
-use crate::event::{Event, ItemId, Values};
+use crate::event::{Event, EventKind, ItemEvent, ItemId, RunEvent, Values};
 use std::collections::BTreeMap;
 
 /// A failed item that is to run again: where it failed, or, with other inputs, from its beginning. The steps that run
@@ -26,12 +26,12 @@ pub struct Retries {
 impl Retries {
     /// Takes note of an event, before the first of them is folded.
     pub fn see(&mut self, event: &Event) {
-        match event {
-            Event::ItemRetried { item, .. } => self.add(*item),
-            Event::ItemResolved { item, .. } => *self.items.entry(*item).or_default() += 1,
-            Event::RunStepsBegan { .. } => self.void = self.ends,
-            Event::RunStepsEnded { .. } => self.ends += 1,
-            _ => {}
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Retried { .. }) => self.add(*item),
+            EventKind::Item(item, ItemEvent::Resolved { .. }) => *self.items.entry(*item).or_default() += 1,
+            EventKind::Run(RunEvent::StepsBegan) => self.void = self.ends,
+            EventKind::Run(RunEvent::StepsEnded(_)) => self.ends += 1,
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
     }
 
@@ -43,20 +43,17 @@ impl Retries {
 
     /// Whether the next event is a void end, which shows nowhere. Asked for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
-        let (item, state) = match event {
-            Event::ItemSettled { item, state, .. } => (item, state),
-            Event::RunStepsEnded { .. } => {
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state.is_failure() => {
+                let left = self.items.get_mut(item).filter(|left| **left > 0);
+                left.map(|left| *left -= 1).is_some()
+            }
+            EventKind::Run(RunEvent::StepsEnded(_)) => {
                 let void = self.void > 0;
                 self.void = self.void.saturating_sub(1);
-                return void;
+                void
             }
-            _ => return false,
-        };
-        if !state.is_failure() {
-            return false;
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => false,
         }
-        let Some(left) = self.items.get_mut(item).filter(|left| **left > 0) else { return false };
-        *left -= 1;
-        true
     }
 }

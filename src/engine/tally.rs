@@ -1,6 +1,6 @@
 //! How many items ended how, and which did not come through.
 
-use crate::event::{ItemError, ItemId, ItemState};
+use crate::event::{ItemId, ItemState, Settlement};
 use crate::spec::Tolerance;
 use crate::value::Decimal;
 use std::sync::Arc;
@@ -56,10 +56,7 @@ impl Tally {
 pub struct DeadLetter {
     pub item: ItemId,
     pub key: Arc<str>,
-    pub state: ItemState,
-    pub error: Option<ItemError>,
-    /// By compensation: why an effect still stands.
-    pub standing: Vec<ItemError>,
+    pub end: Settlement,
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use super::simulator::{World, graph, random_graph, random_policy, roll, step};
 use super::{Ahead, Effect, Input, Limits, Out, Policy, Retries, Retry, Run, Timer};
 use crate::event::{
-    Cause, Event, Failure, ItemId, ItemState, Millis, Outcome, Reply, Status, StepPath, StopReason,
+    AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Millis, Outcome, Reply,
+    RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{
     Each, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId, ValueInfo,
@@ -56,7 +57,7 @@ fn go_on_in(
     seen: &[Event],
     retried: &[ItemId],
 ) -> (Vec<Event>, Run, World) {
-    let again = |event: &Event| matches!(event, Event::ItemRetried { .. });
+    let again = |event: &Event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Retried { .. }));
     let already = seen.iter().filter(|event| again(event)).count();
     let (mut retries, ahead) = (Retries::default(), &retried[already..]);
     seen.iter().for_each(|event| retries.see(event));
@@ -119,8 +120,8 @@ impl Hand {
     }
 
     fn last(&self, item: ItemId, path: StepPath) -> u32 {
-        let attempt = |event: &Event| match event {
-            Event::AttemptStarted { item: of, step, attempt, .. } if (*of, *step) == (item, path) => {
+        let attempt = |event: &Event| match &event.kind {
+            EventKind::Attempt(of, step, attempt, AttemptEvent::Started) if (*of, *step) == (item, path) => {
                 Some(*attempt)
             }
             _ => None,
@@ -145,8 +146,8 @@ impl Hand {
     }
 
     fn state(&self) -> Option<ItemState> {
-        self.out.events.iter().find_map(|event| match event {
-            Event::ItemSettled { state, .. } => Some(*state),
+        self.out.events.iter().find_map(|event| match &event.kind {
+            EventKind::Item(_, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => Some(*state),
             _ => None,
         })
     }

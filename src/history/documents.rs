@@ -4,7 +4,10 @@
 use super::error::{Error, ErrorKind};
 use super::options::RunOptions;
 use crate::diag::Source;
-use crate::event::{Event, Execution, ItemError, StepId, StepPath, ValueId, Values};
+use crate::event::{
+    AttemptEvent, Event, EventKind, ItemEvent, RunEvent, Settlement, StepEvent, StepId, StepPath, ValueId,
+    Values,
+};
 use crate::graph::{self, Graph};
 use crate::journal::{Definition, Header, Records, Revision, Spot, Unreadable};
 use crate::spec;
@@ -109,44 +112,41 @@ impl Numbers {
     /// Puts the new ids in the place of an event's own. False where it speaks of steps or values that there are none
     /// of: whoever takes it looks them up.
     pub fn translate(&self, event: &mut Event, new: &Graph) -> bool {
-        match event {
-            Event::ItemAdmitted { inputs, .. } | Event::ItemRetried { inputs: Some(inputs), .. } => {
-                self.inputs(inputs)
+        match &mut event.kind {
+            EventKind::Run(RunEvent::StepsEnded(end)) => self.settlement(end),
+            EventKind::Run(_) => true,
+            EventKind::Item(_, change) => match change {
+                ItemEvent::Admitted { inputs, .. } | ItemEvent::Retried { inputs: Some(inputs), .. } => {
+                    self.inputs(inputs)
+                }
+                ItemEvent::CompensationBegan(step) => self.step(step) && new.step(*step).compensate.is_some(),
+                ItemEvent::Settled { end, .. } => self.settlement(end),
+                ItemEvent::DeadlinePassed { .. }
+                | ItemEvent::Failed
+                | ItemEvent::Requeued
+                | ItemEvent::Retried { inputs: None, .. }
+                | ItemEvent::Resolved { .. } => true,
+            },
+            EventKind::Step(_, change) => match change {
+                StepEvent::ConditionHeld(step) | StepEvent::ElementsEnded(step) => self.step(step),
+                StepEvent::BranchTaken { step, chain, .. } => {
+                    self.step(step) && (*chain as usize) < new.step(*step).chains.len()
+                }
+                StepEvent::Ended(execution) => self.step(&mut execution.step),
+            },
+            EventKind::Attempt(_, step, _, AttemptEvent::Finished(Ok(reply))) => {
+                self.path(step) && self.values(&mut reply.outputs)
             }
-            Event::AttemptFinished { step, result, .. } => {
-                self.path(step) && result.as_mut().map_or(true, |reply| self.values(&mut reply.outputs))
-            }
-            Event::AttemptStarted { step, .. }
-            | Event::AttemptStopped { step, .. }
-            | Event::AttemptRepeated { step, .. }
-            | Event::RetryScheduled { step, .. }
-            | Event::RetryDue { step, .. } => self.path(step),
-            Event::BranchTaken { step, chain, .. } => {
-                self.step(step) && (*chain as usize) < new.step(*step).chains.len()
-            }
-            Event::ConditionHeld { step, .. } | Event::ElementsEnded { step, .. } => self.step(step),
-            Event::StepEnded { execution: Execution { step, .. }, .. } => self.step(step),
-            Event::CompensationBegan { undoes, .. } => {
-                self.step(undoes) && new.step(*undoes).compensate.is_some()
-            }
-            Event::ItemSettled { error, standing, left_out, .. }
-            | Event::RunStepsEnded { error, standing, left_out, .. } => {
-                let steps = standing.iter_mut().filter_map(|error| error.step.as_mut());
-                let known = self.error(error) && { steps }.all(|step| self.step(step));
-                // What did not run may be gone from the document by now.
-                left_out.retain_mut(|one| self.step(&mut one.step));
-                known
-            }
-            Event::ItemDeadlinePassed { .. }
-            | Event::ItemFailed { .. }
-            | Event::ItemPutBack { .. }
-            | Event::ItemRetried { inputs: None, .. }
-            | Event::ItemResolved { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunStepsBegan { .. }
-            | Event::RunDrained { .. }
-            | Event::RunStopped { .. } => true,
+            EventKind::Attempt(_, step, ..) => self.path(step),
         }
+    }
+
+    fn settlement(&self, end: &mut Settlement) -> bool {
+        let errors = end.error.iter_mut().chain(&mut end.uncompensated);
+        let known = errors.filter_map(|error| error.step.as_mut()).all(|step| self.step(step));
+        // What did not run may be gone from the document by now.
+        end.not_run.retain_mut(|one| self.step(&mut one.step));
+        known
     }
 
     /// The same for an execution, which stays as it is where there is no such step.
@@ -171,9 +171,5 @@ impl Numbers {
         let known = inputs.iter().all(|(id, _)| id.index() < self.values.len());
         inputs.retain(|(id, _)| self.values.get(id.index()).is_some_and(Option::is_some));
         known && self.values(inputs)
-    }
-
-    fn error(&self, error: &mut Option<ItemError>) -> bool {
-        error.as_mut().and_then(|error| error.step.as_mut()).is_none_or(|step| self.step(step))
     }
 }

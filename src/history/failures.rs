@@ -6,7 +6,7 @@ use super::taken::is_cancelled;
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::Retry;
-use crate::event::{Event, ItemError, ItemId, ItemState, Millis};
+use crate::event::{Event, EventKind, ItemError, ItemEvent, ItemId, ItemState, Millis, RunEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,28 +41,39 @@ const RUN: [&str; 2] = ["run", ":run"];
 
 impl Failures {
     pub fn see(&mut self, event: &Event) {
-        self.last = self.last.max(event.at());
-        match event {
-            Event::ItemAdmitted { key, .. } if RUN.contains(&&**key) => {
+        self.last = self.last.max(event.at);
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => (self.once, self.once_failed) = (true, None),
+            EventKind::Run(RunEvent::StepsEnded(end)) => {
+                self.once_failed = Some(end.state).filter(|state| state.is_failure());
+            }
+            EventKind::Item(item, change) => self.see_item(*item, change),
+            EventKind::Run(_) | EventKind::Step(..) | EventKind::Attempt(..) => {}
+        }
+    }
+
+    fn see_item(&mut self, item: ItemId, change: &ItemEvent) {
+        match change {
+            ItemEvent::Admitted { key, .. } if RUN.contains(&&**key) => {
                 self.namesakes.insert(key.clone());
             }
-            Event::ItemSettled { item, key, state, error, .. } if state.is_failure() => {
-                let resolved = self.resolved.contains(item);
-                let failed = Failed { item: *item, state: *state, error: error.clone(), resolved };
+            ItemEvent::Settled { key, end } if end.state.is_failure() => {
+                let resolved = self.resolved.contains(&item);
+                let failed = Failed { item, state: end.state, error: end.error.clone(), resolved };
                 self.items.insert(key.clone(), failed);
             }
-            Event::ItemRetried { item, .. } if *item == ItemId::RUN => self.once_failed = None,
-            Event::ItemRetried { item, key, .. } => {
+            ItemEvent::Retried { .. } if item == ItemId::RUN => self.once_failed = None,
+            ItemEvent::Retried { key, .. } => {
                 self.items.remove(key);
-                self.resolved.remove(item);
+                self.resolved.remove(&item);
             }
-            Event::ItemResolved { item, .. } => drop(self.resolved.insert(*item)),
-            Event::RunStepsBegan { .. } => (self.once, self.once_failed) = (true, None),
-            Event::RunStepsEnded { state, .. } => {
-                self.once_failed = Some(*state).filter(|state| state.is_failure());
-            }
-            // Nothing else says how an item ended.
-            _ => {}
+            ItemEvent::Resolved { .. } => drop(self.resolved.insert(item)),
+            ItemEvent::Admitted { .. }
+            | ItemEvent::Settled { .. }
+            | ItemEvent::DeadlinePassed { .. }
+            | ItemEvent::CompensationBegan(_)
+            | ItemEvent::Failed
+            | ItemEvent::Requeued => {}
         }
     }
 
@@ -162,12 +173,12 @@ impl History {
     pub fn fates(&self) -> anyhow::Result<BTreeMap<Arc<str>, &'static str>> {
         let mut fates = BTreeMap::new();
         self.events(|event| {
-            match event {
-                Event::ItemAdmitted { key, .. } | Event::ItemRetried { key, .. } => {
+            match &event.kind {
+                EventKind::Item(_, ItemEvent::Admitted { key, .. } | ItemEvent::Retried { key, .. }) => {
                     fates.insert(key.clone(), "is in flight");
                 }
-                Event::ItemSettled { key, state, .. } => {
-                    let fate = match state {
+                EventKind::Item(_, ItemEvent::Settled { key, end }) => {
+                    let fate = match end.state {
                         ItemState::Succeeded => "has succeeded",
                         ItemState::Cancelled => "was cancelled",
                         ItemState::Failed => "has failed",
@@ -176,8 +187,7 @@ impl History {
                     };
                     fates.insert(key.clone(), fate);
                 }
-                // Nothing else says where an item is.
-                _ => {}
+                EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
             }
             Ok(())
         })?;

@@ -1,7 +1,7 @@
 //! How far a kept run is, folded from its events: counts, and which items did not come through.
 
 use crate::engine::Tally;
-use crate::event::{Event, ItemId, ItemState, Millis, StopReason};
+use crate::event::{Event, EventKind, ItemEvent, ItemId, ItemState, Millis, RunEvent, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::Entries;
@@ -93,47 +93,43 @@ impl Outline {
     }
 
     pub fn see(&mut self, event: &Event) {
-        self.last = self.last.max(event.at());
-        match event {
-            Event::ItemAdmitted { .. } => self.tally.admitted += 1,
-            Event::ItemSettled { item, state, .. } => {
-                *self.tally.of(*state) += 1;
-                if state.is_failure() {
-                    self.failures.insert(*item, *state);
+        self.last = self.last.max(event.at);
+        match &event.kind {
+            EventKind::Run(change) => match change {
+                RunEvent::StepsBegan => {
+                    (self.once, self.again) = (true, false);
+                    self.ended = None;
                 }
-            }
-            Event::ItemRetried { item, .. } if *item == ItemId::RUN => {
-                self.ended = None;
-                self.stopped = None;
-            }
-            Event::ItemRetried { item, .. } => {
-                self.void(*item);
-                self.stopped = None;
-                self.again = self.once;
-            }
-            Event::ItemResolved { item, .. } => self.void(*item),
-            Event::RunStepsBegan { .. } => {
-                (self.once, self.again) = (true, false);
-                self.ended = None;
-            }
-            Event::RunStepsEnded { state, .. } => self.ended = Some(*state),
-            Event::RunDrained { .. } => self.drained = true,
-            Event::RunStopped { why, .. } => self.stopped = Some(*why),
-            Event::AttemptStarted { .. }
-            | Event::AttemptStopped { .. }
-            | Event::AttemptRepeated { .. }
-            | Event::AttemptFinished { .. }
-            | Event::RetryScheduled { .. }
-            | Event::RetryDue { .. }
-            | Event::BranchTaken { .. }
-            | Event::ConditionHeld { .. }
-            | Event::StepEnded { .. }
-            | Event::ElementsEnded { .. }
-            | Event::ItemDeadlinePassed { .. }
-            | Event::CompensationBegan { .. }
-            | Event::ItemFailed { .. }
-            | Event::ItemPutBack { .. }
-            | Event::ItemsExhausted { .. } => {}
+                RunEvent::StepsEnded(end) => self.ended = Some(end.state),
+                RunEvent::Drained(_) => self.drained = true,
+                RunEvent::Stopped(why) => self.stopped = Some(*why),
+                RunEvent::ItemsExhausted => {}
+            },
+            EventKind::Item(item, change) => match change {
+                ItemEvent::Admitted { .. } => self.tally.admitted += 1,
+                ItemEvent::Settled { end, .. } => {
+                    *self.tally.of(end.state) += 1;
+                    if end.state.is_failure() {
+                        self.failures.insert(*item, end.state);
+                    }
+                }
+                ItemEvent::Retried { .. } => {
+                    self.stopped = None;
+                    match *item {
+                        ItemId::RUN => self.ended = None,
+                        item => {
+                            self.void(item);
+                            self.again = self.once;
+                        }
+                    }
+                }
+                ItemEvent::Resolved { .. } => self.void(*item),
+                ItemEvent::DeadlinePassed { .. }
+                | ItemEvent::CompensationBegan(_)
+                | ItemEvent::Failed
+                | ItemEvent::Requeued => {}
+            },
+            EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
     }
 

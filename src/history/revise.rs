@@ -7,7 +7,10 @@ use super::documents::{Numbers, definition};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::{Retry, Run};
-use crate::event::{Event, ItemId, ItemState, StepId, StepPath, Values};
+use crate::event::{
+    AttemptEvent, Event, EventKind, ItemEvent, ItemId, ItemState, Settlement, StepEvent, StepId, StepPath,
+    Values,
+};
 use crate::graph::{Graph, NotAlone};
 use crate::items::Shape;
 use crate::journal::{Document, Revision};
@@ -164,11 +167,11 @@ impl<'a> Replacement<'a> {
 
 /// What an event says to have come to its turn.
 fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
-    match event {
-        Event::AttemptStarted { item, step, .. } => Some((*item, *step)),
-        Event::ConditionHeld { item, step, .. } => Some((*item, (*step).into())),
-        Event::StepEnded { item, execution } => Some((*item, execution.path())),
-        _ => None,
+    match &event.kind {
+        EventKind::Attempt(item, step, _, AttemptEvent::Started) => Some((*item, *step)),
+        EventKind::Step(item, StepEvent::ConditionHeld(step)) => Some((*item, (*step).into())),
+        EventKind::Step(item, StepEvent::Ended(execution)) => Some((*item, execution.path())),
+        EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => None,
     }
 }
 
@@ -180,15 +183,15 @@ impl Begun {
         let mut begun = Begun { steps: BTreeMap::new(), over: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();
         current.history.events(|event| {
-            match event {
-                Event::ItemAdmitted { item, key, inputs, .. }
-                | Event::ItemRetried { item, key, inputs: Some(inputs), .. } => {
+            match &event.kind {
+                EventKind::Item(item, ItemEvent::Admitted { key, inputs })
+                | EventKind::Item(item, ItemEvent::Retried { key, inputs: Some(inputs) }) => {
                     keys.insert(*item, key.clone());
                     if let Some(why) = current.lacks(inputs) {
                         begun.lacking.insert(*item, (key.clone(), why));
                     }
                 }
-                Event::ItemSettled { item, state, .. } => {
+                EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => {
                     // Whatever failed may be asked to run again.
                     if !state.is_failure() {
                         keys.remove(item);
@@ -199,13 +202,13 @@ impl Begun {
                         begun.is_over(*item);
                     }
                 }
-                _ => {}
+                EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
             }
             if let Some((item, path)) = begins(event) {
                 let key = keys.get(&item).cloned().unwrap_or_else(|| "run".into());
                 begun.steps.entry(path.step).or_default().insert(item, key);
             }
-            if let Event::StepEnded { item, execution } = event {
+            if let EventKind::Step(item, StepEvent::Ended(execution)) = &event.kind {
                 let one = (*item, execution.step);
                 if !execution.status.is_failure() {
                     done.insert(one);

@@ -174,7 +174,7 @@ impl Runner {
 impl Outcome {
     /// How the run has ended; none where it was interrupted, and can go on.
     pub fn ending(&self) -> Option<Ending> {
-        let once = self.run.run_steps().map(|(state, ..)| state);
+        let once = self.run.run_steps().map(|end| end.state);
         let compensation_failed =
             self.run.tally().compensation_failed > 0 || once == Some(ItemState::CompensationFailed);
         match self.run.stopped() {

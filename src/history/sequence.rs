@@ -2,8 +2,9 @@
 //! numbers of items, and which of them are in flight. Memory holds the items in flight.
 
 use crate::engine::Impossible;
-use crate::event::{Event, ItemId, Millis};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, StepEvent};
 use crate::journal::{Spot, Unreadable};
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// No run takes longer, in milliseconds: all further reckoning with times stays exact.
@@ -32,46 +33,55 @@ impl Sequence {
     }
 
     fn fits(&mut self, event: &Event) -> bool {
-        match event {
-            Event::ItemAdmitted { item, .. } => {
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => {
+                let due = !std::mem::replace(&mut self.once, true) || std::mem::take(&mut self.again);
+                due && self.in_flight.insert(ItemId::RUN)
+            }
+            EventKind::Run(RunEvent::StepsEnded(_)) => self.in_flight.remove(&ItemId::RUN),
+            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
+            EventKind::Item(item, ItemEvent::Admitted { .. }) => {
                 let next = item.0 == self.admitted;
                 self.admitted += 1;
                 next && self.in_flight.insert(*item)
             }
-            Event::ItemSettled { item, .. } => *item != ItemId::RUN && self.in_flight.remove(item),
+            EventKind::Item(item, ItemEvent::Settled { .. }) => {
+                *item != ItemId::RUN && self.in_flight.remove(item)
+            }
             // They begin again by themselves.
-            Event::ItemRetried { item: ItemId::RUN, .. } if self.again => {
+            EventKind::Item(ItemId::RUN, ItemEvent::Retried { .. }) if self.again => {
                 !self.in_flight.contains(&ItemId::RUN)
             }
-            Event::ItemRetried { item: ItemId::RUN, .. } => self.once && self.in_flight.insert(ItemId::RUN),
-            Event::ItemRetried { item, .. } => {
+            EventKind::Item(ItemId::RUN, ItemEvent::Retried { .. }) => {
+                self.once && self.in_flight.insert(ItemId::RUN)
+            }
+            EventKind::Item(item, ItemEvent::Retried { .. }) => {
                 self.again = self.once;
                 item.0 < self.admitted && self.in_flight.insert(*item)
             }
-            Event::ItemResolved { item, .. } => item.0 < self.admitted && self.in_flight.insert(*item),
-            Event::RunStepsBegan { .. } => {
-                let due = !std::mem::replace(&mut self.once, true) || std::mem::take(&mut self.again);
-                due && self.in_flight.insert(ItemId::RUN)
+            EventKind::Item(item, ItemEvent::Resolved { .. }) => {
+                item.0 < self.admitted && self.in_flight.insert(*item)
             }
-            Event::RunStepsEnded { .. } => self.in_flight.remove(&ItemId::RUN),
-            event => event.item().is_none_or(|item| self.in_flight.contains(&item)),
+            EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => {
+                self.in_flight.contains(item)
+            }
         }
     }
 }
 
 fn in_time(event: &Event) -> bool {
-    let due = match event {
-        Event::RetryScheduled { due, .. } => *due,
-        Event::StepEnded { execution, .. } => {
+    let due = match &event.kind {
+        EventKind::Attempt(_, _, _, AttemptEvent::RetryScheduled { due }) => *due,
+        EventKind::Step(_, StepEvent::Ended(execution)) => {
             let duration = execution.duration_ms.unwrap_or(0.0);
             if !(0.0..=LONGEST as f64).contains(&duration) {
                 return false;
             }
-            execution.started_ms.unwrap_or(0)
+            execution.ended_ms()
         }
-        _ => 0,
+        EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => 0,
     };
-    event.at().max(due) <= LONGEST
+    event.at.max(due) <= LONGEST
 }
 
 /// The error where an event cannot have happened after those before it.
@@ -89,9 +99,14 @@ pub fn judged(error: anyhow::Error, event: &Event, spot: Spot<'_>) -> anyhow::Er
     if error.is::<Impossible>() { misplaced(event, spot).into() } else { error }
 }
 
-/// What the journal calls an event.
+/// What the journal calls an event, such as `item_settled`.
 fn name(event: &Event) -> String {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let name = value.as_object().and_then(|object| object.keys().next());
-    format!("`{}`", name.map_or("event", String::as_str))
+    let kind = serde_json::to_value(&event.kind).unwrap_or_default();
+    let (level, parts) = kind.as_object().and_then(|kind| kind.iter().next()).unzip();
+    let change = parts.map(|parts| parts.as_array().and_then(|parts| parts.last()).unwrap_or(parts));
+    let tag = |change: &Value| match change {
+        Value::Object(change) => change.keys().next().cloned(),
+        change => change.as_str().map(str::to_owned),
+    };
+    format!("`{}_{}`", level.map_or("", String::as_str), change.and_then(tag).unwrap_or_default())
 }

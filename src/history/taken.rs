@@ -9,7 +9,7 @@ use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
 use crate::disk::Folder;
 use crate::engine::{Retry, Run};
-use crate::event::{Event, ItemId, Millis, StepPath};
+use crate::event::{AttemptEvent, Event, EventKind, ItemId, Millis, StepPath};
 use crate::journal::{self, Journal, Lock, Record, Revision, Store};
 use crate::runtime::{Asked, Observer};
 use std::collections::HashMap;
@@ -169,10 +169,10 @@ impl Taken {
                 return Err(forgeable().into());
             }
             redactor.reveal(&mut event);
-            if let Event::AttemptFinished { item, step, attempt, .. } = &event {
+            if let EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) = &event.kind {
                 started.remove(&(*item, *step, *attempt));
             }
-            last = last.max(event.at());
+            last = last.max(event.at);
             asked.see(&event);
             let void = run.recall_past(&event, &mut retries);
             if void.map_err(|_| sequence::misplaced(&event, spot))? {

@@ -68,8 +68,14 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this program writes. Since 1.1 a run may go on with another document.
-    pub const CURRENT: Version = Version { major: 1, minor: 1 };
+    /// What this program writes. Since 1.1 a run may go on with another document; since 2.0 an event says first when it
+    /// happened, then what happened to the run, an item, a step or an attempt.
+    pub const CURRENT: Version = Version { major: 2, minor: 0 };
+
+    /// Whether this program reads it.
+    pub fn is_known(self) -> bool {
+        (1..=Version::CURRENT.major).contains(&self.major)
+    }
 }
 
 impl fmt::Display for Version {

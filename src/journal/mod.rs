@@ -18,6 +18,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unreadable;
+mod version1;
 mod writer;
 
 pub use header::{Definition, Document, Header, Version};

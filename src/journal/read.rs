@@ -378,7 +378,7 @@ fn header(connection: &Connection, path: &Path) -> Result<(Header, Chain), Unrea
         return Err(damaged(None, "it has more values than a run can be given"));
     }
     let Form { version } = serde_json::from_str(&text).map_err(parse)?;
-    if version.major != Version::CURRENT.major {
+    if !version.is_known() {
         return Err(Unreadable::Version { path: path.to_owned(), found: version });
     }
     Ok((serde_json::from_str(&text).map_err(parse)?, chain))

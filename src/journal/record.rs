@@ -1,8 +1,9 @@
 //! What is kept of a run, and its form: a line of JSON for each record, several lines a row.
 
-use super::{Definition, Document, Trouble};
+use super::{Definition, Document, Trouble, version1};
 use crate::event::{Event, ItemId, StepPath};
 use serde::{Deserialize, Serialize};
+use std::cmp::max_by_key;
 use std::path::Path;
 
 /// Something that happened.
@@ -83,7 +84,7 @@ pub(super) fn decode<E>(
 ) -> Result<(), E> {
     let mut begin = 0;
     for line in row.split_terminator('\n') {
-        let Line { event, spawned, asked, revised } = serde_json::from_str(line).map_err(|error| {
+        let Line { event, spawned, asked, revised } = parse(line).map_err(|error| {
             let byte = begin + error.column().saturating_sub(1);
             damaged(byte, error.to_string())
         })?;
@@ -97,4 +98,12 @@ pub(super) fn decode<E>(
         begin += line.len() + 1;
     }
     Ok(())
+}
+
+/// The record in a line. Where it is one of neither form, the error of the form that it has for longer.
+fn parse(line: &str) -> serde_json::Result<Line> {
+    serde_json::from_str(line).or_else(|error| match version1::event(line) {
+        Ok(event) => Ok(Line { event: Some(event), spawned: None, asked: None, revised: None }),
+        Err(earlier) => Err(max_by_key(earlier, error, serde_json::Error::column)),
+    })
 }

@@ -93,7 +93,7 @@ impl fmt::Display for Unreadable {
             }
             Unreadable::Version { path, found } => write!(
                 f,
-                "the journal {} is of version {found}, and this program reads version {}",
+                "the journal {} is of version {found}, and this program reads up to version {}",
                 path.display(),
                 Version::CURRENT
             ),

@@ -4,7 +4,7 @@
 use super::identity;
 use crate::adapter::redact::Redactor;
 use crate::engine::{Call, Effect};
-use crate::event::{Event, ItemId};
+use crate::event::{Event, EventKind, ItemEvent, ItemId};
 use crate::graph::Graph;
 use crate::journal::{self, Record};
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl Asked {
 
     /// Lets go of an item that comes to its end.
     pub fn see(&mut self, event: &Event) {
-        if let Event::ItemSettled { item, .. } = event {
+        if let EventKind::Item(item, ItemEvent::Settled { .. }) = &event.kind {
             self.0.remove(item);
         }
     }

@@ -235,7 +235,7 @@ fn request(
 /// When an attempt is stopped at the latest: its own time, that of its item, or that of the run, to which what undoes
 /// does not answer.
 fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
-    let run = all.until().filter(|_| call.undoes.is_none());
+    let run = all.until().filter(|_| call.compensates.is_none());
     call.until.into_iter().chain(run).min()
 }
 

@@ -4,7 +4,7 @@
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Spawned};
 use crate::engine::{Effect, Out};
-use crate::event::{Cause, Event, ItemId, StepId};
+use crate::event::{AttemptEvent, Cause, Event, EventKind, ItemId, StepId};
 use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
 use std::collections::VecDeque;
 use std::io;
@@ -149,7 +149,7 @@ impl Held {
     }
 
     /// All of it, and the calls among it that must not be made any more.
-    pub(super) fn give_up(&mut self) -> (Out, Vec<crate::engine::Call>) {
+    pub(super) fn abandon(&mut self) -> (Out, Vec<crate::engine::Call>) {
         let mut all = self.up_to(u64::MAX);
         let mut unmade = Vec::new();
         all.effects.retain(|effect| match effect {
@@ -173,9 +173,6 @@ fn noted(spawned: Spawned) -> Process {
 
 /// The end of an attempt that nobody asked to stop, or that ended well all the same.
 fn came_of_itself(event: &Event) -> bool {
-    match event {
-        Event::AttemptFinished { result: Ok(_), .. } => true,
-        Event::AttemptFinished { result: Err(failure), .. } => failure.cause != Cause::Stopped,
-        _ => false,
-    }
+    let EventKind::Attempt(_, _, _, AttemptEvent::Finished(answer)) = &event.kind else { return false };
+    answer.as_ref().err().is_none_or(|failure| failure.cause != Cause::Stopped)
 }

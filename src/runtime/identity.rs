@@ -36,7 +36,7 @@ pub fn keys_of(run: &str, graph: &Graph, call: &Call) -> (String, Option<String>
         let path = of.element.map_or_else(|| phase.clone(), |element| format!("{phase}[{element}]"));
         idempotency_key(run, &call.key, &path, call.visit, direction)
     };
-    match call.undoes {
+    match call.compensates {
         Some(undone) => (key(undone, "compensation"), Some(key(undone, "forward"))),
         None => (key(call.step, "forward"), None),
     }

@@ -26,7 +26,7 @@ pub use workspace::{Store, Workspace};
 
 use crate::adapter::{self, Spawned, Stop, Urgency};
 use crate::engine::{Effect, Input, Out, Retry, Run};
-use crate::event::{Event, ItemId, Millis, StopReason, Values};
+use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
@@ -247,7 +247,7 @@ impl Loop<'_> {
     /// Keeps nothing any more. What is not on disk does not begin, and nothing else does: all of it is only shown.
     fn abandon(&mut self, held: &mut Held, calls: &Calls) -> Out {
         self.durable = None;
-        let (rest, unmade) = held.give_up();
+        let (rest, unmade) = held.abandon();
         unmade.iter().for_each(|call| calls.refuse(call));
         rest
     }
@@ -301,7 +301,7 @@ impl Loop<'_> {
             for observer in &mut self.observers {
                 shown = shown.and(observer.see(&event));
             }
-            if let Event::ItemSettled { item, key, .. } = &event {
+            if let EventKind::Item(item, ItemEvent::Settled { key, .. }) = &event.kind {
                 timers.forget(*item);
                 self.workspace.settle(*item, key);
             }

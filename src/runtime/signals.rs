@@ -27,13 +27,13 @@ impl Caught {
 }
 
 /// Begins to listen; `leave` is called at the third signal with the first one's number and does not return.
-/// `given_up` tells whether somebody has left word that the run is to be given up.
+/// `cancelled` tells whether somebody has left word that the run is to be given up.
 ///
 /// # Errors
 /// When the system refuses to hand over signals.
 pub fn listen(
     leave: fn(i32) -> !,
-    given_up: impl Fn() -> bool + Send + 'static,
+    cancelled: impl Fn() -> bool + Send + 'static,
 ) -> std::io::Result<(Requests, Caught)> {
     let ignored = ignored();
     let hear = |kind: SignalKind| {
@@ -45,7 +45,7 @@ pub fn listen(
         [hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?];
     let (sender, receiver) = mpsc::channel(4);
     let caught = Caught::default();
-    tokio::spawn(hear_word(sender.clone(), given_up));
+    tokio::spawn(hear_word(sender.clone(), cancelled));
     tokio::spawn(relay(signals, sender, caught.clone(), leave));
     Ok((receiver, caught))
 }
@@ -116,8 +116,8 @@ async fn relay(
 }
 
 /// Looks for word now and then. A signal would be heard at once, but only by a process that listens already.
-async fn hear_word(sender: mpsc::Sender<Request>, given_up: impl Fn() -> bool) {
-    while !given_up() {
+async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool) {
+    while !cancelled() {
         tokio::time::sleep(EVERY).await;
     }
     // The run may be over already.

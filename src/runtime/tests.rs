@@ -6,7 +6,10 @@ use crate::adapter::fake::fake;
 use crate::adapter::{Adapter, Call, Stop, Urgency, contract};
 use crate::diag::Source;
 use crate::engine::{ChannelLimit, Limits, Policy, Run};
-use crate::event::{Answer, Cause, Event, ItemId, Outcome, Reply, StepPath};
+use crate::event::{
+    Answer, AttemptEvent, Cause, Event, EventKind, ItemEvent, ItemId, Outcome, Reply, RunEvent, Settlement,
+    StepEvent, StepPath,
+};
 use crate::graph::{self, Graph};
 use crate::spec::{self, OnItemError, Tolerance};
 use std::sync::{Arc, Mutex};
@@ -120,51 +123,72 @@ fn line(graph: &Graph, event: &Event) -> String {
         let element = step.element.map(|element| format!("[{element}]")).unwrap_or_default();
         format!("i{} {}{element}", item.0, graph.step(step.step).phase)
     };
-    let text = match event {
-        Event::ItemAdmitted { item, at, .. } => format!("{at} i{} admitted", item.0),
-        Event::AttemptStarted { item, step, attempt, at } => {
+    let at = event.at;
+    let text = match &event.kind {
+        EventKind::Item(item, ItemEvent::Admitted { .. }) => {
+            format!("{at} i{} admitted", item.0)
+        }
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Started) => {
             format!("{at} {}#{attempt} starts", name(item, *step))
         }
-        Event::AttemptStopped { item, step, attempt, why, at } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Stopped(why)) => {
             format!("{at} {}#{attempt} is stopped: {why}", name(item, *step))
         }
-        Event::AttemptRepeated { item, step, attempt, at } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Repeated) => {
             format!("{at} {}#{attempt} is made again", name(item, *step))
         }
-        Event::AttemptFinished { item, step, attempt, result, at } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(result)) => {
             let how = result.as_ref().map_or_else(|failure| failure.message.as_str(), |_| "ok");
             format!("{at} {}#{attempt} {how}", name(item, *step))
         }
-        Event::RetryScheduled { item, step, attempt, due, at } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::RetryScheduled { due }) => {
             format!("{at} {}#{attempt} is due at {due}", name(item, *step))
         }
-        Event::RetryDue { item, step, attempt, at } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::RetryDue) => {
             format!("{at} {}#{attempt} is due", name(item, *step))
         }
-        Event::BranchTaken { item, step, chain, arm, at } => {
+        EventKind::Step(item, StepEvent::BranchTaken { step, chain, arm }) => {
             format!("{at} {} decides chain {chain}: {arm:?}", name(item, (*step).into()))
         }
-        Event::ConditionHeld { item, step, at } => format!("{at} {} may run", name(item, (*step).into())),
-        Event::StepEnded { item, execution } => {
+        EventKind::Step(item, StepEvent::ConditionHeld(step)) => {
+            format!("{at} {} may run", name(item, (*step).into()))
+        }
+        EventKind::Step(item, StepEvent::Ended(execution)) => {
             let (status, error) = (execution.status.name(), execution.error.as_deref());
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
             format!("{} {status}{error}", name(item, execution.path()))
         }
-        Event::ItemDeadlinePassed { item, at, .. } => format!("{at} i{} is overdue", item.0),
-        Event::ItemFailed { item, at } => format!("{at} i{} has failed", item.0),
-        Event::CompensationBegan { item, undoes, at } => {
+        EventKind::Item(item, ItemEvent::DeadlinePassed { .. }) => {
+            format!("{at} i{} is overdue", item.0)
+        }
+        EventKind::Item(item, ItemEvent::Failed) => {
+            format!("{at} i{} has failed", item.0)
+        }
+        EventKind::Item(item, ItemEvent::CompensationBegan(undoes)) => {
             format!("{at} {} is undone", name(item, (*undoes).into()))
         }
-        Event::ItemResolved { item, at, .. } => format!("{at} i{} is resolved", item.0),
-        Event::ItemPutBack { item, at } => format!("{at} i{} is put back", item.0),
-        Event::ItemRetried { item, at, .. } => format!("{at} i{} is retried", item.0),
-        Event::ItemSettled { item, state, at, .. } => format!("{at} i{} {}", item.0, state.name()),
-        Event::ElementsEnded { item, step, at } => format!("{at} {} is complete", name(item, (*step).into())),
-        Event::ItemsExhausted { at } => format!("{at} no more items"),
-        Event::RunStepsBegan { at } => format!("{at} run steps begin"),
-        Event::RunStepsEnded { state, at, .. } => format!("{at} run steps {}", state.name()),
-        Event::RunDrained { why, at } => format!("{at} drained: {why:?}"),
-        Event::RunStopped { why, at } => format!("{at} stopped: {why:?}"),
+        EventKind::Item(item, ItemEvent::Resolved { .. }) => {
+            format!("{at} i{} is resolved", item.0)
+        }
+        EventKind::Item(item, ItemEvent::Requeued) => {
+            format!("{at} i{} is put back", item.0)
+        }
+        EventKind::Item(item, ItemEvent::Retried { .. }) => {
+            format!("{at} i{} is retried", item.0)
+        }
+        EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => {
+            format!("{at} i{} {}", item.0, state.name())
+        }
+        EventKind::Step(item, StepEvent::ElementsEnded(step)) => {
+            format!("{at} {} is complete", name(item, (*step).into()))
+        }
+        EventKind::Run(RunEvent::ItemsExhausted) => format!("{at} no more items"),
+        EventKind::Run(RunEvent::StepsBegan) => format!("{at} run steps begin"),
+        EventKind::Run(RunEvent::StepsEnded(Settlement { state, .. })) => {
+            format!("{at} run steps {}", state.name())
+        }
+        EventKind::Run(RunEvent::Drained(why)) => format!("{at} drained: {why:?}"),
+        EventKind::Run(RunEvent::Stopped(why)) => format!("{at} stopped: {why:?}"),
     };
     text + "\n"
 }

@@ -3,7 +3,7 @@
 
 use super::layout::Layout;
 use super::row::Row;
-use crate::event::{self, Event, ItemId, ItemState};
+use crate::event::{self, Event, EventKind, ItemEvent, ItemId, ItemState, RunEvent, Settlement, StepEvent};
 use crate::graph::Graph;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,34 +50,37 @@ impl Entries {
 
     /// What the trace takes from the next event, if anything.
     pub fn take(&mut self, event: &Event) -> Option<Entry> {
-        match event {
-            Event::ItemAdmitted { item, key, .. }
-            | Event::ItemRetried { item, key, .. }
-            | Event::ItemResolved { item, key, .. } => {
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsEnded(end)) => Some(self.settled(ItemId::RUN, end)),
+            EventKind::Item(
+                item,
+                ItemEvent::Admitted { key, .. }
+                | ItemEvent::Retried { key, .. }
+                | ItemEvent::Resolved { key, .. },
+            ) => {
                 self.keys.insert(*item, Arc::clone(key));
                 None
             }
-            Event::StepEnded { item, execution } => {
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) => {
+                self.keys.remove(item)?;
+                Some(self.settled(*item, end))
+            }
+            EventKind::Step(item, StepEvent::Ended(execution)) => {
                 let row = self.layout.row(self.keys.get(item)?, execution)?;
                 let place = self.layout.place_of(execution.step)?;
                 let recorded = execution.recorded.as_ref().map(|recorded| recorded.index);
                 Some(Entry::Row { item: *item, place, element: execution.element, recorded, row })
             }
-            Event::ItemSettled { item, state, left_out, .. } => {
-                self.keys.remove(item)?;
-                Some(Entry::Settled { item: *item, state: *state, left_out: self.left_out(left_out) })
-            }
-            Event::RunStepsEnded { state, left_out, .. } => {
-                let left_out = self.left_out(left_out);
-                Some(Entry::Settled { item: ItemId::RUN, state: *state, left_out })
-            }
-            // Nothing else leaves a row or ends an item.
-            _ => None,
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => None,
         }
     }
 
-    fn left_out(&self, left_out: &[event::LeftOut]) -> Vec<LeftOut> {
-        let named = |one: &event::LeftOut| {
+    fn settled(&self, item: ItemId, end: &Settlement) -> Entry {
+        Entry::Settled { item, state: end.state, left_out: self.left_out(&end.not_run) }
+    }
+
+    fn left_out(&self, left_out: &[event::NotRun]) -> Vec<LeftOut> {
+        let named = |one: &event::NotRun| {
             let phase = self.layout.phases.get(self.layout.place_of(one.step)?)?;
             Some(LeftOut {
                 phase: Arc::clone(&phase.name),

@@ -4,7 +4,10 @@
 use super::layout::Layout;
 use super::link::{Item, link, reachable, state};
 use super::row::Row;
-use crate::event::{Event, Execution, ItemError, ItemId, ItemState, Millis, Recorded, Status};
+use crate::event::{
+    Event, Execution, ItemError, ItemEvent, ItemId, ItemState, Millis, Recorded, RunEvent, Settlement,
+    Status, StepEvent,
+};
 use crate::graph::{Graph, StepId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -89,7 +92,7 @@ impl<'a> Telling<'a> {
         let (item, key) = (self.number, Arc::clone(self.key));
         events.push((
             self.now,
-            Event::ItemAdmitted { item, key: Arc::clone(&key), inputs: Vec::new(), at: self.at() },
+            ItemEvent::Admitted { key: Arc::clone(&key), inputs: Vec::new() }.of(item, self.at()),
         ));
         loop {
             let rows = self.visit();
@@ -98,13 +101,13 @@ impl<'a> Telling<'a> {
             if handled.is_empty() {
                 break;
             }
-            events.push((self.now, Event::ItemFailed { item, at: self.at() }));
+            events.push((self.now, ItemEvent::Failed.of(item, self.at())));
             self.began = self.now;
             self.end(handled, events);
             if self.ahead.iter().all(VecDeque::is_empty) {
                 break;
             }
-            events.push((self.now, Event::ItemPutBack { item, at: self.at() }));
+            events.push((self.now, ItemEvent::Requeued.of(item, self.at())));
             self.began = self.now;
         }
         let rest = self.ahead.iter_mut().flat_map(std::mem::take).collect();
@@ -112,15 +115,7 @@ impl<'a> Telling<'a> {
         let (state, error) = (self.state(), self.error());
         events.push((
             self.now,
-            Event::ItemSettled {
-                item,
-                key,
-                state,
-                error,
-                standing: Vec::new(),
-                left_out: Vec::new(),
-                at: self.at(),
-            },
+            ItemEvent::Settled { key, end: Settlement::new(state, error) }.of(item, self.at()),
         ));
     }
 
@@ -177,15 +172,12 @@ impl<'a> Telling<'a> {
                 self.failure = Some(row);
             }
             let step = phase.step.unwrap_or(StepId(0));
-            ended.push((
-                end,
-                Event::StepEnded { item: self.number, execution: execution(step, row, recorded) },
-            ));
+            ended.push((end, StepEvent::Ended(execution(step, row, recorded))));
         }
         ended.sort_by(|one, other| one.0.total_cmp(&other.0));
         for (end, event) in ended {
             self.now = self.now.max(end);
-            events.push((self.now, event));
+            events.push((self.now, event.of(self.number, self.at())));
         }
     }
 
@@ -220,7 +212,7 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     let mut last: BTreeMap<(usize, u64), (Status, bool)> = BTreeMap::new();
     // Those of the run count as its steps do.
     let mut handlers = ItemState::Succeeded;
-    events.push((began, Event::RunStepsBegan { at: began.round() as Millis }));
+    events.push((began, RunEvent::StepsBegan.at(began.round() as Millis)));
     for (index, row) in of_run {
         let phase = layout.place(&row.phase).map(|place| &layout.phases[place]);
         let Some((phase, step)) = phase.and_then(|phase| Some((phase, phase.step?))) else { continue };
@@ -232,23 +224,15 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
             let again = last.contains_key(&execution);
             last.insert(execution, (row.status, again));
         }
-        events.push((now, Event::StepEnded { item: ItemId::RUN, execution: execution(step, index, row) }));
+        let ended = StepEvent::Ended(execution(step, index, row));
+        events.push((now, ended.of(ItemId::RUN, now.round() as Millis)));
     }
     let fates = last.into_iter().map(|(execution, (status, again))| (execution, status, again));
     let state = match state(layout, fates) {
         ItemState::Succeeded => handlers,
         state => state,
     };
-    events.push((
-        now,
-        Event::RunStepsEnded {
-            state,
-            error: None,
-            standing: Vec::new(),
-            left_out: Vec::new(),
-            at: now.round() as Millis,
-        },
-    ));
+    events.push((now, RunEvent::StepsEnded(Settlement::new(state, None)).at(now.round() as Millis)));
 }
 
 fn execution(step: StepId, index: usize, row: &Row) -> Execution {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::diag::{Severity, Source};
-use crate::event::{Event, Execution, ItemId, ItemState, Status};
+use crate::event::{
+    Event, EventKind, Execution, ItemEvent, ItemId, ItemState, RunEvent, Settlement, Status, StepEvent,
+};
 use crate::graph::{self, Graph, StepId};
 use crate::spec;
 use crate::value::{Object, Value};
@@ -65,8 +67,10 @@ pub(crate) fn read(text: &str) -> (Vec<Row>, Session) {
 }
 
 fn states(events: &[Event]) -> Vec<(String, ItemState)> {
-    let settled = events.iter().filter_map(|event| match event {
-        Event::ItemSettled { item, key, state, .. } => Some((*item, key.to_string(), *state)),
+    let settled = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Item(item, ItemEvent::Settled { key, end: Settlement { state, .. } }) => {
+            Some((*item, key.to_string(), *state))
+        }
         _ => None,
     });
     let mut settled: Vec<_> = settled.collect();
@@ -284,14 +288,19 @@ fn an_item_that_a_handler_put_back_runs_again_and_succeeds() {
     let story: Vec<String> = events
         .iter()
         .filter_map(|event| match event {
-            Event::StepEnded { item: ItemId(0), execution } => {
+            Event { kind: EventKind::Step(ItemId(0), StepEvent::Ended(execution)), .. } => {
                 Some(format!("{} {}", graph.step(execution.step).phase, execution.status.name()))
             }
-            Event::ItemFailed { item: ItemId(0), at } => Some(format!("failed at {at}")),
-            Event::ItemPutBack { item: ItemId(0), at } => Some(format!("back at {at}")),
-            Event::ItemSettled { item: ItemId(0), state, at, .. } => {
-                Some(format!("{} at {at}", state.name()))
+            Event { at, kind: EventKind::Item(ItemId(0), ItemEvent::Failed) } => {
+                Some(format!("failed at {at}"))
             }
+            Event { at, kind: EventKind::Item(ItemId(0), ItemEvent::Requeued) } => {
+                Some(format!("back at {at}"))
+            }
+            Event {
+                at,
+                kind: EventKind::Item(ItemId(0), ItemEvent::Settled { end: Settlement { state, .. }, .. }),
+            } => Some(format!("{} at {at}", state.name())),
             _ => None,
         })
         .collect();
@@ -340,8 +349,8 @@ fn steps_of_the_run_are_told_to_end_as_they_did() {
              ```session-toon\nexecution[{count}]{{phase,input,output,status}}:\n A,r,a,success\n{}\n```\n",
             rows.join("\n")
         ));
-        let state = |event: &Event| match event {
-            Event::RunStepsEnded { state, .. } => Some(*state),
+        let state = |event: &Event| match &event.kind {
+            EventKind::Run(RunEvent::StepsEnded(Settlement { state, .. })) => Some(*state),
             _ => None,
         };
         replay(&graph, &rows).unwrap().iter().find_map(state)
@@ -359,8 +368,10 @@ fn steps_of_the_run_are_told_to_end_as_they_did() {
 fn items_that_settle_in_another_order_make_the_same_file() {
     let (graph, rows) = document(ORIGINAL);
     let events = replay(&graph, &rows).unwrap();
-    let (settled, other): (Vec<_>, Vec<_>) =
-        events.iter().cloned().partition(|event| matches!(event, Event::ItemSettled { .. }));
+    let (settled, other): (Vec<_>, Vec<_>) = events
+        .iter()
+        .cloned()
+        .partition(|event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Settled { .. })));
     let backwards: Vec<Event> = other.into_iter().chain(settled.into_iter().rev()).collect();
     assert_eq!(record(&graph, &events, &Object::new()), record(&graph, &backwards, &Object::new()));
 }
@@ -421,25 +432,19 @@ pub(crate) fn execution() -> impl Strategy<Value = Execution> {
 pub(crate) fn told(items: &[Vec<Execution>]) -> Vec<Event> {
     let id = |item: usize| ItemId(item as u64);
     let key = |item: usize| Arc::from(format!("k{item}"));
-    let admitted = (0..items.len()).map(|item| Event::ItemAdmitted {
-        item: id(item),
-        key: key(item),
-        inputs: Vec::new(),
-        at: 0,
-    });
+    let admitted = (0..items.len())
+        .map(|item| ItemEvent::Admitted { key: key(item), inputs: Vec::new() }.of(id(item), 0));
     let ended = items.iter().enumerate().rev().flat_map(|(item, executions)| {
-        let ended =
-            executions.iter().cloned().map(move |execution| Event::StepEnded { item: id(item), execution });
+        let ended = executions.iter().cloned().map(move |execution| {
+            let at = execution.ended_ms();
+            StepEvent::Ended(execution).of(id(item), at)
+        });
         let state = ItemState::ALL[item % ItemState::ALL.len()];
-        ended.chain([Event::ItemSettled {
-            item: id(item),
+        ended.chain([ItemEvent::Settled {
             key: key(item),
-            state,
-            error: None,
-            standing: Vec::new(),
-            left_out: Vec::new(),
-            at: 1,
-        }])
+            end: Settlement { state, error: None, uncompensated: Vec::new(), not_run: Vec::new() },
+        }
+        .of(id(item), 1)])
     });
     admitted.chain(ended).collect()
 }
@@ -529,7 +534,7 @@ proptest! {
         let (read_back, session) = read(&record(graph, &events, &Object::new()));
         prop_assert!(session.problems.is_empty());
         prop_assert_eq!(sorted(&read_back), sorted(&rows));
-        let admitted = events.iter().filter(|event| matches!(event, Event::ItemAdmitted { .. })).count();
+        let admitted = events.iter().filter(|event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Admitted { .. }))).count();
         prop_assert_eq!(states(&events).len(), admitted);
     }
 }

@@ -1,7 +1,7 @@
 //! What a run that goes on would do, told and not done; and what a run says that has nothing more to do.
 
 use crate::place::{Place, says};
-use orderflow::event::Event;
+use orderflow::event::{Event, EventKind, ItemEvent};
 use orderflow::journal::{self, Journal, Record, Store, Unreadable};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -122,11 +122,11 @@ fn a_document_says_that_a_step_has_no_effects() {
 
 /// When an attempt ended that was under way when its runner was killed, nobody has seen.
 #[test]
-fn an_attempt_that_was_given_up_took_nobody_knows_how_long() {
+fn an_attempt_that_was_cancelled_took_nobody_knows_how_long() {
     let place = scene("");
     killed(&place);
-    let given_up = place.orderflow("cancel last --trust");
-    assert_eq!(given_up.exit, Some(0), "{}", given_up.err);
+    let cancelled = place.orderflow("cancel last --trust");
+    assert_eq!(cancelled.exit, Some(0), "{}", cancelled.err);
     let shown = place.orderflow("show last --item o2").out;
     let attempt = shown.lines().find(|line| line.starts_with("  attempt 1 after ")).unwrap();
     assert!(attempt.ends_with(", its end was not seen"), "{shown}");
@@ -138,7 +138,7 @@ fn an_attempt_that_was_given_up_took_nobody_knows_how_long() {
 }
 
 #[test]
-fn a_run_that_lives_is_not_explained_and_one_that_was_given_up_has_nothing_ahead() {
+fn a_run_that_lives_is_not_explained_and_one_that_was_cancelled_has_nothing_ahead() {
     let place = scene("");
     let mut runner = place.begin("--quiet");
     place.await_file("waiting");
@@ -249,7 +249,8 @@ fn what_was_asked_with_other_inputs_is_not_asked_again_under_its_key() {
     place.write("go", "");
     let log = place.read("work.log");
     forged(&place, |record| {
-        if let Record::Event(Event::ItemAdmitted { key, inputs, .. }) = record
+        if let Record::Event(Event { kind: EventKind::Item(_, ItemEvent::Admitted { key, inputs }), .. }) =
+            record
             && **key == *"o2"
         {
             inputs[0].1 = std::sync::Arc::new(json!(7));
@@ -265,7 +266,8 @@ fn what_was_asked_with_other_inputs_is_not_asked_again_under_its_key() {
     let show: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(show["steps"][0]["attempts"].as_array().unwrap().len(), 1, "{show:#}");
     forged(&place, |record| {
-        if let Record::Event(Event::ItemAdmitted { key, inputs, .. }) = record
+        if let Record::Event(Event { kind: EventKind::Item(_, ItemEvent::Admitted { key, inputs }), .. }) =
+            record
             && **key == *"o2"
         {
             inputs[0].1 = std::sync::Arc::new(json!(2));
@@ -378,10 +380,10 @@ item  steps
 1     Weigh, Handle Failed Orders
 
 compensated when nothing else of the item runs, in this order, if the step was done:
-item  step    undoes  because
+item  step    compensates  because
 [..]
-1     Unpack  Pack    Reserve: [..]
-1     Refund  Pay     Reserve: [..]
+1     Unpack  Pack         Reserve: [..]
+1     Refund  Pay          Reserve: [..]
 ";
     says(&place.orderflow("resume --explain last"), 0, human, "");
     let told = explained(&place);
@@ -391,9 +393,9 @@ item  step    undoes  because
     };
     assert_eq!(steps("again"), ["Pack"]);
     assert_eq!(steps("begin"), ["Weigh", "Handle Failed Orders"]);
-    assert_eq!(steps("undo"), ["Unpack", "Refund"]);
+    assert_eq!(steps("compensate"), ["Unpack", "Refund"]);
     assert_eq!(
-        (&told["undo"][1]["undoes"], &told["undo"][1]["because"]["step"]),
+        (&told["compensate"][1]["compensates"], &told["compensate"][1]["because"]["step"]),
         (&json!("Pay"), &json!("Reserve"))
     );
     assert!(!place.path("undone.log").exists(), "nothing was run");
@@ -407,14 +409,15 @@ item  step    undoes  because
 }
 
 #[test]
-fn of_a_run_that_was_given_up_what_will_be_undone_is_told() {
+fn of_a_run_that_was_cancelled_what_will_be_undone_is_told() {
     let place = killed_while_failing();
     let home = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(home.join("cancel"), "").unwrap();
     let told = explained(&place);
     assert_eq!((&told["again"], &told["begin"]), (&json!([]), &json!([])));
-    let undo: Vec<&Value> = told["undo"].as_array().unwrap().iter().map(|one| &one["step"]).collect();
-    assert_eq!(undo, ["Unpack", "Refund"]);
+    let compensated: Vec<&Value> =
+        told["compensate"].as_array().unwrap().iter().map(|one| &one["step"]).collect();
+    assert_eq!(compensated, ["Unpack", "Refund"]);
     let told = place.orderflow("resume --explain last");
     assert!(
         told.out.contains("it was cancelled") && told.out.contains("compensated when nothing else"),

@@ -2,7 +2,9 @@
 //! panics, hangs or ends a process that is not the run's. `ORDERFLOW_SEEDS` asks for more of them.
 
 use crate::place::Place;
-use orderflow::event::{Event, ItemId, StepId, StepPath};
+use orderflow::event::{
+    AttemptEvent, Event, EventKind, ItemEvent, ItemId, RunEvent, Settlement, StepId, StepPath,
+};
 use orderflow::journal::{self, Definition, Header, Journal, Process, Record, Revision, Store, Unreadable};
 use serde_json::{Value, json};
 use std::fs;
@@ -220,7 +222,7 @@ fn forge(
             }
             10 => {
                 let (item, key) = (dice.of(&[ItemId(0), ItemId(1), ItemId(9), ItemId::RUN]), "a".into());
-                let retried = Event::ItemRetried { item, key, inputs: None, at: 5 };
+                let retried = ItemEvent::Retried { key, inputs: None }.of(item, 5);
                 records.insert(at, Record::Event(retried));
             }
             11 => {
@@ -230,14 +232,14 @@ fn forge(
                     element: dice.of(&[None, Some(0), Some(2), Some(u32::MAX)]),
                 };
                 let attempt = dice.of(&[0, 1, 2, u32::MAX]);
-                let started = Event::AttemptStarted { item, step, attempt, at: dice.of(&[0, 9, u64::MAX]) };
+                let started = AttemptEvent::Started.of(item, step, attempt, dice.of(&[0, 9, u64::MAX]));
                 records.insert(at, Record::Event(started));
             }
             12 => {
                 let event = dice.of(&[
-                    Event::RunStepsBegan { at: 5 },
-                    Event::ItemPutBack { item: ItemId::RUN, at: 5 },
-                    Event::CompensationBegan { item: ItemId::RUN, undoes: StepId(5), at: 5 },
+                    RunEvent::StepsBegan.at(5),
+                    ItemEvent::Requeued.of(ItemId::RUN, 5),
+                    ItemEvent::CompensationBegan(StepId(5)).of(ItemId::RUN, 5),
                 ]);
                 records.insert(at, Record::Event(event));
             }
@@ -383,29 +385,25 @@ fn no_forged_journal_is_more_than_damaged() {
 fn what_cannot_have_happened_is_named_with_its_row() {
     let place = Place::new(DOCUMENT);
     let (mut header, records) = runs(&place).swap_remove(1);
-    let first = records.iter().find(|record| matches!(record, Record::Event(Event::ItemAdmitted { .. })));
+    let first = records.iter().find(|record| {
+        matches!(record, Record::Event(Event { kind: EventKind::Item(_, ItemEvent::Admitted { .. }), .. }))
+    });
     let first = first.unwrap().clone();
     let home = place.path(".orderflow/runs/forged");
     let path = StepPath { step: StepId(0), element: None };
-    let started = |item, attempt, at| Event::AttemptStarted { item, step: path, attempt, at };
+    let started = |item, attempt, at| AttemptEvent::Started.of(item, path, attempt, at);
     let nowhere = StepPath { step: StepId(u32::MAX), element: None };
     let (item, other) = (ItemId(0), ItemId(u64::MAX - 1));
     let misplaced = |what: &str| format!("{what} cannot follow what is before it");
     for (event, why) in [
-        (Event::ItemFailed { item: other, at: 1 }, misplaced(&format!("`item_failed` of item {}", other.0))),
+        (ItemEvent::Failed.of(other, 1), misplaced(&format!("`item_failed` of item {}", other.0))),
         (
-            Event::RunStepsEnded {
-                state: orderflow::event::ItemState::Failed,
-                error: None,
-                standing: Vec::new(),
-                left_out: Vec::new(),
-                at: 1,
-            },
+            RunEvent::StepsEnded(Settlement::new(orderflow::event::ItemState::Failed, None)).at(1),
             misplaced("`run_steps_ended` of the run"),
         ),
         (started(item, 1, u64::MAX), "the time of `attempt_started` is out of range".to_owned()),
         (
-            Event::AttemptStarted { item, step: nowhere, attempt: 1, at: 1 },
+            AttemptEvent::Started.of(item, nowhere, 1, 1),
             "an event names a step or a value that the document does not have".to_owned(),
         ),
     ] {
@@ -438,11 +436,13 @@ const MANY: u32 = 100_000;
 fn many_records_of_one_item_take_no_longer_than_they_are_many() {
     let place = Place::new(DOCUMENT);
     let (header, mut records) = runs(&place).swap_remove(1);
-    records.retain(|record| matches!(record, Record::Event(Event::ItemAdmitted { .. })));
+    records.retain(|record| {
+        matches!(record, Record::Event(Event { kind: EventKind::Item(_, ItemEvent::Admitted { .. }), .. }))
+    });
     records.truncate(1);
     let started = |element| {
         let step = StepPath { step: StepId(1), element: Some(element) };
-        Record::Event(Event::AttemptStarted { item: ItemId(0), step, attempt: 1, at: 1 })
+        Record::Event(AttemptEvent::Started.of(ItemId(0), step, 1, 1))
     };
     records.extend((0..MANY).map(started));
     let home = place.path(".orderflow/runs/forged");

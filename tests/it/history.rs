@@ -125,7 +125,7 @@ fn damage(home: &Path) {
     let path = home.join(journal::FILE);
     let mut bytes = fs::read(&path).unwrap();
     let places: Vec<usize> =
-        (0..bytes.len() - 15).filter(|at| bytes[*at..].starts_with(b"attempt_started")).collect();
+        (0..bytes.len() - 9).filter(|at| bytes[*at..].starts_with(b"\"started\"]")).collect();
     assert!(!places.is_empty());
     places.iter().for_each(|at| bytes[*at] ^= 1);
     fs::write(&path, bytes).unwrap();

@@ -2,7 +2,7 @@
 //! is that of a run that nobody touched.
 
 use crate::place::Place;
-use orderflow::event::Event;
+use orderflow::event::{AttemptEvent, Event, EventKind, ItemEvent};
 use orderflow::journal::{self, Record, Unreadable};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +147,13 @@ fn completed(home: &Path) -> BTreeSet<String> {
     let phases = ["Reserve", "Pay", "Parcels", "Ship", "Count", "HandOver", "Release", "Recall"];
     let each = |record| -> Result<(), Unreadable> {
         match record {
-            Record::Event(Event::ItemAdmitted { item, key, .. }) => drop(keys.insert(item, key.to_string())),
-            Record::Event(Event::AttemptFinished { item, step, result: Ok(_), .. }) => {
+            Record::Event(Event { kind: EventKind::Item(item, ItemEvent::Admitted { key, .. }), .. }) => {
+                drop(keys.insert(item, key.to_string()))
+            }
+            Record::Event(Event {
+                kind: EventKind::Attempt(item, step, _, AttemptEvent::Finished(Ok(_))),
+                ..
+            }) => {
                 let phase = phases[step.index()];
                 let phase = step.element.map_or(phase.to_owned(), |element| format!("{phase}[{element}]"));
                 let key = keys.get(&item).map_or("run", String::as_str);
@@ -370,7 +375,7 @@ fn what_does_not_fit_together_is_refused() {
     let mut bytes = fs::read(&path).unwrap();
     // Wherever it stands: pages may be left over that nobody reads any more.
     let places: Vec<usize> =
-        (0..bytes.len() - 15).filter(|at| bytes[*at..].starts_with(b"attempt_started")).collect();
+        (0..bytes.len() - 9).filter(|at| bytes[*at..].starts_with(b"\"started\"]")).collect();
     places.iter().for_each(|at| bytes[*at] ^= 1);
     fs::write(&path, bytes).unwrap();
     let (message, code) = told(&["resume", "last"]);

@@ -2,7 +2,7 @@
 
 use crate::forged::{read, write};
 use crate::place::Place;
-use orderflow::event::{Event, ItemId};
+use orderflow::event::{EventKind, ItemEvent, ItemId, RunEvent};
 use orderflow::journal::Record;
 
 /// Two orders, of which one can be picked only where there is stock, and a report on all of them.
@@ -294,13 +294,15 @@ fn a_journal_in_which_they_begin_again_for_nothing_is_damaged() {
     let events = || {
         records.iter().filter_map(|record| if let Record::Event(event) = record { Some(event) } else { None })
     };
-    let retried = events().position(|event| matches!(event, Event::ItemRetried { .. })).unwrap();
+    let retried = events()
+        .position(|event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Retried { .. })))
+        .unwrap();
     let first: Vec<Record> = events().take(retried).cloned().map(Record::Event).collect();
     let forged = place.path(".orderflow/runs/forged");
-    let last = events().map(Event::at).max().unwrap();
+    let last = events().map(|event| event.at).max().unwrap();
     for (event, what) in [
-        (Event::RunStepsBegan { at: last }, "run_steps_began"),
-        (Event::ItemPutBack { item: ItemId::RUN, at: last }, "item_put_back"),
+        (RunEvent::StepsBegan.at(last), "run_steps_began"),
+        (ItemEvent::Requeued.of(ItemId::RUN, last), "item_requeued"),
     ] {
         write(&forged, &header, &[first.as_slice(), &[Record::Event(event)]].concat());
         let told = place.orderflow("show .orderflow/runs/forged --item :run");

@@ -1,7 +1,7 @@
 //! Where secrets may stand in answers and events.
 
 use super::Redactor;
-use crate::event::{Answer, Event, Execution, ItemError};
+use crate::event::{Answer, Event, EventKind, Execution, ItemError, ItemEvent, RunEvent, StepEvent};
 use crate::value::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,12 +31,13 @@ impl Redactor {
         if self.is_empty() {
             return;
         }
-        match event {
-            Event::StepEnded { execution, .. } => self.execution(execution),
-            Event::ItemSettled { error, standing, .. } | Event::RunStepsEnded { error, standing, .. } => {
-                error.iter_mut().chain(standing).for_each(|error| self.error(error));
+        match &mut event.kind {
+            EventKind::Run(RunEvent::StepsEnded(end))
+            | EventKind::Item(_, ItemEvent::Settled { end, .. }) => {
+                end.error.iter_mut().chain(&mut end.uncompensated).for_each(|error| self.error(error));
             }
-            _ => {}
+            EventKind::Step(_, StepEvent::Ended(execution)) => self.execution(execution),
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! run goes on.
 
 use super::Redactor;
-use crate::event::{Event, Values};
+use crate::event::{AttemptEvent, Event, EventKind, Values};
 use crate::value::{Object, Value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::cell::Cell;
@@ -64,7 +64,7 @@ impl Redactor {
     }
 
     fn made(&self, event: &mut Event, change: &dyn Fn(&str) -> Option<String>) {
-        if let Event::AttemptFinished { result: Ok(reply), .. } = event {
+        if let EventKind::Attempt(_, _, _, AttemptEvent::Finished(Ok(reply))) = &mut event.kind {
             each(&mut reply.outputs, change);
         }
     }

@@ -3,7 +3,7 @@
 use super::super::contract;
 use super::super::program::Tail;
 use super::*;
-use crate::event::{Answer, Cause, Event, Outcome, Reply, ValueId};
+use crate::event::{Answer, AttemptEvent, Cause, EventKind, Outcome, Reply, ValueId};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -96,12 +96,12 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
 /// What a step has made, as it is kept and as it comes back.
 fn kept(redactor: &Redactor, value: serde_json::Value) -> (String, serde_json::Value) {
     let reply = Reply { outputs: vec![(ValueId(0), Arc::new(value))], ..Reply::default() };
-    let (item, step) = (crate::event::ItemId(0), crate::event::StepId(0).into());
-    let mut event = Event::AttemptFinished { item, step, attempt: 1, result: Ok(reply), at: 0 };
+    let (item, step) = (crate::event::ItemId(0), crate::event::StepId(0));
+    let mut event = AttemptEvent::Finished(Ok(reply)).of(item, step, 1, 0);
     redactor.conceal(&mut event);
     let text = serde_json::to_string(&event).unwrap();
     redactor.reveal(&mut event);
-    let Event::AttemptFinished { result: Ok(reply), .. } = event else { unreachable!() };
+    let EventKind::Attempt(_, _, _, AttemptEvent::Finished(Ok(reply))) = event.kind else { unreachable!() };
     (text, (*reply.outputs[0].1).clone())
 }
 

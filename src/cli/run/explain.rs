@@ -38,7 +38,7 @@ struct Explained {
     history: History,
     executions: Vec<Execution>,
     settings: Settings,
-    given_up: bool,
+    cancelled: bool,
 }
 
 /// Shows what going on would mean.
@@ -70,16 +70,16 @@ impl Explained {
     fn of(home: &Path, terminal: &mut Terminal) -> anyhow::Result<Explained> {
         let history = History::open(home)?;
         let mut last = 0;
-        let mut run = history.fold(|event, _| last = event.at())?;
-        let given_up = is_cancelled(home);
-        if !given_up {
+        let mut run = history.fold(|event, _| last = event.at)?;
+        let cancelled = is_cancelled(home);
+        if !cancelled {
             run.take_up(last, &mut Out::default());
         }
-        let begun = if given_up { cancelled(&mut run, last) } else { HashMap::new() };
+        let begun = if cancelled { to_compensate(&mut run, last) } else { HashMap::new() };
         let executions = run.ahead().map(|(id, item, path, ahead)| Execution {
             item: item.clone(),
             path,
-            ahead: begun.get(&(id, path)).map_or(ahead, |undoes| Ahead::Undo(*undoes)),
+            ahead: begun.get(&(id, path)).map_or(ahead, |step| Ahead::Compensate(*step)),
             key: key(&run, &history, id, path, ahead),
             because: run.reason(id),
         });
@@ -89,7 +89,7 @@ impl Explained {
             place(&history.options, home)?;
         }
         let settings = settings::load(&history.options.file, terminal)?;
-        Ok(Explained { history, executions, settings, given_up })
+        Ok(Explained { history, executions, settings, cancelled })
     }
 
     fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &Execution> {
@@ -108,9 +108,9 @@ impl Explained {
         self.those(|ahead| ahead == Ahead::Begin)
     }
 
-    fn undo(&self) -> impl Iterator<Item = (&Execution, &Step)> {
+    fn compensate(&self) -> impl Iterator<Item = (&Execution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
-            Ahead::Undo(step) => Some((one, self.history.graph.step(step))),
+            Ahead::Compensate(step) => Some((one, self.history.graph.step(step))),
             Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin => None,
         })
     }
@@ -118,11 +118,11 @@ impl Explained {
     /// Items that are still to be admitted; none where the run does not say, or admits no more.
     fn to_admit(&self, outline: &Outline) -> Option<u64> {
         let basis = self.history.basis();
-        let over = self.given_up || outline.is_over(basis);
+        let over = self.cancelled || outline.is_over(basis);
         if over { Some(0) } else { outline.counts(basis).not_started }
     }
 
-    /// `{run, state, given_up, again: […], next: […], begin: […], undo: […], not_admitted}`.
+    /// `{run, state, cancelled, again: […], next: […], begin: […], compensate: […], not_admitted}`.
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
@@ -146,9 +146,9 @@ impl Explained {
             }
             told
         };
-        let undone = |(one, undoes): (&Execution, &Step)| {
+        let compensation = |(one, step): (&Execution, &Step)| {
             let mut told = told(one);
-            told["undoes"] = undoes.title.as_str().into();
+            told["compensates"] = step.title.as_str().into();
             told["because"] = one
                 .because
                 .as_ref()
@@ -164,11 +164,11 @@ impl Explained {
         Ok(json!({
             "run": self.history.header().run,
             "state": outline.state(self.history.basis(), false),
-            "given_up": self.given_up,
+            "cancelled": self.cancelled,
             "again": self.again().map(told).collect::<Vec<_>>(),
             "next": self.next().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
-            "undo": self.undo().map(undone).collect::<Vec<_>>(),
+            "compensate": self.compensate().map(compensation).collect::<Vec<_>>(),
             "not_admitted": self.to_admit(outline),
         }))
     }
@@ -177,7 +177,7 @@ impl Explained {
         let (outline, basis) = (self.history.outline()?, self.history.basis());
         let counts = outcome(&outline.counts(basis));
         let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.history.graph.title));
-        if self.given_up {
+        if self.cancelled {
             out.push_str("it was cancelled: what has not ended would be cancelled, and the trace written\n");
         } else if outline.state(basis, false) != State::Paused {
             out.push_str("nothing would run, only the trace would be written\n");
@@ -199,7 +199,7 @@ impl Explained {
         let title = |one: &Execution| execution(one.path, graph);
         let attempt = |one: &Execution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
-            Ahead::Begin | Ahead::Undo(_) => String::new(),
+            Ahead::Begin | Ahead::Compensate(_) => String::new(),
         };
         let again = self.again().map(|one| {
             let step = graph.step(one.path.step);
@@ -220,11 +220,11 @@ impl Explained {
             self.rest(),
             width,
         );
-        let undo = self.undo().map(|(one, undoes)| {
-            vec![visible(&one.item), title(one), visible(&undoes.title), self.because(one)]
-        });
+        let compensate = self
+            .compensate()
+            .map(|(one, step)| vec![visible(&one.item), title(one), visible(&step.title), self.because(one)]);
         let why = "compensated when nothing else of the item runs, in this order, if the step was done";
-        section(out, why, &["item", "step", "undoes", "because"], undo.collect(), width);
+        section(out, why, &["item", "step", "compensates", "because"], compensate.collect(), width);
     }
 
     /// Why an item fails, in words.
@@ -264,14 +264,14 @@ impl Explained {
     }
 }
 
-/// Gives a folded run up, which does nothing by itself. Returns what it would begin, with the step that is compensated.
-fn cancelled(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), StepId> {
+/// Cancels a folded run, which starts nothing by itself. Returns what it would begin, with the step that is compensated.
+fn to_compensate(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), StepId> {
     let mut out = Out::default();
     let under_way = |(id, _, path, ahead)| matches!(ahead, Ahead::Again(_)).then_some((id, path));
     let before: HashSet<(ItemId, StepPath)> = run.ahead().filter_map(under_way).collect();
     run.cancel(now, &mut out);
     let begun = out.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Call(call) => Some(((call.item, call.step), call.undoes?.step)),
+        Effect::Call(call) => Some(((call.item, call.step), call.compensates?.step)),
         Effect::Stop { .. } | Effect::Timer { .. } => None,
     });
     begun.filter(|(execution, _)| !before.contains(execution)).collect()

@@ -4,7 +4,10 @@ use super::super::terminal::Terminal;
 use crate::adapter::orphans::Report;
 use crate::diag::render::visible;
 use crate::engine::Run;
-use crate::event::{Event, Execution, ItemId, ItemState, Status, StopReason};
+use crate::event::{
+    AttemptEvent, Event, EventKind, Execution, ItemEvent, ItemId, ItemState, RunEvent, Status, StepEvent,
+    StopReason,
+};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
 use crate::spec::Mark;
@@ -168,6 +171,10 @@ impl<'a> Progress<'a> {
         self.in_flight.insert(ItemId::RUN, InFlight { key, logs: Vec::new() });
     }
 
+    fn begin(&mut self, item: ItemId, key: &Arc<str>) {
+        self.in_flight.insert(item, InFlight { key: key.clone(), logs: Vec::new() });
+    }
+
     /// No step of it has failed, so nothing else tells why the item does.
     fn late(&mut self, item: ItemId) {
         self.failures += 1;
@@ -187,15 +194,11 @@ pub struct Past<'p, 'a>(&'p mut Progress<'a>);
 impl Observer for Past<'_, '_> {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
         let Past(progress) = self;
-        match event {
-            Event::ItemAdmitted { item, key, .. } => {
-                progress.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
-            }
-            Event::RunStepsBegan { .. } => progress.begin_once(),
-            Event::ItemSettled { item, state, .. } => {
-                progress.settle(*item, *state);
-            }
-            _ => {}
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => progress.begin_once(),
+            EventKind::Item(item, ItemEvent::Admitted { key, .. }) => progress.begin(*item, key),
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) => progress.settle(*item, end.state),
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         Ok(())
     }
@@ -214,53 +217,36 @@ fn waiting(running: u64, why: StopReason) -> String {
 
 impl Observer for Progress<'_> {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => {
-                self.in_flight.insert(*item, InFlight { key: key.clone(), logs: Vec::new() });
-            }
-            Event::RunStepsBegan { .. } => self.begin_once(),
-            Event::AttemptStarted { .. } => {
-                self.running += 1;
-                self.draw();
-            }
-            Event::AttemptFinished { item, step, result, .. } => {
-                self.running = self.running.saturating_sub(1);
-                if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
-                    known.logs.retain(|(id, _)| *id != step.step);
-                    known.logs.push((step.step, failure.log.clone()));
-                }
-            }
-            Event::StepEnded { item, execution } if execution.status.is_failure() => {
-                self.failure(*item, execution);
-            }
-            Event::ItemSettled { item, state, .. } => {
-                self.settle(*item, *state);
-                self.draw();
-            }
-            Event::ItemDeadlinePassed { item, .. } => self.late(*item),
-            Event::RunStopped { why, .. } => {
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => self.begin_once(),
+            EventKind::Run(RunEvent::Stopped(why)) => {
                 let said = why.to_string();
                 let said = said.strip_prefix("cancelled: ").unwrap_or(&said);
                 let text = format!("stopping: {said}{}\n", waiting(self.running, *why));
                 let terminal = &mut *self.terminal;
                 self.bar.suspend(|| terminal.talk(&text));
             }
-            Event::StepEnded { .. }
-            | Event::AttemptStopped { .. }
-            | Event::AttemptRepeated { .. }
-            | Event::RetryScheduled { .. }
-            | Event::RetryDue { .. }
-            | Event::BranchTaken { .. }
-            | Event::ConditionHeld { .. }
-            | Event::ItemFailed { .. }
-            | Event::ItemPutBack { .. }
-            | Event::CompensationBegan { .. }
-            | Event::ItemRetried { .. }
-            | Event::ItemResolved { .. }
-            | Event::ElementsEnded { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunStepsEnded { .. }
-            | Event::RunDrained { .. } => {}
+            EventKind::Item(item, ItemEvent::Admitted { key, .. }) => self.begin(*item, key),
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) => {
+                self.settle(*item, end.state);
+                self.draw();
+            }
+            EventKind::Item(item, ItemEvent::DeadlinePassed { .. }) => self.late(*item),
+            EventKind::Step(item, StepEvent::Ended(execution)) if execution.status.is_failure() => {
+                self.failure(*item, execution);
+            }
+            EventKind::Attempt(_, _, _, AttemptEvent::Started) => {
+                self.running += 1;
+                self.draw();
+            }
+            EventKind::Attempt(item, step, _, AttemptEvent::Finished(result)) => {
+                self.running = self.running.saturating_sub(1);
+                if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
+                    known.logs.retain(|(id, _)| *id != step.step);
+                    known.logs.push((step.step, failure.log.clone()));
+                }
+            }
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally};
-use crate::event::{Event, ItemError, ItemState, StopReason};
+use crate::event::{Event, EventKind, ItemError, ItemState, RunEvent, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
@@ -143,7 +143,7 @@ impl Observer for Record {
 }
 
 fn is_interruption(event: &Event) -> bool {
-    matches!(event, Event::RunStopped { why: StopReason::Interrupted, .. })
+    matches!(&event.kind, EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)))
 }
 
 impl Finished {
@@ -245,25 +245,28 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
 /// What went wrong that is no single item's, and what stands of items that were given up.
 /// `fleeting` where nothing is kept to go on from.
 pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
-    let left_out: Vec<_> = run.left_out().map(|id| format!("`{}`", visible(&graph.step(id).title))).collect();
-    if !left_out.is_empty() {
-        let s = if left_out.len() == 1 { "" } else { "s" };
-        let steps = left_out.join(", ");
+    let not_run: Vec<_> = run.not_run().map(|id| format!("`{}`", visible(&graph.step(id).title))).collect();
+    if !not_run.is_empty() {
+        let s = if not_run.len() == 1 { "" } else { "s" };
+        let steps = not_run.join(", ");
         let why = if run.stopped().is_some() { "the run was stopped" } else { "items were left" };
         terminal.talk(&format!("not run, since {why}: the step{s} {steps}\n"));
     }
-    if let Some((_, error, standing)) = run.run_steps().filter(|(state, ..)| state.is_failure()) {
+    if let Some(end) = run.run_steps().filter(|end| end.state.is_failure()) {
+        let error = end.error.as_ref();
         let step = error.and_then(|error| Some(&graph.step(error.step?).title));
         let step = step.map(|title| format!("{}: ", visible(title))).unwrap_or_default();
         let message = error.map(|error| visible(&error.message)).unwrap_or_default();
         terminal.talk(&format!("a step for all items failed: {step}{message}\n"));
-        standing.iter().for_each(|error| terminal.talk(&format!("    {}\n", still_stands(error, graph))));
+        for error in &end.uncompensated {
+            terminal.talk(&format!("    {}\n", uncompensated(error, graph)));
+        }
     }
     for letter in run.abandoned().iter().filter(|_| fleeting).take(LETTERS) {
         let key = visible(&letter.key);
-        letter.standing.iter().for_each(|error| {
-            terminal.talk(&format!("  {key}: {}\n", still_stands(error, graph)));
-        });
+        for error in &letter.end.uncompensated {
+            terminal.talk(&format!("  {key}: {}\n", uncompensated(error, graph)));
+        }
     }
 }
 
@@ -316,18 +319,18 @@ fn told(error: &ItemError, graph: &Graph) -> String {
     step.unwrap_or_default() + &visible(&error.message)
 }
 
-fn still_stands(error: &ItemError, graph: &Graph) -> String {
+fn uncompensated(error: &ItemError, graph: &Graph) -> String {
     format!("not compensated: {}", told(error, graph))
 }
 
 fn describe(letter: &DeadLetter, graph: &Graph) -> String {
-    let Some(error) = &letter.error else { return visible(&letter.key) };
+    let Some(error) = &letter.end.error else { return visible(&letter.key) };
     let mut text = format!("{}: {}", visible(&letter.key), told(error, graph));
-    if letter.state == ItemState::Compensated {
+    if letter.end.state == ItemState::Compensated {
         text.push_str(" (compensated)");
     }
-    for standing in &letter.standing {
-        text.push_str(&format!("\n    {}", still_stands(standing, graph)));
+    for error in &letter.end.uncompensated {
+        text.push_str(&format!("\n    {}", uncompensated(error, graph)));
     }
     text
 }

@@ -4,7 +4,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk::Folder;
-use crate::event::{Event, ItemId};
+use crate::event::{AttemptEvent, EventKind, ItemEvent, ItemId};
 use crate::history::History;
 use crate::runtime::{Finder, holds_files};
 use anyhow::Context;
@@ -21,15 +21,14 @@ pub fn export(history: &History, target: &Path, terminal: &mut Terminal) -> anyh
     let mut keys: HashMap<ItemId, Arc<str>> = HashMap::new();
     let mut answers = Vec::new();
     history.events(|event| {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => drop(keys.insert(*item, key.clone())),
-            Event::AttemptFinished { item, result: Ok(reply), .. } => {
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Admitted { key, .. }) => drop(keys.insert(*item, key.clone())),
+            EventKind::Attempt(item, _, _, AttemptEvent::Finished(Ok(reply))) => {
                 let is_file = |id| graph.value(id).ty.as_ref().is_some_and(holds_files);
                 let files = reply.outputs.iter().filter(|(id, _)| is_file(*id));
                 answers.extend(files.map(|(_, value)| (*item, value.clone())));
             }
-            // Nothing else makes files.
-            _ => {}
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         Ok(())
     })?;

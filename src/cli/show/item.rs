@@ -7,8 +7,8 @@ use super::items::{error_json, error_text};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
-    Answer, Cause, Event, Execution, Failure, ItemError, ItemId, ItemState, Millis, Outcome, StepPath,
-    StopReason, ValueId, Values,
+    Answer, AttemptEvent, Cause, Event, EventKind, Execution, Failure, ItemError, ItemEvent, ItemId,
+    ItemState, Millis, Outcome, RunEvent, Settlement, StepEvent, StepPath, StopReason, ValueId, Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
@@ -67,16 +67,16 @@ pub fn show(
     let mut story: Option<Story> = None;
     let mut hidden = false;
     history.fold(|event, run| {
-        match event {
-            Event::ItemAdmitted { item, key: admitted, inputs, .. } if **admitted == *key => {
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Admitted { key: admitted, inputs }) if **admitted == *key => {
                 story = Some(Story::new(*item, inputs.clone()));
             }
-            Event::RunStepsBegan { .. } if matches!(key, "run" | ":run") => match story {
+            EventKind::Run(RunEvent::StepsBegan) if matches!(key, "run" | ":run") => match story {
                 Some(Story { id: ItemId::RUN, .. }) => {}
                 Some(_) => hidden = key == "run",
                 None => story = Some(Story::new(ItemId::RUN, Values::new())),
             },
-            _ => {}
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         if let Some(story) = &mut story {
             story.see(event, run);
@@ -118,43 +118,53 @@ impl Story {
     fn see(&mut self, event: &Event, run: &Run) {
         // The run forgets an item with its end.
         self.lifecycle = run.lifecycle(self.id).or(self.lifecycle);
-        match event {
-            Event::AttemptStarted { item, step, attempt, at } if *item == self.id => {
-                let inputs = run.call(*item, *step).map(|call| call.inputs).unwrap_or_default();
-                let attempt =
-                    Attempt { number: *attempt, inputs, started: *at, stopped: None, finished: None };
-                let known = self.step(*step);
-                known.end = None;
-                known.attempts.push(attempt);
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) if self.id == ItemId::RUN => {
+                (self.state, self.error) = (None, None);
             }
-            Event::AttemptStopped { item, step, attempt, why, .. } if *item == self.id => {
-                if let Some(known) = self.attempt(*step, *attempt) {
-                    known.stopped = Some(*why);
+            EventKind::Run(RunEvent::StepsEnded(end)) if self.id == ItemId::RUN => self.settle(end),
+            EventKind::Item(item, change) if *item == self.id => match change {
+                ItemEvent::Settled { end, .. } => self.settle(end),
+                ItemEvent::Retried { inputs, .. } => {
+                    (self.state, self.error) = (None, None);
+                    inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
                 }
-            }
-            Event::AttemptFinished { item, step, attempt, result, at } if *item == self.id => {
-                if let Some(known) = self.attempt(*step, *attempt) {
-                    known.finished = Some((*at, result.clone()));
-                }
-            }
-            Event::StepEnded { item, execution } if *item == self.id => {
+                ItemEvent::Resolved { note, .. } => self.note = Some(note.clone()),
+                ItemEvent::Admitted { .. }
+                | ItemEvent::DeadlinePassed { .. }
+                | ItemEvent::CompensationBegan(_)
+                | ItemEvent::Failed
+                | ItemEvent::Requeued => {}
+            },
+            EventKind::Step(item, StepEvent::Ended(execution)) if *item == self.id => {
                 self.step(execution.path()).end = Some(execution.clone());
             }
-            Event::ItemSettled { item, state, error, .. } if *item == self.id => {
-                (self.state, self.error) = (Some(*state), error.clone());
-            }
-            Event::ItemRetried { item, inputs, .. } if *item == self.id => {
-                (self.state, self.error) = (None, None);
-                inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
-            }
-            Event::ItemResolved { item, note, .. } if *item == self.id => self.note = Some(note.clone()),
-            Event::RunStepsBegan { .. } if self.id == ItemId::RUN => (self.state, self.error) = (None, None),
-            Event::RunStepsEnded { state, error, .. } if self.id == ItemId::RUN => {
-                (self.state, self.error) = (Some(*state), error.clone());
-            }
-            // Nothing else is told of an item.
-            _ => {}
+            EventKind::Attempt(item, step, attempt, change) if *item == self.id => match change {
+                AttemptEvent::Started => {
+                    let inputs = run.call(*item, *step).map(|call| call.inputs).unwrap_or_default();
+                    let (number, started) = (*attempt, event.at);
+                    let known = self.step(*step);
+                    known.end = None;
+                    known.attempts.push(Attempt { number, inputs, started, stopped: None, finished: None });
+                }
+                AttemptEvent::Stopped(why) => {
+                    if let Some(known) = self.attempt(*step, *attempt) {
+                        known.stopped = Some(*why);
+                    }
+                }
+                AttemptEvent::Finished(result) => {
+                    if let Some(known) = self.attempt(*step, *attempt) {
+                        known.finished = Some((event.at, result.clone()));
+                    }
+                }
+                AttemptEvent::Repeated | AttemptEvent::RetryScheduled { .. } | AttemptEvent::RetryDue => {}
+            },
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
+    }
+
+    fn settle(&mut self, end: &Settlement) {
+        (self.state, self.error) = (Some(end.state), end.error.clone());
     }
 
     fn step(&mut self, path: StepPath) -> &mut Step {

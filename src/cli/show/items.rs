@@ -1,7 +1,10 @@
 //! The items of a run: what has become of each, and where those are that are in flight.
 
 use crate::diag::render::visible;
-use crate::event::{Event, Execution, ItemError, ItemId, ItemState, StepPath};
+use crate::event::{
+    AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, ItemId, ItemState, RunEvent, Settlement,
+    StepEvent, StepPath,
+};
 use crate::graph::Graph;
 use crate::spec::Mark;
 use crate::value::Value;
@@ -37,7 +40,7 @@ pub struct Item {
     state: Option<ItemState>,
     error: Option<ItemError>,
     /// Why something that it did still stands.
-    standing: Vec<ItemError>,
+    uncompensated: Vec<ItemError>,
     /// Its executions under way, in the order in which they came to it.
     steps: BTreeMap<u64, (StepPath, u32, Doing)>,
     /// Where each of them is.
@@ -72,44 +75,34 @@ impl<'a> Items<'a> {
 
     /// Takes an event; the item that is settled with it.
     pub fn see(&mut self, event: &Event) -> Option<Item> {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => self.begin(*item, key.clone()),
-            Event::ItemRetried { item, key, .. } | Event::ItemResolved { item, key, .. } => {
-                self.begin(*item, key.clone());
-            }
-            Event::RunStepsBegan { .. } => self.begin(ItemId::RUN, RUN.into()),
-            Event::AttemptStarted { item, step, attempt, .. } => {
-                let doing = if self.held { Doing::Running } else { Doing::Interrupted };
-                self.at(*item, *step, Some((*attempt, doing)));
-            }
-            Event::RetryScheduled { item, step, attempt, .. } => {
-                self.at(*item, *step, Some((*attempt, Doing::Waiting)));
-            }
-            Event::AttemptFinished { item, step, .. } => self.at(*item, *step, None),
-            Event::StepEnded { item, execution } => self.ended(*item, execution),
-            Event::ItemSettled { item, state, error, standing, .. } => {
-                return self.settle(*item, *state, error, standing);
-            }
-            Event::RunStepsEnded { state, error, standing, .. } => {
-                return self.settle(ItemId::RUN, *state, error, standing);
-            }
-            Event::ItemPutBack { item, .. } => {
-                if let Some(known) = self.open.get_mut(item) {
-                    known.error = None;
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => self.begin(ItemId::RUN, RUN.into()),
+            EventKind::Run(RunEvent::StepsEnded(end)) => return self.settle(ItemId::RUN, end),
+            EventKind::Item(item, change) => match change {
+                ItemEvent::Admitted { key, .. }
+                | ItemEvent::Retried { key, .. }
+                | ItemEvent::Resolved { key, .. } => self.begin(*item, key.clone()),
+                ItemEvent::Settled { end, .. } => return self.settle(*item, end),
+                ItemEvent::Requeued => {
+                    if let Some(known) = self.open.get_mut(item) {
+                        known.error = None;
+                    }
                 }
-            }
-            Event::AttemptStopped { .. }
-            | Event::AttemptRepeated { .. }
-            | Event::RetryDue { .. }
-            | Event::BranchTaken { .. }
-            | Event::ConditionHeld { .. }
-            | Event::ElementsEnded { .. }
-            | Event::ItemDeadlinePassed { .. }
-            | Event::CompensationBegan { .. }
-            | Event::ItemFailed { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunDrained { .. }
-            | Event::RunStopped { .. } => {}
+                ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {}
+            },
+            EventKind::Step(item, StepEvent::Ended(execution)) => self.ended(*item, execution),
+            EventKind::Attempt(item, step, attempt, change) => match change {
+                AttemptEvent::Started => {
+                    let doing = if self.held { Doing::Running } else { Doing::Interrupted };
+                    self.at(*item, *step, Some((*attempt, doing)));
+                }
+                AttemptEvent::RetryScheduled { .. } => {
+                    self.at(*item, *step, Some((*attempt, Doing::Waiting)));
+                }
+                AttemptEvent::Finished(_) => self.at(*item, *step, None),
+                AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
+            },
+            EventKind::Run(_) | EventKind::Step(..) => {}
         }
         None
     }
@@ -144,8 +137,9 @@ impl<'a> Items<'a> {
     }
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
-        let (standing, steps, places) = Default::default();
-        self.open.insert(id, Item { id, key, state: None, error: None, standing, steps, places, next: 0 });
+        let (uncompensated, steps, places) = Default::default();
+        self.open
+            .insert(id, Item { id, key, state: None, error: None, uncompensated, steps, places, next: 0 });
     }
 
     fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
@@ -174,23 +168,17 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn settle(
-        &mut self,
-        item: ItemId,
-        state: ItemState,
-        error: &Option<ItemError>,
-        standing: &[ItemError],
-    ) -> Option<Item> {
+    fn settle(&mut self, item: ItemId, end: &Settlement) -> Option<Item> {
         let known = self.open.remove(&item)?;
-        let (error, standing) = (error.clone(), standing.to_vec());
+        let Settlement { state, error, uncompensated, .. } = end.clone();
         let (steps, places) = Default::default();
-        Some(Item { state: Some(state), error, standing, steps, places, ..known })
+        Some(Item { state: Some(state), error, uncompensated, steps, places, ..known })
     }
 }
 
 impl Item {
     /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts},
-    /// standing: [error]}`.
+    /// uncompensated: [error]}`.
     pub fn json(&self, graph: &Graph) -> Value {
         let steps = self.steps.values().map(|(path, attempt, doing)| {
             let step = graph.step(path.step);
@@ -207,7 +195,7 @@ impl Item {
             "state": self.state.map_or("in_flight", ItemState::name),
             "steps": steps.collect::<Vec<_>>(),
             "error": self.error.as_ref().map(|error| error_json(error, graph)),
-            "standing": self.standing.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
+            "uncompensated": self.uncompensated.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
         })
     }
 
@@ -221,9 +209,9 @@ impl Item {
             }
         });
         let at: Vec<String> = at.collect();
-        let standing =
-            self.standing.iter().map(|error| format!("not compensated: {}", error_text(error, graph)));
-        let errors = self.error.iter().map(|error| error_text(error, graph)).chain(standing);
+        let uncompensated =
+            self.uncompensated.iter().map(|error| format!("not compensated: {}", error_text(error, graph)));
+        let errors = self.error.iter().map(|error| error_text(error, graph)).chain(uncompensated);
         let errors: Vec<String> = errors.collect();
         vec![
             visible(&self.key),

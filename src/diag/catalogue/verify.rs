@@ -66,7 +66,7 @@ pub fn row_early(span: Span, other: Span, step: &str, item: &str, need: &str, en
     Diagnostic::error("row-order", span, message).related(other, format!("`{need}` started"))
 }
 
-pub fn row_unled(span: Span, step: &str, item: &str) -> Diagnostic {
+pub fn row_without_decision(span: Span, step: &str, item: &str) -> Diagnostic {
     let message = format!("`{step}` cannot have run for {item}: no step that leads to it succeeded");
     Diagnostic::error("row-branch", span, message)
 }

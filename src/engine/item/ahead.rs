@@ -18,7 +18,7 @@ impl Item {
         let mut ahead: Vec<(StepPath, Ahead)> = all
             .filter_map(|path| {
                 let undoes = compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation);
-                let begin = undoes.map_or(Ahead::Begin, Ahead::Undo);
+                let begin = undoes.map_or(Ahead::Begin, Ahead::Compensate);
                 let ahead = match self.state(path) {
                     StepState::Waiting { .. } | StepState::Deciding => begin,
                     StepState::Ready(Attempts { tries: 0, .. }) => begin,
@@ -38,7 +38,8 @@ impl Item {
         let fails = self.error.is_some() || stopped.is_some();
         if self.stage == Stage::Compensating || self.stage == Stage::Forward && fails {
             let undoes = self.to_compensate_after(graph, &ahead).into_iter();
-            let undoes = undoes.filter_map(|step| Some((graph.step(step).compensate?, Ahead::Undo(step))));
+            let undoes =
+                undoes.filter_map(|step| Some((graph.step(step).compensate?, Ahead::Compensate(step))));
             ahead.extend(undoes.map(|(by, ahead)| (by.into(), ahead)));
         }
         if self.new_inputs.is_some() && stopped.is_none() {

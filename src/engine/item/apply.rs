@@ -3,7 +3,10 @@
 
 use super::state::{Attempts, End, Last, StepState};
 use super::{Elements, Item, Stage, is_own};
-use crate::event::{Answer, Event, Execution, ItemError, Millis, StepPath, StopReason, Values};
+use crate::event::{
+    Answer, AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, Millis, RunEvent, StepEvent,
+    StepPath, StopReason, Values,
+};
 use crate::graph::{Graph, Kind, Passage, StepId, Target};
 use crate::spec::Mark;
 use crate::value::Value;
@@ -12,72 +15,34 @@ use std::sync::Arc;
 impl Item {
     /// Takes an event about this item.
     pub fn apply(&mut self, graph: &Graph, event: &Event) {
-        match event {
-            Event::AttemptStarted { step, at, .. } => {
-                if let StepState::Ready(attempts) = self.state(*step) {
-                    let attempts = attempts.clone().began(*at);
-                    self.set(*step, StepState::Running { attempts, started: *at, stop: None });
-                }
-                let compensates = graph.step(step.step).kind == Kind::Compensation;
-                let around = graph.around(step.step).filter(|_| !compensates);
-                for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
-                    self.groups.entry(group).or_insert(*at);
-                }
-            }
-            Event::AttemptStopped { step, why, .. } => {
-                if let StepState::Running { attempts, started, .. } = self.state(*step) {
-                    let (attempts, started) = (attempts.clone(), *started);
-                    self.set(*step, StepState::Running { attempts, started, stop: Some(*why) });
-                }
-            }
-            Event::AttemptRepeated { step, at, .. } => {
-                if !self.effects.uncompensated.contains_key(step) {
-                    self.effects.register(graph, *step);
-                }
-                // It has its whole time once more.
-                if let StepState::Running { attempts, stop, .. } = self.state(*step) {
-                    let (attempts, stop) = (attempts.clone(), *stop);
-                    self.set(*step, StepState::Running { attempts, started: *at, stop });
-                }
-            }
-            Event::AttemptFinished { step, result, at, .. } => self.finished(graph, *step, result, *at),
-            Event::RetryScheduled { step, due, .. } => {
-                if let StepState::Answered { attempts, started, finished, result, .. } = self.state(*step) {
-                    let last = Last { started: *started, finished: *finished, result: result.clone() };
-                    let attempts = Attempts { last: Some(Arc::new(last)), ..attempts.clone() };
-                    self.set(*step, StepState::Backoff { attempts, due: *due });
-                }
-            }
-            Event::RetryDue { step, .. } => {
-                if let StepState::Backoff { attempts, .. } = self.state(*step) {
-                    self.set(*step, StepState::Ready(attempts.clone()));
-                }
-            }
-            Event::BranchTaken { step, chain, arm, .. } => self.branch(graph, *step, *chain, *arm),
-            Event::ConditionHeld { step, .. } => self.make_ready(graph, *step),
-            Event::StepEnded { execution, .. } => self.ended(graph, execution),
-            Event::ElementsEnded { step, .. } => {
-                if graph.step(*step).kind == Kind::Compensation {
-                    self.effects.compensating = None;
-                }
-                self.settle(graph, *step, self.steps.end_of_elements(*step));
-            }
-            Event::ItemDeadlinePassed { waited, .. } => {
+        match &event.kind {
+            EventKind::Run(RunEvent::Stopped(why)) => self.stop(graph, *why),
+            EventKind::Run(_) => {}
+            EventKind::Item(_, change) => self.apply_own(graph, change, event.at),
+            EventKind::Step(_, change) => self.apply_to_step(graph, change),
+            EventKind::Attempt(_, step, _, change) => self.apply_to_attempt(graph, *step, change, event.at),
+        }
+    }
+
+    fn apply_own(&mut self, graph: &Graph, change: &ItemEvent, at: Millis) {
+        match change {
+            ItemEvent::Admitted { .. } | ItemEvent::Settled { .. } => {}
+            ItemEvent::DeadlinePassed { waited } => {
                 let why = with_wait(StopReason::ItemDeadline, waited.as_deref());
                 self.error.get_or_insert_with(|| ItemError::without_step(why));
                 self.halt(graph, StopReason::ItemDeadline);
             }
-            Event::CompensationBegan { undoes, .. } => self.compensate(graph, *undoes),
-            Event::ItemFailed { .. } => self.call_handlers(graph),
-            Event::ItemPutBack { at, .. } => match self.new_inputs.take() {
-                Some(inputs) => self.restart(graph, &inputs, *at),
+            ItemEvent::CompensationBegan(step) => self.compensate(graph, *step),
+            ItemEvent::Failed => self.call_handlers(graph),
+            ItemEvent::Requeued => match self.new_inputs.take() {
+                Some(inputs) => self.restart(graph, &inputs, at),
                 None => {
                     self.requeues += 1;
-                    self.requeue(graph, *at);
+                    self.requeue(graph, at);
                 }
             },
-            Event::ItemRetried { inputs: Some(inputs), at, .. } => self.restart(graph, inputs, *at),
-            Event::ItemRetried { inputs: None, at, .. } => {
+            ItemEvent::Retried { inputs: Some(inputs), .. } => self.restart(graph, inputs, at),
+            ItemEvent::Retried { inputs: None, .. } => {
                 self.retries += 1;
                 self.stop = None;
                 if self.effects.reopen() {
@@ -87,23 +52,77 @@ impl Item {
                 self.cancelled = None;
                 match self.new_inputs {
                     Some(_) => self.stage = Stage::Compensating,
-                    None => self.requeue(graph, *at),
+                    None => self.requeue(graph, at),
                 }
             }
-            Event::ItemResolved { .. } => self.effects.resolve(),
-            // Only an interruption stops a compensation.
-            Event::RunStopped { why, .. }
-                if self.stage == Stage::Compensating && *why != StopReason::Interrupted =>
-            {
-                self.cancelled.get_or_insert(*why);
+            ItemEvent::Resolved { .. } => self.effects.resolve(),
+        }
+    }
+
+    fn apply_to_step(&mut self, graph: &Graph, change: &StepEvent) {
+        match change {
+            StepEvent::ConditionHeld(step) => self.make_ready(graph, *step),
+            StepEvent::BranchTaken { step, chain, arm } => self.branch(graph, *step, *chain, *arm),
+            StepEvent::Ended(execution) => self.ended(graph, execution),
+            StepEvent::ElementsEnded(step) => {
+                if graph.step(*step).kind == Kind::Compensation {
+                    self.effects.compensating = None;
+                }
+                self.settle(graph, *step, self.steps.end_of_elements(*step));
             }
-            Event::RunStopped { why, .. } => self.halt(graph, *why),
-            Event::ItemAdmitted { .. }
-            | Event::ItemSettled { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunStepsBegan { .. }
-            | Event::RunStepsEnded { .. }
-            | Event::RunDrained { .. } => {}
+        }
+    }
+
+    fn apply_to_attempt(&mut self, graph: &Graph, step: StepPath, change: &AttemptEvent, at: Millis) {
+        match change {
+            AttemptEvent::Started => {
+                if let StepState::Ready(attempts) = self.state(step) {
+                    let attempts = attempts.clone().began(at);
+                    self.set(step, StepState::Running { attempts, started: at, stop: None });
+                }
+                let compensates = graph.step(step.step).kind == Kind::Compensation;
+                let around = graph.around(step.step).filter(|_| !compensates);
+                for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
+                    self.groups.entry(group).or_insert(at);
+                }
+            }
+            AttemptEvent::Stopped(why) => {
+                if let StepState::Running { attempts, started, .. } = self.state(step) {
+                    let (attempts, started) = (attempts.clone(), *started);
+                    self.set(step, StepState::Running { attempts, started, stop: Some(*why) });
+                }
+            }
+            AttemptEvent::Repeated => {
+                if !self.effects.uncompensated.contains_key(&step) {
+                    self.effects.register(graph, step);
+                }
+                // It has its whole time once more.
+                if let StepState::Running { attempts, stop, .. } = self.state(step) {
+                    let (attempts, stop) = (attempts.clone(), *stop);
+                    self.set(step, StepState::Running { attempts, started: at, stop });
+                }
+            }
+            AttemptEvent::Finished(result) => self.finished(graph, step, result, at),
+            AttemptEvent::RetryScheduled { due } => {
+                if let StepState::Answered { attempts, started, finished, result, .. } = self.state(step) {
+                    let last = Last { started: *started, finished: *finished, result: result.clone() };
+                    let attempts = Attempts { last: Some(Arc::new(last)), ..attempts.clone() };
+                    self.set(step, StepState::Backoff { attempts, due: *due });
+                }
+            }
+            AttemptEvent::RetryDue => {
+                if let StepState::Backoff { attempts, .. } = self.state(step) {
+                    self.set(step, StepState::Ready(attempts.clone()));
+                }
+            }
+        }
+    }
+
+    /// The run stops. Only an interruption stops a compensation.
+    fn stop(&mut self, graph: &Graph, why: StopReason) {
+        match self.stage == Stage::Compensating && why != StopReason::Interrupted {
+            true => drop(self.cancelled.get_or_insert(why)),
+            false => self.halt(graph, why),
         }
     }
 

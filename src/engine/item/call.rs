@@ -30,7 +30,7 @@ impl Item {
                     self.visits.get(&done).copied().unwrap_or(0)
                 }
             },
-            undoes: self.compensates(graph, path),
+            compensates: self.compensates(graph, path),
             inputs: self.inputs(graph, path),
             deadline,
             until: deadline.into_iter().chain(self.due(graph).filter(|_| step.kind == Kind::Forward)).min(),

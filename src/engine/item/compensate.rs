@@ -5,7 +5,8 @@ use super::super::Ahead;
 use super::state::{End, StepState};
 use super::{Elements, Item, Stage, is_own};
 use crate::event::{
-    Answer, Event, Execution, ItemError, ItemState, Millis, Outcome, Status, StepPath, StopReason, Values,
+    Answer, Event, Execution, ItemError, ItemEvent, ItemState, Millis, Outcome, Status, StepPath, StopReason,
+    Values,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::Value;
@@ -137,20 +138,20 @@ impl Item {
     /// What follows for an item that failed or was cancelled, once nothing of it runs.
     pub(super) fn unwind(&self, graph: &Graph, at: Millis) -> Event {
         let interrupted = self.stop == Some(StopReason::Interrupted);
-        let undoes = self.next_to_compensate(graph);
-        if interrupted && (undoes.is_some() || self.error.is_none()) {
+        let next = self.next_to_compensate(graph);
+        if interrupted && (next.is_some() || self.error.is_none()) {
             // It goes on another time.
             return self.settled(graph, ItemState::Cancelled, at);
         }
-        if let Some(undoes) = undoes {
-            return Event::CompensationBegan { item: self.id, undoes, at };
+        if let Some(step) = next {
+            return ItemEvent::CompensationBegan(step).of(self.id, at);
         }
         if self.new_inputs.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
-            return Event::ItemPutBack { item: self.id, at };
+            return ItemEvent::Requeued.of(self.id, at);
         }
         let is_handled = self.handlers(graph).any(|id| matches!(self.state(id), StepState::Idle));
         if is_handled && self.error.is_some() && self.run_stop().is_none() {
-            return Event::ItemFailed { item: self.id, at };
+            return ItemEvent::Failed.of(self.id, at);
         }
         self.settled(graph, self.end_state(graph), at)
     }

@@ -4,7 +4,7 @@
 use super::Item;
 use super::state::End;
 use crate::condition::Fault;
-use crate::event::{Event, Execution, Millis, Status, StepPath};
+use crate::event::{Event, Execution, Millis, Status, StepEvent, StepPath};
 use crate::graph::{Chain, Graph, Guard, Input, Kind, StateId, StepId, Taken, Target, ValueId};
 use crate::value::Value;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub enum Obstacle {
     /// A step before it failed, or has not run.
     Blocked(StepId),
     /// No decision led to it.
-    Unled,
+    NoDecision,
     /// No step made a value that it needs.
     Lacks(ValueId),
 }
@@ -25,7 +25,7 @@ impl Obstacle {
     pub(super) fn end(&self) -> End {
         match self {
             Obstacle::Blocked(_) => End::Blocked,
-            Obstacle::Unled | Obstacle::Lacks(_) => End::Absent,
+            Obstacle::NoDecision | Obstacle::Lacks(_) => End::Absent,
         }
     }
 }
@@ -56,15 +56,15 @@ impl Item {
         if self.is_refused(graph, id) {
             return None;
         }
-        if self.is_unled(graph, id) {
-            return Some(Obstacle::Unled);
+        if self.lacks_decision(graph, id) {
+            return Some(Obstacle::NoDecision);
         }
         let lacking = step.inputs.iter().find(|input| self.lacks(graph, input));
         lacking.map(|input| Obstacle::Lacks(input.value))
     }
 
     /// Whether decisions lead to a step and none of them was made.
-    pub(super) fn is_unled(&self, graph: &Graph, id: StepId) -> bool {
+    pub(super) fn lacks_decision(&self, graph: &Graph, id: StepId) -> bool {
         let guards = &graph.step(id).guards;
         !guards.is_empty() && !guards.iter().any(|guard| self.has_taken(*guard))
     }
@@ -130,7 +130,7 @@ impl Item {
         }
         match self.wrong_state(graph, id).or_else(|| self.no_list(graph, id)) {
             Some(error) => failed(error),
-            None => Event::ConditionHeld { item: self.id, step: id, at },
+            None => StepEvent::ConditionHeld(id).of(self.id, at),
         }
     }
 
@@ -149,7 +149,7 @@ impl Item {
             if compensates && status == Status::Failed { Status::CompensationFailed } else { status };
         let duration_ms = (status != Status::Skipped).then_some(0.0);
         let execution = Execution { duration_ms, error, ..self.row(graph, path, status, at) };
-        Event::StepEnded { item: self.id, execution }
+        StepEvent::Ended(execution).of(self.id, at)
     }
 
     /// Whether a condition holds, by the values that are `there`.
@@ -224,7 +224,7 @@ impl Item {
         {
             return Some(Err(reason.clone()));
         }
-        Some(Ok(Event::BranchTaken { item: self.id, step: id, chain, arm, at }))
+        Some(Ok(StepEvent::BranchTaken { step: id, chain, arm }.of(self.id, at)))
     }
 }
 

@@ -3,31 +3,48 @@
 
 use super::state::StepState;
 use super::{Item, Stage};
-use crate::event::{Event, StepId, StepPath};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, RunEvent, StepEvent, StepId, StepPath};
 use crate::graph::Graph;
 
 impl Item {
     /// Whether an event about this item can come now.
     pub fn fits(&self, graph: &Graph, event: &Event) -> bool {
-        match event {
-            Event::AttemptStarted { step, attempt, .. } => {
-                matches!(self.state(*step), StepState::Ready(attempts)
-                    if attempts.number.checked_add(1) == Some(*attempt))
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsEnded(_)) => self.is_at_rest(),
+            EventKind::Run(_) => true,
+            EventKind::Item(_, change) => self.fits_own(graph, change),
+            EventKind::Step(_, change) => self.fits_step(graph, change),
+            EventKind::Attempt(_, step, attempt, change) => self.fits_attempt(*step, *attempt, change),
+        }
+    }
+
+    fn fits_own(&self, graph: &Graph, change: &ItemEvent) -> bool {
+        match change {
+            ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } => true,
+            ItemEvent::DeadlinePassed { .. } => self.stage == Stage::Forward,
+            ItemEvent::CompensationBegan(step) => {
+                let has_effect = self.effects.uncompensated.keys().any(|path| path.step == *step);
+                let by = graph.steps.get(step.index()).and_then(|step| step.compensate);
+                let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
+                has_effect && self.effects.compensating.is_none() && by.is_some_and(idle)
             }
-            Event::AttemptStopped { step, attempt, .. }
-            | Event::AttemptRepeated { step, attempt, .. }
-            | Event::AttemptFinished { step, attempt, .. } => self.is_running(*step, *attempt),
-            Event::RetryScheduled { step, attempt, .. } => {
-                matches!(self.state(*step), StepState::Answered { attempts, .. }
-                    if attempts.number.checked_add(1) == Some(*attempt))
+            ItemEvent::Failed => self.stage != Stage::Handling,
+            ItemEvent::Requeued => {
+                let from = if self.new_inputs.is_some() { Stage::Compensating } else { Stage::Handling };
+                self.stage == from && self.effects.compensating.is_none() && self.is_at_rest()
             }
-            Event::RetryDue { step, attempt, .. } => self.awaits_retry(*step, *attempt),
-            Event::BranchTaken { step, chain, arm, .. } => self.can_branch(graph, *step, *chain, *arm),
+            ItemEvent::Retried { .. } | ItemEvent::Settled { .. } => self.is_at_rest(),
+        }
+    }
+
+    fn fits_step(&self, graph: &Graph, change: &StepEvent) -> bool {
+        match change {
             // A step that an earlier version passed over has not ended here yet, and what waits for it still waits.
-            Event::ConditionHeld { step, .. } => {
+            StepEvent::ConditionHeld(step) => {
                 matches!(self.state(*step), StepState::Deciding | StepState::Waiting { .. })
             }
-            Event::StepEnded { execution, .. } => matches!(
+            StepEvent::BranchTaken { step, chain, arm } => self.can_branch(graph, *step, *chain, *arm),
+            StepEvent::Ended(execution) => matches!(
                 self.state(execution.path()),
                 StepState::Waiting { .. }
                     | StepState::Deciding
@@ -35,30 +52,22 @@ impl Item {
                     | StepState::Answered { .. }
                     | StepState::Spread { open: 0 }
             ),
-            Event::ElementsEnded { step, .. } => {
-                matches!(self.state(*step), StepState::Spread { open: 0 })
+            StepEvent::ElementsEnded(step) => matches!(self.state(*step), StepState::Spread { open: 0 }),
+        }
+    }
+
+    fn fits_attempt(&self, step: StepPath, attempt: u32, change: &AttemptEvent) -> bool {
+        match change {
+            AttemptEvent::Started => matches!(self.state(step), StepState::Ready(attempts)
+                if attempts.number.checked_add(1) == Some(attempt)),
+            AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::Finished(_) => {
+                self.is_running(step, attempt)
             }
-            Event::ItemDeadlinePassed { .. } => self.stage == Stage::Forward,
-            Event::CompensationBegan { undoes, .. } => {
-                let has_effect = self.effects.uncompensated.keys().any(|path| path.step == *undoes);
-                let by = graph.steps.get(undoes.index()).and_then(|step| step.compensate);
-                let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
-                has_effect && self.effects.compensating.is_none() && by.is_some_and(idle)
+            AttemptEvent::RetryScheduled { .. } => {
+                matches!(self.state(step), StepState::Answered { attempts, .. }
+                    if attempts.number.checked_add(1) == Some(attempt))
             }
-            Event::ItemFailed { .. } => self.stage != Stage::Handling,
-            Event::ItemPutBack { .. } => {
-                let from = if self.new_inputs.is_some() { Stage::Compensating } else { Stage::Handling };
-                self.stage == from && self.effects.compensating.is_none() && self.is_at_rest()
-            }
-            Event::ItemRetried { .. } | Event::ItemSettled { .. } | Event::RunStepsEnded { .. } => {
-                self.is_at_rest()
-            }
-            Event::ItemResolved { .. } => true,
-            Event::ItemAdmitted { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunStepsBegan { .. }
-            | Event::RunDrained { .. }
-            | Event::RunStopped { .. } => true,
+            AttemptEvent::RetryDue => self.awaits_retry(step, attempt),
         }
     }
 

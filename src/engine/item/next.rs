@@ -4,7 +4,8 @@ use super::super::backoff::pause;
 use super::state::{Attempts, End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
-    Answer, Cause, Event, Execution, Failure, ItemState, Millis, Reply, Status, StepPath, StopReason,
+    Answer, AttemptEvent, Cause, Event, Execution, Failure, ItemEvent, ItemState, Millis, Reply, RunEvent,
+    Settlement, Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::spec::in_words;
@@ -25,7 +26,7 @@ impl Item {
         if let Some(why) = self.stop
             && let Some((step, attempt)) = self.unstopped()
         {
-            return Some(Event::AttemptStopped { item: self.id, step, attempt, why, at: now });
+            return Some(AttemptEvent::Stopped(why).of(self.id, step, attempt, now));
         }
         if !self.steps.all_ended() {
             return None;
@@ -37,7 +38,7 @@ impl Item {
             }
             Stage::Forward | Stage::Compensating => self.unwind(graph, now),
             Stage::Handling if !stopped && self.requeues < REQUEUES && self.wants_requeue(graph) => {
-                Event::ItemPutBack { item: self.id, at: now }
+                ItemEvent::Requeued.of(self.id, now)
             }
             Stage::Handling => self.settled(graph, self.end_state(graph), now),
         })
@@ -45,19 +46,15 @@ impl Item {
 
     pub(super) fn settled(&self, graph: &Graph, state: ItemState, at: Millis) -> Event {
         let error = if state.is_failure() { self.reason() } else { None };
-        let standing = match state {
-            ItemState::Succeeded => Vec::new(),
-            _ => self.uncompensated(graph, state),
+        let (uncompensated, not_run) = match state {
+            ItemState::Succeeded => (Vec::new(), self.not_run(graph)),
+            _ => (self.uncompensated(graph, state), Vec::new()),
         };
-        let left_out = match state {
-            ItemState::Succeeded => self.left_out(graph),
-            _ => Vec::new(),
-        };
-        if self.is_run() {
-            return Event::RunStepsEnded { state, error, standing, left_out, at };
+        let end = Settlement { state, error, uncompensated, not_run };
+        match self.is_run() {
+            true => RunEvent::StepsEnded(end).at(at),
+            false => ItemEvent::Settled { key: self.key.clone(), end }.of(self.id, at),
         }
-        let (item, key) = (self.id, self.key.clone());
-        Event::ItemSettled { item, key, state, error, standing, left_out, at }
     }
 
     /// Whether every step came to an end of its own.
@@ -83,13 +80,7 @@ impl Item {
         if let Err(failure) = result
             && let Some(due) = self.retry(graph, path, attempts, failure, *stop, now)
         {
-            return Event::RetryScheduled {
-                item: self.id,
-                step: path,
-                attempt: attempts.number + 1,
-                due,
-                at: now,
-            };
+            return AttemptEvent::RetryScheduled { due }.of(self.id, path, attempts.number + 1, now);
         }
         // What all elements make decides, not what one of them has made.
         let decides = result.is_ok() && path.element.is_none();
@@ -124,7 +115,7 @@ impl Item {
         if let Some(Err(reason)) = branch {
             (execution.status, execution.error) = (Status::Failed, Some(reason));
         }
-        Event::StepEnded { item: self.id, execution }
+        StepEvent::Ended(execution).of(self.id, now)
     }
 
     /// A row with what is known of any execution.
@@ -152,7 +143,7 @@ impl Item {
         match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
             Some(Ok(event)) => event,
             Some(Err(reason)) => self.row_without_attempt(graph, id, Status::Failed, Some(reason), at),
-            None => Event::ElementsEnded { item: self.id, step: id, at },
+            None => StepEvent::ElementsEnded(id).of(self.id, at),
         }
     }
 

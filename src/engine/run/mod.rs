@@ -1,6 +1,7 @@
 //! The run: admits items, gives out places, judges failures over all items. Knows an item only through what
 //! `Item` says must happen next.
 
+mod apply;
 mod past;
 mod told;
 
@@ -9,7 +10,10 @@ use super::limits::{Line, Next};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
 use super::{Effect, Input, Limits, Out, Retry, Timer};
-use crate::event::{Cause, DrainReason, Event, Failure, ItemId, Millis, Outcome, StepPath, StopReason};
+use crate::event::{
+    AttemptEvent, Cause, DrainReason, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome,
+    RunEvent, StepPath, StopReason,
+};
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
 use std::collections::BTreeMap;
@@ -17,9 +21,6 @@ use std::sync::Arc;
 
 /// Items in flight for each place, so that a busy agent does not leave the other places empty.
 const WINDOW: usize = 4;
-
-/// Dead letters that are kept; the events have them all.
-const LETTERS: usize = 1000;
 
 /// What a run does about failed items, and how much it does at once.
 #[derive(Clone, Debug)]
@@ -97,7 +98,7 @@ impl Run {
         for Retry { item, inputs } in retried {
             let known = self.items.get(item).or_else(|| self.ended(*item));
             if let Some(key) = known.map(|known| known.key().clone()) {
-                self.emit(Event::ItemRetried { item: *item, key, inputs: inputs.clone(), at: now }, out);
+                self.emit(ItemEvent::Retried { key, inputs: inputs.clone() }.of(*item, now), out);
             }
         }
         self.take_up(now, out);
@@ -122,8 +123,8 @@ impl Run {
                 return;
             }
             for (item, (step, attempt)) in over {
-                let result = Err(lost(STOPPED));
-                self.emit(Event::AttemptFinished { item, step, attempt, result, at: now }, out);
+                let result = Err(lost(STOPPING));
+                self.emit(AttemptEvent::Finished(result).of(item, step, attempt, now), out);
             }
         }
     }
@@ -134,7 +135,7 @@ impl Run {
         for item in items.collect::<Vec<_>>() {
             let running = self.items.get(&item).map(|known| known.running().collect::<Vec<_>>());
             for (step, attempt) in running.unwrap_or_default() {
-                self.emit(Event::AttemptRepeated { item, step, attempt, at: now }, out);
+                self.emit(AttemptEvent::Repeated.of(item, step, attempt, now), out);
             }
             let outstanding = self.items.get(&item).map(|known| known.outstanding(&self.graph));
             out.effects.extend(outstanding.into_iter().flatten());
@@ -155,7 +156,7 @@ impl Run {
             .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
             .collect();
         for (item, step, attempt) in under_way {
-            let failure = lost(GIVEN_UP);
+            let failure = lost(CANCELLED);
             self.handle(Input::Finished { item, step, attempt, result: Err(failure) }, now, out);
         }
         self.advance(now, out);
@@ -176,33 +177,33 @@ impl Run {
         let known = |item: &ItemId| self.items.get(item);
         let event = match input {
             Input::Admit { key, inputs } => {
-                Some(Event::ItemAdmitted { item: ItemId(self.tally.admitted), key, inputs, at })
+                Some(ItemEvent::Admitted { key, inputs }.of(ItemId(self.tally.admitted), at))
             }
             Input::Finished { item, step, attempt, result } => known(&item)
                 .filter(|known| known.is_running(step, attempt))
-                .map(|_| Event::AttemptFinished { item, step, attempt, result, at }),
+                .map(|_| AttemptEvent::Finished(result).of(item, step, attempt, at)),
             Input::NoMoreItems => {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
-                waits.then_some(Event::ItemsExhausted { at })
+                waits.then_some(RunEvent::ItemsExhausted.at(at))
             }
             Input::Stop(why) => {
                 // While a run that was stopped is being undone, it can still be interrupted.
                 let before = self.stopped.filter(|_| why != StopReason::Interrupted);
                 let again = self.stopped == Some(StopReason::Interrupted);
-                (before.is_none() && !again).then_some(Event::RunStopped { why, at })
+                (before.is_none() && !again).then_some(RunEvent::Stopped(why).at(at))
             }
             Input::Due(Timer::Rate) => return Meaning::Time,
             Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
                 .map(|known| known.overdue(&self.graph, step, at))
-                .map(|why| Event::AttemptStopped { item, step, attempt, why, at }),
+                .map(|why| AttemptEvent::Stopped(why).of(item, step, attempt, at)),
             Input::Due(Timer::Retry { item, step, attempt }) => known(&item)
                 .filter(|known| known.awaits_retry(step, attempt))
-                .map(|_| Event::RetryDue { item, step, attempt, at }),
+                .map(|_| AttemptEvent::RetryDue.of(item, step, attempt, at)),
             Input::Due(Timer::ItemDeadline { item }) => {
                 known(&item).filter(|known| known.is_overdue(&self.graph, at)).map(|_| {
                     let waited = self.line.waited(item, at);
-                    Event::ItemDeadlinePassed { item, waited, at }
+                    ItemEvent::DeadlinePassed { waited }.of(item, at)
                 })
             }
         };
@@ -250,7 +251,7 @@ impl Run {
     fn consequence(&self, at: Millis) -> Option<Event> {
         let stops = self.policy.on_item_error == OnItemError::Stop;
         if stops && self.stopped.is_none() && self.failures() > self.forgiven {
-            return Some(Event::RunStopped { why: StopReason::ItemError, at });
+            return Some(RunEvent::Stopped(StopReason::ItemError).at(at));
         }
         let drains = match (self.policy.on_item_error, self.policy.tolerate) {
             _ if self.drained.is_some() => None,
@@ -262,8 +263,8 @@ impl Run {
         let last = self.once.exhausted && !self.once.began && self.items.is_empty();
         let begins = last && self.stopped.is_none();
         drains
-            .map(|why| Event::RunDrained { why, at })
-            .or_else(|| begins.then_some(Event::RunStepsBegan { at }))
+            .map(|why| RunEvent::Drained(why).at(at))
+            .or_else(|| begins.then_some(RunEvent::StepsBegan.at(at)))
     }
 
     /// Starts what the limits allow; true where a step has ended for want of time instead.
@@ -279,7 +280,7 @@ impl Run {
                         return true;
                     }
                     let attempt = self.items.get(&item).map_or(1, |known| known.attempt(step));
-                    self.emit(Event::AttemptStarted { item, step, attempt, at: now }, out);
+                    self.emit(AttemptEvent::Started.of(item, step, attempt, now), out);
                     // A start leaves nothing to decide.
                     self.touched.clear();
                 }
@@ -297,201 +298,44 @@ impl Run {
         self.apply(&event);
         #[cfg(test)]
         self.recount();
-        match &event {
-            Event::AttemptStarted { item, step, .. } => {
-                if let Some(call) = self.items.get(item).and_then(|known| known.call(&self.graph, *step)) {
-                    out.effects.push(Effect::Call(call));
+        match &event.kind {
+            EventKind::Attempt(item, step, attempt, change) => {
+                let (item, step, attempt) = (*item, *step, *attempt);
+                match change {
+                    AttemptEvent::Started => {
+                        let call = self.items.get(&item).and_then(|known| known.call(&self.graph, step));
+                        out.effects.extend(call.map(Effect::Call));
+                    }
+                    AttemptEvent::Stopped(_) => out.effects.push(Effect::Stop { item, step, attempt }),
+                    AttemptEvent::RetryScheduled { due } => {
+                        let timer = Timer::Retry { item, step, attempt };
+                        out.effects.push(Effect::Timer { due: *due, timer });
+                    }
+                    AttemptEvent::Finished(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
                 }
             }
-            Event::AttemptStopped { item, step, attempt, .. } => {
-                out.effects.push(Effect::Stop { item: *item, step: *step, attempt: *attempt });
-            }
-            Event::RetryScheduled { item, step, attempt, due, .. } => {
-                let timer = Timer::Retry { item: *item, step: *step, attempt: *attempt };
-                out.effects.push(Effect::Timer { due: *due, timer });
-            }
-            Event::ItemAdmitted { item, .. } | Event::ItemPutBack { item, .. } => {
+            EventKind::Item(item, ItemEvent::Admitted { .. } | ItemEvent::Requeued) => {
                 let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));
                 out.effects.extend(deadline);
             }
-            Event::AttemptFinished { .. }
-            | Event::AttemptRepeated { .. }
-            | Event::RetryDue { .. }
-            | Event::BranchTaken { .. }
-            | Event::ConditionHeld { .. }
-            | Event::StepEnded { .. }
-            | Event::ElementsEnded { .. }
-            | Event::ItemDeadlinePassed { .. }
-            | Event::ItemFailed { .. }
-            | Event::CompensationBegan { .. }
-            | Event::ItemRetried { .. }
-            | Event::ItemResolved { .. }
-            | Event::ItemSettled { .. }
-            | Event::ItemsExhausted { .. }
-            | Event::RunStepsBegan { .. }
-            | Event::RunStepsEnded { .. }
-            | Event::RunDrained { .. }
-            | Event::RunStopped { .. } => {}
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) => {}
         }
         out.events.push(event);
-    }
-
-    /// The only thing that changes the run.
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::ItemAdmitted { item, key, inputs, at } => {
-                self.tally.admitted += 1;
-                let mut admitted = Item::new(&self.graph, *item, key.clone(), inputs, *at);
-                admitted.begin(&self.graph);
-                self.items.insert(*item, admitted);
-                self.line_up(*item, *at);
-            }
-            Event::ItemSettled { item, key, state, error, standing, at, .. } => {
-                self.withdraw(*item, *at);
-                self.line.forget(*item, *at);
-                if let Some(settled) = self.items.remove(item) {
-                    self.reopened = self.reopened.saturating_sub(u64::from(settled.is_reopened()));
-                    self.once.keep(&self.graph, *item, &settled, *state);
-                }
-                *self.tally.of(*state) += 1;
-                let letters = match (state.is_failure(), standing.is_empty()) {
-                    (true, _) => &mut self.dead_letters,
-                    (false, false) => &mut self.abandoned,
-                    (false, true) => return,
-                };
-                if letters.len() < LETTERS {
-                    letters.push(DeadLetter {
-                        item: *item,
-                        key: key.clone(),
-                        state: *state,
-                        error: error.clone(),
-                        standing: standing.clone(),
-                    });
-                }
-            }
-            Event::ItemRetried { item, .. } => {
-                // Whatever had stopped the run is over, or it would not go on.
-                self.stopped = None;
-                if *item != ItemId::RUN {
-                    // The steps that ran once after all items do so for what has come of it, too.
-                    self.once.began = false;
-                    self.once.reopen();
-                } else if let Some(last) = self.once.last.take_if(|_| self.once.began) {
-                    self.once.end = None;
-                    self.items.insert(ItemId::RUN, last);
-                }
-                self.apply_anew(*item, event);
-                self.forgiven = self.tally.failures() + self.reopened;
-            }
-            Event::ItemsExhausted { .. } => self.once.exhausted = true,
-            Event::RunStepsBegan { at } => {
-                self.once.began = true;
-                self.once.end = None;
-                let inputs = self.once.take(&self.graph);
-                let run = match self.once.last.take() {
-                    Some(mut last) => {
-                        last.restart_after_compensation(inputs);
-                        last
-                    }
-                    None => {
-                        let mut run = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, *at);
-                        run.begin(&self.graph);
-                        run
-                    }
-                };
-                self.items.insert(ItemId::RUN, run);
-                self.line_up(ItemId::RUN, *at);
-            }
-            Event::RunStepsEnded { state, error, standing, .. } => {
-                self.withdraw(ItemId::RUN, event.at());
-                self.once.last = self.items.remove(&ItemId::RUN);
-                self.once.end = Some((*state, error.clone(), standing.clone()));
-            }
-            Event::RunDrained { why, .. } => self.drained = Some(*why),
-            Event::RunStopped { why, .. } => {
-                self.stopped = Some(*why);
-                let items: Vec<ItemId> = self.items.keys().copied().collect();
-                items.into_iter().for_each(|item| self.apply_to(item, event));
-            }
-            Event::AttemptStarted { item, step, at, .. } => {
-                self.line.started(*item, *step, *at);
-                self.apply_to(*item, event);
-            }
-            Event::AttemptFinished { item, step, .. } => {
-                self.line.finished(*step);
-                self.apply_to(*item, event);
-            }
-            Event::AttemptStopped { item, .. }
-            | Event::AttemptRepeated { item, .. }
-            | Event::RetryScheduled { item, .. }
-            | Event::RetryDue { item, .. }
-            | Event::BranchTaken { item, .. }
-            | Event::ConditionHeld { item, .. }
-            | Event::StepEnded { item, .. }
-            | Event::ElementsEnded { item, .. }
-            | Event::ItemDeadlinePassed { item, .. }
-            | Event::CompensationBegan { item, .. }
-            | Event::ItemFailed { item, .. } => self.apply_to(*item, event),
-            Event::ItemResolved { item, .. } => {
-                self.once.reopen();
-                self.apply_to(*item, event);
-            }
-            Event::ItemPutBack { item, .. } => self.apply_anew(*item, event),
-        }
     }
 
     /// The steps that ran once after all items, as they ended.
     fn ended(&self, item: ItemId) -> Option<&Item> {
         self.once.last.as_ref().filter(|_| item == ItemId::RUN)
     }
-
-    fn apply_to(&mut self, item: ItemId, event: &Event) {
-        if let Some(known) = self.items.get_mut(&item) {
-            // The run's own steps are no item that fails.
-            let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
-            let before = reopened(known);
-            known.apply(&self.graph, event);
-            self.reopened = (self.reopened + reopened(known)).saturating_sub(before);
-            self.line_up(item, event.at());
-        }
-    }
-
-    /// Applies an event by which steps of an item are ahead once more: its place in the line is made new.
-    fn apply_anew(&mut self, item: ItemId, event: &Event) {
-        self.withdraw(item, event.at());
-        self.line.forget(item, event.at());
-        self.apply_to(item, event);
-        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
-            self.line.push(item, step, event.at());
-        }
-    }
-
-    /// Takes what an item has ready out of the line.
-    fn withdraw(&mut self, item: ItemId, at: Millis) {
-        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
-            self.line.remove(item, step, at);
-        }
-    }
-
-    fn line_up(&mut self, item: ItemId, at: Millis) {
-        if let Some(known) = self.items.get_mut(&item) {
-            let moves = known.moves();
-            moves.ready.drain(..).for_each(|step| self.line.push(item, step, at));
-            moves.withdrawn.drain(..).for_each(|step| self.line.remove(item, step, at));
-        }
-        if self.touched.last() != Some(&item) {
-            self.touched.push(item);
-        }
-    }
 }
 
-/// Why attempts have ended whose end nobody saw.
-const STOPPED: &str = "interrupted while it was stopping, and not retried";
-const GIVEN_UP: &str = "interrupted, and not retried, because the run was cancelled";
+/// Why attempts have ended whose end was not recorded.
+const STOPPING: &str = "interrupted while it was stopping, and not retried";
+const CANCELLED: &str = "interrupted, and not retried, because the run was cancelled";
 
 /// Whether an attempt is only known to be over, not since when.
 pub fn is_lost(failure: &Failure) -> bool {
-    failure.cause == Cause::Stopped && [STOPPED, GIVEN_UP].contains(&&*failure.message)
+    failure.cause == Cause::Stopped && [STOPPING, CANCELLED].contains(&&*failure.message)
 }
 
 /// The end of an attempt that nobody saw end: it may have had its effect.

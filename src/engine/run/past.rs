@@ -1,8 +1,8 @@
 //! What has happened before, event by event; one that cannot have happened is refused.
 
 use super::super::{Impossible, Retries};
-use super::{Policy, Run};
-use crate::event::{Event, ItemId};
+use super::{Item, Policy, Run};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, RunEvent};
 use crate::graph::Graph;
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ impl Run {
     /// # Errors
     /// After what came before it cannot have happened. Then nothing is changed, and the run is not to go on.
     pub fn recall(&mut self, event: &Event) -> Result<(), Impossible> {
-        if let Event::AttemptStarted { item, at, .. } = event
+        if let EventKind::Attempt(item, _, _, AttemptEvent::Started) = &event.kind
             && let Some(known) = self.items.get_mut(item)
         {
             known.pass_over(&self.graph);
-            self.line_up(*item, *at);
+            self.line_up(*item, event.at);
         }
         if !self.fits(event) {
             return Err(Impossible);
@@ -34,17 +34,19 @@ impl Run {
     /// As for [`recall`](Self::recall).
     pub fn recall_past(&mut self, event: &Event, retries: &mut Retries) -> Result<bool, Impossible> {
         let void = retries.void(event);
-        match event {
-            Event::ItemSettled { item, state, .. } if void => {
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) if void => {
                 if !self.fits(event) {
                     return Err(Impossible);
                 }
                 // The steps that then ran once after all items were given what it had made.
                 if let Some(known) = self.items.get(item) {
-                    self.once.keep(&self.graph, *item, known, *state);
+                    self.once.keep(&self.graph, *item, known, end.state);
                 }
             }
-            _ => self.recall(event)?,
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {
+                self.recall(event)?;
+            }
         }
         Ok(void)
     }
@@ -65,17 +67,19 @@ impl Run {
 
     /// Whether an event can follow on what has happened.
     fn fits(&self, event: &Event) -> bool {
-        match event {
-            Event::ItemAdmitted { item, .. } => item.0 == self.tally.admitted,
-            Event::RunStepsBegan { .. } => !self.once.began && !self.items.contains_key(&ItemId::RUN),
-            Event::ItemsExhausted { .. } | Event::RunDrained { .. } | Event::RunStopped { .. } => true,
-            event => {
-                let revived = matches!(event, Event::ItemRetried { .. });
-                let known = event.item().and_then(|item| match self.items.get(&item) {
-                    None if revived => self.ended(item),
-                    known => known,
-                });
-                known.is_some_and(|known| known.fits(&self.graph, event))
+        let fits = |known: Option<&Item>| known.is_some_and(|known| known.fits(&self.graph, event));
+        match &event.kind {
+            EventKind::Run(RunEvent::StepsBegan) => {
+                !self.once.began && !self.items.contains_key(&ItemId::RUN)
+            }
+            EventKind::Run(RunEvent::StepsEnded(_)) => fits(self.items.get(&ItemId::RUN)),
+            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
+            EventKind::Item(item, ItemEvent::Admitted { .. }) => item.0 == self.tally.admitted,
+            EventKind::Item(item, ItemEvent::Retried { .. }) => {
+                fits(self.items.get(item).or_else(|| self.ended(*item)))
+            }
+            EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => {
+                fits(self.items.get(item))
             }
         }
     }

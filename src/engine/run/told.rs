@@ -4,7 +4,7 @@ use super::super::item::Item;
 use super::super::tally::{DeadLetter, Tally};
 use super::super::{Ahead, Call};
 use super::{Run, WINDOW};
-use crate::event::{DrainReason, ItemError, ItemId, ItemState, StepPath, StopReason};
+use crate::event::{DrainReason, ItemError, ItemId, Settlement, StepPath, StopReason};
 use crate::graph::{StateId, StepId};
 use std::sync::Arc;
 
@@ -25,18 +25,18 @@ impl Run {
     }
 
     /// The steps that run once after all items, where they never will, as not all items came to be done.
-    pub fn left_out(&self) -> impl Iterator<Item = StepId> {
+    pub fn not_run(&self) -> impl Iterator<Item = StepId> {
         let paused = self.stopped == Some(StopReason::Interrupted);
-        let left_out = self.drained.is_some() && !paused && self.is_idle() && !self.once.began;
-        self.graph.ids().filter(move |id| left_out && self.graph.step(*id).once)
+        let not_run = self.drained.is_some() && !paused && self.is_idle() && !self.once.began;
+        self.graph.ids().filter(move |id| not_run && self.graph.step(*id).once)
     }
 
     /// How the steps that run once after all items ended, and why.
-    pub fn run_steps(&self) -> Option<(ItemState, Option<&ItemError>, &[ItemError])> {
-        self.once.end.as_ref().map(|(state, error, standing)| (*state, error.as_ref(), standing.as_slice()))
+    pub fn run_steps(&self) -> Option<&Settlement> {
+        self.once.end.as_ref()
     }
 
-    /// The first items that were cancelled with effects that stand, by step.
+    /// The first items that were cancelled with effects that are not compensated, by step.
     pub fn abandoned(&self) -> &[DeadLetter] {
         &self.abandoned
     }

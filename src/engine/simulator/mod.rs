@@ -5,7 +5,8 @@ mod graphs;
 
 use super::{Effect, Input, Out, Run, Timer};
 use crate::event::{
-    Answer, Cause, Event, Failure, ItemId, Millis, Outcome, Reply, StepPath, StopReason, Values,
+    Answer, AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome, Reply,
+    RunEvent, StepPath, StopReason, Values,
 };
 use crate::graph::{Graph, Kind, ValueId};
 use crate::value::Value;
@@ -82,26 +83,26 @@ impl World {
 
     /// The same world after the runner died: agents work on, the runner's timers are gone.
     pub fn after_crash(&self, seen: &[Event]) -> World {
-        let now = seen.iter().map(Event::at).max().unwrap_or(0);
+        let now = seen.iter().map(|event| event.at).max().unwrap_or(0);
         let mut world = World::new(self.seed, self.graph.clone());
         world.now = now;
         let mut started = BTreeSet::new();
         for event in seen {
-            match event {
-                Event::ItemAdmitted { .. } => world.offered += 1,
-                Event::AttemptStarted { item, step, attempt, at } => {
+            match &event.kind {
+                EventKind::Item(_, ItemEvent::Admitted { .. }) => world.offered += 1,
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Started) => {
                     started.insert((*item, *step, *attempt));
-                    world.under_way.insert((*item, *step, *attempt), *at);
+                    world.under_way.insert((*item, *step, *attempt), event.at);
                     world.told.remove(&(*item, *step, *attempt));
                 }
-                Event::AttemptStopped { item, step, attempt, at, .. } => {
-                    world.told.insert((*item, *step, *attempt), *at);
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Stopped(_)) => {
+                    world.told.insert((*item, *step, *attempt), event.at);
                 }
-                Event::AttemptFinished { item, step, attempt, .. } => {
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) => {
                     world.under_way.remove(&(*item, *step, *attempt));
                 }
-                Event::RunStopped { why: StopReason::Interrupted, .. } => world.coming.clear(),
-                _ => {}
+                EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)) => world.coming.clear(),
+                EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
             }
         }
         // What the other life asked for later is no matter of this one.
@@ -158,7 +159,7 @@ impl World {
             Effect::Call(call) => {
                 let id = (call.item, call.step, call.attempt);
                 self.calls.insert(id, call.inputs.clone());
-                let visit = (call.item, call.step, call.visit, call.undoes);
+                let visit = (call.item, call.step, call.visit, call.compensates);
                 let before = self.asked.entry(visit).or_insert_with(|| (call.attempt, call.inputs.clone()));
                 assert_eq!(before.1, call.inputs, "seed {}: other inputs on the same visit", self.seed);
                 if let Some(due) = call.deadline {

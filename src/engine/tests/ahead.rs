@@ -4,13 +4,13 @@ use super::*;
 
 /// The steps that an item begins before it is put back or the run is stopped.
 fn begun(rest: &[Event], of: ItemId) -> BTreeSet<StepId> {
-    let ends = |event: &&Event| match event {
-        Event::ItemPutBack { item, .. } => *item == of,
-        Event::RunStopped { .. } => true,
+    let ends = |event: &&Event| match &event.kind {
+        EventKind::Item(item, ItemEvent::Requeued) => *item == of,
+        EventKind::Run(RunEvent::Stopped(_)) => true,
         _ => false,
     };
-    let started = rest.iter().take_while(|event| !ends(event)).filter_map(|event| match event {
-        Event::AttemptStarted { item, step, .. } if *item == of => Some(step.step),
+    let started = rest.iter().take_while(|event| !ends(event)).filter_map(|event| match &event.kind {
+        EventKind::Attempt(item, step, _, AttemptEvent::Started) if *item == of => Some(step.step),
         _ => None,
     });
     started.collect()
@@ -28,11 +28,16 @@ fn nothing_begins_that_was_not_said_to_be_ahead() {
             let mut to_undo = BTreeSet::new();
             for (item, _, path, what) in run.ahead() {
                 ahead.entry(item).or_default().insert(path.step);
-                to_undo.extend(matches!(what, Ahead::Undo(_)).then_some((item, path.step)));
+                to_undo.extend(matches!(what, Ahead::Compensate(_)).then_some((item, path.step)));
             }
             // What follows from an answer is decided before anything of it is durable.
-            let answered =
-                |event: &&Event| matches!(event, Event::AttemptFinished { .. } | Event::BranchTaken { .. });
+            let answered = |event: &&Event| {
+                matches!(
+                    &event.kind,
+                    EventKind::Attempt(_, _, _, AttemptEvent::Finished(_))
+                        | EventKind::Step(_, StepEvent::BranchTaken { .. })
+                )
+            };
             if seen.last().as_ref().is_some_and(answered) {
                 continue;
             }

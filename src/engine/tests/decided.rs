@@ -32,8 +32,8 @@ fn late_answer(failure: Box<Failure>) -> Option<String> {
     hand.now = 10;
     hand.give(Input::Due(Timer::Attempt { item: ItemId(0), step: path, attempt: 1 }));
     hand.give(Input::Finished { item: ItemId(0), step: path, attempt: 1, result: Err(failure) });
-    hand.out.events.iter().find_map(|event| match event {
-        Event::StepEnded { execution, .. } => {
+    hand.out.events.iter().find_map(|event| match &event.kind {
+        EventKind::Step(_, StepEvent::Ended(execution)) => {
             Some(format!("{}: {}", execution.status.name(), execution.error.as_deref().unwrap()))
         }
         _ => None,
@@ -175,11 +175,11 @@ fn a_deadline_that_passed_while_an_item_waited_says_for_what_and_how_long() {
             hand.answer_as(ItemId(1), StepId(1).into(), Ok(1.into()));
             hand.answer_as(ItemId(1), StepId(0).into(), Err("stopped"));
         }
-        hand.out.events.iter().find_map(|event| match event {
-            Event::ItemSettled { item: ItemId(1), error, .. } => {
+        hand.out.events.iter().find_map(|event| match &event.kind {
+            EventKind::Item(ItemId(1), ItemEvent::Settled { end: Settlement { error, .. }, .. }) => {
                 error.as_ref().map(|error| error.message.clone())
             }
-            Event::StepEnded { item: ItemId(1), execution } => execution.error.clone(),
+            EventKind::Step(ItemId(1), StepEvent::Ended(execution)) => execution.error.clone(),
             _ => None,
         })
     };

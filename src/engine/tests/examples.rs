@@ -25,7 +25,7 @@ fn a_critical_failure_stops_running_siblings_before_the_item_settles() {
         vec![step("A", &[], Some(Mark::Critical)), step("B", &[], None), step("C", &[(1, true)], None)];
     let mut hand = Hand::new(graph(steps));
     hand.answer(0, Err("no"));
-    let told = |event: &Event| matches!(event, Event::AttemptStopped { step, why, .. } if (step.step, *why) == (StepId(1), StopReason::Critical));
+    let told = |event: &Event| matches!(&event.kind, EventKind::Attempt(_, step, _, AttemptEvent::Stopped(why)) if (step.step, *why) == (StepId(1), StopReason::Critical));
     assert!(hand.out.events.iter().any(told));
     assert_eq!(hand.state(), None, "the sibling has not finished");
     hand.answer(1, Ok(1.into()));
@@ -87,7 +87,7 @@ fn a_handler_puts_an_item_back_once_and_only_what_failed_runs_again() {
     hand.answer(3, Ok(true.into()));
     assert_eq!(hand.state(), Some(ItemState::Failed));
     let starts = |id: u32| {
-        let is = |event: &&Event| matches!(event, Event::AttemptStarted { step, .. } if step.step.0 == id);
+        let is = |event: &&Event| matches!(&event.kind, EventKind::Attempt(_, step, _, AttemptEvent::Started) if step.step.0 == id);
         hand.out.events.iter().filter(is).count()
     };
     assert_eq!((starts(0), starts(1), starts(2), starts(3)), (1, 2, 0, 2));
@@ -131,8 +131,10 @@ fn a_step_runs_for_each_element_and_its_outputs_are_a_list_in_their_order() {
     assert_eq!(hand.inputs(item, StepId(2).into()), [(1, json!(["X", "Y", "Z"]))]);
     hand.answer(2, Ok(json!(1)));
     assert_eq!(hand.state(), Some(ItemState::Succeeded));
-    let labels = hand.out.events.iter().filter_map(|event| match event {
-        Event::StepEnded { execution, .. } => Some((execution.element?, execution.input.clone()?)),
+    let labels = hand.out.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Step(_, StepEvent::Ended(execution)) => {
+            Some((execution.element?, execution.input.clone()?))
+        }
         _ => None,
     });
     assert_eq!(labels.collect::<Vec<_>>(), [(2, "z".into()), (0, "x".into()), (1, "y".into())]);
@@ -146,7 +148,10 @@ fn an_empty_list_is_done_at_once_and_what_is_no_list_fails_the_step() {
     let mut hand = Hand::new(spread());
     hand.answer(0, Ok(json!("x")));
     assert_eq!(hand.state(), Some(ItemState::Failed));
-    assert_eq!(hand.run.dead_letters()[0].error.as_ref().unwrap().message, "`A` is not a list but a string");
+    assert_eq!(
+        hand.run.dead_letters()[0].end.error.as_ref().unwrap().message,
+        "`A` is not a list but a string"
+    );
 }
 
 #[test]
@@ -196,8 +201,8 @@ fn a_step_per_run_takes_lists_over_the_items_in_the_order_of_their_admission() {
     assert_eq!(hand.inputs(ItemId::RUN, StepId(2).into()), [(1, json!(2))]);
     hand.answer_as(ItemId::RUN, StepId(2).into(), Err("nobody listens"));
     assert!(hand.run.is_idle());
-    let (state, error, _) = hand.run.run_steps().unwrap();
-    assert_eq!((state, error.unwrap().message.as_str()), (ItemState::Failed, "nobody listens"));
+    let Settlement { state, error, .. } = hand.run.run_steps().unwrap();
+    assert_eq!((*state, error.as_ref().unwrap().message.as_str()), (ItemState::Failed, "nobody listens"));
     assert_eq!((hand.run.tally().succeeded, hand.run.tally().failed), (2, 1));
 }
 
@@ -223,8 +228,10 @@ fn the_steps_of_a_group_share_its_deadline() {
     hand.now = 100;
     hand.give(Input::Due(Timer::Attempt { item: ItemId(0), step: StepId(1).into(), attempt: 1 }));
     hand.answer(1, Err("stopped"));
-    let row = hand.out.events.iter().find_map(|event| match event {
-        Event::StepEnded { execution, .. } if execution.step == StepId(1) => Some(execution.clone()),
+    let row = hand.out.events.iter().find_map(|event| match &event.kind {
+        EventKind::Step(_, StepEvent::Ended(execution)) if execution.step == StepId(1) => {
+            Some(execution.clone())
+        }
         _ => None,
     });
     let row = row.unwrap();

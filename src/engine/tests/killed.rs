@@ -14,11 +14,13 @@ fn each_cut(seeds: std::ops::Range<u64>, show: &mut Show<'_>) {
         let (graph, policy, world, events, _) = simulate(seed);
         for &cut in &world.kept {
             let seen = &events[..cut];
-            if cut == events.len() || seen.iter().any(|event| matches!(event, Event::RunStopped { .. })) {
+            if cut == events.len()
+                || seen.iter().any(|event| matches!(&event.kind, EventKind::Run(RunEvent::Stopped(_))))
+            {
                 continue;
             }
             let mut before = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
-            before.take_up(seen.iter().map(Event::at).max().unwrap_or(0), &mut Out::default());
+            before.take_up(seen.iter().map(|event| event.at).max().unwrap_or(0), &mut Out::default());
             let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
             let mut later = world.after_kill(seen);
             let mut out = Out::default();
@@ -34,15 +36,15 @@ fn each_cut(seeds: std::ops::Range<u64>, show: &mut Show<'_>) {
 fn under_way(seen: &[Event]) -> (BTreeSet<Attempt>, BTreeSet<Attempt>) {
     let (mut running, mut stopped) = (BTreeSet::new(), BTreeSet::new());
     for event in seen {
-        match event {
-            Event::AttemptStarted { item, step, attempt, .. } => {
+        match &event.kind {
+            EventKind::Attempt(item, step, attempt, AttemptEvent::Started) => {
                 running.insert((*item, *step, *attempt));
             }
-            Event::AttemptStopped { item, step, attempt, .. } => {
+            EventKind::Attempt(item, step, attempt, AttemptEvent::Stopped(_)) => {
                 running.remove(&(*item, *step, *attempt));
                 stopped.insert((*item, *step, *attempt));
             }
-            Event::AttemptFinished { item, step, attempt, .. } => {
+            EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) => {
                 running.remove(&(*item, *step, *attempt));
                 stopped.remove(&(*item, *step, *attempt));
             }
@@ -68,8 +70,10 @@ fn what_is_announced_is_made_again_and_nothing_else() {
         missed += running.len() - announced.len();
         let begun: BTreeSet<Attempt> = rest
             .iter()
-            .filter_map(|event| match event {
-                Event::AttemptStarted { item, step, attempt, .. } => Some((*item, *step, *attempt)),
+            .filter_map(|event| match &event.kind {
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Started) => {
+                    Some((*item, *step, *attempt))
+                }
                 _ => None,
             })
             .collect();
@@ -92,8 +96,8 @@ fn what_is_announced_is_made_again_and_nothing_else() {
             }
         }
         for stop in &stopped {
-            let ends = |event: &Event| match event {
-                Event::AttemptFinished { item, step, attempt, result: Err(failure), .. } => {
+            let ends = |event: &Event| match &event.kind {
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(Err(failure))) => {
                     (*item, *step, *attempt) == *stop && failure.outcome == Outcome::Unknown
                 }
                 _ => false,
@@ -110,7 +114,7 @@ fn what_is_announced_is_made_again_and_nothing_else() {
 fn an_attempt_that_is_made_again_has_its_whole_time() {
     let mut timed = 0;
     each_cut(seeds(100), &mut |seed, graph, _, seen, rest, _, asked| {
-        let at = rest.iter().map(Event::at).min().unwrap_or(0);
+        let at = rest.iter().map(|event| event.at).min().unwrap_or(0);
         for effect in asked {
             let Effect::Call(call) = effect else { continue };
             let step = graph.step(call.step.step);
@@ -144,11 +148,11 @@ fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_
     each_cut(seeds(100), &mut |seed, graph, _, seen, rest, world, _| {
         let mut visits: BTreeMap<ItemId, Visit> = BTreeMap::new();
         for event in seen.iter().chain(rest) {
-            match event {
-                Event::AttemptRepeated { item, step, .. } => {
+            match &event.kind {
+                EventKind::Attempt(item, step, _, AttemptEvent::Repeated) => {
                     visits.entry(*item).or_default().doubtful.insert(*step);
                 }
-                Event::AttemptFinished { item, step, result, .. } => {
+                EventKind::Attempt(item, step, _, AttemptEvent::Finished(result)) => {
                     let visit = visits.entry(*item).or_default();
                     match result {
                         Ok(reply) => {
@@ -163,13 +167,13 @@ fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_
                         Err(_) => {}
                     }
                 }
-                Event::CompensationBegan { item, undoes, .. } => {
+                EventKind::Item(item, ItemEvent::CompensationBegan(undoes)) => {
                     let visit = visits.entry(*item).or_default();
                     let may = visit.doubtful.iter().any(|path| path.step == *undoes);
                     assert!(may, "seed {seed}: {undoes:?} of {item:?} certainly did nothing");
                     visit.undoing = Some(*undoes);
                 }
-                Event::AttemptStarted { item, step, attempt, .. } => {
+                EventKind::Attempt(item, step, attempt, AttemptEvent::Started) => {
                     let by = graph.step(step.step);
                     let Some(visit) = visits.get(item).filter(|_| by.kind == Kind::Compensation) else {
                         continue;
@@ -185,21 +189,26 @@ fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_
                         valued += 1;
                     }
                 }
-                Event::StepEnded { item, execution } if execution.status == Status::Compensated => {
+                EventKind::Step(item, StepEvent::Ended(execution))
+                    if execution.status == Status::Compensated =>
+                {
                     let visit = visits.entry(*item).or_default();
                     visit.undone = true;
                     if let Some(step) = visit.undoing {
                         visit.doubtful.remove(&StepPath { step, element: execution.element });
                     }
                 }
-                Event::ItemPutBack { item, .. } => {
+                EventKind::Item(item, ItemEvent::Requeued) => {
                     let visit = visits.entry(*item).or_default();
                     if std::mem::take(&mut visit.undone) {
                         visit.made.clear();
                     }
                 }
                 // Nothing that may have happened is left, unless it stays for good.
-                Event::ItemSettled { item, state: ItemState::Compensated, .. } => {
+                EventKind::Item(
+                    item,
+                    ItemEvent::Settled { end: Settlement { state: ItemState::Compensated, .. }, .. },
+                ) => {
                     let visit = visits.entry(*item).or_default();
                     let left = visit.doubtful.iter().find(|path| graph.step(path.step).compensate.is_some());
                     let lasting = visit.doubtful.iter().any(|path| graph.step(path.step).irreversible);
@@ -219,21 +228,24 @@ fn a_run_that_goes_on_runs_every_step_that_has_what_it_needs() {
         let mut succeeded: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let (mut rows, mut over) = (succeeded.clone(), BTreeSet::new());
         for event in seen.iter().chain(rest) {
-            match event {
-                Event::StepEnded { item, execution } => {
+            match &event.kind {
+                EventKind::Step(item, StepEvent::Ended(execution)) => {
                     rows.insert((*item, execution.step));
                     if execution.status == Status::Success && execution.element.is_none() {
                         succeeded.insert((*item, execution.step));
                     }
                 }
-                Event::ElementsEnded { item, step, .. } => {
+                EventKind::Step(item, StepEvent::ElementsEnded(step)) => {
                     rows.insert((*item, *step));
                 }
-                Event::BranchTaken { item, step, chain, arm: Some(arm), .. } => {
+                EventKind::Step(item, StepEvent::BranchTaken { step, chain, arm: Some(arm) }) => {
                     let target = &graph.step(*step).chains[*chain as usize][*arm as usize].target;
                     over.extend((*target == crate::graph::Target::End).then_some(*item));
                 }
-                Event::ItemSettled { item, state: ItemState::Succeeded, .. } if !over.contains(item) => {
+                EventKind::Item(
+                    item,
+                    ItemEvent::Settled { end: Settlement { state: ItemState::Succeeded, .. }, .. },
+                ) if !over.contains(item) => {
                     for id in &graph.order {
                         let step = graph.step(*id);
                         let all = step.needs.iter().all(|need| succeeded.contains(&(*item, need.step)));

@@ -69,8 +69,8 @@ impl Hand {
     }
 
     fn ends(&self) -> Vec<ItemState> {
-        let end = |event: &Event| match event {
-            Event::RunStepsEnded { state, .. } => Some(*state),
+        let end = |event: &Event| match &event.kind {
+            EventKind::Run(RunEvent::StepsEnded(Settlement { state, .. })) => Some(*state),
             _ => None,
         };
         self.out.events.iter().filter_map(end).collect()
@@ -94,7 +94,7 @@ fn what_was_done_before_is_undone_and_all_is_done_anew_for_all_results() {
     assert_eq!(hand.asked(SUM), [(1, 0, vec![json!([10])]), (2, 1, vec![json!([10, 20])])]);
     assert_eq!(hand.asked(TELL), [(1, 0, vec![json!(1)]), (2, 1, vec![json!(4)])]);
     assert_eq!(hand.ends(), [ItemState::Succeeded; 2]);
-    assert_eq!(hand.run.run_steps().map(|(state, ..)| state), Some(ItemState::Succeeded));
+    assert_eq!(hand.run.run_steps().map(|end| end.state), Some(ItemState::Succeeded));
 }
 
 #[test]
@@ -108,10 +108,13 @@ fn what_cannot_be_undone_keeps_them_from_running_again_until_it_is() {
     hand.answer_as(ItemId(1), StepId(0).into(), Ok(20.into()));
     hand.answer_run(UNSUM, Err("still closed"));
     assert_eq!(hand.ends(), [ItemState::CompensationFailed; 2]);
-    let (_, error, standing) = hand.run.run_steps().unwrap();
+    let Settlement { error, uncompensated, .. } = hand.run.run_steps().unwrap();
     let why = "what they did before cannot be compensated, so they did not run again";
-    assert_eq!(error.map(|error| error.message.as_str()), Some(why));
-    assert_eq!(standing.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(), ["still closed"]);
+    assert_eq!(error.as_ref().map(|error| error.message.as_str()), Some(why));
+    assert_eq!(
+        uncompensated.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(),
+        ["still closed"]
+    );
     // They are what has failed now, and go on with what the items have made.
     let mut hand = hand.again(summed(), &[ItemId::RUN]);
     hand.answer_run(UNSUM, Ok(3.into()));
@@ -135,8 +138,8 @@ fn a_run_that_is_given_up_meanwhile_does_not_begin_them_again() {
     hand.answer_as(ItemId(1), StepId(0).into(), Err("stopped"));
     assert!(hand.run.is_idle());
     assert_eq!((hand.asked(SUM).len(), hand.asked(UNSUM).len()), (1, 0));
-    assert_eq!(hand.run.run_steps().map(|(state, ..)| state), Some(ItemState::Succeeded), "as they ended");
-    let left: Vec<StepId> = hand.run.left_out().collect();
+    assert_eq!(hand.run.run_steps().map(|end| end.state), Some(ItemState::Succeeded), "as they ended");
+    let left: Vec<StepId> = hand.run.not_run().collect();
     assert!(left.contains(&StepId(SUM)) && left.contains(&StepId(TELL)), "{left:?}");
 }
 

@@ -27,8 +27,8 @@ impl Hand {
     }
 
     fn errors(&self) -> Vec<&str> {
-        let executions = self.out.events.iter().filter_map(|event| match event {
-            Event::StepEnded { execution, .. } => Some(execution),
+        let executions = self.out.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Step(_, StepEvent::Ended(execution)) => Some(execution),
             _ => None,
         });
         executions.filter_map(|execution| execution.error.as_deref()).collect()
@@ -36,7 +36,11 @@ impl Hand {
 
     /// The state that the item was in before it ended.
     fn last_lifecycle(&self, graph: Graph) -> Option<u32> {
-        let ended = self.out.events.iter().take_while(|event| !matches!(event, Event::ItemSettled { .. }));
+        let ended = self
+            .out
+            .events
+            .iter()
+            .take_while(|event| !matches!(&event.kind, EventKind::Item(_, ItemEvent::Settled { .. })));
         Run::fold(Arc::new(graph), policy(), ended).unwrap().lifecycle(ItemId(0)).map(|state| state.0)
     }
 }
@@ -218,17 +222,19 @@ fn foreseen(graph: &Arc<Graph>, events: &[Event]) -> Result<u32, String> {
     let mut stuck: BTreeSet<ItemId> = BTreeSet::new();
     let mut undone = 0;
     for event in events {
-        match event {
-            Event::StepEnded { item, execution } if execution.status == Status::CompensationFailed => {
+        match &event.kind {
+            EventKind::Step(item, StepEvent::Ended(execution))
+                if execution.status == Status::CompensationFailed =>
+            {
                 stuck.insert(*item);
             }
-            Event::StepEnded { item, execution } if !stuck.contains(item) => {
+            EventKind::Step(item, StepEvent::Ended(execution)) if !stuck.contains(item) => {
                 let error = execution.error.as_deref().unwrap_or_default();
                 if error.contains("starts in the state") {
                     return Err(format!("{}: {error}", graph.step(execution.step).title));
                 }
             }
-            Event::AttemptStarted { item, step, .. } if !stuck.contains(item) => {
+            EventKind::Attempt(item, step, _, AttemptEvent::Started) if !stuck.contains(item) => {
                 let step = graph.step(step.step);
                 if let (Some(passage), Some(now)) = (&step.state, run.lifecycle(*item)) {
                     undone += u32::from(step.kind == Kind::Compensation);

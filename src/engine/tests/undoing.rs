@@ -1,7 +1,6 @@
 //! What an item did and must not have done: every effect that can be undone is, or somebody is told that it stands.
 
 use super::*;
-use crate::event::StopReason;
 
 /// What the events say of one item, counted without the engine.
 #[derive(Default)]
@@ -46,11 +45,11 @@ impl Account {
     }
 
     fn see(&mut self, seed: u64, graph: &Graph, before: &[BTreeSet<StepId>], event: &Event) {
-        match event {
-            Event::AttemptStarted { step, .. } => {
+        match &event.kind {
+            EventKind::Attempt(_, step, _, AttemptEvent::Started) => {
                 self.running.insert(*step);
             }
-            Event::AttemptFinished { step, result, .. } => {
+            EventKind::Attempt(_, step, _, AttemptEvent::Finished(result)) => {
                 self.running.remove(step);
                 let said = graph.step(step.step);
                 let may = result.as_ref().map_or_else(|why| why.outcome == Outcome::Unknown, |_| true);
@@ -58,13 +57,13 @@ impl Account {
                     self.effects.insert(*step);
                 }
             }
-            Event::AttemptRepeated { step, .. } => {
+            EventKind::Attempt(_, step, _, AttemptEvent::Repeated) => {
                 let said = graph.step(step.step);
                 if said.compensate.is_some() || said.irreversible {
                     self.effects.insert(*step);
                 }
             }
-            Event::CompensationBegan { undoes, .. } => {
+            EventKind::Item(_, ItemEvent::CompensationBegan(undoes)) => {
                 assert!(self.running.is_empty(), "seed {seed}: undone while {:?} run", self.running);
                 let open = self.open(graph, before);
                 assert!(
@@ -75,7 +74,9 @@ impl Account {
                 assert_eq!(later, None, "seed {seed}: {undoes:?} is undone before what depends on it");
                 self.undoing = Some(*undoes);
             }
-            Event::StepEnded { execution, .. } if graph.step(execution.step).kind == Kind::Compensation => {
+            EventKind::Step(_, StepEvent::Ended(execution))
+                if graph.step(execution.step).kind == Kind::Compensation =>
+            {
                 let step = self.undoing.expect("an undoing that began");
                 let path = StepPath { step, element: execution.element };
                 assert!(self.effects.contains(&path), "seed {seed}: {path:?} had no effect");
@@ -91,15 +92,17 @@ impl Account {
                     other => panic!("seed {seed}: a compensation is {other:?}"),
                 }
             }
-            Event::ItemRetried { .. } if !self.standing.is_empty() => self.standing.clear(),
+            EventKind::Item(_, ItemEvent::Retried { .. }) if !self.standing.is_empty() => {
+                self.standing.clear()
+            }
             // What they did before is undone now.
-            Event::RunStepsBegan { .. } => self.standing.clear(),
-            Event::ItemPutBack { .. } | Event::ItemRetried { .. } => {
+            EventKind::Run(RunEvent::StepsBegan) => self.standing.clear(),
+            EventKind::Item(_, ItemEvent::Requeued) | EventKind::Item(_, ItemEvent::Retried { .. }) => {
                 assert_eq!(self.standing, BTreeSet::new(), "seed {seed}: runs again though something stands");
                 assert_eq!(self.open(graph, before), BTreeSet::new(), "seed {seed}: runs again too early");
                 self.undone = false;
                 // What stays of the run's steps was done for other results, and is no matter of the next visit.
-                if matches!(event, Event::ItemPutBack { item: ItemId::RUN, .. }) {
+                if matches!(&event.kind, EventKind::Item(ItemId::RUN, ItemEvent::Requeued)) {
                     self.effects.clear();
                 }
             }
@@ -142,28 +145,31 @@ fn audit(seed: u64, graph: &Graph, events: &[Event]) -> (usize, usize) {
     let mut accounts: BTreeMap<ItemId, Account> = BTreeMap::new();
     let (mut undone, mut standing, mut interrupted) = (0, 0, false);
     for event in events {
-        let item = match event {
-            Event::AttemptStarted { item, .. }
-            | Event::AttemptFinished { item, .. }
-            | Event::AttemptRepeated { item, .. }
-            | Event::CompensationBegan { item, .. }
-            | Event::ItemPutBack { item, .. }
-            | Event::ItemRetried { item, .. }
-            | Event::StepEnded { item, .. } => *item,
-            Event::RunStepsBegan { .. } => ItemId::RUN,
-            Event::ItemSettled { item, state, standing: told, .. } if !interrupted => {
+        let item = match &event.kind {
+            EventKind::Attempt(item, _, _, AttemptEvent::Started)
+            | EventKind::Attempt(item, _, _, AttemptEvent::Finished(_))
+            | EventKind::Attempt(item, _, _, AttemptEvent::Repeated)
+            | EventKind::Item(item, ItemEvent::CompensationBegan(_))
+            | EventKind::Item(item, ItemEvent::Requeued)
+            | EventKind::Item(item, ItemEvent::Retried { .. })
+            | EventKind::Step(item, StepEvent::Ended(_)) => *item,
+            EventKind::Run(RunEvent::StepsBegan) => ItemId::RUN,
+            EventKind::Item(
+                item,
+                ItemEvent::Settled { end: Settlement { state, uncompensated: told, .. }, .. },
+            ) if !interrupted => {
                 let account = accounts.entry(*item).or_default();
                 account.settled(seed, graph, &before, *state, told.len());
                 standing += told.len();
                 continue;
             }
-            Event::RunStopped { why: StopReason::Interrupted, .. } => {
+            EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)) => {
                 interrupted = true;
                 continue;
             }
             _ => continue,
         };
-        let row = |event: &Event| matches!(event, Event::StepEnded { execution, .. } if execution.status == Status::Compensated);
+        let row = |event: &Event| matches!(&event.kind, EventKind::Step(_, StepEvent::Ended(execution)) if execution.status == Status::Compensated);
         undone += usize::from(row(event));
         accounts.entry(item).or_default().see(seed, graph, &before, event);
     }
@@ -214,7 +220,7 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
         // Cut anywhere and given up instead of resumed.
         let cut = roll(seed, &[70], events.len() as u64 + 1) as usize;
         let seen = &events[..cut];
-        if seen.iter().any(|event| matches!(event, Event::RunStopped { .. })) {
+        if seen.iter().any(|event| matches!(&event.kind, EventKind::Run(RunEvent::Stopped(_)))) {
             continue;
         }
         let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
@@ -223,8 +229,10 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
         run.cancel(world.now, &mut out);
         let rest = world.live(&mut run, &mut out);
         assert!(run.is_idle(), "seed {seed}");
-        let forward = |event: &&Event| match event {
-            Event::AttemptStarted { step, .. } => graph.step(step.step).kind != Kind::Compensation,
+        let forward = |event: &&Event| match &event.kind {
+            EventKind::Attempt(_, step, _, AttemptEvent::Started) => {
+                graph.step(step.step).kind != Kind::Compensation
+            }
             _ => false,
         };
         assert_eq!(rest.iter().filter(forward).count(), 0, "seed {seed}: begun after it was given up");
@@ -265,7 +273,7 @@ fn what_precedes_an_irreversible_step_stays_and_what_follows_is_undone() {
     hand.answer(5, Ok(1.into()));
     assert_eq!((hand.starts(4), hand.starts(5)), (0, 1));
     assert_eq!(hand.state(), Some(ItemState::Failed), "A stands, though it could have been undone alone");
-    let standing = &hand.run.dead_letters()[0].standing;
+    let standing = &hand.run.dead_letters()[0].end.uncompensated;
     assert_eq!(standing[0].step, Some(StepId(0)));
     assert!(standing[0].message.starts_with("`B`, which is irreversible"), "{standing:?}");
 }
@@ -297,6 +305,6 @@ fn the_elements_of_a_list_are_undone_side_by_side_each_with_its_own_values() {
     hand.answer_as(ItemId(0), undo(1), Err("nobody there"));
     assert_eq!(hand.state(), Some(ItemState::CompensationFailed));
     let letter = &hand.run.dead_letters()[0];
-    let standing: Vec<&str> = letter.standing.iter().map(|error| error.message.as_str()).collect();
+    let standing: Vec<&str> = letter.end.uncompensated.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(standing, ["nobody there"]);
 }

@@ -34,17 +34,17 @@ fn a_run_cut_after_any_event_goes_on_as_if_nothing_had_happened() {
 fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bool {
     let repeated: BTreeSet<(ItemId, StepPath, u32)> = lived
         .iter()
-        .filter_map(|event| match event {
-            Event::AttemptRepeated { item, step, attempt, .. } => Some((*item, *step, *attempt)),
+        .filter_map(|event| match &event.kind {
+            EventKind::Attempt(item, step, attempt, AttemptEvent::Repeated) => Some((*item, *step, *attempt)),
             _ => None,
         })
         .collect();
-    let unlike = |event: &Event| match event {
-        Event::AttemptFinished { item, step, attempt, result: Err(failure), .. } => {
+    let unlike = |event: &Event| match &event.kind {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(Err(failure))) => {
             let again = repeated.contains(&(*item, *step, *attempt)) && failure.outcome != Outcome::Unknown;
             again || failure.cause == Cause::Stopped
         }
-        Event::AttemptStopped { item, step, attempt, why: StopReason::Timeout, .. } => {
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Stopped(StopReason::Timeout)) => {
             repeated.contains(&(*item, *step, *attempt))
         }
         _ => false,
@@ -53,11 +53,12 @@ fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bool {
         return false;
     }
     let told = |events: &[Event]| -> Vec<Event> {
-        let again = |event: &&Event| matches!(event, Event::AttemptRepeated { .. });
+        let again =
+            |event: &&Event| matches!(&event.kind, EventKind::Attempt(_, _, _, AttemptEvent::Repeated));
         let mut events: Vec<Event> = events.iter().filter(|event| !again(event)).cloned().collect();
         for event in &mut events {
-            if let Event::StepEnded { item, execution } = event
-                && repeated.iter().any(|(of, path, _)| (of, *path) == (item, execution.path()))
+            if let EventKind::Step(item, StepEvent::Ended(execution)) = &mut event.kind
+                && repeated.iter().any(|(of, path, _)| (*of, *path) == (*item, execution.path()))
             {
                 (execution.started_ms, execution.duration_ms) = (None, None);
             }
@@ -82,8 +83,8 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         }
         let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
         let before: BTreeSet<(ItemId, StepPath)> = succeeded(&first).collect();
-        let is_undone = |event: &&Event| match event {
-            Event::StepEnded { execution, .. } => execution.status == Status::Compensated,
+        let is_undone = |event: &&Event| match &event.kind {
+            EventKind::Step(_, StepEvent::Ended(execution)) => execution.status == Status::Compensated,
             _ => false,
         };
         let undone: BTreeSet<ItemId> =
@@ -94,17 +95,19 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
             assert!(anew || !before.contains(&done), "seed {seed}: {done:?} ran again");
         }
         let settled = |item: &ItemId| {
-            let is =
-                |event: &&Event| matches!(event, Event::ItemSettled { item: other, .. } if other == item);
+            let is = |event: &&Event| matches!(&event.kind, EventKind::Item(other, ItemEvent::Settled { .. }) if other == item);
             second.iter().filter(is).count()
         };
         assert!(retried.iter().all(|item| settled(item) == 1), "seed {seed}");
         assert_eq!(after.tally().settled(), run.tally().settled(), "seed {seed}");
         let at = |is: &dyn Fn(&Event) -> bool| second.iter().position(is).unwrap_or(usize::MAX);
-        let stopped = at(&|event| matches!(event, Event::RunStopped { why: StopReason::ItemError, .. }));
-        let failed = at(&|event| match event {
-            Event::ItemSettled { state, .. } => state.is_failure(),
-            Event::CompensationBegan { .. } => true,
+        let stopped =
+            at(&|event| matches!(&event.kind, EventKind::Run(RunEvent::Stopped(StopReason::ItemError))));
+        let failed = at(&|event| match &event.kind {
+            EventKind::Item(_, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => {
+                state.is_failure()
+            }
+            EventKind::Item(_, ItemEvent::CompensationBegan(_)) => true,
             _ => false,
         });
         assert!(failed <= stopped, "seed {seed}: an old failure stops a retry");
@@ -130,8 +133,8 @@ fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too
         let retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
         let count =
             |events: &[Event], is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
-        let begins = |event: &Event| matches!(event, Event::RunStepsBegan { .. });
-        let ends = |event: &Event| matches!(event, Event::RunStepsEnded { .. });
+        let begins = |event: &Event| matches!(&event.kind, EventKind::Run(RunEvent::StepsBegan));
+        let ends = |event: &Event| matches!(&event.kind, EventKind::Run(RunEvent::StepsEnded(_)));
         if retried.is_empty() || count(&first, begins) == 0 {
             continue;
         }
@@ -148,14 +151,19 @@ fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too
         assert!(after.is_idle(), "seed {seed}");
         if after.stopped().is_none() {
             assert_eq!(count(&second, begins), 1, "seed {seed}: {second:#?}");
-            let last = second.iter().rposition(|event| matches!(event, Event::ItemSettled { .. })).unwrap();
+            let last = second
+                .iter()
+                .rposition(|event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Settled { .. })))
+                .unwrap();
             let again = second.iter().position(begins).unwrap();
             assert!(last < again && ends(&second[second.len() - 1]), "seed {seed}");
             revisited += 1;
         }
         let numbers = |events: &[Event]| -> Vec<(StepPath, u32)> {
-            let number = |event: &Event| match event {
-                Event::AttemptStarted { item: ItemId::RUN, step, attempt, .. } => Some((*step, *attempt)),
+            let number = |event: &Event| match &event.kind {
+                EventKind::Attempt(ItemId::RUN, step, attempt, AttemptEvent::Started) => {
+                    Some((*step, *attempt))
+                }
                 _ => None,
             };
             events.iter().filter_map(number).collect()
@@ -165,8 +173,10 @@ fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too
         for (path, number) in numbers(&all) {
             assert_eq!(seen.insert(path, number).unwrap_or(0) + 1, number, "seed {seed}: {path:?}");
         }
-        let of_run = |event: &&Event| match event {
-            Event::StepEnded { item: ItemId::RUN, execution } => execution.status == Status::Compensated,
+        let of_run = |event: &&Event| match &event.kind {
+            EventKind::Step(ItemId::RUN, StepEvent::Ended(execution)) => {
+                execution.status == Status::Compensated
+            }
             _ => false,
         };
         undone += second.iter().filter(of_run).count();
@@ -179,7 +189,10 @@ fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too
         // And once more.
         let retried: Vec<ItemId> = after.dead_letters().iter().map(|letter| letter.item).collect();
         if !retried.is_empty() && after.stopped().is_none() {
-            let before = all.iter().filter(|event| matches!(event, Event::ItemRetried { .. })).count();
+            let before = all
+                .iter()
+                .filter(|event| matches!(&event.kind, EventKind::Item(_, ItemEvent::Retried { .. })))
+                .count();
             let so_far = vec![ItemId(0); before];
             let (third, last, _) = go_on_in(&world, (&graph, &policy), &all, &[so_far, retried].concat());
             assert!(
@@ -196,16 +209,16 @@ fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
     let (mut cuts, mut cured) = (0, 0);
     for seed in seeds(1500) {
         let (graph, policy, _, first, run) = simulate(seed);
-        if !run.run_steps().is_some_and(|(state, ..)| state.is_failure()) {
+        if !run.run_steps().is_some_and(|end| end.state.is_failure()) {
             continue;
         }
         let retried = [ItemId::RUN];
         let (second, after) = go_on(seed, (&graph, &policy), &first, &retried);
-        let begins = |event: &Event| matches!(event, Event::ItemRetried { item, .. } if *item == ItemId::RUN);
+        let begins = |event: &Event| matches!(&event.kind, EventKind::Item(item, ItemEvent::Retried { .. }) if *item == ItemId::RUN);
         assert!(second.first().is_some_and(begins), "seed {seed}: {second:#?}");
         let all = [first.as_slice(), &second].concat();
-        let undone = all.iter().any(|event| match event {
-            Event::StepEnded { item, execution } => {
+        let undone = all.iter().any(|event| match &event.kind {
+            EventKind::Step(item, StepEvent::Ended(execution)) => {
                 *item == ItemId::RUN && execution.status == Status::Compensated
             }
             _ => false,
@@ -214,10 +227,13 @@ fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
         for done in succeeded(&second) {
             assert!(done.0 == ItemId::RUN && (undone || !before.contains(&done)), "seed {seed}: {done:?}");
         }
-        let ends = second.iter().filter(|event| matches!(event, Event::RunStepsEnded { .. })).count();
+        let ends = second
+            .iter()
+            .filter(|event| matches!(&event.kind, EventKind::Run(RunEvent::StepsEnded(_))))
+            .count();
         assert_eq!((ends, after.is_idle()), (1, true), "seed {seed}");
         assert_eq!(after.tally().settled(), run.tally().settled(), "seed {seed}");
-        cured += u32::from(after.run_steps().is_some_and(|(state, ..)| state == ItemState::Succeeded));
+        cured += u32::from(after.run_steps().is_some_and(|end| end.state == ItemState::Succeeded));
         for cut in first.len()..=all.len() {
             let (seen, rest) = all.split_at(cut);
             let (lived, _) = go_on(seed, (&graph, &policy), seen, &retried);
@@ -229,16 +245,16 @@ fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
 }
 
 fn item_of(event: &Event) -> Option<ItemId> {
-    match event {
-        Event::StepEnded { item, .. } => Some(*item),
+    match &event.kind {
+        EventKind::Step(item, StepEvent::Ended(_)) => Some(*item),
         _ => None,
     }
 }
 
 /// The executions that succeeded.
 fn succeeded(events: &[Event]) -> impl Iterator<Item = (ItemId, StepPath)> {
-    events.iter().filter_map(|event| match event {
-        Event::StepEnded { item, execution } if execution.status == Status::Success => {
+    events.iter().filter_map(|event| match &event.kind {
+        EventKind::Step(item, StepEvent::Ended(execution)) if execution.status == Status::Success => {
             Some((*item, execution.path()))
         }
         _ => None,
@@ -252,9 +268,11 @@ fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
         let mut open = BTreeSet::new();
         let mut by_state = BTreeMap::new();
         for event in &events {
-            match event {
-                Event::ItemAdmitted { item, .. } => assert!(open.insert(*item), "seed {seed}"),
-                Event::ItemSettled { item, state, error, .. } => {
+            match &event.kind {
+                EventKind::Item(item, ItemEvent::Admitted { .. }) => {
+                    assert!(open.insert(*item), "seed {seed}")
+                }
+                EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, error, .. }, .. }) => {
                     assert!(open.remove(item), "seed {seed}: {item:?} settled twice");
                     assert_eq!(state.is_failure(), error.is_some(), "seed {seed}: {item:?}");
                     *by_state.entry(*state).or_insert(0u64) += 1;
@@ -285,8 +303,8 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
         // Items that begin anew after they were undone, some of what they did kept.
         let (mut undone, mut anew) = (BTreeSet::new(), BTreeSet::new());
         for event in &events {
-            match event {
-                Event::AttemptStarted { item, step, .. } => {
+            match &event.kind {
+                EventKind::Attempt(item, step, _, AttemptEvent::Started) => {
                     assert!(running.insert((*item, *step)), "seed {seed}: started twice");
                     let path = step;
                     let step = &step.step;
@@ -342,10 +360,10 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                     let narrow = |id: StepId| graph.step(id).channel.as_deref() == Some("narrow");
                     assert!(running.iter().filter(|(_, id)| narrow(id.step)).count() <= 1, "seed {seed}");
                 }
-                Event::AttemptFinished { item, step, .. } => {
+                EventKind::Attempt(item, step, _, AttemptEvent::Finished(_)) => {
                     assert!(running.remove(&(*item, *step)), "seed {seed}");
                 }
-                Event::StepEnded { item, execution } => {
+                EventKind::Step(item, StepEvent::Ended(execution)) => {
                     ended.insert((*item, execution.path()), execution.status);
                     undone.extend((execution.status == Status::Compensated).then_some(*item));
                     let step = graph.step(execution.step);
@@ -354,21 +372,23 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                         halted.insert(*item);
                     }
                 }
-                Event::ElementsEnded { item, step, .. } => {
+                EventKind::Step(item, StepEvent::ElementsEnded(step)) => {
                     let own = ended.iter().filter(|((of, path), _)| of == item && path.step == *step);
                     let elements = own.filter(|((_, path), _)| path.element.is_some());
                     let worst =
                         elements.map(|(_, status)| *status).max_by_key(|status| *status != Status::Success);
                     ended.insert((*item, (*step).into()), worst.unwrap_or(Status::Success));
                 }
-                Event::BranchTaken { item, step, chain, arm: Some(arm), .. } => {
+                EventKind::Step(item, StepEvent::BranchTaken { step, chain, arm: Some(arm) }) => {
                     taken.insert((*item, Taken { step: *step, chain: *chain, arm: *arm }));
                 }
-                Event::ItemPutBack { item, .. } => {
+                EventKind::Item(item, ItemEvent::Requeued) => {
                     halted.remove(item);
                     anew.extend(undone.remove(item).then_some(*item));
                 }
-                Event::RunStopped { .. } => halted.extend((0..100).map(ItemId).chain([ItemId::RUN])),
+                EventKind::Run(RunEvent::Stopped(_)) => {
+                    halted.extend((0..100).map(ItemId).chain([ItemId::RUN]))
+                }
                 _ => {}
             }
         }
@@ -382,13 +402,15 @@ fn every_execution_that_began_has_one_row() {
         let (_, _, _, events, _) = simulate(seed);
         let mut open: BTreeMap<(ItemId, StepPath), u32> = BTreeMap::new();
         for event in &events {
-            match event {
-                Event::AttemptStarted { item, step, .. } => *open.entry((*item, *step)).or_default() += 1,
-                Event::StepEnded { item, execution } => {
+            match &event.kind {
+                EventKind::Attempt(item, step, _, AttemptEvent::Started) => {
+                    *open.entry((*item, *step)).or_default() += 1
+                }
+                EventKind::Step(item, StepEvent::Ended(execution)) => {
                     let begun = open.remove(&(*item, execution.path()));
                     assert_eq!(execution.attempt, begun, "seed {seed}: {execution:?}");
                 }
-                Event::ItemSettled { item, .. } => {
+                EventKind::Item(item, ItemEvent::Settled { .. }) => {
                     let left = open.keys().filter(|(other, _)| other == item).count();
                     assert_eq!(left, 0, "seed {seed}: {item:?} settled with executions that left no row");
                 }
@@ -406,7 +428,9 @@ fn a_channel_starts_no_more_often_than_its_rate() {
         let starts: Vec<Millis> = events
             .iter()
             .filter_map(|event| match event {
-                Event::AttemptStarted { step, at, .. } if slow(step) => Some(*at),
+                Event { at, kind: EventKind::Attempt(_, step, _, AttemptEvent::Started) } if slow(step) => {
+                    Some(*at)
+                }
                 _ => None,
             })
             .collect();
@@ -421,8 +445,8 @@ fn an_item_is_told_of_the_first_failure_that_decided_its_fate() {
         let (graph, _, _, events, _) = simulate(seed);
         let mut first: BTreeMap<ItemId, (StepId, u32)> = BTreeMap::new();
         for event in &events {
-            match event {
-                Event::StepEnded { item, execution } => {
+            match &event.kind {
+                EventKind::Step(item, StepEvent::Ended(execution)) => {
                     let step = graph.step(execution.step);
                     let counts = step.counts() && step.mark != Some(Mark::Optional);
                     let failed = execution.status.is_failure() && step.kind == Kind::Forward;
@@ -430,11 +454,13 @@ fn an_item_is_told_of_the_first_failure_that_decided_its_fate() {
                         first.entry(*item).or_insert((execution.step, 0)).1 += 1;
                     }
                 }
-                Event::ItemDeadlinePassed { item, .. } => {
+                EventKind::Item(item, ItemEvent::DeadlinePassed { .. }) => {
                     first.entry(*item).or_insert((StepId(u32::MAX), 0));
                 }
-                Event::ItemPutBack { item, .. } => drop(first.remove(item)),
-                Event::ItemSettled { item, state, error, .. } if state.is_failure() => {
+                EventKind::Item(item, ItemEvent::Requeued) => drop(first.remove(item)),
+                EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, error, .. }, .. })
+                    if state.is_failure() =>
+                {
                     let Some((step, count)) = first.get(item) else { continue };
                     let told = error.as_ref().unwrap().step.unwrap_or(StepId(u32::MAX));
                     assert_eq!(told, *step, "seed {seed}: {item:?}");

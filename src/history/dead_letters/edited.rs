@@ -188,7 +188,7 @@ impl Edited {
             self.retries.push(Retry { item: letter.item, inputs: None });
             return;
         };
-        if letter.stands {
+        if letter.uncompensated {
             let message = "compensation failed for this item: run `orderflow resolve` first, or leave its inputs as they are";
             self.problem(row, first, message.to_owned());
         } else if self.problems.len() == before

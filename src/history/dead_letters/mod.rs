@@ -8,7 +8,7 @@ pub use edited::{Edited, Problem, read};
 pub use table::Table;
 
 use super::History;
-use crate::event::{Event, ItemError, ItemId, Values};
+use crate::event::{EventKind, ItemError, ItemEvent, ItemId, Values};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ pub struct Letter {
     pub key: Arc<str>,
     pub error: Option<ItemError>,
     pub inputs: Values,
-    /// Whether something that it did should have been undone and is not.
-    pub stands: bool,
+    /// Whether a compensation of it failed.
+    pub uncompensated: bool,
 }
 
 /// The letters of a run, in the order in which their items were admitted. Memory holds them all.
@@ -32,24 +32,24 @@ pub fn of(history: &History) -> anyhow::Result<Vec<Letter>> {
     let mut letters = Vec::new();
     history.events(|event| {
         let void = retries.void(event);
-        match event {
-            Event::ItemAdmitted { item, inputs, .. }
-            | Event::ItemRetried { item, inputs: Some(inputs), .. } => {
-                open.insert(*item, inputs.clone());
-            }
-            Event::ItemSettled { item, key, state, error, standing, .. } if !void => {
+        match &event.kind {
+            EventKind::Item(
+                item,
+                ItemEvent::Admitted { inputs, .. } | ItemEvent::Retried { inputs: Some(inputs), .. },
+            ) => drop(open.insert(*item, inputs.clone())),
+            EventKind::Item(item, ItemEvent::Settled { key, end }) if !void => {
                 let inputs = open.remove(item).unwrap_or_default();
-                if state.is_failure() {
+                if end.state.is_failure() {
                     letters.push(Letter {
                         item: *item,
                         key: key.clone(),
-                        error: error.clone(),
+                        error: end.error.clone(),
                         inputs,
-                        stands: !standing.is_empty(),
+                        uncompensated: !end.uncompensated.is_empty(),
                     });
                 }
             }
-            _ => {}
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         Ok(())
     })?;

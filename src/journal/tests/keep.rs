@@ -1,7 +1,7 @@
 //! What was kept is read again.
 
 use super::*;
-use crate::event::{ItemId, StepId, StepPath};
+use crate::event::{ItemEvent, ItemId, StepId, StepPath};
 use crate::journal::{FILE, Process};
 
 #[test]
@@ -102,7 +102,10 @@ fn there_is_none_and_there_is_one_of_another_version_and_one_with_more_keys() {
     drop(Store::create(folder.path(), &Header { version: other, ..header() }).unwrap());
     let error = read_all(folder.path()).unwrap_err();
     assert!(matches!(error, Unreadable::Version { found, .. } if found == other));
-    assert!(error.to_string().ends_with("is of version 2.0, and this program reads version 1.1"), "{error}");
+    assert!(
+        error.to_string().ends_with("is of version 3.0, and this program reads up to version 2.0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_row_of_many_records_is_split_and_a_long_record_fits() {
     let folder = tempfile::tempdir().unwrap();
     let admitted = |number: u64, length: usize| {
         let inputs = vec![(crate::event::ValueId(0), Arc::new("x".repeat(length).into()))];
-        Record::Event(Event::ItemAdmitted { item: ItemId(number), key: "k".into(), inputs, at: number })
+        Record::Event(ItemEvent::Admitted { key: "k".into(), inputs }.of(ItemId(number), number))
     };
     let mut all: Vec<Record> = (0..20_000).map(|number| admitted(number, 20)).collect();
     all.insert(5, admitted(77, 17 << 20));

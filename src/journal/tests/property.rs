@@ -1,7 +1,7 @@
 //! Whatever an agent or an item brings, it is read as it was kept.
 
 use super::*;
-use crate::event::{Cause, Values};
+use crate::event::{AttemptEvent, Cause, Event, EventKind, ItemEvent, StepEvent, Values};
 use crate::event::{Execution, Failure, ItemId, Outcome, Reply, Status, StepId, ValueId};
 use proptest::prelude::*;
 use serde_json::{Number, Value};
@@ -53,13 +53,9 @@ fn columns() -> impl Strategy<Value = Vec<(Arc<str>, Value)>> {
 
 fn event() -> impl Strategy<Value = Event> {
     let (item, step, attempt) = (ItemId(u64::MAX), StepId(u32::MAX), u32::MAX);
-    let admitted = (text(), values(), any::<u64>()).prop_map(move |(key, inputs, at)| Event::ItemAdmitted {
-        item,
-        key: key.into(),
-        inputs,
-        at,
-    });
-    let finished = move |result, at| Event::AttemptFinished { item, step: step.into(), attempt, result, at };
+    let admitted = (text(), values(), any::<u64>())
+        .prop_map(move |(key, inputs, at)| ItemEvent::Admitted { key: key.into(), inputs }.of(item, at));
+    let finished = move |result, at| AttemptEvent::Finished(result).of(item, step, attempt, at);
     let answered = (values(), any::<Option<u64>>(), columns(), any::<u64>()).prop_map(
         move |(outputs, tokens_used, columns, at)| finished(Ok(Reply { outputs, tokens_used, columns }), at),
     );
@@ -75,23 +71,26 @@ fn event() -> impl Strategy<Value = Event> {
     let time = any::<f64>().prop_map(|time| time.is_finite().then_some(time));
     let ended =
         (time, proptest::option::of(text()), columns()).prop_map(move |(duration_ms, label, columns)| {
-            Event::StepEnded {
-                item,
-                execution: Execution {
-                    step,
-                    element: None,
-                    status: Status::Success,
-                    input: label.clone(),
-                    output: label.clone(),
-                    duration_ms,
-                    tokens_used: None,
-                    columns,
-                    attempt: Some(attempt),
-                    started_ms: None,
-                    error: label,
-                    code: None,
-                    recorded: None,
-                },
+            Event {
+                kind: EventKind::Step(
+                    item,
+                    StepEvent::Ended(Execution {
+                        step,
+                        element: None,
+                        status: Status::Success,
+                        input: label.clone(),
+                        output: label.clone(),
+                        duration_ms,
+                        tokens_used: None,
+                        columns,
+                        attempt: Some(attempt),
+                        started_ms: None,
+                        error: label,
+                        code: None,
+                        recorded: None,
+                    }),
+                ),
+                at: 7,
             }
         });
     prop_oneof![admitted, answered, failed, ended]

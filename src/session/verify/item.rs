@@ -219,8 +219,10 @@ impl<'a> Checker<'a, '_> {
             Some(Obstacle::Lacks(value)) if !skipped => {
                 Some(catalogue::row_lacks(place, title, key, &record.graph.value(value).name))
             }
-            Some(Obstacle::Unled) if !skipped => Some(catalogue::row_unled(place, title, key)),
-            Some(Obstacle::Lacks(_) | Obstacle::Unled) | None => self.decided(id, row),
+            Some(Obstacle::NoDecision) if !skipped => {
+                Some(catalogue::row_without_decision(place, title, key))
+            }
+            Some(Obstacle::Lacks(_) | Obstacle::NoDecision) | None => self.decided(id, row),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Source};
 use crate::engine::simulator::{World, random_graph, random_policy};
 use crate::engine::tests::states::document;
 use crate::engine::{Out, Retries, Retry, Run};
-use crate::event::{Event, ItemId, Status, StepId};
+use crate::event::{Event, EventKind, ItemEvent, ItemId, RunEvent, Settlement, Status, StepEvent, StepId};
 use crate::graph::{Graph, Kind};
 use crate::value::Type;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -55,9 +55,11 @@ fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<E
     let mut retries = Retries::default();
     for event in &seen {
         retries.see(event);
-        let (item, state) = match event {
-            Event::ItemSettled { item, state, .. } => (*item, *state),
-            Event::RunStepsEnded { state, .. } => (ItemId::RUN, *state),
+        let (item, state) = match &event.kind {
+            EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => {
+                (*item, *state)
+            }
+            EventKind::Run(RunEvent::StepsEnded(Settlement { state, .. })) => (ItemId::RUN, *state),
             _ => continue,
         };
         failed.remove(&item);
@@ -84,9 +86,9 @@ fn rows(graph: &Graph, events: &[Event]) -> Vec<Row> {
     let mut keys = HashMap::new();
     let mut rows = Vec::new();
     for event in events {
-        match event {
-            Event::ItemAdmitted { item, key, .. } => drop(keys.insert(*item, key)),
-            Event::StepEnded { item, execution } => {
+        match &event.kind {
+            EventKind::Item(item, ItemEvent::Admitted { key, .. }) => drop(keys.insert(*item, key)),
+            EventKind::Step(item, StepEvent::Ended(execution)) => {
                 rows.extend(layout.row(keys.get(item).unwrap_or(&&"run".into()), execution))
             }
             _ => {}

@@ -109,7 +109,7 @@ fn pages_that_lead_to_each_other_are_no_tables() {
 /// Rows that share the pages of their texts: a small file would hold any amount to read and to hash.
 #[test]
 fn rows_are_not_larger_than_their_file() {
-    use orderflow::event::{Event, ItemId};
+    use orderflow::event::{ItemEvent, ItemId};
     use orderflow::journal::{self, Journal, Record, Store};
     const PAGE: usize = 4096;
     let scene = Scene::new();
@@ -123,7 +123,7 @@ fn rows_are_not_larger_than_their_file() {
         let mut store = Store::create(&scene.run, &header).unwrap();
         let record = |item| {
             let key = "x".repeat(1_000_000 + 450 * more).into();
-            Record::Event(Event::ItemRetried { item: ItemId(item), key, inputs: None, at: 1 })
+            Record::Event(ItemEvent::Retried { key, inputs: None }.of(ItemId(item), 1))
         };
         store.append(&[record(0), record(1), record(2)]).unwrap();
         store.tidy().unwrap();

@@ -5,7 +5,7 @@ use orderflow::adapter::redact::{self, Redactor};
 use orderflow::adapter::{Declared, contract, worker};
 use orderflow::diag::{Diagnostic, Source, Span, render};
 use orderflow::disk::Named;
-use orderflow::event::{Event, ItemId, Reply, StepId, ValueId};
+use orderflow::event::{AttemptEvent, EventKind, ItemId, Reply, StepId, ValueId};
 use orderflow::graph::{self, Graph};
 use orderflow::items::{self, Duplicates, Items, Shape};
 use orderflow::journal;
@@ -280,16 +280,12 @@ fn redactor(bytes: &[u8]) {
     let mut log = told.to_owned();
     redactor.log(&mut log);
     let outputs = vec![(ValueId(0), Arc::new(Value::from(told)))];
-    let event = |outputs| Event::AttemptFinished {
-        item: ItemId(0),
-        step: StepId(0).into(),
-        attempt: 1,
-        result: Ok(Reply { outputs, ..Reply::default() }),
-        at: 0,
+    let event = |outputs| {
+        AttemptEvent::Finished(Ok(Reply { outputs, ..Reply::default() })).of(ItemId(0), StepId(0), 1, 0)
     };
     let mut kept = event(outputs.clone());
     redactor.conceal(&mut kept);
-    let Event::AttemptFinished { result: Ok(reply), .. } = &kept else { unreachable!() };
+    let EventKind::Attempt(_, _, _, AttemptEvent::Finished(Ok(reply))) = &kept.kind else { unreachable!() };
     let concealed = reply.outputs[0].1.as_str().unwrap();
     for secret in [one, two].into_iter().filter(hidden) {
         for text in [&shown, &log, concealed] {

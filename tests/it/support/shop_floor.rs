@@ -5,7 +5,7 @@ use crate::place::Place;
 use crate::program::{Told, told};
 use crate::python::{path, query};
 use crate::workflows::workflows;
-use orderflow::event::Event;
+use orderflow::event::{AttemptEvent, Event, EventKind};
 use orderflow::journal::{self, Record};
 use orderflow::session::{Row, read_session};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -149,8 +149,14 @@ impl Floor {
         let mut open = BTreeSet::new();
         let each = |record| -> Result<(), journal::Unreadable> {
             match record {
-                Record::Event(Event::AttemptStarted { item, step, .. }) => drop(open.insert((item, step))),
-                Record::Event(Event::AttemptFinished { item, step, .. }) => drop(open.remove(&(item, step))),
+                Record::Event(Event {
+                    kind: EventKind::Attempt(item, step, _, AttemptEvent::Started),
+                    ..
+                }) => drop(open.insert((item, step))),
+                Record::Event(Event {
+                    kind: EventKind::Attempt(item, step, _, AttemptEvent::Finished(_)),
+                    ..
+                }) => drop(open.remove(&(item, step))),
                 _ => {}
             }
             Ok(())

@@ -3,7 +3,7 @@
 
 use super::Item;
 use super::state::End;
-use crate::event::{LeftOut, StepId, ValueId};
+use crate::event::{NotRun, StepId, ValueId};
 use crate::graph::{Graph, Taken, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +19,13 @@ struct Reason {
 
 impl Item {
     /// In the order of the graph.
-    pub(super) fn left_out(&self, graph: &Graph) -> Vec<LeftOut> {
+    pub(super) fn not_run(&self, graph: &Graph) -> Vec<NotRun> {
         let ended = |id: StepId, end: End| self.is_own(graph, id) && self.end(id) == Some(end);
         if !graph.order.iter().any(|id| ended(*id, End::Absent)) {
             return Vec::new();
         }
         let mut reasons: BTreeMap<StepId, Reason> = BTreeMap::new();
-        let mut left_out = Vec::new();
+        let mut not_run = Vec::new();
         for &id in &graph.order {
             if ended(id, End::Skipped) {
                 let instead = self.instead(graph, id);
@@ -33,11 +33,11 @@ impl Item {
             } else if ended(id, End::Absent) {
                 let reason = self.why_absent(graph, id, &reasons);
                 let (because, decided) = (reason.text.clone(), reason.decided);
-                left_out.push(LeftOut { step: id, because, decided });
+                not_run.push(NotRun { step: id, because, decided });
                 reasons.insert(id, reason);
             }
         }
-        left_out
+        not_run
     }
 
     /// The steps that a decision led to in the place of a skipped one.
@@ -59,7 +59,7 @@ impl Item {
 
     fn why_absent(&self, graph: &Graph, id: StepId, reasons: &BTreeMap<StepId, Reason>) -> Reason {
         let step = graph.step(id);
-        if self.is_unled(graph, id) {
+        if self.lacks_decision(graph, id) {
             let deciders: BTreeSet<StepId> = step.guards.iter().map(|guard| guard.step).collect();
             let all: Vec<&Reason> = deciders.iter().filter_map(|id| reasons.get(id)).collect();
             let every = all.len() == deciders.len();

@@ -1,0 +1,159 @@
+//! What events do to the run: the only file that changes one. Does not know which event comes next.
+
+use super::super::item::Item;
+use super::super::tally::DeadLetter;
+use super::Run;
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement};
+use std::sync::Arc;
+
+/// Dead letters that are stored; the events have them all.
+const LETTERS: usize = 1000;
+
+impl Run {
+    /// Takes an event.
+    pub(super) fn apply(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Run(change) => self.apply_to_run(change, event),
+            EventKind::Item(item, change) => self.apply_to_item(*item, change, event),
+            EventKind::Step(item, _) => self.apply_to(*item, event),
+            EventKind::Attempt(item, step, _, change) => {
+                match change {
+                    AttemptEvent::Started => self.line.started(*item, *step, event.at),
+                    AttemptEvent::Finished(_) => self.line.finished(*step),
+                    AttemptEvent::Stopped(_)
+                    | AttemptEvent::Repeated
+                    | AttemptEvent::RetryScheduled { .. }
+                    | AttemptEvent::RetryDue => {}
+                }
+                self.apply_to(*item, event);
+            }
+        }
+    }
+
+    fn apply_to_run(&mut self, change: &RunEvent, event: &Event) {
+        match change {
+            RunEvent::ItemsExhausted => self.once.exhausted = true,
+            RunEvent::StepsBegan => {
+                self.once.began = true;
+                self.once.end = None;
+                let inputs = self.once.take(&self.graph);
+                let run = match self.once.last.take() {
+                    Some(mut last) => {
+                        last.restart_after_compensation(inputs);
+                        last
+                    }
+                    None => {
+                        let mut run = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, event.at);
+                        run.begin(&self.graph);
+                        run
+                    }
+                };
+                self.items.insert(ItemId::RUN, run);
+                self.line_up(ItemId::RUN, event.at);
+            }
+            RunEvent::StepsEnded(end) => {
+                self.withdraw(ItemId::RUN, event.at);
+                self.once.last = self.items.remove(&ItemId::RUN);
+                self.once.end = Some(end.clone());
+            }
+            RunEvent::Drained(why) => self.drained = Some(*why),
+            RunEvent::Stopped(why) => {
+                self.stopped = Some(*why);
+                let items: Vec<ItemId> = self.items.keys().copied().collect();
+                items.into_iter().for_each(|item| self.apply_to(item, event));
+            }
+        }
+    }
+
+    fn apply_to_item(&mut self, item: ItemId, change: &ItemEvent, event: &Event) {
+        match change {
+            ItemEvent::Admitted { key, inputs } => {
+                self.tally.admitted += 1;
+                let mut admitted = Item::new(&self.graph, item, key.clone(), inputs, event.at);
+                admitted.begin(&self.graph);
+                self.items.insert(item, admitted);
+                self.line_up(item, event.at);
+            }
+            ItemEvent::Settled { key, end } => self.settled(item, key, end, event.at),
+            ItemEvent::Retried { .. } => {
+                // Whatever had stopped the run is over, or it would not go on.
+                self.stopped = None;
+                if item != ItemId::RUN {
+                    // The steps that ran once after all items do so for what has come of it, too.
+                    self.once.began = false;
+                    self.once.reopen();
+                } else if let Some(last) = self.once.last.take_if(|_| self.once.began) {
+                    self.once.end = None;
+                    self.items.insert(ItemId::RUN, last);
+                }
+                self.apply_anew(item, event);
+                self.forgiven = self.tally.failures() + self.reopened;
+            }
+            ItemEvent::Resolved { .. } => {
+                self.once.reopen();
+                self.apply_to(item, event);
+            }
+            ItemEvent::Requeued => self.apply_anew(item, event),
+            ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {
+                self.apply_to(item, event);
+            }
+        }
+    }
+
+    fn settled(&mut self, item: ItemId, key: &Arc<str>, end: &Settlement, at: Millis) {
+        self.withdraw(item, at);
+        self.line.forget(item, at);
+        if let Some(settled) = self.items.remove(&item) {
+            self.reopened = self.reopened.saturating_sub(u64::from(settled.is_reopened()));
+            self.once.keep(&self.graph, item, &settled, end.state);
+        }
+        *self.tally.of(end.state) += 1;
+        let letters = match (end.state.is_failure(), end.uncompensated.is_empty()) {
+            (true, _) => &mut self.dead_letters,
+            (false, false) => &mut self.abandoned,
+            (false, true) => return,
+        };
+        if letters.len() < LETTERS {
+            letters.push(DeadLetter { item, key: key.clone(), end: end.clone() });
+        }
+    }
+
+    fn apply_to(&mut self, item: ItemId, event: &Event) {
+        if let Some(known) = self.items.get_mut(&item) {
+            // The run's own steps are no item that fails.
+            let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
+            let before = reopened(known);
+            known.apply(&self.graph, event);
+            self.reopened = (self.reopened + reopened(known)).saturating_sub(before);
+            self.line_up(item, event.at);
+        }
+    }
+
+    /// Applies an event by which steps of an item are ahead once more: its place in the line is made new.
+    fn apply_anew(&mut self, item: ItemId, event: &Event) {
+        self.withdraw(item, event.at);
+        self.line.forget(item, event.at);
+        self.apply_to(item, event);
+        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
+            self.line.push(item, step, event.at);
+        }
+    }
+
+    /// Takes what an item has ready out of the line.
+    fn withdraw(&mut self, item: ItemId, at: Millis) {
+        for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
+            self.line.remove(item, step, at);
+        }
+    }
+
+    pub(super) fn line_up(&mut self, item: ItemId, at: Millis) {
+        if let Some(known) = self.items.get_mut(&item) {
+            let moves = known.moves();
+            moves.ready.drain(..).for_each(|step| self.line.push(item, step, at));
+            moves.withdrawn.drain(..).for_each(|step| self.line.remove(item, step, at));
+        }
+        if self.touched.last() != Some(&item) {
+            self.touched.push(item);
+        }
+    }
+}
