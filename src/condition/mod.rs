@@ -125,7 +125,17 @@ impl Condition {
 
     /// Whether the two can never both hold, as far as their words tell.
     pub fn excludes(&self, other: &Condition) -> bool {
-        apart::apart(&self.root, &other.root)
+        self.contradicts(true, (other, true))
+    }
+
+    /// Whether exactly one of the two holds wherever both can be decided.
+    pub fn complements(&self, other: &Condition) -> bool {
+        self.excludes(other) && self.contradicts(false, (other, false))
+    }
+
+    /// Whether it cannot be that this one holds, or with false does not, while the other is as claimed.
+    pub fn contradicts(&self, holds: bool, other: (&Condition, bool)) -> bool {
+        apart::apart((&self.root, holds), (&other.0.root, other.1))
     }
 
     /// What it comes to, whatever that is.

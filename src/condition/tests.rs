@@ -169,10 +169,49 @@ fn conditions_exclude_each_other_by_their_words() {
         ("a in b", "a not in b", true),
         ("a == none", "a == true", true),
         ("x or y", "not x", false),
+        ("x or y", "not x and not y", true),
+        ("not (x or y)", "y", true),
+        ("not (score >= 5)", "score >= 7", true),
+        ("not (score >= 5 and ok)", "score >= 7", false),
+        ("score < -1", "score >= -1", true),
+        ("score < -1", "score > -2", false),
+        ("score > 10000000000000000", "score == 10000000000000001", false),
+        ("score == 10000000000000000", "score == 10000000000000001", true),
+        ("score == 1e3", "score == 1000.0", false),
+        ("score <= 0.1", "score >= 0.10", false),
+        ("a in [\"p\", \"q\"]", "a == \"r\"", true),
+        ("a in [\"p\", \"q\"]", "a in [\"q\", \"r\"]", false),
+        ("a in [\"p\", \"q\"]", "a not in [\"p\", \"q\", \"r\"]", true),
+        ("a in [\"p\"] and b", "a not in [\"p\", \"q\"] or not b", true),
+        ("x == true", "not x", true),
+        ("x == false", "x", true),
+        ("x != true", "x", true),
+        ("x is none", "x > 5", true),
+        ("x is not none", "x > 5", false),
+        ("x == \"a\"", "x > 5", true),
+        ("x is not defined", "x.y > 5", true),
+        ("x is not defined", "x is defined and y", true),
+        ("a < b", "b < a", true),
+        ("a < b", "b > a", false),
+        ("a <= b", "b <= a", false),
+        ("a|length == 0", "a|length > 0", true),
+        ("score > 8 or score < 2", "score >= 2 and score <= 8", true),
+        ("score > 8 or score < 2", "score >= 1 and score <= 8", false),
     ] {
         let parse = |text| super::parse(text).unwrap();
         assert_eq!(parse(one).excludes(&parse(other)), expected, "{one} / {other}");
         assert_eq!(parse(other).excludes(&parse(one)), expected, "{other} / {one}");
+    }
+    for (one, other, expected) in [
+        ("x", "not x", true),
+        ("score >= 5", "score < 5", true),
+        ("score > 5", "score < 5", false),
+        ("a == \"p\"", "a == \"q\"", false),
+        ("a in [\"p\", \"q\"]", "a not in [\"p\", \"q\"]", true),
+        ("not (x and y)", "x and y", true),
+    ] {
+        let parse = |text| super::parse(text).unwrap();
+        assert_eq!(parse(one).complements(&parse(other)), expected, "{one} / {other}");
     }
     assert_eq!(super::parse("a is defined and a.b > c or d.e is defined").unwrap().needs(), ["c"]);
 }

@@ -17,8 +17,8 @@ pub struct Way<'c> {
 pub enum Step<'c> {
     /// Into a member of this name; the range is where the way up to it stands in the condition.
     Member(&'c str, Range<usize>),
-    /// Into an element of a list.
-    Element,
+    /// Into an element of a list; the range is the same.
+    Element(Range<usize>),
 }
 
 impl Condition {
@@ -47,7 +47,7 @@ fn way(node: &Node) -> Option<Way<'_>> {
         Kind::Attribute(of, name) => (of, Step::Member(name, node.at.clone())),
         Kind::Index(of, index) => match &index.kind {
             Kind::Literal(Value::String(name)) => (of, Step::Member(name, node.at.clone())),
-            Kind::Literal(Value::Number(_)) => (of, Step::Element),
+            Kind::Literal(Value::Number(_)) => (of, Step::Element(node.at.clone())),
             _ => return None,
         },
         _ => return None,

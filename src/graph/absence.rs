@@ -2,6 +2,7 @@
 //! other, or only when another step runs. Also steps that do not wait for one that a decision guards.
 
 use super::before::Before;
+use super::claims::{self, Claims};
 use super::{Arm, Graph, Guard, Input, Kind, Step, StepId, Taken, Target, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
@@ -17,13 +18,34 @@ enum Fact<'a> {
     Holds(&'a Guard),
 }
 
-impl Fact<'_> {
-    fn excludes(&self, other: &Fact) -> bool {
+impl<'a> Fact<'a> {
+    fn excludes(&self, graph: &Graph, other: &Fact) -> bool {
         match (self, other) {
-            (Fact::Took(a), Fact::Took(b)) => (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm,
-            (Fact::Holds(a), Fact::Holds(b)) => a.condition.excludes(&b.condition),
-            _ => false,
+            (Fact::Took(a), Fact::Took(b)) if (a.step, a.chain) == (b.step, b.chain) => a.arm != b.arm,
+            _ => claims::apart(&self.claims(graph), &other.claims(graph)),
         }
+    }
+
+    fn claims<'g: 'c, 'c>(&self, graph: &'g Graph) -> Claims<'c>
+    where
+        'a: 'c,
+    {
+        match self {
+            Fact::Took(taken) => claims::taken(&graph.step(taken.step).chains, *taken),
+            Fact::Holds(guard) => vec![(&guard.condition, true)],
+        }
+    }
+
+    /// As the document says it.
+    fn text(&self, graph: &Graph) -> Option<String> {
+        let guard = match self {
+            Fact::Holds(guard) => Some(*guard),
+            Fact::Took(taken) => {
+                let chains = &graph.step(taken.step).chains;
+                chains.get(taken.chain as usize)?.get(taken.arm as usize)?.guard.as_ref()
+            }
+        };
+        Some(guard.map_or("Otherwise", |guard| guard.condition.text.trim()).to_owned())
     }
 
     fn same(&self, other: &Fact) -> bool {
@@ -49,6 +71,15 @@ pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic
     for id in graph.order.iter().copied() {
         let step = graph.step(id);
         let mut own = own(graph, id, &reasons);
+        if let Some((one, other)) = within(spec, graph, &own) {
+            diagnostics.push(catalogue::never_holds(
+                spec.steps[id.index()].title.span,
+                &step.title,
+                one,
+                other,
+            ));
+            continue;
+        }
         let mut conflict = None;
         for input in step.inputs.iter().filter(|input| !input.optional) {
             let [maker] = input.makers.as_slice() else { continue };
@@ -62,7 +93,7 @@ pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic
                 let new = Reason { fact: fact.clone(), of: *of, value: Some(input.value) };
                 conflict = conflict.or_else(|| {
                     own.iter()
-                        .find(|known| known.fact.excludes(fact))
+                        .find(|known| known.fact.excludes(graph, fact))
                         .map(|known| (known.clone(), new.clone()))
                 });
                 own.push(new);
@@ -91,6 +122,19 @@ fn own<'a>(graph: &'a Graph, id: StepId, reasons: &[Vec<Reason<'a>>]) -> Vec<Rea
     own
 }
 
+/// Two conditions on a step that never both hold, with their places.
+fn within(spec: &Spec, graph: &Graph, own: &[Reason]) -> Option<((String, Span), (String, Span))> {
+    let mut pairs =
+        own.iter().enumerate().flat_map(|(at, one)| own[at..].iter().map(move |other| (one, other)));
+    let (one, other) = pairs.find(|(one, other)| one.fact.excludes(graph, &other.fact))?;
+    let place = |reason: &Reason| {
+        let step = if let Fact::Took(taken) = reason.fact { taken.step } else { reason.of };
+        spec.steps[step.index()].title.span
+    };
+    let said = |reason: &Reason| Some((reason.fact.text(graph)?, place(reason)));
+    Some((said(one)?, said(other)?))
+}
+
 fn told(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) -> Diagnostic {
     let place = |reason: &Reason| spec.steps[reason.of.index()].title.span;
     let name = |reason: &Reason| reason.value.map(|value| graph.value(value).name.as_str());
@@ -112,7 +156,7 @@ fn told(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) ->
 fn apart(spec: &Spec, graph: &Graph, id: StepId) -> Option<Diagnostic> {
     let step = graph.step(id);
     let apart = |input: &&Input| {
-        !input.makers.is_empty() && input.makers.iter().all(|maker| graph.exclude(*maker, id))
+        !input.makers.is_empty() && input.makers.iter().all(|maker| never_both(graph, *maker, id))
     };
     let required = step.inputs.iter().find(|input| !input.optional && apart(input));
     let input = required.or_else(|| step.inputs.iter().find(apart))?;
@@ -123,9 +167,18 @@ fn apart(spec: &Spec, graph: &Graph, id: StepId) -> Option<Diagnostic> {
     Some(told(port(spec, id, name), &step.title, name, &graph.step(*maker).title, made))
 }
 
+/// Whether two steps never both run, by their decisions or by their conditions.
+pub(super) fn never_both(graph: &Graph, one: StepId, other: StepId) -> bool {
+    let claims = |id| claims::of_step(graph, id);
+    graph.step(one).once == graph.step(other).once
+        && (graph.exclude(one, other) || claims::apart(&claims(one), &claims(other)))
+}
+
 /// Warns of steps that do not run when another one does not, without saying so.
 pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
     let mut warned: HashMap<StepId, StepId> = HashMap::new();
+    // By step that hangs on a warned one: which warning that is.
+    let mut behind: HashMap<StepId, usize> = HashMap::new();
     for id in graph.order.iter().copied() {
         let step = graph.step(id);
         let takes = step.inputs.iter().filter(|input| !input.optional);
@@ -142,13 +195,29 @@ pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnosti
             [maker] => Some((value, *maker, why(graph, id, value, *maker)?)),
             _ => None,
         });
-        let Some((value, maker, why)) = found.next() else { continue };
+        let Some((value, maker, why)) = found.next() else {
+            let required = step.inputs.iter().filter(|input| !input.optional);
+            let found = required.filter_map(|input| match input.makers.as_slice() {
+                [maker] => behind.get(maker).copied(),
+                _ => None,
+            });
+            if let Some(warning) = found.min().filter(|_| step.mark != Some(Mark::Optional)) {
+                behind.insert(id, warning);
+                if step.mark == Some(Mark::Critical) {
+                    let place = spec.steps[id.index()].title.span;
+                    diagnostics[warning] =
+                        catalogue::critical_behind(diagnostics[warning].clone(), &step.title, place);
+                }
+            }
+            continue;
+        };
         // What follows a step that was told of follows what that one hangs on.
         let mut inputs = step.inputs.iter().flat_map(|input| &input.makers);
         if inputs.any(|other| warned.get(other) == Some(&maker)) {
             continue;
         }
         warned.insert(id, maker);
+        behind.insert(id, diagnostics.len());
         let name = &graph.value(value).name;
         let (title, maker_title) = (&step.title, &graph.step(maker).title);
         let place = spec.steps[maker.index()].title.span;
@@ -171,17 +240,20 @@ fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catal
     // A step to which decisions lead stands on a branch of its own.
     let behind = |step: &Step| step.guards.iter().copied().collect::<BTreeSet<Taken>>();
     let led = behind(step);
-    let text = |guard: &Guard| guard.condition.text.trim().to_owned();
-    let own: BTreeSet<String> = step.when.iter().map(text).collect();
-    if let Some(guard) = made.when.iter().find(|guard| !own.contains(&text(guard))) {
-        return Some(Absence::When(text(guard)));
+    let claims = claims::of_step(graph, id);
+    if let Some(guard) = made.when.iter().find(|guard| !claims::imply(&claims, &guard.condition, true)) {
+        return Some(Absence::When(guard.condition.text.trim().to_owned()));
     }
+    let implied = |taken: &Taken| {
+        let holds = claims::taken(&graph.step(taken.step).chains, *taken);
+        !holds.is_empty() && holds.iter().all(|(condition, is)| claims::imply(&claims, condition, *is))
+    };
     let alone = |taken: &Taken| {
         let chains = &graph.step(taken.step).chains;
         chains.get(taken.chain as usize).is_some_and(|chain| chain.len() == 1)
     };
-    let guarded =
-        !made.guards.is_empty() && made.guards.iter().all(|taken| alone(taken) && !led.contains(taken));
+    let guarded = !made.guards.is_empty()
+        && made.guards.iter().all(|taken| alone(taken) && !led.contains(taken) && !implied(taken));
     if guarded && led.is_empty() {
         return Some(Absence::Unless(made.guards.first().map(|taken| graph.step(taken.step).title.clone())?));
     }

@@ -1,5 +1,6 @@
 //! Conditions resolved: which values they speak of, where they lead, which steps can never both run.
 
+use super::claims::{self, Decisive};
 use super::elements;
 use super::flow::{Flow, who};
 use super::links::{Before, Link, MOST, Why};
@@ -304,16 +305,18 @@ fn never_boolean(ty: &Type) -> bool {
 }
 
 impl Branches {
-    /// Whether two steps can never both run: different arms of one chain lead to them, or one's condition is
-    /// the other's negation.
+    /// Whether two steps can never both run: different arms of one chain lead to them, or their conditions exclude
+    /// each other.
     pub fn exclude(&self, one: usize, other: usize) -> bool {
         let (mine, theirs) = (self.required(one), self.required(other));
         let apart = |a: &Taken, b: &Taken| (a.step, a.chain) == (b.step, b.chain) && a.arm != b.arm;
-        let negated = || {
-            let conditions = |step: usize| self.when[step].iter().map(|guard| &guard.condition);
-            conditions(one).any(|a| conditions(other).any(|b| a.excludes(b)))
+        let decisive = |step: usize| Decisive {
+            when: &self.when[step],
+            chains: &self.chains[step],
+            guards: &self.guards[step],
         };
-        mine.iter().any(|a| theirs.iter().any(|b| apart(a, b))) || negated()
+        let claims = |step: usize| claims::of(step, &decisive);
+        mine.iter().any(|a| theirs.iter().any(|b| apart(a, b))) || claims::apart(&claims(one), &claims(other))
     }
 
     /// Decisions without which the step does not run, those of its deciders included.

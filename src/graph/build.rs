@@ -44,7 +44,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     tags::check(spec, &mut diagnostics);
     let known = definitions::compile(spec, &names, &mut diagnostics);
     types::resolve(&mut flow, &known);
-    members::check(spec, &flow, &names, &mut diagnostics);
+    members::check(spec, &flow, &once, &names, &mut diagnostics);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);

@@ -2,6 +2,7 @@
 //! optional ones, compensations that lack what they need, steps that hang on others without saying so.
 
 use super::absence::{self, port};
+use super::assumed;
 use super::before::Before;
 use super::{Graph, Kind, Step, StepId, Target, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
@@ -17,6 +18,7 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     lint.lacks(&mut diagnostics);
     absence::unsaid(spec, graph, &mut diagnostics);
     absence::beside(spec, graph, effects, &mut diagnostics);
+    assumed::check(spec, graph, effects, &mut diagnostics);
     if graph.compensates() {
         lint.uncompensated(effects, &mut diagnostics);
     }

@@ -3,14 +3,15 @@
 use super::ValueId;
 use super::flow::Flow;
 use super::names::Names;
+use super::once::Once;
 use crate::condition::{Condition, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Spanned, Spec};
 use crate::value::{Part, Type, in_conditions};
 use std::collections::HashMap;
 
-/// Reports what a condition asks for and no value of the type has.
-pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+/// Reports what a condition asks for and no value of the type has, and steps for the elements of what is not a list.
+pub(super) fn check(spec: &Spec, flow: &Flow, once: &Once, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     let values = flow.values.iter().enumerate();
     let values: HashMap<String, ValueId> =
         values.map(|(id, value)| (in_conditions(&value.name), ValueId(id as u32))).collect();
@@ -20,31 +21,51 @@ pub(super) fn check(spec: &Spec, flow: &Flow, names: &Names, diagnostics: &mut V
     for condition in groups.chain(steps).chain(arms.filter_map(|arm| arm.condition.as_ref())) {
         report(condition, flow, &values, names, diagnostics);
     }
-    for (step, way) in spec.steps.iter().zip(&flow.ways) {
-        let each = step.annotations.each.as_ref().and_then(|each| each.value.way.as_ref());
-        let Some((way, list)) = way.as_ref().zip(each) else { continue };
+    for (index, (step, way)) in spec.steps.iter().zip(&flow.ways).enumerate() {
+        let Some(each) = &step.annotations.each else { continue };
+        let Some((way, list)) = way.as_ref().zip(each.value.way.as_ref()) else {
+            // Scalars have been reported with the types.
+            let list = flow.each[index]
+                .map(|each| each.list)
+                .filter(|list| !(once.is(index) && once.gathers(flow, *list)));
+            let ty = list.and_then(|list| flow.values[list.index()].ty.as_ref());
+            if let Some(ty @ (Type::Defined(_) | Type::Nullable(_))) = ty.filter(|ty| !ty.may_be_list()) {
+                let list = &each.value.list;
+                diagnostics.push(catalogue::no_list(&list.value, list.span, &ty.to_string(), list.span));
+            }
+            continue;
+        };
         let before = diagnostics.len();
         report(list, flow, &values, names, diagnostics);
-        if let Some(ty) = scalar(&way.condition, flow, &values).filter(|_| diagnostics.len() == before) {
+        if let Some(ty) = at_end(&way.condition, flow, &values)
+            && diagnostics.len() == before
+            && !ty.may_be_list()
+        {
             let text = &*way.condition.text;
             diagnostics.push(catalogue::no_list(text, list.span, &ty.to_string(), list.span));
         }
     }
 }
 
-/// The type to which a way into a value leads, where it has a type that is surely no list.
-fn scalar(way: &Condition, flow: &Flow, values: &HashMap<String, ValueId>) -> Option<Type> {
+/// The type to which a way into a value leads, as far as types say.
+fn at_end(way: &Condition, flow: &Flow, values: &HashMap<String, ValueId>) -> Option<Type> {
     let ways = way.ways();
     let [way] = ways.as_slice() else { return None };
-    let mut ty = flow.values[values.get(way.name)?.index()].ty.clone()?;
-    for step in &way.steps {
+    behind(flow.values[values.get(way.name)?.index()].ty.clone()?, &way.steps)
+}
+
+fn behind(mut ty: Type, steps: &[Step]) -> Option<Type> {
+    for step in steps {
+        if let Type::Nullable(inner) = ty {
+            ty = *inner;
+        }
         ty = match (step, ty) {
             (Step::Member(name, _), ty) => ty.member(name)?.0,
-            (Step::Element, Type::List(one)) => *one,
-            (Step::Element, _) => return None,
+            (Step::Element(_), Type::List(one)) => *one,
+            (Step::Element(_), _) => return None,
         };
     }
-    matches!(ty, Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File).then_some(ty)
+    Some(ty)
 }
 
 fn report(
@@ -59,14 +80,29 @@ fn report(
         let Some(ty) = ty else { continue };
         let part = |step: &Step<'_>| match step {
             Step::Member(name, _) => Part::Member((*name).to_owned()),
-            Step::Element => Part::Element,
+            Step::Element(_) => Part::Element,
         };
         let parts: Vec<Part> = way.steps.iter().map(part).collect();
         let Some(lack) = ty.lacks(&parts) else { continue };
-        let Some(Step::Member(name, at)) = way.steps.get(lack.at) else { continue };
+        let (Some(step), ahead) = (way.steps.get(lack.at), &way.steps[..lack.at]) else { continue };
+        let (Step::Member(_, written) | Step::Element(written)) = step;
         let from = condition.span.start;
-        let at = Span::new(from + at.start, from + at.end);
-        let near = names.near(name, lack.members.iter().map(String::as_str));
-        diagnostics.push(catalogue::unknown_member(at, name, &ty.to_string(), near, &lack.members));
+        let at = Span::new(from + written.start, from + written.end);
+        match step {
+            Step::Member(name, _) if !lack.members.is_empty() => {
+                let near = names.near(name, lack.members.iter().map(String::as_str));
+                diagnostics.push(catalogue::unknown_member(at, name, &ty.to_string(), near, &lack.members));
+            }
+            _ => {
+                let end = match ahead.last() {
+                    Some(Step::Member(_, before) | Step::Element(before)) => before.end,
+                    None => written.start + way.name.len(),
+                };
+                let of = condition.value.text.get(written.start..end).unwrap_or(way.name);
+                let here = behind(ty.clone(), ahead).map(|ty| ty.to_string());
+                let member = if let Step::Member(name, _) = step { Some(*name) } else { None };
+                diagnostics.push(catalogue::no_members(at, of, here.as_deref(), member));
+            }
+        }
     }
 }

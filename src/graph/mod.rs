@@ -2,9 +2,11 @@
 //! `Spec`; a graph with errors is never handed out, so whoever holds one can run it.
 
 mod absence;
+mod assumed;
 mod before;
 mod branches;
 mod build;
+mod claims;
 mod collisions;
 mod definitions;
 mod elements;

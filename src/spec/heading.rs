@@ -15,6 +15,8 @@ pub(super) struct Head {
     pub level: u8,
     /// Written `## Title`.
     pub atx: bool,
+    /// The ordinal as it is written, without the point or parenthesis behind it; empty without one.
+    pub number: String,
     /// All text but the ordinal: the title where the heading is prose.
     pub whole: Span,
     /// Without the tail: the title where the heading is a step or a group.
@@ -69,9 +71,11 @@ impl Head {
 
     fn read(text: &str, line: Span, inner: Span, level: u8, atx: bool) -> Head {
         let part = &text[inner.start..inner.end];
-        let whole = Span::new(inner.start + ordinal(part), inner.end);
+        let (number, _) = part.split_at(ordinal(part));
+        let whole = Span::new(inner.start + number.len(), inner.end);
+        let number = number.trim_end().trim_end_matches(['.', ')']).to_owned();
         let (title, tail) = tail(text, whole);
-        Head { line, level, atx, whole, title, tail }
+        Head { line, level, atx, number, whole, title, tail }
     }
 
     pub fn is_annotated(&self) -> bool {

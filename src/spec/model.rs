@@ -134,6 +134,8 @@ pub struct Group {
 /// A heading with evidence of being a step, and what stands below it.
 #[derive(Clone, Debug)]
 pub struct Step {
+    /// In front of the title, such as `2` or `2.1`; empty without one.
+    pub number: String,
     /// Without ordinal and annotations.
     pub title: Spanned<String>,
     /// The whole heading line without its line ending.

@@ -195,6 +195,7 @@ impl Reader<'_, '_> {
         let (signature, line) = self.signature(part, head);
         let traces = part.traces.iter().map(|fence| TraceFence { content: fence.content }).collect();
         let step = Step {
+            number: head.number.clone(),
             title,
             heading: head.line,
             level: head.level,

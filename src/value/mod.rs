@@ -175,13 +175,27 @@ impl Type {
         }
     }
 
-    /// The first part on this way that no value of the type has, as far as a definition says.
+    /// Whether a value may be a list, as far as the type says.
+    pub fn may_be_list(&self) -> bool {
+        match self {
+            Type::List(_) | Type::Json | Type::Named(_) => true,
+            Type::Nullable(inner) => inner.may_be_list(),
+            Type::Defined(definition) => definition.may_be_list(),
+            Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File => false,
+        }
+    }
+
+    /// The first part on this way that no value of the type has, as far as the type says.
     pub fn lacks(&self, way: &[Part]) -> Option<Lack> {
         match (self, way) {
             (Type::Defined(definition), _) => definition.lacks(way),
             (Type::Nullable(inner), _) => inner.lacks(way),
             (Type::List(inner), [Part::Element, rest @ ..]) => {
                 inner.lacks(rest).map(|lack| Lack { at: lack.at + 1, ..lack })
+            }
+            (Type::List(_), [Part::Member(_), ..]) => Some(Lack { at: 0, members: Vec::new() }),
+            (Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File, [_, ..]) => {
+                Some(Lack { at: 0, members: Vec::new() })
             }
             _ => None,
         }

@@ -38,6 +38,7 @@ mod own_trace;
 mod part;
 mod picture;
 mod plan;
+mod quiet;
 mod readable;
 mod reference;
 mod replay;

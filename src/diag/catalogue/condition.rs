@@ -48,9 +48,26 @@ pub fn unknown_member(
     let problem = Diagnostic::error("unknown-member", span, format!("the type {ty} has no `{name}` here"));
     match (near, members) {
         (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
-        (None, []) => problem.help("what is before it is not an object"),
         (None, members) => problem.help(format!("there is {}", members.join(", "))),
     }
+}
+
+/// A condition that goes into a value that has no parts: `of` is what it goes into, `ty` the type of that where it
+/// has a name, `member` the name that it asks for; without one it asks for an element.
+pub fn no_members(span: Span, of: &str, ty: Option<&str>, member: Option<&str>) -> Diagnostic {
+    let parts = if member.is_some() { "members" } else { "elements" };
+    let typed = ty.map(|ty| format!(" the type {ty}, which has")).unwrap_or_default();
+    let problem = Diagnostic::error("no-members", span, format!("`{of}` has{typed} no {parts}"));
+    problem.help(match member {
+        Some("length" | "size" | "count" | "len") => format!("write `{of}|length`"),
+        Some(member) if ty.is_some_and(|ty| ty.ends_with(']')) => {
+            format!("name an element, as in `{of}[0].{member}`, or decide in a step with `[each:: ...]`")
+        }
+        Some(_) => {
+            format!("compare `{of}` itself, or give it the type JSON or a type of your own where it is made")
+        }
+        None => format!("compare `{of}` itself, or make it a list where it is made"),
+    })
 }
 
 /// A condition that asks for what its own step makes, before it can be there.

@@ -1,5 +1,6 @@
 //! Every problem that a document can have, as one named constructor each. A code stands in one place only.
 
+mod assumed;
 mod condition;
 mod graph;
 mod saga;
@@ -11,6 +12,7 @@ mod trace;
 mod types;
 mod verify;
 
+pub use assumed::*;
 pub use condition::*;
 pub use graph::*;
 pub use saga::*;

@@ -170,6 +170,48 @@ pub fn does_not_wait(at: Span, title: &str, guarded: (&str, Span), made: Option<
         .help(format!("write [after:: {guarded}] in `{title}`{taken}, to wait for it where it runs; [effects:: none] if `{title}` changes nothing"))
 }
 
+/// A step with effects beside a critical one that is above it. `later` and `critical` are titles, with numbers where
+/// the document has them; `made` is what the critical step makes, and whether it is true or false.
+pub fn beside_critical(
+    at: Span,
+    later: &str,
+    critical: (&str, &str, Span),
+    made: Option<(&str, bool)>,
+    value: &str,
+) -> Diagnostic {
+    let (shown, title, place) = critical;
+    let message = format!("`{later}` does not wait for `{shown}`, which is critical");
+    let take = match made {
+        Some((made, true)) => format!(", or [when:: {made}] to run only if it is true"),
+        Some((made, false)) => format!(", or take `{made}`"),
+        None => String::new(),
+    };
+    Diagnostic::warning("does-not-wait", at, message)
+        .related(place, format!("both take `{value}` and run at the same time"))
+        .help(format!(
+            "write [after:: {title}] in `{later}`{take}; [effects:: none] if it changes nothing; put both in a group marked `(parallel)` if this is intended"
+        ))
+}
+
+/// Two conditions on one step that never both hold, each with the place that says it.
+pub fn never_holds(at: Span, title: &str, one: (String, Span), other: (String, Span)) -> Diagnostic {
+    if one.0 == other.0 {
+        let message = format!("`{title}` can never run: `{}` never holds", one.0);
+        return Diagnostic::error("never-runs", at, message).help("change the condition, or remove the step");
+    }
+    let message = format!("`{title}` can never run: `{}` and `{}` never both hold", one.0, other.0);
+    let start = Diagnostic::error("never-runs", at, message);
+    let places = [one, other].into_iter().filter(|(_, place)| *place != at);
+    places
+        .fold(start, |start, (condition, place)| start.related(place, format!("`{condition}` decides here")))
+        .help("change one of the conditions, or let the decision lead to another step")
+}
+
+/// A critical step that does not run either where a warned one does not.
+pub fn critical_behind(warning: Diagnostic, title: &str, place: Span) -> Diagnostic {
+    warning.related(place, format!("`{title}` is critical and does not run then either"))
+}
+
 /// A compensation that wants what the step that it undoes does not have; `known` is what that step has.
 pub fn compensation_lacks(
     at: Span,

@@ -59,6 +59,7 @@ fn group() -> impl Strategy<Value = Group> {
 fn step() -> impl Strategy<Value = Step> {
     (text(&TITLES), prop::option::of(0..4_usize), annotations(), prop::option::weighted(0.8, signature()))
         .prop_map(|(title, group, annotations, signature)| Step {
+            number: String::new(),
             title,
             heading: Span::default(),
             level: 3,

@@ -65,6 +65,21 @@ fn a_condition_and_its_contrary_are_one_decision() {
 }
 
 #[test]
+fn of_two_conditions_that_exclude_each_other_neither_may_hold() {
+    let two = |one: &str, two: &str| {
+        of(&format!(
+            "## Choose @x\norder -> kind::String\n\n## One @x [when:: {one}] [state:: a -> b]\n\n\
+             ## Two @x [when:: {two}] [state:: a -> c]\n\n\
+             ## Three @x [after:: One] [after:: Two] [state:: b, c -> d]\n"
+        ))
+    };
+    let doubtful = ["doubtful-state: the step `Three` starts in `b` or `c`, but the item may be in `a` then"];
+    assert_eq!(two("kind == \"p\"", "kind == \"q\""), doubtful);
+    assert_eq!(two("kind == \"p\"", "kind != \"p\""), [""; 0]);
+    assert_eq!(two("kind in [\"p\", \"q\"]", "not (kind == \"p\" or kind == \"q\")"), [""; 0]);
+}
+
+#[test]
 fn what_needs_a_value_runs_only_behind_its_maker() {
     let optional = "## One @x ? [state:: a -> b]\norder -> paid\n\n";
     assert_eq!(of(&format!("{optional}## Two @x [state:: b -> c]\npaid -> sent\n")), [""; 0]);

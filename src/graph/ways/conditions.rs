@@ -9,8 +9,8 @@ const MOST: usize = 500;
 /// The `when` conditions of a document, equal ones being one.
 pub(super) struct Conditions {
     classes: HashMap<String, usize>,
-    /// By class: the classes that are its contrary.
-    contrary: Vec<Vec<usize>>,
+    /// By class: the classes that never hold with it, and whether one of the two always does.
+    contrary: Vec<Vec<(usize, bool)>>,
     /// By class: the last place in the order at which it, or its contrary, decides.
     last: Vec<usize>,
 }
@@ -34,12 +34,12 @@ impl Conditions {
             let others = few.iter().enumerate();
             others
                 .filter(|(_, other)| one.condition.excludes(&other.condition))
-                .map(|(other, _)| other)
+                .map(|(class, other)| (class, one.condition.complements(&other.condition)))
                 .collect()
         };
-        let contrary: Vec<Vec<usize>> = samples.iter().map(contrary).collect();
+        let contrary: Vec<Vec<(usize, bool)>> = samples.iter().map(contrary).collect();
         let decided =
-            |class: usize| contrary[class].iter().map(|other| last[*other]).chain([last[class]]).max();
+            |class: usize| contrary[class].iter().map(|(other, _)| last[*other]).chain([last[class]]).max();
         let last = (0..last.len()).map(|class| decided(class).unwrap_or(0)).collect();
         Conditions { classes, contrary, last }
     }
@@ -54,10 +54,12 @@ impl Conditions {
 
     /// What a condition may come to, given what is known of others.
     pub fn may_be(&self, held: &[(usize, bool)], class: usize) -> Vec<bool> {
-        let known = held.iter().find_map(|(other, holds)| match other {
-            _ if *other == class => Some(*holds),
-            _ if self.contrary[class].contains(other) => Some(!holds),
-            _ => None,
+        let known = held.iter().find_map(|(other, holds)| {
+            if *other == class {
+                return Some(*holds);
+            }
+            let (_, complement) = self.contrary[class].iter().find(|(contrary, _)| contrary == other)?;
+            (*holds || *complement).then_some(!holds)
         });
         known.map_or_else(|| vec![true, false], |holds| vec![holds])
     }

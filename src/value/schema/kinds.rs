@@ -80,6 +80,10 @@ pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Op
             one
         });
     }
+    let without = |kinds| !is_kind(kinds, &like(part));
+    if schema.get("type").is_some_and(without) || is_text(definition, schema) {
+        return Some(Lack { at: 0, members: Vec::new() });
+    }
     let inner = match part {
         Part::Element => schema.get("items").filter(|_| schema.get("prefixItems").is_none())?,
         Part::Member(name) => match schema.get("properties").and_then(Value::as_object)?.get(name) {
@@ -92,6 +96,14 @@ pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Op
         },
     };
     lacks(definition, inner, rest).map(|lack| Lack { at: lack.at + 1, ..lack })
+}
+
+/// A value that may have such a part.
+fn like(part: &Part) -> Value {
+    match part {
+        Part::Member(_) => Value::Object(Default::default()),
+        Part::Element => Value::Array(Vec::new()),
+    }
 }
 
 fn is_deep(kinds: &Value) -> bool {

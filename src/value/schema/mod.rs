@@ -212,6 +212,10 @@ impl Definition {
         kinds::required(self)
     }
 
+    pub(super) fn may_be_list(&self) -> bool {
+        kinds::admits(self, self.schema(), &Value::Array(Vec::new()))
+    }
+
     pub(super) fn lacks(&self, way: &[Part]) -> Option<Lack> {
         kinds::lacks(self, &self.schema, way)
     }

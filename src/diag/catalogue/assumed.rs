@@ -1,0 +1,41 @@
+//! Problems of what a document seems to take for granted: answers that nothing reads, orders that nothing makes.
+
+use crate::diag::{Diagnostic, Span};
+
+/// An answer that no step and no condition reads. `next` is a later step with effects, `condition` what it could ask,
+/// `decision` a line that the answering step could have.
+pub fn unread_answer(
+    at: Span,
+    value: &str,
+    title: &str,
+    next: (&str, Span),
+    (condition, decision): (&str, &str),
+) -> Diagnostic {
+    let (next, place) = next;
+    let message = format!("`{value}` stops nothing: no step and no condition reads it");
+    Diagnostic::warning("unread-answer", at, message)
+        .related(place, format!("`{next}` runs whatever the answer of `{title}` is"))
+        .help(format!("write [when:: {condition}] in `{next}`, or a line `{decision}` below `{title}`"))
+}
+
+/// Steps of a group that says in other words that they are parallel, and that wait for each other.
+pub fn almost_parallel(at: Span, group: &str, later: (&str, Span), earlier: &str) -> Diagnostic {
+    let (later, place) = later;
+    let message = format!("the steps of `{group}` run one after another");
+    Diagnostic::warning("almost-parallel", at, message)
+        .related(place, format!("it waits for `{earlier}`, because it is below it"))
+        .help(format!(
+            "write `(parallel)` at the end of the heading to run `{earlier}` and `{later}` at the same time"
+        ))
+}
+
+/// Two steps with the same number, of which one waits for the other. `start` is what the other waits for.
+pub fn numbered_alike(at: Span, later: &str, earlier: (&str, Span), start: &str) -> Diagnostic {
+    let (earlier, place) = earlier;
+    let message = format!("`{later}` waits for `{earlier}`, because it is below it");
+    Diagnostic::warning("almost-parallel", at, message)
+        .related(place, "the two are numbered alike")
+        .help(format!(
+            "write [after:: {start}] in `{later}` to run both at the same time, or put both in a group marked `(parallel)`; number them apart if one follows the other"
+        ))
+}
