@@ -120,7 +120,7 @@ pub fn result(declared: &[Declared], json: &str) -> Answer {
 fn valued(declared: &[Declared], value: Value, text: Option<&str>) -> Answer {
     let text = |only: &Declared| text.filter(|_| is_text(only)).map(Value::from);
     match (value, declared) {
-        (Value::Object(object), _) => match refusal(declared, &object, true) {
+        (Value::Object(object), _) => match refusal(declared, &object, true, Outcome::Failed) {
             Some(failure) => Err(failure),
             None => named(declared, object, text),
         },
@@ -143,11 +143,11 @@ fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
     bad(format!("{}; the answer is not JSON: {error}", wanted(declared)))
 }
 
-/// What an agent that failed has said about it, where its answer says anything. `retryable` holds unless the
-/// agent says otherwise.
-pub fn refused(declared: &[Declared], text: &str, retryable: bool) -> Option<Box<Failure>> {
+/// What an agent that failed has said about it, where its answer says anything. `retryable` and `outcome` hold unless
+/// the agent says otherwise.
+pub fn refused(declared: &[Declared], text: &str, retryable: bool, outcome: Outcome) -> Option<Box<Failure>> {
     match parse(text.trim()) {
-        Ok(Ok(Value::Object(object))) => refusal(declared, &object, retryable),
+        Ok(Ok(Value::Object(object))) => refusal(declared, &object, retryable, outcome),
         Ok(Ok(_)) => None,
         Ok(Err(_)) => hidden(declared, text).map(stray_error),
         Err(failure) => Some(failure),
@@ -311,16 +311,21 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
     Ok((tokens, columns))
 }
 
-/// `{"error": …}`, unless that is what the step declares to make. `retryable` holds unless the agent says otherwise;
-/// where it cannot be told what the agent says, nothing is tried again.
-pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -> Option<Box<Failure>> {
+/// `{"error": …}`, unless that is what the step declares to make. `retryable` and `outcome` hold unless the agent says
+/// otherwise; where it cannot be told what the agent says, nothing is tried again.
+pub(super) fn refusal(
+    declared: &[Declared],
+    object: &Object,
+    retryable: bool,
+    outcome: Outcome,
+) -> Option<Box<Failure>> {
     if makes_errors(declared) {
         return None;
     }
     let mut failed = match object.get("error")? {
         Value::Null | Value::Bool(false) => return None,
-        Value::Object(error) => verdict(error, retryable),
-        Value::String(message) => failure(Cause::Refused, said(message), Outcome::Failed, retryable),
+        Value::Object(error) => verdict(error, retryable, outcome),
+        Value::String(message) => failure(Cause::Refused, said(message), outcome, retryable),
         other => {
             let message =
                 format!("malformed error: `error` must be text or an object, not {}", excerpt_of(other));
@@ -335,11 +340,12 @@ pub(super) fn refusal(declared: &[Declared], object: &Object, retryable: bool) -
 }
 
 /// What an error that is an object says.
-fn verdict(error: &Object, retryable: bool) -> Box<Failure> {
+fn verdict(error: &Object, retryable: bool, assumed: Outcome) -> Box<Failure> {
     let outcome = match error.get("outcome").map(|outcome| outcome.as_str()) {
-        None | Some(Some("failed")) => Outcome::Failed,
+        None => assumed,
+        Some(Some("failed")) => Outcome::Failed,
         Some(Some("not executed" | "not_executed")) => Outcome::NotExecuted,
-        Some(None) if error.get("outcome").is_some_and(Value::is_null) => Outcome::Failed,
+        Some(None) if error.get("outcome").is_some_and(Value::is_null) => assumed,
         // What is not understood promises nothing.
         Some(_) => Outcome::Unknown,
     };

@@ -10,6 +10,7 @@ pub mod contract;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
+pub mod http;
 pub mod orphans;
 pub mod process;
 pub mod program;

@@ -160,7 +160,8 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
         (Ok(status), Err(failure)) if status.success() => Err(failure),
         (Ok(status), text) => {
             let again = status.code() != Some(BAD_INPUT);
-            let told = text.ok().and_then(|text| contract::refused(&call.outputs, &text, again));
+            let told =
+                text.ok().and_then(|text| contract::refused(&call.outputs, &text, again, Outcome::Failed));
             Err(told.unwrap_or_else(|| exited(status, stopped, &log)))
         }
     };

@@ -138,6 +138,7 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
         let agent = step.agent.as_ref().map(|agent| format!("@{agent}: ")).unwrap_or_default();
         let line = match doer(step, settings, trust, &document.source) {
             Doer::Command(command) | Doer::Worker { command, .. } => format!("{agent}{}", command.join(" ")),
+            Doer::Http(url) => format!("{agent}{url}"),
             Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),
             Doer::Nobody => format!("{agent}nothing yet; orderflow.toml binds no program"),
         };

@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::exit::Exit;
 use super::given::given;
-use super::settings::Settings;
+use super::settings::{Agent, Reach, Settings};
 use super::terminal::Terminal;
 use super::trust::Trust;
 use crate::diag::Source;
@@ -57,15 +57,18 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 /// What the operator binds to the step's agent, else the document's own program.
 pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Source) -> Doer {
     match (settings.bound(step.agent.as_deref()), &step.program) {
-        (Some((_, agent)), _) if !agent.worker.is_empty() => {
-            Doer::Worker { command: agent.worker.clone(), processes: agent.processes.unwrap_or(1) }
-        }
-        (Some((_, agent)), _) => Doer::Command(agent.command.clone()),
-        (None, Some(program)) => Doer::Fence {
+        (Some((_, Agent { reach: Some(reach), .. })), _) => match reach {
+            Reach::Command(command) => Doer::Command(command.clone()),
+            Reach::Worker { command, processes } => {
+                Doer::Worker { command: command.clone(), processes: *processes }
+            }
+            Reach::Http { url, .. } => Doer::Http(url.to_string()),
+        },
+        (_, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),
             line: source.position(program.language.span.start).line,
             granted: trust.allows(step),
         },
-        (None, None) => Doer::Nobody,
+        (_, None) => Doer::Nobody,
     }
 }

@@ -115,7 +115,9 @@ fn copy(from: &Path, to: &Path) {
 fn try_out(page: &str, fences: &[Fence], folder: &Path) {
     for fence in fences {
         if let Some(name) = &fence.name {
-            std::fs::write(folder.join(name), &fence.content).unwrap();
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &fence.content).unwrap();
         }
         match fence.language.as_str() {
             "markdown" => validate(page, &fence.content),

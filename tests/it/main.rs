@@ -49,6 +49,7 @@ mod revise;
 mod run;
 mod saga;
 mod secrets;
+mod services;
 mod shop;
 mod spec;
 mod states;

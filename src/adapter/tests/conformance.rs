@@ -6,9 +6,14 @@ use super::super::process::Process;
 use super::super::program::Program;
 use super::super::worker::Worker;
 use super::super::{Adapter, Call, Stop, Urgency, contract, fence};
+use super::http::serve;
 use super::{PATIENCE, call, describe, until};
 use crate::event::{Answer, Cause, Outcome};
 use crate::value::Value;
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -240,6 +245,13 @@ async fn a_worker_conforms() {
     conforms_to(cases().into_iter().filter(can_say).collect(), worker).await;
 }
 
+/// Its failures are statuses, and a cancelled request has no answer: `http` has a table of its own for these.
+#[tokio::test]
+async fn a_service_conforms() {
+    let can_do = |case: &Case| !matches!(case.does, Does::Fails(_) | Does::Finishes(_) | Does::Ignores);
+    conforms_to(cases().into_iter().filter(can_do).collect(), service).await;
+}
+
 #[tokio::test]
 async fn a_closure_conforms() {
     conforms(closure).await;
@@ -378,6 +390,40 @@ fn worker_source(does: &Does, folder: &Path) -> String {
     )
 }
 
+fn service(does: &Does, _: &Path) -> Arc<dyn Adapter> {
+    let does = does.clone();
+    serve(move |request: Request| {
+        let does = does.clone();
+        async move { served(&does, request).await }
+    })
+}
+
+async fn served(does: &Does, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if let Does::Blurts(bytes) = does {
+        return text(bytes.clone());
+    }
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let inputs: Value = serde_json::from_slice(&body).unwrap();
+    match does {
+        Does::Says(bytes) => text(bytes.clone()),
+        Does::Returns => Json(json!({"a": inputs})).into_response(),
+        Does::Tells(name) => {
+            let name = match *name {
+                "ITEM" => "ce-subject".to_owned(),
+                "KEY" => "idempotency-key".to_owned(),
+                name => format!("ce-{}", name.to_lowercase().replace('_', "")),
+            };
+            Json(json!({"a": head.headers[name].to_str().unwrap()})).into_response()
+        }
+        other => panic!("a service cannot do {other:?}"),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Response {
+    ([("content-type", "text/plain")], bytes).into_response()
+}
+
 fn closure(does: &Does, _: &Path) -> Arc<dyn Adapter> {
     let does = does.clone();
     fake(move |call, stop| {
@@ -393,7 +439,7 @@ async fn in_process(does: &Does, call: &Call, mut stop: Stop) -> Answer {
         Does::Says(bytes) | Does::Blurts(bytes) => say(bytes),
         Does::Fails(bytes) => {
             let text = contract::text(bytes.clone())?;
-            let mut failure = contract::refused(&call.outputs, &text, true).unwrap();
+            let mut failure = contract::refused(&call.outputs, &text, true, Outcome::Failed).unwrap();
             failure.log = LOG.to_owned();
             Err(failure)
         }

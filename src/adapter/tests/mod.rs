@@ -1,7 +1,8 @@
-//! What adapters promise: `conformance` holds all of them to one table, `process` and `worker` those kinds to
-//! what they promise besides.
+//! What adapters promise: `conformance` checks all of them against one table; `http`, `process` and `worker` check
+//! what those kinds promise besides.
 
 mod conformance;
+mod http;
 mod orphans;
 mod process;
 mod worker;

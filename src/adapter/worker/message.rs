@@ -284,6 +284,6 @@ fn refused(code: i64, message: String, data: Option<Value>) -> Box<Failure> {
         }
     }
     answer.insert("error".into(), Value::Object(error));
-    contract::refusal(&[], &answer, retryable)
+    contract::refusal(&[], &answer, retryable, Outcome::Failed)
         .unwrap_or_else(|| contract::failure(Cause::Refused, message, Outcome::Failed, retryable))
 }

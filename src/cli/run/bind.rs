@@ -4,9 +4,10 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Secret, Settings};
+use super::super::settings::{Header, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
+use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::process::Process;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StandIn};
@@ -38,6 +39,11 @@ enum Doer<'a> {
         worker: Vec<String>,
         processes: usize,
         env: &'a [String],
+    },
+    Service {
+        agent: &'a str,
+        url: &'a Url,
+        headers: &'a [(HeaderName, Header)],
     },
     Program {
         interpreter: Vec<String>,
@@ -106,11 +112,17 @@ fn doer<'a>(
         let found = |words: &[String]| {
             located(words, &settings.folder).map_err(|searched| missing(heading, name, words, &searched))
         };
-        if !agent.worker.is_empty() {
-            let (worker, processes) = (found(&agent.worker)?, agent.processes.unwrap_or(1));
-            return Ok(Some(Doer::Worker { agent: name, worker, processes, env: &agent.env }));
-        }
-        return Ok(Some(Doer::Command { command: found(&agent.command)?, env: &agent.env }));
+        return Ok(match &agent.reach {
+            Some(Reach::Command(command)) => {
+                Some(Doer::Command { command: found(command)?, env: &agent.env })
+            }
+            Some(Reach::Worker { command, processes }) => {
+                let worker = found(command)?;
+                Some(Doer::Worker { agent: name, worker, processes: *processes, env: &agent.env })
+            }
+            Some(Reach::Http { url, headers }) => Some(Doer::Service { agent: name, url, headers }),
+            None => None,
+        });
     }
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
@@ -172,6 +184,8 @@ impl Doers<'_> {
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
+        let serves = self.steps.iter().any(|(_, doer)| matches!(doer, Doer::Service { .. }));
+        let client = if serves { Some(http::client()?) } else { None };
         for (number, (step, doer)) in self.steps.iter().enumerate() {
             let program = |command: &[String], folder: &Path, env: &[String]| Program {
                 command: command.to_owned(),
@@ -188,6 +202,10 @@ impl Doers<'_> {
                     let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
                     workers.entry(agent).or_insert_with(new).clone()
                 }
+                Doer::Service { agent, url, headers } => {
+                    let client = client.clone().context("HTTP is not set up")?;
+                    Arc::new(Service::new(client, (*url).clone(), self.headers(agent, headers)?))
+                }
                 Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
                     let path = workspace
@@ -202,6 +220,24 @@ impl Doers<'_> {
             adapters.push(if files.is_empty() { adapter } else { Arc::new(Furnished::new(adapter, files)) });
         }
         Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor()))
+    }
+}
+
+impl Doers<'_> {
+    /// The headers of requests to an agent, with its secrets in their places.
+    fn headers(
+        &self,
+        agent: &str,
+        headers: &[(HeaderName, Header)],
+    ) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
+        let filled = headers.iter().map(|(name, header)| {
+            let secret = header.secret.as_ref().and_then(|secret| self.secrets.value(agent, secret));
+            let value = HeaderValue::from_str(&format!("{}{}", header.text, secret.unwrap_or_default()));
+            let mut value = value.with_context(|| format!("the secret of {agent} does not fit a header"))?;
+            value.set_sensitive(true);
+            Ok((name.clone(), value))
+        });
+        filled.collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How much a run does at once: what is asked for, as far as the system allows it.
 
-use super::super::settings::{Channel, Settings};
+use super::super::settings::{Channel, Reach, Settings};
 use super::super::terminal::Terminal;
 use super::Launch;
 use crate::adapter::Bound;
@@ -69,7 +69,10 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
     for id in graph.ids() {
         let agent = settings.bound(graph.step(id).agent.as_deref());
         let own = agent.and_then(|(name, agent)| {
-            let processes = agent.processes.filter(|processes| *processes > most);
+            let processes = match agent.reach {
+                Some(Reach::Worker { processes, .. }) if processes > most => Some(processes),
+                Some(Reach::Worker { .. } | Reach::Command(_) | Reach::Http { .. }) | None => None,
+            };
             Some((name, agent.concurrency.or(processes)?))
         });
         match (bound(id), own) {

@@ -64,6 +64,11 @@ impl Secrets {
         })
     }
 
+    /// The secret that an agent has by this name.
+    pub fn value(&self, agent: &str, name: &str) -> Option<&str> {
+        self.0.get(&(agent.to_owned(), name.to_owned())).map(String::as_str)
+    }
+
     /// Knows all of them. A name that two agents have for different secrets is told with the agent's.
     pub fn redactor(&self) -> Redactor {
         let named = |((agent, name), value): (&(String, String), &String)| {

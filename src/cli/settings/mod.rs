@@ -7,6 +7,7 @@ pub use read::read;
 
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
+use crate::adapter::http::{HeaderName, Url};
 use crate::diag::{Diagnostic, Source, render};
 use crate::disk::{self, Folder};
 use anyhow::Context;
@@ -29,11 +30,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The program that is bound to a step's agent.
+    /// What is bound to a step's agent, with a way to reach it.
     pub fn bound<'a>(&self, agent: Option<&'a str>) -> Option<(&'a str, &Agent)> {
         let name = agent?;
-        let bound = |agent: &&Agent| !agent.command.is_empty() || !agent.worker.is_empty();
-        Some((name, self.agents.get(name).filter(bound)?))
+        Some((name, self.agents.get(name).filter(|agent| agent.reach.is_some())?))
     }
 
     /// The file that was read, or would be if it were there.
@@ -44,12 +44,8 @@ impl Settings {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agent {
-    /// The program that is started for every attempt, and its arguments; empty where there is none.
-    pub command: Vec<String>,
-    /// The program that stays and answers many calls, and its arguments; empty where there is none.
-    pub worker: Vec<String>,
-    /// How many processes of the worker may run; one where nothing is said.
-    pub processes: Option<usize>,
+    /// How it is reached; none where the table does not say.
+    pub reach: Option<Reach>,
     pub concurrency: Option<usize>,
     /// Names of environment variables that it gets.
     pub env: Vec<String>,
@@ -59,6 +55,25 @@ pub struct Agent {
     pub secrets: Vec<Secret>,
     pub effects: Effects,
     pub idempotent: Option<bool>,
+}
+
+/// How an agent is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reach {
+    /// The program that is started for every attempt, and its arguments.
+    Command(Vec<String>),
+    /// The program that stays and answers many calls, with its arguments, in up to so many processes.
+    Worker { command: Vec<String>, processes: usize },
+    /// The service that answers POST at this address.
+    Http { url: Url, headers: Vec<(HeaderName, Header)> },
+}
+
+/// What a header of requests to a service holds: text before, and after it a secret where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub text: String,
+    /// The name of one of the agent's secrets.
+    pub secret: Option<String>,
 }
 
 /// Whether an agent changes anything, rather than to look and compute only; where nothing is said, it does.

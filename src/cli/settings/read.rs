@@ -1,16 +1,30 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, Channel, Effects, Origin, Secret, Settings};
+use super::{Agent, Channel, Effects, Header, Origin, Reach, Secret, Settings};
+use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 3] = ["fences", "agents", "channels"];
-const AGENT: [&str; 8] =
-    ["command", "worker", "processes", "concurrency", "env", "secrets", "effects", "idempotent"];
+const AGENT: [&str; 11] = [
+    "command",
+    "worker",
+    "processes",
+    "http",
+    "key",
+    "headers",
+    "concurrency",
+    "env",
+    "secrets",
+    "effects",
+    "idempotent",
+];
+/// Of them, the ways to reach an agent.
+const WAYS: [&str; 3] = ["command", "worker", "http"];
 /// Known to the language, not yet to this program.
-const LATER: [&str; 4] = ["http", "model", "mcp", "document"];
+const LATER: [&str; 3] = ["model", "mcp", "document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 /// The most problems that are told one by one: a text with more is most likely no settings.
@@ -90,20 +104,21 @@ impl Reader {
     fn agent(&mut self, table: &DeTable<'_>) -> Agent {
         let mut agent = Agent::default();
         for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "command" => agent.command = self.program("command", value),
+            let name = key.get_ref().as_ref();
+            if WAYS.contains(&name) && agent.reach.is_some() {
+                self.problems.push(catalogue::settings_two_ways(key.span().into(), &WAYS));
+            }
+            match name {
+                "command" => agent.reach = Some(Reach::Command(self.program("command", value))),
                 "worker" => {
-                    agent.worker = self.program("worker", value);
-                    if table.contains_key("command") {
-                        self.problems.push(catalogue::settings_two_programs(key.span().into()));
-                    }
+                    let command = self.program("worker", value);
+                    agent.reach = Some(Reach::Worker { command, processes: 1 });
                 }
-                "processes" => {
-                    agent.processes = self.count("processes", value);
-                    if !table.contains_key("worker") {
-                        self.problems.push(catalogue::settings_idle_processes(key.span().into()));
-                    }
+                "http" => {
+                    let url = self.url("http", value);
+                    agent.reach = url.map(|url| Reach::Http { url, headers: Vec::new() });
                 }
+                "processes" | "key" | "headers" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -120,7 +135,80 @@ impl Reader {
                 _ => self.unknown(key, &AGENT),
             }
         }
+        self.of_ways(table, &mut agent);
         agent
+    }
+
+    /// The keys that belong to one way of reaching an agent.
+    fn of_ways(&mut self, table: &DeTable<'_>, agent: &mut Agent) {
+        for (key, value) in table {
+            let way = match key.get_ref().as_ref() {
+                "processes" => "worker",
+                "key" | "headers" => "http",
+                "env" if table.contains_key("http") => "command",
+                _ => continue,
+            };
+            if !table.contains_key(way) {
+                self.problems.push(catalogue::settings_idle_key(key.span().into(), key.get_ref(), way));
+            }
+            match (key.get_ref().as_ref(), &mut agent.reach) {
+                ("processes", Some(Reach::Worker { processes, .. })) => {
+                    *processes = self.count("processes", value).unwrap_or(1);
+                }
+                ("key", Some(Reach::Http { headers, .. })) => {
+                    headers.extend(self.key(value).map(|key| (AUTHORIZATION, key)));
+                }
+                ("headers", Some(Reach::Http { headers, .. })) => headers.extend(self.headers(value)),
+                _ => {}
+            }
+        }
+        let Some(Reach::Http { headers, .. }) = &agent.reach else { return };
+        for name in headers.iter().filter_map(|(_, header)| header.secret.as_ref()) {
+            if !agent.secrets.iter().any(|known| known.name == *name) {
+                agent.secrets.push(Secret { name: name.clone(), from: Origin::Environment(name.clone()) });
+            }
+        }
+    }
+
+    fn url(&mut self, key: &str, value: &Item<'_>) -> Option<Url> {
+        let url = value.get_ref().as_str().and_then(|text| Url::parse(text).ok());
+        let fits = |url: &Url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        };
+        let expected = "an address that begins with http:// or https://, without a user or a password";
+        url.filter(fits).or_else(|| self.bad(key, value, expected))
+    }
+
+    /// `secret:NAME`, as a bearer token.
+    fn key(&mut self, value: &Item<'_>) -> Option<Header> {
+        let name = value.get_ref().as_str().and_then(|text| text.strip_prefix(SECRET));
+        let header = |name: &str| Header { text: "Bearer ".into(), secret: Some(name.to_owned()) };
+        let name = name.filter(|name| is_variable(name));
+        let expected = "\"secret:\" and the name of a secret, such as \"secret:API_KEY\"";
+        name.map(header).or_else(|| self.bad("key", value, expected))
+    }
+
+    fn headers(&mut self, value: &Item<'_>) -> Vec<(HeaderName, Header)> {
+        let expected = "a table such as { X-Api-Key = \"secret:API_KEY\" }";
+        let Some(table) = value.get_ref().as_table() else {
+            return self.bad("headers", value, expected).unwrap_or_default();
+        };
+        let mut headers = Vec::new();
+        for (key, value) in table {
+            let name = HeaderName::from_bytes(key.get_ref().as_bytes()).ok();
+            let header = value.get_ref().as_str().and_then(header);
+            match (name, header) {
+                (Some(name), Some(header)) => headers.push((name, header)),
+                (None, _) => {
+                    self.bad::<()>(key.get_ref(), value, "below the name of a header");
+                }
+                (_, None) => {
+                    let expected = "text, which may end with \"secret:\" and the name of a secret";
+                    self.bad::<()>(key.get_ref(), value, expected);
+                }
+            }
+        }
+        headers
     }
 
     fn channel(&mut self, table: &DeTable<'_>) -> Channel {
@@ -226,6 +314,19 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// What stands before the name of a secret.
+const SECRET: &str = "secret:";
+
+/// `Token secret:NAME`, or text alone.
+fn header(text: &str) -> Option<Header> {
+    let (text, secret) = match text.split_once(SECRET) {
+        Some((text, name)) => (text, Some(name.to_owned())),
+        None => (text, None),
+    };
+    let fits = HeaderValue::from_str(text).is_ok() && secret.as_deref().is_none_or(is_variable);
+    fits.then(|| Header { text: text.to_owned(), secret })
+}
+
 fn origin(text: &str) -> Option<Origin> {
     match text.split_once(':')? {
         ("env", name) if is_variable(name) => Some(Origin::Environment(name.to_owned())),
@@ -260,20 +361,22 @@ mod tests {
         let (settings, problems) = read(&Source::new("orderflow.toml", text));
         assert_eq!(problems, []);
         assert!(settings.fences);
-        assert_eq!(settings.agents["pay"].command, ["python3", "pay.py"]);
+        let command = vec!["python3".to_owned(), "pay.py".to_owned()];
+        assert_eq!(settings.agents["pay"].reach, Some(Reach::Command(command)));
         assert_eq!(settings.agents["pay"].concurrency, Some(8));
         let secret = |name: &str, from| Secret { name: name.into(), from };
         assert_eq!(settings.agents["pay"].secrets, [secret("A", Origin::Environment("A".into()))]);
         let secrets =
             vec![secret("B", Origin::File("keys/b".into())), secret("C", Origin::Environment("D".into()))];
-        let ship = Agent { worker: vec!["ship".into()], processes: Some(3), secrets, ..Agent::default() };
+        let reach = Some(Reach::Worker { command: vec!["ship".into()], processes: 3 });
+        let ship = Agent { reach, secrets, ..Agent::default() };
         assert_eq!(settings.agents["ship"], ship);
         assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
     }
 
     #[test]
     fn every_problem_is_found_at_once() {
-        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nhttp = \"x\"\nenv = [1]\n\
+        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nmodel = \"x\"\nenv = [1]\n\
                     [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
                     [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n\
                     [agents.d]\nsecrets = [\"A=B\"]\n[agents.e]\nsecrets = { F = \"/key\" }\n[agents.f]\nsecrets = 1\n";
@@ -288,7 +391,7 @@ mod tests {
             (1, "settings-unknown-key", "unknown key `fence`"),
             (3, "settings-bad-value", "`command` must be a list that begins with a program"),
             (4, "settings-unknown-key", "unknown key `concurency`"),
-            (5, "settings-not-supported", "`http` is not supported yet"),
+            (5, "settings-not-supported", "`model` is not supported yet"),
             (6, "settings-bad-value", "`env` must be a list of strings"),
             (8, "settings-bad-value", "`payments` must be a table"),
             (
@@ -297,8 +400,8 @@ mod tests {
                 "`rate` must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
             ),
             (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
-            (13, "settings-two-programs", "an agent has a command or a worker, not both"),
-            (16, "settings-idle-processes", "`processes` needs a `worker`"),
+            (14, "settings-two-ways", "an agent is reached in one way: by `command`, `worker` or `http`"),
+            (16, "settings-idle-key", "`processes` needs `worker`"),
             (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
             (20, "settings-bad-value", "`F` must be \"file:\" and a path, or \"env:\" and a variable's name"),
             (

@@ -22,18 +22,28 @@ pub fn settings_bad_value(span: Span, key: &str, expected: &str, found: &str) ->
 
 pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet"))
-        .help("an agent is a program for now: command = [\"python3\", \"agent.py\"], or worker = […] for one that stays")
+        .help("bind a program, command = [\"python3\", \"agent.py\"], or a service, http = \"https://…\"")
 }
 
-pub fn settings_two_programs(span: Span) -> Diagnostic {
-    Diagnostic::error("settings-two-programs", span, "an agent has a command or a worker, not both").help(
-        "command is started for every attempt and reads its standard input once; worker stays and speaks JSON-RPC",
+/// `ways` are the keys that say how an agent is reached.
+pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
+    let quoted: Vec<String> = ways.iter().map(|way| format!("`{way}`")).collect();
+    let (last, first) = quoted
+        .split_last()
+        .map_or((String::new(), String::new()), |(last, first)| (last.clone(), first.join(", ")));
+    let message = format!("an agent is reached in one way: by {first} or {last}");
+    Diagnostic::error("settings-two-ways", span, message).help(
+        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service",
     )
 }
 
-pub fn settings_idle_processes(span: Span) -> Diagnostic {
-    Diagnostic::error("settings-idle-processes", span, "`processes` needs a `worker`")
-        .help("a command is started for every attempt; limit those with concurrency")
+/// A key that has a meaning only beside another one.
+pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
+    let help = match key {
+        "processes" => "a command is started for every attempt; limit those with concurrency",
+        _ => "programs get secrets as variables: secrets = [\"NAME\"]",
+    };
+    Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
 }
 
 /// A step that neither an agent nor a program does. `settings` is the path of the `orderflow.toml` that is read, or

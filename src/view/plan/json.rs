@@ -129,6 +129,7 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Worker { command, processes } => {
             json!({"kind": "worker", "command": command, "processes": processes})
         }
+        Doer::Http(url) => json!({"kind": "http", "url": url}),
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})
         }

@@ -34,6 +34,8 @@ pub enum Doer {
     Command(Vec<String>),
     /// The program that the operator keeps running for the step's agent, in up to so many processes.
     Worker { command: Vec<String>, processes: usize },
+    /// The service that the operator names for the step's agent, by its address.
+    Http(String),
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
@@ -43,7 +45,7 @@ pub enum Doer {
 /// The language of a step's program that something else is used in place of.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
-        Doer::Command(_) | Doer::Worker { .. } => {
+        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) => {
             step.program.as_ref().map(|program| &*program.language.value)
         }
         Doer::Fence { .. } | Doer::Nobody => None,

@@ -149,6 +149,7 @@ pub fn by(doer: &Doer) -> String {
             let several = if *processes > 1 { format!(" ×{processes}") } else { String::new() };
             format!("worker{several}: {}", visible(&command.join(" ")))
         }
+        Doer::Http(url) => visible(url),
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))

@@ -5,7 +5,7 @@ use orderflow::adapter::redact::{self, Redactor};
 use orderflow::adapter::{Declared, contract, worker};
 use orderflow::diag::{Diagnostic, Source, Span, render};
 use orderflow::disk::Named;
-use orderflow::event::{AttemptEvent, EventKind, ItemId, Reply, StepId, ValueId};
+use orderflow::event::{AttemptEvent, EventKind, ItemId, Outcome, Reply, StepId, ValueId};
 use orderflow::graph::{self, Graph};
 use orderflow::items::{self, Duplicates, Items, Shape};
 use orderflow::journal;
@@ -227,7 +227,7 @@ fn answer(bytes: &[u8]) {
         vec![output("a", "JSON", false), output("b", "Boolean", true)],
     ] {
         drop(contract::done(&declared, &text));
-        drop(contract::refused(&declared, &text, true));
+        drop(contract::refused(&declared, &text, true, Outcome::Unknown));
     }
     drop(json::parse(&text).map(|value: Value| value.to_string()));
 }

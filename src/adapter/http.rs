@@ -1,0 +1,289 @@
+//! An agent that is an HTTP service: every attempt is one POST with the inputs as its JSON body, the context in its
+//! headers, and the answer in the response. Knows nothing of where its address and its keys come from.
+//!
+//! The context is that of a CloudEvents message in binary mode, with `Idempotency-Key` and `traceparent` beside it.
+//! A service that needs longer answers 202 with the `Location` to ask; it is asked until it answers otherwise.
+
+use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
+use crate::event::{Answer, Cause, Failure, Outcome};
+use crate::value::{Value, json};
+use anyhow::Context as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::header::{self, HeaderMap};
+pub use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+pub use reqwest::{Client, Url};
+use reqwest::{Method, Response, StatusCode};
+use std::error::Error;
+use std::time::Duration;
+
+/// The longest time to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The most hops to another address of the same service.
+const HOPS: usize = 5;
+
+/// Between two questions about an accepted attempt: at first, and at most.
+const FIRST_POLL: Duration = Duration::from_millis(200);
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+
+/// So many questions in a row may fail.
+const LOST_POLLS: u32 = 10;
+
+/// Characters of a refusal that a message shows.
+const EXCERPT: usize = 300;
+
+/// What an answer may be.
+const ACCEPTED: &str = "application/json, text/plain;q=0.9, */*;q=0.1";
+
+/// What header values cannot hold, as the HTTP binding of CloudEvents names it.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// The client that all services of a run share, with its connections.
+///
+/// It takes no proxy from the environment, and follows a service only to other addresses of its own.
+///
+/// # Errors
+/// When the system's certificates cannot be read.
+pub fn client() -> anyhow::Result<Client> {
+    // Fails where it was done before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::custom(follow))
+        .connect_timeout(CONNECT)
+        .user_agent(concat!("orderflow/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot set up HTTP")
+}
+
+/// To another address of the same service, by statuses that keep what was asked or name where its answer is.
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let own = attempt.previous().last().is_some_and(|from| same_service(from, attempt.url()));
+    match attempt.status().as_u16() {
+        303 | 307 | 308 if own && attempt.previous().len() <= HOPS => attempt.follow(),
+        _ => attempt.stop(),
+    }
+}
+
+fn same_service(one: &Url, other: &Url) -> bool {
+    one.origin() == other.origin()
+}
+
+/// A service that answers POST.
+pub struct Service {
+    client: Client,
+    url: Url,
+    /// Those of the operator, such as `Authorization`.
+    headers: HeaderMap,
+}
+
+impl Service {
+    pub fn new(client: Client, url: Url, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Service { client, url, headers: headers.into_iter().collect() }
+    }
+}
+
+impl Adapter for Service {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        Box::pin(self.attempt(call, stop))
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::Elsewhere
+    }
+}
+
+impl Service {
+    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
+        tokio::select! {
+            biased;
+            answer = self.exchange(&call) => answer,
+            // A service learns of it by the closed connection.
+            () = stop.asked(Urgency::Terminate) => {
+                let message = "the request was cancelled before an answer".to_owned();
+                Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, true))
+            }
+        }
+    }
+
+    async fn exchange(&self, call: &Call) -> Answer {
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
+        let request =
+            request.headers(context(call)).header(header::ACCEPT, ACCEPTED).body(contract::inputs(call));
+        let response = request.send().await.map_err(|error| lost(&self.url, &error))?;
+        let response = self.settled(response, call).await?;
+        read(response, call).await
+    }
+
+    /// The response that is an answer: of an accepted attempt, what its location says in the end.
+    async fn settled(&self, mut response: Response, call: &Call) -> Result<Response, Box<Failure>> {
+        let (mut pause, mut failed) = (FIRST_POLL, 0);
+        let Some(location) = self.location(&response)? else { return Ok(response) };
+        loop {
+            tokio::time::sleep(retry_after(response.headers()).unwrap_or(pause).min(LONGEST_POLL)).await;
+            pause = (pause * 2).min(LONGEST_POLL);
+            let asked = self.client.request(Method::GET, location.clone()).headers(self.headers.clone());
+            let traced = asked.header("traceparent", header_value(&call.context.traceparent));
+            let temporary =
+                |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            match traced.send().await {
+                Ok(now) if now.status() == StatusCode::ACCEPTED => (response, failed) = (now, 0),
+                Ok(now) if failed < LOST_POLLS && temporary(now.status()) => {
+                    (response, failed) = (now, failed + 1);
+                }
+                Ok(now) => return Ok(now),
+                Err(_) if failed < LOST_POLLS => failed += 1,
+                Err(error) => return Err(lost_answer(&location, &error)),
+            }
+        }
+    }
+
+    /// Where an accepted attempt's answer will be; none where the response is the answer.
+    fn location(&self, response: &Response) -> Result<Option<Url>, Box<Failure>> {
+        if response.status() != StatusCode::ACCEPTED {
+            return Ok(None);
+        }
+        let Some(location) = response.headers().get(header::LOCATION) else { return Ok(None) };
+        let url = location.to_str().ok().and_then(|location| response.url().join(location).ok());
+        match url.filter(|url| same_service(&self.url, url)) {
+            Some(url) => Ok(Some(url)),
+            None => Err(contract::bad(format!(
+                "the service accepted the request, but its answer is elsewhere: `{}`; only addresses of {} are asked",
+                String::from_utf8_lossy(location.as_bytes()),
+                self.url.origin().ascii_serialization()
+            ))),
+        }
+    }
+}
+
+/// What is said beside the inputs.
+fn context(call: &Call) -> HeaderMap {
+    let context = &call.context;
+    let text = |text: &str| Some(header_value(text));
+    let optional = |text: Option<&str>| text.map(header_value);
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), text("application/json")),
+        ("idempotency-key", text(&context.idempotency_key)),
+        ("traceparent", text(&context.traceparent)),
+        ("ce-specversion", text("1.0")),
+        ("ce-type", text("orderflow.step")),
+        ("ce-source", text(&format!("/runs/{}", context.run))),
+        ("ce-id", text(&call.attempt_id)),
+        ("ce-subject", text(&context.item)),
+        ("ce-run", text(&context.run)),
+        ("ce-step", text(&context.step)),
+        ("ce-attempt", text(&context.attempt.to_string())),
+        ("ce-element", optional(context.element.map(|element| element.to_string()).as_deref())),
+        ("ce-forwardkey", optional(context.forward_key.as_deref())),
+        ("ce-agent", optional(context.agent.as_deref())),
+        ("ce-channel", optional(context.channel.as_deref())),
+        ("ce-deadline", optional(context.deadline.as_deref())),
+    ];
+    let named = headers.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)));
+    named.collect()
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    let encoded = utf8_percent_encode(text, ENCODED).to_string();
+    HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// What a response means for the attempt.
+async fn read(mut response: Response, call: &Call) -> Answer {
+    let (status, url) = (response.status(), response.url().clone());
+    let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
+    let target = response.headers().get(header::LOCATION).cloned();
+    let mut body = Vec::new();
+    while body.len() <= contract::LARGEST {
+        match response.chunk().await {
+            Ok(Some(part)) => body.extend_from_slice(&part),
+            Ok(None) => break,
+            Err(error) => return Err(lost_answer(&url, &error)),
+        }
+    }
+    if status.is_success() {
+        let text = contract::text(body)?;
+        return match serde_json::from_str::<String>(&text) {
+            Ok(text) if is_json => contract::done(&call.outputs, &text),
+            _ if is_json => contract::result(&call.outputs, &text),
+            _ => contract::done(&call.outputs, &text),
+        };
+    }
+    if status.is_redirection() {
+        let to =
+            target.map_or_else(String::new, |to| format!(": {}", String::from_utf8_lossy(to.as_bytes())));
+        let message = format!("the service answered {status}{to}; it is not followed to another address");
+        return Err(contract::failure(Cause::Refused, message, Outcome::Failed, false));
+    }
+    Err(refused(status, &String::from_utf8_lossy(&body), call))
+}
+
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
+}
+
+/// An answer with a status of failure. Its body may say more, as any agent's answer may.
+fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
+    let (outcome, retryable) = match status.as_u16() {
+        // It was not taken on: too slow, too early, too often.
+        408 | 425 | 429 => (Outcome::NotExecuted, true),
+        400..=499 => (Outcome::Failed, false),
+        _ => (Outcome::Unknown, true),
+    };
+    let mut failure = contract::refused(&call.outputs, body, retryable, outcome).unwrap_or_else(|| {
+        let why = reason(body).map(|why| format!(": {why}")).unwrap_or_default();
+        contract::failure(Cause::Refused, format!("the service answered {status}{why}"), outcome, retryable)
+    });
+    failure.code.get_or_insert_with(|| status.as_u16().to_string());
+    failure
+}
+
+/// What a refusal's body says in words: the detail of a problem as RFC 9457 has it, a message, or a line of text.
+fn reason(body: &str) -> Option<String> {
+    let words = match json::parse(body) {
+        Ok(Value::Object(problem)) => {
+            let said = ["detail", "message", "error_description", "title"].into_iter();
+            said.filter_map(|name| problem.get(name)?.as_str()).next()?.to_owned()
+        }
+        Ok(_) => return None,
+        Err(_) if body.trim_start().starts_with('<') => return None,
+        Err(_) => body.lines().map(str::trim).find(|line| !line.is_empty())?.to_owned(),
+    };
+    Some(words.chars().take(EXCERPT).collect())
+}
+
+/// The time that a service wants to be left alone, where it says so in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// No response: before the request was sent, or after it may have been.
+fn lost(url: &Url, error: &reqwest::Error) -> Box<Failure> {
+    if error.is_connect() {
+        let message = format!("cannot connect to {}: {}", shown(url), cause(error));
+        return contract::failure(Cause::Start, message, Outcome::NotExecuted, true);
+    }
+    lost_answer(url, error)
+}
+
+fn lost_answer(url: &Url, error: &reqwest::Error) -> Box<Failure> {
+    let message = format!("no answer from {}: {}", shown(url), cause(error));
+    contract::failure(Cause::Protocol, message, Outcome::Unknown, true)
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// The innermost reason: the others repeat the address.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

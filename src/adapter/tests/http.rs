@@ -1,0 +1,246 @@
+//! What a service's statuses, redirects and connections mean, with a real server on the loopback interface.
+
+use super::super::http::{HeaderName, HeaderValue, Service, client};
+use super::super::{Adapter, Stop, Urgency};
+use super::{PATIENCE, call, describe, until};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A service on a free port, and the adapter for it.
+pub(super) fn serve<T: 'static>(answers: impl Handler<T, ()>) -> Arc<dyn Adapter> {
+    Arc::new(at(listen(answers), "/steps?team=1"))
+}
+
+/// Serves until the test's runtime ends.
+fn listen<T: 'static>(answers: impl Handler<T, ()>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let router = Router::new().fallback(answers);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+fn at(address: SocketAddr, path: &str) -> Service {
+    let url = format!("http://{address}{path}").parse().unwrap();
+    let key = (HeaderName::from_static("x-api-key"), HeaderValue::from_static("k-123"));
+    Service::new(client().unwrap(), url, vec![key])
+}
+
+/// How an attempt for `a::Order` ends, in one line; the port is written as `PORT`.
+async fn ended(service: &dyn Adapter, address: SocketAddr) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let call = call(folder.path(), "a::Order", json!({"order": 1}));
+    let outputs = call.outputs.clone();
+    let (_stopper, stop) = Stop::new();
+    let answer =
+        tokio::time::timeout(PATIENCE, service.call(call, stop)).await.expect("no end of the attempt");
+    describe(&outputs, &answer).replace(&address.port().to_string(), "PORT")
+}
+
+fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(Body::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn statuses_say_whether_there_was_an_effect() {
+    let (json, problem) = ("application/json", "application/problem+json");
+    #[rustfmt::skip]
+    let cases: [(u16, &str, &str, &str); 19] = [
+        (200, json, r#"{"a":{"id":1},"tokens_used":7,"fee":1.50}"#, r#"a={"id":1}; tokens 7; fee=1.50"#),
+        (201, "application/vnd.order+json; charset=utf-8", r#"{"id":1}"#, r#"a={"id":1}"#),
+        (200, json, r#""E17""#, r#"BadOutput: output `a`: expected Order, got `E17`; Unknown, final"#),
+        (200, json, "", "BadOutput: expected the output `a`; the answer is not JSON: EOF while parsing a value at line 1 column 0; Unknown, final"),
+        (200, json, r#"{"error":{"message":"declined"}}"#, "Refused: declined; Failed, again"),
+        (204, "text/plain", "", "BadOutput: expected the output `a`; the answer is empty; Unknown, final"),
+        (400, problem, r#"{"title":"Bad","detail":"no such order"}"#, "Refused(400): the service answered 400 Bad Request: no such order; Failed, final"),
+        (401, json, r#"{"message":"no key"}"#, "Refused(401): the service answered 401 Unauthorized: no key; Failed, final"),
+        (404, "text/html", "<html>oh</html>", "Refused(404): the service answered 404 Not Found; Failed, final"),
+        (408, "text/plain", "", "Refused(408): the service answered 408 Request Timeout; NotExecuted, again"),
+        (409, json, r#"{"error":{"message":"busy","retryable":true,"code":"lock"}}"#, "Refused(lock): busy; Failed, again"),
+        (422, "text/plain", "\nnot in stock\nmore", "Refused(422): the service answered 422 Unprocessable Entity: not in stock; Failed, final"),
+        (425, "text/plain", "", "Refused(425): the service answered 425 Too Early; NotExecuted, again"),
+        (429, "text/plain", "", "Refused(429): the service answered 429 Too Many Requests; NotExecuted, again"),
+        (500, json, r#"{"error":"boom"}"#, "Refused(500): boom; Unknown, again"),
+        (500, json, r#"{"error":{"message":"full","outcome":"failed","retryable":false}}"#, "Refused(500): full; Failed, final"),
+        (503, "text/plain", "", "Refused(503): the service answered 503 Service Unavailable; Unknown, again"),
+        (302, "text/plain", "", "Refused: the service answered 302 Found: /elsewhere; it is not followed to another address; Failed, final"),
+        (202, json, r#"{"a":{"id":1}}"#, "BadOutput: the service accepted the request, but its answer is elsewhere: `http://127.0.0.2:1/x`; only addresses of http://127.0.0.1:PORT are asked; Unknown, final"),
+    ];
+    for (status, kind, body, expected) in cases {
+        let location = if status == 202 { "http://127.0.0.2:1/x" } else { "/elsewhere" };
+        let response =
+            move || async move { respond(status, &[("content-type", kind), ("location", location)], body) };
+        let address = listen(response);
+        assert_eq!(ended(&at(address, "/"), address).await, expected, "{status} {body}");
+    }
+}
+
+/// The request as it arrives, and a redirect within the service before it.
+#[tokio::test]
+async fn the_context_is_in_the_headers_and_stays_over_a_redirect() {
+    let address = listen(|request: Request| async move {
+        if request.uri().path() == "/" {
+            return respond(307, &[("location", "/now")], "");
+        }
+        let (head, body) = request.into_parts();
+        let mut told: Vec<String> =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        told.retain(|line| {
+            !["host", "content-length", "user-agent", "referer"].contains(&line.split(':').next().unwrap())
+        });
+        told.sort_unstable();
+        let body = to_bytes(body, 1000).await.unwrap();
+        let told =
+            format!("{} {}\n{}\n{}", head.method, head.uri, told.join("\n"), String::from_utf8_lossy(&body));
+        axum::Json(json!({"a": told})).into_response()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut call = call(folder.path(), "a::String", json!({"order": "ü"}));
+    call.context.item = "Größe 7 \"%\"\r\nx: y".into();
+    call.context.element = Some(2);
+    let answer = at(address, "/").call(call, Stop::new().1).await.unwrap();
+    let told = answer.outputs[0].1.as_str().unwrap().to_owned();
+    let expected = [
+        "POST /now",
+        "accept: application/json, text/plain;q=0.9, */*;q=0.1",
+        "ce-agent: payment-service",
+        "ce-attempt: 3",
+        "ce-channel: payments",
+        "ce-deadline: 2026-11-20T08:00:00.000Z",
+        "ce-element: 2",
+        "ce-forwardkey: key-of-what-is-undone",
+        "ce-id: 7-0-3",
+        "ce-run: run-1",
+        "ce-source: /runs/run-1",
+        "ce-specversion: 1.0",
+        "ce-step: ProcessPayment",
+        "ce-subject: Gr%C3%B6%C3%9Fe%207%20%22%25%22%0D%0Ax:%20y",
+        "ce-type: orderflow.step",
+        "content-type: application/json",
+        "idempotency-key: key-of-the-effect",
+        "traceparent: 00-1-2-01",
+        "x-api-key: k-123",
+        "{\"order\":\"ü\"}",
+    ];
+    assert_eq!(told, expected.join("\n"));
+}
+
+#[tokio::test]
+async fn an_accepted_attempt_is_asked_for_until_it_is_over() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = polls.clone();
+    let address = listen(move |request: Request| {
+        let polls = counted.clone();
+        async move {
+            if request.uri().path() == "/" {
+                return respond(202, &[("location", "jobs/7"), ("retry-after", "0")], "");
+            }
+            assert_eq!((request.method().as_str(), request.uri().path()), ("GET", "/jobs/7"));
+            assert_eq!(request.headers()["x-api-key"], "k-123");
+            match polls.fetch_add(1, Ordering::SeqCst) {
+                0 => respond(202, &[("retry-after", "0")], ""),
+                1 => respond(503, &[("retry-after", "0")], ""),
+                _ => respond(200, &[("content-type", "application/json")], r#"{"a":{"id":7}}"#),
+            }
+        }
+    });
+    assert_eq!(ended(&at(address, "/"), address).await, r#"a={"id":7}"#);
+    assert_eq!(polls.load(Ordering::SeqCst), 3);
+}
+
+/// Nothing listens; the connection is closed before the answer, and in the middle of it.
+#[tokio::test]
+async fn a_lost_connection_is_told_from_a_request_that_was_never_sent() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let lost = ended(&at(free, "/"), free).await;
+    assert_eq!(
+        lost,
+        "Start: cannot connect to http://127.0.0.1:PORT/: Connection refused (os error 111); NotExecuted, again"
+    );
+    for (says, expected) in [
+        ("", "Protocol: no answer from http://127.0.0.1:PORT/: "),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
+            "Protocol: no answer from http://127.0.0.1:PORT/: ",
+        ),
+        ("I am no server\r\n\r\n", "Protocol: no answer from http://127.0.0.1:PORT/: "),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            stream.write_all(says.as_bytes()).await.unwrap();
+        });
+        let told = ended(&at(address, "/"), address).await;
+        assert!(told.starts_with(expected) && told.ends_with("; Unknown, again"), "{says:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_kept() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let address = listen(move || {
+        let sent = counted.clone();
+        async move {
+            let endless = futures_util::stream::repeat_with(move || {
+                sent.fetch_add(1 << 16, Ordering::SeqCst);
+                Ok::<_, std::io::Error>(vec![b'x'; 1 << 16])
+            });
+            (StatusCode::OK, Body::from_stream(endless))
+        }
+    });
+    let told = ended(&at(address, "/"), address).await;
+    assert_eq!(told, "BadOutput: the answer is larger than 16 MiB; Unknown, final");
+    assert!(sent.load(Ordering::SeqCst) < 64 << 20);
+}
+
+/// The service sees the closed connection.
+#[tokio::test]
+async fn a_cancelled_attempt_closes_its_connection() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (began, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begin, drop) = (began.clone(), dropped.clone());
+    let service = serve(move || {
+        let (begin, guard) = (begin.clone(), Dropped(drop.clone()));
+        async move {
+            let _guard = guard;
+            begin.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let call = call(folder.path(), "a::Order", json!({}));
+    let outputs = call.outputs.clone();
+    let (stopper, stop) = Stop::new();
+    let ask = async {
+        until("the service works", || began.load(Ordering::SeqCst) == 1).await;
+        stopper.ask(Urgency::Terminate);
+    };
+    let (answer, ()) = tokio::join!(service.call(call, stop), ask);
+    let told = describe(&outputs, &answer);
+    assert_eq!(told, "Stopped: the request was cancelled before an answer; Unknown, again");
+    until("the service sees it", || dropped.load(Ordering::SeqCst) == 1).await;
+}
