@@ -38,15 +38,6 @@ impl Policy {
     }
 }
 
-/// What an input comes to.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never kept")]
-enum Meaning {
-    Event(Event),
-    /// Only that time has passed.
-    Time,
-    Nothing,
-}
-
 #[derive(Debug)]
 pub struct Run {
     graph: Arc<Graph>,
@@ -165,17 +156,19 @@ impl Run {
     /// Takes one input; what happened and what is to be done are added to `out`, in order. An input that means
     /// nothing any more, such as a late answer, changes nothing.
     pub fn handle(&mut self, input: Input, now: Millis, out: &mut Out) {
+        // Of the rate's timer, all that matters is that time has passed.
+        let of_rate = matches!(input, Input::Due(Timer::Rate));
         match self.meaning(input, now) {
-            Meaning::Nothing => return,
-            Meaning::Time => {}
-            Meaning::Event(event) => self.emit(event, out),
+            Some(event) => self.emit(event, out),
+            None if !of_rate => return,
+            None => {}
         }
         self.advance(now, out);
     }
 
-    fn meaning(&self, input: Input, at: Millis) -> Meaning {
+    fn meaning(&self, input: Input, at: Millis) -> Option<Event> {
         let known = |item: &ItemId| self.items.get(item);
-        let event = match input {
+        match input {
             Input::Admit { key, inputs } => {
                 Some(ItemEvent::Admitted { key, inputs }.of(ItemId(self.tally.admitted), at))
             }
@@ -192,7 +185,7 @@ impl Run {
                 let again = self.stopped == Some(StopReason::Interrupted);
                 (before.is_none() && !again).then_some(RunEvent::Stopped(why).at(at))
             }
-            Input::Due(Timer::Rate) => return Meaning::Time,
+            Input::Due(Timer::Rate) => None,
             Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
                 .map(|known| known.overdue(&self.graph, step, at))
@@ -206,8 +199,7 @@ impl Run {
                     ItemEvent::DeadlinePassed { waited }.of(item, at)
                 })
             }
-        };
-        event.map_or(Meaning::Nothing, Meaning::Event)
+        }
     }
 
     /// Does all that the state calls for until it calls for nothing more.
