@@ -9,7 +9,7 @@
 //! - [`condition`]: conditions: text to an expression, an expression and values to true or false.
 //! - [`spec`]: markdown to a [`spec::Spec`]: what the author wrote. Never fails, records diagnostics.
 //! - [`graph`]: a `Spec` to a [`graph::Graph`]: what it means. Names resolved, acyclic, linted.
-//! - [`event`]: what happened, as one closed enum in the past tense.
+//! - [`event`]: what happened, in the past tense.
 //! - [`engine`]: what happens next: pure state machines without clock, files or tasks.
 //! - [`items`]: where the items of a run come from, checked and streamed.
 //! - [`adapter`]: how a step reaches whoever does it.

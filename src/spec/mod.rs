@@ -23,6 +23,7 @@ mod slip;
 mod steps;
 mod stray;
 pub mod title;
+mod titles;
 mod types;
 
 pub use duration::{duration, in_words};

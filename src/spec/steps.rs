@@ -12,14 +12,9 @@ use super::phase::{named, phase};
 use super::signature::Arrow;
 use super::slip::{self, Slip, slip};
 use super::title;
+use super::titles::Titles;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
-use crate::value::in_conditions;
-use crate::value::nearest;
-use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
-
-/// More lines than this that are almost decisions are not searched for the title that was meant.
-const SUGGESTIONS: u32 = 100;
+use std::collections::HashMap;
 
 /// `written` is the text with its own white space.
 pub(super) fn assemble(
@@ -79,73 +74,6 @@ fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
         if let Some(step) = spec.steps.get_mut(named.unwrap_or(before.saturating_sub(1))) {
             step.traces.push(TraceFence { content: fence.content });
         }
-    }
-}
-
-/// The titles that a value can be handed to.
-struct Titles {
-    /// As they are compared.
-    exact: HashSet<String>,
-    /// Those of groups, as they are compared: no value is handed to a group, but a decision leads to one.
-    groups: HashSet<String>,
-    /// By their lower case, to tell an author who got the case wrong.
-    folded: HashMap<String, String>,
-    /// The names in the steps' signatures, as they are and as conditions write them.
-    names: HashSet<String>,
-    /// How many more times the nearest title is looked for: each time all titles are compared.
-    suggestions: Cell<u32>,
-}
-
-impl Titles {
-    fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
-        let mut titles = Titles {
-            exact: HashSet::new(),
-            groups: HashSet::new(),
-            folded: HashMap::new(),
-            names: HashSet::new(),
-            suggestions: Cell::new(SUGGESTIONS),
-        };
-        let mut groups: Vec<(u8, String)> = Vec::new();
-        for (part, role) in parts.iter().zip(roles) {
-            let Some(head) = &part.head else { continue };
-            groups.retain(|(level, _)| *level < head.level);
-            let title = part.title(text);
-            match role {
-                Role::Group => {
-                    titles.groups.extend(groups.last().map(|(_, around)| format!("{around}/{title}")));
-                    titles.groups.insert(title.clone());
-                    groups.push((head.level, title));
-                }
-                Role::Step => {
-                    titles.folded.insert(title.to_lowercase(), title.clone());
-                    titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
-                    titles.exact.insert(title);
-                    let names = part.names().into_iter();
-                    titles.names.extend(names.flat_map(|name| [name.to_owned(), in_conditions(name)]));
-                }
-                _ => {}
-            }
-        }
-        titles
-    }
-}
-
-impl Known for Titles {
-    fn is_title(&self, written: &str) -> bool {
-        let meant = title::key(written);
-        self.exact.contains(&meant) || self.groups.contains(&meant)
-    }
-
-    fn near_title(&self, title: &str) -> Option<&str> {
-        let folded = self.folded.get(&title::key(title).to_lowercase()).map(String::as_str);
-        folded.or_else(|| {
-            self.suggestions.set(self.suggestions.get().checked_sub(1)?);
-            nearest(title, self.folded.values().chain(&self.groups).map(String::as_str))
-        })
-    }
-
-    fn is_value(&self, name: &str) -> bool {
-        self.names.contains(name)
     }
 }
 

@@ -1,0 +1,76 @@
+//! How an attempt ended: what the agent answered, or why there is no answer.
+
+use super::Values;
+use crate::value::{Value, restore};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How an attempt ended.
+pub type Answer = Result<Reply, Box<Failure>>;
+
+/// What an agent answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Declared outputs that are there, checked against their types.
+    #[serde(deserialize_with = "restore::pairs")]
+    pub outputs: Values,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_used: Option<u64>,
+    /// Other scalars: columns of the trace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
+    pub columns: Vec<(Arc<str>, Value)>,
+}
+
+/// Why an attempt brought no outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub cause: Cause,
+    /// The agent's own code for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// One line for people.
+    pub message: String,
+    /// Whether the attempt may have had an effect.
+    pub outcome: Outcome,
+    pub retryable: bool,
+    /// What the agent reported besides its failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_used: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
+    pub columns: Vec<(Arc<str>, Value)>,
+    /// The last lines of the agent's log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log: String,
+}
+
+/// The kinds of failure that the engine tells apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The agent could not be started.
+    Start,
+    /// It exited with this code.
+    Exit(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It was asked to stop.
+    Stopped,
+    /// Its answer could not be understood.
+    Protocol,
+    /// It answered `{"error": …}`.
+    Refused,
+    /// Its outputs do not fit what the step declares.
+    BadOutput,
+}
+
+/// What is known about the effects of a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It had none.
+    Failed,
+    /// It never began.
+    NotExecuted,
+    /// It may have had one.
+    Unknown,
+}

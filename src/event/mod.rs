@@ -1,0 +1,251 @@
+//! What happened, in the past tense: to the run, to an item, to a step of it, or to an attempt. The engine makes events and
+//! changes state only by applying them; the trace, the progress display and the statistics are folds over the same events.
+//!
+//! Times are milliseconds since the run began. Events are stored in journals: their names and fields are a format.
+
+mod answer;
+mod execution;
+mod settlement;
+
+pub use answer::{Answer, Cause, Failure, Outcome, Reply};
+pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
+pub use settlement::{ItemError, ItemState, NotRun, Settlement};
+// Rooms below know the graph only by these.
+pub use crate::graph::{StepId, ValueId};
+use crate::value::{Value, restore};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// An item's number in the order of admission, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemId(pub u64);
+
+impl ItemId {
+    /// Stands for the run itself, where steps run once after all items.
+    pub const RUN: ItemId = ItemId(u64::MAX);
+}
+
+/// A step, or one of its executions where it runs for each element of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepPath {
+    pub step: StepId,
+    /// The element's place in its list, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub element: Option<u32>,
+}
+
+impl StepPath {
+    pub fn element(step: StepId, element: u32) -> Self {
+        StepPath { step, element: Some(element) }
+    }
+
+    pub fn index(self) -> usize {
+        self.step.index()
+    }
+}
+
+impl From<StepId> for StepPath {
+    fn from(step: StepId) -> Self {
+        StepPath { step, element: None }
+    }
+}
+
+/// Milliseconds since the run began.
+pub type Millis = u64;
+
+/// Values by their place in the graph, shared rather than copied.
+pub type Values = Vec<(ValueId, Arc<Value>)>;
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    pub at: Millis,
+    pub kind: EventKind,
+}
+
+/// What happened, by what it happened to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    Run(RunEvent),
+    Item(ItemId, ItemEvent),
+    Step(ItemId, StepEvent),
+    /// The attempt's number counts from 1 over all executions of the step for this item and element.
+    Attempt(ItemId, StepPath, u32, AttemptEvent),
+}
+
+/// What happens to the run as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEvent {
+    /// There are no more items to come; recorded where steps wait for the end of all.
+    ItemsExhausted,
+    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Once more after an item was
+    /// retried: then the end that they had come to is void.
+    StepsBegan,
+    /// The steps that run once are over.
+    StepsEnded(Settlement),
+    /// No further item is admitted.
+    Drained(DrainReason),
+    /// All work was asked to stop.
+    Stopped(StopReason),
+}
+
+/// What happens to an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemEvent {
+    /// It entered the run with its workflow inputs.
+    Admitted {
+        key: Arc<str>,
+        #[serde(deserialize_with = "restore::pairs")]
+        inputs: Values,
+    },
+    /// Its deadline passed.
+    DeadlinePassed {
+        /// What it had waited for by then, and how long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<String>,
+    },
+    /// The effects of this step are compensated next: all of its elements' together.
+    CompensationBegan(StepId),
+    /// All work of a failed item is settled, and what could be compensated is; its failure handlers may run.
+    Failed,
+    /// A failure handler requeued the item: its failed steps run again. Of the steps that run once for all items: what
+    /// they did before is compensated, and they restart.
+    Requeued,
+    /// A failed item runs again on request: the end that it had come to is void, and what had failed is ahead once more.
+    Retried {
+        key: Arc<str>,
+        /// Other ones: then all is ahead, as if nothing had been done.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "restore::some_pairs")]
+        inputs: Option<Values>,
+    },
+    /// The failed compensations of an item were resolved by hand: the end that it had come to is void, and another
+    /// follows.
+    Resolved { key: Arc<str>, note: String },
+    /// It reached its final state.
+    Settled { key: Arc<str>, end: Settlement },
+}
+
+/// What happens to a step of an item besides its attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEvent {
+    /// Its own conditions hold.
+    ConditionHeld(StepId),
+    /// It has succeeded and decided one of its chains; no arm where none holds.
+    BranchTaken { step: StepId, chain: u32, arm: Option<u32> },
+    /// One execution is over: a row of the trace.
+    Ended(Execution),
+    /// All elements of its list have ended, and with them the step.
+    ElementsEnded(StepId),
+}
+
+/// What happens to an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptEvent {
+    /// An agent was called.
+    Started,
+    /// It was asked to stop; it is over only when it has finished.
+    Stopped(StopReason),
+    /// The runner that had begun it was gone before it ended: it is made again, under the same number and key, and its
+    /// time counts from here. It may have had its effect.
+    Repeated,
+    /// The agent's answer, or why there is none.
+    Finished(Answer),
+    /// It follows a failed one, once it is due.
+    RetryScheduled { due: Millis },
+    /// The pause before it is over.
+    RetryDue,
+}
+
+impl Event {
+    /// Whose it is; none where it is about the run as a whole.
+    pub fn item(&self) -> Option<ItemId> {
+        match &self.kind {
+            EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => Some(*item),
+            EventKind::Run(RunEvent::StepsBegan | RunEvent::StepsEnded(_)) => Some(ItemId::RUN),
+            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => None,
+        }
+    }
+}
+
+impl RunEvent {
+    pub fn at(self, at: Millis) -> Event {
+        Event { at, kind: EventKind::Run(self) }
+    }
+}
+
+impl ItemEvent {
+    pub fn of(self, item: ItemId, at: Millis) -> Event {
+        Event { at, kind: EventKind::Item(item, self) }
+    }
+}
+
+impl StepEvent {
+    pub fn of(self, item: ItemId, at: Millis) -> Event {
+        Event { at, kind: EventKind::Step(item, self) }
+    }
+}
+
+impl AttemptEvent {
+    pub fn of(self, item: ItemId, step: impl Into<StepPath>, attempt: u32, at: Millis) -> Event {
+        Event { at, kind: EventKind::Attempt(item, step.into(), attempt, self) }
+    }
+}
+
+/// Why no further item is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainReason {
+    /// More items failed than the count that the run tolerates.
+    Tolerance,
+    /// An item failed and `on-item-error` says drain.
+    ItemError,
+    /// The run was stopped.
+    Stopped,
+}
+
+/// Why running work was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The attempt's own timeout.
+    Timeout,
+    /// The step's deadline.
+    StepDeadline,
+    /// The deadline that the steps of a group share.
+    GroupDeadline,
+    /// The item's deadline.
+    ItemDeadline,
+    /// A critical step of the same item failed.
+    Critical,
+    /// Another item failed and `on-item-error` says stop.
+    ItemError,
+    /// The run's deadline.
+    RunDeadline,
+    /// Ctrl-C or a termination signal: the run is paused.
+    Interrupted,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Timeout => "timed out",
+            StopReason::StepDeadline => "the step's deadline passed",
+            StopReason::GroupDeadline => "the group's deadline passed",
+            StopReason::ItemDeadline => "the item's deadline passed",
+            StopReason::Critical => "cancelled: a critical step failed",
+            StopReason::ItemError => "cancelled: another item failed",
+            StopReason::RunDeadline => "cancelled: the run's deadline passed",
+            StopReason::Interrupted => "cancelled: the run was interrupted",
+            StopReason::Cancelled => "cancelled: the run was cancelled",
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! The titles and names of a document, by which decisions are told from prose. Knows nothing of what they lead to.
+
+use super::body::Part;
+use super::decision::Known;
+use super::evidence::Role;
+use super::title;
+use crate::value::{in_conditions, nearest};
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+
+/// More lines than this that are almost decisions are not searched for the title that was meant.
+const SUGGESTIONS: u32 = 100;
+
+/// The titles that a value can be handed to.
+pub(super) struct Titles {
+    /// As they are compared.
+    pub(super) exact: HashSet<String>,
+    /// Those of groups, as they are compared: no value is handed to a group, but a decision leads to one.
+    groups: HashSet<String>,
+    /// By their lower case, to tell an author who got the case wrong.
+    pub(super) folded: HashMap<String, String>,
+    /// The names in the steps' signatures, as they are and as conditions write them.
+    pub(super) names: HashSet<String>,
+    /// How many more times the nearest title is looked for: each time all titles are compared.
+    suggestions: Cell<u32>,
+}
+
+impl Titles {
+    pub(super) fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
+        let mut titles = Titles {
+            exact: HashSet::new(),
+            groups: HashSet::new(),
+            folded: HashMap::new(),
+            names: HashSet::new(),
+            suggestions: Cell::new(SUGGESTIONS),
+        };
+        let mut groups: Vec<(u8, String)> = Vec::new();
+        for (part, role) in parts.iter().zip(roles) {
+            let Some(head) = &part.head else { continue };
+            groups.retain(|(level, _)| *level < head.level);
+            let title = part.title(text);
+            match role {
+                Role::Group => {
+                    titles.groups.extend(groups.last().map(|(_, around)| format!("{around}/{title}")));
+                    titles.groups.insert(title.clone());
+                    groups.push((head.level, title));
+                }
+                Role::Step => {
+                    titles.folded.insert(title.to_lowercase(), title.clone());
+                    titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
+                    titles.exact.insert(title);
+                    let names = part.names().into_iter();
+                    titles.names.extend(names.flat_map(|name| [name.to_owned(), in_conditions(name)]));
+                }
+                _ => {}
+            }
+        }
+        titles
+    }
+}
+
+impl Known for Titles {
+    fn is_title(&self, written: &str) -> bool {
+        let meant = title::key(written);
+        self.exact.contains(&meant) || self.groups.contains(&meant)
+    }
+
+    fn near_title(&self, title: &str) -> Option<&str> {
+        let folded = self.folded.get(&title::key(title).to_lowercase()).map(String::as_str);
+        folded.or_else(|| {
+            self.suggestions.set(self.suggestions.get().checked_sub(1)?);
+            nearest(title, self.folded.values().chain(&self.groups).map(String::as_str))
+        })
+    }
+
+    fn is_value(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+}
