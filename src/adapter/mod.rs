@@ -80,6 +80,8 @@ pub struct Call {
     pub inputs: Vec<(Arc<str>, Arc<Value>)>,
     /// What the step declares to make.
     pub outputs: Arc<[Declared]>,
+    /// What the document asks of it, with the values in their places; empty where it says nothing.
+    pub instructions: String,
     /// An empty folder of this attempt alone, for the files that it makes; empty where it has none.
     pub dir: PathBuf,
     /// A folder for the adapter's own files of this attempt; their names must hold `attempt_id`.

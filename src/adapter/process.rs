@@ -57,7 +57,8 @@ impl Process {
         }
         let files = Files::new(&call);
         let inputs = contract::inputs(&call);
-        let prepare = || std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs));
+        let prepare =
+            || std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs, &call.instructions));
         if let Err(error) = aside(prepare) {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
@@ -72,9 +73,10 @@ impl Process {
     }
 
     async fn start(&self, call: &Call, variables: Variables, files: &Files) -> io::Result<Started> {
-        let files = [("ORDERFLOW_INPUT", &files.input), ("ORDERFLOW_OUTPUT", &files.output)];
+        let paths = [("ORDERFLOW_INPUT", &files.input), ("ORDERFLOW_OUTPUT", &files.output)];
+        let instructions = files.instructions.as_ref().map(|path| ("ORDERFLOW_INSTRUCTIONS", path));
         let prepare = |command: &mut Command| {
-            command.envs(variables.all).envs(files);
+            command.envs(variables.all).envs(paths).envs(instructions);
         };
         self.program.start(&call.context.run, prepare).await
     }
@@ -205,15 +207,21 @@ fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
 struct Files {
     input: PathBuf,
     output: PathBuf,
+    /// None where the step has none.
+    instructions: Option<PathBuf>,
 }
 
 impl Files {
     fn new(call: &Call) -> Self {
         let path = |end: &str| call.scratch.join(format!("{}.{end}", call.attempt_id));
-        Files { input: path("in.json"), output: path("out") }
+        let instructions = (!call.instructions.is_empty()).then(|| path("md"));
+        Files { input: path("in.json"), output: path("out"), instructions }
     }
 
-    fn write(&self, inputs: &str) -> io::Result<()> {
+    fn write(&self, inputs: &str, instructions: &str) -> io::Result<()> {
+        if let Some(path) = &self.instructions {
+            std::fs::write(path, instructions)?;
+        }
         // What an earlier attempt under this name has left is no answer to this one.
         match std::fs::remove_file(&self.output) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -244,6 +252,9 @@ impl Drop for Files {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.input);
         let _ = std::fs::remove_file(&self.output);
+        if let Some(path) = &self.instructions {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

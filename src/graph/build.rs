@@ -2,6 +2,7 @@
 
 use super::branches::{self, Branches};
 use super::flow::{self, Flow, Origin, Port};
+use super::instructions;
 use super::links::{self, Link, Why};
 use super::names::Names;
 use super::once::{self, Once};
@@ -84,6 +85,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         initial: states.initial,
         settings: settings(&spec.front),
     };
+    instructions::check(spec, &graph, &names, &mut diagnostics);
     absence::never(spec, &graph, &mut diagnostics);
     ways::check(spec, &graph, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -193,7 +195,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         state: None,
         program: step.program.clone(),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),
-        prose: step.prose.clone(),
+        instructions: step.instructions.clone(),
         when: Vec::new(),
         chains: Vec::new(),
         guards: Vec::new(),

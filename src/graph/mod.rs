@@ -12,6 +12,7 @@ mod definitions;
 mod elements;
 mod flow;
 mod inputs;
+mod instructions;
 mod interface;
 mod links;
 mod lint;
@@ -36,3 +37,6 @@ pub use build::build;
 pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};
+
+// Rooms below know the document only by these.
+pub use crate::spec::Instructions;

@@ -1,5 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
+use super::Instructions;
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
@@ -148,7 +149,7 @@ pub struct Step {
     pub program: Option<Program>,
     /// What the document claims of its figures.
     pub expectations: Vec<Expectation>,
-    pub prose: String,
+    pub instructions: Instructions,
     /// All must hold for the step to run: its own `[when:: …]` and those of its groups.
     pub when: Vec<Guard>,
     /// Decided in order when the step has succeeded.

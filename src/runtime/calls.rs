@@ -9,7 +9,8 @@ use crate::adapter::{
 };
 use crate::engine::{Call, Input, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
-use crate::graph::{Graph, StepId, ValueId};
+use crate::graph::{Graph, Instructions, StepId, ValueId};
+use crate::value::{Value, in_conditions};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -30,6 +31,7 @@ struct Binding {
     agent: Option<Arc<str>>,
     channel: Option<Arc<str>>,
     outputs: Arc<[Declared]>,
+    instructions: Instructions,
 }
 
 impl Bindings {
@@ -41,6 +43,7 @@ impl Bindings {
             agent: step.agent.as_deref().map(Arc::from),
             channel: step.channel.as_deref().map(Arc::from),
             outputs: step.outputs.iter().map(|output| declared(graph, id, output)).collect(),
+            instructions: step.instructions.clone(),
         };
         let steps = graph.ids().zip(&graph.steps).zip(adapters);
         Bindings { steps: steps.map(bind).collect(), files: files(graph), redactor: Redactor::default() }
@@ -203,6 +206,7 @@ fn request(
         };
         inputs.push((name(*id), value));
     }
+    let instructions = instructions(&binding.instructions, &inputs)?;
     let place = format!("{}{element}.{}", binding.phase, call.attempt);
     let outputs = binding.outputs.clone();
     let wanted = binding.adapter.has_folder();
@@ -224,12 +228,22 @@ fn request(
         },
         inputs,
         outputs: binding.outputs.clone(),
+        instructions,
         dir: room.path(),
         scratch: all.workspace.scratch(),
         attempt_id,
         spawns: Spawns::of((call.item, call.step, call.attempt), spawned),
     };
     Ok((call, room))
+}
+
+/// A step's instructions with the values of this attempt; empty where it has none.
+fn instructions(of: &Instructions, inputs: &[(Arc<str>, Arc<Value>)]) -> Result<String, String> {
+    let named: Vec<(String, &Value)> = match of.is_empty() {
+        true => Vec::new(),
+        false => inputs.iter().map(|(name, value)| (in_conditions(name), &**value)).collect(),
+    };
+    of.filled(&|wanted| named.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value))
 }
 
 /// When an attempt is stopped at the latest: its own time, that of its item, or that of the run, to which what undoes

@@ -253,10 +253,19 @@ impl<'a> Part<'a> {
         blocks.next_back().map_or(head.line.end, |block| block.span.end.max(head.line.end))
     }
 
-    /// The text between the lines and fences that mean something; `signature` is the line that was read as
-    /// one, if any.
-    pub fn prose(&self, text: &str, signature: Option<Span>) -> String {
-        let used = |span: &Span| Some(*span) == signature || self.spoken.binary_search(span).is_ok();
+    /// Whether a line, or a block, means something and is no prose.
+    pub fn is_spoken(&self, span: Span) -> bool {
+        self.spoken.binary_search(&span).is_ok()
+    }
+
+    /// Whether a line of a list decides what comes next.
+    pub fn decides(&self, line: Span) -> bool {
+        self.conditions.binary_search_by_key(&line.end, |condition| condition.end).is_ok()
+    }
+
+    /// The text between the lines and fences that mean something.
+    pub fn prose(&self, text: &str) -> String {
+        let used = |span: &Span| self.is_spoken(*span);
         let from = self.head.as_ref().map_or(0, |head| head.line.end);
         let mut prose = String::new();
         for block in &self.blocks {

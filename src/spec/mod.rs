@@ -14,6 +14,7 @@ mod expect;
 mod field;
 mod front;
 mod heading;
+mod instructions;
 mod later;
 mod markdown;
 mod model;

@@ -153,8 +153,21 @@ pub struct Step {
     pub expectations: Vec<Spanned<Expectation>>,
     /// Where its body ends: behind the last block below the heading that is no rule.
     pub end: usize,
-    /// The step's own paragraphs, lists, quotes and tables, without signature and field lines.
-    pub prose: String,
+    pub instructions: Instructions,
+}
+
+/// What a step's own paragraphs, lists, quotes, tables and `prompt` fences say, without its signature, fields,
+/// decisions and expectations: what its agent is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    pub pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    /// `{{ order.name }}`: filled in for each attempt.
+    Value(Spanned<Condition>),
 }
 
 /// `!` and `?`.

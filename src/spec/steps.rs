@@ -6,6 +6,7 @@ use super::decision::{self, Known};
 use super::evidence::{Role, is_reserved};
 use super::field::{self, set};
 use super::heading::{Head, Note, StrayWhy};
+use super::instructions;
 use super::markdown::Fence;
 use super::model::*;
 use super::phase::{named, phase};
@@ -135,7 +136,7 @@ impl Reader<'_, '_> {
             traces,
             expectations: part.callouts.expectations.clone(),
             end: part.end(head),
-            prose: part.prose(self.written, line),
+            instructions: instructions::read(self.text, self.written, part, line, self.problems),
         };
         self.spec.steps.push(step);
     }
@@ -180,7 +181,7 @@ impl Reader<'_, '_> {
             self.problems.push(problem::title_annotated(notes));
         }
         self.spec.title = Some(self.spanned(if annotated { head.title } else { head.whole }));
-        self.spec.description = part.prose(self.written, None);
+        self.spec.description = part.prose(self.written);
         self.preamble(part);
     }
 

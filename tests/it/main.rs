@@ -21,6 +21,7 @@ mod group_target;
 mod history;
 mod hostile;
 mod init;
+mod instructions;
 mod interruption;
 mod items;
 mod layers;

@@ -1,7 +1,7 @@
 //! What the parser reads, a line a step: its heading's parts, its signature, its settings.
 
 use orderflow::diag::Source;
-use orderflow::spec::{self, After, Annotations, Mark, Port, Signature, Spec};
+use orderflow::spec::{self, After, Annotations, Mark, Piece, Port, Signature, Spec};
 use snapbox::{assert_data_eq, str};
 use std::fmt::Write;
 use std::path::Path;
@@ -51,8 +51,17 @@ fn steps(told: &mut String, source: &Source, spec: &Spec, step: &spec::Step) {
     for trace in &step.traces {
         write!(told, " trace of {} lines", source.slice(trace.content).lines().count()).unwrap();
     }
-    if !step.prose.is_empty() {
-        write!(told, " '{}'", step.prose.replace('\n', "|")).unwrap();
+    let said: String = step
+        .instructions
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Value(value) => format!("{{{{{}}}}}", value.value.text),
+        })
+        .collect();
+    if !said.is_empty() {
+        write!(told, " '{}'", said.replace('\n', "|")).unwrap();
     }
     told.push('\n');
 }
@@ -329,7 +338,7 @@ only an example
 "
         ),
         str![[r#"
-Pay @bank ! retry 5 Exponential { first: 200ms, most: 30s } timeout 30s deadline 600s after start after 'Phase 1/Check Stock' python 'print('é')|  indented|' 'First we ask.||Then we pay:||- once|- and never again||| card |||------||| visa |||> At night.'
+Pay @bank ! retry 5 Exponential { first: 200ms, most: 30s } timeout 30s deadline 600s after start after 'Phase 1/Check Stock' python 'print('é')|  indented|' 'First we ask.||Then we pay:||- once|- and never again||| card |||------||| visa |||At night.'
 
 "#]]
     );

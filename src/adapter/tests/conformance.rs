@@ -164,6 +164,7 @@ fn cases() -> Vec<Case> {
     for (name, told) in [
         ("RUN", "run-1"), ("STEP", "ProcessPayment"), ("ITEM", "order-7"), ("ATTEMPT", "3"), ("KEY", "key-of-the-effect"),
         ("AGENT", "payment-service"), ("CHANNEL", "payments"), ("DEADLINE", "2026-11-20T08:00:00.000Z"),
+        ("INSTRUCTIONS", "Be brief.\nAnd polite."),
     ] {
         cases.push(case("context", "a::String", Does::Tells(name), &format!("a={told:?}")));
     }
@@ -245,10 +246,14 @@ async fn a_worker_conforms() {
     conforms_to(cases().into_iter().filter(can_say).collect(), worker).await;
 }
 
-/// Its failures are statuses, and a cancelled request has no answer: `http` has a table of its own for these.
+/// Its failures are statuses, and a cancelled request has no answer: `http` has a table of its own for these. Only what
+/// fits a header is beside its inputs.
 #[tokio::test]
 async fn a_service_conforms() {
-    let can_do = |case: &Case| !matches!(case.does, Does::Fails(_) | Does::Finishes(_) | Does::Ignores);
+    let can_do = |case: &Case| {
+        let other = matches!(case.does, Does::Fails(_) | Does::Finishes(_) | Does::Ignores);
+        !other && !matches!(case.does, Does::Tells("INSTRUCTIONS"))
+    };
     conforms_to(cases().into_iter().filter(can_do).collect(), service).await;
 }
 
@@ -313,6 +318,7 @@ fn shell_source(does: &Does, folder: &Path) -> String {
             format!("cat > /dev/null\necho first words >&2; echo last words >&2\n{}\nexit 1\n", cat(bytes))
         }
         Does::Returns => "printf '{\"a\":'; cat; printf '}'\n".to_owned(),
+        Does::Tells("INSTRUCTIONS") => "cat \"$ORDERFLOW_INSTRUCTIONS\"".to_owned(),
         Does::Tells(name) => format!("printf '{{\"a\":\"%s\"}}' \"$ORDERFLOW_{name}\"\n"),
         Does::Finishes(bytes) => {
             format!("trap \"{}; exit 0\" TERM\n{ready}\nsleep 1000 & wait\n", cat(bytes))
@@ -338,6 +344,9 @@ fn python_source(does: &Does, folder: &Path) -> String {
             }
         }
         Does::Returns => "print(json.dumps({'a': json.load(sys.stdin)}))",
+        Does::Tells("INSTRUCTIONS") => {
+            "print(json.dumps({'a': open(os.environ['ORDERFLOW_INSTRUCTIONS']).read()}))"
+        }
         Does::Tells(name) => &format!("print(json.dumps({{'a': os.environ['ORDERFLOW_{name}']}}))"),
         Does::Ignores => "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nready()\ntime.sleep(1000)",
     };
@@ -472,6 +481,7 @@ fn told(call: &Call, name: &str) -> String {
         "AGENT" => context.agent.as_deref().unwrap_or_default().to_owned(),
         "CHANNEL" => context.channel.as_deref().unwrap_or_default().to_owned(),
         "DEADLINE" => context.deadline.clone().unwrap_or_default(),
+        "INSTRUCTIONS" => call.instructions.clone(),
         other => panic!("nothing is told under {other}"),
     }
 }

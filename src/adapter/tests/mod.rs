@@ -50,6 +50,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         },
         inputs: inputs.into_iter().map(|(name, value)| (name.into(), Arc::new(value))).collect(),
         outputs: declared(outputs),
+        instructions: "Be brief.\nAnd polite.".into(),
         dir: folder.join("item"),
         scratch: folder.to_owned(),
         attempt_id: "7-0-3".to_owned(),

@@ -72,6 +72,7 @@ struct Params<'a> {
     channel: Option<&'a str>,
     deadline: Option<&'a str>,
     outputs: Value,
+    instructions: Option<&'a str>,
     dir: Option<Cow<'a, str>>,
     traceparent: &'a str,
 }
@@ -104,6 +105,7 @@ impl Request {
             channel: context.channel.as_deref(),
             deadline: context.deadline.as_deref(),
             outputs: contract::outputs(&call.outputs, true),
+            instructions: Some(&*call.instructions).filter(|text| !text.is_empty()),
             dir: (!call.dir.as_os_str().is_empty()).then(|| call.dir.to_string_lossy()),
             traceparent: &context.traceparent,
         })

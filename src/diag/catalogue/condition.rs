@@ -9,6 +9,34 @@ pub fn bad_condition(span: Span, message: &str, help: Option<&str>) -> Diagnosti
     problem.help(help.unwrap_or("write it as in `If total > 100 and stock_ok → Create Order`"))
 }
 
+/// `{{ … }}` in the instructions of a step, with something else in it than an expression.
+pub fn bad_value(span: Span, message: &str) -> Diagnostic {
+    Diagnostic::error("bad-value", span, format!("this value in the instructions cannot be read: {message}"))
+        .help("write it as in `{{ order.name }}`; two braces that are text are written `\\{{`")
+}
+
+/// `{{` whose line has no `}}`.
+pub fn value_unclosed(span: Span) -> Diagnostic {
+    Diagnostic::error("value-unclosed", span, "`{{` is not closed on its line")
+        .help("close it with `}}`, or write `\\{{` if it is text")
+}
+
+/// A value in the instructions of a step which that step does not take.
+pub fn instructions_lack(span: Span, name: &str, step: &str, near: Option<&str>) -> Diagnostic {
+    let message = format!("the instructions need `{name}`, which `{step}` does not take");
+    Diagnostic::error("instructions-lack", span, message).help(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("add `{name}` to the inputs of the step, or write `\\{{{{` if this is text"),
+    })
+}
+
+/// A value in the instructions of a step which may be missing.
+pub fn instructions_may_lack(span: Span, name: &str) -> Diagnostic {
+    let message = format!("the instructions need `{name}`, which may be missing; then the step fails");
+    Diagnostic::warning("instructions-may-lack", span, message)
+        .help(format!("take `{name}` without `?`, or leave it to the agent to read it among its inputs"))
+}
+
 /// `Otherwise` without an `If` before it.
 pub fn otherwise_alone(span: Span) -> Diagnostic {
     Diagnostic::error("otherwise-alone", span, "`Otherwise` follows no `If`")

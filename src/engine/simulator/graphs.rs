@@ -43,7 +43,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         state: None,
         program: None,
         expectations: Vec::new(),
-        prose: String::new(),
+        instructions: Default::default(),
         when: Vec::new(),
         chains: Vec::new(),
         guards: Vec::new(),

@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
             traces: Vec::new(),
             expectations: Vec::new(),
             end: 0,
-            prose: String::new(),
+            instructions: Default::default(),
         })
 }
 

@@ -1,0 +1,48 @@
+//! Whether the values in a step's instructions are values that its agent gets.
+
+use super::names::Names;
+use super::{Graph, Kind, Step};
+use crate::diag::{Diagnostic, Span, catalogue};
+use crate::spec::{Piece, Spec};
+use crate::value::in_conditions;
+use std::collections::HashMap;
+
+/// Reports each value that a step does not take, or may have to do without.
+pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+    for (written, step) in spec.steps.iter().zip(&graph.steps) {
+        if written.instructions.is_empty() {
+            continue;
+        }
+        let taken = taken(graph, step);
+        for piece in &written.instructions.pieces {
+            let Piece::Value(value) = piece else { continue };
+            for (name, at) in value.value.names() {
+                let at = Span::new(value.span.start + at.start, value.span.start + at.end);
+                match taken.get(name) {
+                    Some(optional) if *optional && value.value.needs().contains(&name) => {
+                        diagnostics.push(catalogue::instructions_may_lack(at, name));
+                    }
+                    Some(_) => {}
+                    None => {
+                        let near = names.near(name, taken.keys().map(String::as_str));
+                        diagnostics.push(catalogue::instructions_lack(at, name, &step.title, near));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The values that a step gets, by the names that conditions use, and whether they may be absent. What compensates or
+/// handles without a signature gets what there is.
+fn taken(graph: &Graph, step: &Step) -> HashMap<String, bool> {
+    let name = |id| in_conditions(&graph.value(id).name);
+    if step.kind != Kind::Forward && !step.has_signature() {
+        return graph.values.iter().map(|value| (in_conditions(&value.name), false)).collect();
+    }
+    let mut taken: HashMap<String, bool> = step.takes(&graph.inputs).map(|id| (name(id), false)).collect();
+    for input in step.given().filter(|input| input.optional) {
+        taken.insert(name(input.value), true);
+    }
+    taken
+}
