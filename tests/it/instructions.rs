@@ -59,7 +59,10 @@ fn values_are_filled_in_and_what_they_hold_stays_text() {
     assert_eq!(told.exit, Some(0), "{}", told.err);
     let shown = place.orderflow("show last --item 1 --format json").out;
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    let text = shown["steps"][0]["attempts"][0]["outputs"]["text"].as_str().map(str::to_owned).unwrap_or_else(|| panic!("{shown:#}"));
+    let text = shown["steps"][0]["attempts"][0]["outputs"]["text"]
+        .as_str()
+        .map(str::to_owned)
+        .unwrap_or_else(|| panic!("{shown:#}"));
     let expected = "Greet A {{ note }} $(id) <b> (2), `not {{ here }}`: `ls`!\n\n\
         1. Say {{ twice.\n\nBe brief, A {{ note }} $(id) <b>.\n\n[1,\"é\"]";
     assert_eq!(text, expected);
