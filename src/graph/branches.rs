@@ -299,7 +299,7 @@ impl Resolver<'_> {
 
 fn never_boolean(ty: &Type) -> bool {
     match ty {
-        Type::String | Type::Integer | Type::Number | Type::File | Type::List(_) => true,
+        Type::String | Type::Secret | Type::Integer | Type::Number | Type::File | Type::List(_) => true,
         Type::Boolean | Type::Json | Type::Named(_) | Type::Defined(_) | Type::Nullable(_) => false,
     }
 }

@@ -332,6 +332,13 @@ impl Graph {
         self.ids().find(|id| self.step(*id).phase == phase)
     }
 
+    /// The values that are secrets, with their names.
+    pub fn secrets(&self) -> impl Iterator<Item = (ValueId, &str)> {
+        let all = (0..).map(ValueId).zip(&self.values);
+        let secret = |info: &ValueInfo| info.ty.as_ref().is_some_and(Type::holds_secrets);
+        all.filter(move |(_, info)| secret(info)).map(|(id, info)| (id, info.name.as_str()))
+    }
+
     /// Whether there are steps that run once after all items.
     pub fn has_run_steps(&self) -> bool {
         self.steps.iter().any(|step| step.once)

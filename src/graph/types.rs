@@ -97,7 +97,7 @@ fn elements(
         let one = match &list.value {
             _ if once.is(step) && once.gathers(flow, each.list) => list.clone(),
             Type::List(one) => Spanned::new((**one).clone(), list.span),
-            Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File => {
+            Type::String | Type::Secret | Type::Boolean | Type::Integer | Type::Number | Type::File => {
                 let at = flow.steps[step].inputs.iter().find(|port| port.value == each.list);
                 let at = at.map_or(list.span, |port| port.span);
                 let ty = list.value.to_string();

@@ -119,7 +119,13 @@ impl Shape {
         }
         match only.ty.as_ref().map(bare) {
             Some(
-                Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File | Type::List(_),
+                Type::String
+                | Type::Secret
+                | Type::Boolean
+                | Type::Integer
+                | Type::Number
+                | Type::File
+                | Type::List(_),
             ) => {
                 vec![only.name.clone()]
             }

@@ -121,7 +121,7 @@ impl Calls {
         let report = Report::new(&call, self.answers.clone());
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
-        let (adapter, redactor) = (binding.adapter.clone(), all.bindings.redactor.clone());
+        let (adapter, redactor, item) = (binding.adapter.clone(), all.bindings.redactor.clone(), call.item);
         let (call, room) = match request(all, binding, &call, self.spawned.clone(), now) {
             Ok(request) => request,
             Err(wrong) => {
@@ -143,7 +143,7 @@ impl Calls {
             };
             // A panic is reported as one.
             let Ok(mut answer) = closed else { return };
-            redactor.answer(&mut answer);
+            redactor.answer(item, &mut answer);
             report.give(answer);
         });
     }

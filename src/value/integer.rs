@@ -53,6 +53,7 @@ impl Type {
             }
             Type::Defined(definition) if needs_it(value) => definition.write_integers(value),
             Type::String
+            | Type::Secret
             | Type::Boolean
             | Type::Number
             | Type::Json

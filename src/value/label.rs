@@ -6,7 +6,7 @@ use super::{Type, Value};
 const SCALAR: usize = 40;
 
 /// The label of a value called `name` for the item `key`: a one-line scalar of up to 40 characters is its
-/// own label, an object is known by its `id`, a `File` by its file name; everything else is `<name>_<key>`.
+/// own label, an object is known by its `id`, a `File` by its file name, a `Secret` never by its value; everything else is `<name>_<key>`.
 pub fn label(name: &str, ty: Option<&Type>, value: &Value, key: &str) -> String {
     let mut bare = ty;
     while let Some(Type::Nullable(inner) | Type::List(inner)) = bare {
@@ -15,6 +15,9 @@ pub fn label(name: &str, ty: Option<&Type>, value: &Value, key: &str) -> String 
     if let (Some(Type::File), Value::String(path)) = (bare, value) {
         let file = path.rsplit('/').next().unwrap_or(path);
         return if fits(file) { file.to_owned() } else { format!("{name}_{key}") };
+    }
+    if let Some(Type::Secret) = bare {
+        return format!("{name}_{key}");
     }
     let scalar = match value {
         Value::Object(object) => object.get("id"),
@@ -50,6 +53,7 @@ mod tests {
         let nullable = Type::Nullable(Box::new(Type::File));
         assert_eq!(label("pdf", Some(&nullable), &json!("items/1/label.pdf"), "k"), "label.pdf");
         assert_eq!(label("pdf", Some(&Type::File), &json!("out/label.pdf"), "k"), "label.pdf");
+        assert_eq!(label("token", Some(&Type::Secret), &json!("abc"), "k"), "token_k");
         assert_eq!(label("list", None, &json!([1]), "k"), "list_k");
     }
 }

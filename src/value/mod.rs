@@ -37,6 +37,8 @@ pub type Object = serde_json::Map<String, Value>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     String,
+    /// A string that is shown nowhere.
+    Secret,
     Boolean,
     Integer,
     Number,
@@ -94,6 +96,7 @@ impl Type {
             && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
         named.then(|| match text {
             "String" => Type::String,
+            "Secret" => Type::Secret,
             "Boolean" => Type::Boolean,
             "Integer" => Type::Integer,
             "Number" => Type::Number,
@@ -109,7 +112,13 @@ impl Type {
             Type::Named(name) => Some(name),
             Type::Defined(definition) => Some(definition.name()),
             Type::List(inner) | Type::Nullable(inner) => inner.name(),
-            Type::String | Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::File => None,
+            Type::String
+            | Type::Secret
+            | Type::Boolean
+            | Type::Integer
+            | Type::Number
+            | Type::Json
+            | Type::File => None,
         }
     }
 
@@ -138,7 +147,7 @@ impl Type {
 
     fn accepts(&self, value: &Value) -> bool {
         match self {
-            Type::String | Type::File => value.is_string(),
+            Type::String | Type::Secret | Type::File => value.is_string(),
             Type::Boolean => value.is_boolean(),
             Type::Integer => value.as_number().is_some_and(|number| integer::fits(number.as_str())),
             Type::Number => value.is_number(),
@@ -175,13 +184,27 @@ impl Type {
         }
     }
 
+    /// Whether its values are secrets, or lists of them.
+    pub fn holds_secrets(&self) -> bool {
+        match self {
+            Type::Secret => true,
+            Type::Nullable(inner) | Type::List(inner) => inner.holds_secrets(),
+            _ => false,
+        }
+    }
+
+    /// What is shown in the place of a value that is secret, or that contains secrets; none for all others.
+    pub fn hidden(&self, name: &str, value: &Value) -> Option<Value> {
+        (self.holds_secrets() && !value.is_null()).then(|| Value::String(format!("[secret:{name}]")))
+    }
+
     /// Whether a value may be a list, as far as the type says.
     pub fn may_be_list(&self) -> bool {
         match self {
             Type::List(_) | Type::Json | Type::Named(_) => true,
             Type::Nullable(inner) => inner.may_be_list(),
             Type::Defined(definition) => definition.may_be_list(),
-            Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File => false,
+            Type::String | Type::Secret | Type::Boolean | Type::Integer | Type::Number | Type::File => false,
         }
     }
 
@@ -194,9 +217,10 @@ impl Type {
                 inner.lacks(rest).map(|lack| Lack { at: lack.at + 1, ..lack })
             }
             (Type::List(_), [Part::Member(_), ..]) => Some(Lack { at: 0, members: Vec::new() }),
-            (Type::String | Type::Boolean | Type::Integer | Type::Number | Type::File, [_, ..]) => {
-                Some(Lack { at: 0, members: Vec::new() })
-            }
+            (
+                Type::String | Type::Secret | Type::Boolean | Type::Integer | Type::Number | Type::File,
+                [_, ..],
+            ) => Some(Lack { at: 0, members: Vec::new() }),
             _ => None,
         }
     }
@@ -225,7 +249,7 @@ impl Type {
     /// Whether all values are strings, or null where that is allowed.
     pub fn is_text(&self) -> bool {
         match self {
-            Type::String | Type::File => true,
+            Type::String | Type::Secret | Type::File => true,
             Type::Nullable(inner) => inner.is_text(),
             Type::Defined(definition) => definition.is_text(),
             Type::Boolean | Type::Integer | Type::Number | Type::Json | Type::Named(_) | Type::List(_) => {
@@ -263,6 +287,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Type::String => f.write_str("String"),
+            Type::Secret => f.write_str("Secret"),
             Type::Boolean => f.write_str("Boolean"),
             Type::Integer => f.write_str("Integer"),
             Type::Number => f.write_str("Number"),

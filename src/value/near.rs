@@ -20,7 +20,7 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// What other languages call the built-in types.
-pub const LIKE_BUILT_IN: [(&str, &str); 18] = [
+pub const LIKE_BUILT_IN: [(&str, &str); 19] = [
     ("str", "String"),
     ("bool", "Boolean"),
     ("int", "Integer"),
@@ -34,6 +34,7 @@ pub const LIKE_BUILT_IN: [(&str, &str); 18] = [
     ("double", "Number"),
     ("f64", "Number"),
     ("string", "String"),
+    ("secret", "Secret"),
     ("boolean", "Boolean"),
     ("integer", "Integer"),
     ("number", "Number"),

@@ -8,6 +8,8 @@ impl Type {
     pub fn stand_in(&self) -> Value {
         match self {
             Type::String | Type::File => Value::from("stub"),
+            // Not a word that logs may contain.
+            Type::Secret => Value::from("stub-secret"),
             Type::Boolean => Value::from(true),
             Type::Integer | Type::Number => Value::from(1),
             Type::List(_) => Value::Array(Vec::new()),
@@ -26,7 +28,10 @@ mod tests {
 
     #[test]
     fn a_stand_in_fits_its_type() {
-        for ty in ["String", "Boolean", "Integer", "Number", "JSON", "File", "Order", "Order[]", "Integer?"] {
+        for ty in [
+            "String", "Secret", "Boolean", "Integer", "Number", "JSON", "File", "Order", "Order[]",
+            "Integer?",
+        ] {
             let ty = Type::parse(ty).unwrap();
             assert_eq!(ty.fits(&ty.stand_in()), Ok(()), "{ty}");
         }

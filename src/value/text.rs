@@ -15,7 +15,7 @@ impl Type {
     pub fn read(&self, text: &str) -> Result<Value, serde_json::Error> {
         let bare = text.trim();
         match self {
-            Type::String | Type::File => Ok(Value::from(text)),
+            Type::String | Type::Secret | Type::File => Ok(Value::from(text)),
             Type::Nullable(_) if bare.is_empty() || bare == "null" => Ok(Value::Null),
             Type::Nullable(inner) => inner.read(text),
             Type::Boolean if bare.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),

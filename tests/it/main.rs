@@ -49,6 +49,7 @@ mod retry_run;
 mod revise;
 mod run;
 mod saga;
+mod secret_values;
 mod secrets;
 mod services;
 mod shop;

@@ -1,7 +1,7 @@
 //! Where secrets may stand in answers and events.
 
 use super::Redactor;
-use crate::event::{Answer, Event, EventKind, Execution, ItemError, ItemEvent, RunEvent, StepEvent};
+use crate::event::{Answer, Event, EventKind, Execution, ItemError, ItemEvent, ItemId, RunEvent, StepEvent};
 use crate::value::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,14 @@ type Columns = Vec<(Arc<str>, Value)>;
 
 impl Redactor {
     /// Redacts all of an answer but what the step declares to make.
-    pub fn answer(&self, answer: &mut Answer) {
+    pub fn answer(&self, item: ItemId, answer: &mut Answer) {
+        if let Ok(reply) = answer {
+            self.learn_values(item, &reply.outputs);
+        }
+        self.with_learned(Some(item)).own_answer(answer);
+    }
+
+    fn own_answer(&self, answer: &mut Answer) {
         if self.is_empty() {
             return;
         }
@@ -26,8 +33,14 @@ impl Redactor {
         }
     }
 
-    /// Redacts what the engine has made of answers that are redacted: labels of values, and messages about them.
+    /// Redacts what the engine has made of answers that are redacted: labels of values, and messages about them. Learns
+    /// the secrets that items bring and steps make.
     pub fn event(&self, event: &mut Event) {
+        self.learn(event);
+        self.with_learned(event.item()).own_event(event);
+    }
+
+    fn own_event(&self, event: &mut Event) {
         if self.is_empty() {
             return;
         }

@@ -41,8 +41,10 @@ impl Redactor {
         self.made(event, &|text| self.concealed(text));
     }
 
-    /// Puts the secrets back. A name that is not known any more stays.
+    /// Puts the secrets back, and learns those that items brought and steps made. A name that is not known any more
+    /// stays.
     pub fn reveal(&self, event: &mut Event) {
+        self.learn(event);
         self.made(event, &|text| self.revealed(text));
     }
 
@@ -71,7 +73,7 @@ impl Redactor {
 
     /// The text with names; none where it stays as it is.
     fn concealed(&self, text: &str) -> Option<String> {
-        let Named { finder, names } = self.0.named.as_ref()?;
+        let Named { finder, names } = self.known.named.as_ref()?;
         let (mut out, mut done) = (String::new(), 0);
         for found in finder.find_iter(text) {
             out = out + text.get(done..found.start())? + OPEN + names.get(found.pattern().as_usize())?;
@@ -97,7 +99,7 @@ impl Redactor {
     }
 
     fn secret(&self, name: &str) -> Option<&str> {
-        self.0.secrets.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.known.secrets.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 

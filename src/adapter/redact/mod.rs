@@ -5,8 +5,10 @@
 
 mod apply;
 mod keep;
+mod learn;
 mod view;
 
+use learn::Learned;
 use std::ops::Range;
 use std::sync::Arc;
 use view::View;
@@ -20,7 +22,11 @@ const TELLING: usize = 8;
 
 /// The secrets of a run, and what is looked for.
 #[derive(Clone)]
-pub struct Redactor(Arc<Known>);
+pub struct Redactor {
+    known: Arc<Known>,
+    /// Those that items bring and steps make.
+    learned: Arc<Learned>,
+}
 
 /// Without secrets.
 impl Default for Redactor {
@@ -33,7 +39,7 @@ impl Default for Redactor {
 struct Known {
     /// Names and values, of those that are looked for.
     secrets: Vec<(String, String)>,
-    needles: Vec<Needle>,
+    needles: Vec<Arc<Needle>>,
     /// What is named in values that are kept.
     named: Option<keep::Named>,
 }
@@ -60,17 +66,17 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut known = Known::default();
         for (name, value) in secrets {
-            known.needles.extend(texts(value).into_iter().map(|text| Needle::new(name, text)));
+            known.needles.extend(texts(value).into_iter().map(|text| Arc::new(Needle::new(name, text))));
             if value.len() >= SHORTEST {
                 known.secrets.push((name.to_owned(), value.to_owned()));
             }
         }
         known.named = keep::Named::of(&known.secrets);
-        Redactor(Arc::new(known))
+        Redactor { known: Arc::new(known), learned: Arc::default() }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.needles.is_empty()
+        self.known.needles.is_empty()
     }
 
     /// Replaces every secret by `[secret:NAME]`.
@@ -93,7 +99,7 @@ impl Redactor {
     fn within(&self, text: &str) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         for view in View::all(text) {
-            for needle in &self.0.needles {
+            for needle in &self.known.needles {
                 let bytes = |units: Range<usize>| Found { bytes: view.bytes(units), mark: &needle.mark };
                 found.extend(needle.within(&view.units).into_iter().map(bytes));
             }
@@ -111,7 +117,7 @@ impl Redactor {
         for skipped in 0..=most {
             let Some(rest) = text.get(cut + skipped..) else { break };
             for view in View::all(rest) {
-                for needle in &self.0.needles {
+                for needle in &self.known.needles {
                     let bytes = view.bytes(0..needle.at_start(&view.units));
                     if bytes.end + skipped.min(1) >= TELLING {
                         found.push(Found { bytes: 0..cut + skipped + bytes.end, mark: &needle.mark });

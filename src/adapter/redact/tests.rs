@@ -3,7 +3,7 @@
 use super::super::contract;
 use super::super::program::Tail;
 use super::*;
-use crate::event::{Answer, AttemptEvent, Cause, EventKind, Outcome, Reply, ValueId};
+use crate::event::{Answer, AttemptEvent, Cause, EventKind, ItemId, Outcome, Reply, ValueId, Values};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -75,7 +75,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
     ];
     let outputs = vec![(ValueId(0), Arc::new(json!("12345678")))];
     let mut answer: Answer = Ok(Reply { outputs: outputs.clone(), tokens_used: None, columns });
-    redactor.answer(&mut answer);
+    redactor.answer(ItemId(0), &mut answer);
     let expected = vec![
         column("a", json!("is [secret:KEY]")),
         column("b", json!("[secret:KEY]90")),
@@ -87,7 +87,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
     let mut failure = contract::failure(Cause::Refused, "no 12345678".into(), Outcome::Failed, true);
     (failure.code, failure.log) = (Some("E12345678".into()), "12345678\n".into());
     let mut answer: Answer = Err(failure);
-    redactor.answer(&mut answer);
+    redactor.answer(ItemId(0), &mut answer);
     let failure = answer.unwrap_err();
     assert_eq!(failure.message, "no [secret:KEY]");
     assert_eq!((failure.code.as_deref(), failure.log.as_str()), (Some("E[secret:KEY]"), "[secret:KEY]\n"));
@@ -248,6 +248,26 @@ proptest! {
             redactor.text(&mut text);
         }
     }
+}
+
+#[test]
+fn what_a_step_makes_is_known_for_its_item_and_for_the_steps_of_all() {
+    let redactor = Redactor::new([("KEY", "12345678")]).of_values([(ValueId(1), "token")]);
+    let outputs = |text: &str| -> Values {
+        vec![(ValueId(0), Arc::new(json!("open-text"))), (ValueId(1), Arc::new(json!([text])))]
+    };
+    let reply = |text: &str| Reply { outputs: outputs(text), tokens_used: None, columns: Vec::new() };
+    redactor.answer(ItemId(0), &mut Ok(reply("alpha-secret")));
+    redactor.answer(ItemId(1), &mut Ok(reply("beta-secret")));
+    let seen = |item: ItemId| {
+        let mut text = "12345678 open-text alpha-secret beta-secret".to_owned();
+        redactor.shown_text(item, &mut text);
+        text
+    };
+    assert_eq!(seen(ItemId(0)), "[secret:KEY] open-text [secret:token] beta-secret");
+    assert_eq!(seen(ItemId(1)), "[secret:KEY] open-text alpha-secret [secret:token]");
+    assert_eq!(seen(ItemId(2)), "[secret:KEY] open-text alpha-secret beta-secret");
+    assert_eq!(seen(ItemId::RUN), "[secret:KEY] open-text [secret:token] [secret:token]");
 }
 
 /// As programs print a text or its bytes as they would stand in their source.

@@ -219,7 +219,7 @@ impl Doers<'_> {
             let files = files(step, graph, made_up);
             adapters.push(if files.is_empty() { adapter } else { Arc::new(Furnished::new(adapter, files)) });
         }
-        Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor()))
+        Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor().of_values(graph.secrets())))
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::items::{error_json, error_text};
+use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
@@ -66,7 +67,9 @@ pub fn show(
     let graph = &history.graph;
     let mut story: Option<Story> = None;
     let mut hidden = false;
+    let redactor = Redactor::default().of_values(graph.secrets());
     history.fold(|event, run| {
+        redactor.learn(event);
         match &event.kind {
             EventKind::Item(item, ItemEvent::Admitted { key: admitted, inputs }) if **admitted == *key => {
                 story = Some(Story::new(*item, inputs.clone()));
@@ -101,9 +104,14 @@ pub fn show(
         Format::Json => {
             let mut told = json!({ "run": history.header().run, "item": key });
             story.json(graph, held, &mut told);
+            redactor.shown(story.id, &mut told);
             visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
         }
-        Format::Table => format!("{}: {}", visible(key), story.text(graph, held)),
+        Format::Table => {
+            let mut text = story.text(graph, held);
+            redactor.shown_text(story.id, &mut text);
+            format!("{}: {text}", visible(key))
+        }
     });
     Ok(())
 }
@@ -330,8 +338,12 @@ fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &G
     }
 }
 
-/// A value as it is shown: a file by its name.
+/// A value as it is shown: a file by its name, a secret not at all.
 fn shown(id: ValueId, value: &Value, graph: &Graph) -> Value {
+    let info = graph.value(id);
+    if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {
+        return hidden;
+    }
     match graph.value(id).ty.as_ref().is_some_and(holds_files) {
         true => by_name(value),
         false => value.clone(),

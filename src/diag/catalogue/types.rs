@@ -93,6 +93,10 @@ fn elsewhere(name: &str) -> Option<&'static str> {
 /// A type that a definition mentions and nobody defines.
 pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let help = match elsewhere(name).or(near) {
+        _ if name == "Secret" => {
+            "a secret is a value of its own, as in `token::Secret`: it cannot be a member of another type"
+                .to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => "define it under `## Types`; numbers, text and the like are number, Integer, string, boolean"
             .to_owned(),

@@ -175,7 +175,7 @@ impl Edited {
         let mut first = None;
         for (at, (cell, meaning)) in row.cells().zip(meanings).enumerate() {
             let Meaning::Input(column) = meaning else { continue };
-            if is_same(cell, column.of(letter)) {
+            if is_same(cell, column.printed(letter, table.graph).as_deref()) {
                 continue;
             }
             first.get_or_insert(at);

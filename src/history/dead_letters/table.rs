@@ -6,6 +6,7 @@ use crate::event::ValueId;
 use crate::graph::Graph;
 use crate::toon::write;
 use crate::value::{Object, Type, Value};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -75,8 +76,9 @@ impl<'a> Table<'a> {
             error.map(|error| error.message.as_str()).into(),
             error.map(|error| error.attempts).into(),
         ];
-        let inputs = self.columns.iter().map(|column| column.of(letter).unwrap_or(&Value::Null));
-        let cells: Vec<String> = about.iter().chain(inputs).map(spelled).collect();
+        let inputs = self.columns.iter().map(|column| column.printed(letter, self.graph));
+        let inputs = inputs.map(|value| spelled(&value.unwrap_or(Cow::Owned(Value::Null))));
+        let cells: Vec<String> = about.iter().map(spelled).chain(inputs).collect();
         format!("  {}\n", cells.join(","))
     }
 }
@@ -89,6 +91,13 @@ impl Column {
             Some(member) => value.get(member),
             None => Some(value),
         }
+    }
+
+    /// The same as the table shows it: without secrets.
+    pub fn printed<'a>(&self, letter: &'a Letter, graph: &Graph) -> Option<Cow<'a, Value>> {
+        let value = self.of(letter)?;
+        let hidden = self.ty(graph).and_then(|(ty, _)| ty.hidden(&self.name, value));
+        Some(hidden.map_or(Cow::Borrowed(value), Cow::Owned))
     }
 
     /// Its type, as far as the document says, and whether a member may be absent.

@@ -1,0 +1,98 @@
+//! Values of type `Secret`: they are known only once an item has brought them or a step has made them, and are looked for
+//! in all that is told of the same item from then on. The steps that run once for all items know those of all.
+
+use super::{Known, Needle, Redactor, texts};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, ValueId, Values};
+use crate::value::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+#[derive(Default)]
+pub(super) struct Learned {
+    /// By the values that are secrets: their names.
+    names: HashMap<ValueId, String>,
+    needles: RwLock<HashMap<ItemId, Vec<Arc<Needle>>>>,
+}
+
+impl Redactor {
+    /// Takes the values that are secrets, with their names.
+    pub fn of_values<'a>(self, values: impl IntoIterator<Item = (ValueId, &'a str)>) -> Self {
+        let names = values.into_iter().map(|(id, name)| (id, name.to_owned())).collect();
+        let learned = Learned { names, needles: RwLock::default() };
+        Redactor { learned: Arc::new(learned), ..self }
+    }
+
+    /// Learns the secrets of an event.
+    pub fn learn(&self, event: &Event) {
+        match &event.kind {
+            EventKind::Item(
+                item,
+                ItemEvent::Admitted { inputs, .. } | ItemEvent::Retried { inputs: Some(inputs), .. },
+            ) => self.learn_values(*item, inputs),
+            EventKind::Attempt(item, _, _, AttemptEvent::Finished(Ok(reply))) => {
+                self.learn_values(*item, &reply.outputs);
+            }
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
+        }
+    }
+
+    pub(super) fn learn_values(&self, item: ItemId, values: &Values) {
+        let Learned { names, needles } = &*self.learned;
+        for (id, value) in values.iter().filter(|_| !names.is_empty()) {
+            let Some(name) = names.get(id) else { continue };
+            let mut found = Vec::new();
+            strings(value, &mut found);
+            let mut needles = needles.write().unwrap_or_else(PoisonError::into_inner);
+            let known = needles.entry(item).or_default();
+            for needle in found.into_iter().flat_map(texts).map(|text| Needle::new(name, text)) {
+                if !known.iter().any(|other| other.units == needle.units) {
+                    known.push(Arc::new(needle));
+                }
+            }
+        }
+    }
+
+    /// Redacts all texts in a value that is to be shown.
+    pub fn shown(&self, item: ItemId, value: &mut Value) {
+        self.with_learned(Some(item)).texts(value);
+    }
+
+    fn texts(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(all) => all.iter_mut().for_each(|one| self.texts(one)),
+            Value::Object(object) => object.values_mut().for_each(|one| self.texts(one)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Redacts a text that is to be shown.
+    pub fn shown_text(&self, item: ItemId, text: &mut String) {
+        self.with_learned(Some(item)).text(text);
+    }
+
+    /// This one with the secrets of the item, or of all items.
+    pub(super) fn with_learned(&self, item: Option<ItemId>) -> Redactor {
+        let Learned { names, needles } = &*self.learned;
+        if names.is_empty() {
+            return self.clone();
+        }
+        let learned = needles.read().unwrap_or_else(PoisonError::into_inner);
+        let more: Vec<Arc<Needle>> = match item.filter(|item| *item != ItemId::RUN) {
+            Some(item) => learned.get(&item).cloned().unwrap_or_default(),
+            None => learned.values().flatten().cloned().collect(),
+        };
+        let needles = self.known.needles.iter().cloned().chain(more).collect();
+        let known = Known { secrets: Vec::new(), needles, named: None };
+        Redactor { known: Arc::new(known), learned: self.learned.clone() }
+    }
+}
+
+/// The texts of a secret or of a list of them.
+fn strings<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => into.push(text),
+        Value::Array(all) => all.iter().for_each(|one| strings(one, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
+    }
+}

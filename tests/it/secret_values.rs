@@ -1,0 +1,108 @@
+//! Values of type `Secret`: handed on as they are, and shown nowhere.
+
+use crate::place::Place;
+
+/// A token that a step makes, and a password that the item brings.
+const DOCUMENT: &str = "\
+---
+items: items.jsonl
+tolerate: 100%
+---
+# Login
+
+## Make Token
+user::String, password::Secret → token::Secret, parts::Secret[]
+
+```sh run
+echo \"password $IN_PASSWORD\" >&2
+printf '{\"token\": \"tok-%s-private\", \"parts\": [\"part-one-%s\", \"xy\"], \"note\": \"made tok-%s-private\"}' \\
+  \"$IN_USER\" \"$IN_USER\" \"$IN_USER\"
+```
+
+## Use
+token, user → greeting::String, ok::Boolean
+
+```sh run
+[ \"$IN_TOKEN\" = \"tok-$IN_USER-private\" ] && printf '{\"greeting\": \"Bearer %s\", \"ok\": true}' \"$IN_TOKEN\"
+```
+
+## Part @x [each:: part in parts]
+part, greeting → length::Integer
+
+```sh run
+printf '%s' \"${#IN_PART}\"
+```
+
+## Log In
+token, password, ok, length → done::String
+
+```sh run
+echo \"log in with $IN_TOKEN and part-one-$ORDERFLOW_ITEM of $IN_PASSWORD\" >&2
+test -e open || exit 65
+printf 'in as %s' \"$IN_TOKEN\"
+```
+
+## Sum Up [per:: run]
+token → count::Integer
+
+```sh run
+echo \"failed with tok-ada-private and tok-bob-private\" >&2
+test -e open || exit 65
+echo 2
+```
+";
+
+const ITEMS: &str = "{\"id\": \"ada\", \"user\": \"ada\", \"password\": \"pass-of-ada\"}\n\
+                     {\"id\": \"bob\", \"user\": \"bob\", \"password\": \"pw\"}\n";
+
+/// What must not be seen.
+const SECRETS: [&str; 6] =
+    ["tok-ada-private", "tok-bob-private", "pass-of-ada", "part-one-ada", "part-one-bob", "\"xy\""];
+
+fn unseen(what: &str, text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{what} shows {secret}:\n{text}");
+    }
+}
+
+#[test]
+fn a_secret_value_is_handed_on_and_shown_nowhere() {
+    let place = Place::new(DOCUMENT);
+    place.write("items.jsonl", ITEMS);
+    let ran = place.orderflow("run flow.md --trust");
+    assert_eq!(ran.exit, Some(1), "{}{}", ran.out, ran.err);
+    let trace = place.read("session.toon");
+    for label in ["token_ada", "log in with [secret:token]", "of [secret:password]"] {
+        assert!(trace.contains(label), "no {label} in\n{trace}");
+    }
+    assert!(trace.contains("Bearer [secret:token]") && trace.contains("made [secret:token]"), "{trace}");
+    let seen = |what: &str| {
+        let told = place.orderflow(what);
+        unseen(what, &told.out);
+        unseen(what, &told.err);
+        told.out
+    };
+    for (what, text) in [("output", ran.out), ("messages", ran.err), ("trace", trace)] {
+        unseen(what, &text);
+    }
+    for what in ["show last", "show last --format json", "show last --dead-letters"] {
+        seen(what);
+    }
+    let item = seen("show last --item ada");
+    assert!(item.contains("takes password: \"[secret:password]\""), "{item}");
+    assert!(item.contains("makes greeting: \"Bearer [secret:token]\""), "{item}");
+    seen("show last --item ada --format json");
+    seen("show last --item :run");
+
+    // What the journal gives back is the value itself, and is known as a secret.
+    place.write("open", "");
+    let table = seen("show last --dead-letters");
+    assert!(table.contains(",[secret:password]\n") || table.contains("\"[secret:password]\""), "{table}");
+    place.write("failed.toon", &table);
+    let again = place.orderflow("retry last --items failed.toon --trust");
+    unseen("retry", &(again.out.clone() + &again.err));
+    assert!(again.err.contains("2 succeeded"), "{}{}", again.out, again.err);
+    let trace = place.read("session.toon");
+    unseen("trace", &trace);
+    assert!(trace.contains("in as [secret:token]"), "{trace}");
+}
