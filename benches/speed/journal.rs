@@ -5,7 +5,7 @@ use super::pair::{Case, Unit};
 use super::pipeline;
 use anyhow::{Context, ensure};
 use orderflow::event::{EventKind, StepEvent};
-use orderflow::journal::{self, Document, Header, Journal, Record, Store, Told, Version, Writer};
+use orderflow::journal::{self, Document, Header, Journal, Record, Store, Version, Writer, WriterReport};
 use orderflow::value::Value;
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ fn write(load: &Load) -> anyhow::Result<()> {
     writer.close()?;
     let last = told.iter().last().context("something was kept")?;
     let all = load.batches.len() as u64 - 1;
-    ensure!(matches!(last, Told::Durable { up_to } if up_to == all), "all was kept: {last:?}");
+    ensure!(matches!(last, WriterReport::Durable { up_to } if up_to == all), "all was kept: {last:?}");
     Ok(())
 }
 

@@ -43,7 +43,7 @@ impl Limits {
 ///
 /// The order depends on items and steps only, not on when they became ready, so a folded run picks alike.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ReadyLine {
     jobs: usize,
     running: usize,
     programs: Gauge,
@@ -91,9 +91,9 @@ pub(super) enum Next {
     Nothing,
 }
 
-impl Line {
+impl ReadyLine {
     pub fn new(graph: &Graph, limits: &Limits) -> Self {
-        let mut line = Line {
+        let mut line = ReadyLine {
             jobs: limits.jobs.max(1),
             running: 0,
             programs: Gauge {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// By the item that made it. Items settle in any order.
-type Made = BTreeMap<ItemId, Arc<Value>>;
+type MadeByItem = BTreeMap<ItemId, Arc<Value>>;
 
 /// The steps that run once after all items, and what they take from the items.
 #[derive(Debug, Default)]
@@ -17,9 +17,9 @@ pub(super) struct Once {
     pub exhausted: bool,
     /// They have begun for what the items have made by now.
     pub began: bool,
-    values: BTreeMap<ValueId, Made>,
+    values: BTreeMap<ValueId, MadeByItem>,
     /// What failure handlers are told of each failed item.
-    failures: Made,
+    failures: MadeByItem,
     /// The same as lists, once the steps have begun: an item may still run again.
     lists: BTreeMap<ValueId, List>,
     failed: List,
@@ -36,16 +36,16 @@ struct List {
 }
 
 impl List {
-    fn of(made: Made) -> List {
+    fn of(made: MadeByItem) -> List {
         let (items, values) =
             made.into_iter().map(|(item, value)| (item, Arc::unwrap_or_clone(value))).unzip();
         List { items, values: Arc::new(Value::Array(values)) }
     }
 
-    fn made(self) -> Made {
+    fn made(self) -> MadeByItem {
         match Arc::unwrap_or_clone(self.values) {
             Value::Array(values) => self.items.into_iter().zip(values.into_iter().map(Arc::new)).collect(),
-            _ => Made::new(),
+            _ => MadeByItem::new(),
         }
     }
 }

@@ -52,10 +52,10 @@ impl Documents {
     ///
     /// # Errors
     /// As [`graph`](Self::graph), for an earlier document.
-    pub fn numbers(&self, options: &RunOptions, newest: &Graph) -> Result<Vec<Numbers>, Error> {
-        let of = |earlier: &Revision| Ok(Numbers::between(&self.built(options, earlier)?, newest));
-        let mut numbers = self.earlier.iter().map(of).collect::<Result<Vec<Numbers>, Error>>()?;
-        numbers.push(Numbers::between(newest, newest));
+    pub fn numbers(&self, options: &RunOptions, newest: &Graph) -> Result<Vec<Renumbering>, Error> {
+        let of = |earlier: &Revision| Ok(Renumbering::between(&self.built(options, earlier)?, newest));
+        let mut numbers = self.earlier.iter().map(of).collect::<Result<Vec<Renumbering>, Error>>()?;
+        numbers.push(Renumbering::between(newest, newest));
         Ok(numbers)
     }
 
@@ -94,16 +94,16 @@ pub fn unknown(spot: Spot<'_>) -> Unreadable {
 }
 
 /// What the ids of one document are in another; steps are known by their phases, values by their names.
-pub struct Numbers {
+pub struct Renumbering {
     steps: Vec<Option<StepId>>,
     values: Vec<Option<ValueId>>,
 }
 
-impl Numbers {
-    pub fn between(old: &Graph, new: &Graph) -> Numbers {
+impl Renumbering {
+    pub fn between(old: &Graph, new: &Graph) -> Renumbering {
         let named: HashMap<&str, ValueId> =
             new.values.iter().zip(0..).map(|(value, id)| (value.name.as_str(), ValueId(id))).collect();
-        Numbers {
+        Renumbering {
             steps: old.steps.iter().map(|step| new.by_phase(&step.phase)).collect(),
             values: old.values.iter().map(|value| named.get(value.name.as_str()).copied()).collect(),
         }

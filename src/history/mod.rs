@@ -39,7 +39,7 @@ use crate::graph::Graph;
 use crate::journal::{self, Header, Record, Records, Revision, Spot};
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
-use documents::{Documents, Numbers, another};
+use documents::{Documents, Renumbering, another};
 use sequence::Sequence;
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub struct History {
     pub tolerate: Tolerance,
     records: Records,
     /// For each document that it has followed, the newest last.
-    numbers: Vec<Numbers>,
+    numbers: Vec<Renumbering>,
     summary: OnceCell<Summary>,
 }
 
@@ -154,7 +154,7 @@ impl History {
             return Ok(summary);
         }
         let mut summary = Summary::default();
-        let mut expected = outline::Expected::of(&self.graph);
+        let mut expected = outline::ExpectedFigures::of(&self.graph);
         self.events(|event| {
             summary.outline.see(event);
             summary.failures.see(event);

@@ -218,12 +218,12 @@ impl Observer for Outline {
 }
 
 /// The figures by which a document's expectations are judged, where it has some.
-pub(super) struct Expected(Option<(Entries, Live)>);
+pub(super) struct ExpectedFigures(Option<(Entries, Live)>);
 
-impl Expected {
-    pub fn of(graph: &Graph) -> Expected {
+impl ExpectedFigures {
+    pub fn of(graph: &Graph) -> ExpectedFigures {
         let expects = graph.steps.iter().any(|step| !step.expectations.is_empty());
-        Expected(expects.then(|| (Entries::new(graph), Live::new(graph, vec![Dimension::Phase]))))
+        ExpectedFigures(expects.then(|| (Entries::new(graph), Live::new(graph, vec![Dimension::Phase]))))
     }
 
     pub fn see(&mut self, event: &Event) {

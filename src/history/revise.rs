@@ -3,7 +3,7 @@
 
 use super::History;
 use super::difference::difference;
-use super::documents::{Numbers, definition};
+use super::documents::{Renumbering, definition};
 use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::{Retry, Run};
@@ -134,7 +134,7 @@ impl<'a> Replacement<'a> {
 
     /// Why what has happened could not have happened by this document, though each step is what it was.
     fn impossible(&self) -> anyhow::Result<Option<String>> {
-        let numbers = Numbers::between(&self.history.graph, &self.graph);
+        let numbers = Renumbering::between(&self.history.graph, &self.graph);
         let graph = Arc::new(self.graph.clone());
         let mut run = Run::new(graph.clone(), self.history.unlimited());
         let mut retries = self.history.retries()?;

@@ -4,19 +4,19 @@ use blake3::{Hash, Hasher};
 
 /// The checksum of a row and of all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chain(Hash);
+pub struct Checksum(Hash);
 
-impl Chain {
+impl Checksum {
     /// Of the header.
     pub fn begin(header: &str) -> Self {
-        Chain(blake3::hash(header.as_bytes()))
+        Checksum(blake3::hash(header.as_bytes()))
     }
 
     /// Of the row that follows.
     pub fn next(&self, number: i64, records: &[u8]) -> Self {
         let mut hasher = Hasher::new();
         hasher.update(self.0.as_bytes()).update(&number.to_le_bytes()).update(records);
-        Chain(hasher.finalize())
+        Checksum(hasher.finalize())
     }
 
     /// As people and records have it.

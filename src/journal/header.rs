@@ -1,6 +1,6 @@
 //! What a run is. Whoever holds it needs nothing else to go on from the run's records.
 
-use super::chain::Chain;
+use super::chain::Checksum;
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,7 +40,7 @@ impl Header {
     /// # Errors
     /// It has no form as JSON.
     pub fn seal(&self) -> serde_json::Result<String> {
-        Ok(Chain::begin(&self.text()?).hex())
+        Ok(Checksum::begin(&self.text()?).hex())
     }
 }
 

@@ -30,7 +30,7 @@ fn scan(log: File) -> io::Result<Option<([u8; HEADER], u64)>> {
         return Ok(None);
     }
     // The header is durable before any frame is written, and written whole: it is shorter than a sector.
-    let Some(form) = Form::of(&header) else { return Ok(Some((header, 0))) };
+    let Some(form) = LogForm::of(&header) else { return Ok(Some((header, 0))) };
     let mut frames = Frames { form: &form, sum: form.sum, broken: None, ended: false };
     let mut page = vec![0; form.page];
     let (mut frame, mut at) = (first, HEADER as u64);
@@ -56,36 +56,36 @@ fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 }
 
 /// What the header says of the frames.
-struct Form {
+struct LogForm {
     page: usize,
     salt: [u8; 8],
-    sum: Sum,
+    sum: LogSum,
     /// How four bytes make a number, for the checksum alone.
     number: fn([u8; 4]) -> u32,
 }
 
-impl Form {
+impl LogForm {
     /// None where the header is damaged.
-    fn of(header: &[u8; HEADER]) -> Option<Form> {
+    fn of(header: &[u8; HEADER]) -> Option<LogForm> {
         let number: fn([u8; 4]) -> u32 = match word(header, 0) {
             0x377f_0682 => u32::from_le_bytes,
             0x377f_0683 => u32::from_be_bytes,
             _ => return None,
         };
-        let sum = Sum(0, 0).over(&header[..24], number);
+        let sum = LogSum(0, 0).over(&header[..24], number);
         let page = word(header, 8) as usize;
         let mut salt = [0; 8];
         salt.copy_from_slice(&header[16..24]);
-        let fits = sum == Sum::at(header, 24) && page.is_power_of_two() && (512..=65536).contains(&page);
-        fits.then_some(Form { page, salt, sum, number })
+        let fits = sum == LogSum::at(header, 24) && page.is_power_of_two() && (512..=65536).contains(&page);
+        fits.then_some(LogForm { page, salt, sum, number })
     }
 }
 
 /// A walk over the frames.
 struct Frames<'a> {
-    form: &'a Form,
+    form: &'a LogForm,
     /// That the last frame states.
-    sum: Sum,
+    sum: LogSum,
     /// Where the first frame stands that does not fit.
     broken: Option<u64>,
     /// Whether the commit that it was part of has ended since.
@@ -97,7 +97,7 @@ impl Frames<'_> {
     fn is_behind(&mut self, frame: &[u8; FRAME], page: &[u8], at: u64) -> bool {
         let ours = frame[8..16] == self.form.salt;
         let sum = self.sum.over(&frame[..8], self.form.number).over(page, self.form.number);
-        self.sum = Sum::at(frame, 16);
+        self.sum = LogSum::at(frame, 16);
         let fits = ours && sum == self.sum;
         if fits && self.ended {
             return true;
@@ -113,21 +113,21 @@ impl Frames<'_> {
 
 /// SQLite's running checksum.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Sum(u32, u32);
+struct LogSum(u32, u32);
 
-impl Sum {
-    fn over(self, bytes: &[u8], number: fn([u8; 4]) -> u32) -> Sum {
-        let Sum(mut one, mut two) = self;
+impl LogSum {
+    fn over(self, bytes: &[u8], number: fn([u8; 4]) -> u32) -> LogSum {
+        let LogSum(mut one, mut two) = self;
         for eight in bytes.as_chunks::<8>().0 {
             let [a, b, c, d, e, f, g, h] = *eight;
             one = one.wrapping_add(number([a, b, c, d])).wrapping_add(two);
             two = two.wrapping_add(number([e, f, g, h])).wrapping_add(one);
         }
-        Sum(one, two)
+        LogSum(one, two)
     }
 
-    fn at(bytes: &[u8], at: usize) -> Sum {
-        Sum(word(bytes, at), word(bytes, at + 4))
+    fn at(bytes: &[u8], at: usize) -> LogSum {
+        LogSum(word(bytes, at), word(bytes, at + 4))
     }
 }
 

@@ -27,7 +27,7 @@ pub use read::{Records, Spot, read, read_at_rest};
 pub use record::{Asked, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{Place, Unreadable};
-pub use writer::{Told, Writer};
+pub use writer::{Writer, WriterReport};
 
 use crate::disk::Folder;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
 
-use super::chain::Chain;
+use super::chain::Checksum;
 use super::store::{TABLES, identity};
 use super::{FILE, Header, Record, Revision, Unreadable, Version, log, record};
 use crate::disk::Folder;
@@ -33,7 +33,7 @@ pub struct Records {
     connection: Connection,
     path: PathBuf,
     /// Of the header.
-    chain: Chain,
+    chain: Checksum,
 }
 
 /// Where a record is in its journal.
@@ -163,7 +163,7 @@ impl Records {
     }
 
     /// Checks all rows. Returns the last one's checksum and number.
-    pub(super) fn check(&self) -> Result<(Chain, i64), Unreadable> {
+    pub(super) fn check(&self) -> Result<(Checksum, i64), Unreadable> {
         self.rows(|_, _| Ok(()))
     }
 
@@ -180,7 +180,7 @@ impl Records {
     fn rows<E: From<Unreadable>>(
         &self,
         mut each: impl FnMut(i64, &str) -> Result<(), E>,
-    ) -> Result<(Chain, i64), E> {
+    ) -> Result<(Checksum, i64), E> {
         let (mut chain, mut number, mut size, mut room) = (self.chain, 0, 0_u64, 0);
         let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
         let kept: Option<i64> = self
@@ -355,7 +355,7 @@ fn immutable(path: &Path) -> PathBuf {
     OsString::from_vec(address).into()
 }
 
-fn header(connection: &Connection, path: &Path) -> Result<(Header, Chain), Unreadable> {
+fn header(connection: &Connection, path: &Path) -> Result<(Header, Checksum), Unreadable> {
     #[derive(Deserialize)]
     struct Form {
         version: Version,
@@ -368,7 +368,7 @@ fn header(connection: &Connection, path: &Path) -> Result<(Header, Chain), Unrea
     let (Some(text), Some(sum)) = found else { return Err(damaged(None, "it is not what a header is")) };
     let text = String::from_utf8(text)
         .map_err(|error| damaged(Some(error.utf8_error().valid_up_to()), "it is not UTF-8"))?;
-    let chain = Chain::begin(&text);
+    let chain = Checksum::begin(&text);
     if chain.bytes() != sum {
         return Err(damaged(None, "its checksum does not fit"));
     }

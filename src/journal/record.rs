@@ -54,7 +54,7 @@ pub struct Process {
 
 /// A record's line: the one key that it has. A later minor version may have others, which are passed over.
 #[derive(Deserialize)]
-struct Line {
+struct RecordLine {
     event: Option<Event>,
     spawned: Option<Process>,
     asked: Option<Asked>,
@@ -84,7 +84,7 @@ pub(super) fn decode<E>(
 ) -> Result<(), E> {
     let mut begin = 0;
     for line in row.split_terminator('\n') {
-        let Line { event, spawned, asked, revised } = parse(line).map_err(|error| {
+        let RecordLine { event, spawned, asked, revised } = parse(line).map_err(|error| {
             let byte = begin + error.column().saturating_sub(1);
             damaged(byte, error.to_string())
         })?;
@@ -101,9 +101,9 @@ pub(super) fn decode<E>(
 }
 
 /// The record in a line. Where it is one of neither form, the error of the form that it has for longer.
-fn parse(line: &str) -> serde_json::Result<Line> {
+fn parse(line: &str) -> serde_json::Result<RecordLine> {
     serde_json::from_str(line).or_else(|error| match version1::event(line) {
-        Ok(event) => Ok(Line { event: Some(event), spawned: None, asked: None, revised: None }),
+        Ok(event) => Ok(RecordLine { event: Some(event), spawned: None, asked: None, revised: None }),
         Err(earlier) => Err(max_by_key(earlier, error, serde_json::Error::column)),
     })
 }

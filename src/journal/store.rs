@@ -1,6 +1,6 @@
 //! A journal as one SQLite file: a row for the header, a row for some records, each with its checksum.
 
-use super::chain::Chain;
+use super::chain::Checksum;
 use super::read;
 use super::{FILE, Header, Journal, Record, Trouble, Unreadable, record};
 use crate::disk::Folder;
@@ -40,7 +40,7 @@ pub struct Store {
     /// Of the main file, which may be removed under us.
     file: (u64, u64),
     /// Of the last row, with its number.
-    chain: Chain,
+    chain: Checksum,
     number: i64,
     row: Vec<u8>,
     trouble: Option<Trouble>,
@@ -62,7 +62,7 @@ impl Store {
         if json::most_values(&text) > read::MOST_VALUES {
             return Err(trouble("the inputs that are given have too many values".into()));
         }
-        let chain = Chain::begin(&text);
+        let chain = Checksum::begin(&text);
         // Made beside its place, so that there is a whole journal or none.
         draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;
         let placed = folder.rename(DRAFT, FILE).and_then(|()| folder.sync());
@@ -157,7 +157,7 @@ fn draw_up(
     folder: &Folder,
     name: &str,
     header: &str,
-    chain: Chain,
+    chain: Checksum,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // What a runner left that was killed here, or somebody else has laid there.
     for left in ["", "-journal", "-wal", "-shm"] {

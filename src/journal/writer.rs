@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 /// What the thread tells, in order.
 #[derive(Debug)]
-pub enum Told {
+pub enum WriterReport {
     /// All batches up to this number are durable.
     Durable { up_to: u64 },
     /// Nothing further is kept; told once.
@@ -31,7 +31,7 @@ impl Writer {
     /// There is no thread to be had.
     pub fn start(
         journal: impl Journal + 'static,
-        told: impl FnMut(Told) + Send + 'static,
+        told: impl FnMut(WriterReport) + Send + 'static,
     ) -> io::Result<Writer> {
         let (queue, batches) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".into());
@@ -76,7 +76,7 @@ impl Drop for Writer {
 
 fn keep(
     mut journal: impl Journal,
-    mut told: impl FnMut(Told),
+    mut told: impl FnMut(WriterReport),
     batches: &Receiver<Batch>,
 ) -> Result<(), Trouble> {
     while let Ok((mut up_to, mut records)) = batches.recv() {
@@ -85,11 +85,11 @@ fn keep(
             records.extend(more);
         }
         if let Err(trouble) = journal.append(&records) {
-            told(Told::Trouble(trouble.clone()));
+            told(WriterReport::Trouble(trouble.clone()));
             batches.iter().for_each(drop);
             return Err(trouble);
         }
-        told(Told::Durable { up_to });
+        told(WriterReport::Durable { up_to });
     }
     journal.tidy()
 }

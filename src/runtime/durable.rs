@@ -5,7 +5,7 @@ use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Spawned};
 use crate::engine::{Effect, Out};
 use crate::event::{AttemptEvent, Cause, Event, EventKind, ItemId, StepId};
-use crate::journal::{Journal, Process, Record, Told, Trouble, Writer};
+use crate::journal::{Journal, Process, Record, Trouble, Writer, WriterReport};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -41,8 +41,8 @@ impl Durable {
         let (sender, kept) = mpsc::unbounded_channel();
         let told = move |told| {
             let told = match told {
-                Told::Durable { up_to, .. } => Ok(up_to),
-                Told::Trouble(trouble) => Err(trouble),
+                WriterReport::Durable { up_to, .. } => Ok(up_to),
+                WriterReport::Trouble(trouble) => Err(trouble),
             };
             // Nobody listens any more once the run is over.
             let _ = sender.send(told);

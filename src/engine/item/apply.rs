@@ -1,7 +1,7 @@
 //! What events do to an item: the only file, with `compensate`, that changes one. Does not know which event comes next,
 //! nor whether one can come now.
 
-use super::state::{Attempts, End, Last, StepState};
+use super::state::{Attempts, End, LastAnswer, StepState};
 use super::{Elements, Item, Stage, is_own};
 use crate::event::{
     Answer, AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, Millis, RunEvent, StepEvent,
@@ -105,7 +105,7 @@ impl Item {
             AttemptEvent::Finished(result) => self.finished(graph, step, result, at),
             AttemptEvent::RetryScheduled { due } => {
                 if let StepState::Answered { attempts, started, finished, result, .. } = self.state(step) {
-                    let last = Last { started: *started, finished: *finished, result: result.clone() };
+                    let last = LastAnswer { started: *started, finished: *finished, result: result.clone() };
                     let attempts = Attempts { last: Some(Arc::new(last)), ..attempts.clone() };
                     self.set(step, StepState::Backoff { attempts, due: *due });
                 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a step did not run, as far as other steps are concerned.
 #[derive(Default)]
-struct Reason {
+struct NotRunReason {
     text: String,
     /// A decision took another way: nothing is missing.
     decided: bool,
@@ -24,12 +24,12 @@ impl Item {
         if !graph.order.iter().any(|id| ended(*id, End::Absent)) {
             return Vec::new();
         }
-        let mut reasons: BTreeMap<StepId, Reason> = BTreeMap::new();
+        let mut reasons: BTreeMap<StepId, NotRunReason> = BTreeMap::new();
         let mut not_run = Vec::new();
         for &id in &graph.order {
             if ended(id, End::Skipped) {
                 let instead = self.instead(graph, id);
-                reasons.insert(id, Reason { instead, decided: true, ..Reason::default() });
+                reasons.insert(id, NotRunReason { instead, decided: true, ..NotRunReason::default() });
             } else if ended(id, End::Absent) {
                 let reason = self.why_absent(graph, id, &reasons);
                 let (because, decided) = (reason.text.clone(), reason.decided);
@@ -57,15 +57,20 @@ impl Item {
         taken.filter_map(targets).flatten().collect()
     }
 
-    fn why_absent(&self, graph: &Graph, id: StepId, reasons: &BTreeMap<StepId, Reason>) -> Reason {
+    fn why_absent(
+        &self,
+        graph: &Graph,
+        id: StepId,
+        reasons: &BTreeMap<StepId, NotRunReason>,
+    ) -> NotRunReason {
         let step = graph.step(id);
         if self.lacks_decision(graph, id) {
             let deciders: BTreeSet<StepId> = step.guards.iter().map(|guard| guard.step).collect();
-            let all: Vec<&Reason> = deciders.iter().filter_map(|id| reasons.get(id)).collect();
+            let all: Vec<&NotRunReason> = deciders.iter().filter_map(|id| reasons.get(id)).collect();
             let every = all.len() == deciders.len();
             let whys: Vec<String> = deciders.iter().map(|id| self.why_not(graph, *id)).collect();
             let apart = every && all.iter().all(|reason| !reason.instead.is_empty());
-            return Reason {
+            return NotRunReason {
                 text: format!("no decision led to it ({})", whys.join(", ")),
                 decided: every && all.iter().all(|reason| reason.decided),
                 instead: if apart { instead(&all) } else { BTreeSet::new() },
@@ -86,14 +91,14 @@ impl Item {
                 format!("{} ({})", graph.value(*value).name, whys.join(", "))
             })
             .collect();
-        let all: Vec<Option<&Reason>> = makers.iter().flatten().map(|id| reasons.get(id)).collect();
+        let all: Vec<Option<&NotRunReason>> = makers.iter().flatten().map(|id| reasons.get(id)).collect();
         let whole = all.len() == all.iter().flatten().count();
-        let all: Vec<&Reason> = all.into_iter().flatten().collect();
+        let all: Vec<&NotRunReason> = all.into_iter().flatten().collect();
         let instead = instead(&all);
         let apart = whole && !all.is_empty() && all.iter().all(|reason| !reason.instead.is_empty());
         // A step that takes values of ways that exclude each other never runs at all.
         let decided = apart && !self.draws_on(graph, id, &instead) && !instead.contains(&id);
-        Reason {
+        NotRunReason {
             text: format!("needs {}{what_for}", needs.join(" and ")),
             decided,
             instead: if decided { instead } else { BTreeSet::new() },
@@ -141,6 +146,6 @@ impl Item {
     }
 }
 
-fn instead(reasons: &[&Reason]) -> BTreeSet<StepId> {
+fn instead(reasons: &[&NotRunReason]) -> BTreeSet<StepId> {
     reasons.iter().flat_map(|reason| reason.instead.iter().copied()).collect()
 }

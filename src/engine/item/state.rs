@@ -103,7 +103,7 @@ impl StepState {
     /// An execution whose next attempt never comes, as the answer of its last one.
     pub fn without_retry(&self, why: StopReason) -> Option<StepState> {
         let (StepState::Backoff { attempts, .. } | StepState::Ready(attempts)) = self else { return None };
-        let Last { started, finished, result } = &**attempts.last.as_ref()?;
+        let LastAnswer { started, finished, result } = &**attempts.last.as_ref()?;
         Some(StepState::Answered {
             attempts: attempts.clone(),
             started: *started,
@@ -295,11 +295,11 @@ pub(super) struct Attempts {
     pub since: Option<Millis>,
     pub tokens: Option<u64>,
     /// How the last attempt ended, while another is ahead: if that never comes, this was the execution's end.
-    pub last: Option<Arc<Last>>,
+    pub last: Option<Arc<LastAnswer>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Last {
+pub(super) struct LastAnswer {
     pub started: Millis,
     pub finished: Millis,
     pub result: Answer,

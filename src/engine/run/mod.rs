@@ -6,7 +6,7 @@ mod past;
 mod told;
 
 use super::item::Item;
-use super::limits::{Line, Next};
+use super::limits::{Next, ReadyLine};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
 use super::{Effect, Input, Limits, Out, Retry, Timer};
@@ -43,7 +43,7 @@ pub struct Run {
     graph: Arc<Graph>,
     policy: Policy,
     items: BTreeMap<ItemId, Item>,
-    line: Line,
+    line: ReadyLine,
     tally: Tally,
     dead_letters: Vec<DeadLetter>,
     abandoned: Vec<DeadLetter>,
@@ -64,7 +64,7 @@ impl Run {
     pub fn new(graph: Arc<Graph>, policy: Policy) -> Self {
         let early = graph.compensates() && graph.handlers().next().is_none();
         Run {
-            line: Line::new(&graph, &policy.limits),
+            line: ReadyLine::new(&graph, &policy.limits),
             graph,
             policy,
             items: BTreeMap::new(),

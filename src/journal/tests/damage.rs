@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::journal::FILE;
-use crate::journal::chain::Chain;
+use crate::journal::chain::Checksum;
 use crate::value::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -240,14 +240,14 @@ fn a_header_or_a_record_of_too_many_values_is_not_read() {
     };
     let first = header.text().unwrap();
     let row = format!("{{\"unknown\":{many}}}\n");
-    let sum = Chain::begin(&first).next(1, row.as_bytes());
+    let sum = Checksum::begin(&first).next(1, row.as_bytes());
     change("UPDATE batch SET records = ?1, sum = ?2", &row, sum.bytes());
     let (_, records) = read(folder.path()).unwrap();
     let error = records.each(|_| Ok::<(), Unreadable>(())).unwrap_err().to_string();
     assert!(error.contains("a record of it has more values than there can be"), "{error}");
     drop(records);
     let text = first.replace("\"MARK\"", &many);
-    change("UPDATE header SET text = ?1, sum = ?2", &text, Chain::begin(&text).bytes());
+    change("UPDATE header SET text = ?1, sum = ?2", &text, Checksum::begin(&text).bytes());
     let error = read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("the header: it has more values than a run can be given"), "{error}");
 }

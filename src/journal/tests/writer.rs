@@ -1,6 +1,6 @@
 //! The thread keeps what it is given, tells of it in order, and stops at the first trouble.
 
-use super::super::{Told, Trouble, Writer};
+use super::super::{Trouble, Writer, WriterReport};
 use super::*;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -54,7 +54,7 @@ fn what_waits_becomes_one_commit() {
     // Each batch is one record: so many are durable when it is told.
     let mut durable = 0;
     for (what, commit) in told.iter().zip(kept.iter()) {
-        let Told::Durable { up_to } = what else { panic!("{what:?}") };
+        let WriterReport::Durable { up_to } = what else { panic!("{what:?}") };
         durable += commit.len() as u64;
         assert_eq!(up_to + 1, durable);
     }
@@ -76,8 +76,8 @@ fn after_trouble_nothing_is_kept_and_nothing_is_told_as_kept() {
             open.send(()).unwrap();
             answers.push(told.recv().unwrap());
         }
-        assert!(matches!(answers.pop(), Some(Told::Trouble(_))));
-        assert!(answers.iter().all(|answer| matches!(answer, Told::Durable { .. })));
+        assert!(matches!(answers.pop(), Some(WriterReport::Trouble(_))));
+        assert!(answers.iter().all(|answer| matches!(answer, WriterReport::Durable { .. })));
         writer.send(99, all.clone());
         let trouble = writer.close().unwrap_err();
         assert_eq!(trouble.to_string(), "cannot write the journal fake: no space left");
@@ -98,6 +98,6 @@ fn a_real_journal_is_whole_when_its_writer_is_closed() {
     }
     writer.close().unwrap();
     let last = all.chunks(3).len() as u64 - 1;
-    assert!(matches!(told.iter().last(), Some(Told::Durable { up_to }) if up_to == last));
+    assert!(matches!(told.iter().last(), Some(WriterReport::Durable { up_to }) if up_to == last));
     assert_eq!(read_all(folder.path()).unwrap().1, all);
 }
