@@ -12,6 +12,7 @@
 use super::{Call, Declared, stray};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
 use crate::value::number::whole;
+use crate::value::words::excerpt;
 use crate::value::{Object, Type, Value, json, kind};
 use std::sync::Arc;
 
@@ -58,9 +59,6 @@ pub fn outputs(declared: &[Declared], schemas: bool) -> Value {
     };
     Value::Array(declared.iter().map(describe).collect())
 }
-
-/// Characters of an answer that a message shows.
-const EXCERPT: usize = 40;
 
 /// The text of an answer that came as bytes.
 ///
@@ -209,22 +207,6 @@ fn is_text(output: &Declared) -> bool {
 /// Text without its final newline.
 fn plain(text: &str) -> &str {
     text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
-}
-
-/// The beginning of an answer on one line.
-fn excerpt(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars().take(EXCERPT) {
-        match character {
-            // As they are: a secret among them is recognised.
-            '"' | '\'' | '\\' => shown.push(character),
-            other => shown.extend(other.escape_debug()),
-        }
-    }
-    if text.chars().nth(EXCERPT).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 fn wanted(declared: &[Declared]) -> String {

@@ -4,6 +4,7 @@ use super::lex::fault;
 use super::{Comparison, Fault, Filter, Kind, Node, Operator};
 use crate::diag::nearest;
 use crate::value::number::{Digits, LONGEST, whole};
+use crate::value::words;
 use crate::value::{Decimal, Value, equal, kind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -86,7 +87,7 @@ fn attribute<'v>(node: &Node, of: Cow<'v, Value>, name: &str) -> Found<'v> {
             Value::Object(_) => format!("it has no `{name}`"),
             other => format!("`.{name}` asks for an object, and this is {}", kind(other)),
         };
-        let help = near.map(|near| format!("did you mean `{near}`?"));
+        let help = near.map(words::did_you_mean);
         Fault { at: node.at.clone(), message, help }
     };
     match of {

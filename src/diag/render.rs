@@ -4,6 +4,7 @@
 //! text around are replaced, and long lines are cut around the place.
 
 use super::{Diagnostic, Position, Severity, Source, Span};
+use crate::value::words;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
@@ -95,8 +96,7 @@ pub fn count(diagnostics: &[Diagnostic]) -> String {
     let of = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|kind| (of(kind), kind.name()));
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-    let plural = |count| if count == 1 { "" } else { "s" };
-    counts.map(|(count, what)| format!("{count} {what}{}", plural(count))).collect::<Vec<_>>().join(", ")
+    counts.map(|(count, what)| words::count(count, what)).collect::<Vec<_>>().join(", ")
 }
 
 /// Text without characters that a terminal would obey or that turn its direction around.

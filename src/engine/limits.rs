@@ -3,7 +3,7 @@
 use super::waits::{Limit, Waits};
 use crate::event::{ItemId, Millis, StepPath};
 use crate::graph::{Graph, StepId};
-use crate::spec::in_words;
+use crate::value::words;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -179,7 +179,7 @@ impl ReadyLine {
     /// What an item has waited for and how long, in words; none where it had not to wait.
     pub fn waited(&self, item: ItemId, now: Millis) -> Option<String> {
         let waits = self.waits.of(item, now).into_iter().map(|(limit, time)| {
-            let time = in_words(Duration::from_millis(time));
+            let time = words::measured(Duration::from_millis(time));
             match limit {
                 Limit::Channel(name) => format!("{time} for the channel {name}"),
                 Limit::Agent(name) => format!("{time} for the agent {name}"),

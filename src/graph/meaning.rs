@@ -2,7 +2,8 @@
 //! document expects are left out.
 
 use super::model::{Arm, Each, Graph, Guard, Passage, Role, Step, StepId, Taken, Target, ValueId};
-use crate::spec::{Backoff, Mark, Retry, in_words};
+use crate::spec::{Backoff, Mark, Retry};
+use crate::value::words;
 use std::fmt::Write;
 
 /// The text while it grows, a line for each thing that is said.
@@ -43,12 +44,12 @@ impl Graph {
         told.tell("channel", step.channel.as_ref());
         told.tell("mark", step.mark.map(mark));
         told.tell("retry", step.retry.as_ref().map(retry));
-        told.tell("timeout", step.timeout.map(in_words));
-        told.tell("deadline", step.deadline.map(in_words));
+        told.tell("timeout", step.timeout.map(words::duration));
+        told.tell("deadline", step.deadline.map(words::duration));
         for deadline in self.around(id).map(|group| self.groups[group].deadline) {
-            told.say("deadline of its group", deadline.map_or("none".to_owned(), in_words));
+            told.say("deadline of its group", deadline.map_or("none".to_owned(), words::duration));
         }
-        told.tell("undone by", step.compensate.map(|by| &self.step(by).phase));
+        told.tell("compensated by", step.compensate.map(|by| &self.step(by).phase));
         told.tell("irreversible", step.irreversible.then_some("yes"));
         told.tell("effects", step.pure.then_some("none"));
         let each = |each: Each| format!("{} in {}", self.value(each.element).name, self.list(step, each));
@@ -145,9 +146,9 @@ fn mark(mark: Mark) -> &'static str {
 
 fn retry(retry: &Retry) -> String {
     match retry.backoff {
-        Backoff::Fixed(pause) => format!("{} fixed {}", retry.retries, in_words(pause)),
+        Backoff::Fixed(pause) => format!("{} fixed {}", retry.retries, words::duration(pause)),
         Backoff::Exponential { first, most } => {
-            format!("{} exponential {}..{}", retry.retries, in_words(first), in_words(most))
+            format!("{} exponential {}..{}", retry.retries, words::duration(first), words::duration(most))
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::{Edge, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
 use crate::diag::nearest;
 use crate::spec::title::key;
+use crate::value::words;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
@@ -106,7 +107,7 @@ fn forward(graph: &Graph, name: &str) -> Result<StepId, NotAlone> {
         [] => {
             let titles = graph.steps.iter().map(|step| step.title.as_str());
             let help = match nearest(name, titles.clone()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => words::did_you_mean(near),
                 None => format!("its steps: {}", titles.collect::<Vec<_>>().join(", ")),
             };
             refuse("the workflow has no such step", Some(help))

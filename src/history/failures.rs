@@ -7,6 +7,7 @@ use crate::diag::nearest;
 use crate::diag::render::visible;
 use crate::engine::Retry;
 use crate::event::{Event, EventKind, ItemError, ItemEvent, ItemId, ItemState, Millis, RunEvent};
+use crate::value::words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -160,7 +161,7 @@ impl History {
         let error =
             Error::new(ErrorKind::Invalid, format!("no item `{}` has failed; nothing was run", visible(key)));
         Err(match nearest(key, failures.items.keys().map(|key| &**key)) {
-            Some(near) => error.help(format!("did you mean `{}`?", visible(near))),
+            Some(near) => error.help(words::did_you_mean(visible(near))),
             None => error.help("orderflow show RUN lists the items that have"),
         }
         .into())

@@ -97,7 +97,7 @@ impl<'a> Replacement<'a> {
             let Some(new) = self.graph.by_phase(&old.phase) else {
                 let near = nearest(&old.title, self.graph.steps.iter().map(|step| &*step.title));
                 let near =
-                    near.map(|near| format!("; if it is called {} now, bring back its title", visible(near)));
+                    near.map(|near| format!("; if it is called {} now, restore its title", visible(near)));
                 let near = near.unwrap_or_default();
                 problems.push(format!("{name}: {title} has started for {items} and is gone{near}"));
                 continue;

@@ -42,7 +42,7 @@ fn forgeable() -> Error {
     let message =
         "this run was written elsewhere, and what its steps have made there names a secret; nothing was run";
     Error::new(ErrorKind::Journal, message)
-        .help("start a new run: whoever hands a run over may have written the name")
+        .help("start a new run: the run may come from someone else, who chose this name")
 }
 
 /// A stored run that nobody else has.

@@ -251,7 +251,7 @@ fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
             path,
             None,
             None,
-            "a rollback journal lies beside it, which is not ours",
+            "a rollback journal of another program is next to it",
         ));
     }
     let size = folder.length(FILE).map_err(io)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// What a trace takes from an event.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every entry is a row, and none is kept as an entry")]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a row, and none is stored as an entry")]
 pub enum Entry {
     /// An execution is over. `place` is that of its phase in the layout, `element` that of its element in its list,
     /// `recorded` the row's index in the record that is replayed.

@@ -6,7 +6,6 @@ use nom::character::complete::{alpha1, digit1, space0, space1, u32};
 use nom::combinator::{all_consuming, opt};
 use nom::sequence::{preceded, separated_pair};
 use nom::{IResult, Parser};
-use std::fmt::Write;
 use std::time::Duration;
 
 /// The longest duration: ten years.
@@ -15,23 +14,6 @@ const LONGEST: u64 = 3650 * 24 * 60 * 60 * 1000;
 /// Reads `200ms`, `5s`, `5m`, `5h` or `2d`. `None` for anything else and for more than ten years.
 pub fn duration(text: &str) -> Option<Duration> {
     all_consuming(length).parse(text).ok().map(|(_, duration)| duration)
-}
-
-/// `1h30m`, `5s`, `200ms`: as documents write durations.
-pub fn in_words(duration: Duration) -> String {
-    let whole = duration.as_millis();
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-    let mut rest = whole;
-    let mut text = String::new();
-    for (unit, size) in units {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{count}{unit}");
-        }
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// Reads `3`, `3 fixed 1s`, `5 exponential` or `5 exponential 200ms..30s`.
@@ -74,6 +56,8 @@ fn unit_millis(unit: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::words;
+    use proptest::prelude::*;
 
     #[test]
     fn durations_have_one_number_and_one_unit() {
@@ -84,12 +68,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn durations_read_as_they_are_written() {
-        for (millis, text) in
-            [(0, "0s"), (200, "200ms"), (1500, "1s500ms"), (5_400_000, "1h30m"), (172_800_000, "2d")]
-        {
-            assert_eq!(in_words(Duration::from_millis(millis)), text);
+    proptest! {
+        #[test]
+        fn durations_are_read_as_they_are_shown(number in 0..=LONGEST, unit in prop::sample::select(vec![1, 1000, 60_000, 3_600_000, 86_400_000])) {
+            let any = Duration::from_millis(number / unit * unit);
+            prop_assert_eq!(duration(&words::duration(any)), Some(any));
         }
     }
 

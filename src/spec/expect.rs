@@ -5,6 +5,7 @@ use super::duration::duration;
 use crate::diag::nearest;
 use crate::value::Decimal;
 use crate::value::space::is_space;
+use crate::value::words;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_until, take_while, take_while1};
 use nom::character::complete::{char, digit1};
@@ -258,7 +259,7 @@ impl Quantity {
                 let near =
                     || nearest(name, QUANTITIES.into_iter().map(|(known, _)| known)).map(str::to_owned);
                 let help = match quoted(name).or_else(near) {
-                    Some(near) => format!("did you mean `{near}`?"),
+                    Some(near) => words::did_you_mean(near),
                     None => figures(),
                 };
                 return Err(misread(named, format!("`{name}` is not a figure"), help));

@@ -27,7 +27,7 @@ pub mod title;
 mod titles;
 mod types;
 
-pub use duration::{duration, in_words};
+pub use duration::duration;
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations, quoted};
 pub use front::{on_item_error, tolerance};
 pub use model::*;

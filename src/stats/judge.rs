@@ -7,9 +7,13 @@ use crate::graph::{Graph, Step};
 use crate::spec::title::key;
 use crate::spec::{Bound, Expectation, QUANTITIES, Quantity, Relation, phase, quoted};
 use crate::value::Decimal;
+use crate::value::words;
 use serde::Serialize;
 use serde_json::Number;
 use std::collections::HashSet;
+
+/// Names that a message lists.
+const NAMED: usize = 20;
 
 /// An expectation that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -190,7 +194,7 @@ fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
         None => {
             let mut told = HashSet::new();
             let names: Vec<&str> = known().filter(|name| told.insert(*name)).collect();
-            format!("the record has {}", list(&names))
+            format!("the record has {}", words::first(&names, NAMED, names.len()))
         }
     };
     Err((format!("the record has no step '{step}'"), help))
@@ -244,9 +248,9 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option
         let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).chain(columns).collect();
         let near = || nearest(name, names.iter().copied()).map(str::to_owned);
         let help = match quoted(name).or_else(near) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => words::did_you_mean(near),
             None if name.contains('.') => "write a step in quotes: 'Process Payment'.p95".to_owned(),
-            None => format!("the figures are {}", list(&names)),
+            None => format!("the figures are {}", words::first(&names, NAMED, names.len())),
         };
         return Err((format!("the record has no numeric column `{name}` there"), help));
     };
@@ -264,11 +268,4 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option
         number,
         of: 1.into(),
     }))
-}
-
-/// Names in a sentence; of many, the first.
-fn list(names: &[&str]) -> String {
-    const MOST: usize = 20;
-    let more = if names.len() > MOST { ", …" } else { "" };
-    names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ") + more
 }

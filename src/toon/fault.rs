@@ -1,5 +1,6 @@
 //! What can be wrong with TOON text, with its place. Every problem is about one line.
 
+use crate::value::words;
 use std::fmt;
 use std::ops::Range;
 
@@ -60,7 +61,7 @@ impl fmt::Display for Fault {
             Fault::TooLong(limit) => write!(f, "longer than {} MiB", limit >> 20),
             Fault::Tab => f.write_str("the line is indented with a tab"),
             Fault::Indent { found, expected } => {
-                write!(f, "indented by {}, expected {expected}", spaces(*found))
+                write!(f, "indented by {}, expected {expected}", words::count(*found, "space"))
             }
             Fault::Stray => f.write_str("this indented line belongs to no table or field"),
             Fault::NoKey => f.write_str("expected `key: value` or the header of a table"),
@@ -69,10 +70,10 @@ impl fmt::Display for Fault {
             Fault::DuplicateColumn(name) => write!(f, "duplicate column {name:?} in one header"),
             Fault::DuplicateField(name) => write!(f, "duplicate field {name:?}"),
             Fault::Count { declared, found } => {
-                write!(f, "the header says {}, the table has {found}", rows(*declared))
+                write!(f, "the header declares {}, the table has {found}", words::count(*declared, "row"))
             }
             Fault::Width { expected, found } => {
-                write!(f, "the header has {}, this row has {found}", columns(*expected))
+                write!(f, "the header has {}, this row has {found}", words::count(*expected, "column"))
             }
             Fault::Blank => f.write_str("blank line inside a table"),
             Fault::ColonFirst => f.write_str("the colon in the first cell ends the table"),
@@ -111,16 +112,4 @@ impl Fault {
         };
         Some(help.to_owned())
     }
-}
-
-fn spaces(count: usize) -> String {
-    if count == 1 { "1 space".to_owned() } else { format!("{count} spaces") }
-}
-
-fn rows(count: u64) -> String {
-    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
-}
-
-fn columns(count: usize) -> String {
-    if count == 1 { "1 column".to_owned() } else { format!("{count} columns") }
 }

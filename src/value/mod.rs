@@ -16,6 +16,7 @@ pub mod space;
 mod stand_in;
 mod text;
 mod variable;
+pub mod words;
 
 pub use decimal::Decimal;
 pub use label::label;

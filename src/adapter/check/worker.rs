@@ -3,6 +3,7 @@
 use super::super::program::Program;
 use super::super::worker::{LONGEST_LINE, Lines, Message, Request, Told, TooLong, cancel, read};
 use super::{Finding, Patient, RUN, STEP, call, large};
+use crate::value::words;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -223,8 +224,8 @@ impl Answers {
     }
 
     fn missing(&self) -> String {
-        let ids: Vec<String> = self.open.iter().map(u64::to_string).collect();
-        format!("the call{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+        let calls = words::by_count(self.open.len(), "call", "calls");
+        format!("the {calls} {}", words::and(&self.open))
     }
 
     fn judge(mut self, end: Option<String>) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! Problems of conditions and branches.
 
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 
 /// An expression or line that makes no sense.
 pub fn bad_condition(span: Span, message: &str, help: Option<&str>) -> Diagnostic {
@@ -59,9 +60,10 @@ pub fn condition_of_group(span: Span, title: Span) -> Diagnostic {
 pub fn unknown_value(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let problem = Diagnostic::error("unknown-value", span, format!("unknown value `{name}`"));
     match near {
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem
-            .help("a condition speaks of values that signatures name; `-`, `.` and `/` are written `_`"),
+        Some(near) => problem.help(words::did_you_mean(near)),
+        None => {
+            problem.help("a condition uses values that signatures name; `-`, `.` and `/` are written `_`")
+        }
     }
 }
 
@@ -75,7 +77,7 @@ pub fn unknown_member(
 ) -> Diagnostic {
     let problem = Diagnostic::error("unknown-member", span, format!("the type {ty} has no `{name}` here"));
     match (near, members) {
-        (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
+        (Some(near), _) => problem.help(words::did_you_mean(near)),
         (None, members) => problem.help(format!("there is {}", members.join(", "))),
     }
 }

@@ -1,12 +1,13 @@
 //! Problems of how steps fit together: names, values, types, orders, groups.
 
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 
 /// The most places that one problem shows; what is beyond is counted in the message.
 const PLACES: usize = 8;
 
 fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
-    near.map_or_else(|| otherwise.to_owned(), |name| format!("did you mean `{name}`?"))
+    near.map_or_else(|| otherwise.to_owned(), words::did_you_mean)
 }
 
 fn shown_of(count: usize) -> String {
@@ -45,7 +46,7 @@ pub fn step_without_agent(title: Span) -> Diagnostic {
 /// A tag that says nothing about values and looks like a type that does.
 pub fn near_type(at: Span, tag: &str, meant: &str) -> Diagnostic {
     let message = format!("`{tag}` is a type of your own, which no value is checked against");
-    Diagnostic::warning("near-type", at, message).help(format!("did you mean `{meant}`?"))
+    Diagnostic::warning("near-type", at, message).help(words::did_you_mean(meant))
 }
 
 /// A reference to a step that is not there.
@@ -199,7 +200,7 @@ pub fn unlisted_input(value: &str, at: Span, near: Option<&str>, list: Option<Sp
 
 /// Two names that are one name elsewhere. `why` says where, and what it is there.
 pub fn names_collide(name: &str, at: Span, other: &str, other_at: Span, why: &str) -> Diagnostic {
-    Diagnostic::error("names-collide", at, format!("`{name}` and `{other}` cannot be told apart: {why}"))
+    Diagnostic::error("names-collide", at, format!("`{name}` and `{other}` are too similar: {why}"))
         .related(other_at, format!("`{other}`"))
         .help("rename one of them; names that differ only in case or in characters other than letters and digits are the same")
 }
@@ -252,15 +253,20 @@ pub fn element_outside(name: &str, at: Span, step: &str, each: Span) -> Diagnost
     let message = format!("`{name}` is an element that only `{step}` knows, one at a time");
     Diagnostic::error("element-outside", at, message)
         .related(each, "it is named here")
-        .help("speak of the list instead, or add `[each:: ...]` to this step as well")
+        .help("use the list instead, or add `[each:: ...]` to this step as well")
 }
 
 /// `[each:: ...]` over what is no list.
 pub fn no_list(name: &str, at: Span, ty: &str, typed: Span) -> Diagnostic {
     let message = format!("`{name}` has the type {ty}, which has no elements");
-    Diagnostic::error("no-list", at, message)
-        .related(typed, format!("{ty} here"))
-        .help(format!("name a list, as in `{name}::{ty}[]`"))
+    let help = match name.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c)) {
+        true => format!("declare it as a list, as in `{name}::{ty}[]`"),
+        false => {
+            "name one list, such as an input or a value that a step makes; a step can make a list of numbers"
+                .to_owned()
+        }
+    };
+    Diagnostic::error("no-list", at, message).related(typed, format!("{ty} here")).help(help)
 }
 
 /// What a failure handler cannot be.

@@ -1,6 +1,7 @@
 //! Problems of undoing: what a document says of compensations, and what it leaves unsaid.
 
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 
 /// A flag that somebody gave a value.
 pub fn flag_with_value(field: Span, key: &str) -> Diagnostic {
@@ -38,17 +39,15 @@ pub fn uncompensated_steps(
 ) -> Diagnostic {
     let (first, more) =
         steps.split_first().map_or((("", Span::default()), &[][..]), |(first, more)| (*first, more));
-    let names: Vec<String> = steps.iter().take(PLACES).map(|(title, _)| format!("`{title}`")).collect();
-    let message = match (names.as_slice(), steps.len()) {
-        ([one], _) => format!("nothing compensates {one} when the item fails after it"),
-        ([all @ .., last], count) if count <= PLACES => {
-            format!("nothing compensates {} and {last} when the item fails after them", all.join(", "))
+    let names = steps.iter().map(|(title, _)| words::code(title));
+    let message = match steps.len() {
+        1 => format!("nothing compensates {} when the item fails after it", words::and(names)),
+        count if count <= PLACES => {
+            format!("nothing compensates {} when the item fails after them", words::and(names))
         }
-        (all, count) => format!(
-            "nothing compensates {} steps when the item fails after them: {} and {} more",
-            count,
-            all.join(", "),
-            count - all.len()
+        count => format!(
+            "nothing compensates {count} steps when the item fails after them: {}",
+            words::first(names, PLACES, count)
         ),
     };
     let start = Diagnostic::warning("uncompensated-step", first.1, message);

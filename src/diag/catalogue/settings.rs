@@ -1,6 +1,7 @@
 //! Problems of `orderflow.toml`.
 
 use crate::diag::{Diagnostic, Span, nearest};
+use crate::value::words;
 
 pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("settings-syntax", span, message.trim().to_owned())
@@ -8,7 +9,7 @@ pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
 
 pub fn settings_unknown_key(span: Span, key: &str, known: &[&str]) -> Diagnostic {
     let help = match nearest(key, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => words::did_you_mean(near),
         None => format!("known here: {}", known.join(", ")),
     };
     Diagnostic::error("settings-unknown-key", span, format!("unknown key `{key}`")).help(help)
@@ -86,7 +87,7 @@ pub fn unknown_language_warned(span: Span, language: &str, known: &[&str]) -> Di
 
 fn languages(language: &str, known: &[&str]) -> String {
     match nearest(language, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => words::did_you_mean(near),
         None => format!("known languages: {}", known.join(", ")),
     }
 }

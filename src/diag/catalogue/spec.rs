@@ -1,22 +1,18 @@
 //! Problems of how a document is written: markdown, headings, fields, signatures, front matter.
 
 use crate::diag::{Diagnostic, Span, nearest};
+use crate::value::words;
 
 /// Names as a list in a sentence: `a`, `b` and `c`.
 fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match names.split_last() {
-        None => String::new(),
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-    }
+    words::and(names.into_iter().map(words::code))
 }
 
 /// The nearest known name as a question, else all of them.
 fn suggest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>, kind: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(written, known.iter().copied()) {
-        Some(name) => format!("did you mean `{name}`?"),
+        Some(name) => words::did_you_mean(name),
         None => format!("{kind} are {}", list(known)),
     }
 }
@@ -321,7 +317,7 @@ pub fn signature_broken(lines: Span, right: &str) -> Diagnostic {
 }
 
 pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {
-    let verb = if names.len() == 1 { "is" } else { "are" };
+    let verb = words::by_count(names.len(), "is", "are");
     let message =
         format!("this heading is read as prose: {} {verb} known to no step", list(names.iter().copied()));
     Diagnostic::warning("signature-alone", line, message)

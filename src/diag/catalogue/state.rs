@@ -1,6 +1,7 @@
 //! Problems of states: the diagram that says what an item may become, and what steps say of it.
 
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 
 /// A document has one diagram of its items' states.
 pub fn second_diagram(at: Span, first: Span) -> Diagnostic {
@@ -11,8 +12,9 @@ pub fn second_diagram(at: Span, first: Span) -> Diagnostic {
 
 /// A line that is not understood. `why` is a whole clause.
 pub fn bad_diagram(line: Span, why: &str) -> Diagnostic {
-    Diagnostic::error("bad-diagram", line, why)
-        .help("steps speak of states, so the diagram is read: draw single states and arrows, as in `pending --> paid`")
+    Diagnostic::error("bad-diagram", line, why).help(
+        "steps name states, so the diagram is read: draw single states and arrows, as in `pending --> paid`",
+    )
 }
 
 /// Nothing says what an item begins as.
@@ -42,7 +44,7 @@ pub fn state_without_diagram(at: Span) -> Diagnostic {
 pub fn unknown_state(at: Span, state: &str, diagram: Span, near: Option<(&str, Span)>) -> Diagnostic {
     let start = Diagnostic::error("unknown-state", at, format!("the diagram has no state `{state}`"));
     match near {
-        Some((near, place)) => start.related(place, "the diagram's").help(format!("did you mean `{near}`?")),
+        Some((near, place)) => start.related(place, "the diagram's").help(words::did_you_mean(near)),
         None => start
             .related(diagram, "this diagram")
             .help("add it to the diagram with the arrows that lead to it"),
@@ -126,10 +128,5 @@ pub fn too_many_ways(at: Span, title: &str, limit: usize) -> Diagnostic {
 
 /// `a` or `b`, as in a sentence.
 pub fn either(states: &[&str]) -> String {
-    let quoted: Vec<String> = states.iter().map(|state| format!("`{state}`")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
-    }
+    words::or(states.iter().map(words::code))
 }

@@ -1,6 +1,7 @@
 //! Problems of recorded executions.
 
 use crate::diag::{Diagnostic, Span, nearest};
+use crate::value::words;
 
 /// A table whose header promises another number of rows.
 pub fn trace_count(span: Span, what: &str, help: Option<String>) -> Diagnostic {
@@ -51,7 +52,7 @@ pub fn bad_trace_cell(span: Span, column: &str, expected: &str) -> Diagnostic {
 
 pub fn unknown_status(span: Span, found: &str, known: &[&str]) -> Diagnostic {
     let help = match nearest(found, known.iter().copied()) {
-        Some(name) => format!("did you mean `{name}`?"),
+        Some(name) => words::did_you_mean(name),
         None => format!("a status is one of {}", known.join(", ")),
     };
     Diagnostic::error("unknown-status", span, format!("unknown status {found:?}")).help(help)
@@ -61,7 +62,7 @@ pub fn unknown_status(span: Span, found: &str, known: &[&str]) -> Diagnostic {
 pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let diagnostic = Diagnostic::error("unknown-phase", span, format!("no step has the phase {found:?}"));
     match nearest(found, known) {
-        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
+        Some(name) => diagnostic.help(words::did_you_mean(name)),
         None => diagnostic.help("a phase is a step's title in PascalCase: `Receive Order` is ReceiveOrder"),
     }
 }

@@ -1,6 +1,7 @@
 //! Problems of named types: how they are written, and how they fit together.
 
 use crate::diag::{Diagnostic, Span, nearest};
+use crate::value::words;
 
 /// What type definitions are made of.
 const TYPES: &str = "types are written like `interface Order { id: string; note?: string }` or `type State = \"open\" | \"paid\"`, \
@@ -97,7 +98,7 @@ pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
             "a secret is a value of its own, as in `token::Secret`: it cannot be a member of another type"
                 .to_owned()
         }
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => words::did_you_mean(near),
         None => "define it under `## Types`; numbers, text and the like are number, Integer, string, boolean"
             .to_owned(),
     };
@@ -154,5 +155,5 @@ pub fn misspelt_type(at: Span, name: &str, near: &str, defined: Span) -> Diagnos
         format!("`{name}` is defined nowhere, so values are not checked against it"),
     )
     .related(defined, format!("`{near}` is defined here"))
-    .help(format!("did you mean `{near}`?"))
+    .help(words::did_you_mean(near))
 }

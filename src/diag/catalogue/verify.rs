@@ -2,6 +2,7 @@
 
 use super::state::either;
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 use std::sync::Arc;
 
 /// The most items that a note on a missing row names.
@@ -13,7 +14,7 @@ pub fn row_doer(span: Span, step: &str, what: &str, found: &str, own: Option<&st
     Diagnostic::error(
         if what == "agent" { "row-agent" } else { "row-channel" },
         span,
-        format!("`{step}` has {own}, this row says `{found}`"),
+        format!("`{step}` has {own}, this row has `{found}`"),
     )
 }
 
@@ -169,12 +170,7 @@ pub fn row_state(
 
 /// A step without a row for items that it should have run for.
 pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> Diagnostic {
-    let named: Vec<&str> = first.iter().take(MISSING_NAMED).map(|item| &**item).collect();
-    let more = match count.saturating_sub(named.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let message = format!("`{step}` has no row for {}{more}", named.join(", "));
+    let message = format!("`{step}` has no row for {}", words::first(first, MISSING_NAMED, count));
     Diagnostic::note("missing-row", span, message)
         .help("no recorded row explains why it did not run, and no step depends on it")
 }

@@ -8,7 +8,7 @@ use crate::event::{
     Settlement, Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
-use crate::spec::in_words;
+use crate::value::words;
 use crate::value::{Value, label};
 
 /// How often failure handlers may put one item back.
@@ -243,7 +243,7 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
         | StopReason::Interrupted
         | StopReason::Cancelled => None,
     };
-    limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", in_words(most)))
+    limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", words::duration(most)))
 }
 
 /// A stopped attempt that answered all the same counts by its answer: the truth wins.

@@ -189,8 +189,8 @@ fn a_deadline_that_passed_while_an_item_waited_says_for_what_and_how_long() {
     let agent = |limits: &mut Limits| {
         limits.agents.insert("bank".into(), 1);
     };
-    let said = |what: &str| Some(format!("the item's deadline passed; it had waited 2s9ms for {what}"));
-    let group = Some("the group's deadline passed; it had waited 2s9ms for the channel pay".to_owned());
+    let said = |what: &str| Some(format!("the item's deadline passed; it had waited 2s for {what}"));
+    let group = Some("the group's deadline passed; it had waited 2s for the channel pay".to_owned());
     assert_eq!(told(&channel, false), said("the channel pay"));
     assert_eq!(told(&agent, false), said("the agent bank"));
     assert_eq!(told(&channel, true), group);

@@ -7,6 +7,7 @@ use crate::engine::Retry;
 use crate::event::Values;
 use crate::items;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
+use crate::value::words;
 use crate::value::{Value, equal, json, kind};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -44,7 +45,7 @@ impl Known<'_> {
             return format!("the item `{key}` {state}; take its row out");
         }
         let near = match nearest(key, self.letters.keys().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => words::did_you_mean(near),
             None => "orderflow show RUN --dead-letters lists those that have".to_owned(),
         };
         format!("no item `{key}` has failed; {near}")
@@ -121,7 +122,7 @@ fn understood<'a>(
             return Meaning::Input(column);
         }
         let near = match nearest(&name, known()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => words::did_you_mean(near),
             None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
         };
         problem(given.span.start, format!("no item brings `{name}`; {near}"));

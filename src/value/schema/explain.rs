@@ -2,6 +2,7 @@
 //! side; whether a part fits at all is for the compiled schema to say.
 
 use super::super::misfit::{Misfits, element, member, shown};
+use super::super::words::or;
 use super::super::{Object, Value, kind, nearest};
 use super::kinds::{admits, branches, peek};
 use super::{Definition, Holds, keyword};
@@ -231,11 +232,7 @@ fn describe(schema: &Value) -> String {
         words.truncate(NAMED);
         words.push(format!("{others} others"));
     }
-    match words.split_last() {
-        None => "nothing".to_owned(),
-        Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} or {last}", before.join(", ")),
-    }
+    if words.is_empty() { "nothing".to_owned() } else { or(words) }
 }
 
 fn alternatives(schema: &Value, words: &mut Vec<String>) {
@@ -270,7 +267,8 @@ fn called(kind: &str) -> &str {
 
 /// What a rule asks for that looks at nothing but the value; `None` for all other rules.
 fn phrase(name: &str, rule: &Value) -> Option<String> {
-    let elements = |count: &Value| if *count == 1 { "element" } else { "elements" };
+    let many =
+        |what: &str| format!("{rule} {}", if *rule == 1 { what.to_owned() } else { format!("{what}s") });
     let text = rule.as_str().unwrap_or_default();
     Some(match name {
         "const" => shown(rule),
@@ -280,15 +278,15 @@ fn phrase(name: &str, rule: &Value) -> Option<String> {
         "exclusiveMinimum" => format!("more than {rule}"),
         "exclusiveMaximum" => format!("less than {rule}"),
         "multipleOf" => format!("a multiple of {rule}"),
-        "minLength" => format!("text of at least {rule} characters"),
-        "maxLength" => format!("text of at most {rule} characters"),
+        "minLength" => format!("text of at least {}", many("character")),
+        "maxLength" => format!("text of at most {}", many("character")),
         "pattern" => format!("text like /{text}/"),
         "format" => format!("text in the form `{text}`"),
-        "minItems" => format!("at least {rule} {}", elements(rule)),
-        "maxItems" => format!("at most {rule} {}", elements(rule)),
+        "minItems" => format!("at least {}", many("element")),
+        "maxItems" => format!("at most {}", many("element")),
         "uniqueItems" => "elements that all differ".to_owned(),
-        "minProperties" => format!("at least {rule} members"),
-        "maxProperties" => format!("at most {rule} members"),
+        "minProperties" => format!("at least {}", many("member")),
+        "maxProperties" => format!("at most {}", many("member")),
         _ => return None,
     })
 }

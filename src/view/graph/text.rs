@@ -5,6 +5,7 @@ use super::{doer, often, sign, signature};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::Mark;
+use crate::value::words;
 use crate::view::decisions;
 use crate::view::stages::stages;
 use anstyle::Style;
@@ -36,14 +37,14 @@ pub fn text(graph: &Graph) -> String {
 
 /// `6 steps in 5 stages, 3 compensations and 1 failure handler, from order_request`.
 fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let mut summary = format!("{} in {}", count(graph.order.len(), "step"), count(stages.len(), "stage"));
+    let mut summary =
+        format!("{} in {}", words::count(graph.order.len(), "step"), words::count(stages.len(), "stage"));
     let others =
         [("compensation", graph.compensations().count()), ("failure handler", graph.handlers().count())];
     let mut others = others.into_iter().filter(|(_, number)| *number > 0).peekable();
     while let Some((what, number)) = others.next() {
         let joint = if others.peek().is_some() { "," } else { " and" };
-        summary += &format!("{joint} {}", count(number, what));
+        summary += &format!("{joint} {}", words::count(number, what));
     }
     let names: Vec<_> = graph.inputs.iter().map(|value| visible(&graph.value(*value).name)).collect();
     if !names.is_empty() {

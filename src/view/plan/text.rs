@@ -4,7 +4,8 @@ use super::missing::missing;
 use super::{Doer, Given, Name, replaced};
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
-use crate::spec::{Backoff, OnItemError, Retry, Tolerance, in_words};
+use crate::spec::{Backoff, OnItemError, Retry, Tolerance};
+use crate::value::words;
 use crate::view::decisions;
 use crate::view::graph::{often, sign};
 use crate::view::stages;
@@ -117,7 +118,8 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     let key = settings.key.iter().map(|key| ("key", visible(key)));
     let jobs = settings.jobs.map_or("CPUs + 2".to_owned(), |jobs| jobs.to_string());
     let jobs = ("jobs", format!("{jobs} steps at a time"));
-    let deadline = settings.deadline.iter().map(|most| ("deadline", format!("{} an item", in_words(*most))));
+    let deadline =
+        settings.deadline.iter().map(|most| ("deadline", format!("{} an item", words::duration(*most))));
     let rest = key.chain([jobs]).chain(deadline);
     [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))]
         .into_iter()
@@ -154,24 +156,24 @@ pub fn by(doer: &Doer) -> String {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))
         }
-        Doer::Nobody => "nobody".to_owned(),
+        Doer::Nobody => "unbound".to_owned(),
     }
 }
 
 fn limits(graph: &Graph, step: &Step) -> String {
     let often = often(graph, step);
     let retry = step.retry.map(retry);
-    let timeout = step.timeout.map(|most| format!("timeout {}", in_words(most)));
-    let deadline = step.deadline.map(|most| format!("deadline {}", in_words(most)));
+    let timeout = step.timeout.map(|most| format!("timeout {}", words::duration(most)));
+    let deadline = step.deadline.map(|most| format!("deadline {}", words::duration(most)));
     often.into_iter().chain(retry).chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
 }
 
 fn retry(retry: Retry) -> String {
     let backoff = match retry.backoff {
         usual if usual == Backoff::default() => String::new(),
-        Backoff::Fixed(pause) => format!(" fixed {}", in_words(pause)),
+        Backoff::Fixed(pause) => format!(" fixed {}", words::duration(pause)),
         Backoff::Exponential { first, most } => {
-            format!(" exponential {}..{}", in_words(first), in_words(most))
+            format!(" exponential {}..{}", words::duration(first), words::duration(most))
         }
     };
     format!("retry {}{backoff}", retry.retries)
