@@ -164,7 +164,9 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
             let again = status.code() != Some(BAD_INPUT);
             let told =
                 text.ok().and_then(|text| contract::refused(&call.outputs, &text, again, Outcome::Failed));
-            Err(told.unwrap_or_else(|| exited(status, stopped, &log)))
+            // The folder of the run's programs says nothing, and would take the place of the reason.
+            let folder = format!("{}/", call.scratch.display());
+            Err(told.unwrap_or_else(|| exited(status, stopped, &log.replace(&folder, ""))))
         }
     };
     if let Err(failure) = &mut result {

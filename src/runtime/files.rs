@@ -5,7 +5,7 @@
 //! Agents leave what they like, and a run's folder may come from anybody: every part of a path is opened from the
 //! folder that it is in, without following links, and only a regular file with a single name is a file.
 
-use super::folder_name;
+use super::old_folder_name;
 use crate::adapter::{Declared, contract};
 use crate::disk::{Folder, Kind};
 use crate::event::{Answer, ItemId, Reply};
@@ -194,7 +194,7 @@ impl Finder {
         if let Some(Ok(below)) = found {
             return Ok(below);
         }
-        let old = format!("{}/{}", folder_name(item, key), path);
+        let old = format!("{}/{}", old_folder_name(item, key), path);
         let wrong = match (check(&self.items, &old), found) {
             (Ok(_), _) => return Ok(old),
             (Err(_), Some(Err(wrong))) | (Err(wrong), _) => wrong,

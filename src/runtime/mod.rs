@@ -336,12 +336,23 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Names the item's folder: its number keeps keys apart that look alike once they are made safe for a path.
+/// Names the item's folder: its number distinguishes keys that look alike once they are safe for a path. Letters of all
+/// scripts are, since a path must be readable.
 fn folder_name(item: ItemId, key: &str) -> String {
+    folder_with(item, key, char::is_alphanumeric)
+}
+
+/// The same in runs of earlier versions.
+fn old_folder_name(item: ItemId, key: &str) -> String {
+    folder_with(item, key, |c| c.is_ascii_alphanumeric())
+}
+
+fn folder_with(item: ItemId, key: &str, fits: impl Fn(char) -> bool) -> String {
     if item == ItemId::RUN {
         return "run".to_owned();
     }
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let safe = |c: char| if fits(c) || matches!(c, '-' | '_') { c } else { '_' };
+    // File names have up to 255 bytes, and a character up to 4.
     let key: String = key.chars().map(safe).take(60).collect();
     format!("{:06}-{key}", item.0)
 }

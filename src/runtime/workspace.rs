@@ -151,10 +151,20 @@ impl Workspace {
     }
 }
 
-/// A name that is safe in every path.
+/// The longest name of a file, in bytes: below the limit of file systems, with room for what is added.
+const LONGEST: usize = 200;
+
+/// A name that is safe in every path, and readable in every script. One that is too long ends in a hash, so that no other
+/// is the same.
 fn safe(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let safe: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    if safe.len() <= LONGEST {
+        return safe;
+    }
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    let end = (0..=LONGEST).rev().find(|at| safe.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}-{}", &safe[..end], &hash[..8])
 }
 
 impl Drop for Workspace {

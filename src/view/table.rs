@@ -2,11 +2,12 @@
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use std::ops::RangeInclusive;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Words up to the last of these lengths, in characters, are not broken: names and keys are read as wholes. In a
-/// terminal that is too narrow for that, fewer are; but in none is a word broken that is shorter than the first.
+/// Words up to the first of these lengths, in columns, are always whole: names and keys are read as wholes. Where further
+/// tables are an alternative, words up to the last are.
 const WORDS: RangeInclusive<usize> = 12..=24;
 
 /// The longest cell, in characters. Whoever wants a longer text whole reads it as JSON.
@@ -86,9 +87,18 @@ fn chosen<T: Clone>(places: &[usize], cells: &[T]) -> Vec<T> {
     places.iter().filter_map(|at| cells.get(*at).cloned()).collect()
 }
 
-/// The table with all columns side by side; those behind the `labels` are aligned to the right.
-fn drawn(header: &[&str], rows: Vec<Vec<String>>, labels: usize, width: Option<usize>) -> String {
-    let constraints = constraints(&columns(header, &rows), width);
+/// The table with all columns side by side; those behind the `labels` are aligned to the right. A word without a place
+/// is shortened in its middle, never broken into letters.
+fn drawn(header: &[&str], mut rows: Vec<Vec<String>>, labels: usize, width: Option<usize>) -> String {
+    let all = columns(header, &rows);
+    let fits = |width: usize| (1..=width).rev().find(|word| least(&all, *word) <= width).unwrap_or(1);
+    let word = width.map_or(usize::MAX, fits);
+    for row in &mut rows {
+        for (cell, _) in row.iter_mut().zip(&all).filter(|(_, column)| !column.figures) {
+            *cell = with_words(cell, word);
+        }
+    }
+    let constraints = constraints(&columns(header, &rows), word);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header.to_vec()).add_rows(rows);
     lines(table, width, |column| {
@@ -112,9 +122,13 @@ fn blocks(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String
 
 /// Names, each with a text that wraps between words where `width`, in columns, is given and too narrow.
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>, width: Option<usize>) -> String {
+    let pairs: Vec<(&str, String)> = pairs.into_iter().collect();
+    let names = pairs.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+    // A space behind each column, and one between them.
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(names + 3).max(1));
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.add_rows(pairs.into_iter().map(|(name, text)| [name.to_owned(), short(text)]));
+    table.add_rows(pairs.into_iter().map(|(name, text)| [name.to_owned(), with_words(&short(text), room)]));
     lines(table, width, |column| {
         if column.index == 0 {
             column.set_constraint(ColumnConstraint::ContentWidth);
@@ -142,10 +156,8 @@ fn least(columns: &[Column], word: usize) -> usize {
     columns.iter().map(|column| column.least(word) + 1).sum()
 }
 
-/// How narrow each column may become in a terminal of this width.
-fn constraints(columns: &[Column], width: Option<usize>) -> Vec<ColumnConstraint> {
-    let fits = |word: &usize| width.is_none_or(|width| least(columns, *word) <= width);
-    let word = WORDS.rev().find(fits).unwrap_or(*WORDS.start());
+/// How narrow each column may become where words up to this length stay whole.
+fn constraints(columns: &[Column], word: usize) -> Vec<ColumnConstraint> {
     let constraint = |column: &Column| match column.figures {
         true => ColumnConstraint::ContentWidth,
         false => ColumnConstraint::LowerBoundary(Width::Fixed(column.least(word) as u16)),
@@ -153,7 +165,35 @@ fn constraints(columns: &[Column], width: Option<usize>) -> Vec<ColumnConstraint
     columns.iter().map(constraint).collect()
 }
 
-/// What decides on a column's width, in characters.
+/// The text with all words that are wider than `most` shortened in their middle.
+fn with_words(text: &str, most: usize) -> String {
+    text.split_inclusive(char::is_whitespace).map(|word| shortened(word, most)).collect()
+}
+
+/// A word of at most so many columns, and the white space behind it.
+fn shortened(word: &str, most: usize) -> String {
+    let bare = word.trim_end();
+    if bare.width() <= most {
+        return word.to_owned();
+    }
+    let taken = |characters: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {
+        let mut left = room;
+        let fits = |c: &char| {
+            let width = c.width().unwrap_or(0);
+            let fits = width <= left;
+            left = left.saturating_sub(width);
+            fits
+        };
+        characters.take_while(fits).collect()
+    };
+    let room = most.saturating_sub(1);
+    let head = taken(&mut bare.chars(), room.div_ceil(2));
+    let tail = taken(&mut bare.chars().rev(), room / 2);
+    let tail = tail.into_iter().rev();
+    head.into_iter().chain(['…']).chain(tail).chain(word[bare.len()..].chars()).collect()
+}
+
+/// What decides on a column's width, in columns of the terminal.
 struct Column {
     /// Whether all cells are.
     figures: bool,
@@ -167,7 +207,7 @@ impl Column {
         let figures = cells.iter().all(|cell| is_figure(cell));
         let all = || cells.iter().chain(header.get(at)).copied();
         let longest =
-            |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+            |texts: &mut dyn Iterator<Item = &str>| texts.map(UnicodeWidthStr::width).max().unwrap_or(0);
         Column {
             figures,
             longest_cell: longest(&mut all()),
@@ -206,17 +246,21 @@ mod tests {
     #[test]
     fn long_cells_are_shortened_in_their_middle() {
         let cell = format!("{}é{}", "a".repeat(700_000), "z".repeat(300_000));
-        let short = format!("{}…{}", "a".repeat(500), "z".repeat(499));
-        for width in [None, Some(80)] {
+        let short = |width: Option<usize>| match width {
+            None => format!("{}…{}", "a".repeat(500), "z".repeat(499)),
+            Some(most) => format!("{}…{}", "a".repeat(most / 2), "z".repeat((most - 1) / 2)),
+        };
+        for (width, room) in [(None, [None; 3]), (Some(80), [74, 74, 73].map(Some))] {
             let row = || vec!["1".to_owned(), cell.clone()];
-            for drawn in [
+            let all = [
                 table(&["at", "text"], [row()], width),
                 figures(&["at", "text"], 2, [row()], width),
                 pairs([("text", cell.clone())], width),
-            ] {
+            ];
+            for (drawn, room) in all.into_iter().zip(room) {
                 let cells: String =
                     drawn.split(|c: char| !"az…".contains(c)).filter(|part| part.len() > 4).collect();
-                assert_eq!(cells, short, "{width:?}");
+                assert_eq!(cells, short(room), "{width:?}");
             }
         }
     }
@@ -258,6 +302,22 @@ ReserveInventory  1.01 s
 Pay               1.01 s
 ";
         assert_eq!(narrow, expected);
+    }
+
+    #[test]
+    fn a_word_without_a_place_is_shortened_in_its_middle() {
+        let row = vec![
+            "заказ-1".to_owned(),
+            "/home/somebody/projects/shop/workflows/.orderflow/runs/0194a/items".to_owned(),
+            "印刷印刷印刷印刷印刷印刷印刷印刷印刷印刷印刷印刷 is late".to_owned(),
+        ];
+        let expected = "\
+item     folder                             remark
+────────────────────────────────────────────────────────────────────────────────
+заказ-1  /home/somebody/p…runs/0194a/items  印刷印刷印刷印刷…印刷印刷印刷印刷
+                                            is late
+";
+        assert_eq!(table(&["item", "folder", "remark"], [row], Some(80)), expected);
     }
 
     #[test]

@@ -246,3 +246,21 @@ fn files_of_edited_items_are_found() {
     let told = place.orderflow("retry last --items sub/f.toon --quiet");
     assert_eq!(told.exit, Some(0), "{}", told.err);
 }
+
+#[test]
+fn files_have_readable_names_in_every_script() {
+    let title = "印刷".repeat(60);
+    let place = Place::new(&format!(
+        "# T\n## Étiqueter\no -> label::File\n```sh run\necho x > \"$ORDERFLOW_DIR/label.txt\"\necho label.txt\n```\n\
+         ## {title}\no -> long::File\n```sh run\necho y > \"$ORDERFLOW_DIR/long.txt\"\necho long.txt\n```\n"
+    ));
+    place.write("items.jsonl", "{\"id\":\"заказ 1/2\"}\n");
+    let told = place.run("--items items.jsonl");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let shown = place.orderflow("show last --files out");
+    let files: Vec<&str> = shown.out.lines().collect();
+    assert!(files[0].ends_with("/out/000000-заказ_1_2/Étiqueter.1/label.txt"), "{files:?}");
+    // The name of a folder has up to 255 bytes.
+    let (_, long) = files[1].split_once("/out/000000-заказ_1_2/印刷印刷").unwrap();
+    assert!(long.ends_with("/long.txt") && long.len() < 220, "{long}");
+}
