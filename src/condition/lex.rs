@@ -43,7 +43,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, Fault> {
         } else if c == '|' {
             (Token::Sign("|"), 1)
         } else if c == '=' {
-            return Err(fault(at..at + 1, "`=` compares nothing", Some("write `==`")));
+            return Err(fault(at..at + 1, "`=` is not a comparison", Some("write `==`")));
         } else {
             let message = format!("`{c}` has no meaning in a condition");
             return Err(fault(at..at + c.len_utf8(), &message, None));

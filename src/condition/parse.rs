@@ -19,14 +19,18 @@ pub fn parse(text: &str) -> Result<Condition, Fault> {
     };
     let root = parser.either()?;
     if let Some((_, at)) = parser.tokens.get(parser.next) {
-        return Err(fault(
-            at.clone(),
-            "the condition should end here",
-            Some("compare values by their names, as in `total > 1000`; join two parts with `and` or `or`"),
-        ));
+        let parts = "compare values by their names, as in `total > 1000`; join two parts with `and` or `or`";
+        let help = match parser.words_as_a_name() {
+            Some(name) => format!("did you mean the value `{name}`? otherwise {parts}"),
+            None => parts.to_owned(),
+        };
+        return Err(fault(at.clone(), "the condition should end here", Some(&help)));
     }
     Ok(Condition { text: text.into(), root: Arc::new(root) })
 }
+
+/// Words of sentences, which are not parts of a name.
+const VERBS: [&str; 8] = ["is", "are", "has", "have", "equals", "contains", "exceeds", "not"];
 
 struct Parser {
     tokens: Vec<(Token, Range<usize>)>,
@@ -38,6 +42,21 @@ struct Parser {
 type Parsed = Result<Node, Fault>;
 
 impl Parser {
+    /// `order_id` where `order id` is written: the words around the current place as one name.
+    fn words_as_a_name(&self) -> Option<String> {
+        let word = |(token, _): &(Token, Range<usize>)| match token {
+            Token::Word(word) => Some(word.clone()),
+            _ => None,
+        };
+        let (before, after) = self.tokens.split_at(self.next);
+        let mut words: Vec<String> = before.iter().rev().map_while(word).collect();
+        words.reverse();
+        let split = words.len();
+        words.extend(after.iter().map_while(word));
+        let is_name = split > 0 && words.len() > split && !words.iter().any(|word| VERBS.contains(&&**word));
+        is_name.then(|| words.join("_"))
+    }
+
     fn sign(&mut self, sign: &str) -> bool {
         let found = matches!(self.tokens.get(self.next), Some((Token::Sign(found), _)) if *found == sign);
         self.next += usize::from(found);

@@ -115,10 +115,18 @@ fn what_cannot_be_decided_is_an_error() {
 fn what_is_no_condition_is_told_where() {
     for (text, told) in [
         ("", r#""": expected a value here"#),
-        ("total = 5", r#""=": `=` compares nothing (write `==`)"#),
+        ("total = 5", r#""=": `=` is not a comparison (write `==`)"#),
         (
             "a b",
-            r#""b": the condition should end here (compare values by their names, as in `total > 1000`; join two parts with `and` or `or`)"#,
+            r#""b": the condition should end here (did you mean the value `a_b`? otherwise compare values by their names, as in `total > 1000`; join two parts with `and` or `or`)"#,
+        ),
+        (
+            "the order id > 3 and b",
+            r#""order": the condition should end here (did you mean the value `the_order_id`? otherwise compare values by their names, as in `total > 1000`; join two parts with `and` or `or`)"#,
+        ),
+        (
+            "the order is late",
+            r#""order": the condition should end here (compare values by their names, as in `total > 1000`; join two parts with `and` or `or`)"#,
         ),
         ("a and", r#""": expected a value here"#),
         ("(a or b", r#""": expected `)`"#),

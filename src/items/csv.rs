@@ -3,7 +3,8 @@
 
 use super::raw::{Fault, LARGEST, Place, Raw};
 use super::scan::{Followed, Scan};
-use super::shape::{Column, Shape};
+use super::shape::{Column, Shape, seen};
+use crate::value::words;
 use crate::value::{Object, Value};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use std::collections::HashSet;
@@ -59,7 +60,7 @@ impl<'a> Rows<'a> {
             let wrong = match &name {
                 Err(_) => Some("this is not UTF-8".to_owned()),
                 Ok(name) if name.is_empty() => Some("this column has no name".to_owned()),
-                Ok(name) if !known.insert(name.clone()) => Some(format!("duplicate column `{name}`")),
+                Ok(name) if !known.insert(name.clone()) => Some(format!("duplicate column {}", seen(name))),
                 Ok(_) => None,
             };
             faults.extend(wrong.map(|message| self.cell(cell).fault(message)));
@@ -96,8 +97,8 @@ impl<'a> Rows<'a> {
         let (found, expected) = (self.record.len(), self.columns.len());
         if found != expected {
             let cell = self.cell(expected.min(found.saturating_sub(1)));
-            let many = if expected == 1 { "1 column" } else { &format!("{expected} columns") };
-            let fault = cell.fault(format!("the header has {many}, this row has {found}"));
+            let columns = words::count(expected, "column");
+            let fault = cell.fault(format!("the header has {columns}, this row has {found}"));
             return Raw::item(self.cell(0), Err(vec![fault]));
         }
         let mut object = Object::new();

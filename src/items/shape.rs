@@ -4,6 +4,7 @@ use super::paths::Files;
 use crate::event::Values;
 use crate::graph::{Graph, ValueId};
 use crate::value::number::canonical;
+use crate::value::words;
 use crate::value::{Object, Type, Value, kind, nearest};
 use std::borrow::Cow;
 use std::path::Path;
@@ -95,10 +96,13 @@ impl Shape {
         let is_there = |name: &str| columns.iter().any(|column| column == name);
         let told = |name: &str, what: &str| {
             let free = columns.iter().map(String::as_str).filter(|column| !self.knows(column));
-            let near = if columns.len() <= COMPARED { nearest(name, free) } else { None };
+            // Invisible characters, blanks and capitals do not change which name is meant.
+            let bare = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+            let alike = free.clone().find(|column| bare(column) == bare(name));
+            let near = alike.or_else(|| nearest(name, free).filter(|_| columns.len() <= COMPARED));
             let at = near.and_then(|near| columns.iter().position(|column| column == near));
-            let meant = near.map(|near| format!(" (is {} meant?)", Value::from(near))).unwrap_or_default();
-            (at.unwrap_or(0), format!("no column {}{what}{meant}", Value::from(name)))
+            let meant = near.map(|near| format!(" (is {} meant?)", seen(near))).unwrap_or_default();
+            (at.unwrap_or(0), format!("no column {}{what}{meant}", seen(name)))
         };
         let key = self.key.as_deref().filter(|name| !is_there(name));
         let names = self.columns(columns).into_iter().filter(|name| !is_there(name));
@@ -280,6 +284,11 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// A name with escapes for what cannot be seen in it.
+pub(super) fn seen(name: &str) -> String {
+    words::code(words::excerpt(name))
+}
+
 /// The type without its `?`.
 fn bare(ty: &Type) -> &Type {
     match ty {
@@ -294,7 +303,7 @@ fn misnamed(name: &str, wanted: &[Wanted], object: &Object) -> String {
     let others = others.filter(|other| !wanted.iter().any(|wanted| wanted.name == *other));
     let near = if object.len() <= COMPARED { nearest(name, others) } else { None };
     match near {
-        Some(near) => format!("`{name}` (is {} meant?)", Value::from(near)),
+        Some(near) => format!("`{name}` (is {} meant?)", seen(near)),
         None => format!("`{name}`"),
     }
 }
@@ -364,7 +373,7 @@ mod tests {
         assert_eq!(two.inputs(json!({"a": 1}), None).unwrap_err(), "missing `b`");
         let named = shape(&[("customer", "String"), ("total", "Number")], None);
         let slip = named.inputs(json!({"custmer": "Ada", "total": 1}), None);
-        assert_eq!(slip.unwrap_err(), "missing `customer` (is \"custmer\" meant?)");
+        assert_eq!(slip.unwrap_err(), "missing `customer` (is `custmer` meant?)");
         assert_eq!(
             two.inputs(json!(3), None).unwrap_err(),
             "expected an object with `a`, `b`, found a number"

@@ -296,7 +296,7 @@ fn what_is_probably_meant_is_named() {
     );
     let told = place.run("--stub --items slip.jsonl");
     assert_eq!(told.exit, Some(3));
-    assert!(told.err.contains("slip.jsonl:1:1: missing `name` (is \"nmae\" meant?)"), "{}", told.err);
+    assert!(told.err.contains("slip.jsonl:1:1: missing `name` (is `nmae` meant?)"), "{}", told.err);
     let member = "order.quantity: expected a whole number, found nothing (is \"quantiy\" meant?)";
     assert!(told.err.contains(member), "{}", told.err);
     place.write("whole.jsonl", "{\"name\": \"Ada\", \"order\": {\"quantity\": 1.0}}\n");
@@ -334,7 +334,7 @@ fn a_column_that_a_table_lacks_is_told_once_at_its_header() {
     let csv = "id,quantty,gift\na,2,true\nb,3,perhaps\nc,1,true\n";
     let toon = "orders[2]{id,quantty,gift}:\n  a,2,true\n  b,1,true\n";
     let place = with(SHOP, &[("orders.csv", csv), ("orders.toon", toon)]);
-    let lacks = "no column \"quantity\" (is \"quantty\" meant?)";
+    let lacks = "no column `quantity` (is `quantty` meant?)";
     let told = format!(
         "orders.csv:1:4: {lacks}\norders.csv:3:5: `gift` is not of type Boolean: found \"perhaps\"\n\
          error: 2 problems in orders.csv; 0 of 3 items started\n"
@@ -345,22 +345,23 @@ fn a_column_that_a_table_lacks_is_told_once_at_its_header() {
 
     place.write("orders.csv", "id,quantity\na,1\nb,2\n");
     let told = "\
-orders.csv:1:1: no column \"nr\", the items' key
-orders.csv:1:1: no column \"gift\"
+orders.csv:1:1: no column `nr`, the items' key
+orders.csv:1:1: no column `gift`
 error: 2 problems in orders.csv; 0 of 2 items started
 ";
     says(&place.run("--items orders.csv --key nr"), 3, "", told);
 
     let typed = "# T\n\n## Take\norder::Order → done::JSON\n\n```sh run\ncat\n```\n\n## Types\n\n```ts\ninterface Order { id: string; total: number; note?: string }\n```\n";
     let place = with(typed, &[("orders.csv", "id,totl\na,1\nb,2\n"), ("good.csv", "id,total\na,1\n")]);
-    let told = "orders.csv:1:4: no column \"total\" (is \"totl\" meant?)\nerror: 1 problem in orders.csv; 0 of 2 items started\n";
+    let told = "orders.csv:1:4: no column `total` (is `totl` meant?)\nerror: 1 problem in orders.csv; 0 of 2 items started\n";
     says(&place.run("--items orders.csv"), 3, "", told);
     assert_eq!(place.run("--items good.csv --quiet").exit, Some(0));
     let place = with(
         "# T\n\n## Take\nname::String → done::JSON\n\n```sh run\ncat\n```\n",
         &[("n.csv", "nam\na\nb\n")],
     );
-    let told = "n.csv:1:1: no column \"name\" (is \"nam\" meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
+    let told =
+        "n.csv:1:1: no column `name` (is `nam` meant?)\nerror: 1 problem in n.csv; 0 of 2 items started\n";
     says(&place.run("--items n.csv"), 3, "", told);
 }
 
@@ -377,4 +378,22 @@ fn values_on_lines_in_a_json_file_are_told_by_their_form() {
         "{}",
         told.err
     );
+}
+
+#[test]
+fn a_column_whose_name_has_what_cannot_be_seen_is_named_with_escapes() {
+    for (column, shown) in [
+        ("\u{200b}quantity", "`\\u{200b}quantity`"),
+        ("quan\u{ad}tity", "`quan\\u{ad}tity`"),
+        ("Quantity ", "`Quantity`"),
+        ("quant ity", "`quant ity`"),
+    ] {
+        let place = with(SHOP, &[("a.csv", &format!("id,{column},gift\n1,2,true\n"))]);
+        let told = place.run("--items a.csv");
+        let expected = format!("a.csv:1:4: no column `quantity` (is {shown} meant?)\n");
+        assert!(told.err.starts_with(&expected) && told.exit == Some(3), "{}", told.err);
+    }
+    let place = with(SHOP, &[("a.csv", "id,a\u{200b},a\u{200b}\n1,2,true\n")]);
+    let told = place.run("--items a.csv");
+    assert!(told.err.starts_with("a.csv:1:7: duplicate column `a\\u{200b}`\n"), "{}", told.err);
 }

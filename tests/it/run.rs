@@ -1,6 +1,7 @@
 //! `orderflow run` from the command line: what it says, how it ends, and what it leaves, with small documents.
 
 use crate::place::{Place, says};
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -533,4 +534,43 @@ fn no_item_commands_a_ci_system() {
         assert_eq!(text.lines().find(|line| armed(line)), None, "{text}");
     }
     assert!(told.out.contains("\u{fffd}:error file=a::no"), "{}", told.out);
+}
+
+#[test]
+fn the_result_as_json_names_the_run_and_its_failed_items() {
+    let place = Place::new(ORDERS);
+    place.write("orders.jsonl", "{\"id\":\"o1\"}\n{\"id\":\"o2\",\"why\":\"no stock\"}\n");
+    let told = place.run("--items orders.jsonl --format json");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let result: Value = serde_json::from_str(&told.out).unwrap();
+    let failed = json!([{ "key": "o2", "step": "Check Order", "error": "exited with 1: no stock" }]);
+    assert_eq!(result["failed"], failed);
+    let runs = place.orderflow("runs --format json").out;
+    let runs: Value = serde_json::from_str(&runs).unwrap();
+    assert_eq!((&result["run"]["id"], runs.as_array().unwrap().len()), (&runs[0]["run"], 1));
+    let again = place.orderflow("retry last --trust --format json");
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!((&again["failed"], &again["run"]["id"]), (&failed, &result["run"]["id"]));
+}
+
+/// A program's message is not hidden behind the long path of the program.
+#[test]
+fn the_path_of_a_program_in_the_document_is_left_out_of_its_error() {
+    let place = Place::new("# T\n## A\nx -> y\n```sh run\nno-such-program\n```\n");
+    let told = place.run("--input x=1");
+    let line = "  1: A: exited with 127: program-0: 1: no-such-program: not found\n";
+    assert!(told.err.contains(line), "{}", told.err);
+}
+
+#[test]
+fn a_retry_that_is_refused_does_not_report_that_it_retries() {
+    let place = Place::new(ORDERS);
+    place.write("orders.jsonl", "{\"id\":\"o1\",\"why\":\"no stock\"}\n");
+    assert_eq!(place.run("--items orders.jsonl --quiet").exit, Some(1));
+    let changed = ORDERS.replace("order::Order -> fine::Boolean", "order::Order -> good::Boolean");
+    place.write("flow.md", &changed);
+    let refused = place.orderflow("retry last --trust --use-current --jobs 0");
+    assert!(!refused.err.contains("retrying") && refused.exit == Some(2), "{}", refused.err);
+    let told = place.orderflow("retry last --trust");
+    assert!(told.err.contains("\nretrying 1 failed item\n"), "{}", told.err);
 }

@@ -106,6 +106,9 @@ pub fn run(
         false => Record::own(&graph, &home, rows)?,
     };
     let mut record = record.journaled(!launch.no_journal);
+    if let Some(notice) = launch.notice.as_ref().filter(|_| !launch.show.quiet) {
+        terminal.talk(notice);
+    }
     let mut progress = Progress::new(graph.clone(), work.total(), launch.show.quiet, terminal);
     let (workers, blocking) = allowed::run_threads();
     let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -166,7 +169,7 @@ pub fn run(
         (finished, published)
     });
     let shown = finished.as_ref().ok().map(|(finished, _)| finished);
-    tell(&launch, &outcome, shown, (&graph, work.total()), terminal)?;
+    tell(&launch, (&head.run, &outcome), shown, (&graph, work.total()), terminal)?;
     if !launch.show.quiet {
         report::made_up(&stand_ins, &work.made_up, terminal);
     }
@@ -236,14 +239,15 @@ fn before(taken: &Taken) -> anyhow::Result<Before<'_>> {
 /// Says how the run ended.
 fn tell(
     launch: &Launch,
-    outcome: &Outcome,
+    (id, outcome): (&str, &Outcome),
     finished: Option<&Finished>,
     (graph, total): (&Graph, u64),
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let run = &outcome.run;
     if let Some(finished) = finished {
-        show(launch.show.format, finished, terminal)?;
+        let ended = (id, run.dead_letters(), graph);
+        show(launch.show.format, finished, Some(ended), terminal)?;
     }
     if !launch.show.quiet {
         let tally = finished.map_or(run.tally(), |finished| finished.tally(run.tally().admitted));

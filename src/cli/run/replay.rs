@@ -11,6 +11,7 @@ use crate::diag::render::visible;
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{self, Head, Row};
+use crate::value::words;
 use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::collections::HashSet;
@@ -44,11 +45,9 @@ pub fn replay(
     let events = session::replay(graph, &rows).map_err(|unknown| {
         let mut seen = HashSet::new();
         let phases = unknown.iter().map(|row| &*rows[*row].phase).filter(|phase| seen.insert(*phase));
-        let mut phases: Vec<String> = phases.map(visible).collect();
-        let more = phases.len().saturating_sub(PHASES);
-        phases.truncate(PHASES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let message = format!("the record has phases that no step has: {}{more}", phases.join(", "));
+        let phases: Vec<String> = phases.map(visible).collect();
+        let phases = words::first(&phases, PHASES, phases.len());
+        let message = format!("the record has phases that no step has: {phases}");
         Stop::new(Exit::Invalid, message).help("replay it with the document that it was recorded from")
     })?;
     let mut record = Record::new(graph, args.session.as_deref(), None)?;
@@ -64,7 +63,7 @@ pub fn replay(
         complete,
     };
     let told = record.finish(&head, left)?;
-    show(args.show.format, &told, terminal)?;
+    show(args.show.format, &told, None, terminal)?;
     if !args.show.quiet {
         let items = told.stats.run.items.unwrap_or(0);
         terminal.talk(&format!("{} recorded executions of {items} items replayed\n", rows.len()));

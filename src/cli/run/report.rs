@@ -15,6 +15,7 @@ use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
 use crate::stats::{self, Dimension, Live, Stats, Verdict};
+use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
@@ -200,11 +201,16 @@ impl Finished {
     }
 }
 
-/// Shows the result on standard output, unless the trace is there.
+/// Shows the result on standard output, unless the trace is there. A run that is stored has its name and its failed items.
 ///
 /// # Errors
 /// When the figures have no JSON form.
-pub fn show(format: Format, finished: &Finished, terminal: &mut Terminal) -> anyhow::Result<()> {
+pub fn show(
+    format: Format,
+    finished: &Finished,
+    stored: Option<(&str, &[DeadLetter], &Graph)>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
     if finished.on_output {
         return Ok(());
     }
@@ -217,7 +223,14 @@ pub fn show(format: Format, finished: &Finished, terminal: &mut Terminal) -> any
             let tables = finished.executions.draw(width, &rest);
             tables + &report.table(width)
         }
-        Format::Json => visible_json(&serde_json::to_string_pretty(&report)?) + "\n",
+        Format::Json => {
+            let mut report = serde_json::to_value(&report)?;
+            if let Some((id, failed, graph)) = stored {
+                report["run"]["id"] = id.into();
+                report["failed"] = failed.iter().map(|letter| failure(letter, graph)).collect();
+            }
+            visible_json(&serde_json::to_string_pretty(&report)?) + "\n"
+        }
     };
     terminal.data(&text);
     Ok(())
@@ -236,7 +249,7 @@ pub fn written(finished: &Finished, terminal: &mut Terminal) {
 pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
     for (what, names) in [("step", steps), ("value", values)] {
         if !names.is_empty() {
-            let s = if names.len() == 1 { "" } else { "s" };
+            let s = words::by_count(names.len(), "", "s");
             terminal.talk(&format!("stubbed: the {what}{s} {}\n", visible(&names.join(", "))));
         }
     }
@@ -247,7 +260,7 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
 pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
     let not_run: Vec<_> = run.not_run().map(|id| format!("`{}`", visible(&graph.step(id).title))).collect();
     if !not_run.is_empty() {
-        let s = if not_run.len() == 1 { "" } else { "s" };
+        let s = words::by_count(not_run.len(), "", "s");
         let steps = not_run.join(", ");
         let why = if run.stopped().is_some() { "the run was stopped" } else { "items were left" };
         terminal.talk(&format!("not run, since {why}: the step{s} {steps}\n"));
@@ -303,8 +316,8 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
         }
     }
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
-    let items = if total == 1 { "item" } else { "items" };
-    terminal.talk(&format!("{total} {items}: {}{verdict}\n", parts.join(", ")));
+    let items = words::count(total, "item");
+    terminal.talk(&format!("{items}: {}{verdict}\n", parts.join(", ")));
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
@@ -312,6 +325,13 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
     }
+}
+
+/// `{key, step, error}` of a failed item; the step is its title.
+fn failure(letter: &DeadLetter, graph: &Graph) -> serde_json::Value {
+    let step = letter.end.error.as_ref().and_then(|error| error.step);
+    let error = letter.end.error.as_ref().map(|error| &error.message);
+    serde_json::json!({ "key": letter.key, "step": step.map(|step| &graph.step(step).title), "error": error })
 }
 
 fn told(error: &ItemError, graph: &Graph) -> String {
