@@ -3,6 +3,7 @@
 
 use super::document::Document;
 use super::exit::{Exit, Stop};
+use super::help::with_exits;
 use super::plan::doer;
 use super::run;
 use super::runs::find;
@@ -19,21 +20,19 @@ use std::path::Path;
 
 /// Adopt a run that was started elsewhere
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
   orderflow show path/to/run                look at the run first
-  orderflow adopt path/to/run               show what it would run, write and read, and ask
-  orderflow adopt --yes .orderflow/runs/*   take over the runs of an artifact, for CI
+  orderflow adopt path/to/run               show what it would run, then ask
+  orderflow adopt --yes .orderflow/runs/*   adopt the runs of an artifact
 
-A run that came from elsewhere (in a repository, an artifact, a copy) can be shown by every command that only looks. To
-resume, retry, cancel or resolve it you take it over, with the programs in its document. Nothing is run.
-
-Exit codes: 0 done, 2 usage, 4 not taken over, 7 its journal cannot be read, 8 another runner has the run")]
+Commands that only read can use a run that was started elsewhere (in a repository, an artifact, a copy). To \
+resume, retry, cancel or resolve it, adopt it first, with the programs in its document. Nothing is run.", &[Exit::Invalid, Exit::NotTrusted, Exit::Journal, Exit::Locked]))]
 pub struct Args {
     /// The run's folder, or the beginning of its name
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
-    /// Take it over without asking
+    /// Adopt it without asking
     #[arg(long)]
     yes: bool,
 }

@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::help::with_exits;
 use super::plan::doer;
 use super::settings::Settings;
 use super::terminal::Terminal;
@@ -24,33 +25,31 @@ use std::time::Duration;
 
 /// Show which agent does which steps, or check an agent
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow agents workflow.md                         who does which steps, with limits; nothing is run
-  orderflow agents --format json workflow.md           the same for scripts
-  orderflow agents --check 'python3 pay.py'            start pay.py as a worker and put it to the test
-  orderflow agents --check -- python3 'my agent.py'    the same, word by word
-  orderflow agents --process --check 'sh writer.sh'    a program that is started for every attempt
+  orderflow agents workflow.md                       who does which steps
+  orderflow agents --format json workflow.md         the same for scripts
+  orderflow agents --check 'python3 pay.py'          test pay.py as a worker
+  orderflow agents --check -- python3 'my agent.py'  the same, word by word
+  orderflow agents --process --check 'sh writer.sh'  a program for each attempt
 
---check starts the program, here and with the environment of a run, and asks it for a step called
-OrderflowCheck, without inputs. It looks only at what every agent must fulfil, whatever its business. An agent
-that looks neither at its step nor at its inputs would do its work.
-
-Exit codes: 0 shown, or every check passed, 1 a check failed, 2 usage, 3 invalid document, 74 a file could not
-be read")]
+--check starts the program in the current folder, with the environment of a run, and calls it for a step \
+named OrderflowCheck, without inputs. It checks only what every agent must do. An agent that ignores its \
+step and inputs would do its work.", &[Exit::Failed, Exit::Invalid]))]
 pub struct Args {
     /// The document; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "check", conflicts_with = "check")]
     file: Option<PathBuf>,
-    /// Put a program to the test: words parted by spaces, or all that follows `--`
+    /// Check a program: words separated by spaces, or all words after `--`
     #[arg(long, value_name = "CMD", num_args = 0..=1)]
     check: Option<Option<String>>,
-    /// With --check: the program is started for every attempt and is no worker
+    /// With --check: start the program for every attempt, not as a worker
     #[arg(long, requires = "check", conflicts_with = "file")]
     process: bool,
-    /// With --check: the longest that an answer may take
+    /// With --check: fail if an answer takes longer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     within: Duration,
+    /// With --check: the program and its arguments
     #[arg(last = true, value_name = "CMD", requires = "check", conflicts_with = "file")]
     command: Vec<String>,
     /// How to show the agents of a document

@@ -1,23 +1,21 @@
 //! `orderflow cancel`: gives a run up, whether it lives or was left.
 
 use super::exit::Exit;
+use super::help::with_exits;
 use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
 
 /// Cancel a run and compensate what it did
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow cancel last              the latest run here
-  orderflow cancel 0194a             the run whose name begins so
+  orderflow cancel last    the latest run here
+  orderflow cancel 0194a   the run whose name begins so
 
-A run that lives is told to stop, and its own process says how it ended. Of a run that was interrupted or killed the trace is
-written here. Items that had not ended are cancelled, or compensated where they had done what can be undone. Ctrl-C only pauses a
-run; a cancelled run does not go on.
-
-Exit codes: 0 the run was told to stop or is given up, 2 there is no such run, 5 something
-could not be undone, 7 its journal cannot be read")]
+An active run is asked to stop, and its own process reports how it ended. For an interrupted run, this \
+command compensates and writes the trace. Items that had not ended are cancelled, or compensated if they did \
+something that can be compensated. A cancelled run cannot be resumed; Ctrl-C only pauses a run.", &[Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,

@@ -1,19 +1,20 @@
 //! `orderflow completions`.
 
 use super::exit::Exit;
+use super::help::with_exits;
 use super::terminal::Terminal;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 /// Print completions for a shell
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow completions bash > ~/.local/share/bash-completion/completions/orderflow
   orderflow completions zsh > ~/.zfunc/_orderflow
-  orderflow completions fish > ~/.config/fish/completions/orderflow.fish")]
+  orderflow completions bash > /etc/bash_completion.d/orderflow
+  orderflow completions fish > ~/.config/fish/completions/orderflow.fish", &[]))]
 pub struct Args {
-    /// The shell
+    /// Print the script for this shell
     #[arg(value_enum)]
     shell: Shell,
 }

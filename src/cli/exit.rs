@@ -35,6 +35,48 @@ pub enum Exit {
 }
 
 impl Exit {
+    pub const ALL: [Exit; 14] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Invalid,
+        Exit::NotTrusted,
+        Exit::CompensationFailed,
+        Exit::Changed,
+        Exit::Journal,
+        Exit::Locked,
+        Exit::Internal,
+        Exit::Io,
+        Exit::Deadline,
+        Exit::Interrupted,
+        Exit::Terminated,
+    ];
+
+    /// What help says about it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "success",
+            Exit::Failed => "too many items failed, or a check or expectation was not met",
+            Exit::Usage => "wrong arguments, or no such run",
+            Exit::Invalid => "invalid document, settings or data; nothing was run",
+            Exit::NotTrusted => "a program has no grant, or the run is not yours",
+            Exit::CompensationFailed => "a compensation failed",
+            Exit::Changed => "the items or the document changed",
+            Exit::Journal => "the journal of a run cannot be read",
+            Exit::Locked => "the run is active in another process",
+            Exit::Internal => "a bug in orderflow",
+            Exit::Io => "a file could not be read or written",
+            Exit::Deadline => "the deadline of the run passed",
+            Exit::Interrupted => "interrupted by Ctrl-C",
+            Exit::Terminated => "terminated by SIGTERM, or the terminal was closed",
+        }
+    }
+
+    /// Whether every command can end so.
+    pub fn is_of_all_commands(self) -> bool {
+        matches!(self, Exit::Ok | Exit::Usage | Exit::Internal | Exit::Io)
+    }
+
     pub fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,

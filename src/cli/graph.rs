@@ -2,23 +2,21 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::help::with_exits;
 use super::terminal::Terminal;
 use crate::view;
 use std::path::PathBuf;
 
-/// Draw what depends on what; nothing is run
+/// Draw the dependencies of steps
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow graph workflow.md                          lines in the terminal
-  orderflow graph --format mermaid workflow.md         a flowchart, as GitHub renders it
-  orderflow graph --format json workflow.md            {steps, edges} for scripts
+  orderflow graph workflow.md                   lines in the terminal
+  orderflow graph --format mermaid workflow.md  a flowchart, as GitHub draws it
+  orderflow graph --format json workflow.md     {steps, edges} for scripts
 
-In the terminal: ○ a step, ● a critical one (!), ◌ an optional one (?), ◇ a failure handler,
-↶ a step that undoes another.
-Data flows along solid lines; dotted ones are an order without data.
-
-Exit codes: 0 drawn, 3 invalid document, 74 the file could not be read")]
+In the terminal: ○ a step, ● a critical one (!), ◌ an optional one (?), ◇ a failure handler, ↶ a \
+compensation. Data flows along solid lines; dotted lines are an order without data.", &[Exit::Invalid]))]
 pub struct Args {
     /// The document; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -35,7 +33,7 @@ enum Format {
     Text,
     /// A mermaid flowchart
     Mermaid,
-    /// Steps and edges, an edge from phase to phase
+    /// Steps and edges
     Json,
 }
 

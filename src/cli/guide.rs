@@ -1,18 +1,17 @@
 //! `orderflow guide`: the reference card of the language.
 
 use super::exit::Exit;
+use super::help::with_exits;
 use super::terminal::Terminal;
 
 const CARD: &str = include_str!("../../docs/card.md");
 
 /// Print the language on one page
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow guide                 all fields, marks, conditions and types
-  orderflow guide | less
-
-Exit codes: 0 ok, 2 usage")]
+  orderflow guide          all fields, marks, conditions and types
+  orderflow guide | less", &[]))]
 pub struct Args {}
 
 pub fn run(Args {}: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {

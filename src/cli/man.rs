@@ -1,18 +1,19 @@
 //! `orderflow man`.
 
 use super::exit::Exit;
+use super::help::with_exits;
 use super::terminal::Terminal;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
 /// Print the manual page, for man
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
   orderflow man > ~/.local/share/man/man1/orderflow.1
-  orderflow man run | man -l -")]
+  orderflow man run | man -l -", &[]))]
 pub struct Args {
-    /// The page of one command
+    /// Print the page of this command only
     command: Option<String>,
 }
 

@@ -11,6 +11,7 @@ mod exit;
 mod given;
 mod graph;
 mod guide;
+mod help;
 mod init;
 mod man;
 mod plan;
@@ -31,6 +32,7 @@ mod validate;
 mod verify;
 
 pub use exit::Exit;
+use help::with_exits;
 use terminal::Terminal;
 
 use crate::{adapter, disk, runtime};
@@ -42,18 +44,15 @@ use std::path::{Path, PathBuf};
 /// Run workflows written as markdown documents
 #[derive(Parser)]
 #[command(name = "orderflow", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow validate workflow.md            every problem of the document at once
-  orderflow run workflow.md                 run it for the items it names
-  orderflow run --replay workflow.md        re-enact the executions it records
-  orderflow resume last                     go on with a run that was interrupted
-  orderflow retry last                      have its failed items run again, from where they failed
-  orderflow show last                       the latest run: its state, figures and items
-  orderflow stats session.toon              what the last run did
-
-Exit codes: 0 ok, 1 items failed, 2 usage, 3 invalid document or data, 4 not trusted,
-5 what an item did could not be undone, 6 items changed during the run, 7 journal unreadable, 8 locked, 70 internal, 74 input or output, 124 deadline, 130 and 143 interrupted")]
+  orderflow validate workflow.md        every problem of the document at once
+  orderflow run workflow.md             run it for the items it names
+  orderflow run --replay workflow.md    replay the executions it records
+  orderflow resume last                 continue a run that was interrupted
+  orderflow retry last                  retry its failed items
+  orderflow show last                   the latest run: status and statistics
+  orderflow stats session.toon          statistics of the last run", &Exit::ALL))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -87,7 +86,7 @@ enum Command {
 struct Stored<T: clap::Args> {
     #[command(flatten)]
     args: T,
-    /// The folder where runs are stored [default: ORDERFLOW_STATE, else .orderflow beside orderflow.toml or the document]
+    /// Store runs in this folder [default: ORDERFLOW_STATE, else .orderflow next to orderflow.toml or the document]
     #[arg(long, value_name = "DIR", value_parser = stream::folder, global = true)]
     state: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 use super::document::Document;
 use super::exit::Exit;
 use super::given::given;
+use super::help::with_exits;
 use super::settings::{Agent, Reach, Settings};
 use super::terminal::Terminal;
 use super::trust::Trust;
@@ -11,16 +12,14 @@ use crate::graph::Step;
 use crate::view::plan::{self, Doer};
 use std::path::PathBuf;
 
-/// Show what a run would do; nothing is run
+/// Show what a run would do
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow plan workflow.md                    inputs, items, steps by stage, who does them and gets which secrets
-  orderflow plan --format json workflow.md      the same for scripts
+  orderflow plan workflow.md                 inputs, items, steps, agents
+  orderflow plan --format json workflow.md   the same for scripts
 
-The steps of one stage wait for no other of that stage: they run in parallel.
-
-Exit codes: 0 shown, 3 invalid document, 74 a file could not be read")]
+Steps of one stage do not wait for each other: they run in parallel.", &[Exit::Invalid]))]
 pub struct Args {
     /// The document; `-` is standard input
     #[arg(value_name = "FILE")]

@@ -8,7 +8,7 @@ use crate::view::problems::{self, Checked};
 /// How problems are shown.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 pub enum Form {
-    /// With the lines that they stand in
+    /// Messages with their lines
     #[default]
     Human,
     /// A list of {file, line, column, end_line, end_column, severity, code, message, help}
@@ -17,7 +17,7 @@ pub enum Form {
     Github,
     /// A code quality report
     Gitlab,
-    /// A test suite a document, a test a step
+    /// A test suite for each document, a test for each step
     Junit,
     /// SARIF 2.1.0
     Sarif,

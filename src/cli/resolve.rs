@@ -1,6 +1,7 @@
 //! `orderflow resolve`: somebody has undone by hand what the compensations of an item could not.
 
 use super::exit::{Exit, Stop};
+use super::help::with_exits;
 use super::runs::find;
 use super::show::session;
 use super::terminal::Terminal;
@@ -8,30 +9,29 @@ use super::trust;
 use crate::diag::render::visible;
 use crate::event::{Event, ItemEvent, ItemState, Millis, Settlement};
 use crate::history::{Failed, Failures, History, Taken};
+use crate::value::words;
 use anyhow::Context;
 use std::sync::Arc;
 
 /// Mark a failed compensation as resolved by hand
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow resolve last --item order_003 --note 'refunded at the bank, ticket 4711'
-  orderflow show last                     which items ended as compensation_failed, and what still stands
+  orderflow resolve last --item order_003 --note 'refunded, ticket 4711'
+  orderflow show last    which items have a failed compensation
 
-The item then counts as compensated, and the note is kept with it (orderflow show RUN --item KEY). Nothing is run. The
-session file says so too, where it is still as the run has left it.
-orderflow retry RUN tries to undo once more what could not be. An item that was resolved runs anew only where
---item names it.
+The item then counts as compensated. Its note is stored in the run: orderflow show RUN --item KEY shows it. \
+The session file is updated if it is unchanged since the run. Nothing is run.
 
-Exit codes: 0 it is kept, 2 there is no such run, 3 the item does not need it, 7 the journal cannot be read, 8 another
-process has the run, 74 input or output failed")]
+To retry a failed compensation instead, use orderflow retry RUN. A resolved item is retried only if --item \
+names it.", &[Exit::Invalid, Exit::NotTrusted, Exit::Journal, Exit::Locked]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
-    /// The item with this key; may be given several times
+    /// Resolve the item with this key; repeatable
     #[arg(long, value_name = "KEY", required = true)]
     item: Vec<String>,
-    /// What was done, for those who look later
+    /// Store this note about what was done
     #[arg(long, value_name = "TEXT")]
     note: String,
 }
@@ -62,7 +62,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         .context("cannot store that the run is yours")?;
     let _lock = taken.append(events)?;
     drop(writing);
-    terminal.talk(&format!("{count} item{} resolved\n", if count == 1 { "" } else { "s" }));
+    terminal.talk(&format!("{} resolved\n", words::count(count, "item")));
     session::anew(&History::open(&home)?, trace.as_deref(), terminal)?;
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! `orderflow retry`: has the failed items of a run run again, where they failed.
 
 use super::exit::Exit;
+use super::help::with_exits;
 use super::run;
 use super::runs::find;
 use super::terminal::Terminal;
@@ -8,33 +9,34 @@ use std::path::PathBuf;
 
 /// Retry a run's failed items
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow retry last                              all items of the latest run that have failed
-  orderflow retry last --item order_003             only this one; may be given several times
-  orderflow retry last --item run                   the failed steps that run once after all items
-  orderflow retry last --use-current                by the document as it is now, such as a mended program
-  orderflow show last                               which have failed, and why
-  orderflow show last --dead-letters -o failed.toon a table of them to edit
-  orderflow retry last --items failed.toon          its rows: those that were edited from the start, with new keys
+  orderflow retry last                        all failed items of the latest run
+  orderflow retry last --item order_003       only this one
+  orderflow retry last --item run             failed steps for all items
+  orderflow retry last --use-current          with the current document
+  orderflow show last                         which items failed, and why
+  orderflow show last --dead-letters -o failed.toon
+                                              write a table of them to edit
+  orderflow retry last --items failed.toon    the rows of the edited table
 
-It is the same run: what has been completed does not run again, and what failed is asked for again with the same
-idempotency key. Steps that run once for all items run again after the items, over all results and with new keys; what
-they did before is compensated first. The document is the one that the run began with, or with --use-current the one of now; the agents are
-those of now. A run that was paused goes on, too. The session file has the rows of all executions; a document that was written to (--write) stays as it is.
+It stays the same run: completed steps do not run again, and a failed step gets the same idempotency key. An \
+item whose row was edited restarts with other inputs and new keys. Steps that run once for all items are \
+compensated and run again after the items, over all results and with new keys.
 
-Exit codes: those of orderflow resume, and 3 no such item has failed, or the table is wrong")]
+The run uses the document as it was when the run started, or with --use-current the current one. Agents are \
+the current ones. A paused run continues, too. The session file lists all executions. A document with \
+executions added by --write is not changed.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
-    /// Only the item with this key
+    /// Retry only the item with this key; repeatable
     #[arg(long, value_name = "KEY")]
     item: Vec<String>,
-    /// Only the rows of this table, which show --dead-letters has written, - for standard input; rows that were edited run
-    /// from their start
+    /// Retry only the rows of this table, as written by show --dead-letters, or of standard input (-); edited rows restart
     #[arg(long, value_name = "FILE", conflicts_with = "item")]
     items: Option<PathBuf>,
-    /// Use the current document: only what has succeeded must stay as it was
+    /// Use the current document; steps that succeeded must be unchanged
     #[arg(long)]
     use_current: bool,
     #[command(flatten)]

@@ -2,24 +2,24 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::help::with_exits;
 use super::problems::{Form, show};
 use super::settings::{self, Looked};
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, render};
+use crate::value::words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Show every problem of documents; nothing is run
+/// Show every problem of documents
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow validate workflow.md                     every problem, drawn at its place
-  orderflow validate --strict docs/*.md              warnings count as errors
-  orderflow validate --format json workflow.md       for editors and scripts
-  orderflow validate --format github docs/*.md       for a pull request; also gitlab, junit, sarif
-  generate-workflow | orderflow validate -           a document from standard input
-
-Exit codes: 0 no error, 3 at least one error (with --strict: or warning), 74 a file could not be read")]
+  orderflow validate workflow.md                every problem, with its lines
+  orderflow validate --strict docs/*.md         warnings count as errors
+  orderflow validate --format json workflow.md  for editors and scripts
+  orderflow validate --format github docs/*.md  for a pull request
+  generate-workflow | orderflow validate -      a document from standard input", &[Exit::Invalid]))]
 pub struct Args {
     /// Documents; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -77,9 +77,8 @@ fn read(files: &[PathBuf], terminal: &mut Terminal) -> (Vec<Document>, Option<Ex
 /// Says of sound documents that they are.
 fn praise(documents: &[Document], terminal: &mut Terminal) {
     for document in documents.iter().filter(|document| document.problems.is_empty()) {
-        let steps = document.spec.steps.len();
-        let plural = if steps == 1 { "" } else { "s" };
+        let steps = words::count(document.spec.steps.len(), "step");
         let name = render::visible(&document.source.name);
-        terminal.talk(&format!("{name}: {steps} step{plural}, no problems\n"));
+        terminal.talk(&format!("{name}: {steps}, no problems\n"));
     }
 }

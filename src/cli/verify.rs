@@ -2,28 +2,27 @@
 
 use super::document::Document;
 use super::exit::{Exit, Stop};
+use super::help::with_exits;
 use super::problems::{Form, show};
 use super::stats::gate;
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, catalogue, render};
 use crate::session::{self, Layout, Verified};
 use crate::stats::{Dimension, Fold, Unknown};
+use crate::value::words;
 use crate::view::stats::found;
 use std::path::PathBuf;
 
 /// Check a document's recorded executions
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow verify workflow.md                       rows that the workflow could not have run
-  orderflow verify --format junit docs/*.md          for a build server: every step is a test
-  orderflow verify --format github workflow.md       marked in a pull request
+  orderflow verify workflow.md                  executions that cannot have been
+  orderflow verify --format junit docs/*.md     for a build server
+  orderflow verify --format github workflow.md  for a pull request
 
-A difference is a row that the graph could not have run, or an expectation that is not met. A row that one would
-expect and that nothing depends on is only noted.
-
-Exit codes: 0 no difference, 1 at least one difference, 3 a document is not valid or records nothing,
-74 a file could not be read")]
+A difference is an execution that the workflow cannot have produced, or an expectation that is not met. A \
+missing execution on which no other depends is only a note.", &[Exit::Failed, Exit::Invalid]))]
 pub struct Args {
     /// Documents with recorded executions; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -77,9 +76,13 @@ fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) ->
     differences.sort_by_key(|difference| (difference.span, difference.severity));
     document.problems = differences;
     let different = document.problems.iter().filter(|problem| problem.is_error()).count();
-    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let found = if different == 0 { "no difference".to_owned() } else { plural(different, "difference") };
-    sums.push_str(&format!("{name}: {} of {}, {found}\n", plural(rows, "row"), plural(items, "item")));
+    let found =
+        if different == 0 { "no difference".to_owned() } else { words::count(different, "difference") };
+    sums.push_str(&format!(
+        "{name}: {} of {}, {found}\n",
+        words::count(rows, "row"),
+        words::count(items, "item")
+    ));
     if different == 0 { Exit::Ok } else { Exit::Failed }
 }
 

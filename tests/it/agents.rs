@@ -70,7 +70,7 @@ agent       steps             done by                               limits and p
 author      Write, Proofread  worker ×3: python3 author.py          6 at a time, idempotent  INK, PEN
 compositor  Set               ./set --fast                          no effects
 -           Print             sh program at line 15, needs a grant
-shop        Sell              nobody
+shop        Sell              unbound
 
 "#]]
     );

@@ -18,6 +18,7 @@ mod formats;
 mod gate;
 mod graph;
 mod group_target;
+mod help;
 mod history;
 mod hostile;
 mod init;

@@ -21,13 +21,13 @@ jobs      CPUs + 2 steps at a time
 
 stage   step                    agent                 channel         done by
 ──────────────────────────────────────────────────────────────────────────────
-1       Receive Order           order-api             orders          nobody
-2       Check Inventory         inventory-service     warehouse       nobody
-2       Process Payment !       payment-service       payments        nobody
-3       Reserve Inventory !     inventory-service     warehouse       nobody
-4       Create Shipment         fulfillment-service   warehouse       nobody
-5       Notify Customer         notification-service  communications  nobody
-failed  Handle Failed Orders ?  order-api             orders          nobody
+1       Receive Order           order-api             orders          unbound
+2       Check Inventory         inventory-service     warehouse       unbound
+2       Process Payment !       payment-service       payments        unbound
+3       Reserve Inventory !     inventory-service     warehouse       unbound
+4       Create Shipment         fulfillment-service   warehouse       unbound
+5       Notify Customer         notification-service  communications  unbound
+failed  Handle Failed Orders ?  order-api             orders          unbound
 
 The steps of one stage are parallel. Those of stage failed run once for each failed item.
 7 of the 7 steps have no agent or program yet: bind agents in orderflow.toml, or add program fences.
@@ -78,7 +78,7 @@ deadline  10m an item
 
 stage  step   agent   channel  limits                         done by
 ───────────────────────────────────────────────────────────────────────────────────────────────────────
-1      Write  author  desk     retry 3, timeout 1m30s         sh program at line 14, needs a grant
+1      Write  author  desk     retry 3, timeout 90s           sh program at line 14, needs a grant
 2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21, needs a grant
 
 The steps of one stage are parallel.
@@ -102,7 +102,7 @@ fn what_the_operator_binds_comes_before_a_program_of_the_document() {
         str![[r#"
 stage  step   agent   channel  limits                         done by
 ────────────────────────────────────────────────────────────────────────────────────────
-1      Write  author  desk     retry 3, timeout 1m30s         python3 agents/author.py
+1      Write  author  desk     retry 3, timeout 90s           python3 agents/author.py
 2      Print  -       -        retry 2 fixed 1s, deadline 5m  python program at line 21
 
 The steps of one stage are parallel.
@@ -115,7 +115,7 @@ The sh program of Write is not used: orderflow.toml binds author.
 fn the_order_workflow_of_the_repository_has_someone_for_every_step() {
     let told = orderflow(&["plan", "workflows/order-processing.md"]);
     assert_eq!((told.err.as_str(), told.exit), ("", Some(0)));
-    assert!(!told.out.contains("nobody") && !told.out.contains("grant"), "{}", told.out);
+    assert!(!told.out.contains("unbound") && !told.out.contains("grant"), "{}", told.out);
 }
 
 #[test]
@@ -250,10 +250,10 @@ jobs      CPUs + 2 steps at a time
 
 stage  step           agent      channel  state           done by
 ──────────────────────────────────────────────────────────────────
-1      Check Stock    warehouse  -                        nobody
-2      Take Payment   bank       -        pending → paid  nobody
-3      Add Gift ?     warehouse  -                        nobody
-3      Tell Customer  mailer     -        paid            nobody
+1      Check Stock    warehouse  -                        unbound
+2      Take Payment   bank       -        pending → paid  unbound
+3      Add Gift ?     warehouse  -                        unbound
+3      Tell Customer  mailer     -        paid            unbound
 
 step          if                 then
 ───────────────────────────────────────────────────────

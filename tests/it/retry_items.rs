@@ -160,7 +160,7 @@ error: 6 problems in edited.toon; nothing was run
         ("dead_letters[1]{step,error}:\n  a,b\n", "edited.toon:1:1: the table has no column `key`\n"),
         (
             "dead_letters[2]{key}:\n  o2\n",
-            "edited.toon:1:14: the header says 2 rows, the table has 1; write [1], or restore what is missing\n",
+            "edited.toon:1:14: the header declares 2 rows, the table has 1; write [1], or restore what is missing\n",
         ),
         ("nothing: 1\n", "edited.toon:1:1: no table found; orderflow show RUN --dead-letters writes one\n"),
     ] {

@@ -149,7 +149,7 @@ error: the run cannot continue with flow.md as it is now; nothing was run
 
     change(&place, &[("## Pay", "## Pay It"), ("order::Integer", "order::Integer, coupon::String")]);
     let refused = "\
-flow.md: Pay has started for o1 and another item and is gone; if it is called Pay It now, bring back its title
+flow.md: Pay has started for o1 and another item and is gone; if it is called Pay It now, restore its title
 flow.md:18: Ship has started for o1 and has changed:
     takes: paid::Integer, from Pay → paid::Integer, from PayIt
     after: Pay, whose data it needs → PayIt, whose data it needs

@@ -245,7 +245,7 @@ error: 4 secrets are missing; nothing was run
     assert_eq!(told.exit, Some(0), "only what is needed must be there: {}", told.err);
     fs::write(place.path("ledger.key"), "\n").unwrap();
     let told = with_key(&mut place.command("run flow.md --input order=fine"));
-    assert!(told.err.contains("  ledger: LEDGER_KEY is empty\nerror: a secret is missing;"), "{}", told.err);
+    assert!(told.err.contains("  ledger: LEDGER_KEY is empty\nerror: 1 secret is missing;"), "{}", told.err);
     fs::write(place.path("ledger.key"), b"\xff\xfe\xfd").unwrap();
     let told = with_key(&mut place.command("run flow.md --input order=fine"));
     assert!(told.err.contains("  ledger: LEDGER_KEY is not UTF-8\n"), "{}", told.err);
@@ -312,7 +312,7 @@ fn a_name_in_a_run_that_was_taken_over_becomes_no_secret() {
     };
     let refused = resume("copy");
     let expected = "error: this run was written elsewhere, and what its steps have made there names a secret; nothing was run\n  \
-                    help: start a new run: whoever hands a run over may have written the name\n";
+                    help: start a new run: the run may come from someone else, who chose this name\n";
     assert_eq!((refused.exit, refused.err.as_str()), (Some(7), expected));
     assert!(!place.path("got").exists());
     let own = resume("last");

@@ -204,7 +204,7 @@ error[trace-cell]: unknown escape in a quoted text
   |
   = help: the escapes are \\ \" \n \r \t and \u with four hexadecimal digits
 
-error[trace-count]: the header says 9 rows, the table has 6
+error[trace-count]: the header declares 9 rows, the table has 6
  --> <stdin>:2:11
   |
 2 | execution[9]{phase,status,duration_ms,tokens_used}:

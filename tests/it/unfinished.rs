@@ -172,7 +172,7 @@ fn a_retry_of_a_paused_run_without_failures_goes_on() {
     place.write("courier", "");
     let told = place.orderflow("retry last");
     assert_eq!(told.exit, Some(0), "{}", told.err);
-    let first = "no item of this run failed; the run was paused and goes on\n";
+    let first = "no item of this run failed; the run was paused and continues\n";
     assert!(told.err.starts_with(first) && told.err.contains("\n3 items: 3 succeeded\n"), "{}", told.err);
     let told = place.orderflow("retry last");
     assert_eq!((&*told.err, told.exit), ("no item of this run failed\n", Some(0)));

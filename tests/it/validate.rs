@@ -295,7 +295,7 @@ fn help_has_examples() {
     assert_data_eq!(
         told.out,
         str![[r#"
-Show every problem of documents; nothing is run
+Show every problem of documents
 
 Usage: orderflow validate [OPTIONS] <FILE>...
 
@@ -308,12 +308,12 @@ Options:
           How to show the problems
 
           Possible values:
-          - human:  With the lines that they stand in
+          - human:  Messages with their lines
           - json:   A list of {file, line, column, end_line, end_column, severity, code, message,
             help}
           - github: Workflow commands that GitHub draws in a pull request
           - gitlab: A code quality report
-          - junit:  A test suite a document, a test a step
+          - junit:  A test suite for each document, a test for each step
           - sarif:  SARIF 2.1.0
           
           [default: human]
@@ -328,14 +328,18 @@ Options:
           Print version
 
 Examples:
-  orderflow validate workflow.md                     every problem, drawn at its place
-  orderflow validate --strict docs/*.md              warnings count as errors
-  orderflow validate --format json workflow.md       for editors and scripts
-  orderflow validate --format github docs/*.md       for a pull request; also gitlab, junit, sarif
-  generate-workflow | orderflow validate -           a document from standard input
+  orderflow validate workflow.md                every problem, with its lines
+  orderflow validate --strict docs/*.md         warnings count as errors
+  orderflow validate --format json workflow.md  for editors and scripts
+  orderflow validate --format github docs/*.md  for a pull request
+  generate-workflow | orderflow validate -      a document from standard input
 
-Exit codes: 0 no error, 3 at least one error (with --strict: or warning), 74 a file could not be
-read
+Exit codes:
+  0    success
+  2    wrong arguments, or no such run
+  3    invalid document, settings or data; nothing was run
+  70   a bug in orderflow
+  74   a file could not be read or written
 
 "#]]
     );

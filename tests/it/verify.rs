@@ -188,12 +188,12 @@ fn every_kind_of_difference_is_told_at_its_row() {
         (
             "inventory-service,warehouse,order_002,inventory_ok_002",
             "order-api,warehouse,order_002,inventory_ok_002",
-            "27:17 error row-agent: `Check Inventory` has the agent `inventory-service`, this row says `order-api`",
+            "27:17 error row-agent: `Check Inventory` has the agent `inventory-service`, this row has `order-api`",
         ),
         (
             "payments,order_001,receipt_001",
             "orders,order_001,receipt_001",
-            "42:33 error row-channel: `Process Payment` has the channel `payments`, this row says `orders`",
+            "42:33 error row-channel: `Process Payment` has the channel `payments`, this row has `orders`",
         ),
         (
             "receipt_002,1580,success",

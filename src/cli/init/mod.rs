@@ -3,6 +3,7 @@
 use super::exit::{Exit, Stop};
 use super::stream;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
 use anyhow::Context;
@@ -21,15 +22,15 @@ const FILES: [(&str, &str); 6] = [
 
 /// Write a small workflow that runs
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow init                  into the current folder
-  orderflow init parcels          into the folder parcels, made if need be
+  orderflow init           into the current folder
+  orderflow init parcels   into the folder parcels, created if it is missing
   orderflow init parcels && orderflow run parcels/workflow.md
 
-Nothing that is there is overwritten.")]
+Existing files are never overwritten.", &[]))]
 pub struct Args {
-    /// The folder
+    /// Write into this folder
     #[arg(default_value = ".", value_parser = stream::folder)]
     folder: PathBuf,
 }

@@ -19,6 +19,7 @@ use crate::history::{
 };
 use crate::journal::{self, Held};
 use crate::spec;
+use crate::value::words;
 use crate::view::outcome;
 use anyhow::Context;
 use std::path::Path;
@@ -26,10 +27,10 @@ use std::path::Path;
 /// What may differ from how the run was asked for.
 #[derive(clap::Args)]
 pub struct Again {
-    /// How many steps may run at once [default: as when the run began]
+    /// Run at most this many steps at once [default: as when the run started]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = jobs)]
     jobs: Option<usize>,
-    /// Let the programs inside the document run
+    /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
     #[command(flatten)]
@@ -87,6 +88,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
         Ask::Edited { file, .. } => Some(edited(&taken.history, file, terminal)?),
     };
     let mut options = taken.history.options.clone();
+    let mut notice = None;
     if let Some(retry) = retry {
         let over = taken.history.ending()?.is_some();
         if retry.is_empty() {
@@ -98,13 +100,9 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
                 terminal.talk(&format!("{none}\n"));
                 return Ok(Exit::Ok);
             }
-            if !how.show.quiet {
-                terminal.talk(&format!("{none}; the run was paused and goes on\n"));
-            }
+            notice = Some(format!("{none}; the run was paused and continues\n"));
         } else {
-            if !how.show.quiet {
-                terminal.talk(&begun(&retry, taken.history.failures()?.once));
-            }
+            notice = Some(begun(&retry, taken.history.failures()?.once));
             // The document has the rows of the run already.
             options.write = false;
         }
@@ -120,7 +118,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
     let (document, graph, settings) = document(&mut taken, how, ask, terminal)?;
     // What the run's own folder says of that, anybody may have written.
     let trust = how.trust || trust::runs::holds(&home, &taken.history.graph);
-    let launch = Launch { options, inputs: Vec::new(), no_journal: false, trust, show: how.show };
+    let launch = Launch { options, inputs: Vec::new(), no_journal: false, trust, show: how.show, notice };
     let exit = live::run(launch, &document, graph, &settings, Some(taken), terminal)?;
     terminal.finish()?;
     Ok(exit)
@@ -147,8 +145,8 @@ fn document(
             let help = match taken.retry.is_empty() {
                 true => "only steps that have not started may change: restore the others, or leave out --use-current",
                 false => {
-                    "steps that have succeeded for an item that runs again may not change; bring them back, retry \
-                     without --use-current, or run these items anew: orderflow show RUN --dead-letters -o failed.toon, \
+                    "steps that have succeeded for an item that runs again may not change; restore them, retry \
+                     without --use-current, or restart these items: orderflow show RUN --dead-letters -o failed.toon, \
                      then orderflow run --items failed.toon --key key"
                 }
             };
@@ -275,8 +273,8 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
     match problems.len() {
         0 => Ok(retries),
         count => {
-            let problems = if count == 1 { "problem" } else { "problems" };
-            let message = format!("{count} {problems} in {name}; nothing was run");
+            let problems = words::count(count, "problem");
+            let message = format!("{problems} in {name}; nothing was run");
             Err(Stop::new(Exit::Invalid, message).into())
         }
     }
@@ -293,7 +291,6 @@ fn begun(retries: &[Retry], once: bool) -> String {
     let then = if once { ", then the steps that run once for all items" } else { "" };
     match retries.len() {
         1 if retries[0].item == ItemId::RUN => "retrying the steps for all items\n".to_owned(),
-        1 => format!("retrying 1 failed item{anew}{then}\n"),
-        several => format!("retrying {several} failed items{anew}{then}\n"),
+        several => format!("retrying {}{anew}{then}\n", words::count(several, "failed item")),
     }
 }

@@ -18,6 +18,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
 use crate::value::Type;
+use crate::value::words;
 use crate::view::plan::Given;
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -266,7 +267,7 @@ pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal
         let unset: Vec<&str> = unset.map(|name| name.name.as_str()).collect();
         if !unset.is_empty() {
             let who = agent.map_or("the document's program".to_owned(), |agent| format!("@{agent}"));
-            let are = if unset.len() == 1 { "is" } else { "are" };
+            let are = words::by_count(unset.len(), "is", "are");
             let names = unset.join(", ");
             terminal.talk(&visible(&format!(
                 "warning: {names} {are} not set in the environment; {who} goes without"

@@ -15,6 +15,7 @@ use crate::history::{History, Outline, State, is_cancelled};
 use crate::journal::Lock;
 use crate::runtime;
 use crate::value::Value;
+use crate::value::words;
 use crate::view::table::table;
 use crate::view::{count, execution, outcome};
 use serde_json::json;
@@ -185,7 +186,7 @@ impl Explained {
         }
         self.sections(&mut out, width);
         if let Some(left) = self.to_admit(outline).filter(|left| *left > 0) {
-            let (items, are) = if left == 1 { ("item", "is") } else { ("items", "are") };
+            let (items, are) = (words::by_count(left, "item", "items"), words::by_count(left, "is", "are"));
             let name = self.history.header().items.get("name").and_then(Value::as_str);
             let from = name.map(|name| format!(" of {}", visible(name))).unwrap_or_default();
             out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));

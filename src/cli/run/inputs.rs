@@ -13,13 +13,11 @@ use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::history::{ItemsFrom, PIPED, RunOptions};
 use crate::items::{self, Checked, Files, Given, Items, Problems, Shape, Source};
 use crate::runtime::NewItem;
+use crate::value::words;
 use crate::value::{Object, Type, Value};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Characters of a value that a message shows.
-const EXCERPT: usize = 40;
 
 /// What the run works on.
 pub struct Work {
@@ -270,12 +268,10 @@ fn kind(
         terminal.talk(&format!("warning: no items in {}\n", visible(&path.display().to_string())));
     }
     if checked.skipped > 0 && !launch.show.quiet {
-        let (were, keys) = if checked.skipped == 1 {
-            ("item was", "its key is used")
-        } else {
-            ("items were", "their keys are used")
-        };
-        terminal.talk(&format!("{} {were} skipped: {keys} by an earlier item\n", checked.skipped));
+        let (items, were) =
+            (words::count(checked.skipped, "item"), words::by_count(checked.skipped, "was", "were"));
+        let keys = words::by_count(checked.skipped, "its key is", "their keys are");
+        terminal.talk(&format!("{items} {were} skipped: {keys} used by an earlier item\n"));
     }
     Ok(Kind::Items(Box::new(checked)))
 }
@@ -292,21 +288,23 @@ fn found(named: &Named) -> anyhow::Result<Source> {
 
 /// Stops where anything is wrong with the items, after showing what it is.
 fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let many =
-        |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let Problems { count, .. } = checked.problems;
     if count > 0 {
         show(&checked.problems, terminal);
-        let (wrong, items) = (many(count, "problem"), many(checked.read(), "item"));
+        let (wrong, items) = (words::count(count, "problem"), words::count(checked.read(), "item"));
         let message = format!("{wrong} in {}; 0 of {items} started", path.display());
         return Err(Stop::new(Exit::Invalid, message).into());
     }
     let Some((key, near)) = checked.unknown.first() else { return Ok(()) };
-    let keys: Vec<String> = checked.unknown.iter().map(|(key, _)| format!("`{}`", visible(key))).collect();
-    let message = format!("no item has the key {}; nothing was run", keys.join(" or "));
+    let keys = words::or(checked.unknown.iter().map(|(key, _)| words::code(visible(key))));
+    let message = format!("no item has the key {keys}; nothing was run");
     let help = match near {
         Some(near) => format!("did you mean `{}` for `{}`?", visible(near), visible(key)),
-        None => format!("keys are case-sensitive; {} holds {}", path.display(), many(checked.read(), "item")),
+        None => format!(
+            "keys are case-sensitive; {} holds {}",
+            path.display(),
+            words::count(checked.read(), "item")
+        ),
     };
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
@@ -349,7 +347,7 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
             .split_once('=')
             .ok_or_else(|| Stop::new(Exit::Usage, format!("--input {text}: write NAME=VALUE")))?;
         if let Some((_, first)) = read.iter().find(|(other, _)| *other == name) {
-            let (first, second) = (excerpt(first), excerpt(value));
+            let (first, second) = (words::excerpt(first), words::excerpt(value));
             let message = format!("--input {name} is given twice: `{first}` and `{second}`; nothing was run");
             return Err(Stop::new(Exit::Usage, message).help("leave out one of them").into());
         }
@@ -377,7 +375,7 @@ fn given(texts: &[String], part: &Part) -> anyhow::Result<Given> {
 fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
     let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
     let help = match (nearest(name, names.iter().copied()), names.is_empty()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
+        (Some(near), _) => words::did_you_mean(near),
         (None, true) => "this workflow has no inputs".to_owned(),
         (None, false) => format!("its inputs: {}", names.join(", ")),
     };
@@ -407,17 +405,8 @@ fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> 
         // Where JSON was begun its mistake is worth telling, else the words themselves are.
         let why = match text.trim_start().starts_with(['{', '[']) {
             true => format!("no valid JSON: {error}"),
-            false => format!("expected {ty}, found `{}`", excerpt(&text)),
+            false => format!("expected {ty}, found `{}`", words::excerpt(&text)),
         };
         Stop::new(Exit::Invalid, format!("--input {name}: {why}; nothing was run")).into()
     })
-}
-
-/// The beginning of a text on one line.
-fn excerpt(text: &str) -> String {
-    let mut shown: String = text.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
-    if text.chars().nth(EXCERPT).is_some() {
-        shown.push('…');
-    }
-    shown
 }

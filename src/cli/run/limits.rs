@@ -7,6 +7,7 @@ use crate::adapter::Bound;
 use crate::engine::{ChannelLimit, Limits, Programs};
 use crate::graph::{Graph, StepId};
 use crate::runtime::Bindings;
+use crate::value::words;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashSet;
 
@@ -42,7 +43,8 @@ pub fn limits(
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     limits.jobs = files.map_or(asked, |files| asked.min(bearable(files, cpus)));
     if let Some(files) = files.filter(|_| limits.jobs < asked && !launch.show.quiet) {
-        let steps = if limits.jobs == 1 { "1 step runs" } else { &format!("{} steps run", limits.jobs) };
+        let steps =
+            format!("{} {}", words::count(limits.jobs, "step"), words::by_count(limits.jobs, "runs", "run"));
         terminal.talk(&format!(
             "at most {steps} at once, not {asked}: only {files} files may be open (ulimit -n)\n"
         ));

@@ -19,6 +19,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::stream;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
 use crate::graph::NotAlone;
@@ -31,86 +32,83 @@ use std::time::Duration;
 
 /// Run a workflow for the items it names
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow run workflow.md                              the items that the document names
-  orderflow run workflow.md --items orders.csv           other items, one a row
-  orderflow run workflow.md --items 'mails/*.txt'        one for each file
-  orderflow run workflow.md --item order_003             only the item with this key
-  orderflow run workflow.md --stub                       agents that are not written yet have stand-ins
-  orderflow run workflow.md --only 'Ship Order' --stub   try one step; what it takes is made up
-  orderflow run workflow.md --input name=Ada             a run without items
-  orderflow run workflow.md --jobs 4 --tolerate 2%       at most 4 steps at once; up to 2% of items may fail
-  orderflow run --write workflow.md                      add what was done to the document itself
-  orderflow run --replay workflow.md                     re-enact the executions that the document records
-  orderflow run --replay=session.toon workflow.md        re-enact those of a session file
-  orderflow run workflow.md --session - | gzip > a.gz    the trace on standard output
+  orderflow run workflow.md                       the items the document names
+  orderflow run workflow.md --items orders.csv    other items, one a row
+  orderflow run workflow.md --items 'in/*.txt'    one item for each file
+  orderflow run workflow.md --item order_003      only the item with this key
+  orderflow run workflow.md --stub                stub steps without an agent
+  orderflow run workflow.md --only 'Ship' --stub  one step with stubbed inputs
+  orderflow run workflow.md --input name=Ada      a run without items
+  orderflow run workflow.md --jobs 4              at most 4 steps at once
+  orderflow run workflow.md --tolerate 2%         up to 2% of the items may fail
+  orderflow run --write workflow.md               add executions to the document
+  orderflow run --replay workflow.md              replay recorded executions
+  orderflow run --replay=session.toon flow.md     replay those of a session file
+  orderflow run flow.md --session - | gzip > a.gz trace on standard output
 
-Who does the work is said by orderflow.toml, beside the document or above it up to the repository's root.
-Programs inside the document run only with a grant: fences = true there, orderflow trust, --trust, or a yes when
-asked.
+The programs of agents are in orderflow.toml, in the folder of the document or a folder above it, up to the \
+repository's root. Programs inside the document run only with a grant: fences = true in orderflow.toml, \
+orderflow trust, --trust, or a yes when asked.
 
-Ctrl-C asks running steps to end and kills them after 10 s, a second one kills them now, a third leaves at once.
-
-Exit codes: 0 ok, 1 more items failed than tolerated or figures are not as the document expects, 3 invalid
-document or data and nothing was run, 4 a program in the document has no grant, 5 what an item did could not be
-undone, 6 the items changed during the run, or with --write the document did, 74 input or output failed, 124
-deadline, 130 and 143 interrupted")]
+Ctrl-C asks running steps to end and kills them after 10 s. A second Ctrl-C kills them at once, a third one \
+exits immediately.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// The workflow document
     file: PathBuf,
-    /// Items to run: a file (.jsonl, .json, .csv, .tsv, .toon), a folder or glob with a file an item, or - for
-    /// JSON lines on standard input
+    /// Read items from a file (.jsonl, .json, .csv, .tsv, .toon), from a folder or glob with one file an item, or from
+    /// standard input as JSON lines (-)
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     items: Option<PathBuf>,
-    /// Run only the item with this key; may be given several times
+    /// Run only the item with this key; repeatable
     #[arg(long, value_name = "KEY", conflicts_with = "replay")]
     item: Vec<String>,
-    /// What a second item with a key means
+    /// How to treat items with duplicate keys
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, conflicts_with = "replay")]
     duplicates: Duplicates,
-    /// Run only this step; may be given several times. What other steps make comes from --input or --stub
+    /// Run only this step; repeatable. Values of other steps come from --input or --stub
     #[arg(long, value_name = "STEP", conflicts_with = "replay")]
     only: Vec<String>,
-    /// Run this step and all that follow from it. What other steps make comes from --input or --stub
+    /// Run this step and all that depend on it. Values of other steps come from --input or --stub
     #[arg(long, value_name = "STEP", conflicts_with_all = ["only", "replay"])]
     from: Option<String>,
-    /// Make up the outputs of steps that nobody is bound to, by their types
+    /// Stub the outputs of steps without an agent, by their types
     #[arg(long, conflicts_with = "replay")]
     stub: bool,
-    /// A workflow input, the same for every item; JSON or text. @FILE reads it from a file, @- from standard input;
-    /// @@TEXT is the text @TEXT
+    /// Set a workflow input for every item, as JSON or text. @FILE reads a file, @- standard input; @@TEXT is the text
+    /// @TEXT
     #[arg(long, value_name = "NAME=VALUE")]
     input: Vec<String>,
-    /// The field of an item that is its key [default: id, or the only field that ends in _id]
+    /// Use this field of an item as its key [default: id, or the only field that ends in _id]
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
-    /// How many steps may run at once [default: CPUs + 2]
+    /// Run at most this many steps at once [default: CPUs + 2]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = jobs)]
     jobs: Option<usize>,
-    /// How many items may fail: a count such as 3, or a share such as 2%
+    /// Let this many items fail: a count such as 3, or a share such as 2%
     #[arg(long, value_name = "COUNT|PERCENT", allow_negative_numbers = true, value_parser = tolerate)]
     tolerate: Option<Tolerance>,
-    /// What a failed item means for the others: stop, drain or continue
+    /// What to do with other items once one failed: stop, drain or continue
     #[arg(long, value_name = "WHAT", value_parser = item_error)]
     on_item_error: Option<OnItemError>,
-    /// The longest the whole run may take, such as 10m
+    /// Stop the run after this time, such as 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     deadline: Option<Duration>,
-    /// Re-enact recorded executions instead of running: the document's own, or those of a session file
+    /// Replay recorded executions instead of running: the document's own, or those of a session file
     #[arg(long, value_name = "SESSION", num_args = 0..=1, require_equals = true)]
     replay: Option<Option<PathBuf>>,
-    /// Where the trace is written, - for standard output in the place of the tables [default: session.toon; a replay writes
-    /// none unless told]
+    /// Write the trace to this file, or to standard output instead of the tables (-) [default: session.toon; none for a
+    /// replay]
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
-    /// Add the executions to the document, below their steps; up to 1,000 of a run
+    /// Add the executions to the document, below their steps; at most 1,000 of a run
     #[arg(long, conflicts_with_all = ["replay", "only", "from", "stub"])]
     write: bool,
-    /// Keep no journal: a run that is interrupted cannot go on
+    /// Write no journal: the run cannot be resumed
     #[arg(long, conflicts_with = "replay")]
     no_journal: bool,
-    /// Let the programs inside the document run
+    /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
     /// Count warnings about the document as errors
@@ -123,10 +121,10 @@ pub struct Args {
 /// How a run is shown.
 #[derive(clap::Args, Clone, Copy)]
 struct Show {
-    /// How the result is shown
+    /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Say nothing but the result and what went wrong
+    /// Show only the result and errors
     #[arg(long, short)]
     quiet: bool,
 }
@@ -139,6 +137,8 @@ struct Launch {
     no_journal: bool,
     trust: bool,
     show: Show,
+    /// What is said once nothing can refuse the run any more.
+    notice: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -152,10 +152,10 @@ enum Format {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Duplicates {
-    /// No item is run
+    /// Run no item
     #[default]
     Error,
-    /// Only the first of them is run
+    /// Run only the first of them
     Skip,
 }
 
@@ -200,7 +200,7 @@ impl Args {
             ..RunOptions::default()
         };
         let Args { input: inputs, no_journal, trust, show, .. } = self;
-        Ok(Launch { options, inputs, no_journal, trust, show })
+        Ok(Launch { options, inputs, no_journal, trust, show, notice: None })
     }
 }
 

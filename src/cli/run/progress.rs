@@ -11,6 +11,7 @@ use crate::event::{
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
 use crate::spec::Mark;
+use crate::value::words;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -81,8 +82,8 @@ impl<'a> Progress<'a> {
     pub fn orphans(&mut self, report: &Report) {
         let count = report.ended.len();
         if count > 0 && self.plain {
-            let processes = if count == 1 { "process" } else { "processes" };
-            self.terminal.talk(&format!("ended {count} {processes} that the last runner had left\n"));
+            let processes = words::count(count, "process");
+            self.terminal.talk(&format!("ended {processes} that the last runner had left\n"));
         }
         for pid in &report.unmarked {
             self.terminal.talk(&format!(
@@ -100,8 +101,7 @@ impl<'a> Progress<'a> {
             let (settled, total) = (self.settled, self.total);
             let again = match run.under_way() {
                 0 => String::new(),
-                1 => "; retrying 1 interrupted attempt".to_owned(),
-                again => format!("; retrying {again} interrupted attempts"),
+                again => format!("; retrying {}", words::count(again, "interrupted attempt")),
             };
             self.terminal.talk(&format!("continuing: {settled} of {total} items done{again}\n"));
         }
@@ -208,8 +208,7 @@ impl Observer for Past<'_, '_> {
 fn waiting(running: u64, why: StopReason) -> String {
     let steps = match running {
         0 => return String::new(),
-        1 => "1 running step was".to_owned(),
-        more => format!("{more} running steps were"),
+        more => format!("{} {}", words::count(more, "running step"), words::by_count(more, "was", "were")),
     };
     let again = if why == StopReason::Interrupted { "; Ctrl-C again kills at once" } else { "" };
     format!("; {steps} asked to end and may take 10s{again}")

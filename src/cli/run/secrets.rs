@@ -7,6 +7,7 @@ use super::super::terminal::Terminal;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
 use crate::disk::Named;
+use crate::value::words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -45,13 +46,10 @@ impl Secrets {
             return Ok(secrets);
         }
         terminal.talk(&format!("agents cannot get their secrets:\n{}", missing.concat()));
-        let count = if missing.len() == 1 {
-            "a secret is".to_owned()
-        } else {
-            format!("{} secrets are", missing.len())
-        };
+        let are = words::by_count(missing.len(), "is", "are");
+        let count = words::count(missing.len(), "secret");
         let file = visible(&settings.path().display().to_string());
-        Err(Stop::new(Exit::Invalid, format!("{count} missing; nothing was run"))
+        Err(Stop::new(Exit::Invalid, format!("{count} {are} missing; nothing was run"))
             .help(format!("set them in the environment of this command, or name their places in {file}, such as secrets = {{ KEY = \"file:/run/secrets/key\" }}"))
             .into())
     }

@@ -13,6 +13,7 @@ use crate::event::ItemId;
 use crate::history::{History, RunOptions, State, definition};
 use crate::runtime::Observer;
 use crate::session::{MOST_ROWS, Refusal, Row, append, missing, recorded};
+use crate::value::words;
 use std::path::Path;
 
 /// How often a document that others write to is read again.
@@ -160,8 +161,8 @@ fn too_many(name: &str, count: usize) -> Stop {
 }
 
 fn written(count: usize, name: &str, terminal: &mut Terminal) {
-    let executions = if count == 1 { "execution" } else { "executions" };
-    terminal.talk(&format!("{count} {executions} written into {name}\n"));
+    let executions = words::count(count, "execution");
+    terminal.talk(&format!("{executions} written into {name}\n"));
 }
 
 /// Puts the rows into the document's file; false where it holds something else by now.

@@ -8,6 +8,7 @@ mod query;
 
 use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::journal::Header;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -15,34 +16,32 @@ use std::time::Duration;
 /// List stored runs, or what a step did in them
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow runs                                  every run here, the latest first
-  orderflow runs --status paused                  those that orderflow resume can go on with
-  orderflow runs --since 2d --format json         for scripts: a list
-  orderflow runs --step 'Process Payment' --status failed,timeout --since 2d
-                                                  executions of one step in all runs
-  orderflow runs prune --keep 20                  remove all but the latest 20
+  orderflow runs                          every run here, the latest first
+  orderflow runs --status paused          runs that can be resumed
+  orderflow runs --since 2d --format json
+                                          for scripts: a list
+  orderflow runs --step 'Pay' --status failed,timeout --since 2d
+                                          executions of one step in all runs
+  orderflow runs prune --keep 20          remove all but the latest 20
 
-Runs lie in .orderflow beside orderflow.toml or the document. They are looked for here, in the folders right below,
-and in those above up to the repository's root.
-
-Exit codes: 0 ok, 2 usage, 3 no run has such a step, 7 with --step: a journal cannot be read, so that executions
-may be missing, 74 input or output failed")]
+Runs are stored in .orderflow in the folder of orderflow.toml or of the document. The command searches the \
+current folder, the folders directly below it, and those above it up to the repository's root.", &[Exit::Invalid, Exit::Journal]))]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Only runs that are running, paused, done, unmet, failed, cancelled or unreadable; with --step, only executions with this
-    /// status, such as failed or timeout
+    /// Show only runs that are running, paused, done, unmet, failed, cancelled or unreadable; with --step, only executions
+    /// with this status, such as failed or timeout
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
-    /// Only runs that began so long ago or later, such as 2d or 5h
+    /// Show only runs that started within this time, such as 2d or 5h
     #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
     since: Option<Duration>,
     /// Show the executions of this step, by its title or its name in traces
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
-    /// How the result is shown
+    /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -4,10 +4,12 @@ use super::super::exit::Exit;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::{began_since, find};
+use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk::{self, Folder, Kind};
 use crate::history::{History, State, lock};
 use crate::journal;
+use crate::value::words;
 use crate::view::{bytes, count};
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,29 +20,28 @@ use std::time::Duration;
 /// What a run's folder is called while it is removed, before its name.
 const REMOVED: &str = ".removed-";
 
-/// Remove runs that are over
+/// Remove ended runs
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow runs prune --keep 20                      all but the latest 20
-  orderflow runs prune --older-than 30d               those that began more than 30 days ago
-  orderflow runs prune --older-than 30d --keep 5      of those, never the latest 5
-  orderflow runs prune --keep 0 --dry-run             say what would go
+  orderflow runs prune --keep 20                  all but the latest 20
+  orderflow runs prune --older-than 30d           started over 30 days ago
+  orderflow runs prune --older-than 30d --keep 5  but never the latest 5
+  orderflow runs prune --keep 0 --dry-run         show what would be removed
 
-A run that lives is never removed. One that is paused, or whose journal cannot be read, goes only with --unfinished.
-
-Exit codes: 0 ok, 2 usage, 74 input or output failed")]
+An active run is never removed. A paused run, and one whose journal cannot be read, are removed only with \
+--unfinished.", &[]))]
 pub struct Args {
-    /// How many of the latest runs stay, whatever their age
+    /// Never remove this many of the latest runs
     #[arg(long, value_name = "N", required_unless_present = "older_than")]
     keep: Option<usize>,
-    /// Remove only runs that began longer ago than this, such as 30d
+    /// Remove only runs that started longer ago than this, such as 30d
     #[arg(long, value_name = "TIME", value_parser = super::super::run::duration)]
     older_than: Option<Duration>,
-    /// Remove runs too that could still go on
+    /// Also remove runs that could be resumed
     #[arg(long)]
     unfinished: bool,
-    /// Remove nothing, say what would go
+    /// Show what would be removed; remove nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
 }
@@ -80,7 +81,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         freed.bytes += sweep(&folders);
         trust::runs::forget(&removed);
     }
-    let runs = if freed.runs == 1 { "run" } else { "runs" };
+    let runs = words::by_count(freed.runs, "run", "runs");
     let (did, frees) = if args.dry_run { ("would remove", "would free") } else { ("removed", "freed") };
     terminal.talk(&format!("{did} {} {runs}, {frees} {}\n", count(freed.runs), bytes(freed.bytes)));
     Ok(failed.unwrap_or(Exit::Ok))

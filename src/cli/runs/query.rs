@@ -8,6 +8,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::event::Status;
 use crate::history::History;
 use crate::session::{Entries, Entry, Row};
+use crate::value::words;
 use crate::view::table::table;
 use crate::view::{count, milliseconds};
 use serde_json::json;
@@ -50,7 +51,7 @@ pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<E
         let near = nearest(step, looked.titles.iter().map(String::as_str));
         let stop = Stop::new(Exit::Invalid, message);
         return Err(match near {
-            Some(near) => stop.help(format!("did you mean `{}`?", visible(near))).into(),
+            Some(near) => stop.help(words::did_you_mean(visible(near))).into(),
             None => stop.into(),
         });
     }

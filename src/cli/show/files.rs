@@ -7,6 +7,7 @@ use crate::disk::Folder;
 use crate::event::{AttemptEvent, EventKind, ItemEvent, ItemId};
 use crate::history::History;
 use crate::runtime::{Finder, holds_files};
+use crate::value::words;
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,8 +54,7 @@ pub fn export(history: &History, target: &Path, terminal: &mut Terminal) -> anyh
     }
     let many = match copied.len() {
         0 => "no step of this run made a file".to_owned(),
-        1 => format!("1 file copied to {name}"),
-        several => format!("{several} files copied to {name}"),
+        several => format!("{} copied to {name}", words::count(several, "file")),
     };
     terminal.talk(&format!("{many}\n"));
     Ok(())

@@ -12,11 +12,13 @@ use super::runs::list::Line;
 use super::runs::{Format, find};
 use super::stream;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::history::{History, State, dead_letters};
 use crate::journal::Lock;
 use crate::runtime::Observer;
+use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
@@ -24,48 +26,45 @@ use items::Items;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Show a stored run: its state, its statistics, its items
+/// Show a stored run: its status, statistics and items
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow show last                              the latest run here, also while it lives
-  orderflow show 0194a --item order_003            what was asked and answered for one item, with logs
-  orderflow show last --item run                   the steps that run once after all items
-  orderflow show last --session trace.toon         the session file, as far as the run has come
+  orderflow show last                       the latest run here
+  orderflow show 0194a --item order_003     inputs, outputs and logs of one item
+  orderflow show last --item run            the steps for all items
+  orderflow show last --session trace.toon  write the session file, up to now
   orderflow show last --dead-letters -o failed.toon
-                                                   the failed items as a table to edit, for orderflow retry --items
-  orderflow show last --files files                copy the files that its steps made into the folder files
-  orderflow show last --write                      add its executions to its document
-  orderflow show path/to/run --format json         for scripts
-
-Exit codes: 0 ok, 2 usage, 3 the run has no such item, 7 the journal cannot be read, 74 input or output failed; with
---write also 1 there are too many executions, 3 the document is not valid, 4 the run is not yours, 6 the document has
-changed")]
+                                            the failed items as a table to edit
+                                            for orderflow retry --items
+  orderflow show last --files files         copy the files of its steps
+  orderflow show last --write               add its executions to its document
+  orderflow show path/to/run --format json  for scripts", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::Changed, Exit::Journal]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
-    /// Show what was asked and answered for this item
+    /// Show inputs, outputs and logs of this item
     #[arg(long, value_name = "KEY")]
     item: Option<String>,
-    /// Write the run's trace to this file instead, - for standard output
+    /// Write the run's trace to this file, or to standard output (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
     session: Option<PathBuf>,
-    /// Write a table of the items that failed, to be edited for orderflow retry --items
+    /// Write a table of the failed items, to be edited for orderflow retry --items
     #[arg(long, conflicts_with_all = ["item", "session", "format"])]
     dead_letters: bool,
-    /// The file for --dead-letters, which is not there yet, - for standard output [default: -]
+    /// Write the table of --dead-letters to this new file, or to standard output (-) [default: -]
     #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
     output: Option<PathBuf>,
-    /// Write the table also where the file is there already
+    /// Overwrite the file of --output
     #[arg(long, requires = "output")]
     force: bool,
-    /// Copy the files that the run's steps made into this folder; nothing there is overwritten
+    /// Copy the files that the run's steps made to this folder; never overwrite
     #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
-    /// Add the executions of a run that has ended to its document, as run --write does; those that are there stay as they are
+    /// Add the executions of an ended run to its document, as run --write does; existing ones are not changed
     #[arg(long, conflicts_with_all = ["item", "session", "dead_letters", "files", "format"])]
     write: bool,
-    /// How the result is shown
+    /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -98,8 +97,7 @@ fn letters(
     let text = dead_letters::Table::of(&history.graph, &letters, &history.options.given).text();
     let many = match letters.len() {
         0 => "no item of this run failed".to_owned(),
-        1 => "1 failed item".to_owned(),
-        several => format!("{several} failed items"),
+        several => words::count(several, "failed item"),
     };
     let Some(file) = output.filter(|file| !stream::is_standard(file)) else {
         terminal.data(&text);

@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::spec::{Expectation, Misread, Spec, expectations};
 use crate::stats::{self, Change, Changes, Gate, Stats, Unknown, Verdict};
 use crate::value::Decimal;
+use crate::value::words;
 use crate::view::stats::Report;
 use std::sync::Arc;
 
@@ -86,19 +87,20 @@ fn regressions(
         }
     }
     let count = |is: fn(&Change) -> bool| changes.all.iter().filter(|change| is(change)).count();
-    let are = |count: usize| if count == 1 { "figure is" } else { "figures are" };
     let Gate { percent, executions, milliseconds } = gate;
     let noise = count(|change| change.noise);
     if noise > 0 {
         terminal.talk(&format!(
-            "{noise} {} worse by more than {percent}%, but below the noise floor: fewer than {executions} executions, \
+            "{} {} worse by more than {percent}%, but below the noise floor: fewer than {executions} executions, \
              or a difference of less than {milliseconds} ms\n",
-            are(noise)
+            words::count(noise, "figure"),
+            words::by_count(noise, "is", "are")
         ));
     }
     let worse = count(|change| change.worse);
     if worse > 0 {
-        terminal.talk(&format!("{worse} {} worse by more than {percent}%\n", are(worse)));
+        let (figures, are) = (words::count(worse, "figure"), words::by_count(worse, "is", "are"));
+        terminal.talk(&format!("{figures} {are} worse by more than {percent}%\n"));
     }
     Ok(worse)
 }
@@ -106,11 +108,7 @@ fn regressions(
 /// Up to ten names, and how many more there are.
 fn names(steps: &[Arc<str>]) -> String {
     const MOST: usize = 10;
-    let shown: Vec<String> = steps.iter().take(MOST).map(|step| visible(step)).collect();
-    match steps.len().saturating_sub(MOST) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    words::first(steps.iter().map(|step| visible(step)), MOST, steps.len())
 }
 
 /// Whether all expectations are met; how many are not is said.
@@ -118,8 +116,8 @@ pub fn all_met(verdicts: &[Verdict], terminal: &mut Terminal) -> bool {
     let failed = verdicts.iter().filter(|verdict| verdict.failed()).count();
     if failed > 0 {
         let all = verdicts.len();
-        let expectations = if all == 1 { "expectation is" } else { "expectations are" };
-        terminal.talk(&format!("{failed} of {all} {expectations} not met\n"));
+        let (all, are) = (words::count(all, "expectation"), words::by_count(all, "is", "are"));
+        terminal.talk(&format!("{failed} of {all} {are} not met\n"));
     }
     failed == 0
 }

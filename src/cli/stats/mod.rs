@@ -5,6 +5,7 @@ mod inputs;
 
 use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::spec::Expectation;
 use crate::stats::{self, Dimension, Fold, Gate};
@@ -18,53 +19,52 @@ use std::time::Duration;
 
 /// Show statistics of recorded runs
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow stats session.toon                        the last run, step by step
-  orderflow stats workflow.md                         the executions recorded in a document
-  orderflow stats --by agent,status session.toon      grouped by agent and outcome
-  orderflow stats --format json session.toon          for scripts: {run: {...}, groups: [...]}
-  orderflow stats monday.toon tuesday.toon            several runs together
-  zcat old.toon.gz | orderflow stats -                a session from standard input
-  orderflow stats session.toon --expect \"'Process Payment'.p95 < 2s, errors < 1%\"
-                                                      a gate: exit 1 where that is not so
+  orderflow stats session.toon                    the last run, step by step
+  orderflow stats workflow.md                     executions in a document
+  orderflow stats --by agent,status session.toon  grouped by agent and outcome
+  orderflow stats --format json session.toon      for scripts
+  orderflow stats --format markdown session.toon  for a pull request
+  orderflow stats monday.toon tuesday.toon        several runs together
+  zcat old.toon.gz | orderflow stats -            from standard input
+  orderflow stats session.toon --expect \"'Pay'.p95 < 2s, errors < 1%\"
+                                                  exit with 1 if that is not met
   orderflow stats new.toon --baseline old.toon --threshold 10%
-                                                      what changed; exit 1 where p95 or success worsened by more
-  orderflow stats --format markdown session.toon      for a pull request
+                                                  exit with 1 if p95 or success
+                                                  is worse by more than 10%
 
-Percentiles are exact up to 100,000 executions of a group. Of more they are estimates, marked with ≈: never too
-low, at most 0.1 % too high.
+Percentiles are exact up to 100,000 executions of a group. Above that they are estimates, marked with ≈, \
+never too low and at most 0.1 % too high.
 
-With --threshold, times of few executions and small differences are not judged: see --min-executions and
---min-difference. A success rate always is. Where nothing can be compared, the exit code is 3.
+--threshold ignores times of few executions and small differences: see --min-executions and \
+--min-difference. It always compares success rates. If nothing can be compared, the exit code is 3.
 
-What can be expected: count, errors, success, mean, p50, p95, p99, max, tokens, saved, or any numeric column,
-of a step ('Step Title'.p95) or of all executions. Documents expect in quotes: > [!expect] p95 < 2s
-
-Exit codes: 0 ok, 1 an expectation is not met or a figure worsened, 2 usage, 3 a session is not valid, has no
-such step or column, or nothing in common with the baseline, 74 a file could not be read")]
+Expectations compare count, errors, success, mean, p50, p95, p99, max, tokens, saved or any numeric column, \
+of a step ('Step Title'.p95) or of all executions. In a document they are quotes: > [!expect] p95 < 2s", &[Exit::Failed, Exit::Invalid]))]
 pub struct Args {
     /// Session files, or documents (.md) with recorded executions; `-` is a session on standard input
     #[arg(required = true, value_name = "SESSION")]
     sessions: Vec<PathBuf>,
-    /// What to group by
+    /// Group by these
     #[arg(long, value_enum, value_delimiter = ',', default_value = "step")]
     by: Vec<By>,
-    /// What the figures should be; with commas between, or several times
+    /// Check these expectations, separated by commas; repeatable
     #[arg(long, value_name = "EXPECTATION", value_parser = gate::expected)]
     expect: Vec<Expected>,
-    /// Another record to compare with, step by step
+    /// Compare with this record, step by step
     #[arg(long, value_name = "SESSION")]
     baseline: Option<PathBuf>,
-    /// By how much p95 or the success rate of a step may be worse than in the baseline
+    /// Exit with 1 if p95 or the success rate of a step is worse than the baseline by more than this
     #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = gate::threshold)]
     threshold: Option<Decimal>,
-    /// Executions that a step needs on both sides for its p95 to be judged
+    /// Ignore the p95 of steps with fewer executions on either side
     #[arg(long, value_name = "COUNT", requires = "threshold", default_value_t = 5)]
     min_executions: u64,
-    /// The least difference of p95 that is judged
+    /// Ignore smaller differences of p95
     #[arg(long, value_name = "DURATION", requires = "threshold", default_value = "50ms", value_parser = super::run::duration)]
     min_difference: Duration,
+    /// How to show the statistics
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -84,9 +84,9 @@ enum Format {
     Table,
     /// All figures; times in milliseconds
     Json,
-    /// One line a group
+    /// One row for each group
     Csv,
-    /// What json has, as TOON
+    /// The same as json, in TOON
     Toon,
     /// Tables for a pull request; all names are code spans
     Markdown,

@@ -9,6 +9,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::settings::Settings;
 use super::terminal::Terminal;
+use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step};
 use crate::view::table::table;
@@ -20,31 +21,29 @@ use std::path::{Path, PathBuf};
 pub use wanted::Wanted;
 use wanted::{Asks, digest};
 
-/// Let the programs in a document run, until they change
+/// Allow the programs in a document to run
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = with_exits("\
 Examples:
-  orderflow trust workflow.md             show the document's programs and ask whether they may run
-  orderflow trust --yes workflow.md       grant it without asking, for scripts
+  orderflow trust workflow.md             show the document's programs and ask
+  orderflow trust --yes workflow.md       grant without asking, for scripts
   orderflow trust --list                  all grants
-  orderflow trust --revoke workflow.md    take a grant back
+  orderflow trust --revoke workflow.md    revoke a grant
 
-A grant is for one document, in its place, and for its programs as they are: their language, their text, the agent
-of their step, and the variables that they are to know. Prose may change; a program that has changed needs another grant.
-Grants are kept in $XDG_STATE_HOME/orderflow, or ~/.local/state/orderflow. Nothing is run.
-
-Exit codes: 0 done, 2 usage, 3 invalid document, 4 not granted, 74 a file could not be read or written")]
+A grant is for one document at its path, and for its programs: their language, their text, the agent of \
+their step, and the variables that they get. Prose may change; a changed program needs another grant. Grants \
+are stored in $XDG_STATE_HOME/orderflow, or ~/.local/state/orderflow. Nothing is run.", &[Exit::Invalid, Exit::NotTrusted]))]
 pub struct Args {
     /// The workflow document
     #[arg(value_name = "FILE", required_unless_present = "list")]
     file: Option<PathBuf>,
-    /// Grant it without asking
+    /// Grant without asking
     #[arg(long, conflicts_with_all = ["list", "revoke"])]
     yes: bool,
     /// Show all grants
     #[arg(long, conflicts_with_all = ["file", "revoke"])]
     list: bool,
-    /// Take the document's grant back
+    /// Revoke the document's grant
     #[arg(long)]
     revoke: bool,
 }

@@ -30,7 +30,7 @@ fn no_rollback_journal_is_played_back() {
         let (told, exit) = scene.say(command);
         assert!(scene.outside() == before && journal() == kept, "{command}: {told}");
         assert_eq!(exit, Some(7), "{command}: {told}");
-        assert!(told.contains("a rollback journal lies beside it"), "{command}: {told}");
+        assert!(told.contains("a rollback journal of another program is next to it"), "{command}: {told}");
     }
 }
 
