@@ -100,7 +100,9 @@ impl Assumed<'_> {
                     self.before.holds(**other, id) || shared(step, graph.step(**other)).is_some()
                 };
                 let all = || changing.iter().filter(later).take(MOST);
-                let Some(next) = all().find(shares).or_else(|| all().next()) else { continue };
+                let acts = |other: &&StepId| shares(other) && !self.answers(**other);
+                let next = all().find(acts).or_else(|| all().find(shares)).or_else(|| all().next());
+                let Some(next) = next else { continue };
                 let name = in_conditions(&value.name);
                 let objects = words(&value.name).any(|word| among(OBJECTIONS, &word));
                 let (good, bad) = match objects {

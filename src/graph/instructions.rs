@@ -5,10 +5,11 @@ use super::{Graph, Kind, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Piece, Spec};
 use crate::value::in_conditions;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Reports each value that a step does not take, or may have to do without.
+/// Reports each value that a step does not take, that it may have to do without, or that is a secret.
 pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+    let secrets: HashSet<String> = graph.secrets().map(|(_, name)| in_conditions(name)).collect();
     for (written, step) in spec.steps.iter().zip(&graph.steps) {
         if written.instructions.is_empty() {
             continue;
@@ -19,6 +20,9 @@ pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut
             for (name, at) in value.value.names() {
                 let at = Span::new(value.span.start + at.start, value.span.start + at.end);
                 match taken.get(name) {
+                    Some(_) if secrets.contains(name) => {
+                        diagnostics.push(catalogue::secret_in_instructions(at, name));
+                    }
                     Some(optional) if *optional && value.value.needs().contains(&name) => {
                         diagnostics.push(catalogue::instructions_may_lack(at, name));
                     }

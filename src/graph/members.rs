@@ -6,7 +6,7 @@ use super::names::Names;
 use super::once::Once;
 use crate::condition::{Condition, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::spec::{Spanned, Spec};
+use crate::spec::{Piece, Spanned, Spec};
 use crate::value::{Part, Type, in_conditions};
 use std::collections::HashMap;
 
@@ -18,7 +18,13 @@ pub(super) fn check(spec: &Spec, flow: &Flow, once: &Once, names: &Names, diagno
     let groups = spec.groups.iter().filter_map(|group| group.annotations.when.as_ref());
     let steps = spec.steps.iter().filter_map(|step| step.annotations.when.as_ref());
     let arms = spec.steps.iter().flat_map(|step| step.chains.iter().flatten());
-    for condition in groups.chain(steps).chain(arms.filter_map(|arm| arm.condition.as_ref())) {
+    let pieces = spec.steps.iter().flat_map(|step| &step.instructions.pieces);
+    let filled = pieces.filter_map(|piece| match piece {
+        Piece::Value(value) => Some(value),
+        _ => None,
+    });
+    let conditions = groups.chain(steps).chain(arms.filter_map(|arm| arm.condition.as_ref()));
+    for condition in conditions.chain(filled) {
         report(condition, flow, &values, names, diagnostics);
     }
     for (index, (step, way)) in spec.steps.iter().zip(&flow.ways).enumerate() {

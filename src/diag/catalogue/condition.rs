@@ -31,6 +31,13 @@ pub fn instructions_lack(span: Span, name: &str, step: &str, near: Option<&str>)
     })
 }
 
+/// A secret in the instructions of a step, which models and logs keep.
+pub fn secret_in_instructions(span: Span, name: &str) -> Diagnostic {
+    let message = format!("the instructions contain the secret `{name}`");
+    Diagnostic::error("secret-in-instructions", span, message)
+        .help(format!("leave `{name}` to the agent to read it among its inputs"))
+}
+
 /// A value in the instructions of a step which may be missing.
 pub fn instructions_may_lack(span: Span, name: &str) -> Diagnostic {
     let message = format!("the instructions need `{name}`, which may be missing; then the step fails");
