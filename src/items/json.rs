@@ -16,9 +16,7 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     let before = line.as_bytes().get(..error.column().saturating_sub(1)).unwrap_or(line.as_bytes());
     let column = String::from_utf8_lossy(before).chars().count() as u64 + 1;
-    // serde_json's words without its own count of line and column.
-    let message = error.to_string();
-    let end = message.rfind(" at line ").unwrap_or(message.len());
+    let message = json::why(error);
     // One value after the other, each on its line, is another form.
     let lined = message.starts_with("trailing characters") && {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(2);
@@ -26,7 +24,7 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     };
     let hint = if lined { "; for a value on each line, name the file .jsonl" } else { "" };
     let line = first + (error.line().max(1) - 1) as u64;
-    Place::At { line, column }.fault(format!("no valid JSON: {}{hint}", &message[..end]))
+    Place::At { line, column }.fault(format!("no valid JSON: {message}{hint}"))
 }
 
 /// The text of bytes, without a byte order mark.

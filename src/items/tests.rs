@@ -83,7 +83,7 @@ fn rows_of_a_toon_table_are_items() {
     assert_eq!(read("a.toon", session), "e");
     assert_eq!(
         read("a.toon", "orders[2]{id,total}:\n  a\n"),
-        "1:8 the header says 2 rows, the table has 1; write [1], or restore what is missing; \
+        "1:8 the header declares 2 rows, the table has 1; write [1], or restore what is missing; \
          2:4 the header has 2 columns, this row has 1; quote a cell that contains the delimiter; write null \
          for an unknown one"
     );

@@ -91,7 +91,7 @@ fn every_problem_is_found_in_its_place_and_once() {
             "6:7: the header has 2 columns, this row has 3 `3`",
             "7:5: the colon in the first cell ends the table `:`",
             "8:1: the line is indented with a tab `\t`",
-            "1:3: the header says 2 rows, the table has 6 `2`",
+            "1:3: the header declares 2 rows, the table has 6 `2`",
             "9:2: space between the name and the brackets ` `",
             "12:1: expected `key: value` or the header of a table `word`",
             "field a 1",
@@ -99,7 +99,7 @@ fn every_problem_is_found_in_its_place_and_once() {
             "16:1: unterminated string: missing closing quote `bad: \"x`",
             "table t a",
             "row 1",
-            "17:3: the header says 3 rows, the table has 1 `3`",
+            "17:3: the header declares 3 rows, the table has 1 `3`",
         ]
     );
 }

@@ -26,6 +26,16 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// What is wrong with a JSON text, without the place.
+pub fn why(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    match &message[..end] {
+        "expected ident" => "expected true, false or null".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// At least as many as the values of a JSON text: every comma and every bracket outside of strings may begin one.
 pub fn most_values(text: &str) -> usize {
     if text.len() <= MOST_VALUES {
@@ -145,6 +155,17 @@ impl<'de> Visitor<'de> for Strict<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_words_and_without_its_place() {
+        for (text, told) in [
+            ("tru", "EOF while parsing a value"),
+            ("trux", "expected true, false or null"),
+            ("{", "EOF while parsing an object"),
+        ] {
+            assert_eq!(why(&parse(text).unwrap_err()), told);
+        }
+    }
 
     #[test]
     fn numbers_keep_their_text() {

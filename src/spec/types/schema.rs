@@ -43,9 +43,7 @@ fn broken(start: usize, source: &str, error: &serde_json::Error) -> (Span, Strin
         at -= 1;
     }
     let length = source[at..].chars().next().filter(|c| !c.is_whitespace()).map_or(0, char::len_utf8);
-    let told = error.to_string();
-    let end = told.rfind(" at line ").unwrap_or(told.len());
-    (Span::new(start + at, start + at + length), told[..end].to_owned())
+    (Span::new(start + at, start + at + length), json::why(error))
 }
 
 /// A value as it stands in the document.
