@@ -161,7 +161,7 @@ pub fn several_makers<'a>(
             diagnostic.related(at, format!("made by `{title}`"))
         })
         .label("which one?")
-        .help(format!("if only one of them runs, say so: `[when:: …]` with conditions that exclude each other, or lines `If …` and `Otherwise` that lead to them; if `{value}` is made anew, give the new value another name"))
+        .help(format!("if only one of them runs, say so: `[when:: …]` with conditions that exclude each other, or lines `If …` and `Otherwise` that lead to them; if `{value}` is made again, give the new value another name"))
 }
 
 /// A forward step or another handler takes what only a failure handler makes.
