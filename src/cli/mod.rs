@@ -8,6 +8,7 @@ mod cancel;
 mod completions;
 mod document;
 mod exit;
+mod fix;
 mod given;
 mod graph;
 mod guide;

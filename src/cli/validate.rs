@@ -1,10 +1,12 @@
 //! `orderflow validate`.
 
 use super::document::Document;
-use super::exit::Exit;
+use super::exit::{Exit, Stop};
+use super::fix::{Fixed, Fixing, fixable};
 use super::help::with_exits;
 use super::problems::{Form, show};
 use super::settings::{self, Looked};
+use super::stream;
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, render};
 use crate::value::words;
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 Examples:
   orderflow validate workflow.md                every problem, with its lines
   orderflow validate --strict docs/*.md         warnings count as errors
+  orderflow validate --fix workflow.md          apply safe fixes, show the rest
+  orderflow validate --diff --unsafe x.md       show all fixes as a patch
   orderflow validate --format json workflow.md  for editors and scripts
   orderflow validate --format github docs/*.md  for a pull request
   generate-workflow | orderflow validate -      a document from standard input", &[Exit::Invalid]))]
@@ -30,15 +34,41 @@ pub struct Args {
     /// Count warnings as errors
     #[arg(long)]
     strict: bool,
+    /// Apply safe fixes and write the documents
+    #[arg(long, group = "fixing")]
+    fix: bool,
+    /// Show fixes as a patch; write nothing
+    #[arg(long, group = "fixing")]
+    diff: bool,
+    /// With --fix or --diff: also fixes that are only likely
+    #[arg(long = "unsafe", requires = "fixing")]
+    likely: bool,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let (documents, unread) = read(&args.files, terminal);
-    let fails = |problem: &Diagnostic| args.strict || problem.is_error();
-    show("orderflow validate", &documents, args.format, &fails, terminal)?;
-    if let Form::Human = args.format {
-        praise(&documents, terminal);
+    let fixing = (args.fix || args.diff).then_some(Fixing { likely: args.likely, write: args.fix });
+    let human = matches!(args.format, Form::Human);
+    // The fixed document has standard output to itself.
+    let standard = args.fix && args.files.iter().any(|file| stream::is_standard(file));
+    if standard && (!human || args.files.len() > 1) {
+        let message = "a fixed document from standard input goes to standard output, which is taken";
+        return Err(Stop::new(Exit::Usage, message).help("fix it alone, without --format").into());
     }
+    let (documents, unread) = read(&args.files, fixing, human && !standard, terminal);
+    let fails = |problem: &Diagnostic| args.strict || problem.is_error();
+    if standard {
+        let colour = terminal.talk_colour();
+        let shown =
+            documents.iter().map(|document| render::human(&document.source, &document.problems, colour));
+        terminal.talk(&shown.collect::<String>());
+    } else if !args.diff {
+        show("orderflow validate", &documents, args.format, &fails, terminal)?;
+    }
+    if human && !args.diff {
+        praise(&documents, terminal);
+        advise(&documents, fixing, terminal);
+    }
+    terminal.finish()?;
     if let Some(exit) = unread {
         return Ok(exit);
     }
@@ -46,32 +76,84 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(if problems().any(fails) { Exit::Invalid } else { Exit::Ok })
 }
 
-/// The documents, and after them what is wrong with the settings that hold for them, told once. What cannot be read
-/// is told at once, and the other files are still shown.
-fn read(files: &[PathBuf], terminal: &mut Terminal) -> (Vec<Document>, Option<Exit>) {
+/// The documents, and after them what is wrong with the settings that hold for them, each once. What cannot be read or
+/// written is shown at once, and the other files are still shown.
+fn read(
+    files: &[PathBuf],
+    fixing: Option<Fixing>,
+    human: bool,
+    terminal: &mut Terminal,
+) -> (Vec<Document>, Option<Exit>) {
     let (mut documents, mut unread) = (Vec::new(), None);
     let mut wrong: BTreeMap<String, Document> = BTreeMap::new();
-    let mut untold = |error: &anyhow::Error| {
-        terminal.error(error);
-        unread = Some(Exit::of(error));
-    };
     for file in files {
-        match Document::read(file) {
-            Ok(mut document) => {
-                let looked = settings::look(file).unwrap_or_else(|error| {
-                    untold(&error);
-                    Looked::default()
-                });
-                document.lint(&looked.settings);
-                documents.push(document);
-                let file = looked.wrong.map(|(source, problems)| Document::settings(source, problems));
-                wrong.extend(file.map(|file| (file.source.name.clone(), file)));
+        let mut failed = |error: &anyhow::Error, terminal: &mut Terminal| {
+            terminal.error(error);
+            unread = Some(Exit::of(error));
+        };
+        let mut document = match Document::read(file) {
+            Ok(document) => document,
+            Err(error) => {
+                failed(&error, terminal);
+                continue;
             }
-            Err(error) => untold(&error),
-        }
+        };
+        let looked = settings::look(file).unwrap_or_else(|error| {
+            failed(&error, terminal);
+            Looked::default()
+        });
+        document.lint(&looked.settings);
+        documents.push(match fixing {
+            None => document,
+            Some(Fixing { likely, write }) => {
+                let problems = document.problems.clone();
+                let mut fixed = Fixed::of(document, &looked.settings, likely);
+                report(&fixed, write, human, terminal);
+                if !write {
+                    // Nothing is written, so the document is what it was.
+                    fixed.document.problems = problems;
+                } else if let Err(error) = fixed.write(file) {
+                    failed(&error, terminal);
+                }
+                fixed.document
+            }
+        });
+        let file = looked.wrong.map(|(source, problems)| Document::settings(source, problems));
+        wrong.extend(file.map(|file| (file.source.name.clone(), file)));
     }
     documents.extend(wrong.into_values());
     (documents, unread)
+}
+
+/// Shows what fixes change: as data for people, else beside the data.
+fn report(fixed: &Fixed, write: bool, human: bool, terminal: &mut Terminal) {
+    if fixed.count == 0 {
+        return;
+    }
+    let difference = fixed.difference();
+    if human || !write {
+        terminal.data(&difference);
+    } else {
+        terminal.talk(&difference);
+    }
+    let problems = words::count(fixed.count, "problem");
+    let verb = if write { "fixed" } else { "can be fixed" };
+    let name = render::visible(&fixed.document.source.name);
+    terminal.talk(&format!("{name}: {problems} {verb}\n"));
+}
+
+/// Says how many problems can be fixed.
+fn advise(documents: &[Document], fixing: Option<Fixing>, terminal: &mut Terminal) {
+    let (safe, all) = fixable(documents.iter().flat_map(|document| &document.problems));
+    let (count, how) = match fixing {
+        None if safe > 0 => (safe, "--fix"),
+        None | Some(Fixing { likely: false, .. }) if all > 0 => {
+            (all, "--fix --unsafe, which shows the changes")
+        }
+        _ => return,
+    };
+    let problems = words::count(count, "problem");
+    terminal.talk(&format!("{problems} can be fixed with {how}\n"));
 }
 
 /// Says of sound documents that they are.

@@ -5,10 +5,12 @@
 //! They are made only by the named constructors in [`catalogue`].
 
 pub mod catalogue;
+pub mod fix;
 pub mod render;
 mod source;
 
 pub use crate::value::nearest;
+pub use fix::{Fix, Replacement};
 pub use source::{Position, Source, Span};
 
 /// Whether a document with this problem can still be run.
@@ -53,6 +55,8 @@ pub struct Diagnostic {
     pub related: Vec<Related>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Changes that solve it, the best one first.
+    pub fixes: Vec<Fix>,
 }
 
 impl Diagnostic {
@@ -70,7 +74,16 @@ impl Diagnostic {
 
     fn new(severity: Severity, code: &'static str, span: Span, message: String) -> Self {
         let label = String::new();
-        Diagnostic { severity, code, message, span, label, related: Vec::new(), help: None }
+        Diagnostic {
+            severity,
+            code,
+            message,
+            span,
+            label,
+            related: Vec::new(),
+            help: None,
+            fixes: Vec::new(),
+        }
     }
 
     pub(in crate::diag) fn label(mut self, label: impl Into<String>) -> Self {
@@ -83,8 +96,46 @@ impl Diagnostic {
         self
     }
 
-    pub(in crate::diag) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// A change with one answer, whose meaning is surely meant.
+    pub(crate) fn fix(self, span: Span, text: impl Into<String>) -> Self {
+        self.fixed(true, vec![Replacement { span, text: text.into() }])
+    }
+
+    /// A change that is most likely meant.
+    pub(crate) fn maybe(self, span: Span, text: impl Into<String>) -> Self {
+        self.fixed(false, vec![Replacement { span, text: text.into() }])
+    }
+
+    /// A safe change that its help shows.
+    pub(crate) fn instead(self, span: Span, text: String) -> Self {
+        self.help(format!("write `{text}`")).fix(span, text)
+    }
+
+    /// A safe change that its help shows, where there is one.
+    pub(crate) fn mended(self, span: Span, right: Option<String>) -> Self {
+        right.into_iter().fold(self, |problem, right| problem.instead(span, right))
+    }
+
+    /// A likely change that its help shows.
+    pub(crate) fn likely(self, span: Span, text: String) -> Self {
+        self.help(format!("write `{text}`")).maybe(span, text)
+    }
+
+    /// Another name: surely meant where the two differ in one letter or in case.
+    pub(crate) fn renamed(self, span: Span, written: &str, right: &str) -> Self {
+        let lower = [written, right].map(str::to_lowercase);
+        let close = written.len() >= 4 && strsim::damerau_levenshtein(&lower[0], &lower[1]) <= 1;
+        self.fixed(close, vec![Replacement { span, text: right.to_owned() }])
+    }
+
+    /// A change in several places.
+    pub(crate) fn fixed(mut self, safe: bool, replacements: Vec<Replacement>) -> Self {
+        self.fixes.push(Fix { safe, replacements });
         self
     }
 

@@ -3,6 +3,7 @@
 //! Nothing of a document reaches the drawing raw: control characters and those that turn the direction of
 //! text around are replaced, and long lines are cut around the place.
 
+use super::fix::JsonFix;
 use super::{Diagnostic, Position, Severity, Source, Span};
 use crate::value::words;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -31,6 +32,7 @@ pub struct Json {
     pub message: String,
     pub help: Option<String>,
     pub related: Vec<JsonPlace>,
+    pub fixes: Vec<JsonFix>,
 }
 
 /// Another place that a problem involves.
@@ -70,6 +72,7 @@ pub fn json(source: &Source, diagnostics: &[Diagnostic]) -> Vec<Json> {
                 message: diagnostic.message.clone(),
                 help: diagnostic.help.clone(),
                 related: related.collect(),
+                fixes: diagnostic.fixes.iter().map(JsonFix::from).collect(),
             }
         })
         .collect()

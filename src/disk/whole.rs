@@ -111,6 +111,11 @@ impl Target {
         // Like any file that a program makes: the umask decides who may read it.
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.prefix(".session-").tempfile_in(folder(path))?;
+        // One that is replaced stays as private as it was.
+        if let Ok(about) = fs::metadata(path) {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777;
+            file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        }
         write(file.as_file_mut())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;

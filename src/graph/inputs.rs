@@ -3,7 +3,7 @@
 use super::flow::{Flow, Made, Origin, Port};
 use super::names::Names;
 use super::{Kind, ValueId};
-use crate::diag::{Diagnostic, catalogue};
+use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::Spec;
 use std::collections::{HashMap, HashSet};
 
@@ -81,7 +81,12 @@ fn report_misspelt(flow: &Flow, used: &[(usize, Port)], names: &Names, diagnosti
         if let Some(made) = near.min_by_key(score) {
             let meant = flow.name(made.port.value);
             let maker = names.title(made.step);
-            diagnostics.push(catalogue::misspelt_input(name, port.span, meant, maker, made.port.span));
+            // What an element makes comes as a list, and is called so.
+            let listed = flow.each[made.step].is_some()
+                && (name == format!("{meant}s") || name == format!("{meant}es"));
+            let problem = catalogue::misspelt_input(name, port.span, meant, maker, made.port.span);
+            let named = Span::new(port.span.start, port.span.start + name.len());
+            diagnostics.push(if listed { problem.fix(named, meant) } else { problem.maybe(named, meant) });
         }
     }
 }

@@ -16,6 +16,7 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     let lint = Lint { spec, graph };
     lint.dependence(&mut diagnostics);
     lint.lacks(&mut diagnostics);
+    super::prose::check(spec, graph, &mut diagnostics);
     absence::unsaid(spec, graph, &mut diagnostics);
     absence::beside(spec, graph, effects, &mut diagnostics);
     assumed::check(spec, graph, effects, &mut diagnostics);

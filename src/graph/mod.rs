@@ -23,6 +23,7 @@ mod names;
 mod once;
 mod outline;
 mod part;
+mod prose;
 mod saga;
 mod sort;
 mod states;

@@ -1,10 +1,24 @@
 //! Types of the author's own that are spelt almost like a built-in one: `int`, `bool`, `json`. A tag says
 //! nothing about values, so that a slip here would check nothing.
 
-use crate::diag::{Diagnostic, catalogue};
+use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Spanned, Spec};
 use crate::value::{LIKE_BUILT_IN, Type};
 use std::collections::HashSet;
+
+/// Types of other languages and what is built in instead; a list needs the type of its elements.
+const OTHERS: [(&str, Option<&str>); 10] = [
+    ("List", None),
+    ("Array", None),
+    ("Set", None),
+    ("Date", Some("String")),
+    ("DateTime", Some("String")),
+    ("Markdown", Some("String")),
+    ("Object", Some("JSON")),
+    ("Map", Some("JSON")),
+    ("Dict", Some("JSON")),
+    ("Any", Some("JSON")),
+];
 
 /// Warns of each such type once, where it stands first. A definition says what its name means.
 pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
@@ -14,20 +28,35 @@ pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
     let signatures = steps.chain(spec.groups.iter().filter_map(|group| group.signature.as_ref()));
     let ports = signatures.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
     for ty in ports.filter_map(|port| port.ty.as_ref()) {
-        report(ty, &mut seen, diagnostics);
+        report(ty, true, &mut seen, diagnostics);
     }
     for (name, ty) in spec.front.inputs.iter().flatten() {
         if let Some(ty) = ty {
-            report(&Spanned::new(ty.clone(), name.span), &mut seen, diagnostics);
+            report(&Spanned::new(ty.clone(), name.span), false, &mut seen, diagnostics);
         }
     }
 }
 
-fn report(ty: &Spanned<Type>, seen: &mut HashSet<String>, diagnostics: &mut Vec<Diagnostic>) {
+fn report(ty: &Spanned<Type>, is_port: bool, seen: &mut HashSet<String>, diagnostics: &mut Vec<Diagnostic>) {
     let Some(tag) = tag(&ty.value) else { return };
-    let Some(meant) = meant(tag) else { return };
+    // The place of a type begins with its tag; that of the front matter is the name of the value.
+    let at = Span::new(ty.span.start, ty.span.start + tag.len());
+    let written = ty.span.end - ty.span.start >= tag.len() && is_port;
+    let other = OTHERS.iter().find(|(other, _)| *other == tag).map(|(_, meant)| *meant);
+    let problem = match (meant(tag), other) {
+        (Some(meant), _) if LIKE_BUILT_IN.iter().any(|(other, _)| *other == tag.to_lowercase()) => {
+            let problem = catalogue::near_type(ty.span, tag, meant);
+            if written { problem.fix(at, meant) } else { problem }
+        }
+        (Some(meant), _) | (None, Some(Some(meant))) => {
+            let problem = catalogue::near_type(ty.span, tag, meant);
+            if written { problem.maybe(at, meant) } else { problem }
+        }
+        (None, Some(None)) => catalogue::list_of_nothing(ty.span, tag),
+        (None, None) => return,
+    };
     if seen.insert(tag.to_owned()) {
-        diagnostics.push(catalogue::near_type(ty.span, tag, meant));
+        diagnostics.push(problem);
     }
 }
 

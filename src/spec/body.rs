@@ -5,13 +5,13 @@ use super::callout::{self, Callouts};
 use super::condition;
 use super::decision;
 use super::field::{self, Field, FieldLine};
-use super::heading::Head;
+use super::heading::{Head, Note};
 use super::markdown::{Block, Container, Fence, Holder, Kind, lines};
 use super::model::{Port, Signature};
 use super::signature::{self, Arrow};
 use super::slip::{self, Slip};
 use super::stray::heading_almost;
-use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 
 /// A heading, or the document's beginning, with its own blocks.
 #[derive(Debug)]
@@ -32,8 +32,26 @@ pub(super) struct Part<'a> {
     pub callouts: Callouts,
     /// Problems that count only where the heading is a step or a group.
     pub doubts: Vec<Diagnostic>,
+    /// Lines of prose, also in lists and quotes.
+    pub loose: Vec<Loose>,
     /// Lines that mean something and are no prose.
     spoken: Vec<Span>,
+}
+
+/// A line of prose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loose {
+    pub line: Span,
+    /// Without the marks of lists and quotes.
+    pub inner: Span,
+    pub holder: Option<Holder>,
+}
+
+impl Loose {
+    /// The line with what stands before it.
+    pub fn whole(&self, text: &str) -> Span {
+        Span::new(text[..self.line.start].rfind('\n').map_or(0, |at| at + 1), self.line.end)
+    }
 }
 
 /// The outline as headings with what stands below each. The first part has no heading. `written` is the text with its
@@ -104,6 +122,7 @@ impl<'a> Part<'a> {
             programs: Vec::new(),
             callouts: Callouts::default(),
             doubts: Vec::new(),
+            loose: Vec::new(),
             spoken: Vec::new(),
         }
     }
@@ -145,7 +164,9 @@ impl<'a> Part<'a> {
                 }
                 FieldLine::Unclosed(span) => self.doubts.push(problem::field_unclosed(span)),
                 FieldLine::Mixed(span) => self.doubts.push(problem::field_in_prose(span)),
-                FieldLine::Almost(span, right) => self.doubts.push(problem::almost_a_field(span, &right)),
+                FieldLine::Almost(span, right) => {
+                    self.doubts.push(problem::almost_a_field(span, &right).fix(span, right))
+                }
                 FieldLine::Other => {}
             }
             if condition::is_one(raw) {
@@ -158,6 +179,9 @@ impl<'a> Part<'a> {
                 self.takes(text, signature, line, index);
             } else {
                 self.arrow(text, line);
+                if !self.arrows.last().is_some_and(|arrow| arrow.span == line && arrow.read.is_ok()) {
+                    self.loose.push(Loose { line, inner: line, holder: None });
+                }
             }
         }
     }
@@ -239,12 +263,55 @@ impl<'a> Part<'a> {
                 continue;
             }
             self.undecided.extend(Some(inner).filter(|_| decision::begins(raw)));
-            if signature::read(text, inner).is_some_and(|arrow| arrow.read.is_ok()) {
-                self.doubts.push(problem::signature_inside(inner, container.holder.name()));
-            } else if !matches!(field::line(text, inner), FieldLine::Other | FieldLine::Unclosed(_)) {
-                self.doubts.push(problem::field_in_prose(inner));
+            let safe = container.holder == Holder::List;
+            let replacement = |right: &str| {
+                let (span, text) = out(text, line, right);
+                vec![Replacement { span, text }]
+            };
+            if let Some(arrow) = signature::read(text, inner).filter(|arrow| arrow.read.is_ok()) {
+                let first =
+                    !self.arrows.iter().any(|arrow| arrow.read.is_ok()) && !self.doubts.iter().any(is_inside);
+                let problem = problem::signature_inside(inner, container.holder.name());
+                self.doubts.push(match first {
+                    true => problem.fixed(safe && arrow.is_typed(), replacement(raw)),
+                    false => problem,
+                });
+                continue;
+            }
+            match field::line(text, inner) {
+                FieldLine::Other | FieldLine::Unclosed(_) => {
+                    self.loose.push(Loose { line, inner, holder: Some(container.holder) })
+                }
+                FieldLine::Fields(_) => {
+                    self.doubts.push(problem::field_in_prose(inner).fixed(safe, replacement(raw)))
+                }
+                FieldLine::Almost(_, right) => {
+                    self.doubts.push(problem::field_in_prose(inner).fixed(safe, replacement(&right)))
+                }
+                FieldLine::Mixed(_) => self.doubts.push(problem::field_in_prose(inner)),
             }
         }
+    }
+
+    /// The names that it takes, or makes.
+    pub fn signature_names(&self, taken: bool) -> impl Iterator<Item = &str> {
+        let read = self.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
+        let outputs = self.head.iter().flat_map(Head::outputs);
+        let ports = read.chain(outputs).flat_map(move |signature| match taken {
+            true => &signature.inputs,
+            false => &signature.outputs,
+        });
+        ports.map(|port| port.name.value.as_str())
+    }
+
+    /// The field of that name, in the heading or below it.
+    pub fn field(&self, text: &str, key: &str) -> Option<&Field> {
+        let tail = self.head.iter().flat_map(|head| &head.tail);
+        let noted = tail.filter_map(|note| match &note.value {
+            Note::Field(field) => Some(field),
+            _ => None,
+        });
+        noted.chain(&self.fields).find(|field| &text[field.key.start..field.key.end] == key)
     }
 
     /// Where what stands below the heading ends, rules apart.
@@ -284,6 +351,24 @@ impl<'a> Part<'a> {
         }
         prose
     }
+}
+
+fn is_inside(problem: &Diagnostic) -> bool {
+    problem.code == "signature-inside"
+}
+
+/// Puts a line of a list or quote on a line of its own: what is replaced, and by what.
+pub(super) fn out(text: &str, line: Span, right: &str) -> (Span, String) {
+    let start = text[..line.start].rfind('\n').map_or(0, |at| at + 1);
+    let before = text[..start].trim_end_matches(['\n', '\r']);
+    let gap = text[before.len()..start].matches('\n').count() > 1;
+    let above = before.rsplit('\n').next().unwrap_or_default();
+    let after = text[line.end..].trim_start_matches([' ', '\t', '\r']).strip_prefix('\n').unwrap_or_default();
+    let below = after.split('\n').next().unwrap_or_default();
+    let marked = unmarked(below, Span::new(0, below.len())).start > 0 && !below.starts_with([' ', '\t']);
+    let lead = if gap || above.is_empty() || above.starts_with('#') { "" } else { "\n" };
+    let tail = if marked || below.trim().is_empty() { "" } else { "\n" };
+    (Span::new(start, line.end), format!("{lead}{right}{tail}"))
 }
 
 /// A line without the marks of quotes and lists before it.

@@ -3,6 +3,7 @@
 use super::decision;
 use super::markdown::trim;
 use super::model::{Arm, Spanned, Target};
+use super::near;
 use super::title;
 use crate::condition::{self, Condition};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
@@ -105,9 +106,13 @@ pub(super) fn condition(
         Ok(condition) => Ok(Spanned::new(condition, span)),
         Err(fault) => {
             let at = Span::new(span.start + fault.at.start, span.start + fault.at.end);
-            let signs = decision::in_signs(said).map(|right| format!("write `{right}`"));
-            let help = signs.or(fault.help);
-            Err(Box::new(problem::bad_condition(at, &fault.message, help.as_deref())))
+            let problem = problem::bad_condition(at, &fault.message, fault.help.as_deref());
+            let signs = near::signs(said);
+            Err(Box::new(match near::condition(said) {
+                Some(right) if right == signs => problem.instead(span, right),
+                Some(right) => problem.likely(span, right),
+                None => problem,
+            }))
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Fields: `[key:: value]`. Finds them and reads the values of those that are known.
 
 use super::condition;
+use super::decision::Known;
 use super::diagram;
 use super::duration::{duration, retry};
 use super::later;
 use super::markdown::{place, trim};
 use super::model::{After, Annotations, Each, Passage, Spanned};
+use super::near;
 use super::signature;
 use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
@@ -155,6 +157,8 @@ pub(super) fn apply(
         problems.push(match later::field(key) {
             Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
             Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
+            // Told with its right spelling elsewhere.
+            None if near::meant(key).is_some() => return,
             None => {
                 let fits = |known: &&str| !of_group || !OF_STEPS.contains(known);
                 problem::unknown_field(field.key, key, READ.into_iter().filter(fits))
@@ -182,13 +186,13 @@ pub(super) fn apply(
     match key {
         "retry" => match retry(value) {
             Some(retry) => set(&mut into.retry, key, Spanned::new(retry, span), problems),
-            None => problems.push(problem::bad_retry(span, &shown)),
+            None => problems.push(problem::bad_retry(span, &shown).mended(span, near::times(value))),
         },
         "timeout" | "deadline" => match duration(value) {
             Some(time) if time.is_zero() => problems.push(problem::no_time(span, key)),
             Some(time) if key == "timeout" => set(&mut into.timeout, key, Spanned::new(time, span), problems),
             Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
-            None => problems.push(problem::bad_duration(span, &shown)),
+            None => problems.push(problem::bad_duration(span, &shown).mended(span, near::time(value))),
         },
         "compensate" => {
             let title = title::read(&written[span.start..span.end]);
@@ -196,7 +200,7 @@ pub(super) fn apply(
         }
         "each" => match each(text, span) {
             Some(each) => set(&mut into.each, key, Spanned::new(each, field.span), problems),
-            None => problems.push(problem::bad_each(span, &shown)),
+            None => problems.push(problem::bad_each(span, &shown).mended(span, near::each(value))),
         },
         "effects" if value == "none" => set(&mut into.pure, key, Spanned::new((), field.span), problems),
         "effects" => problems.push(problem::bad_effects(span, &shown)),
@@ -211,11 +215,30 @@ pub(super) fn apply(
             Err(problem) => problems.push(*problem),
         },
         _ => {
-            let title = || title::read(&written[span.start..span.end]);
-            let after = if value == "start" { After::Start } else { After::Step(title()) };
+            let title = title::read(&written[span.start..span.end]);
+            let after = if value == "start" { After::Start } else { After::Step(title) };
             into.after.push(Spanned::new(after, span));
         }
     }
+}
+
+/// `A, B` where no step and no group is called so: one order for each.
+pub(super) fn split(
+    text: &str,
+    written: &str,
+    after: Spanned<After>,
+    titles: &dyn Known,
+) -> Vec<Spanned<After>> {
+    let said = &text[after.span.start..after.span.end];
+    if !said.contains(',') || titles.is_title(said) {
+        return vec![after];
+    }
+    let parts = said.split(',').map(|part| place(text, part.trim())).filter(|part| part.start < part.end);
+    let parts = parts.map(|part| match title::read(&written[part.start..part.end]) {
+        start if start == "start" => Spanned::new(After::Start, part),
+        title => Spanned::new(After::Step(title), part),
+    });
+    parts.collect()
 }
 
 /// `target in targets`, `line in order.lines`.

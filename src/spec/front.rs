@@ -4,6 +4,7 @@ use super::duration::duration;
 use super::heading::Head;
 use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
+use super::near;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::Type;
 use crate::value::space::{self, is_space};
@@ -290,12 +291,8 @@ impl Reader<'_, '_> {
                 self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);
             }
             "tolerate" => {
-                self.front.tolerate = self.parsed(
-                    name,
-                    &value,
-                    "a count such as 3 or a share of at most 100%, such as 2%",
-                    tolerance,
-                );
+                let expected = "a count such as 3 or a share of at most 100%, such as 2%";
+                self.front.tolerate = self.parsed(name, &value, expected, tolerance);
             }
             "on-item-error" => {
                 let expected = "stop, drain or continue";
@@ -303,7 +300,7 @@ impl Reader<'_, '_> {
             }
             "deadline" => self.deadline(&value),
             _ if name.starts_with("x-") => {}
-            _ => self.problems.push(problem::unknown_key(place, name, KEYS)),
+            _ => self.problems.push(problem::unknown_key(place, name, near::is_remark(name), KEYS)),
         }
     }
 
@@ -312,7 +309,10 @@ impl Reader<'_, '_> {
         match duration(&text.value) {
             Some(time) if time.is_zero() => self.problems.push(problem::no_time(text.span, "deadline")),
             Some(time) => self.front.deadline = Some(Spanned::new(time, text.span)),
-            None => self.problems.push(problem::bad_duration(text.span, &text.value)),
+            None => {
+                let problem = problem::bad_duration(text.span, &text.value);
+                self.problems.push(problem.mended(text.span, near::time(&text.value)));
+            }
         }
     }
 

@@ -202,7 +202,7 @@ fn note(text: &str, token: Span, pairs: &[(usize, usize)]) -> Option<Note> {
 }
 
 /// Names of agents and channels begin with a letter and end with a letter or digit.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(char::is_alphabetic)
         && name.ends_with(|c: char| c.is_alphanumeric() || c == '_')
         && name.chars().all(is_name_part)

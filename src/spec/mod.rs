@@ -5,6 +5,7 @@
 
 mod body;
 mod callout;
+mod claims;
 mod condition;
 mod decision;
 mod diagram;
@@ -17,10 +18,13 @@ mod heading;
 mod instructions;
 mod later;
 mod markdown;
+mod misses;
 mod model;
+mod near;
 mod phase;
 mod signature;
 mod slip;
+mod sounds;
 mod steps;
 mod stray;
 pub mod title;
@@ -71,10 +75,15 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let blocks = markdown::blocks(plain, start);
     let parts = body::parts(plain, text, &blocks, &mut problems);
     let roles = evidence::roles(plain, &parts);
-    let mut spec = steps::assemble(plain, text, &parts, &roles, &mut problems);
+    let titles = titles::Titles::new(plain, &parts, &roles);
+    let mut spec = steps::assemble(plain, text, &parts, &roles, &titles, &mut problems);
+    misses::check(plain, &parts, &roles, &titles, front.agent.is_some(), &mut problems);
+    let listed = front.inputs.iter().flatten().map(|(name, _)| name.value.as_str()).collect();
+    sounds::check(plain, &parts, &roles, &listed, &mut problems);
     if spec.steps.iter().any(|step| step.annotations.state.is_some()) {
         spec.diagram = diagram::read(plain, &parts, &mut problems);
     }
+    claims::read(plain, &parts, &roles, &titles, &mut spec);
     spec.types = types::read(plain, text, &parts, &roles, &used(&spec, &front), &mut problems);
     stray::check(plain, &blocks, &mut problems);
     spec.front = front;

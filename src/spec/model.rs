@@ -38,6 +38,45 @@ pub struct Spec {
     pub types: Vec<Definition>,
     /// Read only where a step speaks of states.
     pub diagram: Option<Diagram>,
+    /// Flowcharts and tables that show the steps; they have no effect.
+    pub drawings: Vec<Drawing>,
+}
+
+/// A flowchart or a table of steps.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Its first line.
+    pub span: Span,
+    /// What it is called.
+    pub what: &'static str,
+    /// The titles of two steps of which the second follows the first, and the line that shows it.
+    pub edges: Vec<(String, String, Span)>,
+    /// The title of a step, the condition that it is said to have, and the line.
+    pub asks: Vec<(String, String, Span)>,
+}
+
+/// A sentence about the order of the steps, which has no effect.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub span: Span,
+    pub says: Says,
+    /// Whether it says nothing else.
+    pub whole: bool,
+}
+
+/// What a sentence of a step says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// It comes after the step of this title.
+    After(String),
+    /// Then the step of this title follows once more.
+    Back(String),
+    /// It goes on until this step or value.
+    Until(String),
+    /// Whether it runs depends on this value.
+    When(String),
+    /// It runs when that step, or something, has failed.
+    Fails(Option<String>),
 }
 
 /// A state diagram: what an item may be, and what it may become.
@@ -153,6 +192,10 @@ pub struct Step {
     pub expectations: Vec<Spanned<Expectation>>,
     /// Where its body ends: behind the last block below the heading that is no rule.
     pub end: usize,
+    /// Where a further annotation of its heading goes.
+    pub annotated: usize,
+    /// What its prose says of other steps.
+    pub claims: Vec<Claim>,
     pub instructions: Instructions,
 }
 

@@ -8,6 +8,7 @@ use super::field::{self, set};
 use super::heading::{Head, Note, StrayWhy};
 use super::instructions;
 use super::markdown::Fence;
+use super::misses;
 use super::model::*;
 use super::phase::{named, phase};
 use super::signature::Arrow;
@@ -23,9 +24,9 @@ pub(super) fn assemble(
     written: &str,
     parts: &[Part],
     roles: &[Role],
+    titles: &Titles,
     problems: &mut Vec<Diagnostic>,
 ) -> Spec {
-    let titles = Titles::new(text, parts, roles);
     let mut reader = Reader {
         text,
         written,
@@ -81,7 +82,7 @@ fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
 struct Reader<'a, 'p> {
     text: &'a str,
     written: &'a str,
-    titles: Titles,
+    titles: &'a Titles,
     spec: Spec,
     problems: &'p mut Vec<Diagnostic>,
     /// The groups that the current heading stands below, outermost first.
@@ -136,6 +137,8 @@ impl Reader<'_, '_> {
             traces,
             expectations: part.callouts.expectations.clone(),
             end: part.end(head),
+            annotated: head.whole.end,
+            claims: Vec::new(),
             instructions: instructions::read(self.text, self.written, part, line, self.problems),
         };
         self.spec.steps.push(step);
@@ -222,6 +225,7 @@ impl Reader<'_, '_> {
                     let names: Vec<&str> = signature.names().collect();
                     self.problems.push(problem::signature_alone(arrow.span, &names));
                 }
+                Err(_) if misses::is_types(self.slice(arrow.span)) => {}
                 Err(obstacle) if self.slice(arrow.span).contains("::") => {
                     self.problems.push(problem::arrow_is_prose(obstacle.span, &self.why(obstacle), None));
                 }
@@ -257,18 +261,28 @@ impl Reader<'_, '_> {
                 continue;
             }
             if decision::is_otherwise(said) {
-                let right = decision::meant(said, &self.titles);
+                let right = decision::meant(said, self.titles);
                 let right = right.unwrap_or_else(|| "Otherwise → Step Title".to_owned());
-                self.problems.push(problem::almost_a_decision(*line, &right));
-                self.told.push(*line);
+                self.decision(*line, right);
                 continue;
             }
             let own = |right: &String| own.as_ref().is_some_and(|own| right.ends_with(&format!("→ {own}")));
-            if let Some(right) = decision::meant(said, &self.titles).filter(|right| !own(right)) {
-                self.problems.push(problem::almost_a_decision(*line, &right));
-                self.told.push(*line);
+            if let Some(right) = decision::meant(said, self.titles).filter(|right| !own(right)) {
+                self.decision(*line, right);
             }
         }
+    }
+
+    fn decision(&mut self, line: Span, right: String) {
+        let problem = problem::almost_a_decision(line, &right);
+        let sound = condition::arm(&right, &right, Span::new(0, right.len())).is_ok_and(|arm| {
+            match arm.target.value {
+                Target::Step(title) | Target::Skip(title) => self.titles.is_title(&title),
+                Target::End | Target::Fail(_) => true,
+            }
+        });
+        self.problems.push(if sound { problem.fix(line, right) } else { problem });
+        self.told.push(line);
     }
 
     /// Other arrows: an error where the right one would surely mean something.
@@ -276,22 +290,25 @@ impl Reader<'_, '_> {
         let of_step = matches!(role, Role::Step | Role::Group);
         for arrow in part.arrows.iter().filter(|arrow| arrow.read.is_err()) {
             let right = slip::colons(self.text, arrow.span, !of_step);
-            self.problems.extend(right.map(|right| problem::one_colon(arrow.span, &right)));
+            self.problems
+                .extend(right.map(|right| problem::one_colon(arrow.span, &right).fix(arrow.span, right)));
         }
         let title = part.head.as_ref().and_then(|head| slip(self.text, head.title));
         if let Some(slip) = title.filter(Slip::is_typed_output) {
-            self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
+            self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right).fix(slip.line, slip.right));
         }
         for slip in part.slips.iter().filter(|slip| !self.told.contains(&slip.line)) {
             let leads = self.titles.is_title(slip.target());
             let condition = condition::begins(self.slice(slip.line)) && (leads || slip.target() == "end");
             let names = slip.reads.iter().flat_map(Arrow::names).any(|name| self.titles.names.contains(name));
             if slip.is_typed() || of_step && condition {
-                self.problems.push(problem::wrong_arrow(slip.arrow, &slip.right));
+                let problem = problem::wrong_arrow(slip.arrow, &slip.right);
+                self.problems.push(problem.fix(slip.line, slip.right.as_str()));
             } else if slip.is_signature() && (of_step || names)
                 || of_step && (leads || slip.speaks_of_types())
             {
-                self.problems.push(problem::arrow_of_prose(slip.arrow, &slip.right));
+                let problem = problem::arrow_of_prose(slip.arrow, &slip.right);
+                self.problems.push(problem.maybe(slip.line, slip.right.as_str()));
             }
         }
     }
@@ -302,7 +319,8 @@ impl Reader<'_, '_> {
     }
 
     fn stray_annotation(&mut self, head: &Head) {
-        if let Some(stray) = head.stray(self.text) {
+        let misses = misses::brackets(self.text, head, self.titles);
+        if let Some(stray) = head.stray(self.text).filter(|_| misses.is_empty()) {
             let word = self.slice(stray.span);
             self.problems.push(match stray.why {
                 StrayWhy::Followed(next) => problem::annotation_in_title(stray.span, word, next),
@@ -311,7 +329,8 @@ impl Reader<'_, '_> {
         }
         for (start, end) in field::brackets(self.text, head.title) {
             if let Some(right) = field::almost(&self.text[start..end]) {
-                self.problems.push(problem::almost_a_field(Span::new(start, end), &right));
+                let span = Span::new(start, end);
+                self.problems.push(problem::almost_a_field(span, &right).fix(span, right));
             }
         }
     }
@@ -338,6 +357,8 @@ impl Reader<'_, '_> {
         for field in &part.fields {
             self.field(field, of_group, &mut into);
         }
+        let after = std::mem::take(&mut into.after).into_iter();
+        into.after = after.flat_map(|one| field::split(self.text, self.written, one, self.titles)).collect();
         into
     }
 
@@ -367,7 +388,12 @@ impl Reader<'_, '_> {
                     self.take(&mut found, Signature { span: arrow.span, inputs, outputs, hands_to });
                 }
                 (None, Ok(signature)) => self.take(&mut found, signature.clone()),
-                (None, Err(_)) if slip::colons(self.text, arrow.span, false).is_some() => continue,
+                (None, Err(_))
+                    if slip::colons(self.text, arrow.span, false).is_some()
+                        || misses::is_types(self.slice(arrow.span)) =>
+                {
+                    continue;
+                }
                 (None, Err(obstacle)) => {
                     let meant =
                         arrow.hand_over.as_ref().map(|over| title::key(&over.to.value).to_lowercase());

@@ -1,4 +1,4 @@
-//! The titles and names of a document, by which decisions are told from prose. Knows nothing of what they lead to.
+//! The titles and names of a document, which lines can speak of.
 
 use super::body::Part;
 use super::decision::Known;
@@ -14,28 +14,31 @@ const SUGGESTIONS: u32 = 100;
 /// The titles that a value can be handed to.
 pub(super) struct Titles {
     /// As they are compared.
-    pub(super) exact: HashSet<String>,
+    pub exact: HashSet<String>,
     /// Those of groups, as they are compared: no value is handed to a group, but a decision leads to one.
-    groups: HashSet<String>,
+    pub groups: HashSet<String>,
     /// By their lower case, to tell an author who got the case wrong.
-    pub(super) folded: HashMap<String, String>,
+    pub folded: HashMap<String, String>,
     /// The names in the steps' signatures, as they are and as conditions write them.
-    pub(super) names: HashSet<String>,
+    pub names: HashSet<String>,
+    /// The parts of the steps, by their titles as they are compared.
+    pub steps: HashMap<String, usize>,
     /// How many more times the nearest title is looked for: each time all titles are compared.
     suggestions: Cell<u32>,
 }
 
 impl Titles {
-    pub(super) fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
+    pub fn new(text: &str, parts: &[Part], roles: &[Role]) -> Self {
         let mut titles = Titles {
             exact: HashSet::new(),
             groups: HashSet::new(),
             folded: HashMap::new(),
             names: HashSet::new(),
+            steps: HashMap::new(),
             suggestions: Cell::new(SUGGESTIONS),
         };
         let mut groups: Vec<(u8, String)> = Vec::new();
-        for (part, role) in parts.iter().zip(roles) {
+        for (index, (part, role)) in parts.iter().zip(roles).enumerate() {
             let Some(head) = &part.head else { continue };
             groups.retain(|(level, _)| *level < head.level);
             let title = part.title(text);
@@ -48,6 +51,7 @@ impl Titles {
                 Role::Step => {
                     titles.folded.insert(title.to_lowercase(), title.clone());
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
+                    titles.steps.entry(title.clone()).or_insert(index);
                     titles.exact.insert(title);
                     let names = part.names().into_iter();
                     titles.names.extend(names.flat_map(|name| [name.to_owned(), in_conditions(name)]));

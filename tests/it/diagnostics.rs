@@ -150,7 +150,7 @@ fn broken_documents_are_told_what_is_wrong() {
 fn catalogue() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diag/catalogue");
     let mut codes = BTreeSet::new();
-    for file in ["assumed.rs", "condition.rs", "spec.rs", "graph.rs", "trace.rs", "types.rs"] {
+    for file in ["assumed.rs", "condition.rs", "near.rs", "spec.rs", "graph.rs", "trace.rs", "types.rs"] {
         let source = fs::read_to_string(folder.join(file)).unwrap();
         for made in
             ["Diagnostic::error(", "Diagnostic::warning(", "    made(", "malformed(", "    ambiguous("]

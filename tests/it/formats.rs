@@ -267,6 +267,33 @@ fn sarif_is_what_its_specification_says() {
                 }
               }
             }
+          ],
+          "fixes": [
+            {
+              "description": {
+                "text": "safe fix"
+              },
+              "artifactChanges": [
+                {
+                  "artifactLocation": {
+                    "uri": "a%20b%2Cc/p%C3%A4ckchen.md"
+                  },
+                  "replacements": [
+                    {
+                      "deletedRegion": {
+                        "startLine": 6,
+                        "startColumn": 34,
+                        "endLine": 6,
+                        "endColumn": 46
+                      },
+                      "insertedContent": {
+                        "text": "Weigh Parcel"
+                      }
+                    }
+                  ]
+                }
+              ]
+            }
           ]
         },
         {

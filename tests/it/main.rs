@@ -13,6 +13,8 @@ mod english;
 mod every_parser;
 mod explain;
 mod files;
+mod first_try;
+mod fixes;
 mod forged;
 mod formats;
 mod gate;

@@ -29,7 +29,7 @@ fn a_sound_document_is_told_in_a_line() {
 #[test]
 fn every_problem_is_drawn_at_its_place() {
     let told = orderflow_reading(&["validate", "-"], BROKEN);
-    assert_eq!((told.err.as_str(), told.exit), ("", Some(3)));
+    assert_eq!((told.err.as_str(), told.exit), ("1 problem can be fixed with --fix\n", Some(3)));
     assert_data_eq!(
         told.out,
         str![[r#"
@@ -83,7 +83,19 @@ fn problems_as_json() {
     "code": "unknown-field",
     "message": "unknown field `timout`",
     "help": "did you mean `timeout`?",
-    "related": []
+    "related": [],
+    "fixes": [
+      {
+        "safe": true,
+        "replacements": [
+          {
+            "start": 41,
+            "end": 47,
+            "text": "timeout"
+          }
+        ]
+      }
+    ]
   },
   {
     "file": "<stdin>",
@@ -103,7 +115,8 @@ fn problems_as_json() {
         "end_column": 17,
         "message": "the first"
       }
-    ]
+    ],
+    "fixes": []
   },
   {
     "file": "<stdin>",
@@ -115,7 +128,8 @@ fn problems_as_json() {
     "code": "arrow-is-prose",
     "message": "this line with an arrow is read as prose: `the receipt` has white space, and names have none",
     "help": "write a signature alone on its line, as in `order, stock -> receipt::Receipt`",
-    "related": []
+    "related": [],
+    "fixes": []
   }
 ]
 
@@ -145,6 +159,7 @@ fn files_that_cannot_be_read_do_not_hide_the_others() {
 error: cannot read nowhere.md: No such file or directory (os error 2)
 error: cannot read no/where.md: No such file or directory (os error 2)
 tests/fixtures/order-processing-original.md: 7 steps, no problems
+1 problem can be fixed with --fix
 
 "#]]
     );
@@ -321,6 +336,15 @@ Options:
       --strict
           Count warnings as errors
 
+      --fix
+          Apply safe fixes and write the documents
+
+      --diff
+          Show fixes as a patch; write nothing
+
+      --unsafe
+          With --fix or --diff: also fixes that are only likely
+
   -h, --help
           Print help (see a summary with '-h')
 
@@ -330,6 +354,8 @@ Options:
 Examples:
   orderflow validate workflow.md                every problem, with its lines
   orderflow validate --strict docs/*.md         warnings count as errors
+  orderflow validate --fix workflow.md          apply safe fixes, show the rest
+  orderflow validate --diff --unsafe x.md       show all fixes as a patch
   orderflow validate --format json workflow.md  for editors and scripts
   orderflow validate --format github docs/*.md  for a pull request
   generate-workflow | orderflow validate -      a document from standard input

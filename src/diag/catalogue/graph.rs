@@ -49,10 +49,18 @@ pub fn near_type(at: Span, tag: &str, meant: &str) -> Diagnostic {
     Diagnostic::warning("near-type", at, message).help(words::did_you_mean(meant))
 }
 
+/// A list that does not say of what.
+pub fn list_of_nothing(at: Span, tag: &str) -> Diagnostic {
+    let message = format!("`{tag}` is a type of your own, which no value is checked against");
+    Diagnostic::warning("near-type", at, message)
+        .help("a list is written with the type of its elements, as in `String[]` or `JSON[]`")
+}
+
 /// A reference to a step that is not there.
 pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
-    Diagnostic::error("unknown-step", at, format!("unknown step `{written}`"))
-        .help(did_you_mean(near, "write a step's title as its heading has it"))
+    let problem = Diagnostic::error("unknown-step", at, format!("unknown step `{written}`"))
+        .help(did_you_mean(near, "write a step's title as its heading has it"));
+    near.into_iter().fold(problem, |problem, near| problem.renamed(at, written, near))
 }
 
 /// A group where a step should be named; `steps` are the first ones in it.

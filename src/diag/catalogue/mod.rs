@@ -3,6 +3,7 @@
 mod assumed;
 mod condition;
 mod graph;
+mod near;
 mod saga;
 mod session;
 mod settings;
@@ -15,6 +16,7 @@ mod verify;
 pub use assumed::*;
 pub use condition::*;
 pub use graph::*;
+pub use near::*;
 pub use saga::*;
 pub use session::*;
 pub use settings::*;

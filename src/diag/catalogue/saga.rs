@@ -16,6 +16,11 @@ pub fn bad_compensation(at: Span, why: &str, other: Span) -> Diagnostic {
     start.help("`compensate` names the step that compensates this one; it runs for nothing else")
 }
 
+/// A compensation that names the step that it compensates.
+pub fn turned(field: Span, why: &str, right: &str) -> Diagnostic {
+    Diagnostic::error("bad-compensation", field, why).help(format!("write `{right}`"))
+}
+
 /// A step in the list of compensations that undoes nothing.
 pub fn unused_compensation(title: Span) -> Diagnostic {
     Diagnostic::warning(

@@ -1,6 +1,6 @@
 //! Problems of how a document is written: markdown, headings, fields, signatures, front matter.
 
-use crate::diag::{Diagnostic, Span, nearest};
+use crate::diag::{Diagnostic, Replacement, Span, nearest};
 use crate::value::words;
 
 /// Names as a list in a sentence: `a`, `b` and `c`.
@@ -75,10 +75,27 @@ pub fn front_matter_syntax(span: Span, message: &str) -> Diagnostic {
         .help("front matter has lines like `title: Order Processing`")
 }
 
-pub fn unknown_key<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
-    let help = suggest(key, known, "the keys of the front matter");
-    Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))
-        .help(format!("{help} (keys of your own begin with `x-`)"))
+/// `remark` is whether it says something to people only.
+pub fn unknown_key<'a>(
+    span: Span,
+    key: &str,
+    remark: bool,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let near = nearest(key, known);
+    let problem = Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"));
+    let own = Replacement { span: Span::new(span.start, span.start), text: "x-".to_owned() };
+    match near {
+        _ if remark => {
+            problem.help(format!("write `x-{key}`: keys of your own begin with `x-`")).fixed(true, vec![own])
+        }
+        Some(near) => problem
+            .help(format!("did you mean `{near}`? keys of your own begin with `x-`, as in `x-{key}`"))
+            .renamed(span, key, near),
+        None => problem
+            .help(format!("write `x-{key}` for a key of your own, which orderflow ignores"))
+            .fixed(false, vec![own]),
+    }
 }
 
 pub fn duplicate_key(span: Span, key: &str) -> Diagnostic {
@@ -125,11 +142,12 @@ pub fn line_joined(line: Span, holder: &str) -> Diagnostic {
     let message = format!("markdown joins this line to the {holder} above it");
     Diagnostic::error("line-joined", line, message)
         .help(format!("put an empty line between the {holder} and this line"))
+        .fix(Span::new(line.start, line.start), "\n")
 }
 
 pub fn heading_without_space(line: Span, hashes: &str, right: &str) -> Diagnostic {
     let message = format!("markdown does not read this as a heading: a space is missing after `{hashes}`");
-    Diagnostic::error("heading-without-space", line, message).help(format!("write `{right}`"))
+    Diagnostic::error("heading-without-space", line, message).instead(line, right.to_owned())
 }
 
 pub fn heading_too_deep(line: Span) -> Diagnostic {
@@ -204,11 +222,14 @@ pub fn said_twice(second: Span, first: Span, what: &str) -> Diagnostic {
 // Fields
 
 pub fn unknown_field<'a>(span: Span, key: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
-    Diagnostic::error("unknown-field", span, format!("unknown field `{key}`")).help(suggest(
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = nearest(key, known.iter().copied());
+    let problem = Diagnostic::error("unknown-field", span, format!("unknown field `{key}`")).help(suggest(
         key,
         known,
         "the fields",
-    ))
+    ));
+    near.into_iter().fold(problem, |problem, near| problem.renamed(span, key, near))
 }
 
 pub fn field_without_value(span: Span, key: &str) -> Diagnostic {
@@ -314,6 +335,7 @@ pub fn arrow_of_prose(arrow: Span, right: &str) -> Diagnostic {
 pub fn signature_broken(lines: Span, right: &str) -> Diagnostic {
     Diagnostic::error("signature-broken", lines, "write a signature on one line")
         .help(format!("write `{right}`, or put an empty line between the two if the first is prose"))
+        .maybe(lines, right)
 }
 
 pub fn signature_alone(line: Span, names: &[&str]) -> Diagnostic {
@@ -363,6 +385,7 @@ pub fn almost_a_program(info: Span, right: &str) -> Diagnostic {
     let message = format!("this fence is not run: it does not begin with ```{right}");
     Diagnostic::warning("almost-a-program", info, message)
         .help(format!("write ```{right}, in small letters and with a space between the two words"))
+        .fix(info, right)
 }
 
 pub fn fence_inside(span: Span, holder: &str, what: &str) -> Diagnostic {

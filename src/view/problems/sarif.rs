@@ -1,7 +1,7 @@
 //! SARIF 2.1.0, the exchange format of static analysis.
 
 use super::{Checked, path, told};
-use crate::diag::{Diagnostic, Severity, Source, Span};
+use crate::diag::{self, Diagnostic, Severity, Source, Span};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -16,6 +16,29 @@ struct Found<'a> {
     locations: Vec<Location>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     related_locations: Vec<Location>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fixes: Vec<Fix>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fix {
+    description: Message,
+    artifact_changes: [Change; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change {
+    artifact_location: Artifact,
+    replacements: Vec<Replacement>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Replacement {
+    deleted_region: Region,
+    inserted_content: Message,
 }
 
 #[derive(Serialize)]
@@ -90,6 +113,7 @@ fn results<'a>(checked: &Checked<'a>, rules: &[&str]) -> Vec<Found<'a>> {
         message: Message { text: told(problem) },
         locations: vec![location(source, problem.span, None)],
         related_locations: related(source, problem),
+        fixes: problem.fixes.iter().map(|fix| change(source, fix)).collect(),
     });
     results.collect()
 }
@@ -102,17 +126,31 @@ fn related(source: &Source, problem: &Diagnostic) -> Vec<Location> {
     related.map(|one| location(source, one.span, Some(one.label.clone()))).collect()
 }
 
-fn location(source: &Source, span: Span, message: Option<String>) -> Location {
+fn change(source: &Source, fix: &diag::Fix) -> Fix {
+    let replacements = fix.replacements.iter().map(|one| Replacement {
+        deleted_region: region(source, one.span),
+        inserted_content: Message { text: one.text.clone() },
+    });
+    let description = if fix.safe { "safe fix" } else { "likely fix" };
+    Fix {
+        description: Message { text: description.to_owned() },
+        artifact_changes: [Change {
+            artifact_location: Artifact { uri: uri(path(source)) },
+            replacements: replacements.collect(),
+        }],
+    }
+}
+
+fn region(source: &Source, span: Span) -> Region {
     let (start, end) = (source.position(span.start), source.position(span.end));
+    Region { start_line: start.line, start_column: start.column, end_line: end.line, end_column: end.column }
+}
+
+fn location(source: &Source, span: Span, message: Option<String>) -> Location {
     Location {
         physical_location: Physical {
             artifact_location: Artifact { uri: uri(path(source)) },
-            region: Region {
-                start_line: start.line,
-                start_column: start.column,
-                end_line: end.line,
-                end_column: end.column,
-            },
+            region: region(source, span),
         },
         message: message.map(|text| Message { text }),
     }

@@ -1,0 +1,86 @@
+//! `orderflow validate --fix`: applies the fixes of problems until none is left, and shows what changed.
+
+use super::document::Document;
+use super::settings::Settings;
+use super::stream;
+use crate::diag::render::visible;
+use crate::diag::{Diagnostic, Span, fix};
+use anyhow::Context;
+use similar::TextDiff;
+use std::io::Write;
+use std::path::Path;
+
+/// The most rounds: a fix can lead to a further problem that has one.
+const ROUNDS: usize = 20;
+
+/// What is done with fixes.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixing {
+    /// Also those that are not safe.
+    pub likely: bool,
+    /// Whether files are written; otherwise changes are only shown.
+    pub write: bool,
+}
+
+/// A document before and after.
+pub struct Fixed {
+    pub document: Document,
+    /// Problems that were solved.
+    pub count: usize,
+    before: String,
+}
+
+impl Fixed {
+    /// Applies the fixes of a document whose settings have been read, and looks at the result again.
+    pub fn of(mut document: Document, settings: &Settings, likely: bool) -> Fixed {
+        let before = document.source.text.clone();
+        let mut count = 0;
+        for _ in 0..ROUNDS {
+            let traces = document.spec.steps.iter().flat_map(|step| &step.traces);
+            let stored: Vec<Span> = traces.map(|trace| trace.content).collect();
+            let applied = fix::apply(&document.source.text, &document.problems, likely, &stored);
+            let Some(fixed) = applied else { break };
+            count += fixed.count;
+            document = Document::of(document.source.name, fixed.text.into_bytes());
+            document.lint(settings);
+        }
+        Fixed { document, count, before }
+    }
+
+    /// The changes as a patch; empty where there are none.
+    pub fn difference(&self) -> String {
+        let name = &self.document.source.name;
+        let diff = TextDiff::from_lines(self.before.as_str(), self.document.source.text.as_str());
+        let diff = diff.unified_diff().header(name, name).to_string();
+        let shown = diff.split_inclusive('\n').map(|line| {
+            let bare = line.trim_end_matches(['\n', '\r']);
+            visible(bare) + &line[bare.len()..]
+        });
+        shown.collect()
+    }
+
+    /// Writes the file completely or not at all, where something changed. Standard input goes to standard output.
+    ///
+    /// # Errors
+    /// The file has changed in the meantime, or cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let standard = stream::is_standard(path);
+        if self.count == 0 && !standard {
+            return Ok(());
+        }
+        let failed = || format!("cannot write {}", path.display());
+        if !standard && Document::read(path)?.source.text != self.before {
+            return Err(anyhow::anyhow!("it changed in the meantime")).with_context(failed);
+        }
+        let text = self.document.source.text.as_bytes();
+        stream::target(path).and_then(|target| target.write(|out| out.write_all(text))).with_context(failed)
+    }
+}
+
+/// How many problems a fix would solve: safe ones, and all.
+pub fn fixable<'a>(problems: impl Iterator<Item = &'a Diagnostic>) -> (usize, usize) {
+    problems.fold((0, 0), |(safe, all), problem| {
+        let is_safe = problem.fixes.iter().any(|fix| fix.safe);
+        (safe + usize::from(is_safe), all + usize::from(!problem.fixes.is_empty()))
+    })
+}

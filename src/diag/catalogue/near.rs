@@ -1,0 +1,122 @@
+//! Near misses: what a document most likely means, and does not say in the language's own spelling.
+
+use crate::diag::{Diagnostic, Span};
+
+/// A field of another language; `right` is how it is written here.
+pub fn other_field(key: Span, name: &str, right: Option<&str>, otherwise: &str) -> Diagnostic {
+    let problem = Diagnostic::error("unknown-field", key, format!("unknown field `{name}`"));
+    match right {
+        Some(right) => problem.help(format!("write `{right}`")),
+        None => problem.help(otherwise),
+    }
+}
+
+/// A line or a part of a title that looks like an annotation and is none.
+pub fn near_annotation(span: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-field", span, format!("this is prose, but looks like `{right}`"))
+        .help(format!("write `{right}`"))
+}
+
+/// Something that is meant for the machine, which has no such thing.
+pub fn no_effect(span: Span, what: &str, purpose: &str) -> Diagnostic {
+    Diagnostic::warning("no-effect", span, format!("{what} has no effect: {purpose} is not supported"))
+}
+
+/// A place for a value that is not filled in.
+pub fn almost_a_value(span: Span, name: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-value", span, format!("`{{{name}}}` is not replaced by the value `{name}`"))
+        .instead(span, format!("{{{{ {name} }}}}"))
+}
+
+/// A program that nothing runs.
+pub fn fence_without_run(info: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-program", info, "this fence is not run, and its step has no agent")
+        .help(format!("to run it, write ```{right}"))
+        .maybe(info, right)
+}
+
+/// A step whose title sounds as if it ran only after a failure.
+pub fn almost_a_handler(span: Span, title: &str) -> Diagnostic {
+    let message =
+        format!("`{title}` is an ordinary step: it runs for every item, whether something failed or not");
+    Diagnostic::warning("almost-a-handler", span, message)
+        .help("a failure handler takes an input such as `failed_items`; a compensation is named by `[compensate:: Step Title]` in the step that it reverses")
+}
+
+/// A group whose title sounds as if its steps ran only after a failure.
+pub fn almost_compensations(span: Span, title: &str, first: &str) -> Diagnostic {
+    let message = format!("the steps below `{title}` are ordinary ones: `{first}` runs for every item");
+    Diagnostic::warning("almost-a-handler", span, message)
+}
+
+/// An input that sounds like a failure.
+pub fn almost_a_failure(span: Span, name: &str, right: &str) -> Diagnostic {
+    let message =
+        format!("`{name}` is an input of the workflow: no step makes it, and a failure does not either");
+    Diagnostic::warning("almost-a-handler", span, message)
+        .help(format!("a failure handler takes an input such as `{right}`"))
+        .maybe(span, right)
+}
+
+/// A heading between steps that says nothing of being one.
+pub fn almost_a_step(span: Span, title: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-step", span, format!("`{title}` is read as prose, between two steps"))
+        .help(format!("to make it a step, name an agent, as in `## {title} @agent`"))
+}
+
+/// Types of another language in a signature.
+pub fn type_spelling(line: Span, right: &str) -> Diagnostic {
+    Diagnostic::error("type-spelling", line, "this is not how a type is written")
+        .help(format!("write `{right}`"))
+        .fix(line, right)
+}
+
+/// A sentence that orders two steps, which have no such order.
+pub fn order_in_prose(span: Span, title: &str, other: &str) -> Diagnostic {
+    let message = format!("`{title}` does not wait for `{other}`: prose orders nothing");
+    Diagnostic::warning("order-in-prose", span, message)
+        .help(format!("write `[after:: {other}]`, or take a value that `{other}` makes"))
+}
+
+/// A sentence that leads back to a step.
+pub fn loop_in_prose(span: Span, other: &str) -> Diagnostic {
+    let message =
+        format!("nothing leads back to `{other}`: prose repeats nothing, and repeating is not supported");
+    Diagnostic::warning("no-effect", span, message)
+}
+
+/// A sentence that lets a step go on until something is so.
+pub fn until_in_prose(span: Span, what: &str) -> Diagnostic {
+    let message =
+        format!("nothing waits for `{what}` here: prose repeats nothing, and repeating is not supported");
+    Diagnostic::warning("no-effect", span, message)
+}
+
+/// A sentence with a condition, in a step that has none.
+pub fn condition_in_prose(span: Span, title: &str, value: &str) -> Diagnostic {
+    let message = format!("`{title}` runs whatever `{value}` is: a condition in prose decides nothing");
+    Diagnostic::warning("condition-in-prose", span, message)
+        .help(format!("write a condition in the heading, such as `[when:: {value}]`"))
+}
+
+/// A sentence about a failure, in a step that runs without one.
+pub fn failure_in_prose(span: Span, title: &str) -> Diagnostic {
+    let message = format!("`{title}` runs for every item, whether something failed or not");
+    Diagnostic::warning("almost-a-handler", span, message)
+        .help("a failure handler is a step that takes an input such as `failed_items`")
+}
+
+/// An order that a diagram or a table shows, and that the steps do not have.
+pub fn order_in_drawing(line: Span, what: &str, title: &str, others: &[&str]) -> Diagnostic {
+    let named: Vec<String> = others.iter().take(8).map(|other| format!("`{other}`")).collect();
+    let message = format!("`{title}` does not wait for {}: a {what} orders nothing", named.join(", "));
+    Diagnostic::warning("order-in-drawing", line, message)
+        .help(format!("write `[after:: {}]` in `{title}`, or correct the {what}", others.join(", ")))
+}
+
+/// A condition that a table shows, of a step that has none.
+pub fn condition_in_table(line: Span, title: &str, asked: &str) -> Diagnostic {
+    let message = format!("`{title}` runs whether `{asked}` holds or not: a table decides nothing");
+    Diagnostic::warning("condition-in-prose", line, message)
+        .help(format!("write a condition in the heading of `{title}`, as in `[when:: total > 1000]`"))
+}

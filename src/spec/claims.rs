@@ -1,0 +1,329 @@
+//! What prose, tables and flowcharts say of the order of steps. None of it has an effect; `graph` compares it with what
+//! the document means.
+
+use super::body::{Part, opening};
+use super::evidence::Role;
+use super::markdown::{Block, Holder, Kind, lines};
+use super::misses;
+use super::model::{Claim, Drawing, Says, Spec};
+use super::title;
+use super::titles::Titles;
+use crate::diag::Span;
+use crate::value::Type;
+use std::collections::HashSet;
+
+/// A title has at most this many words.
+const WORDS: usize = 8;
+
+/// A paragraph of more bytes is not read.
+const LONGEST: usize = 4000;
+
+/// Words, and what they say of the title behind them.
+const TRIGGERS: [(&str, fn(String) -> Says); 11] = [
+    ("only after", Says::After),
+    ("not before", Says::After),
+    ("after", Says::After),
+    ("waits for", Says::After),
+    ("wait for", Says::After),
+    ("goes back to", Says::Back),
+    ("go back to", Says::Back),
+    ("back to", Says::Back),
+    ("returns to", Says::Back),
+    ("return to", Says::Back),
+    ("until", Says::Until),
+];
+
+/// Words that begin a sentence about a value.
+const ASKS: [&str; 4] = ["only if", "only when", "unless", "until"];
+
+/// Gives the steps what their prose says, and the document what it draws.
+pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, spec: &mut Spec) {
+    let flags = flags(parts);
+    let steps = parts.iter().zip(roles).filter(|(_, role)| **role == Role::Step);
+    for ((part, _), step) in steps.zip(&mut spec.steps) {
+        let own = part.title(text);
+        for block in &part.blocks {
+            let spans = match &block.kind {
+                Kind::Paragraph => vec![block.span],
+                Kind::Container(list) if list.holder == Holder::List => list.items.clone(),
+                _ => continue,
+            };
+            let spans = spans.into_iter().filter(|span| span.end - span.start <= LONGEST);
+            let found = spans.flat_map(|span| sentences(text, part, span));
+            step.claims.extend(found.filter_map(|span| claim(text, span, titles, &flags, &own)));
+        }
+    }
+    for block in parts.iter().flat_map(|part| &part.blocks) {
+        spec.drawings.extend(flowchart(text, block, titles).or_else(|| table(text, block, titles)));
+    }
+}
+
+/// Values that are true or false, or whose name is no ordinary word.
+fn flags<'a>(parts: &'a [Part]) -> HashSet<&'a str> {
+    let read = parts.iter().flat_map(|part| &part.arrows).filter_map(|arrow| arrow.read.as_ref().ok());
+    let ports = read.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+    let flags = ports.filter(|port| {
+        port.name.value.contains('_') || port.ty.as_ref().is_some_and(|ty| ty.value == Type::Boolean)
+    });
+    flags.map(|port| port.name.value.as_str()).collect()
+}
+
+/// The sentences of prose in a block.
+fn sentences(text: &str, part: &Part, block: Span) -> Vec<Span> {
+    let mut found: Vec<Span> = Vec::new();
+    let mut open = false;
+    for loose in
+        part.loose.iter().filter(|loose| block.start <= loose.line.start && loose.line.end <= block.end)
+    {
+        let mut start = loose.inner.start;
+        while start < loose.inner.end {
+            let rest = &text[start..loose.inner.end];
+            let stop = rest.find(". ").map(|at| start + at + 1);
+            let end = stop.unwrap_or(loose.inner.end);
+            match found.last_mut() {
+                Some(last) if open => last.end = end,
+                _ => found.push(Span::new(start, end)),
+            }
+            open = stop.is_none() && !rest.ends_with(['.', ':', '!', '?']);
+            start = stop.map_or(loose.inner.end, |stop| stop + 1);
+        }
+    }
+    found
+}
+
+/// What one sentence says of another step, or of a value.
+fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &str) -> Option<Claim> {
+    let sentence = &text[span.start..span.end];
+    if misses::is_setting(sentence, titles) {
+        return None;
+    }
+    // As long as the sentence, so that places are the same.
+    let plain: String = sentence
+        .chars()
+        .map(|c| if matches!(c, '*' | '`' | '"' | '\n' | '\r' | '\t') { ' ' } else { c })
+        .collect();
+    let lower = plain.to_ascii_lowercase();
+    let made = |says: Says, whole: bool| Some(Claim { span, says, whole });
+    for (words, says) in TRIGGERS {
+        for at in places(&lower, words) {
+            let Some((title, end)) = named(&plain, at + words.len(), titles) else { continue };
+            if title == own {
+                continue;
+            }
+            let alone = lower[..at].trim().is_empty() && plain[end..].trim_matches([' ', '.']).is_empty();
+            return made(says(title), alone);
+        }
+    }
+    for words in ["when", "if", "in case"] {
+        for at in places(&lower, words) {
+            let Some((title, end)) = named(&plain, at + words.len(), titles) else { continue };
+            if fails(&lower[end..]) {
+                return made(Says::Fails(Some(title)), false);
+            }
+        }
+    }
+    let begins =
+        |words: &str| lower.trim_start().strip_prefix(words).is_some_and(|rest| rest.starts_with(' '));
+    let bare = lower.trim().trim_end_matches('.');
+    if ["when", "if", "in case"].iter().any(|words| begins(words))
+        && bare.split_whitespace().count() <= 6
+        && ["fails", "failed"].iter().any(|end| bare.ends_with(end))
+    {
+        return made(Says::Fails(None), false);
+    }
+    let asks = ASKS.iter().find(|words| begins(words))?;
+    let words = plain.split(|c: char| !c.is_alphanumeric() && !"_-./".contains(c));
+    let value = words.map(|word| word.trim_end_matches('.')).find(|word| flags.contains(word))?;
+    made(if *asks == "until" { Says::Until(value.to_owned()) } else { Says::When(value.to_owned()) }, false)
+}
+
+/// Where words stand in a sentence as whole words.
+fn places<'a>(lower: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    lower.match_indices(words).map(|(at, _)| at).filter(move |at| {
+        edge(lower[..*at].chars().next_back()) && edge(lower[at + words.len()..].chars().next())
+    })
+}
+
+/// The title that follows, without an article before it, and where it ends. A title of one word is an ordinary word
+/// where it is written in small letters.
+fn named(plain: &str, from: usize, titles: &Titles) -> Option<(String, usize)> {
+    let mut rest = plain[from..].trim_start();
+    for article in ["the ", "The ", "step ", "a "] {
+        rest = rest.strip_prefix(article).unwrap_or(rest).trim_start();
+    }
+    let start = plain.len() - rest.len();
+    let mut ends = Vec::new();
+    let mut at = start;
+    for word in rest.split_inclusive(' ').take(WORDS) {
+        at += word.len();
+        ends.push(at - (word.len() - word.trim_end_matches([' ', ',', '.', ';', ':', ')', '!']).len()));
+    }
+    ends.into_iter().rev().find_map(|end| {
+        let said = plain.get(start..end)?;
+        let title = titles.folded.get(&title::key(said).to_lowercase())?;
+        let named = title.contains(' ') || said.starts_with(char::is_uppercase);
+        named.then(|| (title.clone(), end))
+    })
+}
+
+fn fails(rest: &str) -> bool {
+    let mut words = rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.next().is_some_and(|word| ["fails", "failed", "fail"].contains(&word))
+}
+
+/// A flowchart of mermaid whose every node is a step.
+fn flowchart(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
+    let Kind::Fence(fence) = &block.kind else { return None };
+    if text[fence.info.start..fence.info.end].split_whitespace().next() != Some("mermaid") {
+        return None;
+    }
+    let mut rows = lines(text, fence.content).filter(|line| !text[line.start..line.end].starts_with("%%"));
+    let first = rows.next()?;
+    if !matches!(text[first.start..first.end].split_whitespace().next(), Some("flowchart" | "graph")) {
+        return None;
+    }
+    let mut labels: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+    let mut edges: Vec<(&str, &str, Span)> = Vec::new();
+    for row in rows {
+        let said = &text[row.start..row.end];
+        let word = said.split([' ', ';']).next().unwrap_or_default();
+        if ["classDef", "class", "style", "click", "linkStyle", "direction", "subgraph", "end"]
+            .contains(&word)
+        {
+            continue;
+        }
+        for statement in said.split(';').filter(|statement| !statement.trim().is_empty()) {
+            let mut before: Vec<&str> = Vec::new();
+            let mut rest = statement.trim();
+            loop {
+                let mut nodes = Vec::new();
+                loop {
+                    let (id, label, after) = node(rest)?;
+                    if let Some(label) = label {
+                        labels.insert(id, label);
+                    }
+                    nodes.push(id);
+                    rest = after.trim_start();
+                    match rest.strip_prefix('&') {
+                        Some(more) => rest = more.trim_start(),
+                        None => break,
+                    }
+                }
+                edges.extend(before.iter().flat_map(|from| nodes.iter().map(|to| (*from, *to, row))));
+                before = nodes;
+                if rest.is_empty() {
+                    break;
+                }
+                rest = link(rest)?.trim_start();
+            }
+        }
+    }
+    let step =
+        |id: &str| titles.folded.get(&title::key(labels.get(id).unwrap_or(&id)).to_lowercase()).cloned();
+    let edges: Option<Vec<_>> =
+        edges.into_iter().map(|(from, to, span)| Some((step(from)?, step(to)?, span))).collect();
+    let edges = edges.filter(|edges| edges.len() >= 2)?;
+    Some(Drawing { span: opening(text, fence), what: "diagram", edges, asks: Vec::new() })
+}
+
+/// A node's id, its label, and what follows.
+fn node(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let end = text
+        .char_indices()
+        .find(|(at, c)| {
+            !(c.is_alphanumeric() || *c == '_' || *c == '-' && !text[at + 1..].starts_with(['-', '.', '>']))
+        })
+        .map_or(text.len(), |(at, _)| at);
+    let (id, rest) = text.split_at(end);
+    if id.is_empty() {
+        return None;
+    }
+    let closing = match rest.chars().next() {
+        Some('[') => ']',
+        Some('(') => ')',
+        Some('{') => '}',
+        _ => return Some((id, None, rest)),
+    };
+    // Of `((label))` and `([label])` the last closing one ends it.
+    let mut close = rest.find(closing)? + 1;
+    while rest[close..].starts_with([']', ')', '}']) {
+        close += 1;
+    }
+    let label = rest[..close].trim_matches(|c: char| "[](){}/\\\"' ".contains(c));
+    Some((id, Some(label), &rest[close..]))
+}
+
+/// What follows an arrow and its text.
+fn link(text: &str) -> Option<&str> {
+    let line = |c: char| "-=.<>ox".contains(c);
+    let arrow = text.find(|c: char| !line(c)).unwrap_or(text.len());
+    let (sign, rest) = text.split_at(arrow);
+    if sign.len() < 2 {
+        return None;
+    }
+    if let Some(rest) = rest.trim_start().strip_prefix('|') {
+        return rest.split_once('|').map(|(_, rest)| rest);
+    }
+    if sign.ends_with('>') || sign == "---" {
+        return Some(rest);
+    }
+    // `-- text -->`
+    let end =
+        ["-->", "==>", ".->", "---"].iter().filter_map(|sign| Some((rest.find(sign)?, sign.len()))).min()?;
+    rest.get(end.0 + end.1..)
+}
+
+/// A table with a row for each step.
+fn table(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
+    let Kind::Container(container) = &block.kind else { return None };
+    if container.holder != Holder::Table {
+        return None;
+    }
+    let mut rows = lines(text, block.span);
+    let header = rows.next()?;
+    let cells = |line: Span| -> Vec<&str> {
+        let row = text[line.start..line.end].trim_matches('|');
+        row.split('|').map(str::trim).collect()
+    };
+    let heads: Vec<String> = cells(header).into_iter().map(super::near::plain).collect();
+    let column = |names: &[&str]| heads.iter().position(|head| names.contains(&head.as_str()));
+    let step = column(&["step", "steps", "task", "stage", "activity", "action"])?;
+    let needs = column(&[
+        "depends-on",
+        "depends",
+        "after",
+        "needs",
+        "requires",
+        "waits-for",
+        "predecessor",
+        "predecessors",
+    ]);
+    let asks = column(&["condition", "conditions", "if", "when", "only-if", "only-when"]);
+    if needs.is_none() && asks.is_none() {
+        return None;
+    }
+    let mut drawing = Drawing { span: header, what: "table", edges: Vec::new(), asks: Vec::new() };
+    for row in rows.skip(1) {
+        let cells = cells(row);
+        let titled = |cell: &str| titles.folded.get(&title::key(cell).to_lowercase()).cloned();
+        let Some(to) = cells.get(step).and_then(|cell| titled(cell)) else { continue };
+        let said = |column: Option<usize>| cells.get(column?).copied().filter(|cell| !is_nothing(cell));
+        if let Some(needs) = said(needs) {
+            let all: Option<Vec<String>> = needs
+                .split([',', '&', '+'])
+                .flat_map(|part| part.split(" and "))
+                .map(|part| titled(part.trim()))
+                .collect();
+            drawing.edges.extend(all.into_iter().flatten().map(|from| (from, to.clone(), row)));
+        }
+        drawing.asks.extend(said(asks).map(|asked| (to, asked.to_owned(), row)));
+    }
+    Some(drawing)
+}
+
+fn is_nothing(cell: &str) -> bool {
+    let bare = cell.trim_matches(['-', '\u{2013}', '\u{2014}', '*', '`', ' ']);
+    bare.is_empty()
+        || ["none", "always", "no", "n/a", "nothing", "start"].contains(&bare.to_lowercase().as_str())
+}

@@ -1,0 +1,419 @@
+//! Near misses of a document: fields, titles and lines that the table in [`near`](super::near) knows under other
+//! names. Each is reported with its right spelling.
+
+mod below;
+
+use super::body::Part;
+use super::decision::Known;
+use super::evidence::Role;
+use super::field::{self, Field};
+use super::heading::{Head, Note};
+use super::near::{self, Meant};
+use super::phase::phase;
+use super::signature;
+use super::title;
+use super::titles::Titles;
+use crate::condition;
+use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
+
+/// Fields that a line of prose can be meant as.
+const LINES: [&str; 7] = ["retry", "timeout", "deadline", "after", "when", "each", "compensate"];
+
+/// Reports the near misses of all steps and groups. `agent` is whether the front matter names one.
+pub(super) fn check(
+    text: &str,
+    parts: &[Part],
+    roles: &[Role],
+    titles: &Titles,
+    agent: bool,
+    problems: &mut Vec<Diagnostic>,
+) {
+    // The groups above, with whether one of them or the front matter names an agent.
+    let mut above: Vec<(u8, bool)> = Vec::new();
+    for (part, role) in parts.iter().zip(roles) {
+        let Some(head) = &part.head else { continue };
+        above.retain(|(level, _)| *level < head.level);
+        let own = head.tail.iter().any(|note| matches!(note.value, Note::Agent(_)));
+        let agent = own || above.last().map_or(agent, |(_, agent)| *agent);
+        let place = Place { text, parts, roles, titles, part, head, agent };
+        if *role == Role::Group {
+            above.push((head.level, agent));
+        }
+        if matches!(role, Role::Step | Role::Group) {
+            let noted = head.tail.iter().filter_map(|note| match &note.value {
+                Note::Field(field) => Some(field),
+                _ => None,
+            });
+            problems.extend(noted.chain(&part.fields).filter_map(|field| place.field(field)));
+            place.lines(*role, problems);
+        }
+        if *role != Role::Title {
+            place.types(problems);
+        }
+        if *role == Role::Step {
+            place.fences(problems);
+        }
+        place.title(*role, problems);
+    }
+}
+
+/// The brackets of a title that are meant as annotations, with the right ones.
+pub(super) fn brackets(text: &str, head: &Head, titles: &Titles) -> Vec<(Span, String)> {
+    let title = &text[head.title.start..head.title.end];
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(open) = title[at..].find(['(', '[']).map(|open| at + open) {
+        let closing = if title[open..].starts_with('(') { ')' } else { ']' };
+        let Some(close) = title[open..].find(closing).map(|close| open + close) else { break };
+        let inner = &title[open + 1..close];
+        let whole = Span::new(head.title.start + open, head.title.start + close + 1);
+        let apart = open == 0 || title[..open].ends_with([' ', '\t']);
+        let known = field::almost(&title[open..=close]).is_some();
+        if let Some(right) = annotation(inner, titles).filter(|_| apart && !known) {
+            found.push((whole, right));
+        }
+        at = close + 1;
+    }
+    found
+}
+
+/// What the words in a bracket are meant as.
+fn annotation(inner: &str, titles: &Titles) -> Option<String> {
+    match near::plain(inner).as_str() {
+        "optional" | "best-effort" => return Some("?".to_owned()),
+        "critical" | "mandatory" => return Some("!".to_owned()),
+        "irreversible" => return Some("[irreversible]".to_owned()),
+        "parallel" | "in-parallel" => return Some("(parallel)".to_owned()),
+        "no-effects" | "read-only" | "pure" => return Some("[effects:: none]".to_owned()),
+        _ => {}
+    }
+    if inner.contains("::") {
+        return None;
+    }
+    let words: Vec<&str> = inner.split_whitespace().collect();
+    if let ["for" | "foreach" | "for-each" | "each", ..] = words.as_slice() {
+        return near::each(inner).map(|each| format!("[each:: {each}]"));
+    }
+    if let [word @ ("if" | "when" | "unless" | "only"), rest @ ..] = words.as_slice() {
+        let rest = if *word == "only" { rest.get(1..)? } else { rest };
+        let right = near::condition(&rest.join(" ")).filter(|right| is_known(right, titles))?;
+        return Some(if *word == "unless" {
+            format!("[when:: not ({right})]")
+        } else {
+            format!("[when:: {right}]")
+        });
+    }
+    let parts = inner.split(if inner.contains(';') { ';' } else { ',' });
+    let rights: Option<Vec<String>> = parts.map(|part| setting(part.trim(), titles)).collect();
+    rights.map(|rights| rights.join(" "))
+}
+
+/// `retry: 3`, `after Build` as a field.
+fn setting(part: &str, titles: &Titles) -> Option<String> {
+    let (key, value) = near::pair(part).or_else(|| {
+        let (key, value) = part.split_once(' ')?;
+        ["after", "needs", "requires"].contains(&key).then_some((key, value))
+    })?;
+    let key = right_key(key)?;
+    let value = match key {
+        "after" | "compensate" => steps(value, titles)?,
+        "when" => near::condition(value).filter(|right| is_known(right, titles))?,
+        _ => near::value(key, value)?,
+    };
+    Some(format!("[{key}:: {value}]"))
+}
+
+/// The field that a key is, or is meant as.
+fn right_key(key: &str) -> Option<&'static str> {
+    let plain = near::plain(key);
+    if let Some(known) = LINES.into_iter().find(|known| *known == plain) {
+        return Some(known);
+    }
+    match near::meant(key) {
+        Some(Meant::Field(field)) => Some(field),
+        _ => None,
+    }
+}
+
+/// Titles in a list, all of which steps or groups have.
+fn steps(value: &str, titles: &Titles) -> Option<String> {
+    let value = value.trim().trim_end_matches('.');
+    if titles.is_title(value) || value == "start" {
+        return Some(value.to_owned());
+    }
+    let parts = value.split([',', '&', '+']).flat_map(|part| part.split(" and "));
+    let parts: Vec<&str> = parts
+        .map(|part| part.trim().trim_matches(['"', '`', '*', '[', ']']))
+        .filter(|part| !part.is_empty())
+        .collect();
+    (!parts.is_empty() && parts.iter().all(|part| titles.is_title(part))).then(|| parts.join(", "))
+}
+
+/// Whether a condition asks only for values that there are.
+fn is_known(right: &str, titles: &Titles) -> bool {
+    condition::parse(right).is_ok_and(|condition| {
+        let names = condition.names();
+        !names.is_empty() && names.iter().all(|(name, _)| titles.is_value(name))
+    })
+}
+
+fn is_signature(right: &str) -> bool {
+    signature::read(right, Span::new(0, right.len())).is_some_and(|arrow| arrow.is_typed())
+}
+
+/// Whether a line is a signature but for the types of another language.
+pub(super) fn is_types(line: &str) -> bool {
+    near::types(line).is_some_and(|right| is_signature(&right))
+}
+
+/// Whether a line is reported as a field.
+pub(super) fn is_setting(line: &str, titles: &Titles) -> bool {
+    near::pair(line).is_some() && setting(line, titles).is_some()
+}
+
+struct Place<'a> {
+    text: &'a str,
+    parts: &'a [Part<'a>],
+    roles: &'a [Role],
+    titles: &'a Titles,
+    part: &'a Part<'a>,
+    head: &'a Head,
+    /// Whether the step, a group around it or the front matter names an agent.
+    agent: bool,
+}
+
+/// How a near miss is mended.
+enum Right {
+    /// By this in its place.
+    Here(String),
+    /// By changes elsewhere; the words show them.
+    There(String, Vec<Replacement>),
+}
+
+fn insert(at: usize, text: String) -> Replacement {
+    Replacement { span: Span::new(at, at), text }
+}
+
+impl<'a> Place<'a> {
+    fn slice(&self, span: Span) -> &'a str {
+        &self.text[span.start..span.end]
+    }
+
+    /// A field of another name.
+    fn field(&self, field: &Field) -> Option<Diagnostic> {
+        let (key, value) = (self.slice(field.key), self.slice(field.value));
+        let turned = key == "compensate" && self.undoes(value);
+        let meant =
+            if turned { Meant::Undoes } else { near::meant(key).filter(|_| !field::is_known(key))? };
+        match meant {
+            Meant::Later(what) => {
+                return Some(problem::not_supported_yet(field.span, &format!("the field `{key}`"), what));
+            }
+            Meant::Nothing(what) => {
+                return Some(problem::no_effect(field.span, &format!("the field `{key}`"), what));
+            }
+            _ => {}
+        }
+        let otherwise = match meant {
+            Meant::Inputs | Meant::Outputs => {
+                "write a signature below the heading, as in `order -> receipt::Receipt`"
+            }
+            Meant::Handler => "a failure handler is a step that takes an input such as `failed_items`",
+            Meant::Undoes | Meant::Undo => {
+                "write `[compensate:: Step Title]` in the step that is compensated"
+            }
+            Meant::Agent if self.agent => {
+                "the step has an agent; a person who is responsible is named in prose"
+            }
+            Meant::Agent => "name the agent in the heading, as in `@agent`",
+            Meant::Channel => "name the channel in the heading, as in `#channel`",
+            _ => "its value is not one of the language either",
+        };
+        let right = self.right(meant, value);
+        let shown = right.as_ref().map(|right| match right {
+            Right::Here(shown) | Right::There(shown, _) => shown.as_str(),
+        });
+        let report = |problem: Diagnostic| match &right {
+            None => problem,
+            Some(Right::Here(right)) => problem.fix(field.span, right),
+            Some(Right::There(_, changes)) => {
+                let gone = Replacement { span: self.removal(field.span), text: String::new() };
+                problem.fixed(true, changes.iter().cloned().chain([gone]).collect())
+            }
+        };
+        if turned {
+            let why = "a compensation does not name the step that it compensates";
+            return Some(report(problem::turned(field.span, why, shown.unwrap_or(otherwise))));
+        }
+        Some(report(problem::other_field(field.key, key, shown, otherwise)))
+    }
+
+    /// The span of something with the white space, or the line, that it leaves behind.
+    fn removal(&self, span: Span) -> Span {
+        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[span.end..].find('\n').map_or(self.text.len(), |at| span.end + at + 1);
+        let alone =
+            self.text[start..span.start].trim().is_empty() && self.text[span.end..end].trim().is_empty();
+        if alone {
+            return Span::new(start, end);
+        }
+        let before = self.text[start..span.start].trim_end_matches([' ', '\t']).len();
+        Span::new(start + before, span.end)
+    }
+
+    /// The part of the step with this title.
+    fn step(&self, written: &str) -> Option<(&'a Part<'a>, &'a Head)> {
+        let part = &self.parts[*self.titles.steps.get(&title::key(written))?];
+        Some((part, part.head.as_ref()?))
+    }
+
+    /// Whether this step reverses the one of that title: it takes what that one makes, or stands in a list of such
+    /// steps.
+    fn undoes(&self, written: &str) -> bool {
+        let Some((other, head)) = self.step(written).filter(|(_, head)| head.line != self.head.line) else {
+            return false;
+        };
+        let makes: Vec<&str> = other.signature_names(false).collect();
+        let gives: Vec<&str> = self.part.signature_names(false).collect();
+        let takes =
+            |part: &Part<'_>, names: &[&str]| part.signature_names(true).any(|name| names.contains(&name));
+        if takes(self.part, &makes) {
+            return !takes(other, &gives);
+        }
+        let groups = self.parts.iter().zip(self.roles).filter(|(_, role)| **role == Role::Group);
+        let around = groups
+            .filter_map(|(part, _)| Some((part, part.head.as_ref()?)))
+            .rfind(|(_, group)| group.line.start < self.head.line.start && group.level < self.head.level);
+        head.line.start < self.head.line.start
+            && around.is_some_and(|(group, _)| is_undo(&group.title(self.text)))
+    }
+
+    fn right(&self, meant: Meant, value: &str) -> Option<Right> {
+        let here = |key: &str, value: String| Some(Right::Here(format!("[{key}:: {value}]")));
+        match meant {
+            Meant::Field("after") => here("after", steps(value, self.titles)?),
+            Meant::Field("compensate") | Meant::Undo | Meant::Undoes => {
+                let (other, head) = self.step(value)?;
+                if meant != Meant::Undoes && !self.undoes(value) {
+                    return here("compensate", value.trim().to_owned());
+                }
+                let own = self.part.title(self.text);
+                let field = format!("[compensate:: {own}]");
+                let shown = format!("{field}` in `{}", other.title(self.text));
+                let has = other.field(self.text, "compensate").is_some();
+                let changes =
+                    if has { Vec::new() } else { vec![insert(head.whole.end, format!(" {field}"))] };
+                (!own.is_empty() && head.line != self.head.line).then_some(Right::There(shown, changes))
+            }
+            Meant::Field(key) => here(key, near::value(key, value)?),
+            Meant::Unless => here("when", format!("not ({})", near::condition(value)?)),
+            Meant::Attempts => here("retry", near::retries(value)?),
+            Meant::Agent if !self.has(|note| matches!(note, Note::Agent(_))) => self.note('@', value),
+            Meant::Channel if !self.has(|note| matches!(note, Note::Channel(_))) => self.note('#', value),
+            Meant::Handler => self.handler(value),
+            _ => None,
+        }
+    }
+
+    fn has(&self, is: impl Fn(&Note) -> bool) -> bool {
+        self.head.tail.iter().any(|note| is(&note.value))
+    }
+
+    /// An agent or channel at the end of the heading.
+    fn note(&self, sign: char, value: &str) -> Option<Right> {
+        let note = format!("{sign}{}", near::actor(value)?);
+        Some(Right::There(note.clone(), vec![insert(self.head.whole.end, format!(" {note}"))]))
+    }
+
+    /// A step that is to run when this one fails, as a failure handler with that condition; or a mark.
+    fn handler(&self, value: &str) -> Option<Right> {
+        let mark = match near::plain(value).as_str() {
+            "continue" | "ignore" | "skip" | "go-on" | "warn" => Some('?'),
+            "stop" | "abort" | "fail" | "halt" | "exit" => Some('!'),
+            _ => None,
+        };
+        if let Some(mark) = mark.filter(|_| !self.has(|note| matches!(note, Note::Mark(_)))) {
+            return Some(Right::There(
+                mark.to_string(),
+                vec![insert(self.head.whole.end, format!(" {mark}"))],
+            ));
+        }
+        let (other, head) = self.step(value).filter(|(_, head)| head.line != self.head.line)?;
+        let asks = format!("failed_items.step == \"{}\"", phase(&self.part.title(self.text)));
+        let shown = format!("failed_items` as an input of `{}", other.title(self.text));
+        let mut changes = Vec::new();
+        if !other.signature_names(true).any(|name| name.starts_with("failed_")) {
+            let arrow = other.arrows.iter().find(|arrow| arrow.read.is_ok())?;
+            let line = self.slice(arrow.span);
+            let none = line.starts_with(['→', '-']);
+            (!line.starts_with('`')).then_some(())?;
+            changes.push(insert(
+                arrow.span.start,
+                if none { "failed_items " } else { "failed_items, " }.to_owned(),
+            ));
+            match other.field(self.text, "when") {
+                None => changes.push(insert(head.whole.end, format!(" [when:: {asks}]"))),
+                Some(_) => return None,
+            }
+        } else {
+            let when = other.field(self.text, "when")?;
+            let asked = self.slice(when.value);
+            if !asked.starts_with("failed_items.step == ") {
+                return None;
+            }
+            if !asked.contains(&asks) {
+                changes.push(insert(when.value.end, format!(" or {asks}")));
+            }
+        }
+        Some(Right::There(shown, changes))
+    }
+
+    /// What a title says in brackets or words.
+    fn title(&self, role: Role, problems: &mut Vec<Diagnostic>) {
+        if role == Role::Title {
+            return;
+        }
+        let of_step = matches!(role, Role::Step | Role::Group);
+        if !of_step && self.head.stray(self.text).is_none() {
+            return;
+        }
+        for (span, right) in brackets(self.text, self.head, self.titles) {
+            let fits = match right.as_str() {
+                "(parallel)" => role == Role::Group && !self.has(|note| matches!(note, Note::Parallel)),
+                _ => true,
+            };
+            if fits {
+                problems.push(problem::near_annotation(span, &right).fix(span, right));
+            }
+        }
+        // `Cook Dish for each dish in dishes`
+        let title = self.slice(self.head.title);
+        for words in [" for each ", " for every ", " foreach "] {
+            let Some(at) = title.find(words).filter(|_| role == Role::Step) else { continue };
+            let Some(each) = near::each(&title[at..]) else { continue };
+            let list = each.rsplit(' ').next().unwrap_or_default();
+            if self.titles.is_value(list) && self.part.field(self.text, "each").is_none() {
+                let span = Span::new(self.head.title.start + at + 1, self.head.title.end);
+                let right = format!("[each:: {each}]");
+                problems.push(problem::near_annotation(span, &right).fix(span, right));
+            }
+        }
+    }
+}
+
+/// Whether a heading's title is one for steps that reverse others, and not the language's own.
+pub(super) fn is_undo(title: &str) -> bool {
+    let title = near::plain(title);
+    [
+        "undo",
+        "rollback",
+        "roll-back",
+        "compensation",
+        "compensations",
+        "compensate",
+        "undo-steps",
+        "reverse",
+        "rollbacks",
+    ]
+    .contains(&title.as_str())
+}

@@ -1,0 +1,421 @@
+//! The one table of near misses: what authors write for what the language spells in another way, and the right
+//! spelling. Data and words only; knows nothing of steps.
+
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub(super) use types::types;
+
+use super::duration::{duration, retry};
+use super::signature::is_name;
+use super::{decision, heading};
+use crate::condition;
+
+/// What a field of another name is meant as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// This field with the same value.
+    Field(&'static str),
+    /// `when` with the opposite.
+    Unless,
+    /// `retry`, with the first attempt counted.
+    Attempts,
+    /// `compensate`, or its opposite where it stands at the compensation.
+    Undo,
+    /// `compensate` at the other step.
+    Undoes,
+    /// A failure handler.
+    Handler,
+    Agent,
+    Channel,
+    /// What the step takes, or makes.
+    Inputs,
+    Outputs,
+    /// A feature of the language that this version does not have.
+    Later(&'static str),
+    /// Nothing of the language.
+    Nothing(&'static str),
+}
+
+/// Other names, in lower case with `-` between words.
+const NAMES: [(&[&str], Meant); 17] = [
+    (&["if", "only-if", "only-when", "condition", "conditional", "where", "run-if"], Meant::Field("when")),
+    (&["unless", "except", "except-if", "skip-if", "skip-when", "not-if"], Meant::Unless),
+    (
+        &[
+            "needs",
+            "need",
+            "depends",
+            "depends-on",
+            "dependson",
+            "depend-on",
+            "dependencies",
+            "requires",
+            "require",
+            "wait-for",
+            "waits-for",
+            "waitfor",
+            "runs-after",
+            "run-after",
+            "follows",
+            "after-step",
+            "predecessors",
+        ],
+        Meant::Field("after"),
+    ),
+    (
+        &["foreach", "for-each", "for", "for-every", "every", "map", "each-of", "for-all"],
+        Meant::Field("each"),
+    ),
+    (
+        &["retries", "retry-count", "max-retries", "retry-limit", "retry-policy", "retrys"],
+        Meant::Field("retry"),
+    ),
+    (&["attempts", "max-attempts", "tries", "max-tries"], Meant::Attempts),
+    (
+        &["time-out", "time-limit", "max-time", "max-duration", "timeouts", "timelimit"],
+        Meant::Field("timeout"),
+    ),
+    (&["compensation", "compensated-by", "undone-by", "undo-with", "undo-by"], Meant::Field("compensate")),
+    (&["undo", "rollback", "roll-back", "revert"], Meant::Undo),
+    (
+        &[
+            "undoes",
+            "undo-of",
+            "undo-for",
+            "compensates",
+            "compensation-of",
+            "compensation-for",
+            "reverts",
+            "rolls-back",
+            "rollback-of",
+            "reverses",
+        ],
+        Meant::Undoes,
+    ),
+    (
+        &[
+            "on-failure",
+            "on-fail",
+            "on-error",
+            "onfailure",
+            "onerror",
+            "if-fails",
+            "if-failed",
+            "when-failed",
+            "catch",
+            "else",
+            "fallback",
+            "failure-handler",
+            "error-handler",
+        ],
+        Meant::Handler,
+    ),
+    (&["agent", "owner", "assignee", "by", "responsible", "performed-by", "done-by"], Meant::Agent),
+    (&["channel", "via"], Meant::Channel),
+    (&["input", "inputs", "takes", "in"], Meant::Inputs),
+    (&["output", "outputs", "makes", "returns", "produces", "out"], Meant::Outputs),
+    (
+        &[
+            "loop",
+            "until",
+            "max",
+            "while",
+            "max-iterations",
+            "iterations",
+            "repeat-until",
+            "max-rounds",
+            "loops",
+        ],
+        Meant::Later("repeating a step"),
+    ),
+    (&["approve", "approval", "approver", "approved-by", "sign-off"], Meant::Later("waiting for a person")),
+];
+
+/// What would be done with these is no part of the language; without it the order of the steps is the same.
+const WITHOUT: [(&[&str], &str); 3] = [
+    (&["delay", "wait", "pause", "sleep", "start-after"], "waiting before a step starts"),
+    (
+        &["parallel", "max-parallel", "concurrency", "max-concurrency", "parallelism", "jobs", "workers"],
+        "a limit on one step's parallel elements",
+    ),
+    (&["priority", "order", "cost", "sla", "schedule", "cron"], "this setting"),
+];
+
+/// Keys of front matter that say something to people or to other programs.
+const REMARKS: [&str; 30] = [
+    "name",
+    "version",
+    "owner",
+    "owners",
+    "author",
+    "authors",
+    "date",
+    "created",
+    "updated",
+    "modified",
+    "tags",
+    "category",
+    "categories",
+    "status",
+    "team",
+    "license",
+    "licence",
+    "id",
+    "slug",
+    "layout",
+    "lang",
+    "language",
+    "draft",
+    "reviewers",
+    "maintainer",
+    "maintainers",
+    "labels",
+    "contact",
+    "since",
+    "summary",
+];
+
+/// A key as it is looked up.
+pub(super) fn plain(key: &str) -> String {
+    let words = key.trim().trim_matches(['*', '_', '`', ' ']).to_lowercase();
+    words.split([' ', '_', '-']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// What a field or a line with this key is meant as.
+pub(super) fn meant(key: &str) -> Option<Meant> {
+    let key = plain(key);
+    let named = NAMES.iter().find(|(names, _)| names.contains(&key.as_str())).map(|(_, meant)| *meant);
+    named.or_else(|| {
+        WITHOUT.iter().find(|(names, _)| names.contains(&key.as_str())).map(|(_, what)| Meant::Nothing(what))
+    })
+}
+
+/// Whether a key of front matter is a remark, which belongs to a key that begins with `x-`.
+pub(super) fn is_remark(key: &str) -> bool {
+    REMARKS.contains(&plain(key).as_str())
+}
+
+/// The value of a field in its right spelling, for the fields that have one of their own.
+pub(super) fn value(key: &str, value: &str) -> Option<String> {
+    let value = value.trim();
+    match key {
+        "timeout" | "deadline" => time(value),
+        "retry" => times(value),
+        "each" => each(value),
+        "when" => condition(value),
+        _ => Some(value.to_owned()),
+    }
+}
+
+/// `30 days`, `25min`, `1.5 h`, `1h30m` as a duration.
+pub(super) fn time(text: &str) -> Option<String> {
+    const UNITS: [(&[&str], u64); 6] = [
+        (&["ms", "msec", "millis", "millisecond", "milliseconds"], 1),
+        (&["s", "sec", "secs", "second", "seconds"], 1000),
+        (&["m", "min", "mins", "minute", "minutes"], 60_000),
+        (&["h", "hr", "hrs", "hour", "hours", "hs"], 3_600_000),
+        (&["d", "day", "days"], 86_400_000),
+        (&["w", "week", "weeks"], 7 * 86_400_000),
+    ];
+    if text.len() > 40 {
+        return None;
+    }
+    let text = text.trim().trim_end_matches('.').to_lowercase();
+    if let Some(time) = duration(&text) {
+        return (!time.is_zero()).then_some(text);
+    }
+    let (mut rest, mut millis) = (text.as_str(), 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = rest[digits..].trim_start();
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (_, unit) = UNITS.iter().find(|(names, _)| names.contains(&&rest[..letters]))?;
+        millis += number * *unit as f64;
+        rest = rest[letters..].trim_start_matches([' ', ',']);
+        rest = rest.strip_prefix("and ").unwrap_or(rest);
+    }
+    if !(1.0..1e15).contains(&millis) || millis.fract() != 0.0 {
+        return None;
+    }
+    // The largest unit that has the whole of it.
+    let millis = millis as u64;
+    let (unit, size) = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
+        .into_iter()
+        .find(|(_, size)| millis.is_multiple_of(*size))?;
+    let right = format!("{}{unit}", millis / size);
+    duration(&right).is_some_and(|time| !time.is_zero()).then_some(right)
+}
+
+/// `3 times`, `up to 3`, `3x` as a retry policy.
+pub(super) fn times(text: &str) -> Option<String> {
+    if retry(text).is_some() {
+        return Some(text.to_owned());
+    }
+    let text = text.trim().trim_end_matches('.').to_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let words: Vec<&str> = match words.as_slice() {
+        ["up", "to", rest @ ..] | ["at", "most", rest @ ..] | ["max" | "maximum", rest @ ..] => rest.to_vec(),
+        all => all.to_vec(),
+    };
+    let number = match words.as_slice() {
+        [number] => number.strip_suffix('x').unwrap_or(number),
+        [number, "times" | "time" | "x" | "retries" | "retry"] => number,
+        _ => return None,
+    };
+    const SPELT: [&str; 11] =
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    let spelt = SPELT.iter().position(|word| *word == number || number == "once" && *word == "one");
+    let number = spelt.and_then(|number| u32::try_from(number).ok()).or_else(|| number.parse().ok())?;
+    Some(number.to_string())
+}
+
+/// `each dish in dishes`, `dish of dishes` as an element and its list.
+pub(super) fn each(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let words = match words.as_slice() {
+        ["for", "each" | "every" | "all", rest @ ..] => rest,
+        ["foreach" | "for-each" | "each" | "every" | "for", rest @ ..] => rest,
+        all => all,
+    };
+    let words = if let [rest @ .., "in", "parallel"] = words { rest } else { words };
+    match words {
+        [element, "in" | "of" | "from", list] if is_name(element) && is_name(list) => {
+            Some(format!("{element} in {list}"))
+        }
+        _ => None,
+    }
+}
+
+/// A condition with other signs, such as `!paid` or `state = ("a", "b")`; with words, such as `total is over 100`.
+pub(super) fn condition(text: &str) -> Option<String> {
+    let sound = |text: &str| condition::parse(text).is_ok_and(|condition| !condition.names().is_empty());
+    if sound(text) {
+        return Some(text.to_owned());
+    }
+    Some(signs(text)).filter(|right| sound(right)).or_else(|| decision::in_signs(text))
+}
+
+/// Other signs in an expression as the right ones; texts in quotes stay.
+pub(super) fn signs(text: &str) -> String {
+    const SIGNS: [(&str, &str); 17] = [
+        ("===", "=="),
+        ("!==", "!="),
+        ("==", "=="),
+        ("!=", "!="),
+        ("<=", "<="),
+        (">=", ">="),
+        ("<>", "!="),
+        ("=<", "<="),
+        ("=", "=="),
+        ("!", "not "),
+        ("\u{2260}", "!="),
+        ("\u{2264}", "<="),
+        ("\u{2265}", ">="),
+        ("\u{ac}", "not "),
+        ("&&", "and"),
+        ("||", "or"),
+        ("\u{2227}", "and"),
+    ];
+    const WORDS: [(&str, &str); 6] =
+        [("AND", "and"), ("OR", "or"), ("NOT", "not"), ("IN", "in"), ("And", "and"), ("Or", "or")];
+    let (mut right, mut at, mut quote) = (String::with_capacity(text.len() + 8), 0, None);
+    let lists = lists(text);
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        if let Some(closing) = quote {
+            let closes = c == closing;
+            right.push(if matches!(c, '\u{201c}' | '\u{201d}') && closes { '"' } else { c });
+            quote = if closes { None } else { quote };
+            at += c.len_utf8();
+        } else if matches!(c, '"' | '\'' | '\u{201c}') {
+            quote = Some(if c == '\u{201c}' { '\u{201d}' } else { c });
+            right.push(if c == '\u{201c}' { '"' } else { c });
+            at += c.len_utf8();
+        } else if lists.contains(&at) {
+            right.push(if c == '(' { '[' } else { ']' });
+            at += 1;
+        } else if let Some((sign, meant)) = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
+            right.push_str(meant);
+            at += sign.len();
+            if meant.ends_with(' ') {
+                at += text[at..].len() - text[at..].trim_start().len();
+            }
+        } else if c.is_alphabetic() {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let word = &rest[..end];
+            right.push_str(WORDS.iter().find(|(other, _)| *other == word).map_or(word, |(_, meant)| meant));
+            at += end;
+        } else {
+            right.push(c);
+            at += c.len_utf8();
+        }
+    }
+    right
+}
+
+/// The round brackets that hold several values: those of a list.
+fn lists(text: &str) -> Vec<usize> {
+    let (mut open, mut found, mut quoted) = (Vec::new(), Vec::new(), None);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if quoted == Some(c) => quoted = None,
+            _ if quoted.is_some() => {}
+            '"' | '\'' => quoted = Some(c),
+            '(' => open.push((at, false)),
+            ',' => {
+                if let Some((_, list)) = open.last_mut() {
+                    *list = true;
+                }
+            }
+            ')' => {
+                if let Some((from, true)) = open.pop() {
+                    found.extend([from, at]);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A line like `**Retry:** 3`, `needs = Build` or `retry 3 times`: its key and its value.
+pub(super) fn pair(line: &str) -> Option<(&str, &str)> {
+    if line.len() > 300 || line.contains("::") {
+        return None;
+    }
+    let trim = |part: &'_ str| -> (usize, usize) {
+        let start = part.len() - part.trim_start_matches(['*', '_', '`', ' ']).len();
+        (start, part.trim_end_matches(['*', '_', '`', ' ']).len())
+    };
+    if let Some((key, value)) = line.split_once([':', '=']) {
+        let (start, end) = trim(key);
+        let key = key.get(start..end)?;
+        let words = key.split_whitespace().count();
+        let named = key.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, ' ' | '-' | '_'));
+        let value = value.trim_start_matches(['*', '_', ' ', '\t']);
+        return (named && (1..=3).contains(&words) && !value.is_empty()).then_some((key, value.trim()));
+    }
+    let (key, value) = line.split_once(' ')?;
+    let sure = match plain(key).as_str() {
+        "retry" | "retries" => times(value).is_some(),
+        "timeout" => time(value.trim_start_matches("after ").trim_start_matches("of ")).is_some(),
+        _ => false,
+    };
+    let value = value.trim_start_matches("after ").trim_start_matches("of ");
+    sure.then_some((key, value.trim_end_matches('.')))
+}
+
+/// A name of an agent or a channel, with or without its sign.
+pub(super) fn actor(text: &str) -> Option<&str> {
+    let name = text.trim().trim_end_matches('.').trim_matches('`').trim_start_matches(['@', '#']);
+    heading::is_name(name).then_some(name)
+}
+
+/// As many retries as these attempts have.
+pub(super) fn retries(attempts: &str) -> Option<String> {
+    let attempts: u32 = times(attempts)?.parse().ok()?;
+    Some(attempts.checked_sub(1)?.to_string())
+}

@@ -1,0 +1,194 @@
+//! Headings that sound like what they are not: handlers, compensations and steps by title alone.
+
+use super::body::Part;
+use super::evidence::{Role, is_reserved};
+use super::heading::{Head, Note};
+use super::markdown::Kind;
+use super::misses::is_undo;
+use super::model::COMPENSATIONS;
+use super::near;
+use super::title;
+use crate::diag::{Diagnostic, catalogue as problem};
+use std::collections::HashSet;
+
+/// Names of inputs that sound like a failure.
+const FAILURES: [&str; 6] = ["error", "errors", "failure", "failures", "exception", "failed"];
+
+/// First words of headings that are about something, and of no step.
+const ABOUT: [&str; 44] = [
+    "about",
+    "a",
+    "an",
+    "the",
+    "note",
+    "notes",
+    "how",
+    "why",
+    "what",
+    "when",
+    "who",
+    "where",
+    "which",
+    "background",
+    "context",
+    "overview",
+    "introduction",
+    "remarks",
+    "see",
+    "further",
+    "more",
+    "faq",
+    "glossary",
+    "history",
+    "open",
+    "known",
+    "related",
+    "out",
+    "definitions",
+    "terms",
+    "rules",
+    "assumptions",
+    "requirements",
+    "scope",
+    "appendix",
+    "example",
+    "examples",
+    "references",
+    "contact",
+    "changelog",
+    "todo",
+    "part",
+    "phase",
+    "stage",
+];
+
+/// Reports such headings; `listed` are the inputs that the front matter names.
+pub(super) fn check(
+    text: &str,
+    parts: &[Part],
+    roles: &[Role],
+    listed: &HashSet<&str>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let named: HashSet<String> = parts
+        .iter()
+        .filter_map(|part| part.field(text, "compensate"))
+        .map(|field| title::key(&text[field.value.start..field.value.end]))
+        .collect();
+    let made: HashSet<&str> = parts.iter().flat_map(|part| part.signature_names(false)).collect();
+    let compensations = parts.iter().any(|part| part.title(text) == COMPENSATIONS);
+    let ordinary = |part: &Part| {
+        !part.signature_names(true).any(|name| name.starts_with("failed_"))
+            && !named.contains(&part.title(text))
+    };
+    // The level of the heading that holds compensations, below which nothing runs forward.
+    let mut below: Option<u8> = None;
+    for (index, (part, role)) in parts.iter().zip(roles).enumerate() {
+        let Some(head) = &part.head else { continue };
+        below = below.filter(|level| head.level > *level);
+        let title = part.title(text);
+        if title == COMPENSATIONS {
+            below = Some(head.level);
+        }
+        if below.is_some() {
+            continue;
+        }
+        match role {
+            Role::Step if ordinary(part) => {
+                if sounds_late(&title) || title == "Undo" || title.starts_with("Undo ") {
+                    problems.push(problem::almost_a_handler(head.title, &title));
+                }
+                failures(part, &made, listed, problems);
+            }
+            Role::Group if sounds_late(&title) || is_undo(&title) => {
+                let inside = parts[index + 1..].iter().zip(&roles[index + 1..]);
+                let mut inside = inside.take_while(|(part, _)| part.level() > head.level);
+                let first = inside.find(|(part, role)| **role == Role::Step && ordinary(part));
+                if let Some((first, _)) = first {
+                    let problem = problem::almost_compensations(head.title, &title, &first.title(text));
+                    problems.push(match is_undo(&title) {
+                        true if compensations => problem.help(format!("move them below `{COMPENSATIONS}`")),
+                        true => problem.instead(head.title, COMPENSATIONS.to_owned()),
+                        false => problem
+                            .help("a failure handler is a step that takes an input such as `failed_items`"),
+                    });
+                }
+            }
+            Role::Section if is_between(parts, roles, index) && sounds_like_a_step(text, part, head) => {
+                let whole = title::read(&text[head.whole.start..head.whole.end]);
+                problems.push(problem::almost_a_step(head.whole, &whole));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a title says that its steps come after a failure, or in any case.
+fn sounds_late(title: &str) -> bool {
+    let plain = near::plain(title);
+    let begins =
+        ["on-failure", "on-error", "on-fail-", "in-case-of-failure", "in-case-of-error", "after-failure"];
+    let whole = [
+        "finally",
+        "on-fail",
+        "failure",
+        "failures",
+        "failure-handling",
+        "error-handling",
+        "failure-handler",
+        "error-handler",
+        "failure-handlers",
+        "error-handlers",
+    ];
+    let asks = ["when-", "if-", "in-case-"].iter().any(|word| plain.starts_with(word));
+    let fails = ["-fails", "-failed", "-fail"].iter().any(|word| plain.ends_with(word));
+    whole.contains(&plain.as_str()) || begins.iter().any(|word| plain.starts_with(word)) || asks && fails
+}
+
+/// Inputs that sound like a failure, and that nothing brings but items.
+fn failures(part: &Part, made: &HashSet<&str>, listed: &HashSet<&str>, problems: &mut Vec<Diagnostic>) {
+    let read = part.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
+    for port in read.flat_map(|signature| &signature.inputs) {
+        let name = port.name.value.as_str();
+        if FAILURES.contains(&name) && !made.contains(name) && !listed.contains(name) {
+            problems.push(problem::almost_a_failure(port.name.span, name, "failed_items"));
+        }
+    }
+}
+
+/// Whether a heading stands between two steps of its own level.
+fn is_between(parts: &[Part], roles: &[Role], index: usize) -> bool {
+    let level = parts[index].level();
+    let step = |(part, role): (&Part, &Role)| part.level() == level && *role == Role::Step;
+    let before = parts[..index].iter().zip(roles).rfind(|(part, _)| part.level() <= level);
+    let after = parts[index + 1..].iter().zip(&roles[index + 1..]).next();
+    before.is_some_and(step) && after.is_some_and(step)
+}
+
+fn sounds_like_a_step(text: &str, part: &Part, head: &Head) -> bool {
+    let title = title::read(&text[head.whole.start..head.whole.end]);
+    let words: Vec<&str> = title.split_whitespace().collect();
+    let first = words.first().map(|word| word.to_lowercase()).unwrap_or_default();
+    let capitals =
+        words.iter().filter(|word| word.len() > 3).all(|word| word.starts_with(char::is_uppercase));
+    let prose = part.blocks.iter().all(|block| matches!(block.kind, Kind::Paragraph | Kind::Container(_)));
+    let plain = !head.tail.iter().any(|note| matches!(note.value, Note::Parallel));
+    let told = head.stray(text).is_some();
+    (2..=6).contains(&words.len())
+        && capitals
+        && prose
+        && plain
+        && !told
+        && !title.ends_with(['?', ':'])
+        && !ABOUT.contains(&first.trim_matches(|c: char| !c.is_alphanumeric()))
+        && !is_reserved(&title)
+        && part.arrows.is_empty()
+        && !part.blocks.is_empty()
+}
+
+impl Part<'_> {
+    /// The level of its heading.
+    fn level(&self) -> u8 {
+        self.head.as_ref().map_or(0, |head| head.level)
+    }
+}

@@ -1,0 +1,141 @@
+//! Documents by authors who know little of the language: what is valid as written, what one `validate --fix` makes of
+//! them, and whether the order of their steps is then the one that was meant. The smallest forms of what was misread
+//! all have a diagnostic.
+
+use crate::program::orderflow;
+use orderflow::diag::Source;
+use orderflow::graph::{self, Graph, Kind};
+use orderflow::spec;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A document, how many errors it has as written and after one `--fix`, and of how many edges that were meant the
+/// fixed document has how many.
+const MEASURED: [(&str, usize, usize, &str); 6] = [
+    ("customer-onboarding", 0, 0, "9 of 9"),
+    ("insurance-claim", 1, 0, "9 of 9"),
+    ("invoice-matching", 10, 0, "10 of 11"),
+    ("newsroom-article", 5, 4, "-"),
+    ("research-report", 11, 9, "-"),
+    ("restaurant-order", 4, 0, "7 of 10"),
+];
+
+/// The smallest forms of misreadings, with the codes of what is reported.
+const MINIMAL: [(&str, &str); 18] = [
+    ("defined-guard-never-runs", ""),
+    ("dot-into-string", ""),
+    ("either-or-never-joins", "never-runs"),
+    ("gate-unread", ""),
+    ("handler-is-ordinary", "almost-a-handler"),
+    ("heading-without-evidence", "almost-a-step"),
+    ("list-type", "near-type"),
+    ("message-several-makers", ""),
+    ("numbered-not-ordered", ""),
+    ("optional-failed-drops-next", "runs-only-when"),
+    ("parallel-bracket", "almost-a-field"),
+    ("prompt-not-sent", "no-effect"),
+    ("prose-order-and-condition", "order-in-prose almost-a-handler"),
+    ("secret-type", ""),
+    ("skipped-maker-drops-critical", "runs-only-when"),
+    ("table-mermaid-loop", "condition-in-prose no-effect"),
+    ("title-bracket", "almost-a-field"),
+    ("undo-section", "almost-a-handler"),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/first_try")
+}
+
+/// The codes of the problems of a document, errors first.
+fn problems(path: &Path) -> (Vec<String>, Vec<String>) {
+    let shown = orderflow(&["validate", "--format", "json", path.to_str().unwrap()]);
+    let problems: Vec<Value> = serde_json::from_str(&shown.out).unwrap();
+    let (errors, others): (Vec<_>, Vec<_>) =
+        problems.iter().partition(|problem| problem["severity"] == "error");
+    let codes = |problems: Vec<&Value>| {
+        problems.into_iter().map(|problem| problem["code"].as_str().unwrap().to_owned()).collect()
+    };
+    (codes(errors), codes(others))
+}
+
+fn graph(path: &Path) -> Option<Graph> {
+    let source = Source::new("x.md", fs::read_to_string(path).unwrap());
+    let (spec, _) = spec::parse(&source);
+    graph::build(&source, &spec).0
+}
+
+/// How many of the edges that were meant are there; panics where steps that were meant to be parallel are not, or a
+/// step is of another kind.
+fn order(graph: &Graph, intent: &Value) -> String {
+    let find = |title: &Value| {
+        graph
+            .ids()
+            .find(|id| graph.step(*id).title == title.as_str().unwrap())
+            .unwrap_or_else(|| panic!("{title}"))
+    };
+    let pairs = |key: &str| -> Vec<_> {
+        let pairs = intent[key].as_array().cloned().unwrap_or_default();
+        pairs.iter().map(|pair| (find(&pair[0]), find(&pair[1]))).collect()
+    };
+    let leads = |from, to| graph.leads_to(from, &|step| step == to);
+    for title in intent["steps"].as_array().unwrap() {
+        assert_eq!(graph.step(find(title)).kind, Kind::Forward, "{title}");
+    }
+    for title in intent["handlers"].as_array().into_iter().flatten() {
+        assert_eq!(graph.step(find(title)).kind, Kind::Handler, "{title}");
+    }
+    for (by, step) in pairs("compensations") {
+        assert_eq!(graph.step(step).compensate, Some(by));
+    }
+    for (one, other) in pairs("parallel") {
+        let titles = (&graph.step(one).title, &graph.step(other).title);
+        assert!(!leads(one, other) && !leads(other, one), "{titles:?} are not parallel");
+    }
+    let edges = pairs("edges");
+    let there = edges.iter().filter(|(from, to)| leads(*from, *to)).count();
+    format!("{there} of {}", edges.len())
+}
+
+#[test]
+fn most_documents_are_as_meant_after_one_fix() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut measured = Vec::new();
+    for (name, ..) in MEASURED {
+        let path = scratch.path().join(format!("{name}.md"));
+        fs::copy(folder().join(format!("{name}.md")), &path).unwrap();
+        let (written, _) = problems(&path);
+        orderflow(&["validate", "--fix", path.to_str().unwrap()]);
+        let (fixed, _) = problems(&path);
+        let once = fs::read_to_string(&path).unwrap();
+        orderflow(&["validate", "--fix", path.to_str().unwrap()]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), once, "{name}: one round is not enough");
+        let intent = fs::read_to_string(folder().join(format!("{name}.intent.json"))).unwrap();
+        let intent: Value = serde_json::from_str(&intent).unwrap();
+        let order = graph(&path).map_or("-".to_owned(), |graph| order(&graph, &intent));
+        measured.push((name, written.len(), fixed.len(), order));
+    }
+    let expected = MEASURED.map(|(name, written, fixed, order)| (name, written, fixed, order.to_owned()));
+    assert_eq!(measured, expected);
+}
+
+#[test]
+fn what_is_misread_has_a_diagnostic() {
+    let paths: BTreeMap<String, PathBuf> = fs::read_dir(folder().join("minimal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), path))
+        .collect();
+    let found: Vec<(String, String)> = paths
+        .into_iter()
+        .map(|(name, path)| {
+            let (errors, others) = problems(&path);
+            let mut codes = [errors, others].concat();
+            codes.dedup();
+            (name, codes.join(" "))
+        })
+        .collect();
+    let expected = MINIMAL.map(|(name, codes)| (name.to_owned(), codes.to_owned()));
+    assert_eq!(found, expected);
+}
