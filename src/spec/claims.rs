@@ -18,8 +18,11 @@ const WORDS: usize = 8;
 /// A paragraph of more bytes is not read.
 const LONGEST: usize = 4000;
 
+/// Makes of a title what a sentence says of it.
+type Saying = fn(String) -> Says;
+
 /// Words, and what they say of the title behind them.
-const TRIGGERS: [(&str, fn(String) -> Says); 11] = [
+const TRIGGERS: [(&str, Saying); 11] = [
     ("only after", Says::After),
     ("not before", Says::After),
     ("after", Says::After),

@@ -4,7 +4,6 @@ use super::body::Part;
 use super::evidence::{Role, is_reserved};
 use super::heading::{Head, Note};
 use super::markdown::Kind;
-use super::misses::is_undo;
 use super::model::COMPENSATIONS;
 use super::near;
 use super::title;
@@ -95,18 +94,18 @@ pub(super) fn check(
         }
         match role {
             Role::Step if ordinary(part) => {
-                if sounds_late(&title) || title == "Undo" || title.starts_with("Undo ") {
+                if sounds_late(&title) || near::reverses(&title) {
                     problems.push(problem::almost_a_handler(head.title, &title));
                 }
                 failures(part, &made, listed, problems);
             }
-            Role::Group if sounds_late(&title) || is_undo(&title) => {
+            Role::Group if sounds_late(&title) || near::is_undo(&title) => {
                 let inside = parts[index + 1..].iter().zip(&roles[index + 1..]);
                 let mut inside = inside.take_while(|(part, _)| part.level() > head.level);
                 let first = inside.find(|(part, role)| **role == Role::Step && ordinary(part));
                 if let Some((first, _)) = first {
                     let problem = problem::almost_compensations(head.title, &title, &first.title(text));
-                    problems.push(match is_undo(&title) {
+                    problems.push(match near::is_undo(&title) {
                         true if compensations => problem.help(format!("move them below `{COMPENSATIONS}`")),
                         true => problem.instead(head.title, COMPENSATIONS.to_owned()),
                         false => problem

@@ -72,6 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
             expectations: Vec::new(),
             end: 0,
             instructions: Default::default(),
+            annotated: 0,
+            claims: Vec::new(),
         })
 }
 

@@ -145,9 +145,8 @@ impl Place<'_> {
                     let mut words = self.slice(fence.info).split_whitespace();
                     let language = words.next().unwrap_or_default().to_lowercase();
                     if PROMPTS.contains(&language.as_str()) {
-                        problems.push(
-                            problem::near_annotation(fence.info, "```prompt").fix(fence.info, "prompt"),
-                        );
+                        problems
+                            .push(problem::near_annotation(fence.info, "prompt").fix(fence.info, "prompt"));
                     } else if language == "prompt" {
                         self.unfilled(fence.content, problems);
                     }

@@ -285,7 +285,7 @@ impl<'a> Place<'a> {
             .filter_map(|(part, _)| Some((part, part.head.as_ref()?)))
             .rfind(|(_, group)| group.line.start < self.head.line.start && group.level < self.head.level);
         head.line.start < self.head.line.start
-            && around.is_some_and(|(group, _)| is_undo(&group.title(self.text)))
+            && around.is_some_and(|(group, _)| near::is_undo(&group.title(self.text)))
     }
 
     fn right(&self, meant: Meant, value: &str) -> Option<Right> {
@@ -399,21 +399,4 @@ impl<'a> Place<'a> {
             }
         }
     }
-}
-
-/// Whether a heading's title is one for steps that reverse others, and not the language's own.
-pub(super) fn is_undo(title: &str) -> bool {
-    let title = near::plain(title);
-    [
-        "undo",
-        "rollback",
-        "roll-back",
-        "compensation",
-        "compensations",
-        "compensate",
-        "undo-steps",
-        "reverse",
-        "rollbacks",
-    ]
-    .contains(&title.as_str())
 }

@@ -419,3 +419,25 @@ pub(super) fn retries(attempts: &str) -> Option<String> {
     let attempts: u32 = times(attempts)?.parse().ok()?;
     Some(attempts.checked_sub(1)?.to_string())
 }
+
+/// Whether a heading's title is one for steps that reverse others, and not the language's own.
+pub(super) fn is_undo(title: &str) -> bool {
+    let title = plain(title);
+    [
+        "undo",
+        "rollback",
+        "roll-back",
+        "compensation",
+        "compensations",
+        "compensate",
+        "undo-steps",
+        "reverse",
+        "rollbacks",
+    ]
+    .contains(&title.as_str())
+}
+
+/// Whether a step's title says that it reverses another.
+pub(super) fn reverses(title: &str) -> bool {
+    title == "Undo" || title.starts_with("Undo ")
+}
