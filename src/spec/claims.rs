@@ -75,9 +75,9 @@ fn flags<'a>(parts: &'a [Part]) -> HashSet<&'a str> {
 fn sentences(text: &str, part: &Part, block: Span) -> Vec<Span> {
     let mut found: Vec<Span> = Vec::new();
     let mut open = false;
-    for loose in
-        part.loose.iter().filter(|loose| block.start <= loose.line.start && loose.line.end <= block.end)
-    {
+    // They are in the order of the text.
+    let from = part.loose.partition_point(|loose| loose.line.start < block.start);
+    for loose in part.loose[from..].iter().take_while(|loose| loose.line.end <= block.end) {
         let mut start = loose.inner.start;
         while start < loose.inner.end {
             let rest = &text[start..loose.inner.end];
