@@ -1,5 +1,5 @@
-//! Whether two conditions can never both hold, as far as their words say: `x` and `not x`, `a < 5` and `a >= 5`,
-//! `a == "p"` and `a in ["q", "r"]`.
+//! Whether two conditions can never both hold, as far as their text shows: `x` and `not x`, `a < 5` and `a >= 5`, `a
+//! == "p"` and `a in ["q", "r"]`.
 
 use super::{Comparison, Kind, Node, same};
 use crate::value::number::Digits;
@@ -9,20 +9,20 @@ use std::cmp::Ordering;
 /// How many pairs of parts of two conditions are compared.
 const PAIRS: usize = 2_000;
 
-/// Whether the two can never both be as claimed: each is a condition, and whether it holds.
+/// Whether two claims can never both be true: each is a condition, and whether it holds.
 pub(super) fn apart(one: (&Node, bool), other: (&Node, bool)) -> bool {
     let (one, other) = (Claim::of(one.0, one.1), Claim::of(other.0, other.1));
     one.apart(&other, &mut PAIRS.clone())
 }
 
-/// What a condition says when it holds, or when it does not, with every `not` moved down to the comparisons.
+/// The meaning of a condition when it holds, or when it does not, with every `not` moved down to the comparisons.
 enum Claim<'n> {
     All(Vec<Claim<'n>>),
     Any(Vec<Claim<'n>>),
     Is(Atom<'n>),
 }
 
-/// A comparison of something with a bound. Without one in the condition it is with true or false.
+/// A comparison of something with a bound. A condition without a bound is compared with true or false.
 struct Atom<'n> {
     subject: Subject<'n>,
     comparison: Comparison,
@@ -76,7 +76,7 @@ impl<'n> Claim<'n> {
         }
     }
 
-    /// With what does not change on the right, if either side is such.
+    /// Moves the constant side, if either is one, to the right.
     fn compared(left: &'n Node, comparison: Comparison, right: &'n Node) -> Claim<'n> {
         let (subject, comparison, bound) = match (constant(left), constant(right)) {
             (Some(bound), None) => (right, turned(comparison), Bound::Constant(bound)),
@@ -115,7 +115,7 @@ impl Atom<'_> {
                 None => unlike(&self.bound, &other.bound) && kinds_apart(self.comparison, other.comparison),
             };
         }
-        // `a < b` and `b < a`.
+        // The two are `a < b` and `b < a`.
         match (&self.subject, &self.bound, &other.subject, &other.bound) {
             (Subject::Value(a), Bound::Value(b), Subject::Value(c), Bound::Value(d)) => {
                 same(a, d)
@@ -126,7 +126,7 @@ impl Atom<'_> {
         }
     }
 
-    /// Whether this one uses what the other says is not defined.
+    /// Whether this claim uses a value that the other claims is not defined.
     fn needs_what_is_not(&self, other: &Atom) -> bool {
         let (Subject::Defined(missing), Bound::Constant(Value::Bool(false))) = (&other.subject, &other.bound)
         else {
@@ -190,7 +190,7 @@ fn contrary(comparison: Comparison) -> Comparison {
     }
 }
 
-/// How one bound compares with the other, where that is known.
+/// How one bound compares with the other, if that is known.
 fn order(one: &Bound, other: &Bound) -> Option<Ordering> {
     match (one, other) {
         (Bound::Constant(Value::Number(a)), Bound::Constant(Value::Number(b))) => {
@@ -203,7 +203,7 @@ fn order(one: &Bound, other: &Bound) -> Option<Ordering> {
     }
 }
 
-/// Whether two constants differ, in kind or as two Booleans do.
+/// Whether two constants differ: in kind, or as Booleans.
 fn unlike(one: &Bound, other: &Bound) -> bool {
     match (one, other) {
         (Bound::Constant(Value::Number(_)), Bound::Constant(Value::Number(_))) => false,
@@ -212,13 +212,14 @@ fn unlike(one: &Bound, other: &Bound) -> bool {
     }
 }
 
-/// Whether what compares with a constant in one way cannot compare with one of another kind in the other.
+/// Whether a value that compares with a constant in one way cannot compare with a constant of another kind in the
+/// other.
 fn kinds_apart(a: Comparison, b: Comparison) -> bool {
     let unequal = |comparison| comparison == Comparison::Unequal;
     (a == Comparison::Equal && !unequal(b)) || (b == Comparison::Equal && !unequal(a))
 }
 
-/// Whether nothing compares with one bound in one way and with the other in the other; `order` is that of the bounds.
+/// Whether no value compares with one bound in one way and with the other in the other; `order` is that of the bounds.
 fn never_both(a: Comparison, b: Comparison, order: Ordering) -> bool {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Unequal};
     match (a, b) {

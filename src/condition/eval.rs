@@ -1,4 +1,4 @@
-//! An expression and values to true or false. Numbers are exact: see `value/decimal.rs`.
+//! Evaluates an expression to true or false. Numbers are exact: see `value/decimal.rs`.
 
 use super::lex::fault;
 use super::{Comparison, Fault, Filter, Kind, Node, Operator};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-/// The longest text that a condition may put together, in bytes.
+/// The longest text that a condition may build, in bytes.
 const LONGEST_TEXT: usize = 1024 * 1024;
 
 type Names<'f, 'v> = &'f dyn Fn(&str) -> Option<&'v Value>;
@@ -30,7 +30,7 @@ fn boolean(node: &Node, names: Names<'_, '_>) -> Result<bool, Fault> {
     }
 }
 
-/// What the first of these is that is this; else the other.
+/// `this` if any of these evaluates to it; else its opposite.
 fn until(all: &[Node], this: bool, names: Names<'_, '_>) -> Result<bool, Fault> {
     for part in all {
         if boolean(part, names)? == this {
@@ -170,7 +170,7 @@ fn computed<'v>(first: &Node, rest: &[(Operator, Node)], names: Names<'_, 'v>) -
         let whole = at.start..term.at.end;
         left = match (operator, left, &*right) {
             (Operator::Add, left, Value::String(more)) if left.is_string() => {
-                // Grows in its place: a chain takes time in proportion to its text.
+                // Appends in place: a chain takes time in proportion to its text.
                 let Value::String(mut text) = left.into_owned() else { return Err(too_long(whole)) };
                 if text.len() + more.len() > LONGEST_TEXT {
                     let message = format!("this text would have more than {LONGEST_TEXT} bytes");

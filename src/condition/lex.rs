@@ -1,4 +1,4 @@
-//! The words of a condition.
+//! The tokens of a condition.
 
 use super::Fault;
 use crate::value::{Value, space};

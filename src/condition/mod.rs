@@ -1,10 +1,10 @@
-//! Conditions: `inventory.all_available and total > 100`. Text to an expression, an expression and values to
-//! true or false. Stricter than a template language: what is missing, or of the wrong kind, is an error and
-//! never quietly false.
+//! Conditions: `inventory.all_available and total > 100`. Parses text to an expression and evaluates it to true or
+//! false. Stricter than a template language: a value that is missing or of the wrong kind is an error, never silently
+//! false.
 //!
-//! The syntax is that of Jinja expressions, cut down: `and or not`, `== != < <= > >=`, `in`, `not in`,
-//! `is none`, `is defined`, `+ - * / %`, `.name`, `[0]`, texts, numbers, lists, and the filters `length`,
-//! `lower` and `upper`. A library's evaluator could not be made to refuse comparisons between kinds.
+//! The syntax is a subset of Jinja expressions: `and or not`, `== != < <= > >=`, `in`, `not in`, `is none`, `is
+//! defined`, `+ - * / %`, `.name`, `[0]`, texts, numbers, lists, and the filters `length`, `lower` and `upper`. The
+//! evaluators of Jinja libraries do not reject comparisons between kinds.
 
 mod apart;
 mod eval;
@@ -32,7 +32,7 @@ pub struct Condition {
     root: Arc<Node>,
 }
 
-/// What is wrong with a condition, and where in its text.
+/// A problem of a condition, and its place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub at: Range<usize>,
@@ -52,7 +52,7 @@ struct Node {
 enum Kind {
     Literal(Value),
     List(Vec<Node>),
-    /// A value that flows, by the name that conditions use: `-`, `.` and `/` are written `_`.
+    /// A value, by the name that conditions use: `-`, `.` and `/` are written `_`.
     Name(String),
     Attribute(Box<Node>, String),
     Index(Box<Node>, Box<Node>),
@@ -76,7 +76,7 @@ enum Kind {
         negated: bool,
         of: Box<Node>,
     },
-    /// From left to right.
+    /// The operands from left to right.
     Arithmetic(Box<Node>, Vec<(Operator, Node)>),
     Filter(Box<Node>, Filter),
 }
@@ -108,14 +108,14 @@ enum Filter {
 }
 
 impl Condition {
-    /// The values that it speaks of, each once, with the first place.
+    /// The values that it reads, each once, with the first place.
     pub fn names(&self) -> Vec<(&str, Range<usize>)> {
         let mut names = Vec::new();
         collect(&self.root, &mut names);
         names
     }
 
-    /// The values that must be there for it to be decided at all: those that it never asks whether they are defined.
+    /// The values without which it cannot be decided: those that it does not test with `is defined`.
     pub fn needs(&self) -> Vec<&str> {
         let mut asked = Vec::new();
         defined(&self.root, &mut asked);
@@ -123,33 +123,33 @@ impl Condition {
         names.filter(|name| !asked.iter().any(|(known, _)| known == name)).collect()
     }
 
-    /// Whether the two can never both hold, as far as their words tell.
+    /// Whether the two can never both hold, as far as their text shows.
     pub fn excludes(&self, other: &Condition) -> bool {
         self.contradicts(true, (other, true))
     }
 
-    /// Whether exactly one of the two holds wherever both can be decided.
+    /// Whether exactly one of the two holds whenever both can be decided.
     pub fn complements(&self, other: &Condition) -> bool {
         self.excludes(other) && self.contradicts(false, (other, false))
     }
 
-    /// Whether it cannot be that this one holds, or with false does not, while the other is as claimed.
+    /// Whether this one holding, or with false not holding, is impossible while the other is as claimed.
     pub fn contradicts(&self, holds: bool, other: (&Condition, bool)) -> bool {
         apart::apart((&self.root, holds), (&other.0.root, other.1))
     }
 
-    /// What it comes to, whatever that is.
+    /// The value that it evaluates to, of any kind.
     ///
     /// # Errors
-    /// What cannot be computed, and why.
+    /// Why it cannot be computed.
     pub fn value<'v>(&self, value: &dyn Fn(&str) -> Option<&'v Value>) -> Result<Value, Fault> {
         eval::value(&self.root, value).map(Cow::into_owned)
     }
 
-    /// Whether it holds, given what each name stands for.
+    /// Whether it holds, given the value of each name.
     ///
     /// # Errors
-    /// What cannot be decided, and why.
+    /// Why it cannot be decided.
     pub fn holds<'v>(&self, value: &dyn Fn(&str) -> Option<&'v Value>) -> Result<bool, Fault> {
         eval::holds(&self.root, value)
     }
@@ -164,7 +164,7 @@ fn collect<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
     node.children().into_iter().for_each(|child| collect(child, names));
 }
 
-/// The names whose being defined is asked for.
+/// The names that are tested with `is defined`.
 fn defined<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
     match &node.kind {
         Kind::IsDefined { of, .. } => collect(of, names),
@@ -172,7 +172,7 @@ fn defined<'n>(node: &'n Node, names: &mut Vec<(&'n str, Range<usize>)>) {
     }
 }
 
-/// Equal but for places.
+/// Whether two nodes are equal apart from their places.
 fn same(one: &Node, other: &Node) -> bool {
     let (a, b) = (one.children(), other.children());
     one.own() == other.own() && a.len() == b.len() && a.into_iter().zip(b).all(|(a, b)| same(a, b))
@@ -198,7 +198,7 @@ impl Node {
         }
     }
 
-    /// What tells it from others but for places and children.
+    /// The node's own text, without places and children.
     fn own(&self) -> String {
         match &self.kind {
             Kind::Literal(value) => format!("literal {}", canonical(value)),

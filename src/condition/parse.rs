@@ -1,4 +1,5 @@
-//! Text to an expression, by precedence: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, what follows a value.
+//! Parses text to an expression, by precedence: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, then attributes,
+//! indices and filters.
 
 use super::lex::{Token, fault, tokens};
 use super::{Comparison, Condition, DEPTH, Fault, Filter, HEIGHT, Kind, Node, Operator};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 /// Reads a condition.
 ///
 /// # Errors
-/// The first thing that makes no sense, with its place in the text.
+/// The first syntax error, with its place in the text.
 pub fn parse(text: &str) -> Result<Condition, Fault> {
     let mut parser = Parser {
         tokens: tokens(text)?,
@@ -281,7 +282,7 @@ fn two(left: Node, right: Node, join: impl FnOnce(Box<Node>, Box<Node>) -> Kind)
     node(left.at.start..right.at.end, join(Box::new(left), Box::new(right)))
 }
 
-/// A node, unless what is below it is so deep that whoever follows it down could run out of stack.
+/// A node, unless the tree below it is so deep that recursion could overflow the stack.
 fn node(at: Range<usize>, kind: Kind) -> Parsed {
     let mut node = Node { at, kind, height: 1 };
     node.height += node.children().into_iter().map(|child| child.height).max().unwrap_or(0);

@@ -1,11 +1,11 @@
-//! The ways that a condition goes into values: `stock.lines[0].sku`. What is asked whether it is defined is none
-//! of them: it may well not be there.
+//! The paths by which a condition reads into values: `stock.lines[0].sku`. Paths inside `is defined` do not count:
+//! their target may be absent.
 
 use super::{Condition, Kind, Node};
 use crate::value::Value;
 use std::ops::Range;
 
-/// From a value to one of its parts.
+/// A path from a value to one of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way<'c> {
     /// The value, as conditions write its name.
@@ -15,14 +15,14 @@ pub struct Way<'c> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'c> {
-    /// Into a member of this name; the range is where the way up to it stands in the condition.
+    /// A member of this name; the range is that of the path up to it in the condition.
     Member(&'c str, Range<usize>),
-    /// Into an element of a list; the range is the same.
+    /// An element of a list; the range is the same.
     Element(Range<usize>),
 }
 
 impl Condition {
-    /// All ways into values, in the order in which they are written.
+    /// All paths into values, in the order in which they are written.
     pub fn ways(&self) -> Vec<Way<'_>> {
         let mut ways = Vec::new();
         collect(&self.root, &mut ways);
@@ -40,7 +40,7 @@ fn collect<'c>(node: &'c Node, ways: &mut Vec<Way<'c>>) {
     }
 }
 
-/// The way that ends here; none where it depends on what is only known later.
+/// The path that ends at this node; `None` if it depends on a value.
 fn way(node: &Node) -> Option<Way<'_>> {
     let (of, step) = match &node.kind {
         Kind::Name(name) => return Some(Way { name, steps: Vec::new() }),

@@ -1,4 +1,4 @@
-//! Changes of a document's text that solve a problem. Applies them to a text and writes nothing.
+//! Changes of a document's text that solve a problem. Applies them to a text; writes no files.
 
 use super::{Diagnostic, Span};
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub struct Replacement {
 /// One way to solve a problem. All of its replacements belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// Whether there is one answer and the meaning is surely meant. Otherwise it is likely.
+    /// Whether the intended meaning is certain. Otherwise it is likely.
     pub safe: bool,
     pub replacements: Vec<Replacement>,
 }
@@ -83,7 +83,7 @@ pub fn apply(text: &str, problems: &[Diagnostic], likely: bool, stored: &[Span])
     (count > 0).then_some(Fixed { text: fixed, count })
 }
 
-/// Whether two replacements share text, or begin at one place.
+/// Whether two replacements overlap or begin at one place.
 fn collide(one: Span, other: Span) -> bool {
     one.start == other.start || one.start < other.end && other.start < one.end
 }

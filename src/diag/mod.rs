@@ -1,8 +1,8 @@
-//! What is wrong with a document: a span, a code, a message and help. Knows nothing of how documents are
-//! parsed, and nothing of terminals: `render` draws, the rooms above print.
+//! Problems of a document: a span, a code, a message and help. Knows nothing of how documents are parsed, and nothing
+//! of terminals: `render` draws, the rooms above print.
 //!
-//! Diagnostics are collected, never returned as an `Err`, so one reading of a document shows every problem.
-//! They are made only by the named constructors in [`catalogue`].
+//! Diagnostics are collected, never returned as an `Err`, so one reading of a document shows every problem. Only the
+//! named constructors in [`catalogue`] make them.
 
 pub mod catalogue;
 pub mod fix;
@@ -18,7 +18,7 @@ pub use source::{Position, Source, Span};
 pub enum Severity {
     Error,
     Warning,
-    /// Worth knowing, and nothing to be changed.
+    /// Worth knowing; nothing has to change.
     Note,
 }
 
@@ -43,13 +43,13 @@ pub struct Related {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    /// Stable, kebab-case; scripts may match on it.
+    /// Stable, kebab-case; scripts may match it.
     pub code: &'static str,
-    /// One line, lower case, no full stop: what is wrong.
+    /// The problem in one line: lower case, no full stop.
     pub message: String,
     /// The place to look at.
     pub span: Span,
-    /// A few words at the mark; empty when the message says it all.
+    /// A few words at the mark; empty if the message is enough.
     pub label: String,
     /// Other places involved.
     pub related: Vec<Related>,
@@ -101,12 +101,12 @@ impl Diagnostic {
         self
     }
 
-    /// A change with one answer, whose meaning is surely meant.
+    /// A change whose meaning is certain.
     pub(crate) fn fix(self, span: Span, text: impl Into<String>) -> Self {
         self.fixed(true, vec![Replacement { span, text: text.into() }])
     }
 
-    /// A change that is most likely meant.
+    /// A change whose meaning is likely.
     pub(crate) fn maybe(self, span: Span, text: impl Into<String>) -> Self {
         self.fixed(false, vec![Replacement { span, text: text.into() }])
     }
@@ -116,7 +116,7 @@ impl Diagnostic {
         self.help(format!("write `{text}`")).fix(span, text)
     }
 
-    /// A safe change that its help shows, where there is one.
+    /// A safe change that its help shows, if there is a replacement.
     pub(crate) fn mended(self, span: Span, right: Option<String>) -> Self {
         right.into_iter().fold(self, |problem, right| problem.instead(span, right))
     }
@@ -126,7 +126,7 @@ impl Diagnostic {
         self.help(format!("write `{text}`")).maybe(span, text)
     }
 
-    /// Another name: surely meant where the two differ in one letter or in case.
+    /// Another name: safe if the two differ in one letter or in case.
     pub(crate) fn renamed(self, span: Span, written: &str, right: &str) -> Self {
         let lower = [written, right].map(str::to_lowercase);
         let close = written.len() >= 4 && strsim::damerau_levenshtein(&lower[0], &lower[1]) <= 1;

@@ -45,7 +45,7 @@ pub struct JsonPlace {
     pub message: String,
 }
 
-/// The diagnostics of one source, ready to be written as JSON.
+/// The diagnostics of one source for JSON output.
 pub fn json(source: &Source, diagnostics: &[Diagnostic]) -> Vec<Json> {
     diagnostics
         .iter()
@@ -78,8 +78,7 @@ pub fn json(source: &Source, diagnostics: &[Diagnostic]) -> Vec<Json> {
         .collect()
 }
 
-/// The diagnostics of one source, each with its lines, and at the end how many there are. Empty where there
-/// are none.
+/// The diagnostics of one source, each with its lines, and their count at the end. Empty if there are none.
 pub fn human(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
     let mut drawn: String = diagnostics.iter().map(|diagnostic| one(source, diagnostic, colour)).collect();
     if !diagnostics.is_empty() {
@@ -94,7 +93,7 @@ pub fn one(source: &Source, diagnostic: &Diagnostic, colour: bool) -> String {
     draw(source, diagnostic, &renderer) + "\n\n"
 }
 
-/// `2 errors, 1 warning`; empty where there is nothing.
+/// `2 errors, 1 warning`; empty without diagnostics.
 pub fn count(diagnostics: &[Diagnostic]) -> String {
     let of = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|kind| (of(kind), kind.name()));
@@ -102,12 +101,12 @@ pub fn count(diagnostics: &[Diagnostic]) -> String {
     counts.map(|(count, what)| words::count(count, what)).collect::<Vec<_>>().join(", ")
 }
 
-/// Text without characters that a terminal would obey or that turn its direction around.
+/// Text with the characters escaped that a terminal would obey or that change its direction.
 pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// The same for JSON, where nothing is lost: such characters are written as escapes, and line ends stay.
+/// The same for JSON, without loss: such characters become escapes, and line ends remain.
 pub fn visible_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -125,7 +124,7 @@ pub fn visible_json(text: &str) -> String {
 fn is_hidden(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    // The last two are no characters of XML.
+    // XML does not allow the last two.
     turns || (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
 }
 
@@ -168,7 +167,7 @@ struct Mark {
     span: Span,
     label: String,
     primary: bool,
-    /// Of the span's start and end, from 1.
+    /// The lines of the span's start and end, from 1.
     lines: (usize, usize),
 }
 
@@ -177,14 +176,14 @@ struct Piece {
     text: String,
     /// The number of the first line.
     first: usize,
-    /// Of the first mark.
+    /// The position of the first mark.
     start: Position,
-    /// A long line is shown in part, so that columns in the text are not those in the document.
+    /// A long line is shortened, so its columns are not those in the document.
     cut: bool,
     marks: Vec<Mark>,
 }
 
-/// The places of a diagnostic, those near one another in one piece.
+/// The places of a diagnostic; places near one another share a piece.
 fn pieces(source: &Source, diagnostic: &Diagnostic) -> Vec<Piece> {
     let mark = |span: Span, label: &str, primary| {
         let lines = (source.position(span.start).line, source.position(span.end.max(span.start)).line);
@@ -207,7 +206,7 @@ fn pieces(source: &Source, diagnostic: &Diagnostic) -> Vec<Piece> {
 fn piece(source: &Source, mut marks: Vec<Mark>) -> Piece {
     let start = source.position(marks.first().map_or(0, |mark| mark.span.start));
     let first = marks.iter().map(|mark| mark.lines.0).min().unwrap_or(1);
-    // A mark over many lines shows where it begins.
+    // A mark over many lines shows only its beginning.
     let last = marks.iter().map(|mark| mark.lines.1.min(mark.lines.0 + 3)).max().unwrap_or(first);
     let mut cut = false;
     let (mut text, mut moved) = (String::new(), vec![Span::default(); marks.len()]);
@@ -243,7 +242,7 @@ fn set(moved: &mut [Span], marks: &[Mark], at: usize, to: usize) {
     }
 }
 
-/// The part of a line that is shown: all of it, or what lies around the first mark in it.
+/// The visible part of a line: all of it, or the text around its first mark.
 fn window(source: &Source, line: Span, marks: &[Mark]) -> Span {
     if line.end - line.start <= 4 * AROUND {
         return line;

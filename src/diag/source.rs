@@ -12,7 +12,7 @@ impl Span {
         Span { start, end: end.max(start) }
     }
 
-    /// The smallest span that holds both.
+    /// The smallest span that contains both.
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
@@ -31,14 +31,14 @@ pub struct Position {
     pub column: usize,
 }
 
-/// A text with a name to show and the means to turn offsets into lines and columns.
+/// A text with a display name; turns offsets into lines and columns.
 #[derive(Debug)]
 pub struct Source {
-    /// The path as the user gave it.
+    /// The path as the user typed it.
     pub name: String,
     pub text: String,
     line_starts: Vec<usize>,
-    /// Lines before the text, where it is only a part of something longer.
+    /// Lines before the text, if it is an excerpt of a longer one.
     before: usize,
 }
 
@@ -50,13 +50,13 @@ impl Source {
         Source { name: name.into(), text, line_starts, before: 0 }
     }
 
-    /// A part of a longer text, its first line having this number, from 1. Offsets are those in the part.
+    /// An excerpt of a longer text; `line` is the number of its first line, from 1. Offsets are those in the excerpt.
     pub fn excerpt(name: impl Into<String>, line: usize, text: impl Into<String>) -> Self {
         Source { before: line.saturating_sub(1), ..Source::new(name, text) }
     }
 
-    /// A source from bytes. Where they are no UTF-8 the first such byte is named, and the text has
-    /// replacement characters from there on.
+    /// A source from bytes. If they are not UTF-8, also returns the first invalid byte, and the text has replacement
+    /// characters from there on.
     pub fn decode(name: impl Into<String>, bytes: Vec<u8>) -> (Self, Option<usize>) {
         match String::from_utf8(bytes) {
             Ok(text) => (Source::new(name, text), None),
@@ -68,7 +68,7 @@ impl Source {
         }
     }
 
-    /// The text of a span; empty where the span lies outside the text or cuts a character.
+    /// The text of a span; empty if the span is outside the text or cuts a character.
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or("")
     }
@@ -78,7 +78,7 @@ impl Source {
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let start = self.line_starts[line - 1];
         let column = String::from_utf8_lossy(&self.text.as_bytes()[start..offset]).chars().count() + 1;
-        // A byte order mark takes no column of its own.
+        // A byte order mark has no column of its own.
         let marked = line == 1 && column > 1 && self.text.starts_with('\u{feff}');
         Position { line: line + self.before, column: column - usize::from(marked) }
     }

@@ -1,4 +1,4 @@
-//! How an attempt ended: what the agent answered, or why there is no answer.
+//! How an attempt ended: the agent's answer, or a failure.
 
 use super::Values;
 use crate::value::{Value, restore};
@@ -11,7 +11,7 @@ pub type Answer = Result<Reply, Box<Failure>>;
 /// What an agent answered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Declared outputs that are there, checked against their types.
+    /// Declared outputs that are present, checked against their types.
     #[serde(deserialize_with = "restore::pairs")]
     pub outputs: Values,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct Reply {
     pub columns: Vec<(Arc<str>, Value)>,
 }
 
-/// Why an attempt brought no outputs.
+/// Why an attempt has no outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub cause: Cause,
@@ -43,7 +43,7 @@ pub struct Failure {
     pub log: String,
 }
 
-/// The kinds of failure that the engine tells apart.
+/// The kinds of failure that the engine distinguishes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -63,14 +63,14 @@ pub enum Cause {
     BadOutput,
 }
 
-/// What is known about the effects of a failed attempt.
+/// Whether a failed attempt may have had effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It had none.
+    /// It had no effect.
     Failed,
     /// It never began.
     NotExecuted,
-    /// It may have had one.
+    /// It may have had an effect.
     Unknown,
 }

@@ -1,11 +1,11 @@
-//! One execution of a step in the terms of the trace: what a row has, and the names of its columns.
+//! One execution of a step in the terms of the trace: the fields of a row, and the names of its columns.
 
 use super::{Millis, StepId, StepPath};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The eight standard columns of a trace, in their order; then come the columns that agents report.
+/// The eight standard columns of a trace, in order; the columns that agents report follow.
 pub const STANDARD: [&str; 8] =
     ["phase", "agent", "channel", "input", "output", "duration_ms", "status", "tokens_used"];
 
@@ -25,7 +25,7 @@ pub struct Execution {
     pub input: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Of the last attempt. None only where a replayed record has none.
+    /// Of the last attempt, in milliseconds. `None` only if a replayed record lacks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
     /// Summed over the attempts.
@@ -34,7 +34,7 @@ pub struct Execution {
     /// What the agent reported besides, by column.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
     pub columns: Vec<(Arc<str>, Value)>,
-    /// Attempts in this execution; none where nobody was asked.
+    /// The number of attempts in this execution; `None` if no agent was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,24 +44,24 @@ pub struct Execution {
     /// The agent's own code for the error; not part of the trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What a replayed row says besides; no part of a journal.
+    /// Further data of a replayed row; never in a journal.
     #[serde(skip)]
     pub recorded: Option<Box<Recorded>>,
 }
 
-/// What a recorded row says itself and an execution of its step could say differently.
+/// The cells of a recorded row that an execution of its step might write differently.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recorded {
     /// The row's index in its record.
     pub index: usize,
     pub agent: Option<Arc<str>>,
     pub channel: Option<Arc<str>>,
-    /// The item's key; none where the record does not say whose the row is.
+    /// The item's key; `None` if the record does not show which item the row belongs to.
     pub item: Option<Arc<str>>,
     pub spelled: Spelled,
 }
 
-/// Cells as they were written, by column: those that we would write differently, such as `"a"` for `a`.
+/// Cells as they were written, by column, where this program would write them differently, such as `"a"` for `a`.
 pub type Spelled = Vec<(Arc<str>, Box<str>)>;
 
 impl Execution {
@@ -69,7 +69,7 @@ impl Execution {
         StepPath { step: self.step, element: self.element }
     }
 
-    /// When it ended, as far as its start and duration say.
+    /// When it ended, computed from its start and duration.
     pub fn ended_ms(&self) -> Millis {
         let duration = self.duration_ms.unwrap_or(0.0) as Millis;
         self.started_ms.unwrap_or(0).saturating_add(duration)

@@ -10,7 +10,7 @@ mod settlement;
 pub use answer::{Answer, Cause, Failure, Outcome, Reply};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
-// Rooms below know the graph only by these.
+// Rooms below know only these types of the graph.
 pub use crate::graph::{StepId, ValueId};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub struct ItemId(pub u64);
 
 impl ItemId {
-    /// Stands for the run itself, where steps run once after all items.
+    /// Represents the run itself, where steps run once after all items.
     pub const RUN: ItemId = ItemId(u64::MAX);
 }
 
@@ -65,7 +65,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What happened, by what it happened to.
+/// What happened, by its subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -80,12 +80,12 @@ pub enum EventKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEvent {
-    /// There are no more items to come; recorded where steps wait for the end of all.
+    /// No more items will come; recorded where steps wait for all items to end.
     ItemsExhausted,
-    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Once more after an item was
-    /// retried: then the end that they had come to is void.
+    /// All items are settled: the steps that run once begin, as those of [`ItemId::RUN`]. Recorded again after an item
+    /// was retried: the earlier end of these steps is then void.
     StepsBegan,
-    /// The steps that run once are over.
+    /// The steps that run once have ended.
     StepsEnded(Settlement),
     /// No further item is admitted.
     Drained(DrainReason),
@@ -105,26 +105,26 @@ pub enum ItemEvent {
     },
     /// Its deadline passed.
     DeadlinePassed {
-        /// What it had waited for by then, and how long.
+        /// What it was waiting for, and how long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited: Option<String>,
     },
-    /// The effects of this step are compensated next: all of its elements' together.
+    /// The effects of this step, of all its elements together, are compensated next.
     CompensationBegan(StepId),
-    /// All work of a failed item is settled, and what could be compensated is; its failure handlers may run.
+    /// All work of a failed item is settled, and its effects are compensated as far as possible; its failure handlers
+    /// may run.
     Failed,
-    /// A failure handler requeued the item: its failed steps run again. Of the steps that run once for all items: what
-    /// they did before is compensated, and they restart.
+    /// A failure handler requeued the item: its failed steps run again. For the steps that run once for all items:
+    /// their effects were compensated, and they restart.
     Requeued,
-    /// A failed item runs again on request: the end that it had come to is void, and what had failed is ahead once more.
+    /// A failed item is retried on request: its end is void, and its failed steps are pending again.
     Retried {
         key: Arc<str>,
-        /// Other ones: then all is ahead, as if nothing had been done.
+        /// Changed inputs: then all steps are pending again.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "restore::some_pairs")]
         inputs: Option<Values>,
     },
-    /// The failed compensations of an item were resolved by hand: the end that it had come to is void, and another
-    /// follows.
+    /// The failed compensations of an item were resolved by hand: its end is void, and a new one follows.
     Resolved { key: Arc<str>, note: String },
     /// It reached its final state.
     Settled { key: Arc<str>, end: Settlement },
@@ -136,9 +136,9 @@ pub enum ItemEvent {
 pub enum StepEvent {
     /// Its own conditions hold.
     ConditionHeld(StepId),
-    /// It has succeeded and decided one of its chains; no arm where none holds.
+    /// It succeeded and decided one of its chains; `arm` is `None` if no condition holds.
     BranchTaken { step: StepId, chain: u32, arm: Option<u32> },
-    /// One execution is over: a row of the trace.
+    /// One execution has ended: a row of the trace.
     Ended(Execution),
     /// All elements of its list have ended, and with them the step.
     ElementsEnded(StepId),
@@ -150,21 +150,21 @@ pub enum StepEvent {
 pub enum AttemptEvent {
     /// An agent was called.
     Started,
-    /// It was asked to stop; it is over only when it has finished.
+    /// It was asked to stop; it ends only with [`AttemptEvent::Finished`].
     Stopped(StopReason),
-    /// The runner that had begun it was gone before it ended: it is made again, under the same number and key, and its
-    /// time counts from here. It may have had its effect.
+    /// The runner exited before the attempt ended: it is repeated under the same number and key, and its time counts
+    /// from here. It may have had its effect.
     Repeated,
-    /// The agent's answer, or why there is none.
+    /// It ended with the agent's answer or a failure.
     Finished(Answer),
-    /// It follows a failed one, once it is due.
+    /// It follows a failed attempt, once it is due.
     RetryScheduled { due: Millis },
-    /// The pause before it is over.
+    /// The backoff before it has passed.
     RetryDue,
 }
 
 impl Event {
-    /// Whose it is; none where it is about the run as a whole.
+    /// The event's item; `None` for an event of the run as a whole.
     pub fn item(&self) -> Option<ItemId> {
         match &self.kind {
             EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => Some(*item),
@@ -204,7 +204,7 @@ impl AttemptEvent {
 pub enum DrainReason {
     /// More items failed than the count that the run tolerates.
     Tolerance,
-    /// An item failed and `on-item-error` says drain.
+    /// An item failed and `on-item-error` is `drain`.
     ItemError,
     /// The run was stopped.
     Stopped,
@@ -224,7 +224,7 @@ pub enum StopReason {
     ItemDeadline,
     /// A critical step of the same item failed.
     Critical,
-    /// Another item failed and `on-item-error` says stop.
+    /// An item failed and `on-item-error` is `stop`.
     ItemError,
     /// The run's deadline.
     RunDeadline,

@@ -1,25 +1,25 @@
-//! How an item ended, or the steps that run once: its state, and what is left behind.
+//! How an item, or the steps that run once, ended: the state, and effects that remain.
 
 use super::StepId;
 use serde::{Deserialize, Serialize};
 
-/// How an item ended, or the steps that run once.
+/// How an item, or the steps that run once, ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settlement {
     pub state: ItemState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ItemError>,
-    /// By compensation: why an effect is left that should have been compensated. Of an item that was cancelled, by
-    /// step: what is left because the run was interrupted.
+    /// By compensation: why an effect remains that should have been compensated. For a cancelled item, by step:
+    /// effects that remain because the run was interrupted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncompensated: Vec<ItemError>,
-    /// Steps of an item that succeeded which did not run and have no row.
+    /// Steps of a successful item that did not run and have no row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<NotRun>,
 }
 
 impl Settlement {
-    /// With nothing left to compensate, and no step that did not run.
+    /// A settlement without uncompensated effects and with no step left out.
     pub fn new(state: ItemState, error: Option<ItemError>) -> Settlement {
         Settlement { state, error, uncompensated: Vec::new(), not_run: Vec::new() }
     }
@@ -30,12 +30,12 @@ impl Settlement {
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
     Succeeded,
-    /// It failed, and nothing had to be compensated or could be.
+    /// It failed, and there was nothing to compensate, or nothing that could be compensated.
     Failed,
     Cancelled,
-    /// It failed or was cancelled, and all that it had done is compensated.
+    /// It failed or was cancelled, and all its effects are compensated.
     Compensated,
-    /// It failed or was cancelled, and an effect of it is not compensated.
+    /// It failed or was cancelled, and at least one effect is not compensated.
     CompensationFailed,
 }
 
@@ -58,7 +58,7 @@ impl ItemState {
         }
     }
 
-    /// Whether the item is a dead letter: it may be run again.
+    /// Whether the item is a dead letter, which may be retried.
     pub fn is_failure(self) -> bool {
         match self {
             ItemState::Failed | ItemState::Compensated | ItemState::CompensationFailed => true,
@@ -70,7 +70,7 @@ impl ItemState {
 /// The failure that decided an item's fate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemError {
-    /// The step that failed; none where the item's deadline passed.
+    /// The step that failed; `None` if the item's deadline passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<StepId>,
     pub message: String,
@@ -86,7 +86,7 @@ pub struct NotRun {
     pub step: StepId,
     /// Such as `needs b (Review was skipped)`.
     pub because: String,
-    /// A decision took another way, so that it was not to run.
+    /// A decision took another branch, so it was not meant to run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub decided: bool,
 }

@@ -1,4 +1,4 @@
-//! Items checked whole before the first one runs, then streamed in the same order.
+//! Items are checked whole before the first one runs, then streamed in the same order.
 
 use super::keys::{Keys, Suspects};
 use super::raw::{Fault, Item, Place, Raw};
@@ -11,73 +11,73 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Problems that are kept; the others are only counted.
+/// The most problems that are stored; the others are only counted.
 const KEPT: usize = 20;
 
-/// What a second item with a key means.
+/// How a second item with the same key is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Duplicates {
     #[default]
     Error,
-    /// Only the first one runs.
+    /// Only the first item of a key runs.
     Skip,
 }
 
-/// Items that nobody has looked at yet.
+/// Items that have not been checked yet.
 #[derive(Debug)]
 pub struct Items {
     pub source: Source,
     pub shape: Shape,
     pub duplicates: Duplicates,
-    /// The keys of the only items to run; all run where it is empty.
+    /// The keys of the only items to run; empty for all.
     pub only: Vec<String>,
 }
 
-/// Items that have been read whole once.
+/// Items that have been read and checked once.
 pub struct Checked {
     items: Items,
     suspects: Suspects,
     only: HashSet<String>,
-    /// In the source.
+    /// How many items the source has.
     read: u64,
-    /// To run.
+    /// How many items are to run.
     pub total: u64,
-    /// Left out because their key stands before.
+    /// How many are left out because an earlier item has the same key.
     pub skipped: u64,
     pub problems: Problems,
-    /// Keys of `only` that no item has, each with the nearest one.
+    /// Keys of `only` that no item has, each with the nearest existing one.
     pub unknown: Vec<(String, Option<String>)>,
 }
 
-/// What is wrong with the items: the first problems, and how many there are.
+/// The problems of the items: the first ones, and their number.
 #[derive(Debug, Default)]
 pub struct Problems {
     pub first: Vec<Problem>,
     pub count: u64,
 }
 
-/// What is wrong with one item, or with its file.
+/// One problem of an item, or of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, or what stands for it.
+    /// The file, or a name for a source without one.
     pub file: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: u64,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: u64,
     pub message: String,
 }
 
-/// What went wrong where the keys of many items find no place.
+/// The error when the keys of many items cannot be written to disk.
 const ASIDE: &str = "cannot set the keys of the items aside in the folder for temporary files";
 
 type Good = (Arc<str>, Values);
 
 impl Items {
-    /// Reads all items and says what is wrong with them.
+    /// Reads and checks all items.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or have problems.
     pub fn check(mut self) -> anyhow::Result<Checked> {
         let mut keys = Keys::default();
         let mut problems = Problems::default();
@@ -116,13 +116,13 @@ impl Items {
         }
         problems.sort();
         let unknown = self.only.iter().filter(|key| !found.contains(*key)).cloned().collect();
-        // From here on a step may take a file away that an item names.
+        // From here on a step may move a file away that an item names.
         self.shape.files.checked = false;
         let unknown = if problems.count == 0 { self.with_nearest(unknown)? } else { Vec::new() };
         Ok(Checked { items: self, suspects, only, read, total: total - skipped, skipped, problems, unknown })
     }
 
-    /// The items whose key stands before; with `skip`, of those that are to run.
+    /// The items whose key is a duplicate; with `skip`, among those that are to run.
     fn doubles(&self, suspects: &Suspects, only: &HashSet<String>) -> anyhow::Result<Problems> {
         let mut firsts: HashMap<Arc<str>, (Place, Option<Arc<Path>>)> = HashMap::new();
         let mut problems = Problems::default();
@@ -151,7 +151,7 @@ impl Items {
         Ok(problems)
     }
 
-    /// Gives each key that no item has the nearest one that an item has.
+    /// Pairs each unknown key with the nearest key of an item.
     fn with_nearest(&self, unknown: Vec<String>) -> anyhow::Result<Vec<(String, Option<String>)>> {
         let mut unknown: Vec<(String, Option<String>)> = unknown.into_iter().map(|key| (key, None)).collect();
         if unknown.is_empty() {
@@ -215,12 +215,12 @@ impl Problems {
 }
 
 impl Checked {
-    /// Where they come from.
+    /// The source of the items.
     pub fn source(&mut self) -> &mut Source {
         &mut self.items.source
     }
 
-    /// How many items the source holds.
+    /// How many items the source has.
     pub fn read(&self) -> u64 {
         self.read
     }
@@ -228,7 +228,7 @@ impl Checked {
     /// Streams the items to run.
     ///
     /// # Errors
-    /// When they cannot be read again. The iterator's errors say that they have changed since.
+    /// When they cannot be read again. The iterator returns an error if they have changed since the check.
     pub fn stream(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Good>> + '_> {
         let mut number = 0;
         let mut seen: HashSet<Arc<str>> = HashSet::new();
@@ -242,7 +242,7 @@ impl Checked {
             let (key, values) = match self.items.good(item, number) {
                 Ok(good) => good,
                 Err(faults) => {
-                    // What is wrong with a header is not said of its rows.
+                    // The problems of a header are not repeated for its rows.
                     let columns = place.fault("the columns are others");
                     return Some(Err(self.changed(file.as_deref(), faults.first().unwrap_or(&columns))));
                 }

@@ -1,5 +1,5 @@
-//! Items in a CSV file: a header, then an item a row. A cell under an input's name is read as the input's type
-//! wants it; all others are text.
+//! Items in a CSV file: a header, then an item a row. A cell under an input's name is read as the input's type; all
+//! others are text.
 
 use super::raw::{Fault, LARGEST, Place, Raw};
 use super::scan::{Followed, Scan};
@@ -17,11 +17,11 @@ pub(super) struct Rows<'a> {
     reader: Reader<Followed<BufReader<File>>>,
     columns: Vec<Column<'a>>,
     record: ByteRecord,
-    /// Bytes of the file before those that the reader sees.
+    /// Bytes of the file before the reader's first byte.
     skipped: u64,
-    /// What is said before the first row.
+    /// Problems of the header, reported before the first row.
     header: std::vec::IntoIter<Fault>,
-    /// Whether the header lacks a column. That no row is an item then is told of the header alone.
+    /// Whether the header lacks a column. Then only the header is reported, not its rows.
     lacks: bool,
     done: bool,
 }
@@ -115,7 +115,7 @@ impl<'a> Rows<'a> {
         Raw::item(self.cell(0), value)
     }
 
-    /// What the end of the file says of what stands before it.
+    /// Problems that show at the end of the file, such as an open quote.
     fn end(&mut self) -> Option<Raw> {
         if std::mem::replace(&mut self.done, true) {
             return None;
@@ -146,8 +146,8 @@ impl Iterator for Rows<'_> {
     }
 }
 
-/// The line and column of a cell, from 1. `byte` and `line` are where the reader says its record begins: lines
-/// without anything may still stand before it.
+/// The line and column of a cell, from 1. `byte` and `line` are where the reader's record begins; empty lines may
+/// precede the record's text.
 ///
 /// # Errors
 /// When the file cannot be read again.

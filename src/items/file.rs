@@ -1,14 +1,14 @@
-//! A file of JSON that is a list of items, or one item that is known by the file's name.
+//! A JSON file that is a list of items, or one item named after the file.
 
 use super::json;
 use super::raw::{Item, Place, Raw, Raws};
 use crate::disk::Named;
 use std::path::Path;
 
-/// The most bytes that are read at once.
+/// The largest file that is read at once, in bytes.
 const WHOLE: usize = 256 << 20;
 
-/// Reads the file whole: a list has no end before its bracket.
+/// Reads the whole file: a list only ends at its bracket.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -36,7 +36,7 @@ pub(super) fn items(named: &Named) -> anyhow::Result<Raws<'static>> {
     Ok(Box::new(std::iter::once(Ok(Raw::Item(Item { place: Place::line(1), value, name, file: None })))))
 }
 
-/// The end of a file's name in small letters, without the dot.
+/// A file's extension in lower case, without the dot.
 pub(super) fn extension(path: &Path) -> String {
     path.extension().and_then(|end| end.to_str()).unwrap_or("").to_ascii_lowercase()
 }

@@ -1,5 +1,5 @@
-//! Folders and globs: a file an item. A JSON file is its value, any other file its text; where the workflow takes
-//! a `File`, every file is its path.
+//! Folders and globs: a file an item. The item is a JSON file's value, or any other file's text; if the workflow takes
+//! a `File`, it is the file's path.
 
 use super::file;
 use super::json;
@@ -14,13 +14,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most names that are looked at for a glob or in a folder: a document can name all that a machine has.
+/// The most names that are read for a glob or in a folder: a document can name all files of a machine.
 const MOST: usize = 1_000_000;
 
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// The files of a folder in the order of their names; hidden ones and what lies in folders below are none of them.
+/// The files of a folder in the order of their names, without hidden files and folders.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -41,15 +41,15 @@ pub(super) fn is_glob(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// The files that a glob matches, in the order of their paths; hidden ones only where it says so. `**` goes into
-/// folders, and not into links to them, which may lead around in circles.
+/// The files that a glob matches, in the order of their paths; hidden ones only if the glob names them. `**` descends
+/// into folders, but not into links to them, which may form cycles.
 ///
 /// # Errors
-/// When it is no glob, or a folder or file cannot be read.
+/// When the glob is invalid, or a folder or file cannot be read.
 pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = pattern.to_str().context("a glob must be UTF-8")?;
     let no_glob = |error: glob::PatternError| anyhow::anyhow!("`{text}` is not a glob: {}", error.msg);
-    // Without what is left out of the paths that are found, such as the second `./` of `././**`.
+    // Normalises parts that found paths do not have, such as the second `./` of `././**`.
     let plain: PathBuf = pattern.components().collect();
     let whole = Pattern::new(&plain.to_string_lossy()).map_err(no_glob)?;
     let mut found = Vec::new();
@@ -73,7 +73,8 @@ pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What lies at a part of a glob in these folders; the crate's own search panics at names that are not UTF-8.
+/// The paths that one part of a glob matches in these folders; the crate's own search panics at names that are not
+/// UTF-8.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -85,7 +86,7 @@ fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut Looked) -> anyhow
             .filter(|path| disk::is_there(path))
             .collect());
     }
-    // Whoever reads the whole glob has found no fault in it.
+    // The whole glob has been checked before.
     let pattern = Pattern::new(part)?;
     let mut found = Vec::new();
     for folder in folders {
@@ -103,12 +104,12 @@ fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut Looked) -> anyhow
     Ok(found)
 }
 
-/// How many names were looked at.
+/// How many names have been read.
 #[derive(Default)]
 struct Looked(usize);
 
 impl Looked {
-    /// The names in a folder, as long as there are not too many.
+    /// The names in a folder, up to the limit.
     fn names(&mut self, folder: &Path) -> io::Result<Vec<(OsString, Kind)>> {
         let entries = disk::entries(folder, MOST.saturating_sub(self.0))?;
         self.0 += entries.len();
@@ -116,12 +117,12 @@ impl Looked {
     }
 }
 
-/// The folder that a glob names before it begins to be one.
+/// The folder that a glob names before its first wildcard.
 pub(super) fn above(pattern: &Path) -> PathBuf {
     pattern.components().take_while(|part| !is_glob(Path::new(part.as_os_str()))).collect()
 }
 
-/// Adds all that matches below a folder; `hidden` folders are gone into only where that is asked for.
+/// Adds all matches below a folder; `hidden` decides whether hidden folders are searched.
 fn walk(
     folder: PathBuf,
     hidden: bool,
@@ -148,13 +149,13 @@ fn walk(
 /// Whether it is a file, or a link to one.
 ///
 /// # Errors
-/// When that cannot be told, as with a link that leads nowhere.
+/// When this cannot be read, as for a broken link.
 fn is_file(path: &Path) -> anyhow::Result<bool> {
     let about = path.metadata().with_context(|| format!("cannot read the item in {}", path.display()))?;
     Ok(about.is_file())
 }
 
-/// The item that a file is.
+/// The item that a file contains.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -162,7 +163,7 @@ pub(super) fn item(named: &Named, shape: &Shape) -> anyhow::Result<Raw> {
     let path = named.path();
     let name = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
     let value = if shape.takes_file() {
-        // Whoever takes it opens it by itself, and follows links.
+        // The step opens the file itself and follows links.
         named.open().with_context(|| format!("cannot read the item in {}", path.display()))?;
         let path = std::path::absolute(path)?;
         let text = path.to_str().map(Value::from);

@@ -1,4 +1,4 @@
-//! JSON in a text: one value, or the elements of a list, with the places of what is wrong.
+//! JSON in a text: one value, or the elements of a list, with the places of problems.
 
 use super::raw::{Fault, LARGEST, Place, Raw};
 use crate::value::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
 
-/// Reads a text whose first line has this number.
+/// Reads a text; `line` is the number of its first line.
 pub(super) fn parse(text: &str, line: u64) -> Result<Value, Vec<Fault>> {
     json::parse(text.trim_end()).map_err(|error| vec![fault(&error, text, line)])
 }
@@ -17,7 +17,7 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     let before = line.as_bytes().get(..error.column().saturating_sub(1)).unwrap_or(line.as_bytes());
     let column = String::from_utf8_lossy(before).chars().count() as u64 + 1;
     let message = json::why(error);
-    // One value after the other, each on its line, is another form.
+    // One value a line is another form.
     let lined = message.starts_with("trailing characters") && {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(2);
         lines.clone().count() == 2 && lines.all(|line| json::parse(line).is_ok())
@@ -39,11 +39,11 @@ pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
     })
 }
 
-/// The elements of a list, each with the line on which it begins. They become values one by one: as a text they
-/// are a tenth as large.
+/// The elements of a list, each with the line on which it begins. They are parsed one by one: as text they take a
+/// tenth of the memory.
 ///
 /// # Errors
-/// When it is no list of JSON.
+/// When it is not a JSON list.
 pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault> {
     let Elements(raw) = serde_json::from_str(&text).map_err(|error| fault(&error, &text, 1))?;
     let (mut line, mut counted) = (1, 0);
@@ -64,10 +64,10 @@ pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault>
     Ok(places.into_iter().map(element))
 }
 
-/// The most elements of a list, each of which takes memory as long as the list is read.
+/// The most elements of a list; each takes memory while the list is read.
 const MOST: usize = 4_000_000;
 
-/// A list whose elements are not looked into.
+/// A list with its elements unread.
 struct Elements<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for Elements<'de> {

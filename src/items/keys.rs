@@ -1,37 +1,39 @@
-//! Which keys stand more than once, in memory that hardly grows with their number: hashes find the keys that may
-//! be doubles, and only those are compared as they are. Many hashes are set aside on disk, like with like.
+//! Finds duplicate keys in memory that hardly grows with their number: hashes find the keys that may be duplicates,
+//! and only those are compared in full. Many hashes are written to disk, grouped by their first bits.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Read, Seek, Write};
 
-/// Hashes that stay in memory: a megabyte.
+/// Hashes that remain in memory: a megabyte.
 const IN_MEMORY: usize = 1 << 17;
 
-/// Files on disk are told apart by so many leading bits of a hash. One file at a time is read back, so a hundred
-/// million items need twelve megabytes.
+/// Files on disk are divided by this many leading bits of a hash. One file at a time is read, so a hundred million
+/// items need twelve megabytes.
 const BITS: u32 = 6;
 
-/// Keys as they come by.
+/// Collects keys in one pass.
 #[derive(Default)]
 pub(super) struct Keys {
     hasher: RandomState,
     hashes: Vec<u64>,
-    /// Empty until the hashes are too many. The files have no name and go with the process.
+    /// Empty until there are too many hashes. The files have no name and vanish with the process.
     files: Vec<BufWriter<File>>,
 }
 
-/// Keys that may stand more than once; all others stand once.
+/// Keys that may be duplicates; all others are unique.
 #[derive(Default)]
 pub(super) struct Suspects {
     hasher: RandomState,
-    /// Sorted.
+    /// Sorted for binary search.
     hashes: Vec<u64>,
 }
 
 impl Keys {
+    /// Adds a key.
+    ///
     /// # Errors
-    /// When hashes cannot be set aside.
+    /// When hashes cannot be written to disk.
     pub fn push(&mut self, key: &str) -> io::Result<()> {
         self.hashes.push(self.hasher.hash_one(key));
         if self.hashes.len() < IN_MEMORY { Ok(()) } else { self.set_aside() }
@@ -48,8 +50,10 @@ impl Keys {
         Ok(())
     }
 
+    /// Finds the keys that may be duplicates.
+    ///
     /// # Errors
-    /// When hashes that were set aside cannot be had again.
+    /// When hashes on disk cannot be read.
     pub fn suspects(mut self) -> io::Result<Suspects> {
         let mut suspects = Suspects { hasher: self.hasher.clone(), hashes: Vec::new() };
         if self.files.is_empty() {
@@ -69,7 +73,7 @@ impl Keys {
     }
 }
 
-/// What stands more than once, sorted.
+/// The values that occur more than once, sorted.
 fn repeated(mut hashes: Vec<u64>) -> Vec<u64> {
     hashes.sort_unstable();
     let repeated = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);

@@ -1,4 +1,4 @@
-//! Items as JSON lines: a value a line, blank lines between them or not.
+//! Items as JSON lines: a value a line; blank lines are allowed.
 
 use super::json;
 use super::raw::{LARGEST, Place, Raw};
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read};
 pub(super) struct Lines<R> {
     reader: R,
     line: u64,
-    /// What follows is no JSON lines.
+    /// The rest of the input is not JSON lines.
     over: bool,
     /// No item has been read yet.
     first: bool,
@@ -18,7 +18,7 @@ impl<R: BufRead> Lines<R> {
         Lines { reader, line: 0, over: false, first: true }
     }
 
-    /// Reads a line with its end, but no more of it than is allowed and one byte.
+    /// Reads a line with its end, up to one byte more than the limit.
     fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         self.reader.by_ref().take(LARGEST as u64 + 1).read_until(b'\n', bytes)
     }
@@ -37,12 +37,12 @@ impl<R: BufRead> Iterator for Lines<R> {
             }
             let place = Place::line(self.line);
             if bytes.len() > LARGEST {
-                // Where it ends, and whether it does, would have to be read first.
+                // Finding the end of the line would require reading it all.
                 self.over = true;
                 let long = place.fault(format!("longer than {} MiB", LARGEST >> 20));
                 return Some(Ok(Raw::item(place, Err(vec![long]))));
             }
-            // A byte order mark is none in the middle of a file.
+            // A byte order mark is only allowed at the start of a file.
             let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
                 Some(rest) if self.line == 1 => rest,
                 _ => &bytes,
@@ -63,7 +63,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// Whether a line is no more than the beginning of an object or a list that is laid out over several.
+/// Whether a line is only the beginning of an object or a list that spans several lines.
 fn opens(line: &[u8]) -> bool {
     matches!(line.trim_ascii(), b"{" | b"[" | b"[{")
 }

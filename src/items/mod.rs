@@ -1,5 +1,5 @@
-//! Where the items of a run come from: read twice, first checked whole, then streamed. Knows the forms of files,
-//! how an item becomes the workflow's inputs and what its key is; knows nothing of running.
+//! The items of a run: read twice, first checked whole, then streamed. Knows the forms of files, how an item becomes
+//! the workflow's inputs and how it gets its key; knows nothing of running.
 
 mod check;
 mod csv;

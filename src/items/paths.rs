@@ -1,4 +1,4 @@
-//! Files that items and `--input` name: handed on by absolute paths, and found before anything runs.
+//! Files that items and `--input` name: passed on as absolute paths, and checked before the run.
 
 use crate::value::{Type, Value};
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 /// How the files that values name are found.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// The folder that relative paths count from; none where they stay as they are.
+    /// The folder that relative paths start from; `None` leaves them unchanged.
     pub base: Option<PathBuf>,
-    /// They must be there.
+    /// Whether the files must exist.
     pub checked: bool,
 }
 
 impl Files {
-    /// The same value with each file in it by its absolute path. `beside` is the file that holds this value alone.
+    /// The value with each of its files as an absolute path. `beside` is the file that contains only this value.
     ///
     /// # Errors
-    /// A file is not there, or its path is not UTF-8.
+    /// A file does not exist, or its path is not UTF-8.
     pub(super) fn absolute(&self, value: Value, ty: &Type, beside: Option<&Path>) -> Result<Value, String> {
         match beside.and_then(Path::parent).or(self.base.as_deref()) {
             Some(base) => absolute(value, ty, base, self.checked),
@@ -25,11 +25,11 @@ impl Files {
     }
 }
 
-/// A value of this type with each file in it by its absolute path, relative ones counted from `base`; with `checked`, all
-/// of them must be there.
+/// A value of this type with each of its files as an absolute path, relative ones starting from `base`; with
+/// `checked`, all must exist.
 ///
 /// # Errors
-/// What is wrong with a file, in words.
+/// The problem with a file, in words.
 pub fn absolute(value: Value, ty: &Type, base: &Path, checked: bool) -> Result<Value, String> {
     match (ty, value) {
         (Type::Nullable(inner), value) if !value.is_null() => absolute(value, inner, base, checked),

@@ -1,4 +1,4 @@
-//! What is read from a source before it is known to be a good item: values, and faults with their places.
+//! What is read from a source before it is checked: values, and faults with their places.
 
 use crate::value::Value;
 use std::path::Path;
@@ -7,34 +7,34 @@ use std::sync::Arc;
 /// The longest item in text, in bytes.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Items as they come, or why reading cannot go on.
+/// Items in the order of the source, or an error that ends the reading.
 pub(super) type Raws<'a> = Box<dyn Iterator<Item = anyhow::Result<Raw>> + 'a>;
 
-/// What stands next in a source.
+/// The next thing in a source.
 pub(super) enum Raw {
     Item(Item),
-    /// Something else is wrong, such as a header or the end of a file.
+    /// A fault outside of items, such as in a header or at the end of a file.
     Fault(Fault),
 }
 
 pub(super) struct Item {
     pub place: Place,
-    /// All that is wrong where it is no value.
+    /// The value, or all its faults.
     pub value: Result<Value, Vec<Fault>>,
-    /// Its key where it has none of its own; else its number.
+    /// Its key if it has no key field; else its number.
     pub name: Option<String>,
-    /// The file that holds this item alone.
+    /// The file that contains only this item.
     pub file: Option<Arc<Path>>,
 }
 
-/// Where to look, from 1, columns in characters.
+/// A place, from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     At {
         line: u64,
         column: u64,
     },
-    /// A cell of CSV, found only when somebody asks: where its record starts and how many cells stand before it.
+    /// A cell of CSV, located only when needed: where its record starts and the number of cells before it.
     Cell {
         byte: u64,
         line: u64,
@@ -59,7 +59,7 @@ impl Place {
 }
 
 impl Raw {
-    /// An item of a file that holds several.
+    /// An item of a file with several.
     pub fn item(place: Place, value: Result<Value, Vec<Fault>>) -> Raw {
         Raw::Item(Item { place, value, name: None, file: None })
     }

@@ -1,5 +1,5 @@
-//! Follows CSV byte by byte to tell what the reader of its records does not: where a cell stands, and whether a
-//! quote is ever closed. Keeps to the same rules as that reader.
+//! Follows CSV byte by byte to find what the record reader does not report: the place of a cell, and an unclosed
+//! quote. Follows the same rules as that reader.
 
 use super::raw::LARGEST;
 use std::io::{self, Read};
@@ -10,11 +10,11 @@ enum State {
     Start,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: the end, or the first of two.
+    /// After a quote inside quotes: the end, or the first of two.
     Quote,
 }
 
-/// Where a text has come to.
+/// The position reached in a text.
 pub(super) struct Scan {
     delimiter: u8,
     state: State,
@@ -34,7 +34,7 @@ impl Scan {
         Scan { delimiter, state: State::Start, line, column: 1, cell: 0, length: 0, opened: (1, 1) }
     }
 
-    /// Takes a byte; whether it ends a record.
+    /// Consumes a byte; returns whether it ends a record.
     pub fn feed(&mut self, byte: u8) -> bool {
         let mut ends = false;
         self.state = match (self.state, byte) {
@@ -60,14 +60,14 @@ impl Scan {
         }
         match byte {
             b'\n' => (self.line, self.column) = (self.line + 1, 1),
-            // The bytes that go on with a character.
+            // Continuation bytes of a character.
             0x80..=0xbf => {}
             _ => self.column += 1,
         }
         ends
     }
 
-    /// Where the quote stands that is still open.
+    /// The place of the quote that is still open.
     pub fn open(&self) -> Option<(u64, u64)> {
         (self.state == State::Quoted).then_some(self.opened)
     }
@@ -77,7 +77,7 @@ impl Scan {
 pub(super) struct Followed<R> {
     input: R,
     pub scan: Scan,
-    /// The line where a record is too long.
+    /// The line of a record that is too long.
     pub too_long: Option<u64>,
 }
 

@@ -13,28 +13,28 @@ use std::sync::Arc;
 /// Inputs that the command line gives, the same for every item.
 pub type Given = Vec<(ValueId, Arc<Value>)>;
 
-/// A column of a table of items: its name, and the input that it is meant for, or the member of the only input.
+/// A column of a table of items: its name, and the matching input, or member of the only input.
 pub(super) struct Column<'a> {
     pub name: String,
     wanted: Option<Cow<'a, Wanted>>,
     files: &'a Files,
 }
 
-/// The longest key, in bytes: every row of the item shows it.
+/// The longest key, in bytes: every row of the item contains it.
 const LONGEST_KEY: usize = 4096;
 
 /// Objects with more members than this are not searched for a misspelt one.
 const COMPARED: usize = 100;
 
-/// What items must look like for one workflow.
+/// The form that one workflow requires of its items.
 #[derive(Clone, Debug)]
 pub struct Shape {
     given: Given,
-    /// Inputs that each item must bring.
+    /// Inputs that each item must provide.
     wanted: Vec<Wanted>,
-    /// The field that holds the key, where the user names one.
+    /// The field that contains the key, if the user names one.
     key: Option<String>,
-    /// Where the files are that items name.
+    /// Where to find the files that items name.
     pub(super) files: Files,
 }
 
@@ -59,27 +59,27 @@ impl Shape {
         Shape { given, wanted, key, files: Files::default() }
     }
 
-    /// The same where the files that items name are found so.
+    /// The same shape, with files found in this way.
     pub fn with(self, files: Files) -> Shape {
         Shape { files, ..self }
     }
 
-    /// Names of the inputs that a run without items would lack.
+    /// Names of the required inputs that a run without items lacks.
     pub fn lacking(&self) -> Vec<&str> {
         self.wanted.iter().filter(|wanted| !wanted.optional).map(|wanted| wanted.name.as_str()).collect()
     }
 
-    /// Whether an item has anything to bring.
+    /// Whether items provide any inputs.
     pub fn takes_items(&self) -> bool {
         !self.wanted.is_empty()
     }
 
-    /// The inputs of a run that has no items.
+    /// The inputs of a run without items.
     pub fn without_item(&self) -> Values {
         self.given.clone()
     }
 
-    /// Whether an item that is a file is meant as its path.
+    /// Whether an item in a file is passed as the file's path.
     pub(super) fn takes_file(&self) -> bool {
         matches!(self.wanted.as_slice(), [only] if only.ty.as_ref().map(bare) == Some(&Type::File))
     }
@@ -90,13 +90,13 @@ impl Shape {
         Column { name, wanted, files: &self.files }
     }
 
-    /// What a table with these columns lacks, so that no row of it is an item: each with the place of the column that was
-    /// most likely meant, else of the first.
+    /// Required columns that this table lacks, so that no row is a valid item: each with the place of the column that
+    /// was most likely meant, else of the first.
     pub(super) fn lacking_columns(&self, columns: &[String]) -> Vec<(usize, String)> {
         let is_there = |name: &str| columns.iter().any(|column| column == name);
         let told = |name: &str, what: &str| {
             let free = columns.iter().map(String::as_str).filter(|column| !self.knows(column));
-            // Invisible characters, blanks and capitals do not change which name is meant.
+            // Invisible characters, blanks and case are ignored when guessing the name.
             let bare = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
             let alike = free.clone().find(|column| bare(column) == bare(name));
             let near = alike.or_else(|| nearest(name, free).filter(|_| columns.len() <= COMPARED));
@@ -112,7 +112,7 @@ impl Shape {
             .collect()
     }
 
-    /// The columns that a row cannot do without: the inputs, or the members of the only one.
+    /// The columns that a row requires: the inputs, or the members of the only one.
     fn columns(&self, columns: &[String]) -> Vec<String> {
         let [only] = self.wanted.as_slice() else {
             let required = self.wanted.iter().filter(|wanted| !wanted.optional);
@@ -138,23 +138,23 @@ impl Shape {
         }
     }
 
-    /// Whether a column is meant as what it is called.
+    /// Whether a column is known by its name.
     fn knows(&self, column: &str) -> bool {
         let is_input = self.wanted.iter().any(|wanted| wanted.name == column);
         is_input || self.member(column).is_some() || self.key.as_deref() == Some(column)
     }
 
-    /// A member of the only input, which the item then is as a whole.
+    /// A member of the only input, which the whole item then is.
     fn member(&self, name: &str) -> Option<Wanted> {
         let [only] = self.wanted.as_slice() else { return None };
         let (ty, optional) = only.ty.as_ref()?.member(name)?;
         Some(Wanted { id: only.id, name: name.to_owned(), ty: Some(ty), optional })
     }
 
-    /// The item's key: the named field, else `id`, the only field that ends in `_id`, the fallback.
+    /// The item's key: the named field, else `id`, the only field that ends in `_id`, or the fallback.
     ///
     /// # Errors
-    /// What is wrong with the named field.
+    /// The problem with the named field.
     pub fn key(&self, item: &Value, fallback: &str) -> Result<Arc<str>, String> {
         let key = self.any_key(item, fallback)?;
         if key.len() > LONGEST_KEY {
@@ -183,11 +183,11 @@ impl Shape {
         Ok(own.unwrap_or_else(|| fallback.into()))
     }
 
-    /// The workflow's inputs for this item: an object that holds all that is wanted supplies it by name; else
-    /// the item itself is the single input that is wanted. `file` is the one that holds this item alone.
+    /// The workflow's inputs for this item: an object with all required names provides them by name; else the item
+    /// itself is the only required input. `file` is the file that contains only this item.
     ///
     /// # Errors
-    /// What is missing or does not fit.
+    /// An input is missing or does not fit.
     pub fn inputs(&self, item: Value, file: Option<&Path>) -> Result<Values, String> {
         let mut values = self.given.clone();
         let fitting = |wanted: &Wanted, value| self.fitting(wanted, value, file);
@@ -229,7 +229,7 @@ impl Shape {
 }
 
 impl Column<'_> {
-    /// The value that a cell spells; none for one that is empty where the input may be absent.
+    /// The value of a text cell; `None` for an empty cell of an optional input.
     ///
     /// # Errors
     /// Why it does not fit.
@@ -250,7 +250,7 @@ impl Column<'_> {
         }
     }
 
-    /// The value of a cell that has a kind of its own; none for a null where the input may be absent.
+    /// The value of a typed cell; `None` for null in an optional input.
     ///
     /// # Errors
     /// Why it does not fit.
@@ -269,14 +269,14 @@ impl Column<'_> {
         self.files.absolute(value, ty, None).map_err(|why| format!("`{}`: {why}", self.name))
     }
 
-    /// Whether what looks like a number is still a text.
+    /// Whether a cell that looks like a number is a text.
     pub fn is_text(&self) -> bool {
         let ty = self.wanted.as_deref().and_then(|wanted| wanted.ty.as_ref());
         ty.is_some_and(Type::is_text)
     }
 }
 
-/// A text as messages show it: its first characters.
+/// A text for messages, cut to its first characters.
 fn quoted(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("\"{}…\"", text[..end].escape_debug()),
@@ -284,7 +284,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// A name with escapes for what cannot be seen in it.
+/// A name with its invisible characters escaped.
 pub(super) fn seen(name: &str) -> String {
     words::code(words::excerpt(name))
 }
@@ -297,7 +297,7 @@ fn bare(ty: &Type) -> &Type {
     }
 }
 
-/// A name that an object lacks, with the one that is there in its place, if one is.
+/// A missing name of an object, with the similar one that it has instead, if any.
 fn misnamed(name: &str, wanted: &[Wanted], object: &Object) -> String {
     let others = object.keys().map(String::as_str);
     let others = others.filter(|other| !wanted.iter().any(|wanted| wanted.name == *other));
@@ -314,7 +314,7 @@ fn only_id(object: &Object) -> Option<&Value> {
     ids.next().is_none().then_some(first)
 }
 
-/// A key is the same for equal numbers, however they are written.
+/// A scalar as a key: equal numbers give the same key, however they are written.
 fn scalar(value: &Value) -> Option<Arc<str>> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.as_str().into()),

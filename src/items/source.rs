@@ -1,4 +1,4 @@
-//! The forms in which items come, told apart by the path, and how each is opened.
+//! The forms of item sources, chosen by the path, and how each is opened.
 
 use super::raw::{Place, Raws};
 use super::shape::Shape;
@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Where items come from. It can be read again and again.
+/// A source of items. It can be read repeatedly.
 #[derive(Debug)]
 pub struct Source {
-    /// As messages name it.
+    /// The name in messages.
     pub name: String,
     form: Form,
 }
@@ -21,18 +21,18 @@ pub struct Source {
 enum Form {
     /// JSON lines.
     Lines(Named),
-    /// JSON lines that came by a pipe, kept in a file without a name.
+    /// JSON lines from a pipe, stored in an unnamed file.
     Kept(File),
     /// One value that fills the file: a list of items, or one item.
     Json(Named),
     Csv(Named, u8),
     Toon(Named),
-    /// A file an item.
+    /// One item a file.
     Files(Vec<Named>),
 }
 
 impl Source {
-    /// What a path stands for: a file by the end of its name, a folder, or else a glob. A pipe holds JSON lines.
+    /// Finds the form of a path: a file by its extension, a folder, or else a glob. A pipe contains JSON lines.
     ///
     /// # Errors
     /// When it is none of these, or a folder cannot be read.
@@ -44,7 +44,7 @@ impl Source {
             found.collect::<io::Result<_>>().with_context(|| format!("cannot read the items in {name}"))
         };
         if named.exists() && !named.is_folder() && !path.is_file() {
-            // What a document names must be a file, which opening it says.
+            // A path in a document must be a file; opening it reports otherwise.
             let input = named.open().with_context(|| format!("cannot read the items in {name}"))?;
             return Ok(Source::keep(&name, input)?);
         }
@@ -70,24 +70,24 @@ impl Source {
         Ok(Source { name, form })
     }
 
-    /// Whether there is anything at a path.
+    /// Whether the path exists.
     pub fn is_there(named: &Named) -> bool {
         let path = named.path();
         let matches = || folder::matching(path).is_ok_and(|files| !files.is_empty());
         named.exists() || (folder::is_glob(path) && matches())
     }
 
-    /// JSON lines from an input that can be read only once; they are kept on disk while the run lasts.
+    /// JSON lines from an input that can be read only once; they are stored on disk during the run.
     ///
     /// # Errors
-    /// When the input cannot be read or kept.
+    /// When the input cannot be read or stored.
     pub fn keep(name: &str, mut input: impl Read) -> io::Result<Self> {
         let mut file = disk::nameless()?;
         io::copy(&mut input, &mut file)?;
         Ok(Source { name: name.to_owned(), form: Form::Kept(file) })
     }
 
-    /// Puts items that came by a pipe into a file of a folder, so that they can be read another time; true where that was
+    /// Writes items from a pipe to a file in a folder, so that they can be read later; returns whether that was
     /// needed.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Source {
         Ok(true)
     }
 
-    /// A hash of all that is read: equal for equal items.
+    /// A hash of all the source's bytes: equal for equal items.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -1,5 +1,5 @@
-//! Items in the first table of a TOON file, or in the executions of a session file. Cells have the kinds that
-//! TOON gives them, but for inputs that are declared as text.
+//! Items in the first table of a TOON file, or in the executions of a session file. Cells have their TOON types,
+//! except for inputs that are declared as text.
 
 use super::raw::{Fault, Place, Raw};
 use super::shape::{Column, Shape};
@@ -10,16 +10,16 @@ use std::fs::File;
 pub(super) struct Rows<'a> {
     reader: Reader<File>,
     shape: &'a Shape,
-    /// The name of the table that holds the items; none while it is not known.
+    /// The name of the table with the items; `None` while it is not known.
     name: Option<Option<String>>,
     columns: Vec<Column<'a>>,
     /// Whether rows belong to that table.
     inside: bool,
-    /// Whether it is clear already why there are no items.
+    /// Whether the absence of items has already been explained.
     excused: bool,
-    /// What is still to be said of the header.
+    /// Problems of the header that are not yet reported.
     header: std::vec::IntoIter<Fault>,
-    /// Whether the header lacks a column. That no row is an item then is told of the header alone.
+    /// Whether the header lacks a column. Then only the header is reported, not its rows.
     lacks: bool,
 }
 
@@ -59,7 +59,7 @@ impl Iterator for Rows<'_> {
                     return Some(Ok(refused(&problem, self.inside)));
                 }
                 Ok(Some(Ok(Node::Field(field)))) => {
-                    // Our own files begin with this field; their items are what was executed.
+                    // Session files begin with this field; their items are the inputs of executions.
                     if field.key.as_deref() == Some("orderflow") && self.name.is_none() {
                         self.name = Some(Some("execution".to_owned()));
                     }
@@ -91,7 +91,7 @@ fn item(row: toon::Row<'_>, columns: &[Column<'_>], lacks: bool) -> Raw {
     let mut faults = Vec::new();
     for (at, (cell, column)) in row.cells().zip(columns).enumerate() {
         let read = match cell.scalar() {
-            // What looks like a number may be a text, such as a postal code.
+            // A text may look like a number, such as a postal code.
             Scalar::Number(_) | Scalar::Bool(_) if column.is_text() => Ok(Some(Value::from(cell.raw()))),
             scalar => column.value(scalar.value()),
         };
@@ -121,7 +121,7 @@ fn place(line: u64, text: &str, byte: usize) -> Place {
     Place::At { line, column }
 }
 
-/// Whether what is wrong is wrong with one row.
+/// Whether the fault concerns only one row.
 fn is_row(fault: &toon::Fault) -> bool {
     use toon::Fault;
     match fault {

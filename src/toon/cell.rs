@@ -1,4 +1,4 @@
-//! One cell of a row: its text as written and what it means.
+//! One cell of a row: its text as written and its meaning.
 
 use crate::value::Value;
 use nom::branch::alt;
@@ -10,13 +10,13 @@ use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 use std::borrow::Cow;
 
-/// A cell as it stands in the text, without the spaces around it.
+/// A cell as it is in the text, without the spaces around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
     raw: &'a str,
 }
 
-/// What a cell means. A number keeps its text.
+/// The value of a cell. A number keeps its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar<'a> {
     Null,
@@ -26,12 +26,12 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// Only for text that the splitter has found well formed.
+    /// The text must be one that the splitter has found well formed.
     pub(super) fn new(raw: &'a str) -> Self {
         Cell { raw }
     }
 
-    /// As written, quotes included.
+    /// The text as written, quotes included.
     pub fn raw(self) -> &'a str {
         self.raw
     }
@@ -104,7 +104,7 @@ pub(super) fn quoted(input: &str) -> IResult<&str, &str> {
     recognize(delimited(char('"'), many0_count(alt((plain, escape.map(|_| ())))), char('"'))).parse(input)
 }
 
-/// One escape. A surrogate is none: other characters stand as themselves.
+/// One escape. Surrogates are not allowed: characters beyond the basic plane are written as themselves.
 pub(super) fn escape(input: &str) -> IResult<&str, &str> {
     let unicode = preceded(
         char('u'),

@@ -4,7 +4,7 @@ use crate::value::words;
 use std::fmt;
 use std::ops::Range;
 
-/// One problem: the line it is in and the bytes of that line to look at.
+/// One problem: its line and the bytes of it to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub fault: Fault,
@@ -50,7 +50,7 @@ pub enum Fault {
     OpenQuote,
     AfterQuote,
     Escape,
-    /// What `toon-format` says of a field.
+    /// A problem that `toon-format` found in a field.
     Field(String),
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What to do about it, where there is more to say than the message does.
+    /// What to do about it, if there is more to say than the message does.
     pub fn help(&self) -> Option<String> {
         let help = match self {
             Fault::NotUtf8 => "save the file as UTF-8",

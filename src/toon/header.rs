@@ -15,13 +15,14 @@ use std::ops::Range;
 /// How deep field groups may nest.
 const DEPTH: usize = 64;
 
-/// The most that the names of all columns may take, each with the groups around it and what keeping them costs.
+/// The most memory that the names of all columns may take, in bytes: each with the groups around it and the cost of
+/// storing them.
 const NAMES: usize = 8 << 20;
 
 /// A table's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// None for a table that is the whole text.
+    /// `None` for a table that is the whole text.
     pub key: Option<String>,
     /// How many rows it promises.
     pub count: u64,
@@ -51,7 +52,7 @@ impl Column {
     }
 }
 
-/// What a line at the top level is.
+/// The kind of a line at the top level.
 pub(super) enum Line {
     Table(Table),
     /// Anything else with a key, or another form of header.
@@ -123,7 +124,7 @@ struct Segment {
     delimiter: u8,
 }
 
-/// `[N]`, `[N|]`, `[N:]`.
+/// Reads `[N]`, `[N|]` or `[N:]`.
 fn segment(input: &str) -> IResult<&str, Segment> {
     let number = verify(digit1, |digits: &str| digits == "0" || !digits.starts_with('0'));
     let number = map_res(number, |digits: &str| digits.parse().map(|count| (count, digits.len())));
@@ -133,7 +134,7 @@ fn segment(input: &str) -> IResult<&str, Segment> {
     Ok((rest, Segment { count, digits, keyed: keyed.is_some(), delimiter }))
 }
 
-/// The columns in the braces at `open`, which a colon must follow and nothing else.
+/// The columns in the braces at `open`; a colon must follow and end the line.
 fn columns(text: &str, open: usize, delimiter: u8) -> Result<Vec<Column>, Misread> {
     let mut reader =
         Fields { text, at: open + 1, delimiter: char::from(delimiter), found: Vec::new(), taken: 0 };
@@ -151,7 +152,7 @@ struct Fields<'a> {
     at: usize,
     delimiter: char,
     found: Vec<Column>,
-    /// What the names of the columns found take, in bytes.
+    /// The bytes that the names of the columns found take.
     taken: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Lines of any input in constant memory: each is handed out in place, never copied.
+//! Lines of any input in constant memory: each is lent in place, never copied.
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
@@ -6,22 +6,22 @@ use std::ops::Range;
 /// The longest line, in bytes: a row may hold a whole answer as columns, and more.
 pub(super) const LONGEST: usize = 32 << 20;
 
-/// What is asked of the input at first: most inputs are short.
+/// How much is first read from the input, in bytes: most inputs are short.
 const FIRST: usize = 4 << 10;
 
-/// The most that is asked of the input at once.
+/// The most that is read from the input at once, in bytes.
 const CHUNK: usize = 256 << 10;
 
 pub(super) struct Lines<R> {
     input: R,
     buffer: Vec<u8>,
-    /// The part of the buffer that is filled and not yet handed out.
+    /// The part of the buffer that is filled and not yet returned.
     ahead: Range<usize>,
     line: Range<usize>,
     ended: bool,
-    /// Of the current line, from 1.
+    /// The number of the current line, from 1.
     pub number: u64,
-    /// Where the current line starts in the input; a byte order mark is no part of the first line.
+    /// Where the current line starts in the input, in bytes; a byte order mark is not part of the first line.
     pub start: u64,
     /// Where the next line starts.
     next: u64,
@@ -103,7 +103,7 @@ impl<R: Read> Lines<R> {
         }
         let chunk = self.buffer.len().clamp(FIRST, CHUNK);
         if self.buffer.len() < self.ahead.end + chunk {
-            // Doubling keeps a long line from being moved once a chunk.
+            // Doubling the buffer avoids moving a long line once per chunk.
             self.buffer.resize((self.ahead.end + chunk).max(self.ahead.end * 2), 0);
         }
         loop {

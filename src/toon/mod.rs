@@ -1,8 +1,8 @@
-//! TOON text to values and back. Tables at the top level are read and written as streams, row by row, with
-//! the raw text of every cell; every other field goes through `toon-format`. Knows nothing of traces.
+//! TOON text to values and back. Tables at the top level are read and written as streams, row by row, with the raw
+//! text of every cell; every other field goes through `toon-format`. Knows nothing of traces.
 //!
-//! Reading is strict, with one liberty: several tables may stand under the same key, where a document would
-//! otherwise lose all but the last.
+//! Reading is strict, with one exception: several tables may have the same key, where a document would otherwise lose
+//! all but the last.
 
 mod cell;
 mod fault;

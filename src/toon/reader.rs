@@ -1,7 +1,7 @@
 //! Reads TOON text of any size as a stream of tables, rows and fields, in constant memory.
 //!
-//! A problem is handed out in its place and reading goes on behind it, so one pass finds them all. A line
-//! that was refused inside a table still counts as one of its rows: one mistake is one problem.
+//! A problem is returned in its place and reading continues behind it, so one pass finds them all. A rejected line
+//! inside a table still counts as one of its rows, so that one mistake is one problem.
 
 use super::cell::Cell;
 use super::fault::{Fault, Problem};
@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use toon_format::{DecodeOptions, Indent, ToonError};
 
-/// What stands next at the top level of a text.
+/// The next piece at the top level of a text.
 #[derive(Debug)]
 pub enum Node<'a> {
     /// A table begins; its rows follow.
@@ -24,10 +24,10 @@ pub enum Node<'a> {
     Field(Field),
 }
 
-/// A top-level field that is no table.
+/// A top-level field that is not a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// None where the value is the whole text.
+    /// `None` if the value is the whole text.
     pub key: Option<String>,
     pub value: Value,
     /// The first line, from 1, with its text and its place in the input.
@@ -66,7 +66,7 @@ impl<'a> Row<'a> {
 
 pub struct Reader<R> {
     lines: Lines<R>,
-    /// The current line has not been dealt with yet.
+    /// The current line has not been processed yet.
     held: bool,
     /// The last table.
     table: Option<Table>,
@@ -80,11 +80,11 @@ pub struct Reader<R> {
     indent: Option<usize>,
     cells: Vec<Range<usize>>,
     fields: HashSet<String>,
-    /// Names of tables; one may stand on several, but on no field besides.
+    /// Names of tables; several tables may share one, but not with a field.
     tables: HashSet<String>,
-    /// Whether the last line at the top level had a name; none before the first.
+    /// Whether the last line at the top level had a name; `None` before the first.
     named: Option<bool>,
-    /// Indented lines belong to a line that was refused.
+    /// Indented lines belong to a rejected line.
     skipping: bool,
 }
 
@@ -95,7 +95,7 @@ enum Kind {
     Field(Field),
 }
 
-/// What a line looks like from the outside.
+/// The shape of a line before it is parsed.
 enum Shape {
     Blank,
     Comment,
@@ -122,10 +122,10 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next table, row or field, or a problem after which reading goes on; none at the end.
+    /// The next table, row or field, or a problem after which reading continues; `None` at the end.
     ///
     /// # Errors
-    /// What the input itself reports.
+    /// Read errors of the input.
     #[allow(clippy::should_implement_trait, reason = "it lends, which Iterator cannot")]
     pub fn next(&mut self) -> io::Result<Option<Result<Node<'_>, Problem>>> {
         Ok(match self.advance()? {
@@ -202,13 +202,13 @@ impl<R: Read> Reader<R> {
             return Ok(shape);
         }
         match str::from_utf8(line) {
-            // The text that is shown has a replacement character there.
+            // The shown text has a replacement character there.
             Err(error) => Err((Fault::NotUtf8, error.valid_up_to()..error.valid_up_to() + 3)),
             Ok(_) => Ok(shape),
         }
     }
 
-    /// Ends the open table; a problem where it has not as many rows as it said.
+    /// Ends the open table; a problem if its number of rows differs from the header's.
     fn close(&mut self) -> Option<Problem> {
         self.blank = None;
         if !std::mem::take(&mut self.open) {
@@ -279,7 +279,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Reads a field with the lines below it and leaves its meaning to `toon-format`.
+    /// Reads a field with the lines below it and lets `toon-format` parse it.
     fn field(&mut self) -> io::Result<Result<Kind, Problem>> {
         let first = self.problem((Fault::NoKey, 0..0));
         let mut chunk = Chunk { text: first.text.clone() + "\n", starts: vec![(first.line_start, 0)] };

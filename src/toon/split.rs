@@ -1,4 +1,4 @@
-//! A row's text to its cells.
+//! Splits a row's text into its cells.
 
 use super::cell::{Cell, escape, quoted};
 use super::fault::Fault;
@@ -10,7 +10,7 @@ pub(super) type Misread = (Fault, Range<usize>);
 /// Splits `line[from..]`, which is UTF-8, at the delimiter and puts the cells' ranges, spaces trimmed, into `cells`.
 ///
 /// # Errors
-/// A text that is no row, or a quoted cell that is malformed. `cells` then holds what came before.
+/// A text that is not a row, or a malformed quoted cell. `cells` then holds the cells before it.
 pub(super) fn split(
     line: &[u8],
     from: usize,
@@ -34,7 +34,7 @@ pub(super) fn split(
     }
 }
 
-/// The names in a text that [`super::write::words`] made; what cannot be read is left as it stands.
+/// The names in a text that [`super::write::words`] wrote; names that cannot be read are returned as they are.
 pub fn words(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), text.trim_start_matches(' '));
     while !rest.is_empty() {
@@ -86,7 +86,7 @@ fn split_quoted(
 /// The length of the quoted text that starts at `start`.
 ///
 /// # Errors
-/// What keeps it from being one.
+/// What is wrong with the quoted text.
 pub(super) fn closed(line: &str, start: usize) -> Result<usize, Misread> {
     let rest = &line[start..];
     // Most texts have no escapes; those end at the next quote.
@@ -112,7 +112,7 @@ pub(super) fn closed(line: &str, start: usize) -> Result<usize, Misread> {
     Err((Fault::OpenQuote, start..line.len()))
 }
 
-/// Where a byte first stands outside of quotes.
+/// The first position of a byte outside of quotes.
 pub(super) fn unquoted(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
     let mut at = from;
     loop {

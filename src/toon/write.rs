@@ -1,4 +1,4 @@
-//! Writes headers and cells; which texts need quotes is `toon-format`'s to say.
+//! Writes headers and cells; `toon-format` decides which texts need quotes.
 
 use crate::value::Value;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ pub fn header<'a>(
 ) {
     key(out, name);
     let _ = write!(out, "[{count}");
-    // A comma goes without saying.
+    // The comma is the default and not written.
     if delimiter != ',' {
         out.push(delimiter);
     }
@@ -42,7 +42,7 @@ pub fn text(out: &mut String, text: &str, delimiter: char) {
     }
 }
 
-/// Appends a scalar as a cell. A list or an object has no place in a cell and stands there as JSON text.
+/// Appends a scalar as a cell. A list or an object becomes its JSON text.
 pub fn cell(out: &mut String, value: &Value, delimiter: char) {
     match value {
         Value::String(string) => text(out, string, delimiter),
@@ -56,9 +56,9 @@ pub fn cell(out: &mut String, value: &Value, delimiter: char) {
 /// A value as a document, without a newline at its end. Numbers are exact, where `toon-format` makes them floats.
 ///
 /// # Errors
-/// It is no value that TOON has a form for.
+/// When TOON has no form for the value.
 pub fn document(value: &Value) -> Result<String, ToonError> {
-    // A word that stands for numbers, and is no part of anything else.
+    // A mark for numbers that does not occur in the value.
     let json = value.to_string();
     let mut mark = "number".to_owned();
     while json.contains(&mark) {
@@ -76,8 +76,8 @@ pub fn document(value: &Value) -> Result<String, ToonError> {
     Ok(out)
 }
 
-/// The value with a mark in the place of each number that has a fraction or is large, and of each text that is written in
-/// another way.
+/// The value with a mark in place of each number that has a fraction or is large, and of each text that needs another
+/// form.
 fn marked(value: &Value, mark: &str, numbers: &mut Vec<String>) -> Value {
     match value {
         Value::String(text) if text.contains(|c| is_hidden(c) && c != '\n') => {
@@ -123,8 +123,8 @@ fn quote(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What a terminal would obey or not show, and TOON lets stand as it is: the second set of control characters, and those that
-/// turn the direction of a text.
+/// Characters that a terminal would obey or hide and that TOON does not escape: the second set of control characters,
+/// and those that change the direction of a text.
 fn is_hidden(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,9 +1,9 @@
-//! Exact arithmetic. No result has more than [`LONGEST`] digits, so none costs more time or memory than that.
+//! Exact arithmetic. A result has at most [`LONGEST`] digits, which bounds its time and memory.
 //!
-//! The digits are bigdecimal's: it is kept up, knows integers of any size, and stands on num-bigint, which the
-//! schemas need anyway. rust_decimal ends at 28 digits and fastnum at a size chosen in advance; dashu rounds to a
-//! precision that each number carries. What could take long there is decided here before it is asked: exponents are
-//! bounded, and quotients and remainders are computed without writing them out.
+//! The digits are bigdecimal's: it is maintained, knows integers of any size, and builds on num-bigint, which the
+//! schemas need anyway. rust_decimal ends at 28 digits, fastnum at a size chosen in advance, and dashu rounds to a
+//! precision that each number carries. What bigdecimal would take long for is bounded here: exponents have a limit,
+//! and quotients and remainders are computed without writing their operands out.
 
 use super::number::{Digits, LONGEST};
 use bigdecimal::num_bigint::{BigInt, Sign};
@@ -15,16 +15,16 @@ use std::num::NonZeroU64;
 /// The significant digits of a quotient that does not end: those of decimal128.
 pub const QUOTIENT: u64 = 34;
 
-/// Exponents beyond this are none that can be computed with; their sums fit into 64 bits.
+/// The largest exponent that is computed with: sums of two of them fit into 64 bits.
 const FURTHEST: i64 = 1 << 60;
 
-/// A decimal number of up to [`LONGEST`] digits and any exponent. It keeps the zeros after its point: the sum of
+/// A decimal number of up to [`LONGEST`] digits and any exponent. Zeros after the point are preserved: the sum of
 /// `0.50` and `1.50` is `2.00`.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decimal(BigDecimal);
 
 impl Decimal {
-    /// Reads a number of JSON. `None` where it has too many digits, or is none.
+    /// Reads a JSON number. `None` for any other text, or with too many digits.
     pub fn parse(text: &str) -> Option<Decimal> {
         let digits = Digits::parse(text)?;
         if digits.is_zero() || digits.count() > LONGEST {
@@ -41,7 +41,7 @@ impl Decimal {
         Some(Decimal(if room { number.with_scale(scale) } else { number }))
     }
 
-    /// The decimal that a float is written as: 0.1 is a tenth. `None` for what is no number.
+    /// The decimal that a float is written as: 0.1 is a tenth. `None` for infinities and NaN.
     pub fn of_float(number: f64) -> Option<Decimal> {
         Decimal::parse(&number.to_string())
     }
@@ -50,7 +50,7 @@ impl Decimal {
         self.0.is_zero()
     }
 
-    /// The sum; `None` where it has too many digits. So for the others.
+    /// The sum; `None` if it has too many digits. The other operations have the same limit.
     pub fn add(&self, other: &Decimal) -> Option<Decimal> {
         if self.is_zero() || other.is_zero() {
             let sum = if self.is_zero() { other } else { self };
@@ -73,7 +73,7 @@ impl Decimal {
         bounded(&self.0 * &other.0)
     }
 
-    /// The quotient, exact where it ends, else rounded half to even to [`QUOTIENT`] digits. Also `None` where `other` is
+    /// The quotient, exact if it ends, else rounded half to even to [`QUOTIENT`] digits. Also `None` if `other` is
     /// zero.
     pub fn divide(&self, other: &Decimal) -> Option<Decimal> {
         if self.is_zero() || other.is_zero() {
@@ -92,13 +92,13 @@ impl Decimal {
         let spare = QUOTIENT as i64 + 2 + digits(&b) - digits(&a);
         let spare = u32::try_from(spare.max(0)).ok()?;
         let quotient = a * power(10, spare) / &b;
-        // What was cut off is more than nothing, so a last digit of one says on which side of a half it is.
+        // The remainder is not zero, so a last digit of one decides on which side of a half the quotient is.
         let sticky = quotient * 10 + sign(self, other);
         let quotient = BigDecimal::new(sticky, scale + i64::from(spare) + 1);
         bounded(quotient.with_precision_round(NonZeroU64::new(QUOTIENT)?, RoundingMode::HalfEven))
     }
 
-    /// What is left over by a whole quotient, with the sign of `self`. Also `None` where `other` is zero.
+    /// The remainder of the whole quotient, with the sign of `self`. Also `None` if `other` is zero.
     pub fn remainder(&self, other: &Decimal) -> Option<Decimal> {
         if other.is_zero() {
             return None;
@@ -114,7 +114,7 @@ impl Decimal {
                 let raised = BigInt::from(10).modpow(&BigInt::from(b_scale - a_scale), &by);
                 bounded(BigDecimal::new(a * raised % by, b_scale))
             }
-            // Its first digit is none before those of `self`, so it is no longer.
+            // Its first digit is not before that of `self`, so it is not longer than `self`.
             Ordering::Equal | Ordering::Greater => {
                 let by = b * power(10, u32::try_from(a_scale - b_scale).ok()?);
                 bounded(BigDecimal::new(a % by, a_scale))
@@ -141,7 +141,7 @@ fn bounded(number: BigDecimal) -> Option<Decimal> {
     if fits(&number) {
         return Some(Decimal(number));
     }
-    // Of zero, nothing is left of its exponent.
+    // Zero has no exponent.
     let number = number.normalized();
     fits(&number).then_some(Decimal(number))
 }
@@ -158,7 +158,7 @@ fn power(base: u32, exponent: u32) -> BigInt {
     BigInt::from(base).pow(exponent)
 }
 
-/// How often a number is divisible by five, and what is left then.
+/// How often a number is divisible by five, and the number divided by all of them.
 fn without_fives(mut number: BigInt) -> (u32, BigInt) {
     let mut times = 0;
     // In large steps first: each costs a division.

@@ -11,7 +11,7 @@ pub const DEPTH: usize = 64;
 /// The most values that a JSON text may hold; each takes many times the memory of its text.
 pub const MOST_VALUES: usize = 1_000_000;
 
-/// The key by which serde_json hands over a number in its original text.
+/// The key under which serde_json passes a number in its original text.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads one JSON value that fills the whole text.
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
-/// What is wrong with a JSON text, without the place.
+/// The problem with a JSON text, without its place.
 pub fn why(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());

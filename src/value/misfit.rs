@@ -3,10 +3,10 @@
 use super::{Value, kind};
 use std::fmt::Write;
 
-/// The misfits that are told one by one.
+/// How many misfits are reported one by one.
 const TOLD: usize = 3;
 
-/// What is beyond this is not even counted.
+/// The most misfits that are counted.
 const COUNTED: usize = 100;
 
 /// The longest value that is shown as it is, in characters.
@@ -47,17 +47,17 @@ impl Misfits {
         self.count
     }
 
-    /// Whether the next one is told rather than counted.
+    /// Whether the next misfit is reported in full; later ones are only counted.
     pub(super) fn tells_next(&self) -> bool {
         self.first.len() < TOLD
     }
 
-    /// Whether looking for more is no use.
+    /// Whether the count has reached its limit, so that the search can end.
     pub(super) fn are_enough(&self) -> bool {
         self.count >= COUNTED
     }
 
-    /// The first few.
+    /// The misfits that are reported in full.
     pub fn first(&self) -> &[Misfit] {
         &self.first
     }

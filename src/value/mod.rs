@@ -1,7 +1,7 @@
-//! Types and values, and whether one fits the other. Knows nothing of documents or steps.
+//! Types and values, and whether a value fits a type. Knows nothing of documents or steps.
 //!
-//! A value is JSON. Numbers keep the text they were written with (`145.50` stays `145.50`), so money
-//! passes through unharmed.
+//! A value is JSON. Numbers keep their original text (`145.50` stays `145.50`), so amounts of money pass through
+//! unchanged.
 
 mod decimal;
 mod integer;
@@ -55,19 +55,19 @@ pub enum Type {
     Nullable(Box<Type>),
 }
 
-/// One step of a way into a value.
+/// One step of a path into a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Member(String),
     Element,
 }
 
-/// Where a way into a value leads nowhere.
+/// Where a path into a value leads to a member that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// The index of the part that is not there.
+    /// The index of the missing part.
     pub at: usize,
-    /// The members that are there instead.
+    /// The members that exist there.
     pub members: Vec<String>,
 }
 
@@ -75,7 +75,8 @@ pub struct Lack {
 const DEEPEST: usize = 128;
 
 impl Type {
-    /// Reads `Name`, `Name[]`, `Name?` and their nestings, in at most 128 bytes of `[]` and `?`. `None` when the text is no type.
+    /// Reads `Name`, `Name[]`, `Name?` and their nestings, in at most 128 bytes of `[]` and `?`. `None` if the text is
+    /// not a type.
     pub fn parse(text: &str) -> Option<Type> {
         let name = text.trim_end_matches(['[', ']', '?']);
         // A level is a suffix of at least one byte, and all work on types recurses.
@@ -107,7 +108,7 @@ impl Type {
         })
     }
 
-    /// The name of one's own that stands in the type, whether or not it has a definition.
+    /// The name in the type that is not built in, with or without a definition.
     pub fn name(&self) -> Option<&str> {
         match self {
             Type::Named(name) => Some(name),
@@ -123,7 +124,7 @@ impl Type {
         }
     }
 
-    /// The same type with every name that is known as what it means.
+    /// The same type with every known name replaced by its definition.
     pub fn resolved(&self, known: &HashMap<String, Arc<Definition>>) -> Type {
         match self {
             Type::Named(name) => {
@@ -135,8 +136,7 @@ impl Type {
         }
     }
 
-    /// Whether `value` fits, and where it does not. Names without a definition are tags: any value but null
-    /// fits them.
+    /// Whether `value` fits, and where it does not. A name without a definition is a tag: any value but null fits it.
     pub fn fits(&self, value: &Value) -> Result<(), Misfits> {
         if self.accepts(value) {
             return Ok(());
@@ -176,7 +176,7 @@ impl Type {
         }
     }
 
-    /// The type of a member, as far as a definition says, and whether it may be absent.
+    /// The type of a member, if a definition states it, and whether it may be absent.
     pub fn member(&self, name: &str) -> Option<(Type, bool)> {
         match self {
             Type::Defined(definition) => definition.member(name),
@@ -185,7 +185,7 @@ impl Type {
         }
     }
 
-    /// Whether its values are secrets, or lists of them.
+    /// Whether its values are secrets or lists of secrets.
     pub fn holds_secrets(&self) -> bool {
         match self {
             Type::Secret => true,
@@ -194,12 +194,12 @@ impl Type {
         }
     }
 
-    /// What is shown in the place of a value that is secret, or that contains secrets; none for all others.
+    /// What is shown instead of a value that is or contains a secret; `None` for all others.
     pub fn hidden(&self, name: &str, value: &Value) -> Option<Value> {
         (self.holds_secrets() && !value.is_null()).then(|| Value::String(format!("[secret:{name}]")))
     }
 
-    /// Whether a value may be a list, as far as the type says.
+    /// Whether a value of this type may be a list.
     pub fn may_be_list(&self) -> bool {
         match self {
             Type::List(_) | Type::Json | Type::Named(_) => true,
@@ -209,7 +209,7 @@ impl Type {
         }
     }
 
-    /// The first part on this way that no value of the type has, as far as the type says.
+    /// The first part on this path that no value of the type has, if the type states its members.
     pub fn lacks(&self, way: &[Part]) -> Option<Lack> {
         match (self, way) {
             (Type::Defined(definition), _) => definition.lacks(way),
@@ -226,7 +226,8 @@ impl Type {
         }
     }
 
-    /// The JSON Schema of a type that the document defines, in lists and the like too; `None` for all others.
+    /// The JSON Schema of a type that the document defines, also within lists and nullable types; `None` for all
+    /// others.
     pub fn schema(&self) -> Option<Value> {
         let around = |inner: &Type, with: fn(Value) -> Value| {
             let mut schema = inner.schema()?;

@@ -1,6 +1,6 @@
 //! Which name was most likely meant.
 
-/// Names longer than this, in bytes, are not compared: that would take long and help nobody.
+/// Names longer than this, in bytes, are not compared: it would take long, and a suggestion would not help.
 const COMPARED: usize = 100;
 
 /// The nearest of `known` to what was written, when it is near enough to be meant.

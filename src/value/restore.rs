@@ -1,5 +1,5 @@
-//! Reads back values that this program wrote itself, exactly: numbers keep their text, and an object stays an
-//! object whatever its keys are called. Judges nothing, other than the reading of what others wrote.
+//! Reads values that this program wrote itself, exactly: numbers and objects are unchanged whatever their keys are.
+//! Unlike the reader of foreign JSON it checks nothing.
 
 use super::{Object, Value};
 use serde::Deserialize;
@@ -8,18 +8,18 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Keys by which serde_json speaks to itself: an object that begins with one is taken for something else.
+/// Keys that serde_json reserves: it would take an object that begins with one for something else.
 const PRIVATE: &[u8] = b"$serde_json::private::";
 
-/// For a field that holds a value.
+/// Deserializes a field that holds a value.
 ///
 /// # Errors
-/// What is no JSON, or does not come from a text in memory.
+/// When the text is not JSON, or the deserializer does not read from memory.
 pub fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     exact(<&RawValue>::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// For a field that holds a list of values with their names or numbers.
+/// Deserializes a field that holds a list of values with their names or numbers.
 ///
 /// # Errors
 /// As for [`value`].
@@ -33,7 +33,7 @@ where
     pairs.map(|(key, raw)| Ok((key, exact(raw).map_err(D::Error::custom)?.into()))).collect()
 }
 
-/// The same for a field that may be absent.
+/// [`pairs`] for a field that may be absent.
 ///
 /// # Errors
 /// As for [`value`].
@@ -53,7 +53,7 @@ fn exact(raw: &RawValue) -> serde_json::Result<Value> {
     }
 }
 
-/// Goes down value by value, so that nobody guesses what an object stands for.
+/// Descends value by value, so that objects with reserved keys are not reinterpreted.
 fn piecemeal(raw: &RawValue) -> serde_json::Result<Value> {
     let text = raw.get();
     match text.as_bytes().first() {
@@ -70,7 +70,7 @@ fn piecemeal(raw: &RawValue) -> serde_json::Result<Value> {
     }
 }
 
-/// An object's members in their order, not looked into.
+/// An object's members in order, their values unread.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

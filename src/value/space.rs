@@ -1,4 +1,5 @@
-//! White space of all keyboards, and characters that nobody sees. Whatever looks like a space is one, everywhere.
+//! White space of all keyboards, and invisible characters. Any character that looks like a space counts as one,
+//! everywhere.
 
 use std::borrow::Cow;
 
@@ -26,7 +27,7 @@ fn is_strange(c: char) -> bool {
     is_space(c) && !matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// The spaces that markdown lets stand before a block; with more it is code.
+/// The most spaces before a markdown block; with more it is code.
 const INDENT: usize = 3;
 
 /// The same text with plain spaces for all other white space, as many bytes long, so that every place in it is the

@@ -1,10 +1,10 @@
-//! A value where nobody makes one yet: made up, so that what takes it can be tried.
+//! Sample values: they let a step run before its producer has an agent.
 
 use super::{Object, Type, Value};
 
 impl Type {
-    /// A value that fits: `"stub"`, 1, true, an empty list, or `{"stub": true}`; of a type that the document
-    /// defines, what it asks for, as far as that can be made up.
+    /// A value that fits: `"stub"`, 1, true, an empty list, or `{"stub": true}`; for a type that the document defines,
+    /// a sample of its schema.
     pub fn stand_in(&self) -> Value {
         match self {
             Type::String | Type::File => Value::from("stub"),

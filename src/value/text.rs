@@ -1,17 +1,16 @@
-//! The value that a text spells, where only a type says how to read it: cells of tables, arguments.
+//! Reads a value from a text by its type: table cells and arguments.
 
 use super::{Type, Value, json};
 
 impl Type {
-    /// Reads `text` as this type wants it: as it is for `String`, `File` and named types of strings, `true`
-    /// or `false` in any case for a `Boolean`, JSON for numbers and lists. An empty text is null where the type
-    /// allows null. For `JSON` and other named types it is JSON, or else text that does not look like a broken
-    /// list or object.
+    /// Reads `text` as this type requires: unchanged for `String`, `File` and named types of strings, `true` or
+    /// `false` in any case for a `Boolean`, JSON for numbers and lists. An empty text is null if the type allows null.
+    /// For `JSON` and other named types it is JSON, or else text that does not look like a broken list or object.
     ///
-    /// Whether the value fits the type is another question.
+    /// Does not check that the value fits the type.
     ///
     /// # Errors
-    /// Why the text is no JSON.
+    /// Why the text is not JSON.
     pub fn read(&self, text: &str) -> Result<Value, serde_json::Error> {
         let bare = text.trim();
         match self {

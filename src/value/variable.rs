@@ -1,12 +1,12 @@
-//! What a value is called where only some characters can stand in a name.
+//! The name of a value in conditions, which allow fewer characters: `-`, `.` and `/` become `_`.
 
 /// A name as conditions write it: `_` for `-`, `.` and `/`.
 pub fn in_conditions(name: &str) -> String {
     name.replace(['-', '.', '/'], "_")
 }
 
-/// The variable by which a program gets a value: `IN_` and the name in capitals, `_` for what is neither letter nor
-/// digit.
+/// The environment variable in which a program gets a value: `IN_` and the name in capitals, with `_` for everything
+/// but letters and digits.
 pub fn variable(name: &str) -> String {
     let capitals = name.chars().flat_map(char::to_uppercase);
     let fits = |c: char| if c.is_alphanumeric() { c } else { '_' };

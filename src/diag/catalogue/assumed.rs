@@ -1,9 +1,9 @@
-//! Problems of what a document seems to take for granted: answers that nothing reads, orders that nothing makes.
+//! Problems of unstated assumptions: answers that no step reads, orders that nothing enforces.
 
 use crate::diag::{Diagnostic, Span};
 
-/// An answer that no step and no condition reads. `next` is a later step with effects, `condition` what it could ask,
-/// `decision` a line that the answering step could have.
+/// An answer that no step and no condition reads. `next` is a later step with effects, `condition` one that it could
+/// have, `decision` a line that the answering step could have.
 pub fn unread_answer(
     at: Span,
     value: &str,
@@ -18,7 +18,7 @@ pub fn unread_answer(
         .help(format!("write [when:: {condition}] in `{next}`, or a line `{decision}` below `{title}`"))
 }
 
-/// Steps of a group that says in other words that they are parallel, and that wait for each other.
+/// Steps of a group whose text says that they are parallel, but that wait for each other.
 pub fn almost_parallel(at: Span, group: &str, later: (&str, Span), earlier: &str) -> Diagnostic {
     let (later, place) = later;
     let message = format!("the steps of `{group}` run one after another");
@@ -29,7 +29,7 @@ pub fn almost_parallel(at: Span, group: &str, later: (&str, Span), earlier: &str
         ))
 }
 
-/// Two steps with the same number, of which one waits for the other. `start` is what the other waits for.
+/// Two steps with the same number, one of which waits for the other. `start` is what the other waits for.
 pub fn numbered_alike(at: Span, later: &str, earlier: (&str, Span), start: &str) -> Diagnostic {
     let (earlier, place) = earlier;
     let message = format!("`{later}` waits for `{earlier}`, because it is below it");

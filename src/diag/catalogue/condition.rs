@@ -3,20 +3,20 @@
 use crate::diag::{Diagnostic, Span};
 use crate::value::words;
 
-/// An expression or line that makes no sense.
+/// An expression or line with a syntax error.
 pub fn bad_condition(span: Span, message: &str, help: Option<&str>) -> Diagnostic {
     let problem =
         Diagnostic::error("bad-condition", span, format!("this condition makes no sense: {message}"));
     problem.help(help.unwrap_or("write it as in `If total > 100 and stock_ok → Create Order`"))
 }
 
-/// `{{ … }}` in the instructions of a step, with something else in it than an expression.
+/// `{{ … }}` in the instructions of a step with something other than an expression in it.
 pub fn bad_value(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("bad-value", span, format!("this value in the instructions cannot be read: {message}"))
         .help("write it as in `{{ order.name }}`; two braces that are text are written `\\{{`")
 }
 
-/// `{{` whose line has no `}}`.
+/// A `{{` without a `}}` on its line.
 pub fn value_unclosed(span: Span) -> Diagnostic {
     Diagnostic::error("value-unclosed", span, "`{{` is not closed on its line")
         .help("close it with `}}`, or write `\\{{` if it is text")
@@ -31,7 +31,7 @@ pub fn instructions_lack(span: Span, name: &str, step: &str, near: Option<&str>)
     })
 }
 
-/// A secret in the instructions of a step, which models and logs keep.
+/// A secret in the instructions of a step, which models and logs store.
 pub fn secret_in_instructions(span: Span, name: &str) -> Diagnostic {
     let message = format!("the instructions contain the secret `{name}`");
     Diagnostic::error("secret-in-instructions", span, message)
@@ -51,7 +51,7 @@ pub fn otherwise_alone(span: Span) -> Diagnostic {
         .help("begin with a line such as `If stock_ok → Create Order`")
 }
 
-/// A line of a step that decides nothing as it is written.
+/// A line of a step that looks like a decision but is read as prose.
 pub fn almost_a_decision(line: Span, right: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-decision", line, "this is prose, but looks like a decision")
         .help(format!("a decision is written `{right}`"))
@@ -74,7 +74,7 @@ pub fn unknown_value(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
     }
 }
 
-/// A condition that asks a value for a member that its type does not have; `members` are those that it has.
+/// A condition that reads a member that the value's type does not have; `members` are those that it has.
 pub fn unknown_member(
     span: Span,
     name: &str,
@@ -89,8 +89,8 @@ pub fn unknown_member(
     }
 }
 
-/// A condition that goes into a value that has no parts: `of` is what it goes into, `ty` the type of that where it
-/// has a name, `member` the name that it asks for; without one it asks for an element.
+/// A condition that reads a part of a value without parts: `of` is the value, `ty` its type if that has a name,
+/// `member` the name of the part, or `None` for an element.
 pub fn no_members(span: Span, of: &str, ty: Option<&str>, member: Option<&str>) -> Diagnostic {
     let parts = if member.is_some() { "members" } else { "elements" };
     let typed = ty.map(|ty| format!(" the type {ty}, which has")).unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn no_members(span: Span, of: &str, ty: Option<&str>, member: Option<&str>) 
     })
 }
 
-/// A condition that asks for what its own step makes, before it can be there.
+/// A condition that reads an output of its own step.
 pub fn own_output(span: Span, name: &str) -> Diagnostic {
     Diagnostic::error(
         "own-output",
@@ -117,14 +117,15 @@ pub fn own_output(span: Span, name: &str) -> Diagnostic {
     .help("decide on it with a line such as `If … → Next Step` in the step's text")
 }
 
-/// A condition that leads backwards, to itself, or to a failure handler; `target` is what it names, and where.
+/// A condition that leads backwards, to its own step, or to a failure handler; `target` is the name that it uses, and
+/// where.
 pub fn bad_target(span: Span, title: &str, why: &str, target: (&str, Span)) -> Diagnostic {
     Diagnostic::error("bad-target", span, format!("a condition cannot lead to `{title}`: {why}"))
         .related(target.1, target.0)
         .help("lead to a step further below")
 }
 
-/// A condition whose value has the wrong kind, known without running it.
+/// A condition whose type is known not to be Boolean.
 pub fn never_boolean(span: Span, name: &str, ty: &str) -> Diagnostic {
     Diagnostic::error(
         "never-boolean",

@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Span};
 use crate::value::words;
 
-/// The most places that one problem shows; what is beyond is counted in the message.
+/// The most places that one problem shows; the message counts the others.
 const PLACES: usize = 8;
 
 fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
@@ -14,14 +14,14 @@ fn shown_of(count: usize) -> String {
     if count > PLACES { format!(", {PLACES} of them shown") } else { String::new() }
 }
 
-/// A document whose steps all wait for a failure.
+/// A document in which every step waits for a failure.
 pub fn only_handlers(first: Span) -> Diagnostic {
     let message = "no step here runs forward: nothing is done, so nothing can fail";
     Diagnostic::error("only-handlers", first, message)
         .help("a step that takes `failed_...` handles failures, and one that `compensate` names compensates another; add a step that does the work")
 }
 
-/// Two steps that could not be told apart in a trace.
+/// Two steps that a trace could not distinguish.
 pub fn duplicate_step(title: &str, at: Span, first: &str, first_at: Span, phase: &str) -> Diagnostic {
     let message = if title == first {
         format!("two steps are titled `{title}`")
@@ -33,7 +33,7 @@ pub fn duplicate_step(title: &str, at: Span, first: &str, first_at: Span, phase:
         .help("give each step of a group a title of its own")
 }
 
-/// A step that can be read and replayed, but never run.
+/// A step that can be read and replayed, but not run.
 pub fn step_without_agent(title: Span) -> Diagnostic {
     Diagnostic::warning(
         "step-without-agent",
@@ -43,20 +43,20 @@ pub fn step_without_agent(title: Span) -> Diagnostic {
     .help("name an agent in the heading, such as @agent, or add a ```sh run fence below it")
 }
 
-/// A tag that says nothing about values and looks like a type that does.
+/// A tag without a definition that looks like a built-in type.
 pub fn near_type(at: Span, tag: &str, meant: &str) -> Diagnostic {
     let message = format!("`{tag}` is a type of your own, which no value is checked against");
     Diagnostic::warning("near-type", at, message).help(words::did_you_mean(meant))
 }
 
-/// A list that does not say of what.
+/// A list without the type of its elements.
 pub fn list_of_nothing(at: Span, tag: &str) -> Diagnostic {
     let message = format!("`{tag}` is a type of your own, which no value is checked against");
     Diagnostic::warning("near-type", at, message)
         .help("a list is written with the type of its elements, as in `String[]` or `JSON[]`")
 }
 
-/// A reference to a step that is not there.
+/// A reference to a step that does not exist.
 pub fn unknown_step(written: &str, at: Span, near: Option<&str>) -> Diagnostic {
     let problem = Diagnostic::error("unknown-step", at, format!("unknown step `{written}`"))
         .help(did_you_mean(near, "write a step's title as its heading has it"));
@@ -76,7 +76,7 @@ pub fn group_named(group: &str, at: Span, place: Span, steps: &[&str]) -> Diagno
     }
 }
 
-/// A group that is waited for or decided on, and in which nothing runs before something has failed.
+/// A group that is waited for or decided on, and in which every step waits for a failure.
 pub fn group_without_steps(group: &str, at: Span, place: Span) -> Diagnostic {
     let message = format!("the group `{group}` has only failure handlers and compensations");
     Diagnostic::error("group-without-steps", at, message)
@@ -107,7 +107,7 @@ pub fn step_and_group(title: &str, at: Span, means: &str, step: Span, group: Spa
         .help("give one of them another title")
 }
 
-/// A reference that several groups answer to. `named` are their longest names, with their places.
+/// A reference that matches several groups. `named` are their longest names, with their places.
 pub fn ambiguous_group(
     written: &str,
     at: Span,
@@ -116,7 +116,7 @@ pub fn ambiguous_group(
     ambiguous("ambiguous-group", "groups", written, at, named)
 }
 
-/// A reference that several steps answer to. `named` are the names that tell them apart, with their places.
+/// A reference that matches several steps. `named` are the names that distinguish them, with their places.
 pub fn ambiguous_step(
     written: &str,
     at: Span,
@@ -148,7 +148,7 @@ fn ambiguous(
     }
 }
 
-/// An order before, after or into a failure handler, which has none.
+/// An order before, after or into a failure handler, which cannot have one.
 pub fn ordered_handler(title: &str, who: &str, at: Span, handler_at: Span) -> Diagnostic {
     let message = format!("`{title}` is a {who} and has no place in the order of the steps");
     let start = Diagnostic::error("ordered-handler", at, message);
@@ -172,8 +172,7 @@ pub fn several_makers<'a>(
         .help(format!("if only one of them runs, say so: `[when:: …]` with conditions that exclude each other, or lines `If …` and `Otherwise` that lead to them; if `{value}` is made again, give the new value another name"))
 }
 
-/// A forward step or another handler takes what only a failure handler makes.
-/// `maker` is what the step is called in general, and its title.
+/// A forward step or another handler takes a value that only a failure handler makes. `maker` is its role and title.
 pub fn handler_value(value: &str, at: Span, maker: (&str, &str), made_at: Span) -> Diagnostic {
     let (who, title) = maker;
     let message = format!("`{value}` is made only by the {who} `{title}`, which comes too late");
@@ -182,7 +181,7 @@ pub fn handler_value(value: &str, at: Span, maker: (&str, &str), made_at: Span) 
         .help(format!("a {who} runs once an item has failed; let a step make it"))
 }
 
-/// A failure handler's input that nothing brings.
+/// A failure handler's input that nothing provides.
 pub fn unknown_handler_input(value: &str, at: Span, who: &str, near: Option<&str>) -> Diagnostic {
     Diagnostic::error("unknown-handler-input", at, format!("nothing brings `{value}` to this {who}")).help(
         did_you_mean(
@@ -206,14 +205,14 @@ pub fn unlisted_input(value: &str, at: Span, near: Option<&str>, list: Option<Sp
         .help(did_you_mean(near, "add it to `inputs`, or let a step make it"))
 }
 
-/// Two names that are one name elsewhere. `why` says where, and what it is there.
+/// Two names that become the same name elsewhere. `why` says where.
 pub fn names_collide(name: &str, at: Span, other: &str, other_at: Span, why: &str) -> Diagnostic {
     Diagnostic::error("names-collide", at, format!("`{name}` and `{other}` are too similar: {why}"))
         .related(other_at, format!("`{other}`"))
         .help("rename one of them; names that differ only in case or in characters other than letters and digits are the same")
 }
 
-/// A workflow input by the front matter that a step makes as well.
+/// A workflow input in the front matter that a step makes as well.
 pub fn made_input(value: &str, listed: Span, maker: &str, made: Span) -> Diagnostic {
     let message = format!("`{value}` is listed as an input of the workflow, yet `{maker}` makes it");
     Diagnostic::error("made-input", listed, message)
@@ -229,7 +228,7 @@ pub fn misspelt_input(value: &str, at: Span, near: &str, maker: &str, made: Span
         .help(format!("did you mean `{near}`? if not, list `inputs` in the front matter"))
 }
 
-/// Two mentions of a value with types that do not agree.
+/// Two mentions of a value with incompatible types.
 pub fn type_mismatch(value: &str, at: Span, ty: &str, other_at: Span, other: &str) -> Diagnostic {
     Diagnostic::error(
         "type-mismatch",
@@ -241,7 +240,7 @@ pub fn type_mismatch(value: &str, at: Span, ty: &str, other_at: Span, other: &st
     .help(format!("write the same type in both places, or no type in one of them; `{value}` names one value"))
 }
 
-/// A value that may be absent goes where it must not be.
+/// A value that may be absent is used where it is required.
 pub fn optional_into_required(value: &str, at: Span, made: Span) -> Diagnostic {
     Diagnostic::error("optional-into-required", at, format!("`{value}` may be absent, but is required here"))
         .related(made, "may be absent")
@@ -264,7 +263,7 @@ pub fn element_outside(name: &str, at: Span, step: &str, each: Span) -> Diagnost
         .help("use the list instead, or add `[each:: ...]` to this step as well")
 }
 
-/// `[each:: ...]` over what is no list.
+/// `[each:: ...]` over a value that is not a list.
 pub fn no_list(name: &str, at: Span, ty: &str, typed: Span) -> Diagnostic {
     let message = format!("`{name}` has the type {ty}, which has no elements");
     let help = match name.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c)) {
@@ -277,7 +276,7 @@ pub fn no_list(name: &str, at: Span, ty: &str, typed: Span) -> Diagnostic {
     Diagnostic::error("no-list", at, message).related(typed, format!("{ty} here")).help(help)
 }
 
-/// What a failure handler cannot be.
+/// `[each:: ...]` on a failure handler.
 pub fn each_of_handler(title: &str, at: Span, handler: Span) -> Diagnostic {
     let message = format!("`{title}` is called when an item has failed, and has no list of its own");
     Diagnostic::error("each-of-handler", at, message)
@@ -285,7 +284,7 @@ pub fn each_of_handler(title: &str, at: Span, handler: Span) -> Diagnostic {
         .help("remove the field; a failure handler with `[per:: run]` is called once with a list of all failures")
 }
 
-/// A step that runs once for all items takes a value of theirs as if there were one.
+/// A step that runs once for all items takes a value of theirs as a single value.
 pub fn not_gathered(name: &str, at: Span, ty: &str, title: &str, once: Span) -> Diagnostic {
     let message = format!("`{title}` runs once for all items, so it takes a list of `{name}`, not one {ty}");
     Diagnostic::error("not-gathered", at, message)
@@ -293,15 +292,15 @@ pub fn not_gathered(name: &str, at: Span, ty: &str, title: &str, once: Span) -> 
         .help(format!("write `{name}::{ty}[]`"))
 }
 
-/// A step that runs once for all items has no place in the life of one of them.
+/// A feature of single items on a step that runs once for all items.
 pub fn once_of_item(message: String, at: Span, once: Span) -> Diagnostic {
     Diagnostic::error("once-of-item", at, message)
         .related(once, "it runs once for all items because of this")
         .help("remove `[per:: run]`, or let a step that runs once as well take its place here")
 }
 
-/// Steps that wait for one another. `links` say why each waits for the one before it in `path`, which
-/// ends with its first title; `implicit` is a step of them that waits only because of where it stands.
+/// Steps that wait for one another. `links` say why each waits for the one before it in `path`, which ends with its
+/// first title; `implicit` is a step among them that waits only because of its position.
 pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &str)>) -> Diagnostic {
     let shown: Vec<&str> = match path {
         [first @ .., last] if first.len() > PLACES => {
@@ -332,19 +331,19 @@ pub fn after_itself(title: &str, at: Span) -> Diagnostic {
         .help("name the step that it should follow, or remove it")
 }
 
-/// Parallel groups of such a size that their orders would fill the memory.
+/// Parallel groups so large that their orders would fill the memory.
 pub fn too_many_orders(title: &str, at: Span, limit: usize) -> Diagnostic {
     Diagnostic::error("too-many-orders", at, format!("the steps up to `{title}` have more than {limit} orders"))
         .help("put one step between two large parallel groups: the first group then leads to it, and it to the second")
 }
 
-/// A group's interface promises what no step in it makes.
+/// A group's interface has an output that no step in it makes.
 pub fn interface_not_made(group: &str, value: &str, at: Span, near: Option<&str>) -> Diagnostic {
     Diagnostic::error("interface-not-made", at, format!("no step in the group `{group}` makes `{value}`"))
         .help(did_you_mean(near, "remove it here, or let a step of the group make it"))
 }
 
-/// A group's interface asks for what no step in it takes from outside.
+/// A group's interface has an input that no step in it takes from outside.
 pub fn interface_not_taken(group: &str, value: &str, at: Span, near: Option<&str>) -> Diagnostic {
     let message = format!("no step in the group `{group}` takes `{value}` from outside");
     Diagnostic::error("interface-not-taken", at, message)
@@ -358,7 +357,7 @@ pub enum Crossing {
     Out,
 }
 
-/// A value that crosses a group's border without standing in its interface.
+/// A value that crosses a group's border without being in its interface.
 pub fn interface_incomplete(
     group: &str,
     value: &str,

@@ -1,4 +1,4 @@
-//! Every problem that a document can have, as one named constructor each. A code stands in one place only.
+//! Every problem that a document can have, as one named constructor each. Each code is written in one place only.
 
 mod assumed;
 mod condition;

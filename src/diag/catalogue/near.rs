@@ -1,8 +1,8 @@
-//! Near misses: what a document most likely means, and does not say in the language's own spelling.
+//! Near misses: text that most likely means something in the language, but is spelled differently.
 
 use crate::diag::{Diagnostic, Span};
 
-/// A field of another language; `right` is how it is written here.
+/// A field of another language; `right` is its spelling here.
 pub fn other_field(key: Span, name: &str, right: Option<&str>, otherwise: &str) -> Diagnostic {
     let problem = Diagnostic::error("unknown-field", key, format!("unknown field `{name}`"));
     match right {
@@ -11,31 +11,31 @@ pub fn other_field(key: Span, name: &str, right: Option<&str>, otherwise: &str) 
     }
 }
 
-/// A line or a part of a title that looks like an annotation and is none.
+/// A line or a part of a title that looks like an annotation but is not one.
 pub fn near_annotation(span: Span, right: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-field", span, format!("this is prose, but looks like `{right}`"))
         .help(format!("write `{right}`"))
 }
 
-/// Something that is meant for the machine, which has no such thing.
+/// A construct meant for the program that the language does not have.
 pub fn no_effect(span: Span, what: &str, purpose: &str) -> Diagnostic {
     Diagnostic::warning("no-effect", span, format!("{what} has no effect: {purpose} is not supported"))
 }
 
-/// A place for a value that is not filled in.
+/// A placeholder that is not filled in.
 pub fn almost_a_value(span: Span, name: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-value", span, format!("`{{{name}}}` is not replaced by the value `{name}`"))
         .instead(span, format!("{{{{ {name} }}}}"))
 }
 
-/// A program that nothing runs.
+/// A program in a fence that is not run.
 pub fn fence_without_run(info: Span, right: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-program", info, "this fence is not run, and its step has no agent")
         .help(format!("to run it, write ```{right}"))
         .maybe(info, right)
 }
 
-/// A step whose title sounds as if it ran only after a failure.
+/// A step whose title suggests that it runs only after a failure.
 pub fn almost_a_handler(span: Span, title: &str) -> Diagnostic {
     let message =
         format!("`{title}` is an ordinary step: it runs for every item, whether something failed or not");
@@ -43,13 +43,13 @@ pub fn almost_a_handler(span: Span, title: &str) -> Diagnostic {
         .help("a failure handler takes an input such as `failed_items`; a compensation is named by `[compensate:: Step Title]` in the step that it reverses")
 }
 
-/// A group whose title sounds as if its steps ran only after a failure.
+/// A group whose title suggests that its steps run only after a failure.
 pub fn almost_compensations(span: Span, title: &str, first: &str) -> Diagnostic {
     let message = format!("the steps below `{title}` are ordinary ones: `{first}` runs for every item");
     Diagnostic::warning("almost-a-handler", span, message)
 }
 
-/// An input that sounds like a failure.
+/// An input whose name suggests a failure.
 pub fn almost_a_failure(span: Span, name: &str, right: &str) -> Diagnostic {
     let message =
         format!("`{name}` is an input of the workflow: no step makes it, and a failure does not either");
@@ -58,7 +58,7 @@ pub fn almost_a_failure(span: Span, name: &str, right: &str) -> Diagnostic {
         .maybe(span, right)
 }
 
-/// A heading between steps that says nothing of being one.
+/// A heading between steps that is not a step.
 pub fn almost_a_step(span: Span, title: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-step", span, format!("`{title}` is read as prose, between two steps"))
         .help(format!("to make it a step, name an agent, as in `## {title} @agent`"))
@@ -71,7 +71,7 @@ pub fn type_spelling(line: Span, right: &str) -> Diagnostic {
         .fix(line, right)
 }
 
-/// A sentence that orders two steps, which have no such order.
+/// A sentence that orders two steps that are not ordered.
 pub fn order_in_prose(span: Span, title: &str, other: &str) -> Diagnostic {
     let message = format!("`{title}` does not wait for `{other}`: prose orders nothing");
     Diagnostic::warning("order-in-prose", span, message)
@@ -85,14 +85,14 @@ pub fn loop_in_prose(span: Span, other: &str) -> Diagnostic {
     Diagnostic::warning("no-effect", span, message)
 }
 
-/// A sentence that lets a step go on until something is so.
+/// A sentence that repeats a step until something is true.
 pub fn until_in_prose(span: Span, what: &str) -> Diagnostic {
     let message =
         format!("nothing waits for `{what}` here: prose repeats nothing, and repeating is not supported");
     Diagnostic::warning("no-effect", span, message)
 }
 
-/// A sentence with a condition, in a step that has none.
+/// A sentence with a condition, in a step without one.
 pub fn condition_in_prose(span: Span, title: &str, value: &str) -> Diagnostic {
     let message = format!("`{title}` runs whatever `{value}` is: a condition in prose decides nothing");
     Diagnostic::warning("condition-in-prose", span, message)
@@ -106,7 +106,7 @@ pub fn failure_in_prose(span: Span, title: &str) -> Diagnostic {
         .help("a failure handler is a step that takes an input such as `failed_items`")
 }
 
-/// An order that a diagram or a table shows, and that the steps do not have.
+/// An order in a diagram or table that the steps do not have.
 pub fn order_in_drawing(line: Span, what: &str, title: &str, others: &[&str]) -> Diagnostic {
     let named: Vec<String> = others.iter().take(8).map(|other| format!("`{other}`")).collect();
     let message = format!("`{title}` does not wait for {}: a {what} orders nothing", named.join(", "));
@@ -114,7 +114,7 @@ pub fn order_in_drawing(line: Span, what: &str, title: &str, others: &[&str]) ->
         .help(format!("write `[after:: {}]` in `{title}`, or correct the {what}", others.join(", ")))
 }
 
-/// A condition that a table shows, of a step that has none.
+/// A condition in a table, of a step without one.
 pub fn condition_in_table(line: Span, title: &str, asked: &str) -> Diagnostic {
     let message = format!("`{title}` runs whether `{asked}` holds or not: a table decides nothing");
     Diagnostic::warning("condition-in-prose", line, message)

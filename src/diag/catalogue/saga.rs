@@ -1,15 +1,15 @@
-//! Problems of undoing: what a document says of compensations, and what it leaves unsaid.
+//! Problems of compensations: how a document declares them, and which are missing.
 
 use crate::diag::{Diagnostic, Span};
 use crate::value::words;
 
-/// A flag that somebody gave a value.
+/// A flag with a value.
 pub fn flag_with_value(field: Span, key: &str) -> Diagnostic {
     Diagnostic::error("flag-with-value", field, format!("`{key}` takes no value"))
         .help(format!("write [{key}]"))
 }
 
-/// A compensation that cannot be one. `why` is a whole clause; `other` is the place that it speaks of.
+/// A compensation that is not allowed. `why` is a whole clause; `other` is the place that it refers to.
 pub fn bad_compensation(at: Span, why: &str, other: Span) -> Diagnostic {
     let start = Diagnostic::error("bad-compensation", at, why);
     let start = if at == other { start } else { start.related(other, "this one") };
@@ -21,7 +21,7 @@ pub fn turned(field: Span, why: &str, right: &str) -> Diagnostic {
     Diagnostic::error("bad-compensation", field, why).help(format!("write `{right}`"))
 }
 
-/// A step in the list of compensations that undoes nothing.
+/// A step in the list of compensations that compensates no step.
 pub fn unused_compensation(title: Span) -> Diagnostic {
     Diagnostic::warning(
         "unused-compensation",
@@ -34,8 +34,8 @@ pub fn unused_compensation(title: Span) -> Diagnostic {
 /// The most places that one problem shows.
 const PLACES: usize = 8;
 
-/// Steps whose effects would stay. `risk` is a step whose failure can come after the first; `agents` is whether any of
-/// them is done by an agent, of which `agent` is the first.
+/// Steps whose effects would remain. `risk` is a step whose failure can come after the first; `agents` is whether an
+/// agent does any of them, and `agent` is the first such agent.
 pub fn uncompensated_steps(
     steps: &[(&str, Span)],
     risk: (&str, Span),
@@ -71,7 +71,7 @@ pub fn uncompensated_steps(
     ))
 }
 
-/// A critical step that hangs on what an optional step makes.
+/// A critical step that depends on the output of an optional step.
 pub fn critical_needs_optional(
     at: Span,
     title: &str,
@@ -85,7 +85,7 @@ pub fn critical_needs_optional(
         .help(format!("write `{value}?` here to do without it, or let `{maker}` not be optional"))
 }
 
-/// A step of one branch that takes what only another branch makes.
+/// A step of one branch that requires a value that only another branch makes.
 pub fn never_arrives(at: Span, title: &str, value: &str, maker: &str, maker_at: Span) -> Diagnostic {
     let message = format!(
         "`{title}` can never run: `{value}` is made only when `{maker}` runs, and the two never both run"
@@ -95,7 +95,7 @@ pub fn never_arrives(at: Span, title: &str, value: &str, maker: &str, maker_at: 
         .help(format!("let the decision lead to `{maker}` only, so that `{title}` follows it for all items; or write `{value}?`"))
 }
 
-/// A step of one branch that can do without what only another branch makes.
+/// A step of one branch with an optional input that only another branch makes.
 pub fn never_comes(at: Span, title: &str, value: &str, maker: &str, maker_at: Span) -> Diagnostic {
     let message =
         format!("`{value}` never comes to `{title}`: an item that goes to `{maker}` does not go there");
@@ -104,8 +104,8 @@ pub fn never_comes(at: Span, title: &str, value: &str, maker: &str, maker_at: Sp
         .help(format!("let the decision lead to `{maker}` only, so that `{title}` follows it for all items"))
 }
 
-/// A step that takes two values from branches that exclude each other. Each is a value, the step on whose running it
-/// hangs, and that step's place.
+/// A step that takes two values from branches that exclude each other. Each is a value, the step that decides whether
+/// it is made, and that step's place.
 pub fn never_runs(at: Span, title: &str, one: (&str, &str, Span), other: (&str, &str, Span)) -> Diagnostic {
     let message = format!(
         "`{title}` can never run: `{}` needs `{}`, `{}` needs `{}`, and the two never both run",
@@ -120,11 +120,11 @@ pub fn never_runs(at: Span, title: &str, one: (&str, &str, Span), other: (&str, 
         ))
 }
 
-/// Why what a step makes may not be there.
+/// Why a step's output may be absent.
 pub enum Absence {
-    /// It may fail, and the item goes on.
+    /// The step may fail without failing the item.
     Optional,
-    /// It has this condition.
+    /// The step has this condition.
     When(String),
     /// The only decision of this step leads to it, or nowhere.
     Unless(String),
@@ -132,7 +132,7 @@ pub enum Absence {
     Skipped(String),
 }
 
-/// A step that takes what another makes, which may not run.
+/// A step that takes the output of another step, which may not run.
 pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), why: &Absence) -> Diagnostic {
     let (maker, place) = maker;
     let verb = if matches!(why, Absence::Optional) { "succeeds" } else { "runs" };
@@ -164,7 +164,7 @@ pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), w
         .help(format!("write `{value}?` to run without it; {other}"))
 }
 
-/// A step with effects beside one to which a decision leads; `made` is what that one makes.
+/// A step with effects beside one to which a decision leads; `made` is the output of that one.
 pub fn does_not_wait(at: Span, title: &str, guarded: (&str, Span), made: Option<&str>) -> Diagnostic {
     let (guarded, place) = guarded;
     let message = format!("`{title}` may run before `{guarded}`, or although `{guarded}` fails");
@@ -197,7 +197,7 @@ pub fn beside_critical(
         ))
 }
 
-/// Two conditions on one step that never both hold, each with the place that says it.
+/// Two conditions on one step that never both hold, each with its place.
 pub fn never_holds(at: Span, title: &str, one: (String, Span), other: (String, Span)) -> Diagnostic {
     if one.0 == other.0 {
         let message = format!("`{title}` can never run: `{}` never holds", one.0);
@@ -211,12 +211,12 @@ pub fn never_holds(at: Span, title: &str, one: (String, Span), other: (String, S
         .help("change one of the conditions, or let the decision lead to another step")
 }
 
-/// A critical step that does not run either where a warned one does not.
+/// A critical step that does not run if the step of another warning does not.
 pub fn critical_behind(warning: Diagnostic, title: &str, place: Span) -> Diagnostic {
     warning.related(place, format!("`{title}` is critical and does not run then either"))
 }
 
-/// A compensation that wants what the step that it undoes does not have; `known` is what that step has.
+/// A compensation that takes a value that the compensated step does not have; `known` are the values that it has.
 pub fn compensation_lacks(
     at: Span,
     title: &str,
@@ -236,7 +236,7 @@ pub fn compensation_lacks(
         .help(format!("a compensation gets what its step takes and makes; {known}"))
 }
 
-/// A compensation that takes what the step that it undoes may be without.
+/// A compensation that takes a value that the compensated step may lack.
 pub fn compensation_may_lack(at: Span, by: &str, values: &[&str], step: &str, may: Span) -> Diagnostic {
     let all = |mark: &str| {
         let names = values.iter().take(PLACES).map(|value| format!("`{value}{mark}`"));

@@ -1,4 +1,4 @@
-//! Problems of session files as such.
+//! Problems of the form of session files.
 
 use crate::diag::{Diagnostic, Span};
 
@@ -8,7 +8,7 @@ pub fn no_executions(span: Span) -> Diagnostic {
         .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")
 }
 
-/// One of our own session files that was cut off.
+/// A session file of this program that was cut off.
 pub fn incomplete_session(span: Span) -> Diagnostic {
     Diagnostic::error("session-incomplete", span, "the session ends without `complete: true`")
         .help("the file was cut off; record the session again")
@@ -20,7 +20,7 @@ pub fn unknown_session_version(span: Span, found: &str) -> Diagnostic {
         .help("this program reads `orderflow: 1`; a newer version may read the file")
 }
 
-/// A part of a session file that does not hold what it should.
+/// A malformed part of a session file.
 pub fn bad_session(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error("session-layout", span, what)
 }

@@ -26,7 +26,7 @@ pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
         .help("bind a program, command = [\"python3\", \"agent.py\"], or a service, http = \"https://…\"")
 }
 
-/// `ways` are the keys that say how an agent is reached.
+/// `ways` are the conflicting keys that define how an agent is called.
 pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
     let quoted: Vec<String> = ways.iter().map(|way| format!("`{way}`")).collect();
     let (last, first) = quoted
@@ -38,7 +38,7 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
     )
 }
 
-/// A key that has a meaning only beside another one.
+/// A key that only works together with another one.
 pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     let help = match key {
         "processes" => "a command is started for every attempt; limit those with concurrency",
@@ -47,8 +47,8 @@ pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
 }
 
-/// A step that neither an agent nor a program does. `settings` is the path of the `orderflow.toml` that is read, or
-/// would be.
+/// A step that neither an agent nor a program runs. `settings` is the path of `orderflow.toml`, whether or not it
+/// exists.
 pub fn unbound_step<'a>(
     heading: Span,
     agent: Option<&str>,
@@ -73,13 +73,13 @@ pub fn unbound_step<'a>(
     Diagnostic::error("unbound-step", heading, message).help(help)
 }
 
-/// A program that would have to run, and cannot.
+/// A program that must run and cannot.
 pub fn unknown_language(span: Span, language: &str, known: &[&str]) -> Diagnostic {
     let message = format!("unknown language `{language}`");
     Diagnostic::error("unknown-language", span, message).help(languages(language, known))
 }
 
-/// A program that cannot run, in a step that an agent may do.
+/// A program that cannot run, in a step that an agent may run instead.
 pub fn unknown_language_warned(span: Span, language: &str, known: &[&str]) -> Diagnostic {
     let message = format!("unknown language `{language}`");
     Diagnostic::warning("unknown-language", span, message).help(languages(language, known))
@@ -92,20 +92,20 @@ fn languages(language: &str, known: &[&str]) -> String {
     }
 }
 
-/// `searched` is where the program was looked for.
+/// `searched` is where the program was searched.
 pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -> Diagnostic {
     Diagnostic::error("missing-program", span, format!("the program `{program}` of `{agent}` was not found"))
         .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
 
-/// A channel without limits whose name is near to that of one with limits.
+/// A channel without limits whose name is similar to that of one with limits.
 pub fn misspelt_channel(span: Span, channel: &str, near: &str) -> Diagnostic {
     let message = format!("the channel `{channel}` is not in orderflow.toml and has no limits");
     Diagnostic::warning("misspelt-channel", span, message)
         .help(format!("did you mean #{near}? otherwise add [channels.{channel}] to orderflow.toml, empty if it needs no limits"))
 }
 
-/// A secret that the document asks for, and no agent of it gets.
+/// A secret that the document uses and that none of its agents receives.
 pub fn secret_not_given(span: Span, name: &str) -> Diagnostic {
     let message = format!("no agent of this document is given the secret `{name}`");
     Diagnostic::warning("secret-not-given", span, message)

@@ -48,7 +48,7 @@ pub fn trace_alone(line: Span) -> Diagnostic {
         .help("name the document here; `orderflow stats` computes the figures of a trace, `orderflow run DOCUMENT --replay=TRACE` re-enacts it")
 }
 
-/// What is left of a long list: an error where there is one among what it stands for.
+/// The end of a cut list of problems: an error if any of `rest` is one.
 pub fn too_many_problems(rest: &[Diagnostic]) -> Diagnostic {
     let span = rest.first().map_or(Span::default(), |problem| problem.span);
     let message = format!("{} further problems of the text are not shown", rest.len());
@@ -75,7 +75,7 @@ pub fn front_matter_syntax(span: Span, message: &str) -> Diagnostic {
         .help("front matter has lines like `title: Order Processing`")
 }
 
-/// `remark` is whether it says something to people only.
+/// `remark` is whether the key only informs people.
 pub fn unknown_key<'a>(
     span: Span,
     key: &str,
@@ -200,7 +200,7 @@ pub fn annotation_in_title(span: Span, annotation: &str, next: &str) -> Diagnost
         .help("put annotations at the very end of the heading")
 }
 
-/// `bare` is the annotation without what clings to it.
+/// `bare` is the annotation without the punctuation around it.
 pub fn annotation_punctuated(span: Span, word: &str, bare: &str) -> Diagnostic {
     let message = format!("`{word}` is read as part of the title");
     Diagnostic::warning("annotation-in-title", span, message)
@@ -212,7 +212,7 @@ pub fn parallel_step(span: Span) -> Diagnostic {
         .help("remove it, or move the steps that may run in parallel below this heading")
 }
 
-/// Something that may be said once: an agent, a field, a name.
+/// A second agent, field or name where only one is allowed.
 pub fn said_twice(second: Span, first: Span, what: &str) -> Diagnostic {
     Diagnostic::error("said-twice", second, format!("{} is given twice", quoted(what)))
         .related(first, "the first")
@@ -314,18 +314,18 @@ pub fn arrow_is_prose(at: Span, why: &str, meant: Option<&str>) -> Diagnostic {
     })
 }
 
-/// An arrow that is none, where the right one would make a signature with types or a condition.
+/// A wrong arrow, where the right one would make a signature with types or a condition.
 pub fn wrong_arrow(arrow: Span, right: &str) -> Diagnostic {
     Diagnostic::error("wrong-arrow", arrow, "an arrow is written `->` or `→`")
         .help(format!("write `{right}`"))
 }
 
-/// A type behind one colon.
+/// A type after a single colon.
 pub fn one_colon(line: Span, right: &str) -> Diagnostic {
     Diagnostic::error("one-colon", line, "write a type behind two colons").help(format!("write `{right}`"))
 }
 
-/// An arrow that is none, in what may be prose.
+/// A wrong arrow, in a line that may be prose.
 pub fn arrow_of_prose(arrow: Span, right: &str) -> Diagnostic {
     let message = "this line is read as prose: an arrow is written `->` or `→`";
     Diagnostic::warning("arrow-is-prose", arrow, message)
@@ -362,7 +362,7 @@ pub fn bullet_is_no_output(line: Span) -> Diagnostic {
         .help("write a name, with a type if you like, as in `- schema::SQL`; a remark may follow a dash")
 }
 
-/// A quote that looks as if it expected something.
+/// A quote that looks like an expectation.
 pub fn almost_an_expectation(line: Span) -> Diagnostic {
     Diagnostic::warning("almost-an-expectation", line, "this quote is read as prose: it expects nothing")
         .help("did you mean `[!expect]`?")
@@ -448,7 +448,7 @@ fn a(holder: &str) -> String {
     }
 }
 
-/// The roles of annotations are words, all else is a name.
+/// Quotes names; the roles of annotations are words and are not quoted.
 fn quoted(what: &str) -> String {
     match what {
         "agent" => "the step's agent".to_owned(),

@@ -1,4 +1,4 @@
-//! Problems of states: the diagram that says what an item may become, and what steps say of it.
+//! Problems of states: the diagram of an item's states, and the states that steps name.
 
 use crate::diag::{Diagnostic, Span};
 use crate::value::words;
@@ -17,7 +17,7 @@ pub fn bad_diagram(line: Span, why: &str) -> Diagnostic {
     )
 }
 
-/// Nothing says what an item begins as.
+/// The initial state of items is not defined.
 pub fn no_initial_state(at: Span, state: Option<&str>) -> Diagnostic {
     Diagnostic::error("bad-diagram", at, "this diagram has no first state")
         .help(format!("add a line `[*] --> {}`", state.unwrap_or("pending")))
@@ -35,7 +35,7 @@ pub fn bad_state(span: Span, written: &str) -> Diagnostic {
         .help("write `[state:: pending → paid]`, or with several states to start in `[state:: pending, failed → cancelled]`")
 }
 
-/// A step speaks of a state, and nothing says which states there are.
+/// A step names a state in a document without a state diagram.
 pub fn state_without_diagram(at: Span) -> Diagnostic {
     Diagnostic::error("state-without-diagram", at, "the document has no state diagram")
         .help("add a ```mermaid fence that begins with `stateDiagram-v2` and has a line for each transition, as in `pending --> paid`")
@@ -51,7 +51,7 @@ pub fn unknown_state(at: Span, state: &str, diagram: Span, near: Option<(&str, S
     }
 }
 
-/// A step makes of an item what the diagram does not let it become. `next` is what it may become.
+/// A step leads to a state that the diagram does not allow. `next` are the allowed ones.
 pub fn no_transition(at: Span, from: &str, to: &str, state: Span, next: &[&str]) -> Diagnostic {
     let message = format!("the diagram has no arrow from `{from}` to `{to}`");
     let may = match next {
@@ -63,8 +63,8 @@ pub fn no_transition(at: Span, from: &str, to: &str, state: Span, next: &[&str])
         .help(format!("{may}; if the step is right, add `{from} --> {to}` to the diagram"))
 }
 
-/// Where an item may stand when a step begins: the state, and the title and place of the step that left it
-/// there, or the diagram's first arrow.
+/// A state that an item may be in when a step begins: its name, and the title and place of the step that led to it, or
+/// the diagram's first arrow.
 pub struct Stand<'a> {
     pub state: &'a str,
     pub by: Option<&'a str>,
@@ -84,7 +84,7 @@ fn stands(start: Diagnostic, stands: &[Stand]) -> Diagnostic {
     stands.iter().take(5).fold(start, |diagnostic, stand| diagnostic.related(stand.place, stand.told()))
 }
 
-/// A step that can never start. `who` is what it is called, `starts` the states that it says.
+/// A step that can never start. `who` is its kind and title, `starts` the states in which it starts.
 pub fn wrong_state(at: Span, who: &str, title: &str, starts: &str, found: &[Stand]) -> Diagnostic {
     let message = format!("the {who} `{title}` starts in {starts}, and the item is never in that state then");
     let found_states: Vec<&str> = found.iter().map(|stand| stand.state).collect();
@@ -94,7 +94,7 @@ pub fn wrong_state(at: Span, who: &str, title: &str, starts: &str, found: &[Stan
     ))
 }
 
-/// A step that some ways through the document bring into a state in which it does not start.
+/// A step that some paths through the document reach in a state in which it does not start.
 pub fn doubtful_state(at: Span, who: &str, title: &str, starts: &str, found: &[Stand]) -> Diagnostic {
     let states: Vec<&str> = found.iter().map(|stand| stand.state).collect();
     let message =
@@ -109,7 +109,7 @@ pub fn doubtful_state(at: Span, who: &str, title: &str, starts: &str, found: &[S
     ))
 }
 
-/// Two steps of which both depend on the state, and nothing says which comes first.
+/// Two unordered steps that both depend on the state.
 pub fn state_race(at: Span, title: &str, other: &str, other_at: Span) -> Diagnostic {
     let message = format!("`{title}` and `{other}` may change the item's state in any order");
     Diagnostic::error("state-race", at, message)
@@ -117,7 +117,7 @@ pub fn state_race(at: Span, title: &str, other: &str, other_at: Span) -> Diagnos
         .help(format!("order them with `[after:: {other}]`, or remove `state` from one of them"))
 }
 
-/// More ways through the document than can be followed.
+/// A document with too many paths to follow them all.
 pub fn too_many_ways(at: Span, title: &str, limit: usize) -> Diagnostic {
     let message = format!(
         "more than {limit} ways lead to `{title}`: states behind it are checked only as items come there"
@@ -126,7 +126,7 @@ pub fn too_many_ways(at: Span, title: &str, limit: usize) -> Diagnostic {
         .help("use fewer conditions and optional steps between steps that change the state")
 }
 
-/// `a` or `b`, as in a sentence.
+/// `a` or `b`, for use in a sentence.
 pub fn either(states: &[&str]) -> String {
     words::or(states.iter().map(words::code))
 }

@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::value::words;
 
-/// A table whose header promises another number of rows.
+/// A table whose header has a wrong number of rows.
 pub fn trace_count(span: Span, what: &str, help: Option<String>) -> Diagnostic {
     helped(Diagnostic::error("trace-count", span, what), help)
 }
@@ -17,7 +17,7 @@ pub fn trace_header(span: Span, what: &str, help: Option<String>) -> Diagnostic 
     helped(Diagnostic::error("trace-header", span, what), help)
 }
 
-/// Lines that stand where they should not.
+/// Lines in a wrong place.
 pub fn trace_layout(span: Span, what: &str, help: Option<String>) -> Diagnostic {
     helped(Diagnostic::error("trace-layout", span, what), help)
 }
@@ -45,7 +45,7 @@ pub fn missing_trace_column(span: Span, column: &str) -> Diagnostic {
     )
 }
 
-/// A cell of a standard column that cannot be read as what the column holds.
+/// A cell of a standard column with a malformed value.
 pub fn bad_trace_cell(span: Span, column: &str, expected: &str) -> Diagnostic {
     Diagnostic::error("trace-value", span, format!("`{column}` is {expected}"))
 }
@@ -58,7 +58,7 @@ pub fn unknown_status(span: Span, found: &str, known: &[&str]) -> Diagnostic {
     Diagnostic::error("unknown-status", span, format!("unknown status {found:?}")).help(help)
 }
 
-/// A row whose phase no step has.
+/// A row with an unknown phase.
 pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let diagnostic = Diagnostic::error("unknown-phase", span, format!("no step has the phase {found:?}"));
     match nearest(found, known) {
@@ -67,7 +67,7 @@ pub fn unknown_phase<'a>(span: Span, found: &str, known: impl IntoIterator<Item 
     }
 }
 
-/// Something in a trace that is no table of executions.
+/// Part of a trace that is not a table of executions.
 pub fn no_execution_table(span: Span) -> Diagnostic {
     Diagnostic::error("trace-table", span, "this is not a table of executions")
         .help("a trace holds tables such as execution[3]{phase,status,duration_ms}:")

@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::value::words;
 
-/// What type definitions are made of.
+/// The forms of type definitions.
 const TYPES: &str = "types are written like `interface Order { id: string; note?: string }` or `type State = \"open\" | \"paid\"`, \
      of string, number, boolean, null, any, unknown, other types, T[], Array<T>, Record<string, T>, { ... } and |";
 
@@ -15,14 +15,14 @@ pub fn type_syntax(at: Span, what: &str) -> Diagnostic {
     Diagnostic::error("type-syntax", at, what).help(TYPES)
 }
 
-/// A schema that is no JSON.
+/// A schema that is not valid JSON.
 pub fn schema_syntax(at: Span, what: &str) -> Diagnostic {
     Diagnostic::error("type-syntax", at, format!("no valid JSON: {what}")).help(
         "a `json schema` fence holds one JSON Schema, as in `{\"title\": \"Order\", \"type\": \"object\"}`",
     )
 }
 
-/// Something that is well-formed elsewhere and that types here cannot say.
+/// A construct of other languages that types here do not support.
 pub fn unsupported_pattern(at: Span, what: &str, instead: Option<&str>) -> Diagnostic {
     Diagnostic::error("unsupported-pattern", at, format!("unsupported pattern: {what}"))
         .help(instead.unwrap_or(TYPES))
@@ -33,7 +33,7 @@ pub fn remote_reference(at: Span, target: &str) -> Diagnostic {
         .help("nothing is fetched; copy the definition into `$defs` and write `#/$defs/Name`")
 }
 
-/// A keyword whose value is not what it should be.
+/// A keyword with a wrong value.
 pub fn bad_schema(at: Span, what: &str, expected: &str) -> Diagnostic {
     Diagnostic::error("bad-schema", at, format!("{what} should be {expected}"))
 }
@@ -52,19 +52,18 @@ pub fn untitled_schema(at: Span) -> Diagnostic {
         .help("give it a `title`, which is the name of the type, or put named schemas into `$defs`")
 }
 
-/// A schema that compiles to nothing although each of its words is right.
+/// A schema that does not compile although each of its keywords is valid.
 pub fn schema_refused(at: Span, name: &str, why: &str) -> Diagnostic {
     Diagnostic::error("bad-schema", at, format!("the type `{name}` is not valid JSON Schema: {why}"))
 }
 
-/// A name that no signature could use, or that means something else.
+/// A name that is not allowed in signatures or already has a meaning.
 pub fn type_name(at: Span, name: &str, why: &str) -> Diagnostic {
     Diagnostic::error("type-name", at, format!("a type cannot be called `{name}`: {why}"))
         .help("names of types begin with a letter and have letters, digits and `_ - .`")
 }
 
-/// A definition of a type that is not read: it stands outside of `Types`, or in a fence that begins otherwise than with
-/// `right`.
+/// A type definition that is not read: it is outside of `Types`, or in a fence that does not begin with `right`.
 pub fn type_outside(fence: Span, name: &str, at: Span, right: Option<&str>) -> Diagnostic {
     let message = format!("`{name}` is not defined by this, so no value is checked against it");
     let help = match right {
@@ -80,7 +79,7 @@ pub fn duplicate_type(second: Span, first: Span, name: &str) -> Diagnostic {
         .help("remove one of them, or give it another name")
 }
 
-/// What is called so in other languages.
+/// The built-in type that other languages give this name.
 fn elsewhere(name: &str) -> Option<&'static str> {
     match name.to_ascii_lowercase().as_str() {
         "integer" | "int" | "long" => Some("Integer"),
@@ -91,7 +90,7 @@ fn elsewhere(name: &str) -> Option<&'static str> {
     }
 }
 
-/// A type that a definition mentions and nobody defines.
+/// A type that a definition mentions and that is not defined.
 pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let help = match elsewhere(name).or(near) {
         _ if name == "Secret" => {
@@ -105,7 +104,7 @@ pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     Diagnostic::error("unknown-type", at, format!("unknown type `{name}`")).help(help)
 }
 
-/// Types that are nothing but each other. `path` ends with its first name.
+/// Types that are defined only by each other. `path` ends with its first name.
 pub fn endless_type(path: &[&str], places: &[Span]) -> Diagnostic {
     let shown: Vec<&str> = path.iter().copied().take(PLACES + 1).collect();
     let rest = if path.len() > shown.len() { " → ..." } else { "" };
@@ -126,7 +125,7 @@ pub fn schema_too_large(at: Span, name: &str, limit: usize) -> Diagnostic {
         .help("types that contain others twice grow fast; use `any` further down")
 }
 
-/// All types of a document together.
+/// All types of a document together are too large.
 pub fn schemas_too_large(at: Span, limit: usize) -> Diagnostic {
     let message = format!(
         "schema too large: up to here, the types have more than {limit} parts, with those that they are made of"
@@ -147,7 +146,7 @@ pub fn unused_type(at: Span, name: &str) -> Diagnostic {
         .help(format!("write it in a signature, as in `order::{name}`, or remove it"))
 }
 
-/// A name without a definition that is much like one that has one.
+/// A name without a definition that is similar to one with a definition.
 pub fn misspelt_type(at: Span, name: &str, near: &str, defined: Span) -> Diagnostic {
     Diagnostic::warning(
         "misspelt-type",

@@ -1,4 +1,4 @@
-//! Recorded rows that their document could not have run, and rows that one misses.
+//! Recorded rows that their document could not have produced, and rows that are missing.
 
 use super::state::either;
 use crate::diag::{Diagnostic, Span};
@@ -28,12 +28,12 @@ pub fn row_attempt(span: Span, step: &str, attempt: u32, most: u32) -> Diagnosti
         .help("[retry:: 3] allows three attempts more")
 }
 
-/// A label that is no value of the declared type.
+/// A label that is not a value of the declared type.
 pub fn row_type(span: Span, label: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error("row-type", span, format!("{label} is {found}, and the step declares {expected}"))
 }
 
-/// A row although a step before it does not let it run.
+/// A row of a step that an earlier step's end prevents from running.
 pub fn row_order(
     span: Span,
     step: &str,
@@ -50,7 +50,7 @@ pub fn row_order(
     }
 }
 
-/// Rows of a step whose forerunner has none at all.
+/// Rows of a step whose predecessor has no rows.
 pub fn row_unrecorded(span: Span, step: &str, need: &str) -> Diagnostic {
     Diagnostic::error("row-order", span, format!("`{step}` waits for `{need}`, which has no row at all"))
         .help(format!("record `{need}` too"))
@@ -104,13 +104,13 @@ pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
     Diagnostic::error("row-handler", span, message)
 }
 
-/// A compensation without anything that it could have undone.
+/// A compensation in an item where it has nothing to compensate.
 pub fn row_undoes_nothing(span: Span, step: &str, item: &str) -> Diagnostic {
     let message = format!("`{step}` cannot have run for {item}: no step that it compensates ran");
     Diagnostic::error("row-compensates-nothing", span, message)
 }
 
-/// A compensation that began before what it undoes was over.
+/// A compensation that began before the step that it compensates ended.
 pub fn row_undone_early(span: Span, other: Span, by: &str, item: &str, step: &str, ended: u64) -> Diagnostic {
     let message =
         format!("`{by}` started for {item} before `{step}`, which it compensates, ended at {ended}");
@@ -119,7 +119,7 @@ pub fn row_undone_early(span: Span, other: Span, by: &str, item: &str, step: &st
         .help("an item is compensated when nothing of it runs any more")
 }
 
-/// A row beside another, of which one undoes and the other must not run at that time.
+/// A row that overlaps another, of which one is a compensation and the other must not run at that time.
 pub fn row_undone_beside(
     span: Span,
     other: Span,
@@ -134,7 +134,7 @@ pub fn row_undone_beside(
         .help("an item is compensated when nothing of it runs any more, one step after the other")
 }
 
-/// A compensation before another that had to come first, and why.
+/// A compensation that ran before another that had to come first, and why.
 pub fn row_undone_order(span: Span, other: Span, by: &str, item: &str, first: &str, why: &str) -> Diagnostic {
     let message = format!("`{by}` cannot have run for {item} before `{first}`: {why}");
     Diagnostic::error("row-compensation", span, message)
@@ -142,13 +142,13 @@ pub fn row_undone_order(span: Span, other: Span, by: &str, item: &str, first: &s
         .help("dependents are compensated first; of independent steps, the last one that ended")
 }
 
-/// More compensations than there was to undo.
+/// More compensations than effects to compensate.
 pub fn row_undone_again(second: Span, first: Span, by: &str, item: &str) -> Diagnostic {
     let message = format!("`{by}` cannot have run again for {item}: all that it compensates was compensated");
     Diagnostic::error("row-compensation", second, message).related(first, "the execution before")
 }
 
-/// A row of a step that does not start in the state that the item was in. `led` is the step that left it there.
+/// A row of a step that does not start in the item's state at that time. `led` is the step that led to the state.
 pub fn row_state(
     span: Span,
     step: &str,
@@ -168,14 +168,14 @@ pub fn row_state(
     diagnostic.help("a step whose turn comes in another state fails and is not started")
 }
 
-/// A step without a row for items that it should have run for.
+/// A step without a row for items for which it should have run.
 pub fn missing_row(span: Span, step: &str, first: &[Arc<str>], count: usize) -> Diagnostic {
     let message = format!("`{step}` has no row for {}", words::first(first, MISSING_NAMED, count));
     Diagnostic::note("missing-row", span, message)
         .help("no recorded row explains why it did not run, and no step depends on it")
 }
 
-/// Figures that are not as the document expects.
+/// Statistics that do not meet the document's expectation.
 pub fn unmet_expectation(span: Span, what: &str, found: &str) -> Diagnostic {
     Diagnostic::error("unmet-expectation", span, format!("{what} is not met: found {found}"))
 }

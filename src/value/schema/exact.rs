@@ -1,5 +1,5 @@
-//! The words of JSON Schema that compare values, exactly: `0.1` is a tenth, integers have any size, and
-//! `1e999999999` is never written out. The validator's own go by way of floats where they can.
+//! The keywords of JSON Schema that compare values, exactly: `0.1` is a tenth, integers have any size, and
+//! `1e999999999` is never written out. The validator's own keywords compare floats where they can.
 
 use crate::value::number::{Digits, canonical};
 use crate::value::{Decimal, Value, equal};
@@ -7,7 +7,7 @@ use jsonschema::{Keyword, ValidationError, ValidationOptions};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// Whether a value is what a keyword asks for; its second argument is what the schema says behind the keyword.
+/// Checks a value against a keyword; the second argument is the keyword's value in the schema.
 type Holds = fn(value: &Value, rule: &Value) -> bool;
 
 const KEYWORDS: [(&str, Holds); 8] = [
@@ -46,7 +46,7 @@ impl<'i> Keyword<'i> for Exact {
     }
 }
 
-/// Whether a number is on this side of a bound. What is no number is on every side.
+/// Whether a number is within a bound. A value that is not a number is within every bound.
 fn bound(value: &Value, rule: &Value, is: fn(Ordering) -> bool) -> bool {
     let (Value::Number(value), Value::Number(rule)) = (value, rule) else { return true };
     let order = Digits::parse(value.as_str()).zip(Digits::parse(rule.as_str())).map(|(a, b)| a.cmp(&b));

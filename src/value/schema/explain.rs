@@ -29,7 +29,7 @@ struct Walk<'a, 'm> {
 }
 
 impl<'a> Walk<'a, '_> {
-    /// Adds what is wrong with `value` by `schema`; nothing where it fits.
+    /// Adds the misfits of `value` under `schema`; nothing if it fits.
     fn look(&mut self, schema: &'a Value, value: &Value, path: &mut String) {
         if self.misfits.are_enough() {
             return;
@@ -113,7 +113,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// What no single rule can tell.
+    /// Adds a misfit for the whole value, for rules that cannot be explained by part.
     fn whole(&mut self, schema: &'a Value, rules: &Object, value: &Value, path: &str) {
         let alone = |name: &&String| {
             let rest = phrase(name, &Value::Null).is_none() && *name != "type" && *name != "$ref";
@@ -199,7 +199,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// None of the branches has the value's tag: says which tags there are.
+    /// No branch has the value's tag: reports which tags exist.
     fn tags(&mut self, first: &'a Value, branches: &[&'a Value], value: &Value, path: &mut String) {
         let tag = self.tag(first, value).unwrap_or_default();
         let of = |branch: &&Value| Some(peek(self.definition, branch).get("properties")?.get(tag)?.clone());

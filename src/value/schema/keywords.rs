@@ -2,7 +2,7 @@
 
 use crate::value::Value;
 
-/// What stands behind a keyword.
+/// The kind of value that a keyword has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Anything: examples, defaults, constants.
@@ -91,7 +91,7 @@ const KEYWORDS: [(&str, Holds); 50] = [
     ("contentSchema", Holds::PartSchema),
 ];
 
-/// What stands behind a keyword; `None` for what is none.
+/// The kind of value that a keyword has; `None` for an unknown keyword.
 pub fn keyword(name: &str) -> Option<Holds> {
     KEYWORDS.iter().find(|(known, _)| *known == name).map(|(_, holds)| *holds)
 }

@@ -1,4 +1,4 @@
-//! What a schema says of values without looking at one: their kinds and their members.
+//! What a schema states about values without looking at one: their kinds and members.
 
 use super::{Definition, NESTING};
 use crate::value::{Lack, Part, Type, Value, kind};
@@ -63,12 +63,12 @@ pub(super) fn required(definition: &Definition) -> Vec<String> {
     required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The first part of a way that no value has which fits. A schema that says too little lacks nothing.
+/// The first part of a path that no fitting value has. A schema that does not list its members lacks nothing.
 pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Option<Lack> {
     let [part, rest @ ..] = way else { return None };
     let schema = peek(definition, schema);
     if let Some(branches) = branches(schema) {
-        // What any branch has is there; those that are no objects have nothing and say nothing.
+        // A member exists if any branch has it; branches that are not objects do not count.
         let objects = branches.filter(|branch| peek(definition, branch).get("type").is_none_or(is_deep));
         let lacks: Option<Vec<Lack>> = objects.map(|branch| lacks(definition, branch, way)).collect();
         return lacks?.into_iter().reduce(|mut one, other| {
@@ -110,7 +110,7 @@ fn is_deep(kinds: &Value) -> bool {
     is_kind(kinds, &Value::Object(Default::default())) || is_kind(kinds, &Value::Array(Vec::new()))
 }
 
-/// Whether `properties` names all members that anybody was told of.
+/// Whether `properties` names all members that a value may have.
 fn is_closed(schema: &Value) -> bool {
     const OTHERS: [&str; 10] = [
         "patternProperties",

@@ -1,5 +1,5 @@
-//! Named types: definitions as JSON Schema 2020-12, how large they are, and values held against them. Knows
-//! nothing of how definitions are written down.
+//! Named types: definitions as JSON Schema 2020-12, their size, and the check of values against them. Knows nothing of
+//! how definitions are written.
 
 mod exact;
 mod explain;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most schemas that a type may have once every reference is replaced by what it means.
+/// The most schemas that a type may have once every reference is replaced by its target.
 pub const EXPANSION: usize = 100_000;
 
 /// How deep they may then nest.
@@ -55,8 +55,8 @@ impl Definitions {
         self.0.keys().map(String::as_str)
     }
 
-    /// The types that a value of this type is as a whole, not in its parts: where they lead back to the type,
-    /// no value could ever be held against it.
+    /// The types that every value of this type also has as a whole, not in its parts. If they lead back to the type
+    /// itself, no value can be checked against it.
     pub fn same(&self, name: &str) -> BTreeSet<String> {
         let mut open: Vec<&Value> = self.0.get(name).into_iter().collect();
         let mut found = BTreeSet::new();
@@ -84,8 +84,8 @@ impl Definitions {
         found
     }
 
-    /// Counts the schemas of a type with every reference replaced by what it means; a type within itself is not
-    /// gone into a second time. No more is counted than is allowed.
+    /// Counts the schemas of a type with every reference replaced by its target; a type within itself is counted once.
+    /// Counting ends at the limit.
     ///
     /// # Errors
     /// When the type is too large or too deep.
@@ -95,10 +95,10 @@ impl Definitions {
         Ok(expansion.count)
     }
 
-    /// Compiles one type with all that it mentions.
+    /// Compiles one type with all types that it mentions.
     ///
     /// # Errors
-    /// When it is no valid JSON Schema.
+    /// When it is not a valid JSON Schema.
     pub fn compile(&self, name: &str) -> Result<Definition, String> {
         let mut schema = reference(name);
         let reach = self.reach(name);
@@ -154,12 +154,12 @@ fn options() -> ValidationOptions<'static> {
         .offline()
 }
 
-/// Whether a text is no pattern, or none that can be checked in a time that grows with the text and no faster.
+/// Whether a text is not a valid pattern, or one whose matching time may grow faster than the text.
 pub fn bad_pattern(pattern: &str) -> bool {
     options().build(&serde_json::json!({ "pattern": pattern })).is_err()
 }
 
-/// Whether texts of this format can be told from others.
+/// Whether texts can be checked for this format.
 pub fn is_format(name: &str) -> bool {
     options().is_known_format(Draft::Draft202012, name)
 }
@@ -198,7 +198,7 @@ impl Definition {
         kinds::is_text(self, &self.schema)
     }
 
-    /// A value that fits, as far as one can be made up.
+    /// A sample value that fits, as far as one can be generated.
     pub(super) fn sample(&self) -> Value {
         sample::sample(self)
     }
@@ -220,7 +220,7 @@ impl Definition {
         kinds::lacks(self, &self.schema, way)
     }
 
-    /// Says where a value that is not accepted does not fit. `path` leads to the value.
+    /// Adds where a rejected value does not fit. `path` leads to the value.
     pub(super) fn explain(&self, value: &Value, path: &mut String, misfits: &mut Misfits) {
         explain::explain(self, value, path, misfits);
     }
@@ -234,8 +234,8 @@ impl Definition {
         self.schema.get("$defs")?.get(name)
     }
 
-    /// Whether the value fits a part of the schema. The caller gives the part as it stands in there, together
-    /// with the schema that says the same by itself and a word for what that is.
+    /// Whether the value fits a part of the schema. `part` is written as in the schema, `alone` builds an equivalent
+    /// schema that does not depend on its context, and `what` is a word for messages.
     fn holds(&self, part: &Value, what: &'static str, alone: impl FnOnce() -> Value, value: &Value) -> bool {
         let place = (std::ptr::from_ref(part).addr(), what);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
-//! A value made up for a definition: as small as it may be, and as near to fitting as can be told.
+//! A sample value for a definition: as small as possible, and fitting as far as the schema can be evaluated.
 
 use super::kinds::branches;
 use super::{Definition, referred};
 use crate::value::{Object, Value};
 
-/// The most characters and elements that are made up because a definition asks for so many.
+/// The most characters and elements that a sample gets because a definition requires them.
 const MOST: usize = 10_000;
 
 /// A value that fits, where one can be found; else one that comes near.
@@ -19,7 +19,7 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// None where the value would have to hold itself.
+    /// A sample for the schema; `None` if the value would have to contain itself.
     fn make(&mut self, schema: &'a Value) -> Option<Value> {
         let rule = |name: &str| schema.get(name);
         let first = |name: &str| rule(name)?.as_array()?.first();
@@ -87,7 +87,7 @@ impl<'a> Maker<'a> {
         Some(Value::Array(vec![element; least.min(most)]))
     }
 
-    /// An object with what is required of it, or any where nothing is said at all.
+    /// An object with its required members; an empty one if the schema states nothing.
     fn object(&mut self, schema: &'a Value) -> Option<Value> {
         let mut members = Object::new();
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
