@@ -184,24 +184,17 @@ fn context(call: &Call) -> HeaderMap {
     named.collect()
 }
 
-fn header_value(text: &str) -> HeaderValue {
+pub(super) fn header_value(text: &str) -> HeaderValue {
     let encoded = utf8_percent_encode(text, ENCODED).to_string();
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// What a response means for the attempt.
-async fn read(mut response: Response, call: &Call) -> Answer {
-    let (status, url) = (response.status(), response.url().clone());
+async fn read(response: Response, call: &Call) -> Answer {
+    let status = response.status();
     let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
     let target = response.headers().get(header::LOCATION).cloned();
-    let mut body = Vec::new();
-    while body.len() <= contract::LARGEST {
-        match response.chunk().await {
-            Ok(Some(part)) => body.extend_from_slice(&part),
-            Ok(None) => break,
-            Err(error) => return Err(lost_answer(&url, &error)),
-        }
-    }
+    let body = body(response).await?;
     if status.is_success() {
         let text = contract::text(body)?;
         return match serde_json::from_str::<String>(&text) {
@@ -217,6 +210,20 @@ async fn read(mut response: Response, call: &Call) -> Answer {
         return Err(contract::failure(Cause::Refused, message, Outcome::Failed, false));
     }
     Err(refused(status, &String::from_utf8_lossy(&body), call))
+}
+
+/// The body of a response: no more of it than is needed to see that it is too large.
+pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, Box<Failure>> {
+    let url = response.url().clone();
+    let mut body = Vec::new();
+    while body.len() <= contract::LARGEST {
+        match response.chunk().await {
+            Ok(Some(part)) => body.extend_from_slice(&part),
+            Ok(None) => break,
+            Err(error) => return Err(lost_answer(&url, &error)),
+        }
+    }
+    Ok(body)
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {
@@ -241,7 +248,7 @@ fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
 }
 
 /// What a refusal's body says in words: the detail of a problem as RFC 9457 has it, a message, or a line of text.
-fn reason(body: &str) -> Option<String> {
+pub(super) fn reason(body: &str) -> Option<String> {
     let words = match json::parse(body) {
         Ok(Value::Object(problem)) => {
             let said = ["detail", "message", "error_description", "title"].into_iter();
@@ -261,7 +268,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// No response: before the request was sent, or after it may have been.
-fn lost(url: &Url, error: &reqwest::Error) -> Box<Failure> {
+pub(super) fn lost(url: &Url, error: &reqwest::Error) -> Box<Failure> {
     if error.is_connect() {
         let message = format!("cannot connect to {}: {}", shown(url), cause(error));
         return contract::failure(Cause::Start, message, Outcome::NotExecuted, true);

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod fake;
 pub mod fence;
 pub mod http;
+pub mod model;
 pub mod orphans;
 pub mod process;
 pub mod program;

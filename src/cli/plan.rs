@@ -62,6 +62,11 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
                 Doer::Worker { command: command.clone(), processes: *processes }
             }
             Reach::Http { url, .. } => Doer::Http(url.to_string()),
+            Reach::Model { name, provider, .. } => Doer::Model {
+                name: name.clone(),
+                url: provider.url.to_string(),
+                priced: provider.price.is_some(),
+            },
         },
         (_, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),

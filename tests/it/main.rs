@@ -31,6 +31,7 @@ mod layers;
 mod left_out;
 mod licences;
 mod lists;
+mod models;
 mod mutations;
 mod order_creation;
 mod order_events;

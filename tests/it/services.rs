@@ -11,27 +11,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A request as the service saw it.
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+pub struct Seen {
     step: String,
     item: String,
     attempt: String,
     key: String,
-    token: String,
-    body: Value,
+    pub token: String,
+    pub body: Value,
 }
 
 /// A service on a free port that remembers every request and answers by a function of it; it ends with the test.
-struct Service {
-    address: SocketAddr,
+pub struct Service {
+    pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
 /// What the service answers; none for no answer at all.
-type Answers = fn(&Seen) -> Option<(u16, Value)>;
+pub type Answers = fn(&Seen) -> Option<(u16, Value)>;
 
 impl Service {
-    fn new(answers: Answers) -> Service {
+    pub fn new(answers: Answers) -> Service {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,7 +67,7 @@ impl Service {
         Service { address, seen, _runtime: runtime }
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -21,7 +21,7 @@ pub(super) fn serve<T: 'static>(answers: impl Handler<T, ()>) -> Arc<dyn Adapter
 }
 
 /// Serves until the test's runtime ends.
-fn listen<T: 'static>(answers: impl Handler<T, ()>) -> SocketAddr {
+pub(super) fn listen<T: 'static>(answers: impl Handler<T, ()>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ async fn ended(service: &dyn Adapter, address: SocketAddr) -> String {
     describe(&outputs, &answer).replace(&address.port().to_string(), "PORT")
 }
 
-fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+pub(super) fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod http;
+mod model;
 mod orphans;
 mod process;
 mod worker;

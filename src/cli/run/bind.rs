@@ -4,10 +4,11 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Header, Reach, Secret, Settings};
+use super::super::settings::{Header, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
+use crate::adapter::model::Model;
 use crate::adapter::process::Process;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StandIn};
@@ -15,6 +16,7 @@ use crate::adapter::worker::Worker;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
+use crate::disk::Named;
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
 use crate::value::Type;
@@ -45,6 +47,13 @@ enum Doer<'a> {
         agent: &'a str,
         url: &'a Url,
         headers: &'a [(HeaderName, Header)],
+    },
+    Model {
+        agent: &'a str,
+        name: &'a str,
+        provider: &'a Provider,
+        system: Option<String>,
+        max_tokens: u32,
     },
     Program {
         interpreter: Vec<String>,
@@ -122,6 +131,11 @@ fn doer<'a>(
                 Some(Doer::Worker { agent: name, worker, processes: *processes, env: &agent.env })
             }
             Some(Reach::Http { url, headers }) => Some(Doer::Service { agent: name, url, headers }),
+            Some(Reach::Model { name: model, provider, system, max_tokens }) => {
+                let system = system.as_ref().map(|path| instructions(&settings.folder, path)).transpose();
+                let system = system.map_err(|why| catalogue::unread_instructions(heading, name, &why))?;
+                Some(Doer::Model { agent: name, name: model, provider, system, max_tokens: *max_tokens })
+            }
             None => None,
         });
     }
@@ -133,6 +147,16 @@ fn doer<'a>(
     let interpreter = located(&words, Path::new("."))
         .map_err(|searched| missing(language.span, &language.value, &words, &searched))?;
     Ok(Some(Doer::Program { interpreter, source: &program.source }))
+}
+
+/// The largest file of instructions, in bytes.
+const LARGEST_INSTRUCTIONS: usize = 1 << 20;
+
+/// What a model is told before every prompt, from a file beside the settings.
+fn instructions(folder: &Path, path: &Path) -> Result<String, String> {
+    let named = Named::by_document(folder, path);
+    let bytes = named.read(LARGEST_INSTRUCTIONS).map_err(|error| format!("{}: {error}", path.display()))?;
+    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
 fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Diagnostic> {
@@ -185,7 +209,8 @@ impl Doers<'_> {
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
-        let serves = self.steps.iter().any(|(_, doer)| matches!(doer, Doer::Service { .. }));
+        let serves =
+            self.steps.iter().any(|(_, doer)| matches!(doer, Doer::Service { .. } | Doer::Model { .. }));
         let client = if serves { Some(http::client()?) } else { None };
         for (number, (step, doer)) in self.steps.iter().enumerate() {
             let program = |command: &[String], folder: &Path, env: &[String]| Program {
@@ -207,6 +232,16 @@ impl Doers<'_> {
                     let client = client.clone().context("HTTP is not set up")?;
                     Arc::new(Service::new(client, (*url).clone(), self.headers(agent, headers)?))
                 }
+                Doer::Model { agent, name, provider, system, max_tokens } => Arc::new(Model {
+                    client: client.clone().context("HTTP is not set up")?,
+                    protocol: provider.protocol,
+                    url: provider.url.clone(),
+                    headers: self.headers(agent, &provider.headers)?,
+                    name: name.split_once('/').map_or(*name, |(_, model)| model).to_owned(),
+                    system: system.clone(),
+                    max_tokens: *max_tokens,
+                    price: provider.price.clone(),
+                }),
                 Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
                     let path = workspace

@@ -73,7 +73,8 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
         let own = agent.and_then(|(name, agent)| {
             let processes = match agent.reach {
                 Some(Reach::Worker { processes, .. }) if processes > most => Some(processes),
-                Some(Reach::Worker { .. } | Reach::Command(_) | Reach::Http { .. }) | None => None,
+                Some(Reach::Worker { .. } | Reach::Command(_) | Reach::Http { .. } | Reach::Model { .. })
+                | None => None,
             };
             Some((name, agent.concurrency.or(processes)?))
         });

@@ -1,6 +1,7 @@
 //! `orderflow.toml`: who does the work, with what limits and grants. Written by the operator, never by the
 //! document.
 
+mod providers;
 mod read;
 
 pub use read::read;
@@ -8,6 +9,7 @@ pub use read::read;
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::adapter::http::{HeaderName, Url};
+use crate::adapter::model::{Price, Protocol};
 use crate::diag::{Diagnostic, Source, render};
 use crate::disk::{self, Folder};
 use anyhow::Context;
@@ -66,6 +68,18 @@ pub enum Reach {
     Worker { command: Vec<String>, processes: usize },
     /// The service that answers POST at this address.
     Http { url: Url, headers: Vec<(HeaderName, Header)> },
+    /// A provider's model, by the names of both; the file of what it is told before every prompt; the most tokens of an
+    /// answer.
+    Model { name: String, provider: Provider, system: Option<PathBuf>, max_tokens: u32 },
+}
+
+/// Who has models, and how they are reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    pub protocol: Protocol,
+    pub url: Url,
+    pub headers: Vec<(HeaderName, Header)>,
+    pub price: Option<Price>,
 }
 
 /// What a header of requests to a service holds: text before, and after it a secret where there is one.

@@ -1,20 +1,24 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, Channel, Effects, Header, Origin, Reach, Secret, Settings};
+use super::{Agent, Channel, Effects, Header, Origin, Provider, Reach, Secret, Settings, providers};
 use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 3] = ["fences", "agents", "channels"];
-const AGENT: [&str; 11] = [
+const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
+const AGENT: [&str; 14] = [
     "command",
     "worker",
     "processes",
     "http",
     "key",
     "headers",
+    "model",
+    "instructions",
+    "max-tokens",
     "concurrency",
     "env",
     "secrets",
@@ -22,10 +26,13 @@ const AGENT: [&str; 11] = [
     "idempotent",
 ];
 /// Of them, the ways to reach an agent.
-const WAYS: [&str; 3] = ["command", "worker", "http"];
+const WAYS: [&str; 4] = ["command", "worker", "http", "model"];
 /// Known to the language, not yet to this program.
-const LATER: [&str; 3] = ["model", "mcp", "document"];
+const LATER: [&str; 2] = ["mcp", "document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
+
+/// The most tokens of a model's answer, where nothing is said.
+const MAX_TOKENS: u32 = 8192;
 
 /// The most problems that are told one by one: a text with more is most likely no settings.
 const MOST_PROBLEMS: usize = 100;
@@ -46,39 +53,86 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
         let span = error.span().map_or(Span::new(0, 0), Span::from);
         catalogue::settings_syntax(span, error.message())
     };
-    let mut reader = Reader { problems: errors.iter().map(syntax).collect() };
+    let mut reader = Reader { problems: errors.iter().map(syntax).collect(), providers: providers::common() };
     if !reader.problems.is_empty() {
         // What broken text seems to say would only add to the confusion.
         return (Settings::default(), reader.problems);
     }
     let mut settings = Settings::default();
+    // Agents name them, wherever their table is.
+    for (_, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "providers") {
+        reader.providers(value);
+    }
     for (key, value) in table.get_ref() {
         match key.get_ref().as_ref() {
             "fences" => settings.fences = reader.flag("fences", value).unwrap_or(false),
             "agents" => settings.agents = reader.named("agents", value, Reader::agent),
             "channels" => settings.channels = reader.named("channels", value, Reader::channel),
+            "providers" => {}
             _ => reader.unknown(key, &TOP),
         }
     }
     (settings, reader.problems)
 }
 
-struct Reader {
+pub(super) struct Reader {
     problems: Vec<Diagnostic>,
+    providers: BTreeMap<String, Provider>,
 }
 
-type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
-type Item<'i> = Spanned<DeValue<'i>>;
+pub(super) type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
+pub(super) type Item<'i> = Spanned<DeValue<'i>>;
 
 impl Reader {
-    fn unknown(&mut self, key: &Key<'_>, known: &[&str]) {
+    pub(super) fn unknown(&mut self, key: &Key<'_>, known: &[&str]) {
         self.problems.push(catalogue::settings_unknown_key(key.span().into(), key.get_ref(), known));
     }
 
-    fn bad<T>(&mut self, key: &str, value: &Item<'_>, expected: &str) -> Option<T> {
+    pub(super) fn bad<T>(&mut self, key: &str, value: &Item<'_>, expected: &str) -> Option<T> {
         let found = value.get_ref().type_str();
         self.problems.push(catalogue::settings_bad_value(value.span().into(), key, expected, found));
         None
+    }
+
+    /// A table without a key that it must have.
+    pub(super) fn lacks(&mut self, table: &Key<'_>, key: &str, expected: &str) {
+        self.problems.push(catalogue::settings_missing_key(table.span().into(), key, expected));
+    }
+
+    fn providers(&mut self, value: &Item<'_>) {
+        let Some(table) = value.get_ref().as_table() else {
+            self.bad::<()>("providers", value, "a table of names");
+            return;
+        };
+        for (name, value) in table {
+            let provider = match value.get_ref().as_table() {
+                Some(table) => self.provider(name, table),
+                None => self.bad(name.get_ref(), value, "a table"),
+            };
+            if let Some(provider) = provider {
+                self.providers.insert(name.get_ref().to_string(), provider);
+            }
+        }
+    }
+
+    /// `provider/model`.
+    fn model(&mut self, value: &Item<'_>) -> Option<Reach> {
+        let named = value.get_ref().as_str().and_then(|text| text.split_once('/'));
+        let named = named.filter(|(provider, model)| !provider.is_empty() && !model.is_empty());
+        let Some((provider, _)) = named else {
+            return self.bad(
+                "model",
+                value,
+                "the names of a provider and its model, such as \"openai/gpt-5\"",
+            );
+        };
+        let Some(found) = self.providers.get(provider).cloned() else {
+            let known = self.providers.keys().map(String::as_str);
+            self.problems.push(catalogue::settings_unknown_provider(value.span().into(), provider, known));
+            return None;
+        };
+        let name = value.get_ref().as_str().unwrap_or_default().to_owned();
+        Some(Reach::Model { name, provider: found, system: None, max_tokens: MAX_TOKENS })
     }
 
     fn named<T>(
@@ -118,7 +172,8 @@ impl Reader {
                     let url = self.url("http", value);
                     agent.reach = url.map(|url| Reach::Http { url, headers: Vec::new() });
                 }
-                "processes" | "key" | "headers" => {}
+                "model" => agent.reach = self.model(value),
+                "processes" | "key" | "headers" | "instructions" | "max-tokens" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -145,7 +200,8 @@ impl Reader {
             let way = match key.get_ref().as_ref() {
                 "processes" => "worker",
                 "key" | "headers" => "http",
-                "env" if table.contains_key("http") => "command",
+                "instructions" | "max-tokens" => "model",
+                "env" if table.contains_key("http") || table.contains_key("model") => "command",
                 _ => continue,
             };
             if !table.contains_key(way) {
@@ -159,10 +215,24 @@ impl Reader {
                     headers.extend(self.key(value).map(|key| (AUTHORIZATION, key)));
                 }
                 ("headers", Some(Reach::Http { headers, .. })) => headers.extend(self.headers(value)),
+                ("instructions", Some(Reach::Model { system, .. })) => {
+                    let path = value.get_ref().as_str().map(PathBuf::from);
+                    *system = path.or_else(|| self.bad("instructions", value, "the path of a file"));
+                }
+                ("max-tokens", reach) => {
+                    let most = self.count("max-tokens", value).and_then(|most| u32::try_from(most).ok());
+                    if let (Some(Reach::Model { max_tokens, .. }), Some(most)) = (reach, most) {
+                        *max_tokens = most;
+                    }
+                }
                 _ => {}
             }
         }
-        let Some(Reach::Http { headers, .. }) = &agent.reach else { return };
+        let headers = match &agent.reach {
+            Some(Reach::Http { headers, .. }) => headers,
+            Some(Reach::Model { provider, .. }) => &provider.headers,
+            Some(Reach::Command(_) | Reach::Worker { .. }) | None => return,
+        };
         for name in headers.iter().filter_map(|(_, header)| header.secret.as_ref()) {
             if !agent.secrets.iter().any(|known| known.name == *name) {
                 agent.secrets.push(Secret { name: name.clone(), from: Origin::Environment(name.clone()) });
@@ -170,7 +240,7 @@ impl Reader {
         }
     }
 
-    fn url(&mut self, key: &str, value: &Item<'_>) -> Option<Url> {
+    pub(super) fn url(&mut self, key: &str, value: &Item<'_>) -> Option<Url> {
         let url = value.get_ref().as_str().and_then(|text| Url::parse(text).ok());
         let fits = |url: &Url| {
             matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
@@ -180,7 +250,7 @@ impl Reader {
     }
 
     /// `secret:NAME`, as a bearer token.
-    fn key(&mut self, value: &Item<'_>) -> Option<Header> {
+    pub(super) fn key(&mut self, value: &Item<'_>) -> Option<Header> {
         let name = value.get_ref().as_str().and_then(|text| text.strip_prefix(SECRET));
         let header = |name: &str| Header { text: "Bearer ".into(), secret: Some(name.to_owned()) };
         let name = name.filter(|name| is_variable(name));
@@ -188,7 +258,7 @@ impl Reader {
         name.map(header).or_else(|| self.bad("key", value, expected))
     }
 
-    fn headers(&mut self, value: &Item<'_>) -> Vec<(HeaderName, Header)> {
+    pub(super) fn headers(&mut self, value: &Item<'_>) -> Vec<(HeaderName, Header)> {
         let expected = "a table such as { X-Api-Key = \"secret:API_KEY\" }";
         let Some(table) = value.get_ref().as_table() else {
             return self.bad("headers", value, expected).unwrap_or_default();
@@ -376,7 +446,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_found_at_once() {
-        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nmodel = \"x\"\nenv = [1]\n\
+        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nmcp = \"x\"\nenv = [1]\n\
                     [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
                     [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n\
                     [agents.d]\nsecrets = [\"A=B\"]\n[agents.e]\nsecrets = { F = \"/key\" }\n[agents.f]\nsecrets = 1\n";
@@ -391,7 +461,7 @@ mod tests {
             (1, "settings-unknown-key", "unknown key `fence`"),
             (3, "settings-bad-value", "`command` must be a list that begins with a program"),
             (4, "settings-unknown-key", "unknown key `concurency`"),
-            (5, "settings-not-supported", "`model` is not supported yet"),
+            (5, "settings-not-supported", "`mcp` is not supported yet"),
             (6, "settings-bad-value", "`env` must be a list of strings"),
             (8, "settings-bad-value", "`payments` must be a table"),
             (
@@ -400,7 +470,11 @@ mod tests {
                 "`rate` must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
             ),
             (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
-            (14, "settings-two-ways", "an agent is reached in one way: by `command`, `worker` or `http`"),
+            (
+                14,
+                "settings-two-ways",
+                "an agent is reached in one way: by `command`, `worker`, `http` or `model`",
+            ),
             (16, "settings-idle-key", "`processes` needs `worker`"),
             (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
             (20, "settings-bad-value", "`F` must be \"file:\" and a path, or \"env:\" and a variable's name"),

@@ -23,7 +23,7 @@ pub fn settings_bad_value(span: Span, key: &str, expected: &str, found: &str) ->
 
 pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet"))
-        .help("bind a program, command = [\"python3\", \"agent.py\"], or a service, http = \"https://…\"")
+        .help("bind a program, command = [\"python3\", \"agent.py\"], a service, http = \"https://…\", or a model, model = \"openai/gpt-5\"")
 }
 
 /// `ways` are the conflicting keys that define how an agent is called.
@@ -34,7 +34,7 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
         .map_or((String::new(), String::new()), |(last, first)| (last.clone(), first.join(", ")));
     let message = format!("an agent is reached in one way: by {first} or {last}");
     Diagnostic::error("settings-two-ways", span, message).help(
-        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service",
+        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; model is the name of a provider and its model",
     )
 }
 
@@ -45,6 +45,26 @@ pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
         _ => "programs get secrets as variables: secrets = [\"NAME\"]",
     };
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
+}
+
+/// A table without a key that it must have; `expected` is what the key holds.
+pub fn settings_missing_key(span: Span, key: &str, expected: &str) -> Diagnostic {
+    Diagnostic::error("settings-missing-key", span, format!("`{key}` is missing"))
+        .help(format!("add `{key}`: {expected}"))
+}
+
+/// A model of a provider that the file does not describe.
+pub fn settings_unknown_provider<'a>(
+    span: Span,
+    provider: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let known: Vec<&str> = known.into_iter().collect();
+    let help = match nearest(provider, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("add [providers.{provider}] with its url, or use one of {}", known.join(", ")),
+    };
+    Diagnostic::error("settings-unknown-provider", span, format!("unknown provider `{provider}`")).help(help)
 }
 
 /// A step that neither an agent nor a program runs. `settings` is the path of `orderflow.toml`, whether or not it
@@ -96,6 +116,16 @@ fn languages(language: &str, known: &[&str]) -> String {
 pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -> Diagnostic {
     Diagnostic::error("missing-program", span, format!("the program `{program}` of `{agent}` was not found"))
         .help(format!("looked for it in {searched}; is it installed and executable?"))
+}
+
+/// The file of what a model is told before every prompt.
+pub fn unread_instructions(span: Span, agent: &str, why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "unread-instructions",
+        span,
+        format!("the instructions of `{agent}` cannot be read: {why}"),
+    )
+    .help("`instructions` in orderflow.toml is a path relative to that file")
 }
 
 /// A channel without limits whose name is similar to that of one with limits.

@@ -130,6 +130,9 @@ pub fn by(doer: &Doer) -> Value {
             json!({"kind": "worker", "command": command, "processes": processes})
         }
         Doer::Http(url) => json!({"kind": "http", "url": url}),
+        Doer::Model { name, url, priced } => {
+            json!({"kind": "model", "model": name, "url": url, "priced": priced})
+        }
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})
         }

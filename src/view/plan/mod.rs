@@ -36,6 +36,8 @@ pub enum Doer {
     Worker { command: Vec<String>, processes: usize },
     /// The service that the operator names for the step's agent, by its address.
     Http(String),
+    /// A provider's model, by the names of both, at the provider's address; whether it has a price.
+    Model { name: String, url: String, priced: bool },
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
@@ -45,7 +47,7 @@ pub enum Doer {
 /// The language of a step's program that something else is used in place of.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
-        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) => {
+        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Model { .. } => {
             step.program.as_ref().map(|program| &*program.language.value)
         }
         Doer::Fence { .. } | Doer::Nobody => None,

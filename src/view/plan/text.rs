@@ -152,6 +152,10 @@ pub fn by(doer: &Doer) -> String {
             format!("worker{several}: {}", visible(&command.join(" ")))
         }
         Doer::Http(url) => visible(url),
+        Doer::Model { name, url, priced } => {
+            let price = if *priced { "" } else { ", unpriced" };
+            format!("model {} at {}{price}", visible(name), visible(url))
+        }
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))

@@ -1,0 +1,206 @@
+//! An agent that is a language model behind an HTTP interface: the step's instructions and inputs are the prompt, the
+//! declared outputs are the form of the answer. Knows nothing of where its address, its key and its price come from.
+//!
+//! - `protocol` is how a conversation becomes a request and a response becomes a turn, `prompt` what is asked,
+//!   this is an attempt.
+//!
+//! A form that is asked for is not always kept, so every answer is checked against the outputs. One that does not fit
+//! is corrected once, with the misfit as the next message.
+
+mod prompt;
+mod protocol;
+
+pub use protocol::Protocol;
+
+use super::http::{self, Client, HeaderName, HeaderValue, Url};
+use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
+use crate::event::{Answer, Cause, Failure, Outcome};
+use crate::value::Value;
+use bigdecimal::BigDecimal;
+use protocol::{Message, Turn, Usage};
+use reqwest::StatusCode;
+use std::sync::Arc;
+
+/// A model, and how it is reached.
+pub struct Model {
+    pub client: Client,
+    pub protocol: Protocol,
+    /// The interface's base address, such as `https://api.openai.com/v1`.
+    pub url: Url,
+    /// The operator's own, with the key.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The provider's name for it.
+    pub name: String,
+    /// What it is told before every prompt.
+    pub system: Option<String>,
+    /// The most tokens of an answer.
+    pub max_tokens: u32,
+    pub price: Option<Price>,
+}
+
+/// Dollars for a million tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Price {
+    pub input: BigDecimal,
+    pub output: BigDecimal,
+}
+
+/// The code of failures after which the agent is of no use to the run.
+pub const UNAVAILABLE: &str = "agent_unavailable";
+
+impl Adapter for Model {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        Box::pin(self.attempt(call, stop))
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::Elsewhere
+    }
+}
+
+impl Model {
+    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
+        tokio::select! {
+            biased;
+            answer = self.converse(&call) => answer,
+            // A provider learns of it by the closed connection.
+            () = stop.asked(Urgency::Terminate) => {
+                let message = "the request was cancelled before an answer".to_owned();
+                Err(contract::failure(Cause::Stopped, message, Outcome::Failed, true))
+            }
+        }
+    }
+
+    /// Asks, and once more where the answer does not fit.
+    async fn converse(&self, call: &Call) -> Answer {
+        let form = prompt::form(&call.outputs);
+        let mut messages = vec![Message::user(prompt::prompt(call, form.is_some()))];
+        let mut spent = Usage::default();
+        let mut corrected = false;
+        loop {
+            let turn = self
+                .ask(call, &messages, form.as_ref())
+                .await
+                .map_err(|failure| self.paid(failure, &spent))?;
+            spent.add(&turn.usage);
+            let answer = match &form {
+                Some(_) => contract::result(&call.outputs, prompt::bare(&turn.text)),
+                None => contract::done(&call.outputs, &turn.text),
+            };
+            match answer {
+                Ok(mut reply) => {
+                    reply.tokens_used = spent.tokens();
+                    reply.columns.extend(self.columns(&spent, turn.model.as_deref()));
+                    return Ok(reply);
+                }
+                Err(misfit) if corrected || misfit.cause == Cause::Refused => {
+                    return Err(self.paid(harmless(misfit), &spent));
+                }
+                Err(misfit) => {
+                    messages.push(Message::assistant(turn.text));
+                    messages.push(Message::user(prompt::correction(&misfit.message)));
+                    corrected = true;
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        call: &Call,
+        messages: &[Message],
+        form: Option<&Value>,
+    ) -> Result<Turn, Box<Failure>> {
+        let url = self.protocol.address(&self.url);
+        let mut request = self.client.post(url.clone()).header("content-type", "application/json");
+        for (name, value) in self.protocol.headers().iter().copied() {
+            request = request.header(name, value);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .header("idempotency-key", http::header_value(&call.context.idempotency_key))
+            .header("traceparent", http::header_value(&call.context.traceparent))
+            .body(self.protocol.request(self, messages, form).to_string());
+        let response = request.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
+        let status = response.status();
+        let body = http::body(response).await.map_err(harmless)?;
+        if !status.is_success() {
+            return Err(refused(status, &String::from_utf8_lossy(&body)));
+        }
+        let text = contract::text(body).map_err(harmless)?;
+        self.protocol
+            .turn(&text)
+            .map_err(|why| contract::failure(Cause::Protocol, why, Outcome::Failed, false))
+    }
+
+    /// A failure with what was spent until then.
+    fn paid(&self, mut failure: Box<Failure>, spent: &Usage) -> Box<Failure> {
+        if spent.tokens().is_some() {
+            failure.tokens_used = spent.tokens();
+            failure.columns.extend(self.columns(spent, None));
+        }
+        failure
+    }
+
+    fn columns(&self, spent: &Usage, model: Option<&str>) -> Vec<(Arc<str>, Value)> {
+        let mut columns = Vec::new();
+        let model = model.unwrap_or(&self.name);
+        columns.push((Arc::from("model"), model.into()));
+        columns.extend(self.cost(spent).map(|cost| (Arc::from("cost_usd"), cost)));
+        columns
+    }
+
+    /// Dollars: as the provider says, else by the price; none where there is none.
+    fn cost(&self, spent: &Usage) -> Option<Value> {
+        let cost = match (&spent.cost, &self.price) {
+            (Some(cost), _) => cost.clone(),
+            (None, Some(price)) => {
+                let millionths = &price.input * spent.input + &price.output * spent.output;
+                millionths / BigDecimal::from(1_000_000)
+            }
+            (None, None) => return None,
+        };
+        crate::value::json::parse(&cost.normalized().to_plain_string()).ok()
+    }
+}
+
+/// A model changes nothing but the bill.
+fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
+    if failure.outcome == Outcome::Unknown {
+        failure.outcome = Outcome::Failed;
+    }
+    failure
+}
+
+/// A status of failure: what the key, the account or the model's name is the reason of is final for the agent.
+fn refused(status: StatusCode, body: &str) -> Box<Failure> {
+    let error = serde_json::from_str::<Value>(body).ok();
+    let error = error.as_ref().and_then(|body| body.get("error"));
+    let said = |name: &str| error.and_then(|error| error.get(name)).and_then(Value::as_str);
+    let code = said("code").or(said("type"));
+    let exhausted = code
+        .is_some_and(|code| code.contains("quota") || code.contains("credit") || code.contains("billing"));
+    let unavailable = matches!(status.as_u16(), 401..=404) || exhausted;
+    let (outcome, retryable) = match status.as_u16() {
+        _ if unavailable => (Outcome::NotExecuted, false),
+        408 | 425 | 429 | 503 | 529 => (Outcome::NotExecuted, true),
+        400..=499 => (Outcome::Failed, false),
+        _ => (Outcome::Failed, true),
+    };
+    let why = said("message").map(str::to_owned).or_else(|| http::reason(body));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let mut failure = contract::failure(
+        Cause::Refused,
+        format!("the model's provider answered {status}{why}"),
+        outcome,
+        retryable,
+    );
+    failure.code = Some(match (unavailable, code) {
+        (true, _) => UNAVAILABLE.to_owned(),
+        (false, Some(code)) => code.to_owned(),
+        (false, None) => status.as_u16().to_string(),
+    });
+    failure
+}

@@ -1,0 +1,235 @@
+//! The three interfaces that model providers have: a conversation as a request, and a response as a turn.
+
+use super::super::http::Url;
+use super::Model;
+use crate::value::{Object, Value, json};
+use bigdecimal::BigDecimal;
+use serde_json::json;
+use std::str::FromStr;
+
+/// Whose interface a provider has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Chat Completions, which most servers have.
+    Chat,
+    /// Messages, of Anthropic.
+    Messages,
+    /// Responses, of OpenAI.
+    Responses,
+}
+
+/// One message of a conversation.
+pub struct Message {
+    role: &'static str,
+    text: String,
+}
+
+impl Message {
+    pub fn user(text: String) -> Self {
+        Message { role: "user", text }
+    }
+
+    pub fn assistant(text: String) -> Self {
+        Message { role: "assistant", text }
+    }
+
+    fn json(&self) -> Value {
+        json!({"role": self.role, "content": self.text})
+    }
+
+    /// The same for Responses, where a message is one kind of item among others.
+    fn item(&self) -> Value {
+        let kind = if self.role == "assistant" { "output_text" } else { "input_text" };
+        json!({"type": "message", "role": self.role, "content": [{"type": kind, "text": self.text}]})
+    }
+}
+
+/// What a model answered.
+pub struct Turn {
+    pub text: String,
+    /// The model that did.
+    pub model: Option<String>,
+    pub usage: Usage,
+}
+
+/// What turns took; none where the provider does not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Tokens, cached ones among them.
+    pub input: u64,
+    pub output: u64,
+    /// Dollars, where the provider says.
+    pub cost: Option<BigDecimal>,
+    known: bool,
+}
+
+impl Usage {
+    pub fn tokens(&self) -> Option<u64> {
+        self.known.then(|| self.input.saturating_add(self.output))
+    }
+
+    pub fn add(&mut self, other: &Usage) {
+        self.input = self.input.saturating_add(other.input);
+        self.output = self.output.saturating_add(other.output);
+        self.known |= other.known;
+        self.cost = match (self.cost.take(), &other.cost) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or_else(|| other.clone()),
+        };
+    }
+
+    fn read(usage: Option<&Value>, input: &[&str], output: &str) -> Usage {
+        let Some(usage) = usage.filter(|usage| usage.is_object()) else { return Usage::default() };
+        let count = |name: &str| usage.get(name).and_then(Value::as_u64);
+        let cost = usage.get("cost").filter(|cost| cost.is_number());
+        Usage {
+            input: input.iter().filter_map(|name| count(name)).fold(0, u64::saturating_add),
+            output: count(output).unwrap_or(0),
+            cost: cost.and_then(|cost| BigDecimal::from_str(&cost.to_string()).ok()),
+            known: count(output).is_some(),
+        }
+    }
+}
+
+impl Protocol {
+    pub fn address(self, base: &Url) -> Url {
+        let end = match self {
+            Protocol::Chat => "chat/completions",
+            Protocol::Messages => "messages",
+            Protocol::Responses => "responses",
+        };
+        let mut url = base.clone();
+        url.set_path(&format!("{}/{end}", base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// What its requests carry beside the operator's headers.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Protocol::Messages => &[("anthropic-version", "2023-06-01")],
+            Protocol::Chat | Protocol::Responses => &[],
+        }
+    }
+
+    pub fn request(self, model: &Model, messages: &[Message], form: Option<&Value>) -> Value {
+        let said: Vec<Value> = messages.iter().map(Message::json).collect();
+        let mut body = Object::new();
+        body.insert("model".into(), model.name.as_str().into());
+        match self {
+            Protocol::Chat => {
+                let system = model.system.iter().map(|text| json!({"role": "system", "content": text}));
+                body.insert("messages".into(), system.chain(said).collect());
+                body.insert("max_tokens".into(), model.max_tokens.into());
+                if let Some(form) = form {
+                    let schema = json!({"name": "outputs", "schema": form, "strict": strict(form)});
+                    body.insert(
+                        "response_format".into(),
+                        json!({"type": "json_schema", "json_schema": schema}),
+                    );
+                }
+            }
+            Protocol::Messages => {
+                body.insert("messages".into(), said.into());
+                body.insert("max_tokens".into(), model.max_tokens.into());
+                body.extend(model.system.iter().map(|text| ("system".into(), text.as_str().into())));
+                if let Some(form) = form {
+                    body.insert(
+                        "output_config".into(),
+                        json!({"format": {"type": "json_schema", "schema": form}}),
+                    );
+                }
+            }
+            Protocol::Responses => {
+                body.insert("input".into(), messages.iter().map(Message::item).collect());
+                body.insert("max_output_tokens".into(), model.max_tokens.into());
+                body.insert("store".into(), false.into());
+                body.extend(model.system.iter().map(|text| ("instructions".into(), text.as_str().into())));
+                if let Some(form) = form {
+                    let format = json!({"type": "json_schema", "name": "outputs", "schema": form, "strict": strict(form)});
+                    body.insert("text".into(), json!({"format": format}));
+                }
+            }
+        }
+        Value::Object(body)
+    }
+
+    /// # Errors
+    /// What is wrong with the response, or why the model gave no whole answer.
+    pub fn turn(self, body: &str) -> Result<Turn, String> {
+        let body =
+            json::parse(body).map_err(|error| format!("the provider's answer is not JSON: {error}"))?;
+        let (text, end, usage) = match self {
+            Protocol::Chat => {
+                let choice = &body["choices"][0];
+                if let Some(refusal) = choice["message"]["refusal"].as_str() {
+                    return Err(format!("the model refused: {refusal}"));
+                }
+                let usage = Usage::read(body.get("usage"), &["prompt_tokens"], "completion_tokens");
+                (content(&choice["message"]["content"]), choice["finish_reason"].as_str(), usage)
+            }
+            Protocol::Messages => {
+                let input = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+                let usage = Usage::read(body.get("usage"), &input, "output_tokens");
+                (content(&body["content"]), body["stop_reason"].as_str(), usage)
+            }
+            Protocol::Responses => {
+                let messages = body["output"].as_array().into_iter().flatten();
+                let said = messages
+                    .filter(|part| part["type"] == "message")
+                    .filter_map(|part| content(&part["content"]));
+                let said: Vec<String> = said.collect();
+                let usage = Usage::read(body.get("usage"), &["input_tokens"], "output_tokens");
+                let end = body["incomplete_details"]["reason"].as_str().or(body["status"].as_str());
+                ((!said.is_empty()).then(|| said.concat()), end, usage)
+            }
+        };
+        match end {
+            Some("length" | "max_tokens" | "max_output_tokens") => {
+                Err("the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml"
+                    .into())
+            }
+            Some("content_filter" | "refusal") => Err("the model refused to answer".into()),
+            Some("failed") => Err("the model failed to answer".into()),
+            _ => {
+                let text = text.ok_or("the provider's answer has no text of the model in it")?;
+                Ok(Turn { text, model: body["model"].as_str().map(str::to_owned), usage })
+            }
+        }
+    }
+}
+
+/// The text of a message: as it is, or in parts.
+fn content(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => {
+            let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+            (!texts.is_empty()).then(|| texts.concat())
+        }
+        _ => None,
+    }
+}
+
+/// Whether every object of a schema names all of its members and needs them: only then is a form strict.
+fn strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(object) => {
+            let closed = match (object.get("properties"), object.get("required")) {
+                (Some(Value::Object(members)), Some(Value::Array(required))) => {
+                    members.len() == required.len()
+                        && object.get("additionalProperties") == Some(&false.into())
+                }
+                (Some(_), _) => false,
+                (None, _) => !object.is_empty() && !object.contains_key("additionalProperties"),
+            };
+            let inner = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+                ("properties" | "$defs", Value::Object(members)) => members.values().all(strict),
+                ("items", value) => strict(value),
+                ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => all.iter().all(strict),
+                _ => true,
+            };
+            closed && object.iter().all(inner)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,103 @@
+//! Providers of models: those that `orderflow.toml` describes, and those that everybody has.
+
+use super::read::{Item, Key, Reader};
+use super::{Header, Provider};
+use crate::adapter::http::{AUTHORIZATION, HeaderName, Url};
+use crate::adapter::model::{Price, Protocol};
+use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::Sign;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use toml::de::{DeTable, DeValue};
+
+pub(super) const KEYS: [&str; 5] = ["protocol", "url", "key", "headers", "price"];
+
+/// Names with their interface, address and the secret that is their key.
+const COMMON: [(&str, Protocol, &str, Option<&str>); 4] = [
+    ("anthropic", Protocol::Messages, "https://api.anthropic.com/v1", Some("ANTHROPIC_API_KEY")),
+    ("ollama", Protocol::Chat, "http://127.0.0.1:11434/v1", None),
+    ("openai", Protocol::Responses, "https://api.openai.com/v1", Some("OPENAI_API_KEY")),
+    ("openrouter", Protocol::Chat, "https://openrouter.ai/api/v1", Some("OPENROUTER_API_KEY")),
+];
+
+/// The providers that need no table.
+pub(super) fn common() -> BTreeMap<String, Provider> {
+    let provider = |(name, protocol, url, key): (&str, Protocol, &str, Option<&str>)| {
+        let url = Url::parse(url).ok()?;
+        let headers = key.map(|key| bearer(protocol, key)).into_iter().collect();
+        Some((name.to_owned(), Provider { protocol, url, headers, price: None }))
+    };
+    COMMON.into_iter().filter_map(provider).collect()
+}
+
+/// The header in which a provider wants its key.
+fn bearer(protocol: Protocol, secret: &str) -> (HeaderName, Header) {
+    let secret = Some(secret.to_owned());
+    match protocol {
+        Protocol::Messages => (HeaderName::from_static("x-api-key"), Header { text: String::new(), secret }),
+        Protocol::Chat | Protocol::Responses => (AUTHORIZATION, Header { text: "Bearer ".into(), secret }),
+    }
+}
+
+impl Reader {
+    /// A provider; where its name is a common one, what the table does not say is as everybody has it.
+    pub(super) fn provider(&mut self, name: &Key<'_>, table: &DeTable<'_>) -> Option<Provider> {
+        let known = common().remove(name.get_ref().as_ref());
+        let get = |key: &str| table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
+        for (key, _) in table.iter().filter(|(key, _)| !KEYS.contains(&key.get_ref().as_ref())) {
+            self.unknown(key, &KEYS);
+        }
+        let protocol = match get("protocol") {
+            Some(value) => self.protocol(value)?,
+            None => known.as_ref().map_or(Protocol::Chat, |known| known.protocol),
+        };
+        let url = match (get("url"), &known) {
+            (Some(value), _) => self.url("url", value)?,
+            (None, Some(known)) => known.url.clone(),
+            (None, None) => {
+                self.lacks(name, "url", "the address of its interface, such as \"http://127.0.0.1:8080/v1\"");
+                return None;
+            }
+        };
+        let own = get("headers").map(|value| self.headers(value)).unwrap_or_default();
+        let mut headers = match get("key") {
+            Some(value) => self
+                .key(value)
+                .and_then(|key| key.secret)
+                .map(|key| bearer(protocol, &key))
+                .into_iter()
+                .collect(),
+            None if own.is_empty() => known.map(|known| known.headers).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        headers.extend(own);
+        let price = get("price").and_then(|value| self.price(value));
+        Some(Provider { protocol, url, headers, price })
+    }
+
+    fn protocol(&mut self, value: &Item<'_>) -> Option<Protocol> {
+        match value.get_ref().as_str() {
+            Some("chat") => Some(Protocol::Chat),
+            Some("messages") => Some(Protocol::Messages),
+            Some("responses") => Some(Protocol::Responses),
+            _ => self.bad("protocol", value, "\"chat\", \"messages\" or \"responses\""),
+        }
+    }
+
+    fn price(&mut self, value: &Item<'_>) -> Option<Price> {
+        let expected = "dollars for a million tokens, such as { input = 3.00, output = 15.00 }";
+        let dollars = |table: &DeTable<'_>, key: &str| {
+            let (_, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+            let text = match value.get_ref() {
+                DeValue::Float(number) => number.as_str().to_owned(),
+                DeValue::Integer(number) => number.as_str().to_owned(),
+                _ => return None,
+            };
+            BigDecimal::from_str(&text).ok().filter(|dollars| dollars.sign() != Sign::Minus)
+        };
+        let price = value.get_ref().as_table().filter(|table| table.len() == 2).and_then(|table| {
+            Some(Price { input: dollars(table, "input")?, output: dollars(table, "output")? })
+        });
+        price.or_else(|| self.bad("price", value, expected))
+    }
+}

