@@ -1,11 +1,11 @@
-//! How long to wait before another attempt. Jitter comes from the attempt's own identity, so that a run that
-//! is folded from its events waits as the first one did.
+//! The backoff before another attempt. Jitter is computed from the attempt's identity, so that a folded run waits
+//! exactly as the original did.
 
 use crate::event::{ItemId, Millis, StepPath};
 use crate::spec::{Backoff, Retry};
 use std::time::Duration;
 
-/// The pause after attempt `attempt` (from 1) failed; none when no attempt is left.
+/// The backoff after attempt `attempt` (from 1) failed; `None` if no attempt is left.
 pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepPath, attempt: u32) -> Option<Millis> {
     let retry = retry.filter(|retry| attempt <= retry.retries)?;
     Some(match retry.backoff {
@@ -13,7 +13,7 @@ pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepPath, attempt
         Backoff::Exponential { first, most } => {
             let doubled = millis(first).saturating_mul(1u64.checked_shl(attempt - 1).unwrap_or(u64::MAX));
             let pause = doubled.min(millis(most));
-            // Between half the pause and all of it: spread, yet never at once.
+            // Between half and all of the backoff: spread, but never immediate.
             let element = step.element.map_or(0, |element| mix(u64::from(element) + 1));
             let own = item.0 ^ (u64::from(step.step.0) << 32) ^ (u64::from(attempt) << 56) ^ element;
             pause / 2 + mix(own) % (pause / 2 + 1)
@@ -25,7 +25,7 @@ pub(super) fn millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// splitmix64's finaliser: neighbouring numbers become unrelated ones.
+/// splitmix64's finaliser: adjacent numbers become unrelated.
 fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! How much may run at once: over the run, for an agent, on a channel; and how often a channel may start.
+//! How much may run at once: in the run, per agent, on a channel; and how often a channel may start.
 
 use super::waits::{Limit, Waits};
 use crate::event::{ItemId, Millis, StepPath};
@@ -7,12 +7,12 @@ use crate::value::words;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-/// The limits of a run, by name. What is not named is unlimited but for `jobs`.
+/// The limits of a run, by name. A name without an entry is limited only by `jobs`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Running steps over all.
+    /// The most steps that run at once.
     pub jobs: usize,
-    /// Running programs of this machine, where not all steps are such.
+    /// The steps that run programs on this machine, if not all do.
     pub programs: Option<Programs>,
     pub agents: HashMap<String, usize>,
     pub channels: HashMap<String, ChannelLimit>,
@@ -33,15 +33,14 @@ pub struct ChannelLimit {
 }
 
 impl Limits {
-    /// Only the number of running steps is limited.
+    /// Limits only the number of running steps.
     pub fn jobs(jobs: usize) -> Self {
         Limits { jobs, programs: None, agents: HashMap::new(), channels: HashMap::new() }
     }
 }
 
-/// The waiting line: ready steps by agent and channel, the oldest item first, and how much is running.
-///
-/// The order depends on items and steps only, not on when they became ready, so a folded run picks alike.
+/// The queue of ready steps, by agent and channel, the oldest item first, and counts of running ones. The order
+/// depends on items and steps only, not on when they became ready, so a folded run chooses the same.
 #[derive(Debug)]
 pub(super) struct ReadyLine {
     jobs: usize,
@@ -50,9 +49,9 @@ pub(super) struct ReadyLine {
     agents: Vec<Gauge>,
     channels: Vec<Gauge>,
     lanes: Vec<Lane>,
-    /// A step's lane, by step.
+    /// The lane of each step, by step.
     lane_of: Vec<usize>,
-    /// A step's rank among its item's steps, by step.
+    /// The rank of each step within its item, by step.
     rank: Vec<u32>,
     waits: Waits,
 }
@@ -64,7 +63,7 @@ struct Gauge {
     running: usize,
     /// Microseconds between starts.
     interval: Option<u64>,
-    /// Microseconds since the run began, before which nothing may start.
+    /// The earliest next start, in microseconds since the run began.
     next: u64,
 }
 
@@ -83,10 +82,10 @@ struct Lane {
     ready: BTreeSet<(ItemId, u32, StepPath)>,
 }
 
-/// What the line has to say when asked for the next step.
+/// What to do next about ready steps.
 pub(super) enum Next {
     Step(ItemId, StepPath),
-    /// Nothing before this time: a channel's rate.
+    /// Nothing may start before this time, because of a channel's rate.
     At(Millis),
     Nothing,
 }
@@ -157,7 +156,7 @@ impl ReadyLine {
         self.lanes[self.lane_of[step.index()]].ready.remove(&(item, rank, step));
     }
 
-    /// What a step has to wait for that is ready now; none where it starts at once.
+    /// The limit that a ready step waits for; `None` if it can start at once.
     fn limit(&self, step: StepPath, at: Millis) -> Option<Limit> {
         let lane = &self.lanes[self.lane_of[step.index()]];
         let due = at.saturating_add(1).saturating_mul(1000);
@@ -171,12 +170,12 @@ impl ReadyLine {
         }
     }
 
-    /// An item's time counts anew.
+    /// Counts an item's waiting time from zero again.
     pub fn forget(&mut self, item: ItemId, at: Millis) {
         self.waits.forget(item, at);
     }
 
-    /// What an item has waited for and how long, in words; none where it had not to wait.
+    /// What an item has waited for and how long, in words; `None` if it did not wait.
     pub fn waited(&self, item: ItemId, now: Millis) -> Option<String> {
         let waits = self.waits.of(item, now).into_iter().map(|(limit, time)| {
             let time = words::measured(Duration::from_millis(time));
@@ -199,7 +198,7 @@ impl ReadyLine {
         self.lanes.iter().flat_map(|lane| &lane.ready).map(|(item, _, step)| (*item, *step)).collect()
     }
 
-    /// Whether a free place has nothing to fill it.
+    /// Whether a free place has no step to fill it.
     pub fn idle(&self) -> bool {
         self.running < self.jobs && self.lanes.iter().all(|lane| lane.ready.is_empty() || self.full(lane))
     }
@@ -223,7 +222,7 @@ impl ReadyLine {
             if self.full(lane) {
                 continue;
             }
-            // A start is due from the millisecond in which its time falls.
+            // A start is due from the millisecond that contains its time.
             let due = lane.channel.map_or(0, |channel| self.channels[channel].next / 1000 * 1000);
             if due > now {
                 wake = Some(wake.map_or(due, |wake| wake.min(due)));

@@ -1,10 +1,10 @@
-//! What happens next: pure state machines. No clock, no tasks, no files, no randomness, nothing printed:
-//! time comes in with every input, and equal inputs give equal events.
+//! What happens next: pure state machines. No clock, no tasks, no files, no randomness, no output: time comes in with
+//! every input, and equal inputs give equal events.
 //!
-//! [`Run`] admits items and holds limits, tolerance and the dead letters; `Item` is the state machine over one
-//! item. Both change state only by applying an [`Event`](crate::event::Event). What to do next is read from
-//! the state that events have made, never from the input that came in. So a run that is cut after any event
-//! can be folded from the events before the cut and goes on as if nothing had happened.
+//! [`Run`] admits items and enforces limits, tolerance and the dead letters; `Item` is the state machine of one item.
+//! Both change state only by applying an [`Event`](crate::event::Event). The next event is computed from the state
+//! that events have made, never from the input. So a run that is cut after any event can be folded from the events
+//! before the cut and continues as if it had not been interrupted.
 
 mod backoff;
 mod item;
@@ -29,22 +29,22 @@ pub use tally::{DeadLetter, Tally};
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
 use std::sync::Arc;
 
-/// What the outside tells the engine.
+/// Input from the runtime.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The next item; only welcome while [`Run::wants_item`].
+    /// The next item; only allowed while [`Run::wants_item`].
     Admit { key: Arc<str>, inputs: Values },
-    /// An attempt is over. Late or doubled answers are ignored.
+    /// An attempt has ended. Late or duplicate answers are ignored.
     Finished { item: ItemId, step: StepPath, attempt: u32, result: Answer },
-    /// A timer is due. Timers are never taken back; those that no longer matter are ignored.
+    /// A timer is due. Timers are never cancelled; those that have become irrelevant are ignored.
     Due(Timer),
-    /// There are no more items to admit.
+    /// All items have been admitted.
     NoMoreItems,
     /// All work is to stop.
     Stop(StopReason),
 }
 
-/// An event that cannot have happened after those before it.
+/// An event that is not possible after those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Impossible;
 
@@ -56,11 +56,11 @@ impl std::fmt::Display for Impossible {
 
 impl std::error::Error for Impossible {}
 
-/// What the engine asks of the outside, once the events before it are kept.
+/// A request to the runtime, to be carried out once the events before it are in the journal.
 #[derive(Clone, Debug)]
 pub enum Effect {
     Call(Call),
-    /// Tell a running attempt to stop; its end is still reported by `Finished`.
+    /// Ask a running attempt to stop; its end is still reported by `Finished`.
     Stop {
         item: ItemId,
         step: StepPath,
@@ -72,42 +72,42 @@ pub enum Effect {
     },
 }
 
-/// One attempt to be made.
+/// One attempt to make.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub item: ItemId,
     pub key: Arc<str>,
     pub step: StepPath,
     pub attempt: u32,
-    /// Part of the idempotency key: another visit is another effect. A step that runs again because its item
-    /// was put back or retried is on the same visit, since it never had its effect; one whose item was undone before is on
-    /// a new one, and so are a failure handler, which is told of another failure then, and the steps for all items after one
-    /// of them was retried.
+    /// Part of the idempotency key: another visit is another effect. A step that runs again because its item was
+    /// requeued or retried is on the same visit, since it never had its effect. It is on a new visit if the item was
+    /// compensated before. So is a failure handler, which gets another failure then, and so are the steps for all
+    /// items after one of them was retried.
     pub visit: u32,
     /// The execution that this attempt compensates, of the same visit.
     pub compensates: Option<StepPath>,
-    /// What the step takes, absent optional inputs left out.
+    /// The step's inputs, without absent optional ones.
     pub inputs: Values,
-    /// When `Due(Timer::Attempt)` is to be given, if the attempt is still under way.
+    /// When `Due(Timer::Attempt)` is to be given, if the attempt is still running.
     pub deadline: Option<Millis>,
-    /// When it is stopped at the latest, by this timer or by that of its item.
+    /// The latest time at which it is stopped, by this timer or by that of its item.
     pub until: Option<Millis>,
 }
 
-/// What an execution that has not ended has ahead, with the attempt's number, if its run goes on.
+/// The pending work of an execution that has not ended, with the attempt's number, if its run resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ahead {
-    /// The attempt that is under way; made again where its runner is gone.
+    /// The running attempt, which is repeated if its runner has exited.
     Again(u32),
-    /// Another attempt after one that failed.
+    /// Another attempt after a failed one.
     Next(u32),
-    /// It has not begun, and conditions may still keep it from beginning.
+    /// It has not begun, and conditions may still skip it.
     Begin,
-    /// The item fails, and what this step did is compensated.
+    /// The item fails, and the effect of this step is compensated.
     Compensate(crate::graph::StepId),
 }
 
-/// What a timer was set for.
+/// The purpose of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// The attempt's timeout or the step's deadline, whichever is first.
@@ -116,7 +116,7 @@ pub enum Timer {
         step: StepPath,
         attempt: u32,
     },
-    /// The pause before an attempt is over.
+    /// The backoff before an attempt ends.
     Retry {
         item: ItemId,
         step: StepPath,
@@ -129,7 +129,7 @@ pub enum Timer {
     Rate,
 }
 
-/// Where events and effects of one `handle` are collected, in order.
+/// Collects the events and effects of one `handle`, in order.
 #[derive(Debug, Default)]
 pub struct Out {
     pub events: Vec<crate::event::Event>,

@@ -1,4 +1,4 @@
-//! The steps that run once after all items: what they take from the items, and how they end.
+//! The steps that run once after all items: the values that they take from the items, and their end.
 
 use super::item::Item;
 use crate::event::{ItemId, ItemState, Settlement, Values};
@@ -10,21 +10,21 @@ use std::sync::Arc;
 /// By the item that made it. Items settle in any order.
 type MadeByItem = BTreeMap<ItemId, Arc<Value>>;
 
-/// The steps that run once after all items, and what they take from the items.
+/// The steps that run once after all items, and the values that they take from the items.
 #[derive(Debug, Default)]
 pub(super) struct Once {
-    /// There are no more items to come.
+    /// All items have been admitted.
     pub exhausted: bool,
-    /// They have begun for what the items have made by now.
+    /// They have begun with the items' current outputs.
     pub began: bool,
     values: BTreeMap<ValueId, MadeByItem>,
-    /// What failure handlers are told of each failed item.
+    /// The failure of each failed item, for failure handlers.
     failures: MadeByItem,
     /// The same as lists, once the steps have begun: an item may still run again.
     lists: BTreeMap<ValueId, List>,
     failed: List,
     pub end: Option<Settlement>,
-    /// The steps as they ended last: another visit goes on from there.
+    /// The steps as they last ended: another visit continues from there.
     pub last: Option<Item>,
 }
 
@@ -51,17 +51,17 @@ impl List {
 }
 
 impl Once {
-    /// Takes from a settled item what the steps that run once will need, in the place of what it made before.
+    /// Stores the values of a settled item that the steps that run once will need, replacing those of an earlier end.
     pub fn keep(&mut self, graph: &Graph, id: ItemId, item: &Item, state: ItemState) {
         self.values.values_mut().for_each(|made| drop(made.remove(&id)));
         self.failures.remove(&id);
-        // What was undone is as if it had not been made.
+        // Compensated outputs count as not made.
         let is_undone = |value: &ValueId| {
             let makes = |step: &StepId| graph.step(*step).outputs.iter().any(|output| output.value == *value);
             item.compensated_steps().iter().any(makes)
         };
         for value in graph.gathered.iter().filter(|value| !is_undone(value)) {
-            // What a step made that failed after all, by its own decision, does not count as made.
+            // Outputs of a step that its own decision failed do not count as made.
             let made = item.value(*value).filter(|_| item.has_made(graph, *value));
             if let Some(made) = made {
                 self.values.entry(*value).or_default().insert(id, made.clone());
@@ -72,7 +72,7 @@ impl Once {
         }
     }
 
-    /// Lists over the items, in the order of their admission. A run without failures has no list of them.
+    /// Lists over the items, in the order of their admission. Without failures, their list is absent.
     pub fn take(&mut self, graph: &Graph) -> Values {
         let mut made = std::mem::take(&mut self.values);
         let lists =
@@ -88,7 +88,7 @@ impl Once {
         inputs
     }
 
-    /// An item comes to another end: what the items have made is open once more.
+    /// An item gets a new end: the lists have to be made again.
     pub fn reopen(&mut self) {
         let lists = std::mem::take(&mut self.lists);
         self.values.extend(lists.into_iter().map(|(value, list)| (value, list.made())));

@@ -1,13 +1,13 @@
-//! Items that failed for good and ran again all the same, or were put right by hand: which of their ends are void. Whoever folds events past
-//! such an end keeps the item as it was, so that it can go on.
+//! Items that failed and were retried or resolved: which of their ends are void. Folding past a void end leaves the
+//! item as it was, so that it can continue.
 //!
-//! The steps that run once after all items come to another end with every item that runs again.
+//! The steps that run once after all items get a new end with every item that runs again.
 
 use crate::event::{Event, EventKind, ItemEvent, ItemId, RunEvent, Values};
 use std::collections::BTreeMap;
 
-/// A failed item that is to run again: where it failed, or, with other inputs, from its beginning. The steps that run
-/// once after all items run again as one, for what the items have made.
+/// A failed item to retry: from the steps that failed, or, with other inputs, from the beginning. The steps that run
+/// once after all items are retried together, with the items' current outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     pub item: ItemId,
@@ -24,7 +24,7 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// Takes note of an event, before the first of them is folded.
+    /// Counts an event; called for all events before the first is folded.
     pub fn see(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Item(item, ItemEvent::Retried { .. }) => self.add(*item),
@@ -41,7 +41,7 @@ impl Retries {
         self.void = self.ends;
     }
 
-    /// Whether the next event is a void end, which shows nowhere. Asked for every event, in order.
+    /// Whether the next event is a void end, which is not shown. Called for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
         match &event.kind {
             EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state.is_failure() => {

@@ -1,16 +1,16 @@
-//! How many items ended how, and which did not come through.
+//! How many items ended in which state, and the failed ones.
 
 use crate::event::{ItemId, ItemState, Settlement};
 use crate::spec::Tolerance;
 use crate::value::Decimal;
 use std::sync::Arc;
 
-/// How many items ended how.
+/// How many items ended in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub admitted: u64,
     pub succeeded: u64,
-    /// Of these nothing was undone.
+    /// Failed items without compensated effects.
     pub failed: u64,
     pub compensated: u64,
     pub compensation_failed: u64,
@@ -22,7 +22,7 @@ impl Tally {
         self.succeeded + self.failures() + self.cancelled
     }
 
-    /// Items that did not come through, whether undone or not.
+    /// Failed items, compensated or not.
     pub fn failures(&self) -> u64 {
         self.failed + self.compensated + self.compensation_failed
     }
@@ -38,7 +38,7 @@ impl Tally {
         }
     }
 
-    /// Whether so many failures are within what is tolerated.
+    /// Whether this number of failures is within the tolerance.
     pub fn within(&self, tolerate: Tolerance) -> bool {
         match tolerate {
             Tolerance::Count(most) => self.failures() <= most,
@@ -51,7 +51,7 @@ impl Tally {
     }
 }
 
-/// An item that did not come through.
+/// A failed item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
     pub item: ItemId,

@@ -1,9 +1,10 @@
-//! How long items have waited for a limit: a channel, an agent, a place among the jobs. Knows nothing of whose turn it is.
+//! How long items have waited for a limit: a channel, an agent, or a place among the jobs. Does not know which step is
+//! next.
 
 use crate::event::{ItemId, Millis, StepPath};
 use std::collections::BTreeMap;
 
-/// What a ready step waits for.
+/// The limit that a ready step waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Limit {
     Channel(String),
@@ -12,20 +13,20 @@ pub(super) enum Limit {
     Jobs,
 }
 
-/// The waits of the items in flight. Steps that wait side by side count once.
+/// The waits of the items in flight. Parallel waits of an item count once.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// What each waiting step waits for.
+    /// The limit that each waiting step waits for.
     waiting: BTreeMap<(ItemId, StepPath), Limit>,
     spent: BTreeMap<(ItemId, Limit), Spent>,
 }
 
 #[derive(Debug, Default)]
 struct Spent {
-    /// Steps that wait now, and since when any does.
+    /// Steps that are waiting, and since when.
     steps: u32,
     since: Millis,
-    /// In waits that are over.
+    /// In waits that have ended.
     total: Millis,
 }
 
@@ -51,7 +52,7 @@ impl Waits {
         }
     }
 
-    /// Counts an item's time anew.
+    /// Counts an item's waiting time from zero again.
     pub fn forget(&mut self, item: ItemId, at: Millis) {
         let own = self.spent.range_mut((item, Limit::Channel(String::new()))..);
         let mut over = Vec::new();
@@ -64,7 +65,7 @@ impl Waits {
         }
     }
 
-    /// What an item has waited for, the longest wait first; nothing where that was no time.
+    /// The limits that an item has waited for, the longest wait first; empty without waiting time.
     pub fn of(&self, item: ItemId, now: Millis) -> Vec<(&Limit, Millis)> {
         let own = self.spent.range((item, Limit::Channel(String::new()))..);
         let own = own.take_while(|((other, _), _)| *other == item);

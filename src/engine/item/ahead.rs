@@ -1,5 +1,5 @@
-//! What an item has ahead when its run goes on, as far as that is decided: conditions may still keep a step from
-//! running, and further failures would add to what is compensated. Changes nothing.
+//! The pending work of an item when its run resumes, as far as it is decided: conditions may still skip a step, and
+//! further failures would add compensations. Changes nothing.
 
 use super::super::Ahead;
 use super::state::{Attempts, End, StepState};
@@ -9,8 +9,8 @@ use crate::graph::{Graph, Input, Kind, Step, StepId, Taken};
 use std::collections::BTreeSet;
 
 impl Item {
-    /// Executions that have not ended and will, with what is ahead of each; then its compensations if it fails, the
-    /// first first; then its failure handlers.
+    /// Executions that have not ended and will, with the pending work of each; then the item's compensations if it
+    /// fails, in order; then its failure handlers.
     pub fn ahead(&self, graph: &Graph) -> Vec<(StepPath, Ahead)> {
         let never = self.unreachable(graph);
         let compensating = self.effects.compensating;
@@ -53,7 +53,7 @@ impl Item {
         ahead
     }
 
-    /// Steps that wait and will not run: something before them failed, or was decided the other way.
+    /// Steps that are waiting and will not run: a step before them failed, or a decision took another branch.
     fn unreachable(&self, graph: &Graph) -> BTreeSet<StepId> {
         let (mut blocked, mut absent) = (BTreeSet::new(), BTreeSet::new());
         for id in &graph.order {
@@ -76,7 +76,7 @@ impl Item {
         blocked
     }
 
-    /// Whether no decision leads to a step any more.
+    /// Whether no decision can lead to a step any more.
     fn is_routed_away(&self, step: &Step, gone: &dyn Fn(StepId) -> bool) -> bool {
         let arm = |taken: &Taken| {
             let decided =

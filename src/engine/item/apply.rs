@@ -1,5 +1,5 @@
-//! What events do to an item: the only file, with `compensate`, that changes one. Does not know which event comes next,
-//! nor whether one can come now.
+//! How events change an item: the only file, with `compensate`, that changes one. Does not know which event comes
+//! next, or whether an event is valid now.
 
 use super::state::{Attempts, End, LastAnswer, StepState};
 use super::{Elements, Item, Stage, is_own};
@@ -13,7 +13,7 @@ use crate::value::Value;
 use std::sync::Arc;
 
 impl Item {
-    /// Takes an event about this item.
+    /// Applies an event of this item.
     pub fn apply(&mut self, graph: &Graph, event: &Event) {
         match &event.kind {
             EventKind::Run(RunEvent::Stopped(why)) => self.stop(graph, *why),
@@ -96,7 +96,7 @@ impl Item {
                 if !self.effects.uncompensated.contains_key(&step) {
                     self.effects.register(graph, step);
                 }
-                // It has its whole time once more.
+                // It has its full time again.
                 if let StepState::Running { attempts, stop, .. } = self.state(step) {
                     let (attempts, stop) = (attempts.clone(), *stop);
                     self.set(step, StepState::Running { attempts, started: at, stop });
@@ -170,7 +170,7 @@ impl Item {
         }
     }
 
-    /// Ends a step and, from it on, every step that can now be decided.
+    /// Ends a step, and then every step that can now be decided.
     pub(super) fn settle(&mut self, graph: &Graph, id: StepId, end: End) {
         let mut ends = vec![(id, end)];
         while let Some((id, end)) = ends.pop() {
@@ -189,11 +189,11 @@ impl Item {
         }
     }
 
-    /// Nothing of this item starts any more; `next` stops what runs. What has failed and waits for
-    /// another attempt will not get it: the attempt before was its last.
+    /// No further step of this item starts; `next` stops running ones. A failed step that was waiting for another
+    /// attempt does not get it.
     fn halt(&mut self, graph: &Graph, why: StopReason) {
-        // A stop of the whole run outranks one of the item: no handler follows it. And an interruption outranks all:
-        // what it leaves goes on another time.
+        // A stop of the run takes precedence over one of the item, because no handler follows it. An interruption
+        // takes precedence over all, because what it leaves continues later.
         if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
             self.stop = Some(why);
         }
@@ -215,7 +215,7 @@ impl Item {
         }
     }
 
-    /// Ends what has not begun; nothing behind it is looked at.
+    /// Ends an execution that has not begun; the steps after it are not decided.
     pub(super) fn end_unstarted(&mut self, graph: &Graph, path: StepPath, end: End) {
         match path.element {
             Some(_) => self.end_element(graph, path, end),
@@ -225,7 +225,7 @@ impl Item {
 
     fn call_handlers(&mut self, graph: &Graph) {
         self.stage = Stage::Handling;
-        // A critical failure stops the forward work only; a stop of the whole run stays.
+        // A critical failure stops only the forward work; a stop of the run remains.
         self.stop = self.stop.filter(|why| !is_own(*why));
         for id in self.handlers(graph) {
             if let Some(end) = self.arrive(graph, id) {
@@ -234,7 +234,7 @@ impl Item {
         }
     }
 
-    /// It ended for inputs that have changed: it restarts with the new ones, once its effects are compensated.
+    /// It ended with inputs that have changed: it restarts with the new ones once its effects are compensated.
     pub fn restart_after_compensation(&mut self, inputs: Values) {
         self.new_inputs = Some(inputs);
         self.stage = Stage::Compensating;
@@ -242,7 +242,7 @@ impl Item {
         self.effects.reopen();
     }
 
-    /// Begins once more with other inputs, as if nothing had been done; all that is asked for now is another visit.
+    /// Restarts the item with other inputs; all its steps are then on a new visit.
     fn restart(&mut self, graph: &Graph, inputs: &Values, at: Millis) {
         let mut visits = std::mem::take(&mut self.visits);
         graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
@@ -257,7 +257,7 @@ impl Item {
         self.begin(graph);
     }
 
-    /// What failed, and what did not run because of it, is ahead once more.
+    /// Failed steps, and steps that did not run because of them, are pending again.
     fn requeue(&mut self, graph: &Graph, at: Millis) {
         self.since = at;
         self.stage = Stage::Forward;
@@ -284,7 +284,7 @@ impl Item {
         }
     }
 
-    /// A step whose needs are all settled becomes ready or has its conditions decided; else this is its end.
+    /// A step whose needs have all ended becomes ready, or its conditions are decided; otherwise this is its end.
     pub(super) fn arrive(&mut self, graph: &Graph, id: StepId) -> Option<End> {
         let end = self.unrunnable(graph, id);
         if end.is_none() {
@@ -298,8 +298,8 @@ impl Item {
         end
     }
 
-    /// Conditions that an earlier version did not ask, since their step lacked a value: it did not run, and what
-    /// follows in a journal of that version went on without it.
+    /// Ends steps that an earlier version ended without their conditions because they lacked a value: the events after
+    /// that in such a journal depend on it.
     pub fn pass_over(&mut self, graph: &Graph) {
         for StepPath { step: id, .. } in self.steps.deciding().to_vec() {
             let step = graph.step(id);
@@ -319,7 +319,7 @@ impl Item {
         }
     }
 
-    /// The item is done: what runs may end, nothing else begins.
+    /// The item ends: running steps may finish, and no others begin.
     fn end_item(&mut self, graph: &Graph) {
         for path in self.steps.paths().collect::<Vec<_>>() {
             let begun = match self.state(path) {
@@ -338,7 +338,7 @@ impl Item {
         }
     }
 
-    /// A step has succeeded.
+    /// A step has succeeded: the item enters the step's state.
     pub(super) fn advance_state(&mut self, graph: &Graph, id: StepId) {
         let Some(Passage { from, to }) = &graph.step(id).state else { return };
         if self.lifecycle.is_none_or(|now| from.contains(&now)) {
@@ -347,7 +347,7 @@ impl Item {
         }
     }
 
-    /// The item runs again: it is in the state that the steps have led to which stay done, in their order.
+    /// The item runs again: it is in the state that the remaining finished steps led to, in their order.
     pub(super) fn recompute_state(&mut self, graph: &Graph) {
         self.lifecycle = graph.initial;
         for id in &graph.order {
@@ -376,7 +376,7 @@ impl Item {
         self.gather(graph, path.step);
     }
 
-    /// Once all elements have succeeded, their outputs become lists in the elements' order.
+    /// Once all elements have succeeded, their outputs become lists in the order of the elements.
     fn gather(&mut self, graph: &Graph, id: StepId) {
         let Some(elements) = self.elements.get(&id) else { return };
         if !matches!(self.state(id), StepState::Spread { open: 0 })
@@ -395,14 +395,14 @@ impl Item {
     }
 }
 
-/// Puts a value where there is a place for it.
+/// Stores a value if the index exists.
 fn put<T>(places: &mut [T], at: usize, value: T) {
     if let Some(place) = places.get_mut(at) {
         *place = value;
     }
 }
 
-/// Why something was stopped for want of time, and what it had waited for.
+/// Why something was stopped on a deadline, and what it had waited for.
 pub(super) fn with_wait(why: StopReason, waited: Option<&str>) -> String {
     match waited {
         Some(waited) => format!("{why}; {waited}"),

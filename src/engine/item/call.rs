@@ -1,5 +1,5 @@
-//! What the outside must know of an item: calls with their inputs, timers, the report of its failure. Does not know who
-//! answers a call, or how.
+//! What an item requires of the runtime: calls with their inputs, timers, and the report of its failure. Does not know
+//! who answers a call, or how.
 
 use super::super::backoff::millis;
 use super::super::{Call, Effect, Timer};
@@ -12,7 +12,7 @@ use crate::value::{Object, Value};
 use std::sync::Arc;
 
 impl Item {
-    /// The attempt that has just been started.
+    /// The attempt that has just started.
     pub fn call(&self, graph: &Graph, path: StepPath) -> Option<Call> {
         let StepState::Running { attempts, started, .. } = self.state(path) else { return None };
         let step = graph.step(path.step);
@@ -37,14 +37,14 @@ impl Item {
         })
     }
 
-    /// When the step must be over: by its own deadline, or that of a group around it.
+    /// When the step must end: by its own deadline, or that of a group around it.
     pub(super) fn step_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
         let own = own_deadline(graph, id, attempts);
         own.into_iter().chain(self.group_deadline(graph, id)).min()
     }
 
     fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
-        // Compensation has its own budget.
+        // A compensation has its own deadline.
         if graph.step(id).kind == Kind::Compensation {
             return None;
         }
@@ -54,7 +54,7 @@ impl Item {
         graph.around(id).filter_map(due).min()
     }
 
-    /// Why an attempt that reached its time is stopped.
+    /// Why an attempt that exceeded its time is stopped.
     pub fn overdue(&self, graph: &Graph, path: StepPath, now: Millis) -> StopReason {
         let passed = |due: Option<Millis>| due.is_some_and(|due| due <= now);
         match self.state(path) {
@@ -68,7 +68,7 @@ impl Item {
         }
     }
 
-    /// The end of a step that has not begun when the deadline of its group is over.
+    /// The end of a step that has not begun when its group's deadline passes.
     pub fn late(
         &self,
         graph: &Graph,
@@ -133,7 +133,7 @@ impl Item {
         failure.insert("code".into(), error.and_then(|error| error.code.clone()).into());
         report.insert("error".into(), failure.into());
         report.insert("attempts".into(), error.map_or(0, |error| error.attempts).into());
-        // What handlers make is left out: whether another one has ended yet must not change what this one gets.
+        // Outputs of handlers are left out: the report must not depend on which other handler has ended.
         let handled: Vec<ValueId> = graph
             .handlers()
             .flat_map(|id| graph.step(id).outputs.iter().map(|output| output.value))
@@ -144,7 +144,7 @@ impl Item {
         Value::Object(report)
     }
 
-    /// What a folded item still waits for.
+    /// The calls and timers that a folded item still waits for.
     pub fn outstanding(&self, graph: &Graph) -> Vec<Effect> {
         let mut effects = Vec::new();
         for path in self.steps.paths() {
@@ -172,7 +172,7 @@ impl Item {
         effects
     }
 
-    /// The item's own deadline.
+    /// The timer of the item's deadline.
     pub fn deadline(&self, graph: &Graph) -> Option<Effect> {
         Some(Effect::Timer { due: self.due(graph)?, timer: Timer::ItemDeadline { item: self.id } })
     }
@@ -182,7 +182,7 @@ impl Item {
         Some(self.since.saturating_add(millis(deadline)))
     }
 
-    /// Whether the item's deadline has passed and still means something.
+    /// Whether the item's deadline has passed and still has an effect.
     pub fn is_overdue(&self, graph: &Graph, now: Millis) -> bool {
         let passed = self.due(graph).is_some_and(|due| due <= now);
         passed && self.stage == Stage::Forward && self.stop.is_none()

@@ -1,5 +1,6 @@
-//! The effects of an item's steps and their compensation: what is registered, in which order it is compensated, what stays.
-//! One step is compensated after the other, the elements of a list side by side. Does not know why the item failed.
+//! The effects of an item's steps and their compensation: which effects are registered, in which order they are
+//! compensated, and which remain. Steps are compensated one after the other, the elements of a list in parallel. Does
+//! not know why the item failed.
 
 use super::super::Ahead;
 use super::state::{End, StepState};
@@ -13,23 +14,23 @@ use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What came of compensating an item.
+/// The result of compensating an item.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compensations {
-    /// Something was compensated.
+    /// At least one effect was compensated.
     pub any: bool,
-    /// A compensation failed.
+    /// At least one compensation failed.
     pub failed: bool,
-    /// An effect stays that has a compensation, because an irreversible step follows it.
+    /// An effect with a compensation remains, because an irreversible step follows it.
     pub committed: bool,
 }
 
 impl ItemState {
-    /// How an item ends that did not succeed, by whether it failed and what came of compensating it.
+    /// The end state of an unsuccessful item, by whether it failed and the result of its compensation.
     pub fn unsuccessful(failed: bool, compensations: Compensations) -> ItemState {
         match compensations {
             Compensations { failed: true, .. } => ItemState::CompensationFailed,
-            // What stays needs a person's attention, also where the item was only cancelled.
+            // A remaining effect needs a person's attention, even if the item was only cancelled.
             Compensations { committed: true, .. } => ItemState::Failed,
             Compensations { any: true, .. } => ItemState::Compensated,
             Compensations { .. } if failed => ItemState::Failed,
@@ -41,15 +42,15 @@ impl ItemState {
 /// The effects of steps that have a compensation or are irreversible.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// By the execution that had it, or may have had it.
+    /// By the execution that had the effect, or may have had it.
     pub uncompensated: BTreeMap<StepPath, Effect>,
-    /// Counts the effects, to tell the later from the earlier.
+    /// Counts the effects, to order them.
     count: u32,
     /// The step whose effects are being compensated.
     pub compensating: Option<StepId>,
     /// The steps that were compensated on this visit.
     pub compensated: BTreeSet<StepId>,
-    /// A failed compensation is retried.
+    /// A failed compensation is being retried.
     pub reopened: bool,
 }
 
@@ -61,14 +62,14 @@ pub(super) struct Effect {
 }
 
 impl Effects {
-    /// Takes note of what an attempt came to; one that certainly did nothing leaves nothing to compensate.
+    /// Registers the effect of an attempt; an attempt that certainly had none needs no compensation.
     pub fn register_answer(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
         if result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true) {
             self.register(graph, path);
         }
     }
 
-    /// An attempt may have had an effect.
+    /// Registers an attempt that may have had an effect.
     pub fn register(&mut self, graph: &Graph, path: StepPath) {
         if Effects::matters(graph, path.step) {
             self.count += 1;
@@ -76,7 +77,7 @@ impl Effects {
         }
     }
 
-    /// Whether it matters if a step had an effect.
+    /// Whether the effects of a step need to be registered.
     pub fn matters(graph: &Graph, step: StepId) -> bool {
         graph.step(step).compensate.is_some() || graph.step(step).irreversible
     }
@@ -94,7 +95,7 @@ impl Effects {
         self.errors().next().is_some()
     }
 
-    /// Failed compensations are to be retried. Returns whether there were any.
+    /// Marks failed compensations for retry. Returns whether there were any.
     pub fn reopen(&mut self) -> bool {
         let failed = self.any_failed();
         self.reopened |= failed;
@@ -102,14 +103,15 @@ impl Effects {
         failed
     }
 
-    /// Failed compensations were resolved by hand.
+    /// Marks failed compensations as resolved by hand.
     pub fn resolve(&mut self) {
         let failed = self.uncompensated.iter().filter(|(_, effect)| effect.error.is_some());
         self.compensated.extend(failed.map(|(path, _)| path.step));
         self.uncompensated.retain(|_, effect| effect.error.is_none());
     }
 
-    /// Takes the end of one execution of a compensation; without an element, of all that is left of its step.
+    /// Applies the end of one execution of a compensation; without an element, the end of all that remains of its
+    /// step.
     pub fn settle(&mut self, execution: &Execution) {
         let Some(step) = self.compensating else { return };
         let one = execution.element.map(|element| StepPath::element(step, element));
@@ -125,7 +127,7 @@ impl Effects {
                     effect.error.get_or_insert_with(|| ItemError::of(execution));
                 }
             }
-            // Stopped with the run, it is still to be compensated.
+            // It stopped with the run and is still to be compensated.
             Status::Cancelled | Status::Success | Status::Failed | Status::Timeout => {}
         }
         if one.is_none() {
@@ -135,12 +137,12 @@ impl Effects {
 }
 
 impl Item {
-    /// What follows for an item that failed or was cancelled, once nothing of it runs.
+    /// The next event of an item that failed or was cancelled, once all its steps have stopped.
     pub(super) fn unwind(&self, graph: &Graph, at: Millis) -> Event {
         let interrupted = self.stop == Some(StopReason::Interrupted);
         let next = self.next_to_compensate(graph);
         if interrupted && (next.is_some() || self.error.is_none()) {
-            // It goes on another time.
+            // The compensation continues when the run resumes.
             return self.settled(graph, ItemState::Cancelled, at);
         }
         if let Some(step) = next {
@@ -156,7 +158,7 @@ impl Item {
         self.settled(graph, self.end_state(graph), at)
     }
 
-    /// The state that an item ends in which did not succeed.
+    /// The state of an unsuccessful item at its end.
     pub(super) fn end_state(&self, graph: &Graph) -> ItemState {
         let compensations = Compensations {
             any: !self.effects.compensated.is_empty(),
@@ -179,7 +181,7 @@ impl Item {
         open.map(left).collect()
     }
 
-    /// The effects that have a compensation and stay, because an irreversible step follows them.
+    /// The effects that have a compensation but remain, because an irreversible step follows them.
     fn committed_effects(&self, graph: &Graph) -> Vec<ItemError> {
         let committed = self.committed(graph);
         let stays = self.effects.uncompensated.iter().filter(|(path, effect)| {
@@ -203,12 +205,12 @@ impl Item {
         &self.effects.compensated
     }
 
-    /// Whether it has failed, which shows only once it is compensated.
+    /// Whether the item has failed; its state shows that only after the compensation.
     pub fn is_failing(&self) -> bool {
         self.stage == Stage::Compensating && self.error.is_some() && !self.effects.reopened
     }
 
-    /// Whether a failed compensation of it is retried.
+    /// Whether a failed compensation is being retried.
     pub fn is_reopened(&self) -> bool {
         self.effects.reopened
     }
@@ -223,13 +225,13 @@ impl Item {
         self.error.clone().or_else(cancelled)
     }
 
-    /// The stop of the whole run that ended the item, if one did.
+    /// The stop of the run that ended the item, if one did.
     pub(super) fn run_stop(&self) -> Option<StopReason> {
         self.stop.filter(|why| !is_own(*why)).or(self.cancelled)
     }
 
-    /// The step to compensate next: none before the steps that depend on it, and among those that
-    /// are free of each other the one that was done last.
+    /// The step to compensate next: only after the steps that depend on it, and among independent ones the last that
+    /// ran.
     fn next_to_compensate(&self, graph: &Graph) -> Option<StepId> {
         if self.effects.uncompensated.is_empty() {
             return None;
@@ -252,7 +254,7 @@ impl Item {
 
     /// The steps that are compensated after all that is `ahead` of a failing item, in this order.
     pub(super) fn to_compensate_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
-        // Whatever is under way may have had its effect.
+        // A running attempt may already have had its effect.
         let running: Vec<StepId> = self.running().map(|(path, _)| path.step).collect();
         let lasting = running.iter().copied().filter(|step| graph.step(*step).irreversible);
         let mut committed = self.committed(graph);
@@ -272,13 +274,13 @@ impl Item {
         order
     }
 
-    /// What is never compensated: irreversible steps that are done, or may be, and all that precede them.
+    /// Steps that are never compensated: irreversible steps that have run, or may have, and all steps before them.
     fn committed(&self, graph: &Graph) -> BTreeSet<StepId> {
         let lasting = self.effects.uncompensated.keys().map(|path| path.step);
         graph.upstream(lasting.filter(|step| graph.step(*step).irreversible))
     }
 
-    /// Whether an effect stays for good that has a compensation.
+    /// Whether an effect that has a compensation remains permanently.
     fn has_committed(&self, graph: &Graph) -> bool {
         let committed = self.committed(graph);
         let could =
@@ -290,7 +292,7 @@ impl Item {
     pub(super) fn compensate(&mut self, graph: &Graph, undoes: StepId) {
         let Some(by) = graph.step(undoes).compensate else { return };
         self.stage = Stage::Compensating;
-        // What stopped the forward work does not stop its compensation.
+        // The stop that ended the forward work does not stop its compensation.
         self.cancelled = self.run_stop();
         self.stop = None;
         self.effects.compensating = Some(undoes);
@@ -311,8 +313,8 @@ impl Item {
         self.steps.spread(by, &runs);
     }
 
-    /// What a compensation is handed: the inputs and outputs of the step that it compensates, those that are not there
-    /// as null; all of them where it names none.
+    /// The inputs of a compensation: the named inputs and outputs of the compensated step, with null for absent ones;
+    /// all of them if it names none.
     pub(super) fn compensation_inputs(&self, graph: &Graph, path: StepPath) -> Values {
         let Some(undoes) = self.effects.compensating else { return Values::new() };
         let (by, done) = (graph.step(path.step), graph.step(undoes));
@@ -327,7 +329,7 @@ impl Item {
             }
         };
         let whole = |id: ValueId| match path.element {
-            // The list of what all elements made is no output of one.
+            // The list of all elements' outputs is not an output of a single element.
             Some(_) if done.outputs.iter().any(|output| output.value == id) => None,
             _ => self.value(id).cloned(),
         };
@@ -336,7 +338,7 @@ impl Item {
             return by.given().map(|input| value(input.value)).collect();
         }
         let outputs = done.outputs.iter().map(|output| output.value);
-        // A step without a signature is handed the inputs that there are.
+        // A step without a signature gets all inputs that are present.
         let given = done.takes(&graph.inputs).map(value);
         let given = given.filter(|(_, value)| done.has_signature() || !value.is_null());
         given.chain(outputs.map(value)).collect()
@@ -348,8 +350,8 @@ impl Item {
         Some(StepPath { step, ..path })
     }
 
-    /// Where anything was compensated, an item that runs again does so from the start, as another visit of its steps; but
-    /// what is committed stays done. Returns the steps that are ahead once more.
+    /// If anything was compensated, an item that runs again restarts, with a new visit of its steps; committed steps
+    /// are not repeated. Returns the steps that are pending again.
     pub(super) fn revisit(&mut self, graph: &Graph) -> BTreeSet<StepId> {
         self.effects.compensating = None;
         self.effects.reopened = false;
@@ -361,7 +363,7 @@ impl Item {
         let ahead: BTreeSet<StepId> = own.collect();
         for id in &ahead {
             *self.visits.entry(*id).or_default() += 1;
-            // What a step did not come to make, another may have made that stays.
+            // Another step with a lasting effect may have made the value instead.
             let idle =
                 matches!(self.end(*id), Some(End::Skipped | End::Absent | End::ItemEnded | End::Blocked));
             for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
@@ -386,14 +388,14 @@ impl ItemError {
         }
     }
 
-    /// One that no step has brought about.
+    /// A failure that no step caused.
     pub(super) fn without_step(message: String) -> ItemError {
         ItemError { step: None, message, code: None, attempts: 0 }
     }
 }
 
-/// Which of these steps is compensated next: none before those that depend on it, and among those that are free of each other
-/// the one with the latest effect. Effects are known by their numbers.
+/// The step to compensate next: only after the steps that depend on it, and among independent ones the one with the
+/// latest effect. Effects are ordered by their numbers.
 pub fn next_compensated(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
     let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
     latest.sort_unstable();

@@ -1,5 +1,5 @@
-//! Whether a step runs: the ends of the steps before it, the decisions that lead to it, its own conditions, the state of
-//! the item. Changes nothing, and does not know the limits.
+//! Whether a step runs: by the ends of the steps before it, the decisions that lead to it, its own conditions, and the
+//! item's state. Changes nothing, and does not know the limits.
 
 use super::Item;
 use super::state::End;
@@ -9,19 +9,19 @@ use crate::graph::{Chain, Graph, Guard, Input, Kind, StateId, StepId, Taken, Tar
 use crate::value::Value;
 use std::sync::Arc;
 
-/// What keeps a step from running.
+/// Why a step cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A step before it failed, or has not run.
+    /// A step before it failed or did not run.
     Blocked(StepId),
     /// No decision led to it.
     NoDecision,
-    /// No step made a value that it needs.
+    /// No step made a value that it requires.
     Lacks(ValueId),
 }
 
 impl Obstacle {
-    /// The end of a step that it keeps from running.
+    /// The end of a step with this obstacle.
     pub(super) fn end(&self) -> End {
         match self {
             Obstacle::Blocked(_) => End::Blocked,
@@ -40,19 +40,19 @@ impl Item {
             None if !self.is_refused(graph, id) && step.when.iter().any(undecided) => {}
             other => return other.as_ref().map(Obstacle::end),
         }
-        // Its own conditions come first too, as far as their values are there.
+        // Its own conditions are also decided first, if their values are present.
         let refuses = |guard: &Guard| matches!(self.condition(graph, id, guard), Some(Ok(false)));
         (!step.when.iter().any(refuses)).then_some(End::Absent)
     }
 
-    /// What keeps a step from running, once its needs are settled.
+    /// The obstacle to running a step, once its needs have ended.
     pub(super) fn obstacle(&self, graph: &Graph, id: StepId) -> Option<Obstacle> {
         let step = graph.step(id);
         let mut needs = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(graph, *need));
         if let Some(need) = needs.find(|need| self.end(*need).is_none_or(End::blocks)) {
             return Some(Obstacle::Blocked(need));
         }
-        // A decision comes first, whatever the step lacks; what nothing led to has just not come about.
+        // A decision takes precedence over missing values; without one, the step is only absent.
         if self.is_refused(graph, id) {
             return None;
         }
@@ -69,14 +69,14 @@ impl Item {
         !guards.is_empty() && !guards.iter().any(|guard| self.has_taken(*guard))
     }
 
-    /// Whether a value is absent that a step cannot do without.
+    /// Whether a required value of a step is absent.
     pub(super) fn lacks(&self, graph: &Graph, input: &Input) -> bool {
         let own = input.makers.iter().any(|maker| self.is_own(graph, *maker));
         let there = || self.value(input.value).is_some() && self.is_made(graph, input.makers.iter());
         !input.optional && own && !there()
     }
 
-    /// What a step's own condition comes to; none where it asks for a value that was not made.
+    /// The result of a step's own condition; `None` if it reads a value that was not made.
     pub(super) fn condition(&self, graph: &Graph, id: StepId, guard: &Guard) -> Option<Result<bool, Fault>> {
         let there = |value: ValueId| !self.is_absent(graph, id, value);
         let held = self.holds(guard, graph.step(id).kind, &there);
@@ -84,14 +84,14 @@ impl Item {
         whole.then_some(held)
     }
 
-    /// Whether a value counts as made that these steps make: one of them has succeeded. What a step has made that failed
-    /// after all is there only for its compensation.
+    /// Whether a value counts as made by these steps: one of them has succeeded. Outputs of a step that its decision
+    /// failed are only visible to its compensation.
     pub(super) fn is_made<'a>(&self, graph: &Graph, makers: impl Iterator<Item = &'a StepId>) -> bool {
         let mut own = makers.filter(|maker| self.is_own(graph, **maker)).peekable();
         own.peek().is_none() || own.any(|maker| self.has_succeeded(*maker))
     }
 
-    /// Whether a value that steps make has not been made, as a step sees it that asks for it.
+    /// Whether a value that steps make is absent, as seen by the step that reads it.
     pub(super) fn is_absent(&self, graph: &Graph, id: StepId, value: ValueId) -> bool {
         let makes = |step: &&StepId| graph.step(**step).outputs.iter().any(|output| output.value == value);
         let needs = graph.step(id).needs.iter().map(|need| &need.step);
@@ -103,7 +103,7 @@ impl Item {
         self.taken.contains(&(taken.step, taken.chain, Some(taken.arm)))
     }
 
-    /// Whether a decision has been made that leads elsewhere.
+    /// Whether a decision led elsewhere.
     pub(super) fn is_refused(&self, graph: &Graph, id: StepId) -> bool {
         let step = graph.step(id);
         let decided = |guard: &Taken| {
@@ -113,7 +113,7 @@ impl Item {
         (!led && step.guards.iter().any(decided)) || step.skips.iter().any(|skip| self.has_taken(*skip))
     }
 
-    /// What a step's conditions come to.
+    /// The event that decides a step's conditions.
     pub(super) fn decide(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
         let skipped = || self.row_without_attempt(graph, id, Status::Skipped, None, at);
         let failed = |error| self.row_without_attempt(graph, id, Status::Failed, Some(error), at);
@@ -122,7 +122,7 @@ impl Item {
         }
         for guard in &graph.step(id).when {
             match self.condition(graph, id, guard) {
-                // Another condition refuses the step, or it would not have come to its turn.
+                // Another condition skips the step; otherwise it would not have been decided.
                 None | Some(Ok(true)) => {}
                 Some(Ok(false)) => return skipped(),
                 Some(Err(fault)) => return failed(condition_error(guard, &fault)),
@@ -152,9 +152,9 @@ impl Item {
         StepEvent::Ended(execution).of(self.id, at)
     }
 
-    /// Whether a condition holds, by the values that are `there`.
+    /// Whether a condition holds; `there` gives the values.
     fn holds(&self, guard: &Guard, kind: Kind, there: &dyn Fn(ValueId) -> bool) -> Result<bool, Fault> {
-        // A compensation gets null for what the other step did not make.
+        // A compensation gets null for values that the compensated step did not make.
         let absent = (kind == Kind::Compensation).then_some(&Value::Null);
         let value = |name: &str| -> Option<&Value> {
             let (_, id) = guard.names.iter().find(|(known, _)| known == name)?;
@@ -164,8 +164,8 @@ impl Item {
         guard.condition.holds(&value)
     }
 
-    /// The states in which a step starts and the one that the item is in, where it must not start in that. What a step did
-    /// is undone in any state: an effect that stays would be worse.
+    /// The states in which a step starts, and the item's state if it is not one of them. Compensations start in any
+    /// state: a remaining effect would be worse.
     pub(super) fn misplaced<'a>(&self, graph: &'a Graph, id: StepId) -> Option<(&'a [StateId], StateId)> {
         let step = graph.step(id);
         let passage = step.state.as_ref().filter(|_| step.kind != Kind::Compensation)?;
@@ -173,7 +173,7 @@ impl Item {
         Some((&passage.from, now))
     }
 
-    /// Why a step must not start, if the item is in a state in which it does not.
+    /// Why a step must not start in the item's state, if so.
     pub(super) fn wrong_state(&self, graph: &Graph, id: StepId) -> Option<String> {
         let (from, now) = self.misplaced(graph, id)?;
         let from: Vec<String> = from.iter().map(|state| format!("`{}`", graph.state(*state))).collect();
@@ -206,7 +206,7 @@ impl Item {
         way.condition.value(&value).map(Arc::new).map_err(|fault| fault.message)
     }
 
-    /// The next decision of a step that has succeeded: a branch taken, or why the step fails after all.
+    /// The next decision of a step that has succeeded: a branch, or why the step fails after all.
     pub(super) fn next_branch(&self, graph: &Graph, id: StepId, at: Millis) -> Option<Result<Event, String>> {
         let chains = graph.step(id).chains.iter().zip(0u32..);
         let open = |chain: u32| !self.taken.iter().any(|(step, known, _)| (*step, *known) == (id, chain));
@@ -228,7 +228,7 @@ impl Item {
     }
 }
 
-/// The arm of a chain that is taken; none where no arm holds.
+/// The arm of a chain that is taken; `None` if no arm's condition holds.
 pub(super) fn first_that_holds<E>(
     arms: &Chain,
     holds: impl Fn(&Guard) -> Result<bool, E>,

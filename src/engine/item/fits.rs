@@ -1,5 +1,5 @@
-//! Whether an event can follow on what has happened to an item. A journal may come from anybody: an event that cannot
-//! have happened is not folded. Events that an earlier version or document let happen are.
+//! Whether an event is valid after the events before it. A journal may be forged: an impossible event is not folded.
+//! Events that an earlier version of the program or document allowed are.
 
 use super::state::StepState;
 use super::{Item, Stage};
@@ -7,7 +7,7 @@ use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, RunEvent, StepEven
 use crate::graph::Graph;
 
 impl Item {
-    /// Whether an event about this item can come now.
+    /// Whether an event of this item is valid now.
     pub fn fits(&self, graph: &Graph, event: &Event) -> bool {
         match &event.kind {
             EventKind::Run(RunEvent::StepsEnded(_)) => self.is_at_rest(),
@@ -39,7 +39,7 @@ impl Item {
 
     fn fits_step(&self, graph: &Graph, change: &StepEvent) -> bool {
         match change {
-            // A step that an earlier version passed over has not ended here yet, and what waits for it still waits.
+            // A step that an earlier version ended early has not ended here yet, and the steps after it still wait.
             StepEvent::ConditionHeld(step) => {
                 matches!(self.state(*step), StepState::Deciding | StepState::Waiting { .. })
             }
@@ -71,7 +71,7 @@ impl Item {
         }
     }
 
-    /// Whether a decision can be taken: it is not yet, and there is such an arm.
+    /// Whether a decision can be taken: it is still open, and the arm exists.
     fn can_branch(&self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) -> bool {
         let chains = graph.steps.get(step.index()).map(|step| &step.chains);
         let arms = chains.and_then(|chains| chains.get(chain as usize));
@@ -80,7 +80,7 @@ impl Item {
         there && turn && !self.taken.iter().any(|(known, other, _)| (*known, *other) == (step, chain))
     }
 
-    /// Whether nothing of it is under way.
+    /// Whether no execution of it is running.
     fn is_at_rest(&self) -> bool {
         let moves = |path: StepPath| {
             matches!(

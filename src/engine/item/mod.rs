@@ -1,5 +1,5 @@
-//! One item on its way through the graph: what it holds, and what the run asks it. `apply` changes it, `next` reads from
-//! it what must happen next, `call` what the outside must know. Knows neither the other items nor the limits.
+//! One item on its way through the graph: its values, and the queries of the run. `apply` changes it, `next` computes
+//! its next event, `call` its calls and timers. Knows neither the other items nor the limits.
 
 mod ahead;
 mod apply;
@@ -35,7 +35,7 @@ enum Stage {
     Handling,
 }
 
-/// Steps that joined the ready ones, and steps that left them without being started; in this order.
+/// Steps that became ready, and steps that left the ready ones without being started; to be processed in this order.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     pub ready: Vec<StepPath>,
@@ -50,31 +50,31 @@ pub(super) struct Item {
     since: Millis,
     stage: Stage,
     steps: Steps,
-    /// Of the steps that run for each element of a list, once they do.
+    /// By step that runs for each element of a list, once it runs.
     elements: BTreeMap<StepId, Elements>,
-    /// When the first step of each group began, where the group has a deadline.
+    /// When the first step of each group with a deadline began.
     groups: BTreeMap<usize, Millis>,
     values: Vec<Option<Arc<Value>>>,
     /// Chains that are decided, with the arm that was taken.
     taken: Vec<(StepId, u32, Option<u32>)>,
-    /// Its state in the sense of the document's diagram.
+    /// Its state in the document's diagram.
     lifecycle: Option<StateId>,
-    /// The failure that decides the item's fate: the first that is not optional.
+    /// The first failure of a step that is not optional: it decides the item's end.
     error: Option<ItemError>,
-    /// No step starts any more.
+    /// No further step starts.
     stop: Option<StopReason>,
-    /// The stop of the whole run that ended the forward work, while that is compensated.
+    /// The stop of the run that ended the forward work, during compensation.
     cancelled: Option<StopReason>,
     effects: Effects,
-    /// How often each step was restarted, after its compensation or with other inputs; absent where never.
+    /// How often each step restarted, after its compensation or with other inputs; steps that never did are absent.
     visits: BTreeMap<StepId, u32>,
-    /// The inputs that it restarts with, once its effects are compensated.
+    /// The inputs with which it restarts, once its effects are compensated.
     new_inputs: Option<Values>,
     requeues: u32,
     retries: u32,
 }
 
-/// What a step that runs for each element of a list takes and makes.
+/// The inputs and outputs of a step that runs for each element of a list.
 #[derive(Debug)]
 struct Elements {
     pub list: Arc<Value>,
@@ -82,7 +82,7 @@ struct Elements {
 }
 
 impl Elements {
-    /// The elements of a list, of which none has made anything.
+    /// The elements of a list, without outputs.
     pub fn of(list: Arc<Value>) -> Self {
         let count = list.as_array().map_or(0, Vec::len);
         Elements { list, outputs: vec![Values::new(); count] }
@@ -145,7 +145,7 @@ impl Item {
         }
     }
 
-    /// Steps without needs, ready from the start.
+    /// Makes the steps without needs ready.
     pub fn begin(&mut self, graph: &Graph) {
         for id in graph.ids() {
             if matches!(self.state(id), StepState::Waiting { missing: 0 }) {
@@ -170,7 +170,7 @@ impl Item {
         self.id == ItemId::RUN
     }
 
-    /// Whether a step is one of these; of other steps a run step sees what they made for all items.
+    /// Whether a step belongs to this item; of other steps, a run step sees the outputs for all items.
     fn is_own(&self, graph: &Graph, id: StepId) -> bool {
         graph.step(id).once == self.is_run()
     }
@@ -194,12 +194,12 @@ impl Item {
         self.end(id) == Some(End::Succeeded)
     }
 
-    /// Puts an execution into a state; nothing else does.
+    /// Sets the state of an execution; the only place that does.
     fn set(&mut self, path: impl Into<StepPath>, state: StepState) {
         self.steps.set(path.into(), state);
     }
 
-    /// What is new for the line of ready steps.
+    /// The changes for the queue of ready steps.
     pub fn moves(&mut self) -> &mut Moves {
         &mut self.steps.moves
     }
@@ -209,7 +209,7 @@ impl Item {
         self.steps.recount();
     }
 
-    /// The state that it is in; none without states, and where nothing says how a part of a workflow begins.
+    /// Its current state; `None` without a diagram, and if a part of a workflow does not define its initial state.
     pub fn lifecycle(&self) -> Option<StateId> {
         self.lifecycle
     }
@@ -227,12 +227,12 @@ impl Item {
         self.state(step).is_ready()
     }
 
-    /// What could start as soon as the limits allow.
+    /// The executions that can start as soon as the limits allow.
     pub fn ready(&self) -> Vec<StepPath> {
         self.steps.paths().filter(|path| self.is_ready(*path)).collect()
     }
 
-    /// Attempts that have begun and have not ended, with their numbers.
+    /// Running attempts, with their numbers.
     pub fn running(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
         self.steps.paths().filter_map(|path| match self.state(path) {
             StepState::Running { attempts, .. } => Some((path, attempts.number)),
@@ -252,7 +252,7 @@ impl Item {
         matches!(self.state(step), StepState::Running { attempts, .. } if attempts.number == number)
     }
 
-    /// Whether it is not yet, or not at all, the turn of an execution.
+    /// Whether an execution cannot start yet, or at all.
     pub fn awaits(&self, step: StepPath) -> bool {
         matches!(self.state(step), StepState::Waiting { .. } | StepState::Idle)
     }
@@ -265,7 +265,7 @@ impl Item {
         matches!(self.state(step), StepState::Backoff { attempts, .. } if attempts.number + 1 == number)
     }
 
-    /// Whether a value counts as made: it came with the item, or a step that makes it succeeded.
+    /// Whether a value counts as made: it is a workflow input, or a step that makes it succeeded.
     pub fn has_made(&self, graph: &Graph, value: ValueId) -> bool {
         let makes = |id: &StepId| graph.step(*id).outputs.iter().any(|output| output.value == value);
         let makers: Vec<StepId> = graph.ids().filter(makes).collect();
@@ -277,7 +277,7 @@ impl Item {
     }
 }
 
-/// Whether a stop concerns this item alone.
+/// Whether a stop concerns only this item.
 fn is_own(why: StopReason) -> bool {
     match why {
         StopReason::Timeout

@@ -1,4 +1,4 @@
-//! The next event of an item, read from its state. Changes nothing; knows neither the limits nor the other items.
+//! The next event of an item, computed from its state. Changes nothing; knows neither the limits nor the other items.
 
 use super::super::backoff::pause;
 use super::state::{Attempts, End, StepState};
@@ -11,11 +11,11 @@ use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::words;
 use crate::value::{Value, label};
 
-/// How often failure handlers may put one item back.
+/// How often failure handlers may requeue one item.
 const REQUEUES: u32 = 1;
 
 impl Item {
-    /// The next event that the state calls for; none while the item waits for an answer, a timer or a place.
+    /// The next event that the state requires; `None` while the item waits for an answer, a timer or a free place.
     pub fn next(&self, graph: &Graph, now: Millis) -> Option<Event> {
         if let Some(step) = self.steps.answered() {
             return Some(self.follow(graph, step, now));
@@ -57,13 +57,13 @@ impl Item {
         }
     }
 
-    /// Whether every step came to an end of its own.
+    /// Whether every step ended by itself, without a stop.
     fn all_done(&self, graph: &Graph) -> bool {
         let done = |id: &StepId| self.end(*id).is_some_and(|end| !end.blocks());
         graph.order.iter().filter(|id| self.is_own(graph, **id)).all(done)
     }
 
-    /// A running step that does not know yet that the item stops.
+    /// A running step that has not been asked to stop although the item stops.
     fn unstopped(&self) -> Option<(StepPath, u32)> {
         self.steps.paths().find_map(|path| match self.state(path) {
             StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
@@ -71,7 +71,7 @@ impl Item {
         })
     }
 
-    /// What follows from the answer to a step: its end, or another attempt.
+    /// The event that follows a step's answer: its end, or another attempt.
     fn follow(&self, graph: &Graph, path: StepPath, now: Millis) -> Event {
         let id = path.step;
         let StepState::Answered { attempts, started, finished, stop, result } = self.state(path) else {
@@ -82,7 +82,7 @@ impl Item {
         {
             return AttemptEvent::RetryScheduled { due }.of(self.id, path, attempts.number + 1, now);
         }
-        // What all elements make decides, not what one of them has made.
+        // Decisions depend on the outputs of all elements, not of one.
         let decides = result.is_ok() && path.element.is_none();
         let branch = decides.then(|| self.next_branch(graph, id, now)).flatten();
         if let Some(Ok(event)) = branch {
@@ -103,7 +103,7 @@ impl Item {
                 execution.columns.clone_from(&failure.columns);
                 execution.code.clone_from(&failure.code);
                 execution.error = Some(match stop {
-                    // It had failed by itself before it was stopped, or answered afterwards.
+                    // It failed by itself before it was stopped, or answered afterwards.
                     Some(why) if attempts.last.is_some() || failure.cause == Cause::Refused => {
                         format!("{}; {}", why_stopped(graph, id, *why), failure.message)
                     }
@@ -118,7 +118,7 @@ impl Item {
         StepEvent::Ended(execution).of(self.id, now)
     }
 
-    /// A row with what is known of any execution.
+    /// A row with the fields that every execution has.
     pub(super) fn row(&self, graph: &Graph, path: StepPath, status: Status, started: Millis) -> Execution {
         Execution {
             step: path.step,
@@ -137,7 +137,7 @@ impl Item {
         }
     }
 
-    /// What follows when all elements have ended: the step's decisions, then its end.
+    /// The event that follows when all elements have ended: the step's decisions, then its end.
     pub(super) fn follow_elements(&self, graph: &Graph, id: StepId, at: Millis) -> Event {
         let succeeded = self.steps.end_of_elements(id) == End::Succeeded;
         match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
@@ -159,7 +159,7 @@ impl Item {
     ) -> Option<Millis> {
         let retryable = match stop {
             None => failure.retryable,
-            // An answer that was cut short says nothing of another attempt; one that says so itself does.
+            // A truncated answer does not decide about retries; a complete one does.
             Some(StopReason::Timeout) => failure.retryable || failure.cause == Cause::BadOutput,
             Some(_) => false,
         };
@@ -173,7 +173,7 @@ impl Item {
 
     /// Whether a failure handler answered with a true output named `retry…`.
     fn wants_requeue(&self, graph: &Graph) -> bool {
-        // What is not compensated would be done twice.
+        // Steps whose compensation failed would have their effects twice.
         if self.effects.any_failed() {
             return false;
         }
@@ -187,7 +187,7 @@ impl Item {
         self.handlers(graph).any(says)
     }
 
-    /// An element is known by its own label, wherever it is among the inputs.
+    /// The label of an element is its own, even if the step has other inputs.
     pub(super) fn input_label(&self, graph: &Graph, path: StepPath) -> Option<String> {
         let step = graph.step(path.step);
         match step.kind {
@@ -223,7 +223,7 @@ impl Item {
     }
 }
 
-/// Why a step was stopped, with the time that it had.
+/// Why a step was stopped, with its time limit.
 fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
     let limit = match why {
         StopReason::Timeout => graph.step(id).timeout.map(|most| ("timed out after", most)),
@@ -246,7 +246,7 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
     limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", words::duration(most)))
 }
 
-/// A stopped attempt that answered all the same counts by its answer: the truth wins.
+/// The status of an attempt. A stopped attempt that still answered counts by its answer.
 fn status(kind: Kind, result: &Answer, stop: Option<StopReason>) -> Status {
     match (result, stop) {
         (Ok(_), _) if kind == Kind::Compensation => Status::Compensated,

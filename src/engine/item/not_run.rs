@@ -1,5 +1,5 @@
-//! The steps that an item which succeeded did not run, and why. A step that a condition skipped has a row and is not
-//! among them; one that waited for what a skipped step would have made has none, and is named here.
+//! The steps that a successful item did not run, and why. A step that a condition skipped has a row and is not listed;
+//! a step that needed the output of a skipped one has none, and is listed here.
 
 use super::Item;
 use super::state::End;
@@ -7,13 +7,13 @@ use crate::event::{NotRun, StepId, ValueId};
 use crate::graph::{Graph, Taken, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why a step did not run, as far as other steps are concerned.
+/// Why a step did not run, by the other steps involved.
 #[derive(Default)]
 struct NotRunReason {
     text: String,
-    /// A decision took another way: nothing is missing.
+    /// A decision took another branch: nothing is missing.
     decided: bool,
-    /// The steps that run in its place; none where none does.
+    /// The steps that ran in its place; empty if none did.
     instead: BTreeSet<StepId>,
 }
 
@@ -40,7 +40,7 @@ impl Item {
         not_run
     }
 
-    /// The steps that a decision led to in the place of a skipped one.
+    /// The steps that a decision led to instead of a skipped one.
     fn instead(&self, graph: &Graph, id: StepId) -> BTreeSet<StepId> {
         let chains: BTreeSet<(StepId, u32)> =
             graph.step(id).guards.iter().map(|guard| (guard.step, guard.chain)).collect();
@@ -96,7 +96,7 @@ impl Item {
         let all: Vec<&NotRunReason> = all.into_iter().flatten().collect();
         let instead = instead(&all);
         let apart = whole && !all.is_empty() && all.iter().all(|reason| !reason.instead.is_empty());
-        // A step that takes values of ways that exclude each other never runs at all.
+        // A step that takes values of branches that exclude each other never runs.
         let decided = apart && !self.draws_on(graph, id, &instead) && !instead.contains(&id);
         NotRunReason {
             text: format!("needs {}{what_for}", needs.join(" and ")),
@@ -105,7 +105,7 @@ impl Item {
         }
     }
 
-    /// The values that a step's conditions ask for and that were not made.
+    /// The values that a step's conditions read and that were not made.
     fn unasked(&self, graph: &Graph, id: StepId) -> Vec<ValueId> {
         let guards = graph.step(id).when.iter().filter(|guard| self.condition(graph, id, guard).is_none());
         let values = guards.flat_map(|guard| guard.names.iter().map(|(_, value)| *value));
@@ -128,7 +128,7 @@ impl Item {
         format!("{} {why}", graph.step(id).title)
     }
 
-    /// Whether a step takes what one of these makes, directly or through others.
+    /// Whether a step depends on the output of one of these, directly or through others.
     fn draws_on(&self, graph: &Graph, id: StepId, sources: &BTreeSet<StepId>) -> bool {
         let mut seen = BTreeSet::new();
         let mut ahead = vec![id];

@@ -1,4 +1,4 @@
-//! Steps one after the other, of which any may leave: in time that hardly grows with their number.
+//! A queue from which any step may leave, in time that hardly grows with its length.
 
 use crate::event::StepPath;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(super) struct Queue {
     order: BTreeMap<u64, StepPath>,
     places: BTreeMap<StepPath, u64>,
-    /// The place of the next one.
+    /// The position of the next one.
     next: u64,
 }
 
@@ -16,7 +16,7 @@ impl Queue {
         self.order.first_key_value().map(|(_, step)| *step)
     }
 
-    /// Puts a step at the end; one that waits already keeps its place.
+    /// Adds a step at the end; a step that is already waiting keeps its position.
     pub fn push(&mut self, step: StepPath) {
         self.places.entry(step).or_insert_with(|| {
             self.next += 1;

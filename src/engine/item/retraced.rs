@@ -1,5 +1,5 @@
-//! An item retraced from the rows of a trace, which know less than a journal: how its steps ended, and some values.
-//! What they do not show stays open, and nothing is concluded from it.
+//! An item reconstructed from the rows of a trace, which contain less than a journal: how its steps ended, and some
+//! values. Everything else is unknown, and nothing is concluded from it.
 
 use super::Item;
 use super::decide::{Obstacle, first_that_holds};
@@ -14,13 +14,13 @@ use std::sync::Arc;
 pub struct Retraced<'a> {
     graph: &'a Graph,
     item: Item,
-    /// Of all other values it is only known whether a step made them.
+    /// For all other values only their presence is known.
     known: BTreeSet<ValueId>,
-    /// Chains that known values decided; others are told by what followed on them.
+    /// Chains that known values decided; others are inferred from the rows after them.
     certain: BTreeSet<(StepId, u32)>,
 }
 
-/// Why a step does not run though nothing before it keeps it from running.
+/// Why a step does not run although it has no obstacle.
 pub enum Refusal<'a> {
     /// A decision led elsewhere.
     Elsewhere(Taken),
@@ -31,7 +31,7 @@ pub enum Refusal<'a> {
 }
 
 impl<'a> Retraced<'a> {
-    /// An item of which no step has run. `once` for the steps that run once after all items.
+    /// An item of which no step has run. `once` is for the steps that run once after all items.
     pub fn new(graph: &'a Graph, once: bool) -> Self {
         let id = if once { ItemId::RUN } else { ItemId(0) };
         let mut item = Item::new(graph, id, Arc::from(""), &Values::new(), 0);
@@ -39,30 +39,30 @@ impl<'a> Retraced<'a> {
         Retraced { graph, item, known: BTreeSet::new(), certain: BTreeSet::new() }
     }
 
-    /// Takes note of a value. What is known first is right.
+    /// Stores a value, unless it is known already.
     pub fn learn(&mut self, id: ValueId, value: Value) {
         if self.known.insert(id) {
             self.item.values[id.index()] = Some(Arc::new(value));
         }
     }
 
-    /// Whether a step is one of the item, and not of the run, or the other way round.
+    /// Whether a step belongs to this item, or to the run if this is the run.
     pub fn is_own(&self, id: StepId) -> bool {
         self.item.is_own(self.graph, id)
     }
 
-    /// Whether it is known what became of a step.
+    /// Whether the end of a step is known.
     pub fn has_ended(&self, id: StepId) -> bool {
         self.item.end(id).is_some()
     }
 
-    /// What keeps a step from running now. All before it has ended, but for steps that should have rows.
+    /// The obstacle to running a step now. All steps before it must have ended, except steps whose rows are missing.
     pub fn obstacle(&self, id: StepId) -> Option<Obstacle> {
         self.item.obstacle(self.graph, id)
     }
 
-    /// Ends a step as the last of its executions did, each element of a list by itself. Where values do not decide a
-    /// chain, `taken` says what followed on it.
+    /// Ends a step with the end of its last execution, for each element of a list. `taken` gives the arm that later
+    /// rows show, for chains that values do not decide.
     pub fn end(
         &mut self,
         id: StepId,
@@ -83,7 +83,7 @@ impl<'a> Retraced<'a> {
         self.item.set(id, StepState::Ended(end));
     }
 
-    /// Ends a step that has no rows. Returns whether nothing kept it from running, where it cannot have run unnoticed.
+    /// Ends a step without rows. Returns whether it had no obstacle, for a step that must have left a row.
     pub fn end_unrecorded(&mut self, id: StepId, may_be_absent: bool, halted: bool) -> bool {
         let step = self.graph.step(id);
         // The list may have been empty.
@@ -106,7 +106,7 @@ impl<'a> Retraced<'a> {
         end.is_none()
     }
 
-    /// A step ran: where nothing shows which decision led to it, one did of which nothing shows where it led.
+    /// Assumes, for a step that ran, that a decision led to it whose branch is otherwise unknown.
     pub fn assume_led(&mut self, id: StepId) {
         let guards = &self.graph.step(id).guards;
         let open = |guard: &&Taken| self.item.has_succeeded(guard.step) && self.decided(guard).is_none();
@@ -117,14 +117,14 @@ impl<'a> Retraced<'a> {
         }
     }
 
-    /// Why a step does not run. Only what is certain counts.
+    /// Why a step does not run, counting only what is certain.
     pub fn refusal(&self, id: StepId) -> Option<Refusal<'a>> {
         let step = self.graph.step(id);
         if self.item.is_refused(self.graph, id) {
             if step.skips.iter().any(|skip| self.item.has_taken(*skip)) {
                 return Some(Refusal::Skipped);
             }
-            // Which of several decisions led to a step, and which elsewhere, other rows do not show.
+            // The rows do not show which of several decisions led to a step.
             let certain = step.guards.len() == 1 || step.guards.iter().all(|guard| self.is_certain(guard));
             return step.guards.first().filter(|_| certain).map(|guard| Refusal::Elsewhere(*guard));
         }
@@ -132,7 +132,7 @@ impl<'a> Retraced<'a> {
         step.when.iter().find(refuses).map(Refusal::Condition)
     }
 
-    /// Whether all that decides on a step is known, and lets it run.
+    /// Whether everything that decides about a step is known, and lets it run.
     pub fn certainly_runs(&self, id: StepId) -> bool {
         let step = self.graph.step(id);
         let led = step.guards.is_empty()
@@ -153,14 +153,14 @@ impl<'a> Retraced<'a> {
         Some(Taken { arm: self.decided(&taken)??, ..taken })
     }
 
-    /// Where the chain of an arm led.
+    /// The arm that a chain took.
     fn decided(&self, taken: &Taken) -> Option<Option<u32>> {
         let same =
             |(step, chain, _): &&(StepId, u32, Option<u32>)| (*step, *chain) == (taken.step, taken.chain);
         self.item.taken.iter().find(same).map(|(_, _, arm)| *arm)
     }
 
-    /// The reason for which a chain would have made a step fail that succeeded otherwise.
+    /// The reason for which a chain would have failed a step that succeeded otherwise.
     pub fn fails(&self, id: StepId) -> Option<&'a str> {
         let chains = &self.graph.step(id).chains;
         chains.iter().zip(0..).find_map(|(arms, chain)| {
@@ -176,7 +176,7 @@ impl<'a> Retraced<'a> {
         })
     }
 
-    /// The states in which a step starts and the one that the item is in, where it does not start in that.
+    /// The states in which a step starts, and the item's state if it is not one of them.
     pub fn misplaced(&self, id: StepId) -> Option<(&'a [StateId], StateId)> {
         self.item.misplaced(self.graph, id)
     }
@@ -185,18 +185,18 @@ impl<'a> Retraced<'a> {
         self.item.lifecycle()
     }
 
-    /// It is not known any more which state the item is in.
+    /// Marks the item's state as unknown.
     pub fn forget_state(&mut self) {
         self.item.lifecycle = None;
     }
 
-    /// The arm of a chain that known values lead to, none where they lead to none; none at all where they do not decide.
+    /// The arm that known values choose, `Some(None)` if they choose none; `None` if values are unknown.
     fn arm(&self, id: StepId, chain: u32) -> Option<Option<u32>> {
         let arms = self.graph.step(id).chains.get(chain as usize)?;
         first_that_holds(arms, |guard| self.holds(id, guard).ok_or(())).ok()
     }
 
-    /// Whether a condition of a step holds, where all its values are known.
+    /// Whether a condition of a step holds; `None` if values are unknown.
     fn holds(&self, id: StepId, guard: &Guard) -> Option<bool> {
         let known = guard.names.iter().all(|(_, value)| self.known.contains(value));
         self.item.condition(self.graph, id, guard).filter(|_| known)?.ok()

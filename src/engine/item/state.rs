@@ -1,5 +1,5 @@
-//! The states of an item's steps, the transitions between them, and what is counted of them. Does not know why a step goes
-//! from one state to another, nor what follows from it.
+//! The states of an item's steps, the transitions between them, and counts of them. Does not know why a step changes
+//! its state, or what follows from it.
 //!
 //! ```text
 //! Waiting → Deciding → Ready → Running → Answered → Ended
@@ -7,8 +7,8 @@
 //!                         └──── Backoff ←────┘
 //! ```
 //!
-//! A step that runs for each element of a list goes from Deciding to Spread; its elements go from Ready to Ended, and it
-//! ends after the last of them.
+//! A step that runs for each element of a list goes from Deciding to Spread; its elements go from Ready to Ended, and
+//! it ends after the last of them.
 
 use super::Moves;
 use super::queue::Queue;
@@ -38,7 +38,7 @@ pub(super) enum StepState {
         started: Millis,
         stop: Option<StopReason>,
     },
-    /// The attempt is over and what follows from it is not decided yet.
+    /// The attempt has ended; the next event is not decided yet.
     Answered {
         attempts: Attempts,
         started: Millis,
@@ -51,7 +51,7 @@ pub(super) enum StepState {
         attempts: Attempts,
         due: Millis,
     },
-    /// Its elements are under way; this many of them have not ended.
+    /// This many of its elements have not ended.
     Spread {
         open: u32,
     },
@@ -63,27 +63,27 @@ impl StepState {
     fn may_become(&self, next: &StepState) -> bool {
         use StepState::*;
         match next {
-            // The item is requeued: any step that is not under way may be ahead once more.
+            // The item is requeued: any step that is not running may become pending again.
             Idle | Waiting { .. } => !matches!(self, Running { .. } | Answered { .. } | Backoff { .. }),
-            // A compensation is called from Idle, and from Ended where it has compensated another step before.
+            // A compensation starts from Idle, or from Ended after it compensated another step.
             Deciding => matches!(self, Idle | Waiting { .. } | Ended(_)),
             Ready(_) => matches!(self, Idle | Waiting { .. } | Deciding | Backoff { .. } | Ended(_)),
             Spread { .. } => matches!(self, Idle | Waiting { .. } | Deciding | Spread { .. } | Ended(_)),
-            // From Running when it is asked to stop, or begun once more by another runner.
+            // From Running when it is asked to stop, or repeated by another runner.
             Running { .. } => matches!(self, Ready(_) | Running { .. }),
-            // Stopped before another attempt, the answer of the last one counts.
+            // If it is stopped before another attempt, the answer of the last one counts.
             Answered { .. } => matches!(self, Running { .. } | Ready(_) | Backoff { .. }),
             Backoff { .. } => matches!(self, Answered { .. }),
             Ended(_) => !matches!(self, Running { .. } | Backoff { .. }),
         }
     }
 
-    /// Whether the item waits for its end.
+    /// Whether the item waits for this execution to end.
     fn is_open(&self) -> bool {
         !matches!(self, StepState::Idle | StepState::Ended(_))
     }
 
-    /// Whether what follows from its answer, or from those of all its elements, is to be decided.
+    /// Whether its answer, or those of all its elements, is to be processed.
     fn is_answered(&self) -> bool {
         matches!(self, StepState::Answered { .. } | StepState::Spread { open: 0 })
     }
@@ -100,7 +100,7 @@ impl StepState {
         if let StepState::Ended(end) = self { Some(*end) } else { None }
     }
 
-    /// An execution whose next attempt never comes, as the answer of its last one.
+    /// An execution whose next attempt is cancelled ends with the answer of its last one.
     pub fn without_retry(&self, why: StopReason) -> Option<StepState> {
         let (StepState::Backoff { attempts, .. } | StepState::Ready(attempts)) = self else { return None };
         let LastAnswer { started, finished, result } = &**attempts.last.as_ref()?;
@@ -114,31 +114,32 @@ impl StepState {
     }
 }
 
-/// The states of all steps of an item, written by `set` alone, and all that is counted of them.
+/// The states of all steps of an item, changed only by `set`, and counts of them.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     states: Vec<StepState>,
-    /// The states of the elements of each step that was spread.
+    /// The states of the elements of each spread step.
     elements: BTreeMap<StepId, Vec<StepState>>,
     /// The number of each execution's last attempt.
     numbers: BTreeMap<StepPath, u32>,
     /// Steps that have begun to wait and have not ended.
     open: u32,
-    /// Executions whose answer is to be followed, in the order of their answers.
+    /// Executions whose answer is to be processed, in the order of their answers.
     answered: Queue,
-    /// Steps whose conditions are to be decided, the first first.
+    /// Steps whose conditions are to be decided, first come first.
     deciding: Vec<StepPath>,
-    /// Changes that the line of ready steps has not taken over yet.
+    /// Changes that the queue of ready steps has not taken over yet.
     pub moves: Moves,
 }
 
 impl Steps {
-    /// So many idle steps.
+    /// `count` idle steps.
     pub fn new(count: usize) -> Steps {
         Steps { states: vec![StepState::Idle; count], ..Steps::default() }
     }
 
-    /// Numbers attempts on from earlier ones, so that a late answer or timer of those is never taken for one of these.
+    /// Continues the attempt numbers of earlier steps, so that a late answer or timer of those never matches one of
+    /// these.
     pub fn number_after(&mut self, earlier: Steps) {
         self.numbers = earlier.numbers;
     }
@@ -151,7 +152,7 @@ impl Steps {
         state.unwrap_or(&StepState::Idle)
     }
 
-    /// The only transition: puts an execution into a state and counts what follows from that.
+    /// The only transition: sets the state of an execution and updates the counts.
     pub fn set(&mut self, path: StepPath, state: StepState) {
         let slot = match path.element {
             None => self.states.get_mut(path.index()),
@@ -160,7 +161,7 @@ impl Steps {
             }
         };
         let Some(slot) = slot else { return };
-        // A forged journal may ask for others; it is folded as far as its events fit.
+        // A forged journal may require other transitions; it is folded as far as its events are valid.
         assert!(!cfg!(test) || slot.may_become(&state), "{path:?} becomes {state:?} from {slot:?}");
         let before = std::mem::replace(slot, state);
         let now = &*slot;
@@ -187,13 +188,13 @@ impl Steps {
         }
     }
 
-    /// Begins an execution.
+    /// Makes an execution ready.
     pub fn make_ready(&mut self, path: StepPath) {
         let number = self.numbers.get(&path).copied().unwrap_or(0);
         self.set(path, StepState::Ready(Attempts { number, ..Attempts::default() }));
     }
 
-    /// Begins a step for each element of a list that `runs`; it has succeeded for the others.
+    /// Spreads a step over the elements of a list; those that `runs` excludes have already succeeded.
     pub fn spread(&mut self, id: StepId, runs: &[bool]) {
         self.elements.insert(id, vec![StepState::Idle; runs.len()]);
         let open = runs.iter().filter(|runs| **runs).count() as u32;
@@ -208,7 +209,7 @@ impl Steps {
         }
     }
 
-    /// No element of a step has run.
+    /// Removes the elements of a step.
     pub fn forget_elements(&mut self, id: StepId) {
         self.elements.remove(&id);
     }
@@ -220,7 +221,7 @@ impl Steps {
         ends.max().unwrap_or(End::Succeeded)
     }
 
-    /// Whether nothing is ahead of any step.
+    /// Whether every step has ended.
     pub fn all_ended(&self) -> bool {
         self.open == 0
     }
@@ -233,7 +234,7 @@ impl Steps {
         &self.deciding
     }
 
-    /// All executions: the elements of a step that is spread, and all other steps.
+    /// All executions: the elements of spread steps, and all other steps.
     pub fn paths(&self) -> impl Iterator<Item = StepPath> + '_ {
         self.states.iter().zip(0..).flat_map(|(state, id)| {
             let elements = match state {
@@ -246,7 +247,7 @@ impl Steps {
         })
     }
 
-    /// Holds what is counted against the states.
+    /// Checks the counts against the states.
     #[cfg(test)]
     pub fn recount(&self) {
         let is_open = |states: &[StepState]| states.iter().filter(|state| state.is_open()).count() as u32;
@@ -274,7 +275,7 @@ impl Steps {
     }
 }
 
-/// Adds an execution to a set that it enters, and takes it out of one that it leaves.
+/// Adds an execution to a set that it enters, and removes it from one that it leaves.
 fn track(set: &mut Vec<StepPath>, path: StepPath, was_in: bool, is_in: bool) {
     if was_in && !is_in {
         set.retain(|other| *other != path);
@@ -283,18 +284,18 @@ fn track(set: &mut Vec<StepPath>, path: StepPath, was_in: bool, is_in: bool) {
     }
 }
 
-/// What has been spent on one execution so far.
+/// The attempts of one execution so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
-    /// The number of the last attempt. Numbers go on over the executions of a step, so that an answer or a
-    /// timer of an earlier execution is never taken for one of this.
+    /// The number of the last attempt. Numbers continue over the executions of a step, so that an answer or a timer of
+    /// an earlier execution never matches this one.
     pub number: u32,
     /// Attempts begun in this execution.
     pub tries: u32,
     /// When the first began.
     pub since: Option<Millis>,
     pub tokens: Option<u64>,
-    /// How the last attempt ended, while another is ahead: if that never comes, this was the execution's end.
+    /// How the last attempt ended, while another is planned: if that is cancelled, this was the execution's end.
     pub last: Option<Arc<LastAnswer>>,
 }
 
@@ -326,7 +327,7 @@ impl Attempts {
     }
 }
 
-/// In the order in which the end of one element decides over its whole step.
+/// In the order in which the end of one element determines that of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Succeeded,
@@ -336,16 +337,16 @@ pub(super) enum End {
     Absent,
     /// Did not run because a decision ended the item.
     ItemEnded,
-    /// Failed, and the item does not mind.
+    /// Failed, but is optional.
     FailedOptional,
-    /// Did not run because something before it failed or the item was stopped.
+    /// Did not run because a step before it failed or the item was stopped.
     Blocked,
     Cancelled,
     Failed,
 }
 
 impl End {
-    /// What the end of an execution means for its step.
+    /// The end of a step by the status of an execution.
     pub fn of(step: &Step, status: Status) -> End {
         match status {
             Status::Success | Status::Compensated => End::Succeeded,
@@ -358,7 +359,7 @@ impl End {
         }
     }
 
-    /// Whether the steps behind it must not run.
+    /// Whether this end prevents the steps after it from running.
     pub fn blocks(self) -> bool {
         match self {
             End::Failed | End::Cancelled | End::Blocked => true,
@@ -367,7 +368,7 @@ impl End {
     }
 }
 
-/// Whether the end of an execution keeps the steps behind it from running.
+/// Whether the end of an execution prevents the steps after it from running.
 pub fn is_failed(step: &Step, status: Status) -> bool {
     End::of(step, status).blocks()
 }

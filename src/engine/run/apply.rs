@@ -1,4 +1,4 @@
-//! What events do to the run: the only file that changes one. Does not know which event comes next.
+//! How events change the run: the only file that changes one. Does not know which event comes next.
 
 use super::super::item::Item;
 use super::super::tally::DeadLetter;
@@ -6,11 +6,11 @@ use super::Run;
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement};
 use std::sync::Arc;
 
-/// Dead letters that are stored; the events have them all.
+/// The most dead letters that are stored; the journal has them all.
 const LETTERS: usize = 1000;
 
 impl Run {
-    /// Takes an event.
+    /// Applies an event.
     pub(super) fn apply(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Run(change) => self.apply_to_run(change, event),
@@ -76,10 +76,10 @@ impl Run {
             }
             ItemEvent::Settled { key, end } => self.settled(item, key, end, event.at),
             ItemEvent::Retried { .. } => {
-                // Whatever had stopped the run is over, or it would not go on.
+                // A run that resumes is no longer stopped.
                 self.stopped = None;
                 if item != ItemId::RUN {
-                    // The steps that ran once after all items do so for what has come of it, too.
+                    // The steps that ran once after all items run again with the new outputs.
                     self.once.began = false;
                     self.once.reopen();
                 } else if let Some(last) = self.once.last.take_if(|_| self.once.began) {
@@ -120,7 +120,7 @@ impl Run {
 
     fn apply_to(&mut self, item: ItemId, event: &Event) {
         if let Some(known) = self.items.get_mut(&item) {
-            // The run's own steps are no item that fails.
+            // The run's own steps are not an item that can fail.
             let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
             let before = reopened(known);
             known.apply(&self.graph, event);
@@ -129,7 +129,8 @@ impl Run {
         }
     }
 
-    /// Applies an event by which steps of an item are ahead once more: its place in the line is made new.
+    /// Applies an event that makes steps of an item pending again: its ready steps leave the queue and are queued
+    /// again.
     fn apply_anew(&mut self, item: ItemId, event: &Event) {
         self.withdraw(item, event.at);
         self.line.forget(item, event.at);
@@ -139,7 +140,7 @@ impl Run {
         }
     }
 
-    /// Takes what an item has ready out of the line.
+    /// Removes an item's ready steps from the queue.
     fn withdraw(&mut self, item: ItemId, at: Millis) {
         for step in self.items.get(&item).map(Item::ready).unwrap_or_default() {
             self.line.remove(item, step, at);

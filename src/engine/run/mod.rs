@@ -1,5 +1,5 @@
-//! The run: admits items, gives out places, judges failures over all items. Knows an item only through what
-//! `Item` says must happen next.
+//! The run: admits items, allocates places, and evaluates failures over all items. Knows an item only by its next
+//! event, which `Item` computes.
 
 mod apply;
 mod past;
@@ -19,10 +19,10 @@ use crate::spec::{OnItemError, Tolerance};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Items in flight for each place, so that a busy agent does not leave the other places empty.
+/// Items in flight per place, so that a busy agent does not leave the other places empty.
 const WINDOW: usize = 4;
 
-/// What a run does about failed items, and how much it does at once.
+/// How a run treats failed items, and how much it does at once.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub limits: Limits,
@@ -31,7 +31,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What the document says, within these limits.
+    /// The policy of the document, within these limits.
     pub fn of(graph: &Graph, limits: Limits) -> Policy {
         let settings = &graph.settings;
         Policy { limits, tolerate: settings.tolerate, on_item_error: settings.on_item_error }
@@ -47,16 +47,16 @@ pub struct Run {
     tally: Tally,
     dead_letters: Vec<DeadLetter>,
     abandoned: Vec<DeadLetter>,
-    /// A failure is certain before the item is undone: nothing puts items back.
+    /// A failure counts before the item is compensated: no handler requeues items.
     early: bool,
     drained: Option<DrainReason>,
     stopped: Option<StopReason>,
-    /// Failures that were known when items were last retried: they stop nothing any more.
+    /// Failures before items were last retried: they no longer stop the run.
     forgiven: u64,
-    /// Items in flight that are undone once more.
+    /// Items in flight that are being compensated again.
     reopened: u64,
     once: Once,
-    /// Items whose state changed since they were last asked what comes next.
+    /// Items whose state changed since their next event was last computed.
     touched: Vec<ItemId>,
 }
 
@@ -81,10 +81,9 @@ impl Run {
         }
     }
 
-    /// Goes on with a folded run: attempts that were under way are made again under the same number, timers
-    /// are set again, and what had been decided but not yet done follows.
-    ///
-    /// Items that are `retried` run again; the fold knew of them ([`recall_past`](Self::recall_past)).
+    /// Resumes a folded run: running attempts are repeated under the same number, timers are set again, and decided
+    /// but unfinished work follows. Items that are `retried` run again; they were passed to
+    /// [`recall_past`](Self::recall_past).
     pub fn resume(&mut self, retried: &[Retry], now: Millis, out: &mut Out) {
         for Retry { item, inputs } in retried {
             let known = self.items.get(item).or_else(|| self.ended(*item));
@@ -98,8 +97,8 @@ impl Run {
         self.advance(now, out);
     }
 
-    /// Decides what a folded run has not decided yet, before anything begins. What had been told to stop is over: it is
-    /// not made again, and nobody will say any more what it came to.
+    /// Decides what a folded run has not decided yet, before anything starts. Attempts that had been asked to stop
+    /// count as ended: they are not repeated, and their result stays unknown.
     pub fn take_up(&mut self, now: Millis, out: &mut Out) {
         self.touched = self.items.keys().copied().collect();
         loop {
@@ -120,7 +119,7 @@ impl Run {
         }
     }
 
-    /// Begins again what was under way, and sets the timers of these items.
+    /// Repeats running attempts, and sets the timers of these items.
     fn recover(&mut self, wanted: &dyn Fn(&Item) -> bool, now: Millis, out: &mut Out) {
         let items = self.items.iter().filter(|(_, known)| wanted(known)).map(|(item, _)| *item);
         for item in items.collect::<Vec<_>>() {
@@ -133,8 +132,8 @@ impl Run {
         }
     }
 
-    /// Ends a folded run whose runner is gone: nothing begins but what undoes, and of the attempts that were under way
-    /// nobody will say any more what they came to. What was being undone goes on.
+    /// Cancels a folded run whose runner has exited: only compensations start, and the result of attempts that were
+    /// running stays unknown. Running compensations continue.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
         self.take_up(now, out);
         self.recover(&Item::is_compensating, now, out);
@@ -153,10 +152,10 @@ impl Run {
         self.advance(now, out);
     }
 
-    /// Takes one input; what happened and what is to be done are added to `out`, in order. An input that means
-    /// nothing any more, such as a late answer, changes nothing.
+    /// Processes one input; appends the resulting events and effects to `out`, in order. An input that has become
+    /// irrelevant, such as a late answer, changes nothing.
     pub fn handle(&mut self, input: Input, now: Millis, out: &mut Out) {
-        // Of the rate's timer, all that matters is that time has passed.
+        // The rate's timer only matters because time has passed.
         let of_rate = matches!(input, Input::Due(Timer::Rate));
         match self.meaning(input, now) {
             Some(event) => self.emit(event, out),
@@ -180,7 +179,7 @@ impl Run {
                 waits.then_some(RunEvent::ItemsExhausted.at(at))
             }
             Input::Stop(why) => {
-                // While a run that was stopped is being undone, it can still be interrupted.
+                // A stopped run can still be interrupted while it is compensated.
                 let before = self.stopped.filter(|_| why != StopReason::Interrupted);
                 let again = self.stopped == Some(StopReason::Interrupted);
                 (before.is_none() && !again).then_some(RunEvent::Stopped(why).at(at))
@@ -202,7 +201,7 @@ impl Run {
         }
     }
 
-    /// Does all that the state calls for until it calls for nothing more.
+    /// Processes all events that the state requires.
     fn advance(&mut self, now: Millis, out: &mut Out) {
         loop {
             self.decide(now, out);
@@ -212,7 +211,7 @@ impl Run {
         }
     }
 
-    /// Does all of that but for what begins.
+    /// Processes all events that the state requires, but starts nothing.
     fn decide(&mut self, now: Millis, out: &mut Out) {
         loop {
             while let Some(&item) = self.touched.last() {
@@ -230,7 +229,7 @@ impl Run {
         }
     }
 
-    /// Items that failed, those too that are still being undone.
+    /// Items that failed, including those that are still being compensated.
     fn failures(&self) -> u64 {
         if !self.early {
             return self.tally.failures();
@@ -239,7 +238,7 @@ impl Run {
         self.tally.failures() + items.filter(|(_, item)| item.is_failing()).count() as u64
     }
 
-    /// What failed items mean for the run.
+    /// The consequence of failed items for the run.
     fn consequence(&self, at: Millis) -> Option<Event> {
         let stops = self.policy.on_item_error == OnItemError::Stop;
         if stops && self.stopped.is_none() && self.failures() > self.forgiven {
@@ -259,7 +258,7 @@ impl Run {
             .or_else(|| begins.then_some(RunEvent::StepsBegan.at(at)))
     }
 
-    /// Starts what the limits allow; true where a step has ended for want of time instead.
+    /// Starts steps as far as the limits allow; returns true if a step ended on a deadline instead.
     fn dispatch(&mut self, now: Millis, out: &mut Out) -> bool {
         loop {
             match self.line.next(now) {
@@ -273,7 +272,7 @@ impl Run {
                     }
                     let attempt = self.items.get(&item).map_or(1, |known| known.attempt(step));
                     self.emit(AttemptEvent::Started.of(item, step, attempt, now), out);
-                    // A start leaves nothing to decide.
+                    // A start does not require further decisions.
                     self.touched.clear();
                 }
                 Next::At(due) => {
@@ -285,7 +284,7 @@ impl Run {
         }
     }
 
-    /// Applies an event, records it, and adds what it asks of the outside.
+    /// Applies an event, records it, and adds the effects that it requires.
     fn emit(&mut self, event: Event, out: &mut Out) {
         self.apply(&event);
         #[cfg(test)]
@@ -321,16 +320,16 @@ impl Run {
     }
 }
 
-/// Why attempts have ended whose end was not recorded.
+/// Why attempts ended whose end was not recorded.
 const STOPPING: &str = "interrupted while it was stopping, and not retried";
 const CANCELLED: &str = "interrupted, and not retried, because the run was cancelled";
 
-/// Whether an attempt is only known to be over, not since when.
+/// Whether an attempt is known to have ended, but not when.
 pub fn is_lost(failure: &Failure) -> bool {
     failure.cause == Cause::Stopped && [STOPPING, CANCELLED].contains(&&*failure.message)
 }
 
-/// The end of an attempt that nobody saw end: it may have had its effect.
+/// The end of an attempt that was not observed: it may have had its effect.
 fn lost(message: &str) -> Box<Failure> {
     Box::new(Failure {
         cause: Cause::Stopped,

@@ -1,4 +1,4 @@
-//! What has happened before, event by event; one that cannot have happened is refused.
+//! Replays past events one by one; an impossible one is rejected.
 
 use super::super::{Impossible, Retries};
 use super::{Item, Policy, Run};
@@ -7,10 +7,10 @@ use crate::graph::Graph;
 use std::sync::Arc;
 
 impl Run {
-    /// Takes an event that has happened before.
+    /// Applies a past event.
     ///
     /// # Errors
-    /// After what came before it cannot have happened. Then nothing is changed, and the run is not to go on.
+    /// When it is impossible after the events before it. Then nothing is changed, and the run must not continue.
     pub fn recall(&mut self, event: &Event) -> Result<(), Impossible> {
         if let EventKind::Attempt(item, _, _, AttemptEvent::Started) = &event.kind
             && let Some(known) = self.items.get_mut(item)
@@ -22,13 +22,13 @@ impl Run {
             return Err(Impossible);
         }
         self.apply(event);
-        // What follows from it has been decided too.
+        // The events that follow have been decided before, too.
         self.touched.clear();
         Ok(())
     }
 
-    /// The same for an event of a run in which items ran again. Returns whether it is an end that is void, which shows
-    /// nowhere: the item stays as it was, so that it can go on.
+    /// The same for an event of a run with retried items. Returns whether it is a void end, which is not shown: the
+    /// item stays as it was, so that it can continue.
     ///
     /// # Errors
     /// As for [`recall`](Self::recall).
@@ -39,7 +39,7 @@ impl Run {
                 if !self.fits(event) {
                     return Err(Impossible);
                 }
-                // The steps that then ran once after all items were given what it had made.
+                // The steps that then ran once after all items had its outputs.
                 if let Some(known) = self.items.get(item) {
                     self.once.keep(&self.graph, *item, known, end.state);
                 }
@@ -65,7 +65,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Whether an event can follow on what has happened.
+    /// Whether an event is possible now.
     fn fits(&self, event: &Event) -> bool {
         let fits = |known: Option<&Item>| known.is_some_and(|known| known.fits(&self.graph, event));
         match &event.kind {

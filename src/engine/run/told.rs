@@ -1,4 +1,4 @@
-//! What a run tells of itself: what it wants, what is ahead, and how it stands.
+//! Queries of a run: whether it admits items, its pending work, and its state.
 
 use super::super::item::Item;
 use super::super::tally::{DeadLetter, Tally};
@@ -9,7 +9,7 @@ use crate::graph::{StateId, StepId};
 use std::sync::Arc;
 
 impl Run {
-    /// Whether another item is welcome: places are free and nothing waits for them.
+    /// Whether another item may be admitted: places are free and no step waits for them.
     pub fn wants_item(&self) -> bool {
         self.drained.is_none()
             && self.stopped.is_none()
@@ -17,14 +17,14 @@ impl Run {
             && self.line.idle()
     }
 
-    /// Whether all that is ahead depends on it if there are more items: none of them is welcome, but steps run once
-    /// after the last.
+    /// Whether the run cannot continue without knowing if there are more items: none may be admitted, but steps run
+    /// once after the last.
     pub fn asks_for_the_end(&self) -> bool {
         let drained = self.drained.is_some() && self.stopped.is_none() && self.items.is_empty();
         drained && !self.once.exhausted && self.graph.has_run_steps()
     }
 
-    /// The steps that run once after all items, where they never will, as not all items came to be done.
+    /// The steps that run once after all items, if they never will because not all items ended.
     pub fn not_run(&self) -> impl Iterator<Item = StepId> {
         let paused = self.stopped == Some(StopReason::Interrupted);
         let not_run = self.drained.is_some() && !paused && self.is_idle() && !self.once.began;
@@ -36,44 +36,44 @@ impl Run {
         self.once.end.as_ref()
     }
 
-    /// The first items that were cancelled with effects that are not compensated, by step.
+    /// The first items that were cancelled with uncompensated effects, by step.
     pub fn abandoned(&self) -> &[DeadLetter] {
         &self.abandoned
     }
 
-    /// An attempt that is under way, as it was asked for.
+    /// The call of a running attempt.
     pub fn call(&self, item: ItemId, step: StepPath) -> Option<Call> {
         self.items.get(&item)?.call(&self.graph, step)
     }
 
-    /// The state that an item in flight is in, in the sense of the document's diagram.
+    /// The state of an item in flight in the document's diagram.
     pub fn lifecycle(&self, item: ItemId) -> Option<StateId> {
         self.items.get(&item)?.lifecycle()
     }
 
-    /// The key of an item in flight where it is not the turn of this step, so that nothing can have come of it.
+    /// The key of an item in flight if this step has not started there, so that it cannot have had an effect.
     pub fn awaits(&self, item: ItemId, step: StepPath) -> Option<&Arc<str>> {
         self.items.get(&item).filter(|known| known.awaits(step)).map(Item::key)
     }
 
-    /// What is ahead of the items in flight, in the order of their admission.
+    /// The pending work of the items in flight, in the order of their admission.
     pub fn ahead(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, StepPath, Ahead)> {
         self.items.iter().flat_map(|(id, item)| {
             item.ahead(&self.graph).into_iter().map(|(path, ahead)| (*id, item.key(), path, ahead))
         })
     }
 
-    /// Why an item in flight ends without success, where it does.
+    /// Why an item in flight ends without success, if so.
     pub fn reason(&self, item: ItemId) -> Option<ItemError> {
         self.items.get(&item)?.reason()
     }
 
-    /// Attempts that have begun and have not ended.
+    /// How many attempts are running.
     pub fn under_way(&self) -> usize {
         self.items.values().map(|item| item.running().count()).sum()
     }
 
-    /// Holds what is counted, and the line of ready steps, against the states of all steps.
+    /// Checks the counts and the queue of ready steps against the states of all steps.
     #[cfg(test)]
     pub fn recount(&self) {
         self.items.values().for_each(Item::recount);
@@ -108,7 +108,7 @@ impl Run {
         self.items.iter().filter(|(id, _)| **id != ItemId::RUN).map(|(_, item)| item.key())
     }
 
-    /// Whether the failures so far are within what the run tolerates.
+    /// Whether the failures so far are within the run's tolerance.
     pub fn tolerated(&self) -> bool {
         self.tally.within(self.policy.tolerate)
     }
