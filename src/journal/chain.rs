@@ -1,25 +1,25 @@
-//! Checksums that hold a journal together: each covers its row and, through the one before, all earlier rows.
+//! Checksums that link the rows of a journal: each covers its row and, through the previous one, all earlier rows.
 
 use blake3::{Hash, Hasher};
 
-/// The checksum of a row and of all before it.
+/// The checksum of a row and all rows before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checksum(Hash);
 
 impl Checksum {
-    /// Of the header.
+    /// The checksum of the header.
     pub fn begin(header: &str) -> Self {
         Checksum(blake3::hash(header.as_bytes()))
     }
 
-    /// Of the row that follows.
+    /// The checksum of the next row.
     pub fn next(&self, number: i64, records: &[u8]) -> Self {
         let mut hasher = Hasher::new();
         hasher.update(self.0.as_bytes()).update(&number.to_le_bytes()).update(records);
         Checksum(hasher.finalize())
     }
 
-    /// As people and records have it.
+    /// The checksum in hex, as in messages and records.
     pub fn hex(&self) -> String {
         self.0.to_hex().to_string()
     }

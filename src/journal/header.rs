@@ -1,44 +1,44 @@
-//! What a run is. Whoever holds it needs nothing else to go on from the run's records.
+//! The header of a journal: with it, a run can be resumed from its records alone.
 
 use super::chain::Checksum;
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a run is, kept once: enough to go on from the run's folder alone, on another machine too. A later minor
-/// version may have more keys; those that are not known are passed over.
+/// The data of a run that is stored once: enough to resume from the run's folder alone, on another machine too. A
+/// later minor version may have more keys; unknown keys are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// Of the journal's form.
+    /// The version of the journal's format.
     pub version: Version,
     /// The run's name.
     pub run: String,
     /// RFC 3339; the times of events count from here.
     pub started: String,
     pub document: Document,
-    /// For each step in document order, to tell later which changed.
+    /// For each step in document order, to detect later which steps changed.
     pub definition: Vec<Definition>,
-    /// How the run was asked for: inputs, limits, grants and the like.
+    /// The options of the run: inputs, limits, grants and the like.
     #[serde(deserialize_with = "restore::value")]
     pub options: Value,
-    /// Where the items come from, with what is needed to know them again; or the items themselves.
+    /// The source of the items, with a digest to recognise them; or the items themselves.
     #[serde(deserialize_with = "restore::value")]
     pub items: Value,
 }
 
 impl Header {
-    /// As it stands in the journal.
+    /// The header as text in the journal.
     ///
     /// # Errors
-    /// It has no form as JSON.
+    /// When it cannot be written as JSON.
     pub(super) fn text(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// What [`Records::seal`](super::Records::seal) says of a journal with this header.
+    /// The value that [`Records::seal`](super::Records::seal) returns for a journal with this header.
     ///
     /// # Errors
-    /// It has no form as JSON.
+    /// When it cannot be written as JSON.
     pub fn seal(&self) -> serde_json::Result<String> {
         Ok(Checksum::begin(&self.text()?).hex())
     }
@@ -47,19 +47,20 @@ impl Header {
 /// The workflow as it was when the run began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// As it was given.
+    /// The path as given by the user.
     pub path: String,
     pub text: String,
 }
 
-/// A step's name in traces and the hash of what it means.
+/// A step's name in traces and the hash of its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     pub phase: String,
     pub hash: String,
 }
 
-/// Of the journal's form. Another major version is not read; a minor one adds what older readers may pass over.
+/// The version of the journal's format. Other major versions are rejected; a minor one adds keys that older readers
+/// may ignore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Version {
@@ -68,11 +69,11 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this program writes. Since 1.1 a run may go on with another document; since 2.0 an event says first when it
-    /// happened, then what happened to the run, an item, a step or an attempt.
+    /// The version that this program writes. Since 1.1 a run may be resumed with another document; since 2.0 an event
+    /// has its time first, then the event of the run, an item, a step or an attempt.
     pub const CURRENT: Version = Version { major: 2, minor: 0 };
 
-    /// Whether this program reads it.
+    /// Whether this program reads this version.
     pub fn is_known(self) -> bool {
         (1..=Version::CURRENT.major).contains(&self.major)
     }

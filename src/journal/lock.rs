@@ -1,5 +1,5 @@
-//! One runner for a run: a lock that the kernel holds on a file in the run's folder and lets go of when the
-//! process ends, however it ends. Knows nothing of journals.
+//! One runner per run: a lock that the kernel holds on a file in the run's folder and releases when the process ends,
+//! for whatever reason. Knows nothing of journals.
 
 use crate::disk::Folder;
 use std::fs::{File, TryLockError};
@@ -7,19 +7,19 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The lock's file. It stays when the run is over; only the kernel's lock says that a run lives.
+/// The lock's file. It remains after the run; only the kernel's lock shows that a run is active.
 pub(super) const FILE: &str = "lock";
 
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    /// The folder itself, where the file system can lock one: the file's name can be taken from it.
+    /// The folder itself, if the file system can lock one: the file could be replaced under its name.
     folder: Option<File>,
     file: File,
 }
 
-/// Let go of by name: a child that this process is just starting has the file open too until it has become its
-/// program, so closing the file is not enough.
+/// Unlocks explicitly: a child that this process is just starting shares the open file until it executes its program,
+/// so closing the file is not enough.
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.unlock();
@@ -27,12 +27,12 @@ impl Drop for Lock {
     }
 }
 
-/// Why there is no lock.
+/// Why the lock was not acquired.
 #[derive(Debug)]
 pub enum Held {
-    /// Another runner has it; with its process, where it said so.
+    /// Another runner holds it, with its process id if known.
     By(Option<u32>),
-    /// The storage's trouble.
+    /// An error of the storage.
     Storage(io::Error),
 }
 
@@ -43,10 +43,10 @@ impl From<io::Error> for Held {
 }
 
 impl Lock {
-    /// Takes the lock of the run in `folder`, which must be there, without waiting for another runner.
+    /// Acquires the lock of the run in `folder`, which must exist, without waiting for another runner.
     ///
     /// # Errors
-    /// Another runner has it, or the file cannot be made or locked.
+    /// Another runner holds it, or the file cannot be created or locked.
     pub fn acquire(folder: &Path) -> Result<Lock, Held> {
         loop {
             let held = Folder::open(folder)?;
@@ -54,14 +54,14 @@ impl Lock {
             let whole = match held.handle().and_then(|handle| Ok((exclusively(&handle)?, handle))) {
                 Ok((false, _)) => return Err(Held::By(holder(&mut file))),
                 Ok((true, handle)) => Some(handle),
-                // Some network file systems lock no folders.
+                // Some network file systems cannot lock folders.
                 Err(_) => None,
             };
             if !exclusively(&file)? {
                 return Err(Held::By(holder(&mut file)));
             }
             let mut lock = Lock { folder: whole, file };
-            // Whoever held it before us may have removed the folder: then we hold what nobody sees.
+            // The previous holder may have removed the folder: then this lock is on a file without a name.
             if same(&held, &lock.file, folder)? {
                 sign(&mut lock.file);
                 return Ok(lock);
@@ -72,13 +72,13 @@ impl Lock {
     /// Whether a runner holds the lock of the run in `folder`.
     ///
     /// # Errors
-    /// The file cannot be opened or asked.
+    /// The file cannot be opened or queried.
     pub fn is_held(folder: &Path) -> io::Result<bool> {
         let folder = match Folder::open(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             folder => folder?,
         };
-        // Where a folder cannot be locked, only the file tells.
+        // If a folder cannot be locked, only the file shows it.
         if folder.handle().and_then(|handle| is_locked(&handle)).unwrap_or(false) {
             return Ok(true);
         }
@@ -97,8 +97,8 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Takes the lock unless a runner has it. Whoever only asks for it holds a shared lock for a moment, which is no
-/// reason to give up: where a shared lock can be had, no runner has it.
+/// Acquires the lock unless a runner holds it. A query of the lock holds it shared for a moment, which must not fail
+/// this call: if a shared lock succeeds, no runner holds it.
 fn exclusively(file: &File) -> io::Result<bool> {
     loop {
         match file.try_lock() {
@@ -125,7 +125,7 @@ fn same(held: &Folder, file: &File, path: &Path) -> io::Result<bool> {
     Ok(there.identity()? == held.identity()? && there.check(FILE, true)? == Some((about.dev(), about.ino())))
 }
 
-/// Says who holds it, for people. Not needed for the lock, so a full disk does not matter.
+/// Writes the process id into the file, for messages. The lock does not need it, so a full disk is ignored.
 fn sign(file: &mut File) {
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
 }

@@ -1,27 +1,27 @@
-//! SQLite's write-ahead log, looked at before SQLite does. It takes the first frame that does not fit for the end,
-//! as after a loss of power, and says nothing of what stands behind. But commits become durable one after the
-//! other: where a whole commit stands behind a broken one, the log was damaged later. Knows nothing of records.
+//! Checks SQLite's write-ahead log before SQLite reads it. SQLite takes the first frame that does not fit for the end,
+//! as after a power failure, and silently ignores the rest. But commits become durable one after the other: if a whole
+//! commit follows a broken one, the log was damaged later. Knows nothing of records.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-/// Of the log, then of each of its frames, whose page follows.
+/// The size of the log's header in bytes; then come frames, each with a header and a page.
 const HEADER: usize = 32;
 const FRAME: usize = 24;
 
-/// Where the log is damaged, in bytes from its beginning, so that SQLite would pass over what was kept. `open` opens
-/// it where there is one.
+/// The position of damage in the log, in bytes from its beginning, that would make SQLite ignore stored records.
+/// `open` opens the log if it exists.
 ///
 /// # Errors
 /// The log cannot be read.
 pub(super) fn damage(open: impl Fn() -> io::Result<Option<File>>) -> io::Result<Option<u64>> {
     let scan = || open()?.map_or(Ok(None), scan);
     let Some(found) = scan()? else { return Ok(None) };
-    // What a writer was just writing is whole by now, or the log has begun anew.
+    // A write in progress is complete by now, or the log has restarted.
     Ok(scan()?.filter(|again| *again == found).map(|(_, at)| at))
 }
 
-/// The log's header and where the first broken frame stands that commits stand behind.
+/// The log's header and the position of the first broken frame that is followed by commits.
 fn scan(log: File) -> io::Result<Option<([u8; HEADER], u64)>> {
     let mut file = BufReader::with_capacity(64 << 10, log);
     let mut header = [0; HEADER];
@@ -29,7 +29,7 @@ fn scan(log: File) -> io::Result<Option<([u8; HEADER], u64)>> {
     if !fill(&mut file, &mut header)? || !fill(&mut file, &mut first)? {
         return Ok(None);
     }
-    // The header is durable before any frame is written, and written whole: it is shorter than a sector.
+    // The header is durable before any frame is written, and is written whole: it is shorter than a sector.
     let Some(form) = LogForm::of(&header) else { return Ok(Some((header, 0))) };
     let mut frames = Frames { form: &form, sum: form.sum, broken: None, ended: false };
     let mut page = vec![0; form.page];
@@ -46,7 +46,7 @@ fn scan(log: File) -> io::Result<Option<([u8; HEADER], u64)>> {
     Ok(None)
 }
 
-/// Whether there was enough to fill `buffer`.
+/// Whether there were enough bytes to fill `buffer`.
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -55,17 +55,17 @@ fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// What the header says of the frames.
+/// The format that the header declares for the frames.
 struct LogForm {
     page: usize,
     salt: [u8; 8],
     sum: LogSum,
-    /// How four bytes make a number, for the checksum alone.
+    /// How four bytes make a number; only for the checksum.
     number: fn([u8; 4]) -> u32,
 }
 
 impl LogForm {
-    /// None where the header is damaged.
+    /// `None` if the header is damaged.
     fn of(header: &[u8; HEADER]) -> Option<LogForm> {
         let number: fn([u8; 4]) -> u32 = match word(header, 0) {
             0x377f_0682 => u32::from_le_bytes,
@@ -84,16 +84,16 @@ impl LogForm {
 /// A walk over the frames.
 struct Frames<'a> {
     form: &'a LogForm,
-    /// That the last frame states.
+    /// The checksum in the last frame.
     sum: LogSum,
-    /// Where the first frame stands that does not fit.
+    /// The position of the first frame that does not fit.
     broken: Option<u64>,
     /// Whether the commit that it was part of has ended since.
     ended: bool,
 }
 
 impl Frames<'_> {
-    /// Takes the next frame. True where it was written after the broken one was durable.
+    /// Processes the next frame. Returns whether it was written after the broken one was durable.
     fn is_behind(&mut self, frame: &[u8; FRAME], page: &[u8], at: u64) -> bool {
         let ours = frame[8..16] == self.form.salt;
         let sum = self.sum.over(&frame[..8], self.form.number).over(page, self.form.number);
@@ -131,7 +131,7 @@ impl LogSum {
     }
 }
 
-/// The big-endian number at a place that is inside of `bytes`.
+/// The big-endian number at a position inside of `bytes`.
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }

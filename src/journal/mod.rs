@@ -1,11 +1,11 @@
-//! The durable log of a run: what a run is, kept once, and all that happened in it, kept before it is acted on.
-//! One SQLite file in the run's folder. Knows nothing of what events mean.
+//! The durable log of a run: the run's header, and all its events, written before they take effect. One SQLite file in
+//! the run's folder. Knows nothing of the meaning of events.
 //!
-//! - [`Header`] and [`Record`]: what is kept.
-//! - [`Journal`]: whoever keeps records; [`Store`] does, in a file.
-//! - [`Writer`]: a thread that commits all that waits at once.
-//! - [`read()`]: what was kept, also while another process writes.
-//! - [`Lock`]: one runner for a run.
+//! - [`Header`] and [`Record`]: the contents.
+//! - [`Journal`]: stores records; [`Store`] does so in a file.
+//! - [`Writer`]: a thread that commits all waiting records at once.
+//! - [`read()`]: reads the records, also while another process writes.
+//! - [`Lock`]: one runner per run.
 
 mod chain;
 mod header;
@@ -36,18 +36,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The journal's name in the run's folder. Beside it stand SQLite's own `journal.db-wal` and `journal.db-shm`
-/// while the run lives and after it was killed; they belong to it.
+/// The journal's name in the run's folder. Beside it are SQLite's own `journal.db-wal` and `journal.db-shm` while the
+/// run is active and after it was killed; they are part of it.
 pub const FILE: &str = "journal.db";
 
-/// What has been committed since a runner began, until it is moved into the journal.
+/// Records that were committed since a runner began and are not yet moved into the main file.
 const LOG: &str = "journal.db-wal";
 
-/// When a runner of the run in `folder` last journaled something, or else took the run, in milliseconds since 1970. `None`
-/// where neither is known.
+/// When a runner of the run in `folder` last wrote to the journal, or else took the lock, in milliseconds since 1970.
+/// `None` if neither is known.
 pub fn last_sign(folder: &Path) -> Option<i64> {
     let folder = Folder::open(folder).ok()?;
-    // Not the journal's main file: whoever closes it lets go of the locks that SQLite holds on it.
+    // Does not open the main file: closing it would release SQLite's locks on it.
     let sign = |name: &str| {
         let about = folder.open_file(name)?.metadata()?;
         io::Result::Ok(about.mtime().saturating_mul(1000).saturating_add(about.mtime_nsec() / 1_000_000))
@@ -55,10 +55,10 @@ pub fn last_sign(folder: &Path) -> Option<i64> {
     [LOG, lock::FILE].into_iter().filter_map(|name| sign(name).ok()).max()
 }
 
-/// The records in the text of a row, however it came to be.
+/// The records in the text of a row, whatever its origin.
 ///
 /// # Errors
-/// The byte where a line is no record, with what is wrong there.
+/// The byte of a line that is not a record, and why.
 pub fn records(row: &str) -> Result<Vec<Record>, (usize, String)> {
     let mut all = Vec::new();
     record::decode(
@@ -72,22 +72,22 @@ pub fn records(row: &str) -> Result<Vec<Record>, (usize, String)> {
     Ok(all)
 }
 
-/// Keeps records in order.
+/// Stores records in order.
 pub trait Journal: Send {
-    /// One commit: all of them are durable when it returns, or, after an error, any first part of them may be.
+    /// Commits records: all of them are durable when it returns, or, after an error, any first part of them may be.
     ///
     /// # Errors
-    /// The storage's trouble. Nothing can be said of later records then, so all further ones are refused.
+    /// The storage failed. All later records are rejected, because their order could not be guaranteed.
     fn append(&mut self, records: &[Record]) -> Result<(), Trouble>;
 
-    /// Puts the journal in order, so that its folder can be copied. More may be appended afterwards.
+    /// Completes the journal, so that its folder can be copied. More may be appended afterwards.
     ///
     /// # Errors
-    /// The storage's trouble. What was appended stays durable.
+    /// The storage failed. Appended records remain durable.
     fn tidy(&mut self) -> Result<(), Trouble>;
 }
 
-/// Why records could not be kept.
+/// Why records could not be stored.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     path: PathBuf,
@@ -103,7 +103,7 @@ impl Trouble {
         Trouble { path: path.to_owned(), cause: Arc::from(cause) }
     }
 
-    /// What makes room for them, if there was none.
+    /// How to make room for them, if there was none.
     pub fn makes_room(&self) -> Option<&'static str> {
         match self.room()?.kind() {
             io::ErrorKind::FileTooLarge => Some("allow larger files (ulimit -f)"),
@@ -111,7 +111,7 @@ impl Trouble {
         }
     }
 
-    /// Why there was no room, if that is why.
+    /// The cause, if it is a lack of room.
     fn room(&self) -> Option<&io::Error> {
         self.cause.downcast_ref::<io::Error>().filter(|error| space::is_room(error))
     }
@@ -127,5 +127,5 @@ impl fmt::Display for Trouble {
     }
 }
 
-// What its cause says it says itself, so it has no further source.
+// The message includes its cause, so it has no further source.
 impl std::error::Error for Trouble {}

@@ -1,4 +1,4 @@
-//! Reads a journal, also while another process writes it: row by row, each checked before it is believed.
+//! Reads a journal, also while another process writes it: row by row, each checked before it is used.
 
 use super::chain::Checksum;
 use super::store::{TABLES, identity};
@@ -13,30 +13,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a writer may be in the way; only one that recovers the log of a killed runner is.
+/// How long to wait for a writer; only one that recovers the log of a killed runner blocks readers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most bytes of a row: an answer has at most 16 MiB, and a few times that as JSON in JSON.
+/// The largest row in bytes: an answer has at most 16 MiB, and a few times that as JSON in JSON.
 const LONGEST: i32 = 256 << 20;
 
 /// The most values of a header or of a row, which take many times the memory of their text.
 pub(super) const MOST_VALUES: usize = 4 * json::MOST_VALUES;
 
-/// The smallest page of SQLite's.
+/// The smallest page of SQLite, in bytes.
 const PAGE: u64 = 512;
 
 const NO_TABLES: &str = "its tables are not those of a journal";
 
-/// What the records of a journal are read from, as they were at the first one.
+/// A consistent view of the records of a journal, as they were when it was opened.
 #[derive(Debug)]
 pub struct Records {
     connection: Connection,
     path: PathBuf,
-    /// Of the header.
+    /// The checksum of the header.
     chain: Checksum,
 }
 
-/// Where a record is in its journal.
+/// The place of a record in its journal.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot<'a> {
     path: &'a Path,
@@ -49,7 +49,7 @@ impl Spot<'_> {
         self.row
     }
 
-    /// The error where the record there says what cannot be.
+    /// The error for a record with impossible contents.
     pub fn damaged(&self, why: impl Into<String>) -> Unreadable {
         Unreadable::damaged(self.path, Some(self.row), None, why)
     }
@@ -58,12 +58,12 @@ impl Spot<'_> {
 /// Opens the journal in a run's folder for reading.
 ///
 /// # Errors
-/// There is none, it cannot be read, it is of another version, or its header is damaged.
+/// It does not exist, cannot be read, is of another version, or its header is damaged.
 pub fn read(folder: &Path) -> Result<(Header, Records), Unreadable> {
     open(folder, false)
 }
 
-/// The same of a run that nobody runs, without leaving files beside the journal.
+/// The same for a run without an active runner; leaves no files beside the journal.
 ///
 /// # Errors
 /// As for [`read`].
@@ -81,7 +81,7 @@ fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
         Some(ErrorCode::OperationInterrupted) => Unreadable::damaged(&path, None, None, NO_TABLES),
         _ => Unreadable::sqlite(&path, None, error),
     })?;
-    // One look at all tables, however often they are read and whatever is written meanwhile.
+    // One snapshot of all tables, however often they are read and whatever is written meanwhile.
     connection.execute_batch("BEGIN").map_err(|error| Unreadable::sqlite(&path, None, error))?;
     check_tables(&connection, &path)?;
     let (header, chain) = header(&connection, &path)?;
@@ -89,16 +89,16 @@ fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
 }
 
 impl Records {
-    /// Tells this run from every other one, and from one with another header, in hex.
+    /// A hash in hex that identifies the run and its header.
     pub fn seal(&self) -> String {
         self.chain.hex()
     }
 
-    /// How many rows there are, and the checksum of the last one over all of them, in hex. Nothing is checked: who has seen
-    /// the same before knows whether something was added since.
+    /// The number of rows, and the checksum of the last one over all of them, in hex, unchecked: equal values mean
+    /// that nothing was added since.
     ///
     /// # Errors
-    /// What the storage reports.
+    /// The storage cannot be read.
     pub fn tip(&self) -> Result<(i64, String), Unreadable> {
         let sql = |error| Unreadable::sqlite(&self.path, None, error);
         let last = "SELECT number, hex(sum) FROM batch ORDER BY number DESC LIMIT 1";
@@ -106,22 +106,21 @@ impl Records {
         Ok(last.optional().map_err(sql)?.unwrap_or((0, String::new())))
     }
 
-    /// The checksum of a row over all up to it, in hex; none where there is no such row. As with [`tip`](Self::tip), it is as it
-    /// stands there.
+    /// The checksum of a row over all rows up to it, in hex; `None` if the row does not exist. As with
+    /// [`tip`](Self::tip), it is unchecked.
     ///
     /// # Errors
-    /// What the storage reports.
+    /// The storage cannot be read.
     pub fn sum(&self, number: i64) -> Result<Option<String>, Unreadable> {
         let sql = |error| Unreadable::sqlite(&self.path, Some(number), error);
         let sum = "SELECT hex(sum) FROM batch WHERE number = ?1";
         self.connection.query_row(sum, [number], |row| row.get(0)).optional().map_err(sql)
     }
 
-    /// Hands over all records in their order, those too that are there again when it is called again. Memory holds one row at
-    /// a time.
+    /// Calls `each` with all records in order, from the first one at every call. Memory holds one row at a time.
     ///
     /// # Errors
-    /// What `each` says, or where the journal is damaged; what was handed over before was kept so.
+    /// An error of `each`, or damage of the journal; records before it were intact.
     pub fn each<E: From<Unreadable>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
         self.each_at(|record, _| each(record))
     }
@@ -141,7 +140,7 @@ impl Records {
         Ok(())
     }
 
-    /// The documents that took the place of the header's, in their order. Most rows are not looked into for that.
+    /// The documents that replaced the header's, in order. Most rows do not need to be parsed for that.
     ///
     /// # Errors
     /// As for [`each`](Self::each).
@@ -162,12 +161,13 @@ impl Records {
         Ok(revisions)
     }
 
-    /// Checks all rows. Returns the last one's checksum and number.
+    /// Checks all rows. Returns the checksum and number of the last one.
     pub(super) fn check(&self) -> Result<(Checksum, i64), Unreadable> {
         self.rows(|_, _| Ok(()))
     }
 
-    /// The bytes of its files. What is moved from the log into the main file meanwhile is counted twice, never left out.
+    /// The size of its files in bytes. Data that is moved from the log into the main file meanwhile is counted twice,
+    /// never left out.
     fn room(&self) -> io::Result<u64> {
         let folder = Folder::open(self.path.parent().unwrap_or(Path::new("")))?;
         let log = match folder.length(format!("{FILE}-wal")) {
@@ -205,7 +205,7 @@ impl Records {
                 room = self.room().map_err(|error| Unreadable::io(&self.path, error))?;
             }
             if size > room {
-                // Rows that share pages would take any time.
+                // Rows that share pages could take unlimited time.
                 return Err(damaged(None, "its rows are larger than its file").into());
             }
             if found != number {
@@ -239,13 +239,13 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
     }
 }
 
-/// Refuses an empty file, which SQLite would take for a new database and throw away what stands beside it, and what
-/// is no regular file of ours. Opens nothing: to close the file again would lose the locks that a writer of this
-/// process holds on it.
+/// Rejects an empty file, which SQLite would take for a new database and discard the log beside it, and a file that is
+/// not a regular one of this user. Opens nothing: closing the file again would release the locks of a writer in this
+/// process.
 fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
     let io = |error| Unreadable::io(path, error);
     identity(folder).map_err(io)?;
-    // SQLite would play it back when it opens the file for writing: what was checked would not be what is there.
+    // SQLite would replay it when it opens the file for writing: the checked contents would not be the final ones.
     if folder.kind(format!("{FILE}-journal")).map_err(io)?.is_some() {
         return Err(Unreadable::damaged(
             path,
@@ -261,8 +261,8 @@ fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
     }
 }
 
-/// What is called a table must be one, and nothing else may be there: what a view or a trigger computes, whoever made
-/// the file can have made to go on without end.
+/// Rejects tables that are not tables, and any other schema objects: a view or a trigger in a forged file could
+/// compute forever.
 fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> {
     let found = || -> rusqlite::Result<bool> {
         let mut statement = connection.prepare("SELECT type, sql FROM sqlite_schema LIMIT 9")?;
@@ -279,13 +279,13 @@ fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> 
     }
 }
 
-/// The statements by which its tables are made, as SQLite keeps them.
+/// The statements that create its tables, as SQLite stores them.
 fn made() -> impl Iterator<Item = &'static str> {
     TABLES.split(';').map(str::trim).filter(|sql| sql.starts_with("CREATE"))
 }
 
-/// Opens the file for reading. Where SQLite cannot make the files that it shares with a writer, as in a folder that
-/// is not ours, and nothing is left beside the main file, there is no writer either and the file is read as it is.
+/// Opens the file for reading. If SQLite cannot create the files that it shares with a writer, as in a folder of
+/// another user, and no such file exists, there is no writer either and the file is read as it is.
 fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match guarded(Connection::open_with_flags(path, flags)?) {
@@ -305,7 +305,7 @@ fn as_it_is(path: &Path) -> rusqlite::Result<Connection> {
     guarded(Connection::open_with_flags(immutable(path), flags)?)
 }
 
-/// Has SQLite read the names of the tables, with a bound: their pages may lead to each other again and again.
+/// Makes SQLite read the names of the tables, with a bound: in a forged file their pages may form a cycle.
 fn guarded(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
@@ -315,13 +315,13 @@ fn guarded(mut connection: Connection) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite's steps until the names of the tables are read, at most; those of a journal take a few hundred.
+/// The most SQLite steps until the names of the tables are read; a journal takes a few hundred.
 const STEPS: std::ffi::c_int = 20_000;
 
-/// A journal may come from elsewhere: its schema is not trusted, its pages are looked at twice.
+/// A journal may come from elsewhere: its schema is not trusted, its pages are checked twice.
 const GUARDED: &str = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; SELECT 1 FROM sqlite_schema;";
 
-/// Whether there is anything in SQLite's write-ahead log, which must not be damaged.
+/// Whether SQLite's write-ahead log has contents; fails if it is damaged.
 fn check_log(folder: &Folder, path: &Path) -> Result<bool, Unreadable> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -340,7 +340,7 @@ fn check_log(folder: &Folder, path: &Path) -> Result<bool, Unreadable> {
     }
 }
 
-/// The address of a file that nobody changes.
+/// The address of a file that does not change.
 fn immutable(path: &Path) -> PathBuf {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -1,4 +1,4 @@
-//! What is kept of a run, and its form: a line of JSON for each record, several lines a row.
+//! The records of a run, and their form: a line of JSON for each record, several lines a row.
 
 use super::{Definition, Document, Trouble, version1};
 use crate::event::{Event, ItemId, StepPath};
@@ -10,17 +10,17 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    /// What the engine's state is made of.
+    /// An event of the engine.
     Event(Event),
     /// A program was started for an attempt.
     Spawned(Process),
-    /// Something is asked for under a key that was not used before.
+    /// The first use of an idempotency key.
     Asked(Asked),
-    /// The run goes on with another document; what follows speaks in its terms.
+    /// The run continues with another document; later records refer to its steps.
     Revised(Revision),
 }
 
-/// What an agent is asked for under an idempotency key, so that nothing else is ever asked for under it.
+/// The inputs of the first call with an idempotency key, so that the key is never used with others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     pub item: ItemId,
@@ -29,7 +29,7 @@ pub struct Asked {
     pub input: String,
 }
 
-/// A document that takes the place of the one before, whole.
+/// A document that replaces the previous one completely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     pub document: Document,
@@ -37,7 +37,7 @@ pub struct Revision {
     pub definition: Vec<Definition>,
 }
 
-/// A process, told apart from a later one with the same number.
+/// A process, with what distinguishes it from a later one with the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     pub item: ItemId,
@@ -48,11 +48,11 @@ pub struct Process {
     pub group: u32,
     /// When it started, in the ticks of `/proc/<pid>/stat`.
     pub started: u64,
-    /// The kernel's name for the time since the machine was started.
+    /// The kernel's identifier of the machine's current boot.
     pub boot: String,
 }
 
-/// A record's line: the one key that it has. A later minor version may have others, which are passed over.
+/// A record's line: an object with one key. A later minor version may have others, which are ignored.
 #[derive(Deserialize)]
 struct RecordLine {
     event: Option<Event>,
@@ -68,15 +68,15 @@ pub(super) fn encode(record: &Record, row: &mut Vec<u8>, path: &Path) -> Result<
     Ok(())
 }
 
-/// Whether a row may hold a document, told without reading its records.
+/// Whether a row may contain a document, decided without parsing its records.
 pub(super) fn may_revise(row: &str) -> bool {
     row.split_terminator('\n').any(|line| line.starts_with("{\"revised\""))
 }
 
-/// Hands over the records of a row in their order.
+/// Calls `each` with the records of a row in order.
 ///
 /// # Errors
-/// Whatever `each` says, and through `damaged` the byte where a line is no record, with what is wrong there.
+/// An error of `each`, or, through `damaged`, the byte of a line that is not a record, and why.
 pub(super) fn decode<E>(
     row: &str,
     damaged: impl Fn(usize, String) -> E,
@@ -100,7 +100,7 @@ pub(super) fn decode<E>(
     Ok(())
 }
 
-/// The record in a line. Where it is one of neither form, the error of the form that it has for longer.
+/// The record in a line. If it fits neither form, the error of the form that it fits longer.
 fn parse(line: &str) -> serde_json::Result<RecordLine> {
     serde_json::from_str(line).or_else(|error| match version1::event(line) {
         Ok(event) => Ok(RecordLine { event: Some(event), spawned: None, asked: None, revised: None }),

@@ -1,4 +1,4 @@
-//! Why the storage does not take what is written. SQLite says "disk I/O error" where it knows more.
+//! Why the storage rejects a write. SQLite reports "disk I/O error" even if it knows more.
 
 use super::store::BESIDE;
 use crate::disk;
@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// The cause behind SQLite's error about the file at a path, where there is no room for it.
+/// The cause of SQLite's error about the file at a path, if there is no room for it.
 pub(super) fn missing(path: &Path, error: &rusqlite::Error) -> Option<io::Error> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some(ErrorKind::StorageFull.into()),
@@ -17,12 +17,12 @@ pub(super) fn missing(path: &Path, error: &rusqlite::Error) -> Option<io::Error>
     }
 }
 
-/// Whether an error says that there is no room.
+/// Whether an error means that there is no room.
 pub(super) fn is_room(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
-/// The words for such an error, the same everywhere.
+/// The message for such an error, the same everywhere.
 pub(super) fn told(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::FileTooLarge => "files may not be so large (ulimit -f)",

@@ -10,19 +10,19 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A row is closed once it holds so many bytes; a longer record has a row for itself.
+/// A row ends once it has this many bytes; a longer record has a row of its own.
 const ROW: usize = 256 << 10;
 
-/// How long a reader may be in the way, as when it recovers the log of a killed runner.
+/// How long to wait for a reader, such as one that recovers the log of a killed runner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the end of a run waits for readers.
 const COURTESY: Duration = Duration::from_secs(1);
 
-/// The journal while it is made.
+/// The journal while it is created.
 const DRAFT: &str = "journal.new";
 
-/// What SQLite keeps beside a file, by the ends of their names.
+/// The files that SQLite has beside a database, by the ends of their names.
 pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 pub(super) const TABLES: &str = "
@@ -31,15 +31,15 @@ pub(super) const TABLES: &str = "
     CREATE TABLE tail (number INTEGER NOT NULL);
     INSERT INTO tail VALUES (0);";
 
-/// The journal of one run, open for writing. One at a time: hold the [`Lock`](super::Lock).
+/// The journal of one run, open for writing. Only one may exist: hold the [`Lock`](super::Lock).
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     folder: Folder,
     path: PathBuf,
-    /// Of the main file, which may be removed under us.
+    /// The identity of the main file, which may be removed during the run.
     file: (u64, u64),
-    /// Of the last row, with its number.
+    /// The checksum of the last row, with its number.
     chain: Checksum,
     number: i64,
     row: Vec<u8>,
@@ -47,10 +47,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the journal of a run in its folder, which must be there and have none.
+    /// Creates the journal of a run in its folder, which must exist and have none.
     ///
     /// # Errors
-    /// The storage's trouble, also where there is a journal already.
+    /// The storage failed, or a journal exists already.
     pub fn create(folder: &Path, header: &Header) -> Result<Store, Trouble> {
         let path = folder.join(FILE);
         let trouble = |error: Box<dyn std::error::Error + Send + Sync>| Trouble::new(&path, error);
@@ -63,7 +63,7 @@ impl Store {
             return Err(trouble("the inputs that are given have too many values".into()));
         }
         let chain = Checksum::begin(&text);
-        // Made beside its place, so that there is a whole journal or none.
+        // Created under another name and renamed, so that the journal is whole or absent.
         draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;
         let placed = folder.rename(DRAFT, FILE).and_then(|()| folder.sync());
         placed.map_err(|error| trouble(error.into()))?;
@@ -72,7 +72,7 @@ impl Store {
         Ok(Store { connection, folder, file, chain, number: 0, row: Vec::new(), trouble: None, path })
     }
 
-    /// Opens the journal of a run to go on with it. All its rows are checked first.
+    /// Opens the journal of a run to resume it. All its rows are checked first.
     ///
     /// # Errors
     /// As for [`read()`](super::read()).
@@ -80,7 +80,7 @@ impl Store {
         let (header, records) = read::read(folder)?;
         let path = folder.join(FILE);
         let (chain, number) = records.check()?;
-        // It looks at the journal as it was, and would be in the way of what is written.
+        // Its snapshot is outdated and would block the writer.
         drop(records);
         let io = |error| Unreadable::io(&path, error);
         let folder = Folder::open(folder).map_err(io)?;
@@ -89,7 +89,7 @@ impl Store {
         Ok((Store { connection, folder, file, path, chain, number, row: Vec::new(), trouble: None }, header))
     }
 
-    /// Moves all into the main file. Readers may be in the way; then it stays durable where it is, beside it.
+    /// Moves all records into the main file. If readers block that, they remain durable in the log beside it.
     fn checkpoint(&self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(COURTESY)?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -117,7 +117,7 @@ impl Store {
             row.clear();
         }
         drop(insert);
-        // Says on a page of its own how many rows there are, so that none is missed unnoticed at the end.
+        // Stores the number of rows on a page of its own, so that missing rows at the end are detected.
         transaction.execute("UPDATE tail SET number = ?1", [number]).map_err(sql)?;
         transaction.commit().map_err(sql)?;
         match folder.check(FILE, true) {
@@ -139,7 +139,7 @@ impl Journal for Store {
         }
         self.commit(records).inspect_err(|trouble| {
             self.trouble = Some(trouble.clone());
-            // Closing would move into the main file what may not have reached the disk.
+            // Closing would move data into the main file that may not have reached the disk.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         })
     }
@@ -152,14 +152,14 @@ impl Journal for Store {
     }
 }
 
-/// Makes the file with its tables and the header, durably, and leaves nothing beside it.
+/// Creates the file with its tables and the header, durably, and leaves no files beside it.
 fn draw_up(
     folder: &Folder,
     name: &str,
     header: &str,
     chain: Checksum,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // What a runner left that was killed here, or somebody else has laid there.
+    // Left by a runner that was killed here, or put there by somebody else.
     for left in ["", "-journal", "-wal", "-shm"] {
         folder.remove(format!("{name}{left}"))?;
     }
@@ -183,8 +183,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Tells the journal from another file of its name. It and what SQLite keeps beside it must be files of ours, with no
-/// other name: SQLite follows links and waits for pipes.
+/// The identity of the journal's file. It and SQLite's files beside it must be regular files of this user without
+/// other links: SQLite follows links and waits for pipes.
 pub(super) fn identity(folder: &Folder) -> std::io::Result<(u64, u64)> {
     for beside in BESIDE {
         folder.check(format!("{FILE}{beside}"), true)?;

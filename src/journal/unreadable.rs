@@ -1,4 +1,4 @@
-//! Why a journal cannot be read: there is none, nobody lets us, it is of another version, or it is damaged.
+//! Why a journal cannot be read: it is missing, inaccessible, of another version, or damaged.
 
 use super::{Version, space};
 use rusqlite::ErrorCode;
@@ -9,22 +9,22 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub enum Unreadable {
-    /// There is no journal.
+    /// The journal does not exist.
     Missing { path: PathBuf },
-    /// The storage does not let us; the journal may be well.
+    /// The storage denied access; the journal may be intact.
     Storage { path: PathBuf, cause: Arc<dyn std::error::Error + Send + Sync> },
-    /// Another major version of its form.
+    /// Another major version of the format.
     Version { path: PathBuf, found: Version },
-    /// What is there is not what was kept.
+    /// The contents are not the ones that were written.
     Damaged { path: PathBuf, place: Place, why: String },
 }
 
-/// Where a journal is damaged.
+/// The place of damage in a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From 1; none where it is about the header or the file as a whole.
+    /// From 1; `None` for the header or the file as a whole.
     pub row: Option<i64>,
-    /// From 0, of the row's text; where there is no row, of the header or of the log beside the file.
+    /// From 0, in the row's text; without a row, in the header or the log beside the file.
     pub byte: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ impl Unreadable {
         }
     }
 
-    /// What SQLite says when it looks for `row`.
+    /// An error of SQLite while it reads `row`.
     pub(super) fn sqlite(path: &Path, row: Option<i64>, cause: rusqlite::Error) -> Self {
         if let Some(error) = space::missing(path, &cause) {
             let cause = io::Error::new(error.kind(), space::told(&error));
@@ -60,7 +60,7 @@ impl Unreadable {
     }
 }
 
-/// Whether the storage is to blame, rather than what it holds.
+/// Whether the storage failed, rather than its contents.
 fn is_storage(cause: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqliteFailure(failure, _) = cause else { return false };
     match failure.code {

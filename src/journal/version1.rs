@@ -1,5 +1,5 @@
-//! Events as version 1 of the journal has them: one flat list of kinds. They are only read; a run that goes on is stored in
-//! the current form, also behind records of this one.
+//! Events in the form of version 1 of the journal: one flat list of kinds. They are only read; a resumed run is stored
+//! in the current form, also after records of this one.
 
 use crate::event::{
     Answer, AttemptEvent, DrainReason, Event, Execution, ItemError, ItemEvent, ItemId, ItemState, Millis,
@@ -14,7 +14,7 @@ struct FlatLine {
     event: FlatEvent,
 }
 
-/// One line each: a table of what there was.
+/// A line each: a table of the kinds.
 #[rustfmt::skip]
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,7 +47,7 @@ enum FlatEvent {
 /// The event in a record's line.
 ///
 /// # Errors
-/// It has no event of this form.
+/// When it is not an event of this form.
 pub(super) fn event(line: &str) -> serde_json::Result<Event> {
     Ok(serde_json::from_str::<FlatLine>(line)?.event.into())
 }

@@ -1,4 +1,4 @@
-//! A thread that keeps records while others go on: all that waits in its queue becomes one commit. Knows nothing of
+//! A thread that stores records in the background: all that waits in its queue becomes one commit. Knows nothing of
 //! files.
 
 use super::{Journal, Record, Trouble};
@@ -6,16 +6,16 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
-/// What the thread tells, in order.
+/// A report of the thread, in order.
 #[derive(Debug)]
 pub enum WriterReport {
     /// All batches up to this number are durable.
     Durable { up_to: u64 },
-    /// Nothing further is kept; told once.
+    /// No further batch is stored; reported once.
     Trouble(Trouble),
 }
 
-/// Keeps batches of records in the order in which they come, without waiting for them.
+/// Stores batches of records in the order in which they come, without blocking the sender.
 #[derive(Debug)]
 pub struct Writer {
     queue: Option<Sender<Batch>>,
@@ -25,10 +25,10 @@ pub struct Writer {
 type Batch = (u64, Vec<Record>);
 
 impl Writer {
-    /// Starts the thread, which speaks through `told`.
+    /// Starts the thread, which reports through `told`.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     pub fn start(
         journal: impl Journal + 'static,
         told: impl FnMut(WriterReport) + Send + 'static,
@@ -39,18 +39,18 @@ impl Writer {
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Hands over a batch. Its number must be higher than the one before; after trouble it is dropped.
+    /// Sends a batch. Its number must be higher than the one before; after a storage failure it is dropped.
     pub fn send(&self, number: u64, records: Vec<Record>) {
         if let Some(queue) = &self.queue {
-            // The thread takes what comes until the queue is closed, also after trouble.
+            // The thread receives until the queue is closed, also after a failure.
             let _ = queue.send((number, records));
         }
     }
 
-    /// Waits until all is durable and puts the journal in order.
+    /// Waits until all is durable and completes the journal.
     ///
     /// # Errors
-    /// What was told before, or the trouble of the end.
+    /// The failure reported before, or one at the end.
     pub fn close(mut self) -> Result<(), Trouble> {
         self.end()
     }
@@ -68,7 +68,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // Whoever wants to know closes.
+            // Errors are reported only by `close`.
             let _ = self.end();
         }
     }

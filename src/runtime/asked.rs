@@ -1,5 +1,5 @@
-//! What was asked under each idempotency key. The same key with other inputs would be another effect under the name of
-//! the first one, so that is never asked. Knows nothing of who is asked.
+//! The inputs used with each idempotency key. The same key with other inputs would be another effect under the name of
+//! the first one, so such a call is never made. Knows nothing of adapters.
 
 use super::identity;
 use crate::adapter::redact::Redactor;
@@ -10,11 +10,11 @@ use crate::journal::{self, Record};
 use std::collections::HashMap;
 use std::fmt;
 
-/// The hashes of inputs by item and key; of items that have not come to their end.
+/// The hashes of inputs by item and key, for items that have not ended.
 #[derive(Debug, Default)]
 pub struct Asked(HashMap<ItemId, HashMap<String, String>>);
 
-/// A key that was given with other inputs before.
+/// A key that was used with other inputs before.
 #[derive(Debug)]
 pub struct OtherInputs {
     item: String,
@@ -23,22 +23,22 @@ pub struct OtherInputs {
 }
 
 impl Asked {
-    /// Takes what a journal says.
+    /// Adds a key from a journal.
     pub fn recall(&mut self, asked: journal::Asked) {
         self.0.entry(asked.item).or_default().entry(asked.key).or_insert(asked.input);
     }
 
-    /// Lets go of an item that comes to its end.
+    /// Removes an item that ends.
     pub fn see(&mut self, event: &Event) {
         if let EventKind::Item(item, ItemEvent::Settled { .. }) = &event.kind {
             self.0.remove(item);
         }
     }
 
-    /// What is to be kept of the calls among these effects: the inputs of those whose keys are new.
+    /// The records for the calls among these effects: the inputs of those whose keys are new.
     ///
     /// # Errors
-    /// The first of them that asks for something else than was asked for before.
+    /// The first call whose inputs differ from those used with its key before.
     pub(super) fn take(
         &mut self,
         effects: &[Effect],
@@ -67,14 +67,14 @@ impl Asked {
     }
 }
 
-/// A hash of what a call takes, by name. Secrets in it go by their names: a hash of what is short tells what it is.
+/// A hash of a call's inputs, by name. Secrets are replaced by their names: a hash of a short text reveals it.
 fn digest(call: &Call, graph: &Graph, redactor: &Redactor) -> String {
     let mut inputs = call.inputs.clone();
     redactor.conceal_values(&mut inputs);
     let mut hasher = blake3::Hasher::new();
     for (id, value) in &inputs {
         let (name, value) = (&graph.value(*id).name, value.to_string());
-        // Lengths keep parts apart that would otherwise run together.
+        // Lengths separate parts that would otherwise run together.
         for part in [name, &value] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());

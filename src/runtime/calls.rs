@@ -1,4 +1,4 @@
-//! The attempts under way: begun on tasks of their own, stopped on request, each reported exactly once.
+//! Running attempts: begun on tasks of their own, stopped on request, each reported exactly once.
 
 use super::files::{Room, holds_files};
 use super::timers::Timers;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-/// Who does each step, and what each step is called; by step.
+/// The adapter and the name of each step, by step.
 pub struct Bindings {
     steps: Vec<Binding>,
     /// The values that are files and made by steps.
     files: HashSet<ValueId>,
-    /// Knows what must not be told of attempts.
+    /// Removes secrets from reports of attempts.
     redactor: Redactor,
 }
 
@@ -49,7 +49,7 @@ impl Bindings {
         Bindings { steps: steps.map(bind).collect(), files: files(graph), redactor: Redactor::default() }
     }
 
-    /// Keeps secrets out of what is told of attempts.
+    /// Removes secrets from reports of attempts.
     pub fn keeping(self, redactor: Redactor) -> Self {
         Bindings { redactor, ..self }
     }
@@ -58,12 +58,12 @@ impl Bindings {
         &self.redactor
     }
 
-    /// What bounds how many attempts of a step make sense at once.
+    /// What limits how many attempts of a step can usefully run at once.
     pub fn bound(&self, step: StepId) -> Bound {
         self.steps.get(step.index()).map_or(Bound::Elsewhere, |binding| binding.adapter.bound())
     }
 
-    /// Ends what adapters keep running between calls; steps may share one.
+    /// Ends programs that adapters leave running between calls; steps may share an adapter.
     pub(super) async fn close(&self, stop: &Stop) {
         let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
         for Binding { adapter, .. } in &self.steps {
@@ -141,14 +141,14 @@ impl Calls {
                 true => tokio::task::spawn_blocking(move || room.close(answer)).await,
                 false => Ok(room.close(answer)),
             };
-            // A panic is reported as one.
+            // A panic has been reported as a failure.
             let Ok(mut answer) = closed else { return };
             redactor.answer(item, &mut answer);
             report.give(answer);
         });
     }
 
-    /// Answers a call that is not to be made.
+    /// Reports a call that is not made.
     pub fn refuse(&self, call: &Call) {
         let message = "not started: the journal could not be written".to_owned();
         let answer = contract::failure(Cause::Start, message, Outcome::NotExecuted, false);
@@ -161,7 +161,7 @@ impl Calls {
         }
     }
 
-    /// How urgently what is stopped is stopped.
+    /// How urgently attempts are stopped.
     pub fn urgency(&self) -> Urgency {
         if self.killed { Urgency::Kill } else { Urgency::Terminate }
     }
@@ -171,7 +171,7 @@ impl Calls {
         self.under_way.values().for_each(|stopper| stopper.ask(Urgency::Kill));
     }
 
-    /// Takes note that an attempt is over.
+    /// Removes an attempt that has ended.
     pub fn over(&mut self, input: &Input, timers: &mut Timers) {
         if let Input::Finished { item, step, attempt, .. } = input {
             self.under_way.remove(&(*item, *step, *attempt));
@@ -237,7 +237,7 @@ fn request(
     Ok((call, room))
 }
 
-/// A step's instructions with the values of this attempt; empty where it has none.
+/// A step's instructions with the values of this attempt; empty if it has none.
 fn instructions(of: &Instructions, inputs: &[(Arc<str>, Arc<Value>)]) -> Result<String, String> {
     let named: Vec<(String, &Value)> = match of.is_empty() {
         true => Vec::new(),
@@ -246,14 +246,14 @@ fn instructions(of: &Instructions, inputs: &[(Arc<str>, Arc<Value>)]) -> Result<
     of.filled(&|wanted| named.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value))
 }
 
-/// When an attempt is stopped at the latest: its own time, that of its item, or that of the run, to which what undoes
-/// does not answer.
+/// The latest time at which an attempt is stopped: its own deadline, that of its item, or that of the run, which
+/// compensations ignore.
 fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
     let run = all.until().filter(|_| call.compensates.is_none());
     call.until.into_iter().chain(run).min()
 }
 
-/// The duty to report an attempt's end, kept even if the adapter panics.
+/// Reports an attempt's end when dropped, even if the adapter panics.
 struct Report {
     id: (ItemId, StepPath, u32),
     answers: UnboundedSender<Input>,
@@ -272,7 +272,7 @@ impl Report {
     fn send(&mut self, result: Answer) {
         let (item, step, attempt) = self.id;
         self.given = true;
-        // Nobody listens only when the run itself is gone.
+        // The receiver is only gone when the run is.
         let _ = self.answers.send(Input::Finished { item, step, attempt, result });
     }
 }

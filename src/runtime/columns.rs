@@ -1,5 +1,5 @@
-//! How many columns the agents of a step may report over a whole run, and how much in one row: the trace has a cell for
-//! each in every row, and what it holds must be readable. Knows nothing of what the columns mean.
+//! The number of columns that the agents of a step may report over a whole run, and their size in one row: the trace
+//! has a cell for each in every row, and must remain readable. Knows nothing of the columns' meaning.
 
 use crate::adapter::contract;
 use crate::engine::Input;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// The most different columns of one step.
 const MOST: usize = 256;
 
-/// The most that the names of all columns of all steps may take, in bytes, each with some for itself. Whoever reads a trace
-/// takes twice as much.
+/// The most memory that the names of all columns of all steps may take, in bytes, including the overhead of each. A
+/// reader of the trace takes twice as much.
 const NAMES: usize = 4 << 20;
 const EACH: usize = 32;
 
@@ -23,13 +23,12 @@ const ROW: usize = 16 << 20;
 #[derive(Default)]
 pub(super) struct Columns {
     of: HashMap<StepId, HashSet<Arc<str>>>,
-    /// What their names take.
+    /// The memory of their names, in bytes.
     taken: usize,
 }
 
 impl Columns {
-    /// Fails an answer that would be one column too many, as one that does not fit; a failure goes on without its
-    /// columns.
+    /// Fails an answer with too many columns, as one that does not fit; a failure loses its columns.
     pub fn hold(&mut self, input: &mut Input) {
         let Input::Finished { step, result, .. } = input else { return };
         let reported = match result {
@@ -53,7 +52,7 @@ impl Columns {
         }
     }
 
-    /// Why a trace does not take these columns, else they are seen.
+    /// Why a trace does not accept these columns; otherwise counts them.
     fn too_many(&mut self, step: StepId, reported: &[(Arc<str>, Value)]) -> Option<String> {
         let size: usize = reported.iter().map(|(_, value)| size(value)).sum();
         if size > ROW {
@@ -80,7 +79,7 @@ impl Columns {
     }
 }
 
-/// What a value takes in a row, escapes and all.
+/// The size of a value in a row, escapes included.
 fn size(value: &Value) -> usize {
     let escaped = |byte| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,

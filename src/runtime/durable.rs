@@ -1,5 +1,5 @@
-//! Events are kept before they are shown and before their effects begin. The engine goes on meanwhile: what it
-//! decides waits here, in order, until the log says that it is on disk.
+//! Events are written before they are shown and before their effects begin. The engine continues meanwhile: its
+//! decisions wait here, in order, until the log reports that they are on disk.
 
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Spawned};
@@ -12,31 +12,31 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::Instant;
 
-/// How long the start of a process may wait to be committed with something else.
+/// How long the start of a process may wait to share a commit.
 const SOON: Duration = Duration::from_millis(20);
 
-/// The log of a run that lives.
+/// The log of an active run.
 pub struct Durable {
     writer: Writer,
-    /// The number of the last batch that is on disk, or why none will be any more.
+    /// The number of the last batch on disk, or why no more will be.
     kept: UnboundedReceiver<Result<u64, Trouble>>,
     sent: u64,
-    /// Starts that are not on their way yet, with the moment until which they may wait for company.
+    /// Starts of processes that are not sent yet, with the time until which they may wait to share a commit.
     starts: Vec<Record>,
     due: Option<Instant>,
-    /// The run was interrupted: it is to go on from here another time.
+    /// The run was interrupted: it can be resumed from here.
     paused: bool,
 }
 
-/// What was decided and is not on disk yet, with the number of the batch that it waits for.
+/// Decisions that are not on disk yet, with the number of the batch that they wait for.
 #[derive(Default)]
 pub(super) struct Held(VecDeque<(u64, Out)>);
 
 impl Durable {
-    /// Keeps everything from now on in `journal`.
+    /// Writes everything from now on to `journal`.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     pub fn start(journal: impl Journal + 'static) -> io::Result<Self> {
         let (sender, kept) = mpsc::unbounded_channel();
         let told = move |told| {
@@ -44,7 +44,7 @@ impl Durable {
                 WriterReport::Durable { up_to, .. } => Ok(up_to),
                 WriterReport::Trouble(trouble) => Err(trouble),
             };
-            // Nobody listens any more once the run is over.
+            // The receiver is gone once the run is over.
             let _ = sender.send(told);
         };
         Ok(Durable {
@@ -57,14 +57,14 @@ impl Durable {
         })
     }
 
-    /// From here on only what attempts under way have come to is kept; that they were asked to stop is not, for
-    /// a run that goes on makes them again.
+    /// From here on only the ends of running attempts are written, not that they were asked to stop, because a resumed
+    /// run repeats them.
     pub(super) fn pause(&mut self) {
         self.paused = true;
     }
 
-    /// Hands a batch to the log, without its secrets. What is in it may be shown and begun once `held` gives it back.
-    /// What is `asked` for with it is kept beside it.
+    /// Sends a batch to the log, without its secrets. Its events may be shown and its effects begun once `held`
+    /// returns it. The records in `asked` are written with it.
     pub(super) fn keep(&mut self, out: &mut Out, asked: Vec<Record>, held: &mut Held, redactor: &Redactor) {
         let paused = self.paused;
         let lasting = out.events.iter().filter(|event| !paused || came_of_itself(event));
@@ -79,19 +79,19 @@ impl Durable {
         held.0.push_back((self.sent, std::mem::take(out)));
     }
 
-    /// Keeps that a process was started, soon: what was not on disk when a runner died is found by its mark. A commit
-    /// of its own for each would hold up what programs come to that end at once.
+    /// Writes soon that a process was started; a process whose start was not on disk when a runner died is found by
+    /// its mark. A commit for each start would delay programs that end at the same time.
     pub(super) fn started(&mut self, spawned: Spawned) {
         self.starts.push(Record::Spawned(noted(spawned)));
         self.due.get_or_insert_with(|| Instant::now() + SOON);
     }
 
-    /// Hands over the starts that wait for company.
+    /// Sends the starts that wait to share a commit.
     pub(super) fn send_starts(&mut self) {
         self.send(Vec::new());
     }
 
-    /// Hands over records, and before them the starts that wait for company.
+    /// Sends records, preceded by the starts that wait to share a commit.
     fn send(&mut self, records: Vec<Record>) {
         self.due = None;
         let mut all = std::mem::take(&mut self.starts);
@@ -102,7 +102,7 @@ impl Durable {
         }
     }
 
-    /// When the starts that wait for company have waited long enough.
+    /// When the waiting starts have to be sent.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -111,15 +111,15 @@ impl Durable {
     pub(super) async fn kept(&mut self) -> Result<u64, Trouble> {
         match self.kept.recv().await {
             Some(kept) => kept,
-            // The writer is gone without a word; it says so when it is closed.
+            // The writer ended without a report; closing it returns the error.
             None => std::future::pending().await,
         }
     }
 
-    /// Waits for the last batch and brings the log into a state that can be carried elsewhere.
+    /// Waits for the last batch and completes the log, so that it can be copied.
     ///
     /// # Errors
-    /// What went wrong with the log, now or before.
+    /// A failure of the log, now or before.
     pub fn close(mut self) -> Result<(), Trouble> {
         self.send_starts();
         self.writer.close()
@@ -131,12 +131,12 @@ impl Held {
         self.0.is_empty()
     }
 
-    /// Adds what will not be kept.
+    /// Adds decisions that will not be written.
     pub(super) fn last(&mut self, out: &mut Out) {
         self.0.push_back((u64::MAX, std::mem::take(out)));
     }
 
-    /// What waits for no later batch than this one, in order.
+    /// The decisions that wait for this batch or an earlier one, in order.
     pub(super) fn up_to(&mut self, number: u64) -> Out {
         let mut all = Out::default();
         while self.0.front().is_some_and(|(waits_for, _)| *waits_for <= number)
@@ -148,7 +148,7 @@ impl Held {
         all
     }
 
-    /// All of it, and the calls among it that must not be made any more.
+    /// All decisions, and the calls among them that must not be made any more.
     pub(super) fn abandon(&mut self) -> (Out, Vec<crate::engine::Call>) {
         let mut all = self.up_to(u64::MAX);
         let mut unmade = Vec::new();
@@ -163,7 +163,7 @@ impl Held {
     }
 }
 
-/// A process as the journal names it. One that stays for other attempts is the run's.
+/// A process in the form of the journal. One that outlives its attempt belongs to the run.
 fn noted(spawned: Spawned) -> Process {
     let Spawned { attempt, stays, process } = spawned;
     let (item, step, attempt) = if stays { (ItemId::RUN, StepId(0).into(), 0) } else { attempt };
@@ -171,7 +171,7 @@ fn noted(spawned: Spawned) -> Process {
     Process { item, step, attempt, pid, group, started, boot: boot.to_string() }
 }
 
-/// The end of an attempt that nobody asked to stop, or that ended well all the same.
+/// Whether an attempt ended without being asked to stop, or succeeded anyway.
 fn came_of_itself(event: &Event) -> bool {
     let EventKind::Attempt(_, _, _, AttemptEvent::Finished(answer)) = &event.kind else { return false };
     answer.as_ref().err().is_none_or(|failure| failure.cause != Cause::Stopped)

@@ -1,9 +1,10 @@
-//! The files of attempts. Each attempt writes into an own empty folder; where it succeeds, that is moved, in one step, to
-//! a place of its own in the run's folder, and its files are known by their paths from there. So nothing is overwritten,
-//! nothing of a failed attempt is an answer, and a run's folder can be copied. Whoever takes a file gets its whole path.
+//! The files of attempts. Each attempt writes into an empty folder of its own; if it succeeds, that folder is moved,
+//! in one step, to its final place in the run's folder, and its files are known by their paths from there. So no file
+//! is overwritten, the files of a failed attempt are never used, and a run's folder can be copied. A step that takes a
+//! file gets its absolute path.
 //!
-//! Agents leave what they like, and a run's folder may come from anybody: every part of a path is opened from the
-//! folder that it is in, without following links, and only a regular file with a single name is a file.
+//! Agents may leave anything, and a run's folder may come from elsewhere: every part of a path is opened relative to
+//! its folder, without following links, and only a regular file with a single link is accepted.
 
 use super::old_folder_name;
 use crate::adapter::{Declared, contract};
@@ -15,22 +16,22 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// The folder in a run's folder that holds the files of all items, and the beginning of every path to one.
+/// The folder in a run's folder with the files of all items, and the beginning of every path to one.
 pub(super) const ITEMS: &str = "items";
 
 /// The folder of one attempt.
 pub(super) struct Room {
     scratch: Arc<Folder>,
     items: Arc<Folder>,
-    /// In the scratch folder.
+    /// The name in the scratch folder.
     name: String,
     /// The item's folder, and the attempt's place in it.
     item: String,
     place: String,
     outputs: Arc<[Declared]>,
-    /// It has a folder: its step makes files, or whoever does it always has one.
+    /// Whether it has a folder: its step makes files, or its adapter always needs one.
     wanted: bool,
-    /// Its files are to be durable before its answer is.
+    /// Its files must be durable before its answer is.
     lasting: bool,
 }
 
@@ -61,25 +62,25 @@ impl Room {
         Room { lasting: true, ..self }
     }
 
-    /// Whether its end may have to wait for a disk.
+    /// Whether closing it may wait for a disk.
     pub fn is_slow(&self) -> bool {
         self.lasting && self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files))
     }
 
-    /// Where the attempt writes its files; empty where it has no folder.
+    /// Where the attempt writes its files; empty without a folder.
     pub fn path(&self) -> PathBuf {
         if self.wanted { self.scratch.path().join(&self.name) } else { PathBuf::new() }
     }
 
-    /// Makes the folder.
+    /// Creates the folder.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub fn open(&self) -> io::Result<()> {
         if self.wanted { self.scratch.make_new(&self.name).map(drop) } else { Ok(()) }
     }
 
-    /// The answer with its files where they stay; what an attempt leaves that fails is removed.
+    /// The answer with the final paths of its files; the files of a failed attempt are removed.
     pub fn close(&self, mut answer: Answer) -> Answer {
         if !self.wanted {
             return answer;
@@ -89,7 +90,7 @@ impl Room {
         {
             answer = Err(contract::bad(wrong));
         }
-        // Also what could not be moved.
+        // This includes files that could not be moved.
         let _ = self.scratch.remove_all(&self.name);
         answer
     }
@@ -110,7 +111,7 @@ impl Room {
         let lost = |error: io::Error| format!("cannot store the files of ORDERFLOW_DIR: {error}");
         let (item, place) = self.moved().map_err(lost)?;
         if self.lasting {
-            // Once all is in its place, so that a file system has it all to write at once.
+            // Only when all files are in place, so that the file system can write them together.
             files.iter().try_for_each(|path| store(&folder, path)).map_err(lost)?;
             item.sync().and_then(|()| self.items.sync()).map_err(lost)?;
         }
@@ -122,10 +123,10 @@ impl Room {
         Ok(())
     }
 
-    /// Moves the folder; the folder in which it is then, and its path from the run's folder.
+    /// Moves the folder. Returns the new folder and its path from the run's folder.
     fn moved(&self) -> io::Result<(Folder, String)> {
         let item = self.items.make(&self.item)?;
-        // A runner that died before the answer was kept has left its place behind.
+        // A runner that died before the answer was stored may have used the place.
         let places = (2..).map(|number| format!("{}-{number}", self.place));
         for place in std::iter::once(self.place.clone()).chain(places) {
             match self.scratch.move_to(&self.name, &item, &place) {
@@ -152,21 +153,21 @@ impl Finder {
         Finder { items }
     }
 
-    /// In the run's folder at `root`.
+    /// Opens the run's folder at `root`.
     ///
     /// # Errors
-    /// It has no files, or is another user's.
+    /// It has no files, or belongs to another user.
     pub fn open(root: &Path) -> io::Result<Finder> {
         Ok(Finder { items: Arc::new(Folder::open(root)?.folder(ITEMS)?) })
     }
 
-    /// A value of files as whoever takes it gets it: by absolute paths.
+    /// A value of files with absolute paths, as a step gets it.
     ///
     /// # Errors
-    /// What is wrong with the first path that leads to no file.
+    /// The problem of the first path that does not lead to a file.
     pub(super) fn absolute(&self, value: &Value, item: ItemId, key: &str) -> Result<Value, String> {
         match value {
-            // Which item had made a file, a run of an earlier version does not know.
+            // In a run of an earlier version the item that made the file is unknown.
             Value::String(path) if item == ItemId::RUN && is_old(path) => Ok(value.clone()),
             Value::String(path) => self.path_of(path, item, key).map(Value::String),
             Value::Array(values) => {
@@ -186,8 +187,8 @@ impl Finder {
             .map_err(|_| "the run's folder has a name that is not UTF-8".to_owned())
     }
 
-    /// The path to a file from the folder of all items. Runs of earlier versions know a file by its path from the
-    /// folder of its item.
+    /// The path to a file from the folder of all items. Runs of earlier versions have paths from the folder of the
+    /// item.
     fn below(&self, path: &str, item: ItemId, key: &str) -> Result<String, String> {
         let below = path.strip_prefix(ITEMS).and_then(|rest| rest.strip_prefix('/'));
         let found = below.map(|below| check(&self.items, below).map(|_| below.to_owned()));
@@ -202,10 +203,10 @@ impl Finder {
         Err(format!("the file {} is not in the run's folder: {wrong}", Value::from(path)))
     }
 
-    /// Copies the files of a value to a folder, where nothing is overwritten; tells where each is then.
+    /// Copies the files of a value to a folder without overwriting any; returns the value with their new paths.
     ///
     /// # Errors
-    /// A file is not there, or one of its name is there already.
+    /// A file is missing, or its target exists.
     pub fn export(
         &self,
         value: &Value,
@@ -232,7 +233,7 @@ impl Finder {
     }
 }
 
-/// Makes a file below a folder, with the folders that it lies in.
+/// Creates a file below a folder, with its parent folders.
 fn create(folder: &Folder, path: &str) -> io::Result<File> {
     match path.split_once('/') {
         Some((first, rest)) => create(&folder.make(first)?, rest),
@@ -240,7 +241,7 @@ fn create(folder: &Folder, path: &str) -> io::Result<File> {
     }
 }
 
-/// The regular file that a path leads to without links and without a way out of the folder.
+/// The regular file that a path leads to without links and without leaving the folder.
 fn check(folder: &Folder, path: &str) -> Result<File, String> {
     let named = Value::from(path);
     let mut parts = Vec::new();
@@ -273,7 +274,7 @@ fn check(folder: &Folder, path: &str) -> Result<File, String> {
     inner.open_file(last).map_err(|error| explain(&inner, last, error))
 }
 
-/// Makes a file durable, with the folders that it lies in.
+/// Makes a file durable, with its parent folders.
 fn store(folder: &Folder, path: &str) -> io::Result<()> {
     match path.split_once('/') {
         Some((first, rest)) => store(&folder.folder(first)?, rest)?,
@@ -282,7 +283,7 @@ fn store(folder: &Folder, path: &str) -> io::Result<()> {
     folder.sync()
 }
 
-/// Whether a path is one of an earlier version, and leads to nowhere above.
+/// Whether a path is in the form of an earlier version, and does not lead upwards.
 fn is_old(path: &str) -> bool {
     let mut parts = Path::new(path).components();
     !path.is_empty()
@@ -296,13 +297,13 @@ fn plain(path: &str) -> String {
     parts.collect::<Vec<&str>>().join("/")
 }
 
-/// Shows each path of a value of files.
+/// Calls `check` with each path of a value of files.
 fn each(ty: &Type, value: &Value, mut check: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
     fn all(value: &Value, check: &mut dyn FnMut(&str) -> Result<(), String>) -> Result<(), String> {
         match value {
             Value::String(path) => check(path),
             Value::Array(values) => values.iter().try_for_each(|value| all(value, check)),
-            // No value of files has any of these in it.
+            // These do not occur in a value of files.
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok(()),
         }
     }
@@ -327,7 +328,7 @@ pub fn holds_files(ty: &Type) -> bool {
     }
 }
 
-/// A value of files as it is shown: by the names of the files.
+/// A value of files for display: by the names of the files.
 pub fn by_name(value: &Value) -> Value {
     renamed(value, &|path| path.rsplit('/').next().unwrap_or(path).to_owned())
 }

@@ -1,4 +1,4 @@
-//! Names that the outside sees: of the run, of an effect, of a trace.
+//! Identifiers that agents see: of the run, of an effect, of a trace.
 
 use crate::engine::Call;
 use crate::event::StepPath;
@@ -6,7 +6,7 @@ use crate::graph::Graph;
 use jiff::Timestamp;
 use std::time::{Duration, SystemTime};
 
-/// A new run's name: unique, and in the order of time.
+/// A new run's name: unique, and ordered by time.
 pub fn new_run_id() -> String {
     let now = now();
     let seconds = now.as_second().unsigned_abs();
@@ -15,8 +15,8 @@ pub fn new_run_id() -> String {
     uuid::Uuid::new_v7(now).simple().to_string()
 }
 
-/// The time now. A clock that is before 1970 or after the year 9999 is taken for one that shows the first or the last
-/// moment of these: neither has a form in RFC 3339.
+/// The current time. A clock before 1970 or after the year 9999 counts as the first or the last moment between them,
+/// because RFC 3339 cannot write others.
 pub fn now() -> Timestamp {
     time_of(SystemTime::now())
 }
@@ -28,8 +28,8 @@ fn time_of(clock: SystemTime) -> Timestamp {
     }
 }
 
-/// What an agent is given to know an effect again, whichever attempt it is; and where the attempt undoes another
-/// step, the key of that.
+/// The keys of a call's effect, equal for all its attempts: its own, and for a compensation that of the compensated
+/// step.
 pub fn keys_of(run: &str, graph: &Graph, call: &Call) -> (String, Option<String>) {
     let key = |of: StepPath, direction| {
         let phase = &graph.step(of.step).phase;
@@ -42,12 +42,12 @@ pub fn keys_of(run: &str, graph: &Graph, call: &Call) -> (String, Option<String>
     }
 }
 
-/// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex. What
-/// undoes is known by the step that it undoes.
+/// The same for every attempt at the same effect: blake3 over run, item, step, visit and direction, in hex. A
+/// compensation uses the step that it compensates.
 fn idempotency_key(run: &str, item: &str, step: &str, visit: u32, direction: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in ["orderflow 1", run, item, step, &visit.to_string(), direction] {
-        // Lengths keep parts apart that would otherwise run together.
+        // Lengths separate parts that would otherwise run together.
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
@@ -61,7 +61,7 @@ pub(super) fn traceparent(run: &str, attempt: &str) -> String {
     format!("00-{}-{}-01", &trace[..32], &span[..16])
 }
 
-/// The moment so many milliseconds from now, as RFC 3339.
+/// The time in `from_now` milliseconds, as RFC 3339.
 pub(super) fn moment(from_now: u64) -> String {
     let then = now().checked_add(Duration::from_millis(from_now)).unwrap_or(Timestamp::MAX);
     format!("{then:.3}")

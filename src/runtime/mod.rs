@@ -1,8 +1,8 @@
-//! The loop that gives the engine time, processes and signals. Decides nothing: what happens next is the
-//! engine's affair, and how a step is done is the adapters'.
+//! The loop that provides the engine with time, processes and signals. Decides nothing: the engine decides what
+//! happens next, and adapters run the steps.
 //!
-//! Every turn: take all that has come in, hand it to the engine, keep the events in the journal, show them to
-//! the observers, and only then start what the engine asks for.
+//! Every turn: collect all inputs, pass them to the engine, write the events to the journal, show them to the
+//! observers, and only then start the effects that the engine requires.
 
 mod asked;
 mod calls;
@@ -45,59 +45,61 @@ pub struct NewItem {
     pub inputs: Values,
 }
 
-/// Where items come from, in order, read as they are needed.
+/// The items in order, read as they are needed.
 pub type Items<'a> = &'a mut dyn Iterator<Item = anyhow::Result<NewItem>>;
 
-/// Whoever wants to know what happened. Sees every event once, in order, before its effects begin.
+/// Observes the events of a run. Sees every event once, in order, before its effects begin.
 pub trait Observer {
+    /// Processes an event.
+    ///
     /// # Errors
-    /// One that makes the run stop, such as a trace that cannot be written.
+    /// An error that stops the run, such as a trace that cannot be written.
     fn see(&mut self, event: &Event) -> anyhow::Result<()>;
 }
 
-/// What comes from outside during a run.
+/// A request from outside during a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Begin nothing, ask what runs to stop.
+    /// Start nothing more and ask running attempts to stop.
     Stop,
-    /// End what runs now.
+    /// Kill running attempts.
     Kill,
-    /// Begin nothing, and never again: the run is given up.
+    /// Start nothing more, and never resume: the run is cancelled.
     Cancel,
 }
 
-/// Where they come from.
+/// The channel of requests.
 pub type Requests = mpsc::Receiver<Request>;
 
-/// What the loop works with.
+/// The inputs and outputs of the loop.
 pub struct Loop<'a> {
     pub graph: Arc<Graph>,
     pub run_id: Arc<str>,
     pub bindings: Bindings,
     pub workspace: Workspace,
     pub observers: Vec<&'a mut dyn Observer>,
-    /// Of the whole run.
+    /// The deadline of the whole run.
     pub deadline: Option<Duration>,
-    /// Where events are kept before they are shown; none for a run that is not to survive anything.
+    /// Where events are written before they are shown; `None` for a run that cannot be resumed.
     pub durable: Option<Durable>,
-    /// When a run that was interrupted goes on, in its own time; none for a new one.
+    /// When a resumed run continues, in its own time; `None` for a new one.
     pub since: Option<Millis>,
-    /// Nobody else in this process starts programs: what is left of any at the end is this run's, and is ended.
+    /// No other part of this process starts programs: all orphaned programs belong to this run and are ended with it.
     pub alone: bool,
-    /// Give up a run that was left, instead of going on with it.
+    /// Cancel a run that was left, instead of resuming it.
     pub cancel: bool,
-    /// What was asked for before, when a run goes on.
+    /// The keys used so far by a resumed run.
     pub asked: Asked,
-    /// Failed items that run again when a run goes on, their ends left out of the fold.
+    /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<Retry>,
 }
 
 impl Loop<'_> {
-    /// Runs until no item is in flight and none is left or wanted.
+    /// Runs until no item is in flight and no more are admitted.
     ///
     /// # Errors
-    /// Trouble of the operator's: items that cannot be read any more, an observer that failed. What was under
-    /// way has been stopped by then, and nothing runs any more in either case.
+    /// Items that cannot be read any more, or an observer that failed. Running attempts have been stopped by then;
+    /// nothing runs after return in either case.
     pub async fn drive(
         &mut self,
         run: &mut Run,
@@ -119,7 +121,7 @@ impl Loop<'_> {
         let mut batch = Vec::new();
         let (mut held, mut kept) = (Held::default(), 0);
         match start {
-            // A retry that is given up at once begins first, so that its items come to an end.
+            // A cancelled retry begins first, so that its items get an end.
             Some(_) if self.cancel && self.retry.is_empty() => run.cancel(now(), &mut out),
             Some(_) => run.resume(&self.retry, now(), &mut out),
             None => {}
@@ -146,7 +148,7 @@ impl Loop<'_> {
             }
             if !exhausted && run.asks_for_the_end() {
                 exhausted = true;
-                // Whatever comes, it is not admitted any more.
+                // An item read here is not admitted.
                 if items.next().is_none() {
                     run.handle(Input::NoMoreItems, now(), &mut out);
                 }
@@ -184,7 +186,7 @@ impl Loop<'_> {
             if run.is_idle() && held.is_empty() && (exhausted || !run.wants_item()) {
                 break;
             }
-            // What is further away than can be told never comes.
+            // A time beyond the clock's range never comes.
             let after = |time| begin.checked_add(time);
             let due = timers.next().and_then(|due| after(Duration::from_millis(due.saturating_sub(past))));
             let end = self.deadline.filter(|_| run.stopped().is_none()).and_then(after);
@@ -238,13 +240,13 @@ impl Loop<'_> {
         }
     }
 
-    /// When the run's deadline passes, in its own time: it counts from when this process went on with it.
+    /// When the run's deadline passes, in its own time: it counts from when this process resumed it.
     fn until(&self) -> Option<Millis> {
         let deadline = u64::try_from(self.deadline?.as_millis()).unwrap_or(Millis::MAX);
         Some(self.since.unwrap_or(0).saturating_add(deadline))
     }
 
-    /// Keeps nothing any more. What is not on disk does not begin, and nothing else does: all of it is only shown.
+    /// Stops writing. Decisions that are not on disk do not take effect, nor do later ones: they are only shown.
     fn abandon(&mut self, held: &mut Held, calls: &Calls) -> Out {
         self.durable = None;
         let (rest, unmade) = held.abandon();
@@ -252,7 +254,7 @@ impl Loop<'_> {
         rest
     }
 
-    /// Ends what the adapters keep running.
+    /// Ends the programs that adapters leave running.
     async fn close(&self, urgency: Urgency, mut requests: Requests) {
         let (stopper, stop) = Stop::new();
         stopper.ask(urgency);
@@ -273,7 +275,7 @@ impl Loop<'_> {
         }
     }
 
-    /// Keeps word of every process that was started: before that of its attempt's end.
+    /// Records every process that was started, before the end of its attempt.
     fn note(&mut self, spawned: &mut mpsc::UnboundedReceiver<Spawned>) {
         while let Ok(process) = spawned.try_recv() {
             self.keep(process);
@@ -286,8 +288,8 @@ impl Loop<'_> {
         }
     }
 
-    /// Shows what happened, then begins what is asked for. Effects are begun even when an observer fails:
-    /// the engine counts on them.
+    /// Shows the events, then begins the effects. Effects begin even when an observer fails: the engine relies on
+    /// them.
     fn flush(
         &mut self,
         out: &mut Out,
@@ -336,8 +338,8 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Names the item's folder: its number distinguishes keys that look alike once they are safe for a path. Letters of all
-/// scripts are, since a path must be readable.
+/// The name of the item's folder: its number distinguishes keys that look alike once they are made safe for a path.
+/// Letters of all scripts are preserved, since a path must be readable.
 fn folder_name(item: ItemId, key: &str) -> String {
     folder_with(item, key, char::is_alphanumeric)
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third leaves. Besides,
-//! somebody may leave word that the run is given up.
+//! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third exits. Also notices
+//! that the run was cancelled by another process.
 
 use super::{Request, Requests};
 use crate::adapter;
@@ -10,13 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Between looks at orphans that have ended.
+/// The interval between checks for orphans that have ended.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often somebody looks whether word was left.
+/// The interval between checks for a cancellation.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// The number of the first signal that came, 0 while none has.
+/// The number of the first signal that came, 0 before it.
 #[derive(Clone, Debug, Default)]
 pub struct Caught(Arc<AtomicI32>);
 
@@ -27,17 +27,17 @@ impl Caught {
 }
 
 /// Begins to listen; `leave` is called at the third signal with the first one's number and does not return.
-/// `cancelled` tells whether somebody has left word that the run is to be given up.
+/// `cancelled` returns whether another process has cancelled the run.
 ///
 /// # Errors
-/// When the system refuses to hand over signals.
+/// When signals cannot be received.
 pub fn listen(
     leave: fn(i32) -> !,
     cancelled: impl Fn() -> bool + Send + 'static,
 ) -> std::io::Result<(Requests, Caught)> {
     let ignored = ignored();
     let hear = |kind: SignalKind| {
-        // Whoever was told to outlive its terminal, by nohup or a shell's `&`, does.
+        // A process that was started to ignore the signal, by nohup or a shell's `&`, does.
         let heard = ignored & (1 << (kind.as_raw_value() - 1)) == 0;
         heard.then(|| signal(kind)).transpose()
     };
@@ -50,31 +50,31 @@ pub fn listen(
     Ok((receiver, caught))
 }
 
-/// Makes a write beyond the largest size that a file may have (`ulimit -f`) fail, instead of ending this process. The
-/// programs that it starts meet the signal as always.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail, instead of ending this process. Programs that it
+/// starts get the signal as always.
 ///
 /// # Errors
-/// When the system refuses.
+/// When signals cannot be received.
 pub fn outlive_large_files() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // It stays caught when nobody listens any more.
+    // It remains caught after the listener is dropped.
     runtime.block_on(async { signal(kind).map(drop) })
 }
 
-/// Takes note of the end of orphans, as the parent that they have now must, until what it returns is dropped.
+/// Reaps orphans, as their new parent must, until the returned value is dropped.
 pub(super) fn bury() -> Option<AbortOnDrop> {
     let mut ended = signal(SignalKind::child()).ok()?;
     Some(AbortOnDrop(tokio::spawn(async move {
         while ended.recv().await.is_some() {
             adapter::bury();
-            // Where much ends, one look is enough for many.
+            // If many orphans end, one check is enough for all.
             tokio::time::sleep(PAUSE).await;
         }
     })))
 }
 
-/// A task that does not outlive this.
+/// A task that ends when this is dropped.
 pub(super) struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -83,8 +83,8 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The signals that the process was started to ignore, the lowest bit being the first one; none where it cannot
-/// be told, as elsewhere than on Linux.
+/// The signals that the process was started to ignore, the lowest bit being the first one; zero if unknown, as outside
+/// of Linux.
 fn ignored() -> u64 {
     let status = crate::disk::of_the_kernel("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -106,7 +106,7 @@ async fn relay(
         if count == 1 {
             caught.0.store(number, Ordering::Relaxed);
         }
-        // The run may be over already; then nobody needs to know.
+        // Fails only if the run is over.
         match count {
             1 => drop(sender.send(Request::Stop).await),
             2 => drop(sender.send(Request::Kill).await),
@@ -115,12 +115,12 @@ async fn relay(
     }
 }
 
-/// Looks for word now and then. A signal would be heard at once, but only by a process that listens already.
+/// Checks for a cancellation at intervals. A signal would be faster, but needs a process that already listens.
 async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool) {
     while !cancelled() {
         tokio::time::sleep(EVERY).await;
     }
-    // The run may be over already.
+    // Fails only if the run is over.
     let _ = sender.send(Request::Cancel).await;
 }
 

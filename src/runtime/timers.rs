@@ -1,5 +1,5 @@
-//! Which timers are due when. A timer that can no longer matter is taken out, so that a long run does not
-//! gather them.
+//! Which timers are due when. Timers that have become irrelevant are removed, so that they do not accumulate in a long
+//! run.
 
 use crate::engine::Timer;
 use crate::event::{ItemId, Millis};
@@ -24,7 +24,7 @@ impl Timers {
         self.by_due.first().map(|(due, _)| *due)
     }
 
-    /// Takes out one timer that is due.
+    /// Removes and returns one timer that is due.
     pub fn take(&mut self, now: Millis) -> Option<Timer> {
         let (due, timer) = *self.by_due.first().filter(|(due, _)| *due <= now)?;
         self.by_due.pop_first();
@@ -34,7 +34,7 @@ impl Timers {
         Some(timer)
     }
 
-    /// An attempt is over.
+    /// Removes the timer of an attempt that has ended.
     pub fn cancel(&mut self, timer: Timer) {
         let Some(all) = owner(&timer).and_then(|item| self.by_item.get_mut(&item)) else { return };
         all.retain(|(due, other)| {
@@ -46,7 +46,7 @@ impl Timers {
         });
     }
 
-    /// An item is settled.
+    /// Removes the timers of an item that has settled.
     pub fn forget(&mut self, item: ItemId) {
         for timer in self.by_item.remove(&item).unwrap_or_default() {
             self.by_due.remove(&timer);

@@ -1,4 +1,5 @@
-//! The run's folder: a folder for each item's own files, and one for what travels beside the pipes.
+//! The run's folder: a folder for each item's own files, and a scratch folder for data that is passed to agents in
+//! files.
 
 use super::files::{Finder, ITEMS, Room};
 use super::folder_name;
@@ -9,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What stands before the name of the folder for what travels beside the pipes.
+/// The prefix of the name of the scratch folder.
 const SCRATCH: &str = "scratch";
 
 /// Where runs are stored.
@@ -22,7 +23,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// The folder of runs, which is made where it is not there.
+    /// The folder of runs, created if missing.
     fn runs(&self) -> io::Result<Folder> {
         let store = match self {
             Store::Beside(folder) => Folder::shared(folder)?.make(HIDDEN)?,
@@ -36,7 +37,7 @@ impl Store {
         store.make("runs")
     }
 
-    /// The folder of runs, where it is there and this user's.
+    /// The folder of runs, if it exists and belongs to this user.
     pub fn find(&self) -> Option<Folder> {
         let store = match self {
             Store::Beside(folder) => Folder::shared(folder).and_then(|folder| folder.folder(HIDDEN)),
@@ -49,36 +50,36 @@ impl Store {
 /// The folder of runs beside a document or its settings.
 const HIDDEN: &str = ".orderflow";
 
-/// `runs/<run>/` in the folder where runs are stored, made when the run begins. What is empty at the end is taken away.
+/// `runs/<run>/` in the folder of runs, created when the run begins. Empty folders are removed at the end.
 #[derive(Debug)]
 pub struct Workspace {
     folder: Folder,
-    /// Made anew each time, under a name that nobody knew before: nothing is laid ready in it.
+    /// Created each time under a new random name, so that nothing can be placed in it in advance.
     scratch: Arc<Folder>,
     items: Arc<Folder>,
 }
 
 impl Workspace {
-    /// Makes the run's folder in `store`, the folder where runs are stored, which is made where it is not there.
+    /// Creates the run's folder in `store`, which is created if missing.
     ///
     /// # Errors
-    /// When it cannot be made, or others could change what lies in it.
+    /// When it cannot be created, or others could change its contents.
     pub fn create(store: &Store, run_id: &str) -> io::Result<Self> {
         Workspace::of(store.runs()?.make_new(run_id)?)
     }
 
-    /// The run's folder, there already.
+    /// Opens an existing run's folder.
     ///
     /// # Errors
-    /// When it cannot be written to, or others could change what lies in it.
+    /// When it is not writable, or others could change its contents.
     pub fn open(root: &Path) -> io::Result<Self> {
         Workspace::of(Folder::open(root)?)
     }
 
-    /// Looks whether a run can go on in this folder, and changes nothing.
+    /// Checks whether a run can be resumed in this folder; changes nothing.
     ///
     /// # Errors
-    /// When it cannot be used, or others could change what lies in it.
+    /// When it cannot be used, or others could change its contents.
     pub fn check(root: &Path) -> io::Result<()> {
         Workspace::refuse_open(&Folder::open(root)?)
     }
@@ -89,13 +90,13 @@ impl Workspace {
             let message = format!("everybody may write into {path}; take that right away: chmod o-w {path}");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
-        // Up to the folder where runs are stored.
+        // Up to the folder of runs.
         folder.refuse_replaceable(2)
     }
 
     fn of(folder: Folder) -> io::Result<Self> {
         Workspace::refuse_open(&folder)?;
-        // What a runner left that was killed here.
+        // Left by a runner that was killed here.
         for (name, _) in folder.entries()? {
             if name.to_string_lossy().starts_with(SCRATCH) {
                 folder.remove_all(&name)?;
@@ -109,7 +110,7 @@ impl Workspace {
         self.folder.path()
     }
 
-    /// The folder of an attempt of the item; `place` is its own there.
+    /// The folder of an attempt of the item; `place` is its name there.
     pub(super) fn room(
         &self,
         (item, key): (ItemId, &str),
@@ -131,7 +132,7 @@ impl Workspace {
         self.scratch.path().to_owned()
     }
 
-    /// Writes a program from the document where it is kept while the run lasts.
+    /// Writes a program from the document to a file that exists during the run.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -140,22 +141,22 @@ impl Workspace {
         Ok(self.scratch.path().join(name))
     }
 
-    /// Whether a regular file of this name lies in the run's folder.
+    /// Whether the run's folder contains a regular file of this name.
     pub fn has_file(&self, name: &str) -> bool {
         self.folder.has_file(name)
     }
 
-    /// Takes away the item's folder if nothing was left in it.
+    /// Removes the item's folder if it is empty.
     pub(super) fn settle(&self, item: ItemId, key: &str) {
         let _ = self.items.remove_empty(folder_name(item, key));
     }
 }
 
-/// The longest name of a file, in bytes: below the limit of file systems, with room for what is added.
+/// The longest name of a file, in bytes: below the limit of file systems, with room for suffixes.
 const LONGEST: usize = 200;
 
-/// A name that is safe in every path, and readable in every script. One that is too long ends in a hash, so that no other
-/// is the same.
+/// A name that is safe in every path, and readable in every script. One that is too long ends in a hash, so that names
+/// remain unique.
 fn safe(name: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let safe: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
@@ -168,13 +169,13 @@ fn safe(name: &str) -> String {
 }
 
 impl Drop for Workspace {
-    /// Leaves what agents have left, takes away the rest.
+    /// Removes empty folders; files of agents remain.
     fn drop(&mut self) {
         if let Some(name) = self.scratch.path().file_name() {
             let _ = self.folder.remove_all(name);
         }
         let _ = self.folder.remove_empty(ITEMS);
-        // Each only where it is empty.
+        // Each only if it is empty.
         let mut path = self.folder.path().to_owned();
         for _ in 0..3 {
             let Ok((above, name)) = Folder::above(&path) else { return };

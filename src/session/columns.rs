@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Thirty years: beyond it a duration is no measurement, and sums stay exact below.
+/// Thirty years: a longer duration is not a measurement, and sums stay exact below.
 const LONGEST_MS: f64 = 1e12;
 
-/// Where the columns that mean something stand, and the names of all others.
+/// The positions of the known columns, and the names of all others.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// By their order in [`STANDARD`], then [`TAIL`].
@@ -43,7 +43,7 @@ impl Columns {
     /// The columns of a table.
     ///
     /// # Errors
-    /// The name of a column that no table of executions can do without.
+    /// The name of a required column that is missing.
     pub fn of(table: &Table) -> Result<Columns, &'static str> {
         let mut known = [None; STANDARD.len() + TAIL.len()];
         let mut custom = Vec::new();
@@ -60,7 +60,7 @@ impl Columns {
         }
     }
 
-    /// Reads a row; all that is wrong with it otherwise.
+    /// Reads a row; else all its problems.
     pub fn read<'a>(&'a self, row: Row<'a>) -> Result<RowRef<'a>, Vec<Problem>> {
         let mut cells = Cells { columns: self, row, problems: Vec::new() };
         let phase = cells.needed(PHASE);
@@ -85,7 +85,8 @@ impl Columns {
         if cells.problems.is_empty() { Ok(read) } else { Err(cells.problems) }
     }
 
-    /// The cells of a row that we would write differently. Those that another table would not take stay as we write them.
+    /// The cells of a row that this program would write differently. Those that another table would not accept are
+    /// left out.
     pub(super) fn spelled(&self, cells: &Row<'_>, row: &super::row::Row) -> Spelled {
         let names = STANDARD.iter().chain(&TAIL).map(|name| Cow::Borrowed(*name));
         let known = self.known.iter().zip(names).filter_map(|(index, name)| Some((index.as_ref()?, name)));
@@ -126,7 +127,7 @@ impl<'a> Cells<'a> {
         self.row.cell(index).map(|cell| (index, cell))
     }
 
-    /// A label; what is written as a number or Boolean is its own text.
+    /// A label; a number or Boolean is its own text.
     fn text(&self, meaning: usize) -> Option<Cow<'a, str>> {
         let (_, cell) = self.cell(meaning)?;
         (cell.raw() != "null").then(|| cell.text())
@@ -157,7 +158,7 @@ impl<'a> Cells<'a> {
             Scalar::Number(text) => text.parse::<f64>().ok(),
             Scalar::Bool(_) | Scalar::Text(_) => None,
         };
-        // Minus zero is zero, in all that is derived from it.
+        // Minus zero becomes zero, also in all that is computed from it.
         let number = number.filter(|number| (0.0..=LONGEST_MS).contains(number)).map(f64::abs);
         if number.is_none() {
             self.refuse(DURATION, "a number of milliseconds, from 0 to 10^12, or null");
@@ -169,7 +170,7 @@ impl<'a> Cells<'a> {
         let (_, cell) = self.cell(meaning)?;
         let number = match cell.raw() {
             "null" => return None,
-            // What else Rust would take for a number: a sign, leading zeros.
+            // Rust also accepts a sign and leading zeros.
             raw if raw.starts_with('+') || (raw.len() > 1 && raw.starts_with('0')) => None,
             raw => raw.parse::<u64>().ok(),
         };

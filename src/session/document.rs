@@ -8,26 +8,26 @@ use crate::graph::Graph;
 use crate::spec::Spec;
 use std::collections::HashSet;
 
-/// Unknown phases for which the nearest known one is looked for.
+/// The most unknown phases for which the nearest known one is searched.
 const COMPARED: usize = 50;
 
-/// The rows of a document and what is wrong with its fences.
+/// The rows of a document and the problems of its fences.
 #[derive(Debug, Default)]
 pub struct Recorded {
     /// In document order.
     pub rows: Vec<Row>,
-    /// Where each row stands.
+    /// The place of each row.
     pub places: Vec<Place>,
     pub problems: Vec<Diagnostic>,
 }
 
-/// The cells of a row in the document, those that mean something.
+/// The place of a row in the document, with the cells of known columns.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     cells: [Option<Span>; STANDARD.len() + TAIL.len()],
 }
 
-/// A column that means something, by its order in [`STANDARD`], then [`TAIL`].
+/// A known column, by its order in [`STANDARD`], then [`TAIL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     Phase = 0,
@@ -40,7 +40,7 @@ pub enum Cell {
 }
 
 impl Place {
-    /// A cell; the phase's where the table has no such column.
+    /// A cell; the phase's if the table has no such column.
     pub fn cell(&self, cell: Cell) -> Span {
         self.cells[cell as usize].or(self.cells[Cell::Phase as usize]).unwrap_or_default()
     }
@@ -55,15 +55,14 @@ pub fn recorded(source: &Source, spec: &Spec) -> Recorded {
     recorded
 }
 
-/// What is wrong with a document's trace fences: their text, their values, and, where the graph is known,
-/// phases that no step has.
+/// The problems of a document's trace fences: their text, their values, and, if the graph is known, unknown phases.
 pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnostic> {
     let Recorded { rows, places, mut problems } = recorded(source, spec);
     if let Some(graph) = graph {
         let known: HashSet<&str> = graph.steps.iter().map(|step| &*step.phase).collect();
         let mut unknown: HashSet<&str> = HashSet::new();
         for (row, place) in rows.iter().zip(places) {
-            // A phase is told once, at its first row, and only the first few are compared with all others.
+            // A phase is reported once, at its first row, and only the first few are compared with all others.
             let place = place.cell(Cell::Phase);
             if !known.contains(&*row.phase) && unknown.insert(&row.phase) {
                 let compared = if unknown.len() <= COMPARED { graph.steps.as_slice() } else { &[] };
@@ -95,7 +94,7 @@ impl Recorded {
             Part::Table(table) => {
                 self.problems.push(Problem::table(table, catalogue::no_execution_table).at(base));
             }
-            // What an empty trace looks like.
+            // The form of an empty trace.
             Part::Field(field)
                 if field.key.as_deref() == Some("execution")
                     && field.value.as_array().is_some_and(Vec::is_empty) => {}
@@ -104,7 +103,7 @@ impl Recorded {
             }
             Part::Problem(problem) => self.problems.push(problem.at(base)),
         });
-        // A text in memory has no trouble of its own.
+        // Reading from memory does not fail.
         debug_assert!(done.is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! Events to what a trace keeps of them: the one place that knows which events leave rows, live or replayed.
-//! It knows nothing of files, figures or tables, which take what is made here.
+//! Turns events into entries of a trace: the only place that knows which events leave rows, live or replayed. Knows
+//! nothing of files, statistics or tables, which consume the entries.
 
 use super::layout::Layout;
 use super::row::Row;
@@ -8,29 +8,29 @@ use crate::graph::Graph;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a trace takes from an event.
+/// The entry of a trace for an event.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every entry is a row, and none is stored as an entry")]
 pub enum Entry {
-    /// An execution is over. `place` is that of its phase in the layout, `element` that of its element in its list,
+    /// An execution has ended. `place` is that of its phase in the layout, `element` that of its element in its list,
     /// `recorded` the row's index in the record that is replayed.
     Row { item: ItemId, place: usize, element: Option<u32>, recorded: Option<usize>, row: Row },
     /// The item reached its final state: no row of it follows.
     Settled { item: ItemId, state: ItemState, left_out: Vec<LeftOut> },
 }
 
-/// A step of an item that succeeded which did not run and has no row.
+/// A step of a successful item that did not run and has no row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeftOut {
     pub phase: Arc<str>,
     pub critical: bool,
     /// Such as `needs b (Review was skipped)`.
     pub because: String,
-    /// A decision took another way.
+    /// A decision took another branch.
     pub decided: bool,
 }
 
-/// The items in flight, by which rows get their keys.
+/// The items in flight, which provide the keys of rows.
 pub struct Entries {
     layout: Layout,
     keys: HashMap<ItemId, Arc<str>>,
@@ -38,7 +38,7 @@ pub struct Entries {
 
 impl Entries {
     pub fn new(graph: &Graph) -> Entries {
-        // A step that runs once after all items is no item's; its rows have no key.
+        // A step that runs once after all items has no item; its rows have no key.
         let keys = HashMap::from([(ItemId::RUN, Arc::from("run"))]);
         Entries { layout: Layout::of(graph), keys }
     }
@@ -48,7 +48,7 @@ impl Entries {
         self.keys.keys().filter(|item| **item != ItemId::RUN).count() as u64
     }
 
-    /// What the trace takes from the next event, if anything.
+    /// The entry for the next event, if any.
     pub fn take(&mut self, event: &Event) -> Option<Entry> {
         match &event.kind {
             EventKind::Run(RunEvent::StepsEnded(end)) => Some(self.settled(ItemId::RUN, end)),

@@ -1,5 +1,5 @@
-//! Session files of any size: rows are shown one by one, the rest is kept. Bare tables and the tables of
-//! other tools are accepted; our own files must be whole.
+//! Session files of any size: rows are shown one by one, the rest is stored. Bare tables and the tables of other tools
+//! are accepted; files of this program must be complete.
 
 use super::layout::{Edge, Layout, Phase};
 use super::problem::{MOST, Problem, Problems};
@@ -13,22 +13,22 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// All but the rows of a file.
+/// A file's contents without its rows.
 #[derive(Debug, Default)]
 pub struct Session {
-    /// Only in our own files.
+    /// Only in files of this program.
     pub head: Option<Head>,
-    /// Only in our own files.
+    /// Only in files of this program.
     pub layout: Option<Layout>,
     pub summary: Object,
     pub rows: u64,
     pub problems: Problems,
 }
 
-/// Reads a file; each row is shown with the layout that stands before it, if one does.
+/// Reads a file; calls `show` with each row and the layout before it, if any.
 ///
 /// # Errors
-/// What the input itself reports. What is wrong with the text is in [`Session::problems`].
+/// Read errors of the input. Problems of the text are in [`Session::problems`].
 pub fn read_session(
     input: impl Read,
     mut show: impl FnMut(Option<&Layout>, &RowRef<'_>),
@@ -43,7 +43,7 @@ pub fn read_session(
             let layout = file.session.layout.as_ref();
             let place = layout.and_then(|layout| layout.place(&read.phase));
             if let (Some(layout), None) = (layout, place) {
-                // A phase is told once, at its first row, as far as there is room to remember.
+                // A phase is reported once, at its first row, up to a limit of names.
                 if file.unknown.len() < MOST && file.unknown.insert(read.phase.to_string()) {
                     let known = layout.phases.iter().map(|phase| &*phase.name);
                     let make = |span| catalogue::unknown_phase(span, &read.phase, known);
@@ -79,10 +79,10 @@ struct File {
     session: Session,
     /// `orderflow: 1` was seen.
     own: bool,
-    /// So was the last field, whatever it says of the run.
+    /// The last field was seen, whatever its value.
     ended: bool,
     executions: bool,
-    /// Phases of rows that `phases` does not have.
+    /// Phases of rows that are not in `phases`.
     unknown: HashSet<String>,
     head: Head,
     phases: Vec<Phase>,
@@ -118,7 +118,7 @@ impl File {
         }
     }
 
-    /// A row of `phases` or `edges`.
+    /// Reads a row of `phases` or `edges`.
     fn own_row(&mut self, table: &toon::Table, row: toon::Row<'_>) {
         let cell = |name: &str| {
             let column = table.columns.iter().position(|column| column.path == [name])?;
@@ -169,7 +169,7 @@ impl File {
         if from >= to {
             return None;
         }
-        // Once the executions begin there is no phase left to lead to.
+        // An edge after the executions has no effect.
         self.phases.get_mut(to)?.needs.push((from, value.is_some()));
         self.edges.push(Edge { from, to, value });
         Some(())

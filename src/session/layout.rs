@@ -1,5 +1,5 @@
-//! What a trace must know of its workflow: the phases in graph order and what each waits for. It is made from
-//! a graph, and session files carry it, so that statistics need no document.
+//! The workflow data that a trace needs: the phases in graph order and their dependencies. It comes from a graph, and
+//! session files contain it, so that statistics need no document.
 
 use super::row::{Row, RowRef};
 use crate::event::Execution;
@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
-    /// Forward steps so that each follows all that it waits for, then failure handlers and compensations.
+    /// Forward steps, each after all that it waits for, then failure handlers and compensations.
     pub phases: Vec<Phase>,
-    /// In terms of `phases`, sorted.
+    /// By places in `phases`, sorted.
     pub edges: Vec<Edge>,
     by_name: HashMap<Arc<str>, usize>,
-    /// The place of every step of the graph; empty where the layout comes from a file.
+    /// The place of every step of the graph; empty for a layout from a file.
     of_step: Vec<usize>,
 }
 
@@ -29,18 +29,18 @@ pub struct Phase {
     pub optional: bool,
     /// A failure handler or a compensation.
     pub handler: bool,
-    /// Undoes another step.
+    /// Whether it compensates another step.
     pub undoes: bool,
-    /// Another undoes it; nothing can. Not in session files, whose summary says how items ended.
+    /// Whether it has a compensation or is irreversible. Not in session files, whose summary has the items' ends.
     pub undoable: bool,
     pub irreversible: bool,
     /// Runs for each element of a list.
     pub each: bool,
-    /// Runs once after all items, so that its rows belong to none.
+    /// Runs once after all items, so that its rows have no item.
     pub once: bool,
-    /// The graph's step; none where the layout comes from a file.
+    /// The graph's step; `None` for a layout from a file.
     pub step: Option<StepId>,
-    /// The phases that must be settled before this one, and whether only their success will do.
+    /// The phases that must end before this one, and whether they must succeed.
     pub needs: Vec<(usize, bool)>,
     /// The columns that its agent reports; only in session files.
     pub fields: Vec<Arc<str>>,
@@ -50,7 +50,7 @@ pub struct Phase {
 pub struct Edge {
     pub from: usize,
     pub to: usize,
-    /// None for an order without data.
+    /// `None` for an order without data.
     pub value: Option<Arc<str>>,
 }
 
@@ -104,16 +104,16 @@ impl Layout {
         self.by_name.get(phase).copied()
     }
 
-    /// The place of a step of the graph that this layout is of.
+    /// The place of a step, if the layout comes from its graph.
     pub fn place_of(&self, step: StepId) -> Option<usize> {
         self.of_step.get(step.index()).copied()
     }
 
-    /// Which of an item's executions a row tells of, however often it was repeated: its phase's place, and where
-    /// that runs for each element of a list or undoes, a number of the row's label.
+    /// Identifies an item's execution, over all its repetitions: its phase's place, and a hash of the row's label if
+    /// the phase runs for each element of a list or compensates.
     pub fn execution(&self, row: &RowRef<'_>) -> Option<(usize, u64)> {
         let place = row.place(self)?;
-        // What undoes may undo several steps, and each element of a list.
+        // A compensation may serve several steps, and each element of a list.
         let each = self.phases.get(place).is_some_and(|phase| phase.each || phase.undoes);
         let element = row.input.as_deref().filter(|_| each).map_or(0, |label| {
             let mut hasher = std::hash::DefaultHasher::new();
@@ -128,7 +128,7 @@ impl Layout {
         row.place(self).and_then(|place| self.phases.get(place)).is_some_and(|phase| phase.once)
     }
 
-    /// The row that records an execution of the item with this key; none for a step of another graph.
+    /// The row that records an execution of the item with this key; `None` for a step of another graph.
     pub fn row(&self, key: &Arc<str>, execution: &Execution) -> Option<Row> {
         let phase = self.phases.get(self.place_of(execution.step)?)?;
         let recorded = execution.recorded.as_deref();
@@ -151,7 +151,7 @@ impl Layout {
         })
     }
 
-    /// Whether two runs are of the same workflow, whatever their agents reported.
+    /// Whether two runs are of the same workflow, whatever columns their agents reported.
     pub fn same(&self, other: &Layout) -> bool {
         let names =
             |layout: &Layout| layout.phases.iter().map(|phase| Arc::clone(&phase.name)).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Which item each recorded row belongs to. Rows say so in their `item` cell; where they do not, the labels
-//! of inputs and outputs and the shape of the workflow tell, as far as they can.
+//! Which item each recorded row belongs to. The `item` cell shows it; without one, it is inferred from the labels of
+//! inputs and outputs and the shape of the workflow, as far as possible.
 
 use super::layout::{Layout, Phase};
 use super::row::Row;
@@ -16,9 +16,9 @@ pub struct Item {
     pub rows: Vec<usize>,
 }
 
-/// Links rows to items. The rows of the first entry step make the items; should it have none, those of the
-/// first step that has. Every row of a known phase belongs to exactly one item, but those of steps that run once
-/// for all items; they and others belong to none.
+/// Links rows to items. The rows of the first entry step make the items; if it has none, those of the first step with
+/// rows. Every row of a known phase belongs to exactly one item, except rows of steps that run once for all items;
+/// these and others belong to none.
 pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
     let places: Vec<Option<usize>> = rows.iter().map(|row| layout.place(&row.phase)).collect();
     let mut tables = vec![Vec::new(); layout.phases.len()];
@@ -41,11 +41,11 @@ pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
     linker.items
 }
 
-/// What became of one execution, as [`Layout::execution`] numbers them: how it ended last, and whether it ran more
-/// than once.
+/// The history of one execution, as numbered by [`Layout::execution`]: its last status, and whether it ran more than
+/// once.
 pub type Fate = ((usize, u64), Status, bool);
 
-/// How an item ended, told from the last time of each of its executions.
+/// How an item ended, inferred from the last status of each of its executions.
 pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> ItemState {
     let (mut state, mut undone, mut standing) = (ItemState::Succeeded, false, false);
     let mut again = false;
@@ -63,7 +63,7 @@ pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> Ite
             _ => {}
         }
     }
-    // It was undone once, and came through when it ran again.
+    // It was compensated once, and succeeded when it ran again.
     if state == ItemState::Succeeded && (again || !undone && !standing) {
         return state;
     }
@@ -74,15 +74,15 @@ pub fn state(layout: &Layout, executions: impl IntoIterator<Item = Fate>) -> Ite
     )
 }
 
-/// Whether something stands that could be undone, because what follows on it cannot.
+/// Whether an effect with a compensation remains, because an irreversible step follows it.
 fn keeps(layout: &Layout, done: &BTreeSet<usize>) -> bool {
     let lasting = done.iter().copied().filter(|place| layout.phases[*place].irreversible);
     let kept = upstream(lasting, |place| layout.phases[place].needs.iter().map(|(need, _)| *need));
     kept.iter().any(|place| layout.phases[*place].undoable && done.contains(place))
 }
 
-/// Whether what a step waits for lets an item come to it. `last` gives a step's last status for the item;
-/// a step of which nothing at all is recorded stands in nobody's way.
+/// Whether the steps before a step allow an item to reach it. `last` gives a step's last status for the item; a step
+/// without any recorded rows does not prevent it.
 pub(super) fn reachable(
     layout: &Layout,
     place: usize,
@@ -104,7 +104,7 @@ struct Linker<'a> {
     layout: &'a Layout,
     rows: &'a [Row],
     places: &'a [Option<usize>],
-    /// Which phases have rows at all.
+    /// Which phases have rows.
     recorded: Vec<bool>,
     items: Vec<Item>,
     by_key: HashMap<Arc<str>, usize>,
@@ -141,7 +141,7 @@ impl<'a> Linker<'a> {
         self.give(&given);
     }
 
-    /// The item with this key, new where there is none.
+    /// The item with this key, created if new.
     fn item_of(&mut self, key: &Arc<str>) -> usize {
         if let Some(item) = self.by_key.get(key) {
             return *item;
@@ -151,7 +151,7 @@ impl<'a> Linker<'a> {
         self.items.len() - 1
     }
 
-    /// A key that no item has: two items of one label are told apart by their number.
+    /// A key that no item has: items with the same label get a number.
     fn free_key(&self, label: &str) -> Arc<str> {
         let mut key = label.to_owned();
         let mut number = self.items.len() + 1;
@@ -162,7 +162,7 @@ impl<'a> Linker<'a> {
         Arc::from(key)
     }
 
-    /// Gives the rows of one step to items.
+    /// Assigns the rows of one step to items.
     fn serve(&mut self, place: usize, table: &[usize]) {
         let rows = self.rows;
         let mut given: Vec<(usize, usize)> = Vec::new();
@@ -227,7 +227,7 @@ impl<'a> Linker<'a> {
         reachable(self.layout, place, &self.recorded, last)
     }
 
-    /// Hands over a step's rows in the order that they were recorded, with their labels.
+    /// Passes on a step's rows in recorded order, with their labels.
     fn give(&mut self, given: &[(usize, usize)]) {
         let mut given = given.to_vec();
         given.sort_unstable();

@@ -1,4 +1,4 @@
-//! Traces: the rows of past executions, where they stand in files and documents, and their re-enactment.
+//! Traces: the rows of past executions, their form in files and documents, and their replay.
 
 mod append;
 mod columns;

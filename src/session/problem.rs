@@ -1,13 +1,13 @@
-//! Problems of traces: a diagnostic and the line that it is about.
+//! Problems of traces: a diagnostic and its line.
 
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::toon::{self, Fault};
 use std::ops::Range;
 
-/// How many problems of one text are kept; of the others only the number.
+/// The most problems of one text that are stored; the others are only counted.
 pub(super) const MOST: usize = 100;
 
-/// One problem, in terms of its line, so that no file must be held to show it.
+/// One problem with its line, so that it can be shown without the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its span counts bytes of `text`.
@@ -20,14 +20,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The diagnostic with its span in the whole of a text that the trace starts in at `base`.
+    /// The diagnostic with its span in a whole text in which the trace starts at `base`.
     pub fn at(self, base: usize) -> Diagnostic {
         let start = base + usize::try_from(self.line_start).unwrap_or(usize::MAX - base);
         let shift = |span: Span| Span::new(start.saturating_add(span.start), start.saturating_add(span.end));
         Diagnostic { span: shift(self.diagnostic.span), ..self.diagnostic }
     }
 
-    /// A problem with one cell of a row.
+    /// A problem of one cell of a row.
     pub(super) fn cell(row: &toon::Row<'_>, column: usize, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
         Problem::line(row.line, row.line_start, row.text, row.span(column), make)
     }
@@ -70,7 +70,7 @@ impl From<toon::Problem> for Problem {
     }
 }
 
-/// The problems of one input, in their order.
+/// The problems of one input, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     pub shown: Vec<Problem>,

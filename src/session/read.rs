@@ -1,4 +1,4 @@
-//! Executions out of any TOON text, row by row; what else stands in the text is handed on.
+//! Reads executions from any TOON text, row by row; passes on all other contents.
 
 use super::columns::Columns;
 use super::problem::Problem;
@@ -7,7 +7,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::toon::{self, Node, Reader};
 use std::io::{self, Read};
 
-/// What a trace consists of.
+/// A part of a trace.
 pub(super) enum Part<'a> {
     /// A table of executions begins.
     Executions,
@@ -15,13 +15,13 @@ pub(super) enum Part<'a> {
     Execution(RowRef<'a>, toon::Row<'a>, &'a Columns),
     /// Another table begins.
     Table(&'a toon::Table),
-    /// A row of such a table.
+    /// A row of a table that is not of executions.
     Row(&'a toon::Table, toon::Row<'a>),
     Field(toon::Field),
     Problem(Problem),
 }
 
-/// The last line of a text: where one sees that something is missing.
+/// The last line of a text: the place of problems about missing contents.
 pub(super) struct Last {
     line: u64,
     line_start: u64,
@@ -34,13 +34,13 @@ impl Last {
     }
 }
 
-/// Shows every part of a text in its order; its last line.
+/// Calls `show` with every part of a text in order; returns its last line.
 ///
 /// # Errors
-/// What the input itself reports.
+/// Read errors of the input.
 pub(super) fn read(input: impl Read, mut show: impl FnMut(Part<'_>)) -> io::Result<Last> {
     let mut reader = Reader::new(input);
-    // The columns of the current table; none for a table that is not of executions or that was refused.
+    // The columns of the current table; `None` for a table that is not of executions or was rejected.
     let mut columns = None;
     let mut other = None;
     while let Some(node) = reader.next()? {

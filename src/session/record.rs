@@ -1,5 +1,5 @@
-//! Records a run: keeps every row, on disk where there are many, and at last writes the session file. It knows
-//! nothing of how the rows came to be.
+//! Records a run: stores every row, on disk if there are many, and finally writes the session file. Knows nothing of
+//! how the rows were made.
 
 use super::entries::Entry;
 use super::layout::Layout;
@@ -27,9 +27,9 @@ pub struct Recorder {
     rows: u64,
 }
 
-/// A row of an item in flight, with what it is ordered by.
+/// A row of an item in flight, with its sort keys.
 struct Held {
-    /// Of its phase.
+    /// The place of its phase.
     place: usize,
     element: Option<u32>,
     /// Its index in the record that is replayed.
@@ -38,19 +38,18 @@ struct Held {
 }
 
 impl Recorder {
-    /// Prepares to record a run of `graph` into the file `target`, which is not touched before
-    /// [`Recorder::finish`].
+    /// Prepares to record a run of `graph` into the file `target`, which is unchanged until [`Recorder::finish`].
     ///
     /// # Errors
-    /// Where `target` is no place for a file, or its folder cannot hold a temporary one.
+    /// When `target` cannot be a file, or its folder cannot contain a temporary one.
     pub fn new(graph: &Graph, target: &Path) -> io::Result<Recorder> {
         Recorder::into(graph, Target::of(target)?)
     }
 
-    /// The same where it is known what `target` is.
+    /// The same with a known `target`.
     ///
     /// # Errors
-    /// Where its folder cannot hold a temporary file.
+    /// When its folder cannot contain a temporary file.
     pub fn into(graph: &Graph, target: Target) -> io::Result<Recorder> {
         Ok(Recorder {
             layout: Layout::of(graph),
@@ -62,26 +61,26 @@ impl Recorder {
         })
     }
 
-    /// Keeps a row; those of a settled item are set aside.
+    /// Stores a row; those of a settled item are moved to disk.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn take(&mut self, entry: Entry) -> io::Result<()> {
         match entry {
             Entry::Row { item, place, element, recorded, row } => {
                 self.in_flight.entry(item).or_default().push(Held { place, element, recorded, row });
                 Ok(())
             }
-            // Its steps may run again while it is recorded.
+            // Its steps may run again during the recording.
             Entry::Settled { item: ItemId::RUN, .. } => Ok(()),
             Entry::Settled { item, .. } => self.settle(item),
         }
     }
 
-    /// Writes the session file; its number of rows. Items that are still in flight are written too.
+    /// Writes the session file; returns its number of rows. Items that are still in flight are written too.
     ///
     /// # Errors
-    /// What the file system reports; an older file is then as it was.
+    /// An error of the file system; an older file is then unchanged.
     pub fn finish(mut self, head: &Head, summary: &Object) -> io::Result<u64> {
         let mut unsettled: Vec<ItemId> = self.in_flight.keys().copied().collect();
         unsettled.sort_unstable();
@@ -120,7 +119,7 @@ impl Recorder {
     }
 }
 
-/// The columns that agents reported, and whose they are.
+/// The columns that agents reported, and the phases that reported them.
 #[derive(Default)]
 struct ColumnNames {
     names: Vec<Arc<str>>,
@@ -139,8 +138,8 @@ impl ColumnNames {
         id as u32
     }
 
-    /// In graph order of the first phase that has them, then as they were first seen: so items that settle in
-    /// another order make no other file.
+    /// In graph order of the first phase that has them, then as they were first seen: so the order in which items
+    /// settle does not change the file.
     fn order(&self) -> Vec<usize> {
         let mut first = vec![usize::MAX; self.names.len()];
         for (place, id) in &self.owned {
@@ -178,7 +177,7 @@ fn put(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// Turns what [`encode`] made into lines with the columns in their final order.
+/// Writes rows from [`encode`] as lines with the columns in their final order.
 fn write_rows(
     mut bytes: &[u8],
     order: &[usize],

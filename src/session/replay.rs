@@ -1,5 +1,5 @@
-//! Recorded rows become the events that a run would have shown: each row exactly once and as recorded, on a
-//! virtual clock. Nothing is decided here; what happened is told again.
+//! Turns recorded rows into the events that a run would have had: each row exactly once and as recorded, on a virtual
+//! clock. Decides nothing; it only reproduces past events.
 
 use super::layout::Layout;
 use super::link::{Item, link, reachable, state};
@@ -12,11 +12,11 @@ use crate::graph::{Graph, StepId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// The events of a recorded run, in the order of their times. A row that says when it started did; others
-/// start as soon as what they wait for has ended.
+/// The events of a recorded run, in the order of their times. A row starts at its recorded start; one without starts
+/// as soon as the rows that it waits for have ended.
 ///
 /// # Errors
-/// The indices of rows whose phase no step of the graph has; then nothing is told.
+/// The indices of rows whose phase is not a step of the graph; then there are no events.
 pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
     let layout = Layout::of(graph);
     let unknown: Vec<usize> =
@@ -32,33 +32,33 @@ pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
     }
     let mut events = Vec::new();
     let mut items = link(&layout, rows);
-    // In the order of the record, where a session file has the rows of an item side by side.
+    // In the order of the record, where a session file has the rows of an item together.
     items.sort_by_key(|item| item.rows.iter().min().copied());
     for (number, item) in items.iter().enumerate() {
         Telling::new(&layout, rows, &recorded, number, item).tell(&mut events);
     }
     tell_run(&layout, rows, &mut events);
-    // Stable: what happened at one moment stays in the order of the items and their steps.
+    // Stable: simultaneous events stay in the order of the items and their steps.
     events.sort_by(|one, other| one.0.total_cmp(&other.0));
     Ok(events.into_iter().map(|(_, event)| event).collect())
 }
 
-/// One item's history being told.
+/// The events of one item as they are made.
 struct Telling<'a> {
     layout: &'a Layout,
     rows: &'a [Row],
     recorded: &'a [bool],
     number: ItemId,
     key: &'a Arc<str>,
-    /// The rows of each phase that are still to be told.
+    /// The rows of each phase that are still to be replayed.
     ahead: Vec<VecDeque<usize>>,
     /// When the last execution of a phase ended, and how.
     done: BTreeMap<usize, (f64, Status)>,
     /// How each execution ended last.
     last: BTreeMap<(usize, u64), (Status, bool)>,
-    /// The row that decided the item's fate.
+    /// The row that decided the item's end.
     failure: Option<usize>,
-    /// When the present visit began, and the latest moment told so far.
+    /// When the current visit began, and the latest time so far.
     began: f64,
     now: f64,
 }
@@ -119,8 +119,8 @@ impl<'a> Telling<'a> {
         ));
     }
 
-    /// Takes the forward rows of one visit. While a handler may still put the item back, a step runs once a
-    /// visit and only where the item could have come; after that all that is left was run.
+    /// Takes the forward rows of one visit. While a handler may still requeue the item, a step runs once a visit and
+    /// only if the item can have reached it; after that all remaining rows are taken.
     fn visit(&mut self) -> Vec<usize> {
         let layout = self.layout;
         let may_return =
@@ -151,7 +151,7 @@ impl<'a> Telling<'a> {
         phases.filter(|(phase, _)| phase.handler).filter_map(|(_, rows)| rows.pop_front()).collect()
     }
 
-    /// Tells the ends of executions in the order of their times.
+    /// Adds the ends of executions in the order of their times.
     fn end(&mut self, rows: Vec<usize>, events: &mut Vec<(f64, Event)>) {
         let mut ended = Vec::with_capacity(rows.len());
         for row in rows {
@@ -200,7 +200,7 @@ impl<'a> Telling<'a> {
     }
 }
 
-/// Tells of the steps that ran once after all items.
+/// Adds the events of the steps that ran once after all items.
 fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     let of_run = rows.iter().enumerate().filter(|(_, row)| layout.is_of_run(&row.borrowed()));
     let of_run: Vec<(usize, &Row)> = of_run.collect();
@@ -210,7 +210,7 @@ fn tell_run(layout: &Layout, rows: &[Row], events: &mut Vec<(f64, Event)>) {
     let began = events.iter().map(|(at, _)| *at).fold(0.0, f64::max);
     let mut now = began;
     let mut last: BTreeMap<(usize, u64), (Status, bool)> = BTreeMap::new();
-    // Those of the run count as its steps do.
+    // The handlers of the run count like its steps.
     let mut handlers = ItemState::Succeeded;
     events.push((began, RunEvent::StepsBegan.at(began.round() as Millis)));
     for (index, row) in of_run {

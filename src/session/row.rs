@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use crate::event::{STANDARD, TAIL};
 
-/// One execution as a trace records it. Absent cells are `None` and stand as `null` in tables.
+/// One execution as a trace records it. Absent cells are `None` and written as `null` in tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub phase: Arc<str>,
@@ -28,14 +28,14 @@ pub struct Row {
     /// The item's key.
     pub item: Option<Arc<str>>,
     pub attempt: Option<u32>,
-    /// Since the run began.
+    /// In milliseconds since the run began.
     pub started_ms: Option<u64>,
     pub error: Option<String>,
-    /// Only of a row that was read.
+    /// Only in a row that was read.
     pub spelled: Spelled,
 }
 
-/// A row in place, in a table or in a [`Row`]: what folds over rows look at.
+/// A row by reference, in a table or in a [`Row`]: the input of folds over rows.
 #[derive(Clone, Debug)]
 pub struct RowRef<'a> {
     pub phase: Cow<'a, str>,
@@ -50,7 +50,7 @@ pub struct RowRef<'a> {
     pub attempt: Option<u32>,
     pub started_ms: Option<u64>,
     pub error: Option<Cow<'a, str>>,
-    /// The phase's place in the layout of its file, where it has one.
+    /// The phase's place in the layout of its file, if it has one.
     pub(super) place: Option<usize>,
     /// The columns that the phase's agent reports; all others are null because their table has them.
     pub(super) owned: Option<&'a [Arc<str>]>,
@@ -65,12 +65,12 @@ pub(super) enum Custom<'a> {
 }
 
 impl RowRef<'_> {
-    /// The place of its phase in a layout, which is that of its file where it comes from one.
+    /// The place of its phase in a layout, which must be that of its file if the row comes from one.
     pub fn place(&self, layout: &Layout) -> Option<usize> {
         self.place.or_else(|| layout.place(&self.phase))
     }
 
-    /// Shows each column that an agent reported, in order.
+    /// Calls `show` with each column that an agent reported, in order.
     pub fn each_column(&self, mut show: impl FnMut(&Arc<str>, Scalar<'_>)) {
         match &self.custom {
             Custom::Cells(columns, row) => {
@@ -119,7 +119,7 @@ impl RowRef<'_> {
 }
 
 impl Row {
-    /// Appends the cell of a column, null where the row has nothing there.
+    /// Appends the cell of a column, null if the row lacks it.
     pub(super) fn cell(&self, out: &mut String, column: &str, delimiter: char) {
         if delimiter == ','
             && let Some((_, raw)) = self.spelled.iter().find(|(name, _)| **name == *column)

@@ -1,11 +1,11 @@
-//! The rows of settled items, set aside on disk until the number of rows and their columns are known. Items
-//! settle nearly in their order: only what is in flight or has just settled stays in memory, and a few bytes for
-//! each item that comes much later than its neighbours.
+//! The rows of settled items, stored on disk until the number of rows and their columns are known. Items settle nearly
+//! in order: only items in flight or just settled stay in memory, and a few bytes for each item that settles much
+//! later than its neighbours.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
-/// Bytes that wait for items before them, and that are shown at once.
+/// The most bytes that wait for earlier items, and that are shown at once.
 const CHUNK: usize = 256 << 10;
 
 pub(super) struct Spool {
@@ -17,7 +17,7 @@ pub(super) struct Spool {
     held_bytes: usize,
 }
 
-/// Items that follow each other, and where their bytes are.
+/// Consecutive items, and the place of their bytes.
 struct Extent {
     first: u64,
     last: u64,
@@ -26,13 +26,13 @@ struct Extent {
 }
 
 impl Spool {
-    /// Sets aside in a nameless file, which goes with the process, whatever happens to it.
+    /// Stores in an unnamed file, which vanishes with the process in any case.
     pub fn new(file: File) -> Spool {
         let file = BufWriter::new(file);
         Spool { file, end: 0, extents: Vec::new(), held: Vec::new(), held_bytes: 0 }
     }
 
-    /// Keeps the bytes of an item, once for each item, also where there are none: gaps cost memory.
+    /// Stores the bytes of an item, once for each item, even if there are none: gaps take memory.
     pub fn put(&mut self, item: u64, bytes: Vec<u8>) -> io::Result<()> {
         self.held_bytes += bytes.len() + size_of::<(u64, Vec<u8>)>();
         self.held.push((item, bytes));
@@ -59,7 +59,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Shows the bytes of all items in the order of their numbers, those of several items at once.
+    /// Calls `show` with the bytes of all items in the order of their numbers, several items at once.
     pub fn drain(mut self, mut show: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         self.flush()?;
         let mut extents = self.extents;

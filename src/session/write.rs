@@ -1,5 +1,5 @@
-//! Writes a session file whole or not at all: beside its target first, then in its place. Only what is no
-//! regular file is written to as it is.
+//! Writes a session file completely or not at all: to a temporary file beside its target, then renamed. Only a target
+//! that is not a regular file is written directly.
 
 use super::layout::Layout;
 use super::row::{STANDARD, TAIL};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
-/// What a session file says of its run.
+/// The description of its run in a session file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     pub run: String,
@@ -24,7 +24,7 @@ pub struct Head {
     pub complete: bool,
 }
 
-/// All but the rows of a session file.
+/// The contents of a session file without its rows.
 pub(super) struct File<'a> {
     pub head: &'a Head,
     pub layout: &'a Layout,
@@ -35,7 +35,7 @@ pub(super) struct File<'a> {
 }
 
 impl File<'_> {
-    /// Writes the file. `rows` hands each row's cells to the function it is given.
+    /// Writes the file. `rows` calls the function that it is given with each row's cells.
     pub fn write(
         &self,
         target: &Target,

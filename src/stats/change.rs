@@ -21,20 +21,20 @@ pub enum Measure {
     P95,
 }
 
-/// A figure that is another than before, or known on one side only.
+/// A figure that changed, or is known on one side only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     pub phase: Option<Arc<str>>,
     pub figure: Measure,
     pub before: Option<Figure>,
     pub now: Option<Figure>,
-    /// Now less before.
+    /// The new value minus the old one.
     pub difference: Option<Figure>,
-    /// The difference as a share of what was before; none where that is zero.
+    /// The difference as a share of the old value; `None` if that is zero.
     pub share: Option<Figure>,
     /// Whether it is worse than before by more than is allowed; always false without a gate.
     pub worse: bool,
-    /// Whether it would be worse, were it not below the noise floor.
+    /// Whether it would be worse, but is below the noise floor.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub noise: bool,
 }
@@ -42,10 +42,10 @@ pub struct Change {
 /// By how much a step may be worse than before.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    /// The share of what it was: `10%` is 10.
+    /// The allowed share of the old value, in percent.
     pub percent: Decimal,
-    /// The noise floor of times: with fewer executions on either side, or a smaller difference, none is worse. A success
-    /// rate has no such floor: a failure is none of the machine's moods.
+    /// The noise floor of times: with fewer executions on either side, or a smaller difference, none is worse. A
+    /// success rate has no such floor, because failures do not depend on the machine's load.
     pub executions: u64,
     pub milliseconds: Decimal,
 }
@@ -74,7 +74,7 @@ impl Measure {
         }
     }
 
-    /// As a number of so many, exactly, where it has a good and a bad direction.
+    /// The exact value as a fraction, if the measure has a good and a bad direction.
     fn exact(self, group: &Group) -> Option<(Decimal, Decimal)> {
         match self {
             Measure::Success => (group.tried() > 0).then(|| (group.done().into(), group.tried().into())),
@@ -83,15 +83,15 @@ impl Measure {
         }
     }
 
-    /// By how much it may be too large, in percent of it.
+    /// The largest error of the value, in percent of it.
     fn error(self, group: &Group) -> Option<Decimal> {
         let share = if self == Measure::P95 { group.percentile_error.0 } else { 0.0 };
         Decimal::of_float(share)?.multiply(&100.into())
     }
 }
 
-/// What changed from the groups of steps in `old` to those in `new`, in the order of `new`; steps that are no
-/// more come last. With a gate, a success rate or 95th percentile that worsened by more than it allows is marked.
+/// The changes from the groups of steps in `old` to those in `new`, in the order of `new`; removed steps come last.
+/// With a gate, a success rate or 95th percentile that worsened by more than it allows is marked.
 pub fn changes(old: &[Group], new: &[Group], gate: Option<&Gate>) -> Changes {
     let same = |one: &Group, other: &Group| one.phase() == other.phase();
     let pairs = new.iter().map(|now| (old.iter().find(|before| same(before, now)), Some(now)));
@@ -107,7 +107,7 @@ pub fn changes(old: &[Group], new: &[Group], gate: Option<&Gate>) -> Changes {
             (Some(before), None) => found.only_before.extend(before.phase().cloned()),
             (None, now) => found.only_now.extend(now.and_then(Group::phase).cloned()),
         }
-        // Of a step that only one record has there is nothing to compare but that it is there.
+        // For a step that only one record has, only its existence is compared.
         let all = before.is_some() && now.is_some();
         let figures = if all { &Measure::ALL[..] } else { &[Measure::Count] };
         found.all.extend(figures.iter().filter_map(|figure| change(*figure, before, now, gate)));
@@ -152,10 +152,10 @@ enum Worse {
 
 fn worse(figure: Measure, before: &Group, now: &Group, gate: &Gate) -> Option<Worse> {
     let ((was, was_of), (is, is_of)) = (figure.exact(before)?, figure.exact(now)?);
-    // Both over one denominator; from nothing to something is more than any share.
+    // Both over one denominator; any increase from zero exceeds every share.
     let (was, is) = (was.multiply(&is_of)?, is.multiply(&was_of)?);
     let by = if figure == Measure::Success { was.subtract(&is) } else { is.subtract(&was) }?;
-    // What an estimate alone may have added is no reason.
+    // The error of an estimate does not count as a change.
     let percent = gate.percent.add(&figure.error(before)?.max(figure.error(now)?))?;
     if by <= Decimal::default() || by.multiply(&100.into())? <= was.multiply(&percent)? {
         return None;
@@ -165,7 +165,7 @@ fn worse(figure: Measure, before: &Group, now: &Group, gate: &Gate) -> Option<Wo
     Some(if noise { Worse::Noise } else { Worse::Yes })
 }
 
-/// Without the dust that subtracting decimal fractions leaves.
+/// Rounds away the error of subtracting decimal fractions.
 fn rounded(difference: f64) -> f64 {
     (difference * 1e9).round() / 1e9
 }

@@ -1,4 +1,4 @@
-//! The fold itself: rows in, figures out. Several inputs are summed; each tells its own items and times.
+//! The fold over rows to statistics. Several inputs are summed; each has its own items and times.
 
 use super::group::{Tally, add_tokens, mean, mean_within, nanoseconds};
 use super::items::{Mark, Trail};
@@ -12,15 +12,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// The number of a row's name in each dimension, of which there are four at most.
+/// The number of the row's name in each dimension, of which there are at most four.
 type Key = [u32; 4];
 
 pub struct Fold {
-    /// What is shown.
+    /// The dimensions that are shown.
     by: By,
-    /// Whether the figures of every step and of all rows are wanted too.
+    /// Whether the statistics of every step and of all rows are also needed.
     judged: bool,
-    /// What rows are told apart by: all that any of these needs.
+    /// The dimensions by which rows are distinguished: the union of all that are needed.
     apart: By,
     groups: HashMap<Key, Tally>,
     names: Names,
@@ -31,9 +31,9 @@ pub struct Fold {
     tokens_used: Option<u64>,
     inputs: u64,
     totals: Totals,
-    /// Of all inputs, where they agree.
+    /// The layout of all inputs, if they agree.
     layout: Option<Layout>,
-    /// The phases of all inputs that tell their layout.
+    /// The phases of all inputs that have a layout.
     known: BTreeSet<Arc<str>>,
 }
 
@@ -59,7 +59,7 @@ impl Phase {
     }
 }
 
-/// What is known of items and times; none as soon as one input does not tell.
+/// Items and times; `None` as soon as one input does not have them.
 struct Totals {
     items: Option<u64>,
     states: Option<[u64; ItemState::ALL.len()]>,
@@ -67,7 +67,7 @@ struct Totals {
     left_out: AllLeftOut,
     wall: Option<u64>,
     elapsed: Option<u128>,
-    /// The same of the items that have settled; none where it is not known which have.
+    /// The same of the items that have settled; `None` if it is unknown which have.
     settled: Option<u128>,
     /// Items that had not settled when the rows ended.
     in_flight: u64,
@@ -75,7 +75,7 @@ struct Totals {
     once: Option<u128>,
     /// Settled items whose elapsed time is known.
     timed: u64,
-    /// Of the items whose rows tell that they succeeded.
+    /// Of the items whose rows show that they succeeded.
     succeeded_elapsed: u128,
     succeeded: u64,
 }
@@ -83,7 +83,7 @@ struct Totals {
 /// The same of one input while it is read.
 pub(super) struct Input {
     totals: Totals,
-    /// First start and last end; none as soon as one row does not tell.
+    /// First start and last end; `None` as soon as one row lacks them.
     span: Option<(u64, u64)>,
     rows: u64,
     /// The rows of the steps that ran once after all items.
@@ -122,7 +122,7 @@ impl Input {
         };
     }
 
-    /// Counts the steps that an item did not run; `once` where they are those of the run.
+    /// Counts the steps that an item did not run; `once` for those of the run.
     pub fn left_out(&mut self, left_out: &[session::LeftOut], once: bool) {
         for session::LeftOut { phase, critical, because, decided } in left_out {
             self.totals.left_out.add(LeftOut {
@@ -135,7 +135,7 @@ impl Input {
         }
     }
 
-    /// Counts an item by its rows. Its state is told from them where it is not given.
+    /// Counts an item by its rows. Its state is inferred from them if not given.
     pub fn item(&mut self, layout: Option<&Layout>, trail: &Trail, state: Option<ItemState>) {
         let totals = &mut self.totals;
         totals.items = totals.items.map(|items| items + 1);
@@ -157,20 +157,20 @@ impl Input {
         }
     }
 
-    /// Counts the time of an item that is in flight. Its rows are among all rows, so its time must be among all times.
+    /// Counts the time of an item in flight: its rows are counted, so its time must be too.
     pub fn in_flight(&mut self, layout: Option<&Layout>, trail: &Trail) {
         let own = trail.elapsed(layout).map(u128::from);
         self.totals.elapsed = self.totals.elapsed.zip(own).map(|(sum, own)| sum + own);
     }
 
-    /// Counts an item whose rows have all come, where there is one.
+    /// Counts an item whose rows are complete, if there is one.
     fn end_of(&mut self, trail: &mut Trail, layout: Option<&Layout>) {
         if !trail.is_empty() {
             self.item(layout, &std::mem::take(trail), None);
         }
     }
 
-    /// Rows do not tell whose they are.
+    /// The rows have no items.
     fn unlinked(&mut self) {
         self.totals.items = None;
         self.totals.states = None;
@@ -178,7 +178,7 @@ impl Input {
         self.totals.settled = None;
     }
 
-    /// What a session's summary says of its items: it knows those that left no row and how each one ended.
+    /// Uses the items in a session's summary: it includes those that left no row and how each one ended.
     fn believe(&mut self, summary: &Object) {
         let (Some(items), Some(by_status)) =
             (summary.get("items").and_then(|items| items.as_u64()), summary.get("items_by_status"))
@@ -199,7 +199,7 @@ impl Input {
             self.totals.not_started = count("not_started");
             self.totals.in_flight = count("in_flight");
             if self.totals.in_flight > 0 {
-                // Rows do not tell which items these are.
+                // The rows do not show which items these are.
                 self.totals.settled = None;
             }
         }
@@ -225,7 +225,7 @@ impl Fold {
         }
     }
 
-    /// Keeps the figures of every step and of all rows too, whatever is shown.
+    /// Also computes the statistics of every step and of all rows, whatever is shown.
     pub fn judged(mut self) -> Fold {
         self.judged = true;
         if !self.apart.contains(&Dimension::Phase) {
@@ -234,12 +234,12 @@ impl Fold {
         self
     }
 
-    /// Folds a session file or any other tables of executions. Our own files have the rows of an item side by
-    /// side, so that only one item is in memory at a time; elsewhere an item's key may turn up anywhere, and
-    /// all items are.
+    /// Folds a session file or any other tables of executions. Files of this program have the rows of an item
+    /// together, so that only one item is in memory at a time; elsewhere rows of an item may be anywhere, and all
+    /// items are.
     ///
     /// # Errors
-    /// What the input itself reports. A session with problems has been counted only in part.
+    /// Read errors of the input. A session with problems has been counted only in part.
     pub fn session(&mut self, input: impl Read) -> io::Result<Session> {
         let mut of_input = Input::new();
         let mut current = (String::new(), Trail::default());
@@ -302,7 +302,7 @@ impl Fold {
         self.end_input(input, Some(layout));
     }
 
-    /// Counts one row; whose it is, is counted apart.
+    /// Counts one row; its item is counted separately.
     pub(super) fn row(&mut self, row: &RowRef<'_>) {
         self.rows += 1;
         let phase = self.names.id(Some(&row.phase));
@@ -361,8 +361,7 @@ impl Fold {
         self.finish_judged().0
     }
 
-    /// The figures that are shown and those to be judged, which are empty where [`Fold::judged`] did not ask
-    /// for them.
+    /// The statistics to show and those to judge, which are empty without [`Fold::judged`].
     pub fn finish_judged(self) -> (Stats, Judged) {
         let stats = Stats { run: self.run(), groups: self.groups(&self.by) };
         let wanted = |by: By| if self.judged { self.groups(&by) } else { Vec::new() };
@@ -370,8 +369,8 @@ impl Fold {
         (stats, Judged { steps, all, known: self.known })
     }
 
-    /// Rows by what they agree in, which is part of what they are told apart by. One group at a time is put
-    /// together, so that it does not matter for memory how often that is done.
+    /// Groups the rows by `by`, a part of the dimensions that distinguish them. One group at a time is combined, so
+    /// that memory does not depend on the number of calls.
     fn groups(&self, by: &By) -> Vec<Group> {
         let mut together: HashMap<Key, Vec<&Tally>> = HashMap::new();
         for (key, tally) in &self.groups {
@@ -391,7 +390,7 @@ impl Fold {
         groups.collect()
     }
 
-    /// Groups stand in graph order, statuses in their own, all else as first seen.
+    /// Groups are in graph order, statuses in their own, all else as first seen.
     fn rank(&self, by: &By, key: &Key) -> [usize; 4] {
         let mut rank = key.map(|id| id as usize);
         for (dimension, id) in by.iter().zip(&mut rank) {
@@ -415,7 +414,7 @@ impl Fold {
         });
         let elapsed = totals.elapsed.zip(totals.once).map(|(items, once)| items + once);
         let saved = self.sequential.zip(elapsed).map(|(all, own)| all.saturating_sub(own));
-        // Of equals the first in graph order, so that it does not matter in which order rows came.
+        // Among equals the first in graph order, so that the order of rows does not matter.
         let slowest = self.phases.iter().filter_map(|(phase, spent)| {
             let name = self.names.name(*phase)?;
             let place = self.layout.as_ref().and_then(|layout| layout.place(name));
@@ -446,8 +445,8 @@ impl Fold {
         }
     }
 
-    /// None where no duration is known. Of paths that take equally long it is the one of more steps, so that a step of
-    /// no time has its place; those without a duration have none.
+    /// `None` if no duration is known. Among equally long paths the one with more steps is chosen, so that steps
+    /// without time are included; those without a duration are not.
     fn critical_path(&self, layout: &Layout) -> Option<Vec<Arc<str>>> {
         let means: HashMap<&str, u128> = self
             .phases

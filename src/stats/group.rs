@@ -1,4 +1,4 @@
-//! What is counted for one group of rows.
+//! The counts of one group of rows.
 
 use super::model::{Column, Dimension, Figure, Group};
 use super::samples::Samples;
@@ -18,12 +18,12 @@ pub(super) struct Tally {
     nanoseconds: u128,
     tokens_used: Option<u64>,
     columns: Vec<(Arc<str>, Numbers)>,
-    /// Where each column stands, by its name.
+    /// The position of each column, by name.
     places: HashMap<Arc<str>, usize>,
 }
 
 impl Tally {
-    /// Counts a row; `number` tells it from those before and after.
+    /// Counts a row; `number` identifies it.
     pub fn add(&mut self, row: &RowRef<'_>, number: u64) {
         self.by_status[row.status as usize] += 1;
         if let Some(milliseconds) = row.duration_ms.filter(|_| row.status != Status::Skipped) {
@@ -45,7 +45,7 @@ impl Tally {
         });
     }
 
-    /// The place of a column, which is a new one where the name is.
+    /// The position of a column, added if the name is new.
     fn place(&mut self, name: &Arc<str>, number: u64) -> usize {
         if let Some(place) = self.places.get(name) {
             return *place;
@@ -55,11 +55,11 @@ impl Tally {
         self.columns.len() - 1
     }
 
-    /// All of these in one, as if it had counted all of their rows.
+    /// The sum of these, as if one had counted all of their rows.
     pub fn together<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Tally {
         let mut all = Tally::default();
         tallies.into_iter().for_each(|tally| all.absorb(tally));
-        // Those of one row stand in one tally, in their order.
+        // The columns of one row are in one tally, in their order.
         all.columns.sort_by_key(|(_, numbers)| numbers.first);
         all
     }
@@ -107,7 +107,7 @@ impl Tally {
     }
 }
 
-/// Adds where something is known; what is unknown adds nothing.
+/// Adds a known number; unknown ones add nothing.
 pub(super) fn add_tokens(sum: &mut Option<u64>, tokens: Option<u64>) {
     if let Some(tokens) = tokens {
         *sum = Some(sum.unwrap_or(0).saturating_add(tokens));
@@ -129,9 +129,9 @@ pub(super) fn mean_within(nanoseconds: u128, count: u64, (smallest, largest): (f
     Some(Figure(mean.max(smallest).min(largest)))
 }
 
-/// A column, as long as it holds nothing but numbers.
+/// A column whose values so far are all numbers.
 struct Numbers {
-    /// The row that had it first.
+    /// The first row with the column.
     first: u64,
     count: u64,
     sum: Sum,
@@ -140,7 +140,7 @@ struct Numbers {
     other: bool,
 }
 
-/// The smallest or largest number, by value, as it is written in the first row that has it.
+/// The smallest or largest number, by value, as written in the first row that has it.
 #[derive(Clone)]
 struct Extreme {
     written: Value,
@@ -149,7 +149,7 @@ struct Extreme {
 
 enum Sum {
     Exact(Decimal),
-    /// It needs more digits than there are.
+    /// It needs more digits than are supported.
     Lost,
 }
 
@@ -212,14 +212,14 @@ impl Numbers {
         let written = |value: &Value| Decimal::parse(value.as_number()?.as_str());
         let mean = || {
             let mean = sum?.divide(&Decimal::from(self.count))?;
-            // Rounding may lead out of numbers that are longer and near each other.
+            // Rounding may leave the range of numbers that are long and close to each other.
             number(&mean.max(written(&min)?).min(written(&max)?))
         };
         Some(Column { count: self.count, sum: sum.and_then(number), mean: mean(), min, max })
     }
 }
 
-/// Keeps the better of two numbers; of equal ones that of the earlier row.
+/// Stores the better of two numbers; of equal ones that of the earlier row.
 fn keep(
     kept: &mut Option<Extreme>,
     digits: &Digits<'_>,

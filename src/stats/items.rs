@@ -1,14 +1,14 @@
-//! How long an item took and how it ended, told from its rows.
+//! How long an item took and how it ended, computed from its rows.
 
 use super::group::nanoseconds;
 use crate::event::{ItemState, Status};
 use crate::session::{Layout, RowRef, state};
 use std::collections::BTreeMap;
 
-/// What counts of a row once it is known whose it is. Times are nanoseconds.
+/// The data of a row that count for its item. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
-    /// Which execution it is, in the layout; none without one.
+    /// The execution's identity in the layout; `None` without one.
     execution: Option<(usize, u64)>,
     status: Status,
     started: Option<u64>,
@@ -25,7 +25,7 @@ impl Mark {
         }
     }
 
-    /// When it began and ended, where both are known. A skipped step took no time.
+    /// When it began and ended, if both are known. A skipped step took no time.
     pub fn interval(&self) -> Option<(u64, u64)> {
         let started = self.started?;
         let duration = self.duration.or((self.status == Status::Skipped).then_some(0))?;
@@ -33,14 +33,14 @@ impl Mark {
     }
 }
 
-/// What is kept of an item while its rows come: what each step did, and when anything ran. It does not grow with
-/// the rows of a step, nor with rows that follow each other without a pause.
+/// The data of an item while its rows come: what each step did, and when the item ran. It does not grow with the rows
+/// of a step, nor with rows that follow each other without a pause.
 #[derive(Debug)]
 pub(super) struct Trail {
     rows: u64,
-    /// When anything ran; none as soon as one row does not tell.
+    /// When it ran; `None` as soon as one row does not have its times.
     ran: Option<Intervals>,
-    /// By execution, as the layout tells them apart.
+    /// By execution, as identified by the layout.
     steps: BTreeMap<(usize, u64), Ran>,
 }
 
@@ -50,7 +50,7 @@ struct Ran {
     status: Status,
     /// The time of all its rows, in nanoseconds.
     spent: u64,
-    /// It has several.
+    /// It has several rows.
     again: bool,
 }
 
@@ -77,13 +77,13 @@ impl Trail {
         }
     }
 
-    /// Whether no row has come.
+    /// Whether there are no rows yet.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// The time that the item took, in nanoseconds: the union of its rows' intervals, or, where rows have no
-    /// start, their longest path through the graph. None where neither is known.
+    /// The time that the item took, in nanoseconds: the union of its rows' intervals, or, without starts, their
+    /// longest path through the graph. `None` if neither is known.
     pub fn elapsed(&self, layout: Option<&Layout>) -> Option<u64> {
         match &self.ran {
             Some(ran) => Some(ran.covered()),
@@ -105,14 +105,14 @@ impl Trail {
         ends.into_iter().max().unwrap_or(0).saturating_add(handled)
     }
 
-    /// How the item ended; none without a layout, which alone says whose failure matters.
+    /// How the item ended; `None` without a layout, which is needed to know whose failure counts.
     pub fn outcome(&self, layout: Option<&Layout>) -> Option<ItemState> {
         let executions = self.steps.iter().map(|(execution, ran)| (*execution, ran.status, ran.again));
         layout.map(|layout| state(layout, executions))
     }
 }
 
-/// Stretches of time. Those that touch are joined whenever there is no room for another.
+/// Time intervals. Adjoining ones are joined whenever the capacity is used up.
 #[derive(Debug, Default)]
 struct Intervals(Vec<(u64, u64)>);
 
@@ -120,7 +120,7 @@ impl Intervals {
     fn add(&mut self, interval: (u64, u64)) {
         if self.0.len() == self.0.capacity() {
             self.0 = joined(&self.0);
-            // As much room again: so joining costs little for each, whatever comes.
+            // Doubles the capacity: so joining costs little for each interval in any case.
             self.0.reserve_exact(self.0.len().max(1));
         }
         self.0.push(interval);
@@ -132,7 +132,7 @@ impl Intervals {
     }
 }
 
-/// The same time in stretches that do not touch, sorted.
+/// The same time in disjoint intervals, sorted.
 fn joined(intervals: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut sorted = intervals.to_vec();
     sorted.sort_unstable();

@@ -1,5 +1,5 @@
-//! Expectations against figures: what was found, and whether it is what was expected. What a record does not
-//! tell meets no expectation.
+//! Checks expectations against statistics: the actual value, and whether it is as expected. A value that a record
+//! lacks meets no expectation.
 
 use super::model::{Column, Figure, Group, Judged, Run, Stats};
 use crate::diag::nearest;
@@ -12,21 +12,21 @@ use serde::Serialize;
 use serde_json::Number;
 use std::collections::HashSet;
 
-/// Names that a message lists.
+/// The most names that a message lists.
 const NAMED: usize = 20;
 
-/// An expectation that was looked at.
+/// The result of one expectation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// As written.
     pub expectation: String,
-    /// A step's title or phase; none for the run as a whole.
+    /// A step's title or phase; `None` for the run as a whole.
     pub step: Option<String>,
-    /// In milliseconds, as a share from 0 to 1 or as the number that it is; none where the record does not tell.
+    /// In milliseconds, as a share from 0 to 1 or as the number itself; `None` if the record lacks it.
     pub found: Option<Found>,
-    /// None where the step was not executed, so that there is nothing to judge.
+    /// `None` if the step was not executed, so that there is nothing to judge.
     pub met: Option<bool>,
-    /// Whether what was found is an estimate, which is never too small: see [`Group::percentile_error`].
+    /// Whether the found value is an estimate, which is never too small: see [`Group::percentile_error`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
 }
@@ -51,8 +51,8 @@ pub struct Unknown {
     pub help: String,
 }
 
-/// Judges expectations that name their step or speak of the whole run; in place of a verdict, what the record
-/// does not have.
+/// Judges expectations that name their step or concern the whole run; an error for names that the record does not
+/// have.
 pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Result<Verdict, Unknown>> {
     let one = |expectation: &Expectation| {
         let group = match &expectation.step {
@@ -67,22 +67,22 @@ pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Re
     expectations.iter().map(one).collect()
 }
 
-/// What a document expects of its steps, judged by the figures of a whole run. A column that no agent reported meets
-/// nothing.
+/// Judges what a document expects of its steps by the statistics of a whole run. A column that no agent reported meets
+/// no expectation.
 pub fn judge_all(graph: &Graph, stats: &Stats) -> Vec<Verdict> {
     let verdicts = judge_steps(graph.steps.iter().map(expectant), &stats.groups, &stats.run);
     verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|unknown| unknown.verdict)).collect()
 }
 
-/// A step's name for people, its phase and what the document expects of it.
+/// A step's name for people, its phase and its expectations in the document.
 pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
-    // Where titles alone do not tell steps apart, phases do.
+    // If titles are ambiguous, phases are used.
     let name = if step.phase.contains('/') { &step.phase } else { &step.title };
     (name, &step.phase, &step.expectations)
 }
 
-/// Judges what a document expects of its steps, each with its title and phase. A step that was not executed
-/// is not judged, unless by how often.
+/// Judges what a document expects of its steps, each with its title and phase. A step that was not executed is not
+/// judged, except by its count.
 pub fn judge_steps<'a>(
     steps: impl IntoIterator<Item = (&'a str, &'a str, &'a [Expectation])>,
     groups: &[Group],
@@ -140,7 +140,7 @@ impl Verdict {
     }
 }
 
-/// A figure as it is shown, and exactly: a share is a number of so many.
+/// A figure for display, and its exact value: a share is a fraction.
 struct Measured {
     shown: Found,
     number: Decimal,
@@ -175,12 +175,12 @@ impl Measured {
     }
 }
 
-/// What is unknown, and what to do about it.
+/// The unknown name, and what to do about it.
 type Told = (String, String);
 
-/// The group of a step that is named by its title or phase; none where it has no rows.
+/// The group of a step named by its title or phase; `None` if it has no rows.
 fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
-    // A title may stand in a group: `Group/Step`.
+    // A title may be within a group: `Group/Step`.
     let of_title = key(step).split('/').map(phase).collect::<Vec<_>>().join("/");
     let is_named = |name: &str| name == step || name == of_title;
     let group = judged.steps.iter().find(|group| group.phase().is_some_and(|name| is_named(name)));
@@ -241,7 +241,7 @@ fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<
     })
 }
 
-/// The number of a column that is the hardest to meet: if it does, all do.
+/// The number of a column that is hardest to meet: if it does, all do.
 fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option<Measured>, Told> {
     let Some((_, Column { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name) else {
         let columns = group.columns.iter().map(|(name, _)| &**name);
@@ -262,7 +262,7 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option
         Relation::Equal if exact(min).as_ref() == Some(expectation.bound.number()) => max,
         Relation::Equal => min,
     };
-    // A number of too many digits is none that could be compared.
+    // A number with too many digits cannot be compared.
     Ok(exact(hardest).map(|number| Measured {
         shown: Found::Number(Box::new(hardest.clone())),
         number,

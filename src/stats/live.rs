@@ -1,4 +1,4 @@
-//! Statistics of a run while it lives: the same fold, fed by its rows as they come.
+//! Statistics of an active run: the same fold, fed by its rows as they come.
 
 use super::fold::{Fold, Input};
 use super::items::{Mark, Trail};
@@ -48,7 +48,7 @@ impl Live {
         }
     }
 
-    /// The figures of all items that have settled, and of all rows.
+    /// The statistics of all items that have settled, and of all rows.
     pub fn finish(mut self) -> Stats {
         self.in_flight.values().for_each(|trail| self.input.in_flight(Some(&self.layout), trail));
         self.fold.end_input(self.input, Some(&self.layout));

@@ -1,5 +1,5 @@
-//! Statistics: folds over the rows of traces, live, from documents or from files, with equal results. What a
-//! trace does not tell is null; nothing is guessed.
+//! Statistics: folds over the rows of traces, live, from documents or from files, with equal results. Values that a
+//! trace does not have are null, never guessed.
 
 mod change;
 mod fold;

@@ -1,4 +1,4 @@
-//! The figures themselves, in the shape that `stats --format json` shows.
+//! The figures themselves, in the shape of `stats --format json`.
 
 use crate::event::{ItemState, Status};
 use crate::value::{Object, Value};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What rows are grouped by, in this order.
+/// The dimensions by which rows are grouped, in this order.
 pub type By = Vec<Dimension>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +28,12 @@ impl Dimension {
     }
 }
 
-/// A number that is written without a fraction where it has none.
+/// A number; whole ones are written without a fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Figure(pub f64);
 
 impl Figure {
-    /// Milliseconds of a number of nanoseconds, to the microsecond.
+    /// Nanoseconds as milliseconds, rounded to microseconds.
     pub(super) fn milliseconds(nanoseconds: u128) -> Figure {
         Figure(((nanoseconds + 500) / 1000) as f64 / 1000.0)
     }
@@ -41,7 +41,7 @@ impl Figure {
 
 impl Serialize for Figure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Up to 2^53 a whole float is the number that it shows.
+        // Whole floats are exact up to 2^53.
         if self.0.fract() == 0.0 && self.0.abs() <= 9_007_199_254_740_992.0 {
             serializer.serialize_i64(self.0 as i64)
         } else {
@@ -56,14 +56,14 @@ pub struct Stats {
     pub groups: Vec<Group>,
 }
 
-/// The figures that expectations and comparisons look at, however the rest is grouped.
+/// The figures for expectations and comparisons, independent of the shown groups.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Judged {
     /// A group a step, in graph order.
     pub steps: Vec<Group>,
-    /// All rows; none where there are none.
+    /// All rows; `None` if there are none.
     pub all: Option<Group>,
-    /// The phases of steps, with and without rows, as far as the inputs tell.
+    /// The phases of steps, with and without rows, as far as the inputs have them.
     pub known: BTreeSet<Arc<str>>,
 }
 
@@ -71,17 +71,17 @@ pub struct Judged {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Run {
     pub rows: u64,
-    /// None where rows do not tell to which items they belong.
+    /// `None` if rows have no items.
     pub items: Option<u64>,
     #[serde(serialize_with = "states")]
     pub items_by_status: Option<Vec<(ItemState, u64)>>,
-    /// Items that had begun and not settled when the rows ended; none where there are none. `items` are the others.
+    /// Items that had begun and not settled when the rows ended; `None` if there are none. `items` are the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u64>,
-    /// Items that were left when the run was stopped; none where it came to its end.
+    /// Items that were left when the run was stopped; `None` if it completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started: Option<u64>,
-    /// Steps that items which succeeded did not run, and that have no row.
+    /// Steps that successful items did not run, and that have no row.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
     /// From the first start to the last end; of several runs the sum.
@@ -90,11 +90,11 @@ pub struct Run {
     pub sequential_ms: Option<Figure>,
     /// The sum of the times that the items took; of those in flight up to now.
     pub elapsed_ms: Option<Figure>,
-    /// What running steps side by side saved: sequential less elapsed.
+    /// The time saved by parallel steps: sequential minus elapsed.
     pub saved_ms: Option<Figure>,
     /// The mean time that a settled item took.
     pub mean_item_ms: Option<Figure>,
-    /// The same of the items whose rows tell that they succeeded.
+    /// The same of the items whose rows show that they succeeded.
     pub mean_succeeded_item_ms: Option<Figure>,
     /// The path through the graph with the largest sum of mean durations.
     pub critical_path: Option<Vec<Arc<str>>>,
@@ -112,16 +112,17 @@ impl Run {
     }
 }
 
-/// A step that did not run and has no row, and why. In graph order; a decision that took another way comes last.
+/// A step that did not run and has no row, and why. In graph order; steps whose decision took another branch come
+/// last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub phase: Arc<str>,
     pub critical: bool,
-    /// How many items succeeded without it; none for a step that runs once after all of them.
+    /// How many items succeeded without it; `None` for a step that runs once after all of them.
     pub items: Option<u64>,
     /// Such as `needs b (Review was skipped)`.
     pub because: String,
-    /// A decision took another way, so that nothing is missing.
+    /// A decision took another branch, so that nothing is missing.
     pub decided: bool,
 }
 
@@ -132,12 +133,12 @@ pub struct Slowest {
     pub mean_ms: Figure,
 }
 
-/// All rows that agree in what they are grouped by.
+/// All rows that agree in the grouped dimensions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
     #[serde(serialize_with = "by")]
     pub by: Vec<(Dimension, Option<Arc<str>>)>,
-    /// Executions; what was skipped is none.
+    /// Executions, without skipped ones.
     pub count: u64,
     #[serde(serialize_with = "statuses")]
     pub by_status: Vec<(Status, u64)>,
@@ -176,7 +177,7 @@ impl Group {
         self.count - self.with(Status::Cancelled)
     }
 
-    /// Executions that did what they are for: of a compensation that is to undo.
+    /// Executions that did their work: for a compensation, those that compensated.
     pub fn done(&self) -> u64 {
         self.with(Status::Success) + self.with(Status::Compensated)
     }
@@ -186,7 +187,7 @@ impl Group {
         self.percentile_error.0 > 0.0
     }
 
-    /// The phase that its rows agree in, where they are grouped by it.
+    /// The phase of its rows, if they are grouped by it.
     pub fn phase(&self) -> Option<&Arc<str>> {
         self.by.iter().find(|(dimension, _)| *dimension == Dimension::Phase)?.1.as_ref()
     }
@@ -196,7 +197,7 @@ impl Group {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Column {
     pub count: u64,
-    /// Exact; none where it has more than 10,000 digits.
+    /// Exact; `None` if it has more than 10,000 digits.
     pub sum: Option<Value>,
     /// Exact, or rounded to 34 digits where it does not end; never less than the smallest number nor more than the largest.
     pub mean: Option<Value>,

@@ -1,18 +1,17 @@
-//! Durations of a group. Up to a bound they are kept whole, so that percentiles are exact: four bytes each while
-//! they are whole milliseconds, eight otherwise. Beyond it they are counted in a sketch, which does not grow with
-//! their number.
+//! Durations of a group. Up to a bound all are stored, so that percentiles are exact: four bytes each while they are
+//! whole milliseconds, eight otherwise. Beyond it they are counted in a sketch, which does not grow with their number.
 
 use super::group::{mean_within, nanoseconds};
 use super::model::Figure;
 use hdrhistogram::Histogram;
 
-/// Percentiles of up to so many durations are exact.
+/// Percentiles of up to this many durations are exact.
 pub const EXACT: usize = 100_000;
 
 /// By how much a percentile of more durations may exceed the exact one, as a share of it. It is never less.
 pub const ERROR: f64 = 0.001;
 
-/// What [`ERROR`] means in significant digits.
+/// [`ERROR`] in significant digits.
 const DIGITS: u8 = 3;
 
 #[derive(Clone, Debug, Default)]
@@ -82,8 +81,8 @@ impl Samples {
         }
     }
 
-    /// The smallest value that at least this many percent of all values do not exceed, for each percentage; in
-    /// a sketch the end of the narrow range where it lies.
+    /// The smallest value that at least this many percent of all values do not exceed, for each percentage; in a
+    /// sketch the end of the narrow range that contains it.
     pub fn percentiles<const N: usize>(&mut self, percents: [u64; N]) -> [Option<Figure>; N] {
         match &mut self.kept {
             Kept::Whole(values) => values.sort_unstable(),
@@ -100,7 +99,7 @@ impl Samples {
         })
     }
 
-    /// Their mean, by their sum and number.
+    /// Their mean, computed from their sum and number.
     pub fn mean(&self, nanoseconds: u128, count: u64) -> Option<Figure> {
         mean_within(nanoseconds, count, (self.smallest?, self.largest?))
     }
@@ -119,7 +118,7 @@ impl Samples {
 }
 
 impl Kept {
-    /// All that is kept, counted. The counts do not depend on the order in which values came.
+    /// All stored values, counted. The counts do not depend on the order of the values.
     fn sketch(&self) -> Histogram<u64> {
         let mut sketch = match self {
             Kept::Sketch(sketch) => return sketch.clone(),
@@ -139,7 +138,7 @@ fn count(sketch: &mut Histogram<u64>, milliseconds: f64) {
     debug_assert!(counted.is_ok(), "a sketch grows as it needs");
 }
 
-/// The place from 1 of a percentile among so many values: nearest rank.
+/// The position from 1 of a percentile among this many values: nearest rank.
 fn rank(count: u64, percent: u64) -> u64 {
     u64::try_from((u128::from(count) * u128::from(percent)).div_ceil(100)).unwrap_or(count).max(1)
 }

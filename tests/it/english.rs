@@ -31,7 +31,19 @@ const BANNED: [(&[&str], &str); 17] = [
 const ALLOWED: [&str; 1] = ["is no longer"];
 
 /// The rooms whose comments are checked, too.
-const COMMENTED: [&str; 6] = ["condition/", "diag/", "event/", "items/", "toon/", "value/"];
+const COMMENTED: [&str; 11] = [
+    "condition/",
+    "diag/",
+    "engine/",
+    "event/",
+    "items/",
+    "journal/",
+    "runtime/",
+    "session/",
+    "stats/",
+    "toon/",
+    "value/",
+];
 
 /// Names of files and folders that only test.
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];

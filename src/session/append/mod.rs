@@ -1,5 +1,5 @@
-//! Puts the rows of a run into their document: into a table below their step that has their columns, else into
-//! a fence of their own at the end of the step's body. Of what the document holds only the counts change.
+//! Adds the rows of a run to their document: to a table below their step that has their columns, else to a new fence
+//! at the end of the step's body. Of the document's existing text only counts change.
 
 use super::columns::Columns;
 use super::document::recorded;
@@ -17,26 +17,25 @@ mod tests;
 /// The most rows that one run adds to a document.
 pub const MOST_ROWS: usize = 1000;
 
-/// Why a document takes no more rows.
+/// Why a document accepts no more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There are this many.
+    /// This many rows.
     TooMany(usize),
     /// With them it would have this many bytes.
     TooLarge(usize),
-    /// It would not read as it should: a bug of ours.
+    /// The result would not read as it should: a bug of this program.
     Unreadable,
 }
 
-/// The columns at the end of a new fence's tables. Starts are left out: those of several runs have no common
-/// beginning.
+/// The columns at the end of a new fence's tables. Starts are left out, because several runs have no common beginning.
 const OWN_TAIL: [&str; 3] = ["item", "attempt", "error"];
 
-/// The document's text with these rows added. `phases` are those of the document's steps, `run` stands before
-/// the items' keys.
+/// The document's text with these rows added. `phases` are those of the document's steps; `run` is put before the
+/// items' keys.
 ///
 /// # Errors
-/// Where there are too many rows.
+/// When there are too many rows.
 pub fn append(
     source: &Source,
     spec: &Spec,
@@ -69,8 +68,8 @@ fn named(row: &Row, run: &str) -> Row {
     Row { item: Some(Arc::from(format!("{run}:{key}"))), ..row.clone() }
 }
 
-/// Those of a run's rows that are not among the ones that a document records. `run` stands there before the items' keys.
-/// An execution is known by its step, item, end and attempt; people may have edited all else.
+/// The rows of a run that a document does not record yet. `run` precedes the items' keys there. An execution is
+/// identified by its step, item, end and attempt; all else may have been edited.
 pub fn missing(rows: Vec<Row>, there: &[Row], run: &str) -> Vec<Row> {
     let about =
         |row: &Row| (row.phase.clone(), row.item.clone(), row.status.name(), row.attempt.unwrap_or(1));
@@ -88,7 +87,7 @@ pub fn missing(rows: Vec<Row>, there: &[Row], run: &str) -> Vec<Row> {
     rows.into_iter().filter(|row| absent(row)).collect()
 }
 
-/// How many rows a text records; none where it is broken.
+/// How many rows a text records; `None` if it is malformed.
 fn count(text: &str) -> Option<usize> {
     let source = Source::new("", text);
     let recorded = recorded(&source, &spec::parse(&source).0);
@@ -97,10 +96,10 @@ fn count(text: &str) -> Option<usize> {
 
 struct Writer<'a> {
     source: &'a Source,
-    /// What stands in place of which bytes, by their start; an insertion replaces none.
+    /// Replacement texts by the start of their span; an insertion has an empty span.
     edits: BTreeMap<usize, (Span, String)>,
     newline: &'static str,
-    /// What stands before a row where nothing else tells.
+    /// The default indentation of rows.
     indent: String,
 }
 
@@ -146,7 +145,7 @@ impl<'a> Writer<'a> {
         self.edits.insert(table.count_place.start, (table.count_place, count));
         let indent = table.indent.as_ref().unwrap_or(&self.indent);
         let before = &self.source.text[..table.end];
-        // The line above tells how lines end in this fence.
+        // The line above shows which line ending this fence uses.
         let newline = if before.ends_with("\r\n") { "\r\n" } else { "\n" };
         let mut added = String::new();
         for row in rows {
@@ -195,7 +194,7 @@ fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<Table> {
     let mut found: Vec<Table> = Vec::new();
     let mut reader = Reader::new(content.as_bytes());
     let mut columns = None;
-    // A text in memory has no trouble of its own; a broken one is none that rows are added to.
+    // Reading from memory does not fail; rows are not added to a malformed table.
     while let Ok(Some(Ok(node))) = reader.next() {
         match node {
             Node::Table(table) => {
@@ -259,7 +258,7 @@ fn custom(rows: &[&Row]) -> Vec<Arc<str>> {
     names
 }
 
-/// Appends a row's cells, null where it has none.
+/// Appends a row's cells, null for missing ones.
 fn line<'a>(out: &mut String, row: &Row, columns: impl Iterator<Item = &'a str>, delimiter: char) {
     for (index, name) in columns.enumerate() {
         if index > 0 {

@@ -1,4 +1,4 @@
-//! One item's rows against the graph, in graph order: the engine says what each step would have waited for.
+//! One item's rows checked against the graph, in graph order: the engine decides what each step would have waited for.
 
 use super::super::document::Cell;
 use super::super::link::Item;
@@ -22,16 +22,16 @@ pub(super) struct ItemRows<'a> {
     may_have_ended: bool,
 }
 
-/// Goes through the steps of one item and collects what it finds.
+/// Checks the steps of one item and collects the differences.
 pub(super) struct Checker<'a, 'f> {
     pub rows: &'f ItemRows<'a>,
-    /// What the engine makes of them.
+    /// The engine's state for them.
     pub retraced: Retraced<'a>,
     pub found: &'f mut Found,
 }
 
 impl<'a> Record<'a> {
-    /// `once` for the rows of the steps that run once after all items.
+    /// Checks an item; `once` for the rows of the steps that run once after all items.
     pub(super) fn item(self, item: &'a Item, once: bool, found: &mut Found) {
         let rows = &ItemRows::of(self, item, once);
         let mut retraced = Retraced::new(self.graph, once);
@@ -39,7 +39,7 @@ impl<'a> Record<'a> {
         let again = rows.began_again();
         let mut checker = Checker { rows, retraced, found };
         checker.compensations(again);
-        // What was undone and begun again has rows of several visits, which nothing tells apart.
+        // An item that was compensated and restarted has rows of several visits, which cannot be distinguished.
         if !again {
             let states = checker.forward();
             checker.handlers();
@@ -72,7 +72,7 @@ impl<'a> ItemRows<'a> {
         self.steps.iter().flatten().copied()
     }
 
-    /// Those of the forward steps.
+    /// The rows of the forward steps.
     pub fn forward(&self) -> impl Iterator<Item = (StepId, usize)> + '_ {
         self.graph().order.iter().flat_map(|id| self.of_step(*id).iter().map(|row| (*id, *row)))
     }
@@ -82,7 +82,7 @@ impl<'a> ItemRows<'a> {
         self.of_step(id).iter().any(|row| wanted(self.record.status(*row)))
     }
 
-    /// Whether a step has rows, and not only of having been skipped.
+    /// Whether a step has rows other than of having been skipped.
     pub fn ran(&self, id: StepId) -> bool {
         self.any(id, |status| status != Status::Skipped)
     }
@@ -91,7 +91,7 @@ impl<'a> ItemRows<'a> {
         !self.of_step(id).is_empty() && !self.ran(id)
     }
 
-    /// The rows of a step, those of each element of a list apart.
+    /// The rows of a step, grouped by element of a list.
     pub fn executions(&self, id: StepId) -> Vec<Vec<usize>> {
         let mut executions: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
         let each = self.graph().step(id).each.is_some();
@@ -112,19 +112,20 @@ impl<'a> ItemRows<'a> {
         self.graph().ids().any(|id| critical(id) && self.any(id, Status::is_failure))
     }
 
-    /// Whether conditions may have kept a step from running: what was skipped is seldom recorded.
+    /// Whether conditions may have skipped a step: skipped steps are seldom recorded.
     pub fn may_be_absent(&self, id: StepId) -> bool {
         self.may_have_ended || self.graph().step(id).is_conditional()
     }
 
-    /// The first row of a step that was begun: what failed because of its state was not.
+    /// The first row of a step that was begun; a step that failed because of the item's state was not.
     pub fn begun(&self, id: StepId) -> Option<usize> {
         let row = |row: usize| &self.record.rows[row];
         let begun = |at: &&usize| is_done(row(**at).status) || row(**at).attempt.is_some();
         self.of_step(id).iter().find(begun).copied()
     }
 
-    /// The arm of a chain that was taken, as the row of a step shows that depends on nothing else: it ran, or was skipped.
+    /// The arm of a chain that was taken, inferred from the row of a step that depends on nothing else: it ran, or was
+    /// skipped.
     fn followed(&self, id: StepId, chain: u32) -> Option<u32> {
         self.graph().step(id).dependents.iter().find_map(|next| {
             let step = self.graph().step(*next);
@@ -156,7 +157,7 @@ impl<'a> Checker<'a, '_> {
         order.iter().copied().filter(|id| self.retraced.is_own(*id)).collect()
     }
 
-    /// Goes through the forward steps. Returns the states that the item was in; none where one is unknown.
+    /// Checks the forward steps. Returns the states that the item was in; `None` if one is unknown.
     fn forward(&mut self) -> Option<BTreeSet<StateId>> {
         let rows = self.rows;
         let halted = rows.is_cancelled() || rows.failed_critically();
@@ -183,7 +184,7 @@ impl<'a> Checker<'a, '_> {
                 states
             });
         }
-        // Where another step ran all the same, that is a difference already.
+        // If another step ran anyway, that is already a difference.
         for id in missing {
             let dependents = &rows.graph().step(id).dependents;
             if dependents.iter().all(|step| rows.of_step(*step).is_empty()) {
@@ -193,7 +194,7 @@ impl<'a> Checker<'a, '_> {
         states
     }
 
-    /// Why a step cannot have run that has rows.
+    /// Why a step with rows cannot have run.
     fn executed(&mut self, id: StepId, row: usize) -> Option<Diagnostic> {
         let ItemRows { record, key, .. } = *self.rows;
         let (title, place) = (record.title(id), record.place(row, Cell::Phase));
@@ -226,12 +227,13 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// Why a step cannot have ended so: by conditions whose values are known, and decisions that other rows show.
+    /// Why a step cannot have ended this way: by conditions whose values are known, and decisions that other rows
+    /// show.
     fn decided(&self, id: StepId, row: usize) -> Option<Diagnostic> {
         let ItemRows { record, key, .. } = *self.rows;
         let (title, place) = (record.title(id), record.place(row, Cell::Status));
         if record.status(row) == Status::Skipped {
-            // That it has no condition at all is a difference already.
+            // A step without any condition is already a difference.
             let runs = record.graph.step(id).is_conditional() && self.retraced.certainly_runs(id);
             return runs.then(|| catalogue::row_not_refused(place, title, key));
         }
@@ -255,8 +257,8 @@ impl<'a> Checker<'a, '_> {
         Some(catalogue::row_refused(place, title, key, &why))
     }
 
-    /// A step cannot start before what it waits for has ended. Where it has several rows, the first may be of a visit
-    /// on which it did not wait.
+    /// A step cannot start before the steps that it waits for have ended. If it has several rows, the first may be of
+    /// a visit on which it did not wait.
     fn early(&mut self, id: StepId) {
         let ItemRows { record, key, .. } = *self.rows;
         let &[row] = self.rows.of_step(id) else { return };
@@ -284,7 +286,7 @@ impl<'a> Checker<'a, '_> {
         let led = led.and_then(|id| Some((rows.of_step(*id).last()?, rows.record.title(*id))));
         let led = led.map(|(row, title)| (rows.record.place(*row, Cell::Phase), title));
         self.found.differences.push(rows.misplaced(row, id, from, &[now], led));
-        // What follows is checked against what the row says.
+        // Later steps are checked against the row's state.
         self.retraced.forget_state();
     }
 }

@@ -1,4 +1,4 @@
-//! What an item's labels show of its values. A label is a value only where a scalar is declared; all else stays unknown.
+//! Infers an item's values from its labels. A label is a value only if a scalar is declared; all else stays unknown.
 
 use super::Record;
 use crate::engine::Retraced;
@@ -12,11 +12,11 @@ impl Record<'_> {
         for row in rows {
             let recorded = &self.rows[*row];
             let Some(step) = self.step(*row).map(|id| self.graph.step(id)) else { continue };
-            // One element's label says nothing of the list.
+            // One element's label does not determine the list.
             if step.each.is_some() || step.once {
                 continue;
             }
-            // A label is that of the first value; with several, one cannot tell which was there.
+            // A label is that of the first value; with several, it is unknown which was present.
             if let ([input], Some(label)) = (step.inputs.as_slice(), &recorded.input)
                 && let Some(value) = self.value(input.value, label)
             {
@@ -37,7 +37,7 @@ impl Record<'_> {
             ty @ (Type::Boolean | Type::Integer | Type::Number) => {
                 serde_json::from_str(label).ok().filter(|value| ty.fits(value).is_ok())
             }
-            // A text that is too long for a label is known by the value's own name.
+            // A text that is too long for a label is labelled with the value's name.
             Type::String if !label.starts_with(&format!("{}_", info.name)) => {
                 Some(Value::String(label.to_owned()))
             }

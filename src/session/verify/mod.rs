@@ -1,5 +1,5 @@
-//! A document as the test of its own record: which recorded rows its graph could not have run, and which rows
-//! one would expect and does not find. Judges no figures.
+//! A document as the test of its own record: finds recorded rows that its graph could not have produced, and expected
+//! rows that are missing. Does not judge statistics.
 
 mod item;
 mod labels;
@@ -20,7 +20,7 @@ use crate::spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a record comes to when it is held against its document.
+/// The result of checking a record against its document.
 #[derive(Debug, Default)]
 pub struct Verified {
     pub rows: usize,
@@ -29,7 +29,7 @@ pub struct Verified {
     pub differences: Vec<Diagnostic>,
 }
 
-/// Holds every recorded row of a sound document against its graph.
+/// Checks every recorded row of a valid document against its graph.
 pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
     let Recorded { rows, places, .. } = recorded(source, spec);
     let Found { items, mut differences, missing, unrecorded, .. } = hold(graph, &rows, &places);
@@ -46,7 +46,7 @@ pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
     Verified { rows: rows.len(), items, differences }
 }
 
-/// Holds rows against a graph.
+/// Checks rows against a graph.
 fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
     let layout = Layout::of(graph);
     let record = Record { graph, layout: &layout, rows, places };
@@ -66,7 +66,7 @@ fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
     found
 }
 
-/// A document's rows with what they are held against.
+/// A document's rows and the graph to check them against.
 #[derive(Clone, Copy)]
 struct Record<'a> {
     graph: &'a Graph,
@@ -80,15 +80,15 @@ struct Record<'a> {
 struct Found {
     items: usize,
     differences: Vec<Diagnostic>,
-    /// The items that a step has no row for, though nothing kept it from running.
+    /// The items without a row of a step that had no obstacle.
     missing: BTreeMap<StepId, Missing>,
     /// Steps with a row.
     recorded: BTreeSet<StepId>,
-    /// Steps without any row that others waited for: told once.
+    /// Steps without rows that others waited for: reported once.
     unrecorded: BTreeSet<StepId>,
 }
 
-/// Items without a row: as many as are named, and how many there are.
+/// Items without a row: the first ones, and their number.
 #[derive(Default)]
 struct Missing {
     first: Vec<Arc<str>>,
@@ -105,7 +105,7 @@ impl Missing {
 }
 
 impl<'a> Record<'a> {
-    /// The step that a row is of.
+    /// The step of a row.
     fn step(&self, row: usize) -> Option<StepId> {
         self.layout.phases[self.layout.place(&self.rows[row].phase)?].step
     }

@@ -1,4 +1,4 @@
-//! What can be said of one row alone: its agent, channel, status and attempts.
+//! Checks of a single row: its agent, channel, status and attempts.
 
 use super::super::document::Cell;
 use super::Record;
@@ -15,7 +15,7 @@ impl Record<'_> {
             ("agent", Cell::Agent, &row.agent, &step.agent),
             ("channel", Cell::Channel, &row.channel, &step.channel),
         ] {
-            // What a row leaves open is no difference.
+            // A cell that is empty in the row is not a difference.
             if let Some(said) = said.as_deref().filter(|said| Some(*said) != own.as_deref()) {
                 let own = own.as_deref();
                 differences.push(catalogue::row_doer(place.cell(cell), &step.title, what, said, own));
@@ -35,12 +35,12 @@ impl Record<'_> {
         }
     }
 
-    /// An output whose label shows that it is not what the step declares.
+    /// An output whose label shows that it does not have the declared type.
     fn misfit(&self, step: &Step, index: usize) -> Option<(String, &'static str)> {
         let row = &self.rows[index];
         let [output] = step.outputs.as_slice() else { return None };
         let ty = self.graph.value(output.value).ty.as_ref()?;
-        // A label of any other type need not be the value.
+        // A label of any other type may differ from the value.
         let scalar = matches!(ty, Type::Boolean | Type::Integer | Type::Number);
         let label = row.output.as_deref().filter(|_| scalar && row.status == Status::Success)?;
         let value: Value = serde_json::from_str(label).ok()?;
@@ -49,7 +49,7 @@ impl Record<'_> {
     }
 }
 
-/// Why a step cannot end so, and what to do.
+/// Why a step cannot end with this status, and what to do.
 fn impossible(step: &Step, status: Status) -> Option<(&'static str, &'static str)> {
     match status {
         Status::Success | Status::Failed | Status::Timeout if step.kind == Kind::Compensation => {

@@ -1,5 +1,5 @@
-//! What undoes, against the times of an item's rows: after all that it undoes, one step after the other, in the order
-//! in which the engine undoes. Judges only rows that say when they began; of one moment it takes any order.
+//! Checks the times of compensations: after the steps that they compensate, one step after the other, in the order of
+//! the engine. Judges only rows with a start; simultaneous rows may be in any order.
 
 use super::super::document::Cell;
 use super::item::{Checker, ItemRows};
@@ -20,23 +20,23 @@ struct Timed {
 }
 
 impl Timed {
-    /// Whether nothing shows which of the two was first.
+    /// Whether it is unknown which of the two was first.
     fn at_once_with(&self, other: &Timed) -> bool {
         self.start == self.end && (self.start, self.end) == (other.start, other.end)
     }
 }
 
-/// A step that was undone, with the first row of its compensation.
+/// A step that was compensated, with the first row of its compensation.
 struct UndoneStep {
     step: StepId,
     by: Timed,
-    /// Its place among those that were undone with it; those of one moment share theirs.
+    /// Its position among the steps that were compensated with it; simultaneous ones share theirs.
     rank: usize,
-    /// When it was done, where that is certain.
+    /// When it ended, if that is certain.
     done: Option<f64>,
 }
 
-/// What ran before something was undone, and what was undone then.
+/// The rows before a compensation, and the rows of the compensation.
 #[derive(Default)]
 struct Phase {
     done: Vec<Timed>,
@@ -46,13 +46,13 @@ struct Phase {
 /// The compensations of one item.
 struct Undoing<'a, 'f> {
     rows: &'f ItemRows<'a>,
-    /// The steps that each compensation undoes.
+    /// The steps that each compensation compensates.
     undone_by: Vec<Vec<StepId>>,
     differences: &'f mut Vec<Diagnostic>,
 }
 
 impl Checker<'_, '_> {
-    /// Checks what undoes against what it undoes. `again` where the item began again.
+    /// Checks compensations against the steps that they compensate. `again` is whether the item restarted.
     pub fn compensations(&mut self, again: bool) {
         let rows = self.rows;
         let graph = rows.graph();
@@ -63,7 +63,7 @@ impl Checker<'_, '_> {
         for id in &graph.order {
             graph.step(*id).compensate.iter().for_each(|by| undone_by[by.index()].push(*id));
         }
-        // How many elements a list had is not known, nor what a deadline ended.
+        // The number of elements in a list is unknown, and which ones a deadline ended.
         let succeeded = |id: StepId| {
             let known = graph.step(id).each.is_none() && !rows.of_step(id).is_empty();
             known && !rows.any(id, |status| status != Status::Success)
@@ -95,7 +95,7 @@ impl Undoing<'_, '_> {
         self.rows.record.place(timed.row, Cell::Started)
     }
 
-    /// Only what was done is undone, and only for an item that did not succeed.
+    /// Only steps that ran are compensated, and only for an item that did not succeed.
     fn reason(&mut self, by: StepId, no_failure: bool) {
         let Some(first) = self.rows.of_step(by).first() else { return };
         let (place, title) = (self.rows.record.place(*first, Cell::Phase), self.rows.record.title(by));
@@ -106,7 +106,7 @@ impl Undoing<'_, '_> {
         }
     }
 
-    /// Every execution of a step is undone once.
+    /// Every execution of a step is compensated once.
     fn again(&mut self, by: StepId) {
         let record = self.rows.record;
         let done = self.undone_by[by.index()].iter().flat_map(|id| self.rows.of_step(*id));
@@ -120,7 +120,7 @@ impl Undoing<'_, '_> {
         }
     }
 
-    /// What ran and what was undone, in the order of their times; none unless all rows have them.
+    /// The rows and compensations in the order of their times; `None` unless all rows have times.
     fn timed(&self) -> Option<Vec<Timed>> {
         let record = self.rows.record;
         let mut timed = Vec::new();
@@ -140,7 +140,7 @@ impl Undoing<'_, '_> {
         Some(timed)
     }
 
-    /// Nothing is undone before it was done.
+    /// A step is not compensated before it ended.
     fn early(&mut self, timed: &[Timed]) {
         for one in timed.iter().filter(|one| one.undoes) {
             let undoes = |done: &&Timed| self.undoes(one, done);
@@ -157,10 +157,10 @@ impl Undoing<'_, '_> {
         one.undoes && self.undone_by[one.step.index()].contains(&other.step)
     }
 
-    /// Nothing runs beside what undoes, but other elements of the same list. Returns what was undone together; none
-    /// where that is not certain.
+    /// Only other elements of the same list run during a compensation. Returns groups of compensations; `None` if they
+    /// are uncertain.
     fn beside(&mut self, timed: &[Timed]) -> Option<Vec<Phase>> {
-        // Of what ran and of what undoes, that which ended last.
+        // The last end of a step, and of a compensation.
         let mut last: [Option<Timed>; 2] = [None, None];
         let mut phases = vec![Phase::default()];
         let mut sound = true;
@@ -188,14 +188,14 @@ impl Undoing<'_, '_> {
         sound.then_some(phases)
     }
 
-    /// Whether two compensations may run side by side: for elements of one list.
+    /// Whether two compensations may run in parallel: for elements of one list.
     fn may_share(&self, one: &Timed, other: &Timed) -> bool {
         let each = |id: &StepId| self.rows.graph().step(*id).each.is_some();
         one.step == other.step && self.undone_by[one.step.index()].iter().any(each)
     }
 
     fn overlap(&mut self, one: &Timed, other: &Timed) {
-        // That it began before what it undoes had ended is a difference already.
+        // A compensation that began before its step had ended is already a difference.
         if !self.undoes(one, other) {
             let (here, there) = (self.place(one), self.place(other));
             let (step, beside) = (self.title(one), self.title(other));
@@ -205,16 +205,16 @@ impl Undoing<'_, '_> {
         }
     }
 
-    /// Of what was undone together, each step is the one that the engine undoes next of those that are left.
+    /// Among steps that were compensated together, each is the one that the engine would compensate next.
     fn order(&mut self, phase: &Phase) {
         let graph = self.rows.graph();
         let undone = self.undone(phase);
-        // What several steps share may undo any of them; nothing shows when what they follow on is free.
+        // A shared compensation may belong to any of its steps, so its position in the order is unknown.
         let shared = |id: StepId| {
             let by = graph.step(id).compensate.filter(|by| !self.rows.of_step(*by).is_empty());
             by.is_some_and(|by| self.undone_by[by.index()].len() > 1)
         };
-        // Even numbers, so that there is one between each two.
+        // Even numbers, so that there is one between any two.
         let number = |one: &UndoneStep| {
             let earlier = undone.iter().filter(|other| other.done.is_some() && other.done < one.done);
             one.done.map_or(0, |_| 2 * (earlier.count() as u32 + 1))
@@ -230,7 +230,7 @@ impl Undoing<'_, '_> {
             }
             let left = undone.iter().filter(|other| other.rank >= one.rank);
             let mut left: BTreeMap<StepId, u32> = left.map(|other| (other.step, number(other))).collect();
-            // Of equals this one may be next, and nothing is certainly later than what has no certain time.
+            // Among equals this one may be next, and a step without a certain time is not certainly earlier than any.
             left.insert(one.step, if one.done.is_some() { number(one) + 1 } else { u32::MAX });
             while let Some(next) = next_compensated(graph, &left).filter(|next| *next != one.step) {
                 left.remove(&next);
@@ -254,8 +254,8 @@ impl Undoing<'_, '_> {
         catalogue::row_undone_order(here, there, by, self.rows.key, before, &why)
     }
 
-    /// The steps that were undone, by the first row of a compensation that undoes nothing else: what could not be undone
-    /// may be tried again later.
+    /// The steps that were compensated, by the first row of a compensation that is not shared: a failed compensation
+    /// may be retried later.
     fn undone(&self, phase: &Phase) -> Vec<UndoneStep> {
         let mut undone: Vec<UndoneStep> = Vec::new();
         for one in &phase.by {
@@ -269,7 +269,7 @@ impl Undoing<'_, '_> {
         undone
     }
 
-    /// When a step had its effect: certain where its last execution succeeded, or those of all elements.
+    /// When a step had its effect: certain if its last execution succeeded, or those of all elements.
     fn done(&self, step: StepId, done: &[Timed]) -> Option<f64> {
         let own: Vec<&Timed> = done.iter().filter(|one| one.step == step).collect();
         let each = self.rows.graph().step(step).each.is_some();

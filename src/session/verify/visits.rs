@@ -1,5 +1,5 @@
-//! What runs more than once for an item: steps that failed and were run again, and failure handlers, which are called
-//! where it failed and as often as it did.
+//! Steps that run more than once for an item: failed steps that were retried, and failure handlers, which are called
+//! once for each failure.
 
 use super::super::document::Cell;
 use super::super::row::Row;
@@ -12,7 +12,7 @@ use crate::graph::{StateId, StepId};
 use std::collections::BTreeSet;
 
 impl ItemRows<'_> {
-    /// Whether a step ran again after one was undone, or from the start with other inputs.
+    /// Whether a step ran again after one was compensated, or from the start with other inputs.
     pub fn began_again(&self) -> bool {
         let started = |row: usize| self.record.rows[row].started_ms;
         let undone = self.graph().compensations().flat_map(|id| self.of_step(id)).copied();
@@ -23,7 +23,7 @@ impl ItemRows<'_> {
                 (Some(first), Some(undone), Some(second)) => {
                     first < second && first <= *undone && *undone <= second
                 }
-                // Without times only a handler can have put the item back.
+                // Without times only a handler can have requeued the item.
                 _ => self.put_backs() > 0,
             })
         };
@@ -32,8 +32,8 @@ impl ItemRows<'_> {
         self.graph().order.iter().any(|id| self.executions(*id).iter().any(again))
     }
 
-    /// Whether the second of two rows is of another visit than the first though nothing was undone: all that ran before
-    /// had ended, and badly; or it ran for all items, and one of them ran again between.
+    /// Whether the second of two rows is of another visit than the first without a compensation: all earlier rows had
+    /// ended, and failed; or the step runs for all items, and one of them ran again between.
     fn renewed(&self, first: usize, second: usize) -> bool {
         if !matches!(self.record.status(first), Status::Success | Status::Skipped) {
             return false;
@@ -59,7 +59,7 @@ impl ItemRows<'_> {
         }
     }
 
-    /// Whether these are steps for all items, and one of the items ran in this time.
+    /// Whether these are steps for all items, and one of the items ran in this period.
     fn items_ran(&self, from: f64, to: f64) -> bool {
         let started = |row: &Row| row.started_ms.is_some_and(|start| (from..=to).contains(&(start as f64)));
         self.of_items().any(started)
@@ -71,13 +71,13 @@ impl ItemRows<'_> {
         self.of_items().any(|row| !seen.insert((&row.phase, &row.item, &row.input)))
     }
 
-    /// The rows of items, where these are the steps for all of them.
+    /// The rows of items, if these are the steps for all of them.
     fn of_items(&self) -> impl Iterator<Item = &Row> {
         let Record { rows, layout, .. } = self.record;
         rows.iter().filter(|row| self.once && !layout.is_of_run(&row.borrowed()))
     }
 
-    /// How often failure handlers put the item back.
+    /// How often failure handlers requeued the item.
     fn put_backs(&self) -> usize {
         let asks = |id: &StepId| {
             let outputs = &self.graph().step(*id).outputs;
@@ -87,7 +87,7 @@ impl ItemRows<'_> {
         rows.filter(|row| self.record.status(**row) == Status::Success).count()
     }
 
-    /// How often the item can have failed after it had been put back: something must have run again.
+    /// How often the item can have failed after it was requeued: a step must have run again.
     fn returns(&self) -> usize {
         let executions = self.graph().order.iter().flat_map(|id| self.executions(*id));
         executions.map(|rows| rows.len().saturating_sub(1)).max().unwrap_or(0)
@@ -121,11 +121,11 @@ impl ItemRows<'_> {
 }
 
 impl Checker<'_, '_> {
-    /// A step runs again only where it failed, and a handler or somebody put the item back.
+    /// A step runs again only if it failed, and the item was requeued or retried.
     pub fn repeated(&mut self, id: StepId) {
         let rows = self.rows;
         let row = |row: usize| &rows.record.rows[row];
-        // Where rows count their attempts, none of them is one: somebody can have retried the item then.
+        // If rows count their attempts and none has one, the item may have been retried.
         let counted = |at: usize| row(at).attempt.is_some() || row(at).started_ms.is_some();
         for execution in rows.executions(id).iter().filter(|rows| rows.len() > 1) {
             let back = if rows.all().any(counted) { usize::MAX } else { rows.put_backs() };
@@ -138,16 +138,16 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A failure handler is called where the item failed.
+    /// A failure handler is called only if the item failed.
     pub fn handlers(&mut self) {
         let rows = self.rows;
         let graph = rows.graph();
         let failed = rows.forward().any(|(id, row)| is_failed(graph.step(id), rows.record.status(row)));
         // A deadline can pass while no step runs, and then no row shows it.
         let may_be_late = graph.settings.deadline.is_some();
-        // No handler is called where somebody stopped the run.
+        // A stopped run does not call handlers.
         let stopped = rows.is_cancelled() && !rows.failed_critically();
-        // Whether any item failed is not shown by the rows of the run.
+        // The rows of the run do not show whether any item failed.
         for id in graph.handlers().filter(|id| !rows.once && !graph.step(*id).once) {
             match rows.of_step(id) {
                 [first, ..] if !failed && !may_be_late => {
@@ -168,7 +168,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A handler comes at any time, so it starts in any state that the item was in, where all of them are known.
+    /// A handler may run at any time, so it may start in any state that the item was in, if all of them are known.
     pub fn states(&mut self, states: Option<BTreeSet<StateId>>) {
         let rows = self.rows;
         let Some(mut states) = states else { return };
