@@ -1,7 +1,7 @@
 //! Values of type `Secret`: they are known only once an item has brought them or a step has made them, and are looked for
 //! in all that is told of the same item from then on. The steps that run once for all items know those of all.
 
-use super::{Known, Needle, Redactor, texts};
+use super::{Known, Needle, Redactor};
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, ValueId, Values};
 use crate::value::Value;
 use std::collections::HashMap;
@@ -44,7 +44,7 @@ impl Redactor {
             strings(value, &mut found);
             let mut needles = needles.write().unwrap_or_else(PoisonError::into_inner);
             let known = needles.entry(item).or_default();
-            for needle in found.into_iter().flat_map(texts).map(|text| Needle::new(name, text)) {
+            for needle in found.into_iter().flat_map(|text| super::needles(name, text)) {
                 if !known.iter().any(|other| other.units == needle.units) {
                     known.push(Arc::new(needle));
                 }

@@ -4,10 +4,12 @@
 //! Best effort: who changes a secret before he says it, or says it in parts, is not understood.
 
 mod apply;
+mod garbled;
 mod keep;
 mod learn;
 mod view;
 
+pub use keep::names_a_secret;
 use learn::Learned;
 use std::ops::Range;
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut known = Known::default();
         for (name, value) in secrets {
-            known.needles.extend(texts(value).into_iter().map(|text| Arc::new(Needle::new(name, text))));
+            known.needles.extend(needles(name, value).map(Arc::new));
             if value.len() >= SHORTEST {
                 known.secrets.push((name.to_owned(), value.to_owned()));
             }
@@ -146,10 +148,19 @@ fn texts(secret: &str) -> Vec<&str> {
     texts
 }
 
-impl Needle {
-    fn new(name: &str, text: &str) -> Self {
-        let units: Vec<u16> = text.encode_utf16().collect();
+fn needles<'a>(name: &'a str, secret: &'a str) -> impl Iterator<Item = Needle> + 'a {
+    texts(secret).into_iter().flat_map(move |text| {
+        let garbled = garbled::all(text).into_iter().filter(|text| garbled::told(text) >= SHORTEST);
+        let garbled = garbled.map(move |text| Needle::new(name, &text, garbled::telling(&text)));
         let enough = (TELLING..text.len()).find(|at| text.is_char_boundary(*at));
+        std::iter::once(Needle::new(name, text, enough)).chain(garbled)
+    })
+}
+
+impl Needle {
+    /// So many bytes from the start are enough, or all.
+    fn new(name: &str, text: &str, enough: Option<usize>) -> Self {
+        let units: Vec<u16> = text.encode_utf16().collect();
         let telling = text[..enough.unwrap_or(text.len())].encode_utf16().count();
         let mut back = vec![0; units.len()];
         for at in 1..units.len() {

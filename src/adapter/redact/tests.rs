@@ -289,3 +289,44 @@ fn escapes_of_bytes_and_of_long_code_points_are_seen() {
     redactor.text(&mut same);
     assert_eq!(same, "\\xff\\x \\U0001 \\9 \\400 \\x4 \\0");
 }
+
+/// What reaches us of a program's log is bytes; those that are no UTF-8 are shown by a sign for each.
+#[test]
+fn a_secret_in_another_encoding_is_found() {
+    let secret = "corr\u{e4}ct-h\u{f6}rse-\u{fc}\u{df}\u{c3}\u{a4}-battery";
+    let latin = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<u8>>();
+    let wide = |order: fn(u16) -> [u8; 2]| secret.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let of_byte = |with: fn(u8) -> char| -> Vec<u8> {
+        let letters = secret.bytes().map(|b| if b < 128 { b.into() } else { with(b) });
+        letters.collect::<String>().into_bytes()
+    };
+    let escaped = latin(secret).iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    for (form, bytes) in [
+        ("Latin-1", latin(secret)),
+        ("Latin-1 in JSON", latin(&format!("{{\"key\": \"\\u0063{}\"}}", &secret[1..]))),
+        ("UTF-16, little end first", wide(u16::to_le_bytes)),
+        ("UTF-16, big end first", wide(u16::to_be_bytes)),
+        ("UTF-8 read as Latin-1", of_byte(char::from)),
+        ("UTF-8 read as ASCII", of_byte(|_| '\u{fffd}')),
+        ("written as ASCII", secret.replace(|c: char| !c.is_ascii(), "?").into_bytes()),
+        ("UTF-8 read and written as ASCII", of_byte(|_| '?')),
+        ("bytes of Latin-1 as escapes", escaped.into_bytes()),
+    ] {
+        let mut log = Tail::new(1000);
+        log.take(b"key ");
+        log.take(&bytes);
+        log.take(b" was refused\n");
+        let mut text = log.text();
+        Redactor::new([("KEY", secret)]).log(&mut text);
+        let plain: String = text.chars().filter(|c| *c != '\0').collect();
+        for part in ["rse-", "batt", "ct-h"] {
+            assert!(!plain.contains(part), "{form}: {text:?}");
+        }
+        assert!(text.starts_with("key ") && text.contains("[secret:KEY]"), "{form}: {text:?}");
+        assert!(text.ends_with(" was refused\n"), "{form}: {text:?}");
+    }
+    // Signs alone tell nothing of it.
+    let none = "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}?????? \u{fffd}-";
+    assert_eq!(redacted("\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}-abc1", none), none);
+    assert_eq!(redacted("\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}", none), none);
+}

@@ -13,10 +13,10 @@ pub(super) struct View {
 }
 
 impl View {
-    pub fn of(text: &str) -> View {
+    fn of(text: &str, seen: fn(char) -> bool) -> View {
         let mut view =
             View { units: Vec::with_capacity(text.len()), starts: Vec::with_capacity(text.len() + 1) };
-        for (at, letter) in text.char_indices() {
+        for (at, letter) in text.char_indices().filter(|(_, letter)| seen(*letter)) {
             for unit in letter.encode_utf16(&mut [0; 2]) {
                 view.push(*unit, at);
             }
@@ -26,10 +26,10 @@ impl View {
     }
 
     /// The views of a text, each with the escapes resolved that the one before has. Where some may stand for the bytes of
-    /// UTF-8, there are further ones in which they do.
+    /// UTF-8, there are further ones in which they do; and where there are NULs, as in UTF-16, those without them.
     pub fn all(text: &str) -> impl Iterator<Item = View> {
-        let views = |bytes: bool| {
-            let mut next = Some(View::of(text));
+        let views = move |seen: fn(char) -> bool, bytes: bool| {
+            let mut next = Some(View::of(text, seen));
             std::iter::from_fn(move || {
                 let view = next.take()?;
                 next = view.resolved(bytes);
@@ -38,7 +38,11 @@ impl View {
             .take(1 + DEEPEST)
         };
         let by_bytes = text.as_bytes().windows(2).any(|pair| matches!(pair, [b'\\', b'x' | b'0'..=b'7']));
-        views(false).chain(by_bytes.then(|| views(true)).into_iter().flatten().skip(1))
+        let all = move |seen| {
+            views(seen, false).chain(by_bytes.then(|| views(seen, true)).into_iter().flatten().skip(1))
+        };
+        let wide = text.contains('\0').then(|| all(|letter| letter != '\0'));
+        all(|_| true).chain(wide.into_iter().flatten())
     }
 
     /// The bytes of the text that some of the units come from.
