@@ -3,6 +3,8 @@
 
 use orderflow::diag::{Source, render};
 use orderflow::disk::Named;
+use orderflow::engine::{Limits, Policy, Run};
+use orderflow::event::{AttemptEvent, Event, ItemEvent, ItemId, RunEvent, StepId, StopReason};
 use orderflow::items::{self, Duplicates, Items, Shape};
 use orderflow::stats::{Dimension, Fold};
 use orderflow::{graph, journal, session, spec, view};
@@ -11,6 +13,7 @@ use std::alloc::System;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 #[global_allocator]
 static MEMORY: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -180,6 +183,25 @@ fn run(folder: &Path, count: usize) -> std::path::PathBuf {
     runs.next().unwrap().unwrap().path()
 }
 
+/// Folds a run that was interrupted again and again, each time with all of its items in flight.
+fn interruptions(count: usize) {
+    let source = Source::new("x.md", "# T\n\n## A @a\nx -> y\n\n## B @b\ny -> z\n");
+    let graph = Arc::new(graph::build(&source, &spec::parse(&source).0).0.unwrap());
+    let items = || (0..count as u64).map(ItemId);
+    let attempt = |item, change: AttemptEvent| change.of(item, StepId(0), 1, 1);
+    let admitted = |item: ItemId| ItemEvent::Admitted { key: item.0.to_string().into(), inputs: Vec::new() };
+    let begun = |item| [admitted(item).of(item, 0), attempt(item, AttemptEvent::Started)];
+    let again = |item| {
+        let stopped = |why| RunEvent::Stopped(why).at(1);
+        let repeated = attempt(item, AttemptEvent::Repeated);
+        [stopped(StopReason::Interrupted), repeated, stopped(StopReason::Cancelled)]
+    };
+    let events: Vec<Event> = items().flat_map(begun).chain(items().flat_map(again)).collect();
+    let policy = Policy::of(&graph, Limits::jobs(usize::MAX));
+    let run = Run::fold(graph, policy, &events).unwrap();
+    assert_eq!((run.under_way(), run.stopped()), (count, Some(StopReason::Cancelled)));
+}
+
 #[test]
 fn memory_is_asked_for_in_proportion() {
     let folder = tempfile::tempdir().unwrap();
@@ -188,6 +210,7 @@ fn memory_is_asked_for_in_proportion() {
         found.extend(too_fast(name, 256, &|size| use_document(&document(size))));
     }
     found.extend(too_fast("rows of items", 500, &|size| read_items(folder.path(), size)));
+    found.extend(too_fast("interruptions", 256, &interruptions));
     found.extend(too_fast("rows of a session", 500, &|size| fold(trace(size).as_bytes())));
     let homes = [1, 50, 200].map(|count| run(folder.path(), count));
     let events = |size| {

@@ -49,18 +49,20 @@ impl Run {
                     }
                 };
                 self.items.insert(ItemId::RUN, run);
+                self.unstopped.changed(ItemId::RUN);
                 self.line_up(ItemId::RUN, event.at);
             }
             RunEvent::StepsEnded(end) => {
                 self.withdraw(ItemId::RUN, event.at);
                 self.once.last = self.items.remove(&ItemId::RUN);
+                self.unstopped.forget(ItemId::RUN);
                 self.once.end = Some(end.clone());
             }
             RunEvent::Drained(why) => self.drained = Some(*why),
             RunEvent::Stopped(why) => {
                 self.stopped = Some(*why);
-                let items: Vec<ItemId> = self.items.keys().copied().collect();
-                items.into_iter().for_each(|item| self.apply_to(item, event));
+                let items = std::mem::take(self.unstopped.of(*why));
+                items.into_iter().for_each(|item| self.take_event(item, event));
             }
         }
     }
@@ -72,6 +74,7 @@ impl Run {
                 let mut admitted = Item::new(&self.graph, item, key.clone(), inputs, event.at);
                 admitted.begin(&self.graph);
                 self.items.insert(item, admitted);
+                self.unstopped.changed(item);
                 self.line_up(item, event.at);
             }
             ItemEvent::Settled { key, end } => self.settled(item, key, end, event.at),
@@ -103,8 +106,9 @@ impl Run {
     fn settled(&mut self, item: ItemId, key: &Arc<str>, end: &Settlement, at: Millis) {
         self.withdraw(item, at);
         self.line.forget(item, at);
+        self.unstopped.forget(item);
         if let Some(settled) = self.items.remove(&item) {
-            self.reopened = self.reopened.saturating_sub(u64::from(settled.is_reopened()));
+            self.count(weight(item, &settled), (0, 0));
             self.once.keep(&self.graph, item, &settled, end.state);
         }
         *self.tally.of(end.state) += 1;
@@ -119,14 +123,26 @@ impl Run {
     }
 
     fn apply_to(&mut self, item: ItemId, event: &Event) {
+        if self.items.contains_key(&item) {
+            self.unstopped.changed(item);
+            self.take_event(item, event);
+        }
+    }
+
+    fn take_event(&mut self, item: ItemId, event: &Event) {
         if let Some(known) = self.items.get_mut(&item) {
-            // The run's own steps are not an item that can fail.
-            let reopened = |known: &Item| u64::from(item != ItemId::RUN && known.is_reopened());
-            let before = reopened(known);
+            let before = weight(item, known);
             known.apply(&self.graph, event);
-            self.reopened = (self.reopened + reopened(known)).saturating_sub(before);
+            let after = weight(item, known);
+            self.count(before, after);
             self.line_up(item, event.at);
         }
+    }
+
+    /// Updates the counters of items.
+    fn count(&mut self, before: (u64, u64), after: (u64, u64)) {
+        self.reopened = (self.reopened + after.0).saturating_sub(before.0);
+        self.failing = (self.failing + after.1).saturating_sub(before.1);
     }
 
     /// Applies an event that makes steps of an item pending again: its ready steps leave the queue and are queued
@@ -157,4 +173,10 @@ impl Run {
             self.touched.push(item);
         }
     }
+}
+
+/// What an item counts for: as compensated again, and as failing. The run's own steps are not an item that can fail.
+fn weight(id: ItemId, item: &Item) -> (u64, u64) {
+    let counts = |is| u64::from(id != ItemId::RUN && is);
+    (counts(item.is_reopened()), counts(item.is_failing()))
 }

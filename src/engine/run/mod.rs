@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Items in flight per place, so that a busy agent does not leave the other places empty.
@@ -38,6 +38,31 @@ impl Policy {
     }
 }
 
+/// Items that changed since they were last asked to stop.
+#[derive(Debug, Default)]
+struct Unstopped {
+    /// Since the last interruption.
+    paused: BTreeSet<ItemId>,
+    /// Since they were last stopped for another reason; the first one counts.
+    ended: BTreeSet<ItemId>,
+}
+
+impl Unstopped {
+    fn of(&mut self, why: StopReason) -> &mut BTreeSet<ItemId> {
+        if why == StopReason::Interrupted { &mut self.paused } else { &mut self.ended }
+    }
+
+    fn changed(&mut self, item: ItemId) {
+        self.paused.insert(item);
+        self.ended.insert(item);
+    }
+
+    fn forget(&mut self, item: ItemId) {
+        self.paused.remove(&item);
+        self.ended.remove(&item);
+    }
+}
+
 #[derive(Debug)]
 pub struct Run {
     graph: Arc<Graph>,
@@ -53,8 +78,11 @@ pub struct Run {
     stopped: Option<StopReason>,
     /// Failures before items were last retried: they no longer stop the run.
     forgiven: u64,
-    /// Items in flight that are being compensated again.
+    /// Items in flight that are being compensated again, and those that failed and are still being compensated.
     reopened: u64,
+    failing: u64,
+    /// Items that changed since they were last asked to stop: a stop does not concern the others.
+    unstopped: Unstopped,
     once: Once,
     /// Items whose state changed since their next event was last computed.
     touched: Vec<ItemId>,
@@ -76,6 +104,8 @@ impl Run {
             stopped: None,
             forgiven: 0,
             reopened: 0,
+            failing: 0,
+            unstopped: Unstopped::default(),
             once: Once::default(),
             touched: Vec::new(),
         }
@@ -231,11 +261,7 @@ impl Run {
 
     /// Items that failed, including those that are still being compensated.
     fn failures(&self) -> u64 {
-        if !self.early {
-            return self.tally.failures();
-        }
-        let items = self.items.iter().filter(|(id, _)| **id != ItemId::RUN);
-        self.tally.failures() + items.filter(|(_, item)| item.is_failing()).count() as u64
+        self.tally.failures() + if self.early { self.failing } else { 0 }
     }
 
     /// The consequence of failed items for the run.

@@ -46,6 +46,11 @@ impl Run {
         self.items.get(&item)?.call(&self.graph, step)
     }
 
+    /// The key of an item in flight.
+    pub fn key(&self, item: ItemId) -> Option<&Arc<str>> {
+        self.items.get(&item).map(Item::key)
+    }
+
     /// The state of an item in flight in the document's diagram.
     pub fn lifecycle(&self, item: ItemId) -> Option<StateId> {
         self.items.get(&item)?.lifecycle()
@@ -79,6 +84,9 @@ impl Run {
         self.items.values().for_each(Item::recount);
         let ready = self.items.iter().flat_map(|(id, item)| item.ready().into_iter().map(|step| (*id, step)));
         assert_eq!(self.line.ready(), ready.collect());
+        let items = || self.items.iter().filter(|(id, _)| **id != ItemId::RUN).map(|(_, item)| item);
+        assert_eq!(self.failing, items().filter(|item| item.is_failing()).count() as u64);
+        assert_eq!(self.reopened, items().filter(|item| item.is_reopened()).count() as u64);
     }
 
     /// Whether no item is in flight.
