@@ -157,6 +157,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
     };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
+        columns: orderflow::runtime::Columns::default(),
         graph: graph.clone(),
         run_id: "run".into(),
         bindings: Bindings::new(&graph, adapters),

@@ -1,6 +1,7 @@
 //! The documents that one run has gone by, the newest last, and what an event of an earlier one means in terms of the
 //! newest. Knows nothing of whether a document may take the place of another.
 
+use super::declared::Declared;
 use super::error::{Error, ErrorKind};
 use super::options::RunOptions;
 use crate::diag::Source;
@@ -97,6 +98,8 @@ pub fn unknown(spot: Spot<'_>) -> Unreadable {
 pub struct Renumbering {
     steps: Vec<Option<StepId>>,
     values: Vec<Option<ValueId>>,
+    /// What values are by the first.
+    pub declared: Declared,
 }
 
 impl Renumbering {
@@ -106,6 +109,7 @@ impl Renumbering {
         Renumbering {
             steps: old.steps.iter().map(|step| new.by_phase(&step.phase)).collect(),
             values: old.values.iter().map(|value| named.get(value.name.as_str()).copied()).collect(),
+            declared: Declared::by(old),
         }
     }
 

@@ -7,6 +7,7 @@
 //! - [`Runner`]: a run that runs, new or old.
 
 pub mod dead_letters;
+mod declared;
 mod difference;
 mod documents;
 mod end;
@@ -37,6 +38,7 @@ use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::Event;
 use crate::graph::Graph;
 use crate::journal::{self, Header, Record, Records, Revision, Spot};
+use crate::runtime::Columns;
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
 use documents::{Documents, Renumbering, another};
@@ -175,6 +177,7 @@ impl History {
             Record::Event(event) => see(&event).map_err(|error| sequence::judged(error, &event, spot)),
             Record::Spawned(_) | Record::Asked(_) | Record::Revised(_) => Ok(()),
         })
+        .map(drop)
     }
 
     /// Shows the events without the ends of items that were made void later: what a trace and figures are made of.
@@ -210,19 +213,23 @@ impl History {
         }
     }
 
-    /// Hands over all records in terms of the newest document.
-    fn each(&self, mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Hands over all records in terms of the newest document. Returns the columns that agents have reported.
+    fn each(&self, mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>) -> anyhow::Result<Columns> {
         let mut numbers = self.numbers.iter();
         let mut current = numbers.next();
-        let mut sequence = Sequence::default();
+        let (mut sequence, mut columns) = (Sequence::default(), Columns::default());
         self.records.each_at(|mut record, spot| {
             match &mut record {
                 Record::Event(event) => {
                     let current = current.ok_or_else(|| another(self.header()))?;
+                    let misfit = current.declared.misfit(event);
                     if !current.translate(event, &self.graph) {
                         return Err(documents::unknown(spot).into());
                     }
                     sequence.take(event, spot)?;
+                    if let Some(why) = misfit.or_else(|| declared::too_many(&mut columns, event)) {
+                        return Err(sequence::unfit(event, &why, spot).into());
+                    }
                 }
                 // One that stays for other attempts names no step.
                 Record::Spawned(process) => {
@@ -232,7 +239,8 @@ impl History {
                 Record::Asked(_) => {}
             }
             take(record, spot)
-        })
+        })?;
+        Ok(columns)
     }
 
     /// What the run's session file says of it.

@@ -10,7 +10,9 @@ use crate::engine::{Policy, Retry, Run};
 use crate::event::{ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
-use crate::runtime::{Asked, Bindings, Durable, Items, Loop, Observer, OtherInputs, Requests, Workspace};
+use crate::runtime::{
+    Asked, Bindings, Columns, Durable, Items, Loop, Observer, OtherInputs, Requests, Workspace,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +71,7 @@ pub struct Runner {
     /// When a run that goes on was left, in its own time.
     since: Option<Millis>,
     asked: Asked,
+    columns: Columns,
     retry: Vec<Retry>,
 }
 
@@ -103,6 +106,7 @@ impl Runner {
             lock: None,
             since: None,
             asked: Asked::default(),
+            columns: Columns::default(),
             retry: Vec::new(),
         }
     }
@@ -119,13 +123,14 @@ impl Runner {
     ) -> anyhow::Result<(Runner, Report)> {
         let mut runner = Runner::fleeting(taken.history.header().run.clone(), prepared);
         let redactor = runner.prepared.bindings.redactor();
-        let Recalled { last, started, asked } = taken.recall(&mut runner.run, redactor, observers)?;
+        let Recalled { last, started, asked, columns } =
+            taken.recall(&mut runner.run, redactor, observers)?;
         let report = taken.end_orphans(&started).await?;
         let retry = taken.retry.clone();
         let (store, lock) = taken.into_store()?;
         let durable = Durable::start(store)?;
         let (durable, lock, since) = (Some(durable), Some(lock), Some(last));
-        Ok((Runner { durable, lock, since, asked, retry, ..runner }, report))
+        Ok((Runner { durable, lock, since, asked, columns, retry, ..runner }, report))
     }
 
     /// The run's own folder.
@@ -145,7 +150,7 @@ impl Runner {
         observers: Vec<&mut dyn Observer>,
         requests: Requests,
     ) -> Outcome {
-        let Runner { mut run, id, prepared, durable, lock, since, asked, retry } = self;
+        let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry } = self;
         let cancel = is_cancelled(prepared.workspace.root());
         let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
         let mut all = Loop {
@@ -160,6 +165,7 @@ impl Runner {
             alone: owns_orphans,
             cancel,
             asked,
+            columns,
             retry,
         };
         let driven = all.drive(&mut run, items, requests).await;

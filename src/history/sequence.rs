@@ -86,12 +86,21 @@ fn in_time(event: &Event) -> bool {
 
 /// The error where an event cannot have happened after those before it.
 pub fn misplaced(event: &Event, spot: Spot<'_>) -> Unreadable {
+    spot.damaged(format!("{} cannot follow what is before it", told(event)))
+}
+
+/// The error where an event has values or texts that its document does not let come about.
+pub fn unfit(event: &Event, why: &str, spot: Spot<'_>) -> Unreadable {
+    spot.damaged(format!("{}: {why}", told(event)))
+}
+
+fn told(event: &Event) -> String {
     let of = match event.item() {
         Some(ItemId::RUN) => " of the run".to_owned(),
         Some(item) => format!(" of item {}", item.0),
         None => String::new(),
     };
-    spot.damaged(format!("{}{of} cannot follow what is before it", name(event)))
+    format!("{}{of}", name(event))
 }
 
 /// The same where whoever takes the event says so.

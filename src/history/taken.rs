@@ -7,12 +7,13 @@ use super::{Ending, History, lock};
 use crate::adapter::orphans::{self, Report};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
+use crate::diag::render::visible;
 use crate::disk::Folder;
 use crate::engine::{Retry, Run};
-use crate::event::{AttemptEvent, Event, EventKind, ItemId, Millis, StepPath};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, StepId, StepPath};
 use crate::journal::{self, Journal, Lock, Record, Revision, Store};
-use crate::runtime::{Asked, Observer};
-use std::collections::HashMap;
+use crate::runtime::{Asked, Columns, Observer};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -37,12 +38,11 @@ pub fn withdraw_cancel(home: &Path) {
     let _ = Folder::open(home).and_then(|home| home.remove(CANCEL));
 }
 
-/// A name of a secret would become the secret for whichever step takes it.
-fn forgeable() -> Error {
-    let message =
-        "this run was written elsewhere, and what its steps have made there names a secret; nothing was run";
-    Error::new(ErrorKind::Journal, message)
-        .help("start a new run: the run may come from someone else, who chose this name")
+/// What an item in flight was given before somebody else took its run over: the name of a secret, which would become the
+/// secret for whichever step takes it.
+struct Named {
+    step: StepId,
+    secret: String,
 }
 
 /// A stored run that nobody else has.
@@ -65,6 +65,7 @@ pub(super) struct Recalled {
     /// Processes whose end was not recorded.
     pub started: Vec<Process>,
     pub asked: Asked,
+    pub columns: Columns,
 }
 
 impl Taken {
@@ -150,7 +151,9 @@ impl Taken {
         self.retry.iter().for_each(|retry| retries.add(retry.item));
         let (mut last, mut asked) = (0, Asked::default());
         let mut started: HashMap<(ItemId, StepPath, u32), Vec<Process>> = HashMap::new();
-        self.history.each(|record, spot| {
+        // What items that are over have made flows on only into the steps that run once for all items.
+        let (mut named, keeps) = (BTreeMap::new(), self.history.graph.has_run_steps());
+        let columns = self.history.each(|record, spot| {
             let mut event = match record {
                 Record::Event(event) => event,
                 Record::Asked(one) => {
@@ -165,10 +168,14 @@ impl Taken {
                 }
                 Record::Revised(_) => return Ok(()),
             };
-            if spot.row() <= self.foreign && redactor.would_reveal(&event) {
-                return Err(forgeable().into());
+            let foreign = spot.row() <= self.foreign;
+            match (foreign.then(|| redactor.would_reveal(&event)).flatten(), &event.kind) {
+                (Some(secret), EventKind::Attempt(item, path, ..)) => {
+                    redactor.learn(&event);
+                    named.insert(*item, Named { step: path.step, secret });
+                }
+                _ => redactor.reveal(&mut event),
             }
-            redactor.reveal(&mut event);
             if let EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) = &event.kind {
                 started.remove(&(*item, *step, *attempt));
             }
@@ -178,9 +185,38 @@ impl Taken {
             if void.map_err(|_| sequence::misplaced(&event, spot))? {
                 return Ok(());
             }
+            if let EventKind::Item(item, ItemEvent::Settled { .. }) = &event.kind
+                && !keeps
+            {
+                named.remove(item);
+            }
             observers.iter_mut().try_for_each(|observer| observer.see(&event))
         })?;
-        Ok(Recalled { last, started: started.into_values().flatten().collect(), asked })
+        self.refuse_named(&named, run)?;
+        let started = started.into_values().flatten().collect();
+        Ok(Recalled { last, started, asked, columns })
+    }
+
+    fn refuse_named(&self, named: &BTreeMap<ItemId, Named>, run: &Run) -> Result<(), Error> {
+        let Some((item, Named { step, secret })) = named.first_key_value() else { return Ok(()) };
+        let step = visible(&self.history.graph.step(*step).title);
+        let of = match run.key(*item).filter(|_| *item != ItemId::RUN) {
+            Some(key) => format!(" for item `{}`", visible(key)),
+            None => String::new(),
+        };
+        let others = match named.len() - 1 {
+            0 => String::new(),
+            1 => " (and for another item)".to_owned(),
+            more => format!(" (and for {more} other items)"),
+        };
+        let secret = visible(secret);
+        let message = format!(
+            "this run was adopted, and what {step} made before that{of}{others} names the secret {secret}, which a later \
+             step would get; nothing was run"
+        );
+        let help = "the run may come from someone else, who chose this name: resume it where it was started, or run the items \
+                    that have not ended in a new run, which repeats all their steps";
+        Err(Error::new(ErrorKind::Journal, message).help(help))
     }
 
     /// Ends what the last runner has left running, known by the run's mark; `started` are its processes. It would do its

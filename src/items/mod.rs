@@ -19,5 +19,5 @@ mod tests;
 
 pub use check::{Checked, Duplicates, Items, Problem, Problems};
 pub use paths::{Files, absolute};
-pub use shape::{Given, Shape};
+pub use shape::{Given, LONGEST_KEY, Shape};
 pub use source::Source;

@@ -21,7 +21,7 @@ pub(super) struct Column<'a> {
 }
 
 /// The longest key, in bytes: every row of the item contains it.
-const LONGEST_KEY: usize = 4096;
+pub const LONGEST_KEY: usize = 4096;
 
 /// Objects with more members than this are not searched for a misspelt one.
 const COMPARED: usize = 100;

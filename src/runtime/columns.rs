@@ -17,11 +17,11 @@ const NAMES: usize = 4 << 20;
 const EACH: usize = 32;
 
 /// The most that the columns of one answer may take, in bytes: half of what a line of a trace may have.
-const ROW: usize = 16 << 20;
+pub const ROW: usize = 16 << 20;
 
 /// The columns that each step has reported so far.
-#[derive(Default)]
-pub(super) struct Columns {
+#[derive(Debug, Default)]
+pub struct Columns {
     of: HashMap<StepId, HashSet<Arc<str>>>,
     /// The memory of their names, in bytes.
     taken: usize,
@@ -53,7 +53,7 @@ impl Columns {
     }
 
     /// Why a trace does not accept these columns; otherwise counts them.
-    fn too_many(&mut self, step: StepId, reported: &[(Arc<str>, Value)]) -> Option<String> {
+    pub fn too_many(&mut self, step: StepId, reported: &[(Arc<str>, Value)]) -> Option<String> {
         let size: usize = reported.iter().map(|(_, value)| size(value)).sum();
         if size > ROW {
             return Some(format!("the columns of one answer take more than {} MiB", ROW >> 20));

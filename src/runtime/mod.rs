@@ -18,6 +18,7 @@ mod workspace;
 
 pub use asked::{Asked, OtherInputs};
 pub use calls::Bindings;
+pub use columns::{Columns, ROW as LARGEST_ROW};
 pub use durable::Durable;
 pub use files::{Finder, by_name, holds_files};
 pub use identity::{keys_of, new_run_id, now};
@@ -30,7 +31,6 @@ use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Valu
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
-use columns::Columns;
 use durable::Held;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +90,8 @@ pub struct Loop<'a> {
     pub cancel: bool,
     /// The keys used so far by a resumed run.
     pub asked: Asked,
+    /// The columns that the steps of a resumed run have reported so far.
+    pub columns: Columns,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<Retry>,
 }
@@ -113,7 +115,6 @@ impl Loop<'_> {
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (starts, mut spawned) = mpsc::unbounded_channel();
         let mut calls = Calls::new(sender, starts);
-        let mut columns = Columns::default();
         let mut timers = Timers::default();
         let mut out = Out::default();
         let mut trouble = None;
@@ -214,7 +215,7 @@ impl Loop<'_> {
                 Some(process) = spawned.recv() => self.keep(process),
                 _ = answers.recv_many(&mut batch, 1024) => {
                     for mut input in batch.drain(..) {
-                        columns.hold(&mut input);
+                        self.columns.hold(&mut input);
                         calls.over(&input, &mut timers);
                         run.handle(input, now(), &mut out);
                     }

@@ -67,6 +67,7 @@ mod trust;
 mod type_mutations;
 mod types;
 mod unfinished;
+mod unfit;
 mod validate;
 mod verify;
 mod versions;

@@ -311,11 +311,37 @@ fn a_name_in_a_run_that_was_taken_over_becomes_no_secret() {
         told(command.env("PAYMENT_KEY", LEDGER).output().unwrap())
     };
     let refused = resume("copy");
-    let expected = "error: this run was written elsewhere, and what its steps have made there names a secret; nothing was run\n  \
-                    help: start a new run: the run may come from someone else, who chose this name\n";
+    let expected = "error: this run was adopted, and what Open made before that for item `1` names the secret PAYMENT_KEY, \
+                    which a later step would get; nothing was run\n  \
+                    help: the run may come from someone else, who chose this name: resume it where it was started, or run \
+                    the items that have not ended in a new run, which repeats all their steps\n";
     assert_eq!((refused.exit, refused.err.as_str()), (Some(7), expected));
     assert!(!place.path("got").exists());
     let own = resume("last");
     assert_eq!((own.exit, own.err.as_str()), (Some(0), ""));
     assert_eq!(place.read("got"), format!("with {LEDGER}"));
+}
+
+/// What items that are over have made flows on nowhere: the others of an adopted run go on.
+#[test]
+fn a_run_that_was_taken_over_goes_on_where_no_secret_would_flow() {
+    let document = "---\nitems: modes.csv\njobs: 1\n---\n# W\n\n## Open @bank\nmode::String -> token::String\n\n## Use\ntoken -> used::String\n\n\
+                    ```sh run\ntest -e go || test \"$IN_TOKEN\" != b || { touch waiting; sleep 100; }\necho done\n```\n";
+    let place = Place::new(document);
+    place.write("modes.csv", "id,mode\nA,a\nB,b\n");
+    place.write(
+        "orderflow.toml",
+        "[agents.bank]\ncommand = [\"sh\", \"-c\", \"test $IN_MODE != a || echo with $PAYMENT_KEY; test $IN_MODE = a || echo b\"]\n\
+         secrets = [\"PAYMENT_KEY\"]\n",
+    );
+    let mut run = place.command("run flow.md --trust --quiet").env("PAYMENT_KEY", LEDGER).spawn().unwrap();
+    place.await_file("waiting");
+    Command::new("kill").arg(run.id().to_string()).status().unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(143));
+    place.write("go", "");
+    let home = fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    Command::new("cp").arg("-r").args([&home, &place.path("copy")]).status().unwrap();
+    assert_eq!(place.orderflow("adopt --yes copy").exit, Some(0));
+    let resumed = told(place.command("resume --quiet copy").env("PAYMENT_KEY", LEDGER).output().unwrap());
+    assert_eq!((resumed.exit, resumed.err.as_str()), (Some(0), ""));
 }

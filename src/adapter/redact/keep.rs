@@ -5,12 +5,22 @@ use super::Redactor;
 use crate::event::{AttemptEvent, Event, EventKind, Values};
 use crate::value::{Object, Value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// How a secret is named; with no name it stands for itself.
 const OPEN: &str = "[secret:";
 const CLOSE: char = ']';
+
+/// Whether a text has what looks like a name in the place of a secret.
+pub fn names_a_secret(text: &str) -> bool {
+    names(text).next().is_some()
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text.split(OPEN).skip(1).filter_map(|part| part.split_once(CLOSE));
+    ends.map(|(name, _)| name).filter(|name| !name.is_empty())
+}
 
 /// Finds the secrets as they are, the longest first, and what looks like their names.
 pub(super) struct Named {
@@ -48,16 +58,17 @@ impl Redactor {
         self.made(event, &|text| self.revealed(text));
     }
 
-    /// Whether a secret would be put in somewhere.
-    pub fn would_reveal(&self, event: &Event) -> bool {
-        let found = Cell::new(false);
+    /// The name of a secret that would be put in somewhere.
+    pub fn would_reveal(&self, event: &Event) -> Option<String> {
+        let found = RefCell::new(None);
         let look = |text: &str| {
-            let mut names = text.split(OPEN).skip(1).filter_map(|part| part.split_once(CLOSE));
-            found.set(found.get() || names.any(|(name, _)| self.secret(name).is_some()));
+            if let Some(name) = names(text).find(|name| self.secret(name).is_some()) {
+                found.borrow_mut().get_or_insert_with(|| name.to_owned());
+            }
             None
         };
         self.made(&mut event.clone(), &look);
-        found.get()
+        found.into_inner()
     }
 
     /// The same in values.

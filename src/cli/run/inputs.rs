@@ -150,7 +150,7 @@ pub fn work(
     terminal: &mut Terminal,
 ) -> anyhow::Result<Work> {
     let mut given = match before {
-        Some(_) => launch.options.given_in(&part.graph),
+        Some(_) => given_before(launch, &part.graph)?,
         None => given(&launch.inputs, part)?,
     };
     let named = given.iter().map(|(id, value)| (part.graph.value(*id).name.clone(), (**value).clone()));
@@ -173,6 +173,21 @@ pub fn work(
         _ => kind(launch, part, shape, place, terminal)?,
     };
     Ok(Work { kind, given: named, made_up })
+}
+
+/// What the command that began the run gave. The types may be those of a later document.
+fn given_before(launch: &Launch, graph: &Graph) -> anyhow::Result<Given> {
+    let given = launch.options.given_in(graph);
+    for (id, value) in &given {
+        let info = graph.value(*id);
+        if let Some(misfits) = info.ty.as_ref().and_then(|ty| ty.fits(value).err()) {
+            let message =
+                format!("the run was started with --input {}; nothing was run", misfits.at(&info.name));
+            let help = "restore its type in the document, or start a new run";
+            return Err(Stop::new(Exit::Changed, message).help(help).into());
+        }
+    }
+    Ok(given)
 }
 
 /// Supplies what steps that are not run would have made, where it is not given.

@@ -1,0 +1,182 @@
+//! Whether the values and texts in an event are those that its document lets come about. A journal may come from anybody.
+
+use crate::adapter::redact;
+use crate::event::{
+    AttemptEvent, Event, EventKind, Execution, Failure, ItemEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
+};
+use crate::graph::Graph;
+use crate::items::LONGEST_KEY;
+use crate::runtime::{Columns, LARGEST_ROW};
+use crate::value::{Type, Value, kind};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a document declares of its values.
+pub struct Declared {
+    /// What each step makes.
+    made: Vec<Vec<Slot>>,
+    /// The types of all values.
+    types: Vec<(String, Option<Type>)>,
+}
+
+struct Slot {
+    value: ValueId,
+    /// Of one element, where the step runs for each of a list.
+    ty: Option<Type>,
+    optional: bool,
+}
+
+impl Declared {
+    pub fn by(graph: &Graph) -> Declared {
+        let slots = |id| {
+            let outputs = graph.step(id).outputs.iter();
+            let slot = |output: &crate::graph::Output| Slot {
+                value: output.value,
+                ty: graph.made_type(id, output),
+                optional: output.optional,
+            };
+            outputs.map(slot).collect()
+        };
+        let types = graph.values.iter().map(|value| (value.name.clone(), value.ty.clone()));
+        Declared { made: graph.ids().map(slots).collect(), types: types.collect() }
+    }
+
+    /// Why an event cannot be one of a run by this document, as far as its values and texts show. Steps and values that
+    /// there are none of are found elsewhere.
+    pub fn misfit(&self, event: &Event) -> Option<String> {
+        match &event.kind {
+            EventKind::Item(_, change) => match change {
+                ItemEvent::Admitted { key, inputs } | ItemEvent::Retried { key, inputs: Some(inputs) } => {
+                    too_long(key).or_else(|| self.inputs(inputs))
+                }
+                ItemEvent::Settled { key, .. }
+                | ItemEvent::Retried { key, inputs: None }
+                | ItemEvent::Resolved { key, .. } => too_long(key),
+                ItemEvent::DeadlinePassed { .. }
+                | ItemEvent::CompensationBegan(_)
+                | ItemEvent::Failed
+                | ItemEvent::Requeued => None,
+            },
+            EventKind::Attempt(_, step, _, AttemptEvent::Finished(Ok(reply))) => {
+                self.outputs(self.made.get(step.index())?, &reply.outputs)
+            }
+            EventKind::Attempt(_, _, _, AttemptEvent::Finished(Err(failure))) => {
+                too_large(failure_texts(failure))
+            }
+            EventKind::Step(_, StepEvent::Ended(execution)) => too_large(row_texts(execution)),
+            EventKind::Run(_) | EventKind::Step(..) | EventKind::Attempt(..) => None,
+        }
+    }
+
+    fn outputs(&self, declared: &[Slot], made: &Values) -> Option<String> {
+        let mut found: HashMap<ValueId, &Arc<Value>> = HashMap::new();
+        for (id, value) in made {
+            let (name, _) = self.types.get(id.index())?;
+            if found.insert(*id, value).is_some() {
+                return Some(format!("it has output `{name}` twice"));
+            }
+        }
+        for slot in declared {
+            let (name, _) = self.types.get(slot.value.index())?;
+            match found.remove(&slot.value) {
+                None if slot.optional => {}
+                None => return Some(format!("output `{name}` is missing")),
+                Some(value) => {
+                    let wrong = slot.ty.as_ref().and_then(|ty| misfit(ty, value, name));
+                    if let Some(wrong) = wrong {
+                        return Some(format!("output {wrong}"));
+                    }
+                }
+            }
+        }
+        let other = made.iter().find(|(id, _)| found.contains_key(id))?;
+        Some(format!("its step does not declare output `{}`", self.types.get(other.0.index())?.0))
+    }
+
+    /// Which inputs an item brings depends on how the run was started.
+    fn inputs(&self, brought: &Values) -> Option<String> {
+        brought.iter().find_map(|(id, value)| {
+            let (name, ty) = self.types.get(id.index())?;
+            misfit(ty.as_ref()?, value, name).map(|wrong| format!("input {wrong}"))
+        })
+    }
+}
+
+/// Why a value is not of a type. What `--stub` makes up may break the rules of a type, and so may the names that stand in the
+/// place of secrets.
+fn misfit(ty: &Type, value: &Value, name: &str) -> Option<String> {
+    let misfits = ty.fits(value).err()?;
+    let made_up = || match (ty.stand_in(), value) {
+        // A stand-in for a failure handler puts no item back.
+        (Value::Bool(_), Value::Bool(_)) => true,
+        (made_up, value) => made_up == *value,
+    };
+    (!names_secrets(ty, value) && !made_up()).then(|| misfits.of(name))
+}
+
+/// Whether a value would fit a type if it were not for names of secrets in it.
+fn names_secrets(ty: &Type, value: &Value) -> bool {
+    match ty {
+        Type::Defined(_) => ty.fits(value).is_ok() || has_name(value),
+        Type::Nullable(inner) => value.is_null() || names_secrets(inner, value),
+        Type::List(inner) => {
+            value.as_array().is_some_and(|all| all.iter().all(|one| names_secrets(inner, one)))
+        }
+        Type::String
+        | Type::Secret
+        | Type::Boolean
+        | Type::Integer
+        | Type::Number
+        | Type::Json
+        | Type::File
+        | Type::Named(_) => ty.fits(value).is_ok(),
+    }
+}
+
+fn has_name(value: &Value) -> bool {
+    match value {
+        Value::String(text) => redact::names_a_secret(text),
+        Value::Array(all) => all.iter().any(has_name),
+        Value::Object(all) => all.iter().any(|(name, one)| redact::names_a_secret(name) || has_name(one)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn too_long(key: &str) -> Option<String> {
+    (key.len() > LONGEST_KEY).then(|| format!("the item's key is longer than {LONGEST_KEY} bytes"))
+}
+
+fn too_large(texts: [Option<&String>; 4]) -> Option<String> {
+    let size: usize = texts.into_iter().flatten().map(String::len).sum();
+    (size > LARGEST_ROW).then(|| format!("its texts take more than {} MiB", LARGEST_ROW >> 20))
+}
+
+fn failure_texts(failure: &Failure) -> [Option<&String>; 4] {
+    [Some(&failure.message), failure.code.as_ref(), Some(&failure.log), None]
+}
+
+fn row_texts(row: &Execution) -> [Option<&String>; 4] {
+    [row.input.as_ref(), row.output.as_ref(), row.error.as_ref(), row.code.as_ref()]
+}
+
+/// Why a trace does not take the columns of an event, after those of all before it.
+pub fn too_many(known: &mut Columns, event: &Event) -> Option<String> {
+    let (step, columns) = match &event.kind {
+        EventKind::Attempt(_, path, _, AttemptEvent::Finished(Ok(reply))) => (path.step, &reply.columns),
+        EventKind::Attempt(_, path, _, AttemptEvent::Finished(Err(failure))) => (path.step, &failure.columns),
+        EventKind::Step(_, StepEvent::Ended(execution)) => (execution.step, &execution.columns),
+        EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {
+            return None;
+        }
+    };
+    let mut names = HashSet::new();
+    for (name, value) in columns {
+        if STANDARD.into_iter().chain(TAIL).any(|standard| *standard == **name) || !names.insert(name) {
+            return Some(format!("it has column `{name}` twice"));
+        }
+        if value.is_array() || value.is_object() {
+            return Some(format!("column `{name}` is {}", kind(value)));
+        }
+    }
+    known.too_many(step, columns)
+}
