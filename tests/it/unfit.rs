@@ -58,7 +58,7 @@ fn events(records: &mut [Record]) -> impl Iterator<Item = &mut Event> {
 }
 
 /// Changes what a step has answered.
-fn answered(records: &mut [Record], step: u32, change: impl Fn(&mut Vec<(ValueId, Arc<Value>)>)) {
+fn answered(records: &mut [Record], step: u32, change: impl Fn(&mut Outputs)) {
     for event in events(records) {
         if let EventKind::Attempt(_, path, _, AttemptEvent::Finished(Ok(reply))) = &mut event.kind
             && path.step == StepId(step)
@@ -77,17 +77,19 @@ fn columns(records: &mut [Record], columns: &[(String, Value)]) {
     }
 }
 
-type Forge = (&'static str, Box<dyn Fn(&mut Vec<Record>)>);
+type Change = Box<dyn Fn(&mut Vec<Record>)>;
+type Forge = (&'static str, Change);
+type Outputs = Vec<(ValueId, Arc<Value>)>;
 
-fn value(at: usize, new: Value) -> impl Fn(&mut Vec<(ValueId, Arc<Value>)>) {
+fn value(at: usize, new: Value) -> impl Fn(&mut Outputs) {
     move |outputs| outputs[at].1 = Arc::new(new.clone())
 }
 
 fn forgeries() -> Vec<Forge> {
-    let of = |step: u32, change: fn(&mut Vec<(ValueId, Arc<Value>)>)| -> Box<dyn Fn(&mut Vec<Record>)> {
+    let of = |step: u32, change: fn(&mut Outputs)| -> Change {
         Box::new(move |records| answered(records, step, change))
     };
-    let with = |names: fn() -> Vec<(String, Value)>| -> Box<dyn Fn(&mut Vec<Record>)> {
+    let with = |names: fn() -> Vec<(String, Value)>| -> Change {
         Box::new(move |records| columns(records, &names()))
     };
     let key = "k".repeat(4097);
