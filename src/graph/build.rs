@@ -216,7 +216,12 @@ fn branch(steps: &mut [Step], branches: Branches) {
 
 /// Warns of steps that no agent and no program does.
 fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
-    let undone = |index: &usize| spec.steps[*index].program.is_none() && doer(spec, flow, *index).0.is_none();
+    // An agent in the middle of a title is reported as such.
+    let stray = |title: &str| title.split_whitespace().any(|word| word.len() > 1 && word.starts_with('@'));
+    let undone = |index: &usize| {
+        let step = &spec.steps[*index];
+        step.program.is_none() && doer(spec, flow, *index).0.is_none() && !stray(&step.title.value)
+    };
     let undone = (0..spec.steps.len()).filter(undone);
     diagnostics.extend(undone.map(|index| catalogue::step_without_agent(spec.steps[index].title.span)));
 }

@@ -63,6 +63,11 @@ pub(super) fn is_known(key: &str) -> bool {
     known().any(|known| known == key)
 }
 
+/// Whether a field says how often a step runs.
+pub(super) fn is_for_each(key: &str) -> bool {
+    matches!(key, "each" | "per")
+}
+
 /// The brackets of a line that have a partner, by their opening, in order.
 pub(super) fn brackets(text: &str, span: Span) -> Vec<(usize, usize)> {
     let mut open = Vec::new();
@@ -167,6 +172,10 @@ pub(super) fn apply(
         return;
     }
     if of_group && OF_STEPS.contains(&key) {
+        // The others are reported with the steps that could have them.
+        if is_for_each(key) {
+            return;
+        }
         problems.push(problem::field_on_group(field.span, key));
         return;
     }

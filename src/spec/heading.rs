@@ -3,9 +3,10 @@
 use super::field::{self, Field};
 use super::markdown::{lines, trim};
 use super::model::{Mark, Signature, Spanned};
+use super::near;
 use super::signature;
 use super::title::ordinal;
-use crate::diag::Span;
+use crate::diag::{Replacement, Span};
 
 /// A heading line taken apart.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub(super) enum Note {
     Output(Signature),
     /// `(parallel)`.
     Parallel,
+    /// A bracket among the annotations that is none, such as `[wait: 2 days]`. It is reported, and part of no title.
+    Unread,
 }
 
 impl Note {
@@ -43,7 +46,7 @@ impl Note {
         match self {
             Note::Agent(_) | Note::Channel(_) | Note::Field(_) => true,
             Note::Output(signature) => signature.is_typed(),
-            Note::Mark(_) | Note::Parallel => false,
+            Note::Mark(_) | Note::Parallel | Note::Unread => false,
         }
     }
 }
@@ -126,6 +129,29 @@ pub(super) enum StrayWhy<'a> {
     Punctuated(&'a str),
 }
 
+impl Stray<'_> {
+    /// The changes by which it is an annotation at the end of the heading; what clings to it stays behind.
+    pub fn right(&self, text: &str, head: &Head) -> Option<Vec<Replacement>> {
+        let rest = &text[self.span.end..head.title.end];
+        match self.why {
+            // `@pay!` and `@depot,` are among the annotations already.
+            StrayWhy::Punctuated(bare) if rest.trim().is_empty() => {
+                let mark = if text[..self.span.end].ends_with('!') { " !" } else { "" };
+                Some(vec![Replacement { span: self.span, text: format!("{bare}{mark}") }])
+            }
+            StrayWhy::Punctuated(_) => None,
+            StrayWhy::Followed(_) => {
+                let word = &text[self.span.start..self.span.end];
+                let after =
+                    text[self.span.end..].len() - text[self.span.end..].trim_start_matches([' ', '\t']).len();
+                let gone = Span::new(self.span.start, self.span.end + after);
+                let (gone, end) = (Replacement { span: gone, text: String::new() }, head.title.end);
+                Some(vec![gone, Replacement { span: Span::new(end, end), text: format!(" {word}") }])
+            }
+        }
+    }
+}
+
 /// The annotation in a word like `@pay!`, `(@pay)` or `@pay@ship`; a channel only in a heading's `last` word.
 fn punctuated(word: &str, last: bool) -> Option<&str> {
     let mark = word.find(['@', '#']).filter(|at| !word[..*at].contains(char::is_alphanumeric))?;
@@ -148,7 +174,7 @@ fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
     let (mut start, mut end) = (whole.end, whole.end);
     // Words between an arrow and the tail found so far: an arrow's outputs, or the title's last words.
     let mut pending = false;
-    for token in tokens.iter().rev() {
+    for (index, token) in tokens.iter().enumerate().rev() {
         let part = &text[token.start..token.end];
         if part.starts_with("->") || part.starts_with('→') {
             let span = trim(text, token.start..end);
@@ -160,6 +186,8 @@ fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
                 break;
             }
             notes.push(Spanned::new(note, *token));
+        } else if !pending && is_unread(text, &tokens[..=index], &pairs) {
+            notes.push(Spanned::new(Note::Unread, *token));
         } else {
             pending = true;
             continue;
@@ -171,7 +199,29 @@ fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
     (trim(text, whole.start..start), notes)
 }
 
-/// The words of a heading; a field with white space in it is one.
+/// Whether the last of these words is a bracket that is meant as an annotation: by what it says, or because it is a
+/// square one behind an agent, a channel or a field.
+fn is_unread(text: &str, tokens: &[Span], pairs: &[(usize, usize)]) -> bool {
+    let Some((token, before)) = tokens.split_last() else { return false };
+    let Some(inner) = bracket(&text[token.start..token.end]) else { return false };
+    let square = text[token.start..].starts_with('[');
+    let mut before = before.iter().rev().map(|token| (note(text, *token, pairs), token));
+    near::is_annotation(inner, square)
+        || square
+            && before
+                .find(|(note, token)| note.is_some() || bracket(&text[token.start..token.end]).is_none())
+                .is_some_and(|(note, _)| {
+                    note.is_some_and(|note| note.is_evidence() || matches!(note, Note::Mark(_)))
+                })
+}
+
+/// What a word in brackets holds.
+fn bracket(word: &str) -> Option<&str> {
+    let round = || word.strip_prefix('(')?.strip_suffix(')');
+    word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).or_else(round)
+}
+
+/// The words of a heading; a field or a bracket with white space in it is one.
 fn tokens(text: &str, span: Span, pairs: &[(usize, usize)]) -> Vec<Span> {
     let mut tokens = Vec::new();
     let mut next = trim(text, span.start..span.end).start;
@@ -179,12 +229,24 @@ fn tokens(text: &str, span: Span, pairs: &[(usize, usize)]) -> Vec<Span> {
         let rest = &text[next..span.end];
         let end = match field::at(text, next, pairs) {
             Some(field) => field.span.end,
-            None => next + rest.find(char::is_whitespace).unwrap_or(rest.len()),
+            None => next + bracketed(rest).or_else(|| rest.find(char::is_whitespace)).unwrap_or(rest.len()),
         };
         tokens.push(Span::new(next, end));
         next = end + (text[end..span.end].len() - text[end..span.end].trim_start().len());
     }
     tokens
+}
+
+/// The length of the bracket that a text begins with, where it is a word by itself and nothing is nested in it.
+fn bracketed(text: &str) -> Option<usize> {
+    let closing = match text.as_bytes().first()? {
+        b'[' => ']',
+        b'(' => ')',
+        _ => return None,
+    };
+    let end = text[1..].find(['[', ']', '(', ')']).map(|at| at + 1)?;
+    let alone = text[end..].strip_prefix(closing)?;
+    (alone.is_empty() || alone.starts_with(['[', ' ', '\t'])).then_some(end + 1)
 }
 
 fn note(text: &str, token: Span, pairs: &[(usize, usize)]) -> Option<Note> {
@@ -227,6 +289,11 @@ mod tests {
     fn annotations_are_the_unbroken_tail() {
         for (line, title, tail) in [
             ("## Process Payment @pay-service #payments ! [retry:: 3]", "Process Payment", 4),
+            ("## Pay @bank [retry: 3] #money [wait: 2 days] !", "Pay", 5),
+            ("## Pay [for each order in orders] (optional) @bank", "Pay", 3),
+            ("## Pay (if needed) @bank (see below)", "Pay (if needed) @bank (see below)", 0),
+            ("## Pay [1] @bank [the docs](docs.md)", "Pay [1] @bank [the docs](docs.md)", 0),
+            ("## Pay (optional)", "Pay", 1),
             ("## Fix A & B?", "Fix A & B?", 0),
             ("## C# build", "C# build", 0),
             ("## Fix #42", "Fix #42", 0),

@@ -212,7 +212,7 @@ impl Reader<'_, '_> {
         } else {
             self.section_arrows(part);
         }
-        self.stray_annotation(head);
+        self.stray_annotation(head, false);
         self.stray_callouts(part);
         self.spec.sections.push(title);
     }
@@ -236,7 +236,7 @@ impl Reader<'_, '_> {
 
     /// Problems of steps and groups alike.
     fn heading(&mut self, part: &Part, head: &Head) {
-        self.stray_annotation(head);
+        self.stray_annotation(head, true);
         let doubts = part.doubts.iter().filter(|doubt| !self.told.contains(&doubt.span));
         self.problems.extend(doubts.cloned());
     }
@@ -318,20 +318,18 @@ impl Reader<'_, '_> {
         self.problems.push(diagnostic);
     }
 
-    fn stray_annotation(&mut self, head: &Head) {
+    fn stray_annotation(&mut self, head: &Head, of_step: bool) {
         let misses = misses::brackets(self.text, head, self.titles);
         if let Some(stray) = head.stray(self.text).filter(|_| misses.is_empty()) {
             let word = self.slice(stray.span);
-            self.problems.push(match stray.why {
+            let problem = match stray.why {
                 StrayWhy::Followed(next) => problem::annotation_in_title(stray.span, word, next),
                 StrayWhy::Punctuated(bare) => problem::annotation_punctuated(stray.span, word, bare),
+            };
+            self.problems.push(match stray.right(self.text, head).filter(|_| of_step) {
+                Some(changes) => problem.fixed(false, changes),
+                None => problem,
             });
-        }
-        for (start, end) in field::brackets(self.text, head.title) {
-            if let Some(right) = field::almost(&self.text[start..end]) {
-                let span = Span::new(start, end);
-                self.problems.push(problem::almost_a_field(span, &right).fix(span, right));
-            }
         }
     }
 
@@ -351,7 +349,7 @@ impl Reader<'_, '_> {
                     set(&mut into.mark, "mark", Spanned::new(*mark, note.span), self.problems);
                 }
                 Note::Field(field) => self.field(field, of_group, &mut into),
-                Note::Output(_) | Note::Parallel => {}
+                Note::Output(_) | Note::Parallel | Note::Unread => {}
             }
         }
         for field in &part.fields {

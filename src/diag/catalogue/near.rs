@@ -22,6 +22,17 @@ pub fn no_effect(span: Span, what: &str, purpose: &str) -> Diagnostic {
     Diagnostic::warning("no-effect", span, format!("{what} has no effect: {purpose} is not supported"))
 }
 
+/// A bracket of a heading that means nothing, because of how the language does it.
+pub fn no_such_thing(span: Span, bracket: &str, why: &str) -> Diagnostic {
+    Diagnostic::warning("no-effect", span, format!("`{bracket}` has no effect: {why}")).help("remove it")
+}
+
+/// A bracket of a heading that is not known at all.
+pub fn unread_bracket(span: Span, bracket: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-field", span, format!("`{bracket}` has no effect: it is not a field"))
+        .help("remove it, or write it into the text below the heading")
+}
+
 /// A placeholder that is not filled in.
 pub fn almost_a_value(span: Span, name: &str) -> Diagnostic {
     Diagnostic::warning("almost-a-value", span, format!("`{{{name}}}` is not replaced by the value `{name}`"))

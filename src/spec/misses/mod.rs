@@ -44,7 +44,7 @@ pub(super) fn check(
                 Note::Field(field) => Some(field),
                 _ => None,
             });
-            problems.extend(noted.chain(&part.fields).filter_map(|field| place.field(field)));
+            problems.extend(noted.chain(&part.fields).filter_map(|field| place.field(field, *role)));
             place.lines(*role, problems);
         }
         if *role != Role::Title {
@@ -65,11 +65,9 @@ pub(super) fn brackets(text: &str, head: &Head, titles: &Titles) -> Vec<(Span, S
     while let Some(open) = title[at..].find(['(', '[']).map(|open| at + open) {
         let closing = if title[open..].starts_with('(') { ')' } else { ']' };
         let Some(close) = title[open..].find(closing).map(|close| open + close) else { break };
-        let inner = &title[open + 1..close];
         let whole = Span::new(head.title.start + open, head.title.start + close + 1);
         let apart = open == 0 || title[..open].ends_with([' ', '\t']);
-        let known = field::almost(&title[open..=close]).is_some();
-        if let Some(right) = annotation(inner, titles).filter(|_| apart && !known) {
+        if let Some(right) = annotation(&title[open..=close], titles).filter(|_| apart) {
             found.push((whole, right));
         }
         at = close + 1;
@@ -77,22 +75,20 @@ pub(super) fn brackets(text: &str, head: &Head, titles: &Titles) -> Vec<(Span, S
     found
 }
 
-/// What the words in a bracket are meant as.
-fn annotation(inner: &str, titles: &Titles) -> Option<String> {
-    match near::plain(inner).as_str() {
-        "optional" | "best-effort" => return Some("?".to_owned()),
-        "critical" | "mandatory" => return Some("!".to_owned()),
-        "irreversible" => return Some("[irreversible]".to_owned()),
-        "parallel" | "in-parallel" => return Some("(parallel)".to_owned()),
-        "no-effects" | "read-only" | "pure" => return Some("[effects:: none]".to_owned()),
-        _ => {}
+/// What a bracket is meant as.
+fn annotation(bracket: &str, titles: &Titles) -> Option<String> {
+    let inner = bracket.get(1..bracket.len() - 1)?;
+    if let Some(word) = near::word(inner) {
+        return Some(word.to_owned());
     }
     if inner.contains("::") {
         return None;
     }
     let words: Vec<&str> = inner.split_whitespace().collect();
-    if let ["for" | "foreach" | "for-each" | "each", ..] = words.as_slice() {
-        return near::each(inner).map(|each| format!("[each:: {each}]"));
+    if let ["for" | "foreach" | "for-each" | "each", ..] = words.as_slice()
+        && let Some(each) = near::each(inner)
+    {
+        return Some(format!("[each:: {each}]"));
     }
     if let [word @ ("if" | "when" | "unless" | "only"), rest @ ..] = words.as_slice() {
         let rest = if *word == "only" { rest.get(1..)? } else { rest };
@@ -103,9 +99,10 @@ fn annotation(inner: &str, titles: &Titles) -> Option<String> {
             format!("[when:: {right}]")
         });
     }
+    let one = setting(inner, titles);
     let parts = inner.split(if inner.contains(';') { ';' } else { ',' });
-    let rights: Option<Vec<String>> = parts.map(|part| setting(part.trim(), titles)).collect();
-    rights.map(|rights| rights.join(" "))
+    let all = || parts.map(|part| setting(part.trim(), titles)).collect::<Option<Vec<String>>>();
+    one.or_else(|| Some(all()?.join(" "))).or_else(|| field::almost(bracket))
 }
 
 /// `retry: 3`, `after Build` as a field.
@@ -199,9 +196,12 @@ impl<'a> Place<'a> {
         &self.text[span.start..span.end]
     }
 
-    /// A field of another name.
-    fn field(&self, field: &Field) -> Option<Diagnostic> {
+    /// A field of another name, or on a group that cannot have it.
+    fn field(&self, field: &Field, role: Role) -> Option<Diagnostic> {
         let (key, value) = (self.slice(field.key), self.slice(field.value));
+        if role == Role::Group && field::is_for_each(key) {
+            return Some(self.for_steps(problem::field_on_group(field.span, key), field.span, key, value));
+        }
         let turned = key == "compensate" && self.undoes(value);
         let meant =
             if turned { Meant::Undoes } else { near::meant(key).filter(|_| !field::is_known(key))? };
@@ -377,14 +377,10 @@ impl<'a> Place<'a> {
         if !of_step && self.head.stray(self.text).is_none() {
             return;
         }
+        let unread = self.head.tail.iter().filter(|note| of_step && matches!(note.value, Note::Unread));
+        problems.extend(unread.filter_map(|note| self.unread(role, note.span)));
         for (span, right) in brackets(self.text, self.head, self.titles) {
-            let fits = match right.as_str() {
-                "(parallel)" => role == Role::Group && !self.has(|note| matches!(note, Note::Parallel)),
-                _ => true,
-            };
-            if fits {
-                problems.push(problem::near_annotation(span, &right).fix(span, right));
-            }
+            problems.extend(self.bracket(role, span, right));
         }
         // `Cook Dish for each dish in dishes`
         let title = self.slice(self.head.title);
@@ -398,5 +394,97 @@ impl<'a> Place<'a> {
                 problems.push(problem::near_annotation(span, &right).fix(span, right));
             }
         }
+    }
+    /// A bracket that is meant as this annotation, where the heading can have it.
+    fn bracket(&self, role: Role, span: Span, right: String) -> Option<Diagnostic> {
+        let problem = problem::near_annotation(span, &right);
+        let gone = || Replacement { span: self.removal(span), text: String::new() };
+        match right.as_str() {
+            "(parallel)" if role != Role::Group => {
+                let problem =
+                    problem::no_such_thing(span, self.slice(span), "one step has nothing beside it");
+                Some(problem.fixed(true, vec![gone()]))
+            }
+            "(parallel)" if self.has(|note| matches!(note, Note::Parallel)) => None,
+            _ if role == Role::Group && right.starts_with("[each::") => {
+                let each = right.trim_start_matches("[each:: ").trim_end_matches(']');
+                Some(self.for_steps(problem, span, "each", each))
+            }
+            "[per:: run]" if role == Role::Group => Some(self.for_steps(problem, span, "per", "run")),
+            _ => Some(problem.fix(span, right)),
+        }
+    }
+
+    /// A bracket among the annotations that is none.
+    fn unread(&self, role: Role, span: Span) -> Option<Diagnostic> {
+        let bracket = self.slice(span);
+        if let Some(right) = annotation(bracket, self.titles) {
+            return self.bracket(role, span, right);
+        }
+        let inner = &bracket[1..bracket.len() - 1];
+        let first = inner.split([' ', ':']).next().unwrap_or_default();
+        let (key, value) = near::pair(inner).unwrap_or((inner, ""));
+        let found = near::meant(key).map(|meant| (meant, value));
+        let found = found.or_else(|| Some((near::meant(first)?, inner[first.len()..].trim())));
+        let gone = || Replacement { span: self.removal(span), text: String::new() };
+        if let Some((meant, value)) = found {
+            match self.right(meant, value) {
+                Some(Right::Here(right)) => {
+                    return Some(problem::near_annotation(span, &right).fix(span, right));
+                }
+                Some(Right::There(shown, changes)) => {
+                    let changes = changes.into_iter().chain([gone()]).collect();
+                    return Some(problem::near_annotation(span, &shown).fixed(true, changes));
+                }
+                None => {}
+            }
+            let makes = self.part.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
+            let answer = makes.flat_map(|signature| &signature.outputs).next();
+            return Some(match (meant, answer) {
+                // A step that a person does is one already.
+                (Meant::Later(what), Some(answer)) if what == near::PERSON && self.agent => {
+                    let why = format!("a step can wait for the answer `{}` of this one", answer.name.value);
+                    problem::no_such_thing(span, bracket, &why).fixed(true, vec![gone()])
+                }
+                (Meant::Later(what) | Meant::Nothing(what), _) => {
+                    problem::no_effect(span, &format!("`{bracket}`"), what).fixed(false, vec![gone()])
+                }
+                _ => problem::unread_bracket(span, bracket).fixed(false, vec![gone()]),
+            });
+        }
+        let problem = match near::plain(first).as_str() {
+            "finally" | "always" | "on" | "even" => problem::no_such_thing(
+                span,
+                bracket,
+                "a step runs while nothing has failed, and a failure handler once something has",
+            ),
+            _ => problem::unread_bracket(span, bracket),
+        };
+        Some(problem.fixed(false, vec![gone()]))
+    }
+
+    /// A field that a group cannot have, moved to its steps: `each` to those that take the element.
+    fn for_steps(&self, problem: Diagnostic, span: Span, key: &str, value: &str) -> Diagnostic {
+        let element = value.split(' ').next().unwrap_or_default();
+        let below = self
+            .parts
+            .iter()
+            .zip(self.roles)
+            .filter_map(|(part, role)| Some((part, role, part.head.as_ref()?)));
+        let below = below
+            .skip_while(|(_, _, head)| head.line.start <= self.head.line.start)
+            .take_while(|(_, _, head)| head.level > self.head.level);
+        let fits = |(part, role, _): &(&Part<'_>, &Role, &Head)| {
+            let takes = key != "each" || part.signature_names(true).any(|name| name == element);
+            **role == Role::Step && takes && part.field(self.text, key).is_none()
+        };
+        let steps: Vec<(String, usize)> =
+            below.filter(fits).map(|(part, _, head)| (part.title(self.text), head.whole.end)).collect();
+        let Some((first, _)) = steps.first() else { return problem };
+        let field = format!("[{key}:: {value}]");
+        let problem = problem.help(format!("write `{field}` at the steps, such as `{first}`"));
+        let gone = Replacement { span: self.removal(span), text: String::new() };
+        let changes = steps.iter().map(|(_, end)| insert(*end, format!(" {field}"))).chain([gone]).collect();
+        problem.fixed(key == "per", changes)
     }
 }

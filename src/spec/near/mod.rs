@@ -9,7 +9,7 @@ pub(super) use types::types;
 
 use super::duration::{duration, retry};
 use super::signature::is_name;
-use super::{decision, heading};
+use super::{decision, field, heading};
 use crate::condition;
 
 /// What a field of another name is meant as.
@@ -37,6 +37,9 @@ pub(super) enum Meant {
     /// Nothing of the language.
     Nothing(&'static str),
 }
+
+/// What a gate would do.
+pub(super) const PERSON: &str = "waiting for a person";
 
 /// Other names, in lower case with `-` between words.
 const NAMES: [(&[&str], Meant); 17] = [
@@ -130,7 +133,10 @@ const NAMES: [(&[&str], Meant); 17] = [
         ],
         Meant::Later("repeating a step"),
     ),
-    (&["approve", "approval", "approver", "approved-by", "sign-off"], Meant::Later("waiting for a person")),
+    (
+        &["approve", "approval", "approver", "approved-by", "sign-off", "gate", "manual", "human"],
+        Meant::Later(PERSON),
+    ),
 ];
 
 /// What would be done with these is no part of the language; without it the order of the steps is the same.
@@ -190,6 +196,38 @@ pub(super) fn meant(key: &str) -> Option<Meant> {
     named.or_else(|| {
         WITHOUT.iter().find(|(names, _)| names.contains(&key.as_str())).map(|(_, what)| Meant::Nothing(what))
     })
+}
+
+/// The annotation that these words in a bracket are.
+pub(super) fn word(inner: &str) -> Option<&'static str> {
+    Some(match plain(inner).as_str() {
+        "optional" | "best-effort" => "?",
+        "critical" | "mandatory" => "!",
+        "irreversible" => "[irreversible]",
+        "parallel" | "in-parallel" => "(parallel)",
+        "no-effects" | "read-only" | "pure" => "[effects:: none]",
+        "once" | "runs-once" | "once-per-run" | "once-at-the-end" | "runs-once-at-the-end" => "[per:: run]",
+        _ => return None,
+    })
+}
+
+/// Whether a bracket in a heading is meant as an annotation, by what it says. Round ones are mostly part of a title.
+pub(super) fn is_annotation(inner: &str, square: bool) -> bool {
+    if inner.contains("::") {
+        return false;
+    }
+    let sure = |key: &str| {
+        let likely = matches!(
+            meant(key),
+            Some(Meant::Field(_) | Meant::Unless | Meant::Attempts | Meant::Undo | Meant::Undoes)
+        );
+        field::is_known(&plain(key)) || likely
+    };
+    let first = inner.split([' ', ':', '=']).next().unwrap_or_default();
+    word(inner).is_some()
+        || pair(inner).is_some_and(|(key, _)| sure(key) || square && meant(key).is_some())
+        || ["for", "foreach", "for-each", "each"].contains(&first) && each(inner).is_some()
+        || square && [first, inner].into_iter().any(|key| sure(key) || meant(key).is_some())
 }
 
 /// Whether a key of front matter is a remark, which belongs to a key that begins with `x-`.
@@ -255,6 +293,14 @@ pub(super) fn times(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     let text = text.trim().trim_end_matches('.').to_lowercase();
+    // The pauses that there are without more being said.
+    for exponential in
+        [", backoff: exponential", ", backoff=exponential", " with exponential backoff", ", exponential"]
+    {
+        if let Some(number) = text.strip_suffix(exponential) {
+            return Some(format!("{} exponential", times(number)?));
+        }
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     let words: Vec<&str> = match words.as_slice() {
         ["up", "to", rest @ ..] | ["at", "most", rest @ ..] | ["max" | "maximum", rest @ ..] => rest.to_vec(),
