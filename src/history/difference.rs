@@ -1,8 +1,8 @@
-//! What differs between two texts that are made of lines. Knows nothing of what they say.
+//! The difference of two texts that consist of lines. Knows nothing of their meaning.
 
 use similar::{DiffTag, TextDiff};
 
-/// Lines as `what: old → new` where a line with the same beginning was changed; else `- line` and `+ line`.
+/// Lines as `what: old → new` if a line with the same beginning changed; else `- line` and `+ line`.
 pub fn difference(old: &str, new: &str) -> Vec<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let mut shown = Vec::new();
@@ -24,7 +24,7 @@ pub fn difference(old: &str, new: &str) -> Vec<String> {
     shown
 }
 
-/// What a line is about.
+/// The beginning of a line that names its subject.
 fn what(line: &str) -> Option<&str> {
     line.split_once(": ").map(|(what, _)| what).filter(|what| !what.starts_with(' '))
 }

@@ -1,5 +1,5 @@
-//! The documents that one run has gone by, the newest last, and what an event of an earlier one means in terms of the
-//! newest. Knows nothing of whether a document may take the place of another.
+//! The documents that one run has followed, the newest last, and the translation of events from an earlier one to the
+//! newest. Does not know whether a document may replace another.
 
 use super::declared::Declared;
 use super::error::{Error, ErrorKind};
@@ -15,41 +15,43 @@ use crate::spec;
 use std::collections::HashMap;
 use std::mem;
 
-/// What a journal says of the documents of its run.
+/// The documents in the journal of a run.
 pub struct Documents {
-    /// The run, with the newest document as its own.
+    /// The header, with the newest document.
     pub header: Header,
-    /// Those before it.
+    /// The documents before it.
     earlier: Vec<Revision>,
 }
 
 impl Documents {
+    /// Reads the documents of a run.
+    ///
     /// # Errors
-    /// Stops where the journal is damaged.
+    /// When the journal is damaged.
     pub fn of(header: Header, records: &Records) -> Result<Documents, Unreadable> {
         let mut documents = Documents { header, earlier: Vec::new() };
         records.revisions()?.into_iter().for_each(|newer| documents.push(newer));
         Ok(documents)
     }
 
-    /// From now on the run goes by this document.
+    /// Makes this the newest document.
     pub fn push(&mut self, newest: Revision) {
         let document = mem::replace(&mut self.header.document, newest.document);
         let definition = mem::replace(&mut self.header.definition, newest.definition);
         self.earlier.push(Revision { document, definition });
     }
 
-    /// The graph of the newest document: of the part that is run.
+    /// The graph of the newest document, for the part that is run.
     ///
     /// # Errors
-    /// Stops where this version reads it in another way than the run's own did.
+    /// When this version of the program gives the document another meaning than the version that started the run.
     pub fn graph(&self, options: &RunOptions) -> Result<Graph, Error> {
         let Header { document, definition, .. } = &self.header;
         let newest = Revision { document: document.clone(), definition: definition.clone() };
         self.built(options, &newest)
     }
 
-    /// For each document, the newest last, what its ids are in the graph of the newest.
+    /// For each document, the newest last, the translation of its ids to the newest graph.
     ///
     /// # Errors
     /// As [`graph`](Self::graph), for an earlier document.
@@ -76,25 +78,25 @@ impl Documents {
     }
 }
 
-/// What each step means, prose aside.
+/// The meaning of each step, without prose, as a hash.
 pub fn definition(graph: &Graph) -> Vec<Definition> {
     let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();
     graph.ids().map(|id| Definition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
 }
 
-/// The error where a document has another meaning than when the run went by it.
+/// The error for a document whose meaning differs from the run's.
 pub fn another(header: &Header) -> Error {
     let message =
         format!("this version reads the document of run {} differently than its own did", header.run);
     Error::new(ErrorKind::Journal, message).help("read it with the version that wrote it")
 }
 
-/// The error where an event speaks of a step or value that the document does not have.
+/// The error for an event with a step or value that the document does not have.
 pub fn unknown(spot: Spot<'_>) -> Unreadable {
     spot.damaged("an event names a step or a value that the document does not have")
 }
 
-/// What the ids of one document are in another; steps are known by their phases, values by their names.
+/// Translates the ids of one document to another; steps are matched by their phases, values by their names.
 pub struct Renumbering {
     steps: Vec<Option<StepId>>,
     values: Vec<Option<ValueId>>,
@@ -113,8 +115,8 @@ impl Renumbering {
         }
     }
 
-    /// Puts the new ids in the place of an event's own. False where it speaks of steps or values that there are none
-    /// of: whoever takes it looks them up.
+    /// Replaces the ids of an event. Returns false if the event has steps or values that do not exist; such an event
+    /// is checked by its consumer.
     pub fn translate(&self, event: &mut Event, new: &Graph) -> bool {
         match &mut event.kind {
             EventKind::Run(RunEvent::StepsEnded(end)) => self.settlement(end),
@@ -148,12 +150,12 @@ impl Renumbering {
     fn settlement(&self, end: &mut Settlement) -> bool {
         let errors = end.error.iter_mut().chain(&mut end.uncompensated);
         let known = errors.filter_map(|error| error.step.as_mut()).all(|step| self.step(step));
-        // What did not run may be gone from the document by now.
+        // A step that did not run may be missing in the newest document.
         end.not_run.retain_mut(|one| self.step(&mut one.step));
         known
     }
 
-    /// The same for an execution, which stays as it is where there is no such step.
+    /// The same for an execution, which stays unchanged if the step does not exist.
     pub fn path(&self, path: &mut StepPath) -> bool {
         self.step(&mut path.step)
     }
@@ -170,7 +172,7 @@ impl Renumbering {
         })
     }
 
-    /// What an item brought and no step takes any more is left out.
+    /// Leaves out inputs that no step takes any more.
     fn inputs(&self, inputs: &mut Values) -> bool {
         let known = inputs.iter().all(|(id, _)| id.index() < self.values.len());
         inputs.retain(|(id, _)| self.values.get(id.index()).is_some_and(Option::is_some));

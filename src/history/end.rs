@@ -1,5 +1,5 @@
-//! How a run has ended, as its folder says: a file that is written when its trace is. Where it is missing, a runner was
-//! killed between the last event and the trace, and whoever goes on has the trace to write.
+//! How a run has ended, stored in a file of its folder together with the trace. If the file is missing, the runner was
+//! killed between the last event and the trace, and the next runner writes the trace.
 
 use super::History;
 use super::outline::State;
@@ -9,10 +9,10 @@ use std::path::Path;
 /// The file in a run's folder.
 const FILE: &str = "ended";
 
-/// How a run has ended that is over.
+/// How a completed run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With no more failures than tolerated, and as its document expects.
+    /// With no more failures than tolerated, and with all expectations of its document met.
     Ok,
     Failed,
     /// A compensation failed.
@@ -24,7 +24,7 @@ pub enum Ending {
 impl Ending {
     const ALL: [Ending; 4] = [Ending::Ok, Ending::Failed, Ending::CompensationFailed, Ending::Deadline];
 
-    /// As the file says it: the exit code of a run that ended so.
+    /// The text in the file, named like the exit code.
     fn name(self) -> &'static str {
         match self {
             Ending::Ok => "0\n",
@@ -34,12 +34,12 @@ impl Ending {
         }
     }
 
-    /// Stores how the run in `home` has ended. Without it the end is shown once more, so that trouble is none of the run's.
+    /// Stores how the run in `home` has ended. Errors are ignored: without the file the end is only shown once more.
     pub fn store(self, home: &Path) {
         let _ = Folder::open(home).and_then(|home| home.replace(FILE, self.name().as_bytes()));
     }
 
-    /// Takes the file away: the run goes on.
+    /// Removes the file: the run continues.
     pub fn clear(home: &Path) {
         let _ = Folder::open(home).and_then(|home| home.remove(FILE));
     }
@@ -51,7 +51,7 @@ impl Ending {
 }
 
 impl History {
-    /// How the run has ended; none where there is something left to do, be it only to write the trace.
+    /// How the run has ended; `None` if work is left, even if only the trace has to be written.
     ///
     /// # Errors
     /// The journal is damaged.

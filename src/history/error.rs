@@ -1,25 +1,25 @@
-//! Why a stored run cannot be read, or does not do what is asked of it.
+//! Why a stored run cannot be read, or rejects a request.
 
 use std::fmt;
 
-/// What kind of trouble it is; commands exit by it.
+/// The kind of an error; it decides a command's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The run does not take such a request, as a retry after it was cancelled.
+    /// The run does not allow the request, such as a retry after it was cancelled.
     Request,
-    /// There is no such item, or an edited table is wrong.
+    /// The item does not exist, or an edited table is wrong.
     Invalid,
-    /// The items or what has begun of the document have changed.
+    /// The items, or started steps of the document, have changed.
     Changed,
-    /// What the journal says is not what this version can go on from.
+    /// This version cannot resume from the contents of the journal.
     Journal,
-    /// Another runner has the run.
+    /// Another runner holds the lock.
     Locked,
-    /// Something cannot be read, written or ended.
+    /// A file or process cannot be accessed.
     Io,
 }
 
-/// What is wrong, and what to do about it.
+/// An error with its help.
 #[derive(Clone, Debug)]
 pub struct Error {
     pub kind: ErrorKind,

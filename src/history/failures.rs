@@ -1,4 +1,4 @@
-//! The failed items of a run, and which of them a request means.
+//! The failed items of a run, and how requests select them.
 
 use super::History;
 use super::error::{Error, ErrorKind};
@@ -11,13 +11,13 @@ use crate::value::words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How an item ended that failed.
+/// How a failed item ended.
 #[derive(Clone, Debug)]
 pub struct Failed {
     pub item: ItemId,
     pub state: ItemState,
     pub error: Option<ItemError>,
-    /// Its failed compensation was resolved by hand: it runs again only by name.
+    /// Its failed compensation was resolved by hand: it is retried only by name.
     pub resolved: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct Failures {
     /// By key.
     pub items: BTreeMap<Arc<str>, Failed>,
     resolved: BTreeSet<ItemId>,
-    /// When the last of all was that has happened.
+    /// The time of the run's last event.
     pub last: Millis,
     /// The steps that run once after all items have begun.
     pub once: bool,
@@ -37,7 +37,7 @@ pub struct Failures {
     namesakes: BTreeSet<Arc<str>>,
 }
 
-/// What names the steps that run once after all items; the second one where an item is called so.
+/// The names of the steps that run once after all items; the second one if an item has the first.
 const RUN: [&str; 2] = ["run", ":run"];
 
 impl Failures {
@@ -78,7 +78,7 @@ impl Failures {
         }
     }
 
-    /// Whether these keys, or none where nothing else has failed, mean the steps that run once after all items.
+    /// Whether these keys, or an empty list without other failures, select the steps that run once after all items.
     fn asks_for_run(&self, keys: &[String]) -> bool {
         let named = match keys {
             [] => self.items.is_empty(),
@@ -87,21 +87,21 @@ impl Failures {
         self.once_failed.is_some() && named
     }
 
-    /// Whether the name is that of these steps, and no item's.
+    /// Whether the name selects these steps, and not an item.
     pub fn is_run(&self, key: &str) -> bool {
         RUN.contains(&key) && !self.namesakes.contains(key)
     }
 }
 
 impl History {
-    /// What has failed and may run again.
+    /// The failures that may be retried.
     ///
     /// # Errors
-    /// The run does not go on.
+    /// The run cannot be resumed.
     pub fn retryable(&self) -> anyhow::Result<Failures> {
         let mut failures = self.failures()?.clone();
         if is_cancelled(&self.home) {
-            // What it did may still be compensated; nothing else begins.
+            // The compensation of a cancelled run may be retried; its other steps are not.
             failures.items.retain(|_, failed| failed.state == ItemState::CompensationFailed);
             failures.once_failed =
                 failures.once_failed.filter(|state| *state == ItemState::CompensationFailed);
@@ -114,10 +114,10 @@ impl History {
         Ok(failures)
     }
 
-    /// What these keys ask for, in the order of admission; all failed items where there are none.
+    /// The retries that these keys select, in the order of admission; all failed items without keys.
     ///
     /// # Errors
-    /// The run does not take the request, or no item with such a key has failed.
+    /// The run does not allow a retry, or no failed item has such a key.
     pub fn retries_of(&self, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
         let failures = self.retryable()?;
         if failures.asks_for_run(keys) {
@@ -140,7 +140,7 @@ impl History {
     /// The failed item with this key.
     ///
     /// # Errors
-    /// There is none, or the journal is damaged.
+    /// It does not exist, or the journal is damaged.
     pub fn failed<'a>(&self, failures: &'a Failures, key: &str) -> anyhow::Result<&'a Failed> {
         if let Some(failed) = failures.items.get(key) {
             return Ok(failed);
@@ -167,7 +167,7 @@ impl History {
         .into())
     }
 
-    /// What has become of each item, in words, by key. Memory holds them all.
+    /// The state of each item, in words, by key. All are in memory.
     ///
     /// # Errors
     /// The journal is damaged.

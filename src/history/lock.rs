@@ -1,4 +1,4 @@
-//! The lock that one runner has on a run.
+//! The lock of a run's runner.
 
 use super::error::{Error, ErrorKind};
 use crate::journal::{Held, Lock};
@@ -7,24 +7,24 @@ use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often a lock that has outlived its holder is tried again, and how long after another.
+/// How often to retry a lock that has outlived its holder, and the pause between tries.
 const TRIES: u32 = 2000;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Whether there is no such process any more.
+/// Whether the process has exited.
 fn is_gone(process: u32) -> bool {
     let process = i32::try_from(process).ok().and_then(Pid::from_raw);
     process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
 }
 
-/// Takes the run's lock if no runner has it that lives.
+/// Acquires the run's lock unless an active runner holds it.
 ///
 /// # Errors
-/// Who has it.
+/// The holder of the lock.
 pub fn try_lock(home: &Path) -> Result<Lock, Held> {
     for _ in 0..TRIES {
         match Lock::acquire(home) {
-            // A program that was just being started when its runner was killed holds the lock until it runs.
+            // A program that was just being started when its runner was killed holds the lock until it executes.
             Err(Held::By(Some(process))) if is_gone(process) => std::thread::sleep(PAUSE),
             acquired => return acquired,
         }
@@ -32,10 +32,10 @@ pub fn try_lock(home: &Path) -> Result<Lock, Held> {
     Lock::acquire(home)
 }
 
-/// Takes the run's lock.
+/// Acquires the run's lock.
 ///
 /// # Errors
-/// Another runner has it, or it cannot be taken.
+/// Another runner holds it, or it cannot be acquired.
 pub fn lock(home: &Path) -> anyhow::Result<Lock> {
     try_lock(home).map_err(|held| match held {
         Held::By(process) => {

@@ -1,10 +1,10 @@
-//! The life of a stored run: what it is, what has become of it, what may be asked of it, and going on with it. Shows
-//! nothing and asks nobody; whoever acts on a run decides first whether it is the user's own.
+//! A stored run: its state, the requests that it allows, and its resumption. Shows nothing and asks no questions;
+//! callers decide first whether the run is the user's own.
 //!
-//! - [`History`]: a run that is looked at, also while it lives.
-//! - [`Outline`], [`Failures`], [`dead_letters`]: what has become of it.
-//! - [`Taken`]: a run that is to go on, and what is asked of it.
-//! - [`Runner`]: a run that runs, new or old.
+//! - [`History`]: a run for reading, also while it is active.
+//! - [`Outline`], [`Failures`], [`dead_letters`]: its state.
+//! - [`Taken`]: a locked run, to be resumed or changed.
+//! - [`Runner`]: a run to be driven, new or resumed.
 
 pub mod dead_letters;
 mod declared;
@@ -47,15 +47,14 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A stored run as its journal was when it was opened. Takes no lock and changes nothing, so it does not matter whether a
-/// runner has the run.
+/// A stored run as its journal was when it was opened. Takes no lock and changes nothing, so the run may be active.
 pub struct History {
     home: PathBuf,
     documents: Documents,
     pub options: RunOptions,
-    /// The steps that were to run, by the newest document. All events are shown in its terms.
+    /// The steps that are run, by the newest document. All events are translated to it.
     pub graph: Arc<Graph>,
-    /// How many items it began with; none where its journal does not say.
+    /// How many items it began with; `None` if its journal does not record it.
     pub total: Option<u64>,
     pub tolerate: Tolerance,
     records: Records,
@@ -64,7 +63,7 @@ pub struct History {
     summary: OnceCell<Summary>,
 }
 
-/// What one reading of all events tells.
+/// The results of one pass over all events.
 #[derive(Default)]
 struct Summary {
     outline: Outline,
@@ -76,13 +75,14 @@ impl History {
     /// Opens the run in the folder `home`.
     ///
     /// # Errors
-    /// Its journal cannot be read, or this version reads a document or the options in another way than the run's own did.
+    /// When its journal cannot be read, or this version gives a document or the options another meaning than the
+    /// version that started the run.
     pub fn open(home: &Path) -> anyhow::Result<History> {
         let (header, records) = journal::read(home)?;
         History::of(home, header, records)
     }
 
-    /// The same of a journal that is open.
+    /// The same for an open journal.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -109,17 +109,17 @@ impl History {
         &self.home
     }
 
-    /// What the run is, with its newest document.
+    /// The run's header, with its newest document.
     pub fn header(&self) -> &Header {
         &self.documents.header
     }
 
-    /// What its events are read from.
+    /// The records of its events.
     pub fn records(&self) -> &Records {
         &self.records
     }
 
-    /// Shows the run in terms of another document, which it follows from now on.
+    /// Switches to another document, which the run follows from now on.
     fn revise(&mut self, revision: &Revision) -> anyhow::Result<()> {
         self.documents.push(revision.clone());
         let graph = self.documents.graph(&self.options)?;
@@ -130,7 +130,7 @@ impl History {
         Ok(())
     }
 
-    /// How far it has come.
+    /// The run's progress and state.
     ///
     /// # Errors
     /// The journal is damaged.
@@ -138,7 +138,7 @@ impl History {
         Ok(&self.summary()?.outline)
     }
 
-    /// What has failed.
+    /// The run's failures.
     ///
     /// # Errors
     /// The journal is damaged.
@@ -146,7 +146,7 @@ impl History {
         Ok(&self.summary()?.failures)
     }
 
-    /// Which ends of items are void, because the items ran again or were resolved later.
+    /// Which ends of items are void, because the items were retried or resolved later.
     pub(crate) fn retries(&self) -> anyhow::Result<Retries> {
         Ok(self.summary()?.retries.clone())
     }
@@ -168,10 +168,10 @@ impl History {
         Ok(self.summary.get_or_init(|| summary))
     }
 
-    /// Shows all events in their order. Memory holds a few at a time.
+    /// Calls `see` with all events in order. Memory holds a few at a time.
     ///
     /// # Errors
-    /// What `see` says, or the journal is damaged.
+    /// An error of `see`, or the journal is damaged.
     pub fn events(&self, mut see: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.each(|record, spot| match record {
             Record::Event(event) => see(&event).map_err(|error| sequence::judged(error, &event, spot)),
@@ -180,7 +180,7 @@ impl History {
         .map(drop)
     }
 
-    /// Shows the events without the ends of items that were made void later: what a trace and figures are made of.
+    /// The same without the void ends of items: the input of traces and statistics.
     ///
     /// # Errors
     /// As for [`events`](Self::events).
@@ -189,7 +189,8 @@ impl History {
         self.events(|event| if retries.void(event) { Ok(()) } else { see(event) })
     }
 
-    /// The run as it was left, to be asked what is ahead; `see` is shown each event after the run has taken it.
+    /// The run as it was left, for queries of its pending work; `see` is called with each event after the run has
+    /// applied it.
     ///
     /// # Errors
     /// As for [`events`](Self::events).
@@ -213,7 +214,7 @@ impl History {
         }
     }
 
-    /// Hands over all records in terms of the newest document. Returns the columns that agents have reported.
+    /// Calls `take` with all records, translated to the newest document. Returns the columns that agents have reported.
     fn each(&self, mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>) -> anyhow::Result<Columns> {
         let mut numbers = self.numbers.iter();
         let mut current = numbers.next();
@@ -231,7 +232,7 @@ impl History {
                         return Err(sequence::unfit(event, &why, spot).into());
                     }
                 }
-                // One that stays for other attempts names no step.
+                // A process that serves several attempts has no step.
                 Record::Spawned(process) => {
                     let _ = current.is_some_and(|current| current.path(&mut process.step));
                 }
@@ -243,7 +244,7 @@ impl History {
         Ok(columns)
     }
 
-    /// What the run's session file says of it.
+    /// The head of the run's session file.
     pub fn head(&self, complete: bool) -> Head {
         Head {
             run: self.header().run.clone(),
@@ -254,7 +255,7 @@ impl History {
         }
     }
 
-    /// What its outline is measured by.
+    /// The basis for its outline.
     pub fn basis(&self) -> Basis {
         Basis { total: self.total, tolerate: self.tolerate, once: self.graph.has_run_steps() }
     }

@@ -1,5 +1,5 @@
-//! How a run was asked for, as its journal has it: everything resolved, every field with a default, so that a journal
-//! of an earlier version can be read when there are more.
+//! The options of a run as its journal has them: fully resolved, every field with a default, so that a later version
+//! with more fields can read an earlier journal.
 
 use super::error::{Error, ErrorKind};
 use crate::disk;
@@ -15,28 +15,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Paths are as they were given, relative to `folder`.
+/// Paths are as the user gave them, relative to `folder`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOptions {
     /// The current folder when the run began.
     pub folder: PathBuf,
-    /// The run's own folder then.
+    /// The run's own folder at that time.
     pub home: PathBuf,
     /// The document.
     pub file: PathBuf,
-    /// Where the items come from, if not from where the document says.
+    /// The source of the items, if not the document's.
     pub items: Option<PathBuf>,
-    /// Only the items with these keys; all where there are none.
+    /// Only the items with these keys; empty for all.
     pub item: Vec<String>,
     pub duplicates: Duplicates,
     /// The field of an item that is its key.
     pub key: Option<String>,
-    /// Only these steps; all where there are none.
+    /// Only these steps; empty for all.
     pub only: Vec<String>,
     /// Only this step and those that follow from it.
     pub from: Option<String>,
-    /// Steps that no agent is bound to have stand-ins.
+    /// Stub the outputs of steps without an agent.
     pub stub: bool,
     /// The inputs that are the same for all items, by name.
     pub given: Object,
@@ -44,19 +44,19 @@ pub struct RunOptions {
     pub jobs: Option<usize>,
     pub tolerate: Option<Tolerance>,
     pub on_item_error: Option<OnItemError>,
-    /// Of the whole run.
+    /// The deadline of the whole run.
     pub deadline: Option<Duration>,
     /// Where the trace is written; `-` is standard output.
     pub session: Option<PathBuf>,
-    /// The executions are added to the document.
+    /// Whether the executions are added to the document.
     pub write: bool,
 }
 
 impl RunOptions {
-    /// Those in a journal's header.
+    /// The options in a journal's header.
     ///
     /// # Errors
-    /// They are not what this program writes.
+    /// When they are not of this program's form.
     pub fn of(header: &Header) -> Result<RunOptions, Error> {
         serde_json::from_value(flat(header.options.clone())).map_err(|error| {
             let message = format!("the options of run {} are not readable: {error}", header.run);
@@ -72,36 +72,36 @@ impl RunOptions {
         Part::choose(graph, &self.only, self.from.as_deref())
     }
 
-    /// The inputs that are the same for all items, as far as the graph has values of these names.
+    /// The inputs that are the same for all items, without those that the graph does not have.
     pub fn given_in(&self, graph: &Graph) -> Given {
         let named = |name: &str| (0..).map(ValueId).zip(&graph.values).find(|(_, info)| info.name == name);
         let given = self.given.iter();
         given.filter_map(|(name, value)| Some((named(name)?.0, Arc::new(value.clone())))).collect()
     }
 
-    /// Whether the run's folder is still where the run was asked for, so that its paths count from there.
+    /// Whether the run's folder is still where the run began, so that relative paths are valid.
     pub fn is_in_place(&self, home: &Path) -> bool {
         self.home == home && self.folder.is_dir()
     }
 
-    /// Where the trace is written.
+    /// The path of the trace.
     pub fn trace(&self) -> &Path {
         self.session.as_deref().unwrap_or(Path::new("session.toon"))
     }
 
-    /// The file that the trace is written to, which standard output is not.
+    /// The path of the trace; `None` for standard output.
     pub fn trace_file(&self) -> Option<&Path> {
         Some(self.trace()).filter(|path| *path != Path::new("-"))
     }
 
-    /// What going on with the run in `home` would write, where paths count from `base`.
+    /// The files that resuming the run in `home` would write; `base` is the start of relative paths.
     pub fn writes(&self, home: &Path, base: &Path) -> Vec<PathBuf> {
         let document = self.write.then(|| base.join(&self.file));
         let trace = self.trace_file().map(|trace| base.join(trace));
         [home.to_owned()].into_iter().chain(trace).chain(document).collect()
     }
 
-    /// The files that it would read besides its folder and its document: its items, and those that it was given.
+    /// The files that it would read besides its folder and document: its items, and files in its inputs.
     pub fn reads(&self, graph: &Graph, base: &Path) -> Vec<PathBuf> {
         let named = |items: &String| base.join(&self.file).parent().map(|folder| folder.join(items));
         let items = self.items.as_ref().map(|items| base.join(items));
@@ -115,7 +115,7 @@ impl RunOptions {
         items.into_iter().chain(files).collect()
     }
 
-    /// The inputs whose files its items name.
+    /// The inputs whose values are files named by items.
     pub fn files_of_items<'a>(&self, graph: &'a Graph) -> Vec<&'a str> {
         let inputs = graph.inputs.iter().map(|id| graph.value(*id));
         let of_items = inputs.filter(|info| !self.given.contains_key(&info.name));
@@ -125,7 +125,7 @@ impl RunOptions {
             .collect()
     }
 
-    /// The file that the run has written its trace to; none where its folder was carried elsewhere since.
+    /// The trace file that the run has written; `None` if its folder was moved since.
     pub fn left_trace(&self, home: &Path) -> Option<PathBuf> {
         let same = |real: &Path| disk::real(home).is_ok_and(|home| home == real);
         let here = disk::real(&self.home).is_ok_and(|real| same(&real)) && self.folder.is_dir();
@@ -133,7 +133,7 @@ impl RunOptions {
     }
 }
 
-/// All texts in a value.
+/// Calls `each` with all texts in a value.
 fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
     match value {
         Value::String(text) => each(text),
@@ -142,7 +142,7 @@ fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Options as they are now. Journals of version 1 have those of the command line in `args`.
+/// Converts options of journals of version 1, which have those of the command line in `args`.
 fn flat(options: Value) -> Value {
     let Value::Object(mut options) = options else { return options };
     if let Some(Value::Object(args)) = options.shift_remove("args") {

@@ -1,4 +1,4 @@
-//! How far a kept run is, folded from its events: counts, and which items did not come through.
+//! The progress and state of a stored run, folded from its events: counts, and the failed items.
 
 use crate::engine::Tally;
 use crate::event::{Event, EventKind, ItemEvent, ItemId, ItemState, Millis, RunEvent, StopReason};
@@ -10,21 +10,21 @@ use crate::stats::{self, Dimension, Live, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What has become of a run.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// A runner has it.
+    /// A runner holds its lock.
     Running,
-    /// It was interrupted or killed; `orderflow resume` goes on with it.
+    /// It was interrupted or killed; `orderflow resume` continues it.
     Paused,
-    /// It came to its end, with no more failures than tolerated.
+    /// It ended with no more failures than tolerated.
     Done,
-    /// It came to its end like one that is done, but an expectation of its document is not met.
+    /// It ended like a done run, but an expectation of its document is not met.
     Unmet,
-    /// It came to its end with more failures, its deadline passed, or something could not be compensated.
+    /// It ended with more failures, its deadline passed, or a compensation failed.
     Failed,
-    /// It was cancelled, and what it did was compensated.
+    /// It was cancelled, and its effects were compensated.
     Cancelled,
 }
 
@@ -44,10 +44,10 @@ impl State {
     }
 }
 
-/// How many items are where.
+/// How many items are in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// None where the journal does not say.
+    /// `None` if the journal does not record it.
     pub total: Option<u64>,
     pub succeeded: u64,
     pub failed: u64,
@@ -58,10 +58,10 @@ pub struct Counts {
     pub not_started: Option<u64>,
 }
 
-/// What an outline is measured by.
+/// The facts that an outline needs besides the events.
 #[derive(Clone, Copy, Debug)]
 pub struct Basis {
-    /// How many items there are; none where the journal does not say.
+    /// How many items there are; `None` if the journal does not record it.
     pub total: Option<u64>,
     pub tolerate: Tolerance,
     /// Whether steps run once after all items.
@@ -71,23 +71,23 @@ pub struct Basis {
 #[derive(Debug, Default)]
 pub struct Outline {
     tally: Tally,
-    /// How the items ended that did not come through.
+    /// How the failed items ended.
     failures: BTreeMap<ItemId, ItemState>,
-    /// The steps that run once after all items have begun, and are to begin again for items that ran again.
+    /// Whether the steps that run once after all items have begun and must begin again for retried items.
     once: bool,
     again: bool,
-    /// How they have ended last.
+    /// How they last ended.
     ended: Option<ItemState>,
     stopped: Option<StopReason>,
     drained: bool,
     /// Whether an expectation of the document is not met.
     pub unmet: bool,
-    /// Since the run began; pauses do not count.
+    /// In milliseconds since the run began, without pauses.
     pub last: Millis,
 }
 
 impl Outline {
-    /// Whether something stands that should have been undone.
+    /// Whether an effect remains that should have been compensated.
     pub fn stands(&self) -> bool {
         self.tally.compensation_failed > 0 || self.ended == Some(ItemState::CompensationFailed)
     }
@@ -133,7 +133,7 @@ impl Outline {
         }
     }
 
-    /// The end that an item came to counts no more.
+    /// Makes the end of an item void.
     fn void(&mut self, item: ItemId) {
         if let Some(state) = self.failures.remove(&item) {
             let count = self.tally.of(state);
@@ -155,7 +155,7 @@ impl Outline {
         }
     }
 
-    /// What has become of the run; `held` where a runner has it.
+    /// The run's state; `held` is whether a runner holds its lock.
     pub fn state(&self, basis: Basis, held: bool) -> State {
         let failed = self.stopped == Some(StopReason::RunDeadline)
             || !self.tally.within(basis.tolerate)
@@ -171,7 +171,7 @@ impl Outline {
         }
     }
 
-    /// Whether every item came to its end.
+    /// Whether every item ended.
     pub fn is_complete(&self, basis: Basis) -> bool {
         self.is_over(basis) && self.stopped.is_none() && self.left(basis) == 0
     }
@@ -181,7 +181,7 @@ impl Outline {
         basis.total.unwrap_or(0).saturating_sub(self.tally.admitted)
     }
 
-    /// Whether there is nothing to go on with.
+    /// Whether no work is left to resume.
     pub fn is_over(&self, basis: Basis) -> bool {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
         let left = self.left(basis) > 0;
@@ -195,12 +195,12 @@ impl Outline {
         self.tally.admitted
     }
 
-    /// How the steps that run once after all items have ended, where they have.
+    /// How the steps that run once after all items ended, if they have.
     pub fn run_steps(&self) -> Option<ItemState> {
         self.ended
     }
 
-    /// Why all work was told to stop.
+    /// Why all work was asked to stop.
     pub fn stopped(&self) -> Option<StopReason> {
         self.stopped
     }
@@ -217,7 +217,7 @@ impl Observer for Outline {
     }
 }
 
-/// The figures by which a document's expectations are judged, where it has some.
+/// The statistics by which a document's expectations are judged, if it has any.
 pub(super) struct ExpectedFigures(Option<(Entries, Live)>);
 
 impl ExpectedFigures {

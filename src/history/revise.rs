@@ -1,5 +1,5 @@
-//! `orderflow resume --use-current`: whether the document as it is now can take the place of the one that a run has gone
-//! by so far. What has begun must be what it was; all else may change.
+//! `orderflow resume --use-current`: whether the current document can replace the one that a run has followed so far.
+//! Started steps must be unchanged; all else may change.
 
 use super::History;
 use super::difference::difference;
@@ -17,42 +17,42 @@ use crate::journal::{Document, Revision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Lines of a difference that are shown.
+/// The most lines of a difference that are shown.
 const LINES: usize = 20;
 
-/// What a run has begun by the document of before.
+/// The steps that a run has started by its previous document.
 struct Begun {
-    /// The items that have begun a step and need it as it was.
+    /// The items that have started a step and need it unchanged.
     steps: BTreeMap<StepId, BTreeMap<ItemId, Arc<str>>>,
-    /// Those that have begun it and do not go on with what it has made: its program may be another one now.
+    /// Items that have started it and will not use its outputs any more: its program may have changed.
     over: BTreeMap<StepId, BTreeMap<ItemId, Arc<str>>>,
-    /// What items lack that may still go on, by the item.
+    /// Inputs that unfinished items lack, by the item.
     lacking: BTreeMap<ItemId, (Arc<str>, String)>,
 }
 
-/// A document that is to take the place of another.
+/// A document that is to replace another.
 pub struct Replacement<'a> {
     history: &'a History,
     document: Document,
     /// The steps that are to run.
     graph: Graph,
-    /// What each item must bring.
+    /// The inputs that each item must provide.
     shape: Shape,
 }
 
 impl<'a> Replacement<'a> {
-    /// `graph` is what the document means as a whole.
+    /// `graph` is that of the whole document.
     ///
     /// # Errors
-    /// The document lacks a step that alone is to run.
+    /// The document lacks a step that is selected to run.
     pub fn new(history: &'a History, document: Document, graph: Graph) -> Result<Replacement<'a>, NotAlone> {
         let graph = history.options.part(graph)?.graph;
         let shape = Shape::new(&graph, history.options.given_in(&graph), None);
         Ok(Replacement { history, document, graph, shape })
     }
 
-    /// What the journal is to have of it, none where the text is the same; else all that keeps it from taking the other's
-    /// place. `retried` are the items that run again.
+    /// The journal's record of the replacement, `None` if the text is unchanged; else all reasons against it.
+    /// `retried` are the items to retry.
     ///
     /// # Errors
     /// The journal is damaged.
@@ -78,7 +78,7 @@ impl<'a> Replacement<'a> {
         })
     }
 
-    /// What has begun and is not what it was.
+    /// The started steps that have changed.
     fn changed(&self, begun: &Begun) -> Vec<String> {
         let before = &self.history.graph;
         let name = visible(&self.document.path);
@@ -120,7 +120,7 @@ impl<'a> Replacement<'a> {
         problems
     }
 
-    /// What an item that was admitted does not bring.
+    /// The input that an admitted item lacks, as a message.
     fn lacks(&self, inputs: &Values) -> Option<String> {
         let before = &self.history.graph;
         self.shape.lacking().into_iter().find_map(|name| {
@@ -132,7 +132,7 @@ impl<'a> Replacement<'a> {
         })
     }
 
-    /// Why what has happened could not have happened by this document, though each step is what it was.
+    /// Why past events would be impossible with this document, although each step is unchanged.
     fn impossible(&self) -> anyhow::Result<Option<String>> {
         let numbers = Renumbering::between(&self.history.graph, &self.graph);
         let graph = Arc::new(self.graph.clone());
@@ -165,7 +165,7 @@ impl<'a> Replacement<'a> {
     }
 }
 
-/// What an event says to have come to its turn.
+/// The execution that an event shows to have started.
 fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
     match &event.kind {
         EventKind::Attempt(item, step, _, AttemptEvent::Started) => Some((*item, *step)),
@@ -176,8 +176,7 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
 }
 
 impl Begun {
-    /// Where items are retried, a step that has failed for one is ahead of it once more, as it is now; what those that are
-    /// over have done stays.
+    /// When items are retried, their failed steps are pending and may change; the results of completed items remain.
     fn by(current: &Replacement<'_>, retried: &[Retry]) -> anyhow::Result<Begun> {
         let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut begun = Begun { steps: BTreeMap::new(), over: BTreeMap::new(), lacking: BTreeMap::new() };
@@ -192,12 +191,12 @@ impl Begun {
                     }
                 }
                 EventKind::Item(item, ItemEvent::Settled { end: Settlement { state, .. }, .. }) => {
-                    // Whatever failed may be asked to run again.
+                    // Any failed item may be retried.
                     if !state.is_failure() {
                         keys.remove(item);
                         begun.lacking.remove(item);
                     }
-                    // One that was compensated runs from its start.
+                    // A compensated item restarts from its beginning.
                     if !retried.is_empty() && (!state.is_failure() || *state == ItemState::Compensated) {
                         begun.is_over(*item);
                     }
@@ -221,7 +220,7 @@ impl Begun {
             }
             Ok(())
         })?;
-        // With other inputs an item runs from its start, and so do the steps for all items after retried ones.
+        // An item with other inputs restarts from its beginning, and so do the steps for all items after retried ones.
         let anew = retried.iter().filter(|retry| retry.inputs.is_some()).map(|retry| retry.item);
         let once = ItemId::RUN;
         let again = !retried.is_empty() && retried.iter().all(|retry| retry.item != once);
@@ -230,7 +229,7 @@ impl Begun {
         Ok(begun)
     }
 
-    /// The item does not go on with what it has made.
+    /// Marks an item whose outputs will not be used any more.
     fn is_over(&mut self, item: ItemId) {
         for (step, items) in &mut self.steps {
             if let Some(key) = items.remove(&item) {

@@ -1,4 +1,4 @@
-//! A run that runs: new, or gone on with from where its journal says that it was left.
+//! A run to be driven: new, or resumed from its journal.
 
 use super::documents::definition;
 use super::error::{Error, ErrorKind};
@@ -17,20 +17,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a run needs, new or old.
+/// The requirements of a run, new or resumed.
 pub struct Prepared {
     pub graph: Arc<Graph>,
     pub policy: Policy,
     pub bindings: Bindings,
     /// The run's own folder.
     pub workspace: Workspace,
-    /// Of the whole run; it counts from when the run begins or goes on.
+    /// The deadline of the whole run; it counts from when the run begins or resumes.
     pub deadline: Option<Duration>,
-    /// Nobody else in this process starts programs: what is left of any at the end is this run's, and is ended.
+    /// No other part of this process starts programs: all orphaned programs belong to this run and are ended with it.
     pub owns_orphans: bool,
 }
 
-/// What a new run is, for its journal.
+/// The header of a new run, for its journal.
 pub struct New {
     /// The run's id.
     pub run: String,
@@ -38,15 +38,15 @@ pub struct New {
     pub started: String,
     pub document: journal::Document,
     pub options: RunOptions,
-    /// Where its items come from; none where it runs once, without items.
+    /// The source of its items; `None` if it runs once, without items.
     pub items: Option<ItemsFrom>,
 }
 
 impl New {
-    /// What its journal begins with.
+    /// The header of its journal.
     ///
     /// # Errors
-    /// Something of it has no form as JSON.
+    /// When it cannot be written as JSON.
     pub fn header(&self, graph: &Graph) -> serde_json::Result<Header> {
         Ok(Header {
             version: Version::CURRENT,
@@ -66,19 +66,19 @@ pub struct Runner {
     id: Arc<str>,
     prepared: Prepared,
     durable: Option<Durable>,
-    /// Held until the end, and beyond it while the trace is written.
+    /// Held until the end, and while the trace is written.
     lock: Option<Lock>,
-    /// When a run that goes on was left, in its own time.
+    /// The time at which a resumed run was left, in its own time.
     since: Option<Millis>,
     asked: Asked,
     columns: Columns,
     retry: Vec<Retry>,
 }
 
-/// How a run came to a halt.
+/// The result of driving a run.
 pub struct Outcome {
     pub run: Run,
-    /// Trouble of the operator's that stopped it: items that cannot be read any more, a journal that cannot be written.
+    /// The error that stopped it: items that cannot be read any more, or a journal that cannot be written.
     pub trouble: Option<anyhow::Error>,
     _lock: Option<Lock>,
 }
@@ -87,7 +87,7 @@ impl Runner {
     /// A new run, with its journal in the workspace's folder.
     ///
     /// # Errors
-    /// The journal cannot be made.
+    /// The journal cannot be created.
     pub fn begin(new: New, prepared: Prepared) -> anyhow::Result<Runner> {
         let home = prepared.workspace.root();
         let lock = lock(home)?;
@@ -96,7 +96,7 @@ impl Runner {
         Ok(Runner { durable: Some(durable), lock: Some(lock), ..Runner::fleeting(new.run, prepared) })
     }
 
-    /// A new run without a journal: it cannot go on when it was interrupted.
+    /// A new run without a journal, which cannot be resumed.
     pub fn fleeting(id: String, prepared: Prepared) -> Runner {
         Runner {
             run: Run::new(prepared.graph.clone(), prepared.policy.clone()),
@@ -111,11 +111,11 @@ impl Runner {
         }
     }
 
-    /// A run that goes on. All that has happened is shown to the observers, and what the last runner has left running is
-    /// ended, of which the report tells.
+    /// Resumes a run. Passes all past events to the observers, and ends the processes that the last runner left, which
+    /// the report lists.
     ///
     /// # Errors
-    /// The journal is damaged or cannot be written, an observer fails, or something that runs cannot be ended.
+    /// The journal is damaged or cannot be written, an observer fails, or a process cannot be ended.
     pub async fn resume(
         taken: Taken,
         prepared: Prepared,
@@ -138,12 +138,12 @@ impl Runner {
         self.prepared.workspace.root()
     }
 
-    /// Whether it was begun before.
+    /// Whether the run was resumed.
     pub fn is_resumed(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Runs until no item is in flight and none is left or wanted. `items` are those that were not admitted before.
+    /// Runs until no item is in flight and no more are admitted. `items` are those that were not admitted before.
     pub async fn drive(
         self,
         items: Items<'_>,
@@ -178,7 +178,7 @@ impl Runner {
 }
 
 impl Outcome {
-    /// How the run has ended; none where it was interrupted, and can go on.
+    /// How the run has ended; `None` if it was interrupted and can be resumed.
     pub fn ending(&self) -> Option<Ending> {
         let once = self.run.run_steps().map(|end| end.state);
         let compensation_failed =
@@ -194,14 +194,14 @@ impl Outcome {
     }
 }
 
-/// A journal that could not be made, before anything was run.
+/// The error for a journal that could not be created, before any step ran.
 fn not_begun(trouble: Trouble) -> anyhow::Error {
     let help = trouble.makes_room().unwrap_or("make its folder writable");
     Error::new(ErrorKind::Io, format!("{trouble}; nothing was run")).help(help).into()
 }
 
-/// A journal that has been read whole and still does not say what was done is as bad as one that cannot be read. One
-/// that cannot be written is whole up to there.
+/// Classifies an error: a journal that is intact but cannot be followed is as bad as one that cannot be read. One that
+/// cannot be written is intact.
 fn judged(error: anyhow::Error) -> anyhow::Error {
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
         let first = trouble.makes_room().unwrap_or("make it writable");

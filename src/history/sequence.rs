@@ -1,5 +1,5 @@
-//! Whether the events of a journal can have followed each other, as far as that is seen without folding them: times,
-//! numbers of items, and which of them are in flight. Memory holds the items in flight.
+//! Checks whether the events of a journal are possible in their order, as far as that is visible without folding them:
+//! times, numbers of items, and which of them are in flight. Memory holds the items in flight.
 
 use crate::engine::Impossible;
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, StepEvent};
@@ -7,24 +7,24 @@ use crate::journal::{Spot, Unreadable};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// No run takes longer, in milliseconds: all further reckoning with times stays exact.
+/// The longest run in milliseconds: sums of times stay exact below.
 const LONGEST: Millis = 1 << 53;
 
-/// The items that the events so far speak of.
+/// The items in the events so far.
 #[derive(Debug, Default)]
 pub struct Sequence {
     admitted: u64,
     in_flight: HashSet<ItemId>,
-    /// The steps that run once after all items have begun, and are to begin again for items that ran again.
+    /// Whether the steps that run once after all items have begun and must begin again for retried items.
     once: bool,
     again: bool,
 }
 
 impl Sequence {
-    /// Takes the next event.
+    /// Checks the next event.
     ///
     /// # Errors
-    /// It cannot have happened after those before it.
+    /// It is impossible after those before it.
     pub fn take(&mut self, event: &Event, spot: Spot<'_>) -> Result<(), Unreadable> {
         if !in_time(event) {
             return Err(spot.damaged(format!("the time of {} is out of range", name(event))));
@@ -48,7 +48,7 @@ impl Sequence {
             EventKind::Item(item, ItemEvent::Settled { .. }) => {
                 *item != ItemId::RUN && self.in_flight.remove(item)
             }
-            // They begin again by themselves.
+            // They begin again without a request.
             EventKind::Item(ItemId::RUN, ItemEvent::Retried { .. }) if self.again => {
                 !self.in_flight.contains(&ItemId::RUN)
             }
@@ -84,7 +84,7 @@ fn in_time(event: &Event) -> bool {
     event.at.max(due) <= LONGEST
 }
 
-/// The error where an event cannot have happened after those before it.
+/// The error for an event that is impossible after those before it.
 pub fn misplaced(event: &Event, spot: Spot<'_>) -> Unreadable {
     spot.damaged(format!("{} cannot follow what is before it", told(event)))
 }
@@ -103,12 +103,12 @@ fn told(event: &Event) -> String {
     format!("{}{of}", name(event))
 }
 
-/// The same where whoever takes the event says so.
+/// The same if the consumer of the event reports it.
 pub fn judged(error: anyhow::Error, event: &Event, spot: Spot<'_>) -> anyhow::Error {
     if error.is::<Impossible>() { misplaced(event, spot).into() } else { error }
 }
 
-/// What the journal calls an event, such as `item_settled`.
+/// The journal's name for an event, such as `item_settled`.
 fn name(event: &Event) -> String {
     let kind = serde_json::to_value(&event.kind).unwrap_or_default();
     let (level, parts) = kind.as_object().and_then(|kind| kind.iter().next()).unzip();

@@ -1,31 +1,31 @@
-//! What a journal says of the items of its run, so that they are known again.
+//! The journal's record of the items of its run, to recognise them later.
 
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 
-/// The file in a run's folder with items that came by a pipe.
+/// The file in a run's folder with items from a pipe.
 pub const PIPED: &str = "items.jsonl";
 
-/// Where the items of a run came from.
+/// The source of the items of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemsFrom {
-    /// As messages name it.
+    /// The name in messages.
     pub name: String,
-    /// They came by a pipe, and the run's folder has them.
+    /// Whether they came from a pipe, and are stored in the run's folder.
     pub kept: bool,
-    /// Of all that was read.
+    /// The hash of all that was read.
     pub hash: String,
     pub total: u64,
 }
 
 impl ItemsFrom {
-    /// What a header says; none for a run without items, or of another form.
+    /// The source in a header; `None` for a run without items, or of another form.
     pub fn of(items: &Value) -> Option<ItemsFrom> {
         ItemsFrom::deserialize(items).ok()
     }
 }
 
-/// How many items a run began with; none where its journal does not say.
+/// How many items a run began with; `None` if its journal does not record it.
 pub fn total(items: &Value) -> Option<u64> {
     if items.is_null() { Some(1) } else { Some(ItemsFrom::of(items)?.total) }
 }

@@ -1,4 +1,4 @@
-//! A stored run in the hands of this process: locked, to be added to or to go on.
+//! A stored run that this process has locked, to resume or change it.
 
 use super::documents::{another, definition};
 use super::error::{Error, ErrorKind};
@@ -17,15 +17,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
-/// The file in a run's folder by which it is cancelled.
+/// The file in a run's folder that requests its cancellation.
 const CANCEL: &str = "cancel";
 
-/// Whether somebody has cancelled the run in `home`.
+/// Whether the run in `home` has been cancelled.
 pub fn is_cancelled(home: &Path) -> bool {
     Folder::open(home).is_ok_and(|home| home.has_file(CANCEL))
 }
 
-/// Asks the runner of the run in `home`, or whoever goes on with it, to cancel it.
+/// Asks the current or next runner of the run in `home` to cancel it.
 ///
 /// # Errors
 /// The request cannot be written.
@@ -33,32 +33,32 @@ pub fn request_cancel(home: &Path) -> io::Result<()> {
     Folder::open(home)?.replace(CANCEL, b"")
 }
 
-/// Takes the request back.
+/// Withdraws the request.
 pub fn withdraw_cancel(home: &Path) {
     let _ = Folder::open(home).and_then(|home| home.remove(CANCEL));
 }
 
-/// What an item in flight was given before somebody else took its run over: the name of a secret, which would become the
-/// secret for whichever step takes it.
+/// An input of an item in flight from before the run was adopted: the name of a secret, which would become the secret for
+/// the step that takes it.
 struct Named {
     step: StepId,
     secret: String,
 }
 
-/// A stored run that nobody else has.
+/// A stored run with its lock.
 pub struct Taken {
     pub history: History,
     /// A document that the run follows from now on.
     revision: Option<Revision>,
-    /// Failed items that are to run again.
+    /// Failed items to retry.
     pub retry: Vec<Retry>,
-    /// So many rows at its beginning were written by somebody else, who may name secrets that no step has made.
+    /// This many of its first rows were written by somebody else and may name secrets that no step has made.
     pub foreign: i64,
     pub(super) lock: Lock,
     pub(super) store: Store,
 }
 
-/// What a run was at when it was left.
+/// The state of a run when it was left.
 pub(super) struct Recalled {
     /// The time since it began.
     pub last: Millis,
@@ -69,15 +69,15 @@ pub(super) struct Recalled {
 }
 
 impl Taken {
-    /// Takes the run in `home`.
+    /// Locks the run in `home`.
     ///
     /// # Errors
-    /// Another runner has it, or its journal cannot be read.
+    /// Another runner holds the lock, or its journal cannot be read.
     pub fn take(home: &Path) -> anyhow::Result<Taken> {
         Taken::locked(home, lock(home)?)
     }
 
-    /// The same where its lock is held already.
+    /// The same with a lock that is already held.
     ///
     /// # Errors
     /// Its journal cannot be read.
@@ -93,7 +93,7 @@ impl Taken {
         })
     }
 
-    /// Whether the journal has all items that will ever be of the run, so that they need not be read again.
+    /// Whether all items of the run are in the journal, so that they need not be read again.
     ///
     /// # Errors
     /// The journal is damaged.
@@ -104,36 +104,36 @@ impl Taken {
         Ok(self.begins_nothing() || self.history.outline()?.admitted() >= total)
     }
 
-    /// Whether the run was cancelled and no item begins any more.
+    /// Whether the run was cancelled, so that no item begins any more.
     pub fn begins_nothing(&self) -> bool {
         is_cancelled(self.history.home()) && self.retry.is_empty()
     }
 
-    /// The run follows this document from now on.
+    /// Makes the run follow this document from now on.
     ///
     /// # Errors
-    /// This version reads a document of the run in another way than the run's own did.
+    /// This version gives a document of the run another meaning than the version that started the run.
     pub fn revise(&mut self, revision: Revision) -> anyhow::Result<()> {
         self.history.revise(&revision)?;
         self.revision = Some(revision);
         Ok(())
     }
 
-    /// Adds to what has happened.
+    /// Appends events.
     ///
     /// # Errors
-    /// It cannot be stored.
+    /// They cannot be stored.
     pub fn append(mut self, events: Vec<Event>) -> anyhow::Result<Lock> {
         let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
         self.store.append(&records)?;
-        // It may have come to another end with that.
+        // The events may change the run's end.
         Ending::clear(self.history.home());
         drop(self.history);
         self.store.tidy()?;
         Ok(self.lock)
     }
 
-    /// Brings the run to where it was, and shows all that has happened to the observers.
+    /// Folds the run to where it was, and passes all past events to the observers.
     ///
     /// # Errors
     /// The journal is damaged, or an observer fails.
@@ -143,7 +143,7 @@ impl Taken {
         redactor: &Redactor,
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<Recalled> {
-        // Events name steps by their places: they must mean what they meant.
+        // Events refer to steps by number: the numbers must have the same meaning.
         if self.history.header().definition != definition(&self.history.graph) {
             return Err(another(self.history.header()).into());
         }
@@ -219,11 +219,11 @@ impl Taken {
         Err(Error::new(ErrorKind::Journal, message).help(help))
     }
 
-    /// Ends what the last runner has left running, known by the run's mark; `started` are its processes. It would do its
-    /// work beside what is begun again.
+    /// Ends the processes that the last runner left, found by the run's mark; `started` are those in the journal. They
+    /// would run beside the repeated attempts.
     ///
     /// # Errors
-    /// Something of it cannot be ended.
+    /// A process cannot be ended.
     pub(super) async fn end_orphans(&self, started: &[Process]) -> anyhow::Result<Report> {
         let (_stopper, mut stop) = adapter::Stop::new();
         let report = orphans::end(&self.history.header().run, started, adapter::GRACE, &mut stop).await;
@@ -240,7 +240,7 @@ impl Taken {
         }
     }
 
-    /// Lets go of what is read, and stores the revision, if there is one: from here on the journal is written.
+    /// Closes the reader, and stores the revision, if any: from here on the journal is written.
     pub(super) fn into_store(mut self) -> anyhow::Result<(Store, Lock)> {
         drop(self.history);
         if let Some(revision) = self.revision {

@@ -285,7 +285,7 @@ fn made() -> impl Iterator<Item = &'static str> {
 }
 
 /// Opens the file for reading. If SQLite cannot create the files that it shares with a writer, as in a folder of
-/// another user, and no such file exists, there is no writer either and the file is read as it is.
+/// another user, and no such file exists, then no writer exists and the file is read as it is.
 fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match guarded(Connection::open_with_flags(path, flags)?) {

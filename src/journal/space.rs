@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// The cause of SQLite's error about the file at a path, if there is no room for it.
+/// The cause of SQLite's error about the file at a path, if it is a lack of room.
 pub(super) fn missing(path: &Path, error: &rusqlite::Error) -> Option<io::Error> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some(ErrorKind::StorageFull.into()),
@@ -17,7 +17,7 @@ pub(super) fn missing(path: &Path, error: &rusqlite::Error) -> Option<io::Error>
     }
 }
 
-/// Whether an error means that there is no room.
+/// Whether an error means a lack of room.
 pub(super) fn is_room(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

@@ -1,4 +1,4 @@
-//! Who does which steps: agents as a table for people and as a list for scripts.
+//! Which agents run which steps: a table for people and a list for scripts.
 
 use super::plan::{Doer, by, by_json};
 use super::table::table;
@@ -6,15 +6,15 @@ use super::text;
 use crate::diag::render::visible;
 use serde_json::{Value, json};
 
-/// One way in which steps are done.
+/// One way in which steps are run.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// None for steps that have no agent.
+    /// `None` for steps that have no agent.
     pub agent: Option<String>,
     pub doer: Doer,
     /// Phases of the steps.
     pub steps: Vec<String>,
-    /// Calls at a time, where that is limited.
+    /// The most calls at a time, if limited.
     pub concurrency: Option<usize>,
     /// Names of the variables that it gets.
     pub env: Vec<String>,

@@ -1,4 +1,4 @@
-//! What decides on the way of an item, in words and for scripts: decisions, conditions, states.
+//! The decisions, conditions and states that determine an item's way, in words and for scripts.
 
 use crate::diag::render::visible;
 use crate::graph::{Arm, Chain, Graph, Step, StepId, Taken, Target};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// One arm of a decision, in words.
 pub(super) struct Told {
-    /// None for `Otherwise`.
+    /// `None` for `Otherwise`.
     pub condition: Option<String>,
     pub target: String,
 }
@@ -28,7 +28,7 @@ fn asked(arm: &Arm) -> Option<&str> {
     arm.guard.as_ref().map(|guard| &*guard.condition.text)
 }
 
-/// Where an arm leads, as documents write it.
+/// The target of an arm, as documents write it.
 fn leads(graph: &Graph, target: &Target) -> String {
     match target {
         Target::Step(to) => visible(&graph.step(*to).title),
@@ -41,7 +41,7 @@ fn leads(graph: &Graph, target: &Target) -> String {
     }
 }
 
-/// The conditions without which a step does not run, its groups' among them.
+/// The conditions of a step, including those of its groups.
 pub(super) fn when(step: &Step) -> Option<String> {
     let conditions: Vec<String> = step.when.iter().map(|guard| visible(&guard.condition.text)).collect();
     match conditions.as_slice() {
@@ -65,11 +65,11 @@ pub(super) struct Way<'a> {
     /// Null for `Otherwise`.
     r#if: Option<&'a str>,
     then: &'static str,
-    /// The phase of the step that it leads or skips to; null for a group.
+    /// The phase of the step that it leads to or skips; null for a group.
     to: Option<&'a str>,
-    /// Of a failure.
+    /// The reason of a failure.
     reason: Option<&'a str>,
-    /// The group that it leads or skips to.
+    /// The group that it leads to or skips.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
     /// The phases of those steps of the group that run only if a decision leads to the group.
@@ -111,7 +111,7 @@ pub(super) struct Passage<'a> {
     to: Option<&'a str>,
 }
 
-/// What a step does to its item's state, for scripts.
+/// The effect of a step on its item's state, for scripts.
 pub(super) fn passage<'a>(graph: &'a Graph, step: &Step) -> Option<Passage<'a>> {
     step.state.as_ref().map(|passage| Passage {
         from: passage.from.iter().map(|state| graph.state(*state)).collect(),

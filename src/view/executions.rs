@@ -1,5 +1,4 @@
-//! The execution table of each step: the first rows of a trace as people read them, and how many more there
-//! are.
+//! The execution table of each step: the first rows of a trace for people, and the number of the others.
 
 use super::measure::{count, milliseconds};
 use super::table::figures;
@@ -10,16 +9,16 @@ use crate::session::{Layout, Row, RowRef};
 use crate::value::Value;
 use std::collections::HashMap;
 
-/// Rows shown of each step.
+/// The most rows shown of each step.
 const ROWS: usize = 20;
 
-/// Characters shown of a cell.
+/// The most characters shown of a cell.
 const CELL: usize = 40;
 
-/// Collects what is shown of a trace of any length.
+/// Collects the visible rows of a trace of any length.
 #[derive(Default)]
 pub struct Executions {
-    /// In graph order where it is known, else as they turned up.
+    /// In graph order if it is known, else as first seen.
     steps: Vec<Step>,
     by_phase: HashMap<String, usize>,
 }
@@ -42,8 +41,8 @@ impl Executions {
         executions
     }
 
-    /// Takes an execution of the item with this number, and of the element at this place of its list; in the end
-    /// the first items are shown.
+    /// Adds an execution of the item with this number, and of the element at this position of its list; finally the
+    /// first items are shown.
     pub fn push(&mut self, item: (u64, Option<u32>), row: &RowRef<'_>) {
         let step = self.step(&row.phase);
         step.count += 1;
@@ -56,7 +55,7 @@ impl Executions {
         }
     }
 
-    /// The tables for a terminal of so many columns. `rest` is where all rows are.
+    /// The tables for a terminal of this width in columns. `rest` names where all rows are.
     pub fn draw(&self, width: Option<usize>, rest: &str) -> String {
         self.steps.iter().filter(|step| step.count > 0).map(|step| step.draw(width, rest)).collect()
     }
@@ -94,7 +93,7 @@ impl Step {
         let header: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let rows =
             (0..self.rows.len()).map(|row| columns.iter().map(|(_, cells)| cells[row].clone()).collect());
-        // Labels, then figures: the order of `columns`.
+        // Labels first, then figures: the order of `columns`.
         let labels = columns.iter().take_while(|(name, _)| LABELS.contains(&name.as_str())).count();
         out.push_str(&figures(&header, labels, rows, width));
         let more = self.count - self.rows.len() as u64;

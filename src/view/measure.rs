@@ -1,4 +1,4 @@
-//! Measured quantities in a form that people compare at a glance.
+//! Measured quantities in a form that is easy to compare.
 
 use crate::history::Counts;
 
@@ -22,12 +22,12 @@ pub fn milliseconds(milliseconds: f64) -> String {
     format!("{} h {:02} min", minutes / 60, minutes % 60)
 }
 
-/// A figure that is estimated, and not far from this.
+/// An estimated figure.
 pub fn about(figure: &str) -> String {
     format!("≈{figure}")
 }
 
-/// `18 succeeded, 6 failed`: what there is of the items of a run.
+/// `18 succeeded, 6 failed`: the states of the items of a run.
 pub fn outcome(counts: &Counts) -> String {
     let parts = [
         (counts.succeeded, "succeeded"),
@@ -73,7 +73,7 @@ pub fn bytes(bytes: u64) -> String {
 pub fn percent(share: f64) -> String {
     let tenths = match (share * 1000.0).round() {
         all if all >= 1000.0 && share < 1.0 => 999.0,
-        // What is left of a difference of equal times is nothing.
+        // Rounding errors of equal times show as zero.
         none if none <= 0.0 => {
             if share > 1e-9 {
                 1.0
@@ -86,7 +86,7 @@ pub fn percent(share: f64) -> String {
     if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
-/// A number with at most two digits behind its point.
+/// A number with at most two digits after its point.
 pub fn decimal(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

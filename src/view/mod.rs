@@ -1,4 +1,4 @@
-//! Tables, progress and drawings: what people and scripts are shown, as text. Prints nothing.
+//! Tables, progress and drawings as text, for people and scripts. Prints nothing.
 
 pub mod agents;
 mod decisions;

@@ -1,9 +1,9 @@
-//! Which steps can run side by side.
+//! Which steps can run in parallel.
 
 use crate::graph::{Graph, StepId};
 
-/// The forward steps by stage: a step stands in the first stage after all that it waits for, so the steps of
-/// one stage are parallel. Within a stage they keep the document's order.
+/// The forward steps by stage: a step is in the first stage after all that it waits for, so the steps of one stage are
+/// parallel. Within a stage they are in the document's order.
 pub fn stages(graph: &Graph) -> Vec<Vec<StepId>> {
     let mut stage = vec![0; graph.steps.len()];
     let mut stages: Vec<Vec<StepId>> = Vec::new();

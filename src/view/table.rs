@@ -6,16 +6,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Words up to the first of these lengths, in columns, are always whole: names and keys are read as wholes. Where further
-/// tables are an alternative, words up to the last are.
+/// Words up to the first of these lengths, in columns, are never broken: names and keys are read as wholes. If a table
+/// can be split instead, words up to the last are not.
 const WORDS: RangeInclusive<usize> = 12..=24;
 
-/// The longest cell, in characters. Whoever wants a longer text whole reads it as JSON.
+/// The longest cell, in characters. JSON output has longer texts in full.
 const CELL: usize = 1000;
 
-/// A cell that is not too long: what is left out of a longer one stood in its middle.
+/// A cell of limited length: the middle of a longer one is left out.
 fn short(cell: String) -> String {
-    // No character takes less than a byte.
+    // A character takes at least a byte.
     if cell.len() <= CELL || cell.chars().count() <= CELL {
         return cell;
     }
@@ -28,9 +28,9 @@ fn all_short(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     rows.into_iter().map(|row| row.into_iter().map(short).collect()).collect()
 }
 
-/// The table as lines, each with a newline. Columns without any content are left out; texts wrap between words
-/// where `width`, in columns, is given and too narrow, figures never do. Where it is much too narrow for the columns to
-/// stand side by side, each row is a block of lines.
+/// The table as lines, each with a newline. Empty columns are left out; texts wrap between words if `width`, in
+/// columns, is given and too narrow, figures never do. If it is much too narrow for the columns, each row is a block
+/// of lines.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut rows = all_short(rows);
     let full = |at: &usize| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()));
@@ -44,10 +44,9 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     if fits { drawn(&header, rows, header.len(), width) } else { blocks(&header, &rows, width) }
 }
 
-/// A table whose first columns, as many as `labels`, are texts and whose others are figures that people
-/// compare down a column. Texts wrap between words where `width`, in columns, is given and too narrow; figures
-/// never do. Where they have no place side by side, those that have none stand in further tables below, each with the
-/// labels again.
+/// A table whose first columns, as many as `labels`, are texts and whose others are figures that people compare down a
+/// column. Texts wrap between words if `width`, in columns, is given and too narrow; figures never do. Figures that do
+/// not fit are put in further tables below, each with the labels again.
 pub fn figures(
     header: &[&str],
     labels: usize,
@@ -87,8 +86,8 @@ fn chosen<T: Clone>(places: &[usize], cells: &[T]) -> Vec<T> {
     places.iter().filter_map(|at| cells.get(*at).cloned()).collect()
 }
 
-/// The table with all columns side by side; those behind the `labels` are aligned to the right. A word without a place
-/// is shortened in its middle, never broken into letters.
+/// The table with all columns side by side; those after the `labels` are aligned to the right. A word that does not
+/// fit is shortened in its middle, never broken.
 fn drawn(header: &[&str], mut rows: Vec<Vec<String>>, labels: usize, width: Option<usize>) -> String {
     let all = columns(header, &rows);
     let fits = |width: usize| (1..=width).rev().find(|word| least(&all, *word) <= width).unwrap_or(1);
@@ -111,7 +110,7 @@ fn drawn(header: &[&str], mut rows: Vec<Vec<String>>, labels: usize, width: Opti
     })
 }
 
-/// Each row as a block of lines, a cell a line behind its column's name.
+/// Each row as a block of lines, a cell a line after its column's name.
 fn blocks(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
     let block = |row: &Vec<String>| {
         let cells = header.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
@@ -120,11 +119,11 @@ fn blocks(header: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String
     rows.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
-/// Names, each with a text that wraps between words where `width`, in columns, is given and too narrow.
+/// Names, each with a text that wraps between words if `width`, in columns, is given and too narrow.
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>, width: Option<usize>) -> String {
     let pairs: Vec<(&str, String)> = pairs.into_iter().collect();
     let names = pairs.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
-    // A space behind each column, and one between them.
+    // A space after each column, and one between them.
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(names + 3).max(1));
     let mut table = Table::new();
     table.load_style(STYLE);
@@ -151,12 +150,12 @@ fn columns(header: &[&str], rows: &[Vec<String>]) -> Vec<Column> {
     (0..header.len()).map(|at| Column::new(at, header, rows)).collect()
 }
 
-/// The least width of columns where words up to this length stay whole, with the space behind each.
+/// The least width of columns in which words up to this length are not broken, with the space after each.
 fn least(columns: &[Column], word: usize) -> usize {
     columns.iter().map(|column| column.least(word) + 1).sum()
 }
 
-/// How narrow each column may become where words up to this length stay whole.
+/// How narrow each column may become without breaking words up to this length.
 fn constraints(columns: &[Column], word: usize) -> Vec<ColumnConstraint> {
     let constraint = |column: &Column| match column.figures {
         true => ColumnConstraint::ContentWidth,
@@ -170,7 +169,7 @@ fn with_words(text: &str, most: usize) -> String {
     text.split_inclusive(char::is_whitespace).map(|word| shortened(word, most)).collect()
 }
 
-/// A word of at most so many columns, and the white space behind it.
+/// A word shortened to this many columns, and the white space after it.
 fn shortened(word: &str, most: usize) -> String {
     let bare = word.trim_end();
     if bare.width() <= most {
@@ -193,9 +192,9 @@ fn shortened(word: &str, most: usize) -> String {
     head.into_iter().chain(['…']).chain(tail).chain(word[bare.len()..].chars()).collect()
 }
 
-/// What decides on a column's width, in columns of the terminal.
+/// The properties that determine a column's width, in columns of the terminal.
 struct Column {
-    /// Whether all cells are.
+    /// Whether all cells are figures.
     figures: bool,
     longest_cell: usize,
     longest_word: usize,
@@ -215,13 +214,13 @@ impl Column {
         }
     }
 
-    /// The least width where words up to this length stay whole, with the padding.
+    /// The least width without breaking words up to this length, with the padding.
     fn least(&self, word: usize) -> usize {
         1 + if self.figures { self.longest_cell } else { self.longest_word.min(word) }
     }
 }
 
-/// Whether a cell is a number, with or without a unit, or nothing: such cells are never broken.
+/// Whether a cell is a number, with or without a unit, or empty: such cells are never broken.
 fn is_figure(cell: &str) -> bool {
     let number = cell.trim_start_matches(['-', '$', '+']);
     number.is_empty() || number == "–" || number.starts_with(|c: char| c.is_ascii_digit())

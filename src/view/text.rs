@@ -1,4 +1,4 @@
-//! Structures as scripts read them.
+//! Structures as JSON for scripts.
 
 use crate::diag::render::visible_json;
 

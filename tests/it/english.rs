@@ -31,11 +31,12 @@ const BANNED: [(&[&str], &str); 17] = [
 const ALLOWED: [&str; 1] = ["is no longer"];
 
 /// The rooms whose comments are checked, too.
-const COMMENTED: [&str; 11] = [
+const COMMENTED: [&str; 13] = [
     "condition/",
     "diag/",
     "engine/",
     "event/",
+    "history/",
     "items/",
     "journal/",
     "runtime/",
@@ -43,6 +44,7 @@ const COMMENTED: [&str; 11] = [
     "stats/",
     "toon/",
     "value/",
+    "view/",
 ];
 
 /// Names of files and folders that only test.

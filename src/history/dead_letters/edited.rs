@@ -1,4 +1,4 @@
-//! An edited table of dead letters: which items are to run again, and with which inputs.
+//! An edited table of dead letters: which items to retry, and with which inputs.
 
 use super::Letter;
 use super::table::{ABOUT, Column, Table};
@@ -21,25 +21,25 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What the columns of the edited table stand for.
+/// The meaning of a column of the edited table.
 enum Meaning<'a> {
     Key,
-    /// Told, and not read back.
+    /// Informational; edits are ignored.
     About,
     Input(&'a Column),
-    /// A mistake that has been told.
+    /// An unknown column, already reported.
     Unknown,
 }
 
-/// The items that a row may be about.
+/// The items that a row may refer to.
 struct Known<'a> {
     letters: HashMap<&'a str, &'a Letter>,
-    /// All others, with what they have come to.
+    /// All others, with their state.
     others: &'a BTreeMap<Arc<str>, &'static str>,
 }
 
 impl Known<'_> {
-    /// Why there is no letter with this key.
+    /// Why no dead letter has this key.
     fn lacks(&self, key: &str) -> String {
         if let Some(state) = self.others.get(key) {
             return format!("the item `{key}` {state}; take its row out");
@@ -58,11 +58,11 @@ pub struct Edited {
     pub problems: Vec<Problem>,
 }
 
-/// Reads a table that was made of `table`; rows and columns may be left out, and cells may be others. `others` has
-/// what the items without a letter have come to; files that edited cells name count from the folder `base`.
+/// Reads an edited copy of `table`; rows and columns may be missing, and cells may be changed. `others` has the states
+/// of the items without a letter; relative paths in edited cells start from the folder `base`.
 ///
 /// # Errors
-/// Where it cannot be read. What is wrong in it is no error but a problem.
+/// When the table cannot be read. Problems of its contents are returned in [`Edited`].
 pub fn read(
     table: &Table<'_>,
     others: &BTreeMap<Arc<str>, &'static str>,
@@ -141,7 +141,7 @@ impl Edited {
         self.problems.push(Problem { line: row.line, column, message });
     }
 
-    /// The letter that a row is about.
+    /// The letter of a row.
     fn known<'a>(
         &mut self,
         row: &Row<'_>,
@@ -162,7 +162,7 @@ impl Edited {
         Some(letter)
     }
 
-    /// Has the item of a row run again; with other inputs where a cell is not what was printed.
+    /// Requests a retry of a row's item, with other inputs if a cell was changed.
     fn take(
         &mut self,
         table: &Table<'_>,
@@ -201,7 +201,7 @@ impl Edited {
     }
 }
 
-/// Whether a cell is what was printed for this value.
+/// Whether a cell is as it was printed for this value.
 fn is_same(cell: Cell<'_>, old: Option<&Value>) -> bool {
     match old {
         None | Some(Value::Null) => cell.scalar() == Scalar::Null,
@@ -211,7 +211,7 @@ fn is_same(cell: Cell<'_>, old: Option<&Value>) -> bool {
     }
 }
 
-/// The value that a cell spells: as its type says, else as what stood there; none where it is to be absent.
+/// The value of a cell, read by its type, or else by the kind of the old value; `None` for an absent value.
 fn spelled(
     cell: Cell<'_>,
     column: &Column,
@@ -247,7 +247,7 @@ fn spelled(
     }
 }
 
-/// Puts a value, or its absence, in its place.
+/// Sets or removes a value.
 fn put(inputs: &mut Values, column: &Column, value: Option<Value>) {
     let at = inputs.iter().position(|(id, _)| *id == column.input);
     match (&column.member, at.and_then(|at| inputs.get_mut(at)), value) {
@@ -267,7 +267,7 @@ fn put(inputs: &mut Values, column: &Column, value: Option<Value>) {
     }
 }
 
-/// What is wrong with an input as a whole, where each of its members is well.
+/// The problem of an input as a whole, if each of its members fits.
 fn misfit(table: &Table<'_>, inputs: &Values) -> Option<String> {
     inputs.iter().find_map(|(id, value)| {
         let info = table.graph.value(*id);

@@ -1,5 +1,5 @@
-//! The items of a run that failed for good, as a table that people edit: what it looks like, and what an edited one
-//! asks for. Knows nothing of how items run again.
+//! The failed items of a run as a table that people edit: its form, and the requests in an edited copy. Knows nothing
+//! of how items are retried.
 
 mod edited;
 mod table;
@@ -12,7 +12,7 @@ use crate::event::{EventKind, ItemError, ItemEvent, ItemId, Values};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// An item that failed for good.
+/// A failed item.
 pub struct Letter {
     pub item: ItemId,
     pub key: Arc<str>,
@@ -22,7 +22,7 @@ pub struct Letter {
     pub uncompensated: bool,
 }
 
-/// The letters of a run, in the order in which their items were admitted. Memory holds them all.
+/// The letters of a run, in the order in which their items were admitted. All are in memory.
 ///
 /// # Errors
 /// The journal is damaged.

@@ -1,4 +1,4 @@
-//! Dead letters as a TOON table: a row an item, a column for each thing that it brought.
+//! Dead letters as a TOON table: a row an item, a column for each input or member.
 
 use super::Letter;
 use crate::diag::render::visible_json;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 /// The table's name.
 pub const NAME: &str = "dead_letters";
 
-/// What the table says of every item before its inputs.
+/// The columns about an item, before those of its inputs.
 pub const ABOUT: [&str; 4] = ["key", "step", "error", "attempts"];
 
-/// Members with a column each; where letters have more, each letter is one cell.
+/// The most members with a column each; beyond that, each input is one cell.
 const COLUMNS: usize = 1000;
 
 /// Letters with the columns that their inputs have.
@@ -26,16 +26,16 @@ pub struct Table<'a> {
     pub columns: Vec<Column>,
 }
 
-/// What an item brought, in one column.
+/// One column of inputs.
 pub struct Column {
     pub name: String,
     pub input: ValueId,
-    /// The member of the only input, where that is an object in every letter.
+    /// The member of the only input, if that is an object in every letter.
     pub member: Option<String>,
 }
 
 impl<'a> Table<'a> {
-    /// `given` names the inputs that are the same for all items, which are no column.
+    /// `given` names the inputs that are the same for all items; they have no column.
     pub fn of(graph: &'a Graph, letters: &'a [Letter], given: &Object) -> Table<'a> {
         let own = |id: &&ValueId| !given.contains_key(&graph.value(**id).name);
         let inputs: Vec<ValueId> = graph.inputs.iter().filter(own).copied().collect();
@@ -84,7 +84,7 @@ impl<'a> Table<'a> {
 }
 
 impl Column {
-    /// What a letter has in this column.
+    /// A letter's value in this column.
     pub fn of<'a>(&self, letter: &'a Letter) -> Option<&'a Value> {
         let (_, value) = letter.inputs.iter().find(|(id, _)| *id == self.input)?;
         match &self.member {
@@ -93,14 +93,14 @@ impl Column {
         }
     }
 
-    /// The same as the table shows it: without secrets.
+    /// The same value as the table shows it: without secrets.
     pub fn printed<'a>(&self, letter: &'a Letter, graph: &Graph) -> Option<Cow<'a, Value>> {
         let value = self.of(letter)?;
         let hidden = self.ty(graph).and_then(|(ty, _)| ty.hidden(&self.name, value));
         Some(hidden.map_or(Cow::Borrowed(value), Cow::Owned))
     }
 
-    /// Its type, as far as the document says, and whether a member may be absent.
+    /// The column's type, if the document states it, and whether a member may be absent.
     pub fn ty(&self, graph: &Graph) -> Option<(Type, bool)> {
         let ty = graph.value(self.input).ty.as_ref()?;
         match &self.member {
@@ -110,7 +110,7 @@ impl Column {
     }
 }
 
-/// The members of the only input, where it is an object in all letters; in the order in which they are met.
+/// The members of the only input, if it is an object in all letters; in the order in which they are met.
 fn members(inputs: &[ValueId], letters: &[Letter]) -> Option<Vec<String>> {
     let [only] = inputs else { return None };
     let (mut members, mut known) = (Vec::new(), HashSet::new());
@@ -128,7 +128,7 @@ fn members(inputs: &[ValueId], letters: &[Letter]) -> Option<Vec<String>> {
     Some(members).filter(|members| !members.is_empty())
 }
 
-/// A cell. Lists and objects stand as JSON text, and nothing in it is obeyed by a terminal.
+/// A cell. Lists and objects are JSON text, and control characters are escaped.
 pub fn spelled(value: &Value) -> String {
     let mut cell = String::new();
     write::cell(&mut cell, value, ',');

@@ -1,4 +1,4 @@
-//! A graph for scripts. The shape is a promise: keys may join, none may change or go.
+//! A graph for scripts. The shape is stable: keys may be added, none may change or be removed.
 
 use super::sign;
 use crate::graph::{Graph, ValueId};
@@ -21,7 +21,7 @@ struct Step<'a> {
     mark: Option<&'static str>,
     line: usize,
     group: Option<&'a str>,
-    /// The element and the list that it is of.
+    /// The element and its list.
     each: Option<Each<'a>>,
     /// `item` or `run`.
     per: &'static str,

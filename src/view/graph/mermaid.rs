@@ -1,4 +1,4 @@
-//! A graph as a mermaid flowchart, as GitHub renders it. Steps that can run side by side stand side by side.
+//! A graph as a mermaid flowchart, as GitHub renders it. Parallel steps are side by side.
 
 use super::{doer, often, sign};
 use crate::diag::render::visible;
@@ -14,12 +14,12 @@ const CLASSES: [&str; 4] = [
     "handler stroke-dasharray:6 4,stroke-width:2px",
 ];
 
-/// Only where there are compensations.
+/// Only if there are compensations.
 const COMPENSATION: &str = "compensation stroke-dasharray:2 2,stroke-width:2px";
 
-/// The flowchart, without a fence around it. Rectangles are steps, doubled at the sides when critical,
-/// rounded when optional, hexagons when they handle failures, trapezoids when they undo a step; dotted lines are orders without data;
-/// rounded ends say where a decision ends the item or fails the step.
+/// The flowchart, without a fence around it. Rectangles are steps, with double sides for critical ones and rounded for
+/// optional ones; hexagons are failure handlers, trapezoids compensations; dotted lines are orders without data;
+/// rounded ends are where a decision ends the item or fails the step.
 pub fn mermaid(graph: &Graph) -> String {
     let mut out = "flowchart TD\n".to_owned();
     for value in outside(graph) {
@@ -93,7 +93,7 @@ fn node(graph: &Graph, id: StepId) -> String {
     format!("s{}{left}\"{text}\"{right}{class}", id.0)
 }
 
-/// What leads into a step: values from outside, then from each step before it one line.
+/// The lines into a step: values from outside, then one line from each step before it.
 fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
     for input in step.inputs.iter().filter(|input| input.makers.is_empty()) {
@@ -157,8 +157,8 @@ fn ends(graph: &Graph, id: StepId, out: &mut String) {
     }
 }
 
-/// Text between quotes. All that could mean something to mermaid, markdown or HTML is written as a number;
-/// `#` means nothing without the semicolon of such a number.
+/// Text between quotes. Characters with a meaning in mermaid, markdown or HTML are written as numbers; `#` has a
+/// meaning only with the semicolon of such a number.
 fn label(text: &str) -> String {
     let text: Vec<char> = visible(text).chars().collect();
     let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());

@@ -20,14 +20,14 @@ pub(super) fn sign(mark: Mark) -> &'static str {
     }
 }
 
-/// `@agent #channel`, whichever there are.
+/// `@agent #channel`, as far as present.
 fn doer(step: &Step) -> String {
     let agent = step.agent.iter().map(|agent| format!("@{}", visible(agent)));
     let channel = step.channel.iter().map(|channel| format!("#{}", visible(channel)));
     agent.chain(channel).collect::<Vec<_>>().join(" ")
 }
 
-/// How often a step runs, where that is not once an item, and that it has no effects.
+/// How often a step runs, if not once an item, and that it has no effects.
 pub(super) fn often(graph: &Graph, step: &Step) -> Option<String> {
     let each = step.each.map(|each| {
         let element = visible(&graph.value(each.element).name);
@@ -39,7 +39,7 @@ pub(super) fn often(graph: &Graph, step: &Step) -> Option<String> {
     (!often.is_empty()).then(|| often.join(", "))
 }
 
-/// `a, b? → c`: what a step takes and makes; nothing for a step without either.
+/// `a, b? → c`: the inputs and outputs of a step; empty for a step without either.
 fn signature(graph: &Graph, step: &Step) -> String {
     let name = |value, optional| {
         let name = visible(&graph.value(value).name);

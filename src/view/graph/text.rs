@@ -1,5 +1,5 @@
-//! A graph drawn with lines, for the terminal. Where too many lines would run side by side, the steps are
-//! listed by stage instead.
+//! A graph drawn with lines, for the terminal. If too many lines would be side by side, the steps are listed by stage
+//! instead.
 
 use super::{doer, often, sign, signature};
 use crate::diag::render::visible;
@@ -13,13 +13,13 @@ use renderdag::{Ancestor, GraphRowRenderer, Renderer};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// More lines than this side by side are no drawing any more.
+/// With more lines side by side than this, a drawing is unreadable.
 const WIDEST: usize = 24;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// The drawing, with styles for a terminal; whoever prints it elsewhere strips them.
+/// The drawing, with styles for a terminal; other outputs must strip them.
 pub fn text(graph: &Graph) -> String {
     let stages = stages(graph);
     let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", visible(&graph.title), summary(graph, &stages));
@@ -53,7 +53,7 @@ fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     summary
 }
 
-/// The most lines that run side by side.
+/// The most lines that are side by side.
 fn width(graph: &Graph) -> usize {
     let mut open: BTreeSet<StepId> = BTreeSet::new();
     let widths = graph.order.iter().map(|id| {
@@ -69,7 +69,7 @@ fn drawing(graph: &Graph) -> String {
     let mut out = String::new();
     for id in &graph.order {
         let step = graph.step(*id);
-        // Solid where data flows, dotted for a mere order.
+        // Solid for data, dotted for an order only.
         let line = |next: &StepId| match data(graph, *id, *next) {
             true => Ancestor::Parent(*next),
             false => Ancestor::Ancestor(*next),
@@ -105,7 +105,7 @@ fn listing(graph: &Graph, stages: &[Vec<StepId>]) -> String {
     out
 }
 
-/// Who a step is, and below it what it takes and makes.
+/// A step's name and doer, and below them its inputs and outputs.
 fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     let step = graph.step(id);
     let mark = step.mark.map(|mark| format!(" {}", sign(mark))).unwrap_or_default();
@@ -121,7 +121,7 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
     head.chain(flow).chain(decided(graph, step)).chain(undone).collect()
 }
 
-/// When a step runs, in which state, and what comes of it.
+/// When a step runs, in which state, and its decisions.
 fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
     let state = decisions::state(graph, step).map(|state| format!("state {state}"));
     let when = decisions::when(step).map(|when| format!("when {when}"));

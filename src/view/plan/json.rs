@@ -47,18 +47,18 @@ struct Step<'a> {
     per: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<&'static str>,
-    /// The list for whose elements it runs.
+    /// The list for each of whose elements it runs.
     each: Option<&'a str>,
     state: Option<Passage<'a>>,
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
-    /// What it cannot do without and may not get, so that it does not run.
+    /// Required inputs that may be absent, so that it does not run.
     may_lack: Vec<Missing>,
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
     by: Value,
-    /// The language of a program in the document in whose place this is used.
+    /// The language of the document's program that this replaces.
     replaces: Option<&'a str>,
 }
 
@@ -122,7 +122,7 @@ fn step<'a>(
     }
 }
 
-/// Who does a step, as an object with a `kind`; null for nobody.
+/// What runs a step, as an object with a `kind`; null if nothing does.
 pub fn by(doer: &Doer) -> Value {
     match doer {
         Doer::Command(command) => json!({"kind": "command", "command": command}),

@@ -1,5 +1,5 @@
-//! Which steps may not run although their item succeeds: what they need is made by steps that may not run themselves.
-//! A step's own conditions are shown elsewhere.
+//! Steps that may not run although their item succeeds: their required inputs come from steps that may not run. A
+//! step's own conditions are shown elsewhere.
 
 use super::super::decisions;
 use crate::diag::render::visible;
@@ -8,7 +8,7 @@ use crate::spec::Mark;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// A value that a step cannot do without and that may not be made.
+/// A required value that may not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Missing {
     pub value: String,
@@ -43,7 +43,7 @@ pub(super) fn missing(graph: &Graph) -> Vec<Vec<Missing>> {
     all
 }
 
-/// Whether a value is there whenever a step runs by its own conditions.
+/// Whether a value is present whenever a step runs by its own conditions.
 fn is_certain(graph: &Graph, id: StepId, value: ValueId, makers: &[StepId], all: &[Vec<Missing>]) -> bool {
     let known = led_by(graph, id);
     let one = |maker: &StepId| {
@@ -71,13 +71,13 @@ fn led_by(graph: &Graph, id: StepId) -> BTreeSet<StepId> {
     known
 }
 
-/// Whether a step succeeds in every item that does.
+/// Whether a step succeeds in every successful item.
 fn succeeds(graph: &Graph, id: StepId, all: &[Vec<Missing>]) -> bool {
     let step = graph.step(id);
     !step.is_conditional() && step.mark != Some(Mark::Optional) && all[id.index()].is_empty()
 }
 
-/// Whether a maker runs wherever the step does: the same decisions lead to both, on the same conditions.
+/// Whether a maker runs whenever the step does: the same decisions lead to both, on the same conditions.
 fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) -> bool {
     let (step, made) = (graph.step(id), graph.step(maker));
     let asks = |text: &str| step.when.iter().any(|guard| guard.condition.text.trim() == text);
@@ -90,7 +90,7 @@ fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) ->
     led && asked && skipped && made.mark != Some(Mark::Optional) && all[maker.index()].is_empty()
 }
 
-/// Whether a decision that is certain to be made leads to one of the makers, whichever way it takes.
+/// Whether a decision that is always made leads to one of the makers on every branch.
 fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, all: &[Vec<Missing>]) -> bool {
     let guards = makers.iter().flat_map(|maker| &graph.step(*maker).guards);
     let chains: BTreeSet<(StepId, u32)> = guards.map(|guard| (guard.step, guard.chain)).collect();

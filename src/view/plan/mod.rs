@@ -1,4 +1,4 @@
-//! What a run of a workflow would do: where its items come from, its steps by stage, who does each.
+//! The plan of a run: the source of its items, its steps by stage, and what runs each.
 
 mod json;
 mod missing;
@@ -10,31 +10,31 @@ pub use text::{by, text};
 use crate::graph::Step;
 use serde::Serialize;
 
-/// What whoever does an agent's steps is given beside `PATH`, `HOME` and `LANG`.
+/// The variables and secrets that an agent's programs get besides `PATH`, `HOME` and `LANG`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Given {
-    /// None for programs of the document that are nobody's.
+    /// `None` for programs of the document without an agent.
     pub agent: Option<String>,
     /// Variables.
     pub env: Vec<Name>,
     pub secrets: Vec<Name>,
 }
 
-/// A variable or a secret, by name; whether it is there now.
+/// A variable or a secret, by name, and whether it is currently set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Name {
     pub name: String,
     pub set: bool,
 }
 
-/// By what a step would be done.
+/// What would run a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doer {
-    /// The program that the operator binds to the step's agent, with its arguments.
+    /// The program bound to the step's agent, with its arguments.
     Command(Vec<String>),
-    /// The program that the operator keeps running for the step's agent, in up to so many processes.
+    /// The worker program bound to the step's agent, with the most processes of it.
     Worker { command: Vec<String>, processes: usize },
-    /// The service that the operator names for the step's agent, by its address.
+    /// The service bound to the step's agent, by its address.
     Http(String),
     /// A provider's model, by the names of both, at the provider's address; whether it has a price.
     Model { name: String, url: String, priced: bool },
@@ -44,7 +44,7 @@ pub enum Doer {
     Nobody,
 }
 
-/// The language of a step's program that something else is used in place of.
+/// The language of a step's program that is replaced by something else.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
         Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Model { .. } => {

@@ -43,7 +43,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out
 }
 
-/// What leads where, and what runs only if something holds; nothing where nothing is decided.
+/// The decisions and conditions; empty if there are none.
 fn decided(graph: &Graph, width: Option<usize>) -> String {
     let mut rows = Vec::new();
     for step in &graph.steps {
@@ -59,7 +59,7 @@ fn decided(graph: &Graph, width: Option<usize>) -> String {
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&["step", "if", "then"], rows, width)) }
 }
 
-/// Steps that may not run for want of a value; nothing where all have what they need.
+/// Steps that may not run because a value may be absent; empty if there are none.
 fn may_not_run(graph: &Graph, width: Option<usize>) -> String {
     let all = missing(graph);
     let rows: Vec<Vec<String>> = graph
@@ -78,7 +78,7 @@ fn titled(step: &Step) -> String {
     format!("{}{mark}", visible(&step.title))
 }
 
-/// Who gets which variables and secrets; nothing where nobody gets any.
+/// Which agents get which variables and secrets; empty if none does.
 fn gets(given: &[Given], width: Option<usize>) -> String {
     if given.is_empty() {
         return String::new();
@@ -91,7 +91,7 @@ fn gets(given: &[Given], width: Option<usize>) -> String {
     format!("\n{}\n", table(&["agent", "environment", "secrets"], given.iter().map(row), width))
 }
 
-/// What holds for the whole run.
+/// The settings of the whole run.
 fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     let settings = &graph.settings;
     let input = |id: &crate::graph::ValueId| {
@@ -143,7 +143,7 @@ fn row(graph: &Graph, stage: String, step: &Step, doer: &Doer) -> Vec<String> {
     vec![stage, title, text(&step.agent), text(&step.channel), state, limits(graph, step), by(doer)]
 }
 
-/// Who does a step, in words.
+/// What runs a step, in words.
 pub fn by(doer: &Doer) -> String {
     match doer {
         Doer::Command(command) => visible(&command.join(" ")),
@@ -183,7 +183,7 @@ fn retry(retry: Retry) -> String {
     format!("retry {}{backoff}", retry.retries)
 }
 
-/// What must still be done before the workflow can run.
+/// What is missing before the workflow can run.
 fn open(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let mut out = String::new();
     let nobody = doers.iter().filter(|doer| **doer == Doer::Nobody).count();

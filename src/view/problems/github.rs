@@ -1,4 +1,4 @@
-//! Workflow commands of GitHub: a line a problem, which the host draws at its place in a pull request.
+//! Workflow commands of GitHub: a line a problem, which GitHub draws at its place in a pull request.
 
 use super::{Checked, over_lines, path, told};
 use crate::diag::Severity;
@@ -17,7 +17,7 @@ pub fn github(checked: &[Checked]) -> String {
             };
             let file = property(path(source));
             let mut place = format!("file={file},line={},endLine={}", start.line, end.line);
-            // Columns of a span over several lines are refused there.
+            // GitHub rejects columns of a span over several lines.
             if !over_lines(source, problem) {
                 place.push_str(&format!(",col={},endColumn={}", start.column, end.column));
             }

@@ -1,5 +1,5 @@
-//! The code quality report of GitLab: a list of issues, each with a fingerprint that stays while its problem
-//! does, wherever its line moves.
+//! The code quality report of GitLab: a list of issues, each with a fingerprint that does not change when its line
+//! moves.
 
 use super::{Checked, path, told};
 use crate::diag::Severity;
@@ -32,7 +32,7 @@ struct Lines {
 /// # Errors
 /// Never in practice: texts and numbers have a JSON form.
 pub fn gitlab(checked: &[Checked]) -> serde_json::Result<String> {
-    // Equal problems of one file are told apart by their number.
+    // Equal problems of one file are numbered.
     let mut seen: HashMap<blake3::Hash, u64> = HashMap::new();
     let mut issues = Vec::new();
     for Checked { source, problems, .. } in checked {

@@ -1,14 +1,14 @@
-//! JUnit: a document is a suite, each of its steps a test, and so is what belongs to no step.
+//! JUnit: a document is a suite, each of its steps a test, and the problems outside of steps another.
 
 use super::Checked;
 use crate::diag::Diagnostic;
 use crate::diag::render::{self, visible};
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-/// The report; `fails` says which problems make a test fail.
+/// The report; `fails` decides which problems make a test fail.
 ///
 /// # Errors
-/// What the writer of XML reports.
+/// An error of the XML writer.
 pub fn junit(
     name: &str,
     checked: &[Checked],
@@ -25,8 +25,8 @@ pub fn junit(
     report.to_string()
 }
 
-/// The parts of a document with their problems: what stands above the first step, then each step with what
-/// follows it.
+/// The parts of a document with their problems: the text above the first step, then each step with the text up to the
+/// next.
 fn cases<'a>(checked: &Checked<'a>) -> Vec<(&'a str, Vec<&'a Diagnostic>)> {
     let steps = &checked.spec.steps;
     let mut cases: Vec<(&str, Vec<&Diagnostic>)> = vec![("document", Vec::new())];

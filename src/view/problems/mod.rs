@@ -1,5 +1,4 @@
-//! Problems of documents in the forms that code hosts and build servers read. How people see them is drawn in
-//! `diag`.
+//! Problems of documents in the forms of code hosts and build servers. `diag` draws them for people.
 
 mod github;
 mod gitlab;
@@ -14,7 +13,7 @@ pub use sarif::sarif;
 use crate::diag::{Diagnostic, Source};
 use crate::spec::Spec;
 
-/// A document that was looked at, and what was found.
+/// A checked document with its problems.
 #[derive(Clone, Copy)]
 pub struct Checked<'a> {
     pub source: &'a Source,
@@ -22,7 +21,7 @@ pub struct Checked<'a> {
     pub problems: &'a [Diagnostic],
 }
 
-/// The path of a document as code hosts know it.
+/// The path of a document in the form of code hosts.
 fn path(source: &Source) -> &str {
     let mut path = source.name.as_str();
     while let Some(rest) = path.strip_prefix("./") {
@@ -31,12 +30,12 @@ fn path(source: &Source) -> &str {
     path
 }
 
-/// Whether a span goes over the end of a line.
+/// Whether a span extends beyond its line.
 fn over_lines(source: &Source, problem: &Diagnostic) -> bool {
     source.position(problem.span.start).line != source.position(problem.span.end).line
 }
 
-/// What is wrong and what to do about it, in two lines.
+/// The message and its help, in two lines.
 fn told(problem: &Diagnostic) -> String {
     match &problem.help {
         Some(help) => format!("{}\nhelp: {help}", problem.message),

@@ -118,7 +118,7 @@ fn results<'a>(checked: &Checked<'a>, rules: &[&str]) -> Vec<Found<'a>> {
     results.collect()
 }
 
-/// The other places of a problem, each once, as the format wants it.
+/// The other places of a problem, each once.
 fn related(source: &Source, problem: &Diagnostic) -> Vec<Location> {
     let mut told = BTreeSet::new();
     let related = problem.related.iter();
@@ -156,7 +156,7 @@ fn location(source: &Source, span: Span, message: Option<String>) -> Location {
     }
 }
 
-/// A path as a reference: whatever is not plain is escaped.
+/// A path as a URI reference: special characters are escaped.
 fn uri(path: &str) -> String {
     let mut uri = String::new();
     for byte in path.bytes() {

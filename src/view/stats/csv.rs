@@ -5,7 +5,7 @@ use crate::event::Status;
 use crate::stats::{Column, Group, Stats};
 use std::fmt::Display;
 
-/// One line a group; an agent's numeric column is spread over several.
+/// One line a group; an agent's numeric column becomes several.
 pub fn csv(stats: &Stats) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut names: Vec<&str> = Vec::new();
@@ -75,7 +75,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     record
 }
 
-/// A text that no spreadsheet takes for a formula.
+/// A text that no spreadsheet reads as a formula.
 fn text(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     format!("{}{}", if formula { "'" } else { "" }, visible(text))

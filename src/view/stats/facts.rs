@@ -1,13 +1,13 @@
-//! What there is to say of a run as a whole, a line each.
+//! The facts about a run as a whole, a line each.
 
 use super::super::measure::{about, count, milliseconds, percent};
 use crate::stats::{EXACT, Group, LeftOut, Run, Stats};
 use std::sync::Arc;
 
-/// The steps of a critical path that are shown.
+/// The most steps of a critical path that are shown.
 const STEPS: usize = 10;
 
-/// The run's figures by name; `show` makes a step's name fit to be shown. All but the critical path.
+/// The run's figures by name; `show` prepares a step's name for display. Without the critical path.
 pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
     let run = &stats.run;
     let slowest = run
@@ -36,10 +36,10 @@ pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'stat
     facts
 }
 
-/// Steps that decisions left out which are named; all others are.
+/// The most steps left out by decisions that are named.
 const NAMED: usize = 10;
 
-/// A line for each step that did not run for want of something.
+/// A line for each step that did not run because something was missing.
 pub fn missing(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<String> {
     let missing = |one: &LeftOut| {
         let because = match (one.items, one.because.strip_prefix("needs ")) {
@@ -70,7 +70,7 @@ fn name(one: &LeftOut, show: &dyn Fn(&str) -> String) -> String {
     format!("{}{critical}", show(&one.phase))
 }
 
-/// What is to be known of percentiles that are estimates; none where there are none.
+/// A note on the error of estimated percentiles; `None` if all are exact.
 fn estimates(groups: &[Group]) -> Option<String> {
     let error = groups.iter().map(|group| group.percentile_error.0).fold(0.0, f64::max);
     let (sign, error, exact) = (about(""), percent(error), count(EXACT as u64));
@@ -79,7 +79,7 @@ fn estimates(groups: &[Group]) -> Option<String> {
     })
 }
 
-/// The time of all executions, how long one had to wait for it, and what parallel steps have saved.
+/// The time of all executions, the wall time, and the time that parallel steps have saved.
 fn work(run: &Run) -> Option<String> {
     let work = run.sequential_ms?;
     let mut told = milliseconds(work.0);
@@ -98,7 +98,7 @@ fn work(run: &Run) -> Option<String> {
     Some(told)
 }
 
-/// The critical path's steps, fit to be shown: of a long one the first and the last.
+/// The critical path's steps, prepared for display: of a long one the first and the last.
 pub(super) fn path(run: &Run, show: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
     let path = run.critical_path.as_ref()?;
     let shown = |steps: &[Arc<str>]| steps.iter().map(|phase| show(phase)).collect::<Vec<_>>();

@@ -1,19 +1,19 @@
-//! Figures as tables before anybody has said how tables are drawn: names as they are, numbers as text.
+//! Figures as tables, before they are drawn in a form: names as they are, numbers as text.
 
 use super::super::measure::{about, count, decimal, milliseconds, percent};
 use crate::event::Status;
 use crate::stats::{Change, Column, Dimension, Figure, Found, Group, Measure, Stats, Verdict};
 use crate::value::Value;
 
-/// What a cell shows of something unknown.
+/// The cell of an unknown value.
 const UNKNOWN: &str = "–";
 
-/// A table whose first columns are names, as people and agents wrote them.
+/// A table whose first columns are names, as written by people and agents.
 pub(super) struct Grid {
     pub header: Vec<&'static str>,
     /// How many columns are names.
     pub names: usize,
-    /// How many columns, names and all, are texts.
+    /// How many columns, including names, are texts.
     pub texts: usize,
     pub rows: Vec<Vec<String>>,
 }
@@ -117,7 +117,7 @@ pub(super) fn verdicts(verdicts: &[Verdict]) -> Grid {
     Grid { header: vec!["expectation", "found", "met"], names: 1, texts: 1, rows: rows.collect() }
 }
 
-/// What was found where something was expected.
+/// The value that an expectation found.
 pub(super) fn found(verdict: &Verdict) -> String {
     match (&verdict.found, verdict.met) {
         (Some(Found::Number(number)), _) => number.as_u64().map_or_else(|| number.to_string(), count),
@@ -130,7 +130,7 @@ pub(super) fn found(verdict: &Verdict) -> String {
 }
 
 fn dimensions(groups: &[Group]) -> Vec<&'static str> {
-    // People speak of steps where traces say phase.
+    // People say step where traces say phase.
     let label = |dimension: Dimension| match dimension {
         Dimension::Phase => "step",
         Dimension::Agent | Dimension::Channel | Dimension::Status => dimension.name(),

@@ -1,5 +1,5 @@
-//! Statistics as Markdown, fit for a pull request: whatever somebody else named is a code span, so that no
-//! name is a link, a mention or markup.
+//! Statistics as Markdown for a pull request: names from outside are code spans, so that none is a link, a mention or
+//! markup.
 
 use super::Report;
 use super::facts;
@@ -34,7 +34,7 @@ fn run(report: &Report) -> String {
     lines.concat()
 }
 
-/// None where there are no rows.
+/// `None` without rows.
 fn table(grid: Grid) -> Option<String> {
     let Grid { header, names, texts, rows } = grid;
     if rows.is_empty() {
@@ -57,7 +57,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }
 
-/// A text as code, whatever backticks it holds.
+/// A text as code, even with backticks in it.
 fn code(text: &str) -> String {
     let text = visible(text).replace('\t', " ");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

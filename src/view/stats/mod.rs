@@ -13,15 +13,15 @@ use crate::stats::{Change, Stats, Verdict};
 use grid::Grid;
 use serde::Serialize;
 
-/// Where the values of the run's block start.
+/// The column where the values of the run's block start.
 const INDENT: usize = 15;
 
-/// Figures and what was asked of them.
+/// Statistics with their expectations and comparisons.
 #[derive(Serialize)]
 pub struct Report<'a> {
     #[serde(flatten)]
     pub stats: &'a Stats,
-    /// Against another record; none where nobody asked.
+    /// The changes against another record; `None` without a baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<&'a [Change]>,
     /// The other record's name.
@@ -32,12 +32,12 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Figures of which nothing was asked.
+    /// Statistics without expectations and comparisons.
     pub fn of(stats: &'a Stats) -> Report<'a> {
         Report { stats, changes: None, baseline: "", expectations: &[] }
     }
 
-    /// The groups, their agents' numbers, the run and what was asked, for a terminal of so many columns.
+    /// The groups, their agents' numbers, the run and the requested checks, for a terminal of this width in columns.
     pub fn table(&self, width: Option<usize>) -> String {
         let mut out = drawn(grid::groups(self.stats), width);
         out.push_str(&drawn(grid::columns(self.stats), width));
@@ -60,31 +60,31 @@ impl<'a> Report<'a> {
         out
     }
 
-    /// The same in Markdown. All names are code, so that nobody is called by an agent's.
+    /// The same in Markdown. All names are code, so that none is a mention.
     pub fn markdown(&self) -> String {
         markdown::page(self)
     }
 
-    /// One line a group; an agent's numeric column is spread over several.
+    /// One line a group; an agent's numeric column becomes several.
     ///
     /// # Errors
-    /// What the writer reports.
+    /// An error of the CSV writer.
     pub fn csv(&self) -> Result<String, ::csv::Error> {
         csv::csv(self.stats)
     }
 }
 
-/// Expectations with what was found.
+/// Expectations with the values found.
 pub fn verdicts(verdicts: &[Verdict], width: Option<usize>) -> String {
     drawn(grid::verdicts(verdicts), width).trim_end_matches('\n').to_owned() + "\n"
 }
 
-/// What was found where something was expected.
+/// The value that an expectation found.
 pub fn found(verdict: &Verdict) -> String {
     grid::found(verdict)
 }
 
-/// A grid with an empty line after it; nothing where it has no rows.
+/// A grid with an empty line after it; empty without rows.
 fn drawn(grid: Grid, width: Option<usize>) -> String {
     let Grid { header, names, texts, mut rows } = grid;
     if rows.is_empty() {
@@ -110,7 +110,7 @@ fn run(stats: &Stats, width: Option<usize>) -> String {
     out
 }
 
-/// Words with something between, broken where the line is full.
+/// Words with a separator, broken when the line is full.
 fn wrapped(name: &str, words: &[&str], between: &str, width: Option<usize>) -> String {
     let mut out = format!("{name:<INDENT$}");
     let mut column = INDENT;
