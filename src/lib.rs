@@ -2,30 +2,30 @@
 //!
 //! The rooms, in reading order. Data flows down this list and no room uses one below it:
 //!
-//! - [`value`]: types and values, and whether one fits the other.
+//! - [`value`]: types and values, and whether a value fits a type.
 //! - [`toon`]: TOON text to values and back; tables as streams.
-//! - [`diag`]: what is wrong with a document: span, code, message, help; and how it is drawn.
+//! - [`diag`]: problems of a document: span, code, message, help; and their drawing.
 //! - [`disk`]: opening files and folders, which may be hostile.
 //! - [`condition`]: conditions: text to an expression, an expression and values to true or false.
-//! - [`spec`]: markdown to a [`spec::Spec`]: what the author wrote. Never fails, records diagnostics.
-//! - [`graph`]: a `Spec` to a [`graph::Graph`]: what it means. Names resolved, acyclic, linted.
+//! - [`spec`]: markdown to a [`spec::Spec`]: the document as written. Never fails, records diagnostics.
+//! - [`graph`]: a `Spec` to a [`graph::Graph`]: its meaning. Names resolved, acyclic, linted.
 //! - [`event`]: what happened, in the past tense.
 //! - [`engine`]: what happens next: pure state machines without clock, files or tasks.
-//! - [`items`]: where the items of a run come from, checked and streamed.
-//! - [`adapter`]: how a step reaches whoever does it.
-//! - [`journal`]: the durable log of a run, and the lock that keeps it to one runner.
+//! - [`items`]: the items of a run, checked and streamed.
+//! - [`adapter`]: runs a step by a program, a worker or a service.
+//! - [`journal`]: the durable log of a run, and the lock that allows only one runner.
 //! - [`runtime`]: the loop that drives the engine with real time and real processes.
 //! - [`session`]: traces: rows, files, replay.
 //! - [`stats`]: folds over rows.
-//! - [`history`]: the life of a stored run: what has become of it, and going on with it.
+//! - [`history`]: stored runs: their state, and their resumption.
 //! - [`view`]: tables, progress, drawings.
 //! - [`cli`]: arguments, settings, exit codes; the only room that prints.
 //!
-//! `docs/architecture.md` says why the walls stand where they stand.
+//! `docs/architecture.md` explains the boundaries.
 //!
 //! # As a library
 //!
-//! A document is run with an agent of our own, its process dies in the middle, the run goes on, and its figures are read:
+//! Runs a document with an own agent, whose process dies in the middle, resumes the run, and reads its statistics:
 //!
 //! ```
 //! use orderflow::adapter::{Adapter, Call, Ending, Stop};
@@ -40,7 +40,7 @@
 //!
 //! const DOCUMENT: &str = "## Reserve\norder → reserved\n\n## Pay\nreserved → paid\n";
 //!
-//! /// Answers at once, or never where it is asked for this step.
+//! /// Answers at once, or never for this step.
 //! struct Agent(Option<&'static str>, Arc<Notify>);
 //!
 //! impl Adapter for Agent {
@@ -97,7 +97,7 @@
 //!     () = pays.notified() => {}
 //! }
 //!
-//! // What has been done is not done again; what was in flight is asked for again, with the same idempotency key.
+//! // Completed steps do not run again; running attempts are repeated with the same idempotency key.
 //! let taken = Taken::take(&home)?;
 //! let prepared = prepared(&graph, Workspace::open(&home)?, Agent(Some("Reserve"), pays));
 //! let (runner, _) = Runner::resume(taken, prepared, &mut []).await?;
@@ -106,7 +106,7 @@
 //! assert_eq!(outcome.ending(), Some(Ended::Ok));
 //! drop(outcome);
 //!
-//! // Its figures, from its journal.
+//! // Its statistics, from its journal.
 //! let history = History::open(&home)?;
 //! let mut entries = session::Entries::new(&history.graph);
 //! let mut figures = stats::Live::new(&history.graph, vec![stats::Dimension::Phase]);

@@ -1,5 +1,5 @@
-//! `orderflow adopt`: takes over a run that was started elsewhere, after showing what going on with it would run,
-//! write and read.
+//! `orderflow adopt`: takes over a run that was started elsewhere, after showing what resuming it would run, write and
+//! read.
 
 use super::document::Document;
 use super::exit::{Exit, Stop};
@@ -52,7 +52,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
         terminal.talk(&format!("{name} is yours already\n"));
         return Ok(());
     }
-    // Nobody goes on with it meanwhile, and what is not a run's folder of this user's is refused.
+    // Locked, so that no other process resumes it meanwhile; rejects what is not a run's folder of this user.
     run::refuse_unless_text("the path of the run's folder", home)?;
     Workspace::check(home).map_err(|error| {
         let (folder, error) = (visible(&home.display().to_string()), visible(&error.to_string()));
@@ -70,7 +70,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     };
     let kept = History::open(home)?;
     let options = &kept.options;
-    // Paths count from where the run was asked for, where that is here, else from the current folder.
+    // Paths start from the folder where the run began, if that is here, else from the current folder.
     let base = match options.is_in_place(home) {
         true => options.folder.clone(),
         false => std::env::current_dir().context("cannot read the current folder")?,
@@ -89,7 +89,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     say("document", &file.display().to_string());
     say("started", &kept.header().started);
     say("works in", &base.display().to_string());
-    // Programs work beside the settings, and without them beside the document.
+    // Programs run in the folder of the settings, or without them in that of the document.
     let folder = std::path::absolute(&settings.folder)?;
     if folder != base {
         say("agents in", &folder.display().to_string());
@@ -130,7 +130,7 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who does the steps, a line for each program.
+/// What runs the steps, a line for each program.
 fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Document) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &kept.graph.steps {

@@ -1,4 +1,4 @@
-//! `orderflow agents`: who does which steps; and, with `--check`, whether a program is fit to be an agent.
+//! `orderflow agents`: which agents run which steps; with `--check`, whether a program works as an agent.
 
 use super::document::Document;
 use super::exit::Exit;
@@ -93,7 +93,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Who does what, in the order in which the document names them.
+/// The agents of the steps, in the order in which the document names them.
 fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     for step in &graph.steps {
@@ -119,7 +119,7 @@ fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) 
     bindings
 }
 
-/// Puts a program to the test and shows every finding.
+/// Tests a program and shows every finding.
 fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     if command.is_empty() {
         terminal.talk(
@@ -137,7 +137,7 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
             true => check::process(&program, files.path(), args.within).await,
             false => check::worker(&program, files.path(), args.within).await,
         };
-        // What has not ended with its program is killed.
+        // Processes that outlive their program are killed.
         let (stopper, mut stop) = adapter::Stop::new();
         stopper.ask(adapter::Urgency::Kill);
         adapter::sweep(&mut stop).await;

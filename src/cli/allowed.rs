@@ -1,5 +1,5 @@
-//! What the system allows this process: looked at before it is needed, because libraries panic, hang or end the process
-//! where it is missing.
+//! The limits of this process, checked in advance, because libraries panic, hang or end the process when they exceed
+//! them.
 
 use super::exit::{Exit, Stop};
 use rustix::process::{Resource, getrlimit};
@@ -10,47 +10,47 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
-/// Files that any command has open at once.
+/// The files that every command has open at once.
 const FILES: usize = 12;
 
-/// Files that a run has open at once while one program runs.
+/// The files that a run has open at once while one program runs.
 const FILES_OF_A_RUN: usize = 26;
 
-/// Address space that the smallest run takes, in MiB.
+/// The address space of the smallest run, in MiB.
 const SPACE_OF_A_RUN: u64 = 10;
 
-/// Address space that a thread's stack takes, in bytes.
+/// The address space of a thread's stack, in bytes.
 const STACK: u64 = 2 * MIB;
 
 const MIB: u64 = 1 << 20;
 
-/// Says how many heaps the allocator of glibc may have.
+/// The variable with the number of heaps that glibc's allocator may have.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
-/// Checks what any command needs.
+/// Checks the limits for any command.
 ///
 /// # Errors
-/// Stops where it is not allowed.
+/// Stops if a limit is too low.
 pub fn check() -> Result<(), Stop> {
     files(FILES, "orderflow")
 }
 
-/// Checks what a run needs.
+/// Checks the limits for a run.
 ///
 /// # Errors
-/// Stops where it is not allowed.
+/// Stops if a limit is too low.
 pub fn check_run() -> Result<(), Stop> {
     files(FILES_OF_A_RUN, "a run")?;
     if !is_left(SPACE_OF_A_RUN * MIB) {
         return Err(no_space());
     }
     let (workers, blocking) = run_threads();
-    // Besides them the journal's.
+    // The others are the journal's.
     threads(workers + blocking.min(3) + 1)
 }
 
-/// Threads of a run that do its work, and at most so many that do what blocks. All of them together may take an
-/// eighth of the address space.
+/// The numbers of worker threads and of blocking threads of a run. All together may take an eighth of the address
+/// space.
 pub fn run_threads() -> (usize, usize) {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let most = space().map_or(usize::MAX, |bytes| usize::try_from(bytes / 8 / STACK).unwrap_or(usize::MAX));
@@ -58,24 +58,24 @@ pub fn run_threads() -> (usize, usize) {
     (workers, most.saturating_sub(workers).clamp(2, 512))
 }
 
-/// Starts this program again with an allocator that suits a limit of address space. By itself that of glibc reserves
-/// 64 MiB for each thread, and memory that is reserved for one cannot be had by another.
+/// Restarts this program with an allocator that suits a limit of the address space. By default glibc reserves 64 MiB
+/// for each thread, and memory reserved for one is not available to another.
 pub fn fit_allocator(args: &[OsString]) {
     let Some(space) = space().filter(|_| cfg!(target_env = "gnu") && env::var_os(ARENAS).is_none()) else {
         return;
     };
     let (Ok(program), Some((name, rest))) = (env::current_exe(), args.split_first()) else { return };
     let most = (space / 8 / (64 * MIB)).max(1);
-    // It returns where that fails; then the run goes on as it is.
+    // It returns only on failure; then the run continues as it is.
     let _ = Command::new(program).arg0(name).args(rest).env(ARENAS, most.to_string()).exec();
 }
 
-/// The address space that is allowed, in bytes; none where it has no bound.
+/// The limit of the address space in bytes; `None` if unlimited.
 fn space() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// Tries whether so many bytes can be had; they are given back at once.
+/// Whether this many bytes can be allocated; they are freed at once.
 fn is_left(bytes: u64) -> bool {
     usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
@@ -87,7 +87,7 @@ fn no_space() -> Stop {
     Stop::new(Exit::Io, message).help(format!("allow {} MiB or more", allowed + SPACE_OF_A_RUN))
 }
 
-/// Tries whether so many more files may be open.
+/// Whether this many more files can be open.
 fn files(least: usize, who: &str) -> Result<(), Stop> {
     let more = (0..least).map(|_| rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3));
     if more.collect::<Result<Vec<_>, _>>().is_ok() {
@@ -99,12 +99,12 @@ fn files(least: usize, who: &str) -> Result<(), Stop> {
     Err(Stop::new(Exit::Io, message).help("allow more: ulimit -n 1024"))
 }
 
-/// Tries whether so many more threads may run.
+/// Whether this many more threads can run.
 fn threads(least: usize) -> Result<(), Stop> {
     let mut all = Vec::new();
     for _ in 0..least {
         let (ending, end) = mpsc::channel::<()>();
-        // It ends when its channel is closed.
+        // Ends when its channel is closed.
         let thread = thread::Builder::new().spawn(move || end.recv());
         let thread = thread.map_err(|error| {
             if !is_left(STACK) {
@@ -117,7 +117,7 @@ fn threads(least: usize) -> Result<(), Stop> {
     }
     for (ending, thread) in all {
         drop(ending);
-        // It does nothing that could fail.
+        // The thread cannot fail.
         let _ = thread.join();
     }
     Ok(())

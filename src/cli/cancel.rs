@@ -1,4 +1,4 @@
-//! `orderflow cancel`: gives a run up, whether it lives or was left.
+//! `orderflow cancel`: cancels a run, whether it is active or was left.
 
 use super::exit::Exit;
 use super::help::with_exits;

@@ -1,4 +1,4 @@
-//! Reading the document that a command works on.
+//! Reads the document that a command works on.
 
 use super::exit::{Exit, Stop};
 use super::settings::{self, Settings};
@@ -13,14 +13,14 @@ use anyhow::Context;
 use std::io::Read;
 use std::path::Path;
 
-/// The most problems that are told one by one: with more, the document is most likely none of ours.
+/// The most problems that are shown one by one: with more, the file is most likely not a workflow.
 const MOST_PROBLEMS: usize = 1000;
 
-/// A document with all that is wrong about it, in the order of the places.
+/// A document with all its problems, in the order of their places.
 pub struct Document {
     pub source: Source,
     pub spec: Spec,
-    /// What it means; none where a problem is an error.
+    /// Its graph; `None` if a problem is an error.
     pub graph: Option<Graph>,
     pub problems: Vec<Diagnostic>,
 }
@@ -29,22 +29,22 @@ impl Document {
     /// Reads a document; `-` is standard input.
     ///
     /// # Errors
-    /// Where the file cannot be read; what is wrong in it is no error but a diagnostic.
+    /// When the file cannot be read. Problems of its contents are diagnostics, not errors.
     pub fn read(path: &Path) -> anyhow::Result<Document> {
         Document::read_named(path, &Named::by_user(path))
     }
 
-    /// Reads the document of a run that began earlier: nobody waits for a pipe that is in its place now.
+    /// Reads the document of an earlier run; does not wait if its path is now a pipe.
     ///
     /// # Errors
-    /// As for [`read`](Self::read), and where it is not a regular file.
+    /// As for [`read`](Self::read), and if it is not a regular file.
     pub fn read_again(path: &Path) -> anyhow::Result<Document> {
         Document::read_named(path, &Named::file(path))
     }
 
     fn read_named(path: &Path, named: &Named) -> anyhow::Result<Document> {
         let mut bytes = Vec::new();
-        // No more than is needed to see that it is too much: what is read may have no end.
+        // Reads one byte more than allowed, to detect a larger file: the input may be endless.
         let mut read = |from: &mut dyn Read| from.take(spec::LARGEST as u64 + 1).read_to_end(&mut bytes);
         let name = if path == Path::new("-") {
             read(&mut std::io::stdin().lock()).context("cannot read standard input")?;
@@ -58,10 +58,10 @@ impl Document {
         Ok(Document::of(name, bytes))
     }
 
-    /// A sound document with what it means and the settings that hold for it. Its problems are shown.
+    /// A valid document with its graph and settings. Its problems are shown.
     ///
     /// # Errors
-    /// Where a file cannot be read, or is not valid; with `strict`, also where there is a warning.
+    /// When a file cannot be read or is not valid; with `strict`, also on a warning.
     pub fn open(
         path: &Path,
         strict: bool,
@@ -70,7 +70,7 @@ impl Document {
         Document::sound_with_settings(Document::read(path)?, path, strict, terminal)
     }
 
-    /// The same of a run that began earlier, by what is in its document now.
+    /// The same for an earlier run, with the current document.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -90,10 +90,10 @@ impl Document {
         Ok((document, graph, settings?))
     }
 
-    /// The document of a run that goes on, as it was when the run began.
+    /// The document of a resumed run, as it was when the run began.
     ///
     /// # Errors
-    /// Where this version finds it wrong, or the settings cannot be read.
+    /// When this version finds errors in it, or the settings cannot be read.
     pub fn again(
         path: &Path,
         text: String,
@@ -105,16 +105,16 @@ impl Document {
         Ok((document, graph, settings))
     }
 
-    /// A file of settings that is shown as a document is.
+    /// A settings file, in the form of a document, to show its problems.
     pub fn settings(source: Source, problems: Vec<Diagnostic>) -> Document {
         Document { source, spec: Spec::default(), graph: None, problems }
     }
 
-    /// A document that has been read, by what messages call it.
+    /// A document from its bytes; `name` is for messages.
     pub fn of(name: String, bytes: Vec<u8>) -> Document {
         let whole = bytes.len() <= spec::LARGEST;
         let (source, broken) = Source::decode(name, bytes);
-        // Where more follows, a character may be cut in two.
+        // If more follows, a character may be cut.
         if let Some(at) = broken.filter(|_| whole) {
             let problems = vec![problem::invalid_utf8(at)];
             return Document { source, spec: Spec::default(), graph: None, problems };
@@ -133,7 +133,7 @@ impl Document {
         Document { source, spec, graph, problems }
     }
 
-    /// Adds what the document leaves unsaid of failures, now that it is known which agents have effects.
+    /// Adds the problems of failures, which need to know which agents have effects.
     pub fn lint(&mut self, settings: &Settings) {
         let Some(graph) = &self.graph else { return };
         let effects = |step: &Step| {
@@ -149,7 +149,7 @@ impl Document {
         self.problems.sort_by_key(|problem| (problem.span, problem.severity));
     }
 
-    /// Channels that no settings limit, and that have nearly the name of one that they do.
+    /// Channels without limits whose name is similar to one with limits.
     fn misspelt_channels(&self, settings: &Settings) -> Vec<Diagnostic> {
         let groups = self.spec.groups.iter().map(|group| &group.annotations);
         let said = self.spec.steps.iter().map(|step| &step.annotations).chain(groups);
@@ -162,10 +162,10 @@ impl Document {
         misspelt.collect()
     }
 
-    /// Shows the problems on standard error and hands out the graph.
+    /// Shows the problems on standard error and returns the graph.
     ///
     /// # Errors
-    /// A [`Stop`] with [`Exit::Invalid`] where a problem is an error, or, with `strict`, a warning.
+    /// A [`Stop`] with [`Exit::Invalid`] if a problem is an error, or, with `strict`, a warning.
     pub fn sound(&mut self, strict: bool, terminal: &mut Terminal) -> anyhow::Result<Graph> {
         let colour = terminal.talk_colour();
         terminal.talk(&render::human(&self.source, &self.problems, colour));
@@ -177,7 +177,7 @@ impl Document {
     }
 }
 
-/// A step's program that no interpreter here is known for.
+/// A step's program in a language without a known interpreter.
 fn unknown_language(step: &spec::Step) -> Option<Diagnostic> {
     let language = &step.program.as_ref()?.language;
     let unknown = fence::interpreter(&language.value).is_none();

@@ -7,7 +7,7 @@ use std::process::{ExitCode, Termination};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok,
-    /// Items failed beyond tolerance, or an expectation was not met.
+    /// More items failed than tolerated, or an expectation was not met.
     Failed,
     Usage,
     /// Document or data are invalid; nothing was run.
@@ -16,13 +16,13 @@ pub enum Exit {
     NotTrusted,
     /// A compensation failed.
     CompensationFailed,
-    /// The items changed while the run went on, or the document that it was to be written into.
+    /// The items changed during the run, or the document to which its rows are added.
     Changed,
     /// The journal of a run cannot be read.
     Journal,
-    /// Another runner has the run.
+    /// Another runner holds the run's lock.
     Locked,
-    /// A bug of ours.
+    /// A bug of this program.
     Internal,
     /// A file could not be read or written.
     Io,
@@ -52,7 +52,7 @@ impl Exit {
         Exit::Terminated,
     ];
 
-    /// What help says about it.
+    /// Its description in help texts.
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Ok => "success",
@@ -72,7 +72,7 @@ impl Exit {
         }
     }
 
-    /// Whether every command can end so.
+    /// Whether every command can end this way.
     pub fn is_of_all_commands(self) -> bool {
         matches!(self, Exit::Ok | Exit::Usage | Exit::Internal | Exit::Io)
     }
@@ -96,7 +96,7 @@ impl Exit {
         }
     }
 
-    /// An error that reached the top carries its exit, or is an I/O matter; a bug of ours is a panic.
+    /// The exit of an error, or that of an I/O error. Bugs are panics.
     pub fn of(error: &anyhow::Error) -> Exit {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return stop.exit;
@@ -139,7 +139,7 @@ impl Termination for Exit {
     }
 }
 
-/// An error that decides how the process ends: what is wrong, what to do about it.
+/// An error that determines the exit code, with its help.
 #[derive(Debug)]
 pub struct Stop {
     pub exit: Exit,
@@ -148,14 +148,14 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Whether an error says that nothing was run.
+    /// Whether an error shows that nothing was run.
     pub fn before_anything(error: &anyhow::Error) -> bool {
         let exits = [Exit::Usage, Exit::Invalid, Exit::NotTrusted, Exit::Changed];
         let decides = error.is::<Stop>() || error.is::<history::Error>();
         decides && exits.contains(&Exit::of(error))
     }
 
-    /// What an error says is to be done about it.
+    /// An error's help.
     pub fn help_of(error: &anyhow::Error) -> Option<&str> {
         let stop = error.downcast_ref::<Stop>().and_then(|stop| stop.help.as_deref());
         stop.or_else(|| error.downcast_ref::<history::Error>().and_then(|error| error.help.as_deref()))

@@ -10,15 +10,15 @@ use similar::TextDiff;
 use std::io::Write;
 use std::path::Path;
 
-/// The most rounds: a fix can lead to a further problem that has one.
+/// The most rounds: a fix can cause a further problem that has one.
 const ROUNDS: usize = 20;
 
-/// What is done with fixes.
+/// How fixes are applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixing {
-    /// Also those that are not safe.
+    /// Whether to apply likely fixes, too.
     pub likely: bool,
-    /// Whether files are written; otherwise changes are only shown.
+    /// Whether to write files; otherwise changes are only shown.
     pub write: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// Applies the fixes of a document whose settings have been read, and looks at the result again.
+    /// Applies the fixes of a document whose settings have been read, and checks the result again.
     pub fn of(mut document: Document, settings: &Settings, likely: bool) -> Fixed {
         let before = document.source.text.clone();
         let mut count = 0;
@@ -47,7 +47,7 @@ impl Fixed {
         Fixed { document, count, before }
     }
 
-    /// The changes as a patch; empty where there are none.
+    /// The changes as a patch; empty without changes.
     pub fn difference(&self) -> String {
         let name = &self.document.source.name;
         let diff = TextDiff::from_lines(self.before.as_str(), self.document.source.text.as_str());
@@ -59,7 +59,7 @@ impl Fixed {
         shown.collect()
     }
 
-    /// Writes the file completely or not at all, where something changed. Standard input goes to standard output.
+    /// Writes the file completely or not at all, if something changed. Standard input is written to standard output.
     ///
     /// # Errors
     /// The file has changed in the meantime, or cannot be written.
@@ -77,7 +77,7 @@ impl Fixed {
     }
 }
 
-/// How many problems a fix would solve: safe ones, and all.
+/// How many problems fixes would solve: safe ones, and all.
 pub fn fixable<'a>(problems: impl Iterator<Item = &'a Diagnostic>) -> (usize, usize) {
     problems.fold((0, 0), |(safe, all), problem| {
         let is_safe = problem.fixes.iter().any(|fix| fix.safe);

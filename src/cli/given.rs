@@ -1,13 +1,13 @@
-//! Which variables and secrets are given to whoever does a step, by name, and which of them are not there now. Reads
-//! the environment and shows nothing of it.
+//! The names of the variables and secrets that agents get, and whether they are set. Reads the environment and never
+//! shows values.
 
 use super::run::is_there;
 use super::settings::{Secret, Settings};
 use crate::graph::{Graph, Step};
 use crate::view::plan::{Given, Name};
 
-/// What is given, once for each agent, in the order in which the document names them; nothing to those who get
-/// nothing.
+/// The variables and secrets of each agent, in the order in which the document names them; agents without any are left
+/// out.
 pub fn given(graph: &Graph, settings: &Settings) -> Vec<Given> {
     let mut all: Vec<Given> = Vec::new();
     for step in &graph.steps {
@@ -27,8 +27,8 @@ pub fn given(graph: &Graph, settings: &Settings) -> Vec<Given> {
     all
 }
 
-/// What whoever does a step gets. A program of the document gets only what the document asks for, and so no more
-/// than whoever lets it run has seen.
+/// The variables and secrets for a step. A program of the document gets only those that the document names, which the
+/// user has seen before trusting it.
 pub fn names<'a>(step: &Step, graph: &'a Graph, settings: &'a Settings) -> (&'a [String], Vec<&'a Secret>) {
     let agent = step.agent.as_deref().and_then(|agent| settings.agents.get(agent));
     let secrets = agent.into_iter().flat_map(|agent| &agent.secrets);

@@ -2,8 +2,8 @@
 
 use super::exit::Exit;
 
-/// The text with the exit codes below it: those that every command has, and these. Paragraphs of the text are one line
-/// each, since clap wraps them.
+/// The text followed by the exit codes: those of every command, and these. Paragraphs of the text are one line each,
+/// since clap wraps them.
 pub(super) fn with_exits(text: &str, others: &[Exit]) -> String {
     let all = Exit::ALL.into_iter().filter(|exit| exit.is_of_all_commands() || others.contains(exit));
     let rows: String = all.map(|exit| format!("\n  {:<3}  {}", exit.code(), exit.meaning())).collect();

@@ -33,7 +33,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         },
     };
     let mut text = Vec::new();
-    // Named otherwise, the foot of a command's page would say that the program is called run.
+    // With another name, the foot of a command's page would say that the program is called run.
     let source = concat!("orderflow ", env!("CARGO_PKG_VERSION"));
     Man::new(page).source(source).render(&mut text)?;
     terminal.data(&String::from_utf8_lossy(&text));

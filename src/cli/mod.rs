@@ -82,7 +82,7 @@ enum Command {
     Man(man::Args),
 }
 
-// What a command on stored runs takes, and where they are stored. No doc comment: it would be the help of each command.
+// The options of a command on stored runs. Not a doc comment: clap would use it as the help of each command.
 #[derive(clap::Args)]
 struct Stored<T: clap::Args> {
     #[command(flatten)]
@@ -128,7 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         return Exit::of(&error);
     }
     adapter::shield();
-    // Where the system refuses, such a write ends the process as it does by default.
+    // If the system refuses, such a write ends the process by default.
     let _ = runtime::outlive_large_files();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -174,10 +174,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
-/// Whose files count as the user's own, and where runs are stored.
+/// Sets the user who owns files, and the folder of runs.
 fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     let number = |text: &str| text.trim().parse::<u32>().ok();
-    // As git does: who has become root stays himself.
+    // Like git: under sudo, files belong to the original user.
     if rustix::process::geteuid().is_root()
         && let Some(user) = std::env::var("SUDO_UID").ok().as_deref().and_then(number)
     {

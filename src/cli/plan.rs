@@ -53,7 +53,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// What the operator binds to the step's agent, else the document's own program.
+/// The agent bound to the step, else the document's own program.
 pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Source) -> Doer {
     match (settings.bound(step.agent.as_deref()), &step.program) {
         (Some((_, Agent { reach: Some(reach), .. })), _) => match reach {

@@ -1,4 +1,4 @@
-//! The forms that the problems of documents are shown in.
+//! The output formats for problems of documents.
 
 use super::document::Document;
 use super::terminal::Terminal;
@@ -23,7 +23,7 @@ pub enum Form {
     Sarif,
 }
 
-/// Shows the problems of documents on standard output; `fails` says which of them make a test fail.
+/// Shows the problems of documents on standard output; `fails` decides which of them make a test fail.
 ///
 /// # Errors
 /// When standard output cannot be written.

@@ -1,4 +1,4 @@
-//! `orderflow resolve`: somebody has undone by hand what the compensations of an item could not.
+//! `orderflow resolve`: marks failed compensations of an item as resolved by hand.
 
 use super::exit::{Exit, Stop};
 use super::help::with_exits;
@@ -67,7 +67,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The failed item with this key, whose failed compensation can be resolved.
+/// The failed item with this key, if it has a failed compensation.
 fn resolvable<'a>(
     history: &History,
     failures: &'a Failures,
@@ -88,7 +88,7 @@ fn resolvable<'a>(
     }
 }
 
-/// The item is put right, and comes to another end.
+/// The events by which the item is resolved and gets its new end.
 fn ends(at: Millis, key: Arc<str>, failed: &Failed, note: &str) -> [Event; 2] {
     let (item, error) = (failed.item, failed.error.clone());
     [

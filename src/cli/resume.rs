@@ -1,4 +1,4 @@
-//! `orderflow resume`: goes on with a run that was interrupted or killed, from its own folder.
+//! `orderflow resume`: continues a run that was interrupted or killed, from its own folder.
 
 use super::exit::Exit;
 use super::help::with_exits;

@@ -1,4 +1,4 @@
-//! `orderflow retry`: has the failed items of a run run again, where they failed.
+//! `orderflow retry`: runs the failed items of a run again, from the steps that failed.
 
 use super::exit::Exit;
 use super::help::with_exits;

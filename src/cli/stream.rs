@@ -1,4 +1,4 @@
-//! `-` in the place of a file: standard input where one is read, standard output where one is written.
+//! `-` as a file name: standard input for reading, standard output for writing.
 
 use crate::disk::{Named, Target};
 use std::fs::File;
@@ -11,7 +11,7 @@ pub fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Opens what the user names for reading.
+/// Opens a path from the user for reading.
 ///
 /// # Errors
 /// As for [`Named::open`].
@@ -22,7 +22,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     }
 }
 
-/// Where what the user names is written.
+/// The target of a path from the user.
 ///
 /// # Errors
 /// As for [`Target::of`].
@@ -33,10 +33,10 @@ pub fn target(path: &Path) -> io::Result<Target> {
     }
 }
 
-/// Reads the name of a folder, which `-` is not.
+/// Reads the name of a folder; `-` is rejected.
 ///
 /// # Errors
-/// How a folder of that name is given.
+/// How to write a folder of that name.
 pub fn folder(text: &str) -> Result<PathBuf, String> {
     match text {
         "-" => Err("a folder is needed here; write ./- for one of this name".into()),

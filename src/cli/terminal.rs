@@ -1,4 +1,4 @@
-//! Where output goes: data to standard output, talk to standard error. A closed output never stops a run.
+//! Output: data to standard output, messages to standard error. A closed output never stops a run.
 
 use super::exit::Stop;
 use crate::diag::render::visible;
@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal, Write};
 pub struct Terminal {
     out: AutoStream<io::Stdout>,
     err: AutoStream<io::Stderr>,
-    /// The first failure to write data, such as a full disk; a closed pipe is none.
+    /// The first failure to write data, such as a full disk; a closed pipe is not a failure.
     failure: Option<io::Error>,
     /// Data goes to a terminal, which may be closed.
     closes: bool,
@@ -23,7 +23,7 @@ impl Terminal {
         Terminal { out, err, failure: None, closes: io::stdout().is_terminal() }
     }
 
-    /// Whether standard output shows colour: a terminal, and nothing like NO_COLOR in the way.
+    /// Whether standard output shows colour: it is a terminal, and NO_COLOR and the like are not set.
     pub fn colour(&self) -> bool {
         self.out.current_choice() != ColorChoice::Never
     }
@@ -33,22 +33,22 @@ impl Terminal {
         self.err.current_choice() != ColorChoice::Never
     }
 
-    /// Whether a person watches standard error, so that progress can be drawn.
+    /// Whether standard error is a terminal, so that progress can be drawn.
     pub fn watched(&self) -> bool {
         io::stderr().is_terminal()
     }
 
-    /// Columns of the terminal behind standard output; none where it is no terminal.
+    /// The columns of the terminal of standard output; `None` if it is not a terminal.
     pub fn width(&self) -> Option<usize> {
         rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col as usize).filter(|w| *w > 0)
     }
 
-    /// Writes data, with no newline added. No line of it is one that a CI system obeys.
+    /// Writes data, without adding a newline. Lines that a CI system would obey are disarmed.
     pub fn data(&mut self, text: &str) {
         self.commands(&disarmed(text));
     }
 
-    /// Writes data as it is: lines that a CI system is to obey.
+    /// Writes data unchanged: lines that a CI system is meant to obey.
     pub fn commands(&mut self, text: &str) {
         if self.failure.is_none()
             && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
@@ -57,7 +57,7 @@ impl Terminal {
         }
     }
 
-    /// The outcome of all writing of data: an error only where data was lost, not where nobody listens.
+    /// The result of writing data: an error only if data was lost, not if the reader is gone.
     pub fn finish(&mut self) -> io::Result<()> {
         match self.failure.take() {
             Some(error) if !self.is_closed(&error) => Err(error),
@@ -70,21 +70,21 @@ impl Terminal {
         hung_up || error.kind() == io::ErrorKind::BrokenPipe
     }
 
-    /// Writes talk, with no newline added. No line of it is one that a CI system obeys.
+    /// Writes messages, without adding a newline. Lines that a CI system would obey are disarmed.
     pub fn talk(&mut self, text: &str) {
         let _ = self.err.write_all(disarmed(text).as_bytes());
     }
 
-    /// Prints what is wrong with the arguments, or the help that was asked for.
+    /// Prints a problem of the arguments, or the requested help.
     pub fn arguments(&mut self, mut error: clap::Error) {
         if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            // A closed output is no reason to fail: nobody reads it any more.
+            // A closed output is not a failure: its reader is gone.
             let _ = error.print();
             return;
         }
         clean(&mut error);
         let style = anstyle::AnsiColor::Red.on_default().bold();
-        // Without styles, so that what is left of escapes came with an argument.
+        // Without styles, so that any remaining escapes came with an argument.
         for line in error.render().to_string().lines() {
             let line = visible(line);
             self.talk(&match line.strip_prefix("error:") {
@@ -94,7 +94,7 @@ impl Terminal {
         }
     }
 
-    /// Prints an operator's trouble once, with what to do.
+    /// Prints an error once, with its help.
     pub fn error(&mut self, error: &anyhow::Error) {
         let style = anstyle::AnsiColor::Red.on_default().bold();
         let message = visible(&format!("{error:#}"));
@@ -125,14 +125,14 @@ fn clean(error: &mut clap::Error) {
     }
 }
 
-/// The text in which no line is a command to a CI system: an item's key, a title or a log may hold one. A line that is one
-/// loses its styles.
+/// Disarms lines that are commands to a CI system: an item's key, a title or a log may contain one. Such a line loses
+/// its styles.
 fn disarmed(text: &str) -> Cow<'_, str> {
     if !plain(text).contains([':', '#']) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 2);
-    // They end a line at a carriage return, too, and see the text without styles.
+    // CI systems also end a line at a carriage return, and read the text without styles.
     for line in text.split_inclusive(['\n', '\r']) {
         let mut plain = plain(line).into_owned();
         let places = commands(&plain);
@@ -155,11 +155,11 @@ fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where the commands of a line begin: with `::` and a name after blanks, which GitHub's runner obeys, or anywhere with
-/// `##[` as for it, too, `##vso[` as for Azure's, `##teamcity[` and the like.
+/// Where the commands of a line begin: `::` and a name after blanks, which GitHub's runner obeys, or anywhere `##[`,
+/// also GitHub's, `##vso[`, Azure's, `##teamcity[` and the like.
 fn commands(line: &str) -> Vec<usize> {
     let blanks = line.len() - line.trim_start().len();
-    // Where lines are left out of an excerpt stands `:::`.
+    // An excerpt has `:::` where lines are left out.
     let named = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
     let colons = line.trim_start().strip_prefix("::").is_some_and(named).then_some(blanks);
     let bracket = |rest: &str| {

@@ -1,4 +1,4 @@
-//! What is wrong with a session file, shown with its lines though the file itself is not held.
+//! Shows the problems of a session file with their lines, without storing the file.
 
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, render};

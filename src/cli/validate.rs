@@ -48,7 +48,7 @@ pub struct Args {
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let fixing = (args.fix || args.diff).then_some(Fixing { likely: args.likely, write: args.fix });
     let human = matches!(args.format, Form::Human);
-    // The fixed document has standard output to itself.
+    // The fixed document is alone on standard output.
     let standard = args.fix && args.files.iter().any(|file| stream::is_standard(file));
     if standard && (!human || args.files.len() > 1) {
         let message = "a fixed document from standard input goes to standard output, which is taken";
@@ -76,8 +76,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(if problems().any(fails) { Exit::Invalid } else { Exit::Ok })
 }
 
-/// The documents, and after them what is wrong with the settings that hold for them, each once. What cannot be read or
-/// written is shown at once, and the other files are still shown.
+/// The documents, followed by the problems of their settings, each file once. Files that cannot be read or written are
+/// reported at once, and the others are still shown.
 fn read(
     files: &[PathBuf],
     fixing: Option<Fixing>,
@@ -110,7 +110,7 @@ fn read(
                 let mut fixed = Fixed::of(document, &looked.settings, likely);
                 report(&fixed, write, human, terminal);
                 if !write {
-                    // Nothing is written, so the document is what it was.
+                    // Nothing is written, so the document is unchanged.
                     fixed.document.problems = problems;
                 } else if let Err(error) = fixed.write(file) {
                     failed(&error, terminal);
@@ -125,7 +125,7 @@ fn read(
     (documents, unread)
 }
 
-/// Shows what fixes change: as data for people, else beside the data.
+/// Shows the changes of fixes: as data for people, else beside the data.
 fn report(fixed: &Fixed, write: bool, human: bool, terminal: &mut Terminal) {
     if fixed.count == 0 {
         return;
@@ -142,7 +142,7 @@ fn report(fixed: &Fixed, write: bool, human: bool, terminal: &mut Terminal) {
     terminal.talk(&format!("{name}: {problems} {verb}\n"));
 }
 
-/// Says how many problems can be fixed.
+/// Shows how many problems can be fixed.
 fn advise(documents: &[Document], fixing: Option<Fixing>, terminal: &mut Terminal) {
     let (safe, all) = fixable(documents.iter().flat_map(|document| &document.problems));
     let (count, how) = match fixing {
@@ -156,7 +156,7 @@ fn advise(documents: &[Document], fixing: Option<Fixing>, terminal: &mut Termina
     terminal.talk(&format!("{problems} can be fixed with {how}\n"));
 }
 
-/// Says of sound documents that they are.
+/// Shows which documents are valid.
 fn praise(documents: &[Document], terminal: &mut Terminal) {
     for document in documents.iter().filter(|document| document.problems.is_empty()) {
         let steps = words::count(document.spec.steps.len(), "step");

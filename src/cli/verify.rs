@@ -61,7 +61,7 @@ fn worst(one: Exit, other: Exit) -> Exit {
     if one.code() >= other.code() { one } else { other }
 }
 
-/// Verifies a document that is sound; its problems are then the differences. Sums them up in a line.
+/// Verifies a valid document; its problems are then the differences. Sums them up in a line.
 fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) -> Exit {
     let Some(graph) = &document.graph else { return Exit::Invalid };
     let Verified { rows, items, mut differences } = session::verify(&document.source, &document.spec, graph);
@@ -86,7 +86,7 @@ fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) ->
     if different == 0 { Exit::Ok } else { Exit::Failed }
 }
 
-/// What the document expects of its figures and does not find.
+/// The document's expectations that its statistics do not meet.
 fn unmet(document: &Document, graph: &crate::graph::Graph) -> Vec<Diagnostic> {
     let mut fold = Fold::new(vec![Dimension::Phase]);
     fold.document(&Layout::of(graph), &session::recorded(&document.source, &document.spec).rows);

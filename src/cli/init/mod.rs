@@ -1,4 +1,4 @@
-//! `orderflow init`: a small workflow that runs, to be changed into one's own.
+//! `orderflow init`: writes a small workflow that runs, as a start.
 
 use super::exit::{Exit, Stop};
 use super::stream;

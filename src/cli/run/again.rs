@@ -1,4 +1,4 @@
-//! Going on with a run that is kept, as it was asked for.
+//! Resumes a stored run with its original options.
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
@@ -24,7 +24,7 @@ use crate::view::outcome;
 use anyhow::Context;
 use std::path::Path;
 
-/// What may differ from how the run was asked for.
+/// The options that may differ from the original ones.
 #[derive(clap::Args)]
 pub struct Again {
     /// Run at most this many steps at once [default: as when the run started]
@@ -43,14 +43,13 @@ impl Again {
     }
 }
 
-/// What a run that is kept is asked to do.
+/// A request to a stored run.
 pub enum Ask<'a> {
-    /// To go on where it was left; with `current`, by the document as it is now.
+    /// Resume it; with `current`, with the current document.
     Resume { current: bool },
-    /// To have failed items run again: those with these keys, without any, all; with `current`, by the document as it
-    /// is now.
+    /// Retry failed items: those with these keys, or all without keys; with `current`, with the current document.
     Retry { keys: &'a [String], current: bool },
-    /// To have those run again that stand in an edited table of them.
+    /// Retry the items in an edited table of dead letters.
     Edited { file: &'a Path, current: bool },
 }
 
@@ -62,10 +61,10 @@ impl Ask<'_> {
     }
 }
 
-/// Goes on with a run that is kept.
+/// Resumes a stored run.
 ///
 /// # Errors
-/// What keeps the run from going on.
+/// Why the run cannot be resumed.
 pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot read the current folder")?;
     let known = trust::runs::refuse_foreign(&home)?;
@@ -103,7 +102,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
             notice = Some(format!("{none}; the run was paused and continues\n"));
         } else {
             notice = Some(begun(&retry, taken.history.failures()?.once));
-            // The document has the rows of the run already.
+            // The document already has the rows of the run.
             options.write = false;
         }
         taken.retry = retry;
@@ -112,11 +111,11 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
     if how.show.format == Format::Json && options.trace_file().is_none() {
-        // Standard output has the figures then.
+        // Standard output has the statistics then.
         options.session = None;
     }
     let (document, graph, settings) = document(&mut taken, how, ask, terminal)?;
-    // What the run's own folder says of that, anybody may have written.
+    // The run's own folder is not trusted for this: anybody may have written it.
     let trust = how.trust || trust::runs::holds(&home, &taken.history.graph);
     let launch = Launch { options, inputs: Vec::new(), no_journal: false, trust, show: how.show, notice };
     let exit = live::run(launch, &document, graph, &settings, Some(taken), terminal)?;
@@ -124,7 +123,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
     Ok(exit)
 }
 
-/// The document that the run goes on with.
+/// The document with which the run continues.
 fn document(
     taken: &mut Taken,
     how: &Again,
@@ -158,7 +157,7 @@ fn document(
         return Ok((document, graph, settings));
     }
     let text = taken.history.header().document.text.clone();
-    // Only a file has changed: a pipe in its place would have to be waited for.
+    // Only a file can have changed: a pipe in its place would block.
     let now = || Named::file(&file).read(spec::LARGEST);
     if !how.show.quiet && now().is_ok_and(|now| now != text.as_bytes()) {
         let name = visible(&file.display().to_string());
@@ -170,10 +169,10 @@ fn document(
     Document::again(&file, text, terminal)
 }
 
-/// Says how a run has ended, and what can be done now. `name` is what the run is called here.
+/// How a run has ended, and what can be done now. `name` is the run's name in messages.
 ///
 /// # Errors
-/// Where its journal is damaged.
+/// The journal is damaged.
 pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String> {
     let outline = history.outline()?;
     let counts = outline.counts(history.basis());
@@ -203,8 +202,8 @@ fn tell_ended(history: &History, terminal: &mut Terminal) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Goes to the folder where the run was asked for; no step is taken where it was carried elsewhere: its paths are
-/// those of the new place then.
+/// Changes to the folder where the run began. Does nothing if the run was moved: then its paths are those of the new
+/// place.
 pub(super) fn place(options: &RunOptions, home: &Path) -> anyhow::Result<()> {
     if !options.is_in_place(home) {
         return Ok(());
@@ -213,10 +212,10 @@ pub(super) fn place(options: &RunOptions, home: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot go to {}", options.folder.display()))
 }
 
-/// Cancels a run. One that is active is told so; of one that was left the end is written here.
+/// Cancels a run: requests it from an active runner, or writes the end of a run that was left.
 ///
 /// # Errors
-/// What keeps it from being told or written.
+/// The request or the end cannot be written.
 pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = &std::path::absolute(home).context("cannot read the current folder")?;
     let known = trust::runs::refuse_foreign(home)?;
@@ -236,12 +235,12 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
                 return Ok(Exit::Ok);
             }
             ask()?;
-            // With the lock in hand, so that nobody else goes on with it between.
+            // The lock stays held, so that no other process resumes the run in between.
             match go_on_with(taken, how, &Ask::Resume { current: false }, terminal) {
-                // That its items did not all succeed is what was asked for.
+                // Failed items are the expected result.
                 Ok(Exit::Failed) => Ok(Exit::Ok),
                 Err(error) if Stop::before_anything(&error) => {
-                    // What was refused has not been said.
+                    // The request failed, so it is withdrawn.
                     withdraw_cancel(home);
                     Err(error)
                 }
@@ -251,9 +250,9 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
     }
 }
 
-/// What an edited table of failed items asks for.
+/// The retries in an edited table of failed items.
 fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
-    // Of a run that was cancelled only what a compensation has left may be retried.
+    // In a cancelled run only failed compensations may be retried.
     let failures = history.retryable()?;
     let mut letters = dead_letters::of(history)?;
     letters.retain(|letter| failures.items.contains_key(&letter.key));
@@ -280,7 +279,7 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
     }
 }
 
-/// What runs again, in a line; `once` where the steps that run once after all items had begun.
+/// The retried items, in one line; `once` if the steps that run once after all items had begun.
 fn begun(retries: &[Retry], once: bool) -> String {
     let anew = retries.iter().filter(|retry| retry.inputs.is_some()).count();
     let anew = match anew {

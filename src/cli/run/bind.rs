@@ -1,5 +1,5 @@
-//! Who does each step: agents from `orderflow.toml`, else the program that stands in the document, if it may
-//! run. Everything that is missing is named before anything starts.
+//! Binds each step to an adapter: an agent from `orderflow.toml`, else the document's own program, if it may run. All
+//! missing ones are reported before anything starts.
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
@@ -31,7 +31,7 @@ use std::sync::Arc;
 /// Variables that every program gets.
 const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 
-/// Who does a step, found but not yet prepared.
+/// What runs a step, found but not yet prepared.
 enum Doer<'a> {
     Command {
         command: Vec<String>,
@@ -59,20 +59,20 @@ enum Doer<'a> {
         interpreter: Vec<String>,
         source: &'a str,
     },
-    /// Nobody: its outputs are made up.
+    /// A stub: its outputs are samples of their types.
     StandIn,
 }
 
-/// The steps with whoever does them, in the order of the steps.
+/// The steps with their doers, in the order of the steps.
 pub struct Doers<'a> {
     steps: Vec<(&'a Step, Doer<'a>)>,
     secrets: Secrets,
 }
 
-/// Finds who does each step; with `stub`, a stand-in does what nobody is bound to.
+/// Finds the doer of each step; with `stub`, steps without one are stubbed.
 ///
 /// # Errors
-/// Stops after showing every step that nobody does, and every secret that cannot be had.
+/// Stops after showing every step without a doer, and every missing secret.
 pub fn find<'a>(
     document: &Document,
     graph: &'a Graph,
@@ -95,7 +95,7 @@ pub fn find<'a>(
     if problems.is_empty() {
         return Ok(Doers { steps: doers, secrets: secrets? });
     }
-    // What has been shown as a doubt need not be shown again.
+    // A problem that was shown as a warning is not shown again.
     let told = |problem: &Diagnostic| {
         document.problems.iter().any(|known| (known.code, known.span) == (problem.code, problem.span))
     };
@@ -111,7 +111,7 @@ fn unbound(document: &Document, step: &Step, settings: &Settings) -> Diagnostic 
     catalogue::unbound_step(document.source.line(step.line), step.agent.as_deref(), known, &file)
 }
 
-/// Who does a step; none where nobody is bound to it.
+/// The doer of a step; `None` without a binding.
 fn doer<'a>(
     document: &Document,
     step: &'a Step,
@@ -152,7 +152,7 @@ fn doer<'a>(
 /// The largest file of instructions, in bytes.
 const LARGEST_INSTRUCTIONS: usize = 1 << 20;
 
-/// What a model is told before every prompt, from a file beside the settings.
+/// The system prompt of a model, from a file beside the settings.
 fn instructions(folder: &Path, path: &Path) -> Result<String, String> {
     let named = Named::by_document(folder, path);
     let bytes = named.read(LARGEST_INSTRUCTIONS).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -164,8 +164,8 @@ fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Di
     Box::new(catalogue::missing_program(span, name, program, searched))
 }
 
-/// The command with its program as an absolute path; else where it was looked for. A name without a slash is
-/// searched in PATH, as a shell does; a path is relative to `folder`.
+/// The command with its program as an absolute path; else where the program was searched. A name without a slash is
+/// searched in PATH, as in a shell; a path is relative to `folder`.
 fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
     use std::os::unix::fs::PermissionsExt;
     let Some((program, arguments)) = command.split_first() else { return Err(String::new()) };
@@ -181,19 +181,19 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
     };
     let found = candidates.into_iter().filter(runs).find_map(|path| std::path::absolute(path).ok());
     let found = found.ok_or_else(|| searched.clone())?.into_os_string().into_string();
-    // A command is text, also where it is shown and stored.
+    // Commands are shown and stored as text.
     let found = found.map_err(|_| format!("{searched}, where its path is not UTF-8"))?;
     Ok(std::iter::once(found).chain(arguments.iter().cloned()).collect())
 }
 
 impl Doers<'_> {
-    /// The titles of steps whose outputs are made up.
+    /// The titles of stubbed steps.
     pub fn stand_ins(&self) -> Vec<String> {
         let stand_ins = self.steps.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
         stand_ins.map(|(step, _)| step.title.clone()).collect()
     }
 
-    /// Prepares everything for the run. `made_up` names values that steps which are not run would have made.
+    /// Prepares everything for the run. `made_up` names stubbed values of steps that are not run.
     ///
     /// # Errors
     /// When a program cannot be written to the run's folder.
@@ -260,7 +260,7 @@ impl Doers<'_> {
 }
 
 impl Doers<'_> {
-    /// The headers of requests to an agent, with its secrets in their places.
+    /// The headers of requests to an agent, with its secrets inserted.
     fn headers(
         &self,
         agent: &str,
@@ -277,7 +277,7 @@ impl Doers<'_> {
     }
 }
 
-/// The values among these that are files which a step takes.
+/// Those of these values that are files taken by a step.
 fn files(step: &Step, graph: &Graph, made_up: &[String]) -> Vec<String> {
     let inputs = step.inputs.iter().map(|input| graph.value(input.value));
     let files = inputs.filter(|value| match &value.ty {
@@ -287,13 +287,13 @@ fn files(step: &Step, graph: &Graph, made_up: &[String]) -> Vec<String> {
     files.map(|value| value.name.clone()).filter(|name| made_up.contains(name)).collect()
 }
 
-/// The secrets that whoever does a step gets, with the agent to whom they are given.
+/// The secrets for a step, each with the agent that gets it.
 fn gives<'a>(step: &'a Step, graph: &'a Graph, settings: &'a Settings) -> Vec<(&'a str, &'a Secret)> {
     let agent = step.agent.as_deref().unwrap_or_default();
     given::names(step, graph, settings).1.into_iter().map(|secret| (agent, secret)).collect()
 }
 
-/// Says which variables agents go without because they are not set. Secrets that are missing are an error.
+/// Warns of variables for agents that are not set. Missing secrets are an error.
 pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal) {
     for Given { agent, env, .. } in given::given(graph, settings) {
         let known = agent.as_deref().and_then(|agent| settings.agents.get(agent));

@@ -28,13 +28,13 @@ struct Execution {
     item: Arc<str>,
     path: StepPath,
     ahead: Ahead,
-    /// The idempotency key of an attempt that is made again.
+    /// The idempotency key of an attempt that is repeated.
     key: Option<String>,
     /// Why its item fails.
     because: Option<ItemError>,
 }
 
-/// What a run has ahead.
+/// The pending work of a run.
 struct Explained {
     history: History,
     executions: Vec<Execution>,
@@ -42,10 +42,10 @@ struct Explained {
     cancelled: bool,
 }
 
-/// Shows what going on would mean.
+/// Shows what resuming a run would do.
 ///
 /// # Errors
-/// Stops where a runner has the run, or its journal or the settings cannot be read.
+/// Stops if a runner holds the run's lock, or its journal or the settings cannot be read.
 pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let name = visible(&find::called(home)?);
     if Lock::is_held(home)? {
@@ -85,7 +85,7 @@ impl Explained {
             because: run.reason(id),
         });
         let executions = executions.collect();
-        // What a foreign run says of its place is not followed: settings are those of where the command is run.
+        // The folder stored in a foreign run is not used: settings are those of the current folder.
         if matches!(trust::runs::owner(home)?, Owner::Own(_)) {
             place(&history.options, home)?;
         }
@@ -116,7 +116,7 @@ impl Explained {
         })
     }
 
-    /// Items that are still to be admitted; none where the run does not say, or admits no more.
+    /// Items that are still to be admitted; `None` if unknown, or if no more are admitted.
     fn to_admit(&self, outline: &Outline) -> Option<u64> {
         let basis = self.history.basis();
         let over = self.cancelled || outline.is_over(basis);
@@ -194,7 +194,7 @@ impl Explained {
         Ok(out)
     }
 
-    /// The executions that are ahead, by what is ahead of them.
+    /// The executions by the kind of their pending work.
     fn sections(&self, out: &mut String, width: Option<usize>) {
         let graph = &self.history.graph;
         let title = |one: &Execution| execution(one.path, graph);
@@ -255,7 +255,7 @@ impl Explained {
         (effects, agent.and_then(|agent| agent.idempotent).unwrap_or(false))
     }
 
-    /// What a second attempt at an effect means.
+    /// The risk of a second attempt at an effect.
     fn risk(&self, step: &Step) -> &'static str {
         match self.about(step) {
             (false, _) => "has no effects",
@@ -265,7 +265,8 @@ impl Explained {
     }
 }
 
-/// Cancels a folded run, which starts nothing by itself. Returns what it would begin, with the step that is compensated.
+/// Cancels a folded run, which starts nothing by itself. Returns the compensations that it would begin, with the
+/// compensated step.
 fn to_compensate(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), StepId> {
     let mut out = Out::default();
     let under_way = |(id, _, path, ahead)| matches!(ahead, Ahead::Again(_)).then_some((id, path));

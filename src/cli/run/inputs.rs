@@ -1,4 +1,4 @@
-//! What a run works on: `--input` values and the items, all checked before anything starts.
+//! The inputs of a run: `--input` values and the items, all checked before anything starts.
 
 use super::super::exit::{Exit, Stop};
 use super::super::stream;
@@ -19,12 +19,12 @@ use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the run works on.
+/// The inputs of a run.
 pub struct Work {
     kind: Kind,
     /// The values of `--input`, by name.
     pub given: Object,
-    /// The names of values from steps that are not run, which nobody gave.
+    /// The names of stubbed values of steps that are not run, which have no `--input`.
     pub made_up: Vec<String>,
 }
 
@@ -45,7 +45,8 @@ impl Work {
         }
     }
 
-    /// Stores in the run's folder what cannot be read again, and says how to know the items again.
+    /// Stores items that cannot be read again in the run's folder; returns the record by which the items are
+    /// recognised.
     ///
     /// # Errors
     /// When they cannot be read or stored.
@@ -59,10 +60,10 @@ impl Work {
         Ok(Some(ItemsFrom { name: source.name.clone(), kept, hash: source.digest()?, total }))
     }
 
-    /// Whether the items are still those of which the journal says this.
+    /// Whether the items are those of this record.
     ///
     /// # Errors
-    /// Stops where they have changed, or when they cannot be read.
+    /// Stops if they have changed, or when they cannot be read.
     pub fn same(&mut self, items: Option<&ItemsFrom>) -> anyhow::Result<()> {
         let Kind::Items(now) = &mut self.kind else { return Ok(()) };
         let source = now.source();
@@ -78,7 +79,7 @@ impl Work {
         Err(Stop::new(Exit::Changed, message).help(help).into())
     }
 
-    /// Leaves out the first so many items: they have been admitted before.
+    /// Streams the items after the first `skip`, which have been admitted before.
     ///
     /// # Errors
     /// When the items cannot be read again.
@@ -102,7 +103,7 @@ impl Work {
     }
 }
 
-/// Items that were counted before, and must not have changed since.
+/// Items that were counted before, and must be unchanged.
 struct Counted<I> {
     items: I,
     left: u64,
@@ -128,20 +129,20 @@ impl<I: Iterator<Item = anyhow::Result<(Arc<str>, Values)>>> Iterator for Counte
     }
 }
 
-/// A run that goes on, as far as its items are concerned.
+/// A resumed run, as far as its items are concerned.
 pub struct Before<'a> {
     pub home: &'a Path,
     pub items: Option<ItemsFrom>,
     /// The journal has all items, so that they need not be read again.
     pub has_all: bool,
-    /// It was cancelled, so that it does not matter what has become of them.
+    /// It was cancelled, so its items do not have to be recognised.
     pub begins_nothing: bool,
 }
 
-/// Finds and checks what the run works on.
+/// Finds and checks the inputs of the run.
 ///
 /// # Errors
-/// When it cannot be read, or stops after showing all that is wrong with it.
+/// When they cannot be read, or stops after showing all their problems.
 pub fn work(
     launch: &Launch,
     part: &Part,
@@ -175,7 +176,7 @@ pub fn work(
     Ok(Work { kind, given: named, made_up })
 }
 
-/// What the command that began the run gave. The types may be those of a later document.
+/// The inputs from the command that began the run. The types may be those of a later document.
 fn given_before(launch: &Launch, graph: &Graph) -> anyhow::Result<Given> {
     let given = launch.options.given_in(graph);
     for (id, value) in &given {
@@ -190,7 +191,7 @@ fn given_before(launch: &Launch, graph: &Graph) -> anyhow::Result<Given> {
     Ok(given)
 }
 
-/// Supplies what steps that are not run would have made, where it is not given.
+/// Stubs values of steps that are not run, unless they are given.
 fn made_up(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
     let open = |upstream: &&Upstream| !given.iter().any(|(id, _)| *id == upstream.value);
     let open: Vec<&Upstream> = part.upstream.iter().filter(open).collect();
@@ -211,7 +212,7 @@ fn made_up(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Ve
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
-/// Where the items come from; none for a run without items.
+/// The source of the items; `None` for a run without items.
 fn place(
     launch: &Launch,
     part: &Part,
@@ -227,7 +228,7 @@ fn place(
     match (&options.items, &part.graph.settings.items) {
         (Some(path), _) => Some(Named::by_user(path)),
         (None, Some(named)) if wanted && named == "-" => Some(Named::by_user(named)),
-        // What the document names lies relative to it; where all inputs are given, no items are wanted.
+        // A path in the document is relative to it; if all inputs are given, items are not needed.
         (None, Some(named)) if wanted => {
             Some(Named::by_document(options.file.parent().unwrap_or(Path::new("")), Path::new(named)))
         }
@@ -235,7 +236,7 @@ fn place(
     }
 }
 
-/// The folder that files which items name count from: that of the items, or the current one.
+/// The folder where relative paths in items start: that of the items, or the current one.
 fn base(place: Option<&Named>, before: Option<&Before<'_>>) -> anyhow::Result<PathBuf> {
     let stored = before.is_some_and(|before| before.items.as_ref().is_some_and(|items| items.kept));
     let named = place
@@ -301,7 +302,7 @@ fn found(named: &Named) -> anyhow::Result<Source> {
     })
 }
 
-/// Stops where anything is wrong with the items, after showing what it is.
+/// Stops if the items have problems, after showing them.
 fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
     let Problems { count, .. } = checked.problems;
     if count > 0 {
@@ -397,8 +398,8 @@ fn unknown(name: &str, graph: &Graph, inputs: &[ValueId]) -> Stop {
     Stop::new(Exit::Invalid, format!("the workflow has no input `{name}`; nothing was run")).help(help)
 }
 
-/// Text for a String, JSON for everything else; without a type, JSON where it is JSON. `@FILE` is what a file holds, and a
-/// second `@` makes the first one part of the text.
+/// Reads text for a String, JSON for everything else; without a type, JSON if it is valid. `@FILE` is a file's
+/// contents, and `@@` a text that begins with `@`.
 fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> {
     let text = match text.strip_prefix('@') {
         Some(literal) if literal.starts_with('@') => literal.to_owned(),
@@ -417,7 +418,7 @@ fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> 
     };
     let ty = ty.unwrap_or(&Type::Json);
     ty.read(&text).map_err(|error| {
-        // Where JSON was begun its mistake is worth telling, else the words themselves are.
+        // An error in JSON is reported if the text begins like JSON.
         let why = match text.trim_start().starts_with(['{', '[']) {
             true => format!("no valid JSON: {error}"),
             false => format!("expected {ty}, found `{}`", words::excerpt(&text)),

@@ -1,4 +1,4 @@
-//! How much a run does at once: what is asked for, as far as the system allows it.
+//! How much a run does at once: the requested number, as far as the system allows it.
 
 use super::super::settings::{Channel, Reach, Settings};
 use super::super::terminal::Terminal;
@@ -11,20 +11,20 @@ use crate::value::words;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashSet;
 
-/// How many programs run at once beside one for each CPU, where nobody names a number: while some wait for a disk or a
-/// network, others have the CPUs. More would only share the CPUs, and each would take longer.
+/// How many programs run at once in addition to one for each CPU, by default: while some wait for a disk or a network,
+/// others use the CPUs. More would share the CPUs, and each would take longer.
 const SPARE: usize = 2;
 
-/// How many steps run at once that need no CPU of this machine, where nobody names a number.
+/// How many steps that need no CPU of this machine run at once, by default.
 const ELSEWHERE: usize = 64;
 
 /// Files that are open for each running program: three pipes and the process itself.
 const FILES_EACH: usize = 4;
 
-/// Files that are open besides, with some to spare.
+/// Files that are open besides, with a reserve.
 const FILES_BESIDES: usize = 24;
 
-/// Files that are open for a moment while a program starts; each CPU may start one.
+/// Files that are open briefly while a program starts; each CPU may start one.
 const FILES_TO_START: usize = 6;
 
 /// The limits of a run, from the command line, the document and the settings.
@@ -61,8 +61,8 @@ pub fn limits(
     limits
 }
 
-/// What runs at once where nobody names a number: programs by the CPUs, calls that wait for others by the dozen. Agents
-/// with a number of their own have that: their `concurrency`, or more processes than there would be programs.
+/// The default number of parallel steps: programs by the CPUs, remote calls by a constant. An agent with a
+/// `concurrency`, or with more worker processes than that, has its own number.
 fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId) -> Bound) -> Limits {
     let most = cpus + SPARE;
     let mut limits = Limits::jobs(0);
@@ -91,7 +91,7 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
     limits
 }
 
-/// How many programs can run at once where so many files may be open.
+/// How many programs can run at once with this limit of open files.
 fn bearable(files: usize, cpus: usize) -> usize {
     let left = files.saturating_sub(FILES_BESIDES + cpus * FILES_TO_START);
     (left / FILES_EACH).max(1)

@@ -29,10 +29,10 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Runs, or goes on with a run where it was left.
+/// Starts or resumes a run.
 ///
 /// # Errors
-/// What keeps it from running, or from being stored.
+/// Why it cannot run, or cannot be stored.
 pub fn run(
     mut launch: Launch,
     document: &Document,
@@ -48,7 +48,7 @@ pub fn run(
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
     let doers = bind::find(document, &part.graph, settings, launch.options.stub, terminal);
     let before = taken.as_ref().map(before).transpose()?;
-    // Before its items are looked for: that takes as long as the document likes.
+    // Asked before its items are read, which may take long.
     let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
         true => Ok(()),
@@ -68,7 +68,7 @@ pub fn run(
     if !launch.show.quiet {
         bind::warn_of_unset(&part.graph, settings, terminal);
     }
-    // Of a run that was cancelled no item begins any more.
+    // A cancelled run begins no more items.
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {
         work.same(before.items.as_ref())?;
     }
@@ -117,7 +117,7 @@ pub fn run(
         .enable_all()
         .build();
     let tokio = tokio.context("cannot start the runtime")?;
-    // Without the record the run must be taken over before it can go on.
+    // Without this record, the run must be adopted before it can be resumed.
     let own = |trusted| trust::runs::Writing::begin(&home, &graph, trusted).map(Some);
     let gone_on = if taken.is_some() { own(launch.trust) } else { Ok(None) };
     let runner = match taken {
@@ -137,7 +137,7 @@ pub fn run(
             launch.options.given = work.given.clone();
             let (options, items) = (launch.options.clone(), work.store(&home)?);
             let new = New { run: id, started, document, options, items };
-            // Where it cannot be stored, it cannot be below either, which is said.
+            // If this cannot be stored, the next call fails too, and reports it.
             let _ = trust::runs::Writing::expect(&home, &new.header(&graph)?, &graph, launch.trust);
             Runner::begin(new, prepared)?
         }
@@ -150,7 +150,7 @@ pub fn run(
     let mut outline = Outline::default();
     let observers: Vec<&mut dyn Observer> = vec![&mut record, &mut progress, &mut outline];
     let (outcome, caught) = drive(tokio, runner, &work, observers)?;
-    // While the lock is held still.
+    // While the lock is still held.
     let remembered = remembered.map(drop);
     progress.finish();
     if let Err(error) = remembered
@@ -162,7 +162,7 @@ pub fn run(
     }
     let left = work.total().saturating_sub(outcome.run.tally().admitted);
     head.complete = outcome.trouble.is_none() && outcome.run.stopped().is_none() && left == 0;
-    // Whatever went wrong, what has happened is shown.
+    // Whatever failed, the events so far are shown.
     let finished = record.finish(&head, left).map(|mut finished| {
         finished.judge(&graph);
         let published = if launch.no_journal { Ok(()) } else { finished.publish(&launch, &home, terminal) };
@@ -200,11 +200,11 @@ pub fn run(
         None => Exit::Interrupted,
     };
     let exit = if exit == Exit::Ok && !met { Exit::Failed } else { exit };
-    // A run that goes on is written when it has come to its end.
+    // The rows of a paused run are added when it has ended.
     if let Some(kept) = finished.kept.filter(|_| !paused)
         && let Err(error) = write::write(&launch, document, &phases, (&head.run, &home), kept, terminal)
     {
-        // How the run ended says more than that its rows are elsewhere.
+        // The end of the run takes precedence over the error.
         if !matches!(exit, Exit::Ok | Exit::Failed | Exit::CompensationFailed) {
             terminal.error(&error);
             return Ok(exit);
@@ -217,7 +217,7 @@ pub fn run(
             Some(ending) => ending.store(&home),
             None => {}
         }
-        // Of a run that goes on it has seen but a part, and what an interruption stopped is not journaled.
+        // A resumed run has only seen a part, and the effects of an interruption are not in the journal.
         if !resumed && ending.is_some() {
             outline.unmet = !met;
             Gist::new(&graph.title, &document.source.name, &outline, basis, false).store(&home);
@@ -226,7 +226,7 @@ pub fn run(
     Ok(exit)
 }
 
-/// What a run that goes on has of its items.
+/// The items of a resumed run.
 fn before(taken: &Taken) -> anyhow::Result<Before<'_>> {
     Ok(Before {
         home: taken.history.home(),
@@ -236,7 +236,7 @@ fn before(taken: &Taken) -> anyhow::Result<Before<'_>> {
     })
 }
 
-/// Says how the run ended.
+/// Shows how the run ended.
 fn tell(
     launch: &Launch,
     (id, outcome): (&str, &Outcome),
@@ -266,14 +266,14 @@ fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
         .help("a run stores its files in .orderflow there: make the folder writable, or name another one with --state DIR")
 }
 
-/// Says why a run cannot go on in its folder; a refusal of the folder says what to do.
+/// Why a run cannot be resumed in its folder; for a refused folder, with help.
 fn unusable(home: &Path, error: &std::io::Error) -> Stop {
     let home = visible(&home.display().to_string());
     let error = visible(&error.to_string());
     Stop::new(Exit::Io, format!("cannot use the run's folder {home}: {error}; nothing was run"))
 }
 
-/// Runs all that is left, with the signals that this process gets.
+/// Runs all pending work, and reacts to the signals of this process.
 fn drive(
     tokio: tokio::runtime::Runtime,
     runner: Runner,
@@ -287,8 +287,8 @@ fn drive(
         let (requests, caught) = runtime::listen(leave, cancelled).context("cannot listen for signals")?;
         anyhow::Ok((runner.drive(&mut *items, observers, requests).await, caught))
     });
-    // Every attempt has been reported. Its threads stay until the process ends: a signal shall be heard while the
-    // trace is written and while nobody reads what is shown.
+    // Every attempt has been reported. The threads remain until the process ends: signals must be handled while the
+    // trace is written and while output blocks.
     std::mem::forget(tokio);
     driven
 }
@@ -306,7 +306,7 @@ fn policy(
     }
 }
 
-/// The third signal: somebody wants out, whatever is lost.
+/// The third signal: exits at once and may lose data.
 fn leave(signal: i32) -> ! {
     std::process::exit(128 + signal)
 }

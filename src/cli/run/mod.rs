@@ -1,5 +1,4 @@
-//! `orderflow run`: from the command line to a finished run, step by step; every check comes before the first
-//! item starts.
+//! `orderflow run`: from the command line to a finished run; every check comes before the first item starts.
 
 mod again;
 mod bind;
@@ -118,7 +117,7 @@ pub struct Args {
     show: Show,
 }
 
-/// How a run is shown.
+/// How the result is shown.
 #[derive(clap::Args, Clone, Copy)]
 struct Show {
     /// How to show the result
@@ -129,7 +128,7 @@ struct Show {
     quiet: bool,
 }
 
-/// A run that is to begin or to go on, as it was asked for.
+/// A run that is to begin or resume, with its options.
 struct Launch {
     options: RunOptions,
     /// `--input` of a new run, to be read.
@@ -137,7 +136,7 @@ struct Launch {
     no_journal: bool,
     trust: bool,
     show: Show,
-    /// What is said once nothing can refuse the run any more.
+    /// A message to show once the run can no longer be refused.
     notice: Option<String>,
 }
 
@@ -179,7 +178,7 @@ pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;
 
 impl Args {
-    /// What is asked for, apart from what the run's folder and the values of its inputs will be.
+    /// The options, without the run's folder and the values of its inputs.
     fn launch(self) -> anyhow::Result<Launch> {
         let options = RunOptions {
             folder: std::env::current_dir().context("cannot read the current folder")?,
@@ -205,13 +204,13 @@ impl Args {
 }
 
 impl Launch {
-    /// Refuses a place where no trace can be written, before anything is run.
+    /// Rejects a path where no trace can be written, before anything runs.
     fn check_trace(&self) -> Result<(), Stop> {
         match &self.options.session {
             Some(named) => check_named(named, self.show.format),
             None => {
                 let target = disk::Target::unnamed(self.options.trace());
-                // With a journal there is a trace in the run's own folder, too.
+                // With a journal the run's own folder has a trace, too.
                 let usable = target.and_then(|target| if self.no_journal { target.check() } else { Ok(()) });
                 usable.map_err(|error| {
                     Stop::new(Exit::Io, format!("cannot write the trace: {error}; nothing was run"))
@@ -222,7 +221,7 @@ impl Launch {
     }
 }
 
-/// Refuses a place for the trace that the user named and where none can be written.
+/// Rejects a path for the trace that the user named if it cannot be written.
 fn check_named(named: &Path, format: Format) -> Result<(), Stop> {
     if stream::is_standard(named) && format == Format::Json {
         let message = "--session - and --format json both write to standard output; nothing was run";
@@ -235,7 +234,7 @@ fn check_named(named: &Path, format: Format) -> Result<(), Stop> {
     })
 }
 
-/// Stops where a step cannot be run by itself.
+/// The error for a step that cannot run alone.
 fn not_alone(why: NotAlone, options: &RunOptions) -> Stop {
     let option = if options.from.is_some() { "--from" } else { "--only" };
     let stop = Stop::new(Exit::Invalid, visible(&format!("{option} {why}; nothing was run")));

@@ -1,4 +1,4 @@
-//! The trace in a run's own folder, where no other run replaces it. Knows nothing of what is in it.
+//! The trace in a run's own folder, which no other run overwrites. Knows nothing of its contents.
 
 use crate::diag::render::visible;
 use crate::disk::{Folder, Target};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The file in a run's folder.
 const FILE: &str = "session.toon";
 
-/// Where a run writes its own trace.
+/// The place of a run's own trace.
 pub fn target(home: &Path) -> Target {
     Target::Within(home.to_owned(), FILE)
 }
@@ -17,7 +17,7 @@ pub fn path(home: &Path) -> PathBuf {
     home.join(FILE)
 }
 
-/// What messages call it: its path from here.
+/// Its name in messages: its path from here.
 pub fn name(home: &Path) -> String {
     let path = path(home);
     let here = std::env::current_dir().unwrap_or_default();
@@ -32,10 +32,10 @@ pub fn open(home: &Path) -> io::Result<std::fs::File> {
     Folder::open(home)?.open_file(FILE)
 }
 
-/// Writes the same to another place.
+/// Copies it to another place.
 ///
 /// # Errors
-/// What the file system reports.
+/// An error of the file system.
 pub fn copy(home: &Path, to: &Target) -> io::Result<()> {
     let mut from = open(home)?;
     to.write(|out| io::copy(&mut from, out).map(drop))

@@ -1,4 +1,4 @@
-//! Paths that a run stores and that its agents get: both are text.
+//! Checks paths that a run stores and that its agents get: both must be text.
 
 use super::super::exit::{Exit, Stop};
 use super::super::stream;
@@ -7,7 +7,7 @@ use crate::history::RunOptions;
 use anyhow::Context;
 use std::path::Path;
 
-/// Refuses a run that is asked for by paths that are not text.
+/// Rejects a run whose options have paths that are not text.
 ///
 /// # Errors
 /// Stops at the first of them.
@@ -22,10 +22,10 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     Ok(text("the path of the current folder", &here)?)
 }
 
-/// Refuses a path that is not text.
+/// Rejects a path that is not text.
 ///
 /// # Errors
-/// Stops there.
+/// Stops if it is not.
 pub fn text(what: &str, path: &Path) -> Result<(), Stop> {
     if path.to_str().is_some() {
         return Ok(());

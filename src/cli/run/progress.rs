@@ -1,4 +1,4 @@
-//! How far a run is, and what goes wrong, on standard error while it lives.
+//! The progress and failures of an active run on standard error.
 
 use super::super::terminal::Terminal;
 use crate::adapter::orphans::Report;
@@ -17,20 +17,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Failures that are shown as they happen.
+/// The most failures that are shown as they happen.
 const FAILURES: u64 = 20;
 
-/// Lines of a failed agent's log that are shown.
+/// The most lines of a failed agent's log that are shown.
 const LOG_LINES: usize = 5;
 
-/// How often a run that nobody watches says how far it is.
+/// How often a run without a terminal reports its progress.
 const EVERY: Duration = Duration::from_secs(10);
 
 pub struct Progress<'a> {
     graph: Arc<Graph>,
     terminal: &'a mut Terminal,
     bar: ProgressBar,
-    /// Whether there is no terminal to draw on, but somebody may read a log.
+    /// Whether standard error is not a terminal, so that progress is printed in lines.
     plain: bool,
     total: u64,
     settled: u64,
@@ -73,12 +73,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Takes note of what happened before, without a word.
+    /// Observes past events without showing them.
     pub fn past(&mut self) -> Past<'_, 'a> {
         Past(self)
     }
 
-    /// Says what the last runner had left running.
+    /// Shows the processes that the last runner left running.
     pub fn orphans(&mut self, report: &Report) {
         let count = report.ended.len();
         if count > 0 && self.plain {
@@ -92,9 +92,9 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Says where a run goes on.
+    /// Shows where a run is resumed.
     pub fn resumed(&mut self, run: &Run) {
-        // They are made again without having begun once more.
+        // They are repeated without another start event.
         self.running = run.under_way() as u64;
         self.draw();
         if self.plain {
@@ -107,7 +107,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Takes the display away and says what was left out.
+    /// Removes the display and shows how many failures were not shown.
     pub fn finish(self) {
         self.bar.finish_and_clear();
         if self.failures > FAILURES {
@@ -155,7 +155,7 @@ impl<'a> Progress<'a> {
         let mut text = format!("{key}: {title}{how}: {told}{attempts}{optional}\n");
         let log = in_flight.and_then(|known| known.logs.iter().find(|(id, _)| *id == execution.step));
         let lines: Vec<&str> = log.map(|(_, log)| log.lines().collect()).unwrap_or_default();
-        // A log of one line stands in the message already.
+        // A log of one line is already in the message.
         let told = |lines: &[&str]| matches!(lines, [only] if error.ends_with(only));
         let lines = if told(&lines) { Vec::new() } else { lines };
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
@@ -175,7 +175,7 @@ impl<'a> Progress<'a> {
         self.in_flight.insert(item, InFlight { key: key.clone(), logs: Vec::new() });
     }
 
-    /// No step of it has failed, so nothing else tells why the item does.
+    /// None of its steps has failed, so the reason is shown here.
     fn late(&mut self, item: ItemId) {
         self.failures += 1;
         if self.failures > FAILURES {
@@ -188,7 +188,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// What happened before, to be counted and not to be told.
+/// Counts past events without showing them.
 pub struct Past<'p, 'a>(&'p mut Progress<'a>);
 
 impl Observer for Past<'_, '_> {
@@ -204,7 +204,7 @@ impl Observer for Past<'_, '_> {
     }
 }
 
-/// What is still waited for, and how to wait no longer.
+/// The attempts that are still running, and how to stop waiting.
 fn waiting(running: u64, why: StopReason) -> String {
     let steps = match running {
         0 => return String::new(),

@@ -1,4 +1,4 @@
-//! A run told again from its record: no agents, no grants, no decisions.
+//! A replay of a recorded run: without agents, grants or decisions.
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Unknown phases that are named.
+/// The most unknown phases that are named.
 const PHASES: usize = 10;
 
 pub fn replay(
@@ -29,7 +29,7 @@ pub fn replay(
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     let Told { rows, complete, left } = match session {
-        // The document has been checked, its record with it.
+        // The document has been checked, including its record.
         None => {
             let rows = session::recorded(&document.source, &document.spec).rows;
             Told { rows, complete: true, left: 0 }
@@ -72,15 +72,15 @@ pub fn replay(
     Ok(Exit::Ok)
 }
 
-/// What is to be told again.
+/// The record to replay.
 struct Told {
     rows: Vec<Row>,
-    /// Whether the run came to its end, and how many items it had not started.
+    /// Whether the run completed, and how many items it had not started.
     complete: bool,
     left: u64,
 }
 
-/// Says how a session file is given, where it stands behind `--replay` as if it were its value.
+/// Explains how to pass a session file after `--replay`, which takes its value with `=`.
 pub fn hint(error: &mut clap::Error, args: &[OsString]) {
     let named = |arg: &OsString| !arg.as_encoded_bytes().starts_with(b"-");
     let session = args.windows(2).find(|pair| pair[0] == "--replay" && named(&pair[1]));
@@ -96,10 +96,10 @@ pub fn hint(error: &mut clap::Error, args: &[OsString]) {
     }
 }
 
-/// Refuses a session file in place of the document.
+/// Rejects a session file in place of the document.
 ///
 /// # Errors
-/// Stops where the document's name is that of a session file.
+/// Stops if the document's name is that of a session file.
 pub fn refuse_session(args: &Args) -> Result<(), Stop> {
     let standard = |path: &Path| stream::is_standard(path);
     if standard(&args.file) && args.replay.iter().flatten().any(|session| standard(session)) {

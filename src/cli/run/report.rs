@@ -1,5 +1,5 @@
-//! What a finished run leaves: the session file, tables and figures on standard output, a last word on
-//! standard error.
+//! The results of a finished run: the session file, tables and statistics on standard output, a summary on standard
+//! error.
 
 use super::super::exit::{Exit, Stop};
 use super::super::stream;
@@ -22,28 +22,28 @@ use anyhow::Context;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Dead letters that are named.
+/// The most dead letters that are named.
 const LETTERS: usize = 10;
 
-/// The trace and its figures, gathered while the run lives.
+/// The trace and statistics, collected during the run.
 pub struct Record {
     entries: Entries,
     recorder: Option<(Recorder, PathBuf)>,
     live: Live,
     executions: Executions,
     kept: Option<Kept>,
-    /// What the journal does not have is not told, either: it goes on from there another time.
+    /// Whether events that are not in the journal are left out, because a resumed run has them again.
     journaled: bool,
     paused: bool,
 }
 
-/// What a finished run has to show.
+/// The results of a finished run.
 pub struct Finished {
     pub stats: Stats,
-    /// What the document expects of its steps, judged; empty where nobody did.
+    /// The expectations of the document, judged; empty if they were not judged.
     pub verdicts: Vec<Verdict>,
     executions: Executions,
-    /// What is to be written into the document, where it is.
+    /// The rows that are to be added to the document.
     pub kept: Option<Kept>,
     /// Where the trace was written.
     session: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Finished {
 }
 
 impl Record {
-    /// Rows that are to be written into the document are kept in `kept`.
+    /// Rows that are to be added to the document are collected in `kept`.
     ///
     /// # Errors
     /// When the folder of the session file cannot be written to.
@@ -88,12 +88,12 @@ impl Record {
         Ok(Record { entries, recorder, live, executions, kept, journaled: false, paused: false })
     }
 
-    /// That of a run which is kept, and goes on after an interruption from where it was.
+    /// Sets whether the run has a journal and can be resumed after an interruption.
     pub fn journaled(self, journaled: bool) -> Self {
         Record { journaled, ..self }
     }
 
-    /// Writes the session file and closes the figures. `left` items were never started.
+    /// Writes the session file and completes the statistics. `left` items were never started.
     ///
     /// # Errors
     /// When the session file cannot be written.
@@ -108,7 +108,7 @@ impl Record {
         };
         let on_output = stream::is_standard(&target);
         match recorder.finish(head, &stats.run.summary()) {
-            // Whoever read it has seen enough.
+            // The reader closed its end.
             Err(error) if on_output && error.kind() == ErrorKind::BrokenPipe => {}
             Err(error) if on_output => return Err(error).context("cannot write to standard output"),
             written => {
@@ -148,11 +148,10 @@ fn is_interruption(event: &Event) -> bool {
 }
 
 impl Finished {
-    /// Writes the run's own trace also to where the user looks for it. A place that nobody named may be none where one can
-    /// write; that is only noted.
+    /// Copies the run's own trace to where the user expects it. A failure at the default path is only a warning.
     ///
     /// # Errors
-    /// When the place that the user named cannot be written to.
+    /// When the path that the user named cannot be written to.
     pub(super) fn publish(
         &mut self,
         launch: &Launch,
@@ -171,7 +170,7 @@ impl Finished {
                 self.session = launch.options.trace_file().map(Path::to_owned);
                 Ok(())
             }
-            // Whoever read it has seen enough.
+            // The reader closed its end.
             Err(error) if self.on_output && error.kind() == ErrorKind::BrokenPipe => Ok(()),
             Err(error) if launch.options.session.is_none() => {
                 if !launch.show.quiet {
@@ -186,7 +185,7 @@ impl Finished {
         }
     }
 
-    /// How the items ended, those apart that a run which was interrupted has in flight still.
+    /// How the items ended, not counting those that an interrupted run still has in flight.
     pub fn tally(&self, admitted: u64) -> Tally {
         let mut tally = Tally { admitted, ..Tally::default() };
         for (state, count) in self.stats.run.items_by_status.iter().flatten() {
@@ -195,16 +194,16 @@ impl Finished {
         tally
     }
 
-    /// Judges what the document expects of its steps. A column that no agent reported meets nothing.
+    /// Judges what the document expects of its steps. A column that no agent reported meets no expectation.
     pub fn judge(&mut self, graph: &Graph) {
         self.verdicts = stats::judge_all(graph, &self.stats);
     }
 }
 
-/// Shows the result on standard output, unless the trace is there. A run that is stored has its name and its failed items.
+/// Shows the result on standard output, unless the trace is there. A stored run has its name and its failed items.
 ///
 /// # Errors
-/// When the figures have no JSON form.
+/// When the statistics cannot be written as JSON.
 pub fn show(
     format: Format,
     finished: &Finished,
@@ -236,7 +235,7 @@ pub fn show(
     Ok(())
 }
 
-/// Says where the trace lies.
+/// Shows where the trace is.
 pub fn written(finished: &Finished, terminal: &mut Terminal) {
     if let Some(session) = &finished.session {
         let here = std::env::current_dir().unwrap_or_default();
@@ -245,7 +244,7 @@ pub fn written(finished: &Finished, terminal: &mut Terminal) {
     }
 }
 
-/// Says which results nobody worked for.
+/// Shows which results are stubs.
 pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
     for (what, names) in [("step", steps), ("value", values)] {
         if !names.is_empty() {
@@ -255,8 +254,8 @@ pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
     }
 }
 
-/// What went wrong that is no single item's, and what stands of items that were given up.
-/// `fleeting` where nothing is kept to go on from.
+/// Shows failures of the run as a whole, and remaining effects of cancelled items. `fleeting` if the run cannot be
+/// resumed.
 pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Terminal) {
     let not_run: Vec<_> = run.not_run().map(|id| format!("`{}`", visible(&graph.step(id).title))).collect();
     if !not_run.is_empty() {
@@ -283,7 +282,7 @@ pub fn tell_trouble(run: &Run, graph: &Graph, fleeting: bool, terminal: &mut Ter
     }
 }
 
-/// The steps that items which succeeded did not run; with `all`, also those that a decision left out.
+/// Shows the steps that successful items did not run; with `all`, also those that a decision left out.
 pub fn left_out(finished: &Finished, graph: &Graph, all: bool, terminal: &mut Terminal) {
     let title = |name: &str| match graph.by_phase(name) {
         Some(id) => visible(&graph.step(id).title),
@@ -297,7 +296,7 @@ pub fn left_out(finished: &Finished, graph: &Graph, all: bool, terminal: &mut Te
     }
 }
 
-/// The last word: how the items ended by this tally, and which failed for good.
+/// The summary: how the items ended by this tally, and which failed.
 pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &mut Terminal) {
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];

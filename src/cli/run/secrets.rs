@@ -1,5 +1,5 @@
-//! The secrets that `orderflow.toml` gives to agents, fetched from where they are. Knows nothing of how they are
-//! handed on, and never shows one.
+//! The secrets that `orderflow.toml` gives to agents, read from their sources. Knows nothing of how they are passed
+//! on, and never shows one.
 
 use super::super::exit::{Exit, Stop};
 use super::super::settings::{Origin, Secret, Settings};
@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The largest secret, in bytes: it travels in an environment.
+/// The largest secret, in bytes: it is passed in an environment.
 const LARGEST: usize = 64 * 1024;
 
 /// Values by agent and name.
@@ -21,10 +21,10 @@ const LARGEST: usize = 64 * 1024;
 pub struct Secrets(BTreeMap<(String, String), String>);
 
 impl Secrets {
-    /// Fetches the named secrets of the named agents.
+    /// Reads the named secrets of the named agents.
     ///
     /// # Errors
-    /// Stops after showing all that cannot be had.
+    /// Stops after showing all that are missing.
     pub fn fetch(
         wanted: &BTreeSet<(&str, &Secret)>,
         settings: &Settings,
@@ -54,7 +54,7 @@ impl Secrets {
             .into())
     }
 
-    /// The variables that these secrets are.
+    /// The environment variables for these secrets.
     pub fn variables(&self, given: Vec<(&str, &Secret)>) -> impl Iterator<Item = (String, OsString)> {
         given.into_iter().filter_map(|(agent, secret)| {
             let value = self.0.get(&(agent.to_owned(), secret.name.clone()))?;
@@ -67,7 +67,7 @@ impl Secrets {
         self.0.get(&(agent.to_owned(), name.to_owned())).map(String::as_str)
     }
 
-    /// Knows all of them. A name that two agents have for different secrets is told with the agent's.
+    /// A redactor for all of them. If two agents have different secrets of one name, the names include the agents.
     pub fn redactor(&self) -> Redactor {
         let named = |((agent, name), value): (&(String, String), &String)| {
             let other = self.0.iter().any(|((_, known), other)| known == name && other != value);
@@ -78,7 +78,7 @@ impl Secrets {
     }
 }
 
-/// Whether a secret is where it is to be, as far as that is seen without reading it.
+/// Whether a secret exists, as far as visible without reading it.
 pub fn is_there(secret: &Secret, folder: &Path) -> bool {
     match &secret.from {
         Origin::Environment(name) => std::env::var_os(name).is_some_and(|value| !value.is_empty()),
@@ -86,7 +86,7 @@ pub fn is_there(secret: &Secret, folder: &Path) -> bool {
     }
 }
 
-/// The secret, or why there is none.
+/// The secret, or why it is missing.
 fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
     let value = match &secret.from {
         Origin::Environment(name) => match std::env::var(name) {

@@ -1,4 +1,4 @@
-//! `run --write`: the executions of a run become part of their document.
+//! `run --write`: adds the executions of a run to their document.
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
@@ -19,7 +19,7 @@ use std::path::Path;
 /// How often a document that others write to is read again.
 const TRIES: usize = 20;
 
-/// The rows of a run, as many as a document takes.
+/// The rows of a run, up to the number that a document accepts.
 #[derive(Default)]
 pub struct Kept {
     rows: Vec<(ItemId, Option<u32>, Row)>,
@@ -34,7 +34,7 @@ impl Kept {
         }
     }
 
-    /// By item, those of elements in the order of their list, then as they happened; else how many there are.
+    /// By item, those of elements in the order of their list, then as they happened; else their number.
     fn rows(mut self) -> Result<Vec<Row>, usize> {
         if self.count > MOST_ROWS {
             return Err(self.count);
@@ -44,10 +44,10 @@ impl Kept {
     }
 }
 
-/// Refuses what cannot end well before anything is run: every item leaves at least a row.
+/// Rejects a run that would have too many rows: every item leaves at least one.
 ///
 /// # Errors
-/// Stops where the document takes no such number of rows, or is not a file.
+/// Stops if the document does not accept that number of rows, or is not a file.
 pub fn prepare(options: &RunOptions, items: u64) -> Result<(), Stop> {
     if !options.write {
         return Ok(());
@@ -66,10 +66,10 @@ pub fn prepare(options: &RunOptions, items: u64) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Writes the rows into the document. `phases` are those of its steps.
+/// Adds the rows to the document. `phases` are those of its steps.
 ///
 /// # Errors
-/// Stops where the document does not take them; the run's trace has them in any case.
+/// Stops if the document does not accept them; the run's trace has them in any case.
 pub fn write(
     launch: &Launch,
     document: &Document,
@@ -102,13 +102,13 @@ pub fn write(
     Ok(())
 }
 
-/// Adds the rows of a run that has ended to its document, those that are not there yet.
+/// Adds the missing rows of a run that has ended to its document.
 ///
 /// # Errors
-/// Stops where the run has not ended or the document does not take them.
+/// Stops if the run has not ended or the document does not accept them.
 pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     let (home, options) = (history.home(), &history.options);
-    // The run says which file is written.
+    // The path of the document comes from the run.
     trust::runs::refuse_foreign(home)?;
     if options.stub || options.from.is_some() || !options.only.is_empty() {
         let message =
@@ -165,7 +165,7 @@ fn written(count: usize, name: &str, terminal: &mut Terminal) {
     terminal.talk(&format!("{executions} written into {name}\n"));
 }
 
-/// Puts the rows into the document's file; false where it holds something else by now.
+/// Writes the rows into the document's file; false if its contents have changed.
 fn put(document: &Document, file: &Path, phases: &[String], run: &str, rows: &[Row]) -> Result<bool, Stop> {
     let name = visible(&document.source.name);
     let text = append(&document.source, &document.spec, phases, run, rows).map_err(|why| match why {

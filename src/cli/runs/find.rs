@@ -1,4 +1,4 @@
-//! Finding the folders of runs: `last`, the beginning of a name, a path.
+//! Finds the folders of runs: `last`, the beginning of a name, a path.
 
 use super::super::exit::{Exit, Stop};
 use super::super::trust::{self, runs::Owner};
@@ -13,13 +13,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Characters of a name that are shown at least.
+/// The least characters of a name that are shown.
 const SHORT: usize = 12;
 
-/// Where runs are stored, if the command line or the environment says so; else beside the document or its settings.
+/// The folder of runs, if the command line or the environment names one; else it is beside the document or its
+/// settings.
 static STORE: OnceLock<PathBuf> = OnceLock::new();
 
-/// Stores runs in this folder, and looks for them there, too.
+/// Stores runs in this folder, and searches it, too.
 pub fn store_in(folder: PathBuf) {
     let _ = STORE.set(folder);
 }
@@ -29,17 +30,17 @@ pub fn store(folder: &Path) -> Store {
     STORE.get().map_or_else(|| Store::Beside(folder.to_owned()), |store| Store::In(store.clone()))
 }
 
-/// The folder of the run that is meant. `last` is the latest of the user's own; a name or a path may mean one that
-/// came from elsewhere.
+/// The folder of the named run. `last` is the latest of the user's own; a name or a path may refer to one that came
+/// from elsewhere.
 ///
 /// # Errors
-/// Stops where there is none, or several begin so.
+/// Stops if it does not exist, or the name is ambiguous.
 pub fn one(said: &str) -> anyhow::Result<PathBuf> {
     find(said, false)
 }
 
-/// The folder of the run that is meant by a command that acts on own runs only: one that came from elsewhere does not
-/// make the name of an own one ambiguous.
+/// The same for a command that acts on own runs only: a run from elsewhere does not make the name of an own one
+/// ambiguous.
 ///
 /// # Errors
 /// As for [`one`].
@@ -76,7 +77,7 @@ fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        // Only now: a folder that happens to lie here must not stand in for a run of that name.
+        // Only now: a folder that happens to be here must not take precedence over a run of that name.
         [] if is_run() => absolute(),
         [] if all.is_empty() => Err(none()),
         [] => {
@@ -101,7 +102,7 @@ fn none() -> anyhow::Error {
         .into()
 }
 
-/// The latest of these runs that is the user's own, by what his own state says.
+/// The latest of these runs that is the user's own, by the user's own records.
 fn last(all: &[PathBuf]) -> anyhow::Result<Option<PathBuf>> {
     Ok(own(all)?.pop())
 }
@@ -109,7 +110,7 @@ fn last(all: &[PathBuf]) -> anyhow::Result<Option<PathBuf>> {
 /// Those of these runs that are the user's own, the oldest first.
 ///
 /// # Errors
-/// Where a folder cannot be looked at.
+/// When a folder cannot be read.
 pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut own: Vec<(Place, &PathBuf)> = Vec::new();
     let known = trust::runs::known();
@@ -118,7 +119,7 @@ pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         match trust::runs::owner(folder) {
             Ok(Owner::Own(known)) => own.push((place(&known.started, folder), folder)),
             Ok(Owner::Elsewhere) => {}
-            // What cannot be read is still in the place of a run of the user's.
+            // A folder that cannot be read is still at the path of an own run.
             Err(_) => own.extend(listed.map(|known| (place(&known.started, folder), folder))),
         }
     }
@@ -126,15 +127,15 @@ pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(own.into_iter().map(|(_, folder)| folder.clone()).collect())
 }
 
-/// Where a run is among others: by its start, then by its name.
+/// The sort key of a run: its start, then its name.
 type Place = (Timestamp, OsString);
 
 fn place(started: &str, folder: &Path) -> Place {
     (started.parse().unwrap_or(Timestamp::MIN), folder.file_name().unwrap_or_default().to_owned())
 }
 
-/// These runs, which are all there are here, the latest first, each with its short name. A journal that cannot be read does
-/// not say when its run began; the user's own state does, of an own run.
+/// These runs, which must be all runs found here, the latest first, each with its short name. If a journal cannot be
+/// read, the start of an own run is in the user's own records.
 pub fn latest_first(all: &[PathBuf]) -> Vec<(&PathBuf, String)> {
     let known = trust::runs::known();
     let started = |folder: &PathBuf| match journal::read(folder) {
@@ -146,13 +147,13 @@ pub fn latest_first(all: &[PathBuf]) -> Vec<(&PathBuf, String)> {
     runs
 }
 
-/// The run's name, as its folder has it.
+/// The run's name, from its folder.
 pub fn name(folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// For each of the folders, in their order, as much of its name as tells it apart. A name that there is twice is
-/// told in full; only a path tells such runs apart.
+/// For each of the folders, in order, the shortest unambiguous beginning of its name. If two have the same name, it is
+/// shown in full, and only paths are unambiguous.
 pub fn short_names(folders: &[PathBuf]) -> Vec<String> {
     let names: Vec<Vec<char>> = folders.iter().map(|folder| name(folder).chars().collect()).collect();
     let common = |one: &[char], other: &[char]| one.iter().zip(other).take_while(|(a, b)| a == b).count();
@@ -164,7 +165,7 @@ pub fn short_names(folders: &[PathBuf]) -> Vec<String> {
     names.iter().enumerate().map(|(at, name)| short(at, name)).collect()
 }
 
-/// As much of a run's name as tells it apart from the others here; all of it where it lies elsewhere.
+/// The shortest unambiguous beginning of a run's name among the runs here; the whole name if it is elsewhere.
 ///
 /// # Errors
 /// As [`all`].
@@ -172,7 +173,7 @@ pub fn short_name(folder: &Path) -> anyhow::Result<String> {
     Ok(here(folder)?.unwrap_or_else(|| name(folder)))
 }
 
-/// What commands here call a run: its short name, or the path of its folder where it lies elsewhere.
+/// The run's name in commands here: its short name, or the path of its folder if it is elsewhere.
 ///
 /// # Errors
 /// As [`all`].
@@ -186,11 +187,11 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
     Ok(found.and_then(|at| short_names(&all).into_iter().nth(at)))
 }
 
-/// The folders of all runs that are stored here: in the current folder, in those right below it, in those above it up
-/// to the repository's root, and where `--state` says; by name.
+/// The folders of all runs that are stored here: in the current folder, in those directly below it, in those above it
+/// up to the repository's root, and in that of `--state`; by name.
 ///
 /// # Errors
-/// Where the current folder cannot be told.
+/// When the current folder cannot be determined.
 pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let below = disk::entries(&here, usize::MAX).unwrap_or_default();

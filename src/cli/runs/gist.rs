@@ -1,5 +1,5 @@
-//! What a list says of a run that does not live, stored when the run ends or rests, so that it is read and not computed
-//! from all events.
+//! The summary of an inactive run for lists, stored when the run ends or pauses, so that it need not be computed from
+//! all events.
 
 use super::super::trust;
 use crate::event::Millis;
@@ -15,7 +15,7 @@ pub struct Gist {
     pub document: String,
     pub state: State,
     pub counts: Counts,
-    /// From the run's beginning to the last that happened, without the pauses.
+    /// From the run's beginning to its last event, without the pauses.
     pub last: Millis,
 }
 
@@ -30,17 +30,19 @@ impl Gist {
         }
     }
 
+    /// Computes the summary.
+    ///
     /// # Errors
-    /// Where the journal is damaged.
+    /// When the journal is damaged.
     pub fn of(history: &History, held: bool) -> anyhow::Result<Gist> {
         let (title, path) = (&history.graph.title, &history.header().document.path);
         Ok(Gist::new(title, path, history.outline()?, history.basis(), held))
     }
 
-    /// What is stored of a run where its journal is as it was; else what its journal says, which is then stored.
+    /// The stored summary if the journal is unchanged; else it is computed and stored.
     ///
     /// # Errors
-    /// Stops where the journal is damaged.
+    /// When the journal is damaged.
     pub fn find(folder: &Path, header: Header, records: Records, held: bool) -> anyhow::Result<Gist> {
         if !held && let Some(gist) = trust::runs::found(folder, &header, &records) {
             return Ok(gist);
@@ -52,7 +54,7 @@ impl Gist {
         Ok(gist)
     }
 
-    /// Stores it for the journal as it is. What cannot be stored is computed again.
+    /// Stores it for the current journal. A summary that cannot be stored is computed again.
     pub fn store(&self, folder: &Path) {
         let stored = journal::read_at_rest(folder).map_err(anyhow::Error::from);
         let _ =

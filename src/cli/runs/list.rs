@@ -1,4 +1,4 @@
-//! The table of kept runs: what each was and what became of it. A journal that cannot be read is a line like others.
+//! The table of stored runs: what each was and its state. A journal that cannot be read has a line, too.
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
@@ -13,7 +13,7 @@ use crate::view::{milliseconds, outcome};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What stands for a state where there is none to be known.
+/// The state of a run whose journal cannot be read.
 const UNREADABLE: &str = "unreadable";
 
 /// A run in the list, as scripts see it.
@@ -21,7 +21,7 @@ const UNREADABLE: &str = "unreadable";
 pub struct Line {
     /// Its whole name.
     pub run: String,
-    /// As much of it as tells it apart from the others here.
+    /// Its short name, unambiguous among the runs here.
     pub name: String,
     pub path: PathBuf,
     pub workflow: Option<String>,
@@ -30,7 +30,7 @@ pub struct Line {
     pub started: Option<String>,
     pub state: &'static str,
     pub counts: Option<Counts>,
-    /// From its beginning to now, or to the last that happened where it does not run; without the pauses.
+    /// From its beginning to now, or to its last event if it is not running; without the pauses.
     pub wall_ms: Option<Millis>,
     /// Why it cannot be read.
     pub error: Option<String>,
@@ -82,14 +82,14 @@ impl Line {
     }
 }
 
-/// The time since something was journaled of a run that runs, or since its runner took it.
+/// The time since a running run wrote to its journal, or since its runner locked it.
 fn quiet(folder: &Path) -> Millis {
     let now = crate::runtime::now().as_millisecond();
     let latest = journal::last_sign(folder);
     latest.and_then(|latest| Millis::try_from(now.saturating_sub(latest)).ok()).unwrap_or(0)
 }
 
-/// `2026-11-20 14:43:02` of a moment as traces have it.
+/// `2026-11-20 14:43:02` for a time in the form of traces.
 fn moment(started: &str) -> String {
     let seconds = started.split('.').next().unwrap_or(started);
     visible(seconds.trim_end_matches('Z')).replacen('T', " ", 1)
@@ -124,9 +124,9 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The line of one run; none where it began too long ago.
+/// The line of one run; `None` if it began too long ago.
 fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> {
-    // Before its events are read: a run that ends meanwhile is still told as one that ran.
+    // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(folder)?;
     let (header, records) = journal::read(folder)?;
     if !began_since(&header, args.since) {

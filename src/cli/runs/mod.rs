@@ -1,4 +1,4 @@
-//! `orderflow runs`: the runs that are kept, what became of them, what they did, and their removal.
+//! `orderflow runs`: lists stored runs and their executions, and removes runs.
 
 pub mod find;
 pub mod gist;
@@ -70,7 +70,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Whether a run began since then. What has no time that can be read is not left out.
+/// Whether a run began since then. A run without a readable time is not left out.
 fn began_since(header: &Header, since: Option<Duration>) -> bool {
     let Some(since) = since else { return true };
     let then = crate::runtime::now().checked_sub(since).unwrap_or(Timestamp::MIN);

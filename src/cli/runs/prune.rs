@@ -1,4 +1,4 @@
-//! `orderflow runs prune`: removes old runs. What lives is never touched, and what could go on only when told.
+//! `orderflow runs prune`: removes old runs. Active runs are never removed, and resumable ones only on request.
 
 use super::super::exit::Exit;
 use super::super::terminal::Terminal;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a run's folder is called while it is removed, before its name.
+/// The prefix of a run's folder while it is removed.
 const REMOVED: &str = ".removed-";
 
 /// Remove ended runs
@@ -46,7 +46,7 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// What was done, or would be.
+/// The space that was freed, or would be.
 #[derive(Default)]
 struct Freed {
     runs: u64,
@@ -56,7 +56,7 @@ struct Freed {
 pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let all = find::all()?;
     let short: BTreeMap<&PathBuf, String> = all.iter().zip(find::short_names(&all)).collect();
-    // What came from elsewhere counts as none: it neither pushes out a run of the user's nor goes.
+    // Runs from elsewhere do not count, and are not removed.
     let folders = find::own(&all)?;
     let names: Vec<String> = folders.iter().map(|folder| short[folder].clone()).collect();
     let old = folders.len().saturating_sub(args.keep.unwrap_or(0));
@@ -87,15 +87,15 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(failed.unwrap_or(Exit::Ok))
 }
 
-/// Removes one run if it is to go; the bytes that its files had.
+/// Removes one run if it matches; returns the size of its files in bytes.
 fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyhow::Result<Option<u64>> {
-    // Held until it is gone, so that nobody goes on with it meanwhile.
+    // Held until it is removed, so that no other process resumes it meanwhile.
     let lock = match lock(folder) {
         Ok(lock) => lock,
         Err(error) if Exit::of(&error) == Exit::Locked => return Ok(None),
         Err(error) => return Err(error),
     };
-    // What has no age that can be known is not old.
+    // A run of unknown age is not old.
     let young = |age| journal::read(folder).map_or(true, |(header, _)| began_since(&header, Some(age)));
     if args.older_than.is_some_and(young) {
         return Ok(None);
@@ -116,7 +116,7 @@ fn one(args: &Args, folder: &Path, name: &str, terminal: &mut Terminal) -> anyho
     Ok(Some(bytes))
 }
 
-/// Whether there is nothing to go on with; why not.
+/// Whether a run has no work left to resume; else why not.
 fn over(folder: &Path) -> Result<(), String> {
     let state = || -> anyhow::Result<State> {
         let history = History::open(folder)?;
@@ -137,7 +137,7 @@ fn remove(folder: &Path) -> std::io::Result<()> {
     runs.remove_all(&aside)
 }
 
-/// Removes what was left by a removal that was interrupted; its bytes.
+/// Removes folders of interrupted removals; returns their size in bytes.
 fn sweep(folders: &[PathBuf]) -> u64 {
     let parents: BTreeSet<&Path> = folders.iter().filter_map(|folder| folder.parent()).collect();
     let mut freed = 0;

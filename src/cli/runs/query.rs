@@ -1,4 +1,4 @@
-//! The executions of one step in all runs that are kept here, run by run, as they ended.
+//! The executions of one step in all runs that are stored here, run by run, in the order of their ends.
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Rows that a table shows.
+/// The most rows that a table shows.
 const ROWS: usize = 1000;
 
 /// Where rows go as they are found.
@@ -26,7 +26,7 @@ struct Sink<'a> {
     found: u64,
 }
 
-/// What was looked at.
+/// What the search has covered.
 #[derive(Default)]
 struct Looked {
     /// Runs with such a step.
@@ -59,8 +59,10 @@ pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<E
     Ok(exit)
 }
 
+/// Reads names of statuses.
+///
 /// # Errors
-/// Stops where executions have no such status.
+/// Stops at an unknown status.
 fn statuses(said: &[String]) -> anyhow::Result<Vec<Status>> {
     let status = |name: &String| {
         Status::parse(name).ok_or_else(|| {

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 
 const FILE: &str = "orderflow.toml";
 
-/// What the file says. Without a file: nothing is bound, nothing is limited, no fence may run.
+/// The contents of the file. Without a file, no agent is bound, nothing is limited, and no fence may run.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The file itself, where there is one.
+    /// The file itself, if it exists.
     pub file: Option<PathBuf>,
-    /// The folder of the file, else of the document: `.orderflow` lies here.
+    /// The folder of the file, else of the document; `.orderflow` is in it.
     pub folder: PathBuf,
     /// Program fences of documents may run.
     pub fences: bool,
@@ -32,13 +32,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What is bound to a step's agent, with a way to reach it.
+    /// The binding of a step's agent, if it has a way to call it.
     pub fn bound<'a>(&self, agent: Option<&'a str>) -> Option<(&'a str, &Agent)> {
         let name = agent?;
         Some((name, self.agents.get(name).filter(|agent| agent.reach.is_some())?))
     }
 
-    /// The file that was read, or would be if it were there.
+    /// The path of the file, whether or not it exists.
     pub fn path(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(|| self.folder.join(FILE))
     }
@@ -46,30 +46,29 @@ impl Settings {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agent {
-    /// How it is reached; none where the table does not say.
+    /// How it is called; `None` if the table does not define it.
     pub reach: Option<Reach>,
     pub concurrency: Option<usize>,
     /// Names of environment variables that it gets.
     pub env: Vec<String>,
-    /// Those of them that it can do without: written with a `?`.
+    /// Those of them that are optional: written with a `?`.
     pub may_lack: Vec<String>,
-    /// What it alone is given, as variables.
+    /// The secrets that only this agent gets, as variables.
     pub secrets: Vec<Secret>,
     pub effects: Effects,
     pub idempotent: Option<bool>,
 }
 
-/// How an agent is reached.
+/// How an agent is called.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
-    /// The program that is started for every attempt, and its arguments.
+    /// A program that is started for every attempt, with its arguments.
     Command(Vec<String>),
-    /// The program that stays and answers many calls, with its arguments, in up to so many processes.
+    /// A program that stays and answers many calls, with its arguments and the most processes.
     Worker { command: Vec<String>, processes: usize },
-    /// The service that answers POST at this address.
+    /// A service that answers POST at this address.
     Http { url: Url, headers: Vec<(HeaderName, Header)> },
-    /// A provider's model, by the names of both; the file of what it is told before every prompt; the most tokens of an
-    /// answer.
+    /// A provider's model, by the names of both; the file of its system prompt; the most tokens of an answer.
     Model { name: String, provider: Provider, system: Option<PathBuf>, max_tokens: u32 },
 }
 
@@ -82,7 +81,7 @@ pub struct Provider {
     pub price: Option<Price>,
 }
 
-/// What a header of requests to a service holds: text before, and after it a secret where there is one.
+/// The value of a header of requests to a service: a text, followed by a secret if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub text: String,
@@ -90,11 +89,11 @@ pub struct Header {
     pub secret: Option<String>,
 }
 
-/// Whether an agent changes anything, rather than to look and compute only; where nothing is said, it does.
+/// Whether an agent has effects, rather than only reading and computing; by default it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     pub all: Option<bool>,
-    /// What is said of single steps, by their phases.
+    /// The values for single steps, by their phases.
     pub of: BTreeMap<String, bool>,
 }
 
@@ -108,15 +107,15 @@ impl Effects {
     }
 }
 
-/// A secret by its name; its value is fetched when a run needs it.
+/// A secret by its name; its value is read when a run needs it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Secret {
-    /// Of the variable that holds it.
+    /// The name of the variable that contains it.
     pub name: String,
     pub from: Origin,
 }
 
-/// Where a secret is.
+/// The source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// In a variable of this name.
@@ -132,8 +131,8 @@ pub struct Channel {
     pub rate: Option<f64>,
 }
 
-/// Reads the settings that hold for a document: the nearest file at or above it, up to the repository's root;
-/// outside a repository only in the document's own folder.
+/// Reads the settings for a document: the nearest file in its folder or above it, up to the repository's root; outside
+/// a repository only in the document's own folder.
 ///
 /// # Errors
 /// When the file cannot be read, or stops with all its problems shown.
@@ -144,15 +143,15 @@ pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings
     Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was run", source.name)).into())
 }
 
-/// Settings as far as they could be read, and what is wrong with them.
+/// Settings as far as they could be read, and their problems.
 #[derive(Default)]
 pub struct Looked {
     pub settings: Settings,
-    /// The file and its problems, where there are any.
+    /// The file and its problems, if it has any.
     pub wrong: Option<(Source, Vec<Diagnostic>)>,
 }
 
-/// The same as [`load`], with the problems handed on and not shown.
+/// The same as [`load`], but returns the problems instead of showing them.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -177,7 +176,7 @@ pub fn look(document: &Path) -> anyhow::Result<Looked> {
 /// The largest file of settings, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// A file that says what is run: obeyed only where it is a file of this user's, in its folder.
+/// Reads a settings file. As it names programs to run, it must be a file of this user, in a folder of this user.
 fn text(file: &Path) -> std::io::Result<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = Folder::shared(folder)?.open_file(FILE)?;

@@ -25,19 +25,19 @@ const AGENT: [&str; 14] = [
     "effects",
     "idempotent",
 ];
-/// Of them, the ways to reach an agent.
+/// Of them, the ways to call an agent.
 const WAYS: [&str; 4] = ["command", "worker", "http", "model"];
-/// Known to the language, not yet to this program.
+/// Known to the language, but not yet to this program.
 const LATER: [&str; 2] = ["mcp", "document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
-/// The most tokens of a model's answer, where nothing is said.
+/// The most tokens of a model's answer, by default.
 const MAX_TOKENS: u32 = 8192;
 
-/// The most problems that are told one by one: a text with more is most likely no settings.
+/// The most problems that are shown one by one: a text with more is most likely not a settings file.
 const MOST_PROBLEMS: usize = 100;
 
-/// Reads the text of the file. The problems stand in the order in which they were found.
+/// Reads the text of the file. The problems are in the order in which they were found.
 pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
     let (settings, mut problems) = whole(source);
     if problems.len() > MOST_PROBLEMS {
@@ -55,7 +55,7 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
     };
     let mut reader = Reader { problems: errors.iter().map(syntax).collect(), providers: providers::common() };
     if !reader.problems.is_empty() {
-        // What broken text seems to say would only add to the confusion.
+        // The contents of malformed text would only cause misleading problems.
         return (Settings::default(), reader.problems);
     }
     let mut settings = Settings::default();
@@ -194,7 +194,7 @@ impl Reader {
         agent
     }
 
-    /// The keys that belong to one way of reaching an agent.
+    /// The keys that belong to one way of calling an agent.
     fn of_ways(&mut self, table: &DeTable<'_>, agent: &mut Agent) {
         for (key, value) in table {
             let way = match key.get_ref().as_ref() {
@@ -384,7 +384,7 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What stands before the name of a secret.
+/// The prefix of the name of a secret.
 const SECRET: &str = "secret:";
 
 /// `Token secret:NAME`, or text alone.

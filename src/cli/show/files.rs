@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Copies every file of an answer to `<target>/<item>/<step>.<attempt>/<path>`.
 ///
 /// # Errors
-/// Stops where a file is missing, or one is there already: nothing is overwritten.
+/// Stops if a file is missing, or its target exists: nothing is overwritten.
 pub fn export(history: &History, target: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
     let graph = &history.graph;
     let mut keys: HashMap<ItemId, Arc<str>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! One item of a run: every attempt at its steps, what went in, what came out, what went wrong.
+//! One item of a run: every attempt at its steps, with inputs, outputs and errors.
 
 use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
@@ -19,10 +19,10 @@ use crate::view::{execution, milliseconds};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Characters of a value that a line shows.
+/// The most characters of a value that a line shows.
 const VALUE: usize = 2000;
 
-/// What happened to an item, while its events pass.
+/// The history of an item, collected from its events.
 struct Story {
     id: ItemId,
     inputs: Values,
@@ -31,16 +31,16 @@ struct Story {
     places: BTreeMap<StepPath, usize>,
     state: Option<ItemState>,
     error: Option<ItemError>,
-    /// What somebody said who put it right by hand.
+    /// The note of the person who resolved it.
     note: Option<String>,
-    /// Its state in the sense of the document's diagram.
+    /// Its state in the document's diagram.
     lifecycle: Option<StateId>,
 }
 
 struct Step {
     path: StepPath,
     attempts: Vec<Attempt>,
-    /// How its last execution ended; none while it goes on.
+    /// How its last execution ended; `None` while it continues.
     end: Option<Execution>,
 }
 
@@ -49,14 +49,14 @@ struct Attempt {
     inputs: Values,
     started: Millis,
     stopped: Option<StopReason>,
-    /// None where no answer has been kept.
+    /// `None` without a stored answer.
     finished: Option<(Millis, Answer)>,
 }
 
-/// Shows the item with this key; `run` stands for the steps that run once, and `:run` does where an item is called so.
+/// Shows the item with this key; `run` is the name of the steps that run once, and `:run` is if an item has that key.
 ///
 /// # Errors
-/// Stops where the run has no such item, or its journal cannot be read.
+/// Stops if the run has no such item, or its journal cannot be read.
 pub fn show(
     history: &History,
     key: &str,
@@ -122,9 +122,9 @@ impl Story {
         Story { id, inputs, steps, places, state: None, error: None, note: None, lifecycle: None }
     }
 
-    /// Takes an event that `run` has taken.
+    /// Processes an event that `run` has applied.
     fn see(&mut self, event: &Event, run: &Run) {
-        // The run forgets an item with its end.
+        // The run removes an item at its end.
         self.lifecycle = run.lifecycle(self.id).or(self.lifecycle);
         match &event.kind {
             EventKind::Run(RunEvent::StepsBegan) if self.id == ItemId::RUN => {
@@ -196,7 +196,7 @@ impl Story {
         told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
-    /// `held` where a runner has the run.
+    /// `held` is whether a runner holds the run's lock.
     fn text(&self, graph: &Graph, held: bool) -> String {
         let open = if held { "in flight" } else { "in flight; the run is paused" };
         let mut out = self.state.map_or(open, ItemState::name).to_owned() + "\n";
@@ -218,7 +218,7 @@ impl Story {
 }
 
 impl Step {
-    /// How it has ended, or what it is at.
+    /// Its end, or its current state.
     fn status(&self, held: bool) -> &'static str {
         let answered = self.attempts.last().is_some_and(|attempt| attempt.finished.is_some());
         match &self.end {
@@ -244,7 +244,7 @@ impl Step {
 
     fn text(&self, out: &mut String, graph: &Graph, held: bool) {
         out.push_str(&format!("\n{}: {}\n", execution(self.path, graph), self.status(held)));
-        // An error of the last attempt stands there.
+        // The error of the last attempt is shown there.
         let error = self.end.as_ref().and_then(|end| end.error.as_deref());
         if let (Some(error), true) = (error, self.attempts.is_empty()) {
             out.push_str(&format!("  {}\n", visible(error)));
@@ -338,7 +338,7 @@ fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &G
     }
 }
 
-/// A value as it is shown: a file by its name, a secret not at all.
+/// A value for display: a file by its name, a secret not at all.
 fn shown(id: ValueId, value: &Value, graph: &Graph) -> Value {
     let info = graph.value(id);
     if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {

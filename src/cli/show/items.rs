@@ -1,4 +1,4 @@
-//! The items of a run: what has become of each, and where those are that are in flight.
+//! The items of a run: the state of each, and the steps of those in flight.
 
 use crate::diag::render::visible;
 use crate::event::{
@@ -14,16 +14,16 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Settled items that a table shows: so many that succeeded, so many others.
+/// The most settled items that a table shows: of successful ones, and of others.
 const SHOWN: usize = 50;
 
-/// The steps that run once stand as an item of this name, as in traces.
+/// The name of the steps that run once, shown like an item, as in traces.
 const RUN: &str = "run";
 
-/// Follows items while events pass. Holds those in flight, and of the others as many as a table shows.
+/// Follows items through events. Stores those in flight, and as many others as a table shows.
 pub struct Items<'a> {
     graph: &'a Graph,
-    /// Whether a runner has the run.
+    /// Whether a runner holds the run's lock.
     held: bool,
     open: BTreeMap<ItemId, Item>,
     succeeded: Vec<Item>,
@@ -36,23 +36,23 @@ pub struct Items<'a> {
 pub struct Item {
     id: ItemId,
     key: Arc<str>,
-    /// None while it is in flight.
+    /// `None` while it is in flight.
     state: Option<ItemState>,
     error: Option<ItemError>,
-    /// Why something that it did still stands.
+    /// Why its effects are not compensated.
     uncompensated: Vec<ItemError>,
-    /// Its executions under way, in the order in which they came to it.
+    /// Its running executions, in the order in which they began.
     steps: BTreeMap<u64, (StepPath, u32, Doing)>,
-    /// Where each of them is.
+    /// The index of each of them.
     places: HashMap<StepPath, u64>,
     next: u64,
 }
 
-/// What an execution is at.
+/// The state of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
     Running,
-    /// Its runner is gone; the attempt is made again when the run goes on.
+    /// Its runner has exited; the attempt is repeated when the run resumes.
     Interrupted,
     /// The next attempt waits for its time.
     Waiting,
@@ -73,7 +73,7 @@ impl<'a> Items<'a> {
         Items { graph, held, open: BTreeMap::new(), succeeded: Vec::new(), others: Vec::new(), more: 0 }
     }
 
-    /// Takes an event; the item that is settled with it.
+    /// Processes an event; returns the item if it is now settled.
     pub fn see(&mut self, event: &Event) -> Option<Item> {
         match &event.kind {
             EventKind::Run(RunEvent::StepsBegan) => self.begin(ItemId::RUN, RUN.into()),
@@ -112,7 +112,7 @@ impl<'a> Items<'a> {
         self.open.values()
     }
 
-    /// Keeps a settled item for the table.
+    /// Stores a settled item for the table.
     pub fn keep(&mut self, item: Item) {
         let list =
             if item.state == Some(ItemState::Succeeded) { &mut self.succeeded } else { &mut self.others };
@@ -123,7 +123,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// The table, by admission, for a terminal of so many columns.
+    /// The table, by admission, for a terminal of this width in columns.
     pub fn draw(&self, width: Option<usize>) -> String {
         let mut items: Vec<&Item> =
             self.succeeded.iter().chain(&self.others).chain(self.open.values()).collect();

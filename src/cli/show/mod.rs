@@ -1,4 +1,4 @@
-//! `orderflow show`: one kept run, its items, or one item of it with all that was asked and answered.
+//! `orderflow show`: one stored run, its items, or one item with all inputs and outputs.
 
 mod files;
 mod item;
@@ -71,7 +71,7 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = find::one(&args.run)?;
-    // Before its events are read: a run that ends meanwhile is still told as one that ran.
+    // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(&folder)?;
     let history = History::open(&folder)?;
     match (&args.files, &args.session, &args.item) {
@@ -86,7 +86,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Writes the table of the items that failed.
+/// Writes the table of failed items.
 fn letters(
     history: &History,
     output: Option<&Path>,
@@ -149,7 +149,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     let mut finished = trace.finish(&history.head(false), outline.left(history.basis()))?;
     finished.judge(graph);
     let gist = Gist::of(history, held)?;
-    // What runs still may come to meet what is expected.
+    // A running run may still meet its expectations.
     let verdicts = match gist.state {
         State::Running | State::Paused => &[][..],
         State::Done | State::Unmet | State::Failed | State::Cancelled => &finished.verdicts,
@@ -172,13 +172,13 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     Ok(())
 }
 
-/// The first lines: which run it is and how far.
+/// The first lines: the run's name and progress.
 fn about(line: &Line) -> String {
     let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
     let path = visible(&line.path.display().to_string());
     let mut out = text(&line.workflow) + "\n\n";
     let time = line.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default();
-    // When a runner was killed no one has seen.
+    // The time at which a runner was killed is unknown.
     let paused = line.state == State::Paused.name();
     let time = if paused { format!("{time} up to the last event") } else { time };
     let facts = [

@@ -1,4 +1,4 @@
-//! The session file of a run, made anew from its journal.
+//! The session file of a run, written again from its journal.
 
 use super::super::run::{Trace, copy_trace, open_trace, trace_name};
 use super::super::stream;
@@ -11,10 +11,10 @@ use anyhow::Context;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Writes the file, and says so.
+/// Writes the file and reports it.
 ///
 /// # Errors
-/// Where the journal cannot be read or the file cannot be written.
+/// When the journal cannot be read or the file cannot be written.
 pub fn write(history: &History, target: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
     let complete = make(history, Trace::new(&history.graph, Some(target), None)?)?;
     if stream::is_standard(target) {
@@ -25,11 +25,10 @@ pub fn write(history: &History, target: &Path, terminal: &mut Terminal) -> anyho
     Ok(())
 }
 
-/// The session file that a run has left, if it is still as the run would leave it now: nobody has changed it, and no other
-/// run has written its own in its place.
+/// The session file that a run has left, if it is unchanged: neither edited nor overwritten by another run.
 ///
 /// # Errors
-/// Where the journal cannot be read, or what the file should be cannot be written into the run's folder.
+/// When the journal cannot be read, or the run's folder cannot be written to.
 pub fn left(history: &History) -> anyhow::Result<Option<PathBuf>> {
     let home = history.home();
     let Some(file) = history.options.left_trace(home) else { return Ok(None) };
@@ -40,11 +39,11 @@ pub fn left(history: &History) -> anyhow::Result<Option<PathBuf>> {
     Ok(same(&file, home).unwrap_or(false).then_some(file))
 }
 
-/// Writes the run's own trace again by all that the journal has, and the session file that the run has left, if there is
-/// one still.
+/// Writes the run's own trace again from the whole journal, and the session file that the run has left, if it still
+/// exists.
 ///
 /// # Errors
-/// Where the journal cannot be read or a file cannot be written.
+/// When the journal cannot be read or a file cannot be written.
 pub fn anew(history: &History, file: Option<&Path>, terminal: &mut Terminal) -> anyhow::Result<()> {
     let home = history.home();
     make(history, Trace::own(&history.graph, home, None)?)?;
@@ -63,7 +62,7 @@ pub fn anew(history: &History, file: Option<&Path>, terminal: &mut Terminal) -> 
     Ok(())
 }
 
-/// Whether the file is what the run's own trace is.
+/// Whether the file is equal to the run's own trace.
 fn same(file: &Path, home: &Path) -> io::Result<bool> {
     let (one, other) = (Named::by_user(file).open()?, open_trace(home)?);
     if one.metadata()?.len() != other.metadata()?.len() {
@@ -73,7 +72,7 @@ fn same(file: &Path, home: &Path) -> io::Result<bool> {
     Ok(bytes.all(|pair| matches!(pair, (Ok(one), Ok(other)) if one == other)))
 }
 
-/// Makes the file whole or not at all; it says whether the run had come to its end.
+/// Writes the file completely or not at all; returns whether the run had completed.
 fn make(history: &History, mut trace: Trace) -> anyhow::Result<bool> {
     history.replay(|event| trace.see(event))?;
     let (outline, basis) = (history.outline()?, history.basis());

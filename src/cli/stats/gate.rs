@@ -1,4 +1,4 @@
-//! Expectations and comparisons as a gate: how they are asked for, and what they make of the exit code.
+//! Expectations and comparisons as a gate: their arguments, and their effect on the exit code.
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
@@ -16,8 +16,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Expected(pub Vec<Expectation>);
 
+/// Reads expectations.
+///
 /// # Errors
-/// All that is wrong with the text, with its columns.
+/// All problems of the text, with their columns.
 pub fn expected(text: &str) -> Result<Expected, String> {
     let (found, faults) = expectations(text);
     if faults.is_empty() {
@@ -30,25 +32,27 @@ pub fn expected(text: &str) -> Result<Expected, String> {
     Err(told.collect::<Vec<_>>().join("\n"))
 }
 
+/// Reads a percentage.
+///
 /// # Errors
-/// Where the text is no percentage.
+/// When the text is not a percentage.
 pub fn threshold(text: &str) -> Result<Decimal, String> {
     let percent = text.strip_suffix('%').and_then(Decimal::parse);
     let percent = percent.filter(|percent| *percent >= Decimal::default());
     percent.ok_or_else(|| "write a percentage such as 10%".to_owned())
 }
 
-/// What a document expects of its steps, each with its place, judged by these figures of its phases.
+/// What a document expects of its steps, each with its place, judged by these statistics of its phases.
 pub fn claims(spec: &Spec, graph: &Graph, stats: &Stats) -> Vec<(Span, Result<Verdict, Unknown>)> {
     let places = spec.steps.iter().flat_map(|step| &step.expectations).map(|expectation| expectation.span);
     let verdicts = stats::judge_steps(graph.steps.iter().map(stats::expectant), &stats.groups, &stats.run);
     places.zip(verdicts).collect()
 }
 
-/// Shows what is not as it should be.
+/// Shows the failed checks.
 ///
 /// # Errors
-/// Stops where a gate had nothing to compare: that must not look like success.
+/// Stops if a gate had nothing to compare, which must not look like success.
 pub fn exit(
     report: &Report,
     gate: Option<(&Gate, &Changes)>,
@@ -111,7 +115,7 @@ fn names(steps: &[Arc<str>]) -> String {
     words::first(steps.iter().map(|step| visible(step)), MOST, steps.len())
 }
 
-/// Whether all expectations are met; how many are not is said.
+/// Whether all expectations are met; shows how many are not.
 pub fn all_met(verdicts: &[Verdict], terminal: &mut Terminal) -> bool {
     let failed = verdicts.iter().filter(|verdict| verdict.failed()).count();
     if failed > 0 {

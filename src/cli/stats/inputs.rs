@@ -1,4 +1,4 @@
-//! The sessions and documents that `stats` reads, and what the documents expect of themselves.
+//! The sessions and documents that `stats` reads, and the expectations in the documents.
 
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 /// The largest document, in bytes.
 const DOCUMENT: u64 = 1 << 20;
 
-/// What was read besides the figures.
+/// The contents besides the figures.
 pub struct Inputs {
-    /// Whether all of it is valid; what is not has been said.
+    /// Whether all inputs are valid; problems have been shown.
     pub sound: bool,
     claims: Vec<Claims>,
 }
@@ -34,7 +34,7 @@ impl Inputs {
     /// Folds all inputs.
     ///
     /// # Errors
-    /// The first input that cannot be read; the others have been read all the same.
+    /// The first input that cannot be read; the others have been read nevertheless.
     pub fn read(paths: &[PathBuf], fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<Inputs> {
         let mut inputs = Inputs { sound: true, claims: Vec::new() };
         let mut unread = None;
@@ -58,8 +58,8 @@ impl Inputs {
         unread.map_or(Ok(inputs), Err)
     }
 
-    /// Judges what is asked for and adds what the documents expect; none where a step or column is not
-    /// there, which has then been said.
+    /// Judges the requested expectations and those of the documents; `None` if a step or column does not exist, which
+    /// has been shown.
     pub fn verdicts(
         self,
         expected: &[Expectation],
@@ -102,11 +102,11 @@ fn is_document(path: &Path) -> bool {
     match end.as_str() {
         "md" | "markdown" => true,
         "toon" => false,
-        // What is not a file, such as a pipe, can be read but once.
+        // An input that is not a file, such as a pipe, can be read only once.
         _ if !path.is_file() => false,
         _ => {
             let mut text = Vec::new();
-            // A file that cannot be read says so when it is read in earnest.
+            // An error is reported by the actual reading.
             let read =
                 Named::by_user(path).open().and_then(|file| file.take(DOCUMENT).read_to_end(&mut text));
             let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```session-toon");
@@ -115,7 +115,7 @@ fn is_document(path: &Path) -> bool {
     }
 }
 
-/// Folds a document's executions; none where the document is not valid, which has then been said.
+/// Folds a document's executions; `None` if the document is not valid, which has been shown.
 fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<Option<Claims>> {
     let document = Document::read(path)?;
     let recorded = session::recorded(&document.source, &document.spec);
@@ -138,7 +138,7 @@ fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Re
     Ok(Some(Claims { source: document.source, judged }))
 }
 
-/// Folds a session file; false where it is not valid, which has then been said.
+/// Folds a session file; false if it is not valid, which has been shown.
 fn session_file(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Result<bool> {
     let (name, session) = if path == Path::new("-") {
         let session = fold.session(io::stdin().lock()).context("cannot read standard input")?;

@@ -1,4 +1,4 @@
-//! Where grants are kept: a file for each document in the user's own state folder, out of reach of any document.
+//! Where grants are stored: a file for each document in the user's own state folder, out of reach of any document.
 //! Knows nothing of what a grant is for.
 
 use super::wanted::{Asks, Wanted};
@@ -11,10 +11,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Of the records, for versions to come.
+/// The version of the records.
 const VERSION: u32 = 1;
 
-/// What the user has let the programs of a document do.
+/// What the user has allowed the programs of a document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Grant {
     version: u32,
@@ -43,27 +43,27 @@ impl Grant {
 pub struct Grants(PathBuf);
 
 impl Grants {
-    /// The user's own.
+    /// The user's own folder.
     ///
     /// # Errors
-    /// Where the environment names none. Relative folders are passed over: they may lie beside a document.
+    /// When the environment names none. Relative folders are ignored: they may be beside a document.
     pub fn open() -> anyhow::Result<Grants> {
         Ok(Grants(state()?.join("orderflow/grants")))
     }
 
-    /// The document's grant, where there is one.
+    /// The document's grant, if it has one.
     ///
     /// # Errors
-    /// Where the record cannot be read, or others than its owner may have written it.
+    /// When the record cannot be read, or others than its owner may have written it.
     pub fn of(&self, document: &Path) -> anyhow::Result<Option<Grant>> {
         let (place, record) = self.record(document)?;
         let Some(records) = self.records()? else { return Ok(None) };
         let grant = known(&records, &record).with_context(|| self.cannot("read", &record))?;
-        // A record that lies under another document's name is none of this one's.
+        // A record under another document's name is not valid for this one.
         Ok(grant.filter(|grant| grant.document == place.to_string_lossy()))
     }
 
-    /// Puts the grant in the place of the document's former one; `beside` keeps what that one allows, too.
+    /// Replaces the document's grant; `beside` keeps the permissions of the old one, too.
     pub fn keep(&self, document: &Path, wanted: &Wanted<'_>, beside: Option<Grant>) -> anyhow::Result<()> {
         let (place, record) = self.record(document)?;
         let granted = |(step, language, hash): (&str, &str, String)| Granted {
@@ -83,7 +83,7 @@ impl Grants {
         written.with_context(|| self.cannot("write", &record))
     }
 
-    /// False where there was none.
+    /// Removes a grant; false if there was none.
     pub fn forget(&self, document: &Path) -> anyhow::Result<bool> {
         let (_, record) = self.record(document)?;
         match self.records()? {
@@ -106,7 +106,7 @@ impl Grants {
         Ok(all)
     }
 
-    /// The records, where there are any.
+    /// The folder of records, if it exists.
     fn records(&self) -> anyhow::Result<Option<Ours>> {
         match Ours::open(self.0.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -118,12 +118,12 @@ impl Grants {
         format!("cannot {verb} the grant {}", self.0.join(record).display())
     }
 
-    /// The document as its programs see it, and its record. A link keeps its own name: its programs would work in
-    /// another folder than the file that it leads to.
+    /// The document as its programs see it, and its record. A link has a record under its own name: its programs would
+    /// run in another folder than those of the file that it leads to.
     fn record(&self, document: &Path) -> anyhow::Result<(PathBuf, String)> {
         let name = document.file_name().ok_or_else(|| anyhow!("{} is not a file", document.display()))?;
         let folder = document.parent().unwrap_or(Path::new("")).join(".");
-        // What is gone still has a grant to be taken back.
+        // The grant of a removed document can still be revoked.
         let folder = disk::real(&folder).or_else(|_| std::path::absolute(&folder));
         let place = folder.context("cannot read the current folder")?.join(name);
         let record = format!("{}.json", blake3::hash(place.as_os_str().as_bytes()).to_hex());
@@ -131,10 +131,10 @@ impl Grants {
     }
 }
 
-/// The user's own folder for what programs keep.
+/// The user's own folder for the state of programs.
 ///
 /// # Errors
-/// Where the environment names none. Relative folders are passed over: they may lie beside a document.
+/// When the environment names none. Relative folders are ignored: they may be beside a document.
 pub(super) fn state() -> anyhow::Result<PathBuf> {
     let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let home = || std::env::home_dir().filter(|home| home.is_absolute());
@@ -149,16 +149,18 @@ const LARGEST: usize = 1 << 20;
 pub(super) struct Ours(Folder);
 
 impl Ours {
+    /// Opens the folder.
+    ///
     /// # Errors
-    /// It is not there, or another user's.
+    /// It does not exist, or belongs to another user.
     pub fn open(path: PathBuf) -> io::Result<Ours> {
         Ok(Ours(Folder::open(&path)?))
     }
 
-    /// Makes it where it is not there.
+    /// Opens the folder, created if missing.
     ///
     /// # Errors
-    /// It cannot be made, or is another user's.
+    /// It cannot be created, or belongs to another user.
     pub fn ensure(path: PathBuf) -> io::Result<Ours> {
         Ok(Ours(Folder::ensure(&path)?))
     }
@@ -172,20 +174,20 @@ impl Ours {
         Ok(names.filter(|name| name.ends_with(".json")).collect())
     }
 
-    /// Writes a record, whole or not at all.
+    /// Writes a record, completely or not at all.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn write(&self, name: &str, content: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(content)?;
         text.push(b'\n');
         self.0.replace(name, &text)
     }
 
-    /// A record, where there is one.
+    /// A record, if it exists.
     ///
     /// # Errors
-    /// Where it cannot be read, or others than its owner may have written it.
+    /// When it cannot be read, or others than its owner may have written it.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
         let file = match self.0.open_file(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -198,8 +200,10 @@ impl Ours {
         Ok(Some(serde_json::from_slice(&disk::read_at_most(file, LARGEST)?)?))
     }
 
+    /// Removes a record; false if it did not exist.
+    ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn remove(&self, name: &str) -> io::Result<bool> {
         self.0.remove(name)
     }

@@ -1,5 +1,5 @@
-//! `orderflow trust`: lets the programs inside a document run until they change. And who is asked, and what is
-//! looked up, before any of them runs.
+//! `orderflow trust`: allows the programs inside a document to run until they change. Also the checks and questions
+//! before any of them runs.
 
 mod grants;
 pub mod runs;
@@ -120,13 +120,13 @@ fn row(grant: &Grant) -> Vec<String> {
 /// Which programs of a document may run.
 pub struct Trust {
     asks: Asks,
-    /// The operator lets all of them.
+    /// The operator allows all of them.
     all: bool,
     grant: Option<Grant>,
 }
 
 impl Trust {
-    /// Looks it up; a grant that cannot be read is told and counts as none.
+    /// Reads the grants of a document; a grant that cannot be read is reported and ignored.
     pub fn of(file: &Path, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Trust {
         let programs = graph.steps.iter().any(|step| step.program.is_some());
         let needed = programs && !settings.fences && file != Path::new("-");
@@ -142,7 +142,7 @@ impl Trust {
 }
 
 fn kept(file: &Path, terminal: &mut Terminal) -> Option<Grant> {
-    // Who has no state folder has no grants.
+    // Without a state folder there can be no grants.
     match Grants::open().ok()?.of(file) {
         Ok(grant) => grant,
         Err(error) => {
@@ -152,11 +152,11 @@ fn kept(file: &Path, terminal: &mut Terminal) -> Option<Grant> {
     }
 }
 
-/// Lets the programs of the document run where they have a grant, or where somebody who can be asked agrees; true where
-/// that was for this run alone.
+/// Allows the programs of the document to run if they have a grant, or if the user at the terminal agrees; returns
+/// whether that was for this run only.
 ///
 /// # Errors
-/// Stops with the list of what wants to run.
+/// Stops with the list of programs that want to run.
 pub fn allow(
     file: &Path,
     document: &Document,
@@ -205,21 +205,21 @@ enum Consent {
     Always,
 }
 
-/// Whether anybody is there who sees the question and can answer it.
+/// Whether a person sees the question and can answer it.
 pub fn answers(terminal: &Terminal) -> bool {
     std::io::stdin().is_terminal() && terminal.watched()
 }
 
-/// Whether whoever is asked agrees.
+/// Asks a question; returns whether the answer is yes.
 ///
 /// # Errors
-/// Where the answer cannot be read.
+/// When the answer cannot be read.
 pub fn agreed(question: &str, terminal: &mut Terminal) -> anyhow::Result<bool> {
     Ok(ask(question, terminal)? != Consent::No)
 }
 
 fn ask(question: &str, terminal: &mut Terminal) -> anyhow::Result<Consent> {
-    // What was typed before the question is no answer to it.
+    // Input from before the question is not an answer to it.
     let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
     terminal.talk(question);
     let mut answer = String::new();

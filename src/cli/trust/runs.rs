@@ -1,5 +1,5 @@
-//! The runs that this user has started, or taken over, on this machine, with what their programs may do. Stored in his own
-//! state folder: what a run's folder says of itself, whoever handed it over can have written.
+//! The runs that this user has started or adopted on this machine, and what their programs may do. Stored in the
+//! user's own state folder, because a run's folder may have been written by somebody else.
 
 use super::super::exit::{Exit, Stop};
 use super::grants::{Ours, state};
@@ -17,13 +17,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of the records, for versions to come. Since 3 they have the birth of the journal's file, since 4 the end of its rows.
+/// The version of the records. Since 3 they have the creation time of the journal's file, since 4 the end of its rows.
 const VERSION: u32 = 4;
 
 /// The oldest version of records that is read.
 const OLDEST: u32 = 2;
 
-/// How long ago a run began that is forgotten once it is not in its place.
+/// The age at which the record of a missing run is removed.
 const FORGOTTEN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A run that is this user's own.
@@ -33,25 +33,27 @@ pub struct Known {
     run: String,
     /// The run's folder, without links.
     home: PathBuf,
-    /// Of the header of its journal: a run that was asked for in another way is another run.
+    /// A hash of its journal's header: a run with other options is another run.
     seal: String,
-    /// The file system and the number of its journal; none as long as it is not made.
+    /// The file system and the inode of its journal; `None` until it is created.
     journal: Option<(u64, u64)>,
-    /// When its journal's file was made, in nanoseconds since 1970, where the file system stores that: a number is used
-    /// again for another file.
+    /// When its journal's file was created, in nanoseconds since 1970, if the file system stores it: inodes are
+    /// reused.
     #[serde(default)]
     born: Option<u64>,
-    /// The last row that a command of this user's is known to have written: its number, and its checksum over all rows up to it.
+    /// The last row that one of this user's commands is known to have written: its number, and its checksum over all
+    /// rows up to it.
     #[serde(default)]
     tip: Option<(i64, String)>,
-    /// Whether that command has ended since, so that there must be no more rows. One that was killed may have added some.
+    /// Whether that command has ended since, so that there must not be more rows. A killed command may have added
+    /// some.
     #[serde(default)]
     closed: bool,
     /// RFC 3339.
     pub started: String,
-    /// Hashes of the programs that may run, and of what they get to know.
+    /// Hashes of the programs that may run, and of the variables and secrets that they get.
     programs: BTreeSet<String>,
-    /// So many rows were there when the run was taken over: somebody else has written them.
+    /// The number of rows when the run was adopted: somebody else has written them.
     #[serde(default)]
     pub foreign: i64,
 }
@@ -61,8 +63,8 @@ impl Known {
         (OLDEST..=VERSION).contains(&self.version)
     }
 
-    /// Whether the journal's rows are those that this user's commands have left. That each checksum is right is seen whenever
-    /// the rows are read.
+    /// Whether the journal's rows are those that this user's commands have left. The checksums themselves are checked
+    /// whenever the rows are read.
     fn has_rows(&self, records: &Records) -> bool {
         let Some((rows, sum)) = &self.tip else { return true };
         match self.closed {
@@ -72,16 +74,16 @@ impl Known {
     }
 }
 
-/// Whose a run is.
+/// The owner of a run.
 #[derive(Clone, Debug)]
 pub enum Owner {
     /// This user's: started or taken over here.
     Own(Box<Known>),
-    /// It came from elsewhere, or its state is lost.
+    /// It came from elsewhere, or its record is lost.
     Elsewhere,
 }
 
-/// A run of this user's while one of his commands writes to its journal. When that ends, the state has what it has written.
+/// An own run while a command of this user writes to its journal. When dropped, it stores the end of the journal.
 #[must_use]
 pub struct Writing(PathBuf);
 
@@ -106,11 +108,11 @@ impl Writing {
         })
     }
 
-    /// Stores that a run is this user's, that its journal may get more rows, and that the programs of `graph` may run where
-    /// `trusted`. Whoever calls this has the run's lock, and has looked whose it is.
+    /// Stores that a run is this user's, that its journal may get more rows, and that the programs of `graph` may run
+    /// if `trusted`. The caller holds the run's lock and has checked its owner.
     ///
     /// # Errors
-    /// Where there is no state folder, or it cannot be written.
+    /// Without a state folder, or when it cannot be written.
     pub fn begin(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<Writing> {
         let (header, records) = journal::read(home)?;
         let (held, foreign) = match owner_of(home, &header, &records) {
@@ -136,7 +138,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        // Where it cannot be stored, the run is as one whose runner was killed.
+        // If this cannot be stored, the run looks like one whose runner was killed.
         let _ = self.end();
     }
 }
@@ -162,10 +164,10 @@ fn store(known: &Known) -> anyhow::Result<()> {
     Ok(Ours::ensure(folder()?)?.write(&record(&known.run, &known.home), known)?)
 }
 
-/// Whose a run is. One that was moved within its file system stays its owner's, and its record follows it.
+/// The owner of a run. A run that was moved within its file system remains its owner's, and its record is moved, too.
 ///
 /// # Errors
-/// Where its journal cannot be read.
+/// When its journal cannot be read.
 pub fn owner(home: &Path) -> anyhow::Result<Owner> {
     let (header, records) = journal::read(home)?;
     Ok(owner_of(home, &header, &records)?)
@@ -178,13 +180,13 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     let (real, journal, seal) = (disk::real(home)?, identity(home)?, records.seal());
     let born = Folder::open(home)?.born(journal::FILE);
     let known = |known: &Known| {
-        // A copy that keeps times has another birth all the same.
+        // A copy that preserves times still has another creation time.
         let same_birth = known.born.is_none() || born.is_none() || known.born == born;
         let same = known.is_read() && known.run == header.run && known.seal == seal && same_birth;
         same && known.has_rows(records)
     };
     let here = record(&header.run, &real);
-    // The number of a file system may be another one after the machine has started again.
+    // The number of a file system may change when the machine restarts.
     if let Ok(Some(found)) = state.read::<Known>(&here)
         && known(&found)
         && found.home == real
@@ -208,10 +210,11 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     Ok(Owner::Elsewhere)
 }
 
-/// Refuses to act on a run that came from elsewhere, else says what is known of it: its journal says what would be run, written and read.
+/// Refuses to act on a run that came from elsewhere, because its journal decides what is run, written and read; else
+/// returns its record.
 ///
 /// # Errors
-/// Stops there, with how to take it over.
+/// Stops with how to adopt it.
 pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
     match owner(home)? {
         Owner::Own(known) => Ok(*known),
@@ -227,21 +230,21 @@ pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
     }
 }
 
-/// Takes a run over, with its programs.
+/// Adopts a run, with its programs.
 ///
 /// # Errors
-/// Where that cannot be stored.
+/// When the record cannot be stored.
 pub fn adopt(home: &Path, header: &Header, records: &Records, graph: &Graph) -> anyhow::Result<()> {
     let foreign = records.tip()?.0;
     store(&Known { foreign, ..of(home, header, records, programs(graph))? })
 }
 
-/// Whether all programs of a run were let run when it began or went on before, here.
+/// Whether all programs of a run were allowed when it began or was resumed before, here.
 pub fn holds(home: &Path, graph: &Graph) -> bool {
     matches!(owner(home), Ok(Owner::Own(known)) if programs(graph).is_subset(&known.programs))
 }
 
-/// All runs that are known, by their folders; what became of them is not looked at.
+/// All runs with a record, by their folders; whether they still exist is not checked.
 pub fn known() -> BTreeMap<PathBuf, Known> {
     let all = || -> anyhow::Result<BTreeMap<PathBuf, Known>> {
         let state = Ours::open(folder()?)?;
@@ -252,16 +255,16 @@ pub fn known() -> BTreeMap<PathBuf, Known> {
     all().unwrap_or_default()
 }
 
-/// What was found in a run's journal, so that it need not be read again for that. It lies in the user's own state folder:
-/// nobody else can have written it, neither who hands over a run's folder nor a program of the run that has no other rights.
-/// It is for showing only; whatever acts on a run reads the journal.
+/// A cached result about a run's journal. It is in the user's own state folder: neither the sender of a run's folder
+/// nor a program of the run without this user's rights can have written it. It is for display only; commands that act
+/// on a run read the journal.
 #[derive(Serialize, Deserialize)]
 struct Finding<T> {
     version: u32,
     home: PathBuf,
     seal: String,
     journal: (u64, u64),
-    /// Of the journal's file.
+    /// The size and modification time of the journal's file.
     stamp: (u64, i64),
     tip: (i64, String),
     found: T,
@@ -281,10 +284,10 @@ impl<T> Finding<T> {
     }
 }
 
-/// Stores what was found in a run's journal.
+/// Stores a result about a run's journal.
 ///
 /// # Errors
-/// Where it cannot be stored.
+/// When it cannot be stored.
 pub fn store_found<T: Serialize>(
     home: &Path,
     header: &Header,
@@ -295,7 +298,7 @@ pub fn store_found<T: Serialize>(
     Ok(Ours::ensure(findings()?)?.write(&record(&header.run, &finding.home), &finding)?)
 }
 
-/// What was found in a run's journal, where it has been stored and the journal is the same still.
+/// The stored result about a run's journal, if the journal is unchanged.
 pub fn found<T: DeserializeOwned>(home: &Path, header: &Header, records: &Records) -> Option<T> {
     let now = Finding::of(home, records, ()).ok()?;
     let stored = Ours::open(findings().ok()?).ok()?;
@@ -310,8 +313,8 @@ fn findings() -> anyhow::Result<PathBuf> {
     Ok(state()?.join("orderflow/outlines"))
 }
 
-/// Forgets runs that were removed, by their folders, and those that have not been in their places for long. One that
-/// is not there may have been moved, or its disk is not mounted.
+/// Removes the records of removed runs, by their folders, and of runs that have been missing for long. A missing run
+/// may have been moved, or its disk is not mounted.
 pub fn forget(removed: &BTreeSet<PathBuf>) {
     let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) else { return };
     let findings = findings().and_then(|folder| Ok(Ours::open(folder)?)).ok();
@@ -322,7 +325,7 @@ pub fn forget(removed: &BTreeSet<PathBuf>) {
     };
     for (home, known) in known() {
         if gone(&known) && (removed.contains(&home) || old(&known)) {
-            // What is not there needs no removal, and what stays is nobody's without its journal.
+            // A missing record need not be removed, and a remaining one has no effect without its journal.
             let _ = state.remove(&record(&known.run, &home));
             if let Some(findings) = &findings {
                 let _ = findings.remove(&record(&known.run, &home));

@@ -1,5 +1,5 @@
-//! What the programs inside a document want: to run, and to know some variables. Knows nothing of where grants
-//! are kept.
+//! What the programs inside a document request: to run, and to get some variables. Knows nothing of where grants are
+//! stored.
 
 use super::super::document::Document;
 use super::super::settings::Settings;
@@ -17,7 +17,7 @@ pub struct Wanted<'a> {
     asks: Asks,
 }
 
-/// What every program of a document gets to know, by name, sorted.
+/// The variables and secrets that every program of a document gets, by name, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asks {
     pub env: Vec<String>,
@@ -42,21 +42,21 @@ impl Asks {
     }
 }
 
-/// The hash of all that the run of a step's program depends on but its inputs, in hex: who runs it, too, for it gets that
-/// agent's secrets. None where the step has no program.
+/// The hash of all that a step's program depends on except its inputs, in hex; including its agent, whose secrets it
+/// gets. `None` if the step has no program.
 pub fn digest(step: &Step, asks: &Asks) -> Option<String> {
     let program = step.program.as_ref()?;
     let all = serde_json::json!([program.language.value, program.source, step.agent, asks]);
     Some(blake3::hash(all.to_string().as_bytes()).to_hex().to_string())
 }
 
-/// What shows as nothing: what Unicode says is ignored or only changes what is beside it, and a pattern of Braille without
-/// dots. Some that are signs of their own belong to the latter, too.
+/// Invisible characters: those that Unicode ignores or that only change adjacent ones, and the blank Braille pattern.
+/// Some visible signs are among the second kind, too.
 static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"[\p{Default_Ignorable_Code_Point}[\p{Cf}--\p{Prepended_Concatenation_Mark}]\x{2800}]").ok()
 });
 
-/// A text in which nothing is hidden from whoever is asked.
+/// A text in which all characters are visible to the person who is asked.
 fn exact(text: &str) -> String {
     let text = visible(text);
     match &*HIDDEN {
@@ -88,7 +88,7 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    /// Every program whole, so that whoever is asked has seen what the answer is about.
+    /// Every program in full, so that the user sees what the answer is about.
     pub fn told(&self) -> String {
         let name = exact(&self.document.source.name);
         let told = |(step, program): &(&Step, &Program)| {
