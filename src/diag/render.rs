@@ -78,7 +78,7 @@ pub fn json(source: &Source, diagnostics: &[Diagnostic]) -> Vec<Json> {
         .collect()
 }
 
-/// The diagnostics of one source, each with its lines, and their count at the end. Empty if there are none.
+/// The diagnostics of one source, each with its lines, and their count at the end. Empty without diagnostics.
 pub fn human(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
     let mut drawn: String = diagnostics.iter().map(|diagnostic| one(source, diagnostic, colour)).collect();
     if !diagnostics.is_empty() {

@@ -41,8 +41,8 @@ impl Declared {
         Declared { made: graph.ids().map(slots).collect(), types: types.collect() }
     }
 
-    /// Why an event cannot be one of a run by this document, as far as its values and texts show. Steps and values that
-    /// there are none of are found elsewhere.
+    /// Why an event is impossible in a run of this document, as far as its values and texts show. Unknown steps and
+    /// values are detected elsewhere.
     pub fn misfit(&self, event: &Event) -> Option<String> {
         match &event.kind {
             EventKind::Item(_, change) => match change {
@@ -102,12 +102,12 @@ impl Declared {
     }
 }
 
-/// Why a value is not of a type. What `--stub` makes up may break the rules of a type, and so may the names that stand in the
-/// place of secrets.
+/// Why a value does not fit a type. Values of `--stub` may break the rules of a type, and so may the names that
+/// replace secrets.
 fn misfit(ty: &Type, value: &Value, name: &str) -> Option<String> {
     let misfits = ty.fits(value).err()?;
     let made_up = || match (ty.stand_in(), value) {
-        // A stand-in for a failure handler puts no item back.
+        // The stub of a failure handler does not requeue an item.
         (Value::Bool(_), Value::Bool(_)) => true,
         (made_up, value) => made_up == *value,
     };

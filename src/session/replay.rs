@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// as soon as the rows that it waits for have ended.
 ///
 /// # Errors
-/// The indices of rows whose phase is not a step of the graph; then there are no events.
+/// The indices of rows whose phase is not a step of the graph; then it returns no events.
 pub fn replay(graph: &Graph, rows: &[Row]) -> Result<Vec<Event>, Vec<usize>> {
     let layout = Layout::of(graph);
     let unknown: Vec<usize> =

@@ -32,7 +32,7 @@ impl Spool {
         Spool { file, end: 0, extents: Vec::new(), held: Vec::new(), held_bytes: 0 }
     }
 
-    /// Stores the bytes of an item, once for each item, even if there are none: gaps take memory.
+    /// Stores the bytes of an item, once for each item, even if it has none: gaps take memory.
     pub fn put(&mut self, item: u64, bytes: Vec<u8>) -> io::Result<()> {
         self.held_bytes += bytes.len() + size_of::<(u64, Vec<u8>)>();
         self.held.push((item, bytes));

@@ -77,7 +77,7 @@ impl Trail {
         }
     }
 
-    /// Whether there are no rows yet.
+    /// Whether no row has come yet.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }

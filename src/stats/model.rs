@@ -61,7 +61,7 @@ pub struct Stats {
 pub struct Judged {
     /// A group a step, in graph order.
     pub steps: Vec<Group>,
-    /// All rows; `None` if there are none.
+    /// All rows; `None` without rows.
     pub all: Option<Group>,
     /// The phases of steps, with and without rows, as far as the inputs have them.
     pub known: BTreeSet<Arc<str>>,
@@ -75,7 +75,7 @@ pub struct Run {
     pub items: Option<u64>,
     #[serde(serialize_with = "states")]
     pub items_by_status: Option<Vec<(ItemState, u64)>>,
-    /// Items that had begun and not settled when the rows ended; `None` if there are none. `items` are the others.
+    /// Items that had begun and not settled when the rows ended; `None` if no item is. `items` are the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u64>,
     /// Items that were left when the run was stopped; `None` if it completed.

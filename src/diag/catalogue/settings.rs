@@ -118,7 +118,7 @@ pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -
         .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
 
-/// The file of what a model is told before every prompt.
+/// The file with a model's system prompt.
 pub fn unread_instructions(span: Span, agent: &str, why: &str) -> Diagnostic {
     Diagnostic::error(
         "unread-instructions",

@@ -43,7 +43,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out
 }
 
-/// The decisions and conditions; empty if there are none.
+/// The decisions and conditions; empty without any.
 fn decided(graph: &Graph, width: Option<usize>) -> String {
     let mut rows = Vec::new();
     for step in &graph.steps {
@@ -59,7 +59,7 @@ fn decided(graph: &Graph, width: Option<usize>) -> String {
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&["step", "if", "then"], rows, width)) }
 }
 
-/// Steps that may not run because a value may be absent; empty if there are none.
+/// Steps that may not run because a value may be absent; empty without any.
 fn may_not_run(graph: &Graph, width: Option<usize>) -> String {
     let all = missing(graph);
     let rows: Vec<Vec<String>> = graph
