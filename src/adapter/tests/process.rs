@@ -159,7 +159,8 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
     let mark = told.remove("ORDERFLOW_PROCESS").unwrap();
     assert!(mark.starts_with("run-1/"), "{mark}");
     let path = std::env::var_os("PATH").unwrap();
-    let [dir, input, output] = ["item", "7-0-3.in.json", "7-0-3.out"].map(|name| format!("{folder}/{name}"));
+    let names = ["item", "7-0-3.in.json", "7-0-3.out", "7-0-3.md"];
+    let [dir, input, output, instructions] = names.map(|name| format!("{folder}/{name}"));
     let expected = BTreeMap::from([
         ("IN_LIST", "[1]"),
         ("IN_LONGEST", longest.as_str()),
@@ -184,6 +185,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("ORDERFLOW_DIR", &dir),
         ("ORDERFLOW_ELEMENT", ""),
         ("ORDERFLOW_INPUT", &input),
+        ("ORDERFLOW_INSTRUCTIONS", &instructions),
         ("ORDERFLOW_ITEM", "order-7"),
         ("ORDERFLOW_KEY", "key-of-the-effect"),
         ("ORDERFLOW_FORWARD_KEY", "key-of-what-is-undone"),

@@ -128,7 +128,10 @@ z → REF
         graph.ids().map(|id| graph.meaning(id)).collect::<String>()
     };
     let plain = said("Step Two", "Step Two");
-    assert!(plain.contains("title: Step Two\n") && plain.contains("undone by: StepTwoBack\n"), "{plain}");
+    assert!(
+        plain.contains("title: Step Two\n") && plain.contains("compensated by: StepTwoBack\n"),
+        "{plain}"
+    );
     for head in written {
         for refer in written {
             assert_eq!(said(head, refer), plain, "{head} by {refer}");

@@ -202,8 +202,8 @@ fn what_is_wrong_with_a_line_is_told_in_terms_of_its_own_form() {
     let neither = r#"{"event":{"when":7}}"#;
     let wrong = |line| crate::journal::records(line).unwrap_err();
     assert_eq!(wrong(flat), (45, "missing field `at` at line 1 column 46".to_owned()));
-    let why = "invalid type: string \"x\", expected u32 at line 1 column 55".to_owned();
-    assert_eq!(wrong(current), (54, why));
+    let why = "invalid type: string \"x\", expected u32 at line 1 column 56".to_owned();
+    assert_eq!(wrong(current), (55, why));
     assert!(wrong(neither).1.starts_with("unknown field `when`"), "{:?}", wrong(neither));
 }
 
