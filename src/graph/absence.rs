@@ -1,5 +1,5 @@
-//! Steps that do not run because what they need is not made: never, since it is made on branches that exclude each
-//! other, or only when another step runs. Also steps that do not wait for one that a decision guards.
+//! Steps that do not run because an input is not made: never, since branches that exclude each other make it, or only
+//! if another step runs. Also steps that do not wait for one that a decision guards.
 
 use super::before::Before;
 use super::claims::{self, Claims};
@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 /// How many decisions and conditions behind a step are compared with each other.
 const MOST: usize = 40;
 
-/// Something without which a step does not run.
+/// A requirement without which a step does not run.
 #[derive(Clone)]
 enum Fact<'a> {
     Took(Taken),
@@ -36,7 +36,7 @@ impl<'a> Fact<'a> {
         }
     }
 
-    /// As the document says it.
+    /// In the document's words.
     fn text(&self, graph: &Graph) -> Option<String> {
         let guard = match self {
             Fact::Holds(guard) => Some(*guard),
@@ -57,7 +57,7 @@ impl<'a> Fact<'a> {
     }
 }
 
-/// A fact, the step that it decides on, and the value by which it comes to another.
+/// A fact, the step whose run it decides, and the value through which it affects another.
 #[derive(Clone)]
 struct Reason<'a> {
     fact: Fact<'a>,
@@ -65,7 +65,7 @@ struct Reason<'a> {
     value: Option<ValueId>,
 }
 
-/// Refuses steps that can never run.
+/// Rejects steps that can never run.
 pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
     let mut reasons: Vec<Vec<Reason>> = vec![Vec::new(); graph.steps.len()];
     for id in graph.order.iter().copied() {
@@ -109,7 +109,7 @@ pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic
     }
 }
 
-/// What decides on a step itself: its conditions, and the one decision that leads to it with all behind that.
+/// The requirements of a step itself: its conditions, and the one decision that leads to it with its own requirements.
 fn own<'a>(graph: &'a Graph, id: StepId, reasons: &[Vec<Reason<'a>>]) -> Vec<Reason<'a>> {
     let step = graph.step(id);
     let holds = step.when.iter().map(|guard| Reason { fact: Fact::Holds(guard), of: id, value: None });
@@ -152,7 +152,7 @@ fn told(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) ->
     }
 }
 
-/// A step that takes what is only made where it does not run.
+/// A step whose input is only made when it does not run.
 fn apart(spec: &Spec, graph: &Graph, id: StepId) -> Option<Diagnostic> {
     let step = graph.step(id);
     let apart = |input: &&Input| {
@@ -174,10 +174,10 @@ pub(super) fn never_both(graph: &Graph, one: StepId, other: StepId) -> bool {
         && (graph.exclude(one, other) || claims::apart(&claims(one), &claims(other)))
 }
 
-/// Warns of steps that do not run when another one does not, without saying so.
+/// Warns of steps that do not run when another one does not, without a condition of their own.
 pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
     let mut warned: HashMap<StepId, StepId> = HashMap::new();
-    // By step that hangs on a warned one: which warning that is.
+    // By step that depends on a reported one: the index of that warning.
     let mut behind: HashMap<StepId, usize> = HashMap::new();
     for id in graph.order.iter().copied() {
         let step = graph.step(id);
@@ -211,7 +211,7 @@ pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnosti
             }
             continue;
         };
-        // What follows a step that was told of follows what that one hangs on.
+        // Steps after a reported one are part of the same warning.
         let mut inputs = step.inputs.iter().flat_map(|input| &input.makers);
         if inputs.any(|other| warned.get(other) == Some(&maker)) {
             continue;
@@ -226,7 +226,7 @@ pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnosti
     }
 }
 
-/// Why a step may not have what another makes, where nothing says so of the step itself.
+/// Why a step may lack another's output although it has no condition of its own.
 fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catalogue::Absence> {
     use catalogue::Absence;
     let (step, made) = (graph.step(id), graph.step(maker));
@@ -237,7 +237,7 @@ fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catal
     if made.mark == Some(Mark::Optional) && step.mark.is_none() {
         return Some(Absence::Optional);
     }
-    // A step to which decisions lead stands on a branch of its own.
+    // A step to which decisions lead is on a branch of its own.
     let behind = |step: &Step| step.guards.iter().copied().collect::<BTreeSet<Taken>>();
     let led = behind(step);
     let claims = claims::of_step(graph, id);
@@ -262,14 +262,15 @@ fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catal
     Some(Absence::Skipped(graph.step(skipped.step).title.clone()))
 }
 
-/// Whether a step's own condition asks whether there is a value.
+/// Whether a step's own condition tests whether a value is defined.
 fn asks_whether(step: &Step, value: ValueId) -> bool {
     step.when.iter().any(|guard| {
         guard.names.iter().any(|(_, id)| *id == value) && !guard.needs().any(|needed| needed == value)
     })
 }
 
-/// Warns of steps with effects that run beside a step to which a decision leads, although they take what it decides on.
+/// Warns of steps with effects that run beside a step to which a decision leads, although they take the value that
+/// decides.
 pub(super) fn beside(
     spec: &Spec,
     graph: &Graph,
@@ -327,7 +328,7 @@ fn arms(graph: &Graph, id: StepId) -> impl Iterator<Item = (Taken, &Arm)> {
     })
 }
 
-/// Where a step's signature names a value; else the step's title.
+/// The place of a value in a step's signature; else the step's title.
 pub(super) fn port(spec: &Spec, id: StepId, name: &str) -> Span {
     let step = &spec.steps[id.index()];
     let ports = step.signature.iter().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));

@@ -1,5 +1,5 @@
-//! What a document seems to take for granted and does not say: that an answer stops what follows, that a step waits
-//! for the check above it, that steps run at the same time.
+//! Unstated assumptions of a document: that an answer stops later steps, that a step waits for the check above it,
+//! that steps run in parallel.
 
 use super::absence::{never_both, port};
 use super::before::Before;
@@ -15,22 +15,22 @@ const ANSWERS: &str = "acceptable accepted agreed allowed approval approved auth
     match matched matches ok okay passed passes permitted ready safe signed solvent sufficient trusted \
     trustworthy valid validated verified can has may must needs should";
 
-/// Words that make it an answer by which something should stop when it is true.
+/// Words that make it an answer that should stop later steps when it is true.
 const OBJECTIONS: &str = "blocked declined denied duplicate expired forbidden fraud fraudulent infected invalid missing \
     refused rejected spam suspicious unsafe";
 
-/// Words with which the title of a step begins or ends that asks something.
+/// First or last words of the titles of steps that ask something.
 const QUESTIONS: &str = "approval approve assess audit authorise authorize can check checks classify compare confirmation \
     decide detect examine inspect inspection is judge match measure review screen screening test tests \
     validate validation verification verify vet";
 
-/// Words in the heading of a group that say that its steps run at the same time.
+/// Words in the heading of a group that suggest that its steps run in parallel.
 const PARALLEL: &str = "concurrent concurrently parallel parallelly simultaneous simultaneously parallelized";
 
-/// How many steps above one are looked at.
+/// How many steps above one are checked.
 const MOST: usize = 100;
 
-/// Warns of all of these; `effects` says whether a step changes anything.
+/// Warns of all of these; `effects` is whether a step has effects.
 pub(super) fn check(
     spec: &Spec,
     graph: &Graph,
@@ -55,7 +55,7 @@ impl Assumed<'_> {
         self.graph.ids().filter(|id| self.graph.step(*id).kind == Kind::Forward)
     }
 
-    /// As the document writes it, with its number.
+    /// In the document's words, with its number.
     fn shown(&self, id: StepId) -> String {
         let (number, title) = (&self.spec.steps[id.index()].number, &self.graph.step(id).title);
         if number.is_empty() { title.clone() } else { format!("{number}. {title}") }
@@ -67,7 +67,7 @@ impl Assumed<'_> {
         groups.chain([&step.annotations]).any(|annotations| !annotations.after.is_empty())
     }
 
-    /// Answers that nothing reads, though something with effects follows.
+    /// Answers that nothing reads, although a step with effects follows.
     fn unread(&self, diagnostics: &mut Vec<Diagnostic>) {
         let graph = self.graph;
         let mut read: HashSet<ValueId> = graph.steps.iter().flat_map(Step::asks).collect();
@@ -78,7 +78,7 @@ impl Assumed<'_> {
         let changing: Vec<StepId> = self.forward().filter(|id| (self.effects)(graph.step(*id))).collect();
         for id in self.forward() {
             let step = graph.step(id);
-            // What decides by another value has an answer that counts.
+            // A step that decides by another value has an answer that counts.
             if !step.chains.is_empty() {
                 continue;
             }
@@ -126,8 +126,8 @@ impl Assumed<'_> {
         }
     }
 
-    /// Steps with effects that run beside a critical step above them and take what it takes, where both are numbered or
-    /// the critical one is a check and the other is grave.
+    /// Steps with effects that run beside a critical step above them and share an input with it, if both are numbered,
+    /// or the critical one is a check and the other is grave.
     fn beside(&self, diagnostics: &mut Vec<Diagnostic>) {
         let graph = self.graph;
         let mut above: HashMap<ValueId, Vec<StepId>> = HashMap::new();
@@ -170,7 +170,7 @@ impl Assumed<'_> {
             && !never_both(graph, id, critical)
     }
 
-    /// Whether all that a step is for seems to be an answer.
+    /// Whether all outputs of a step seem to be answers.
     fn answers(&self, id: StepId) -> bool {
         let step = self.graph.step(id);
         let answers =
@@ -193,7 +193,7 @@ impl Assumed<'_> {
         )
     }
 
-    /// Steps that follow each other by their places only, where the document says in other words that they do not.
+    /// Steps that follow each other only by position, in a group whose heading suggests otherwise.
     fn in_a_row(&self, diagnostics: &mut Vec<Diagnostic>) {
         let graph = self.graph;
         let mut told: HashSet<usize> = HashSet::new();
@@ -225,7 +225,7 @@ impl Assumed<'_> {
         }
     }
 
-    /// Whether a step waits for the one above it, and only because it is below it.
+    /// Whether a step waits for the one above it only because of its position.
     fn follows(&self, id: StepId, earlier: StepId) -> bool {
         let (step, above) = (self.graph.step(id), self.graph.step(earlier));
         step.group == above.group
@@ -270,15 +270,15 @@ fn says_parallel(title: &str) -> bool {
     said && !words.iter().any(|word| matches!(word.as_str(), "not" | "non" | "no" | "never" | "without"))
 }
 
-/// Whether a step's true or false answers a question, by the words of the two names: `sent` says what was done, and so
-/// does the `refused` of *Refuse*.
+/// Whether a Boolean output answers a question, judging by the two names: `sent` is a past action, and so is the
+/// `refused` of *Refuse*.
 fn is_answer(title: &str, value: &str) -> bool {
     let done = |word: &str| words(title).any(|other| other.get(..4) == word.get(..4));
     let named = |word: String| among(ANSWERS, &word) || (among(OBJECTIONS, &word) && !done(&word));
     words(value).any(named) || asks(title)
 }
 
-/// Whether the title of a step says that it asks something.
+/// Whether the title of a step suggests a question.
 fn asks(title: &str) -> bool {
     let asks = |word: Option<String>| word.is_some_and(|word| among(QUESTIONS, &word));
     asks(words(title).next()) || asks(words(title).last())
@@ -288,7 +288,7 @@ fn among(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
 }
 
-/// The words of a text or a name, in small letters.
+/// The words of a text or a name, in lower case.
 fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     let words = text.split(|c: char| !c.is_alphanumeric()).flat_map(humps);
     words.filter(|word| !word.is_empty()).map(str::to_lowercase)

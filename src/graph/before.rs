@@ -1,8 +1,8 @@
-//! What comes before what, through any number of steps. Knows nothing of conditions.
+//! The order of steps, through any number of steps between. Knows nothing of conditions.
 
 use super::{Graph, StepId};
 
-/// For each step all that has ended before it begins: a bit a step.
+/// For each step the steps that have ended before it begins: a bit a step.
 pub(super) struct Before(Vec<Vec<u64>>);
 
 impl Before {

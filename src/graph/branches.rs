@@ -1,4 +1,4 @@
-//! Conditions resolved: which values they speak of, where they lead, which steps can never both run.
+//! Resolves conditions: the values that they use, their targets, and which steps can never both run.
 
 use super::claims::{self, Decisive};
 use super::elements;
@@ -14,19 +14,19 @@ use crate::spec::{self, GroupId, Spanned, Spec};
 use crate::value::{Type, in_conditions};
 use std::collections::{BTreeSet, HashMap};
 
-/// What conditions mean to each step, by step.
+/// The effects of conditions on the steps, by step.
 pub(super) struct Branches {
     pub when: Vec<Vec<Guard>>,
     pub chains: Vec<Vec<Chain>>,
     pub guards: Vec<Vec<Taken>>,
     pub skips: Vec<Vec<Taken>>,
-    /// Whether a condition says what comes before the step, in place of where it stands.
+    /// Whether a condition decides the order of the step, instead of its position.
     pub placed: Vec<bool>,
     /// By group: the decisions that lead to all of it.
     pub led: Vec<Vec<Before>>,
     /// By group: the decisions that skip to it.
     pub reached: Vec<Vec<Before>>,
-    /// What must come before because a condition says so.
+    /// The orders that conditions require.
     pub links: Vec<Link>,
 }
 
@@ -108,7 +108,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Finds the values that a condition speaks of.
+    /// Finds the values of a condition.
     fn guard(&mut self, condition: &Spanned<Condition>) -> Option<Guard> {
         let mut found = Vec::new();
         let mut whole = true;
@@ -173,7 +173,7 @@ impl Resolver<'_> {
             Some(condition) => {
                 let guard = self.guard(condition)?;
                 for (_, value) in &guard.names {
-                    // What the step has just made is what it decides on.
+                    // A step may decide on its own outputs.
                     if !self.makes(step, *value) {
                         self.after_makers(*value, step, condition.span);
                     }
@@ -233,11 +233,11 @@ impl Resolver<'_> {
         Some(Arm { guard, target })
     }
 
-    /// Lets the decisions that lead to a group guard each of its steps, but for those that a decision within the
-    /// group leads to: that one is guarded itself.
+    /// Guards each step of a group by the decisions that lead to the group, except steps with a decision of their own
+    /// in the group.
     fn lead_to_groups(&mut self) {
         let around = |step: usize| ancestors(self.spec, self.spec.steps[step].group).map(|(group, _)| group);
-        // By step and by group: where the steps stand that decide on it.
+        // By step and by group: the groups of the steps that decide on it.
         let mut of_steps: Vec<BTreeSet<GroupId>> = vec![BTreeSet::new(); self.spec.steps.len()];
         let mut of_groups: Vec<BTreeSet<GroupId>> = vec![BTreeSet::new(); self.spec.groups.len()];
         for (within, guards) in of_steps.iter_mut().zip(&self.branches.guards) {
@@ -319,7 +319,7 @@ impl Branches {
         mine.iter().any(|a| theirs.iter().any(|b| apart(a, b))) || claims::apart(&claims(one), &claims(other))
     }
 
-    /// Decisions without which the step does not run, those of its deciders included.
+    /// Decisions without which the step does not run, including those of its deciders.
     fn required(&self, step: usize) -> BTreeSet<Taken> {
         let mut required = BTreeSet::new();
         let mut next = Some(step);

@@ -19,10 +19,8 @@ use crate::spec::{self, Backoff, Retry, Spec};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// What a document means, or, with at least one error among the diagnostics, nothing.
-///
-/// A `Spec` that the parser had errors about still shows its further problems here; its graph, if any, must
-/// not be run.
+/// The graph of a document; `None` if at least one diagnostic is an error. A `Spec` with errors of the parser still
+/// shows its further problems here; its graph, if any, must not be run.
 pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let names = Names::new(spec, &mut diagnostics);
@@ -92,7 +90,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     (Some(graph).filter(|_| !diagnostics.iter().any(Diagnostic::is_error)), diagnostics)
 }
 
-/// What undoes a step of an item is no step of the run, and the other way round; and it decides nothing for elements.
+/// A compensation of an item's step cannot also compensate a step of the run, and does not decide for elements.
 fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Diagnostic>) {
     let mut first: HashMap<usize, usize> = HashMap::new();
     for (step, by) in saga.undone_by.iter().enumerate() {
@@ -111,7 +109,7 @@ fn report_shared(spec: &Spec, saga: &Saga, once: &Once, diagnostics: &mut Vec<Di
     }
 }
 
-/// What a compensation may spend that does not say it: five attempts.
+/// The default retries of a compensation: five attempts.
 const UNDOING: Retry = Retry {
     retries: 4,
     backoff: Backoff::Exponential { first: Duration::from_secs(1), most: Duration::from_secs(60) },
@@ -153,7 +151,7 @@ fn settings(front: &spec::Front) -> Settings {
     }
 }
 
-/// One step with all that it inherits; without its neighbours.
+/// One step with all inherited annotations; without its neighbours.
 fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Names, index: usize) -> Step {
     let step = &spec.steps[index];
     let (agent, channel) = doer(spec, flow, index);
@@ -187,7 +185,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         once: once.is(index),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
-        // A group's deadline is shared by its steps, never each one's own.
+        // A group's deadline is shared by its steps, not inherited by each.
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
         compensate: None,
         irreversible: step.annotations.irreversible.is_some(),
@@ -214,7 +212,7 @@ fn branch(steps: &mut [Step], branches: Branches) {
     }
 }
 
-/// Warns of steps that no agent and no program does.
+/// Warns of steps that neither an agent nor a program runs.
 fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     // An agent in the middle of a title is reported as such.
     let stray = |title: &str| title.split_whitespace().any(|word| word.len() > 1 && word.starts_with('@'));
@@ -226,8 +224,7 @@ fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.extend(undone.map(|index| catalogue::step_without_agent(spec.steps[index].title.span)));
 }
 
-/// A step's agent and channel. A failure handler that names no agent and brings no program is done by the first
-/// step's.
+/// A step's agent and channel. A failure handler without an agent or a program has the agent of the first step.
 fn doer(spec: &Spec, flow: &Flow, index: usize) -> (Option<String>, Option<String>) {
     let step = &spec.steps[index];
     let said = |step| inherited(spec, step, |said| said.agent.as_ref()).or(spec.front.agent.as_ref());
@@ -287,7 +284,7 @@ fn report_cycles(
     if cycles.is_empty() {
         return;
     }
-    // Of several reasons for one step to wait for another, the first is shown: data before orders.
+    // If a step waits for another for several reasons, one is shown: data before orders.
     let mut reasons: HashMap<(usize, usize), &Link> = HashMap::new();
     for link in links {
         reasons.entry((link.from, link.to)).or_insert(link);

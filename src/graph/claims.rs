@@ -1,4 +1,4 @@
-//! What must hold for a step to run, by its conditions and by the decisions that lead to it.
+//! The facts that hold when a step runs, by its conditions and by the decisions that lead to it.
 
 use super::{Chain, Graph, Guard, StepId, Taken};
 use crate::condition::Condition;
@@ -10,14 +10,14 @@ const MOST: usize = 40;
 /// Conditions, and whether they hold.
 pub(super) type Claims<'a> = Vec<(&'a Condition, bool)>;
 
-/// What decides on one step.
+/// The conditions and decisions for one step.
 pub(super) struct Decisive<'a> {
     pub when: &'a [Guard],
     pub chains: &'a [Chain],
     pub guards: &'a [Taken],
 }
 
-/// All that holds when a step runs: its conditions, the line that leads to it, and the same of the step that decides.
+/// All that holds when a step runs: its conditions, the branch that leads to it, and the same of the deciding step.
 pub(super) fn of<'a>(step: usize, decisive: &dyn Fn(usize) -> Decisive<'a>) -> Claims<'a> {
     let (mut claims, mut seen, mut next) = (Claims::new(), HashSet::new(), Some(step));
     while let Some(step) = next.filter(|step| claims.len() < MOST && seen.insert(*step)) {
@@ -42,7 +42,7 @@ pub(super) fn of_step(graph: &Graph, id: StepId) -> Claims<'_> {
     })
 }
 
-/// What holds when a line of a decision is taken: its condition, and none of those above it.
+/// All that holds when a branch is taken: its condition, and none of those above it.
 pub(super) fn taken(chains: &[Chain], taken: Taken) -> Claims<'_> {
     let arms = chains.get(taken.chain as usize).map_or(&[][..], Vec::as_slice);
     let arm = taken.arm as usize;
@@ -50,12 +50,12 @@ pub(super) fn taken(chains: &[Chain], taken: Taken) -> Claims<'_> {
     arms.filter_map(|(at, said)| Some((&said.guard.as_ref()?.condition, at == arm))).collect()
 }
 
-/// Whether not all of both can be so.
+/// Whether the two sets can never hold together.
 pub(super) fn apart(one: &Claims, other: &Claims) -> bool {
     one.iter().any(|(condition, holds)| other.iter().any(|claim| condition.contradicts(*holds, *claim)))
 }
 
-/// Whether a condition is surely as claimed where all of these are.
+/// Whether these claims imply a condition, or its opposite.
 pub(super) fn imply(claims: &Claims, condition: &Condition, holds: bool) -> bool {
     claims.iter().any(|(known, is)| known.contradicts(*is, (condition, !holds)))
 }

@@ -1,4 +1,4 @@
-//! Names that are one name where only some characters can stand: in conditions, and in the variables of programs.
+//! Names that become equal in conditions or in the variables of programs, which allow fewer characters.
 
 use super::ValueId;
 use super::flow::Flow;
@@ -7,7 +7,8 @@ use crate::spec::{Port, Spanned, Spec};
 use crate::value::{in_conditions, variable};
 use std::collections::HashMap;
 
-/// Refuses values that share a name with another, and what the front matter asks for by the name of a value's variable.
+/// Rejects values that share a name with another, and variables of the front matter with the name of a value's
+/// variable.
 pub(super) fn check(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     let places = places(spec, flow);
     let mut conditions: HashMap<String, usize> = HashMap::new();
@@ -37,7 +38,7 @@ pub(super) fn check(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>)
     }
 }
 
-/// By value: where it is first named.
+/// By value: its first mention.
 fn places(spec: &Spec, flow: &Flow) -> Vec<Span> {
     let listed = spec.front.inputs.iter().flatten().map(|(name, _)| name);
     let steps = spec.steps.iter().flat_map(|step| {

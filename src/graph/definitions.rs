@@ -1,4 +1,4 @@
-//! Whether the named types of a document make sense together, and what the names in its signatures mean.
+//! Whether the named types of a document fit together, and the meaning of the names in its signatures.
 
 use super::names::Names;
 use super::sort::Followers;
@@ -9,11 +9,10 @@ use crate::value::{Definition, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// How large all types of a document may be together, each counted with those that it is made of.
+/// The most schemas of all types of a document together, each counted with those that it consists of.
 const TOGETHER: usize = 10 * EXPANSION;
 
-/// Compiles the types that signatures and the front matter name; none where there is anything wrong with the
-/// types of the document.
+/// Compiles the types of signatures and the front matter; returns none if any type of the document has a problem.
 pub(super) fn compile(
     spec: &Spec,
     names: &Names,
@@ -88,7 +87,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// Refuses types that are nothing but each other.
+    /// Rejects types that are defined only by each other.
     fn report_endless(&self, diagnostics: &mut Vec<Diagnostic>) {
         let names: Vec<&str> = self.all.names().collect();
         let numbers: HashMap<&str, usize> =
@@ -106,7 +105,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// Refuses types that are too large: those that are used, and those that no other mentions.
+    /// Rejects types that are too large: those that are used, and those that no other mentions.
     fn report_excess(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mentioned = self.spec.types.iter().flat_map(|definition| &definition.mentions);
         let mentioned: HashSet<&str> = mentioned.map(|mention| mention.value.as_str()).collect();
@@ -127,13 +126,13 @@ impl<'a> Types<'a> {
                 Err(Excess::Size) => catalogue::schema_too_large(name.span, &name.value, EXPANSION),
                 Err(Excess::Depth) => catalogue::schema_too_deep(name.span, &name.value, NESTING, LAYERS),
             };
-            // One says it all: the others are most likely made of the same types.
+            // One is enough: the others most likely consist of the same types.
             diagnostics.push(excess);
             return;
         }
     }
 
-    /// Definitions without a use, and uses that look like a slip.
+    /// Reports unused definitions, and mentions that look like a misspelt type.
     fn report_doubts(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mut reached: BTreeSet<String> = BTreeSet::new();
         let mut told = HashSet::new();
@@ -149,7 +148,7 @@ impl<'a> Types<'a> {
                 _ => {}
             }
         }
-        // What a definition mentions that could not be read is unknown.
+        // The mentions of a definition that could not be read are unknown.
         if self.spec.types.iter().any(|definition| definition.schema == Value::Bool(true)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! Steps that run for each element of a list: whether the name of the element is theirs alone.
+//! Steps that run for each element of a list: checks that only they use the name of the element.
 
 use super::flow::{Flow, Port};
 use super::names::Names;
@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Each, Spanned, Spec};
 use std::collections::{HashMap, HashSet};
 
-/// Who knows a value only as an element of a list: the first step that does, and where it says so.
+/// The first step that uses a value as an element of a list, and where, by value.
 pub(super) type Known = HashMap<ValueId, (usize, Span)>;
 
 pub(super) fn known(spec: &Spec, flow: &Flow) -> Known {
@@ -42,7 +42,7 @@ pub(super) fn check(spec: &Spec, flow: &Flow, saga: &Saga, names: &Names, diagno
         done.filter_map(|(by, each)| Some(((*by)?, each.as_ref()?.element))).collect();
     for (step, ports) in flow.steps.iter().enumerate() {
         let own = flow.each[step].map(|each| each.element);
-        // What undoes such a step runs for each element that it was done for, and is given it.
+        // A compensation of such a step runs for each of its elements, and gets the element.
         let undoes = |port: &&Port| undone.contains(&(step, port.value));
         let foreign = ports.inputs.iter().filter(|port| Some(port.value) != own && !undoes(port));
         for port in foreign {
@@ -54,7 +54,7 @@ pub(super) fn check(spec: &Spec, flow: &Flow, saga: &Saga, names: &Names, diagno
     }
 }
 
-/// What else the name of an element means.
+/// Another meaning of the element's name.
 fn taken(spec: &Spec, flow: &Flow, names: &Names, each: &Spanned<Each>) -> Option<Diagnostic> {
     let Each { element, list, .. } = &each.value;
     let name = &element.value;

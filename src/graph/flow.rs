@@ -1,5 +1,5 @@
-//! Which values flow: what each step takes and makes, who makes what, which steps are failure handlers.
-//! Says nothing of types and orders.
+//! The flow of values: the inputs and outputs of each step, the makers of values, and which steps are failure
+//! handlers. Knows nothing of types and orders.
 
 use super::branches::Branches;
 use super::names::Names;
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 /// Branches that may make one value.
 const MOST_MAKERS: usize = 100;
 
-/// A name in a signature, with the value that it means.
+/// A name in a signature, with its value.
 #[derive(Clone, Copy)]
 pub(super) struct Port<'a> {
     pub value: ValueId,
@@ -24,7 +24,7 @@ pub(super) struct Port<'a> {
     pub span: Span,
 }
 
-/// Where an input comes from.
+/// The origin of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// From outside, or, for a failure handler, from the failure itself.
@@ -37,14 +37,14 @@ pub(super) enum Origin {
     Unclear,
 }
 
-/// A forward step's output, where it is made.
+/// A forward step's output, with its place.
 #[derive(Clone, Copy)]
 pub(super) struct Made<'a> {
     pub step: usize,
     pub port: Port<'a>,
 }
 
-/// What one step takes and makes; each value once.
+/// The inputs and outputs of one step; each value once.
 #[derive(Default)]
 pub(super) struct Ports<'a> {
     pub inputs: Vec<Port<'a>>,
@@ -59,9 +59,9 @@ pub(super) struct Flow<'a> {
     /// By step.
     pub steps: Vec<Ports<'a>>,
     pub kinds: Vec<Kind>,
-    /// By step: the list for whose elements it runs.
+    /// By step: the list for each of whose elements it runs.
     pub each: Vec<Option<Each>>,
-    /// By step: how it finds that list in a value, where it is not the value itself.
+    /// By step: the path to that list in a value, if the value itself is not the list.
     pub ways: Vec<Option<Guard>>,
     /// By value: the forward steps that make it.
     pub makers: Vec<Vec<Made<'a>>>,
@@ -70,7 +70,7 @@ pub(super) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    /// Reads all signatures and decides which steps are failure handlers. Origins are still empty.
+    /// Reads all signatures and determines which steps are failure handlers. Origins are still empty.
     pub fn new(spec: &'a Spec, names: &Names, saga: &Saga, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let steps = spec.steps.iter().map(|_| Ports::default()).collect();
         let mut flow = Flow {
@@ -121,7 +121,7 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// Notes a step's ports; returns the step with the one that it hands its output to, if any.
+    /// Adds a step's ports; returns the step with the one that it makes its output for, if any.
     fn read(&mut self, step: usize, signature: &'a spec::Signature) -> Option<(usize, &'a Spanned<String>)> {
         let inputs = signature.inputs.iter().map(|port| self.port(port)).collect();
         let outputs = signature.outputs.iter().map(|port| self.port(port)).collect();
@@ -129,7 +129,7 @@ impl<'a> Flow<'a> {
         signature.hands_to.as_ref().map(|target| (step, target))
     }
 
-    /// Finds the values in which there are the lists that steps run for.
+    /// Finds the values that contain the lists over which steps run.
     fn seek(&mut self, spec: &'a Spec, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
         let written: HashMap<String, &'a str> =
             self.by_name.keys().map(|name| (in_conditions(name), *name)).collect();
@@ -161,8 +161,8 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// A step that runs for each element of a list is handed the element, named in its signature or not, and
-    /// waits for the list, or for the values `of` in which it is.
+    /// A step that runs for each element of a list gets the element, named in its signature or not, and waits for the
+    /// list, or for the values `of` that contain it.
     fn spread(&mut self, step: usize, each: &'a spec::Each, of: &[&'a str]) {
         let element = self.value(&each.element.value);
         let lists: Vec<ValueId> = of.iter().map(|name| self.value(name)).collect();
@@ -247,7 +247,7 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// Leaves one port of each value; one named twice may be absent only if both say so.
+/// Leaves one port of each value; one named twice is optional only if both are.
 fn merge(ports: &mut Vec<Port>) {
     let mut first: HashMap<ValueId, usize> = HashMap::new();
     let mut merged: Vec<Port> = Vec::with_capacity(ports.len());
@@ -274,7 +274,7 @@ pub(super) fn names_failures(name: &str) -> bool {
     name.strip_prefix("failed_").is_some_and(plural)
 }
 
-/// Says for every input where it comes from.
+/// Determines the origin of every input.
 pub(super) fn trace_origins(
     spec: &Spec,
     flow: &mut Flow,
@@ -300,14 +300,14 @@ pub(super) fn trace_origins(
     }
 }
 
-/// Whether no two of these steps can both run. Many makers are never a choice.
+/// Whether no two of these steps can both run. Many makers never exclude each other.
 fn exclusive(makers: &[Made], branches: &Branches) -> bool {
     let pairs =
         makers.iter().enumerate().flat_map(|(at, one)| makers[at + 1..].iter().map(move |two| (one, two)));
     makers.len() <= MOST_MAKERS && { pairs }.all(|(one, two)| branches.exclude(one.step, two.step))
 }
 
-/// What items bring: what forward steps take and no step makes, and what the front matter lists.
+/// The values that items provide: inputs of forward steps that no step makes, and the inputs in the front matter.
 fn outside(spec: &Spec, flow: &Flow) -> HashSet<ValueId> {
     let forward = flow.steps.iter().zip(&flow.kinds).filter(|(_, kind)| **kind == Kind::Forward);
     let taken = forward.flat_map(|(ports, _)| &ports.inputs).map(|port| port.value);
@@ -332,11 +332,11 @@ fn origin(
     if flow.each[step].is_some_and(|each| each.element == port.value) {
         return Ok(Origin::Element);
     }
-    // Who undoes a step that runs for each element of a list is handed the element too.
+    // A compensation of a step that runs for each element of a list gets the element, too.
     if flow.kinds[step] == Kind::Compensation && elements.contains(&port.value) {
         return Ok(Origin::Element);
     }
-    // What neither comes from outside nor is made is an element of another step's list.
+    // A value that is neither from outside nor made is an element of another step's list.
     if forward && makers.is_empty() && late.is_none() && !outside.contains(&port.value) {
         return Ok(Origin::Unclear);
     }
@@ -361,7 +361,7 @@ fn origin(
     }))
 }
 
-/// What a step that never runs forward is called.
+/// The word for a step that never runs forward.
 pub(super) fn who(kind: Kind) -> &'static str {
     match kind {
         Kind::Forward => "step",

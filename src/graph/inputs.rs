@@ -1,4 +1,4 @@
-//! The workflow's inputs: what forward steps take and no step makes. Finds those that were meant otherwise.
+//! The workflow's inputs: values that forward steps take and no step makes. Finds probable mistakes among them.
 
 use super::flow::{Flow, Made, Origin, Port};
 use super::names::Names;
@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 /// Names longer than this, in characters, are not searched for misspellings.
 const COMPARED: usize = 48;
 
-/// How many names of a similar shape are looked at for one input.
+/// How many names of a similar shape are compared with one input.
 const CANDIDATES: usize = 50;
 
 /// Collects the workflow's inputs, in the order of the front matter's list or else of first use.
@@ -75,13 +75,13 @@ fn report_misspelt(flow: &Flow, used: &[(usize, Port)], names: &Names, diagnosti
         let name = flow.name(port.value);
         let near =
             shapes_of(name).into_iter().filter_map(|shape| shapes.get(&shape)).flatten().take(CANDIDATES);
-        // What a step makes of an input may well be called much like it.
+        // The output of the same step may well have a similar name.
         let near = near.filter(|made| made.step != *step && close(name, flow.name(made.port.value)));
         let score = |made: &&Made| (strsim::osa_distance(name, flow.name(made.port.value)), made.step);
         if let Some(made) = near.min_by_key(score) {
             let meant = flow.name(made.port.value);
             let maker = names.title(made.step);
-            // What an element makes comes as a list, and is called so.
+            // The outputs for all elements form a list, with a similar name in the plural.
             let listed = flow.each[made.step].is_some()
                 && (name == format!("{meant}s") || name == format!("{meant}es"));
             let problem = catalogue::misspelt_input(name, port.span, meant, maker, made.port.span);
@@ -91,8 +91,8 @@ fn report_misspelt(flow: &Flow, used: &[(usize, Port)], names: &Names, diagnosti
     }
 }
 
-/// A name without case and separators, whole and with each character left out: two names a slip apart
-/// share one of these, so that finding them needs no comparing of all with all.
+/// A name without case and separators, whole and with each character left out: two names that differ in one letter
+/// share one of these, so that not all pairs have to be compared.
 fn shapes_of(name: &str) -> HashSet<String> {
     let bare: Vec<char> = bare(name);
     if bare.len() > COMPARED {
@@ -107,7 +107,7 @@ fn bare(name: &str) -> Vec<char> {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Whether one name is the other with a slip. Numbered and very short names differ on purpose.
+/// Whether two names differ only by a spelling mistake. Numbered and very short names differ on purpose.
 fn close(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> String { bare(name).into_iter().filter(|c| !c.is_numeric()).collect() };
     let (letters, others) = (letters(one), letters(other));

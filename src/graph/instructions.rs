@@ -1,4 +1,4 @@
-//! Whether the values in a step's instructions are values that its agent gets.
+//! Checks that the values in a step's instructions are values that its agent gets.
 
 use super::names::Names;
 use super::{Graph, Kind, Step};
@@ -7,7 +7,7 @@ use crate::spec::{Piece, Spec};
 use crate::value::in_conditions;
 use std::collections::{HashMap, HashSet};
 
-/// Reports each value that a step does not take, that it may have to do without, or that is a secret.
+/// Reports each value that a step does not take, that may be missing, or that is a secret.
 pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     let secrets: HashSet<String> = graph.secrets().map(|(_, name)| in_conditions(name)).collect();
     for (written, step) in spec.steps.iter().zip(&graph.steps) {
@@ -37,8 +37,8 @@ pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut
     }
 }
 
-/// The values that a step gets, by the names that conditions use, and whether they may be absent. What compensates or
-/// handles without a signature gets what there is.
+/// The values that a step gets, by their names in conditions, and whether they may be absent. A compensation or
+/// handler without a signature gets all available values.
 fn taken(graph: &Graph, step: &Step) -> HashMap<String, bool> {
     let name = |id| in_conditions(&graph.value(id).name);
     if step.kind != Kind::Forward && !step.has_signature() {

@@ -1,5 +1,5 @@
-//! Whether a group's signature tells the truth about what crosses its border. It only checks: nothing
-//! resolves through an interface.
+//! Checks a group's signature against the values that cross its border. It has no other effect: nothing resolves
+//! through an interface.
 
 use super::flow::{Flow, Origin};
 use super::names::Names;
@@ -10,7 +10,7 @@ use crate::diag::{Diagnostic, Span};
 use crate::spec::{self, GroupId, Spec};
 use std::collections::{HashMap, HashSet};
 
-/// What crosses a group's border, with the first place that shows it, and what is made inside.
+/// The values that cross a group's border, with their first place, and the values made inside.
 #[derive(Default)]
 struct Border {
     made: HashSet<ValueId>,

@@ -1,4 +1,5 @@
-//! What each step waits for, and why: data, an order that the author wrote, or where the step stands.
+//! The links between steps that wait for each other, with their reasons: data, an order in the document, or the
+//! position of the step.
 
 use super::branches::Branches;
 use super::flow::{Flow, Origin, who};
@@ -9,7 +10,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{After, GroupId, Spanned, Spec};
 use std::rc::Rc;
 
-/// Two parallel groups in a row need an order for every pair of their steps; this many still fit well.
+/// The most links: two adjacent parallel groups need one for every pair of their steps.
 pub(super) const MOST: usize = 1_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(super) enum Why {
     Data(ValueId),
     /// `[after:: …]` on the step or on a group around it.
     Written,
-    /// The step stands below the other.
+    /// The step is below the other.
     Place,
 }
 
@@ -27,7 +28,7 @@ pub(super) struct Link {
     pub from: usize,
     pub to: usize,
     pub why: Why,
-    /// Where the document says so.
+    /// The place of the reason.
     pub at: Span,
 }
 
@@ -62,7 +63,7 @@ pub(super) fn collect(
 struct Links<'a> {
     spec: &'a Spec,
     all: Vec<Link>,
-    /// The first step whose links found no more room.
+    /// The first step whose links exceeded the limit.
     full: Option<usize>,
 }
 
@@ -85,14 +86,14 @@ impl Links<'_> {
     }
 }
 
-/// A step that comes first, with the place that says so; without, where it merely stands above.
+/// A step that comes first, with the place of the reason; `None` if it is just above.
 pub(super) type Before = (usize, Option<Span>);
 
-/// The orders that the author wrote, resolved; none where there is no `[after:: …]` at all.
+/// The `[after:: …]` orders, resolved; `None` for a step without any.
 struct Written<'a> {
     steps: Vec<Option<Vec<Before>>>,
     groups: Vec<Option<Vec<Before>>>,
-    /// The first step or group whose orders found no more room.
+    /// The first step or group whose orders exceeded the limit.
     full: Option<&'a Spanned<String>>,
 }
 
@@ -139,7 +140,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// The forward steps that `[after:: …]` lets come first: all of a group; none for `start`.
+/// The forward steps that `[after:: …]` names: all of a group; none for `start`.
 fn first(
     flow: &Flow,
     spec: &Spec,
@@ -165,13 +166,13 @@ fn first(
 /// A group that is being walked through.
 struct Open {
     group: GroupId,
-    /// What the group itself follows.
+    /// The steps that the group follows.
     entry: Rc<Vec<Before>>,
     /// All forward steps in it so far.
     members: Vec<usize>,
 }
 
-/// Adds the implicit order: walks the steps as they stand and keeps what the next one follows.
+/// Adds the implicit order: walks the steps in document order and stores what the next one follows.
 fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, links: &mut Links) {
     let mut walk = Walk { spec, open: Vec::new(), current: Rc::default() };
     for (step, kind) in flow.kinds.iter().enumerate() {
@@ -193,7 +194,7 @@ fn follow(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, link
 struct Walk<'a> {
     spec: &'a Spec,
     open: Vec<Open>,
-    /// What the next step follows.
+    /// The steps that the next step follows.
     current: Rc<Vec<Before>>,
 }
 
@@ -226,13 +227,13 @@ impl Walk<'_> {
         self.pass_on(open.members);
     }
 
-    /// Goes on below a step.
+    /// Moves on after a step.
     fn pass(&mut self, step: usize) {
         self.current = Rc::new(vec![(step, None)]);
         self.pass_on(vec![step]);
     }
 
-    /// Tells the group around what it now holds; the children of a parallel one are free of each other.
+    /// Passes the steps of a group to the group around it; the children of a parallel one do not wait for each other.
     fn pass_on(&mut self, steps: Vec<usize>) {
         if let Some(around) = self.open.last_mut() {
             around.members.extend(steps);
@@ -243,9 +244,9 @@ impl Walk<'_> {
     }
 }
 
-/// What a group comes after, every step in it comes after: by the group's `[after:: …]`, or by a decision that skips to
-/// it. A step that waits for another of the group is guarded through that one. Decisions that lead to the group have
-/// brought their own links.
+/// Every step in a group comes after the steps that the group comes after: by the group's `[after:: …]`, or by a
+/// decision that skips to it. A step that waits for another of the group waits through that one. Decisions that lead
+/// to the group have their own links.
 fn guard(spec: &Spec, flow: &Flow, branches: &Branches, written: &Written, links: &mut Links) {
     if written.groups.iter().all(Option::is_none) && branches.reached.iter().all(Vec::is_empty) {
         return;

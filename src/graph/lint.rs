@@ -1,5 +1,6 @@
-//! Whether what a document says would do: steps that stay done when their item fails, critical steps that hang on
-//! optional ones, compensations that lack what they need, steps that hang on others without saying so.
+//! Checks the design of a workflow: steps whose effects remain when their item fails, critical steps that depend on
+//! optional ones, compensations without the values that they need, and steps that depend on others without a
+//! condition.
 
 use super::absence::{self, port};
 use super::assumed;
@@ -9,8 +10,8 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
 use std::collections::{BTreeSet, HashSet};
 
-/// Warns of each such place, in the order of the places. `graph` is what `spec` means; `effects` says whether
-/// a step changes anything.
+/// Warns of each such place, in the order of the places. `graph` is built from `spec`; `effects` is whether a step has
+/// effects.
 pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let lint = Lint { spec, graph };
@@ -33,7 +34,7 @@ struct Lint<'a> {
 }
 
 impl Lint<'_> {
-    /// Critical steps that cannot do without what an optional step makes.
+    /// Critical steps that require the output of an optional step.
     fn dependence(&self, diagnostics: &mut Vec<Diagnostic>) {
         let critical = self.graph.ids().filter(|id| self.graph.step(*id).mark == Some(Mark::Critical));
         for id in critical {
@@ -49,7 +50,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Compensations that need what the step that they undo does not have, or can do without: the first such value of
+    /// Compensations that require a value that the compensated step does not have or may lack: the first such value of
     /// each.
     fn lacks(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mut told: HashSet<StepId> = HashSet::new();
@@ -89,7 +90,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Steps whose effects would stay when something after them fails: all of the document are one warning.
+    /// Steps whose effects would remain when a later step fails: one warning for the whole document.
     fn uncompensated(&self, effects: &dyn Fn(&Step) -> bool, diagnostics: &mut Vec<Diagnostic>) {
         let before = Before::new(self.graph);
         let risks: Vec<StepId> =
@@ -100,7 +101,7 @@ impl Lint<'_> {
             if step.compensate.is_some() || step.irreversible || !effects(step) {
                 continue;
             }
-            // What fails once for all items undoes nothing of theirs.
+            // The failure of a step for all items does not compensate the items.
             let follows = |other: &&StepId| {
                 **other != id
                     && self.graph.step(**other).once == step.once
@@ -120,7 +121,7 @@ impl Lint<'_> {
         };
         let steps: Vec<(&str, Span)> = stay.iter().map(|(id, _)| place(*id)).collect();
         let Some((_, risk)) = stay.first() else { return };
-        // An agent may do what nothing can undo; a program that stands in the document most likely computes.
+        // An agent may have irreversible effects; a program in the document most likely computes.
         let agents = stay.iter().any(|(id, _)| self.graph.step(*id).program.is_none());
         let agent = stay.iter().find_map(|(id, _)| self.graph.step(*id).agent.as_deref());
         diagnostics.push(catalogue::uncompensated_steps(&steps, place(*risk), agents, agent));

@@ -1,12 +1,12 @@
-//! What a step means, as a text: two steps with the same text do the same. Prose, places and the figures that the
-//! document expects are left out.
+//! The meaning of a step as a text: two steps with the same text do the same. Prose, places and expectations are left
+//! out.
 
 use super::model::{Arm, Each, Graph, Guard, Passage, Role, Step, StepId, Taken, Target, ValueId};
 use crate::spec::{Backoff, Mark, Retry};
 use crate::value::words;
 use std::fmt::Write;
 
-/// The text while it grows, a line for each thing that is said.
+/// Collects the text, a line for each property.
 #[derive(Default)]
 struct Told(String);
 
@@ -16,7 +16,7 @@ impl Told {
         let _ = writeln!(self.0, "{what}: {}", said.as_ref());
     }
 
-    /// Says what is there.
+    /// Adds a property if it is present.
     fn tell(&mut self, what: &str, said: Option<impl AsRef<str>>) {
         if let Some(said) = said {
             self.say(what, said);
@@ -25,12 +25,13 @@ impl Told {
 }
 
 impl Graph {
-    /// All that decides on how the step runs, a line each, for people to compare; what is not said has no line.
+    /// Everything that determines how the step runs, a line each, for comparison by people; absent properties have no
+    /// line.
     pub fn meaning(&self, id: StepId) -> String {
         self.meaning_with(id, true)
     }
 
-    /// The same but for the text of its program and the program's language.
+    /// The same without the text and language of its program.
     pub fn meaning_beside_program(&self, id: StepId) -> String {
         self.meaning_with(id, false)
     }
@@ -63,7 +64,7 @@ impl Graph {
         self.tell_values(step, &mut told);
         if let Some(program) = step.program.as_ref().filter(|_| program) {
             told.say("program", &program.language.value);
-            // Set off, so that no line of it is taken for another statement.
+            // Indented, so that no line of it looks like another property.
             program.source.split('\n').for_each(|line| told.0.push_str(&format!("  {line}\n")));
         }
         self.tell_order(step, &mut told);
@@ -89,7 +90,7 @@ impl Graph {
         }
     }
 
-    /// Whether and when it runs.
+    /// Adds whether and when it runs.
     fn tell_order(&self, step: &Step, told: &mut Told) {
         for guard in &step.when {
             told.say("when", &*guard.condition.text);

@@ -1,4 +1,4 @@
-//! Whether conditions ask values for members that their types have. Values without a defined type may have any.
+//! Checks that conditions use members that the types of values have. Values without a defined type may have any.
 
 use super::ValueId;
 use super::flow::Flow;
@@ -10,7 +10,8 @@ use crate::spec::{Piece, Spanned, Spec};
 use crate::value::{Part, Type, in_conditions};
 use std::collections::HashMap;
 
-/// Reports what a condition asks for and no value of the type has, and steps for the elements of what is not a list.
+/// Reports members in conditions that the type does not have, and steps for the elements of a value that is not a
+/// list.
 pub(super) fn check(spec: &Spec, flow: &Flow, once: &Once, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
     let values = flow.values.iter().enumerate();
     let values: HashMap<String, ValueId> =
@@ -53,7 +54,7 @@ pub(super) fn check(spec: &Spec, flow: &Flow, once: &Once, names: &Names, diagno
     }
 }
 
-/// The type to which a way into a value leads, as far as types say.
+/// The type at the end of a path into a value, as far as it is known.
 fn at_end(way: &Condition, flow: &Flow, values: &HashMap<String, ValueId>) -> Option<Type> {
     let ways = way.ways();
     let [way] = ways.as_slice() else { return None };

@@ -1,5 +1,5 @@
-//! What a document means: every name resolved, types agreed, no cycles. Made only by [`build()`] from a
-//! `Spec`; a graph with errors is never handed out, so whoever holds one can run it.
+//! The meaning of a document: every name resolved, types checked, no cycles. Only [`build()`] makes a graph, from a
+//! `Spec`; it never returns one with errors, so every graph can be run.
 
 mod absence;
 mod assumed;
@@ -39,5 +39,5 @@ pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};
 
-// Rooms below know the document only by these.
+// Rooms below know only these types of the document.
 pub use crate::spec::Instructions;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Index into [`Graph::steps`], which stand in document order.
+/// Index into [`Graph::steps`], which are in document order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepId(pub u32);
 
@@ -47,23 +47,24 @@ pub struct Graph {
     pub steps: Vec<Step>,
     /// All values that flow, in order of first mention.
     pub values: Vec<ValueInfo>,
-    /// What must be there before a step: with a value, data; without, an order. Sorted by `to`, then `from`.
+    /// What each step waits for: with a value, data; without, an order. Sorted by `to`, then `from`.
     pub edges: Vec<Edge>,
     /// Values that no step makes, in order of first use: the workflow's inputs.
     pub inputs: Vec<ValueId>,
-    /// Forward steps so that each follows all that it depends on; among the free, document order.
+    /// Forward steps, each after all that it depends on; independent ones in document order.
     pub order: Vec<StepId>,
     pub groups: Vec<Group>,
-    /// What steps that run once take from the items: lists over the items that have a value.
+    /// The values that steps that run once take from the items: lists over the items that have a value.
     pub gathered: Vec<ValueId>,
-    /// What an item may be, as the document's diagram draws it.
+    /// The states of an item in the document's diagram.
     pub states: Vec<String>,
-    /// What every item begins as; none without states, and where the steps that lead to the first are left out.
+    /// The initial state of every item; `None` without states, and for a part without the steps from the initial
+    /// state.
     pub initial: Option<StateId>,
     pub settings: Settings,
 }
 
-/// What the front matter says about a run; the command line may say otherwise.
+/// The front matter's settings of a run; options of the command line take precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub items: Option<String>,
@@ -71,7 +72,7 @@ pub struct Settings {
     pub jobs: Option<usize>,
     pub tolerate: Tolerance,
     pub on_item_error: OnItemError,
-    /// Of one item.
+    /// The deadline of one item.
     pub deadline: Option<Duration>,
     /// Names of environment variables that the document asks for.
     pub env: Vec<String>,
@@ -94,13 +95,13 @@ pub struct Group {
     pub deadline: Option<Duration>,
 }
 
-/// How a step comes to run.
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Forward,
     /// Runs once for each failed item.
     Handler,
-    /// Undoes another step.
+    /// Compensates another step.
     Compensation,
 }
 
@@ -123,7 +124,7 @@ pub struct Step {
     pub agent: Option<String>,
     pub channel: Option<String>,
     pub mark: Option<Mark>,
-    /// Of the heading, from 1.
+    /// The line of its heading, from 1.
     pub line: usize,
     /// Index into [`Graph::groups`].
     pub group: Option<usize>,
@@ -131,34 +132,34 @@ pub struct Step {
     pub outputs: Vec<Output>,
     /// Runs for each element of a list.
     pub each: Option<Each>,
-    /// How it finds that list in the value, where the value is not itself the list.
+    /// The path to that list in the value, if the value itself is not the list.
     pub way: Option<Guard>,
-    /// Runs once, after all items, and so do all that follow it.
+    /// Runs once after all items, like all steps after it.
     pub once: bool,
     pub retry: Option<Retry>,
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
-    /// The step that undoes this one when the item fails.
+    /// The step that compensates this one when the item fails.
     pub compensate: Option<StepId>,
-    /// Once done, what precedes it is never undone.
+    /// Once it has run, steps before it are not compensated any more.
     pub irreversible: bool,
-    /// It only looks or computes: `[effects:: none]`.
+    /// It only reads or computes: `[effects:: none]`.
     pub pure: bool,
-    /// What its item is when it starts, and becomes when it succeeds.
+    /// The states in which it starts, and the one that its success leads to.
     pub state: Option<Passage>,
     pub program: Option<Program>,
-    /// What the document claims of its figures.
+    /// The document's expectations of its statistics.
     pub expectations: Vec<Expectation>,
     pub instructions: Instructions,
     /// All must hold for the step to run: its own `[when:: …]` and those of its groups.
     pub when: Vec<Guard>,
     /// Decided in order when the step has succeeded.
     pub chains: Vec<Chain>,
-    /// Decisions of which one must lead here; empty where the step needs none.
+    /// Decisions of which one must lead here; empty for a step that needs none.
     pub guards: Vec<Taken>,
     /// Decisions of which none may be taken.
     pub skips: Vec<Taken>,
-    /// Steps that must be settled before this one, through data or order; each once, sorted.
+    /// Steps that must end before this one, for data or order; each once, sorted.
     pub needs: Vec<Need>,
     /// Steps that have this one among their needs, sorted.
     pub dependents: Vec<StepId>,
@@ -171,12 +172,12 @@ pub struct Each {
     pub list: ValueId,
 }
 
-/// In which states a step starts, and to which its success leads.
+/// The states in which a step starts, and the one that its success leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
     /// Never empty.
     pub from: Vec<StateId>,
-    /// None where the state stays as it is.
+    /// `None` if the state does not change.
     pub to: Option<StateId>,
 }
 
@@ -184,11 +185,11 @@ pub struct Passage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
     pub step: StepId,
-    /// Whether a value that cannot do without flows: then only success will do.
+    /// Whether a required value flows: then the other step must succeed.
     pub data: bool,
 }
 
-/// A condition with the values that it speaks of, by the names that it uses.
+/// A condition with its values, by the names that it uses.
 #[derive(Clone, Debug)]
 pub struct Guard {
     pub condition: Condition,
@@ -208,12 +209,12 @@ pub type Chain = Vec<Arm>;
 
 #[derive(Clone, Debug)]
 pub struct Arm {
-    /// None for `Otherwise`.
+    /// `None` for `Otherwise`.
     pub guard: Option<Guard>,
     pub target: Target,
 }
 
-/// Where an arm leads.
+/// The target of an arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Step(StepId),
@@ -243,19 +244,19 @@ pub struct Input {
     /// `name?`: may be absent.
     pub optional: bool,
     pub role: Role,
-    /// The steps that make it, several only on branches that exclude each other; none for a workflow input and
-    /// for a handler's `failed_…`.
+    /// The steps that make it, several only on branches that exclude each other; empty for a workflow input and for a
+    /// handler's `failed_…`.
     pub makers: Vec<StepId>,
 }
 
-/// What an input is to its step.
+/// The use of an input by its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Handed to the agent.
+    /// Passed to the agent.
     Given,
-    /// A list of which the agent is handed an element; only waited for.
+    /// A list of which the agent gets an element; the step only waits for it.
     List,
-    /// Tells a failure handler of the failure.
+    /// The failure, for a failure handler.
     Failure,
 }
 
@@ -269,12 +270,12 @@ pub struct Output {
 pub struct Edge {
     pub from: StepId,
     pub to: StepId,
-    /// None for an order without data.
+    /// `None` for an order without data.
     pub value: Option<ValueId>,
 }
 
 impl Step {
-    /// The values that its conditions speak of.
+    /// The values that its conditions use.
     pub fn asks(&self) -> impl Iterator<Item = ValueId> + '_ {
         let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
         self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
@@ -286,29 +287,29 @@ impl Step {
         self.when.iter().chain(arms).flat_map(Guard::needs)
     }
 
-    /// What its agent is handed.
+    /// The inputs that its agent gets.
     pub fn given(&self) -> impl Iterator<Item = &Input> + Clone {
         self.inputs.iter().filter(|input| input.role != Role::List)
     }
 
-    /// Whether it names what it takes or makes.
+    /// Whether it has a signature.
     pub fn has_signature(&self) -> bool {
         self.given().next().is_some() || !self.outputs.is_empty()
     }
 
-    /// The values that its agent is handed: without a signature all `inputs` of the workflow, and its element.
+    /// The values that its agent gets: without a signature all `inputs` of the workflow, and its element.
     pub fn takes<'a>(&'a self, inputs: &'a [ValueId]) -> impl Iterator<Item = ValueId> + 'a {
         let all = if self.has_signature() { &[] } else { inputs };
         let element = self.each.map(|each| each.element).filter(|_| !self.has_signature());
         self.given().map(|input| input.value).chain(element).chain(all.iter().copied())
     }
 
-    /// Whether its failure decides over what it is part of.
+    /// Whether its failure fails its item.
     pub fn counts(&self) -> bool {
         self.kind == Kind::Forward || self.once
     }
 
-    /// Whether anything decides on whether it runs.
+    /// Whether a condition or decision determines whether it runs.
     pub fn is_conditional(&self) -> bool {
         !(self.when.is_empty() && self.guards.is_empty() && self.skips.is_empty())
     }
@@ -344,7 +345,7 @@ impl Graph {
         self.steps.iter().any(|step| step.once)
     }
 
-    /// Whether a run can do without an input. Where no step takes it, a condition can still ask for it.
+    /// Whether an input is optional for a run. An input that no step takes may still be used by a condition.
     pub fn may_lack(&self, id: ValueId) -> bool {
         let takes = self.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
         let takes: Vec<bool> = takes.map(|input| input.optional).collect();
@@ -354,14 +355,14 @@ impl Graph {
         }
     }
 
-    /// The inputs of a failure handler that tell it of the failure.
+    /// The inputs of a failure handler that contain the failure.
     pub fn told(&self, handler: StepId) -> impl Iterator<Item = ValueId> + '_ {
         let told = |input: &&Input| input.role == Role::Failure;
         self.step(handler).inputs.iter().filter(told).map(|input| input.value)
     }
 
-    /// The type of one output as its step makes it: a step that runs for each element of a list makes one
-    /// element of what the others see.
+    /// The type of one output as its step makes it: a step that runs for each element of a list makes one element of
+    /// the list that others see.
     pub fn made_type(&self, step: StepId, output: &Output) -> Option<Type> {
         match (self.step(step).each, self.value(output.value).ty.clone()) {
             (Some(_), Some(Type::List(one))) => Some(*one),
@@ -383,7 +384,7 @@ impl Graph {
         all(guards(one), guards(other))
     }
 
-    /// The list for whose elements a step runs, as the document names it.
+    /// The list for each of whose elements a step runs, as the document names it.
     pub fn list<'a>(&'a self, step: &'a Step, each: Each) -> &'a str {
         step.way.as_ref().map_or(&self.value(each.list).name, |way| &way.condition.text)
     }
@@ -394,7 +395,7 @@ impl Graph {
         dependents.iter().copied().filter(move |id| self.step(*id).guards.contains(&taken))
     }
 
-    /// The arms without which a step does not run, those without which they are not decided included.
+    /// The arms without which a step does not run, including those that these depend on.
     pub fn required(&self, step: StepId) -> BTreeSet<Taken> {
         let mut required = BTreeSet::new();
         let mut next = Some(step);
@@ -404,8 +405,7 @@ impl Graph {
         required
     }
 
-    /// What a group is called where several may be meant: its title, with that of the group around it if another
-    /// group has the same.
+    /// The unambiguous name of a group: its title, with that of the group around it if another group has the same.
     pub fn group_name(&self, group: usize) -> String {
         let Some(own) = self.groups.get(group) else { return String::new() };
         let alike = self.groups.iter().filter(|other| other.title == own.title).count();
@@ -421,12 +421,12 @@ impl Graph {
         std::iter::successors(self.step(step).group, parent)
     }
 
-    /// These steps and all that must be settled before them.
+    /// These steps and all that must end before them.
     pub fn upstream(&self, steps: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
         upstream(steps, |step| self.step(step).needs.iter().map(|need| need.step))
     }
 
-    /// Whether one of those that depend on a step, through others too, is `wanted`.
+    /// Whether a step that depends on this one, directly or through others, is `wanted`.
     pub fn leads_to(&self, step: StepId, wanted: &dyn Fn(StepId) -> bool) -> bool {
         let mut seen = BTreeSet::new();
         let mut ahead: Vec<StepId> = self.step(step).dependents.clone();
@@ -445,7 +445,7 @@ impl Graph {
         self.of_kind(Kind::Handler)
     }
 
-    /// Whether anything in it is undone when an item fails.
+    /// Whether any of its steps is compensated when an item fails.
     pub fn compensates(&self) -> bool {
         self.steps.iter().any(|step| step.compensate.is_some())
     }
@@ -459,7 +459,7 @@ impl Graph {
     }
 }
 
-/// These and all that must be settled before them.
+/// These and all that must end before them.
 pub fn upstream<T: Copy + Ord, N: Iterator<Item = T>>(
     from: impl IntoIterator<Item = T>,
     needs: impl Fn(T) -> N,

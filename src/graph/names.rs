@@ -1,4 +1,4 @@
-//! What steps are called: their phases, and which step a reference means. Knows nothing of values.
+//! The names of steps: their phases, and the step that a reference means. Knows nothing of values.
 
 use super::outline::ancestors;
 use crate::diag::{Diagnostic, Span, catalogue, nearest};
@@ -7,24 +7,24 @@ use crate::spec::{GroupId, Spec, phase};
 use std::cell::Cell;
 use std::collections::HashMap;
 
-/// How many misses are worth a suggestion: each costs a look at every name.
+/// How many unknown names get a suggestion: each costs a comparison with every name.
 const SUGGESTIONS: usize = 50;
 
-/// How many groups and steps are searched for a group that stands in a step's place.
+/// How many groups and steps are searched for a group that is named instead of a step.
 const SEARCHED: usize = 200;
 
 pub(super) struct Names<'a> {
     spec: &'a Spec,
     /// By step: the name in traces.
     pub phases: Vec<String>,
-    /// All that a reference may say, as titles are compared, with the steps that it then means, in document order.
+    /// All possible references, in the form for comparisons, with the steps that they name, in document order.
     known: HashMap<String, Vec<usize>>,
-    /// The same of groups: a title, or `Group/Group`.
+    /// The same for groups: a title, or `Group/Group`.
     groups: HashMap<String, Vec<GroupId>>,
     suggestions: Cell<usize>,
 }
 
-/// What was found by a name.
+/// The result of a search for a name.
 pub(super) enum Search<'a> {
     Nothing,
     One(GroupId),
@@ -62,7 +62,7 @@ impl<'a> Names<'a> {
         Names { spec, phases, known, groups, suggestions: Cell::new(SUGGESTIONS) }
     }
 
-    /// The group that `written` means. One outside all groups has no longer name, so the short one is its own.
+    /// The group that `written` means. A group outside of all groups has only its short name.
     pub fn find_group(&self, written: &str) -> Search<'_> {
         let found = self.groups.get(&key(written)).map_or(&[][..], Vec::as_slice);
         let mut free = found.iter().filter(|group| self.spec.groups[**group].parent.is_none());
@@ -73,13 +73,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether a step is called so.
+    /// Whether a step has this name.
     pub fn is_step(&self, written: &str) -> bool {
         self.known.contains_key(&key(written))
     }
 
-    /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside all groups has no
-    /// longer name, so the short one is its own.
+    /// The step that `written` means: a title, a phase, or `Group/Step`. A step outside of all groups has only its
+    /// short name.
     pub fn find(&self, written: &str, at: Span) -> Result<usize, Box<Diagnostic>> {
         let found = self.known.get(&key(written)).map_or(&[][..], Vec::as_slice);
         let mut free = found.iter().filter(|step| self.spec.steps[**step].group.is_none());
@@ -99,7 +99,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// That neither a step nor a group is called so.
+    /// The error that no step or group has this name.
     pub fn unknown(&self, written: &str, at: Span) -> Box<Diagnostic> {
         let groups = self.spec.groups.iter().map(|group| group.title.value.as_str());
         Box::new(catalogue::unknown_step(written, at, self.near(written, self.titles().chain(groups))))
@@ -136,18 +136,18 @@ impl<'a> Names<'a> {
         self.spec.steps.iter().map(|step| step.title.value.as_str())
     }
 
-    /// The nearest of `known`, for as long as suggestions are cheap.
+    /// The nearest of `known`, up to the limit of suggestions.
     pub fn near<'b>(&self, written: &str, known: impl IntoIterator<Item = &'b str>) -> Option<&'b str> {
         self.suggestions.set(self.suggestions.get().checked_sub(1)?);
         nearest(written, known)
     }
 }
 
-/// Each step's phase; equal ones are told apart by their groups, innermost first.
+/// Each step's phase; equal ones get the names of their groups, innermost first.
 fn unique(spec: &Spec, short: &[String]) -> Vec<String> {
     let mut phases = short.to_vec();
     let mut clashes = equal(&phases);
-    // Headings have six levels, so no step lies in more than six groups.
+    // Headings have six levels, so steps are in at most six groups.
     for depth in 1..=6 {
         if clashes.is_empty() {
             break;

@@ -1,4 +1,4 @@
-//! Which steps run once, after all items: those that say so, and all that follow them.
+//! Which steps run once, after all items: those with `[per:: run]`, and all that follow them.
 
 use super::branches::Branches;
 use super::flow::{Flow, Origin};
@@ -9,7 +9,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::Spec;
 use std::collections::BTreeSet;
 
-/// By step: where the document says that it runs once; none for those that run for each item.
+/// By step: the place that makes it run once; `None` for those that run for each item.
 pub(super) struct Once(Vec<Option<Span>>);
 
 impl Once {
@@ -45,7 +45,7 @@ impl Once {
         !flow.makers[value.index()].iter().any(|made| self.is(made.step))
     }
 
-    /// What the steps that run once take from the items, sorted.
+    /// The values that the steps that run once take from the items, sorted.
     pub fn gathered(&self, flow: &Flow, branches: &Branches) -> Vec<ValueId> {
         let mut gathered = BTreeSet::new();
         for step in (0..self.0.len()).filter(|step| self.is(*step)) {
@@ -61,7 +61,7 @@ impl Once {
         gathered.into_iter().filter(|value| self.gathers(flow, *value)).collect()
     }
 
-    /// Refuses what would mix the one with the many.
+    /// Rejects features of single items on steps that run once, and the reverse.
     pub fn check(
         &self,
         spec: &Spec,
@@ -100,7 +100,7 @@ impl Once {
     }
 }
 
-/// What an input is to its step, a failure handler's report being told from the rest.
+/// The use of an input by its step; distinguishes a failure handler's report.
 pub(super) fn role(flow: &Flow, step: usize, value: ValueId, written: Role) -> Role {
     let unmade = flow.makers[value.index()].is_empty();
     match flow.kinds[step] {

@@ -1,5 +1,5 @@
-//! Some steps of a workflow as a workflow of their own. What only the other steps make comes from outside then,
-//! and what they decided is decided: the steps that are kept are wanted.
+//! Some steps of a workflow as a workflow of their own. The outputs of the other steps become inputs, and their
+//! decisions count as taken: the selected steps run.
 
 use super::{Edge, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
 use crate::diag::nearest;
@@ -8,12 +8,12 @@ use crate::value::words;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
-/// A part of a workflow, and what it needs from the rest.
+/// A part of a workflow, and the values that it needs from the rest.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Values keep their ids, steps do not. The workflow's inputs stay, whether they are still taken or not.
+    /// Values keep their ids, steps do not. The workflow's inputs remain, even if they are not taken any more.
     pub graph: Graph,
-    /// Values that steps of the part need and only others make, in order of first use.
+    /// Values that steps of the part require and only others make, in order of first use.
     pub upstream: Vec<Upstream>,
 }
 
@@ -22,14 +22,14 @@ pub struct Upstream {
     pub value: ValueId,
     /// The title of the first step that makes it.
     pub maker: String,
-    /// `name?` wherever it is taken.
+    /// Whether it is optional for every step that takes it.
     pub optional: bool,
 }
 
 /// Why a step cannot be run by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotAlone {
-    /// The name that was given for it.
+    /// The name that the user gave.
     pub name: String,
     pub why: &'static str,
     pub help: Option<String>,
@@ -44,10 +44,10 @@ impl fmt::Display for NotAlone {
 impl std::error::Error for NotAlone {}
 
 impl Part {
-    /// The part that names choose: `from` a step on, or `only` these steps; all steps where nothing is named.
+    /// The selected part: `from` a step on, or `only` these steps; all steps without a selection.
     ///
     /// # Errors
-    /// A name is no step's, several steps', or that of a step which does not run by itself.
+    /// A name has no step, several steps, or a step that does not run by itself.
     pub fn choose(graph: Graph, only: &[String], from: Option<&str>) -> Result<Part, NotAlone> {
         if let Some(first) = from {
             return Ok(Part::from(&graph, forward(&graph, first)?));
@@ -64,7 +64,7 @@ impl Part {
         Part { graph, upstream: Vec::new() }
     }
 
-    /// Only these steps, with what undoes them and the edges between them.
+    /// Only these steps, with their compensations and the edges between them.
     pub fn of(graph: &Graph, kept: &BTreeSet<StepId>) -> Part {
         let undoing = kept.iter().filter_map(|id| graph.step(*id).compensate);
         let kept = &kept.iter().copied().chain(undoing).collect();
@@ -150,7 +150,7 @@ impl Numbers {
         self.0.get(old.index()).copied().flatten()
     }
 
-    /// `groups` are those of which steps are kept.
+    /// `groups` are those that contain selected steps.
     fn step(&self, step: &Step, groups: &HashSet<usize>) -> Step {
         let mut step = step.clone();
         let need = |need: &Need| Some(Need { step: self.new_id(need.step)?, ..*need });
@@ -194,7 +194,7 @@ fn upstream(graph: &Graph, kept: &[Step]) -> Vec<Upstream> {
     upstream
 }
 
-/// What a step takes and speaks of, and whether it can do without.
+/// The values that a step takes and uses, and whether they are optional.
 fn uses(step: &Step) -> impl Iterator<Item = (ValueId, bool)> + '_ {
     let takes = step.inputs.iter().map(|input| (input.value, input.optional));
     takes.chain(step.asks().map(|value| (value, false)))

@@ -1,4 +1,4 @@
-//! Compares what prose, tables and flowcharts say of the order of steps with what the document means.
+//! Compares the order of steps in prose, tables and flowcharts with the actual one.
 
 use super::before::Before;
 use super::{Graph, Kind, StepId};
@@ -7,7 +7,7 @@ use crate::spec::title::key;
 use crate::spec::{Says, Spec};
 use std::collections::{BTreeMap, HashMap};
 
-/// Warns of each sentence and line that has no effect and is not true either.
+/// Warns of each sentence and line without effect that is not true.
 pub(super) fn check(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
     if spec.drawings.is_empty() && spec.steps.iter().all(|step| step.claims.is_empty()) {
         return;
@@ -32,7 +32,7 @@ struct Claims<'a> {
     spec: &'a Spec,
     graph: &'a Graph,
     before: Before,
-    /// None where several steps have the title.
+    /// `None` if several steps have the title.
     by_title: HashMap<String, Option<StepId>>,
 }
 
@@ -78,7 +78,7 @@ impl Claims<'_> {
         step == earlier || self.before.holds(step, earlier) || self.graph.exclude(step, earlier)
     }
 
-    /// A further order of a step.
+    /// The fix that adds an order to a step.
     fn order(&self, id: StepId, titles: &[&str]) -> Replacement {
         let step = &self.spec.steps[id.index()];
         let titles = titles.join(", ");
@@ -90,7 +90,7 @@ impl Claims<'_> {
     }
 
     fn drawing(&self, drawing: &crate::spec::Drawing, diagnostics: &mut Vec<Diagnostic>) {
-        // By the step that should wait: those that it does not wait for, and the first line that says so.
+        // By step that should wait: those that it does not wait for, and the first line that shows it.
         let mut missing: BTreeMap<StepId, (Vec<StepId>, Span)> = BTreeMap::new();
         for (from, to, line) in &drawing.edges {
             let (Some(from), Some(to)) = (self.find(from), self.find(to)) else { continue };
@@ -106,7 +106,7 @@ impl Claims<'_> {
             let titles: Vec<&str> = from.iter().map(|id| self.graph.step(*id).title.as_str()).collect();
             let problem =
                 catalogue::order_in_drawing(*line, drawing.what, &self.graph.step(*to).title, &titles);
-            // What is drawn in a circle has no order.
+            // A cycle in a drawing has no order.
             let circle =
                 from.iter().any(|from| self.before.holds(*from, *to) || self.drawn(drawing, *to, *from));
             diagnostics.push(match circle {

@@ -1,5 +1,5 @@
-//! Which step undoes which, as the document says it. Knows nothing of values, nor of whether the undoing would
-//! do: that is `lint`'s matter.
+//! Which steps compensate which, as declared in the document. Knows nothing of values, nor whether the compensation
+//! works, which `lint` checks.
 
 use super::names::Names;
 use super::outline::ancestors;
@@ -9,9 +9,9 @@ use crate::spec::{COMPENSATIONS, Spec};
 
 /// By step.
 pub(super) struct Saga {
-    /// The compensation that undoes it.
+    /// The compensation of the step.
     pub undone_by: Vec<Option<usize>>,
-    /// Whether it undoes another, or stands where only such steps stand; it never runs forward then.
+    /// Whether it is a compensation, or in a group for them; it never runs forward then.
     pub undoes: Vec<bool>,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn resolve(spec: &Spec, names: &Names, diagnostics: &mut Vec<Diagnost
 }
 
 impl Saga {
-    /// A compensation is never undone, and what is irreversible neither.
+    /// A compensation is not compensated itself, nor is an irreversible step.
     fn report_contradictions(&self, spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
         for (step, said) in spec.steps.iter().enumerate() {
             let undo = said.annotations.compensate.as_ref().map(|by| by.span);

@@ -1,9 +1,9 @@
-//! The order in which steps can run, and the cycles that leave none. Knows steps only as numbers.
+//! The order in which steps can run, and the cycles that prevent one. Knows steps only as numbers.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-/// Who waits for whom: by step, those that wait for it.
+/// For each step, the steps that wait for it.
 pub(super) struct Followers(Vec<Vec<usize>>);
 
 impl Followers {
@@ -16,8 +16,8 @@ impl Followers {
         Followers(followers)
     }
 
-    /// All steps so that each stands after what it waits for, the lowest number first among the free. Steps
-    /// on a cycle or behind one are left out.
+    /// All steps, each after those that it waits for, the lowest number first among independent ones. Steps on a cycle
+    /// or after one are left out.
     pub fn order(&self) -> Vec<usize> {
         let mut missing = vec![0_usize; self.0.len()];
         for to in self.0.iter().flatten() {
@@ -42,8 +42,8 @@ impl Followers {
         order
     }
 
-    /// One shortest cycle through the lowest step of every knot of steps that wait for one another. The
-    /// first step of each is not repeated at its end.
+    /// One shortest cycle through the lowest step of every strongly connected component. The first step of each is not
+    /// repeated at its end.
     pub fn cycles(&self) -> Vec<Vec<usize>> {
         let knots = self.knots();
         let mut lowest: HashMap<usize, usize> = HashMap::new();
@@ -55,7 +55,7 @@ impl Followers {
         starts.into_iter().filter_map(|start| self.back_to(start, &knots)).collect()
     }
 
-    /// The shortest way from a step to itself, if there is one; it never leaves the step's knot.
+    /// The shortest path from a step to itself, if one exists; it never leaves the step's component.
     fn back_to(&self, start: usize, knots: &[usize]) -> Option<Vec<usize>> {
         let mut came_from: HashMap<usize, usize> = HashMap::new();
         let mut queue = VecDeque::from([start]);
@@ -76,7 +76,7 @@ impl Followers {
         None
     }
 
-    /// Tarjan's strongly connected components, without recursion: by step, the number of its knot.
+    /// Tarjan's strongly connected components, without recursion: by step, the number of its component.
     fn knots(&self) -> Vec<usize> {
         const UNSEEN: usize = usize::MAX;
         let count = self.0.len();

@@ -1,5 +1,5 @@
-//! States resolved: what the steps say of them, held against the document's diagram. Which states an item can
-//! be in when a step begins is the matter of `ways`.
+//! Resolves the states in the steps and checks them against the document's diagram. `ways` finds the states in which
+//! an item can be when a step begins.
 
 use super::names::Names;
 use super::once::Once;
@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Diagram, Spanned, Spec};
 use std::collections::{HashMap, HashSet};
 
-/// What the diagram and the steps say.
+/// The states of the diagram and the steps.
 #[derive(Default)]
 pub(super) struct States {
     pub names: Vec<String>,
@@ -40,7 +40,7 @@ pub(super) fn resolve(spec: &Spec, once: &Once, names: &Names, diagnostics: &mut
     states
 }
 
-/// How many states that may follow one are shown.
+/// The most next states that are shown.
 const SHOWN: usize = 20;
 
 struct Known<'a> {

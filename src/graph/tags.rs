@@ -1,12 +1,12 @@
-//! Types of the author's own that are spelt almost like a built-in one: `int`, `bool`, `json`. A tag says
-//! nothing about values, so that a slip here would check nothing.
+//! Named types that are spelt almost like a built-in one: `int`, `bool`, `json`. A tag is not checked, so that such a
+//! mistake would disable the check.
 
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Spanned, Spec};
 use crate::value::{LIKE_BUILT_IN, Type};
 use std::collections::HashSet;
 
-/// Types of other languages and what is built in instead; a list needs the type of its elements.
+/// Types of other languages and their built-in equivalents; a list needs the type of its elements.
 const OTHERS: [(&str, Option<&str>); 10] = [
     ("List", None),
     ("Array", None),
@@ -20,7 +20,7 @@ const OTHERS: [(&str, Option<&str>); 10] = [
     ("Any", Some("JSON")),
 ];
 
-/// Warns of each such type once, where it stands first. A definition says what its name means.
+/// Warns of each such type once, at its first place. A definition gives its name a meaning.
 pub(super) fn check(spec: &Spec, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: HashSet<String> =
         spec.types.iter().map(|definition| definition.name.value.clone()).collect();

@@ -1,4 +1,4 @@
-//! What a reference means where a step or a group may be named: `[after:: …]` and the targets of decisions.
+//! Resolves references that may name a step or a group: `[after:: …]` and the targets of decisions.
 
 use super::Kind;
 use super::names::{Names, Search};
@@ -9,11 +9,11 @@ use crate::spec::{GroupId, Spec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     Step(usize),
-    /// All forward steps of a group, of which there is at least one.
+    /// All forward steps of a group, at least one.
     Group(GroupId),
 }
 
-/// Who names it.
+/// The place of the reference.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Namer {
     /// A step that waits, with the group around it.
@@ -27,7 +27,7 @@ pub(super) enum Namer {
 pub(super) struct Targets<'a> {
     spec: &'a Spec,
     names: &'a Names<'a>,
-    /// The forward steps of each group, those of the groups in it too, in document order.
+    /// The forward steps of each group, including those of the groups in it, in document order.
     pub members: Vec<Vec<usize>>,
 }
 
@@ -40,10 +40,10 @@ impl<'a> Targets<'a> {
         Targets { spec, names, members }
     }
 
-    /// A step where one has the title, else a group with forward steps.
+    /// A step with the title, else a group with forward steps.
     ///
     /// # Errors
-    /// Neither has the title, several have it, or it is a group that the namer is in.
+    /// Neither has the title, several have it, or it is a group around the namer.
     pub fn find(
         &self,
         written: &str,
@@ -90,8 +90,8 @@ impl<'a> Targets<'a> {
         catalogue::ambiguous_group(written, at, groups.iter().map(named))
     }
 
-    /// What is in a group neither waits for all of it nor decides on all of it, and without forward steps there is
-    /// nothing to wait for and nothing to decide.
+    /// A member of a group can neither wait for all of it nor decide on all of it; a group without forward steps is
+    /// not a target at all.
     fn refuse(&self, group: GroupId, at: Span, namer: Namer) -> Result<(), Box<Diagnostic>> {
         let title = &self.spec.groups[group].title;
         if self.members[group].is_empty() {

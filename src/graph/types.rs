@@ -1,5 +1,5 @@
-//! Each value's one type, and whether all who name it agree. Also whether what may be absent goes only
-//! where that is accepted.
+//! The type of each value, and whether all mentions agree. Also checks that optional values are only used where they
+//! may be absent.
 
 use super::flow::{Flow, Origin, Port};
 use super::once::Once;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Decides the type of every value: what the front matter says of it, else its maker, else its users.
+/// Determines the type of every value: that in the front matter, else its maker's, else its users'.
 pub(super) fn decide(spec: &Spec, flow: &mut Flow, once: &Once, diagnostics: &mut Vec<Diagnostic>) {
     let mut types: Vec<Option<Spanned<Type>>> = vec![None; flow.values.len()];
     for (name, ty) in spec.front.inputs.iter().flatten() {
@@ -31,7 +31,7 @@ pub(super) fn decide(spec: &Spec, flow: &mut Flow, once: &Once, diagnostics: &mu
     for (value, ty) in users(spec, flow, once, diagnostics) {
         match &types[value.index()] {
             None => types[value.index()] = Some(ty.into_owned()),
-            // Without a maker the narrowest of the uses holds, whichever comes first.
+            // Without a maker the narrowest of the uses is chosen, in any order.
             Some(known) if !fixed[value.index()] && ty.value.serves_as(&known.value) => {
                 types[value.index()] = Some(ty.into_owned());
             }
@@ -44,14 +44,14 @@ pub(super) fn decide(spec: &Spec, flow: &mut Flow, once: &Once, diagnostics: &mu
     }
 }
 
-/// Gives names their definitions. Until then they are compared as names: a type serves as no other.
+/// Replaces names by their definitions. Until then types are compared by name.
 pub(super) fn resolve(flow: &mut Flow, known: &HashMap<String, Arc<Definition>>) {
     for value in flow.values.iter_mut().filter(|_| !known.is_empty()) {
         value.ty = value.ty.as_ref().map(|ty| ty.resolved(known));
     }
 }
 
-/// An output's type as the others see it: of a step that runs for each element of a list, a list as well.
+/// An output's type as other steps see it: for a step that runs for each element of a list, a list.
 fn made_as<'a>(flow: &Flow<'a>, step: usize, port: &Port<'a>) -> Option<Cow<'a, Spanned<Type>>> {
     let ty = port.ty?;
     Some(match flow.each[step] {
@@ -81,7 +81,7 @@ fn taken_as<'a>(
     }
 }
 
-/// Elements have the type that their list has them in.
+/// The type of elements is that of their list's elements.
 fn elements(
     flow: &Flow,
     once: &Once,
@@ -141,14 +141,14 @@ fn users<'a>(
 }
 
 fn disagree(flow: &Flow, value: ValueId, known: &Spanned<Type>, used: &Spanned<Type>) -> Option<Diagnostic> {
-    // A name that is handed over is one mention seen from two sides.
+    // A name with a target is one mention seen from two sides.
     let agree = known.span == used.span || known.value.serves_as(&used.value);
     let (known_as, used_as) = (known.value.to_string(), used.value.to_string());
     let problem = || catalogue::type_mismatch(flow.name(value), used.span, &used_as, known.span, &known_as);
     (!agree).then(problem)
 }
 
-/// Refuses an output that may be absent where a forward step cannot do without it.
+/// Rejects an optional output that a forward step requires.
 pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     let forward = flow.steps.iter().zip(&flow.kinds).filter(|(_, kind)| **kind == Kind::Forward);
     for (ports, _) in forward {
@@ -161,7 +161,7 @@ pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Where a value is made and whether it may be absent.
+/// The place where a value is made, and whether it may be absent.
 fn made_by(flow: &Flow, value: ValueId, origin: Origin) -> Option<(Span, bool)> {
     match origin {
         Origin::Made => flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional)),

@@ -1,5 +1,5 @@
-//! What stands below a heading, up to the next: lines that mean something, fences, prose. Says nothing yet
-//! of whether the heading is a step.
+//! The text below a heading, up to the next: lines with a meaning, fences, prose. Does not decide whether the heading
+//! is a step.
 
 use super::callout::{self, Callouts};
 use super::condition;
@@ -20,12 +20,12 @@ pub(super) struct Part<'a> {
     pub blocks: Vec<&'a Block>,
     pub fields: Vec<Field>,
     pub arrows: Vec<Arrow>,
-    /// Lines whose arrow is none.
+    /// Lines with a wrong arrow.
     pub slips: Vec<Slip>,
     pub conditions: Vec<Span>,
     /// Lines that are conditions if they lead to a step, and where they lead.
     pub proceeds: Vec<(Span, Span)>,
-    /// Lines that begin with a word that decides, and are no conditions.
+    /// Lines that begin like a decision but are not conditions.
     pub undecided: Vec<Span>,
     pub traces: Vec<&'a Fence>,
     pub programs: Vec<&'a Fence>,
@@ -34,7 +34,7 @@ pub(super) struct Part<'a> {
     pub doubts: Vec<Diagnostic>,
     /// Lines of prose, also in lists and quotes.
     pub loose: Vec<Loose>,
-    /// Lines that mean something and are no prose.
+    /// Lines with a meaning, which are not prose.
     spoken: Vec<Span>,
 }
 
@@ -48,14 +48,14 @@ pub(super) struct Loose {
 }
 
 impl Loose {
-    /// The line with what stands before it.
+    /// The line with its marks of lists and quotes.
     pub fn whole(&self, text: &str) -> Span {
         Span::new(text[..self.line.start].rfind('\n').map_or(0, |at| at + 1), self.line.end)
     }
 }
 
-/// The outline as headings with what stands below each. The first part has no heading. `written` is the text with its
-/// own white space.
+/// The outline as headings with the text below each. The first part has no heading. `written` is the text with its own
+/// white space.
 pub(super) fn parts<'a>(
     text: &str,
     written: &str,
@@ -72,7 +72,7 @@ pub(super) fn parts<'a>(
         let almost = lines(text, block.span).next().filter(|_| matches!(block.kind, Kind::Paragraph));
         let almost =
             almost.and_then(|line| Some((line, heading_almost(text, line).filter(|level| *level <= 6)?)));
-        // What its author meant as a heading is told elsewhere, and here read as meant.
+        // A line meant as a heading is reported elsewhere, and read as meant here.
         let head = head.or_else(|| almost.map(|(line, level)| Head::atx(text, line, level as u8)));
         let heading = matches!(block.kind, Kind::Heading(_)) || head.as_ref().is_some_and(|head| !head.atx);
         if let Some(head) = head {
@@ -88,8 +88,8 @@ pub(super) fn parts<'a>(
     parts
 }
 
-/// A setext heading that holds a signature, a field or annotations was not meant as a heading: it is told,
-/// and then read as the text that its author saw.
+/// A setext heading with a signature, a field or annotations was not meant as a heading: it is reported and read as
+/// text.
 fn setext(text: &str, span: Span, level: u8, problems: &mut Vec<Diagnostic>) -> Option<Head> {
     let head = Head::setext(text, span, level);
     let meant = lines(text, span).find(|line| {
@@ -314,13 +314,13 @@ impl<'a> Part<'a> {
         noted.chain(&self.fields).find(|field| &text[field.key.start..field.key.end] == key)
     }
 
-    /// Where what stands below the heading ends, rules apart.
+    /// Where the text below the heading ends, without rules.
     pub fn end(&self, head: &Head) -> usize {
         let mut blocks = self.blocks.iter().filter(|block| !matches!(block.kind, Kind::Rule));
         blocks.next_back().map_or(head.line.end, |block| block.span.end.max(head.line.end))
     }
 
-    /// Whether a line, or a block, means something and is no prose.
+    /// Whether a line or a block has a meaning and is not prose.
     pub fn is_spoken(&self, span: Span) -> bool {
         self.spoken.binary_search(&span).is_ok()
     }
@@ -330,7 +330,7 @@ impl<'a> Part<'a> {
         self.conditions.binary_search_by_key(&line.end, |condition| condition.end).is_ok()
     }
 
-    /// The text between the lines and fences that mean something.
+    /// The text between the lines and fences with a meaning.
     pub fn prose(&self, text: &str) -> String {
         let used = |span: &Span| self.is_spoken(*span);
         let from = self.head.as_ref().map_or(0, |head| head.line.end);
@@ -357,7 +357,7 @@ fn is_inside(problem: &Diagnostic) -> bool {
     problem.code == "signature-inside"
 }
 
-/// Puts a line of a list or quote on a line of its own: what is replaced, and by what.
+/// Moves a line of a list or quote to a line of its own: the replaced span, and the replacement.
 pub(super) fn out(text: &str, line: Span, right: &str) -> (Span, String) {
     let start = text[..line.start].rfind('\n').map_or(0, |at| at + 1);
     let before = text[..start].trim_end_matches(['\n', '\r']);

@@ -9,7 +9,7 @@ use crate::value::space::{self, is_space};
 
 const MARK: &str = "[!expect]";
 
-/// What the quotes below one heading expect.
+/// The expectations in the quotes below one heading.
 #[derive(Debug, Default)]
 pub(super) struct Callouts {
     pub expectations: Vec<Spanned<Expectation>>,
@@ -17,20 +17,20 @@ pub(super) struct Callouts {
     pub places: Vec<Span>,
 }
 
-/// Where a line says more than the mark.
+/// The rest of the line after the mark, if any.
 fn after_mark(text: &str, line: Span) -> Option<Span> {
     let start = text.get(line.start..line.start + MARK.len())?;
     start.eq_ignore_ascii_case(MARK).then(|| Span::new(line.start + MARK.len(), line.end))
 }
 
-/// Whether a line begins with what was probably meant to be the mark.
+/// Whether a line begins with a misspelt mark.
 fn almost(line: &str) -> bool {
     let name = line.strip_prefix("[!").and_then(|rest| rest.split(']').next()).unwrap_or_default();
     strsim::osa_distance(&name.to_ascii_lowercase(), "expect") <= 2
 }
 
 impl Callouts {
-    /// Reads a quote; false where it expects nothing. The lines below the mark belong to it.
+    /// Reads a quote; false if it has no expectations. The lines below the mark belong to it.
     pub fn read(
         &mut self,
         text: &str,
@@ -86,13 +86,13 @@ impl Callouts {
     }
 }
 
-/// A mark that nothing quotes.
+/// A mark outside of a quote.
 pub(super) fn unquoted(text: &str, line: Span) -> Option<Diagnostic> {
     after_mark(text, line).map(|_| problem::expectation_unquoted(line))
 }
 
 impl Expectation {
-    /// Whether it may stand in a step and speak of it.
+    /// Whether it is allowed in a step and about it.
     fn of_step(&self) -> Result<(), (&'static str, &'static str)> {
         if self.step.is_some() {
             return Err((

@@ -1,5 +1,5 @@
-//! What prose, tables and flowcharts say of the order of steps. None of it has an effect; `graph` compares it with what
-//! the document means.
+//! The order of steps according to prose, tables and flowcharts. It has no effect; `graph` compares it with the actual
+//! order.
 
 use super::body::{Part, opening};
 use super::evidence::Role;
@@ -18,10 +18,10 @@ const WORDS: usize = 8;
 /// A paragraph of more bytes is not read.
 const LONGEST: usize = 4000;
 
-/// Makes of a title what a sentence says of it.
+/// Makes a claim about a title.
 type Saying = fn(String) -> Says;
 
-/// Words, and what they say of the title behind them.
+/// Words, and the claim that they make about the title after them.
 const TRIGGERS: [(&str, Saying); 11] = [
     ("only after", Says::After),
     ("not before", Says::After),
@@ -39,7 +39,7 @@ const TRIGGERS: [(&str, Saying); 11] = [
 /// Words that begin a sentence about a value.
 const ASKS: [&str; 4] = ["only if", "only when", "unless", "until"];
 
-/// Gives the steps what their prose says, and the document what it draws.
+/// Adds the claims of prose to the steps, and the drawings to the document.
 pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, spec: &mut Spec) {
     let flags = flags(parts);
     let steps = parts.iter().zip(roles).filter(|(_, role)| **role == Role::Step);
@@ -61,7 +61,7 @@ pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, 
     }
 }
 
-/// Values that are true or false, or whose name is no ordinary word.
+/// Values that are Boolean, or whose name is not an ordinary word.
 fn flags<'a>(parts: &'a [Part]) -> HashSet<&'a str> {
     let read = parts.iter().flat_map(|part| &part.arrows).filter_map(|arrow| arrow.read.as_ref().ok());
     let ports = read.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
@@ -94,13 +94,13 @@ fn sentences(text: &str, part: &Part, block: Span) -> Vec<Span> {
     found
 }
 
-/// What one sentence says of another step, or of a value.
+/// The claim of one sentence about another step or a value.
 fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &str) -> Option<Claim> {
     let sentence = &text[span.start..span.end];
     if misses::is_setting(sentence, titles) {
         return None;
     }
-    // As long as the sentence, so that places are the same.
+    // As long as the sentence, so that the places are the same.
     let plain: String = sentence
         .chars()
         .map(|c| if matches!(c, '*' | '`' | '"' | '\n' | '\r' | '\t') { ' ' } else { c })
@@ -140,7 +140,7 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &s
     made(if *asks == "until" { Says::Until(value.to_owned()) } else { Says::When(value.to_owned()) }, false)
 }
 
-/// Where words stand in a sentence as whole words.
+/// The places of `words` as whole words in a sentence.
 fn places<'a>(lower: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
     let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
     lower.match_indices(words).map(|(at, _)| at).filter(move |at| {
@@ -175,7 +175,7 @@ fn fails(rest: &str) -> bool {
     words.next().is_some_and(|word| ["fails", "failed", "fail"].contains(&word))
 }
 
-/// A flowchart of mermaid whose every node is a step.
+/// A mermaid flowchart in which every node is a step.
 fn flowchart(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
     let Kind::Fence(fence) = &block.kind else { return None };
     if text[fence.info.start..fence.info.end].split_whitespace().next() != Some("mermaid") {
@@ -248,7 +248,7 @@ fn node(text: &str) -> Option<(&str, Option<&str>, &str)> {
         Some('{') => '}',
         _ => return Some((id, None, rest)),
     };
-    // Of `((label))` and `([label])` the last closing one ends it.
+    // `((label))` and `([label])` end at the last closing one.
     let mut close = rest.find(closing)? + 1;
     while rest[close..].starts_with([']', ')', '}']) {
         close += 1;
@@ -257,7 +257,7 @@ fn node(text: &str) -> Option<(&str, Option<&str>, &str)> {
     Some((id, Some(label), &rest[close..]))
 }
 
-/// What follows an arrow and its text.
+/// The text after an arrow and its label.
 fn link(text: &str) -> Option<&str> {
     let line = |c: char| "-=.<>ox".contains(c);
     let arrow = text.find(|c: char| !line(c)).unwrap_or(text.len());

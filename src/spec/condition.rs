@@ -20,8 +20,8 @@ pub(super) fn is_one(line: &str) -> bool {
     begins(line) && (line.contains('→') || line.contains("->"))
 }
 
-/// Where a line like `If stock, proceed to Create Order` leads. It is a condition only if there is such a
-/// step: the words are ordinary ones.
+/// The target of a line like `If stock, proceed to Create Order`. As these are ordinary words, it is a condition only
+/// if the step exists.
 pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
     let raw = &text[line.start..line.end];
     if !begins(raw) {
@@ -31,7 +31,7 @@ pub(super) fn proceeds(text: &str, line: Span) -> Option<Span> {
     Some(target_of(text, line.start + at + length, line.end))
 }
 
-/// Words that lead to a step, and whether they skip what lies between.
+/// Words that lead to a step, and whether they skip the steps between.
 const WORDS: [(&str, bool); 2] = [("proceed", false), ("skip", true)];
 
 /// The last `proceed to` or `skip to` of a line, where it begins and how long it is, and whether it skips.
@@ -49,7 +49,7 @@ fn word(line: &str) -> Option<(usize, usize, bool)> {
 /// Reads a condition's line.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem of the line.
 pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
     let raw = &text[line.start..line.end];
     let arrow = ["→", "->"].into_iter().filter_map(|arrow| Some((raw.rfind(arrow)?, arrow.len()))).max();
@@ -94,7 +94,7 @@ pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diag
     Ok(Arm { span: line, condition, target })
 }
 
-/// Reads an expression; a comma or colon before the arrow, and backticks, are no part of it.
+/// Reads an expression without a comma or colon before the arrow, and without backticks.
 pub(super) fn condition(
     text: &str,
     range: std::ops::Range<usize>,

@@ -1,12 +1,12 @@
-//! Lines that are almost decisions: `If total > 100: Review`, `Else → Ship`. Says what was most likely meant;
-//! lines that are decisions are read by [`condition`](super::condition).
+//! Lines that are almost decisions: `If total > 100: Review`, `Else → Ship`. Finds the most likely meaning;
+//! [`condition`](super::condition) reads actual decisions.
 //!
-//! Ordinary sentences begin with the same words, so a line counts only where it leads to something that the document
-//! knows, or asks a question that no sentence asks.
+//! Ordinary sentences begin with the same words, so a line counts only if it leads to a known target, or has an
+//! expression that no sentence has.
 
 use crate::condition;
 
-/// What stands between a question and where it leads, the longer ones first where one begins like another.
+/// The text between a condition and its target, longer ones before their prefixes.
 const LINKS: [&str; 11] = [
     "→",
     "->",
@@ -21,26 +21,26 @@ const LINKS: [&str; 11] = [
     " run ",
 ];
 
-/// Around a title, and no part of it.
+/// Characters around a title that are not part of it.
 const BARE: [char; 5] = ['*', '`', '.', ' ', '\t'];
 
-/// The most words of a title that no step has.
+/// The most words of an unknown title.
 const WORDS: usize = 4;
 
-/// So many letters of a title may be wrong.
+/// The most wrong letters of a title.
 const SLIPS: usize = 2;
 
-/// No decision is longer, in bytes.
+/// The longest decision, in bytes.
 const LONGEST: usize = 400;
 
-/// So many of the last commas and arrows of a line are taken for the place from where it leads somewhere.
+/// The most commas and arrows of a line, from its end, that are tried as the link to the target.
 const SPLITS: usize = 8;
 
-/// What a document's decisions can speak of.
+/// The names that a document's decisions can refer to.
 pub(super) trait Known {
     /// Whether a step or a group has exactly this title.
     fn is_title(&self, title: &str) -> bool;
-    /// The title that is meant, where its case or a letter is wrong.
+    /// The title that is meant, if its case or a letter is wrong.
     fn near_title(&self, title: &str) -> Option<&str>;
     fn is_value(&self, name: &str) -> bool;
 }
@@ -52,12 +52,12 @@ enum Word {
     Otherwise,
 }
 
-/// Whether a line begins with a word that decides, however it is written.
+/// Whether a line begins with a word of decisions, in any spelling.
 pub(super) fn begins(line: &str) -> bool {
     opened(line).is_some()
 }
 
-/// Whether a line is `Otherwise → …` or `else → …` and nothing else: no value is called so.
+/// Whether a line is only `Otherwise → …` or `else → …`, which cannot be a signature.
 pub(super) fn is_otherwise(line: &str) -> bool {
     let arrow = |rest: &str| {
         let rest = rest.trim_start_matches([' ', '\t', ',', ':']);
@@ -66,7 +66,7 @@ pub(super) fn is_otherwise(line: &str) -> bool {
     opened(line).is_some_and(|(word, rest)| word == Word::Otherwise && arrow(rest))
 }
 
-/// A question in words as a condition: `the amount is more than 1000`.
+/// A condition in words as an expression: `the amount is more than 1000`.
 pub(super) fn in_signs(asked: &str) -> Option<String> {
     const WORDS: [(&str, &str); 17] = [
         (" is more than ", " > "),
@@ -97,7 +97,7 @@ pub(super) fn in_signs(asked: &str) -> Option<String> {
     condition::parse(&said).is_ok_and(|condition| !condition.names().is_empty()).then_some(said)
 }
 
-/// The word that a line begins with, and what follows it.
+/// The first word of a line, and the text after it.
 fn opened(line: &str) -> Option<(Word, &str)> {
     if line.len() > LONGEST {
         return None;
@@ -119,7 +119,7 @@ fn opened(line: &str) -> Option<(Word, &str)> {
     }
 }
 
-/// The decision that a line is meant as, where it is surely meant as one.
+/// The decision that a line is meant as, if that is certain.
 pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
     opened(line)?;
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -143,7 +143,7 @@ pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
     splits.into_iter().find_map(asks)
 }
 
-/// The decision that asks one thing and then leads somewhere.
+/// The decision with one condition and one target.
 fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) -> Option<String> {
     let asked = asked.trim_matches(['*', '_', ' ', '\t', ',', ':']);
     let clear = is_clear(asked, known);
@@ -163,7 +163,7 @@ fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) 
     Some(format!("If {} → {right}", if asked.is_empty() { "…" } else { asked }))
 }
 
-/// Whether this is a condition about values that there are: no sentence is one by chance.
+/// Whether this is a condition about existing values, which no sentence is by chance.
 fn is_clear(asked: &str, known: &dyn Known) -> bool {
     condition::parse(&asked.replace('`', " ")).is_ok_and(|condition| {
         let names = condition.names();
@@ -171,19 +171,19 @@ fn is_clear(asked: &str, known: &dyn Known) -> bool {
     })
 }
 
-/// Whether this may be the title of a step that is missing, or is left out.
+/// Whether this may be the title of a missing step.
 fn may_be_title(said: &str) -> bool {
     let words = || said.split_whitespace();
     words().count() <= WORDS && words().all(|word| word.starts_with(char::is_uppercase))
 }
 
-/// How far a text may be from a step's title and still mean it.
+/// How much a text may differ from a step's title.
 #[derive(Clone, Copy, PartialEq)]
 enum Near {
     No,
-    /// Its case, or a letter or two of it. What follows a comma may be any sentence.
+    /// In its case, or in a letter or two. A comma may be followed by any sentence.
     Misspelt,
-    /// Whatever is most like it.
+    /// By any amount: the most similar title is taken.
     Alike,
 }
 
@@ -201,19 +201,19 @@ impl Near {
     }
 }
 
-/// Where a line leads.
+/// The target of a line.
 struct Target {
-    /// As a decision writes it.
+    /// In the spelling of a decision.
     right: String,
-    /// Whether these are the very words: a title or `fail`.
+    /// Whether the words are exact: a title or `fail`.
     exact: bool,
 }
 
 impl Target {
-    /// Where a text leads, also where that is not quite what a title says.
+    /// The target of a text, also if it only resembles a title.
     ///
     /// # Errors
-    /// What leads nowhere that is known, without the words before it.
+    /// The unknown target, without the words before it.
     fn read(rest: &str, known: &dyn Known, near: Near) -> Result<Target, String> {
         let bare = |said: &str| format!(" {}", said.trim_matches(BARE));
         let (mut said, mut skips) = (bare(rest), "");

@@ -1,5 +1,5 @@
-//! State diagrams as mermaid writes them: which states there are, and which follows which. Knows nothing of
-//! steps, and nothing of how the diagram looks.
+//! State diagrams in mermaid: the states, and the transitions between them. Knows nothing of steps, and ignores the
+//! diagram's appearance.
 
 use super::body::{Part, opening};
 use super::markdown::{Fence, Kind, lines, place};
@@ -7,10 +7,10 @@ use super::model::{Diagram, Spanned};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use std::collections::HashMap;
 
-/// Before the first state, and behind the last one.
+/// The point before the first state, and after the last one.
 const EDGE: &str = "[*]";
 
-/// Statements that only say how a diagram looks.
+/// Statements about the diagram's appearance.
 const LOOKS: [&str; 10] =
     ["direction", "classDef", "class", "style", "click", "scale", "hide", "accTitle", "accDescr", "title"];
 
@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, parts: &[Part], problems: &mut Vec<Diagnostic>) -
     Some(diagram)
 }
 
-/// Whether a fence holds a state diagram; front matter and comments may stand before its first word.
+/// Whether a fence holds a state diagram; front matter and comments may precede its first word.
 fn is_diagram(text: &str, fence: &Fence) -> bool {
     let info = &text[fence.info.start..fence.info.end];
     let mut inside = lines(text, fence.content).map(|line| &text[line.start..line.end]);
@@ -63,10 +63,10 @@ fn begins(line: &str) -> bool {
 struct Reader<'a, 'p> {
     text: &'a str,
     diagram: Diagram,
-    /// The states by their names.
+    /// The states by name.
     known: HashMap<String, usize>,
     problems: &'p mut Vec<Diagnostic>,
-    /// The line that ends what is passed over.
+    /// The line that ends the ignored part.
     skipping: Option<&'static str>,
 }
 
@@ -125,7 +125,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The state of that name, which may be new; none where it is no name.
+    /// The state of that name, added if new; `None` for an invalid name.
     fn state(&mut self, line: Span, name: &str) -> Option<usize> {
         if !is_name(name) {
             self.refuse(line, "this is not a line of a state diagram");
@@ -145,7 +145,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What stands before a label or a class.
+/// The text before a label or a class.
 fn before_colon(part: &str) -> &str {
     part.split(':').next().unwrap_or_default().trim()
 }

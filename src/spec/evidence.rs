@@ -6,7 +6,7 @@ use super::phase::{named, names, phase};
 use super::title;
 use std::collections::{HashMap, HashSet};
 
-/// What a heading is.
+/// The kind of a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The document's beginning, before any heading.
@@ -18,7 +18,7 @@ pub(super) enum Role {
     Step,
 }
 
-/// Titles that never are steps.
+/// Titles that are never steps.
 const RESERVED: [&str; 5] = ["Types", "Compensations", "Goals", "Summary", "Workflow Summary"];
 
 pub(super) fn is_reserved(title: &str) -> bool {
@@ -29,7 +29,7 @@ pub(super) fn is_reserved(title: &str) -> bool {
 pub(super) fn roles(text: &str, parts: &[Part]) -> Vec<Role> {
     let evident = evident(text, parts);
     let mut roles = vec![Role::Section; parts.len()];
-    // The headings that the current one stands below, outermost first.
+    // The headings above the current one in the outline, outermost first.
     let mut above: Vec<usize> = Vec::new();
     let mut titled = false;
     for (index, part) in parts.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn roles(text: &str, parts: &[Part]) -> Vec<Role> {
     roles
 }
 
-/// Whether each part's heading has evidence of being a step, by itself or by what it shares with others.
+/// Whether each part's heading has evidence of being a step, by itself or by names that it shares with others.
 fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
     let titles: Vec<String> = parts.iter().map(|part| part.title(text)).collect();
     let may: Vec<bool> =
@@ -75,7 +75,7 @@ fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
     evident
 }
 
-/// A heading that hands a value to a step is a step, and so on backwards.
+/// A heading whose output goes to a step is a step, and so on backwards.
 fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bool]) {
     let mut givers: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, part) in parts.iter().enumerate().filter(|(index, _)| may[*index] && !evident[*index]) {
@@ -98,7 +98,7 @@ fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bo
 }
 
 impl Part<'_> {
-    /// The heading's title were it a step, as it is compared; empty where there is no heading.
+    /// The heading's title if it is a step, in the form for comparisons; empty without a heading.
     pub fn title(&self, text: &str) -> String {
         self.head
             .as_ref()

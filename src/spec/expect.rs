@@ -1,5 +1,4 @@
-//! Expectations: `p95 < 2s, 'Process Payment'.errors < 1%`. Reads them; whether figures meet them is for
-//! `stats` to say.
+//! Expectations: `p95 < 2s, 'Process Payment'.errors < 1%`. Reads them; `stats` checks them.
 
 use super::duration::duration;
 use crate::diag::nearest;
@@ -14,23 +13,23 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 use std::ops::Range;
 
-/// One claim about the figures of a step or of a whole run.
+/// One expectation about the statistics of a step or of a whole run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// A step's title or phase, as written; none for the step or run that is spoken of anyway.
+    /// A step's title or phase, as written; `None` for the step or run of the context.
     pub step: Option<String>,
     pub quantity: Quantity,
     pub relation: Relation,
     pub bound: Bound,
-    /// All but the step, as written.
+    /// Without the step, as written.
     pub text: String,
 }
 
-/// What is measured.
+/// The measured quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quantity {
     Count,
-    /// Executions that failed: how many, or their share of those that were tried.
+    /// Executions that failed: their number, or their share of those that were tried.
     Errors,
     /// Executions that succeeded, likewise.
     Success,
@@ -40,7 +39,7 @@ pub enum Quantity {
     P99,
     Max,
     Tokens,
-    /// What running steps side by side saved: a time, or its share of the time in sequence.
+    /// The time saved by parallel steps, or its share of the sequential time.
     Saved,
     /// Every number in a column that an agent reports.
     Column(String),
@@ -72,16 +71,16 @@ impl Bound {
     }
 }
 
-/// Why a text is no list of expectations.
+/// Why a text is not a list of expectations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misread {
-    /// Bytes of the text.
+    /// The bytes of the text with the problem.
     pub span: Range<usize>,
     pub what: String,
     pub help: String,
 }
 
-/// The names of all quantities but columns.
+/// The names of all quantities except columns.
 pub const QUANTITIES: [(&str, Quantity); 10] = [
     ("count", Quantity::Count),
     ("errors", Quantity::Errors),
@@ -95,7 +94,7 @@ pub const QUANTITIES: [(&str, Quantity); 10] = [
     ("saved", Quantity::Saved),
 ];
 
-/// Reads expectations with commas between them, each with its bytes in the text, and all that is wrong among them.
+/// Reads expectations separated by commas, each with its bytes in the text, and all problems.
 pub fn expectations(text: &str) -> (Vec<(Expectation, Range<usize>)>, Vec<Misread>) {
     let mut reader = Reader { text, rest: text };
     let (mut found, mut faults) = (Vec::new(), Vec::new());
@@ -114,7 +113,7 @@ pub fn expectations(text: &str) -> (Vec<(Expectation, Range<usize>)>, Vec<Misrea
             let what = "expected a comma or the end".to_owned();
             faults.push(misread(reader.at()..reader.at() + more, what, EXAMPLE.to_owned()));
         }
-        // What follows the next comma is another one, whatever this is.
+        // The text after the next comma is another expectation.
         reader.rest = &reader.rest[more..];
         if !reader.take(char(',')) {
             return (found, faults);
@@ -138,7 +137,7 @@ impl<'a> Reader<'a> {
         self.rest = self.rest.trim_start_matches(is_space);
     }
 
-    /// What the parser reads next, if it can.
+    /// Runs a parser on the rest.
     fn read<T>(&mut self, mut parser: impl Parser<&'a str, Output = T, Error = Error<'a>>) -> Option<T> {
         let (rest, found) = parser.parse(self.rest).ok()?;
         self.rest = rest;
@@ -200,7 +199,7 @@ fn step(input: &str) -> IResult<&str, &str> {
     terminated(delimited(char('\''), take_until("'."), char('\'')), char('.')).parse(input)
 }
 
-/// A figure's name; a column's that is not plain stands in quotes.
+/// The name of a quantity; the name of a column in quotes if it is not plain.
 fn name(input: &str) -> IResult<&str, &str> {
     let plain = take_while1(|c: char| c.is_alphanumeric() || "_-./".contains(c));
     alt((delimited(char('\''), take_while1(|c| c != '\''), char('\'')), plain)).parse(input)
@@ -234,7 +233,7 @@ fn measure(written: &str) -> Option<Bound> {
 }
 
 impl Quantity {
-    /// Whether the bound is of the right kind; zero is, of every kind.
+    /// Checks that the bound has the right unit; zero has every unit.
     fn check(
         &self,
         name: &str,
@@ -254,7 +253,7 @@ impl Quantity {
             Quantity::Saved => {
                 (zero || !matches!(bound, Bound::Number(_)), "a duration such as 2s, a percentage, or 0")
             }
-            // A column of numbers has no unit: most likely a figure was meant.
+            // A column of numbers has no unit: most likely another quantity was meant.
             Quantity::Column(_) if !matches!(bound, Bound::Number(_)) => {
                 let near =
                     || nearest(name, QUANTITIES.into_iter().map(|(known, _)| known)).map(str::to_owned);
@@ -273,7 +272,7 @@ impl Quantity {
     }
 }
 
-/// What was meant by a name like `Pay.p95`: a step's figure, without the quotes around the step.
+/// The meaning of a name like `Pay.p95`: a step's quantity without the quotes around the step.
 pub fn quoted(name: &str) -> Option<String> {
     let (step, figure) = name.rsplit_once('.')?;
     let known = QUANTITIES.into_iter().any(|(known, _)| known == figure);

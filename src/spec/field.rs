@@ -1,4 +1,4 @@
-//! Fields: `[key:: value]`. Finds them and reads the values of those that are known.
+//! Fields: `[key:: value]`. Finds them and reads the values of known ones.
 
 use super::condition;
 use super::decision::Known;
@@ -27,10 +27,10 @@ pub(super) const READ: [&str; 11] = [
     "state",
 ];
 
-/// Those of them that speak of one step alone.
+/// Those that apply only to single steps.
 const OF_STEPS: [&str; 5] = ["each", "per", "compensate", "irreversible", "state"];
 
-/// The field that stands without a value.
+/// The field without a value.
 const FLAG: &str = "irreversible";
 
 /// `[key:: value]`; without a value where it is written `[key]`.
@@ -42,15 +42,15 @@ pub(super) struct Field {
     pub value: Span,
 }
 
-/// What a line that begins like a field turned out to be.
+/// The kinds of lines that begin like a field.
 pub(super) enum FieldLine {
     /// It holds nothing else.
     Fields(Vec<Field>),
     /// `[key:: …` without its bracket.
     Unclosed(Span),
-    /// It holds a known field beside other text.
+    /// A known field with other text beside it.
     Mixed(Span),
-    /// It is a field but for its punctuation, such as `[retry: 3]`: the right way to write it.
+    /// A field with wrong punctuation, such as `[retry: 3]`, with its right spelling.
     Almost(Span, String),
     Other,
 }
@@ -63,12 +63,12 @@ pub(super) fn is_known(key: &str) -> bool {
     known().any(|known| known == key)
 }
 
-/// Whether a field says how often a step runs.
+/// Whether a field is about how often a step runs.
 pub(super) fn is_for_each(key: &str) -> bool {
     matches!(key, "each" | "per")
 }
 
-/// The brackets of a line that have a partner, by their opening, in order.
+/// The matched brackets of a line, by their opening, in order.
 pub(super) fn brackets(text: &str, span: Span) -> Vec<(usize, usize)> {
     let mut open = Vec::new();
     let mut pairs = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn brackets(text: &str, span: Span) -> Vec<(usize, usize)> {
 pub(super) fn at(text: &str, start: usize, pairs: &[(usize, usize)]) -> Option<Field> {
     let end = pairs[pairs.binary_search_by_key(&start, |pair| pair.0).ok()?].1;
     let inner = &text[start + 1..end - 1];
-    // The key is read first, so that deep nesting costs no more than its length.
+    // Reading the key first makes deep nesting take time in proportion to its length.
     let colon = start + 1 + inner.find(|c: char| !is_key_part(c) && c != ' ').unwrap_or(inner.len());
     let value = match &text[colon..end - 1] {
         rest if rest.starts_with("::") => colon + 2..end - 1,
@@ -136,7 +136,7 @@ pub(super) fn line(text: &str, span: Span) -> FieldLine {
     }
 }
 
-/// `[retry: 3]` and `retry:: 3`: how it should be written.
+/// `[retry: 3]` and `retry:: 3` in their right spelling.
 pub(super) fn almost(line: &str) -> Option<String> {
     let (key, value) = match line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) if !inner.contains(['[', ']']) => inner.split_once(':')?,
@@ -148,7 +148,7 @@ pub(super) fn almost(line: &str) -> Option<String> {
     known.then(|| format!("[{}:: {value}]", key.trim()))
 }
 
-/// Reads a field's value into `into`. The second text has the white space that the author wrote.
+/// Reads a field's value into `into`. The second text has the author's white space.
 pub(super) fn apply(
     (text, written): (&str, &str),
     field: &Field,
@@ -162,7 +162,7 @@ pub(super) fn apply(
         problems.push(match later::field(key) {
             Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
             Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
-            // Told with its right spelling elsewhere.
+            // Reported elsewhere with its right spelling.
             None if near::meant(key).is_some() => return,
             None => {
                 let fits = |known: &&str| !of_group || !OF_STEPS.contains(known);
@@ -231,7 +231,7 @@ pub(super) fn apply(
     }
 }
 
-/// `A, B` where no step and no group is called so: one order for each.
+/// `A, B` if no step or group has that title: one order for each.
 pub(super) fn split(
     text: &str,
     written: &str,
@@ -283,7 +283,7 @@ fn passage(text: &str, span: Span) -> Option<Passage> {
     Some(Passage { from: from.split(',').map(name).collect::<Option<_>>()?, to })
 }
 
-/// Sets what may be said once.
+/// Sets a value that is allowed once.
 pub(super) fn set<T>(
     slot: &mut Option<Spanned<T>>,
     what: &str,

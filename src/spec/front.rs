@@ -29,7 +29,7 @@ pub(super) const KEYS: [&str; 12] = [
     "secrets",
 ];
 
-/// Reads the front matter, if there is one, and says where the document goes on.
+/// Reads the front matter, if there is one; also returns where the document continues.
 pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> (Front, usize) {
     let top = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     match cut(text, top) {
@@ -53,7 +53,7 @@ enum Cut {
     None,
     /// Opened and never closed.
     Open(Span),
-    /// The YAML and where the document goes on.
+    /// The YAML and where the document continues.
     Yaml(Span, usize),
 }
 
@@ -89,7 +89,7 @@ fn cut(text: &str, top: usize) -> Cut {
     Cut::None
 }
 
-/// How many lines from the top are looked at for front matter that does not stand where it should.
+/// How many lines from the top are searched for misplaced front matter.
 const NEAR_THE_TOP: usize = 20;
 
 /// Front matter below an empty line or the title, or between lines of `+++`: the line that opens it.
@@ -117,7 +117,7 @@ fn late(text: &str, top: usize) -> Option<Span> {
 enum Node {
     Null,
     Text(String),
-    /// A number or a Boolean; its text is read from the document, so that nothing is lost.
+    /// A number or a Boolean; its text is read from the document, so that it is exact.
     Plain,
     List(Vec<Placed<Node>>),
     Map(Vec<(Placed<String>, Placed<Node>)>),
@@ -222,7 +222,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Parses the YAML; a duplicate key is told, and the first one of each is read.
+    /// Parses the YAML; a duplicate key is reported, and the first one is used.
     fn parse(&mut self, duplicates: DuplicateKeyPolicy) -> Option<Node> {
         let options = serde_saphyr::options! {
             duplicate_keys: duplicates,
@@ -240,7 +240,7 @@ impl Reader<'_, '_> {
                     self.problems.push(problem::duplicate_key(span, &key));
                     return self.parse(DuplicateKeyPolicy::FirstWins);
                 }
-                // The place is told by the span, in lines of the document and not of the YAML.
+                // The span gives the place, in lines of the document and not of the YAML.
                 let message = error.without_snippet().to_string();
                 let message = message.lines().next().and_then(|line| line.split(" at line ").next());
                 let message = excess(&message).unwrap_or(message.unwrap_or(""));
@@ -263,7 +263,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// From a place to the end of its line; the whole YAML where there is no such place.
+    /// From a place to the end of its line; the whole YAML if the place is unknown.
     fn row(&self, line: usize, column: usize) -> Span {
         let yaml = &self.text[self.yaml.start..self.yaml.end];
         let Some(row) = yaml.split('\n').nth(line.saturating_sub(1)) else { return self.yaml };
@@ -341,7 +341,7 @@ impl Reader<'_, '_> {
         Some(Spanned::new(text, span))
     }
 
-    /// A key stands alone.
+    /// A key has no value.
     fn missing(&mut self, span: Span, key: &str) {
         let example = match key {
             "title" => "Order Processing",
@@ -425,15 +425,15 @@ impl Reader<'_, '_> {
     }
 }
 
-/// YAML with plain spaces for other white space where it parts one thing from another, as many bytes long: around a
-/// line, and behind a mark. Texts in quotes stay as they are.
+/// YAML with plain spaces in place of other white space that separates tokens, at the same byte positions: around a
+/// line, and after a mark. Texts in quotes are unchanged.
 fn spaced(yaml: &str) -> Cow<'_, str> {
     let plain = space::plain(yaml);
     if let Cow::Borrowed(_) = plain {
         return plain;
     }
     let mut spaced = String::with_capacity(yaml.len());
-    // The quote that is open, and whether all since the last mark of YAML was white space.
+    // The open quote, and whether there was only white space since the last mark of YAML.
     let (mut quote, mut parts) = (None, true);
     let mut rest = yaml;
     while let Some(c) = rest.chars().next() {
@@ -460,7 +460,7 @@ fn spaced(yaml: &str) -> Cow<'_, str> {
     Cow::Owned(spaced)
 }
 
-/// What a message about limits means.
+/// The meaning of a message about limits.
 fn excess(message: &Option<&str>) -> Option<&'static str> {
     let (_, limit) = message.as_ref()?.split_once("budget breached: ")?;
     Some(match limit.split([' ', '{']).next().unwrap_or_default() {

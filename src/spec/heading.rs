@@ -1,4 +1,4 @@
-//! Heading lines: ordinal, title and the tail of annotations. Knows nothing of what stands below them.
+//! Heading lines: ordinal, title and the tail of annotations. Knows nothing of the text below them.
 
 use super::field::{self, Field};
 use super::markdown::{lines, trim};
@@ -16,7 +16,7 @@ pub(super) struct Head {
     pub level: u8,
     /// Written `## Title`.
     pub atx: bool,
-    /// The ordinal as it is written, without the point or parenthesis behind it; empty without one.
+    /// The ordinal as written, without the point or parenthesis after it; empty without one.
     pub number: String,
     /// All text but the ordinal: the title where the heading is prose.
     pub whole: Span,
@@ -25,7 +25,7 @@ pub(super) struct Head {
     pub tail: Vec<Spanned<Note>>,
 }
 
-/// One annotation. The names' spans stand without their `@` and `#`.
+/// One annotation. The names' spans exclude their `@` and `#`.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
     Agent(Span),
@@ -36,12 +36,13 @@ pub(super) enum Note {
     Output(Signature),
     /// `(parallel)`.
     Parallel,
-    /// A bracket among the annotations that is none, such as `[wait: 2 days]`. It is reported, and part of no title.
+    /// A bracket among the annotations that is not one, such as `[wait: 2 days]`. It is reported, and not part of the
+    /// title.
     Unread,
 }
 
 impl Note {
-    /// Whether it makes its heading a step by itself.
+    /// Whether it alone makes its heading a step.
     pub fn is_evidence(&self) -> bool {
         match self {
             Note::Agent(_) | Note::Channel(_) | Note::Field(_) => true,
@@ -93,7 +94,7 @@ impl Head {
         })
     }
 
-    /// The first word of the title that is written like an annotation, and why it is none.
+    /// The first word of the title that is written like an annotation, and why it is not one.
     pub fn stray<'a>(&self, text: &'a str) -> Option<Stray<'a>> {
         let pairs = field::brackets(text, self.title);
         let tokens = tokens(text, self.title, &pairs);
@@ -116,16 +117,16 @@ impl Head {
     }
 }
 
-/// A word of a title that was most likely meant as an annotation.
+/// A word of a title that was probably meant as an annotation.
 pub(super) struct Stray<'a> {
     pub span: Span,
     pub why: StrayWhy<'a>,
 }
 
 pub(super) enum StrayWhy<'a> {
-    /// By this word, which is none.
+    /// Another word follows it.
     Followed(&'a str),
-    /// Something clings to this annotation.
+    /// Punctuation touches the annotation.
     Punctuated(&'a str),
 }
 
@@ -166,7 +167,7 @@ fn punctuated(word: &str, last: bool) -> Option<&str> {
     (meant && !whole && clings && is_name(&bare[1..])).then_some(bare)
 }
 
-/// Parts a title from its unbroken tail of annotations.
+/// Separates a title from its tail of annotations.
 fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
     let pairs = field::brackets(text, whole);
     let tokens = tokens(text, whole, &pairs);
@@ -199,8 +200,8 @@ fn tail(text: &str, whole: Span) -> (Span, Vec<Spanned<Note>>) {
     (trim(text, whole.start..start), notes)
 }
 
-/// Whether the last of these words is a bracket that is meant as an annotation: by what it says, or because it is a
-/// square one behind an agent, a channel or a field.
+/// Whether the last of these words is a bracket that is meant as an annotation: by its text, or because it is a square
+/// one after an agent, a channel or a field.
 fn is_unread(text: &str, tokens: &[Span], pairs: &[(usize, usize)]) -> bool {
     let Some((token, before)) = tokens.split_last() else { return false };
     let Some(inner) = bracket(&text[token.start..token.end]) else { return false };

@@ -1,5 +1,5 @@
-//! Instructions: a step's own paragraphs and lists, which its agent gets, with values in the places of `{{ … }}`.
-//! What is written between these is an expression as conditions have them.
+//! Instructions: a step's own paragraphs and lists, which its agent gets, with values for `{{ … }}`. The text between
+//! these is an expression as in conditions.
 
 use super::body::Part;
 use super::markdown::{Holder, Kind, lines, trim};
@@ -10,7 +10,7 @@ use crate::value::Value;
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
-/// What an author writes for two braces that open nothing.
+/// How an author escapes two braces.
 const ESCAPED: &str = "\\{{";
 
 /// The language of a fence that is part of the instructions.
@@ -68,7 +68,7 @@ fn unquoted(text: &str, line: Span) -> Span {
 struct Reader<'a, 'p> {
     written: &'a str,
     pieces: Vec<Piece>,
-    /// What follows the last piece.
+    /// The text after the last piece.
     said: String,
     problems: &'p mut Vec<Diagnostic>,
 }
@@ -78,7 +78,7 @@ impl Reader<'_, '_> {
         self.pieces.is_empty() && self.said.is_empty()
     }
 
-    /// A line of prose: values stand outside of its code.
+    /// A line of prose: values are outside of its code.
     fn line(&mut self, line: Span) {
         let mut at = line.start;
         while let Some(found) = self.written[at..line.end].find(['`', '{', '\\']).map(|found| at + found) {
@@ -154,11 +154,11 @@ impl Instructions {
         self.pieces.is_empty()
     }
 
-    /// The text for one attempt, with the values that `value` gives by the names that conditions use. A text stands as
-    /// it is, whatever is in it; everything else as JSON.
+    /// The text for one attempt; `value` gives the values by their names in conditions. A text is inserted unchanged,
+    /// everything else as JSON.
     ///
     /// # Errors
-    /// Which value cannot be had, and why.
+    /// Which value is missing, and why.
     pub fn filled<'v>(&self, value: &dyn Fn(&str) -> Option<&'v Value>) -> Result<String, String> {
         let mut text = String::new();
         for piece in &self.pieces {

@@ -1,10 +1,10 @@
-//! What the language has and this program does not do yet. All of it is told to the author from here, so
-//! that nothing in a document is passed over in silence.
+//! Features of the language that this program does not support yet. All are reported from here, so that no part of a
+//! document is silently ignored.
 
 use super::markdown::{Block, Holder, Kind, lines};
 use crate::diag::{Diagnostic, catalogue as problem};
 
-/// Fields, and what each would do.
+/// Fields, and their purpose.
 const FIELDS: [(&str, &str); 4] = [
     ("repeat", "repeating a step"),
     ("emit", "publishing an event"),
@@ -12,22 +12,22 @@ const FIELDS: [(&str, &str); 4] = [
     ("budget", "a limit on tokens or money"),
 ];
 
-/// The names of the fields that are known and not read.
+/// The names of the fields that are known but not supported.
 pub(super) fn fields() -> impl Iterator<Item = &'static str> {
     FIELDS.into_iter().map(|(key, _)| key)
 }
 
-/// What a field would do.
+/// The purpose of a field.
 pub(super) fn field(key: &str) -> Option<&'static str> {
     FIELDS.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what)
 }
 
-/// Whether a field may stand on a group.
+/// Whether a field is allowed on a group.
 pub(super) fn fits_group(key: &str) -> bool {
     key == "budget"
 }
 
-/// Quotes that mean something: gates.
+/// Quotes with a meaning: gates.
 pub(super) fn callouts(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
     let Kind::Container(container) = &block.kind else { return };
     if container.holder != Holder::Quote {

@@ -1,7 +1,6 @@
 //! The outline of a document: its top-level blocks, each with its place. Knows markdown and nothing of steps.
-//!
-//! pulldown-cmark decides where blocks begin and end; their text is read from the source at those places, so
-//! that escapes, entities and emphasis are seen as the author typed them.
+//! pulldown-cmark decides where blocks begin and end; their text is read from the source at those places, so that
+//! escapes, entities and emphasis are seen as the author typed them.
 
 use crate::diag::Span;
 use crate::value::space::{self, is_space};
@@ -32,7 +31,7 @@ pub(super) enum Kind {
     Rule,
 }
 
-/// What a block that holds other blocks is called in messages.
+/// The name of a block that holds other blocks, in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     List,
@@ -60,7 +59,7 @@ pub(super) struct Fence {
     /// From the line after the opening fence to the start of the closing one.
     pub content: Span,
     pub closed: bool,
-    /// Spaces before the opening fence: as many are no part of each line of the content.
+    /// Spaces before the opening fence: as many are removed from each line of the content.
     pub indent: usize,
 }
 
@@ -121,7 +120,7 @@ impl Container {
         }
     }
 
-    /// Whether a line lies in one of the fences inside.
+    /// Whether a line is in one of the fences inside.
     pub fn in_fence(&self, line: Span) -> bool {
         let before = self.fences.partition_point(|fence| fence.span.start <= line.start);
         before.checked_sub(1).is_some_and(|last| line.end <= self.fences[last].span.end)
@@ -180,7 +179,7 @@ pub(super) fn trim(text: &str, range: Range<usize>) -> Span {
     Span::new(start, start + space::trim(part).len())
 }
 
-/// The lines of a span that hold anything, each without white space at its ends.
+/// The non-empty lines of a span, each without white space at its ends.
 pub(super) fn lines(text: &str, span: Span) -> impl Iterator<Item = Span> + '_ {
     let block = text.get(span.start..span.end).unwrap_or("");
     let mut at = span.start;

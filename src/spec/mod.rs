@@ -1,7 +1,7 @@
-//! What the author wrote: markdown in, [`Spec`] out. Resolves no names: that is `graph`'s work.
+//! Reads a document: markdown in, [`Spec`] out. Resolves no names; `graph` does.
 //!
-//! [`parse`] never fails. What is wrong is recorded as a diagnostic and reading goes on, so that one pass
-//! shows every problem; a step that is partly wrong is kept with what could be read.
+//! [`parse`] never fails. Problems become diagnostics and reading continues, so that one pass shows all of them; a
+//! step with problems is included as far as it could be read.
 
 mod body;
 mod callout;
@@ -52,12 +52,12 @@ pub fn fields() -> impl Iterator<Item = &'static str> {
     field::READ.into_iter()
 }
 
-/// The keys of the front matter, but for a document's own, which begin with `x-`.
+/// The keys of the front matter, except a document's own, which begin with `x-`.
 pub fn keys() -> impl Iterator<Item = &'static str> {
     front::KEYS.into_iter()
 }
 
-/// Reads a document. The diagnostics stand in the order of their places.
+/// Reads a document. The diagnostics are in the order of their places.
 pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     let text = source.text.as_str();
     let mut problems = Vec::new();
@@ -70,7 +70,7 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
         return (Spec::default(), problems);
     }
     let (front, start) = front::read(text, &mut problems);
-    // Read by plain spaces; what is kept as it is written is taken from the text itself, at the same places.
+    // Read with plain spaces; texts that must be exact are taken from the original at the same places.
     let plain = &*space::plain(text);
     let blocks = markdown::blocks(plain, start);
     let parts = body::parts(plain, text, &blocks, &mut problems);
@@ -101,7 +101,7 @@ fn used<'a>(spec: &'a Spec, front: &'a Front) -> HashSet<&'a str> {
     ports.chain(listed).collect()
 }
 
-/// The first line of a text that is a trace and no document.
+/// The first line of a text that is a trace and not a document.
 fn trace(text: &str) -> Option<Span> {
     let line = markdown::lines(text, Span::new(0, text.len())).find(|line| line.start < line.end)?;
     let said = &text[line.start..line.end];

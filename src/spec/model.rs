@@ -36,7 +36,7 @@ pub struct Spec {
     pub sections: Vec<Spanned<String>>,
     /// Named types, in document order.
     pub types: Vec<Definition>,
-    /// Read only where a step speaks of states.
+    /// Read only if a step names a state.
     pub diagram: Option<Diagram>,
     /// Flowcharts and tables that show the steps; they have no effect.
     pub drawings: Vec<Drawing>,
@@ -47,11 +47,11 @@ pub struct Spec {
 pub struct Drawing {
     /// Its first line.
     pub span: Span,
-    /// What it is called.
+    /// Its kind, for messages.
     pub what: &'static str,
     /// The titles of two steps of which the second follows the first, and the line that shows it.
     pub edges: Vec<(String, String, Span)>,
-    /// The title of a step, the condition that it is said to have, and the line.
+    /// The title of a step, the condition that it should have, and the line.
     pub asks: Vec<(String, String, Span)>,
 }
 
@@ -60,37 +60,37 @@ pub struct Drawing {
 pub struct Claim {
     pub span: Span,
     pub says: Says,
-    /// Whether it says nothing else.
+    /// Whether the sentence makes no other statement.
     pub whole: bool,
 }
 
-/// What a sentence of a step says.
+/// The claim of a step's sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {
-    /// It comes after the step of this title.
+    /// The step comes after the one of this title.
     After(String),
-    /// Then the step of this title follows once more.
+    /// The step of this title follows once more.
     Back(String),
-    /// It goes on until this step or value.
+    /// It continues until this step or value.
     Until(String),
     /// Whether it runs depends on this value.
     When(String),
-    /// It runs when that step, or something, has failed.
+    /// It runs when that step, or any, has failed.
     Fails(Option<String>),
 }
 
-/// A state diagram: what an item may be, and what it may become.
+/// A state diagram: the states of an item, and the transitions between them.
 #[derive(Clone, Debug)]
 pub struct Diagram {
     /// The line that opens its fence.
     pub span: Span,
-    /// Where each is first mentioned.
+    /// Each at its first mention.
     pub states: Vec<Spanned<String>>,
-    /// Index into `states`: what every item begins as.
+    /// Index into `states`: the initial state of every item.
     pub initial: Option<Spanned<usize>>,
     /// Pairs of states of which the second may follow the first.
     pub moves: Vec<(usize, usize)>,
-    /// False where something of it could not be read, which is told.
+    /// False if a part of it could not be read, which is reported.
     pub whole: bool,
 }
 
@@ -98,8 +98,7 @@ pub struct Diagram {
 #[derive(Clone, Debug)]
 pub struct Definition {
     pub name: Spanned<String>,
-    /// JSON Schema 2020-12. Other types are mentioned as `{"$ref": "#/$defs/Name"}`; there are no other
-    /// references in it.
+    /// JSON Schema 2020-12. Other types are mentioned as `{"$ref": "#/$defs/Name"}`; it has no other references.
     pub schema: Value,
     /// The types that it mentions, at each place where it does.
     pub mentions: Vec<Spanned<String>>,
@@ -120,7 +119,7 @@ pub struct Front {
     pub on_item_error: Option<Spanned<OnItemError>>,
     pub deadline: Option<Spanned<Duration>>,
     pub env: Vec<Spanned<String>>,
-    /// What it asks for; only the operator gives it.
+    /// The names of the secrets that it uses; the operator provides them.
     pub secrets: Vec<Spanned<String>>,
 }
 
@@ -139,7 +138,7 @@ impl Default for Tolerance {
     }
 }
 
-/// What a failed item means for the other items.
+/// The effect of a failed item on the other items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnItemError {
     /// Admit no more and cancel those in flight.
@@ -153,10 +152,10 @@ pub enum OnItemError {
 /// Index into [`Spec::groups`].
 pub type GroupId = usize;
 
-/// The title of a group whose steps never run forward, whether another names them or not.
+/// The title of a group whose steps never run forward.
 pub const COMPENSATIONS: &str = "Compensations";
 
-/// A heading with steps below it. What it says is passed down to its steps by `graph`, not here.
+/// A heading with steps below it. `graph` passes its annotations down to its steps.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Without ordinal, annotations and `(parallel)`.
@@ -170,7 +169,7 @@ pub struct Group {
     pub signature: Option<Signature>,
 }
 
-/// A heading with evidence of being a step, and what stands below it.
+/// A heading with evidence of being a step, and the text below it.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// In front of the title, such as `2` or `2.1`; empty without one.
@@ -190,17 +189,17 @@ pub struct Step {
     pub traces: Vec<TraceFence>,
     /// What `> [!expect]` quotes claim of the step's figures.
     pub expectations: Vec<Spanned<Expectation>>,
-    /// Where its body ends: behind the last block below the heading that is no rule.
+    /// Where its body ends: after the last block below the heading that is not a rule.
     pub end: usize,
-    /// Where a further annotation of its heading goes.
+    /// Where another annotation of its heading is inserted.
     pub annotated: usize,
-    /// What its prose says of other steps.
+    /// The claims of its prose about other steps.
     pub claims: Vec<Claim>,
     pub instructions: Instructions,
 }
 
-/// What a step's own paragraphs, lists, quotes, tables and `prompt` fences say, without its signature, fields,
-/// decisions and expectations: what its agent is asked for.
+/// A step's own paragraphs, lists, quotes, tables and `prompt` fences, without its signature, fields, decisions and
+/// expectations: the task of its agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instructions {
     pub pieces: Vec<Piece>,
@@ -220,16 +219,16 @@ pub enum Mark {
     Optional,
 }
 
-/// What a heading's tail and the field lines below it say. Only what was written; nothing inherited.
+/// The annotations in a heading's tail and in the field lines below it, as written, without inherited ones.
 #[derive(Clone, Debug, Default)]
 pub struct Annotations {
     pub agent: Option<Spanned<String>>,
     pub channel: Option<Spanned<String>>,
     pub mark: Option<Spanned<Mark>>,
     pub retry: Option<Spanned<Retry>>,
-    /// Of one attempt.
+    /// The timeout of one attempt.
     pub timeout: Option<Spanned<Duration>>,
-    /// Of the step with its retries.
+    /// The deadline of the step with its retries.
     pub deadline: Option<Spanned<Duration>>,
     pub after: Vec<Spanned<After>>,
     /// `[each:: …]`.
@@ -238,9 +237,9 @@ pub struct Annotations {
     pub once: Option<Spanned<()>>,
     /// `[when:: …]`.
     pub when: Option<Spanned<Condition>>,
-    /// `[compensate:: …]`: the title of the step that undoes this one.
+    /// `[compensate:: …]`: the title of the step that compensates this one.
     pub compensate: Option<Spanned<String>>,
-    /// `[irreversible]`, where it stands.
+    /// `[irreversible]`, at its place.
     pub irreversible: Option<Spanned<()>>,
     /// `[effects:: none]`.
     pub pure: Option<Spanned<()>>,
@@ -253,7 +252,7 @@ pub struct Annotations {
 pub struct Passage {
     /// The states in which the step may start; never empty.
     pub from: Vec<Spanned<String>>,
-    /// The state that its success leads to; without one, the state stays as it is.
+    /// The state that its success leads to; `None` leaves the state unchanged.
     pub to: Option<Spanned<String>>,
 }
 
@@ -262,7 +261,7 @@ pub struct Passage {
 pub struct Each {
     pub element: Spanned<String>,
     pub list: Spanned<String>,
-    /// `order.lines`, where no value has just that name: an expression that comes to the list.
+    /// `order.lines`, if it is not the name of a value: an expression for the list.
     pub way: Option<Spanned<Condition>>,
 }
 
@@ -271,17 +270,17 @@ pub struct Each {
 pub struct Arm {
     /// The whole line.
     pub span: Span,
-    /// None for `Otherwise`.
+    /// `None` for `Otherwise`.
     pub condition: Option<Spanned<Condition>>,
     pub target: Spanned<Target>,
 }
 
-/// Where a condition leads.
+/// The target of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A step's title; the step runs only if a condition leads to it.
     Step(String),
-    /// A step's title; what stands between is skipped.
+    /// A step's title; the steps between are skipped.
     Skip(String),
     /// The item is done.
     End,
@@ -292,7 +291,7 @@ pub enum Target {
 /// `[after:: …]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
-    /// `start`: free of the implicit order.
+    /// `start`: not in the implicit order.
     Start,
     /// A step's title or `Group/Step`.
     Step(String),
@@ -327,9 +326,9 @@ impl Default for Backoff {
 pub struct Signature {
     pub span: Span,
     pub inputs: Vec<Port>,
-    /// All that the step makes, in order; the inner links of a chain first.
+    /// All outputs of the step, in order; the inner links of a chain first.
     pub outputs: Vec<Port>,
-    /// `a → Step Title`: the step makes `a` and hands it to the step of that title.
+    /// `a → Step Title`: the step makes `a` for the step of that title.
     pub hands_to: Option<Spanned<String>>,
 }
 
@@ -342,7 +341,7 @@ pub struct Port {
     pub ty: Option<Spanned<Type>>,
 }
 
-/// ```` ```sh run ````: the step's program where its agent has no adapter.
+/// ```` ```sh run ````: the step's program, used if its agent has no adapter.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The first word of the info string, as written.

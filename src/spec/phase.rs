@@ -1,8 +1,7 @@
-//! The names of steps in traces, and a light look at which of them a trace fence names.
+//! The names of steps in traces, and a quick search for those that a trace fence names.
 
-/// The name of a step in traces: the title's words joined, each with its first letter raised.
-///
-/// Hyphens and apostrophes do not part words: `Re-run Integration Tests` is `RerunIntegrationTests`.
+/// The name of a step in traces: the title's words joined, each with its first letter raised. Hyphens and apostrophes
+/// do not separate words: `Re-run Integration Tests` is `RerunIntegrationTests`.
 pub fn phase(title: &str) -> String {
     let mut phase = String::with_capacity(title.len());
     let mut inside = false;
@@ -19,8 +18,8 @@ pub fn phase(title: &str) -> String {
     phase
 }
 
-/// The phases that the rows of a trace fence name, in order, one after the other once. Reads no more of the
-/// table than that; whether it is well formed is for the reader of traces to say.
+/// The phases in the rows of a trace fence, in order, without adjacent repetitions. Reads no more of the table than
+/// that; `session` checks its form.
 pub(super) fn named(content: &str) -> Vec<&str> {
     let mut phases: Vec<&str> = Vec::new();
     let mut table: Option<(usize, char)> = None;
@@ -39,7 +38,7 @@ pub(super) fn named(content: &str) -> Vec<&str> {
     phases
 }
 
-/// Of an `execution` table's header: where the phase stands in a row, and what parts the cells.
+/// The position of the phase in the rows of an `execution` table, by its header, and the delimiter of cells.
 fn header(line: &str) -> Option<(usize, char)> {
     let rest = line.strip_prefix("execution[")?;
     let (count, rest) = rest.split_once(']')?;
@@ -49,7 +48,7 @@ fn header(line: &str) -> Option<(usize, char)> {
     Some((column, delimiter))
 }
 
-/// Whether a row's phase names the step whose own phase is given.
+/// Whether a row's phase names the step with this phase.
 pub(super) fn names(row: &str, phase: &str) -> bool {
     row == phase || row.strip_suffix(phase).is_some_and(|group| group.ends_with('/'))
 }

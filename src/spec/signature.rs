@@ -28,7 +28,7 @@ pub(super) struct HandOver {
     pub to: Spanned<String>,
 }
 
-/// What stopped a line with an arrow from being a signature.
+/// Why a line with an arrow is not a signature.
 #[derive(Clone, Debug)]
 pub(super) struct Obstacle {
     pub span: Span,
@@ -37,15 +37,15 @@ pub(super) struct Obstacle {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Nothing stands on this side of an arrow or comma.
+    /// A side of an arrow or comma is empty.
     Empty,
-    /// Several words where one name is expected.
+    /// Several words instead of one name.
     Words,
-    /// A character that names do not have.
+    /// A character that is not allowed in names.
     Character(char),
     /// A name that begins or ends with this character.
     Edge(char),
-    /// What stands after `::` is no type.
+    /// The text after `::` is not a type.
     NoType,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn has_arrow(line: &str) -> bool {
     })
 }
 
-/// Reads a line that may be a signature. `None` where it has no arrow.
+/// Reads a line that may be a signature. `None` without an arrow.
 pub(super) fn read(text: &str, span: Span) -> Option<Arrow> {
     let line = text.get(span.start..span.end)?;
     if !line.contains('→') && !line.contains("->") {
@@ -84,7 +84,7 @@ pub(super) fn output(text: &str, span: Span) -> Option<Signature> {
     (!ports.is_empty()).then(|| signature(text, span, vec![Vec::new(), ports]))
 }
 
-/// Reads the first half of `Takes a → creates:`, whose outputs stand in the list below it.
+/// Reads the first half of `Takes a → creates:`, whose outputs are in the list below it.
 pub(super) fn takes(text: &str, span: Span) -> Option<Signature> {
     let line = text.get(span.start..span.end)?;
     let end = (gap, arrow, gap, tag_no_case("creates"), gap, char(':'), gap);
@@ -125,7 +125,7 @@ fn made(text: &str, raw: Raw) -> Port {
     }
 }
 
-/// White space and backticks, which mean nothing between the parts of a signature.
+/// White space and backticks, which have no meaning between the parts of a signature.
 fn gap(input: &str) -> IResult<&str, &str> {
     take_while(|c| matches!(c, ' ' | '\t' | '`')).parse(input)
 }
@@ -183,7 +183,7 @@ fn chain(input: &str) -> IResult<&str, Vec<Vec<Raw<'_>>>> {
     verify(separated_list1(arrow, ports), full).parse(input)
 }
 
-/// The first place of a line that keeps it from being a signature.
+/// The first place of a line that prevents it from being a signature.
 fn obstacle(text: &str, line: &str) -> Obstacle {
     let links: Vec<&str> = line.split('→').flat_map(|part| part.split("->")).collect();
     for (index, link) in links.iter().enumerate() {
@@ -245,7 +245,7 @@ impl Arrow {
         self.read.as_ref().is_ok_and(Signature::is_typed)
     }
 
-    /// The names that it would share with other steps.
+    /// The names that it may share with other steps.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let read = self.read.as_ref().ok().map(Signature::names);
         let made = self.hand_over.as_ref().filter(|_| self.read.is_err());

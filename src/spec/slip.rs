@@ -1,12 +1,12 @@
-//! Slips of the pen: other arrows, signatures over several lines, fences that almost run. Says what was most
-//! likely meant; knows nothing of steps.
+//! Spelling mistakes: other arrows, signatures over several lines, fences that almost run. Finds the most likely
+//! meaning; knows nothing of steps.
 
 use super::markdown::place;
 use super::signature::{self, Arrow};
 use crate::diag::Span;
 use crate::value::LIKE_BUILT_IN;
 
-/// Arrows that are none, the longer ones first where one begins like another.
+/// Wrong arrows, longer ones before their prefixes.
 const ARROWS: [&str; 30] = [
     "-->",
     "->>",
@@ -45,15 +45,15 @@ fn may_begin(byte: u8) -> bool {
     matches!(byte, b'-' | b'=' | b'~' | b'|' | b'>' | b'&' | 0xe2)
 }
 
-/// A line that would mean something with the right arrow.
+/// A line that would have a meaning with the right arrow.
 #[derive(Clone, Debug)]
 pub(super) struct Slip {
     pub line: Span,
-    /// The first of its arrows that are none.
+    /// The first of its wrong arrows.
     pub arrow: Span,
     /// The line with the right arrows.
     pub right: String,
-    /// What the right line says; its spans are places in `right`.
+    /// The meaning of the right line; its spans are places in `right`.
     pub reads: Option<Arrow>,
 }
 
@@ -68,7 +68,7 @@ impl Slip {
         self.reads.as_ref().is_some_and(|arrow| arrow.read.is_ok())
     }
 
-    /// Whether types stand in it outside of code, right or wrong.
+    /// Whether it has types outside of code, right or wrong.
     pub fn speaks_of_types(&self) -> bool {
         self.right.split('`').step_by(2).any(|part| part.contains("::"))
     }
@@ -80,14 +80,14 @@ impl Slip {
         output.is_some_and(|output| output.is_typed())
     }
 
-    /// The line behind its last arrow.
+    /// The line after its last arrow.
     pub fn target(&self) -> &str {
         let behind = self.right.rsplit("->").next().unwrap_or("");
         behind.trim_matches(['`', ' ', '\t', '.'])
     }
 }
 
-/// Reads a line as if its other arrows were right ones. `None` where it has no other arrow outside of code.
+/// Reads a line as if its wrong arrows were right. `None` without a wrong arrow outside of code.
 pub(super) fn slip(text: &str, line: Span) -> Option<Slip> {
     let raw = text.get(line.start..line.end)?;
     if !raw.bytes().any(may_begin) {
@@ -115,8 +115,8 @@ pub(super) fn slip(text: &str, line: Span) -> Option<Slip> {
     Some(Slip { line, arrow, right, reads })
 }
 
-/// The right line for one whose types stand behind one colon: `order → paid: boolean`. With `surely`, only types that
-/// are built in count, so that no sentence is taken for a signature.
+/// The right line for one with types after a single colon: `order → paid: boolean`. With `surely`, only built-in types
+/// count, so that a sentence is not mistaken for a signature.
 pub(super) fn colons(text: &str, line: Span, surely: bool) -> Option<String> {
     let raw = text.get(line.start..line.end)?;
     if !raw.contains(':') || !raw.contains(['→', '>']) {
@@ -168,7 +168,7 @@ pub(super) fn broken(text: &str, first: Span, second: Span) -> Option<Broken> {
     inputs.then(|| Broken { span: first.to(second), right, typed })
 }
 
-/// The right info string for a fence that is meant as a program and is none, from its own.
+/// The right info string for a fence that is meant as a program but is not one.
 pub(super) fn program(info: &str) -> Option<String> {
     let mut words = info.split(|c: char| c.is_whitespace() || ",{}()[]:;=.".contains(c));
     let mut words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Headings that sound like what they are not: handlers, compensations and steps by title alone.
+//! Headings whose titles suggest another meaning: handlers, compensations and steps by title alone.
 
 use super::body::Part;
 use super::evidence::{Role, is_reserved};
@@ -10,10 +10,10 @@ use super::title;
 use crate::diag::{Diagnostic, catalogue as problem};
 use std::collections::HashSet;
 
-/// Names of inputs that sound like a failure.
+/// Names of inputs that suggest a failure.
 const FAILURES: [&str; 6] = ["error", "errors", "failure", "failures", "exception", "failed"];
 
-/// First words of headings that are about something, and of no step.
+/// First words of headings that are sections, not steps.
 const ABOUT: [&str; 44] = [
     "about",
     "a",
@@ -80,7 +80,7 @@ pub(super) fn check(
         !part.signature_names(true).any(|name| name.starts_with("failed_"))
             && !named.contains(&part.title(text))
     };
-    // The level of the heading that holds compensations, below which nothing runs forward.
+    // The level of the heading that holds compensations, which never run forward.
     let mut below: Option<u8> = None;
     for (index, (part, role)) in parts.iter().zip(roles).enumerate() {
         let Some(head) = &part.head else { continue };
@@ -122,7 +122,7 @@ pub(super) fn check(
     }
 }
 
-/// Whether a title says that its steps come after a failure, or in any case.
+/// Whether a title suggests that its steps run after a failure, or in any case.
 fn sounds_late(title: &str) -> bool {
     let plain = near::plain(title);
     let begins =
@@ -144,7 +144,7 @@ fn sounds_late(title: &str) -> bool {
     whole.contains(&plain.as_str()) || begins.iter().any(|word| plain.starts_with(word)) || asks && fails
 }
 
-/// Inputs that sound like a failure, and that nothing brings but items.
+/// Inputs whose names suggest a failure, and that only items can provide.
 fn failures(part: &Part, made: &HashSet<&str>, listed: &HashSet<&str>, problems: &mut Vec<Diagnostic>) {
     let read = part.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
     for port in read.flat_map(|signature| &signature.inputs) {
@@ -155,7 +155,7 @@ fn failures(part: &Part, made: &HashSet<&str>, listed: &HashSet<&str>, problems:
     }
 }
 
-/// Whether a heading stands between two steps of its own level.
+/// Whether a heading is between two steps of its own level.
 fn is_between(parts: &[Part], roles: &[Role], index: usize) -> bool {
     let level = parts[index].level();
     let step = |(part, role): (&Part, &Role)| part.level() == level && *role == Role::Step;

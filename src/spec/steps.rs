@@ -1,4 +1,4 @@
-//! Steps, groups and sections from the parts of a document, once it is known which is which.
+//! Steps, groups and sections from the parts of a document, once their roles are known.
 
 use super::body::{Part, opening};
 use super::condition;
@@ -63,7 +63,7 @@ pub(super) fn assemble(
     spec
 }
 
-/// Gives traces that stand in sections to the step that their first row names, else to the step before.
+/// Assigns traces in sections to the step that their first row names, else to the step before.
 fn attach(text: &str, spec: &mut Spec, loose: Vec<(usize, &Fence)>) {
     let mut by_phase: HashMap<String, usize> = HashMap::new();
     for (index, step) in spec.steps.iter().enumerate() {
@@ -85,9 +85,9 @@ struct Reader<'a, 'p> {
     titles: &'a Titles,
     spec: Spec,
     problems: &'p mut Vec<Diagnostic>,
-    /// The groups that the current heading stands below, outermost first.
+    /// The groups around the current heading, outermost first.
     above: Vec<(u8, GroupId)>,
-    /// Lines of the current heading that are told as decisions almost, and as nothing else.
+    /// Lines of the current heading that are already reported as near decisions.
     told: Vec<Span>,
 }
 
@@ -96,7 +96,7 @@ impl Reader<'_, '_> {
         &self.text[span.start..span.end]
     }
 
-    /// What is read of a title.
+    /// The readable text of a title.
     fn spanned(&self, span: Span) -> Spanned<String> {
         let read = title::read(&self.written[span.start..span.end]);
         let ordinal = title::ordinal(&read);
@@ -188,7 +188,7 @@ impl Reader<'_, '_> {
         self.preamble(part);
     }
 
-    /// What stands above the first step's heading belongs to no step.
+    /// The text above the first step's heading belongs to no step.
     fn preamble(&mut self, part: &Part) {
         let arrow = part.arrows.iter().find(|arrow| arrow.is_typed()).map(|arrow| (arrow.span, "signature"));
         let program = part.programs.first().map(|fence| (opening(self.text, fence), "program"));
@@ -217,7 +217,7 @@ impl Reader<'_, '_> {
         self.spec.sections.push(title);
     }
 
-    /// Arrows in a section are prose; those that look like more than that are pointed out.
+    /// Arrows in a section are prose; those that look like a signature are reported.
     fn section_arrows(&mut self, part: &Part) {
         for arrow in &part.arrows {
             match &arrow.read {
@@ -253,7 +253,7 @@ impl Reader<'_, '_> {
                 Some(slip) => &slip.right,
                 None => said,
             };
-            // What can be read as a signature is one, unless it leads to a step by its very title.
+            // A possible signature is read as one, unless it leads exactly to a step's title.
             let target = said.rsplit(['→', '>']).next().unwrap_or(said).trim();
             let leads = target == "end" || self.titles.is_title(target);
             let reads = part.arrows.iter().any(|arrow| arrow.span == *line && arrow.read.is_ok());
@@ -285,7 +285,7 @@ impl Reader<'_, '_> {
         self.told.push(line);
     }
 
-    /// Other arrows: an error where the right one would surely mean something.
+    /// Wrong arrows: an error if the right one would certainly have a meaning.
     fn slips(&mut self, part: &Part, role: Role) {
         let of_step = matches!(role, Role::Step | Role::Group);
         for arrow in part.arrows.iter().filter(|arrow| arrow.read.is_err()) {
@@ -364,7 +364,7 @@ impl Reader<'_, '_> {
         field::apply((self.text, self.written), field, of_group, into, self.problems);
     }
 
-    /// The signature and, where it stands in the body, its line.
+    /// The signature and, if it is in the body, its line.
     fn signature(&mut self, part: &Part, head: &Head) -> (Option<Signature>, Option<Span>) {
         let mut found: Option<Signature> = None;
         let mut line = None;

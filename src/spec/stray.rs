@@ -1,5 +1,5 @@
-//! Steps that markdown would swallow: what looks like one inside a list, a quote, a table, HTML or code, or
-//! is written almost like a heading. Nothing that looks like a step vanishes silently.
+//! Steps that markdown would hide: lines that look like one inside a list, a quote, a table, HTML or code, or are
+//! written almost like a heading. Each is reported.
 
 use super::body::{joined, opening};
 use super::condition;
@@ -43,7 +43,7 @@ fn inside(text: &str, block: &Block, container: &Container, problems: &mut Vec<D
     }
 }
 
-/// What a fence would be if it stood at the top level.
+/// The meaning of a fence if it were at the top level.
 fn meant(text: &str, fence: &Fence) -> Option<&'static str> {
     let mut words = text[fence.info.start..fence.info.end].split_whitespace();
     match (words.next(), words.next()) {
@@ -53,7 +53,7 @@ fn meant(text: &str, fence: &Fence) -> Option<&'static str> {
     }
 }
 
-/// Whether a line means something to a step.
+/// Whether a line has a meaning for a step.
 fn is_spoken(text: &str, line: Span) -> bool {
     signature::read(text, line).is_some_and(|arrow| arrow.read.is_ok())
         || condition::is_one(&text[line.start..line.end])
@@ -65,7 +65,7 @@ fn html(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
     if !raw.trim_start().starts_with("<!--") {
         swallowed(text, block.span, "HTML", problems);
     } else if !raw.contains("-->") {
-        // A closed comment is how an author takes a step out; one that is open takes out all that follows.
+        // A closed comment is how an author removes a step; an open one hides the rest of the document.
         let opening = lines(text, block.span).next().unwrap_or(block.span);
         problems.push(problem::comment_unclosed(opening));
     }
@@ -80,7 +80,7 @@ fn swallowed(text: &str, span: Span, holder: &str, problems: &mut Vec<Diagnostic
     }
 }
 
-/// `## Title @agent`, wherever it stands.
+/// `## Title @agent`, in any place.
 fn heading_like(text: &str, line: Span) -> bool {
     let raw = &text[line.start..line.end];
     let hashes = raw.bytes().take_while(|b| *b == b'#').count();
@@ -89,7 +89,7 @@ fn heading_like(text: &str, line: Span) -> bool {
         && Head::atx(text, line, hashes as u8).is_annotated()
 }
 
-/// Headings that markdown does not take for any: `##Title @agent`, or more than six `#`.
+/// Headings that markdown does not recognise: `##Title @agent`, or more than six `#`.
 fn paragraph(text: &str, block: &Block, problems: &mut Vec<Diagnostic>) {
     for (index, line) in lines(text, block.span).enumerate() {
         let raw = &text[line.start..line.end];

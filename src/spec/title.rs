@@ -1,5 +1,5 @@
-//! Titles as people read them: without the marks of markdown, with entities as what they stand for. Two texts name
-//! one step when they read the same; numbers in front do not count.
+//! Titles in readable form: without the marks of markdown, with entities resolved. Two texts name one step if their
+//! readable forms are equal, apart from leading numbers.
 
 use crate::value::space::{is_space, is_unseen};
 use nom::Parser as _;
@@ -9,21 +9,21 @@ use nom::combinator::{recognize, verify};
 use nom::multi::separated_list1;
 use pulldown_cmark::{Event, Options, Parser};
 
-/// In front of a title while it is read, so that nothing in it begins a list or a quote.
+/// Put before a title while it is parsed, so that it does not begin a list or a quote.
 const AHEAD: &str = "x ";
 
-/// Elements of HTML that mark text and say nothing themselves.
+/// HTML elements that only format text.
 const MARKS: [&str; 15] =
     ["a", "b", "code", "del", "em", "i", "kbd", "mark", "s", "small", "span", "strong", "sub", "sup", "u"];
 
-/// What is read of a text on one line.
+/// The readable form of a text on one line.
 pub fn read(written: &str) -> String {
     let marked = written.contains(['*', '_', '`', '&', '\\', '<', '[', '~']);
     if marked { spaced(&unmarked(written)) } else { spaced(written) }
 }
 
-/// What tells a reference or title from others: what is read, without numbers in front, and without white space
-/// around `/`.
+/// The form for comparing references and titles: readable, without leading numbers, and without white space around
+/// `/`.
 pub fn key(written: &str) -> String {
     let read = read(written);
     read.split('/').map(|part| unnumbered(part.trim())).collect::<Vec<_>>().join("/")
@@ -49,7 +49,7 @@ fn unnumbered(mut title: &str) -> &str {
     }
 }
 
-/// One space between words, and nothing that is not seen.
+/// Words separated by single spaces, without invisible characters.
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !is_unseen(*c)) {

@@ -1,4 +1,4 @@
-//! The titles and names of a document, which lines can speak of.
+//! The titles and names of a document to which lines can refer.
 
 use super::body::Part;
 use super::decision::Known;
@@ -8,22 +8,22 @@ use crate::value::{in_conditions, nearest};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
-/// More lines than this that are almost decisions are not searched for the title that was meant.
+/// The most lines that are almost decisions for which a similar title is searched.
 const SUGGESTIONS: u32 = 100;
 
 /// The titles that a value can be handed to.
 pub(super) struct Titles {
-    /// As they are compared.
+    /// In the form for comparisons.
     pub exact: HashSet<String>,
-    /// Those of groups, as they are compared: no value is handed to a group, but a decision leads to one.
+    /// Those of groups, in the form for comparisons: a decision can lead to a group, but a value cannot.
     pub groups: HashSet<String>,
-    /// By their lower case, to tell an author who got the case wrong.
+    /// By their lower case, to find titles with a wrong case.
     pub folded: HashMap<String, String>,
     /// The names in the steps' signatures, as they are and as conditions write them.
     pub names: HashSet<String>,
-    /// The parts of the steps, by their titles as they are compared.
+    /// The parts of the steps, by their titles in the form for comparisons.
     pub steps: HashMap<String, usize>,
-    /// How many more times the nearest title is looked for: each time all titles are compared.
+    /// How many more times a similar title is searched: each search compares all titles.
     suggestions: Cell<u32>,
 }
 

@@ -1,9 +1,9 @@
-//! The conditions on which steps run, as far as they are known to agree or to contradict each other.
+//! The conditions of steps, as far as they are known to agree or to contradict each other.
 
 use crate::graph::{Graph, Guard};
 use std::collections::HashMap;
 
-/// How many different conditions are held against each other.
+/// The most different conditions that are compared with each other.
 const MOST: usize = 500;
 
 /// The `when` conditions of a document, equal ones being one.
@@ -11,7 +11,7 @@ pub(super) struct Conditions {
     classes: HashMap<String, usize>,
     /// By class: the classes that never hold with it, and whether one of the two always does.
     contrary: Vec<Vec<(usize, bool)>>,
-    /// By class: the last place in the order at which it, or its contrary, decides.
+    /// By class: the last position in the order at which it, or its contrary, decides.
     last: Vec<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Conditions {
         self.last.get(class).copied().unwrap_or_default()
     }
 
-    /// What a condition may come to, given what is known of others.
+    /// The possible results of a condition, given those of others.
     pub fn may_be(&self, held: &[(usize, bool)], class: usize) -> Vec<bool> {
         let known = held.iter().find_map(|(other, holds)| {
             if *other == class {

@@ -1,9 +1,9 @@
-//! The states in which an item can be when a step begins, found by going every way that an item can take
-//! through the document: each branch, each optional step with and without success, each moment at which the
-//! item may fail or be given up.
+//! Finds the states in which an item can be when a step begins, by following every path of an item through the
+//! document: each branch, each optional step with and without success, each moment at which the item may fail or be
+//! cancelled.
 //!
-//! Ways that differ only in what no later step depends on are one way, so there are few of them. Conditions are
-//! known as far as two of them say the same, or one the other's contrary; else each may hold or not.
+//! Paths that differ only in facts on which no later step depends are one path, so there are few of them. Conditions
+//! are known only as far as two of them are equal or contrary; otherwise each may hold or not.
 
 mod conditions;
 
@@ -16,13 +16,14 @@ use conditions::Conditions;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// How many ways are followed side by side.
+/// The most paths that are followed in parallel.
 const MOST_WAYS: usize = 500;
 
-/// How many steps are looked at in all their combinations that are undone in states, or end what can be undone.
+/// The most steps whose combinations are all checked: steps that are compensated in states, or that end a
+/// compensation.
 const MOST_UNDONE: usize = 200;
 
-/// Tells where a step starts in a state in which the item cannot be then, or may not be.
+/// Reports steps that start in a state in which the item cannot be then, or may not be.
 pub(super) fn check(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
     let Some(initial) = graph.initial.filter(|_| graph.steps.iter().any(|step| step.state.is_some())) else {
         return;
@@ -41,7 +42,7 @@ pub(super) fn check(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic
     walk.report();
 }
 
-/// How far an item has come, as far as what follows depends on it. Lists are sorted.
+/// The progress of an item, as far as later steps depend on it. Lists are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Way {
     state: StateId,
@@ -53,7 +54,7 @@ struct Way {
     taken: Vec<(StepId, u32, Option<u32>)>,
     /// Conditions that are known to hold, or not to.
     held: Vec<(usize, bool)>,
-    /// The step that ended the way for this item.
+    /// The step that ended the path for this item.
     ended: Option<StepId>,
 }
 
@@ -75,7 +76,7 @@ impl Way {
     }
 }
 
-/// What was found of one step.
+/// The results for one step.
 #[derive(Default)]
 struct Found {
     starts: bool,
@@ -87,21 +88,21 @@ struct Walk<'a, 'd> {
     spec: &'a Spec,
     graph: &'a Graph,
     before: Before,
-    /// By step: its place in the order.
+    /// By step: its position in the order.
     places: Vec<usize>,
-    /// By step that was asked for: those earlier in the order that may be under way beside it.
+    /// By step that was queried: those earlier in the order that may be running beside it.
     company: HashMap<StepId, Vec<StepId>>,
     diagnostics: &'d mut Vec<Diagnostic>,
     conditions: Conditions,
-    /// By step: until which place in the order it matters that it has succeeded or decided.
+    /// By step: the position in the order up to which its success or decisions matter.
     live: Vec<usize>,
     /// By value: the steps that make it.
     makers: Vec<Vec<StepId>>,
-    /// Whether a compensation or a handler speaks of states.
+    /// Whether a compensation or a handler has states.
     undoes: bool,
     /// By step.
     found: Vec<Found>,
-    /// Moments at which an item may end, as far as they have been looked at, and whether it fails then.
+    /// Moments at which an item may end that have been checked, and whether it fails then.
     seen: HashSet<(StateId, Option<StepId>, Vec<StepId>, bool)>,
     raced: BTreeSet<StepId>,
 }
@@ -142,7 +143,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// All that a step can make of a way.
+    /// All paths that follow from a step.
     fn through(&mut self, way: &Way, id: StepId) -> Vec<Way> {
         let mut ways = Vec::new();
         if let Some(decider) = way.ended {
@@ -173,7 +174,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         ways
     }
 
-    /// Whether what has happened before keeps a step from running.
+    /// Whether earlier events prevent a step from running.
     fn cannot_run(&self, way: &Way, id: StepId) -> bool {
         let step = self.graph.step(id);
         let took = |taken: &Taken| way.taken.contains(&(taken.step, taken.chain, Some(taken.arm)));
@@ -191,7 +192,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         &self.makers[value.index()]
     }
 
-    /// The ways on which a step runs; those on which the item fails end here.
+    /// The paths on which a step runs; those on which the item fails end here.
     fn run(&mut self, way: Way, id: StepId, ways: &mut Vec<Way>) {
         let step = self.graph.step(id);
         if let Some(passage) = &step.state {
@@ -221,7 +222,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         ways.extend(open);
     }
 
-    /// Notes in which state a step begins.
+    /// Records in which state a step begins.
     fn starts(&mut self, id: StepId, passage: &Passage, state: StateId, by: Option<StepId>) {
         let found = &mut self.found[id.index()];
         if passage.from.contains(&state) {
@@ -231,7 +232,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// Tells of another step on the same way that no order keeps apart from this one.
+    /// Reports another step on the same path that may run at the same time.
     fn races(&mut self, way: &Way, id: StepId) {
         let moves =
             |id: StepId| self.graph.step(id).state.as_ref().is_some_and(|passage| passage.to.is_some());
@@ -249,13 +250,13 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// Whether the item fails while a step is under way: with it, or because its time is over.
+    /// Whether the item fails while a step is running: with it, or because its deadline passes.
     fn fails_item(&self, id: StepId) -> bool {
         self.graph.step(id).mark != Some(Mark::Optional) || self.graph.settings.deadline.is_some()
     }
 
-    /// How the item may end although this step is done: with steps that stand earlier in the order and are still under
-    /// way, or too late. Whether it fails then.
+    /// How the item may end although this step has run: with steps earlier in the order that are still running, or
+    /// late. Each result is whether it fails then.
     fn company(&mut self, way: &Way, id: StepId) -> BTreeSet<bool> {
         if !self.undoes {
             return BTreeSet::new();
@@ -267,13 +268,13 @@ impl<'a, 'd> Walk<'a, 'd> {
         });
         let there = |other: &&StepId| graph.step(**other).state.is_none() || way.has_done(**other);
         let there: Vec<StepId> = company.iter().filter(there).copied().collect();
-        // A step that succeeds although it was told to stop comes too late for its item.
+        // A step that succeeds although it was stopped is too late for its item.
         let late = graph.settings.deadline.map(|_| true);
         there.into_iter().map(|other| self.fails_item(other)).chain(late).collect()
     }
 
-    /// The item fails here, or is only given up: what has been done is undone, and then, if it fails, handlers run.
-    /// `unknown` is a step of which nobody knows whether it had its effect.
+    /// The item fails here, or is only cancelled: its effects are compensated, and then, if it fails, handlers run.
+    /// `unknown` is a step of which it is unknown whether it had its effect.
     fn ends(&mut self, way: &Way, unknown: Option<StepId>, fails: bool) {
         if !self.undoes {
             return;
@@ -302,7 +303,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// A way without what no step behind this place depends on.
+    /// A path without facts on which no step after this position depends.
     fn forget(&self, mut way: Way, at: usize) -> Way {
         way.done.retain(|step| self.live[step.index()] > at);
         way.taken.retain(|(step, ..)| self.live[step.index()] > at);
@@ -342,7 +343,7 @@ impl<'a, 'd> Walk<'a, 'd> {
     }
 }
 
-/// What the decisions of one chain make of a way; a step that fails after all is none of them.
+/// The paths that follow from the decisions of one chain; without those on which the step fails.
 fn decisions(way: &Way, id: StepId, chain: u32, arms: &Chain) -> Vec<Way> {
     let decide = |arm: Option<u32>, ends: bool| {
         let mut way = way.clone();
@@ -365,22 +366,22 @@ fn decisions(way: &Way, id: StepId, chain: u32, arms: &Chain) -> Vec<Way> {
     ways
 }
 
-/// Where a step speaks of states.
+/// The place where a step names states.
 fn place(step: &crate::spec::Step) -> Span {
     step.annotations.state.as_ref().map_or(step.title.span, |state| state.span)
 }
 
-/// The step that undoes this one and speaks of states.
+/// The compensation of this step, if it has states.
 fn undo(graph: &Graph, id: StepId) -> Option<StepId> {
     graph.step(id).compensate.filter(|by| graph.step(*by).state.is_some())
 }
 
-/// Whether it counts, once an item has failed, that a step was done.
+/// Whether it matters, once an item has failed, that a step has run.
 fn matters(graph: &Graph, id: StepId) -> bool {
     undo(graph, id).is_some() || graph.step(id).irreversible
 }
 
-/// By step: its place in the order.
+/// By step: its position in the order.
 fn places(graph: &Graph) -> Vec<usize> {
     let mut places = vec![0; graph.steps.len()];
     for (at, id) in graph.order.iter().enumerate() {
@@ -389,7 +390,7 @@ fn places(graph: &Graph) -> Vec<usize> {
     places
 }
 
-/// By step: the place in the order of the last step that depends on how it ended.
+/// By step: the position in the order of the last step that depends on how it ended.
 fn live(graph: &Graph, before: &Before, places: &[usize], undoes: bool) -> Vec<usize> {
     let mut stateful = graph.order.clone();
     stateful.retain(|id| graph.step(*id).state.is_some());

@@ -12,7 +12,7 @@ use crate::spec::signature;
 /// Other names of fences with instructions.
 const PROMPTS: [&str; 5] = ["prompts", "instructions", "instruction", "system-prompt", "user-prompt"];
 
-/// Fences that a program could run, and how they begin then.
+/// Languages of programs, and the beginning of a fence that runs.
 const LANGUAGES: [(&str, &str); 12] = [
     ("sh", "sh run"),
     ("shell", "sh run"),
@@ -77,7 +77,7 @@ impl Place<'_> {
             Meant::Nothing(what) => {
                 return near::time(value).map(|_| problem::no_effect(loose.inner, "this line", what));
             }
-            // A person who is responsible is no agent where there is one.
+            // A responsible person is not an agent if there is one.
             Meant::Agent if self.agent || !self.part.programs.is_empty() => return None,
             Meant::Handler | Meant::Undo | Meant::Undoes | Meant::Field("compensate")
                 if self.step(value).is_none() =>
@@ -136,7 +136,7 @@ impl Place<'_> {
         )
     }
 
-    /// Fences that should run or are meant as instructions, and values that are not filled in.
+    /// Fences that should run or are meant as instructions, and placeholders.
     pub(super) fn fences(&self, problems: &mut Vec<Diagnostic>) {
         let mut runnable: Vec<(&Fence, &str)> = Vec::new();
         for block in &self.part.blocks {
@@ -167,7 +167,7 @@ impl Place<'_> {
         }
     }
 
-    /// Places for values with one brace, such as `{outline}`.
+    /// Placeholders with one brace, such as `{outline}`.
     fn unfilled(&self, span: Span, problems: &mut Vec<Diagnostic>) {
         let text = self.slice(span);
         for (at, _) in text.match_indices('{') {

@@ -28,7 +28,7 @@ pub(super) fn check(
     agent: bool,
     problems: &mut Vec<Diagnostic>,
 ) {
-    // The groups above, with whether one of them or the front matter names an agent.
+    // The groups above, each with whether it or the front matter names an agent.
     let mut above: Vec<(u8, bool)> = Vec::new();
     for (part, role) in parts.iter().zip(roles) {
         let Some(head) = &part.head else { continue };
@@ -146,7 +146,7 @@ fn steps(value: &str, titles: &Titles) -> Option<String> {
     (!parts.is_empty() && parts.iter().all(|part| titles.is_title(part))).then(|| parts.join(", "))
 }
 
-/// Whether a condition asks only for values that there are.
+/// Whether a condition asks only for existing values.
 fn is_known(right: &str, titles: &Titles) -> bool {
     condition::parse(right).is_ok_and(|condition| {
         let names = condition.names();
@@ -158,7 +158,7 @@ fn is_signature(right: &str) -> bool {
     signature::read(right, Span::new(0, right.len())).is_some_and(|arrow| arrow.is_typed())
 }
 
-/// Whether a line is a signature but for the types of another language.
+/// Whether a line is a signature except for types of another language.
 pub(super) fn is_types(line: &str) -> bool {
     near::types(line).is_some_and(|right| is_signature(&right))
 }
@@ -179,11 +179,11 @@ struct Place<'a> {
     agent: bool,
 }
 
-/// How a near miss is mended.
+/// How a near miss is fixed.
 enum Right {
-    /// By this in its place.
+    /// By this replacement.
     Here(String),
-    /// By changes elsewhere; the words show them.
+    /// By changes elsewhere, described in words.
     There(String, Vec<Replacement>),
 }
 
@@ -248,7 +248,7 @@ impl<'a> Place<'a> {
         Some(report(problem::other_field(field.key, key, shown, otherwise)))
     }
 
-    /// The span of something with the white space, or the line, that it leaves behind.
+    /// The span of something including the white space, or the line, that it would leave behind.
     fn removal(&self, span: Span) -> Span {
         let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
         let end = self.text[span.end..].find('\n').map_or(self.text.len(), |at| span.end + at + 1);
@@ -267,8 +267,8 @@ impl<'a> Place<'a> {
         Some((part, part.head.as_ref()?))
     }
 
-    /// Whether this step reverses the one of that title: it takes what that one makes, or stands in a list of such
-    /// steps.
+    /// Whether this step compensates the one with that title: it takes the other's output, or is in a list of
+    /// compensations.
     fn undoes(&self, written: &str) -> bool {
         let Some((other, head)) = self.step(written).filter(|(_, head)| head.line != self.head.line) else {
             return false;
@@ -368,7 +368,7 @@ impl<'a> Place<'a> {
         Some(Right::There(shown, changes))
     }
 
-    /// What a title says in brackets or words.
+    /// Annotations of a title in brackets or words.
     fn title(&self, role: Role, problems: &mut Vec<Diagnostic>) {
         if role == Role::Title {
             return;
@@ -415,7 +415,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A bracket among the annotations that is none.
+    /// A bracket among the annotations that is not one.
     fn unread(&self, role: Role, span: Span) -> Option<Diagnostic> {
         let bracket = self.slice(span);
         if let Some(right) = annotation(bracket, self.titles) {

@@ -21,7 +21,7 @@ pub(super) enum Meant {
     Unless,
     /// `retry`, with the first attempt counted.
     Attempts,
-    /// `compensate`, or its opposite where it stands at the compensation.
+    /// `compensate`, or the reverse on the compensation itself.
     Undo,
     /// `compensate` at the other step.
     Undoes,
@@ -139,7 +139,7 @@ const NAMES: [(&[&str], Meant); 17] = [
     ),
 ];
 
-/// What would be done with these is no part of the language; without it the order of the steps is the same.
+/// The effect of these is not part of the language; without it the order of the steps is the same.
 const WITHOUT: [(&[&str], &str); 3] = [
     (&["delay", "wait", "pause", "sleep", "start-after"], "waiting before a step starts"),
     (
@@ -211,7 +211,7 @@ pub(super) fn word(inner: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a bracket in a heading is meant as an annotation, by what it says. Round ones are mostly part of a title.
+/// Whether a bracket in a heading is meant as an annotation, by its text. Round ones are mostly part of a title.
 pub(super) fn is_annotation(inner: &str, square: bool) -> bool {
     if inner.contains("::") {
         return false;
@@ -293,7 +293,7 @@ pub(super) fn times(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     let text = text.trim().trim_end_matches('.').to_lowercase();
-    // The pauses that there are without more being said.
+    // The pauses if no others are given.
     for exponential in
         [", backoff: exponential", ", backoff=exponential", " with exponential backoff", ", exponential"]
     {
@@ -483,7 +483,7 @@ pub(super) fn is_undo(title: &str) -> bool {
     .contains(&title.as_str())
 }
 
-/// Whether a step's title says that it reverses another.
+/// Whether a step's title suggests that it reverses another.
 pub(super) fn reverses(title: &str) -> bool {
     title == "Undo" || title.starts_with("Undo ")
 }

@@ -2,8 +2,8 @@
 
 use crate::value::LIKE_BUILT_IN;
 
-/// Types of other languages in a signature: `List<T>`, `[T]`, `array of T`, `T | null` as `T[]` and `T?`. `None` where
-/// there is none.
+/// Types of other languages in a signature: `List<T>`, `[T]`, `array of T`, `T | null` as `T[]` and `T?`. `None`
+/// without such a type.
 pub(in crate::spec) fn types(line: &str) -> Option<String> {
     let mut right = String::with_capacity(line.len());
     let (mut rest, mut found) = (line, false);

@@ -1,4 +1,4 @@
-//! The words of a type definition, each with its place and the notes around it. Knows no grammar.
+//! The tokens of a type definition, each with its place and the comments around it. Knows no grammar.
 
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::spec::markdown::place;
@@ -39,7 +39,7 @@ pub(super) fn tokens<'a>(text: &'a str, content: Span, problems: &mut Vec<Diagno
 struct Lexer<'a> {
     text: &'a str,
     rest: &'a str,
-    /// Whether nothing stands before this place on its line.
+    /// Whether this is the first token on its line.
     first: bool,
     /// Line ends since the last note or word.
     gap: usize,
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
         self.gap = 0;
     }
 
-    /// What an empty line parts from the next word is no note on it.
+    /// Comments before an empty line do not belong to the next token.
     fn parted(&mut self) {
         if self.gap > 1 {
             self.above.clear();
@@ -157,7 +157,7 @@ impl<'a> Lexer<'a> {
         self.push(Kind::Text(text), span);
     }
 
-    /// The place of what has just been taken.
+    /// The place of the token just read.
     fn since(&self, length: usize) -> Span {
         let end = place(self.text, self.rest).start;
         Span::new(end - length, end)

@@ -1,5 +1,5 @@
-//! Named types as they are written below the heading `Types`: fences of TypeScript or of JSON Schema. Which
-//! types exist and whether they make sense together is `graph`'s to say.
+//! Named types below the heading `Types`: fences of TypeScript or of JSON Schema. `graph` checks whether types exist
+//! and fit together.
 
 mod lexer;
 mod schema;
@@ -22,7 +22,7 @@ const SECTION: &str = "Types";
 /// Names with a meaning of their own in definitions.
 const WORDS: [&str; 8] = ["string", "number", "boolean", "null", "any", "unknown", "Array", "Record"];
 
-/// Reads all types that stand below the heading; `used` are the names of types in signatures.
+/// Reads all types below the heading; `used` are the names of types in signatures.
 pub(super) fn read(
     text: &str,
     written: &str,
@@ -32,7 +32,7 @@ pub(super) fn read(
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Definition> {
     let mut definitions = Vec::new();
-    // The level of the heading that the current part stands below.
+    // The level of the heading above the current part.
     let mut below: Option<u8> = None;
     for (part, role) in parts.iter().zip(roles) {
         let level = part.head.as_ref().map_or(0, |head| head.level);
@@ -63,7 +63,7 @@ fn fences<'a>(part: &Part<'a>) -> impl Iterator<Item = &'a Fence> {
     })
 }
 
-/// Tells of a fence that defines types which signatures name, and is not read: it stands elsewhere, or is almost one.
+/// Reports a fence that defines types of signatures but is not read: it is elsewhere, or is almost such a fence.
 fn outside(
     text: &str,
     written: &str,
@@ -84,7 +84,7 @@ fn outside(
     }
 }
 
-/// What a fence most likely holds, and how its first line says that.
+/// The language that a fence most likely has, and its right first line.
 fn likely(text: &str, fence: &Fence) -> Option<(Language, &'static str)> {
     let info = text[fence.info.start..fence.info.end].to_lowercase();
     let words: Vec<&str> =

@@ -1,5 +1,5 @@
-//! JSON Schema 2020-12 with names: one schema with a `title`, or several in `$defs`. Every keyword is checked
-//! here, so that a problem is told at its place in the fence and in plain words.
+//! JSON Schema 2020-12 with names: one schema with a `title`, or several in `$defs`. Every keyword is checked here, so
+//! that a problem is reported at its place in the fence and in plain words.
 
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::spec::markdown::place;
@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// What `$schema` may say.
+/// The only value of `$schema`.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Reads the definitions of a fence.
@@ -46,7 +46,7 @@ fn broken(start: usize, source: &str, error: &serde_json::Error) -> (Span, Strin
     (Span::new(start + at, start + at + length), json::why(error))
 }
 
-/// A value as it stands in the document.
+/// A value at its place in the document.
 #[derive(Clone, Copy)]
 struct Node<'a> {
     text: &'a str,
@@ -110,9 +110,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 struct Reader<'a, 'p> {
     text: &'a str,
-    /// What `#` means.
+    /// The type that `#` refers to.
     title: Option<String>,
-    /// Of the current definition.
+    /// Those of the current definition.
     mentions: Vec<Spanned<String>>,
     problems: &'p mut Vec<Diagnostic>,
 }
@@ -126,7 +126,7 @@ impl<'a> Reader<'a, '_> {
         let (title, inner) = (named(&members, "title"), named(&members, "$defs"));
         let dialect = named(&members, "$schema");
         self.dialect(schema.shift_remove("$schema"), dialect);
-        // Nothing outside of the document can refer to it, so it need not be known by an address.
+        // Documents cannot refer to each other, so its address is not needed.
         schema.shift_remove("$id");
         let inner = schema.shift_remove("$defs").map(|defined| (defined, inner.unwrap_or(node)));
         let is_type =
@@ -159,7 +159,7 @@ impl<'a> Reader<'a, '_> {
         definitions
     }
 
-    /// The members with their names as they are meant, escapes read.
+    /// The members with their names, escapes resolved.
     fn by_name(&self, node: Node<'a>) -> Vec<(String, Node<'a>)> {
         let name = |member: Node<'a>| Some((serde_json::from_str(member.key?.get()).ok()?, member));
         node.members().into_iter().filter_map(name).collect()
@@ -185,14 +185,14 @@ impl<'a> Reader<'a, '_> {
         self.mentions.clear();
         let before = self.problems.len();
         self.schema(&mut schema, node, top);
-        // What is wrong has been told; what mentions it need not be told again.
+        // The problem has been reported; mentions of the type are not reported again.
         if self.problems.len() > before {
             schema = Value::Bool(true);
         }
         Definition { name, schema, mentions: std::mem::take(&mut self.mentions) }
     }
 
-    /// Checks a schema, and has its references name types.
+    /// Checks a schema, and replaces its references by type names.
     fn schema(&mut self, schema: &mut Value, node: Node<'a>, top: bool) {
         let object = match schema {
             Value::Object(object) => object,
@@ -281,7 +281,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// What a `$ref` is to say, where it names a type.
+    /// The target of a `$ref` that names a type.
     fn reference(&mut self, target: &str, at: Span) -> Option<Value> {
         let own = (target == "#").then(|| self.title.clone()).flatten();
         match own.or_else(|| referred(target)) {
@@ -301,7 +301,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// What a keyword should hold, where it holds something else.
+/// The expected kind of a keyword's value, if it has another.
 fn misfit(holds: Holds, value: &Value) -> Option<&'static str> {
     let texts = |value: &Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
     let kind = |value: &Value| value.as_str().is_some_and(|kind| KINDS.contains(&kind));

@@ -1,5 +1,4 @@
-//! Alternatives as the shortest schema that says the same: kinds as one list of kinds, constants as one list of
-//! constants.
+//! Alternatives as the shortest equivalent schema: kinds as one list of kinds, constants as one list of constants.
 
 use crate::value::Value;
 use serde_json::json;

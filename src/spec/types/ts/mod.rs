@@ -1,5 +1,5 @@
-//! A small part of TypeScript, read as JSON Schema. Records what is wrong and goes on with the next member or
-//! definition. Knows no names but the built-in ones: whether a type exists is `graph`'s to say.
+//! A small part of TypeScript, read as JSON Schema. Records problems and continues with the next member or definition.
+//! Knows only built-in names: `graph` checks whether types exist.
 //!
 //! ```text
 //! definition = "interface" name object | "type" name "=" union
@@ -61,7 +61,7 @@ impl<'a> Parser<'a, '_> {
         &self.tokens[(self.at + count).min(self.tokens.len() - 1)]
     }
 
-    /// The notes behind what has been read since `from`, where all of that is one line.
+    /// The comments after the tokens since `from`, if those are on one line.
     fn behind(&self, from: usize) -> Vec<String> {
         let read = &self.tokens[from.min(self.at)..self.at];
         let one_line = read.iter().skip(1).all(|token| !token.first);
@@ -91,7 +91,7 @@ impl<'a> Parser<'a, '_> {
         &self.text[span.start..span.end]
     }
 
-    /// The next word is not what it should be.
+    /// The next token is not the expected one.
     fn wrong(&self, expected: &str) -> Box<Diagnostic> {
         let token = self.token();
         let found = match &token.kind {
@@ -153,7 +153,7 @@ impl<'a> Parser<'a, '_> {
         Ok(Definition { name, schema, mentions: std::mem::take(&mut self.mentions) })
     }
 
-    /// Goes on at the next definition after one that could not be read; what has a name is kept as any value, so
+    /// Continues at the next definition after one that could not be read; its name becomes a type of any value, so
     /// that others may mention it.
     fn recover(&mut self, from: usize) -> Option<Definition> {
         let modifier = |token: &&Token| matches!(token.kind, Kind::Name("export" | "declare"));

@@ -1,4 +1,4 @@
-//! Objects in the TypeScript subset: members with their notes, and going on behind one that could not be read.
+//! Objects in the TypeScript subset: members with their comments, and recovery after one that could not be read.
 
 use super::super::lexer::{Kind, Token};
 use super::{Parser, Read, describe};
@@ -77,7 +77,7 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    /// Goes on behind a member that could not be read.
+    /// Skips a member that could not be read.
     fn pass_member(&mut self) {
         let (from, mut open) = (self.at, 0_usize);
         loop {
