@@ -195,7 +195,13 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
     }
     let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     if let Some(folder) = state.map(Path::to_owned).or(named) {
-        runs::find::store_in(std::path::absolute(folder).context("cannot read the current folder")?);
+        if folder.as_os_str().is_empty() {
+            let error = exit::Stop::new(Exit::Usage, "--state has no name of a folder");
+            return Err(error.help("name a folder, or leave out --state").into());
+        }
+        let folder = std::path::absolute(folder).context("cannot read the current folder")?;
+        // A link to it may be replaced while a run runs.
+        runs::find::store_in(disk::real(&folder).unwrap_or(folder));
     }
     Ok(())
 }

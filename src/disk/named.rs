@@ -47,7 +47,7 @@ impl Named {
     /// It is not below that folder.
     pub fn found(&self, searched: &Path, path: PathBuf) -> io::Result<Named> {
         if self.special {
-            return Ok(Named::by_user(path));
+            return Ok(Named::file(path));
         }
         let folder = self.below.as_ref().map_or(searched, |(folder, _)| folder);
         match path.strip_prefix(folder) {

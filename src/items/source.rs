@@ -3,11 +3,15 @@
 use super::raw::{Place, Raws};
 use super::shape::Shape;
 use super::{csv, file, folder, lines, table};
-use crate::disk::{self, Folder, Named};
+use crate::disk::{self, Folder, Named, read_at_most};
 use anyhow::{Context, bail};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+/// The most that is read from a device, in bytes: it may have no end.
+const LARGEST_DEVICE: usize = 256 << 20;
 
 /// A source of items. It can be read repeatedly.
 #[derive(Debug)]
@@ -46,7 +50,13 @@ impl Source {
         if named.exists() && !named.is_folder() && !path.is_file() {
             // A path in a document must be a file; opening it reports otherwise.
             let input = named.open().with_context(|| format!("cannot read the items in {name}"))?;
-            return Ok(Source::keep(&name, input)?);
+            let device = input.metadata().is_ok_and(|about| about.file_type().is_char_device());
+            let kept = match device {
+                true => read_at_most(input, LARGEST_DEVICE)
+                    .and_then(|items| Source::keep(&name, items.as_slice())),
+                false => Source::keep(&name, input),
+            };
+            return kept.with_context(|| format!("cannot read the items in {name}"));
         }
         let form = if named.is_folder() {
             Form::Files(files(path, folder::list(path)?)?)

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// The longest line, in bytes: a row may hold a whole answer as columns, and more.
 pub(super) const LONGEST: usize = 32 << 20;
 
+/// Nothing is read after so many bytes of one line: the input may have no end.
+const FURTHEST: u64 = 256 << 20;
+
 /// How much is first read from the input, in bytes: most inputs are short.
 const FIRST: usize = 4 << 10;
 
@@ -65,6 +68,7 @@ impl<R: Read> Lines<R> {
             }
             if searched > LONGEST {
                 dropped += searched as u64;
+                self.ended = dropped > FURTHEST;
                 self.ahead = 0..0;
                 searched = 0;
             }

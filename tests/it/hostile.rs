@@ -1,6 +1,7 @@
 //! Every kind of file in the place of every name that orderflow opens by itself, and every command on it: nothing
 //! outside is written, read, made or removed, nothing hangs, and nothing is taken for a bug of orderflow's.
 
+mod given;
 mod journals;
 mod limits;
 mod names;

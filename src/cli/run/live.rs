@@ -26,6 +26,7 @@ use crate::runtime::{self, Bindings, Caught, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,13 +77,16 @@ pub fn run(
         Some(taken) => (taken.history.header().run.clone(), Workspace::open(taken.history.home())),
         None => {
             let id = runtime::new_run_id();
-            let workspace = Workspace::create(&find::store(&settings.folder), &id);
+            let store = find::store(&settings.folder);
+            let (runtime::Store::Beside(folder) | runtime::Store::In(folder)) = &store;
+            paths::text("the path of the run's folder", folder)?;
+            let workspace = Workspace::create(&store, &id);
             (id, workspace)
         }
     };
     let workspace = workspace.map_err(|error| match &taken {
         Some(taken) => unusable(taken.history.home(), &error),
-        None => no_folder(&settings.folder, &error),
+        None => no_folder(&find::store(&settings.folder), &error),
     })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
@@ -260,10 +264,21 @@ fn tell(
     Ok(())
 }
 
-fn no_folder(folder: &Path, error: &std::io::Error) -> Stop {
-    let message = format!("cannot make the run's folder in {}: {error}; nothing was run", folder.display());
-    Stop::new(Exit::Io, message)
-        .help("a run stores its files in .orderflow there: make the folder writable, or name another one with --state DIR")
+fn no_folder(store: &runtime::Store, error: &std::io::Error) -> Stop {
+    let (folder, named) = match store {
+        runtime::Store::Beside(folder) => (folder, false),
+        runtime::Store::In(folder) => (folder, true),
+    };
+    let why = match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory if named => "it is not a folder".to_owned(),
+        _ => visible(&error.to_string()),
+    };
+    let folder = visible(&folder.display().to_string());
+    let message = format!("cannot make the run's folder in {folder}: {why}; nothing was run");
+    Stop::new(Exit::Io, message).help(match named {
+        true => "name a folder that you may write to, with --state DIR or ORDERFLOW_STATE",
+        false => "a run stores its files in .orderflow there: make the folder writable, or name another one with --state DIR",
+    })
 }
 
 /// Why a run cannot be resumed in its folder; for a refused folder, with help.

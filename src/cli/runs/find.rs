@@ -3,13 +3,14 @@
 use super::super::exit::{Exit, Stop};
 use super::super::trust::{self, runs::Owner};
 use crate::diag::render::visible;
-use crate::disk::{self, Kind};
+use crate::disk::{self, Folder, Kind};
 use crate::journal;
 use crate::runtime::Store;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -49,6 +50,10 @@ pub fn one_to_act_on(said: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
+    if said.is_empty() {
+        let help = "give the beginning of a name, last, or a run's folder";
+        return Err(Stop::new(Exit::Usage, "the name of the run is empty").help(help).into());
+    }
     let path = Path::new(said);
     let is_run = || disk::is_there(&path.join(journal::FILE));
     let absolute = || std::path::absolute(path).context("cannot read the current folder");
@@ -61,9 +66,12 @@ fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
         return last(&all)?.ok_or_else(|| match all.last() {
             None => none(),
             Some(other) => {
+                // A folder of this name is only found by its path.
+                let name = Some(name(other)).filter(|name| name != "last");
+                let name = name.unwrap_or_else(|| other.display().to_string());
                 let help = format!(
                     "name one, such as orderflow show {}; orderflow adopt takes it over",
-                    visible(&name(other))
+                    visible(&name)
                 );
                 Stop::new(Exit::Usage, "no run here was started by you").help(help).into()
             }
@@ -196,6 +204,9 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let below = disk::entries(&here, usize::MAX).unwrap_or_default();
     let below = below.into_iter().filter(|(_, kind)| *kind == Kind::Folder).map(|(name, _)| here.join(name));
+    if let Some(named) = STORE.get() {
+        readable(named)?;
+    }
     let bases = disk::up_to_repository(&here).into_iter().chain(below).map(Store::Beside);
     let stores = bases.chain(STORE.get().cloned().map(Store::In));
     let mut all = Vec::new();
@@ -213,6 +224,23 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     all.sort_by(|one, other| (one.file_name(), one).cmp(&(other.file_name(), other)));
     all.dedup();
     Ok(all)
+}
+
+/// Refuses a folder that the user has named and that is not his, or not a folder. It need not exist.
+fn readable(store: &Path) -> anyhow::Result<()> {
+    match Folder::open(store) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            let why = match error.kind() {
+                ErrorKind::NotADirectory => "it is not a folder".to_owned(),
+                _ => visible(&error.to_string()),
+            };
+            let message = format!("cannot read the runs in {}: {why}", visible(&store.display().to_string()));
+            Err(Stop::new(Exit::Io, message)
+                .help("name another folder with --state DIR or ORDERFLOW_STATE")
+                .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
