@@ -1,5 +1,5 @@
-//! The children of this process: those that it has started, and the orphans among all that they have started, which
-//! become its children too where the system can do that. Knows nothing of calls.
+//! The children of this process: processes that it has started, and orphans of those, which become its children too if
+//! the system supports that. Knows nothing of calls.
 
 use super::program::aside;
 use super::spawned::is_of_here;
@@ -10,33 +10,33 @@ use std::io;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::process::Child;
 
-/// Held by whoever starts a process until it is registered, and by whoever looks for orphans: a child that is not
-/// registered yet looks like one.
+/// Held while a process is started and registered, and while orphans are listed: an unregistered child looks like an
+/// orphan.
 static STARTING: RwLock<()> = RwLock::new(());
 
-/// Looks at orphans that come and go all the time, before it is taken for true that none of them is meant.
+/// How often changing orphans are listed before the result "none selected" is accepted.
 const MOST_LOOKS: u32 = 64;
 
 static OWN: LazyLock<Mutex<Own>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
 struct Own {
-    /// Orphans come here, and nobody else in this process starts programs.
+    /// Whether orphans become children of this process, and no other part of it starts programs.
     adopting: bool,
-    /// Children that were there before any was started, as a shell leaves them that has become this program. They
-    /// and theirs are nobody's business here.
+    /// Children from before the first start, left by a shell that has become this program. They and their descendants
+    /// are ignored.
     strangers: HashSet<Id>,
-    /// What was started and is not over, by number.
+    /// Started programs that have not ended, by number.
     running: HashMap<u64, Pid>,
     next: u64,
-    /// How many orphans were buried.
+    /// How many orphans were reaped.
     buried: u64,
-    /// Orphans that do not show whose they are, with what was running when they were first seen.
+    /// Orphans of unknown origin, with the programs that were running when they were first seen.
     doubtful: HashMap<Id, HashSet<u64>>,
 }
 
 impl Own {
-    /// Those that an orphan may belong to, of what ran when it was first seen and still does.
+    /// The programs that an orphan may belong to: they ran when it was first seen, and still do.
     fn doubt(&mut self, orphan: Id) -> &HashSet<u64> {
         let Own { running, doubtful, .. } = self;
         let suspects = doubtful.entry(orphan).or_insert_with(|| running.keys().copied().collect());
@@ -44,20 +44,20 @@ impl Own {
         suspects
     }
 
-    /// Whether an orphan comes from a program that was started here, and not from a child that was there before.
+    /// Whether an orphan comes from a program that was started here, and not from a child from before.
     fn is_from_here(&self, orphan: Id) -> bool {
         self.adopting && (self.strangers.is_empty() || system::is_branded(orphan.0))
     }
 }
 
 fn own() -> MutexGuard<'static, Own> {
-    // No code panics while it holds the lock, so the register is whole.
+    // The register is intact even after a panic: no code panics while it holds the lock.
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the orphans among all that is started from here children of this process, where the system can do that. To
-/// be called before the first start, where nobody else in this process starts programs: all that ends is buried, and
-/// whose orphan it is may be told by what else runs.
+/// Makes the orphans of all started programs children of this process, if the system supports that. Must be called
+/// before the first start, and only if no other part of this process starts programs: all ended children are reaped,
+/// and the origin of an orphan may be inferred from the other programs.
 pub fn adopt() {
     #[cfg(target_os = "linux")]
     {
@@ -67,7 +67,7 @@ pub fn adopt() {
     }
 }
 
-/// A started program's place in the register, until all that belongs to it is over.
+/// A started program's place in the register, until it and its descendants have ended.
 #[derive(Debug)]
 pub struct Entry(u64);
 
@@ -77,7 +77,7 @@ impl Drop for Entry {
     }
 }
 
-/// Starts a program so that it is never taken for an orphan.
+/// Starts a program so that it is not mistaken for an orphan.
 ///
 /// # Errors
 /// Those of `spawn`.
@@ -93,13 +93,13 @@ pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pi
     Ok((child, pid, Entry(number)))
 }
 
-/// Keeps other programs of this user from this one's memory, environment and files: it holds the secrets of all
-/// agents. To be called first of all.
+/// Protects this process's memory, environment and files from other programs of this user: it holds the secrets of all
+/// agents. Must be called first.
 pub fn shield() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // What is not to be dumped cannot be branded any more.
+        // A process that cannot be dumped cannot be branded any more.
         if !system::children(getpid()).is_empty() {
             system::brand();
         }
@@ -107,14 +107,14 @@ pub fn shield() {
     }
 }
 
-/// The orphans that live; those that have ended are buried. All processes, where orphans do not come here.
+/// The running orphans; ended ones are reaped. All processes, if orphans do not become children.
 pub fn orphans() -> Vec<Seen> {
     look().living
 }
 
-/// Those of the orphans, with all that descends from them, that `select` finds. That there are none is only said of one
-/// moment: one that starts another and ends, again and again, may be missed between the list of orphans and the look at
-/// it. So none is the answer only if no orphan has come or gone meanwhile.
+/// Those of the orphans and their descendants that `select` finds. An orphan that starts another and ends, repeatedly,
+/// may be missed between listing orphans and inspecting them, so the result is empty only if no orphan has come or
+/// gone meanwhile.
 pub fn among_orphans(mut select: impl FnMut(Vec<Seen>) -> Vec<Seen>) -> Vec<Seen> {
     for _ in 0..MOST_LOOKS {
         let before = look();
@@ -131,11 +131,11 @@ pub fn among_orphans(mut select: impl FnMut(Vec<Seen>) -> Vec<Seen>) -> Vec<Seen
     Vec::new()
 }
 
-/// What is seen of the orphans in one look.
+/// The result of listing the orphans once.
 struct Look {
     living: Vec<Seen>,
     buried: u64,
-    /// They are children of this process.
+    /// Whether they are children of this process.
     adopted: bool,
 }
 
@@ -164,7 +164,7 @@ fn look() -> Look {
     Look { living, buried: own.buried, adopted: true }
 }
 
-/// Buries the orphans that have ended, and notes what runs when the others are first seen.
+/// Reaps the orphans that have ended, and records which programs run when the others are first seen.
 pub fn bury() {
     if !own().adopting {
         return;
@@ -176,15 +176,15 @@ pub fn bury() {
     }
 }
 
-/// Whether an orphan that does not show whose it is can only be this program's: nothing else that ran when it was
-/// first seen runs still.
+/// Whether an orphan of unknown origin can only be this program's: no other program that ran when it was first seen is
+/// still running.
 pub fn must_be_of(orphan: Id, entry: &Entry) -> bool {
     let mut own = own();
     let others = own.doubt(orphan).iter().any(|one| *one != entry.0);
     own.is_from_here(orphan) && !others
 }
 
-/// Whether an orphan that does not show whose it is was started from here all the same.
+/// Whether an orphan of unknown origin was certainly started from here.
 pub fn must_be_ours(orphan: Id) -> bool {
     own().is_from_here(orphan)
 }

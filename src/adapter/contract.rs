@@ -1,13 +1,13 @@
-//! What an answer means, however it travelled. Knows nothing of processes or wires.
+//! The meaning of an answer, however it was transported. Knows nothing of processes or protocols.
 //!
 //! ```json
 //! {"payment_result": {"id": "receipt_001"}, "amount_usd": 89.99, "tokens_used": 520}
 //! {"error": {"message": "card declined", "code": "declined", "retryable": false, "outcome": "failed"}}
 //! ```
 //!
-//! Declared outputs stand by name; every other scalar is a column of the trace; other lists and objects are
-//! not looked at. An answer without the name of the single declared output is that output itself. What is said as
-//! text is a single String whatever JSON it looks like; what is said as JSON is a String only if it is a string.
+//! Declared outputs are read by name; every other scalar is a column of the trace; other lists and objects are
+//! ignored. An answer without the name of the single declared output is that output itself. An answer as text is a
+//! single String whatever JSON it looks like; an answer as JSON is a String only if it is a string.
 
 use super::{Call, Declared, stray};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
@@ -23,7 +23,7 @@ pub const LARGEST: usize = 16 * 1024 * 1024;
 const LONGEST_MESSAGE: usize = 2000;
 const LONGEST_CODE: usize = 200;
 
-/// The longest message of a failure, in characters: some show what an agent has answered.
+/// The longest message of a failure, in characters: some include part of an agent's answer.
 const LONGEST_FAILURE: usize = 4000;
 
 /// The longest name of a column, in bytes.
@@ -44,8 +44,8 @@ pub fn inputs(call: &Call) -> String {
     text
 }
 
-/// The declared outputs, for agents that serve several steps. Types that the document defines come with their
-/// JSON Schema, where `schemas` asks for it.
+/// The declared outputs, for agents that serve several steps. With `schemas`, types that the document defines include
+/// their JSON Schema.
 pub fn outputs(declared: &[Declared], schemas: bool) -> Value {
     let describe = |output: &Declared| {
         let mut object = Object::new();
@@ -60,10 +60,10 @@ pub fn outputs(declared: &[Declared], schemas: bool) -> Value {
     Value::Array(declared.iter().map(describe).collect())
 }
 
-/// The text of an answer that came as bytes.
+/// The text of an answer in bytes.
 ///
 /// # Errors
-/// When it is too large or no UTF-8. Whoever receives bytes may stop keeping them once [`LARGEST`] is passed.
+/// When it is too large or not UTF-8. A receiver may discard bytes beyond [`LARGEST`].
 pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
     if bytes.len() > LARGEST {
         return Err(bad(format!("the answer is larger than {} MiB", LARGEST >> 20)));
@@ -72,7 +72,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
         .map_err(|error| bad(format!("the answer is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }
 
-/// The answer of an agent that says it is done, as text.
+/// The answer of a successful agent, as text.
 pub fn done(declared: &[Declared], text: &str) -> Answer {
     let trimmed = text.trim();
     let single = match declared {
@@ -87,7 +87,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
     match parsed {
         Ok(value) => valued(declared, value, Some(plain(text))),
         Err(_) if declared.is_empty() => Ok(Reply::default()),
-        // Who may leave all outputs out may also say nothing at all.
+        // If all outputs are optional, the answer may be empty.
         Err(_) if trimmed.is_empty() && declared.iter().all(|output| output.optional) => Ok(Reply::default()),
         // A line end alone is an empty text on purpose; without one, nothing was printed.
         Err(_) if text.is_empty() || (trimmed.is_empty() && !single.is_some_and(is_text)) => {
@@ -95,7 +95,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         }
         Err(error) => match single {
             Some(only) if is_text(only) || only.ty.is_none() => one(only, Value::from(plain(text))),
-            // Where JSON was begun its mistake is worth telling, else the words themselves are.
+            // An error in JSON is reported if the text begins like JSON.
             _ if trimmed.starts_with(['{', '[']) => Err(no_json(declared, &error)),
             Some(Declared { name, ty: Some(ty), .. }) => {
                 Err(bad(format!("output `{name}`: expected {ty}, got `{}`", excerpt(trimmed))))
@@ -105,7 +105,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
     }
 }
 
-/// The answer of an agent that says it is done, as JSON that is no string: nothing of it is taken for text.
+/// The answer of a successful agent, as JSON that is not a string: no part of it is taken for text.
 pub fn result(declared: &[Declared], json: &str) -> Answer {
     match parse(json)? {
         Ok(value) => valued(declared, value, None),
@@ -114,7 +114,7 @@ pub fn result(declared: &[Declared], json: &str) -> Answer {
     }
 }
 
-/// What JSON means; `text` is the answer as a single text would have it, where it may be one.
+/// The meaning of JSON; `text` is the answer as a single text, if it may be one.
 fn valued(declared: &[Declared], value: Value, text: Option<&str>) -> Answer {
     let text = |only: &Declared| text.filter(|_| is_text(only)).map(Value::from);
     match (value, declared) {
@@ -141,8 +141,8 @@ fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
     bad(format!("{}; the answer is not JSON: {error}", wanted(declared)))
 }
 
-/// What an agent that failed has said about it, where its answer says anything. `retryable` and `outcome` hold unless
-/// the agent says otherwise.
+/// The error in the answer of a failed agent, if there is one. `retryable` and `outcome` apply unless the agent gives
+/// others.
 pub fn refused(declared: &[Declared], text: &str, retryable: bool, outcome: Outcome) -> Option<Box<Failure>> {
     match parse(text.trim()) {
         Ok(Ok(Value::Object(object))) => refusal(declared, &object, retryable, outcome),
@@ -163,7 +163,7 @@ fn parse(text: &str) -> Result<serde_json::Result<Value>, Box<Failure>> {
     Ok(json::parse(text))
 }
 
-/// An error in an answer that is not JSON as a whole, unless that is what the step declares to make.
+/// An error in an answer that is not JSON as a whole, unless the step declares such an output.
 fn hidden<'a>(declared: &[Declared], text: &'a str) -> Option<&'a str> {
     let at = stray::error_in(text).filter(|_| !makes_errors(declared))?;
     text.get(at..)
@@ -181,7 +181,7 @@ fn makes_errors(declared: &[Declared]) -> bool {
     declared.iter().any(|output| output.name == "error")
 }
 
-/// A failure with nothing reported beside it.
+/// A failure without columns or tokens.
 pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool) -> Box<Failure> {
     Box::new(Failure {
         cause,
@@ -195,7 +195,7 @@ pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool)
     })
 }
 
-/// A failure of what was answered rather than of whoever answered.
+/// A failure of the answer rather than of the agent.
 pub fn bad(message: String) -> Box<Failure> {
     failure(Cause::BadOutput, message, Outcome::Unknown, false)
 }
@@ -293,8 +293,8 @@ fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
     Ok((tokens, columns))
 }
 
-/// `{"error": …}`, unless that is what the step declares to make. `retryable` and `outcome` hold unless the agent says
-/// otherwise; where it cannot be told what the agent says, nothing is tried again.
+/// The error in `{"error": …}`, unless the step declares such an output. `retryable` and `outcome` apply unless the
+/// agent gives others; a malformed error is not retried.
 pub(super) fn refusal(
     declared: &[Declared],
     object: &Object,
@@ -321,14 +321,14 @@ pub(super) fn refusal(
     Some(failed)
 }
 
-/// What an error that is an object says.
+/// The failure for an error object.
 fn verdict(error: &Object, retryable: bool, assumed: Outcome) -> Box<Failure> {
     let outcome = match error.get("outcome").map(|outcome| outcome.as_str()) {
         None => assumed,
         Some(Some("failed")) => Outcome::Failed,
         Some(Some("not executed" | "not_executed")) => Outcome::NotExecuted,
         Some(None) if error.get("outcome").is_some_and(Value::is_null) => assumed,
-        // What is not understood promises nothing.
+        // An unknown value promises nothing.
         Some(_) => Outcome::Unknown,
     };
     let text = |name| match error.get(name) {
@@ -346,7 +346,7 @@ fn verdict(error: &Object, retryable: bool, assumed: Outcome) -> Box<Failure> {
     failed
 }
 
-/// What of an error is not as the contract has it.
+/// The members of an error that violate the contract.
 pub(super) fn malformed(error: &Object) -> Option<String> {
     let wrong = |(name, value): (&String, &Value)| {
         let (must, fits) = match (name.as_str(), value) {
@@ -372,14 +372,14 @@ fn is_outcome(word: &str) -> bool {
     matches!(word, "failed" | "unknown" | "not executed" | "not_executed")
 }
 
-/// Whether a name is another spelling of a known one.
+/// Whether a name is a misspelling of a known one.
 fn is_near(name: &str, known: &str) -> bool {
     let bare: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     name.len() < 32 && name != known && strsim::damerau_levenshtein(bare.trim_start_matches("is"), known) <= 2
 }
 
-/// The message of an error, as far as it is shown.
+/// The message of an error, shortened for display.
 fn said(message: &str) -> String {
     if message.trim().is_empty() { "the agent gave no message".into() } else { cut(message, LONGEST_MESSAGE) }
 }

@@ -1,4 +1,4 @@
-//! An agent that is a closure: an ordinary adapter for tests. Knows nothing of what is tested.
+//! An agent that is a closure: an ordinary adapter for tests. Knows nothing of the tests.
 
 use super::{Adapter, Call, Ending, Stop};
 use crate::event::Answer;

@@ -1,8 +1,8 @@
-//! Programs that stand in a document: which interpreter runs a fence's language. Running them is `process`'s
-//! work, and whether they may run at all is decided above.
+//! Programs in a document: the interpreter for a fence's language. `process` runs them, and rooms above decide whether
+//! they may run.
 
-/// The interpreter's command line for a fence's language, to be followed by the program's file; none where no
-/// interpreter is known. Shells stop at the first command that fails.
+/// The interpreter's command line for a fence's language, to be followed by the program's file; `None` for an unknown
+/// language. Shells stop at the first command that fails.
 pub fn interpreter(language: &str) -> Option<&'static [&'static str]> {
     Some(match language {
         "sh" | "shell" => &["sh", "-e"],

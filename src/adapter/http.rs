@@ -1,8 +1,8 @@
 //! An agent that is an HTTP service: every attempt is one POST with the inputs as its JSON body, the context in its
-//! headers, and the answer in the response. Knows nothing of where its address and its keys come from.
+//! headers, and the answer in the response. Does not know where its address and its keys come from.
 //!
-//! The context is that of a CloudEvents message in binary mode, with `Idempotency-Key` and `traceparent` beside it.
-//! A service that needs longer answers 202 with the `Location` to ask; it is asked until it answers otherwise.
+//! The context is that of a CloudEvents message in binary mode, with `Idempotency-Key` and `traceparent` beside it. A
+//! service that needs longer answers 202 with a `Location`, which is polled until it returns another status.
 
 use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
@@ -20,33 +20,32 @@ use std::time::Duration;
 /// The longest time to connect.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The most hops to another address of the same service.
+/// The most redirects to another address of the same service.
 const HOPS: usize = 5;
 
-/// Between two questions about an accepted attempt: at first, and at most.
+/// The interval of polls of an accepted attempt: at first, and at most.
 const FIRST_POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 
-/// So many questions in a row may fail.
+/// The most polls in a row that may fail.
 const LOST_POLLS: u32 = 10;
 
-/// Characters of a refusal that a message shows.
+/// The most characters of a refusal that a message shows.
 const EXCERPT: usize = 300;
 
-/// What an answer may be.
+/// The accepted types of an answer.
 const ACCEPTED: &str = "application/json, text/plain;q=0.9, */*;q=0.1";
 
-/// What header values cannot hold, as the HTTP binding of CloudEvents names it.
+/// The characters that header values cannot contain, by the HTTP binding of CloudEvents.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// The client that all services of a run share, with its connections.
-///
-/// It takes no proxy from the environment, and follows a service only to other addresses of its own.
+/// The HTTP client that all services of a run share, with its connections. It uses no proxy from the environment, and
+/// follows redirects only within a service.
 ///
 /// # Errors
 /// When the system's certificates cannot be read.
 pub fn client() -> anyhow::Result<Client> {
-    // Fails where it was done before, which is as good.
+    // Fails if it is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
@@ -57,7 +56,8 @@ pub fn client() -> anyhow::Result<Client> {
         .context("cannot set up HTTP")
 }
 
-/// To another address of the same service, by statuses that keep what was asked or name where its answer is.
+/// Follows redirects to another address of the same service, for statuses that preserve the request or name the place
+/// of the answer.
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let own = attempt.previous().last().is_some_and(|from| same_service(from, attempt.url()));
     match attempt.status().as_u16() {
@@ -99,7 +99,7 @@ impl Service {
         tokio::select! {
             biased;
             answer = self.exchange(&call) => answer,
-            // A service learns of it by the closed connection.
+            // The service sees the closed connection.
             () = stop.asked(Urgency::Terminate) => {
                 let message = "the request was cancelled before an answer".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, true))
@@ -116,7 +116,7 @@ impl Service {
         read(response, call).await
     }
 
-    /// The response that is an answer: of an accepted attempt, what its location says in the end.
+    /// The final response: for an accepted attempt, that of its location.
     async fn settled(&self, mut response: Response, call: &Call) -> Result<Response, Box<Failure>> {
         let (mut pause, mut failed) = (FIRST_POLL, 0);
         let Some(location) = self.location(&response)? else { return Ok(response) };
@@ -139,7 +139,7 @@ impl Service {
         }
     }
 
-    /// Where an accepted attempt's answer will be; none where the response is the answer.
+    /// The location of an accepted attempt's answer; `None` if the response is the answer.
     fn location(&self, response: &Response) -> Result<Option<Url>, Box<Failure>> {
         if response.status() != StatusCode::ACCEPTED {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Service {
     }
 }
 
-/// What is said beside the inputs.
+/// The context headers.
 fn context(call: &Call) -> HeaderMap {
     let context = &call.context;
     let text = |text: &str| Some(header_value(text));
@@ -189,7 +189,7 @@ pub(super) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// What a response means for the attempt.
+/// The meaning of a response for the attempt.
 async fn read(response: Response, call: &Call) -> Answer {
     let status = response.status();
     let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
@@ -212,7 +212,7 @@ async fn read(response: Response, call: &Call) -> Answer {
     Err(refused(status, &String::from_utf8_lossy(&body), call))
 }
 
-/// The body of a response: no more of it than is needed to see that it is too large.
+/// The body of a response, up to one byte more than allowed, to detect a larger one.
 pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, Box<Failure>> {
     let url = response.url().clone();
     let mut body = Vec::new();
@@ -231,10 +231,10 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
 }
 
-/// An answer with a status of failure. Its body may say more, as any agent's answer may.
+/// The failure for a status of failure. Its body may contain an error, like any agent's answer.
 fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
     let (outcome, retryable) = match status.as_u16() {
-        // It was not taken on: too slow, too early, too often.
+        // The service did not begin: too slow, too early, too often.
         408 | 425 | 429 => (Outcome::NotExecuted, true),
         400..=499 => (Outcome::Failed, false),
         _ => (Outcome::Unknown, true),
@@ -247,7 +247,7 @@ fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
     failure
 }
 
-/// What a refusal's body says in words: the detail of a problem as RFC 9457 has it, a message, or a line of text.
+/// The text in a refusal's body: the detail of a problem as in RFC 9457, a message, or a line of text.
 pub(super) fn reason(body: &str) -> Option<String> {
     let words = match json::parse(body) {
         Ok(Value::Object(problem)) => {
@@ -261,13 +261,13 @@ pub(super) fn reason(body: &str) -> Option<String> {
     Some(words.chars().take(EXCERPT).collect())
 }
 
-/// The time that a service wants to be left alone, where it says so in seconds.
+/// The time in seconds after which the service allows a retry, if it gives one.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// No response: before the request was sent, or after it may have been.
+/// The failure without a response: before the request was sent, or after it may have been.
 pub(super) fn lost(url: &Url, error: &reqwest::Error) -> Box<Failure> {
     if error.is_connect() {
         let message = format!("cannot connect to {}: {}", shown(url), cause(error));
@@ -281,12 +281,12 @@ fn lost_answer(url: &Url, error: &reqwest::Error) -> Box<Failure> {
     contract::failure(Cause::Protocol, message, Outcome::Unknown, true)
 }
 
-/// An address without what may be secret in it.
+/// An address without its parts that may be secret.
 fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// The innermost reason: the others repeat the address.
+/// The innermost cause: the others repeat the address.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

@@ -1,8 +1,8 @@
-//! How a step reaches whoever does it. An adapter makes one attempt and reports how it ended; it never retries,
-//! keeps time, journals or prints. Knows nothing of the engine.
+//! Runs the attempts of steps. An adapter makes one attempt and reports how it ended; it never retries, measures time,
+//! journals or prints. Knows nothing of the engine.
 //!
-//! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, context
-//! travels beside it. [`contract`] holds what the words mean.
+//! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, with context beside
+//! it. [`contract`] defines its meaning.
 
 mod adopted;
 pub mod check;
@@ -39,26 +39,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The end of an attempt, some time from now.
+/// The future end of an attempt.
 pub type Ending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// The end of all that an adapter keeps running.
+/// The future end of all that an adapter leaves running.
 pub type Closing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What bounds how many attempts of an adapter make sense at once.
+/// What limits how many attempts of an adapter can usefully run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// The processors of this machine: a process of it does the work.
+    /// The processors of this machine: a local process does the work.
     Processors,
-    /// Nothing here: it waits for others, or has nothing to do.
+    /// No local resource: it waits for other machines, or has nothing to do.
     Elsewhere,
 }
 
 pub trait Adapter: Send + Sync {
-    /// Makes one attempt. After `stop` asks for it the attempt ends soon, and still says how it ended.
+    /// Makes one attempt. After `stop` requests it the attempt ends soon, and still reports how it ended.
     fn call(&self, call: Call, stop: Stop) -> Ending<'_>;
 
-    /// Whether every attempt has a folder for files; else only those of steps that make files have one.
+    /// Whether every attempt has a folder for files; else only those of steps that make files do.
     fn has_folder(&self) -> bool {
         false
     }
@@ -67,33 +67,33 @@ pub trait Adapter: Send + Sync {
         Bound::Processors
     }
 
-    /// Ends what is kept running between calls, at once where `stop` says so. Nothing is in flight by then.
+    /// Ends all that is left running between calls, at once if `stop` requests it. No call is running by then.
     fn close(&self, _stop: Stop) -> Closing<'_> {
         Box::pin(std::future::ready(()))
     }
 }
 
-/// One attempt, with everything its agent may want to know.
+/// One attempt, with all data that its agent may need.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub context: Context,
     /// By name; absent optional inputs are left out.
     pub inputs: Vec<(Arc<str>, Arc<Value>)>,
-    /// What the step declares to make.
+    /// The outputs that the step declares.
     pub outputs: Arc<[Declared]>,
-    /// What the document asks of it, with the values in their places; empty where it says nothing.
+    /// The step's instructions with values inserted; empty if it has none.
     pub instructions: String,
-    /// An empty folder of this attempt alone, for the files that it makes; empty where it has none.
+    /// An empty folder for the files of this attempt only; empty if it has none.
     pub dir: PathBuf,
-    /// A folder for the adapter's own files of this attempt; their names must hold `attempt_id`.
+    /// A folder for the adapter's own files of this attempt; their names must contain `attempt_id`.
     pub scratch: PathBuf,
-    /// Tells this attempt's files from those of others.
+    /// Distinguishes this attempt's files from those of others.
     pub attempt_id: String,
-    /// Where each process is told of that is started for this attempt.
+    /// Where to report each process that is started for this attempt.
     pub spawns: Spawns,
 }
 
-/// What is said beside the inputs.
+/// The context of a call.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub run: Arc<str>,
@@ -102,11 +102,11 @@ pub struct Context {
     /// The item's key.
     pub item: Arc<str>,
     pub attempt: u32,
-    /// The element's place in its list, from 0, where the step runs for each element of one.
+    /// The element's position in its list, from 0, if the step runs for each element.
     pub element: Option<u32>,
     /// Equal on every attempt for the same effect.
     pub idempotency_key: String,
-    /// Where the step undoes another: the key under which that one worked.
+    /// For a compensation: the key of the step that it compensates.
     pub forward_key: Option<String>,
     pub agent: Option<Arc<str>>,
     pub channel: Option<Arc<str>>,
@@ -130,17 +130,17 @@ pub struct Declared {
 pub enum Urgency {
     #[default]
     None,
-    /// Finish what cannot be left, then go.
+    /// Finish what cannot be interrupted, then end.
     Terminate,
-    /// Now.
+    /// End now.
     Kill,
 }
 
-/// The attempt's end of a stop request.
+/// The receiver of a stop request.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<Urgency>);
 
-/// The asking end of a stop request.
+/// The sender of a stop request.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<Urgency>);
 
@@ -150,12 +150,12 @@ impl Stop {
         (Stopper(sender), Stop(receiver))
     }
 
-    /// What is asked for so far.
+    /// The current urgency.
     pub fn urgency(&self) -> Urgency {
         *self.0.borrow()
     }
 
-    /// Returns once at least this urgency is asked for; never, if it is not.
+    /// Returns once at least this urgency is requested; never, if it is not.
     pub async fn asked(&mut self, urgency: Urgency) {
         if self.0.wait_for(|asked| *asked >= urgency).await.is_err() {
             std::future::pending::<()>().await;
@@ -164,7 +164,7 @@ impl Stop {
 }
 
 impl Stopper {
-    /// Asks; an earlier, more urgent request stands.
+    /// Requests a stop; an earlier, more urgent request remains.
     pub fn ask(&self, urgency: Urgency) {
         self.0.send_if_modified(|asked| {
             let more = urgency > *asked;

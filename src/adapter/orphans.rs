@@ -1,8 +1,8 @@
-//! What a runner that has died left running: found again and ended. Knows nothing of where it was noted what had been
-//! started.
+//! Finds and ends the processes that a dead runner left running. Does not know where their starts are recorded.
 //!
-//! What was left is known by the mark that it carries, with its group and all that descends from it. A journal may come
-//! from anybody: that it names a process is no reason to end that. It only says which groups a program has led.
+//! They are identified by the mark in their environment, with their groups and all their descendants. A journal may be
+//! forged, so a process in it is never ended for that reason; the journal only provides the groups that a program has
+//! led.
 
 use super::program::LINGER;
 use super::spawned::{Process, is_orphan_of};
@@ -13,29 +13,29 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What became of what was left, by number, in order.
+/// The result, by process id, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Processes that ran and do no more.
+    /// Processes that were running and have ended.
     pub ended: Vec<u32>,
     /// Processes that could not be ended, such as those of another user.
     pub left: Vec<u32>,
-    /// Processes that the journal names and that still run, but do not carry the run's mark: they are let live.
+    /// Running processes in the journal that do not carry the run's mark: they are not ended.
     pub unmarked: Vec<u32>,
 }
 
-/// Looks at all processes before it is taken for true that nothing is left: one that starts another and ends, again and
-/// again, may be missed.
+/// How often all processes are listed before the result "none" is accepted: one that starts another and ends,
+/// repeatedly, may be missed.
 const LOOKS: u32 = 2;
-/// Looks after something was found.
+/// The number of lists after something was found.
 const MORE_LOOKS: u32 = 8;
 
-/// Ends what runs still of a run whose runner is gone: what carries the run's mark, with its group and all that descends
-/// from it; `started` are the leaders of groups, as the journal has them. It is asked first, and killed after `grace`, or at once where `stop` says so. What a
-/// runner has started that lives, as where a run's folder was copied, is passed over.
+/// Ends the processes of a run whose runner has exited: those that carry the run's mark, with their groups and all
+/// their descendants; `started` are the leaders of groups in the journal. They are asked to end, and killed after
+/// `grace`, or at once if `stop` requests it. Processes of an active runner, as in a copied folder, are ignored.
 pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> Report {
     let lost = Lost::new(run, started);
-    // What is started from here on and leaves its parents is known by nothing but its mark.
+    // A process that starts after this and leaves its parents is only identified by its mark.
     let _ = tokio::time::timeout(LINGER, tree::hold(|| lost.living())).await;
     tree::end(|| lost.living(), None, grace, stop).await;
     let number = |id: &system::Id| u32::try_from(id.0.as_raw_nonzero().get()).ok();
@@ -50,11 +50,11 @@ pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Sto
     Report { ended, left, unmarked }
 }
 
-/// What is looked for.
+/// The search.
 struct Lost<'a> {
     run: &'a str,
     leaders: HashSet<system::Id>,
-    /// Those that were once found. They stay so when the process between them and a leader has ended.
+    /// Those that were found before. They count even when the process between them and a leader has ended.
     known: Mutex<HashSet<system::Id>>,
 }
 
@@ -85,8 +85,8 @@ impl<'a> Lost<'a> {
         system::families(roots, system::children_among(&all))
     }
 
-    /// The groups that are their own: led by one of them, now or once. The number of a group is nobody else's as long
-    /// as one of them is still in it; afterwards it may be.
+    /// The groups of the run: led by one of them, now or earlier. While one of them is in it, the number of a group
+    /// cannot be reused; afterwards it can.
     fn groups(&self, roots: &[Seen]) -> HashSet<Pid> {
         let mut leaders: HashSet<Pid> = self.leaders.iter().map(|leader| leader.0).collect();
         leaders.extend(roots.iter().map(Seen::pid));

@@ -1,5 +1,5 @@
-//! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard
-//! output, log on its standard error. Never runs through a shell; inputs never stand on the command line.
+//! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard output,
+//! log on its standard error. Never runs through a shell; inputs are never on the command line.
 
 use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, aside, hear, last_word};
 use super::tree::Tree;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-/// Exits with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
+/// Exit codes with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
 const BAD_INPUT: i32 = 65;
 const TRY_AGAIN: i32 = 75;
 
@@ -24,7 +24,7 @@ const TRY_AGAIN: i32 = 75;
 #[derive(Clone, Debug)]
 pub struct Process {
     pub program: Program,
-    /// Between the request to stop and the kill.
+    /// The time between the request to stop and the kill.
     pub grace: Duration,
 }
 
@@ -81,13 +81,13 @@ impl Process {
         self.program.start(&call.context.run, prepare).await
     }
 
-    /// Feeds the program, listens to it, and sees to it that it ends when asked.
+    /// Writes the inputs, reads the output, and makes the program end when requested.
     async fn attend(&self, started: Started, inputs: String, mut stop: Stop) -> Ended {
         let Started { mut child, tree, .. } = started;
         let stdin = child.stdin.take();
         let feed = async move {
             if let Some(mut stdin) = stdin {
-                // A program need not read its inputs; one that has gone is reported by its exit.
+                // A program need not read its inputs; if it has ended, its exit shows it.
                 let _ = stdin.write_all(inputs.as_bytes()).await;
             }
         };
@@ -111,9 +111,9 @@ impl Process {
                     _ = &mut listen => (exit.await, true),
                 }
             };
-            // Something else may hold the pipes open: it gets a moment before it is asked to end.
+            // Another process may hold the pipes open: it gets a moment before it is asked to end.
             let quiet = quiet || tokio::time::timeout(LINGER, &mut listen).await.is_ok();
-            // Nothing that the program has started outlives it. What it says meanwhile is heard.
+            // No descendant outlives the program. Output until then is read.
             let hear = async {
                 if !quiet {
                     let _ = tokio::time::timeout(3 * LINGER, &mut listen).await;
@@ -125,8 +125,8 @@ impl Process {
         Ended { status, stopped, answer, log }
     }
 
-    /// Waits for the program's end, asking for it where that is wanted; then all that it has started gets as
-    /// long to end as it does. True when it was asked.
+    /// Waits for the program's end, requesting it if needed; then its descendants get the same time to end. Returns
+    /// whether it was requested.
     async fn exit(&self, child: &mut Child, tree: &Tree, stop: &mut Stop) -> (io::Result<ExitStatus>, bool) {
         tokio::select! {
             status = child.wait() => return (status, false),
@@ -142,7 +142,7 @@ impl Process {
     }
 }
 
-/// What came of one process.
+/// The result of one process.
 struct Ended {
     status: io::Result<ExitStatus>,
     stopped: bool,
@@ -164,7 +164,7 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
             let again = status.code() != Some(BAD_INPUT);
             let told =
                 text.ok().and_then(|text| contract::refused(&call.outputs, &text, again, Outcome::Failed));
-            // The folder of the run's programs says nothing, and would take the place of the reason.
+            // The folder of the run's programs is removed: it would hide the actual reason.
             let folder = format!("{}/", call.scratch.display());
             Err(told.unwrap_or_else(|| exited(status, stopped, &log.replace(&folder, ""))))
         }
@@ -175,18 +175,18 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
     result
 }
 
-/// What the program has answered: the file, where it has written one, else its standard output.
+/// The program's answer: the file, if it has written one, else its standard output.
 fn said(call: &Call, answer: Start, file: Option<io::Result<Vec<u8>>>) -> Result<String, Box<Failure>> {
     match file {
         Some(Ok(bytes)) => contract::text(bytes),
         Some(Err(error)) => Err(contract::bad(format!("cannot read ORDERFLOW_OUTPUT: {error}"))),
-        // Where nothing is to be made, what is no answer is log.
+        // For a step without outputs, output that is not an answer is log.
         None if call.outputs.is_empty() => Ok(contract::text(answer.bytes).unwrap_or_default()),
         None => contract::text(answer.bytes),
     }
 }
 
-/// A failure known only by how the program ended.
+/// The failure for a program without an answer, by how it ended.
 fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
     let (cause, message, outcome, retryable) = match (status.code(), status.signal()) {
         (Some(code @ BAD_INPUT), _) => {
@@ -205,11 +205,11 @@ fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
     contract::failure(cause, format!("{message}{}", last_word(log)), outcome, retryable)
 }
 
-/// The files by which a call travels beside the pipes; they are gone when this is.
+/// The files that are passed to a call; removed when this is dropped.
 struct Files {
     input: PathBuf,
     output: PathBuf,
-    /// None where the step has none.
+    /// `None` if the step has no instructions.
     instructions: Option<PathBuf>,
 }
 
@@ -224,16 +224,16 @@ impl Files {
         if let Some(path) = &self.instructions {
             std::fs::write(path, instructions)?;
         }
-        // What an earlier attempt under this name has left is no answer to this one.
+        // A file that an earlier attempt left under this name is not this attempt's answer.
         match std::fs::remove_file(&self.output) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::fs::write(&self.input, inputs),
         }
     }
 
-    /// The answer, where the program has written one here.
+    /// The answer file, if the program has written one.
     fn answer(&self) -> Option<io::Result<Vec<u8>>> {
-        // Nothing but a file is opened: a pipe would be waited for without end.
+        // Only regular files are opened: a pipe would block.
         match std::fs::symlink_metadata(&self.output) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(error)),
@@ -242,7 +242,7 @@ impl Files {
         }
     }
 
-    /// No more of the answer than is needed to see that it is too large.
+    /// Reads the answer up to one byte more than allowed, to detect a larger one.
     fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(&self.output)?.take(contract::LARGEST as u64 + 1).read_to_end(&mut bytes)?;

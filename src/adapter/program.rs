@@ -1,4 +1,4 @@
-//! How programs of agents are started, asked to end and listened to. Knows nothing of what is said to them.
+//! Starts, stops and reads the programs of agents. Knows nothing of the contents that are exchanged.
 
 use super::spawned::{Process, new_mark};
 use super::tree::Tree;
@@ -15,19 +15,19 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Between the request to stop and the kill, where nobody says otherwise.
+/// The default time between the request to stop and the kill.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a pipe may stay open after the program itself has ended, before what still holds it is killed.
+/// How long a pipe may stay open after the program itself has ended, before other holders are killed.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a program that is being written just now may be busy.
+/// How long a program's file may be busy while it is being written.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// The end of a log that is kept, in bytes.
+/// How much of the end of a log is stored, in bytes.
 pub(super) const LOG: usize = 8 * 1024;
 
-/// The longest last word of a log that becomes part of a message, in characters.
+/// The longest last line of a log in a message, in characters.
 const LONGEST_REASON: usize = 200;
 
 const ETXTBSY: i32 = rustix::io::Errno::TXTBSY.raw_os_error();
@@ -37,28 +37,28 @@ const ETXTBSY: i32 = rustix::io::Errno::TXTBSY.raw_os_error();
 pub struct Program {
     /// The program and its arguments; never empty.
     pub command: Vec<String>,
-    /// Where it works.
+    /// The working directory.
     pub folder: PathBuf,
-    /// Its whole environment but for what each call adds.
+    /// Its whole environment, except variables that each call adds.
     pub env: Vec<(String, OsString)>,
 }
 
-/// A program that runs, or has run.
+/// A program that is running, or has ended.
 #[derive(Debug)]
 pub(super) struct Started {
     pub child: Child,
-    /// The program with all that it starts.
+    /// The program with its descendants.
     pub tree: Tree,
-    /// None where the system does not tell.
+    /// `None` if the system does not provide it.
     pub process: Option<Process>,
 }
 
 impl Program {
-    /// Starts it for a run with all three pipes, in a process group of its own and without a terminal. `prepare` adds what only this start
-    /// needs.
+    /// Starts it for a run with all three pipes, in a process group of its own and without a terminal. `prepare` adds
+    /// what only this start needs.
     ///
     /// # Errors
-    /// The system's; one that goes on for longer than a moment, where the program's file is being written.
+    /// Those of the system; a busy file only if it stays busy for longer than a moment.
     pub(super) async fn start(&self, run: &str, prepare: impl FnOnce(&mut Command)) -> io::Result<Started> {
         let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
@@ -107,10 +107,9 @@ impl Program {
     }
 }
 
-/// Gives a program a process group of its own, and keeps it from the terminal: to read from that as a background
-/// group would stop it, and nobody would continue it. A session of its own has no terminal, so `/dev/tty` cannot be
-/// opened. It takes a fork, which takes the longer the more memory this process has; where there is no terminal to be
-/// kept from, a group alone is started without one.
+/// Gives a program a process group of its own and detaches it from the terminal: reading from it as a background group
+/// would stop the program forever. A session of its own has no terminal, so `/dev/tty` cannot be opened. That needs a
+/// fork, which takes longer the more memory this process has; without a terminal, the program only gets a group.
 fn apart(command: &mut Command) -> io::Result<()> {
     static TERMINAL: LazyLock<bool> = LazyLock::new(|| std::fs::File::open("/dev/tty").is_ok());
     if *TERMINAL {
@@ -120,8 +119,8 @@ fn apart(command: &mut Command) -> io::Result<()> {
     Ok(())
 }
 
-/// Does what blocks without holding up the tasks that wait for this thread: a program's start takes as long as
-/// the machine is busy, and with many jobs it is.
+/// Runs blocking work without delaying the tasks of this thread: starting a program is slow on a busy machine, as it
+/// is with many jobs.
 pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
@@ -129,15 +128,15 @@ pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The last word of a log as the end of a message: `: out of paper`; nothing where it has none.
+/// The last line of a log as the end of a message: `: out of paper`; empty without one.
 pub(super) fn last_word(log: &str) -> String {
     let last = telling(log);
     let short = |line: &str| line.trim().chars().take(LONGEST_REASON).collect::<String>();
     last.map(|line| format!(": {}", short(line))).unwrap_or_default()
 }
 
-/// The line of a log that says most about a failure: the last one, but for what interpreters put below it, such as
-/// the stack and the version.
+/// The most informative line of a log about a failure: the last one, except lines that interpreters add, such as the
+/// stack and the version.
 fn telling(log: &str) -> Option<&str> {
     let noise = |line: &str| {
         line.trim().is_empty()
@@ -158,9 +157,8 @@ fn telling(log: &str) -> Option<&str> {
     lines[..lowest].iter().rev().find(|line| !frame(line)).copied().or(Some(last))
 }
 
-/// Hears a stream to its end. A pipe that cannot be read any more has nothing more to say. What is too much is
-/// for `take` to pass over: it may turn out to be log, and a program that goes on for ever is a matter of its
-/// timeout.
+/// Reads a stream to its end. A read error counts as its end. `take` may discard excess data: it may turn out to be
+/// log, and an endless program ends by its timeout.
 pub(super) async fn hear(stream: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) {
     let Some(mut stream) = stream else { return };
     let mut chunk = [0; 8192];
@@ -169,12 +167,12 @@ pub(super) async fn hear(stream: Option<impl AsyncRead + Unpin>, mut take: impl 
     }
 }
 
-/// The end of a stream of bytes, at least as much as is asked for where there is so much.
+/// The end of a stream of bytes, at least the requested length if available.
 #[derive(Debug)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
     most: usize,
-    /// Of all bytes that came.
+    /// The number of all bytes.
     total: u64,
 }
 
@@ -197,7 +195,7 @@ impl Tail {
         self.total
     }
 
-    /// What came after the first `from` bytes, as far as it is kept.
+    /// The text after the first `from` bytes, as far as it is stored.
     pub fn since(&self, from: u64) -> String {
         let wanted = usize::try_from(self.total - from).unwrap_or(usize::MAX);
         let start = self.bytes.len().saturating_sub(wanted);

@@ -1,5 +1,5 @@
-//! Word of each process that an adapter starts, so that it is found again even if the runner dies. Knows nothing of
-//! what is done with it.
+//! Reports each process that an adapter starts, so that it is found again even if the runner dies. Does not know how
+//! the reports are used.
 
 use super::system;
 use crate::event::{ItemId, StepPath};
@@ -16,12 +16,12 @@ pub type Attempt = (ItemId, StepPath, u32);
 pub struct Spawned {
     /// The attempt for which it was started.
     pub attempt: Attempt,
-    /// It is there for other attempts too, as a worker is.
+    /// It also serves other attempts, as a worker does.
     pub stays: bool,
     pub process: Process,
 }
 
-/// One process and no other, for ever: a number alone is used again.
+/// Identifies one process permanently: a process id alone is reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
@@ -29,19 +29,19 @@ pub struct Process {
     pub group: u32,
     /// Clock ticks from the system's start to its own.
     pub started: u64,
-    /// The system's name for the time since its start.
+    /// The system's identifier of its current boot.
     pub boot: Arc<str>,
 }
 
 impl Process {
-    /// None where the system does not tell.
+    /// `None` if the system does not provide it.
     pub(super) fn of(pid: Pid) -> Option<Process> {
         let number = u32::try_from(pid.as_raw_nonzero().get()).ok()?;
         Some(Process { pid: number, group: number, started: system::see(pid)?.id.1, boot: system::boot()? })
     }
 }
 
-/// Where an adapter tells of what it starts for an attempt; nobody need listen.
+/// Where an adapter reports the processes of an attempt; may be unused.
 #[derive(Clone, Debug, Default)]
 pub struct Spawns(Option<(Attempt, UnboundedSender<Spawned>)>);
 
@@ -50,16 +50,16 @@ impl Spawns {
         Spawns(Some((attempt, to)))
     }
 
-    /// Tells of a process, where it can be told from others; one that `stays` is not this attempt's alone.
+    /// Reports a process, if it can be identified; one that `stays` is not this attempt's alone.
     pub(super) fn tell(&self, process: Option<&Process>, stays: bool) {
         if let (Some((attempt, to)), Some(process)) = (&self.0, process) {
-            // Whoever does not listen any more has no use for it.
+            // Without a receiver the report is not needed.
             let _ = to.send(Spawned { attempt: *attempt, stays, process: process.clone() });
         }
     }
 }
 
-/// A mark that no other process has, of this runner or of any other: `<run>/<runner>-<its start>-<number>`.
+/// A unique mark for a process, of this runner or of any other: `<run>/<runner>-<its start>-<number>`.
 pub(super) fn new_mark(run: &str) -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{run}/{}{}", *HERE, COUNT.fetch_add(1, Ordering::Relaxed)).into()
@@ -70,7 +70,7 @@ pub(super) fn is_of_here(mark: &str) -> bool {
     mark.rsplit('/').next().is_some_and(|end| end.starts_with(&*HERE))
 }
 
-/// Whether the mark was given in this run, by a runner that is gone.
+/// Whether the mark was given in this run, by a runner that has exited.
 pub(super) fn is_orphan_of(run: &str, mark: &str) -> bool {
     let rest = mark.strip_prefix(run).and_then(|rest| rest.strip_prefix('/'));
     rest.and_then(runner).is_some_and(|runner| system::see(runner.0).is_none_or(|seen| seen.id != runner))
@@ -81,7 +81,7 @@ fn runner(end_of_mark: &str) -> Option<system::Id> {
     Some((system::pid(parts.next()?.parse().ok()?)?, parts.next()?.parse().ok()?))
 }
 
-/// What stands in every mark that this process gives, after the run.
+/// The part of all marks of this process after the run.
 static HERE: LazyLock<String> = LazyLock::new(|| {
     let here = rustix::process::getpid();
     let started = system::see(here).map_or(0, |seen| seen.id.1);

@@ -1,11 +1,11 @@
-//! Finds an error in an answer that is not JSON as a whole: behind a line of log, with a comma too many, in the notation
-//! of another language. Knows nothing of what errors mean.
+//! Finds an error in an answer that is not JSON as a whole: after a line of log, with a comma too many, in the
+//! notation of another language. Knows nothing of the meaning of errors.
 
-/// Only so much of an answer's end is searched for an error that is not written as JSON, in bytes.
+/// How much of an answer's end is searched for an error that is not written as JSON, in bytes.
 const END: usize = 4 * 1024;
 
-/// Where an error stands in a text: `{"error":` begins a line, or the text begins or ends with an object that has a
-/// member `error`, in any notation. None where it is null or false.
+/// The place of an error in a text: `{"error":` begins a line, or the text begins or ends with an object that has a
+/// member `error`, in any notation. `None` if that is null or false.
 pub fn error_in(text: &str) -> Option<usize> {
     let begin = text.len() - text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').len();
     let begins = text.as_bytes().get(begin) == Some(&b'{') && object(&text.as_bytes()[begin..]).error;
@@ -22,13 +22,13 @@ fn quoted(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether only white space stands before it in its line.
+/// Whether only white space precedes it on its line.
 fn begins_line(text: &[u8], at: usize) -> bool {
     let before = text[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
     before.is_none_or(|byte| *byte == b'\n')
 }
 
-/// Where an object with an error begins that ends the text, or was cut off by its end.
+/// The place of an object with an error that ends the text, or was cut off by its end.
 fn ending(text: &[u8]) -> Option<usize> {
     let from = text.len().saturating_sub(END);
     let last_line = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
@@ -40,14 +40,14 @@ fn ending(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// What is seen of an object in any notation.
+/// The visible parts of an object in any notation.
 struct Object {
     error: bool,
-    /// Behind its closing brace; none where it is not closed.
+    /// After its closing brace; `None` if it is not closed.
     end: Option<usize>,
 }
 
-/// Reads what begins with a brace, as leniently as can be.
+/// Reads an object from its brace, as leniently as possible.
 fn object(text: &[u8]) -> Object {
     let (mut at, mut depth, mut error, mut wants_key) = (0, 0u32, false, false);
     while let Some(byte) = text.get(at) {
@@ -94,7 +94,7 @@ fn string(text: &[u8]) -> usize {
     text.len()
 }
 
-/// A key, in quotes or bare, and what stands behind its colon.
+/// A key, in quotes or bare, and the text after its colon.
 fn key(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, rest) = match text.first()? {
         b'"' | b'\'' => {
@@ -109,7 +109,7 @@ fn key(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, rest.trim_ascii_start().strip_prefix(b":")?))
 }
 
-/// Whether the value of `error` says that there is one.
+/// Whether the value of `error` means that there is one.
 fn is_error(value: &[u8]) -> bool {
     let value = value.trim_ascii_start();
     !["null", "false", "None", "False"].iter().any(|word| value.starts_with(word.as_bytes()))

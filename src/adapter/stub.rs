@@ -1,5 +1,5 @@
-//! Stand-ins for what does not exist yet: an agent that makes up what its step declares, and says so in the trace;
-//! and the files that other steps would have made.
+//! Stubs for missing parts of a workflow: an agent that generates its declared outputs and marks them in the trace;
+//! and empty files in place of other steps' files.
 
 use super::{Adapter, Bound, Call, Closing, Declared, Ending, Stop, contract};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply};
@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub struct StandIn {
-    /// A failure handler: it decides nothing, so its Booleans are false and no item is put back.
+    /// Whether it is a failure handler: then its Booleans are false, so that no item is requeued.
     handler: bool,
-    /// The column of the trace that marks what was made up.
+    /// The column of the trace that marks stubbed outputs.
     mark: (Arc<str>, Value),
 }
 
@@ -46,7 +46,7 @@ fn made_up(output: &Declared, folder: &Path) -> std::io::Result<Value> {
     Ok(value)
 }
 
-/// Whoever takes the file opens it. One that is there already stays as it is.
+/// Creates an empty file that the step can open. An existing one is not changed.
 fn empty(folder: &Path, name: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     File::options().create(true).append(true).open(folder.join(name)).map(drop)
@@ -62,7 +62,7 @@ impl Adapter for StandIn {
     }
 }
 
-/// Whoever does a step, with files laid ready for him that steps which are not run would have made.
+/// An adapter with stubbed files in place of those of steps that are not run.
 pub struct Furnished {
     adapter: Arc<dyn Adapter>,
     /// The names of the inputs.
@@ -74,7 +74,7 @@ impl Furnished {
         Furnished { adapter, files }
     }
 
-    /// Puts an empty file in the place of each that was made up.
+    /// Creates an empty file in place of each stubbed one.
     fn furnish(&self, call: &mut Call) -> Result<(), Box<Failure>> {
         for (number, (name, value)) in call.inputs.iter_mut().enumerate() {
             let made_up = self.files.iter().any(|file| **file == **name);

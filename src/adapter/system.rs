@@ -1,5 +1,5 @@
-//! What the system tells of processes: who started them, in which group they are, when they began. Knows nothing of
-//! calls. Where there is no `/proc`, as elsewhere than on Linux, nobody is seen.
+//! The system's information about processes: their parents, groups and starts. Knows nothing of calls. Without
+//! `/proc`, as outside of Linux, no processes are visible.
 
 use rustix::process::{Pid, Signal};
 use std::collections::HashSet;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-/// The variable by which a process is known as one that was started here, even when nothing else tells any more.
+/// The variable that identifies a process as started here, even when all other evidence is gone.
 pub const MARK: &str = "ORDERFLOW_PROCESS";
 
-/// How long a process may be about to become another program.
+/// How long a process may take to execute another program.
 const MOMENT: Duration = Duration::from_millis(1);
 const MOMENTS: u32 = 1000;
 
-/// A process together with its start, in clock ticks since the system's: a number alone is used again.
+/// A process id with the process's start, in clock ticks since the system's: an id alone is reused.
 pub type Id = (Pid, u64);
 
 /// A process at one moment.
@@ -31,19 +31,19 @@ impl Seen {
         self.id.0
     }
 
-    /// It has ended, and waits for its parent to take note.
+    /// It has ended, but its parent has not reaped it.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
 
-/// Whether nothing can be told of any process.
+/// Whether no information about processes is available.
 pub fn is_blind() -> bool {
     static BLIND: LazyLock<bool> = LazyLock::new(|| see(rustix::process::getpid()).is_none());
     *BLIND
 }
 
-/// Names the time since the system's start; none where it cannot be told.
+/// Identifies the current boot; `None` if unknown.
 pub fn boot() -> Option<Arc<str>> {
     static BOOT: LazyLock<Option<Arc<str>>> = LazyLock::new(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -52,14 +52,14 @@ pub fn boot() -> Option<Arc<str>> {
     BOOT.clone()
 }
 
-/// A process's number from what was read; one that is just ending has a group of -1.
+/// A process id from a number; a process that is just ending has a group of -1.
 pub fn pid(number: i32) -> Option<Pid> {
     if number > 0 { Pid::from_raw(number) } else { None }
 }
 
 pub fn see(of: Pid) -> Option<Seen> {
     let stat = std::fs::read(folder(of).join("stat")).ok()?;
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain any characters.
     let name = stat.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(stat.get(name + 1..)?).ok()?;
     let mut fields = text.split_ascii_whitespace();
@@ -69,18 +69,18 @@ pub fn see(of: Pid) -> Option<Seen> {
     Some(Seen { id: (of, fields.nth(16)?.parse().ok()?), parent, group, state })
 }
 
-/// The mark with which a process was started. It keeps it whatever becomes of those who started it.
+/// The mark with which a process was started. It remains whatever happens to its parents.
 pub fn mark(pid: Pid) -> Option<String> {
     let value = |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?.to_vec());
     environment(pid)?.split(|byte| *byte == 0).find_map(value).and_then(|mark| String::from_utf8(mark).ok())
 }
 
-/// What a process was started with. At the moment at which one becomes another program it shows nothing; that is
-/// waited for, lest it be taken for one that carries no mark.
+/// The environment with which a process was started. It is empty at the moment when the process executes another
+/// program; that is waited for, so that the process is not taken for one without a mark.
 fn environment(pid: Pid) -> Option<Vec<u8>> {
     let folder = folder(pid);
     let is_empty = |file: &str| std::fs::read(folder.join(file)).is_ok_and(|bytes| bytes.is_empty());
-    // A thread of the kernel's is no program.
+    // A thread of the kernel is not a program.
     let becoming = || is_empty("cmdline") && folder.join("exe").read_link().is_ok();
     for _ in 0..MOMENTS {
         let environment = std::fs::read(folder.join("environ")).ok()?;
@@ -92,9 +92,9 @@ fn environment(pid: Pid) -> Option<Vec<u8>> {
     None
 }
 
-/// Makes all that is started from here on known by more than its environment, where it may have to be told from what
-/// this process had as children before. The brand is a part of the core dump filter that says nothing of ordinary
-/// memory; every process inherits it, whatever becomes of its environment, its session and its parents.
+/// Makes all processes that are started from here identifiable by more than their environment, so that they can be
+/// distinguished from children that this process had before. The brand is a bit of the core dump filter without effect
+/// on ordinary memory; every process inherits it, whatever happens to its environment, session and parents.
 pub fn brand() {
     const BIT: u32 = 1 << 8;
     let me = rustix::process::getpid();
@@ -107,7 +107,7 @@ pub fn brand() {
 
 static BRAND: OnceLock<u32> = OnceLock::new();
 
-/// Whether a process was started from here, or by one that was; false where nothing was branded.
+/// Whether a process was started from here, directly or not; false without a brand.
 pub fn is_branded(pid: Pid) -> bool {
     BRAND.get().is_some_and(|brand| filter(pid) == Some(*brand))
 }
@@ -117,14 +117,14 @@ fn filter(pid: Pid) -> Option<u32> {
     u32::from_str_radix(text.trim(), 16).ok()
 }
 
-/// Every process that can be seen.
+/// Every visible process.
 pub fn all() -> Vec<Seen> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let number = |entry: std::fs::DirEntry| pid(entry.file_name().to_str()?.parse().ok()?);
     entries.flatten().filter_map(|entry| see(number(entry)?)).collect()
 }
 
-/// Those whose parent this is.
+/// The children of this process.
 pub fn children(parent: Pid) -> Vec<Seen> {
     static LISTED: LazyLock<bool> =
         LazyLock::new(|| std::fs::exists("/proc/thread-self/children").unwrap_or(false));
@@ -144,7 +144,7 @@ pub fn children(parent: Pid) -> Vec<Seen> {
     pids.into_iter().filter_map(see).collect()
 }
 
-/// These processes with all that descend from them, each once, parents first.
+/// These processes with all their descendants, each once, parents first.
 pub fn families(roots: Vec<Seen>, children: impl Fn(Pid) -> Vec<Seen>) -> Vec<Seen> {
     let (mut known, mut all): (HashSet<Id>, Vec<Seen>) = Default::default();
     let mut open = roots;
@@ -157,13 +157,13 @@ pub fn families(roots: Vec<Seen>, children: impl Fn(Pid) -> Vec<Seen>) -> Vec<Se
     all
 }
 
-/// Sends a signal to this process and to no other, even if its number was given to another meanwhile.
+/// Sends a signal to this process and to no other, even if its id was reused meanwhile.
 pub fn signal(seen: &Seen, signal: Signal) {
     let same = || see(seen.pid()).is_some_and(|now| now.id == seen.id);
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-        // What is held cannot become another while it is looked at.
+        // A held process keeps its id while it is inspected.
         if let Ok(held) = pidfd_open(seen.pid(), PidfdFlags::empty()) {
             if same() {
                 let _ = pidfd_send_signal(held, signal);
@@ -180,7 +180,7 @@ fn folder(pid: Pid) -> PathBuf {
     PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()))
 }
 
-/// All children of every process, for looks at many families at once.
+/// The children of every process, to look up many families at once.
 pub fn children_among(all: &[Seen]) -> impl Fn(Pid) -> Vec<Seen> {
     |parent| all.iter().filter(|seen| seen.parent == Some(parent)).copied().collect()
 }

@@ -1,7 +1,6 @@
-//! A started program with all that it has started in turn, in its process group or out of it, orphaned or not. Knows
-//! nothing of calls.
+//! A started program with all its descendants, in its process group or not, orphaned or not. Knows nothing of calls.
 //!
-//! Only those are signalled that are seen to descend from the program, never a number that once was one of them.
+//! Only processes that are known to be descendants are signalled, never an id that once was one.
 
 use super::adopted::{self, Entry};
 use super::program::{GRACE, LINGER, aside};
@@ -13,29 +12,29 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between the first looks at what still lives, and at most between later ones.
+/// The interval between the first checks for running processes, and at most between later ones.
 const FIRST: Duration = Duration::from_millis(5);
 const MOST: Duration = Duration::from_millis(100);
 
-/// All that has come of one start.
+/// All processes of one start.
 #[derive(Debug)]
 pub struct Tree {
-    /// The number of the program itself, which is that of its group.
+    /// The id of the program itself, which is that of its group.
     leader: Pid,
     started: Option<u64>,
     mark: Arc<str>,
     entry: Entry,
-    /// Those that were once seen in it.
+    /// Those that were seen in it before.
     known: Mutex<HashSet<Id>>,
 }
 
 impl Tree {
-    /// `started` is when the program has begun, in the system's ticks; `mark` is what its environment carries.
+    /// `started` is when the program began, in the system's ticks; `mark` is in its environment.
     pub fn new(leader: Pid, started: Option<u64>, mark: Arc<str>, entry: Entry) -> Self {
         Tree { leader, started, mark, entry, known: Mutex::default() }
     }
 
-    /// Sends a signal to each that lives now.
+    /// Sends a signal to each running process.
     pub fn signal(&self, signal: Signal) {
         send(signal, &aside(|| self.living()), self.group());
     }
@@ -45,14 +44,15 @@ impl Tree {
         ended(signal, || self.living(), self.group()).await;
     }
 
-    /// Asks what is left to end, and kills it after `grace`, or at once where `stop` says so.
+    /// Asks the remaining processes to end, and kills them after `grace`, or at once if `stop` requests it.
     pub async fn end(&self, grace: Duration, stop: &mut Stop) {
         end(|| self.living(), self.group(), grace, stop).await;
     }
 
-    /// Kills what is left. What cannot be killed, such as a program of another user's, is not waited for.
+    /// Kills the remaining processes. Those that cannot be killed, such as programs of another user, are not waited
+    /// for.
     pub async fn kill(&self) {
-        // At once, before a look around: it may just be about to end in another way.
+        // At once, before listing processes: it may be about to end in another way.
         send(Signal::KILL, &[], self.group());
         let _ = tokio::time::timeout(LINGER, self.end_by(Signal::KILL)).await;
     }
@@ -61,7 +61,7 @@ impl Tree {
         system::see(self.leader).filter(|seen| Some(seen.id.1) == self.started)
     }
 
-    /// Its group, as long as that is sure to be its own: while the program is there, or where nothing else can be told.
+    /// Its group, as long as that is certainly its own: while the program exists, or if nothing else can be known.
     fn group(&self) -> Option<Pid> {
         (self.program().is_some() || system::is_blind()).then_some(self.leader)
     }
@@ -86,15 +86,15 @@ impl Tree {
     }
 }
 
-/// Those of the families that live.
+/// The running members of the families.
 fn families(roots: Vec<Seen>) -> Vec<Seen> {
     let mut living = system::families(roots, system::children);
     living.retain(|seen| !seen.has_ended());
     living
 }
 
-/// Ends all that is left of what this process has started, once nothing of it runs that may be kept: asks it first,
-/// and kills it after the grace, or at once where `stop` says so.
+/// Ends all remaining processes that this process has started, once none is needed any more: asks them first, and
+/// kills them after the grace period, or at once if `stop` requests it.
 pub async fn sweep(stop: &mut Stop) {
     let left = || {
         adopted::among_orphans(|mut roots| {
@@ -106,8 +106,8 @@ pub async fn sweep(stop: &mut Stop) {
     end(left, None, GRACE, stop).await;
 }
 
-/// Asks those that live to end, and kills them after `grace`, or at once where `stop` says so. What cannot be killed
-/// is not waited for.
+/// Asks running processes to end, and kills them after `grace`, or at once if `stop` requests it. Those that cannot be
+/// killed are not waited for.
 pub async fn end(living: impl Fn() -> Vec<Seen>, group: Option<Pid>, grace: Duration, stop: &mut Stop) {
     tokio::select! {
         biased;
@@ -118,9 +118,8 @@ pub async fn end(living: impl Fn() -> Vec<Seen>, group: Option<Pid>, grace: Dura
     let _ = tokio::time::timeout(LINGER, ended(Signal::KILL, living, group)).await;
 }
 
-/// Sends those that live a signal and returns once none lives. Nobody tells of the end of processes that are not our
-/// own children, so it looks again and again. Those that come later are killed too, but not asked: they may be what
-/// cleans up after the others.
+/// Sends a signal to running processes and returns once none is left. The system only reports the end of own children,
+/// so it polls. Processes that appear later are killed, but not asked: they may clean up after the others.
 async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid>) {
     let mut now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
     send(signal, &now, group);
@@ -132,7 +131,7 @@ async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid
         tokio::time::sleep(pause).await;
         now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
         let new: Vec<Seen> = now.iter().filter(|seen| told.insert(seen.id)).copied().collect();
-        // What starts others again and again is not given the time for it.
+        // Processes that appear again and again do not get time for it.
         pause = if new.is_empty() { MOST.min(pause * 2) } else { FIRST };
         if signal == Signal::KILL {
             send(signal, &new, None);
@@ -140,8 +139,8 @@ async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid
     }
 }
 
-/// Stops those that live, so that none starts another one between the look at it and a signal that ends it. What one has
-/// started before it was stopped is seen when it is looked at again. They stay so until they are killed or asked to end.
+/// Stops running processes, so that none starts another between the time it is found and the signal that ends it. A
+/// process started before that is found by the next list. They stay stopped until they are killed or asked to end.
 pub async fn hold(living: impl Fn() -> Vec<Seen>) -> Vec<Seen> {
     let mut stopped: HashSet<Id> = HashSet::new();
     loop {
@@ -155,8 +154,8 @@ pub async fn hold(living: impl Fn() -> Vec<Seen>) -> Vec<Seen> {
     }
 }
 
-/// Sends a signal to a group, all of it at one moment, and to those of the processes that are not in it. What was
-/// stopped hears a request to end only when it goes on.
+/// Sends a signal to a whole group at once, and to those of the processes that are not in it. A stopped process
+/// receives a request to end only when it continues.
 fn send(signal: Signal, to: &[Seen], group: Option<Pid>) {
     let goes_on = (signal == Signal::TERM).then_some(Signal::CONT);
     for signal in std::iter::once(signal).chain(goes_on) {

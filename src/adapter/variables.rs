@@ -1,7 +1,7 @@
-//! The variables that a call adds to a program's environment. Knows nothing of how the program is started.
+//! The variables that a call adds to a program's environment. Does not know how the program is started.
 //!
-//! A program never finds an empty value in the place of one that is not. What cannot be a variable is replaced by a
-//! text that says so, and a program that names the variable is not started at all.
+//! A program never gets an empty value in place of another. A value that does not fit into a variable is replaced by
+//! an explanation, and a program that names the variable is not started at all.
 
 use super::program::Program;
 use super::{Call, contract};
@@ -15,20 +15,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The largest value of a variable, in bytes. Linux takes twice as much.
+/// The largest value of a variable, in bytes. Linux allows twice as much.
 const LARGEST: usize = 64 * 1024;
 
 /// The most that the inputs take as variables, in bytes. Systems give a program one or two MiB for its arguments and
 /// its environment together.
 const MOST: usize = 512 * 1024;
 
-/// What the system itself needs of that room, in bytes.
+/// The part of that room that the system itself needs, in bytes.
 const SPARE: usize = 16 * 1024;
 
 /// Files of a program are read up to this size for the names of variables.
 const LARGEST_SOURCE: u64 = 1024 * 1024;
 
-/// What stands before the name of an input.
+/// The prefix of the name of an input.
 const PREFIX: &str = "IN_";
 
 /// The variables of one call.
@@ -37,21 +37,21 @@ pub struct Variables {
     unfit: Vec<Unfit>,
 }
 
-/// A value that cannot be a variable.
+/// A value that does not fit into a variable.
 struct Unfit {
     variable: String,
     /// Such as "input `text`".
     what: String,
     /// Such as "180000 bytes, at most 65536".
     why: String,
-    /// Where it can be had instead.
+    /// Where else it is available.
     instead: &'static str,
 }
 
 const INPUTS: &str = "; read it from standard input or from the file that ORDERFLOW_INPUT names";
 
 impl Variables {
-    /// The variables of a call; `used` is how much of the environment's room is taken by others.
+    /// The variables of a call; `used` is the room that others take in the environment, in bytes.
     pub fn new(call: &Call, used: usize) -> Self {
         let mut variables = Variables { all: Vec::with_capacity(16), unfit: Vec::new() };
         let context = &call.context;
@@ -90,7 +90,7 @@ impl Variables {
             };
             inputs.push((variable(name), name, text));
         }
-        // The smallest first, so that a few large ones do not keep out many others.
+        // The smallest first, so that a few large ones do not exclude many others.
         inputs.sort_by_key(|(_, _, text)| text.as_ref().map_or(usize::MAX, String::len));
         let names: Vec<String> = inputs.iter().map(|(variable, ..)| variable.clone()).collect();
         let mut left = room;
@@ -146,14 +146,14 @@ impl Variables {
     }
 }
 
-/// What a variable takes besides its name and its value: `=`, the final NUL and a pointer.
+/// The overhead of a variable besides its name and value: `=`, the final NUL and a pointer.
 const BESIDES: usize = 2 + size_of::<usize>();
 
 fn size<T: AsRef<OsStr>>((name, value): &(String, T)) -> usize {
     name.len() + value.as_ref().len() + BESIDES
 }
 
-/// What a program's own arguments and environment take, in bytes.
+/// The room that a program's own arguments and environment take, in bytes.
 pub fn used(program: &Program) -> usize {
     let words: usize = program.command.iter().map(|word| word.len() + BESIDES).sum();
     words + program.env.iter().map(size).sum::<usize>()
@@ -165,10 +165,10 @@ fn room() -> usize {
     stack.map_or(usize::MAX, |stack| stack / 4).saturating_sub(SPARE)
 }
 
-/// The size in bytes, where it is known.
+/// The size in bytes, if known.
 struct TooLarge(Option<usize>);
 
-/// A value as JSON, no more of it than a variable holds.
+/// A value as JSON, up to the size of a variable.
 fn json(value: &Value) -> Result<String, TooLarge> {
     struct Bounded(String);
     impl Write for Bounded {
@@ -190,7 +190,7 @@ fn outputs(call: &Call) -> String {
     if whole.len() <= LARGEST { whole } else { contract::outputs(&call.outputs, false).to_string() }
 }
 
-/// What can be seen of a program: the words of its command and the texts of the files that they name.
+/// The visible sources of a program: the words of its command and the texts of the files that they name.
 fn sources(program: &Program) -> Vec<Vec<u8>> {
     let words = program.command.iter();
     let values = words.clone().filter_map(|word| Some(word.split_once('=')?.1.to_owned()));
@@ -198,7 +198,7 @@ fn sources(program: &Program) -> Vec<Vec<u8>> {
     words.map(|word| word.clone().into_bytes()).chain(files).collect()
 }
 
-/// The text of a regular file; none where it is a program of the machine's.
+/// The text of a regular file; `None` for a machine program.
 fn text_of(path: &Path) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
@@ -210,7 +210,7 @@ fn text_of(path: &Path) -> Option<Vec<u8>> {
     (!text.contains(&0)).then_some(text)
 }
 
-/// Whether a source names a variable, or makes up names of inputs' variables.
+/// Whether a source names a variable, or builds names of inputs' variables.
 fn names(source: &[u8], variable: &str) -> bool {
     let is_part = |byte: Option<&u8>| {
         byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii())

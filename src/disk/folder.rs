@@ -1,4 +1,4 @@
-//! A folder that is held open. Whatever is put in the place of its path meanwhile, its files are opened from here.
+//! An open folder. Its files are opened relative to it, even if its path is replaced meanwhile.
 
 use super::owner::{is_accepted, refuse_unless};
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What lies at a name. Links are not followed.
+/// The kind of an entry. Links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     File,
@@ -50,36 +50,36 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder that a path of the user's own leads to; links on the way are followed.
+    /// Opens the folder at a path of the user's own; links on the way are followed.
     ///
     /// # Errors
-    /// It is not there, no folder, or another user's.
+    /// It does not exist, is not a folder, or belongs to another user.
     pub fn open(path: &Path) -> io::Result<Folder> {
         let path = std::path::absolute(path)?;
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         Folder::checked(dir, path)
     }
 
-    /// The same whoever owns it, for a folder in which only what is the user's own is looked at or made.
+    /// The same for any owner, for a folder in which only the user's own entries are read or created.
     ///
     /// # Errors
-    /// It is not there, or no folder.
+    /// It does not exist, or is not a folder.
     pub fn shared(path: &Path) -> io::Result<Folder> {
         let path = std::path::absolute(path)?;
         Ok(Folder { dir: Dir::open_ambient_dir(&path, ambient_authority())?, path })
     }
 
-    /// The same as [`open`](Self::open), and makes it first, for this user alone, with the folders above it.
+    /// The same as [`open`](Self::open), but creates it if missing, for this user alone, with its parent folders.
     ///
     /// # Errors
-    /// It cannot be made, or is another user's.
+    /// It cannot be created, or belongs to another user.
     pub fn ensure(path: &Path) -> io::Result<Folder> {
         use std::os::unix::fs::DirBuilderExt;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         Folder::open(path)
     }
 
-    /// The folder above the one at `path`, as it is now, with its name there.
+    /// The parent of the folder at `path`, with the name there.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -100,10 +100,10 @@ impl Folder {
         &self.path
     }
 
-    /// The file system and the number of the folder itself.
+    /// The file system and the inode of the folder itself.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn identity(&self) -> io::Result<(u64, u64)> {
         let about = self.dir.dir_metadata()?;
         Ok((about.dev(), about.ino()))
@@ -112,7 +112,7 @@ impl Folder {
     /// The same folder as a file, to lock it.
     ///
     /// # Errors
-    /// What the system reports.
+    /// An error of the system.
     pub fn handle(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.dir, ".", flags, Mode::empty())?.into())
@@ -121,16 +121,16 @@ impl Folder {
     /// Whether others than its owner may write into it.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn is_open_to_all(&self) -> io::Result<bool> {
         Ok(self.dir.dir_metadata()?.mode() & 0o002 != 0)
     }
 
-    /// Refuses a folder in whose place others could put another one: so many of those above it must be of accepted
-    /// owners, and where everybody may write, only who owns a name may change it (as in `/tmp`).
+    /// Rejects a folder that others could replace: `above` of its parents must have accepted owners, and in those that
+    /// everybody may write to, only the owner of a name may change it (as in `/tmp`).
     ///
     /// # Errors
-    /// Which one is not so, or what the file system reports.
+    /// The folder that is not so, or an error of the file system.
     pub fn refuse_replaceable(&self, above: usize) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt;
         for path in self.path.ancestors().skip(1).take(above) {
@@ -146,7 +146,7 @@ impl Folder {
         Ok(())
     }
 
-    /// When a file was made, in nanoseconds since 1970; none where the file system does not store that. Nothing is opened.
+    /// When a file was created, in nanoseconds since 1970; `None` if the file system does not store it. Opens nothing.
     pub fn born(&self, name: impl AsRef<OsStr>) -> Option<u64> {
         let about = self.dir.symlink_metadata(single(name.as_ref()).ok()?).ok()?;
         let since = about.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -156,7 +156,7 @@ impl Folder {
     /// A folder in it.
     ///
     /// # Errors
-    /// It is not there, a link or no folder, or another user's.
+    /// It does not exist, is a link or not a folder, or belongs to another user.
     pub fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
         let name = single(name.as_ref())?;
         let path = self.path.join(name);
@@ -166,10 +166,10 @@ impl Folder {
         }
     }
 
-    /// A folder in it that is made for this user alone; it may be there already.
+    /// A folder in it, created for this user alone if missing.
     ///
     /// # Errors
-    /// As for [`folder`](Self::folder), and where it cannot be made.
+    /// As for [`folder`](Self::folder), or it cannot be created.
     pub fn make(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
         match self.make_new(name.as_ref()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.folder(name),
@@ -177,10 +177,10 @@ impl Folder {
         }
     }
 
-    /// A folder in it that was not there before.
+    /// A new folder in it.
     ///
     /// # Errors
-    /// There is something of that name, or it cannot be made.
+    /// The name exists, or it cannot be created.
     pub fn make_new(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
         let name = single(name.as_ref())?;
         let mut builder = DirBuilder::new();
@@ -189,7 +189,7 @@ impl Folder {
         self.folder(name)
     }
 
-    /// A folder in it under a name that nobody knew before, with this beginning.
+    /// A new folder in it under a name that cannot be guessed, with this beginning.
     ///
     /// # Errors
     /// As for [`make_new`](Self::make_new).
@@ -197,10 +197,10 @@ impl Folder {
         self.make_new(format!("{beginning}{}", unique()))
     }
 
-    /// What lies at a name; none where nothing does.
+    /// The kind of an entry; `None` if it does not exist.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn kind(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Kind>> {
         match self.dir.symlink_metadata(single(name.as_ref())?) {
             Ok(about) => Ok(Some(Kind::of(&about))),
@@ -209,22 +209,22 @@ impl Folder {
         }
     }
 
-    /// Whether there is something of an accepted owner at a name.
+    /// Whether an entry exists and has an accepted owner.
     pub fn owns(&self, name: impl AsRef<OsStr>) -> bool {
         let about = single(name.as_ref()).and_then(|name| self.dir.symlink_metadata(name));
         about.is_ok_and(|about| is_accepted(about.uid()))
     }
 
-    /// Whether a regular file lies at a name.
+    /// Whether an entry is a regular file.
     pub fn has_file(&self, name: impl AsRef<OsStr>) -> bool {
         matches!(self.kind(name), Ok(Some(Kind::File)))
     }
 
-    /// Refuses what is not a regular file of an accepted owner, without opening it; `written` ones must have this one
-    /// name only, so that nothing outside is written by it. What is not there is none.
+    /// Rejects an entry that is not a regular file of an accepted owner, without opening it; a `written` one must have
+    /// only this name, so that writing it does not change a file elsewhere. A missing entry is accepted.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem of the entry.
     pub fn check(&self, name: impl AsRef<OsStr>, written: bool) -> io::Result<Option<(u64, u64)>> {
         let name = single(name.as_ref())?;
         let about = match self.dir.symlink_metadata(name) {
@@ -235,19 +235,19 @@ impl Folder {
         Ok(Some((about.dev(), about.ino())))
     }
 
-    /// The bytes of a file; links are not followed, and nothing is opened.
+    /// The size of a file in bytes; links are not followed, and nothing is opened.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn length(&self, name: impl AsRef<OsStr>) -> io::Result<u64> {
         Ok(self.dir.symlink_metadata(single(name.as_ref())?)?.len())
     }
 
-    /// The bytes of a file, and when it was last written, in nanoseconds since 1970; links are not followed, and nothing is
-    /// opened.
+    /// The size of a file in bytes, and its modification time in nanoseconds since 1970; links are not followed, and
+    /// nothing is opened.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn stamp(&self, name: impl AsRef<OsStr>) -> io::Result<(u64, i64)> {
         let about = self.dir.symlink_metadata(single(name.as_ref())?)?;
         Ok((about.len(), about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec())))
@@ -256,12 +256,12 @@ impl Folder {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// It is not there, a link, no regular file, another user's, or one with further names.
+    /// It does not exist, is a link or not a regular file, belongs to another user, or has further names.
     pub fn open_file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         self.open_with(name.as_ref(), OpenOptions::new().read(true))
     }
 
-    /// Opens a file for reading and writing; makes it where it is not there.
+    /// Opens a file for reading and writing; creates it if missing.
     ///
     /// # Errors
     /// As for [`open_file`](Self::open_file).
@@ -269,17 +269,17 @@ impl Folder {
         self.open_with(name.as_ref(), OpenOptions::new().read(true).write(true).create(true).mode(0o600))
     }
 
-    /// Makes a file that was not there before.
+    /// Creates a new file.
     ///
     /// # Errors
-    /// There is something of that name, or it cannot be made.
+    /// The name exists, or it cannot be created.
     pub fn create_new(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         self.open_with(name.as_ref(), OpenOptions::new().write(true).create_new(true).mode(0o600))
     }
 
     fn open_with(&self, name: &OsStr, options: &mut OpenOptions) -> io::Result<File> {
         let name = single(name)?;
-        // Without waiting: a pipe would be waited for without end.
+        // Without blocking: opening a pipe could wait forever.
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let options = options.follow(FollowSymlinks::No).custom_flags(flags.bits() as i32);
         let file = match self.dir.open_with(name, options) {
@@ -290,7 +290,7 @@ impl Folder {
         Ok(file.into_std())
     }
 
-    /// An error of opening, with what lies there if that is why.
+    /// An error of opening, with the entry's kind if that is the reason.
     fn explained(&self, name: &OsStr, error: io::Error) -> io::Error {
         match self.kind(name) {
             Ok(Some(kind @ (Kind::Link | Kind::Special))) => refused(&self.path.join(name), kind.name()),
@@ -298,10 +298,10 @@ impl Folder {
         }
     }
 
-    /// The content of a file of at most so many bytes; none where there is no such file.
+    /// The content of a file of at most this many bytes; `None` if it does not exist.
     ///
     /// # Errors
-    /// As for [`open_file`](Self::open_file), and where it is larger.
+    /// As for [`open_file`](Self::open_file), or it is larger.
     pub fn read(&self, name: impl AsRef<OsStr>, most: usize) -> io::Result<Option<Vec<u8>>> {
         let file = match self.open_file(name.as_ref()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -310,18 +310,18 @@ impl Folder {
         super::read_at_most(file, most).map(Some)
     }
 
-    /// Puts a file in the place of whatever lies there but a folder, whole or not at all, and durably.
+    /// Replaces any entry except a folder by a file, atomically and durably.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn replace(&self, name: impl AsRef<OsStr>, content: &[u8]) -> io::Result<()> {
         self.replace_by(name, |file| file.write_all(content))
     }
 
-    /// The same with what `write` writes.
+    /// The same with the content that `write` writes.
     ///
     /// # Errors
-    /// What `write` and the file system report.
+    /// An error of `write` or of the file system.
     pub fn replace_by(
         &self,
         name: impl AsRef<OsStr>,
@@ -342,18 +342,18 @@ impl Folder {
         written
     }
 
-    /// Gives a file or folder in it another name; in the place of a file that has it already.
+    /// Renames an entry; replaces a file of the new name.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
         self.dir.rename(single(from.as_ref())?, &self.dir, single(to.as_ref())?)
     }
 
-    /// Moves a file or folder in it to another folder; nothing may have its name there.
+    /// Moves an entry to another folder; its name must not exist there.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn move_to(&self, name: impl AsRef<OsStr>, to: &Folder, new: impl AsRef<OsStr>) -> io::Result<()> {
         let (name, new) = (single(name.as_ref())?, single(new.as_ref())?);
         if to.kind(new)?.is_some() {
@@ -362,10 +362,10 @@ impl Folder {
         self.dir.rename(name, &to.dir, new)
     }
 
-    /// Removes a file, a link or a pipe; true where there was one.
+    /// Removes a file, a link or a pipe; returns whether it existed.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
         match self.dir.remove_file(single(name.as_ref())?) {
             Ok(()) => Ok(true),
@@ -374,18 +374,18 @@ impl Folder {
         }
     }
 
-    /// Removes a folder in it if nothing is left there.
+    /// Removes an empty folder in it.
     ///
     /// # Errors
-    /// There is something left, or what the file system reports.
+    /// It is not empty, or an error of the file system.
     pub fn remove_empty(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         self.dir.remove_dir(single(name.as_ref())?)
     }
 
-    /// Removes whatever lies at a name, with all below it; links are removed, not followed.
+    /// Removes any entry, with all below it; links are removed, not followed.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn remove_all(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         let name = single(name.as_ref())?;
         match self.kind(name)? {
@@ -395,18 +395,18 @@ impl Folder {
         }
     }
 
-    /// All names in it with what lies there, sorted.
+    /// All entries with their kinds, sorted by name.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn entries(&self) -> io::Result<Vec<(OsString, Kind)>> {
         self.entries_up_to(usize::MAX)
     }
 
-    /// The same where it has at most so many.
+    /// The same for a limited number of entries.
     ///
     /// # Errors
-    /// What the file system reports, and where there are more.
+    /// An error of the file system, or there are more.
     pub fn entries_up_to(&self, most: usize) -> io::Result<Vec<(OsString, Kind)>> {
         let mut all = Vec::new();
         for entry in self.dir.entries()? {
@@ -422,7 +422,7 @@ impl Folder {
         Ok(all)
     }
 
-    /// The bytes of all files below it. Links are not followed.
+    /// The size of all files below it in bytes. Links are not followed.
     pub fn size(&self) -> u64 {
         let entries = self.dir.entries().into_iter().flatten().flatten();
         let size = entries.map(|entry| match entry.metadata() {
@@ -433,21 +433,21 @@ impl Folder {
         size.sum()
     }
 
-    /// Makes the names in it durable.
+    /// Makes its entries durable.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// An error of the file system.
     pub fn sync(&self) -> io::Result<()> {
         self.handle()?.sync_all()
     }
 }
 
-/// The end of a name that cannot be guessed.
+/// A suffix that cannot be guessed.
 fn unique() -> String {
     format!(".{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// A name, if it is one and no path.
+/// A name, if it is one and not a path.
 fn single(name: &OsStr) -> io::Result<&OsStr> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {

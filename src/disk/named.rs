@@ -1,5 +1,5 @@
-//! Files that are named by a path: by the user, who may name a pipe or a link to anywhere, or by a document or its
-//! settings, which may not.
+//! Files named by a path: by the user, who may name a pipe or a link to anywhere, or by a document or its settings,
+//! which may not.
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
@@ -9,29 +9,29 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// A file that somebody has named. It may be opened again and again.
+/// A named file. It may be opened repeatedly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     path: PathBuf,
-    /// The folder that links must not lead out of, and the path below it.
+    /// The folder that links must not leave, and the path below it.
     below: Option<(PathBuf, PathBuf)>,
-    /// Whether it may be a pipe or a device, and waited for.
+    /// Whether it may be a pipe or a device, which can block.
     special: bool,
 }
 
 impl Named {
-    /// A path that the user has given on the command line: links are followed, and it may be a pipe.
+    /// A path from the command line: links are followed, and it may be a pipe.
     pub fn by_user(path: impl Into<PathBuf>) -> Named {
         Named { path: path.into(), below: None, special: true }
     }
 
-    /// A path that the user has given earlier, for a regular file: links are followed, and nothing is waited for.
+    /// A path that the user has given earlier, for a regular file: links are followed, and it must not block.
     pub fn file(path: impl Into<PathBuf>) -> Named {
         Named { path: path.into(), below: None, special: false }
     }
 
-    /// A path that a document in `folder`, or its settings, name. It must be a regular file. A relative path may begin
-    /// with `..`; links must not lead out of the folder that this is: whoever reads the document would not see where.
+    /// A path in a document in `folder`, or in its settings. It must be a regular file. A relative path may begin with
+    /// `..`; links must not leave the folder that this leads to, because readers of the document could not see that.
     pub fn by_document(folder: &Path, path: &Path) -> Named {
         let outward = |part: &Component<'_>| matches!(part, Component::ParentDir | Component::CurDir);
         let base: PathBuf = path.components().take_while(outward).collect();
@@ -40,8 +40,8 @@ impl Named {
         Named { path: folder.join(path), below, special: false }
     }
 
-    /// A file that was found by this name, a folder's or a glob's. What a document names leads to nothing outside: of a
-    /// relative path it is the same folder as for the name itself, of an absolute one `searched`, from where it was looked for.
+    /// A file that was found by this name, of a folder or a glob. A file that a document names must be below a folder:
+    /// for a relative path the one of the name itself, for an absolute one `searched`, where the search began.
     ///
     /// # Errors
     /// It is not below that folder.
@@ -71,10 +71,10 @@ impl Named {
         self.special
     }
 
-    /// What it leads to; links are followed.
+    /// The metadata of its target; links are followed.
     ///
     /// # Errors
-    /// There is none, or it cannot be seen.
+    /// It does not exist, or is not accessible.
     pub fn about(&self) -> io::Result<Metadata> {
         std::fs::metadata(&self.path)
     }
@@ -90,7 +90,7 @@ impl Named {
     /// Opens it for reading.
     ///
     /// # Errors
-    /// It is not there, or is not what it may be.
+    /// It does not exist, or is not of an allowed kind.
     pub fn open(&self) -> io::Result<File> {
         if self.special {
             return File::open(&self.path);
@@ -108,10 +108,10 @@ impl Named {
         }
     }
 
-    /// Its content, if it has at most so many bytes.
+    /// Its content, up to this many bytes.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), and where it is larger.
+    /// As for [`open`](Self::open), or it is larger.
     pub fn read(&self, most: usize) -> io::Result<Vec<u8>> {
         read_at_most(self.open()?, most)
     }
@@ -123,7 +123,7 @@ fn below(folder: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags.bits() as i32)) {
         Ok(file) => Ok(file.into_std()),
-        // That it leads out is no reason of the kernel's own, which would have let it be opened.
+        // The kernel does not reject links that leave the folder; `cap-std` does.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
             let what = match path.components().any(|part| part == Component::ParentDir) {
                 true => "this path",
@@ -136,10 +136,10 @@ fn below(folder: &Path, path: &Path) -> io::Result<File> {
     }
 }
 
-/// All that can be read, if it is at most so many bytes.
+/// Reads to the end, up to this many bytes.
 ///
 /// # Errors
-/// What reading reports, and where there is more.
+/// An error of reading, or there is more.
 pub fn read_at_most(from: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(most as u64 + 1).read_to_end(&mut bytes)?;

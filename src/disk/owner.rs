@@ -1,5 +1,5 @@
-//! Whose files count as the user's own: his, root's, those of the user who called `sudo`, and those of users that
-//! he names. Whoever else owns a file could have it say anything.
+//! The users whose files count as the user's own: this user, root, the user who called `sudo`, and users that were
+//! accepted. Files of others could contain anything.
 
 use std::io;
 use std::path::Path;
@@ -14,14 +14,14 @@ pub fn accept_owner(user: u32) {
     }
 }
 
-/// Whether a file of this user (its number) is obeyed.
+/// Whether files of this user (its number) are accepted.
 pub(super) fn is_accepted(user: u32) -> bool {
     user == 0
         || user == rustix::process::geteuid().as_raw()
         || ACCEPTED.read().is_ok_and(|accepted| accepted.contains(&user))
 }
 
-/// Refuses what is somebody else's; the error says whose, and how it is accepted.
+/// Rejects a file of another user; the error names the user, and how to accept it.
 pub(super) fn refuse_unless(user: u32, path: &Path) -> io::Result<()> {
     if is_accepted(user) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all: beside their target first, then in its place.
+//! Files that are written completely or not at all: to a temporary file beside the target first, then renamed.
 
 use super::Folder;
 use rustix::process::{Resource, getrlimit};
@@ -7,34 +7,34 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// The most symbolic links on the way to a file, as the kernel counts them.
+/// The most symbolic links on the way to a file, as in the kernel.
 const LINKS: usize = 40;
 
-/// Where a file goes.
+/// The target of a write.
 pub enum Target {
-    /// The file behind all symbolic links, to be replaced; the links stay.
+    /// The file behind all symbolic links, to be replaced; the links remain.
     File(PathBuf),
-    /// A pipe or a device, to be written to: in its place nothing else may come.
+    /// A pipe or a device, to be written to; it is never replaced.
     Stream(PathBuf),
-    /// A file in a run's folder, to be replaced whatever lies there. The folder is opened only to write: a run has few
-    /// files to spare.
+    /// A file in a run's folder, to be replaced whatever its kind. The folder is opened only to write, because a run
+    /// has few file descriptors to spare.
     Within(PathBuf, &'static str),
-    /// What is open already, such as standard output.
+    /// An open file, such as standard output.
     Open(File),
 }
 
 impl Target {
-    /// The target of a path that the user has given.
+    /// The target of a path from the user.
     ///
     /// # Errors
-    /// Where it can be neither.
+    /// When it can be neither.
     pub fn of(path: &Path) -> io::Result<Target> {
         match fs::metadata(path) {
             Ok(about) if about.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(about) if about.file_type().is_socket() => return Err(io::Error::other("it is a socket")),
             Ok(about) if !about.is_file() => return Ok(Target::Stream(path.to_owned())),
             Ok(_) => {}
-            // A link may lead to a file that is still to be made; links in a circle are counted below.
+            // A link may lead to a file that does not exist yet; circular links are counted below.
             Err(error) if error.kind() == io::ErrorKind::NotFound || is_circle(&error) => {}
             Err(error) => return Err(error),
         }
@@ -54,10 +54,10 @@ impl Target {
         Err(io::Error::other("too many symbolic links"))
     }
 
-    /// The target of a path that nobody has named: only a regular file is replaced there.
+    /// The target of a default path: only a regular file is replaced there.
     ///
     /// # Errors
-    /// Something else lies there.
+    /// The path is something else.
     pub fn unnamed(path: &Path) -> io::Result<Target> {
         match fs::symlink_metadata(path) {
             Ok(about) if !about.is_file() => {
@@ -73,10 +73,10 @@ impl Target {
         }
     }
 
-    /// A nameless file for what is not yet to be seen there.
+    /// An unnamed file for data that is not to be visible there yet.
     ///
     /// # Errors
-    /// Where its folder cannot hold one.
+    /// When its folder cannot contain one.
     pub fn spool(&self) -> io::Result<File> {
         match self {
             Target::File(path) => tempfile::tempfile_in(folder(path)),
@@ -85,7 +85,7 @@ impl Target {
         }
     }
 
-    /// Tries whether the file can be made, and changes nothing. A pipe is not opened: that would wait for its reader.
+    /// Checks that the file can be created; changes nothing. A pipe is not opened: that would wait for its reader.
     ///
     /// # Errors
     /// Why it cannot.
@@ -99,7 +99,7 @@ impl Target {
     /// Writes the file.
     ///
     /// # Errors
-    /// What `write` and the file system report.
+    /// An error of `write` or of the file system.
     pub fn write(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let path = match self {
             Target::File(path) => path,
@@ -108,10 +108,10 @@ impl Target {
             Target::Open(file) => return write(&mut file.try_clone()?),
         };
         let mut builder = tempfile::Builder::new();
-        // Like any file that a program makes: the umask decides who may read it.
+        // Like any new file: the umask decides who may read it.
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.prefix(".session-").tempfile_in(folder(path))?;
-        // One that is replaced stays as private as it was.
+        // A replaced file keeps its permissions.
         if let Ok(about) = fs::metadata(path) {
             let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777;
             file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
@@ -123,13 +123,13 @@ impl Target {
     }
 }
 
-/// What is tried to be written where something could not be.
+/// The number of bytes that a test of free room writes.
 const TRIED: usize = 256 << 10;
 
-/// Tries whether there is room for more in a file, or in those beside it whose names have these ends. Nothing stays.
+/// Checks that a file, or those beside it with these suffixes, can grow. Nothing remains.
 ///
 /// # Errors
-/// The disk or a quota is full, files may not be so large, or no file can be made there.
+/// The disk or a quota is full, files may not be that large, or no file can be created there.
 pub fn try_room(path: &Path, beside: &[&str]) -> io::Result<()> {
     let length = |end: &&str| {
         let mut name = path.as_os_str().to_owned();
@@ -149,16 +149,16 @@ fn is_circle(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
-/// The folder that holds a file.
+/// The folder that contains a file.
 fn folder(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Puts a text in place of another in a file, whole or not at all; false where the file holds something else
-/// by now, and then it stays.
+/// Replaces the text of a file, completely or not at all; returns false and changes nothing if its text is no longer
+/// `old`.
 ///
 /// # Errors
-/// What the file system reports, and where the path is not a file.
+/// An error of the file system, or the path is not a file.
 pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     let Target::File(path) = Target::of(path)? else {
         return Err(io::Error::other("this is not a regular file"));

@@ -30,26 +30,6 @@ const BANNED: [(&[&str], &str); 17] = [
 /// Phrases that contain a banned one and are plain English.
 const ALLOWED: [&str; 1] = ["is no longer"];
 
-/// The rooms whose comments are checked, too.
-const COMMENTED: [&str; 16] = [
-    "lib.rs",
-    "main.rs",
-    "cli/",
-    "condition/",
-    "diag/",
-    "engine/",
-    "event/",
-    "history/",
-    "items/",
-    "journal/",
-    "runtime/",
-    "session/",
-    "stats/",
-    "toon/",
-    "value/",
-    "view/",
-];
-
 /// Names of files and folders that only test.
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
@@ -76,14 +56,10 @@ fn sources() -> Vec<(String, String)> {
     let helps = help::all().into_iter().map(|(command, text)| (command, plain(&text)));
     let code = code_files().into_iter().map(|path| {
         let path = path.to_string_lossy().into_owned();
-        let texts = texts(&file(&path), is_commented(&path));
+        let texts = texts(&file(&path));
         (path, texts)
     });
     pages.into_iter().chain(helps).chain(code).collect()
-}
-
-fn is_commented(path: &str) -> bool {
-    COMMENTED.iter().any(|room| path.strip_prefix("src/").is_some_and(|path| path.starts_with(room)))
 }
 
 /// A file of the repository.
@@ -125,15 +101,14 @@ fn plain(text: &str) -> String {
     text.chars().map(shown).collect::<String>().to_lowercase()
 }
 
-/// The prose of a source file at its lines, up to its unit tests: the texts of string literals, and where `comments` says
-/// so, of comments.
-fn texts(source: &str, comments: bool) -> String {
+/// The prose of a source file at its lines, up to its unit tests: the texts of string literals and of comments.
+fn texts(source: &str) -> String {
     let end = source.find("#[cfg(test)]\nmod tests {").unwrap_or(source.len());
     let mut out = String::new();
     let mut rest = &source[..end];
     while let Some(first) = rest.chars().next() {
         let (length, is_text) = match first {
-            '/' if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), comments),
+            '/' if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), true),
             '"' => (end_of(rest, 1, "\"", true), true),
             'r' if is_raw(rest) && !out.ends_with(|c: char| c == '_' || c.is_alphanumeric()) => {
                 let hashes = rest[1..].find('"').unwrap_or_default();
@@ -287,7 +262,6 @@ fn banned_words_are_found_in_prose_only_and_at_their_lines() {
     ];
     assert_eq!(words(problems("x", &prose(text))), expected);
     let code = "/// Told.\nfn told<'a>(c: char) -> &'a str {\n    let told = '\"'; // anew\n    f(r#\"a \"told\" `anew`\"#, \"{told} \\\"un\\ntold\\\"\", \"is \\\n      no\")\n}\n#[cfg(test)]\nmod tests {\n    \"told\"\n";
-    let found = |comments| words(problems("x", &texts(code, comments)));
-    assert_eq!(found(false), ["x:4: `is no`", "x:4: `told`", "x:4: `told`"]);
-    assert_eq!(found(true), ["x:1: `told`", "x:3: `anew`", "x:4: `is no`", "x:4: `told`", "x:4: `told`"]);
+    let found = words(problems("x", &texts(code)));
+    assert_eq!(found, ["x:1: `told`", "x:3: `anew`", "x:4: `is no`", "x:4: `told`", "x:4: `told`"]);
 }

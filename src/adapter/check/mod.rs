@@ -1,7 +1,7 @@
-//! A conformance kit for those who write agents: probes that every agent must stand, whatever its business. They
-//! ask for a step that nobody has, without inputs, so an agent that looks at either does nothing.
+//! A conformance kit for authors of agents: probes that every agent must pass. They request a step that does not
+//! exist, without inputs, so an agent that checks either does nothing.
 //!
-//! Speaks to programs directly rather than through the adapters, because it also says what those never would.
+//! Talks to programs directly, not through the adapters, because it also sends messages that those never send.
 
 mod process;
 mod worker;
@@ -20,23 +20,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Child;
 
-/// The step that is asked for.
+/// The requested step.
 pub const STEP: &str = "OrderflowCheck";
 
-/// The run that it is said to be asked for in.
+/// The run in the request.
 const RUN: &str = "check";
 
-/// What came of one probe.
+/// The result of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What the agent must do.
+    /// The requirement.
     pub must: &'static str,
-    /// What it did.
+    /// The agent's behaviour.
     pub did: String,
     pub passed: bool,
 }
 
-/// A call without inputs for a step that nobody has; its files belong into `folder`.
+/// A call without inputs for a step that does not exist; its files are in `folder`.
 fn call(folder: &Path) -> Call {
     Call {
         context: Context {
@@ -62,12 +62,12 @@ fn call(folder: &Path) -> Call {
     }
 }
 
-/// A JSON text of more than a mebibyte, which no pipe holds.
+/// A JSON text of more than a mebibyte, which exceeds every pipe.
 fn large() -> String {
     format!("\"{}\"", "x".repeat(1 << 20))
 }
 
-/// A program under test; it does not outlive this.
+/// A program under test; it is killed when this is dropped.
 struct Patient {
     child: Child,
     tree: Tree,
@@ -89,7 +89,7 @@ impl Patient {
         self.tree.signal(which);
     }
 
-    /// How it ended, with its last words; none where it still runs after this time.
+    /// How it ended, with the end of its log; `None` if it is still running after this time.
     async fn ended(&mut self, within: Duration) -> Option<String> {
         let status = tokio::time::timeout(within, self.child.wait()).await.ok()?;
         let end = match status {

@@ -12,17 +12,17 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// How long a program may prepare itself before it is asked to end.
+/// How long a program may start up before it is asked to end.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// What stands on a program's standard input, and whether it ends there.
+/// The text on a program's standard input, and whether the input ends there.
 struct Probe {
     must: &'static str,
     input: String,
     open: bool,
 }
 
-/// Puts a program to every probe; `folder` is for its files, `within` the longest that it may take.
+/// Runs every probe on a program; `folder` is for its files, `within` the longest time that it may take.
 pub async fn process(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
     let whole = |must, input: &str| Probe { must, input: input.to_owned(), open: false };
     let probes = [
@@ -83,7 +83,7 @@ async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -
     });
     let mut end = None;
     if open {
-        // It may end by itself, and needs a moment to get ready for signals.
+        // It may end by itself, and needs a moment to set up its signals.
         end = patient.ended(SETTLE).await;
         patient.signal(Signal::TERM);
     }
@@ -102,7 +102,7 @@ async fn put(program: &Program, folder: &Path, probe: Probe, within: Duration) -
     }
 }
 
-/// What was answered, as far as any agent is bound by it.
+/// The answer, as far as every agent must follow the contract.
 fn judge(said: Vec<u8>) -> Result<String, String> {
     let text = contract::text(said).map_err(|failure| failure.message)?;
     match json::parse(text.trim()) {

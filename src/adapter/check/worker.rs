@@ -1,4 +1,4 @@
-//! Probes of a worker: each talks to a process of its own.
+//! Probes of a worker: each has a process of its own.
 
 use super::super::program::Program;
 use super::super::worker::{LONGEST_LINE, Lines, Message, Request, Told, TooLong, cancel, read};
@@ -12,22 +12,22 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 struct Probe {
     must: &'static str,
-    /// What is written at once.
+    /// The text that is written at once.
     says: String,
-    /// The calls among that; each must be answered once.
+    /// The calls in it; each must be answered once.
     calls: &'static [u64],
 }
 
-/// How many messages wait to be looked at, before the worker has to.
+/// How many unread messages are buffered before the worker has to wait.
 const WAITING: usize = 8;
 
-/// The wrong answers that are told.
+/// The most wrong answers that are shown.
 const TOLD: usize = 5;
 
-/// What comes of standard output: messages, or what is none.
+/// A line of standard output: a message, or the problem of the line.
 type Heard = Result<Message, String>;
 
-/// Puts a worker to every probe; `folder` is for its files, `within` the longest that it may take to answer.
+/// Runs every probe on a worker; `folder` is for its files, `within` the longest time for an answer.
 pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut all_end = Ok(());
@@ -40,7 +40,7 @@ pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<F
                 return findings;
             }
             Ok(child) => {
-                // One that is known not to end need not be waited for again, unless to hear it.
+                // After one probe did not end, others are only awaited if they need an answer.
                 let wait = all_end.is_ok() || probe.calls.is_empty();
                 let end = if wait { within } else { Duration::ZERO };
                 let (did, ended) = put(Patient::new(child), probe, within, end).await;
@@ -99,7 +99,7 @@ fn probes(folder: &Path) -> Vec<Probe> {
     ]
 }
 
-/// What the worker did in one probe, right or wrong, and whether it ended with its input.
+/// The worker's behaviour in one probe, right or wrong, and whether it ended with its input.
 async fn put(
     mut patient: Patient,
     probe: Probe,
@@ -117,7 +117,7 @@ async fn put(
     // Its input ends here.
     writing.abort();
     drop(writing.await);
-    // What it still says belongs to the probe: a second answer, or chatter.
+    // Later output belongs to the probe: a second answer, or malformed lines.
     let end = {
         let (end, rest) = (patient.ended(end), answers.gather(&mut heard, false));
         tokio::pin!(end, rest);
@@ -137,7 +137,7 @@ async fn put(
 
 async fn write(stdin: Option<ChildStdin>, says: String) -> Option<ChildStdin> {
     let mut stdin = stdin?;
-    // One that has gone shows by the answers that are missing.
+    // If the worker has ended, missing answers show it.
     let _ = stdin.write_all(says.as_bytes()).await;
     Some(stdin)
 }
@@ -146,7 +146,7 @@ async fn listen(stdout: Option<ChildStdout>, heard: Sender<Heard>) {
     let Some(mut stdout) = stdout else { return };
     let mut lines = Lines::new(LONGEST_LINE);
     let mut chunk = vec![0; 64 * 1024];
-    // What follows a line that is no message is passed over: nobody asks for it, and the worker is not to wait.
+    // Lines after a malformed one are read and ignored, so that the worker does not block.
     let mut strange = false;
     loop {
         let count = stdout.read(&mut chunk).await.unwrap_or(0);
@@ -171,7 +171,7 @@ async fn listen(stdout: Option<ChildStdout>, heard: Sender<Heard>) {
         }
         strange |= said.iter().any(Result::is_err);
         for said in said {
-            // Whoever does not listen any more knows enough.
+            // The receiver is only dropped when it has its result.
             let _ = heard.send(said).await;
         }
         if count == 0 {
@@ -185,7 +185,7 @@ struct Answers {
     asked: &'static [u64],
     open: Vec<u64>,
     told: Vec<String>,
-    /// A line that is no message.
+    /// A malformed line.
     strange: Option<String>,
     wrong: Vec<String>,
 }
@@ -195,8 +195,8 @@ impl Answers {
         Answers { asked, open: asked.to_vec(), told: Vec::new(), strange: None, wrong: Vec::new() }
     }
 
-    /// Takes what comes until there is no more or nothing more is of use: a worker that is not understood would be
-    /// killed in a run. With `only_answers` it is enough that every call is answered.
+    /// Collects messages until they end or a malformed line, after which a run would kill the worker. With
+    /// `only_answers` it ends when every call is answered.
     async fn gather(&mut self, heard: &mut Receiver<Heard>, only_answers: bool) {
         while self.strange.is_none() && !(only_answers && self.open.is_empty()) {
             match heard.recv().await {

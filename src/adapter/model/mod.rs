@@ -1,11 +1,10 @@
 //! An agent that is a language model behind an HTTP interface: the step's instructions and inputs are the prompt, the
-//! declared outputs are the form of the answer. Knows nothing of where its address, its key and its price come from.
+//! declared outputs are the form of the answer. Does not know where its address, its key and its price come from.
 //!
-//! - `protocol` is how a conversation becomes a request and a response becomes a turn, `prompt` what is asked,
-//!   this is an attempt.
+//! - `protocol` converts a conversation to a request and a response to a turn, `prompt` writes the prompt, this is an attempt.
 //!
-//! A form that is asked for is not always kept, so every answer is checked against the outputs. One that does not fit
-//! is corrected once, with the misfit as the next message.
+//! A model may ignore the form, so every answer is checked against the outputs. One that does not fit is corrected
+//! once, with the misfit as the next message.
 
 mod prompt;
 mod protocol;
@@ -21,7 +20,7 @@ use protocol::{Message, Turn, Usage};
 use reqwest::StatusCode;
 use std::sync::Arc;
 
-/// A model, and how it is reached.
+/// A model, and how to call it.
 pub struct Model {
     pub client: Client,
     pub protocol: Protocol,
@@ -31,7 +30,7 @@ pub struct Model {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The provider's name for it.
     pub name: String,
-    /// What it is told before every prompt.
+    /// The system prompt.
     pub system: Option<String>,
     /// The most tokens of an answer.
     pub max_tokens: u32,
@@ -63,7 +62,7 @@ impl Model {
         tokio::select! {
             biased;
             answer = self.converse(&call) => answer,
-            // A provider learns of it by the closed connection.
+            // The provider sees the closed connection.
             () = stop.asked(Urgency::Terminate) => {
                 let message = "the request was cancelled before an answer".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Failed, true))
@@ -71,7 +70,7 @@ impl Model {
         }
     }
 
-    /// Asks, and once more where the answer does not fit.
+    /// Asks, and once more if the answer does not fit.
     async fn converse(&self, call: &Call) -> Answer {
         let form = prompt::form(&call.outputs);
         let mut messages = vec![Message::user(prompt::prompt(call, form.is_some()))];
@@ -135,7 +134,7 @@ impl Model {
             .map_err(|why| contract::failure(Cause::Protocol, why, Outcome::Failed, false))
     }
 
-    /// A failure with what was spent until then.
+    /// A failure with the cost so far.
     fn paid(&self, mut failure: Box<Failure>, spent: &Usage) -> Box<Failure> {
         if spent.tokens().is_some() {
             failure.tokens_used = spent.tokens();
@@ -152,7 +151,7 @@ impl Model {
         columns
     }
 
-    /// Dollars: as the provider says, else by the price; none where there is none.
+    /// The cost in dollars: as reported by the provider, else by the price; `None` without either.
     fn cost(&self, spent: &Usage) -> Option<Value> {
         let cost = match (&spent.cost, &self.price) {
             (Some(cost), _) => cost.clone(),
@@ -166,7 +165,7 @@ impl Model {
     }
 }
 
-/// A model changes nothing but the bill.
+/// A model has no effects besides its cost.
 fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
     if failure.outcome == Outcome::Unknown {
         failure.outcome = Outcome::Failed;
@@ -174,7 +173,7 @@ fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
     failure
 }
 
-/// A status of failure: what the key, the account or the model's name is the reason of is final for the agent.
+/// A status of failure. One that is caused by the key, the account or the model's name is final for the agent.
 fn refused(status: StatusCode, body: &str) -> Box<Failure> {
     let error = serde_json::from_str::<Value>(body).ok();
     let error = error.as_ref().and_then(|body| body.get("error"));

@@ -1,11 +1,11 @@
-//! What a model is asked: the step's instructions, its inputs as one fenced block of JSON, and the form of the answer.
-//! Inputs are data: they stand in their own block, and what is in them is never part of the instructions.
+//! The prompt of a model: the step's instructions, its inputs as one fenced block of JSON, and the form of the answer.
+//! Inputs are data: they are in a block of their own, never part of the instructions.
 
 use super::super::{Call, Declared, contract};
 use crate::value::{Object, Type, Value};
 use serde_json::json;
 
-/// The prompt of a step; `formed` says that the answer has a form.
+/// The prompt of a step; `formed` is whether the request defines the form of the answer.
 pub fn prompt(call: &Call, formed: bool) -> String {
     let mut text = match call.instructions.is_empty() {
         true => format!("Do the step \"{}\" of a workflow.", call.context.step),
@@ -38,13 +38,13 @@ fn described(output: &Declared) -> String {
     format!("`{}`{ty}{optional}", output.name)
 }
 
-/// Backticks that the text does not hold.
+/// A fence of backticks longer than any in the text.
 fn fence(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     "`".repeat(longest.max(2) + 1)
 }
 
-/// What is said to an answer that does not fit.
+/// The reply to an answer that does not fit.
 pub fn correction(misfit: &str) -> String {
     format!(
         "That answer cannot be used: {misfit}\n\nAnswer again, with the corrected JSON object and nothing else."
@@ -60,7 +60,7 @@ pub fn bare(text: &str) -> &str {
     inner.filter(|_| !first.contains('{')).map_or(text, str::trim)
 }
 
-/// The schema of an answer with these outputs; none where a single text, or nothing, is made.
+/// The schema of an answer with these outputs; `None` for a single text, or no output.
 pub fn form(outputs: &[Declared]) -> Option<Value> {
     match outputs {
         [] => return None,
@@ -90,7 +90,7 @@ pub fn form(outputs: &[Declared]) -> Option<Value> {
     Some(form)
 }
 
-/// The schema of a type: that of its definition, or of what it is made of.
+/// The schema of a type: that of its definition, or one made from its parts.
 fn schema(ty: &Type) -> Value {
     if let Some(schema) = ty.schema() {
         return schema;
@@ -106,7 +106,7 @@ fn schema(ty: &Type) -> Value {
     }
 }
 
-/// Providers want every object closed that names its members.
+/// Providers require closed objects if members are named.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

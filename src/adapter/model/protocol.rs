@@ -1,4 +1,4 @@
-//! The three interfaces that model providers have: a conversation as a request, and a response as a turn.
+//! The three interfaces of model providers: converts a conversation to a request, and a response to a turn.
 
 use super::super::http::Url;
 use super::Model;
@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use serde_json::json;
 use std::str::FromStr;
 
-/// Whose interface a provider has.
+/// The interface of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Chat Completions, which most servers have.
@@ -44,21 +44,21 @@ impl Message {
     }
 }
 
-/// What a model answered.
+/// The answer of a model.
 pub struct Turn {
     pub text: String,
-    /// The model that did.
+    /// The model that answered.
     pub model: Option<String>,
     pub usage: Usage,
 }
 
-/// What turns took; none where the provider does not say.
+/// The usage of turns; `None` if the provider does not report it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Tokens, cached ones among them.
+    /// Tokens, including cached ones.
     pub input: u64,
     pub output: u64,
-    /// Dollars, where the provider says.
+    /// Dollars, if the provider reports them.
     pub cost: Option<BigDecimal>,
     known: bool,
 }
@@ -103,7 +103,7 @@ impl Protocol {
         url
     }
 
-    /// What its requests carry beside the operator's headers.
+    /// Headers of its requests in addition to the operator's.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Protocol::Messages => &[("anthropic-version", "2023-06-01")],
@@ -153,8 +153,10 @@ impl Protocol {
         Value::Object(body)
     }
 
+    /// Reads a response.
+    ///
     /// # Errors
-    /// What is wrong with the response, or why the model gave no whole answer.
+    /// The problem of the response, or why the model gave no complete answer.
     pub fn turn(self, body: &str) -> Result<Turn, String> {
         let body =
             json::parse(body).map_err(|error| format!("the provider's answer is not JSON: {error}"))?;
@@ -210,7 +212,7 @@ fn content(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether every object of a schema names all of its members and needs them: only then is a form strict.
+/// Whether every object of a schema names all of its members and requires them: only then is a form strict.
 fn strict(schema: &Value) -> bool {
     match schema {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! Where secrets may stand in answers and events.
+//! Redacts answers and events.
 
 use super::Redactor;
 use crate::event::{Answer, Event, EventKind, Execution, ItemError, ItemEvent, ItemId, RunEvent, StepEvent};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 type Columns = Vec<(Arc<str>, Value)>;
 
 impl Redactor {
-    /// Redacts all of an answer but what the step declares to make.
+    /// Redacts all of an answer except the declared outputs.
     pub fn answer(&self, item: ItemId, answer: &mut Answer) {
         if let Ok(reply) = answer {
             self.learn_values(item, &reply.outputs);
@@ -24,7 +24,7 @@ impl Redactor {
         match answer {
             Ok(reply) => self.columns(&mut reply.columns),
             Err(failure) => {
-                // First: where a log is redacted, its last word in the message is, too.
+                // First, because the end of the log in the message is redacted with it.
                 self.log(&mut failure.log);
                 self.text(&mut failure.message);
                 self.maybe(&mut failure.code);
@@ -33,8 +33,8 @@ impl Redactor {
         }
     }
 
-    /// Redacts what the engine has made of answers that are redacted: labels of values, and messages about them. Learns
-    /// the secrets that items bring and steps make.
+    /// Redacts data that the engine derived from redacted answers: labels of values, and messages about them. Learns
+    /// the secrets in inputs and outputs.
     pub fn event(&self, event: &mut Event) {
         self.learn(event);
         self.with_learned(event.item()).own_event(event);
@@ -72,7 +72,7 @@ impl Redactor {
         }
     }
 
-    /// Two columns whose names are the same without their secrets are one: the first.
+    /// Columns whose names become equal by redaction are merged: the first remains.
     fn columns(&self, columns: &mut Columns) {
         for (name, value) in columns.iter_mut() {
             let mut redacted = name.to_string();

@@ -1,5 +1,5 @@
-//! What a step has made, as it is kept: a secret in it stands there by its name, and its value is put back when the
-//! run goes on.
+//! The outputs of steps in their stored form: each secret is replaced by its name, and its value is restored when the
+//! run resumes.
 
 use super::Redactor;
 use crate::event::{AttemptEvent, Event, EventKind, Values};
@@ -8,11 +8,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// How a secret is named; with no name it stands for itself.
+/// The beginning of a secret's name; with an empty name it represents itself.
 const OPEN: &str = "[secret:";
 const CLOSE: char = ']';
 
-/// Whether a text has what looks like a name in the place of a secret.
+/// Whether a text contains what looks like the name of a secret.
 pub fn names_a_secret(text: &str) -> bool {
     names(text).next().is_some()
 }
@@ -22,7 +22,7 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     ends.map(|(name, _)| name).filter(|name| !name.is_empty())
 }
 
-/// Finds the secrets as they are, the longest first, and what looks like their names.
+/// Finds the secrets, the longest first, and texts that look like their names.
 pub(super) struct Named {
     finder: AhoCorasick,
     /// By pattern.
@@ -30,12 +30,13 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// None where there is nothing to find.
+    /// `None` without secrets.
     pub fn of(secrets: &[(String, String)]) -> Option<Named> {
         let (names, values): (Vec<&str>, Vec<&str>) =
             secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([("", OPEN)]).unzip();
         let builder = AhoCorasick::builder()
-            // What else it would choose takes time by the square of a secret's length, to build or at places that begin like one.
+            // The default kind takes time quadratic in the length of a secret, to build or at places that begin like
+            // one.
             .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .prefilter(false)
             .match_kind(MatchKind::LeftmostLongest)
@@ -46,19 +47,18 @@ impl Named {
 }
 
 impl Redactor {
-    /// Puts names in the place of secrets.
+    /// Replaces secrets by their names.
     pub fn conceal(&self, event: &mut Event) {
         self.made(event, &|text| self.concealed(text));
     }
 
-    /// Puts the secrets back, and learns those that items brought and steps made. A name that is not known any more
-    /// stays.
+    /// Restores the secrets, and learns those in inputs and outputs. Unknown names are unchanged.
     pub fn reveal(&self, event: &mut Event) {
         self.learn(event);
         self.made(event, &|text| self.revealed(text));
     }
 
-    /// The name of a secret that would be put in somewhere.
+    /// The name of a secret that [`reveal`](Self::reveal) would insert.
     pub fn would_reveal(&self, event: &Event) -> Option<String> {
         let found = RefCell::new(None);
         let look = |text: &str| {
@@ -82,7 +82,7 @@ impl Redactor {
         }
     }
 
-    /// The text with names; none where it stays as it is.
+    /// The text with names; `None` if unchanged.
     fn concealed(&self, text: &str) -> Option<String> {
         let Named { finder, names } = self.known.named.as_ref()?;
         let (mut out, mut done) = (String::new(), 0);
@@ -122,7 +122,7 @@ fn each(values: &mut Values, change: &dyn Fn(&str) -> Option<String>) {
     }
 }
 
-/// The value with its texts changed; none where it stays as it is, so that large values are not copied.
+/// The value with its texts changed; `None` if unchanged, so that large values are not copied.
 fn changed(value: &Value, change: &dyn Fn(&str) -> Option<String>) -> Option<Value> {
     match value {
         Value::String(text) => change(text).map(Value::String),

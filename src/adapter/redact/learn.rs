@@ -1,5 +1,5 @@
-//! Values of type `Secret`: they are known only once an item has brought them or a step has made them, and are looked for
-//! in all that is told of the same item from then on. The steps that run once for all items know those of all.
+//! Values of type `Secret`: they become known when an item has them as an input or a step outputs them, and from then
+//! on all reports of the same item are searched for them. The steps that run once for all items know those of all.
 
 use super::{Known, Needle, Redactor};
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, ValueId, Values};
@@ -9,13 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[derive(Default)]
 pub(super) struct Learned {
-    /// By the values that are secrets: their names.
+    /// The names of the values that are secrets.
     names: HashMap<ValueId, String>,
     needles: RwLock<HashMap<ItemId, Vec<Arc<Needle>>>>,
 }
 
 impl Redactor {
-    /// Takes the values that are secrets, with their names.
+    /// Sets the values that are secrets, with their names.
     pub fn of_values<'a>(self, values: impl IntoIterator<Item = (ValueId, &'a str)>) -> Self {
         let names = values.into_iter().map(|(id, name)| (id, name.to_owned())).collect();
         let learned = Learned { names, needles: RwLock::default() };
@@ -52,7 +52,7 @@ impl Redactor {
         }
     }
 
-    /// Redacts all texts in a value that is to be shown.
+    /// Redacts all texts in a value for display.
     pub fn shown(&self, item: ItemId, value: &mut Value) {
         self.with_learned(Some(item)).texts(value);
     }
@@ -66,12 +66,12 @@ impl Redactor {
         }
     }
 
-    /// Redacts a text that is to be shown.
+    /// Redacts a text for display.
     pub fn shown_text(&self, item: ItemId, text: &mut String) {
         self.with_learned(Some(item)).text(text);
     }
 
-    /// This one with the secrets of the item, or of all items.
+    /// This redactor with the secrets of the item, or of all items.
     pub(super) fn with_learned(&self, item: Option<ItemId>) -> Redactor {
         let Learned { names, needles } = &*self.learned;
         if names.is_empty() {

@@ -1,7 +1,8 @@
-//! Keeps secrets out of all that is told and kept of an attempt: messages, logs, columns, labels. What a step hands on
-//! to others is handed on as it is, for they may need it, and kept with names in the place of secrets. Knows nothing of where secrets come from.
+//! Removes secrets from all reports and records of an attempt: messages, logs, columns, labels. Outputs are passed to
+//! other steps unchanged, because they may need the secrets, and stored with names in their place. Does not know where
+//! secrets come from.
 //!
-//! Best effort: who changes a secret before he says it, or says it in parts, is not understood.
+//! Best effort: a secret that an agent changes or splits before writing it is not recognised.
 
 mod apply;
 mod garbled;
@@ -15,18 +16,18 @@ use std::ops::Range;
 use std::sync::Arc;
 use view::View;
 
-/// The shortest secret that is looked for, in bytes: a shorter one stands everywhere by chance.
+/// The shortest secret that is searched for, in bytes: shorter ones occur everywhere by chance.
 pub const SHORTEST: usize = 4;
 
-/// Messages cut what they show, and logs keep their end only. So many bytes of a secret's start, or at the start of
-/// a log of its end, are as good as all of it.
+/// Messages are shortened, and only the end of a log is stored. This many bytes of a secret's start, or of its end at
+/// the start of a log, reveal as much as all of it.
 const TELLING: usize = 8;
 
-/// The secrets of a run, and what is looked for.
+/// The secrets of a run, and the patterns to search for.
 #[derive(Clone)]
 pub struct Redactor {
     known: Arc<Known>,
-    /// Those that items bring and steps make.
+    /// Those in inputs and outputs.
     learned: Arc<Learned>,
 }
 
@@ -39,21 +40,21 @@ impl Default for Redactor {
 
 #[derive(Default)]
 struct Known {
-    /// Names and values, of those that are looked for.
+    /// Names and values, of those that are searched for.
     secrets: Vec<(String, String)>,
     needles: Vec<Arc<Needle>>,
-    /// What is named in values that are kept.
+    /// Replaces secrets by names in stored values.
     named: Option<keep::Named>,
 }
 
 /// A secret, or a line of one.
 struct Needle {
-    /// What stands in its place.
+    /// The replacement.
     mark: String,
     units: Vec<u16>,
-    /// By unit: the longest start of the needle that ends there, without all of it.
+    /// By unit: the longest proper start of the needle that ends there.
     back: Vec<usize>,
-    /// So many units from the start are enough.
+    /// The number of units from the start that reveal the secret.
     telling: usize,
 }
 
@@ -64,7 +65,7 @@ struct Found<'a> {
 }
 
 impl Redactor {
-    /// Takes names and values; no two values have the same name.
+    /// A redactor for names and values; no two values have the same name.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut known = Known::default();
         for (name, value) in secrets {
@@ -109,7 +110,7 @@ impl Redactor {
         found
     }
 
-    /// The ends of secrets, where the text begins in the middle of one.
+    /// The ends of secrets at the start of a text that may begin in the middle of one.
     fn at_start(&self, text: &str) -> Vec<Found<'_>> {
         // A character may have been cut, too, and so may an escape.
         let cut = text.len() - text.trim_start_matches(char::REPLACEMENT_CHARACTER).len();
@@ -131,13 +132,13 @@ impl Redactor {
     }
 }
 
-/// That of one character, but for its backslash.
+/// The longest escape of one character, without its backslash.
 const LONGEST_ESCAPE: usize = "u{10ffff}".len();
 
-/// What is looked for of a secret: all of it, and each line of a long one.
+/// The patterns of a secret: all of it, and each line of a long one.
 fn texts(secret: &str) -> Vec<&str> {
     let mut texts = vec![secret];
-    // A key of many lines is logged line by line. Its first and last line are no secret.
+    // A key of many lines is logged line by line. Its first and last lines are not secret.
     if secret.trim_end().contains('\n') {
         let lines = secret.lines().map(str::trim);
         texts.extend(lines.filter(|line| line.len() >= TELLING && !line.starts_with("-----")));
@@ -158,7 +159,7 @@ fn needles<'a>(name: &'a str, secret: &'a str) -> impl Iterator<Item = Needle> +
 }
 
 impl Needle {
-    /// So many bytes from the start are enough, or all.
+    /// `enough` bytes from the start reveal the secret, or all of it.
     fn new(name: &str, text: &str, enough: Option<usize>) -> Self {
         let units: Vec<u16> = text.encode_utf16().collect();
         let telling = text[..enough.unwrap_or(text.len())].encode_utf16().count();
@@ -169,7 +170,7 @@ impl Needle {
         Needle { mark: format!("[secret:{name}]"), units, back, telling }
     }
 
-    /// Where a telling start of the needle stands, up to all of it. Some overlap.
+    /// The places of a revealing start of the needle, up to all of it. Some overlap.
     fn within(&self, units: &[u16]) -> Vec<Range<usize>> {
         let (mut found, mut length): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
         for (at, unit) in units.iter().enumerate() {
@@ -186,7 +187,7 @@ impl Needle {
         found
     }
 
-    /// How many units at the start are the end of the needle, without all of it.
+    /// How many units at the start are a proper end of the needle.
     fn at_start(&self, units: &[u16]) -> usize {
         let start = &units[..units.len().min(self.units.len())];
         let mut back = vec![0; start.len()];
@@ -197,7 +198,7 @@ impl Needle {
     }
 }
 
-/// How long a start of the pattern ends with this unit, where one of this length ended before it.
+/// The length of the pattern's start that ends with this unit, given the length before it.
 fn longer(pattern: &[u16], back: &[usize], mut length: usize, unit: u16) -> usize {
     loop {
         if pattern.get(length) == Some(&unit) {
@@ -210,7 +211,7 @@ fn longer(pattern: &[u16], back: &[usize], mut length: usize, unit: u16) -> usiz
     }
 }
 
-/// Replaces the parts; those that overlap become one, under the name of the first.
+/// Replaces the places; overlapping ones become one, under the name of the first.
 fn replace(text: &mut String, mut found: Vec<Found<'_>>) {
     if found.is_empty() {
         return;

@@ -1,7 +1,7 @@
-//! A text as whoever reads it sees it: as it is, with the escapes of JSON resolved, with those that this leaves
-//! resolved as well, and so on. It knows nothing of secrets.
+//! A text as readers may decode it: unchanged, with the escapes of JSON resolved, with the escapes in the result
+//! resolved, and so on. Knows nothing of secrets.
 
-/// So many times JSON may stand in JSON.
+/// The most levels of JSON in JSON.
 const DEEPEST: usize = 8;
 
 /// The UTF-16 units of a text, with the bytes that each comes from. In units, half of a character is escaped like a
@@ -25,8 +25,8 @@ impl View {
         view
     }
 
-    /// The views of a text, each with the escapes resolved that the one before has. Where some may stand for the bytes of
-    /// UTF-8, there are further ones in which they do; and where there are NULs, as in UTF-16, those without them.
+    /// The views of a text, each with the escapes of the previous one resolved. If escapes may represent bytes of
+    /// UTF-8, further views decode them; if there are NULs, as in UTF-16, further views leave them out.
     pub fn all(text: &str) -> impl Iterator<Item = View> {
         let views = move |seen: fn(char) -> bool, bytes: bool| {
             let mut next = Some(View::of(text, seen));
@@ -45,7 +45,7 @@ impl View {
         all(|_| true).chain(wide.into_iter().flatten())
     }
 
-    /// The bytes of the text that some of the units come from.
+    /// The bytes of the text for some of the units.
     pub fn bytes(&self, units: std::ops::Range<usize>) -> std::ops::Range<usize> {
         let at = |unit: usize| self.starts.get(unit).copied().unwrap_or_default();
         at(units.start)..at(units.end)
@@ -56,7 +56,7 @@ impl View {
         self.starts.push(start);
     }
 
-    /// With escapes resolved, those of bytes as UTF-8 where that is asked for; none where there is none.
+    /// With escapes resolved, by bytes as UTF-8 if `by_bytes`; `None` without any.
     fn resolved(&self, by_bytes: bool) -> Option<View> {
         let mut at = self.units.iter().position(|unit| *unit == BACKSLASH)?;
         let mut view = View { units: self.units[..at].to_vec(), starts: self.starts[..at].to_vec() };
@@ -86,8 +86,8 @@ impl View {
 
 const BACKSLASH: u16 = b'\\' as u16;
 
-/// What a backslash and these units stand for, and how many units that takes: the escapes of JSON, and those of
-/// programs that print a text as it would stand in their source.
+/// The meaning of a backslash and these units, and how many units that takes: the escapes of JSON, and those of
+/// programs that print a text as in source code.
 fn escape(rest: &[u16]) -> Option<(usize, Units)> {
     let ascii = |at: usize| rest.get(at).and_then(|unit| u8::try_from(*unit).ok());
     let plain = |letter: u8| Some((1, Units::one(letter.into())));
@@ -111,8 +111,8 @@ fn escape(rest: &[u16]) -> Option<(usize, Units)> {
     }
 }
 
-/// The character whose bytes these units and those after the next backslashes stand for, as in `\xc3\xa4` or `\303\244`, and
-/// how many units that takes.
+/// The character whose bytes these units and those after the next backslashes represent, as in `\xc3\xa4` or
+/// `\303\244`, and how many units that takes.
 fn escaped_bytes(rest: &[u16]) -> Option<(usize, Units)> {
     let (mut bytes, mut length, mut rest) = (Vec::new(), 0, rest);
     loop {

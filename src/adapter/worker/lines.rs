@@ -1,16 +1,16 @@
-//! A stream of bytes cut into lines, however it arrives. Knows nothing of what they say.
+//! Cuts a stream of bytes into lines, however it arrives. Knows nothing of their meaning.
 
-/// Gathers what has come of a line that is not yet complete.
+/// Collects the incomplete last line.
 #[derive(Debug)]
 pub struct Lines {
     begun: Vec<u8>,
     most: usize,
 }
 
-/// Room that is kept between lines, in bytes.
+/// The buffer's capacity between lines, in bytes.
 const ORDINARY: usize = 64 * 1024;
 
-/// A line that is longer than any may be.
+/// A line longer than allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLong;
 
@@ -20,10 +20,10 @@ impl Lines {
         Lines { begun: Vec::new(), most }
     }
 
-    /// Takes the next bytes of the stream and shows every line that they complete, without its newline.
+    /// Processes the next bytes of the stream and calls `each` with every completed line, without its newline.
     ///
     /// # Errors
-    /// The first of `each`'s, or that a line is too long; what follows is of no use then.
+    /// The first error of `each`, or that a line is too long; the stream is unusable then.
     pub fn take<E: From<TooLong>>(
         &mut self,
         chunk: &[u8],
@@ -42,7 +42,7 @@ impl Lines {
         Ok(self.gather(rest)?)
     }
 
-    /// What has come of the last line, where the stream ends without a newline.
+    /// The incomplete last line, if the stream ends without a newline.
     pub fn rest(&self) -> &[u8] {
         &self.begun
     }

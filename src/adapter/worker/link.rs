@@ -1,7 +1,7 @@
-//! One process of a worker: what it was asked, what it has answered, and what becomes of open calls when it ends.
+//! One process of a worker: its calls, its answers, and the end of open calls when it ends.
 //!
-//! Four things go on at once and none waits for another: lines go in, lines come out, the log is heard, the
-//! process is watched. A call is registered before its line is queued, and leaves the register exactly once.
+//! Four tasks run at once and none waits for another: writing lines, reading lines, reading the log, and watching the
+//! process. A call is registered before its line is queued, and leaves the register exactly once.
 
 use super::super::program::{LINGER, LOG, Program, Started, Tail, hear, last_word};
 use super::super::{Call, Stop, Stopper, Urgency};
@@ -22,18 +22,18 @@ use tokio::net::unix::pipe::Sender;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, oneshot, watch};
 
-/// The bits of an id that are by chance; 31 remain for calls.
+/// The random bits of an id; 31 remain for calls.
 const CHANCE: u32 = 22;
 
-/// A process that runs, or has run.
+/// A process that is running, or has ended.
 #[derive(Clone)]
 pub struct Link(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// There is a line to write.
+    /// Signals that there is a line to write.
     more: Notify,
-    /// Ends the process: at first by closing its input, then by a kill.
+    /// Ends the process: first by closing its input, then by a kill.
     stopper: Stopper,
     ended: watch::Receiver<bool>,
 }
@@ -41,24 +41,24 @@ struct Shared {
 struct State {
     /// The number of the next call, from 1.
     next: u64,
-    /// Makes ids that are not known before they are read.
+    /// Makes ids that cannot be guessed.
     keyed: RandomState,
     open: HashMap<u64, Open>,
-    /// Lines to write, with the id of the call that each asks for.
+    /// Lines to write, with the id of the call that each requests.
     queue: VecDeque<(Option<u64>, String)>,
-    /// Its standard input, as long as it is written to.
+    /// Its standard input, while it is open.
     stdin: Weak<Sender>,
-    /// How many bytes were written to it.
+    /// The number of bytes written to it.
     written: u64,
-    /// What it has written to standard error.
+    /// The end of its standard error.
     log: Tail,
-    /// It is of no use for further calls.
+    /// It takes no further calls.
     closed: bool,
     /// It has closed its standard input.
     deaf: bool,
-    /// Some call was answered.
+    /// At least one call was answered.
     answered: bool,
-    /// Why we have ended it, where it did not end by itself.
+    /// Why this program has ended it, if so.
     blame: Option<Loss>,
     /// How it ended.
     loss: Option<Loss>,
@@ -69,15 +69,15 @@ struct Open {
     reply: oneshot::Sender<Heard>,
     /// At least a part of its line was written.
     sent: bool,
-    /// How many bytes had been written before its line.
+    /// The number of bytes written before its line.
     begin: u64,
     log: Tail,
     progress: Option<String>,
-    /// Where the worker's log stood when the call began.
+    /// The position of the worker's log when the call began.
     since: u64,
 }
 
-/// What came of a call.
+/// The result of a call.
 pub enum Heard {
     Told {
         told: Told,
@@ -96,7 +96,7 @@ pub enum Heard {
 #[derive(Clone, Debug)]
 pub struct Loss {
     pub cause: Cause,
-    /// What the calls in flight are told.
+    /// The error message of the calls in flight.
     pub message: String,
     /// How the process ended, such as `ended by signal 9`.
     pub end: String,
@@ -104,7 +104,7 @@ pub struct Loss {
 }
 
 impl Heard {
-    /// Nobody has seen what became of the call.
+    /// The result of a call is unknown.
     pub fn gone() -> Heard {
         let end = "lost track of the worker".to_owned();
         let loss = Loss { cause: Cause::Protocol, message: end.clone(), end, retryable: true };
@@ -113,14 +113,14 @@ impl Heard {
 }
 
 impl Loss {
-    /// Why the process is gone, whichever calls were in flight.
+    /// Why the process has ended, independent of calls.
     pub fn why(&self) -> &str {
         if self.cause == Cause::Protocol { &self.message } else { &self.end }
     }
 }
 
 impl Link {
-    /// Starts the process, for a call at first; `grace` is what it gets between the end of its input and a kill.
+    /// Starts the process, for its first call; `grace` is the time between the end of its input and a kill.
     pub async fn start(program: &Program, grace: Duration, call: &Call) -> io::Result<Link> {
         let started = program.start(&call.context.run, |_| ()).await?;
         call.spawns.tell(started.process.as_ref(), true);
@@ -145,13 +145,13 @@ impl Link {
         tokio::spawn(async move {
             let status = own.attend(started, stop, grace).await;
             own.settle(status);
-            // Whoever waits for the end holds a receiver; others need not know.
+            // Only tasks that wait for the end have a receiver.
             let _ = ending.send(true);
         });
         Ok(Link(shared))
     }
 
-    /// Asks for an attempt; none where the process takes no more calls.
+    /// Requests an attempt; `None` if the process takes no more calls.
     pub fn ask(&self, request: &Request) -> Option<(u64, oneshot::Receiver<Heard>)> {
         let mut state = self.0.state();
         if state.closed {
@@ -170,7 +170,7 @@ impl Link {
         Some((id, heard))
     }
 
-    /// Asks the process to end a call soon. True where the call was taken back, because it was never sent.
+    /// Asks the process to end a call soon. Returns whether the call was withdrawn, because it was never sent.
     pub fn cancel(&self, id: u64) -> bool {
         let mut state = self.0.state();
         let unsent = state.open.get(&id).is_some_and(|open| !open.sent);
@@ -185,12 +185,12 @@ impl Link {
         false
     }
 
-    /// Kills the process, and tells the calls that are lost with it why.
+    /// Kills the process; its lost calls get the reason.
     pub fn kill(&self, why: String) {
         self.0.give_up(Cause::Signal(Signal::KILL.as_raw()), why, true);
     }
 
-    /// Takes no more calls, and ends the process by closing its input, or by a kill where that is asked for.
+    /// Takes no more calls, and ends the process by closing its input, or by a kill if that is requested.
     pub async fn close(&self, stop: &mut Stop) {
         self.0.state().closed = true;
         self.0.stopper.ask(Urgency::Terminate);
@@ -207,13 +207,13 @@ impl Link {
         self.0.state().closed
     }
 
-    /// Returns once the process is gone and its calls are settled.
+    /// Returns once the process has ended and its calls are settled.
     pub async fn ended(&self) {
-        // An error says that the watching task is gone, and with it the process.
+        // An error means that the watching task has ended, and with it the process.
         let _ = self.0.ended.clone().wait_for(|ended| *ended).await;
     }
 
-    /// How the process ended where it ended without having answered anything.
+    /// How the process ended, if it ended without having answered any call.
     pub fn died_at_once(&self) -> Option<Loss> {
         let state = self.0.state();
         state.loss.clone().filter(|_| !state.answered)
@@ -222,11 +222,11 @@ impl Link {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock, so the state is whole.
+        // The state is intact even after a panic: no code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes no more calls and kills the process; the first reason stands.
+    /// Takes no more calls and kills the process; the first reason counts.
     fn give_up(&self, cause: Cause, message: String, retryable: bool) {
         let mut state = self.state();
         state.closed = true;
@@ -235,14 +235,14 @@ impl Shared {
         self.stopper.ask(Urgency::Kill);
     }
 
-    /// Sees the process through to its end.
+    /// Runs the process to its end.
     async fn attend(&self, started: Started, mut stop: Stop, grace: Duration) -> io::Result<ExitStatus> {
         let Started { mut child, tree, .. } = started;
         let mut urgent = stop.clone();
         let write = self.write(child.stdin.take(), stop.clone());
         let read = self.read(child.stdout.take());
         let log = hear(child.stderr.take(), |chunk| self.state().log.take(chunk));
-        // What it has logged before an answer is heard before it, and so belongs to the call.
+        // The log before an answer is read first, and so belongs to the call.
         let pipes = async { tokio::join!(biased; log, write, read) };
         let exit = async {
             tokio::select! {
@@ -265,12 +265,12 @@ impl Shared {
             status = &mut exit => (status, false),
             _ = &mut pipes => (exit.await, true),
         };
-        // Nobody reads what would still be written, even if something else holds the pipe open.
+        // The rest of the input is not read any more, even if another process holds the pipe open.
         self.state().closed = true;
         self.stopper.ask(Urgency::Terminate);
-        // Answers that were written before the end count: what is left in the pipe is read.
+        // Answers that were written before the end count: the rest of the pipe is read.
         let quiet = quiet || tokio::time::timeout(LINGER, &mut pipes).await.is_ok();
-        // Nothing that the worker has started outlives it.
+        // No descendant outlives the worker.
         tree.end(LINGER, &mut urgent).await;
         if !quiet {
             let _ = tokio::time::timeout(LINGER, &mut pipes).await;
@@ -278,7 +278,7 @@ impl Shared {
         status
     }
 
-    /// Writes what is queued until the input is to be closed, or nobody reads it any more.
+    /// Writes queued lines until the input is to be closed, or is not read any more.
     async fn write(&self, stdin: Option<ChildStdin>, mut stop: Stop) {
         let Some(Ok(stdin)) = stdin.map(|stdin| Sender::from_owned_fd(stdin.into_owned_fd()?)) else {
             return;
@@ -310,7 +310,7 @@ impl Shared {
             () = lines => {}
             _ = stdin.ready(Interest::ERROR) => {}
         }
-        // Nobody reads it any more. Mostly this is how its exit looks from here.
+        // The pipe is closed, mostly because the process has ended.
         let mut state = self.state();
         (state.closed, state.deaf) = (true, true);
         drop(state);
@@ -327,7 +327,7 @@ impl Shared {
         Some((id, line))
     }
 
-    /// Notes that nothing was written of the line that asks for a call.
+    /// Marks a call whose line was not written.
     fn take_back(&self, id: Option<u64>) {
         let mut state = self.state();
         if let Some(open) = id.and_then(|id| state.open.get_mut(&id)) {
@@ -335,7 +335,7 @@ impl Shared {
         }
     }
 
-    /// Hears the worker to the end of its output, or to the first line that nobody can understand.
+    /// Reads the worker's output to its end, or to the first malformed line.
     async fn read(&self, stdout: Option<ChildStdout>) {
         let Some(mut stdout) = stdout else { return };
         let mut lines = Lines::new(message::LONGEST);
@@ -346,10 +346,10 @@ impl Shared {
             }
         }
         if self.take(lines.rest()).is_err() {
-            // Cut off in the middle of a line: its end says more about that than the half line.
+            // An incomplete line was cut off by the process's end, which is the better reason.
             self.state().log.take(lines.rest());
         }
-        // It can answer no more. Mostly this is how its exit looks from here.
+        // It cannot answer any more, mostly because it has ended.
         self.state().closed = true;
         self.stopper.ask(Urgency::Terminate);
     }
@@ -366,7 +366,7 @@ impl Shared {
             }
             Message::Over { id, told } => {
                 state.answered = true;
-                // A second answer, or one to a call that was taken back, changes nothing.
+                // A second answer, or one to a withdrawn call, changes nothing.
                 if let Some(open) = state.open.remove(&id) {
                     let log = state.log_of(&open);
                     let _ = open.reply.send(Heard::Told { told, log });
@@ -389,7 +389,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells every open call that the process is gone.
+    /// Ends every open call because the process has ended.
     fn settle(&self, status: io::Result<ExitStatus>) {
         let mut state = self.state();
         let loss = state.loss(status);
@@ -408,8 +408,8 @@ impl Shared {
 }
 
 impl State {
-    /// The id of a call: its number, and a part by chance that makes an answer to what was not read miss. Any language's
-    /// numbers hold it.
+    /// The id of a call: its number, and a random part, so that an answer to an unread call does not match. The
+    /// numbers of every language can hold it.
     fn id(&self, number: u64) -> u64 {
         (number << CHANCE) | (self.keyed.hash_one(number) & ((1 << CHANCE) - 1))
     }
@@ -419,13 +419,13 @@ impl State {
         (1..self.next).contains(&number) && id == self.id(number)
     }
 
-    /// Whether the process has read anything of the line that asks for a call, as far as the system tells.
+    /// Whether the process has read any part of the line of a call, as far as the system shows.
     fn has_heard(&self, open: &Open) -> bool {
         let unread = self.stdin.upgrade().and_then(|stdin| rustix::io::ioctl_fionread(&*stdin).ok());
         open.sent && self.written.saturating_sub(unread.unwrap_or(0)) > open.begin
     }
 
-    /// The log of a call: its own, else what the worker has logged since the call began.
+    /// The log of a call: its own, else that of the worker since the call began.
     fn log_of(&self, open: &Open) -> String {
         let mut log = open.log.text();
         if let Some(progress) = &open.progress {
@@ -455,7 +455,7 @@ impl State {
     }
 }
 
-/// Writes as much as the pipe takes, once it takes something.
+/// Writes as much as the pipe accepts, once it accepts any.
 async fn write_some(pipe: &Sender, bytes: &[u8]) -> io::Result<usize> {
     loop {
         pipe.writable().await?;
@@ -466,7 +466,7 @@ async fn write_some(pipe: &Sender, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Why a worker's line is not understood.
+/// Why a worker's line is malformed.
 struct Unfit(String);
 
 impl From<TooLong> for Unfit {

@@ -1,8 +1,7 @@
-//! JSON-RPC 2.0 as orderflow and workers speak it: what is sent as text, what comes as meaning. Knows nothing of
-//! processes.
+//! JSON-RPC 2.0 between orderflow and workers: requests to text, and lines to messages. Knows nothing of processes.
 //!
-//! Orderflow sends requests `step/run` and notifications `step/cancel`; a worker sends responses and
-//! notifications `step/log` and `step/progress`.
+//! Orderflow sends requests `step/run` and notifications `step/cancel`; a worker sends responses and notifications
+//! `step/log` and `step/progress`.
 
 use super::super::{Call, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
@@ -13,16 +12,17 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The longest line that is read: the largest answer and what stands around it.
+/// The longest line that is read: the largest answer and the text around it.
 pub const LONGEST: usize = contract::LARGEST + 64 * 1024;
 
 /// The longest part of a line that is shown in a message, in characters.
 const SHOWN: usize = 120;
 
-/// The longest progress that is kept of a call, in characters.
+/// The longest progress that is stored of a call, in characters.
 const LONGEST_PROGRESS: usize = 1000;
 
-/// JSON-RPC's own codes: what the worker could not read, does not have, or would not take; and its own trouble.
+/// JSON-RPC's own codes: the worker could not parse the request, does not have the method, rejects it, or has an
+/// internal error.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -30,23 +30,23 @@ const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
 const RESERVED: std::ops::RangeInclusive<i64> = -32768..=-32000;
 
-/// What a worker's line says.
+/// The meaning of a worker's line.
 #[derive(Debug, PartialEq)]
 pub enum Message {
-    /// The call with this id is over.
+    /// The call with this id has ended.
     Over { id: u64, told: Told },
     /// A line for the log of the call with this id, or of the worker.
     Log { id: Option<u64>, text: String },
-    /// How far the call with this id has come.
+    /// The progress of the call with this id.
     Progress { id: u64, text: String },
-    /// A notification that means nothing here.
+    /// An unknown notification.
     Other,
 }
 
 /// The answer of a worker to one call.
 #[derive(Debug, PartialEq)]
 pub enum Told {
-    /// JSON as it was written.
+    /// JSON as written by the worker.
     Result(String),
     Error {
         code: i64,
@@ -112,7 +112,7 @@ impl Request {
         .map(Request)
     }
 
-    /// The line that asks for it under this id.
+    /// The line of the request under this id.
     pub fn line(&self, id: u64) -> String {
         format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"step/run\",\"params\":{}}}\n", self.0)
     }
@@ -140,15 +140,15 @@ struct Wire<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// A member that is null is there.
+/// Deserializes a member as present even if it is null.
 fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads a line of a worker; none where it is blank.
+/// Reads a line of a worker; `None` for a blank one.
 ///
 /// # Errors
-/// What is wrong with it, as a message for whoever wrote the worker.
+/// The problem, as a message for the worker's author.
 pub fn read(line: &[u8]) -> Result<Option<Message>, String> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
@@ -219,7 +219,7 @@ fn notification(method: &str, params: Option<&RawValue>) -> Message {
     let raw = params.map_or("", RawValue::get);
     let params = match json::parse(raw) {
         Ok(Value::Object(params)) => params,
-        // What cannot be read closer is still worth a line.
+        // Other values still become a line.
         _ => Object::new(),
     };
     let id = params.get("id").and_then(Value::as_u64);
@@ -237,7 +237,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What a notification says: its message, its counts, or all of it.
+/// The text of a notification: its message, its counts, or all of it.
 fn text(params: &Object, raw: &str) -> String {
     let count = |name| params.get(name).filter(|value| value.is_number());
     match (params.get("message"), count("done"), count("total")) {
@@ -249,8 +249,8 @@ fn text(params: &Object, raw: &str) -> String {
     }
 }
 
-/// What an answer means for a step with these outputs. A result that is a string is text, read as what a program
-/// prints; any other result is the answer itself, and never text.
+/// The answer for a step with these outputs. A result that is a string is text, read like a program's output; any
+/// other result is the answer itself, and never text.
 pub fn judge(call: &Call, told: Told) -> Answer {
     match told {
         Told::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
@@ -262,11 +262,11 @@ pub fn judge(call: &Call, told: Told) -> Answer {
     }
 }
 
-/// An error response as a failure. Its data may say what `{"error": …}` may say, and columns beside it.
+/// An error response as a failure. Its data may have the members of `{"error": …}`, and columns beside it.
 fn refused(code: i64, message: String, data: Option<Value>) -> Box<Failure> {
     let (outcome, retryable) = match code {
         PARSE_ERROR | INVALID_REQUEST | METHOD_NOT_FOUND | INVALID_PARAMS => ("failed", false),
-        // Whoever did not expect to fail does not know what it has done.
+        // After an unexpected failure the effects are unknown.
         INTERNAL_ERROR => ("unknown", true),
         _ => ("failed", true),
     };

@@ -1,10 +1,10 @@
-//! An agent that stays: a program started once for many calls, several of them in flight, in several processes.
-//! Requests go to its standard input and answers come from its standard output, a JSON-RPC 2.0 object a line.
+//! A worker: a program started once for many calls, several of them in flight, in several processes. Requests go to
+//! its standard input and answers come from its standard output, a JSON-RPC 2.0 object a line.
 //!
-//! - `lines` cuts the stream, `message` says what a line means, `link` is one process, this is all of them.
+//! - `lines` cuts the stream, `message` parses lines, `link` is one process, this is all of them.
 //!
-//! A process is started when a call needs it and none is idle, and again after it has died. A call that was in
-//! flight then has failed with an unknown outcome; one that is answered is never asked again.
+//! A process is started when a call needs it and none is idle, and again after it has died. A call that was in flight
+//! then fails with an unknown outcome; an answered call is never repeated.
 
 mod lines;
 mod link;
@@ -24,10 +24,10 @@ use std::time::Duration;
 use tokio::sync::oneshot::Receiver;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// After so many deaths in a row without an answer calls fail at once while the worker rests.
+/// After this many deaths in a row without an answer, calls fail at once while the worker pauses.
 const DEATHS: u32 = 5;
 
-/// The rest after the first death; it doubles with each, up to the longest.
+/// The pause after the first death; it doubles with each, up to the longest.
 const REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
@@ -37,7 +37,7 @@ const MOST: usize = 1000;
 /// A program that answers many calls.
 pub struct Worker {
     program: Program,
-    /// Between the request to stop and the kill.
+    /// The time between the request to stop and the kill.
     grace: Duration,
     seats: Vec<Seat>,
     /// Calls in flight, by seat.
@@ -67,7 +67,7 @@ impl Worker {
         Worker { program, grace: GRACE, seats, loads: Mutex::new(vec![0; processes]) }
     }
 
-    /// Another time between the request to stop and the kill.
+    /// Sets the time between the request to stop and the kill.
     pub fn with_grace(self, grace: Duration) -> Self {
         Worker { grace, ..self }
     }
@@ -111,14 +111,14 @@ impl Worker {
                     return message::judge(&call, told).map_err(|failure| with(failure, log));
                 }
                 Heard::Lost { loss, log } => return Err(with(lost(loss, &stop), log)),
-                // It never left, so it is no repetition when another process gets it.
+                // It was never sent, so sending it to another process is not a repetition.
                 Heard::NeverSent if stop.urgency() == Urgency::None => {}
                 Heard::NeverSent => return Err(not_begun()),
             }
         }
     }
 
-    /// Waits for the answer, and sees to it that the call ends when asked.
+    /// Waits for the answer, and makes the call end when requested.
     async fn listen(
         &self,
         link: &Link,
@@ -146,7 +146,7 @@ impl Worker {
         heard.await.unwrap_or_else(|_| Heard::gone())
     }
 
-    /// The seat with the fewest calls; of equals the first, so that no process is started before it is needed.
+    /// The seat with the fewest calls; among equals the first, so that no process is started before it is needed.
     fn least_loaded(&self) -> (usize, Load<'_>) {
         let mut loads = self.loads();
         let least = (0..loads.len()).min_by_key(|seat| loads.get(*seat)).unwrap_or(0);
@@ -160,7 +160,7 @@ impl Worker {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The seat's process, started where none runs.
+    /// The seat's process, started if it is not running.
     async fn link(&self, seat: usize, call: &Call) -> Result<Link, Box<Failure>> {
         let Some(Seat(sitter)) = self.seats.get(seat) else { return Err(not_begun()) };
         let mut sitter = sitter.lock().await;
@@ -195,7 +195,7 @@ impl Drop for Load<'_> {
 }
 
 impl Sitter {
-    /// Notes that the process has died, in vain where there is a `loss`.
+    /// Records that the process has died; without an answer if there is a `loss`.
     fn bury(&mut self, loss: Option<Loss>) {
         self.link = None;
         self.deaths = if loss.is_some() { self.deaths + 1 } else { 0 };
@@ -232,7 +232,7 @@ fn not_begun() -> Box<Failure> {
     contract::failure(Cause::Stopped, "stopped before it started".to_owned(), Outcome::NotExecuted, true)
 }
 
-/// What a call is told that was in flight when its process ended.
+/// The failure of a call that was in flight when its process ended.
 fn lost(loss: Loss, stop: &Stop) -> Box<Failure> {
     match stop.urgency() {
         Urgency::None => contract::failure(loss.cause, loss.message, Outcome::Unknown, loss.retryable),
