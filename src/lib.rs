@@ -32,8 +32,8 @@
 //! use orderflow::engine::{Limits, Policy};
 //! use orderflow::event::Reply;
 //! use orderflow::graph::Graph;
-//! use orderflow::history::{Ending as Ended, History, New, Prepared, RunOptions, Runner, Taken};
-//! use orderflow::runtime::{Bindings, NewItem, Store, Workspace, new_run_id};
+//! use orderflow::history::{History, LockedRun, New, Prepared, RunEnd, RunOptions, Runner};
+//! use orderflow::runtime::{Bindings, NewItem, RunsFolder, Workspace, new_run_id};
 //! use orderflow::{diag::Source, graph, journal, session, spec, stats};
 //! use std::sync::Arc;
 //! use tokio::sync::{Notify, mpsc};
@@ -78,7 +78,7 @@
 //! // A run whose process dies while it pays.
 //! let folder = tempfile::tempdir()?;
 //! let run = new_run_id();
-//! let workspace = Workspace::create(&Store::In(folder.path().join("runs")), &run)?;
+//! let workspace = Workspace::create(&RunsFolder::In(folder.path().join("runs")), &run)?;
 //! let home = workspace.root().to_owned();
 //! let pays = Arc::new(Notify::new());
 //! let new = New {
@@ -98,12 +98,12 @@
 //! }
 //!
 //! // Completed steps do not run again; running attempts are repeated with the same idempotency key.
-//! let taken = Taken::take(&home)?;
+//! let taken = LockedRun::take(&home)?;
 //! let prepared = prepared(&graph, Workspace::open(&home)?, Agent(Some("Reserve"), pays));
 //! let (runner, _) = Runner::resume(taken, prepared, &mut []).await?;
 //! let (_requests, heard) = mpsc::channel(1);
 //! let outcome = runner.drive(&mut std::iter::empty(), Vec::new(), heard).await;
-//! assert_eq!(outcome.ending(), Some(Ended::Ok));
+//! assert_eq!(outcome.ending(), Some(RunEnd::Ok));
 //! drop(outcome);
 //!
 //! // Its statistics, from its journal.

@@ -9,7 +9,7 @@ use orderflow::diag::Source;
 use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
-use orderflow::runtime::{Asked, Bindings, Durable, Loop, NewItem, Observer, Store, Workspace};
+use orderflow::runtime::{Bindings, Durable, Loop, NewItem, Observer, RunsFolder, UsedKeys, Workspace};
 use orderflow::session::{Entries, Head, Recorder};
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
@@ -161,14 +161,14 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         graph: graph.clone(),
         run_id: "run".into(),
         bindings: Bindings::new(&graph, adapters),
-        workspace: Workspace::create(&Store::Beside(folder.path().to_owned()), "run")?,
+        workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run")?,
         observers: if traced { vec![&mut trace] } else { Vec::new() },
         deadline: None,
         durable,
         since: None,
         alone: false,
         cancel: false,
-        asked: Asked::default(),
+        asked: UsedKeys::default(),
         retry: Vec::new(),
     };
     let mut items = (0..orders).map(|number| {

@@ -69,9 +69,9 @@ pub fn adopt() {
 
 /// A started program's place in the register, until it and its descendants have ended.
 #[derive(Debug)]
-pub struct Entry(u64);
+pub struct Registration(u64);
 
-impl Drop for Entry {
+impl Drop for Registration {
     fn drop(&mut self) {
         own().running.remove(&self.0);
     }
@@ -81,7 +81,7 @@ impl Drop for Entry {
 ///
 /// # Errors
 /// Those of `spawn`.
-pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pid, Entry)> {
+pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pid, Registration)> {
     let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     let child = spawn()?;
     let pid = child.id().and_then(|id| system::pid(i32::try_from(id).ok()?));
@@ -90,7 +90,7 @@ pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pi
     let number = own.next;
     own.next += 1;
     own.running.insert(number, pid);
-    Ok((child, pid, Entry(number)))
+    Ok((child, pid, Registration(number)))
 }
 
 /// Protects this process's memory, environment and files from other programs of this user: it holds the secrets of all
@@ -178,7 +178,7 @@ pub fn bury() {
 
 /// Whether an orphan of unknown origin can only be this program's: no other program that ran when it was first seen is
 /// still running.
-pub fn must_be_of(orphan: Id, entry: &Entry) -> bool {
+pub fn must_be_of(orphan: Id, entry: &Registration) -> bool {
     let mut own = own();
     let others = own.doubt(orphan).iter().any(|one| *one != entry.0);
     own.is_from_here(orphan) && !others

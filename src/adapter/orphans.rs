@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The result, by process id, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct OrphanReport {
     /// Processes that were running and have ended.
     pub ended: Vec<u32>,
     /// Processes that could not be ended, such as those of another user.
@@ -33,7 +33,7 @@ const MORE_LOOKS: u32 = 8;
 /// Ends the processes of a run whose runner has exited: those that carry the run's mark, with their groups and all
 /// their descendants; `started` are the leaders of groups in the journal. They are asked to end, and killed after
 /// `grace`, or at once if `stop` requests it. Processes of an active runner, as in a copied folder, are ignored.
-pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> Report {
+pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> OrphanReport {
     let lost = Lost::new(run, started);
     // A process that starts after this and leaves its parents is only identified by its mark.
     let _ = tokio::time::timeout(LINGER, tree::hold(|| lost.living())).await;
@@ -47,7 +47,7 @@ pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Sto
     let unmarked = here.filter(lives).filter(|id| system::mark(id.0).is_none());
     let mut unmarked: Vec<u32> = unmarked.filter_map(number).collect();
     [&mut left, &mut ended, &mut unmarked].into_iter().for_each(|pids| pids.sort_unstable());
-    Report { ended, left, unmarked }
+    OrphanReport { ended, left, unmarked }
 }
 
 /// The search.

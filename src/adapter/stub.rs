@@ -8,22 +8,22 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-pub struct StandIn {
+pub struct StubAgent {
     /// Whether it is a failure handler: then its Booleans are false, so that no item is requeued.
     handler: bool,
     /// The column of the trace that marks stubbed outputs.
     mark: (Arc<str>, Value),
 }
 
-impl StandIn {
+impl StubAgent {
     pub fn new(handler: bool) -> Self {
-        StandIn { handler, mark: (Arc::from("stub"), Value::Bool(true)) }
+        StubAgent { handler, mark: (Arc::from("stub"), Value::Bool(true)) }
     }
 
     fn answer(&self, call: &Call) -> Answer {
         let mut reply = Reply { columns: vec![self.mark.clone()], ..Reply::default() };
         for output in call.outputs.iter() {
-            let value = match made_up(output, &call.dir) {
+            let value = match stubbed(output, &call.dir) {
                 Ok(Value::Bool(_)) if self.handler => Value::Bool(false),
                 Ok(value) => value,
                 Err(error) => return Err(no_file(&output.name, &error)),
@@ -34,8 +34,8 @@ impl StandIn {
     }
 }
 
-fn made_up(output: &Declared, folder: &Path) -> std::io::Result<Value> {
-    let value = output.ty.as_ref().unwrap_or(&Type::String).stand_in();
+fn stubbed(output: &Declared, folder: &Path) -> std::io::Result<Value> {
+    let value = output.ty.as_ref().unwrap_or(&Type::String).sample();
     let file = match &output.ty {
         Some(Type::Nullable(inner)) => **inner == Type::File,
         ty => *ty == Some(Type::File),
@@ -52,7 +52,7 @@ fn empty(folder: &Path, name: &Path) -> std::io::Result<()> {
     File::options().create(true).append(true).open(folder.join(name)).map(drop)
 }
 
-impl Adapter for StandIn {
+impl Adapter for StubAgent {
     fn call(&self, call: Call, _: Stop) -> Ending<'_> {
         Box::pin(std::future::ready(self.answer(&call)))
     }
@@ -77,9 +77,9 @@ impl Furnished {
     /// Creates an empty file in place of each stubbed one.
     fn furnish(&self, call: &mut Call) -> Result<(), Box<Failure>> {
         for (number, (name, value)) in call.inputs.iter_mut().enumerate() {
-            let made_up = self.files.iter().any(|file| **file == **name);
+            let stubbed = self.files.iter().any(|file| **file == **name);
             if let Some(file) =
-                value.as_str().filter(|_| made_up).and_then(|path| Path::new(path).file_name())
+                value.as_str().filter(|_| stubbed).and_then(|path| Path::new(path).file_name())
             {
                 let folder = call.scratch.join(format!("{}.made-up-{number}", call.attempt_id));
                 empty(&folder, Path::new(file)).map_err(|error| no_file(name, &error))?;

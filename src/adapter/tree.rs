@@ -2,7 +2,7 @@
 //!
 //! Only processes that are known to be descendants are signalled, never an id that once was one.
 
-use super::adopted::{self, Entry};
+use super::adopted::{self, Registration};
 use super::program::{GRACE, LINGER, aside};
 use super::spawned::is_of_here;
 use super::system::{self, Id, Seen};
@@ -23,14 +23,14 @@ pub struct Tree {
     leader: Pid,
     started: Option<u64>,
     mark: Arc<str>,
-    entry: Entry,
+    entry: Registration,
     /// Those that were seen in it before.
     known: Mutex<HashSet<Id>>,
 }
 
 impl Tree {
     /// `started` is when the program began, in the system's ticks; `mark` is in its environment.
-    pub fn new(leader: Pid, started: Option<u64>, mark: Arc<str>, entry: Entry) -> Self {
+    pub fn new(leader: Pid, started: Option<u64>, mark: Arc<str>, entry: Registration) -> Self {
         Tree { leader, started, mark, entry, known: Mutex::default() }
     }
 

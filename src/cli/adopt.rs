@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use super::trust::{self, Trust, Wanted, runs::Owner};
 use crate::diag::render::visible;
 use crate::history::{self, History};
-use crate::journal::Held;
+use crate::journal::LockError;
 use crate::runtime::Workspace;
 use crate::view::plan::Doer;
 use anyhow::Context;
@@ -60,10 +60,10 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
         Stop::new(Exit::NotTrusted, message)
     })?;
     let _lock = match history::try_lock(home) {
-        Err(Held::By(_)) => {
+        Err(LockError::By(_)) => {
             return Err(Stop::new(Exit::Locked, format!("another runner has the run {name}")).into());
         }
-        Err(Held::Storage(error)) => {
+        Err(LockError::Storage(error)) => {
             return Err(error).with_context(|| format!("cannot lock {}", home.display()));
         }
         Ok(lock) => lock,
@@ -140,7 +140,7 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
             Doer::Http(url) => format!("{agent}{url}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),
             Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),
-            Doer::Nobody => format!("{agent}nothing yet; orderflow.toml binds no program"),
+            Doer::Missing => format!("{agent}nothing yet; orderflow.toml binds no program"),
         };
         if !lines.contains(&line) {
             lines.push(line);

@@ -1,6 +1,6 @@
 //! How the process ends. Scripts rely on these numbers.
 
-use crate::history::{self, Ending, ErrorKind};
+use crate::history::{self, ErrorKind, RunEnd};
 use crate::journal::Unreadable;
 use std::process::{ExitCode, Termination};
 
@@ -122,13 +122,13 @@ impl Exit {
     }
 }
 
-impl From<Ending> for Exit {
-    fn from(ending: Ending) -> Exit {
+impl From<RunEnd> for Exit {
+    fn from(ending: RunEnd) -> Exit {
         match ending {
-            Ending::Ok => Exit::Ok,
-            Ending::Failed => Exit::Failed,
-            Ending::CompensationFailed => Exit::CompensationFailed,
-            Ending::Deadline => Exit::Deadline,
+            RunEnd::Ok => Exit::Ok,
+            RunEnd::Failed => Exit::Failed,
+            RunEnd::CompensationFailed => Exit::CompensationFailed,
+            RunEnd::Deadline => Exit::Deadline,
         }
     }
 }

@@ -73,6 +73,6 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
             line: source.position(program.language.span.start).line,
             granted: trust.allows(step),
         },
-        (_, None) => Doer::Nobody,
+        (_, None) => Doer::Missing,
     }
 }

@@ -7,7 +7,7 @@ use crate::view::problems::{self, Checked};
 
 /// How problems are shown.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-pub enum Form {
+pub enum ProblemFormat {
     /// Messages with their lines
     #[default]
     Human,
@@ -30,7 +30,7 @@ pub enum Form {
 pub fn show(
     name: &str,
     documents: &[Document],
-    form: Form,
+    form: ProblemFormat,
     fails: &dyn Fn(&Diagnostic) -> bool,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
@@ -44,20 +44,24 @@ pub fn show(
         .collect();
     let of = |checked: &Checked, colour| render::human(checked.source, checked.problems, colour);
     let text = match form {
-        Form::Human => checked.iter().map(|checked| of(checked, terminal.colour())).collect(),
-        Form::Json => {
+        ProblemFormat::Human => checked.iter().map(|checked| of(checked, terminal.colour())).collect(),
+        ProblemFormat::Json => {
             let problems: Vec<_> =
                 checked.iter().flat_map(|checked| render::json(checked.source, checked.problems)).collect();
             render::visible_json(&serde_json::to_string_pretty(&problems)?) + "\n"
         }
-        Form::Github => problems::github(&checked),
-        Form::Gitlab => render::visible_json(&problems::gitlab(&checked)?),
-        Form::Junit => problems::junit(name, &checked, fails)?,
-        Form::Sarif => render::visible_json(&problems::sarif(&checked)?),
+        ProblemFormat::Github => problems::github(&checked),
+        ProblemFormat::Gitlab => render::visible_json(&problems::gitlab(&checked)?),
+        ProblemFormat::Junit => problems::junit(name, &checked, fails)?,
+        ProblemFormat::Sarif => render::visible_json(&problems::sarif(&checked)?),
     };
     match form {
-        Form::Github => terminal.commands(&text),
-        Form::Human | Form::Json | Form::Gitlab | Form::Junit | Form::Sarif => terminal.data(&text),
+        ProblemFormat::Github => terminal.commands(&text),
+        ProblemFormat::Human
+        | ProblemFormat::Json
+        | ProblemFormat::Gitlab
+        | ProblemFormat::Junit
+        | ProblemFormat::Sarif => terminal.data(&text),
     }
     terminal.finish()?;
     Ok(())

@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use super::trust;
 use crate::diag::render::visible;
 use crate::event::{Event, ItemEvent, ItemState, Millis, Settlement};
-use crate::history::{Failed, Failures, History, Taken};
+use crate::history::{Failed, Failures, History, LockedRun};
 use crate::value::words;
 use anyhow::Context;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .into());
     }
     trust::runs::refuse_foreign(&home)?;
-    let taken = Taken::take(&home)?;
+    let taken = LockedRun::take(&home)?;
     let failures = taken.history.failures()?;
     let mut resolved = args
         .item

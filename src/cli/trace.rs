@@ -2,13 +2,13 @@
 
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, Source, render};
-use crate::session::{Problem, Session};
+use crate::session::{Session, TraceProblem};
 
 /// Shows all problems of a session file, each with its line.
 pub fn tell(name: &str, session: &Session, terminal: &mut Terminal) {
     let colour = terminal.talk_colour();
     for problem in &session.problems.shown {
-        let Problem { diagnostic, line, text, .. } = problem;
+        let TraceProblem { diagnostic, line, text, .. } = problem;
         let line = usize::try_from(*line).unwrap_or(usize::MAX);
         let source = Source::excerpt(name, line, text.as_str());
         terminal.talk(&render::one(&source, diagnostic, colour));

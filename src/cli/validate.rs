@@ -4,7 +4,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::fix::{Fixed, Fixing, fixable};
 use super::help::with_exits;
-use super::problems::{Form, show};
+use super::problems::{ProblemFormat, show};
 use super::settings::{self, Looked};
 use super::stream;
 use super::terminal::Terminal;
@@ -30,7 +30,7 @@ pub struct Args {
     files: Vec<PathBuf>,
     /// How to show the problems
     #[arg(long, value_enum, default_value_t)]
-    format: Form,
+    format: ProblemFormat,
     /// Count warnings as errors
     #[arg(long)]
     strict: bool,
@@ -47,7 +47,7 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let fixing = (args.fix || args.diff).then_some(Fixing { likely: args.likely, write: args.fix });
-    let human = matches!(args.format, Form::Human);
+    let human = matches!(args.format, ProblemFormat::Human);
     // The fixed document is alone on standard output.
     let standard = args.fix && args.files.iter().any(|file| stream::is_standard(file));
     if standard && (!human || args.files.len() > 1) {

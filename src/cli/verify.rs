@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::help::with_exits;
-use super::problems::{Form, show};
+use super::problems::{ProblemFormat, show};
 use super::stats::gate;
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, catalogue, render};
@@ -29,7 +29,7 @@ pub struct Args {
     files: Vec<PathBuf>,
     /// How to show the differences
     #[arg(long, value_enum, default_value_t)]
-    format: Form,
+    format: ProblemFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -51,7 +51,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
     }
     show("orderflow verify", &documents, args.format, &Diagnostic::is_error, terminal)?;
-    if let Form::Human = args.format {
+    if let ProblemFormat::Human = args.format {
         terminal.talk(&sums);
     }
     Ok(unread.unwrap_or(exit))

@@ -22,7 +22,7 @@ pub(crate) mod tests;
 
 pub use item::{Compensations, Obstacle, Refusal, Retraced, is_failed, next_compensated};
 pub use limits::{ChannelLimit, Limits, Programs};
-pub use retries::{Retries, Retry};
+pub use retries::{Retries, RetryRequest};
 pub use run::{Policy, Run, is_lost};
 pub use tally::{DeadLetter, Tally};
 

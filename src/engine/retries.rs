@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// A failed item to retry: from the steps that failed, or, with other inputs, from the beginning. The steps that run
 /// once after all items are retried together, with the items' current outputs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
+pub struct RetryRequest {
     pub item: ItemId,
     pub inputs: Option<Values>,
 }

@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, roll, step};
-use super::{Ahead, Effect, Input, Limits, Out, Policy, Retries, Retry, Run, Timer};
+use super::{Ahead, Effect, Input, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
     AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Millis, Outcome, Reply,
     RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
@@ -68,7 +68,8 @@ fn go_on_in(
     }
     let mut world = world.after_crash(seen);
     let mut out = Out::default();
-    let ahead: Vec<Retry> = ahead.iter().map(|item| Retry { item: *item, inputs: None }).collect();
+    let ahead: Vec<RetryRequest> =
+        ahead.iter().map(|item| RetryRequest { item: *item, inputs: None }).collect();
     run.resume(&ahead, world.now, &mut out);
     (world.live(&mut run, &mut out), run, world)
 }

@@ -8,9 +8,9 @@ use std::fmt::Write;
 
 /// Collects the text, a line for each property.
 #[derive(Default)]
-struct Told(String);
+struct MeaningText(String);
 
-impl Told {
+impl MeaningText {
     fn say(&mut self, what: &str, said: impl AsRef<str>) {
         // Writing to a String does not fail.
         let _ = writeln!(self.0, "{what}: {}", said.as_ref());
@@ -38,7 +38,7 @@ impl Graph {
 
     fn meaning_with(&self, id: StepId, program: bool) -> String {
         let step = self.step(id);
-        let mut told = Told::default();
+        let mut told = MeaningText::default();
         told.say("title", &step.title);
         told.say("kind", step.kind.name());
         told.tell("agent", step.agent.as_ref());
@@ -71,7 +71,7 @@ impl Graph {
         told.0
     }
 
-    fn tell_values(&self, step: &Step, told: &mut Told) {
+    fn tell_values(&self, step: &Step, told: &mut MeaningText) {
         for input in &step.inputs {
             let makers = input.makers.iter().map(|maker| self.step(*maker).phase.as_str());
             let makers = makers.collect::<Vec<_>>().join(", ");
@@ -91,7 +91,7 @@ impl Graph {
     }
 
     /// Adds whether and when it runs.
-    fn tell_order(&self, step: &Step, told: &mut Told) {
+    fn tell_order(&self, step: &Step, told: &mut MeaningText) {
         for guard in &step.when {
             told.say("when", &*guard.condition.text);
         }

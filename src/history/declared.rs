@@ -106,12 +106,12 @@ impl Declared {
 /// replace secrets.
 fn misfit(ty: &Type, value: &Value, name: &str) -> Option<String> {
     let misfits = ty.fits(value).err()?;
-    let made_up = || match (ty.stand_in(), value) {
+    let stubbed = || match (ty.sample(), value) {
         // The stub of a failure handler does not requeue an item.
         (Value::Bool(_), Value::Bool(_)) => true,
-        (made_up, value) => made_up == *value,
+        (stubbed, value) => stubbed == *value,
     };
-    (!names_secrets(ty, value) && !made_up()).then(|| misfits.of(name))
+    (!names_secrets(ty, value) && !stubbed()).then(|| misfits.of(name))
 }
 
 /// Whether a value would fit a type if it were not for names of secrets in it.

@@ -11,7 +11,7 @@ const FILE: &str = "ended";
 
 /// How a completed run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunEnd {
     /// With no more failures than tolerated, and with all expectations of its document met.
     Ok,
     Failed,
@@ -21,16 +21,16 @@ pub enum Ending {
     Deadline,
 }
 
-impl Ending {
-    const ALL: [Ending; 4] = [Ending::Ok, Ending::Failed, Ending::CompensationFailed, Ending::Deadline];
+impl RunEnd {
+    const ALL: [RunEnd; 4] = [RunEnd::Ok, RunEnd::Failed, RunEnd::CompensationFailed, RunEnd::Deadline];
 
     /// The text in the file, named like the exit code.
     fn name(self) -> &'static str {
         match self {
-            Ending::Ok => "0\n",
-            Ending::Failed => "1\n",
-            Ending::CompensationFailed => "5\n",
-            Ending::Deadline => "124\n",
+            RunEnd::Ok => "0\n",
+            RunEnd::Failed => "1\n",
+            RunEnd::CompensationFailed => "5\n",
+            RunEnd::Deadline => "124\n",
         }
     }
 
@@ -44,9 +44,9 @@ impl Ending {
         let _ = Folder::open(home).and_then(|home| home.remove(FILE));
     }
 
-    fn stored(home: &Path) -> Option<Ending> {
+    fn stored(home: &Path) -> Option<RunEnd> {
         let said = Folder::open(home).and_then(|home| home.read(FILE, 16)).ok()??;
-        Ending::ALL.into_iter().find(|ending| ending.name().as_bytes() == said)
+        RunEnd::ALL.into_iter().find(|ending| ending.name().as_bytes() == said)
     }
 }
 
@@ -55,13 +55,13 @@ impl History {
     ///
     /// # Errors
     /// The journal is damaged.
-    pub fn ending(&self) -> anyhow::Result<Option<Ending>> {
-        let Some(ending) = Ending::stored(&self.home) else { return Ok(None) };
+    pub fn ending(&self) -> anyhow::Result<Option<RunEnd>> {
+        let Some(ending) = RunEnd::stored(&self.home) else { return Ok(None) };
         let outline = self.outline()?;
         // A failed compensation may have been resolved by hand since.
         let ending = match outline.state(self.basis(), false) {
-            State::Done if ending == Ending::CompensationFailed => Ending::Ok,
-            _ if ending == Ending::CompensationFailed && !outline.stands() => Ending::Failed,
+            State::Done if ending == RunEnd::CompensationFailed => RunEnd::Ok,
+            _ if ending == RunEnd::CompensationFailed && !outline.stands() => RunEnd::Failed,
             _ => ending,
         };
         Ok(outline.is_over(self.basis()).then_some(ending))

@@ -5,7 +5,7 @@ use super::error::{Error, ErrorKind};
 use super::taken::is_cancelled;
 use crate::diag::nearest;
 use crate::diag::render::visible;
-use crate::engine::Retry;
+use crate::engine::RetryRequest;
 use crate::event::{Event, EventKind, ItemError, ItemEvent, ItemId, ItemState, Millis, RunEvent};
 use crate::value::words;
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,10 +118,10 @@ impl History {
     ///
     /// # Errors
     /// The run does not allow a retry, or no failed item has such a key.
-    pub fn retries_of(&self, keys: &[String]) -> anyhow::Result<Vec<Retry>> {
+    pub fn retries_of(&self, keys: &[String]) -> anyhow::Result<Vec<RetryRequest>> {
         let failures = self.retryable()?;
         if failures.asks_for_run(keys) {
-            return Ok(vec![Retry { item: ItemId::RUN, inputs: None }]);
+            return Ok(vec![RetryRequest { item: ItemId::RUN, inputs: None }]);
         }
         let mut chosen: Vec<ItemId> = match keys {
             [] => {
@@ -134,7 +134,7 @@ impl History {
         };
         chosen.sort_unstable();
         chosen.dedup();
-        Ok(chosen.into_iter().map(|item| Retry { item, inputs: None }).collect())
+        Ok(chosen.into_iter().map(|item| RetryRequest { item, inputs: None }).collect())
     }
 
     /// The failed item with this key.

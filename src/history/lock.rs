@@ -1,7 +1,7 @@
 //! The lock of a run's runner.
 
 use super::error::{Error, ErrorKind};
-use crate::journal::{Held, Lock};
+use crate::journal::{Lock, LockError};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
@@ -21,11 +21,11 @@ fn is_gone(process: u32) -> bool {
 ///
 /// # Errors
 /// The holder of the lock.
-pub fn try_lock(home: &Path) -> Result<Lock, Held> {
+pub fn try_lock(home: &Path) -> Result<Lock, LockError> {
     for _ in 0..TRIES {
         match Lock::acquire(home) {
             // A program that was just being started when its runner was killed holds the lock until it executes.
-            Err(Held::By(Some(process))) if is_gone(process) => std::thread::sleep(PAUSE),
+            Err(LockError::By(Some(process))) if is_gone(process) => std::thread::sleep(PAUSE),
             acquired => return acquired,
         }
     }
@@ -38,13 +38,15 @@ pub fn try_lock(home: &Path) -> Result<Lock, Held> {
 /// Another runner holds it, or it cannot be acquired.
 pub fn lock(home: &Path) -> anyhow::Result<Lock> {
     try_lock(home).map_err(|held| match held {
-        Held::By(process) => {
+        LockError::By(process) => {
             let process = process.map(|process| format!(" (process {process})")).unwrap_or_default();
             let message = format!("the run in {} is active{process}", home.display());
             Error::new(ErrorKind::Locked, message)
                 .help("wait until it has ended, or stop it with Ctrl-C there")
                 .into()
         }
-        Held::Storage(error) => anyhow::Error::new(error).context(format!("cannot lock {}", home.display())),
+        LockError::Storage(error) => {
+            anyhow::Error::new(error).context(format!("cannot lock {}", home.display()))
+        }
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! - [`History`]: a run for reading, also while it is active.
 //! - [`Outline`], [`Failures`], [`dead_letters`]: its state.
-//! - [`Taken`]: a locked run, to be resumed or changed.
+//! - [`LockedRun`]: a locked run, to be resumed or changed.
 //! - [`Runner`]: a run to be driven, new or resumed.
 
 pub mod dead_letters;
@@ -23,16 +23,16 @@ mod source;
 mod taken;
 
 pub use documents::definition;
-pub use end::Ending;
+pub use end::RunEnd;
 pub use error::{Error, ErrorKind};
 pub use failures::{Failed, Failures};
 pub use lock::{lock, try_lock};
 pub use options::RunOptions;
 pub use outline::{Basis, Counts, Outline, State};
 pub use revise::Replacement;
-pub use runner::{New, Outcome, Prepared, Runner};
+pub use runner::{DriveOutcome, New, Prepared, Runner};
 pub use source::{ItemsFrom, PIPED};
-pub use taken::{Taken, is_cancelled, request_cancel, withdraw_cancel};
+pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
 
 use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::Event;

@@ -6,7 +6,7 @@ use super::difference::difference;
 use super::documents::{Renumbering, definition};
 use crate::diag::nearest;
 use crate::diag::render::visible;
-use crate::engine::{Retry, Run};
+use crate::engine::{RetryRequest, Run};
 use crate::event::{
     AttemptEvent, Event, EventKind, ItemEvent, ItemId, ItemState, Settlement, StepEvent, StepId, StepPath,
     Values,
@@ -56,7 +56,7 @@ impl<'a> Replacement<'a> {
     ///
     /// # Errors
     /// The journal is damaged.
-    pub fn check(&self, retried: &[Retry]) -> anyhow::Result<Result<Option<Revision>, Vec<String>>> {
+    pub fn check(&self, retried: &[RetryRequest]) -> anyhow::Result<Result<Option<Revision>, Vec<String>>> {
         if self.history.header().document.text == self.document.text {
             return Ok(Ok(None));
         }
@@ -177,7 +177,7 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
 
 impl Begun {
     /// When items are retried, their failed steps are pending and may change; the results of completed items remain.
-    fn by(current: &Replacement<'_>, retried: &[Retry]) -> anyhow::Result<Begun> {
+    fn by(current: &Replacement<'_>, retried: &[RetryRequest]) -> anyhow::Result<Begun> {
         let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut begun = Begun { steps: BTreeMap::new(), over: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();

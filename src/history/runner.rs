@@ -3,15 +3,15 @@
 use super::documents::definition;
 use super::error::{Error, ErrorKind};
 use super::options::RunOptions;
-use super::taken::{Recalled, Taken, is_cancelled};
-use super::{Ending, ItemsFrom, lock};
-use crate::adapter::orphans::Report;
-use crate::engine::{Policy, Retry, Run};
+use super::taken::{LockedRun, Recalled, is_cancelled};
+use super::{ItemsFrom, RunEnd, lock};
+use crate::adapter::orphans::OrphanReport;
+use crate::engine::{Policy, RetryRequest, Run};
 use crate::event::{ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Asked, Bindings, Columns, Durable, Items, Loop, Observer, OtherInputs, Requests, Workspace,
+    Bindings, Columns, Durable, ItemStream, Loop, Observer, OtherInputs, Requests, UsedKeys, Workspace,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -70,13 +70,13 @@ pub struct Runner {
     lock: Option<Lock>,
     /// The time at which a resumed run was left, in its own time.
     since: Option<Millis>,
-    asked: Asked,
+    asked: UsedKeys,
     columns: Columns,
-    retry: Vec<Retry>,
+    retry: Vec<RetryRequest>,
 }
 
 /// The result of driving a run.
-pub struct Outcome {
+pub struct DriveOutcome {
     pub run: Run,
     /// The error that stopped it: items that cannot be read any more, or a journal that cannot be written.
     pub trouble: Option<anyhow::Error>,
@@ -105,7 +105,7 @@ impl Runner {
             durable: None,
             lock: None,
             since: None,
-            asked: Asked::default(),
+            asked: UsedKeys::default(),
             columns: Columns::default(),
             retry: Vec::new(),
         }
@@ -117,10 +117,10 @@ impl Runner {
     /// # Errors
     /// The journal is damaged or cannot be written, an observer fails, or a process cannot be ended.
     pub async fn resume(
-        taken: Taken,
+        taken: LockedRun,
         prepared: Prepared,
         observers: &mut [&mut dyn Observer],
-    ) -> anyhow::Result<(Runner, Report)> {
+    ) -> anyhow::Result<(Runner, OrphanReport)> {
         let mut runner = Runner::fleeting(taken.history.header().run.clone(), prepared);
         let redactor = runner.prepared.bindings.redactor();
         let Recalled { last, started, asked, columns } =
@@ -146,10 +146,10 @@ impl Runner {
     /// Runs until no item is in flight and no more are admitted. `items` are those that were not admitted before.
     pub async fn drive(
         self,
-        items: Items<'_>,
+        items: ItemStream<'_>,
         observers: Vec<&mut dyn Observer>,
         requests: Requests,
-    ) -> Outcome {
+    ) -> DriveOutcome {
         let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry } = self;
         let cancel = is_cancelled(prepared.workspace.root());
         let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
@@ -173,23 +173,23 @@ impl Runner {
             Some(durable) => durable.close().map_err(anyhow::Error::from),
             None => Ok(()),
         };
-        Outcome { run, trouble: driven.and(closed).err().map(judged), _lock: lock }
+        DriveOutcome { run, trouble: driven.and(closed).err().map(judged), _lock: lock }
     }
 }
 
-impl Outcome {
+impl DriveOutcome {
     /// How the run has ended; `None` if it was interrupted and can be resumed.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<RunEnd> {
         let once = self.run.run_steps().map(|end| end.state);
         let compensation_failed =
             self.run.tally().compensation_failed > 0 || once == Some(ItemState::CompensationFailed);
         match self.run.stopped() {
             Some(StopReason::Interrupted) => None,
-            Some(StopReason::RunDeadline) => Some(Ending::Deadline),
-            _ if compensation_failed => Some(Ending::CompensationFailed),
-            Some(StopReason::Cancelled) => Some(Ending::Failed),
-            _ if !self.run.tolerated() || once.is_some_and(ItemState::is_failure) => Some(Ending::Failed),
-            _ => Some(Ending::Ok),
+            Some(StopReason::RunDeadline) => Some(RunEnd::Deadline),
+            _ if compensation_failed => Some(RunEnd::CompensationFailed),
+            Some(StopReason::Cancelled) => Some(RunEnd::Failed),
+            _ if !self.run.tolerated() || once.is_some_and(ItemState::is_failure) => Some(RunEnd::Failed),
+            _ => Some(RunEnd::Ok),
         }
     }
 }

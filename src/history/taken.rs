@@ -3,16 +3,16 @@
 use super::documents::{another, definition};
 use super::error::{Error, ErrorKind};
 use super::sequence;
-use super::{Ending, History, lock};
-use crate::adapter::orphans::{self, Report};
+use super::{History, RunEnd, lock};
+use crate::adapter::orphans::{self, OrphanReport};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, Process};
 use crate::diag::render::visible;
 use crate::disk::Folder;
-use crate::engine::{Retry, Run};
+use crate::engine::{RetryRequest, Run};
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, StepId, StepPath};
 use crate::journal::{self, Journal, Lock, Record, Revision, Store};
-use crate::runtime::{Asked, Columns, Observer};
+use crate::runtime::{Columns, Observer, UsedKeys};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
@@ -46,12 +46,12 @@ struct Named {
 }
 
 /// A stored run with its lock.
-pub struct Taken {
+pub struct LockedRun {
     pub history: History,
     /// A document that the run follows from now on.
     revision: Option<Revision>,
     /// Failed items to retry.
-    pub retry: Vec<Retry>,
+    pub retry: Vec<RetryRequest>,
     /// This many of its first rows were written by somebody else and may name secrets that no step has made.
     pub foreign: i64,
     pub(super) lock: Lock,
@@ -64,26 +64,26 @@ pub(super) struct Recalled {
     pub last: Millis,
     /// Processes whose end was not recorded.
     pub started: Vec<Process>,
-    pub asked: Asked,
+    pub asked: UsedKeys,
     pub columns: Columns,
 }
 
-impl Taken {
+impl LockedRun {
     /// Locks the run in `home`.
     ///
     /// # Errors
     /// Another runner holds the lock, or its journal cannot be read.
-    pub fn take(home: &Path) -> anyhow::Result<Taken> {
-        Taken::locked(home, lock(home)?)
+    pub fn take(home: &Path) -> anyhow::Result<LockedRun> {
+        LockedRun::locked(home, lock(home)?)
     }
 
     /// The same with a lock that is already held.
     ///
     /// # Errors
     /// Its journal cannot be read.
-    pub fn locked(home: &Path, lock: Lock) -> anyhow::Result<Taken> {
+    pub fn locked(home: &Path, lock: Lock) -> anyhow::Result<LockedRun> {
         let (store, _) = Store::open(home)?;
-        Ok(Taken {
+        Ok(LockedRun {
             history: History::open(home)?,
             revision: None,
             retry: Vec::new(),
@@ -127,7 +127,7 @@ impl Taken {
         let records: Vec<Record> = events.into_iter().map(Record::Event).collect();
         self.store.append(&records)?;
         // The events may change the run's end.
-        Ending::clear(self.history.home());
+        RunEnd::clear(self.history.home());
         drop(self.history);
         self.store.tidy()?;
         Ok(self.lock)
@@ -149,7 +149,7 @@ impl Taken {
         }
         let mut retries = self.history.retries()?;
         self.retry.iter().for_each(|retry| retries.add(retry.item));
-        let (mut last, mut asked) = (0, Asked::default());
+        let (mut last, mut asked) = (0, UsedKeys::default());
         let mut started: HashMap<(ItemId, StepPath, u32), Vec<Process>> = HashMap::new();
         // What items that are over have made flows on only into the steps that run once for all items.
         let (mut named, keeps) = (BTreeMap::new(), self.history.graph.has_run_steps());
@@ -224,7 +224,7 @@ impl Taken {
     ///
     /// # Errors
     /// A process cannot be ended.
-    pub(super) async fn end_orphans(&self, started: &[Process]) -> anyhow::Result<Report> {
+    pub(super) async fn end_orphans(&self, started: &[Process]) -> anyhow::Result<OrphanReport> {
         let (_stopper, mut stop) = adapter::Stop::new();
         let report = orphans::end(&self.history.header().run, started, adapter::GRACE, &mut stop).await;
         match report.left.as_slice() {

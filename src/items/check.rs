@@ -1,7 +1,7 @@
 //! Items are checked whole before the first one runs, then streamed in the same order.
 
 use super::keys::{Keys, Suspects};
-use super::raw::{Fault, Item, Place, Raw};
+use super::raw::{Fault, Item, Raw, SourcePlace};
 use super::{Shape, Source};
 use crate::diag::nearest;
 use crate::event::Values;
@@ -44,21 +44,21 @@ pub struct Checked {
     pub total: u64,
     /// How many are left out because an earlier item has the same key.
     pub skipped: u64,
-    pub problems: Problems,
+    pub problems: ItemProblems,
     /// Keys of `only` that no item has, each with the nearest existing one.
     pub unknown: Vec<(String, Option<String>)>,
 }
 
 /// The problems of the items: the first ones, and their number.
 #[derive(Debug, Default)]
-pub struct Problems {
-    pub first: Vec<Problem>,
+pub struct ItemProblems {
+    pub first: Vec<ItemProblem>,
     pub count: u64,
 }
 
 /// One problem of an item, or of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ItemProblem {
     /// The file, or a name for a source without one.
     pub file: String,
     /// The line, from 1.
@@ -80,7 +80,7 @@ impl Items {
     /// When they cannot be read, or have problems.
     pub fn check(mut self) -> anyhow::Result<Checked> {
         let mut keys = Keys::default();
-        let mut problems = Problems::default();
+        let mut problems = ItemProblems::default();
         let only: HashSet<String> = self.only.iter().cloned().collect();
         let mut found: HashSet<String> = HashSet::new();
         let (mut read, mut total) = (0, 0);
@@ -123,9 +123,9 @@ impl Items {
     }
 
     /// The items whose key is a duplicate; with `skip`, among those that are to run.
-    fn doubles(&self, suspects: &Suspects, only: &HashSet<String>) -> anyhow::Result<Problems> {
-        let mut firsts: HashMap<Arc<str>, (Place, Option<Arc<Path>>)> = HashMap::new();
-        let mut problems = Problems::default();
+    fn doubles(&self, suspects: &Suspects, only: &HashSet<String>) -> anyhow::Result<ItemProblems> {
+        let mut firsts: HashMap<Arc<str>, (SourcePlace, Option<Arc<Path>>)> = HashMap::new();
+        let mut problems = ItemProblems::default();
         if suspects.is_empty() {
             return Ok(problems);
         }
@@ -188,22 +188,22 @@ impl Items {
         Ok((key, self.shape.inputs(value, item.file.as_deref()).map_err(wrong)?))
     }
 
-    fn add(&self, problems: &mut Problems, file: Option<&Path>, fault: &Fault) {
+    fn add(&self, problems: &mut ItemProblems, file: Option<&Path>, fault: &Fault) {
         problems.count += 1;
         if problems.first.len() < KEPT {
             problems.first.push(self.problem(file, fault));
         }
     }
 
-    fn problem(&self, file: Option<&Path>, fault: &Fault) -> Problem {
+    fn problem(&self, file: Option<&Path>, fault: &Fault) -> ItemProblem {
         let (line, column) = self.source.locate(fault.place);
         let file = file.map_or_else(|| self.source.name.clone(), |file| file.display().to_string());
-        Problem { file, line, column, message: fault.message.clone() }
+        ItemProblem { file, line, column, message: fault.message.clone() }
     }
 }
 
-impl Problems {
-    fn add_all(&mut self, other: Problems) {
+impl ItemProblems {
+    fn add_all(&mut self, other: ItemProblems) {
         self.count += other.count;
         self.first.extend(other.first);
     }
@@ -254,7 +254,7 @@ impl Checked {
     }
 
     fn changed(&self, file: Option<&Path>, fault: &Fault) -> anyhow::Error {
-        let Problem { file, line, message, .. } = self.items.problem(file, fault);
+        let ItemProblem { file, line, message, .. } = self.items.problem(file, fault);
         anyhow::anyhow!("{file}:{line}: {message}; the file has changed since it was checked")
     }
 }

@@ -1,7 +1,7 @@
 //! Items in a CSV file: a header, then an item a row. A cell under an input's name is read as the input's type; all
 //! others are text.
 
-use super::raw::{Fault, LARGEST, Place, Raw};
+use super::raw::{Fault, LARGEST, Raw, SourcePlace};
 use super::scan::{Followed, Scan};
 use super::shape::{Column, Shape, seen};
 use crate::value::words;
@@ -51,7 +51,9 @@ impl<'a> Rows<'a> {
     fn read_header(&mut self, delimiter: u8, shape: &'a Shape) -> anyhow::Result<Vec<Fault>> {
         if !self.reader.read_byte_record(&mut self.record)? {
             self.done = true;
-            return Ok(vec![Place::line(1).fault("the file is empty; the first line names the columns")]);
+            return Ok(vec![
+                SourcePlace::line(1).fault("the file is empty; the first line names the columns"),
+            ]);
         }
         let mut faults = Vec::new();
         let (mut names, mut known) = (Vec::new(), HashSet::new());
@@ -84,9 +86,9 @@ impl<'a> Rows<'a> {
         Ok(faults)
     }
 
-    fn cell(&self, cell: usize) -> Place {
+    fn cell(&self, cell: usize) -> SourcePlace {
         let at = self.record.position();
-        Place::Cell {
+        SourcePlace::Cell {
             byte: self.skipped + at.map_or(0, csv::Position::byte),
             line: at.map_or(1, csv::Position::line),
             cell,
@@ -123,11 +125,11 @@ impl<'a> Rows<'a> {
         let followed = self.reader.get_ref();
         if let Some(line) = followed.too_long {
             let message = format!("a row longer than {} MiB; is a quote never closed?", LARGEST >> 20);
-            return Some(Raw::Fault(Place::line(line).fault(message)));
+            return Some(Raw::Fault(SourcePlace::line(line).fault(message)));
         }
         let (line, column) = followed.scan.open()?;
         let message = "the quote is never closed; write a quote inside a cell as \"\"";
-        Some(Raw::Fault(Place::At { line, column }.fault(message)))
+        Some(Raw::Fault(SourcePlace::At { line, column }.fault(message)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A JSON file that is a list of items, or one item named after the file.
 
 use super::json;
-use super::raw::{Item, Place, Raw, Raws};
+use super::raw::{Item, Raw, Raws, SourcePlace};
 use crate::disk::Named;
 use std::path::Path;
 
@@ -33,7 +33,12 @@ pub(super) fn items(named: &Named) -> anyhow::Result<Raws<'static>> {
     }
     let name = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
     let value = json::parse(&text, 1);
-    Ok(Box::new(std::iter::once(Ok(Raw::Item(Item { place: Place::line(1), value, name, file: None })))))
+    Ok(Box::new(std::iter::once(Ok(Raw::Item(Item {
+        place: SourcePlace::line(1),
+        value,
+        name,
+        file: None,
+    })))))
 }
 
 /// A file's extension in lower case, without the dot.

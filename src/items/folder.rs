@@ -3,7 +3,7 @@
 
 use super::file;
 use super::json;
-use super::raw::{Item, LARGEST, Place, Raw};
+use super::raw::{Item, LARGEST, Raw, SourcePlace};
 use super::shape::Shape;
 use crate::disk::{self, Kind, Named};
 use crate::value::Value;
@@ -167,11 +167,11 @@ pub(super) fn item(named: &Named, shape: &Shape) -> anyhow::Result<Raw> {
         named.open().with_context(|| format!("cannot read the item in {}", path.display()))?;
         let path = std::path::absolute(path)?;
         let text = path.to_str().map(Value::from);
-        text.ok_or_else(|| vec![Place::line(1).fault("the file's path is not UTF-8")])
+        text.ok_or_else(|| vec![SourcePlace::line(1).fault("the file's path is not UTF-8")])
     } else {
         value(named)?
     };
-    Ok(Raw::Item(Item { place: Place::line(1), value, name, file: Some(Arc::from(path)) }))
+    Ok(Raw::Item(Item { place: SourcePlace::line(1), value, name, file: Some(Arc::from(path)) }))
 }
 
 fn value(named: &Named) -> anyhow::Result<Result<Value, Vec<super::raw::Fault>>> {
@@ -180,7 +180,7 @@ fn value(named: &Named) -> anyhow::Result<Result<Value, Vec<super::raw::Fault>>>
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::FileTooLarge => {
             let message = format!("{error}; let the workflow take a File");
-            return Ok(Err(vec![Place::line(1).fault(message)]));
+            return Ok(Err(vec![SourcePlace::line(1).fault(message)]));
         }
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read the item in {}", path.display()));

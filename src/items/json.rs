@@ -1,6 +1,6 @@
 //! JSON in a text: one value, or the elements of a list, with the places of problems.
 
-use super::raw::{Fault, LARGEST, Place, Raw};
+use super::raw::{Fault, LARGEST, Raw, SourcePlace};
 use crate::value::{Value, json};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     };
     let hint = if lined { "; for a value on each line, name the file .jsonl" } else { "" };
     let line = first + (error.line().max(1) - 1) as u64;
-    Place::At { line, column }.fault(format!("no valid JSON: {message}{hint}"))
+    SourcePlace::At { line, column }.fault(format!("no valid JSON: {message}{hint}"))
 }
 
 /// The text of bytes, without a byte order mark.
@@ -35,7 +35,7 @@ pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, Vec<Fault>> {
         let start = memchr::memrchr(b'\n', good).map_or(0, |at| at + 1);
         let line = line + memchr::memchr_iter(b'\n', good).count() as u64;
         let column = String::from_utf8_lossy(&good[start..]).chars().count() as u64 + 1;
-        vec![Place::At { line, column }.fault("this is not UTF-8")]
+        vec![SourcePlace::At { line, column }.fault("this is not UTF-8")]
     })
 }
 
@@ -56,10 +56,10 @@ pub(super) fn elements(text: String) -> Result<impl Iterator<Item = Raw>, Fault>
     let places: Vec<(u64, Range<usize>)> = raw.iter().map(place).collect();
     let element = move |(line, place): (u64, Range<usize>)| {
         let value = match place.len() > LARGEST {
-            true => Err(vec![Place::line(line).fault(format!("longer than {} MiB", LARGEST >> 20))]),
+            true => Err(vec![SourcePlace::line(line).fault(format!("longer than {} MiB", LARGEST >> 20))]),
             false => parse(text.get(place).unwrap_or_default(), line),
         };
-        Raw::item(Place::line(line), value)
+        Raw::item(SourcePlace::line(line), value)
     };
     Ok(places.into_iter().map(element))
 }

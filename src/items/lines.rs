@@ -1,7 +1,7 @@
 //! Items as JSON lines: a value a line; blank lines are allowed.
 
 use super::json;
-use super::raw::{LARGEST, Place, Raw};
+use super::raw::{LARGEST, Raw, SourcePlace};
 use std::io::{self, BufRead, Read};
 
 pub(super) struct Lines<R> {
@@ -35,7 +35,7 @@ impl<R: BufRead> Iterator for Lines<R> {
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
             }
-            let place = Place::line(self.line);
+            let place = SourcePlace::line(self.line);
             if bytes.len() > LARGEST {
                 // Finding the end of the line would require reading it all.
                 self.over = true;

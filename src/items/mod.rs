@@ -17,7 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Checked, Duplicates, Items, Problem, Problems};
+pub use check::{Checked, Duplicates, ItemProblem, ItemProblems, Items};
 pub use paths::{Files, absolute};
 pub use shape::{Given, LONGEST_KEY, Shape};
 pub use source::Source;

@@ -18,7 +18,7 @@ pub(super) enum Raw {
 }
 
 pub(super) struct Item {
-    pub place: Place,
+    pub place: SourcePlace,
     /// The value, or all its faults.
     pub value: Result<Value, Vec<Fault>>,
     /// Its key if it has no key field; else its number.
@@ -29,7 +29,7 @@ pub(super) struct Item {
 
 /// A place, from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SourcePlace {
     At {
         line: u64,
         column: u64,
@@ -44,13 +44,13 @@ pub(super) enum Place {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    pub place: Place,
+    pub place: SourcePlace,
     pub message: String,
 }
 
-impl Place {
-    pub fn line(line: u64) -> Place {
-        Place::At { line, column: 1 }
+impl SourcePlace {
+    pub fn line(line: u64) -> SourcePlace {
+        SourcePlace::At { line, column: 1 }
     }
 
     pub fn fault(self, message: impl Into<String>) -> Fault {
@@ -60,7 +60,7 @@ impl Place {
 
 impl Raw {
     /// An item of a file with several.
-    pub fn item(place: Place, value: Result<Value, Vec<Fault>>) -> Raw {
+    pub fn item(place: SourcePlace, value: Result<Value, Vec<Fault>>) -> Raw {
         Raw::Item(Item { place, value, name: None, file: None })
     }
 }

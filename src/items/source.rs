@@ -1,6 +1,6 @@
 //! The forms of item sources, chosen by the path, and how each is opened.
 
-use super::raw::{Place, Raws};
+use super::raw::{Raws, SourcePlace};
 use super::shape::Shape;
 use super::{csv, file, folder, lines, table};
 use crate::disk::{self, Folder, Named, read_at_most};
@@ -18,11 +18,11 @@ const LARGEST_DEVICE: usize = 256 << 20;
 pub struct Source {
     /// The name in messages.
     pub name: String,
-    form: Form,
+    form: SourceForm,
 }
 
 #[derive(Debug)]
-enum Form {
+enum SourceForm {
     /// JSON lines.
     Lines(Named),
     /// JSON lines from a pipe, stored in an unnamed file.
@@ -59,21 +59,21 @@ impl Source {
             return kept.with_context(|| format!("cannot read the items in {name}"));
         }
         let form = if named.is_folder() {
-            Form::Files(files(path, folder::list(path)?)?)
+            SourceForm::Files(files(path, folder::list(path)?)?)
         } else if folder::is_glob(path) && !named.exists() {
             let matching = folder::matching(path)?;
             if matching.is_empty() {
                 bail!("no file matches {name}");
             }
-            Form::Files(files(&folder::above(path), matching)?)
+            SourceForm::Files(files(&folder::above(path), matching)?)
         } else {
             let named = named.clone();
             match file::extension(path).as_str() {
-                "jsonl" | "ndjson" => Form::Lines(named),
-                "json" => Form::Json(named),
-                "csv" => Form::Csv(named, b','),
-                "tsv" => Form::Csv(named, b'\t'),
-                "toon" => Form::Toon(named),
+                "jsonl" | "ndjson" => SourceForm::Lines(named),
+                "json" => SourceForm::Json(named),
+                "csv" => SourceForm::Csv(named, b','),
+                "tsv" => SourceForm::Csv(named, b'\t'),
+                "toon" => SourceForm::Toon(named),
                 _ => bail!("no form of items is known by the name {name}"),
             }
         };
@@ -94,7 +94,7 @@ impl Source {
     pub fn keep(name: &str, mut input: impl Read) -> io::Result<Self> {
         let mut file = disk::nameless()?;
         io::copy(&mut input, &mut file)?;
-        Ok(Source { name: name.to_owned(), form: Form::Kept(file) })
+        Ok(Source { name: name.to_owned(), form: SourceForm::Kept(file) })
     }
 
     /// Writes items from a pipe to a file in a folder, so that they can be read later; returns whether that was
@@ -103,13 +103,13 @@ impl Source {
     /// # Errors
     /// When they cannot be written.
     pub fn keep_in(&mut self, folder: &Folder, name: &str) -> io::Result<bool> {
-        let Form::Kept(file) = &self.form else { return Ok(false) };
+        let SourceForm::Kept(file) = &self.form else { return Ok(false) };
         let mut from = file.try_clone()?;
         from.seek(SeekFrom::Start(0))?;
         let mut to = folder.create_new(name)?;
         io::copy(&mut from, &mut to)?;
         to.sync_all()?;
-        self.form = Form::Lines(Named::by_document(folder.path(), Path::new(name)));
+        self.form = SourceForm::Lines(Named::by_document(folder.path(), Path::new(name)));
         Ok(true)
     }
 
@@ -124,15 +124,16 @@ impl Source {
             file.with_context(|| format!("cannot read the items in {}", named.path().display()))
         };
         match &self.form {
-            Form::Lines(named) | Form::Json(named) | Form::Csv(named, _) | Form::Toon(named) => {
-                add(&mut hasher, named)?
-            }
-            Form::Kept(file) => {
+            SourceForm::Lines(named)
+            | SourceForm::Json(named)
+            | SourceForm::Csv(named, _)
+            | SourceForm::Toon(named) => add(&mut hasher, named)?,
+            SourceForm::Kept(file) => {
                 let mut file = file.try_clone()?;
                 file.seek(SeekFrom::Start(0))?;
                 hasher.update_reader(file)?;
             }
-            Form::Files(all) => {
+            SourceForm::Files(all) => {
                 for named in all {
                     let name = named.path().file_name().unwrap_or_default();
                     hasher.update(name.as_encoded_bytes()).update(&[0]);
@@ -151,28 +152,28 @@ impl Source {
 
     fn open<'a>(&'a self, shape: &'a Shape) -> anyhow::Result<Raws<'a>> {
         Ok(match &self.form {
-            Form::Lines(named) => Box::new(lines::Lines::new(BufReader::new(named.open()?))),
-            Form::Kept(file) => {
+            SourceForm::Lines(named) => Box::new(lines::Lines::new(BufReader::new(named.open()?))),
+            SourceForm::Kept(file) => {
                 let mut file = file.try_clone()?;
                 file.seek(SeekFrom::Start(0))?;
                 Box::new(lines::Lines::new(BufReader::new(file)))
             }
-            Form::Json(named) => file::items(named)?,
-            Form::Csv(named, delimiter) => Box::new(csv::Rows::open(named.open()?, *delimiter, shape)?),
-            Form::Toon(named) => Box::new(table::Rows::open(named.open()?, shape)),
-            Form::Files(all) => Box::new(all.iter().map(|named| folder::item(named, shape))),
+            SourceForm::Json(named) => file::items(named)?,
+            SourceForm::Csv(named, delimiter) => Box::new(csv::Rows::open(named.open()?, *delimiter, shape)?),
+            SourceForm::Toon(named) => Box::new(table::Rows::open(named.open()?, shape)),
+            SourceForm::Files(all) => Box::new(all.iter().map(|named| folder::item(named, shape))),
         })
     }
 
     /// Line and column of a place, from 1.
-    pub(super) fn locate(&self, place: Place) -> (u64, u64) {
+    pub(super) fn locate(&self, place: SourcePlace) -> (u64, u64) {
         match (place, &self.form) {
-            (Place::At { line, column }, _) => (line, column),
-            (Place::Cell { byte, line, cell }, Form::Csv(named, delimiter)) => {
+            (SourcePlace::At { line, column }, _) => (line, column),
+            (SourcePlace::Cell { byte, line, cell }, SourceForm::Csv(named, delimiter)) => {
                 let found = named.open().and_then(|file| csv::locate(file, *delimiter, byte, line, cell));
                 found.unwrap_or((line, 1))
             }
-            (Place::Cell { line, .. }, _) => (line, 1),
+            (SourcePlace::Cell { line, .. }, _) => (line, 1),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Items in the first table of a TOON file, or in the executions of a session file. Cells have their TOON types,
 //! except for inputs that are declared as text.
 
-use super::raw::{Fault, Place, Raw};
+use super::raw::{Fault, Raw, SourcePlace};
 use super::shape::{Column, Shape};
 use crate::toon::{self, Node, Reader, Scalar};
 use crate::value::{Object, Value};
@@ -51,7 +51,7 @@ impl Iterator for Rows<'_> {
                 Ok(None) if self.name.is_none() && !std::mem::replace(&mut self.excused, true) => {
                     let message =
                         "the file has no table; write a header such as orders[2]{id,total}: above the rows";
-                    return Some(Ok(Raw::Fault(Place::line(1).fault(message))));
+                    return Some(Ok(Raw::Fault(SourcePlace::line(1).fault(message))));
                 }
                 Ok(None) => return None,
                 Ok(Some(Err(problem))) => {
@@ -70,7 +70,7 @@ impl Iterator for Rows<'_> {
                     if self.inside {
                         let names = table.columns.iter().map(|column| column.name()).collect::<Vec<_>>();
                         let lacking = self.shape.lacking_columns(&names).into_iter();
-                        let fault = |(_, message)| Place::line(table.line).fault(message);
+                        let fault = |(_, message)| SourcePlace::line(table.line).fault(message);
                         self.header = lacking.map(fault).collect::<Vec<_>>().into_iter();
                         self.lacks |= self.header.len() > 0;
                         self.columns =
@@ -102,7 +102,7 @@ fn item(row: toon::Row<'_>, columns: &[Column<'_>], lacks: bool) -> Raw {
         }
     }
     let value = if faults.is_empty() && !lacks { Ok(Value::Object(object)) } else { Err(faults) };
-    Raw::item(Place::line(row.line), value)
+    Raw::item(SourcePlace::line(row.line), value)
 }
 
 fn refused(problem: &toon::Problem, inside: bool) -> Raw {
@@ -116,9 +116,9 @@ fn refused(problem: &toon::Problem, inside: bool) -> Raw {
     Raw::Fault(fault)
 }
 
-fn place(line: u64, text: &str, byte: usize) -> Place {
+fn place(line: u64, text: &str, byte: usize) -> SourcePlace {
     let column = text.char_indices().take_while(|(at, _)| *at < byte).count() as u64 + 1;
-    Place::At { line, column }
+    SourcePlace::At { line, column }
 }
 
 /// Whether the fault concerns only one row.

@@ -1,6 +1,6 @@
 //! Every form of items: what is read from it, what is wrong with it, and where.
 
-use super::{Checked, Duplicates, Items, Problem, Shape, Source};
+use super::{Checked, Duplicates, ItemProblem, Items, Shape, Source};
 use crate::disk::Named;
 use crate::graph::Graph;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn read(name: &str, text: impl AsRef<[u8]>) -> String {
     if checked.problems.count == 0 {
         return keys(&checked);
     }
-    let line = |p: &Problem| format!("{}:{} {}", p.line, p.column, p.message);
+    let line = |p: &ItemProblem| format!("{}:{} {}", p.line, p.column, p.message);
     checked.problems.first.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 

@@ -29,16 +29,16 @@ impl Drop for Lock {
 
 /// Why the lock was not acquired.
 #[derive(Debug)]
-pub enum Held {
+pub enum LockError {
     /// Another runner holds it, with its process id if known.
     By(Option<u32>),
     /// An error of the storage.
     Storage(io::Error),
 }
 
-impl From<io::Error> for Held {
+impl From<io::Error> for LockError {
     fn from(error: io::Error) -> Self {
-        Held::Storage(error)
+        LockError::Storage(error)
     }
 }
 
@@ -47,18 +47,18 @@ impl Lock {
     ///
     /// # Errors
     /// Another runner holds it, or the file cannot be created or locked.
-    pub fn acquire(folder: &Path) -> Result<Lock, Held> {
+    pub fn acquire(folder: &Path) -> Result<Lock, LockError> {
         loop {
             let held = Folder::open(folder)?;
             let mut file = held.open_or_create(FILE)?;
             let whole = match held.handle().and_then(|handle| Ok((exclusively(&handle)?, handle))) {
-                Ok((false, _)) => return Err(Held::By(holder(&mut file))),
+                Ok((false, _)) => return Err(LockError::By(holder(&mut file))),
                 Ok((true, handle)) => Some(handle),
                 // Some network file systems cannot lock folders.
                 Err(_) => None,
             };
             if !exclusively(&file)? {
-                return Err(Held::By(holder(&mut file)));
+                return Err(LockError::By(holder(&mut file)));
             }
             let mut lock = Lock { folder: whole, file };
             // The previous holder may have removed the folder: then this lock is on a file without a name.

@@ -22,11 +22,11 @@ mod version1;
 mod writer;
 
 pub use header::{Definition, Document, Header, Version};
-pub use lock::{Held, Lock};
+pub use lock::{Lock, LockError};
 pub use read::{Records, Spot, read, read_at_rest};
 pub use record::{Asked, Process, Record, Revision};
 pub use store::Store;
-pub use unreadable::{Place, Unreadable};
+pub use unreadable::{DamagePlace, Unreadable};
 pub use writer::{Writer, WriterReport};
 
 use crate::disk::Folder;

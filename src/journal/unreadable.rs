@@ -16,12 +16,12 @@ pub enum Unreadable {
     /// Another major version of the format.
     Version { path: PathBuf, found: Version },
     /// The contents are not the ones that were written.
-    Damaged { path: PathBuf, place: Place, why: String },
+    Damaged { path: PathBuf, place: DamagePlace, why: String },
 }
 
 /// The place of damage in a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DamagePlace {
     /// From 1; `None` for the header or the file as a whole.
     pub row: Option<i64>,
     /// From 0, in the row's text; without a row, in the header or the log beside the file.
@@ -56,7 +56,7 @@ impl Unreadable {
         byte: Option<usize>,
         why: impl Into<String>,
     ) -> Self {
-        Unreadable::Damaged { path: path.to_owned(), place: Place { row, byte }, why: why.into() }
+        Unreadable::Damaged { path: path.to_owned(), place: DamagePlace { row, byte }, why: why.into() }
     }
 }
 
@@ -104,7 +104,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DamagePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(row) = self.row {
             write!(f, " at row {row}")?;

@@ -12,7 +12,7 @@ use std::fmt;
 
 /// The hashes of inputs by item and key, for items that have not ended.
 #[derive(Debug, Default)]
-pub struct Asked(HashMap<ItemId, HashMap<String, String>>);
+pub struct UsedKeys(HashMap<ItemId, HashMap<String, String>>);
 
 /// A key that was used with other inputs before.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct OtherInputs {
     key: String,
 }
 
-impl Asked {
+impl UsedKeys {
     /// Adds a key from a journal.
     pub fn recall(&mut self, asked: journal::Asked) {
         self.0.entry(asked.item).or_default().entry(asked.key).or_insert(asked.input);

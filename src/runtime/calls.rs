@@ -18,14 +18,14 @@ use tokio::task::JoinSet;
 
 /// The adapter and the name of each step, by step.
 pub struct Bindings {
-    steps: Vec<Binding>,
+    steps: Vec<BoundStep>,
     /// The values that are files and made by steps.
     files: HashSet<ValueId>,
     /// Removes secrets from reports of attempts.
     redactor: Redactor,
 }
 
-struct Binding {
+struct BoundStep {
     adapter: Arc<dyn Adapter>,
     phase: Arc<str>,
     agent: Option<Arc<str>>,
@@ -37,7 +37,7 @@ struct Binding {
 impl Bindings {
     /// Binds every step of the graph to its adapter, given in the order of the steps.
     pub fn new(graph: &Graph, adapters: Vec<Arc<dyn Adapter>>) -> Self {
-        let bind = |((id, step), adapter): ((StepId, &crate::graph::Step), Arc<dyn Adapter>)| Binding {
+        let bind = |((id, step), adapter): ((StepId, &crate::graph::Step), Arc<dyn Adapter>)| BoundStep {
             adapter,
             phase: step.phase.as_str().into(),
             agent: step.agent.as_deref().map(Arc::from),
@@ -50,7 +50,7 @@ impl Bindings {
     }
 
     /// Removes secrets from reports of attempts.
-    pub fn keeping(self, redactor: Redactor) -> Self {
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
         Bindings { redactor, ..self }
     }
 
@@ -66,7 +66,7 @@ impl Bindings {
     /// Ends programs that adapters leave running between calls; steps may share an adapter.
     pub(super) async fn close(&self, stop: &Stop) {
         let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
-        for Binding { adapter, .. } in &self.steps {
+        for BoundStep { adapter, .. } in &self.steps {
             if !adapters.iter().any(|known| Arc::ptr_eq(known, adapter)) {
                 adapters.push(adapter);
             }
@@ -118,7 +118,7 @@ impl Calls {
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
         let (stopper, stop) = Stop::new();
-        let report = Report::new(&call, self.answers.clone());
+        let report = EndReport::new(&call, self.answers.clone());
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
         let (adapter, redactor, item) = (binding.adapter.clone(), all.bindings.redactor.clone(), call.item);
@@ -152,7 +152,7 @@ impl Calls {
     pub fn refuse(&self, call: &Call) {
         let message = "not started: the journal could not be written".to_owned();
         let answer = contract::failure(Cause::Start, message, Outcome::NotExecuted, false);
-        Report::new(call, self.answers.clone()).give(Err(answer));
+        EndReport::new(call, self.answers.clone()).give(Err(answer));
     }
 
     pub fn stop(&self, item: ItemId, step: StepPath, attempt: u32) {
@@ -182,7 +182,7 @@ impl Calls {
 
 fn request(
     all: &Loop<'_>,
-    binding: &Binding,
+    binding: &BoundStep,
     call: &Call,
     spawned: UnboundedSender<Spawned>,
     now: Millis,
@@ -254,15 +254,15 @@ fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
 }
 
 /// Reports an attempt's end when dropped, even if the adapter panics.
-struct Report {
+struct EndReport {
     id: (ItemId, StepPath, u32),
     answers: UnboundedSender<Input>,
     given: bool,
 }
 
-impl Report {
+impl EndReport {
     fn new(call: &Call, answers: UnboundedSender<Input>) -> Self {
-        Report { id: (call.item, call.step, call.attempt), answers, given: false }
+        EndReport { id: (call.item, call.step, call.attempt), answers, given: false }
     }
 
     fn give(mut self, answer: Answer) {
@@ -277,7 +277,7 @@ impl Report {
     }
 }
 
-impl Drop for Report {
+impl Drop for EndReport {
     fn drop(&mut self) {
         if !self.given {
             let message = "the adapter broke; this is a bug of orderflow".to_owned();

@@ -30,7 +30,7 @@ pub struct Durable {
 
 /// Decisions that are not on disk yet, with the number of the batch that they wait for.
 #[derive(Default)]
-pub(super) struct Held(VecDeque<(u64, Out)>);
+pub(super) struct Pending(VecDeque<(u64, Out)>);
 
 impl Durable {
     /// Writes everything from now on to `journal`.
@@ -65,7 +65,13 @@ impl Durable {
 
     /// Sends a batch to the log, without its secrets. Its events may be shown and its effects begun once `held`
     /// returns it. The records in `asked` are written with it.
-    pub(super) fn keep(&mut self, out: &mut Out, asked: Vec<Record>, held: &mut Held, redactor: &Redactor) {
+    pub(super) fn keep(
+        &mut self,
+        out: &mut Out,
+        asked: Vec<Record>,
+        held: &mut Pending,
+        redactor: &Redactor,
+    ) {
         let paused = self.paused;
         let lasting = out.events.iter().filter(|event| !paused || came_of_itself(event));
         let record = |mut event: Event| {
@@ -126,7 +132,7 @@ impl Durable {
     }
 }
 
-impl Held {
+impl Pending {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

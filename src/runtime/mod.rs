@@ -16,22 +16,22 @@ mod tests;
 mod timers;
 mod workspace;
 
-pub use asked::{Asked, OtherInputs};
+pub use asked::{OtherInputs, UsedKeys};
 pub use calls::Bindings;
 pub use columns::{Columns, ROW as LARGEST_ROW};
 pub use durable::Durable;
 pub use files::{Finder, by_name, holds_files};
 pub use identity::{keys_of, new_run_id, now};
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::{Store, Workspace};
+pub use workspace::{RunsFolder, Workspace};
 
 use crate::adapter::{self, Spawned, Stop, Urgency};
-use crate::engine::{Effect, Input, Out, Retry, Run};
+use crate::engine::{Effect, Input, Out, RetryRequest, Run};
 use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
-use durable::Held;
+use durable::Pending;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
@@ -46,7 +46,7 @@ pub struct NewItem {
 }
 
 /// The items in order, read as they are needed.
-pub type Items<'a> = &'a mut dyn Iterator<Item = anyhow::Result<NewItem>>;
+pub type ItemStream<'a> = &'a mut dyn Iterator<Item = anyhow::Result<NewItem>>;
 
 /// Observes the events of a run. Sees every event once, in order, before its effects begin.
 pub trait Observer {
@@ -89,11 +89,11 @@ pub struct Loop<'a> {
     /// Cancel a run that was left, instead of resuming it.
     pub cancel: bool,
     /// The keys used so far by a resumed run.
-    pub asked: Asked,
+    pub asked: UsedKeys,
     /// The columns that the steps of a resumed run have reported so far.
     pub columns: Columns,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
-    pub retry: Vec<Retry>,
+    pub retry: Vec<RetryRequest>,
 }
 
 impl Loop<'_> {
@@ -105,7 +105,7 @@ impl Loop<'_> {
     pub async fn drive(
         &mut self,
         run: &mut Run,
-        items: Items<'_>,
+        items: ItemStream<'_>,
         mut requests: Requests,
     ) -> anyhow::Result<()> {
         let past = self.since.unwrap_or(0);
@@ -120,7 +120,7 @@ impl Loop<'_> {
         let mut trouble = None;
         let mut exhausted = false;
         let mut batch = Vec::new();
-        let (mut held, mut kept) = (Held::default(), 0);
+        let (mut held, mut kept) = (Pending::default(), 0);
         match start {
             // A cancelled retry begins first, so that its items get an end.
             Some(_) if self.cancel && self.retry.is_empty() => run.cancel(now(), &mut out),
@@ -248,7 +248,7 @@ impl Loop<'_> {
     }
 
     /// Stops writing. Decisions that are not on disk do not take effect, nor do later ones: they are only shown.
-    fn abandon(&mut self, held: &mut Held, calls: &Calls) -> Out {
+    fn abandon(&mut self, held: &mut Pending, calls: &Calls) -> Out {
         self.durable = None;
         let (rest, unmade) = held.abandon();
         unmade.iter().for_each(|call| calls.refuse(call));

@@ -1,7 +1,7 @@
 //! The loop under a clock that stands still: real time, order and signals are what the engine was promised.
 //! Agents are closures; nothing here waits for real.
 
-use super::{Bindings, Items, Loop, NewItem, Observer, Request, Store, Workspace};
+use super::{Bindings, ItemStream, Loop, NewItem, Observer, Request, RunsFolder, Workspace};
 use crate::adapter::fake::fake;
 use crate::adapter::{Adapter, Call, Stop, Urgency, contract};
 use crate::diag::Source;
@@ -72,14 +72,14 @@ impl Scene {
             graph: self.graph.clone(),
             run_id: "run-1".into(),
             bindings: Bindings::new(&self.graph, agents),
-            workspace: Workspace::create(&Store::Beside(folder.path().to_owned()), "run-1").unwrap(),
+            workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run-1").unwrap(),
             observers: vec![&mut script, &mut second],
             deadline: self.deadline,
             durable: None,
             since: None,
             alone: false,
             cancel: false,
-            asked: crate::runtime::Asked::default(),
+            asked: crate::runtime::UsedKeys::default(),
             retry: Vec::new(),
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
@@ -87,7 +87,7 @@ impl Scene {
             let inputs = self.graph.inputs.iter().map(|id| (*id, Arc::new(number.into()))).collect();
             Ok(NewItem { key: format!("i{number}").into(), inputs })
         });
-        let items: Items<'_> = &mut items;
+        let items: ItemStream<'_> = &mut items;
         let driven = all.drive(&mut run, items, receiver).await;
         drop(all);
         assert_eq!(second.0, script.count, "every observer sees every event");

@@ -15,19 +15,19 @@ const SCRATCH: &str = "scratch";
 
 /// Where runs are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Store {
+pub enum RunsFolder {
     /// In `.orderflow` in this folder.
     Beside(PathBuf),
     /// In this folder itself.
     In(PathBuf),
 }
 
-impl Store {
+impl RunsFolder {
     /// The folder of runs, created if missing.
     fn runs(&self) -> io::Result<Folder> {
         let store = match self {
-            Store::Beside(folder) => Folder::shared(folder)?.make(HIDDEN)?,
-            Store::In(folder) => Folder::ensure(folder)?,
+            RunsFolder::Beside(folder) => Folder::shared(folder)?.make(HIDDEN)?,
+            RunsFolder::In(folder) => Folder::ensure(folder)?,
         };
         match store.create_new(".gitignore") {
             Ok(mut file) => file.write_all(b"*\n")?,
@@ -40,8 +40,8 @@ impl Store {
     /// The folder of runs, if it exists and belongs to this user.
     pub fn find(&self) -> Option<Folder> {
         let store = match self {
-            Store::Beside(folder) => Folder::shared(folder).and_then(|folder| folder.folder(HIDDEN)),
-            Store::In(folder) => Folder::open(folder),
+            RunsFolder::Beside(folder) => Folder::shared(folder).and_then(|folder| folder.folder(HIDDEN)),
+            RunsFolder::In(folder) => Folder::open(folder),
         };
         store.and_then(|store| store.folder("runs")).ok()
     }
@@ -64,7 +64,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When it cannot be created, or others could change its contents.
-    pub fn create(store: &Store, run_id: &str) -> io::Result<Self> {
+    pub fn create(store: &RunsFolder, run_id: &str) -> io::Result<Self> {
         Workspace::of(store.runs()?.make_new(run_id)?)
     }
 

@@ -1,6 +1,6 @@
 //! The columns of one table of executions, and its rows read by them.
 
-use super::problem::Problem;
+use super::problem::TraceProblem;
 use super::row::{Custom, RowRef, STANDARD, TAIL};
 use crate::diag::catalogue;
 use crate::event::{Spelled, Status};
@@ -61,7 +61,7 @@ impl Columns {
     }
 
     /// Reads a row; else all its problems.
-    pub fn read<'a>(&'a self, row: Row<'a>) -> Result<RowRef<'a>, Vec<Problem>> {
+    pub fn read<'a>(&'a self, row: Row<'a>) -> Result<RowRef<'a>, Vec<TraceProblem>> {
         let mut cells = Cells { columns: self, row, problems: Vec::new() };
         let phase = cells.needed(PHASE);
         let status = cells.status();
@@ -118,7 +118,7 @@ impl Columns {
 struct Cells<'a> {
     columns: &'a Columns,
     row: Row<'a>,
-    problems: Vec<Problem>,
+    problems: Vec<TraceProblem>,
 }
 
 impl<'a> Cells<'a> {
@@ -146,7 +146,7 @@ impl<'a> Cells<'a> {
         let text = cell.text();
         Status::parse(&text).unwrap_or_else(|| {
             let make = |span| catalogue::unknown_status(span, &text, &Status::ALL.map(Status::name));
-            self.problems.push(Problem::cell(&self.row, index, make));
+            self.problems.push(TraceProblem::cell(&self.row, index, make));
             Status::Failed
         })
     }
@@ -188,6 +188,6 @@ impl<'a> Cells<'a> {
         let Some(index) = self.columns.known[meaning] else { return };
         let name = STANDARD.iter().chain(&TAIL).nth(meaning).copied().unwrap_or_default();
         let make = |span| catalogue::bad_trace_cell(span, name, expected);
-        self.problems.push(Problem::cell(&self.row, index, make));
+        self.problems.push(TraceProblem::cell(&self.row, index, make));
     }
 }

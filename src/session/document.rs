@@ -1,6 +1,6 @@
 //! The executions that a document's trace fences record.
 
-use super::problem::{MOST, Problem};
+use super::problem::{MOST, TraceProblem};
 use super::read::{Part, read};
 use super::row::{Row, STANDARD, TAIL};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -17,13 +17,13 @@ pub struct Recorded {
     /// In document order.
     pub rows: Vec<Row>,
     /// The place of each row.
-    pub places: Vec<Place>,
+    pub places: Vec<RowPlace>,
     pub problems: Vec<Diagnostic>,
 }
 
 /// The place of a row in the document, with the cells of known columns.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct RowPlace {
     cells: [Option<Span>; STANDARD.len() + TAIL.len()],
 }
 
@@ -39,7 +39,7 @@ pub enum Cell {
     Started = 10,
 }
 
-impl Place {
+impl RowPlace {
     /// A cell; the phase's if the table has no such column.
     pub fn cell(&self, cell: Cell) -> Span {
         self.cells[cell as usize].or(self.cells[Cell::Phase as usize]).unwrap_or_default()
@@ -88,18 +88,18 @@ impl Recorded {
                 let cells = columns.spans(&row);
                 let cells =
                     cells.map(|cell| cell.map(|cell| Span::new(start + cell.start, start + cell.end)));
-                self.places.push(Place { cells });
+                self.places.push(RowPlace { cells });
                 self.rows.push(read.to_row());
             }
             Part::Table(table) => {
-                self.problems.push(Problem::table(table, catalogue::no_execution_table).at(base));
+                self.problems.push(TraceProblem::table(table, catalogue::no_execution_table).at(base));
             }
             // The form of an empty trace.
             Part::Field(field)
                 if field.key.as_deref() == Some("execution")
                     && field.value.as_array().is_some_and(Vec::is_empty) => {}
             Part::Field(field) => {
-                self.problems.push(Problem::field(&field, catalogue::no_execution_table).at(base));
+                self.problems.push(TraceProblem::field(&field, catalogue::no_execution_table).at(base));
             }
             Part::Problem(problem) => self.problems.push(problem.at(base)),
         });

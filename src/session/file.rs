@@ -2,7 +2,7 @@
 //! are accepted; files of this program must be complete.
 
 use super::layout::{Edge, Layout, Phase};
-use super::problem::{MOST, Problem, Problems};
+use super::problem::{MOST, TraceProblem, TraceProblems};
 use super::read::{Part, read};
 use super::row::RowRef;
 use super::write::Head;
@@ -22,7 +22,7 @@ pub struct Session {
     pub layout: Option<Layout>,
     pub summary: Object,
     pub rows: u64,
-    pub problems: Problems,
+    pub problems: TraceProblems,
 }
 
 /// Reads a file; calls `show` with each row and the layout before it, if any.
@@ -33,7 +33,7 @@ pub fn read_session(
     input: impl Read,
     mut show: impl FnMut(Option<&Layout>, &RowRef<'_>),
 ) -> io::Result<Session> {
-    let mut file = File::default();
+    let mut file = FileReader::default();
     let last = read(input, |part| match part {
         Part::Executions => {
             file.executions = true;
@@ -47,7 +47,7 @@ pub fn read_session(
                 if file.unknown.len() < MOST && file.unknown.insert(read.phase.to_string()) {
                     let known = layout.phases.iter().map(|phase| &*phase.name);
                     let make = |span| catalogue::unknown_phase(span, &read.phase, known);
-                    let problem = Problem::cell(&row, columns.phase(), make);
+                    let problem = TraceProblem::cell(&row, columns.phase(), make);
                     file.session.problems.push(problem);
                 }
             } else {
@@ -75,7 +75,7 @@ pub fn read_session(
 }
 
 #[derive(Default)]
-struct File {
+struct FileReader {
     session: Session,
     /// `orderflow: 1` was seen.
     own: bool,
@@ -91,7 +91,7 @@ struct File {
     edges: Vec<Edge>,
 }
 
-impl File {
+impl FileReader {
     fn field(&mut self, field: toon::Field) {
         let text = || field.value.as_str().unwrap_or_default().to_owned();
         let head = &mut self.head;
@@ -100,7 +100,7 @@ impl File {
                 self.own = true;
                 if version.as_u64() != Some(1) {
                     let make = |span| catalogue::unknown_session_version(span, &version.to_string());
-                    self.session.problems.push(Problem::field(&field, make));
+                    self.session.problems.push(TraceProblem::field(&field, make));
                 }
             }
             ("run", _) => head.run = text(),
@@ -112,7 +112,7 @@ impl File {
             ("execution", Value::Array(rows)) if rows.is_empty() => self.executions = true,
             ("execution", _) => {
                 self.executions = true;
-                self.session.problems.push(Problem::field(&field, catalogue::no_execution_table));
+                self.session.problems.push(TraceProblem::field(&field, catalogue::no_execution_table));
             }
             _ => {}
         }
@@ -159,7 +159,7 @@ impl File {
         if done.is_none() {
             let what = "a phase has a name; an edge leads from one phase to a later one";
             let make = |span| catalogue::bad_session(span, what);
-            let problem = Problem::line(row.line, row.line_start, row.text, 0..row.text.len(), make);
+            let problem = TraceProblem::line(row.line, row.line_start, row.text, 0..row.text.len(), make);
             self.session.problems.push(problem);
         }
     }

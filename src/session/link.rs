@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// An item and its rows: indices into the rows that were linked, in graph order, then as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct LinkedItem {
     pub key: Arc<str>,
     pub rows: Vec<usize>,
 }
@@ -19,7 +19,7 @@ pub struct Item {
 /// Links rows to items. The rows of the first entry step make the items; if it has none, those of the first step with
 /// rows. Every row of a known phase belongs to exactly one item, except rows of steps that run once for all items;
 /// these and others belong to none.
-pub fn link(layout: &Layout, rows: &[Row]) -> Vec<Item> {
+pub fn link(layout: &Layout, rows: &[Row]) -> Vec<LinkedItem> {
     let places: Vec<Option<usize>> = rows.iter().map(|row| layout.place(&row.phase)).collect();
     let mut tables = vec![Vec::new(); layout.phases.len()];
     for (row, place) in places.iter().enumerate() {
@@ -106,7 +106,7 @@ struct Linker<'a> {
     places: &'a [Option<usize>],
     /// Which phases have rows.
     recorded: Vec<bool>,
-    items: Vec<Item>,
+    items: Vec<LinkedItem>,
     by_key: HashMap<Arc<str>, usize>,
     /// The items that have a label.
     by_label: HashMap<&'a str, BTreeSet<usize>>,
@@ -146,7 +146,7 @@ impl<'a> Linker<'a> {
         if let Some(item) = self.by_key.get(key) {
             return *item;
         }
-        self.items.push(Item { key: Arc::clone(key), rows: Vec::new() });
+        self.items.push(LinkedItem { key: Arc::clone(key), rows: Vec::new() });
         self.by_key.insert(Arc::clone(key), self.items.len() - 1);
         self.items.len() - 1
     }

@@ -22,7 +22,7 @@ pub use entries::{Entries, Entry, LeftOut};
 pub use file::{Session, read_session};
 pub use layout::{Edge, Layout, Phase};
 pub use link::{link, state};
-pub use problem::{Problem, Problems};
+pub use problem::{TraceProblem, TraceProblems};
 pub use record::Recorder;
 pub use replay::replay;
 pub use row::*;

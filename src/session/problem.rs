@@ -9,7 +9,7 @@ pub(super) const MOST: usize = 100;
 
 /// One problem with its line, so that it can be shown without the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct TraceProblem {
     /// Its span counts bytes of `text`.
     pub diagnostic: Diagnostic,
     /// From 1.
@@ -19,7 +19,7 @@ pub struct Problem {
     pub text: String,
 }
 
-impl Problem {
+impl TraceProblem {
     /// The diagnostic with its span in a whole text in which the trace starts at `base`.
     pub fn at(self, base: usize) -> Diagnostic {
         let start = base + usize::try_from(self.line_start).unwrap_or(usize::MAX - base);
@@ -28,8 +28,12 @@ impl Problem {
     }
 
     /// A problem of one cell of a row.
-    pub(super) fn cell(row: &toon::Row<'_>, column: usize, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
-        Problem::line(row.line, row.line_start, row.text, row.span(column), make)
+    pub(super) fn cell(
+        row: &toon::Row<'_>,
+        column: usize,
+        make: impl FnOnce(Span) -> Diagnostic,
+    ) -> TraceProblem {
+        TraceProblem::line(row.line, row.line_start, row.text, row.span(column), make)
     }
 
     pub(super) fn line(
@@ -38,20 +42,20 @@ impl Problem {
         text: &str,
         span: Range<usize>,
         make: impl FnOnce(Span) -> Diagnostic,
-    ) -> Problem {
-        Problem { diagnostic: make(span.into()), line, line_start, text: text.to_owned() }
+    ) -> TraceProblem {
+        TraceProblem { diagnostic: make(span.into()), line, line_start, text: text.to_owned() }
     }
 
-    pub(super) fn table(table: &toon::Table, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
-        Problem::line(table.line, table.line_start, &table.text, 0..table.text.len(), make)
+    pub(super) fn table(table: &toon::Table, make: impl FnOnce(Span) -> Diagnostic) -> TraceProblem {
+        TraceProblem::line(table.line, table.line_start, &table.text, 0..table.text.len(), make)
     }
 
-    pub(super) fn field(field: &toon::Field, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
-        Problem::line(field.line, field.line_start, &field.text, 0..field.text.len(), make)
+    pub(super) fn field(field: &toon::Field, make: impl FnOnce(Span) -> Diagnostic) -> TraceProblem {
+        TraceProblem::line(field.line, field.line_start, &field.text, 0..field.text.len(), make)
     }
 }
 
-impl From<toon::Problem> for Problem {
+impl From<toon::Problem> for TraceProblem {
     fn from(problem: toon::Problem) -> Self {
         let toon::Problem { fault, line, line_start, text, span } = problem;
         let make = match fault {
@@ -66,20 +70,25 @@ impl From<toon::Problem> for Problem {
                 catalogue::trace_text
             }
         };
-        Problem { diagnostic: make(span.into(), &fault.to_string(), fault.help()), line, line_start, text }
+        TraceProblem {
+            diagnostic: make(span.into(), &fault.to_string(), fault.help()),
+            line,
+            line_start,
+            text,
+        }
     }
 }
 
 /// The problems of one input, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems {
-    pub shown: Vec<Problem>,
+pub struct TraceProblems {
+    pub shown: Vec<TraceProblem>,
     /// How many more there are.
     pub more: u64,
 }
 
-impl Problems {
-    pub fn push(&mut self, problem: Problem) {
+impl TraceProblems {
+    pub fn push(&mut self, problem: TraceProblem) {
         if self.shown.len() < MOST { self.shown.push(problem) } else { self.more += 1 }
     }
 

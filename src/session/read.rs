@@ -1,7 +1,7 @@
 //! Reads executions from any TOON text, row by row; passes on all other contents.
 
 use super::columns::Columns;
-use super::problem::Problem;
+use super::problem::TraceProblem;
 use super::row::RowRef;
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::toon::{self, Node, Reader};
@@ -18,7 +18,7 @@ pub(super) enum Part<'a> {
     /// A row of a table that is not of executions.
     Row(&'a toon::Table, toon::Row<'a>),
     Field(toon::Field),
-    Problem(Problem),
+    Problem(TraceProblem),
 }
 
 /// The last line of a text: the place of problems about missing contents.
@@ -29,8 +29,8 @@ pub(super) struct Last {
 }
 
 impl Last {
-    pub fn problem(&self, make: impl FnOnce(Span) -> Diagnostic) -> Problem {
-        Problem::line(self.line, self.line_start, &self.text, 0..self.text.len(), make)
+    pub fn problem(&self, make: impl FnOnce(Span) -> Diagnostic) -> TraceProblem {
+        TraceProblem::line(self.line, self.line_start, &self.text, 0..self.text.len(), make)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn read(input: impl Read, mut show: impl FnMut(Part<'_>)) -> io::Resu
                 columns = Columns::of(table)
                     .map_err(|missing| {
                         let make = |span| catalogue::missing_trace_column(span, missing);
-                        show(Part::Problem(Problem::table(table, make)));
+                        show(Part::Problem(TraceProblem::table(table, make)));
                     })
                     .ok();
             }

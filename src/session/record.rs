@@ -21,14 +21,14 @@ pub struct Recorder {
     target: Target,
     layout: Layout,
     /// The rows of items that are not settled, with the places of their phases.
-    in_flight: HashMap<ItemId, Vec<Held>>,
+    in_flight: HashMap<ItemId, Vec<HeldRow>>,
     spool: Spool,
     columns: ColumnNames,
     rows: u64,
 }
 
 /// A row of an item in flight, with its sort keys.
-struct Held {
+struct HeldRow {
     /// The place of its phase.
     place: usize,
     element: Option<u32>,
@@ -68,7 +68,7 @@ impl Recorder {
     pub fn take(&mut self, entry: Entry) -> io::Result<()> {
         match entry {
             Entry::Row { item, place, element, recorded, row } => {
-                self.in_flight.entry(item).or_default().push(Held { place, element, recorded, row });
+                self.in_flight.entry(item).or_default().push(HeldRow { place, element, recorded, row });
                 Ok(())
             }
             // Its steps may run again during the recording.
@@ -102,7 +102,7 @@ impl Recorder {
         let mut rows = self.in_flight.remove(&item).unwrap_or_default();
         rows.sort_by_key(|held| (held.place, held.element, held.recorded));
         let mut bytes = Vec::new();
-        for Held { place, row, .. } in &rows {
+        for HeldRow { place, row, .. } in &rows {
             let custom: Vec<(u32, String)> = row
                 .columns
                 .iter()

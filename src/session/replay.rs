@@ -2,7 +2,7 @@
 //! clock. Decides nothing; it only reproduces past events.
 
 use super::layout::Layout;
-use super::link::{Item, link, reachable, state};
+use super::link::{LinkedItem, link, reachable, state};
 use super::row::Row;
 use crate::event::{
     Event, Execution, ItemError, ItemEvent, ItemId, ItemState, Millis, Recorded, RunEvent, Settlement,
@@ -64,7 +64,13 @@ struct Telling<'a> {
 }
 
 impl<'a> Telling<'a> {
-    fn new(layout: &'a Layout, rows: &'a [Row], recorded: &'a [bool], number: usize, item: &'a Item) -> Self {
+    fn new(
+        layout: &'a Layout,
+        rows: &'a [Row],
+        recorded: &'a [bool],
+        number: usize,
+        item: &'a LinkedItem,
+    ) -> Self {
         let mut ahead = vec![VecDeque::new(); layout.phases.len()];
         for row in &item.rows {
             if let Some(place) = layout.place(&rows[*row].phase) {

@@ -101,8 +101,9 @@ fn the_original_document_is_linked_and_replayed_as_recorded() {
     assert_eq!(rows.len(), 23);
     let layout = Layout::of(&graph);
     let items = link(&layout, &rows);
-    let phases =
-        |item: &link::Item| item.rows.iter().map(|row| rows[*row].phase.to_string()).collect::<Vec<_>>();
+    let phases = |item: &link::LinkedItem| {
+        item.rows.iter().map(|row| rows[*row].phase.to_string()).collect::<Vec<_>>()
+    };
     assert_eq!(items.len(), 5);
     assert_eq!(phases(&items[2]), ["ReceiveOrder", "CheckInventory", "HandleFailedOrders"]);
     // Nothing but its failure leads the second handler row to the fourth order.

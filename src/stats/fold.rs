@@ -1,9 +1,9 @@
 //! The fold over rows to statistics. Several inputs are summed; each has its own items and times.
 
-use super::group::{Tally, add_tokens, mean, mean_within, nanoseconds};
+use super::group::{GroupTally, add_tokens, mean, mean_within, nanoseconds};
 use super::items::{Mark, Trail};
 use super::left_out::AllLeftOut;
-use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
+use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, RunStats, Slowest, Stats};
 use super::names::Names;
 use crate::event::{ItemState, Status};
 use crate::session::{self, Layout, Row, RowRef, Session, link, read_session};
@@ -22,10 +22,10 @@ pub struct Fold {
     judged: bool,
     /// The dimensions by which rows are distinguished: the union of all that are needed.
     apart: By,
-    groups: HashMap<Key, Tally>,
+    groups: HashMap<Key, GroupTally>,
     names: Names,
     /// By the number of its name.
-    phases: HashMap<u32, Phase>,
+    phases: HashMap<u32, PhaseTimes>,
     rows: u64,
     sequential: Option<u128>,
     tokens_used: Option<u64>,
@@ -39,14 +39,14 @@ pub struct Fold {
 
 /// The durations of a phase.
 #[derive(Default)]
-struct Phase {
+struct PhaseTimes {
     count: u64,
     nanoseconds: u128,
     /// In milliseconds.
     range: Option<(f64, f64)>,
 }
 
-impl Phase {
+impl PhaseTimes {
     fn add(&mut self, milliseconds: f64, spent: u128) {
         self.count += 1;
         self.nanoseconds += spent;
@@ -81,7 +81,7 @@ struct Totals {
 }
 
 /// The same of one input while it is read.
-pub(super) struct Input {
+pub(super) struct FoldInput {
     totals: Totals,
     /// First start and last end; `None` as soon as one row lacks them.
     span: Option<(u64, u64)>,
@@ -90,9 +90,9 @@ pub(super) struct Input {
     pub once: Trail,
 }
 
-impl Input {
-    pub fn new() -> Input {
-        Input {
+impl FoldInput {
+    pub fn new() -> FoldInput {
+        FoldInput {
             totals: Totals {
                 items: Some(0),
                 states: Some([0; ItemState::ALL.len()]),
@@ -219,7 +219,7 @@ impl Fold {
             sequential: None,
             tokens_used: None,
             inputs: 0,
-            totals: Totals { wall: Some(0), ..Input::new().totals },
+            totals: Totals { wall: Some(0), ..FoldInput::new().totals },
             layout: None,
             known: BTreeSet::new(),
         }
@@ -241,7 +241,7 @@ impl Fold {
     /// # Errors
     /// Read errors of the input. A session with problems has been counted only in part.
     pub fn session(&mut self, input: impl Read) -> io::Result<Session> {
-        let mut of_input = Input::new();
+        let mut of_input = FoldInput::new();
         let mut current = (String::new(), Trail::default());
         let mut scattered: HashMap<Box<str>, Trail> = HashMap::new();
         let mut linked = true;
@@ -281,7 +281,7 @@ impl Fold {
 
     /// Folds the rows of a document, linked to items as in replay.
     pub fn document(&mut self, layout: &Layout, rows: &[Row]) {
-        let mut input = Input::new();
+        let mut input = FoldInput::new();
         for row in rows.iter().map(Row::borrowed) {
             self.row(&row);
             if layout.is_of_run(&row) {
@@ -326,7 +326,7 @@ impl Fold {
         self.groups.entry(key).or_default().add(row, self.rows);
     }
 
-    pub(super) fn end_input(&mut self, input: Input, layout: Option<&Layout>) {
+    pub(super) fn end_input(&mut self, input: FoldInput, layout: Option<&Layout>) {
         let wall = input.span.filter(|_| input.rows > 0).map(|(first, last)| last.saturating_sub(first));
         let (sum, own) = (&mut self.totals, input.totals);
         sum.items = sum.items.zip(own.items).and_then(|(sum, own)| sum.checked_add(own));
@@ -372,7 +372,7 @@ impl Fold {
     /// Groups the rows by `by`, a part of the dimensions that distinguish them. One group at a time is combined, so
     /// that memory does not depend on the number of calls.
     fn groups(&self, by: &By) -> Vec<Group> {
-        let mut together: HashMap<Key, Vec<&Tally>> = HashMap::new();
+        let mut together: HashMap<Key, Vec<&GroupTally>> = HashMap::new();
         for (key, tally) in &self.groups {
             let mut own = Key::default();
             for (id, dimension) in own.iter_mut().zip(by) {
@@ -385,7 +385,7 @@ impl Fold {
         groups.sort_by_key(|(key, _)| self.rank(by, key));
         let groups = groups.into_iter().map(|(key, tallies)| {
             let by = by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
-            Tally::together(tallies).finish(by.collect())
+            GroupTally::together(tallies).finish(by.collect())
         });
         groups.collect()
     }
@@ -405,7 +405,7 @@ impl Fold {
         rank
     }
 
-    fn run(&self) -> Run {
+    fn run(&self) -> RunStats {
         let totals = &self.totals;
         let whole = |nanoseconds: Option<u128>| nanoseconds.map(Figure::milliseconds);
         let states = totals.states.map(|states| {
@@ -424,7 +424,7 @@ impl Fold {
         let mut left_out = totals.left_out.all.clone();
         let place = |one: &LeftOut| self.layout.as_ref().and_then(|layout| layout.place(&one.phase));
         left_out.sort_by(|a, b| (a.decided, place(a), &a.because).cmp(&(b.decided, place(b), &b.because)));
-        Run {
+        RunStats {
             left_out,
             rows: self.rows,
             items: totals.items,

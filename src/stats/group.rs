@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct GroupTally {
     by_status: [u64; Status::ALL.len()],
     durations: Samples,
     measured: u64,
@@ -22,7 +22,7 @@ pub(super) struct Tally {
     places: HashMap<Arc<str>, usize>,
 }
 
-impl Tally {
+impl GroupTally {
     /// Counts a row; `number` identifies it.
     pub fn add(&mut self, row: &RowRef<'_>, number: u64) {
         self.by_status[row.status as usize] += 1;
@@ -56,15 +56,15 @@ impl Tally {
     }
 
     /// The sum of these, as if one had counted all of their rows.
-    pub fn together<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Tally {
-        let mut all = Tally::default();
+    pub fn together<'a>(tallies: impl IntoIterator<Item = &'a GroupTally>) -> GroupTally {
+        let mut all = GroupTally::default();
         tallies.into_iter().for_each(|tally| all.absorb(tally));
         // The columns of one row are in one tally, in their order.
         all.columns.sort_by_key(|(_, numbers)| numbers.first);
         all
     }
 
-    fn absorb(&mut self, other: &Tally) {
+    fn absorb(&mut self, other: &GroupTally) {
         self.by_status.iter_mut().zip(other.by_status).for_each(|(sum, count)| *sum += count);
         self.durations.absorb(&other.durations);
         self.measured += other.measured;

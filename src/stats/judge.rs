@@ -1,7 +1,7 @@
 //! Checks expectations against statistics: the actual value, and whether it is as expected. A value that a record
 //! lacks meets no expectation.
 
-use super::model::{Column, Figure, Group, Judged, Run, Stats};
+use super::model::{Column, Figure, Group, Judged, RunStats, Stats};
 use crate::diag::nearest;
 use crate::graph::{Graph, Step};
 use crate::spec::title::key;
@@ -53,7 +53,7 @@ pub struct Unknown {
 
 /// Judges expectations that name their step or concern the whole run; an error for names that the record does not
 /// have.
-pub fn judge(expectations: &[Expectation], judged: &Judged, run: &Run) -> Vec<Result<Verdict, Unknown>> {
+pub fn judge(expectations: &[Expectation], judged: &Judged, run: &RunStats) -> Vec<Result<Verdict, Unknown>> {
     let one = |expectation: &Expectation| {
         let group = match &expectation.step {
             None => Ok(judged.all.as_ref()),
@@ -86,7 +86,7 @@ pub fn expectant(step: &Step) -> (&str, &str, &[Expectation]) {
 pub fn judge_steps<'a>(
     steps: impl IntoIterator<Item = (&'a str, &'a str, &'a [Expectation])>,
     groups: &[Group],
-    run: &Run,
+    run: &RunStats,
 ) -> Vec<Result<Verdict, Unknown>> {
     let step = |(title, phase, expectations): (&'a str, &'a str, &'a [Expectation])| {
         let group = groups.iter().find(|group| group.phase().is_some_and(|known| **known == *phase));
@@ -106,7 +106,7 @@ pub fn judge_steps<'a>(
 fn verdict(
     expectation: &Expectation,
     step: Option<&str>,
-    found: Result<Option<Measured>, Told>,
+    found: Result<Option<Measured>, UnknownName>,
     estimated: bool,
     met: impl FnOnce(Option<&Measured>) -> Option<bool>,
 ) -> Result<Verdict, Unknown> {
@@ -176,10 +176,10 @@ impl Measured {
 }
 
 /// The unknown name, and what to do about it.
-type Told = (String, String);
+type UnknownName = (String, String);
 
 /// The group of a step named by its title or phase; `None` if it has no rows.
-fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Told> {
+fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, UnknownName> {
     // A title may be within a group: `Group/Step`.
     let of_title = key(step).split('/').map(phase).collect::<Vec<_>>().join("/");
     let is_named = |name: &str| name == step || name == of_title;
@@ -204,7 +204,11 @@ fn is_estimate(expectation: &Expectation, group: &Group) -> bool {
     group.estimated() && matches!(expectation.quantity, Quantity::P50 | Quantity::P95 | Quantity::P99)
 }
 
-fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<Option<Measured>, Told> {
+fn found(
+    expectation: &Expectation,
+    group: Option<&Group>,
+    run: &RunStats,
+) -> Result<Option<Measured>, UnknownName> {
     let time = |figure: Option<Figure>| figure.and_then(Measured::milliseconds);
     let share = matches!(expectation.bound, Bound::Percent(_));
     let counted = |count: fn(&Group) -> u64| match group {
@@ -242,7 +246,7 @@ fn found(expectation: &Expectation, group: Option<&Group>, run: &Run) -> Result<
 }
 
 /// The number of a column that is hardest to meet: if it does, all do.
-fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option<Measured>, Told> {
+fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option<Measured>, UnknownName> {
     let Some((_, Column { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name) else {
         let columns = group.columns.iter().map(|(name, _)| &**name);
         let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).chain(columns).collect();

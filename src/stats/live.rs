@@ -1,6 +1,6 @@
 //! Statistics of an active run: the same fold, fed by its rows as they come.
 
-use super::fold::{Fold, Input};
+use super::fold::{Fold, FoldInput};
 use super::items::{Mark, Trail};
 use super::model::{By, Stats};
 use crate::event::ItemId;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub struct Live {
     fold: Fold,
     layout: Layout,
-    input: Input,
+    input: FoldInput,
     in_flight: HashMap<ItemId, Trail>,
 }
 
@@ -20,7 +20,7 @@ impl Live {
         Live {
             fold: Fold::new(by),
             layout: Layout::of(graph),
-            input: Input::new(),
+            input: FoldInput::new(),
             in_flight: HashMap::new(),
         }
     }

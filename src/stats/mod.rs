@@ -16,7 +16,7 @@ pub use change::{Change, Changes, Gate, Measure, changes};
 pub use fold::Fold;
 pub use judge::{Found, Unknown, Verdict, expectant, judge, judge_all, judge_steps};
 pub use live::Live;
-pub use model::{By, Column, Dimension, Figure, Group, Judged, LeftOut, Run, Slowest, Stats};
+pub use model::{By, Column, Dimension, Figure, Group, Judged, LeftOut, RunStats, Slowest, Stats};
 pub use samples::{ERROR, EXACT};
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Serialize for Figure {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
-    pub run: Run,
+    pub run: RunStats,
     pub groups: Vec<Group>,
 }
 
@@ -69,7 +69,7 @@ pub struct Judged {
 
 /// The run as a whole, or several together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Run {
+pub struct RunStats {
     pub rows: u64,
     /// `None` if rows have no items.
     pub items: Option<u64>,
@@ -102,7 +102,7 @@ pub struct Run {
     pub tokens_used: Option<u64>,
 }
 
-impl Run {
+impl RunStats {
     /// As an object, for the summary of a session file.
     pub fn summary(&self) -> Object {
         match serde_json::to_value(self) {

@@ -4,7 +4,7 @@ use super::{Value, kind};
 use std::fmt::Write;
 
 /// How many misfits are reported one by one.
-const TOLD: usize = 3;
+const REPORTED: usize = 3;
 
 /// The most misfits that are counted.
 const COUNTED: usize = 100;
@@ -36,7 +36,7 @@ impl Misfits {
     }
 
     pub(super) fn add(&mut self, path: &str, expected: impl Into<String>, found: impl Into<String>) {
-        if self.first.len() < TOLD {
+        if self.first.len() < REPORTED {
             let (path, expected, found) = (path.to_owned(), expected.into(), found.into());
             self.first.push(Misfit { path, expected, found });
         }
@@ -48,8 +48,8 @@ impl Misfits {
     }
 
     /// Whether the next misfit is reported in full; later ones are only counted.
-    pub(super) fn tells_next(&self) -> bool {
-        self.first.len() < TOLD
+    pub(super) fn reports_next(&self) -> bool {
+        self.first.len() < REPORTED
     }
 
     /// Whether the count has reached its limit, so that the search can end.

@@ -5,19 +5,19 @@ use crate::graph::{Arm, Chain, Graph, Step, StepId, Taken, Target};
 use serde::Serialize;
 
 /// One arm of a decision, in words.
-pub(super) struct Told {
+pub(super) struct ArmText {
     /// `None` for `Otherwise`.
     pub condition: Option<String>,
     pub target: String,
 }
 
 /// The arms of each decision of a step, in order.
-pub(super) fn told(graph: &Graph, step: &Step) -> Vec<Vec<Told>> {
-    let arm = |arm: &Arm| Told { condition: asked(arm).map(visible), target: leads(graph, &arm.target) };
+pub(super) fn told(graph: &Graph, step: &Step) -> Vec<Vec<ArmText>> {
+    let arm = |arm: &Arm| ArmText { condition: asked(arm).map(visible), target: leads(graph, &arm.target) };
     step.chains.iter().map(|chain| chain.iter().map(arm).collect()).collect()
 }
 
-impl Told {
+impl ArmText {
     /// `If total > 100` or `Otherwise`.
     pub fn asks(&self) -> String {
         self.condition.as_ref().map_or("Otherwise".to_owned(), |condition| format!("If {condition}"))

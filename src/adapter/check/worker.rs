@@ -1,7 +1,7 @@
 //! Probes of a worker: each has a process of its own.
 
 use super::super::program::Program;
-use super::super::worker::{LONGEST_LINE, Lines, Message, Request, Told, TooLong, cancel, read};
+use super::super::worker::{CallRequest, LONGEST_LINE, Lines, Message, TooLong, WorkerAnswer, cancel, read};
 use super::{Finding, Patient, RUN, STEP, call, large};
 use crate::value::words;
 use std::path::Path;
@@ -22,7 +22,7 @@ struct Probe {
 const WAITING: usize = 8;
 
 /// The most wrong answers that are shown.
-const TOLD: usize = 5;
+const REPORTED: usize = 5;
 
 /// A line of standard output: a message, or the problem of the line.
 type Heard = Result<Message, String>;
@@ -59,7 +59,7 @@ pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<F
 }
 
 fn probes(folder: &Path) -> Vec<Probe> {
-    let request = Request::new(&call(folder));
+    let request = CallRequest::new(&call(folder));
     let run = |id: u64| request.as_ref().map_or_else(|_| String::new(), |request| request.line(id));
     let bare = |params: &str| {
         format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"step/run\",\"params\":{params}}}\n")
@@ -208,16 +208,16 @@ impl Answers {
         }
     }
 
-    fn take(&mut self, id: u64, told: Told) {
+    fn take(&mut self, id: u64, told: WorkerAnswer) {
         match self.open.iter().position(|open| *open == id) {
             Some(at) => {
                 self.open.remove(at);
                 self.told.push(match told {
-                    Told::Result(_) => "a result".to_owned(),
-                    Told::Error { code, message, .. } => format!("error {code}: {message}"),
+                    WorkerAnswer::Result(_) => "a result".to_owned(),
+                    WorkerAnswer::Error { code, message, .. } => format!("error {code}: {message}"),
                 });
             }
-            None if self.wrong.len() >= TOLD => {}
+            None if self.wrong.len() >= REPORTED => {}
             None if self.asked.contains(&id) => self.wrong.push(format!("it answered the call {id} twice")),
             None => self.wrong.push(format!("it answered the call {id}, which was never asked")),
         }

@@ -1,6 +1,6 @@
 //! What is left of a runner that has died, with real processes: which are ended and which are let live.
 
-use super::super::orphans::{self, Report};
+use super::super::orphans::{self, OrphanReport};
 use super::super::process::Process;
 use super::super::program::Program;
 use super::super::spawned::{Process as Told, new_mark};
@@ -53,7 +53,7 @@ impl Drop for Scene {
 }
 
 /// Ends what is left of a run. Tests that give marks have runs of their own: they go on at the same time.
-async fn end(run: &str, told: Told) -> Report {
+async fn end(run: &str, told: Told) -> OrphanReport {
     let (_stopper, mut stop) = Stop::new();
     orphans::end(run, &[told], Duration::from_millis(300), &mut stop).await
 }
@@ -83,7 +83,7 @@ async fn what_is_told_of_a_start_is_what_the_system_says() {
     assert_eq!(&*told.boot, boot.trim());
 
     let report = orphans::end("run-1", std::slice::from_ref(told), Duration::ZERO, &mut Stop::new().1).await;
-    assert_eq!(report, Report::default(), "its runner lives");
+    assert_eq!(report, OrphanReport::default(), "its runner lives");
     assert!(!is_gone(told.pid));
     stopper.ask(Urgency::Kill);
     tokio::time::timeout(PATIENCE, ending).await.unwrap().unwrap();
@@ -95,7 +95,7 @@ async fn what_carries_no_mark_is_let_live_whatever_the_journal_says() {
         let scene = Scene::new(WAITS, mark);
         let pid = scene.number("ready").await;
         let unmarked = if mark.is_none() { vec![pid] } else { Vec::new() };
-        let expected = Report { unmarked, ..Report::default() };
+        let expected = OrphanReport { unmarked, ..OrphanReport::default() };
         assert_eq!(end("run-2", scene.told.clone()).await, expected);
         assert!(!is_gone(pid));
     }
@@ -105,12 +105,12 @@ async fn what_carries_no_mark_is_let_live_whatever_the_journal_says() {
 async fn what_another_run_has_started_is_let_live() {
     let scene = Scene::new(WAITS, Some(&format!("run-30/{GONE}")));
     let pid = scene.number("ready").await;
-    assert_eq!(end("run-3", scene.told.clone()).await, Report::default());
+    assert_eq!(end("run-3", scene.told.clone()).await, OrphanReport::default());
     assert!(!is_gone(pid));
-    let ended = Report { ended: vec![pid], ..Report::default() };
+    let ended = OrphanReport { ended: vec![pid], ..OrphanReport::default() };
     assert_eq!(end("run-30", scene.told.clone()).await, ended);
     assert!(is_gone(pid));
-    assert_eq!(end("run-30", scene.told.clone()).await, Report::default());
+    assert_eq!(end("run-30", scene.told.clone()).await, OrphanReport::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 use super::super::program::{LINGER, LOG, Program, Started, Tail, hear, last_word};
 use super::super::{Call, Stop, Stopper, Urgency};
 use super::lines::{Lines, TooLong};
-use super::message::{self, Message, Request, Told};
+use super::message::{self, CallRequest, Message, WorkerAnswer};
 use crate::event::Cause;
 use rustix::process::Signal;
 use std::collections::hash_map::RandomState;
@@ -79,8 +79,8 @@ struct Open {
 
 /// The result of a call.
 pub enum Heard {
-    Told {
-        told: Told,
+    Answered {
+        told: WorkerAnswer,
         log: String,
     },
     /// The process ended without an answer.
@@ -152,7 +152,7 @@ impl Link {
     }
 
     /// Requests an attempt; `None` if the process takes no more calls.
-    pub fn ask(&self, request: &Request) -> Option<(u64, oneshot::Receiver<Heard>)> {
+    pub fn ask(&self, request: &CallRequest) -> Option<(u64, oneshot::Receiver<Heard>)> {
         let mut state = self.0.state();
         if state.closed {
             return None;
@@ -369,7 +369,7 @@ impl Shared {
                 // A second answer, or one to a withdrawn call, changes nothing.
                 if let Some(open) = state.open.remove(&id) {
                     let log = state.log_of(&open);
-                    let _ = open.reply.send(Heard::Told { told, log });
+                    let _ = open.reply.send(Heard::Answered { told, log });
                 }
             }
             Message::Log { id, text } => {

@@ -34,7 +34,7 @@ const RESERVED: std::ops::RangeInclusive<i64> = -32768..=-32000;
 #[derive(Debug, PartialEq)]
 pub enum Message {
     /// The call with this id has ended.
-    Over { id: u64, told: Told },
+    Over { id: u64, told: WorkerAnswer },
     /// A line for the log of the call with this id, or of the worker.
     Log { id: Option<u64>, text: String },
     /// The progress of the call with this id.
@@ -45,7 +45,7 @@ pub enum Message {
 
 /// The answer of a worker to one call.
 #[derive(Debug, PartialEq)]
-pub enum Told {
+pub enum WorkerAnswer {
     /// JSON as written by the worker.
     Result(String),
     Error {
@@ -56,7 +56,7 @@ pub enum Told {
 }
 
 /// The request to make an attempt, up to its id.
-pub struct Request(String);
+pub struct CallRequest(String);
 
 #[derive(Serialize)]
 struct Params<'a> {
@@ -89,7 +89,7 @@ impl Serialize for Inputs<'_> {
     }
 }
 
-impl Request {
+impl CallRequest {
     pub fn new(call: &Call) -> Result<Self, serde_json::Error> {
         let context = &call.context;
         serde_json::to_string(&Params {
@@ -109,7 +109,7 @@ impl Request {
             dir: (!call.dir.as_os_str().is_empty()).then(|| call.dir.to_string_lossy()),
             traceparent: &context.traceparent,
         })
-        .map(Request)
+        .map(CallRequest)
     }
 
     /// The line of the request under this id.
@@ -189,7 +189,7 @@ fn meaning(wire: Wire<'_>) -> Result<Message, String> {
             shown(error.get().as_bytes())
         )),
         (None, Some(id), Some(result), None) => {
-            Ok(Message::Over { id: number(&id)?, told: Told::Result(result.get().to_owned()) })
+            Ok(Message::Over { id: number(&id)?, told: WorkerAnswer::Result(result.get().to_owned()) })
         }
         (None, Some(id), None, Some(error)) => {
             Ok(Message::Over { id: number(&id)?, told: refusal(error.get())? })
@@ -203,13 +203,13 @@ fn number(id: &Value) -> Result<u64, String> {
     id.as_u64().ok_or_else(|| format!("no call has the id {}", cut(&id.to_string())))
 }
 
-fn refusal(error: &str) -> Result<Told, String> {
+fn refusal(error: &str) -> Result<WorkerAnswer, String> {
     let expected = "\"error\" must be an object with a whole number \"code\" and a string \"message\"";
     let Ok(Value::Object(mut error)) = json::parse(error) else { return Err(expected.into()) };
     let code = error.get("code").and_then(Value::as_i64);
     match (code, error.shift_remove("message")) {
         (Some(code), Some(Value::String(message))) => {
-            Ok(Told::Error { code, message, data: error.shift_remove("data") })
+            Ok(WorkerAnswer::Error { code, message, data: error.shift_remove("data") })
         }
         _ => Err(expected.into()),
     }
@@ -251,14 +251,14 @@ fn text(params: &Object, raw: &str) -> String {
 
 /// The answer for a step with these outputs. A result that is a string is text, read like a program's output; any
 /// other result is the answer itself, and never text.
-pub fn judge(call: &Call, told: Told) -> Answer {
+pub fn judge(call: &Call, told: WorkerAnswer) -> Answer {
     match told {
-        Told::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
+        WorkerAnswer::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
             Ok(text) => contract::done(&call.outputs, &contract::text(text.into_bytes())?),
             Err(error) => Err(contract::bad(format!("the result is not JSON: {error}"))),
         },
-        Told::Result(raw) => contract::result(&call.outputs, &contract::text(raw.into_bytes())?),
-        Told::Error { code, message, data } => Err(refused(code, message, data)),
+        WorkerAnswer::Result(raw) => contract::result(&call.outputs, &contract::text(raw.into_bytes())?),
+        WorkerAnswer::Error { code, message, data } => Err(refused(code, message, data)),
     }
 }
 

@@ -17,8 +17,8 @@ use super::{Adapter, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 pub(super) use lines::{Lines, TooLong};
 use link::{Heard, Link, Loss};
-pub(super) use message::{LONGEST as LONGEST_LINE, Request, cancel};
-pub use message::{Message, Told, read};
+pub(super) use message::{CallRequest, LONGEST as LONGEST_LINE, cancel};
+pub use message::{Message, WorkerAnswer, read};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot::Receiver;
@@ -94,7 +94,7 @@ impl Adapter for Worker {
 
 impl Worker {
     async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
-        let request = Request::new(&call).map_err(|error| {
+        let request = CallRequest::new(&call).map_err(|error| {
             let message = format!("cannot prepare the attempt: {error}");
             contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
         })?;
@@ -107,7 +107,7 @@ impl Worker {
             };
             let Some((id, heard)) = link.ask(&request) else { continue };
             match self.listen(&link, id, heard, &call, &mut stop).await {
-                Heard::Told { told, log } => {
+                Heard::Answered { told, log } => {
                     return message::judge(&call, told).map_err(|failure| with(failure, log));
                 }
                 Heard::Lost { loss, log } => return Err(with(lost(loss, &stop), log)),

@@ -1,7 +1,7 @@
 //! The framing under any bytes: it never panics, loses nothing and does not care how the stream is cut.
 
 use super::lines::{Lines, TooLong};
-use super::message::{self, Message, Told};
+use super::message::{self, Message, WorkerAnswer};
 use crate::adapter::tests::{call, describe};
 use proptest::prelude::*;
 
@@ -98,7 +98,7 @@ fn a_result_is_text_only_if_it_is_a_string() {
     let folder = std::path::Path::new("/nowhere");
     let judged = |outputs: &str, result: &str| {
         let call = call(folder, outputs, serde_json::json!({}));
-        let answer = message::judge(&call, Told::Result(result.to_owned()));
+        let answer = message::judge(&call, WorkerAnswer::Result(result.to_owned()));
         describe(&call.outputs, &answer)
     };
     let refused = |what: &str| {

@@ -10,14 +10,14 @@ use super::super::trust;
 use super::{Format, Launch, Show, jobs, live, not_alone};
 use crate::diag::render::visible;
 use crate::disk::Named;
-use crate::engine::Retry;
+use crate::engine::RetryRequest;
 use crate::event::{ItemId, StopReason};
 use crate::graph::Graph;
 use crate::history::{
-    Ending, History, Replacement, RunOptions, State, Taken, dead_letters, is_cancelled, request_cancel,
+    History, LockedRun, Replacement, RunEnd, RunOptions, State, dead_letters, is_cancelled, request_cancel,
     try_lock, withdraw_cancel,
 };
-use crate::journal::{self, Held};
+use crate::journal::{self, LockError};
 use crate::spec;
 use crate::value::words;
 use crate::view::outcome;
@@ -68,12 +68,17 @@ impl Ask<'_> {
 pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let home = std::path::absolute(home).context("cannot read the current folder")?;
     let known = trust::runs::refuse_foreign(&home)?;
-    let mut taken = Taken::take(&home)?;
+    let mut taken = LockedRun::take(&home)?;
     taken.foreign = known.foreign;
     go_on_with(taken, how, ask, terminal)
 }
 
-fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+fn go_on_with(
+    mut taken: LockedRun,
+    how: &Again,
+    ask: &Ask<'_>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
     let home = taken.history.home().to_owned();
     if let Ask::Resume { .. } = ask
         && let Some(ending) = taken.history.ending()?
@@ -107,7 +112,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
         }
         taken.retry = retry;
     }
-    Ending::clear(&home);
+    RunEnd::clear(&home);
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
     if how.show.format == Format::Json && options.trace_file().is_none() {
@@ -125,7 +130,7 @@ fn go_on_with(mut taken: Taken, how: &Again, ask: &Ask<'_>, terminal: &mut Termi
 
 /// The document with which the run continues.
 fn document(
-    taken: &mut Taken,
+    taken: &mut LockedRun,
     how: &Again,
     ask: &Ask<'_>,
     terminal: &mut Terminal,
@@ -221,14 +226,16 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
     let known = trust::runs::refuse_foreign(home)?;
     let ask = || request_cancel(home).with_context(|| format!("cannot cancel the run in {}", home.display()));
     match try_lock(home) {
-        Err(Held::By(_)) => {
+        Err(LockError::By(_)) => {
             ask()?;
             terminal.talk("the run is stopping; its own process reports how it ended\n");
             Ok(Exit::Ok)
         }
-        Err(Held::Storage(error)) => Err(error).with_context(|| format!("cannot lock {}", home.display())),
+        Err(LockError::Storage(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", home.display()))
+        }
         Ok(lock) => {
-            let mut taken = Taken::locked(home, lock)?;
+            let mut taken = LockedRun::locked(home, lock)?;
             taken.foreign = known.foreign;
             if taken.history.ending()?.is_some() {
                 tell_ended(&taken.history, terminal)?;
@@ -251,12 +258,12 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
 }
 
 /// The retries in an edited table of failed items.
-fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<Retry>> {
+fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<RetryRequest>> {
     // In a cancelled run only failed compensations may be retried.
     let failures = history.retryable()?;
     let mut letters = dead_letters::of(history)?;
     letters.retain(|letter| failures.items.contains_key(&letter.key));
-    let table = dead_letters::Table::of(&history.graph, &letters, &history.options.given);
+    let table = dead_letters::LetterTable::of(&history.graph, &letters, &history.options.given);
     let name = visible(&file.display().to_string());
     let fates = history.fates()?;
     let folder = if stream::is_standard(file) { None } else { file.parent() };
@@ -266,7 +273,7 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
     let edited = stream::open(file).and_then(|text| dead_letters::read(&table, &fates, text, &base));
     let dead_letters::Edited { retries, problems } = edited.with_context(|| format!("cannot read {name}"))?;
     for problem in &problems {
-        let dead_letters::Problem { line, column, message } = problem;
+        let dead_letters::EditProblem { line, column, message } = problem;
         terminal.talk(&format!("{name}:{line}:{column}: {}\n", visible(message)));
     }
     match problems.len() {
@@ -280,7 +287,7 @@ fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Re
 }
 
 /// The retried items, in one line; `once` if the steps that run once after all items had begun.
-fn begun(retries: &[Retry], once: bool) -> String {
+fn begun(retries: &[RetryRequest], once: bool) -> String {
     let anew = retries.iter().filter(|retry| retry.inputs.is_some()).count();
     let anew = match anew {
         0 => String::new(),

@@ -11,7 +11,7 @@ use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::model::Model;
 use crate::adapter::process::Process;
 use crate::adapter::program::Program;
-use crate::adapter::stub::{Furnished, StandIn};
+use crate::adapter::stub::{Furnished, StubAgent};
 use crate::adapter::worker::Worker;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
@@ -60,7 +60,7 @@ enum Doer<'a> {
         source: &'a str,
     },
     /// A stub: its outputs are samples of their types.
-    StandIn,
+    Stub,
 }
 
 /// The steps with their doers, in the order of the steps.
@@ -85,7 +85,7 @@ pub fn find<'a>(
     for step in &graph.steps {
         match doer(document, step, settings) {
             Ok(Some(doer)) => doers.push((step, doer)),
-            Ok(None) if stub => doers.push((step, Doer::StandIn)),
+            Ok(None) if stub => doers.push((step, Doer::Stub)),
             Ok(None) => problems.push(unbound(document, step, settings)),
             Err(problem) => problems.push(*problem),
         }
@@ -188,9 +188,9 @@ fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
 
 impl Doers<'_> {
     /// The titles of stubbed steps.
-    pub fn stand_ins(&self) -> Vec<String> {
-        let stand_ins = self.steps.iter().filter(|(_, doer)| matches!(doer, Doer::StandIn));
-        stand_ins.map(|(step, _)| step.title.clone()).collect()
+    pub fn stubbed_steps(&self) -> Vec<String> {
+        let stubbed_steps = self.steps.iter().filter(|(_, doer)| matches!(doer, Doer::Stub));
+        stubbed_steps.map(|(step, _)| step.title.clone()).collect()
     }
 
     /// Prepares everything for the run. `made_up` names stubbed values of steps that are not run.
@@ -203,7 +203,7 @@ impl Doers<'_> {
         graph: &Graph,
         settings: &Settings,
         workspace: &Workspace,
-        made_up: &[String],
+        stubbed: &[String],
     ) -> anyhow::Result<Bindings> {
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
@@ -242,7 +242,7 @@ impl Doers<'_> {
                     max_tokens: *max_tokens,
                     price: provider.price.clone(),
                 }),
-                Doer::StandIn => Arc::new(StandIn::new(step.kind == Kind::Handler)),
+                Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
                     let path = workspace
                         .program(&format!("program-{number}"), source)
@@ -252,10 +252,10 @@ impl Doers<'_> {
                     Arc::new(Process::new(program(&command, &document, &graph.settings.env)))
                 }
             };
-            let files = files(step, graph, made_up);
+            let files = files(step, graph, stubbed);
             adapters.push(if files.is_empty() { adapter } else { Arc::new(Furnished::new(adapter, files)) });
         }
-        Ok(Bindings::new(graph, adapters).keeping(self.secrets.redactor().of_values(graph.secrets())))
+        Ok(Bindings::new(graph, adapters).with_redactor(self.secrets.redactor().of_values(graph.secrets())))
     }
 }
 
@@ -278,13 +278,13 @@ impl Doers<'_> {
 }
 
 /// Those of these values that are files taken by a step.
-fn files(step: &Step, graph: &Graph, made_up: &[String]) -> Vec<String> {
+fn files(step: &Step, graph: &Graph, stubbed: &[String]) -> Vec<String> {
     let inputs = step.inputs.iter().map(|input| graph.value(input.value));
     let files = inputs.filter(|value| match &value.ty {
         Some(Type::Nullable(inner)) => **inner == Type::File,
         ty => *ty == Some(Type::File),
     });
-    files.map(|value| value.name.clone()).filter(|name| made_up.contains(name)).collect()
+    files.map(|value| value.name.clone()).filter(|name| stubbed.contains(name)).collect()
 }
 
 /// The secrets for a step, each with the agent that gets it.

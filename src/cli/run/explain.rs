@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// An execution of an item in flight.
-struct Execution {
+struct PendingExecution {
     item: Arc<str>,
     path: StepPath,
     ahead: Ahead,
@@ -37,7 +37,7 @@ struct Execution {
 /// The pending work of a run.
 struct Explained {
     history: History,
-    executions: Vec<Execution>,
+    executions: Vec<PendingExecution>,
     settings: Settings,
     cancelled: bool,
 }
@@ -77,7 +77,7 @@ impl Explained {
             run.take_up(last, &mut Out::default());
         }
         let begun = if cancelled { to_compensate(&mut run, last) } else { HashMap::new() };
-        let executions = run.ahead().map(|(id, item, path, ahead)| Execution {
+        let executions = run.ahead().map(|(id, item, path, ahead)| PendingExecution {
             item: item.clone(),
             path,
             ahead: begun.get(&(id, path)).map_or(ahead, |step| Ahead::Compensate(*step)),
@@ -93,23 +93,23 @@ impl Explained {
         Ok(Explained { history, executions, settings, cancelled })
     }
 
-    fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &Execution> {
+    fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &PendingExecution> {
         self.executions.iter().filter(move |one| wanted(one.ahead))
     }
 
-    fn again(&self) -> impl Iterator<Item = &Execution> {
+    fn again(&self) -> impl Iterator<Item = &PendingExecution> {
         self.those(|ahead| matches!(ahead, Ahead::Again(_)))
     }
 
-    fn next(&self) -> impl Iterator<Item = &Execution> {
+    fn next(&self) -> impl Iterator<Item = &PendingExecution> {
         self.those(|ahead| matches!(ahead, Ahead::Next(_)))
     }
 
-    fn begin(&self) -> impl Iterator<Item = &Execution> {
+    fn begin(&self) -> impl Iterator<Item = &PendingExecution> {
         self.those(|ahead| ahead == Ahead::Begin)
     }
 
-    fn compensate(&self) -> impl Iterator<Item = (&Execution, &Step)> {
+    fn compensate(&self) -> impl Iterator<Item = (&PendingExecution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
             Ahead::Compensate(step) => Some((one, self.history.graph.step(step))),
             Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin => None,
@@ -127,7 +127,7 @@ impl Explained {
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
-        let told = |one: &Execution| {
+        let told = |one: &PendingExecution| {
             let step = graph.step(one.path.step);
             let mut told = json!({
                 "item": &*one.item,
@@ -147,7 +147,7 @@ impl Explained {
             }
             told
         };
-        let compensation = |(one, step): (&Execution, &Step)| {
+        let compensation = |(one, step): (&PendingExecution, &Step)| {
             let mut told = told(one);
             told["compensates"] = step.title.as_str().into();
             told["because"] = one
@@ -197,8 +197,8 @@ impl Explained {
     /// The executions by the kind of their pending work.
     fn sections(&self, out: &mut String, width: Option<usize>) {
         let graph = &self.history.graph;
-        let title = |one: &Execution| execution(one.path, graph);
-        let attempt = |one: &Execution| match one.ahead {
+        let title = |one: &PendingExecution| execution(one.path, graph);
+        let attempt = |one: &PendingExecution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
             Ahead::Begin | Ahead::Compensate(_) => String::new(),
         };
@@ -229,7 +229,7 @@ impl Explained {
     }
 
     /// Why an item fails, in words.
-    fn because(&self, one: &Execution) -> String {
+    fn because(&self, one: &PendingExecution) -> String {
         let Some(why) = &one.because else { return String::new() };
         let step = why.step.map(|step| format!("{}: ", visible(&self.history.graph.step(step).title)));
         step.unwrap_or_default() + &visible(&why.message)

@@ -11,7 +11,7 @@ use crate::disk::{Folder, Named, read_at_most};
 use crate::event::Values;
 use crate::graph::{Graph, Part, Upstream, ValueId};
 use crate::history::{ItemsFrom, PIPED, RunOptions};
-use crate::items::{self, Checked, Files, Given, Items, Problems, Shape, Source};
+use crate::items::{self, Checked, Files, Given, ItemProblems, Items, Shape, Source};
 use crate::runtime::NewItem;
 use crate::value::words;
 use crate::value::{Object, Type, Value};
@@ -25,7 +25,7 @@ pub struct Work {
     /// The values of `--input`, by name.
     pub given: Object,
     /// The names of stubbed values of steps that are not run, which have no `--input`.
-    pub made_up: Vec<String>,
+    pub stubbed: Vec<String>,
 }
 
 enum Kind {
@@ -156,7 +156,7 @@ pub fn work(
     };
     let named = given.iter().map(|(id, value)| (part.graph.value(*id).name.clone(), (**value).clone()));
     let named: Object = named.collect();
-    let made_up = made_up(launch, part, &mut given)?;
+    let stubbed = stubbed(launch, part, &mut given)?;
     allowed(terminal)?;
     let key = launch.options.key.clone().or_else(|| part.graph.settings.key.clone());
     let shape = Shape::new(&part.graph, given, key);
@@ -173,7 +173,7 @@ pub fn work(
         }
         _ => kind(launch, part, shape, place, terminal)?,
     };
-    Ok(Work { kind, given: named, made_up })
+    Ok(Work { kind, given: named, stubbed })
 }
 
 /// The inputs from the command that began the run. The types may be those of a later document.
@@ -192,14 +192,14 @@ fn given_before(launch: &Launch, graph: &Graph) -> anyhow::Result<Given> {
 }
 
 /// Stubs values of steps that are not run, unless they are given.
-fn made_up(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
+fn stubbed(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Vec<String>> {
     let open = |upstream: &&Upstream| !given.iter().any(|(id, _)| *id == upstream.value);
     let open: Vec<&Upstream> = part.upstream.iter().filter(open).collect();
     let name = |upstream: &Upstream| part.graph.value(upstream.value).name.clone();
     if launch.options.stub {
         for upstream in &open {
             let ty = part.graph.value(upstream.value).ty.as_ref().unwrap_or(&Type::String);
-            given.push((upstream.value, Arc::new(ty.stand_in())));
+            given.push((upstream.value, Arc::new(ty.sample())));
         }
         return Ok(open.into_iter().map(name).collect());
     }
@@ -304,7 +304,7 @@ fn found(named: &Named) -> anyhow::Result<Source> {
 
 /// Stops if the items have problems, after showing them.
 fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let Problems { count, .. } = checked.problems;
+    let ItemProblems { count, .. } = checked.problems;
     if count > 0 {
         show(&checked.problems, terminal);
         let (wrong, items) = (words::count(count, "problem"), words::count(checked.read(), "item"));
@@ -340,7 +340,7 @@ fn once(options: &RunOptions, shape: Shape) -> anyhow::Result<Kind> {
         .into())
 }
 
-fn show(problems: &Problems, terminal: &mut Terminal) {
+fn show(problems: &ItemProblems, terminal: &mut Terminal) {
     for problem in &problems.first {
         let (file, line, column) = (visible(&problem.file), problem.line, problem.column);
         terminal.talk(&format!("{file}:{line}:{column}: {}\n", visible(&problem.message)));

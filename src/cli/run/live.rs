@@ -11,15 +11,15 @@ use super::super::terminal::Terminal;
 use super::super::trust;
 use super::inputs::{self, Before, Work};
 use super::progress::Progress;
-use super::report::{self, Finished, Record, conclude, show, tell_trouble, written};
-use super::write::{self, Kept};
+use super::report::{self, Finished, Trace, conclude, show, tell_trouble, written};
+use super::write::{self, NewRows};
 use super::{Launch, bind, limits, not_alone, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
 use crate::event::StopReason;
 use crate::graph::Graph;
 use crate::history::{
-    Basis, Ending, ItemsFrom, New, Outcome, Outline, Prepared, Runner, Taken, is_cancelled,
+    Basis, DriveOutcome, ItemsFrom, LockedRun, New, Outline, Prepared, RunEnd, Runner, is_cancelled,
 };
 use crate::journal;
 use crate::runtime::{self, Bindings, Caught, Observer, Workspace};
@@ -39,7 +39,7 @@ pub fn run(
     document: &Document,
     graph: Graph,
     settings: &Settings,
-    taken: Option<Taken>,
+    taken: Option<LockedRun>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     allowed::check_run()?;
@@ -78,7 +78,7 @@ pub fn run(
         None => {
             let id = runtime::new_run_id();
             let store = find::store(&settings.folder);
-            let (runtime::Store::Beside(folder) | runtime::Store::In(folder)) = &store;
+            let (runtime::RunsFolder::Beside(folder) | runtime::RunsFolder::In(folder)) = &store;
             paths::text("the path of the run's folder", folder)?;
             let workspace = Workspace::create(&store, &id);
             (id, workspace)
@@ -90,8 +90,8 @@ pub fn run(
     })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
-    let bindings = doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.made_up)?;
-    let stand_ins = doers.stand_ins();
+    let bindings = doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.stubbed)?;
+    let stubbed_steps = doers.stubbed_steps();
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);
     let basis = Basis { total: Some(work.total()), tolerate: policy.tolerate, once: graph.has_run_steps() };
@@ -104,10 +104,10 @@ pub fn run(
     };
     let (workflow, source) = (graph.title.clone(), document.source.name.clone());
     let mut head = Head { run: id.clone(), workflow, source, started: started.clone(), complete: false };
-    let rows = launch.options.write.then(Kept::default);
+    let rows = launch.options.write.then(NewRows::default);
     let record = match launch.no_journal {
-        true => Record::new(&graph, Some(launch.options.trace()), rows)?,
-        false => Record::own(&graph, &home, rows)?,
+        true => Trace::new(&graph, Some(launch.options.trace()), rows)?,
+        false => Trace::own(&graph, &home, rows)?,
     };
     let mut record = record.journaled(!launch.no_journal);
     if let Some(notice) = launch.notice.as_ref().filter(|_| !launch.show.quiet) {
@@ -175,7 +175,7 @@ pub fn run(
     let shown = finished.as_ref().ok().map(|(finished, _)| finished);
     tell(&launch, (&head.run, &outcome), shown, (&graph, work.total()), terminal)?;
     if !launch.show.quiet {
-        report::made_up(&stand_ins, &work.made_up, terminal);
+        report::stubbed(&stubbed_steps, &work.stubbed, terminal);
     }
     if outcome.run.stopped() == Some(StopReason::Interrupted) && !launch.no_journal && !launch.show.quiet {
         let name = visible(&find::called(&home)?);
@@ -217,7 +217,7 @@ pub fn run(
     }
     if !launch.no_journal {
         match ending {
-            Some(Ending::Ok) if !met => Ending::Failed.store(&home),
+            Some(RunEnd::Ok) if !met => RunEnd::Failed.store(&home),
             Some(ending) => ending.store(&home),
             None => {}
         }
@@ -231,7 +231,7 @@ pub fn run(
 }
 
 /// The items of a resumed run.
-fn before(taken: &Taken) -> anyhow::Result<Before<'_>> {
+fn before(taken: &LockedRun) -> anyhow::Result<Before<'_>> {
     Ok(Before {
         home: taken.history.home(),
         items: ItemsFrom::of(&taken.history.header().items),
@@ -243,7 +243,7 @@ fn before(taken: &Taken) -> anyhow::Result<Before<'_>> {
 /// Shows how the run ended.
 fn tell(
     launch: &Launch,
-    (id, outcome): (&str, &Outcome),
+    (id, outcome): (&str, &DriveOutcome),
     finished: Option<&Finished>,
     (graph, total): (&Graph, u64),
     terminal: &mut Terminal,
@@ -264,10 +264,10 @@ fn tell(
     Ok(())
 }
 
-fn no_folder(store: &runtime::Store, error: &std::io::Error) -> Stop {
+fn no_folder(store: &runtime::RunsFolder, error: &std::io::Error) -> Stop {
     let (folder, named) = match store {
-        runtime::Store::Beside(folder) => (folder, false),
-        runtime::Store::In(folder) => (folder, true),
+        runtime::RunsFolder::Beside(folder) => (folder, false),
+        runtime::RunsFolder::In(folder) => (folder, true),
     };
     let why = match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory if named => "it is not a folder".to_owned(),
@@ -294,7 +294,7 @@ fn drive(
     runner: Runner,
     work: &Work,
     observers: Vec<&mut dyn Observer>,
-) -> anyhow::Result<(Outcome, Caught)> {
+) -> anyhow::Result<(DriveOutcome, Caught)> {
     let home = runner.home().to_owned();
     let mut items = work.stream(runner.run.tally().admitted)?;
     let driven = tokio.block_on(async {

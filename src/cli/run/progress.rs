@@ -1,7 +1,7 @@
 //! The progress and failures of an active run on standard error.
 
 use super::super::terminal::Terminal;
-use crate::adapter::orphans::Report;
+use crate::adapter::orphans::OrphanReport;
 use crate::diag::render::visible;
 use crate::engine::Run;
 use crate::event::{
@@ -79,7 +79,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Shows the processes that the last runner left running.
-    pub fn orphans(&mut self, report: &Report) {
+    pub fn orphans(&mut self, report: &OrphanReport) {
         let count = report.ended.len();
         if count > 0 && self.plain {
             let processes = words::count(count, "process");

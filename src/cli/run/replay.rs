@@ -6,7 +6,7 @@ use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trace;
 use super::Args;
-use super::report::{Record, show, written};
+use super::report::{Trace, show, written};
 use crate::diag::render::visible;
 use crate::graph::Graph;
 use crate::runtime::Observer;
@@ -28,11 +28,11 @@ pub fn replay(
     graph: &Graph,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let Told { rows, complete, left } = match session {
+    let ReplaySource { rows, complete, left } = match session {
         // The document has been checked, including its record.
         None => {
             let rows = session::recorded(&document.source, &document.spec).rows;
-            Told { rows, complete: true, left: 0 }
+            ReplaySource { rows, complete: true, left: 0 }
         }
         Some(path) => of_session(path, terminal)?,
     };
@@ -50,7 +50,7 @@ pub fn replay(
         let message = format!("the record has phases that no step has: {phases}");
         Stop::new(Exit::Invalid, message).help("replay it with the document that it was recorded from")
     })?;
-    let mut record = Record::new(graph, args.session.as_deref(), None)?;
+    let mut record = Trace::new(graph, args.session.as_deref(), None)?;
     for event in &events {
         record.see(event)?;
     }
@@ -73,7 +73,7 @@ pub fn replay(
 }
 
 /// The record to replay.
-struct Told {
+struct ReplaySource {
     rows: Vec<Row>,
     /// Whether the run completed, and how many items it had not started.
     complete: bool,
@@ -117,7 +117,7 @@ pub fn refuse_session(args: &Args) -> Result<(), Stop> {
 }
 
 /// Reads a session file.
-fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
+fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<ReplaySource> {
     let name = if stream::is_standard(path) { "<stdin>".to_owned() } else { path.display().to_string() };
     let mut rows = Vec::new();
     let read =
@@ -126,7 +126,7 @@ fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Told> {
     if read.problems.is_empty() {
         let complete = read.head.as_ref().is_none_or(|head| head.complete);
         let left = read.summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
-        return Ok(Told { rows, complete, left });
+        return Ok(ReplaySource { rows, complete, left });
     }
     trace::tell(&name, &read, terminal);
     Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was replayed", visible(&name))).into())

@@ -5,7 +5,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::stream;
 use super::super::terminal::Terminal;
 use super::own;
-use super::write::Kept;
+use super::write::NewRows;
 use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
@@ -26,12 +26,12 @@ use std::path::{Path, PathBuf};
 const LETTERS: usize = 10;
 
 /// The trace and statistics, collected during the run.
-pub struct Record {
+pub struct Trace {
     entries: Entries,
     recorder: Option<(Recorder, PathBuf)>,
     live: Live,
     executions: Executions,
-    kept: Option<Kept>,
+    kept: Option<NewRows>,
     /// Whether events that are not in the journal are left out, because a resumed run has them again.
     journaled: bool,
     paused: bool,
@@ -44,35 +44,35 @@ pub struct Finished {
     pub verdicts: Vec<Verdict>,
     executions: Executions,
     /// The rows that are to be added to the document.
-    pub kept: Option<Kept>,
+    pub kept: Option<NewRows>,
     /// Where the trace was written.
     session: Option<PathBuf>,
     /// Whether standard output has the trace, and so nothing else.
     on_output: bool,
 }
 
-impl Record {
+impl Trace {
     /// Rows that are to be added to the document are collected in `kept`.
     ///
     /// # Errors
     /// When the folder of the session file cannot be written to.
-    pub fn new(graph: &Graph, target: Option<&Path>, kept: Option<Kept>) -> anyhow::Result<Self> {
+    pub fn new(graph: &Graph, target: Option<&Path>, kept: Option<NewRows>) -> anyhow::Result<Self> {
         let target = target.map(|path| (stream::target(path), path.to_owned()));
-        Record::into(graph, target, kept)
+        Trace::into(graph, target, kept)
     }
 
     /// The same for the trace in a run's own folder.
     ///
     /// # Errors
     /// When that folder cannot be written to.
-    pub fn own(graph: &Graph, home: &Path, kept: Option<Kept>) -> anyhow::Result<Self> {
-        Record::into(graph, Some((Ok(own::target(home)), own::path(home))), kept)
+    pub fn own(graph: &Graph, home: &Path, kept: Option<NewRows>) -> anyhow::Result<Self> {
+        Trace::into(graph, Some((Ok(own::target(home)), own::path(home))), kept)
     }
 
     fn into(
         graph: &Graph,
         target: Option<(io::Result<Target>, PathBuf)>,
-        kept: Option<Kept>,
+        kept: Option<NewRows>,
     ) -> anyhow::Result<Self> {
         let recorder = match target {
             Some((target, path)) => {
@@ -85,12 +85,12 @@ impl Record {
         let live = Live::new(graph, vec![Dimension::Phase]);
         let executions = Executions::new(&Layout::of(graph));
         let entries = Entries::new(graph);
-        Ok(Record { entries, recorder, live, executions, kept, journaled: false, paused: false })
+        Ok(Trace { entries, recorder, live, executions, kept, journaled: false, paused: false })
     }
 
     /// Sets whether the run has a journal and can be resumed after an interruption.
     pub fn journaled(self, journaled: bool) -> Self {
-        Record { journaled, ..self }
+        Trace { journaled, ..self }
     }
 
     /// Writes the session file and completes the statistics. `left` items were never started.
@@ -98,7 +98,7 @@ impl Record {
     /// # Errors
     /// When the session file cannot be written.
     pub fn finish(self, head: &Head, left: u64) -> anyhow::Result<Finished> {
-        let Record { entries, recorder, live, executions, kept, .. } = self;
+        let Trace { entries, recorder, live, executions, kept, .. } = self;
         let mut stats = live.finish();
         stats.run.in_flight = Some(entries.in_flight()).filter(|count| *count > 0);
         stats.run.not_started = (left > 0).then_some(left);
@@ -120,7 +120,7 @@ impl Record {
     }
 }
 
-impl Observer for Record {
+impl Observer for Trace {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
         self.paused |= self.journaled && is_interruption(event);
         if self.paused {
@@ -245,7 +245,7 @@ pub fn written(finished: &Finished, terminal: &mut Terminal) {
 }
 
 /// Shows which results are stubs.
-pub fn made_up(steps: &[String], values: &[String], terminal: &mut Terminal) {
+pub fn stubbed(steps: &[String], values: &[String], terminal: &mut Terminal) {
     for (what, names) in [("step", steps), ("value", values)] {
         if !names.is_empty() {
             let s = words::by_count(names.len(), "", "s");

@@ -5,7 +5,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::report::Record;
+use super::report::Trace;
 use super::{Launch, own};
 use crate::diag::render::visible;
 use crate::disk::exchange;
@@ -21,12 +21,12 @@ const TRIES: usize = 20;
 
 /// The rows of a run, up to the number that a document accepts.
 #[derive(Default)]
-pub struct Kept {
+pub struct NewRows {
     rows: Vec<(ItemId, Option<u32>, Row)>,
     count: usize,
 }
 
-impl Kept {
+impl NewRows {
     pub fn push(&mut self, item: ItemId, element: Option<u32>, row: &Row) {
         self.count += 1;
         if self.count <= MOST_ROWS {
@@ -75,7 +75,7 @@ pub fn write(
     document: &Document,
     phases: &[String],
     (run, home): (&str, &Path),
-    kept: Kept,
+    kept: NewRows,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let name = visible(&document.source.name);
@@ -120,7 +120,7 @@ pub fn later(history: &History, held: bool, terminal: &mut Terminal) -> anyhow::
         let message = "the run has not ended; nothing was written";
         return Err(Stop::new(Exit::Usage, message).help("continue it with orderflow resume RUN").into());
     }
-    let mut record = Record::new(&history.graph, None, Some(Kept::default()))?;
+    let mut record = Trace::new(&history.graph, None, Some(NewRows::default()))?;
     history.replay(|event| record.see(event))?;
     let file = match options.is_in_place(home) {
         true => options.folder.join(&options.file),

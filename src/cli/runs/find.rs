@@ -5,7 +5,7 @@ use super::super::trust::{self, runs::Owner};
 use crate::diag::render::visible;
 use crate::disk::{self, Folder, Kind};
 use crate::journal;
-use crate::runtime::Store;
+use crate::runtime::RunsFolder;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::cmp::Reverse;
@@ -27,8 +27,8 @@ pub fn store_in(folder: PathBuf) {
 }
 
 /// Where a new run of a document with its settings in `folder` is stored.
-pub fn store(folder: &Path) -> Store {
-    STORE.get().map_or_else(|| Store::Beside(folder.to_owned()), |store| Store::In(store.clone()))
+pub fn store(folder: &Path) -> RunsFolder {
+    STORE.get().map_or_else(|| RunsFolder::Beside(folder.to_owned()), |store| RunsFolder::In(store.clone()))
 }
 
 /// The folder of the named run. `last` is the latest of the user's own; a name or a path may refer to one that came
@@ -120,7 +120,7 @@ fn last(all: &[PathBuf]) -> anyhow::Result<Option<PathBuf>> {
 /// # Errors
 /// When a folder cannot be read.
 pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut own: Vec<(Place, &PathBuf)> = Vec::new();
+    let mut own: Vec<(SortKey, &PathBuf)> = Vec::new();
     let known = trust::runs::known();
     for folder in all {
         let listed = known.get(&disk::real(folder)?);
@@ -136,9 +136,9 @@ pub fn own(all: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The sort key of a run: its start, then its name.
-type Place = (Timestamp, OsString);
+type SortKey = (Timestamp, OsString);
 
-fn place(started: &str, folder: &Path) -> Place {
+fn place(started: &str, folder: &Path) -> SortKey {
     (started.parse().unwrap_or(Timestamp::MIN), folder.file_name().unwrap_or_default().to_owned())
 }
 
@@ -207,8 +207,8 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     if let Some(named) = STORE.get() {
         readable(named)?;
     }
-    let bases = disk::up_to_repository(&here).into_iter().chain(below).map(Store::Beside);
-    let stores = bases.chain(STORE.get().cloned().map(Store::In));
+    let bases = disk::up_to_repository(&here).into_iter().chain(below).map(RunsFolder::Beside);
+    let stores = bases.chain(STORE.get().cloned().map(RunsFolder::In));
     let mut all = Vec::new();
     for runs in stores.filter_map(|store| store.find()) {
         for (name, kind) in runs.entries().unwrap_or_default() {

@@ -55,7 +55,7 @@ pub struct Agent {
     pub may_lack: Vec<String>,
     /// The secrets that only this agent gets, as variables.
     pub secrets: Vec<Secret>,
-    pub effects: Effects,
+    pub effects: AgentEffects,
     pub idempotent: Option<bool>,
 }
 
@@ -91,13 +91,13 @@ pub struct Header {
 
 /// Whether an agent has effects, rather than only reading and computing; by default it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effects {
+pub struct AgentEffects {
     pub all: Option<bool>,
     /// The values for single steps, by their phases.
     pub of: BTreeMap<String, bool>,
 }
 
-impl Effects {
+impl AgentEffects {
     pub fn any(&self) -> bool {
         self.all.unwrap_or(true)
     }

@@ -1,6 +1,6 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, Channel, Effects, Header, Origin, Provider, Reach, Secret, Settings, providers};
+use super::{Agent, AgentEffects, Channel, Header, Origin, Provider, Reach, Secret, Settings, providers};
 use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use std::collections::BTreeMap;
@@ -293,17 +293,17 @@ impl Reader {
         channel
     }
 
-    fn effects(&mut self, value: &Item<'_>) -> Effects {
+    fn effects(&mut self, value: &Item<'_>) -> AgentEffects {
         let Some(phases) = value.get_ref().as_table() else {
             let expected = "true, false, or a table such as { CheckStock = false }";
             let all = value.get_ref().as_bool().or_else(|| self.bad("effects", value, expected));
-            return Effects { all, of: BTreeMap::new() };
+            return AgentEffects { all, of: BTreeMap::new() };
         };
         let said = phases.iter().filter_map(|(phase, value)| {
             let phase = phase.get_ref().as_ref();
             Some((phase.to_owned(), self.flag(phase, value)?))
         });
-        Effects { all: None, of: said.collect() }
+        AgentEffects { all: None, of: said.collect() }
     }
 
     fn flag(&mut self, key: &str, value: &Item<'_>) -> Option<bool> {

@@ -21,19 +21,19 @@ const SHOWN: usize = 50;
 const RUN: &str = "run";
 
 /// Follows items through events. Stores those in flight, and as many others as a table shows.
-pub struct Items<'a> {
+pub struct ItemTable<'a> {
     graph: &'a Graph,
     /// Whether a runner holds the run's lock.
     held: bool,
-    open: BTreeMap<ItemId, Item>,
-    succeeded: Vec<Item>,
-    others: Vec<Item>,
+    open: BTreeMap<ItemId, ShownItem>,
+    succeeded: Vec<ShownItem>,
+    others: Vec<ShownItem>,
     more: u64,
 }
 
 /// An item, in flight or settled.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct ShownItem {
     id: ItemId,
     key: Arc<str>,
     /// `None` while it is in flight.
@@ -68,13 +68,13 @@ impl Doing {
     }
 }
 
-impl<'a> Items<'a> {
+impl<'a> ItemTable<'a> {
     pub fn new(graph: &'a Graph, held: bool) -> Self {
-        Items { graph, held, open: BTreeMap::new(), succeeded: Vec::new(), others: Vec::new(), more: 0 }
+        ItemTable { graph, held, open: BTreeMap::new(), succeeded: Vec::new(), others: Vec::new(), more: 0 }
     }
 
     /// Processes an event; returns the item if it is now settled.
-    pub fn see(&mut self, event: &Event) -> Option<Item> {
+    pub fn see(&mut self, event: &Event) -> Option<ShownItem> {
         match &event.kind {
             EventKind::Run(RunEvent::StepsBegan) => self.begin(ItemId::RUN, RUN.into()),
             EventKind::Run(RunEvent::StepsEnded(end)) => return self.settle(ItemId::RUN, end),
@@ -108,12 +108,12 @@ impl<'a> Items<'a> {
     }
 
     /// Items in flight, by admission.
-    pub fn open(&self) -> impl Iterator<Item = &Item> {
+    pub fn open(&self) -> impl Iterator<Item = &ShownItem> {
         self.open.values()
     }
 
     /// Stores a settled item for the table.
-    pub fn keep(&mut self, item: Item) {
+    pub fn keep(&mut self, item: ShownItem) {
         let list =
             if item.state == Some(ItemState::Succeeded) { &mut self.succeeded } else { &mut self.others };
         if list.len() < SHOWN {
@@ -125,7 +125,7 @@ impl<'a> Items<'a> {
 
     /// The table, by admission, for a terminal of this width in columns.
     pub fn draw(&self, width: Option<usize>) -> String {
-        let mut items: Vec<&Item> =
+        let mut items: Vec<&ShownItem> =
             self.succeeded.iter().chain(&self.others).chain(self.open.values()).collect();
         items.sort_by_key(|item| item.id);
         let header = ["item", "state", "at", "error"];
@@ -138,8 +138,10 @@ impl<'a> Items<'a> {
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
         let (uncompensated, steps, places) = Default::default();
-        self.open
-            .insert(id, Item { id, key, state: None, error: None, uncompensated, steps, places, next: 0 });
+        self.open.insert(
+            id,
+            ShownItem { id, key, state: None, error: None, uncompensated, steps, places, next: 0 },
+        );
     }
 
     fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
@@ -168,15 +170,15 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn settle(&mut self, item: ItemId, end: &Settlement) -> Option<Item> {
+    fn settle(&mut self, item: ItemId, end: &Settlement) -> Option<ShownItem> {
         let known = self.open.remove(&item)?;
         let Settlement { state, error, uncompensated, .. } = end.clone();
         let (steps, places) = Default::default();
-        Some(Item { state: Some(state), error, uncompensated, steps, places, ..known })
+        Some(ShownItem { state: Some(state), error, uncompensated, steps, places, ..known })
     }
 }
 
-impl Item {
+impl ShownItem {
     /// `{item, state, steps: [{step, phase, element, attempt, state}], error: {step, phase, message, code, attempts},
     /// uncompensated: [error]}`.
     pub fn json(&self, graph: &Graph) -> Value {

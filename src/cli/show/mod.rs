@@ -22,7 +22,7 @@ use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
-use items::Items;
+use items::ItemTable;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -94,7 +94,7 @@ fn letters(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let letters = dead_letters::of(history)?;
-    let text = dead_letters::Table::of(&history.graph, &letters, &history.options.given).text();
+    let text = dead_letters::LetterTable::of(&history.graph, &letters, &history.options.given).text();
     let many = match letters.len() {
         0 => "no item of this run failed".to_owned(),
         several => words::count(several, "failed item"),
@@ -126,7 +126,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     let name = find::short_name(folder)?;
     let outline = history.outline()?;
     let mut trace = Trace::new(graph, None, None)?;
-    let mut items = Items::new(graph, held);
+    let mut items = ItemTable::new(graph, held);
     let mut listed = 0;
     if format == Format::Json {
         terminal.data("{\"items\": [");

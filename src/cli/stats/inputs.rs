@@ -9,7 +9,7 @@ use crate::diag::{Source, Span, catalogue, render};
 use crate::disk::Named;
 use crate::session::{self, Layout};
 use crate::spec::Expectation;
-use crate::stats::{self, Dimension, Fold, Judged, Run, Unknown, Verdict};
+use crate::stats::{self, Dimension, Fold, Judged, RunStats, Unknown, Verdict};
 use anyhow::Context;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl Inputs {
         self,
         expected: &[Expectation],
         judged: &Judged,
-        run: &Run,
+        run: &RunStats,
         terminal: &mut Terminal,
     ) -> Option<Vec<Verdict>> {
         let mut verdicts = Vec::new();

@@ -259,7 +259,7 @@ pub fn known() -> BTreeMap<PathBuf, Known> {
 /// nor a program of the run without this user's rights can have written it. It is for display only; commands that act
 /// on a run read the journal.
 #[derive(Serialize, Deserialize)]
-struct Finding<T> {
+struct CachedResult<T> {
     version: u32,
     home: PathBuf,
     seal: String,
@@ -270,9 +270,9 @@ struct Finding<T> {
     found: T,
 }
 
-impl<T> Finding<T> {
-    fn of(home: &Path, records: &Records, found: T) -> anyhow::Result<Finding<T>> {
-        Ok(Finding {
+impl<T> CachedResult<T> {
+    fn of(home: &Path, records: &Records, found: T) -> anyhow::Result<CachedResult<T>> {
+        Ok(CachedResult {
             version: VERSION,
             home: disk::real(home)?,
             seal: records.seal(),
@@ -294,16 +294,16 @@ pub fn store_found<T: Serialize>(
     records: &Records,
     found: T,
 ) -> anyhow::Result<()> {
-    let finding = Finding::of(home, records, found)?;
+    let finding = CachedResult::of(home, records, found)?;
     Ok(Ours::ensure(findings()?)?.write(&record(&header.run, &finding.home), &finding)?)
 }
 
 /// The stored result about a run's journal, if the journal is unchanged.
 pub fn found<T: DeserializeOwned>(home: &Path, header: &Header, records: &Records) -> Option<T> {
-    let now = Finding::of(home, records, ()).ok()?;
+    let now = CachedResult::of(home, records, ()).ok()?;
     let stored = Ours::open(findings().ok()?).ok()?;
-    let stored = stored.read::<Finding<T>>(&record(&header.run, &now.home)).ok()??;
-    let Finding { version, home, seal, journal, stamp, tip, found } = stored;
+    let stored = stored.read::<CachedResult<T>>(&record(&header.run, &now.home)).ok()??;
+    let CachedResult { version, home, seal, journal, stamp, tip, found } = stored;
     let same = (version, home, seal, journal, stamp, tip)
         == (now.version, now.home, now.seal, now.journal, now.stamp, now.tip);
     same.then_some(found)

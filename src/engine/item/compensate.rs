@@ -43,7 +43,7 @@ impl ItemState {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// By the execution that had the effect, or may have had it.
-    pub uncompensated: BTreeMap<StepPath, Effect>,
+    pub uncompensated: BTreeMap<StepPath, StepEffect>,
     /// Counts the effects, to order them.
     count: u32,
     /// The step whose effects are being compensated.
@@ -55,7 +55,7 @@ pub(super) struct Effects {
 }
 
 #[derive(Debug)]
-pub(super) struct Effect {
+pub(super) struct StepEffect {
     pub number: u32,
     /// Why its compensation failed.
     pub error: Option<ItemError>,
@@ -73,7 +73,7 @@ impl Effects {
     pub fn register(&mut self, graph: &Graph, path: StepPath) {
         if Effects::matters(graph, path.step) {
             self.count += 1;
-            self.uncompensated.insert(path, Effect { number: self.count, error: None });
+            self.uncompensated.insert(path, StepEffect { number: self.count, error: None });
         }
     }
 
@@ -189,7 +189,7 @@ impl Item {
                 && committed.contains(&path.step)
                 && graph.step(path.step).compensate.is_some()
         });
-        let error = |(path, _): (&StepPath, &Effect)| {
+        let error = |(path, _): (&StepPath, &StepEffect)| {
             let after =
                 |id: &StepId| graph.step(*id).irreversible && graph.upstream([*id]).contains(&path.step);
             let pivot = self.effects.uncompensated.keys().map(|path| path.step).find(after);

@@ -9,7 +9,7 @@ use super::item::Item;
 use super::limits::{Next, ReadyLine};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
-use super::{Effect, Input, Limits, Out, Retry, Timer};
+use super::{Effect, Input, Limits, Out, RetryRequest, Timer};
 use crate::event::{
     AttemptEvent, Cause, DrainReason, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome,
     RunEvent, StepPath, StopReason,
@@ -114,8 +114,8 @@ impl Run {
     /// Resumes a folded run: running attempts are repeated under the same number, timers are set again, and decided
     /// but unfinished work follows. Items that are `retried` run again; they were passed to
     /// [`recall_past`](Self::recall_past).
-    pub fn resume(&mut self, retried: &[Retry], now: Millis, out: &mut Out) {
-        for Retry { item, inputs } in retried {
+    pub fn resume(&mut self, retried: &[RetryRequest], now: Millis, out: &mut Out) {
+        for RetryRequest { item, inputs } in retried {
             let known = self.items.get(item).or_else(|| self.ended(*item));
             if let Some(key) = known.map(|known| known.key().clone()) {
                 self.emit(ItemEvent::Retried { key, inputs: inputs.clone() }.of(*item, now), out);

@@ -51,7 +51,8 @@ impl Hand {
             run.recall_past(event, &mut retries).unwrap();
         }
         let mut hand = Hand { run, out, now };
-        let retried: Vec<Retry> = retried.iter().map(|item| Retry { item: *item, inputs: None }).collect();
+        let retried: Vec<RetryRequest> =
+            retried.iter().map(|item| RetryRequest { item: *item, inputs: None }).collect();
         hand.run.resume(&retried, now, &mut hand.out);
         hand
     }

@@ -1,9 +1,9 @@
 //! An edited table of dead letters: which items to retry, and with which inputs.
 
 use super::Letter;
-use super::table::{ABOUT, Column, Table};
+use super::table::{ABOUT, Column, LetterTable};
 use crate::diag::nearest;
-use crate::engine::Retry;
+use crate::engine::RetryRequest;
 use crate::event::Values;
 use crate::items;
 use crate::toon::{self, Cell, Node, Reader, Row, Scalar};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A problem with its line and column, from 1.
-pub struct Problem {
+pub struct EditProblem {
     pub line: u64,
     pub column: u64,
     pub message: String,
@@ -54,8 +54,8 @@ impl Known<'_> {
 
 /// The rows of the edited table, for the letters that were printed.
 pub struct Edited {
-    pub retries: Vec<Retry>,
-    pub problems: Vec<Problem>,
+    pub retries: Vec<RetryRequest>,
+    pub problems: Vec<EditProblem>,
 }
 
 /// Reads an edited copy of `table`; rows and columns may be missing, and cells may be changed. `others` has the states
@@ -64,7 +64,7 @@ pub struct Edited {
 /// # Errors
 /// When the table cannot be read. Problems of its contents are returned in [`Edited`].
 pub fn read(
-    table: &Table<'_>,
+    table: &LetterTable<'_>,
     others: &BTreeMap<Arc<str>, &'static str>,
     text: impl Read,
     base: &Path,
@@ -94,21 +94,21 @@ pub fn read(
     }
     if tables == 0 && edited.problems.is_empty() {
         let message = "no table found; orderflow show RUN --dead-letters writes one".to_owned();
-        edited.problems.push(Problem { line: 1, column: 1, message });
+        edited.problems.push(EditProblem { line: 1, column: 1, message });
     }
     edited.retries.sort_by_key(|retry| retry.item);
     Ok(edited)
 }
 
 fn understood<'a>(
-    table: &'a Table<'_>,
+    table: &'a LetterTable<'_>,
     header: &toon::Table,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<EditProblem>,
 ) -> Vec<Meaning<'a>> {
     let known = || ABOUT.into_iter().chain(table.columns.iter().map(|column| column.name.as_str()));
     let mut problem = |at: usize, message: String| {
         let column = column(&header.text, at);
-        problems.push(Problem { line: header.line, column, message });
+        problems.push(EditProblem { line: header.line, column, message });
     };
     let mut meaning = |given: &toon::Column| {
         let name = given.name();
@@ -138,7 +138,7 @@ fn understood<'a>(
 impl Edited {
     fn problem(&mut self, row: &Row<'_>, cell: usize, message: String) {
         let column = column(row.text, row.span(cell).start);
-        self.problems.push(Problem { line: row.line, column, message });
+        self.problems.push(EditProblem { line: row.line, column, message });
     }
 
     /// The letter of a row.
@@ -165,7 +165,7 @@ impl Edited {
     /// Requests a retry of a row's item, with other inputs if a cell was changed.
     fn take(
         &mut self,
-        table: &Table<'_>,
+        table: &LetterTable<'_>,
         letter: &Letter,
         row: &Row<'_>,
         meanings: &[Meaning<'_>],
@@ -186,7 +186,7 @@ impl Edited {
             }
         }
         let Some(first) = first else {
-            self.retries.push(Retry { item: letter.item, inputs: None });
+            self.retries.push(RetryRequest { item: letter.item, inputs: None });
             return;
         };
         if letter.uncompensated {
@@ -197,7 +197,7 @@ impl Edited {
         {
             self.problem(row, first, message);
         }
-        self.retries.push(Retry { item: letter.item, inputs: Some(inputs) });
+        self.retries.push(RetryRequest { item: letter.item, inputs: Some(inputs) });
     }
 }
 
@@ -216,7 +216,7 @@ fn spelled(
     cell: Cell<'_>,
     column: &Column,
     letter: &Letter,
-    table: &Table<'_>,
+    table: &LetterTable<'_>,
     base: &Path,
 ) -> Result<Option<Value>, String> {
     let name = &column.name;
@@ -268,19 +268,19 @@ fn put(inputs: &mut Values, column: &Column, value: Option<Value>) {
 }
 
 /// The problem of an input as a whole, if each of its members fits.
-fn misfit(table: &Table<'_>, inputs: &Values) -> Option<String> {
+fn misfit(table: &LetterTable<'_>, inputs: &Values) -> Option<String> {
     inputs.iter().find_map(|(id, value)| {
         let info = table.graph.value(*id);
         Some(info.ty.as_ref()?.fits(value).err()?.of(&info.name))
     })
 }
 
-fn refused(problem: &toon::Problem) -> Problem {
+fn refused(problem: &toon::Problem) -> EditProblem {
     let message = match problem.fault.help() {
         Some(help) => format!("{}; {help}", problem.fault),
         None => problem.fault.to_string(),
     };
-    Problem { line: problem.line, column: column(&problem.text, problem.span.start), message }
+    EditProblem { line: problem.line, column: column(&problem.text, problem.span.start), message }
 }
 
 /// The column of a byte, in characters from 1.

@@ -4,8 +4,8 @@
 mod edited;
 mod table;
 
-pub use edited::{Edited, Problem, read};
-pub use table::Table;
+pub use edited::{EditProblem, Edited, read};
+pub use table::LetterTable;
 
 use super::History;
 use crate::event::{EventKind, ItemError, ItemEvent, ItemId, Values};

@@ -20,7 +20,7 @@ pub const ABOUT: [&str; 4] = ["key", "step", "error", "attempts"];
 const COLUMNS: usize = 1000;
 
 /// Letters with the columns that their inputs have.
-pub struct Table<'a> {
+pub struct LetterTable<'a> {
     pub graph: &'a Graph,
     pub letters: &'a [Letter],
     pub columns: Vec<Column>,
@@ -34,12 +34,12 @@ pub struct Column {
     pub member: Option<String>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> LetterTable<'a> {
     /// `given` names the inputs that are the same for all items; they have no column.
-    pub fn of(graph: &'a Graph, letters: &'a [Letter], given: &Object) -> Table<'a> {
+    pub fn of(graph: &'a Graph, letters: &'a [Letter], given: &Object) -> LetterTable<'a> {
         let own = |id: &&ValueId| !given.contains_key(&graph.value(**id).name);
         let inputs: Vec<ValueId> = graph.inputs.iter().filter(own).copied().collect();
-        let mut table = Table { graph, letters, columns: Vec::new() };
+        let mut table = LetterTable { graph, letters, columns: Vec::new() };
         match (inputs.as_slice(), members(&inputs, letters)) {
             ([only], Some(members)) => members.into_iter().for_each(|member| {
                 table.add(*only, &member, Some(member.clone()));

@@ -1,6 +1,6 @@
 //! One runner for a run.
 
-use super::super::{Held, Lock};
+use super::super::{Lock, LockError};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Barrier;
@@ -13,13 +13,13 @@ fn a_second_runner_is_refused_and_told_of_the_first() {
     let lock = Lock::acquire(folder.path()).unwrap();
     assert!(Lock::is_held(folder.path()).unwrap());
     match Lock::acquire(folder.path()) {
-        Err(Held::By(Some(pid))) => assert_eq!(pid, std::process::id()),
+        Err(LockError::By(Some(pid))) => assert_eq!(pid, std::process::id()),
         other => panic!("{other:?}"),
     }
     drop(lock);
     assert!(!Lock::is_held(folder.path()).unwrap());
     Lock::acquire(folder.path()).unwrap();
-    assert!(matches!(Lock::acquire(&folder.path().join("nowhere")), Err(Held::Storage(_))));
+    assert!(matches!(Lock::acquire(&folder.path().join("nowhere")), Err(LockError::Storage(_))));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn winners_of_a_race(path: &Path) -> Option<usize> {
             .collect();
         racers.into_iter().map(|racer| racer.join().unwrap()).collect()
     });
-    let troubled = tries.iter().any(|lock| matches!(lock, Err(Held::Storage(_))));
+    let troubled = tries.iter().any(|lock| matches!(lock, Err(LockError::Storage(_))));
     (!troubled).then(|| tries.iter().filter(|lock| lock.is_ok()).count())
 }
 

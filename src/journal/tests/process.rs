@@ -1,7 +1,7 @@
 //! Runners as processes of their own: racing for a run, killed while they write, out of room.
 
 use super::*;
-use crate::journal::{Held, Lock};
+use crate::journal::{Lock, LockError};
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -46,8 +46,8 @@ fn child_of_these_tests() {
             let lock = Lock::acquire(folder);
             match &lock {
                 Ok(_) => println!("{SAYS}held"),
-                Err(Held::By(pid)) => println!("{SAYS}refused {pid:?}"),
-                Err(Held::Storage(error)) => panic!("{error}"),
+                Err(LockError::By(pid)) => println!("{SAYS}refused {pid:?}"),
+                Err(LockError::Storage(error)) => panic!("{error}"),
             }
             std::io::stdin().lines().for_each(drop);
             drop(lock);

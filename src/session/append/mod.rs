@@ -47,7 +47,7 @@ pub fn append(
         return Err(Refusal::TooMany(rows.len()));
     }
     let rows: Vec<Row> = rows.iter().map(|row| named(row, run)).collect();
-    let mut writer = Writer::new(source, spec);
+    let mut writer = DocumentWriter::new(source, spec);
     for (step, phase) in spec.steps.iter().zip(phases) {
         let own: Vec<&Row> = rows.iter().filter(|row| *row.phase == **phase).collect();
         if !own.is_empty() {
@@ -94,7 +94,7 @@ fn count(text: &str) -> Option<usize> {
     recorded.problems.is_empty().then_some(recorded.rows.len())
 }
 
-struct Writer<'a> {
+struct DocumentWriter<'a> {
     source: &'a Source,
     /// Replacement texts by the start of their span; an insertion has an empty span.
     edits: BTreeMap<usize, (Span, String)>,
@@ -104,7 +104,7 @@ struct Writer<'a> {
 }
 
 /// A table of one step's executions.
-struct Table {
+struct StepTable {
     delimiter: char,
     columns: Vec<String>,
     count: u64,
@@ -116,13 +116,13 @@ struct Table {
     own: bool,
 }
 
-impl<'a> Writer<'a> {
-    fn new(source: &'a Source, spec: &Spec) -> Writer<'a> {
+impl<'a> DocumentWriter<'a> {
+    fn new(source: &'a Source, spec: &Spec) -> DocumentWriter<'a> {
         let fences = spec.steps.iter().flat_map(|step| &step.traces);
         let indent = fences.flat_map(|fence| tables(source, fence, "")).find_map(|table| table.indent);
         let first = source.text.find('\n');
         let crlf = first.is_some_and(|at| source.text[..at].ends_with('\r'));
-        Writer {
+        DocumentWriter {
             source,
             edits: BTreeMap::new(),
             newline: if crlf { "\r\n" } else { "\n" },
@@ -133,14 +133,14 @@ impl<'a> Writer<'a> {
     fn step(&mut self, step: &Step, phase: &str, rows: &[&Row]) {
         let needed = needed(rows);
         let mut tables = step.traces.iter().flat_map(|fence| tables(self.source, fence, phase));
-        let fits = |table: &Table| table.own && needed.iter().all(|name| table.columns.contains(name));
+        let fits = |table: &StepTable| table.own && needed.iter().all(|name| table.columns.contains(name));
         match tables.find(fits) {
             Some(table) => self.append(&table, rows),
             None => self.open(step, rows),
         }
     }
 
-    fn append(&mut self, table: &Table, rows: &[&Row]) {
+    fn append(&mut self, table: &StepTable, rows: &[&Row]) {
         let count = (table.count + rows.len() as u64).to_string();
         self.edits.insert(table.count_place.start, (table.count_place, count));
         let indent = table.indent.as_ref().unwrap_or(&self.indent);
@@ -186,12 +186,12 @@ impl<'a> Writer<'a> {
 }
 
 /// The tables of executions in a fence, with what is needed to add rows to them.
-fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<Table> {
+fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<StepTable> {
     let base = fence.content.start;
     let content = source.slice(fence.content);
     let offset = |at: u64| usize::try_from(at).unwrap_or_default();
     let line_end = |start: usize| content[start..].find('\n').map_or(content.len(), |at| start + at + 1);
-    let mut found: Vec<Table> = Vec::new();
+    let mut found: Vec<StepTable> = Vec::new();
     let mut reader = Reader::new(content.as_bytes());
     let mut columns = None;
     // Reading from memory does not fail; rows are not added to a malformed table.
@@ -201,7 +201,7 @@ fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<Table> {
                 columns = Columns::of(table).ok().filter(|_| Columns::fit(table));
                 let start = offset(table.line_start);
                 let place = base + start;
-                found.push(Table {
+                found.push(StepTable {
                     delimiter: char::from(table.delimiter),
                     columns: table.columns.iter().map(|column| column.name()).collect(),
                     count: table.count,

@@ -1,8 +1,8 @@
 //! One item's rows checked against the graph, in graph order: the engine decides what each step would have waited for.
 
 use super::super::document::Cell;
-use super::super::link::Item;
-use super::{Found, Record};
+use super::super::link::LinkedItem;
+use super::{DocumentRecord, Found};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
 use crate::event::Status;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows of one item.
 pub(super) struct ItemRows<'a> {
-    pub record: Record<'a>,
+    pub record: DocumentRecord<'a>,
     pub key: &'a str,
     /// Whether they are of the steps that run once after all items.
     pub once: bool,
@@ -30,9 +30,9 @@ pub(super) struct Checker<'a, 'f> {
     pub found: &'f mut Found,
 }
 
-impl<'a> Record<'a> {
+impl<'a> DocumentRecord<'a> {
     /// Checks an item; `once` for the rows of the steps that run once after all items.
-    pub(super) fn item(self, item: &'a Item, once: bool, found: &mut Found) {
+    pub(super) fn item(self, item: &'a LinkedItem, once: bool, found: &mut Found) {
         let rows = &ItemRows::of(self, item, once);
         let mut retraced = Retraced::new(self.graph, once);
         self.learn(&item.rows, &mut retraced);
@@ -49,7 +49,7 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> ItemRows<'a> {
-    fn of(record: Record<'a>, item: &'a Item, once: bool) -> Self {
+    fn of(record: DocumentRecord<'a>, item: &'a LinkedItem, once: bool) -> Self {
         let mut steps = vec![Vec::new(); record.graph.steps.len()];
         let mut may_have_ended = false;
         for (row, id) in item.rows.iter().filter_map(|row| Some((*row, record.step(*row)?))) {

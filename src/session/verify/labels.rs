@@ -1,12 +1,12 @@
 //! Infers an item's values from its labels. A label is a value only if a scalar is declared; all else stays unknown.
 
-use super::Record;
+use super::DocumentRecord;
 use crate::engine::Retraced;
 use crate::event::Status;
 use crate::graph::ValueId;
 use crate::value::{Type, Value};
 
-impl Record<'_> {
+impl DocumentRecord<'_> {
     /// Takes the values of an item from the labels of its rows.
     pub(super) fn learn(self, rows: &[usize], item: &mut Retraced<'_>) {
         for row in rows {

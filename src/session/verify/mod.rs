@@ -9,9 +9,9 @@ mod tests;
 mod undoing;
 mod visits;
 
-use super::document::{Cell, Place, Recorded, recorded};
+use super::document::{Cell, Recorded, RowPlace, recorded};
 use super::layout::Layout;
-use super::link::{Item, link};
+use super::link::{LinkedItem, link};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use crate::event::Status;
@@ -47,9 +47,9 @@ pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
 }
 
 /// Checks rows against a graph.
-fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
+fn hold(graph: &Graph, rows: &[Row], places: &[RowPlace]) -> Found {
     let layout = Layout::of(graph);
-    let record = Record { graph, layout: &layout, rows, places };
+    let record = DocumentRecord { graph, layout: &layout, rows, places };
     let items = link(&layout, rows);
     let recorded = (0..rows.len()).filter_map(|row| record.step(row)).collect();
     let mut found = Found { items: items.len(), recorded, ..Found::default() };
@@ -61,18 +61,18 @@ fn hold(graph: &Graph, rows: &[Row], places: &[Place]) -> Found {
     }
     let of_run: Vec<usize> = (0..rows.len()).filter(|row| layout.is_of_run(&rows[*row].borrowed())).collect();
     if graph.has_run_steps() && !rows.is_empty() {
-        record.item(&Item { key: Arc::from("run"), rows: of_run }, true, &mut found);
+        record.item(&LinkedItem { key: Arc::from("run"), rows: of_run }, true, &mut found);
     }
     found
 }
 
 /// A document's rows and the graph to check them against.
 #[derive(Clone, Copy)]
-struct Record<'a> {
+struct DocumentRecord<'a> {
     graph: &'a Graph,
     layout: &'a Layout,
     rows: &'a [Row],
-    places: &'a [Place],
+    places: &'a [RowPlace],
 }
 
 /// What has been found so far, over all items.
@@ -104,7 +104,7 @@ impl Missing {
     }
 }
 
-impl<'a> Record<'a> {
+impl<'a> DocumentRecord<'a> {
     /// The step of a row.
     fn step(&self, row: usize) -> Option<StepId> {
         self.layout.phases[self.layout.place(&self.rows[row].phase)?].step

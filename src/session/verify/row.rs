@@ -1,13 +1,13 @@
 //! Checks of a single row: its agent, channel, status and attempts.
 
 use super::super::document::Cell;
-use super::Record;
+use super::DocumentRecord;
 use crate::diag::{Diagnostic, catalogue};
 use crate::event::Status;
 use crate::graph::{Kind, Step};
 use crate::value::{Type, Value, kind};
 
-impl Record<'_> {
+impl DocumentRecord<'_> {
     pub(super) fn row(&self, index: usize, differences: &mut Vec<Diagnostic>) {
         let (row, place) = (&self.rows[index], &self.places[index]);
         let Some(step) = self.step(index).map(|id| self.graph.step(id)) else { return };

@@ -1,13 +1,13 @@
 //! What the engine does is never a difference, and a trace that was tampered with is.
 
-use super::super::document::Place;
+use super::super::document::RowPlace;
 use super::super::layout::Layout;
 use super::super::row::Row;
 use super::{Found, hold};
 use crate::diag::{Diagnostic, Source};
 use crate::engine::simulator::{World, random_graph, random_policy};
 use crate::engine::tests::states::document;
-use crate::engine::{Out, Retries, Retry, Run};
+use crate::engine::{Out, Retries, RetryRequest, Run};
 use crate::event::{Event, EventKind, ItemEvent, ItemId, RunEvent, Settlement, Status, StepEvent, StepId};
 use crate::graph::{Graph, Kind};
 use crate::value::Type;
@@ -68,7 +68,7 @@ fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<E
     // The steps of the run run again alone, or for what comes of the items.
     let alone = failed.len() == 1;
     let again = failed.into_iter().filter(|item| retried && (alone || *item != ItemId::RUN));
-    let again: Vec<Retry> = again.map(|item| Retry { item, inputs: None }).collect();
+    let again: Vec<RetryRequest> = again.map(|item| RetryRequest { item, inputs: None }).collect();
     again.iter().for_each(|retry| retries.add(retry.item));
     let mut run = Run::new(graph.clone(), random_policy(seed));
     for event in &seen {
@@ -98,7 +98,7 @@ fn rows(graph: &Graph, events: &[Event]) -> Vec<Row> {
 }
 
 fn differences(graph: &Graph, rows: &[Row]) -> Vec<Diagnostic> {
-    let places = vec![Place::default(); rows.len()];
+    let places = vec![RowPlace::default(); rows.len()];
     let Found { differences, .. } = hold(graph, rows, &places);
     differences
 }

@@ -38,7 +38,7 @@ struct UndoneStep {
 
 /// The rows before a compensation, and the rows of the compensation.
 #[derive(Default)]
-struct Phase {
+struct CompensationGroup {
     done: Vec<Timed>,
     by: Vec<Timed>,
 }
@@ -159,10 +159,10 @@ impl Undoing<'_, '_> {
 
     /// Only other elements of the same list run during a compensation. Returns groups of compensations; `None` if they
     /// are uncertain.
-    fn beside(&mut self, timed: &[Timed]) -> Option<Vec<Phase>> {
+    fn beside(&mut self, timed: &[Timed]) -> Option<Vec<CompensationGroup>> {
         // The last end of a step, and of a compensation.
         let mut last: [Option<Timed>; 2] = [None, None];
-        let mut phases = vec![Phase::default()];
+        let mut phases = vec![CompensationGroup::default()];
         let mut sound = true;
         for one in timed {
             let forward = last[0].filter(|_| one.undoes);
@@ -179,9 +179,9 @@ impl Undoing<'_, '_> {
                 *last = Some(*one);
             }
             if !one.undoes && phases.last().is_some_and(|phase| !phase.by.is_empty()) {
-                phases.push(Phase::default());
+                phases.push(CompensationGroup::default());
             }
-            if let Some(Phase { done, by }) = phases.last_mut() {
+            if let Some(CompensationGroup { done, by }) = phases.last_mut() {
                 if one.undoes { by.push(*one) } else { done.push(*one) }
             }
         }
@@ -206,7 +206,7 @@ impl Undoing<'_, '_> {
     }
 
     /// Among steps that were compensated together, each is the one that the engine would compensate next.
-    fn order(&mut self, phase: &Phase) {
+    fn order(&mut self, phase: &CompensationGroup) {
         let graph = self.rows.graph();
         let undone = self.undone(phase);
         // A shared compensation may belong to any of its steps, so its position in the order is unknown.
@@ -256,7 +256,7 @@ impl Undoing<'_, '_> {
 
     /// The steps that were compensated, by the first row of a compensation that is not shared: a failed compensation
     /// may be retried later.
-    fn undone(&self, phase: &Phase) -> Vec<UndoneStep> {
+    fn undone(&self, phase: &CompensationGroup) -> Vec<UndoneStep> {
         let mut undone: Vec<UndoneStep> = Vec::new();
         for one in &phase.by {
             let &[step] = self.undone_by[one.step.index()].as_slice() else { continue };

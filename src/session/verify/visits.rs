@@ -3,7 +3,7 @@
 
 use super::super::document::Cell;
 use super::super::row::Row;
-use super::Record;
+use super::DocumentRecord;
 use super::item::{Checker, ItemRows, is_done};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::is_failed;
@@ -73,7 +73,7 @@ impl ItemRows<'_> {
 
     /// The rows of items, if these are the steps for all of them.
     fn of_items(&self) -> impl Iterator<Item = &Row> {
-        let Record { rows, layout, .. } = self.record;
+        let DocumentRecord { rows, layout, .. } = self.record;
         rows.iter().filter(|row| self.once && !layout.is_of_run(&row.borrowed()))
     }
 

@@ -144,7 +144,7 @@ impl<'a> Walk<'a, '_> {
     /// The member without a schema of its own that was most likely meant as this one.
     fn misnamed<'o>(&self, rules: &Object, name: &str, object: &'o Object) -> Option<&'o str> {
         let others = object.keys().filter(|other| !self.is_named(rules, other)).map(String::as_str);
-        let few = self.misfits.tells_next() && object.len() <= COMPARED;
+        let few = self.misfits.reports_next() && object.len() <= COMPARED;
         few.then(|| nearest(name, others)).flatten()
     }
 

@@ -241,11 +241,11 @@ fn a_value_can_be_made_up_that_fits() {
             "B": {"anyOf": [{"type": "object", "properties": {"a": reference("A"), "b": reference("B")}, "required": ["a", "b"]}, {"type": "string"}]}}),
     ] {
         let ty = Type::Defined(Arc::new(definitions(all.clone()).compile("A").unwrap()));
-        assert_eq!(ty.fits(&ty.stand_in()), Ok(()), "{all}");
+        assert_eq!(ty.fits(&ty.sample()), Ok(()), "{all}");
     }
     // A type without an end has no value; making one up ends all the same.
     let endless = json!({"A": {"type": "object", "properties": {"a": reference("A")}, "required": ["a"]}});
-    Type::Defined(Arc::new(definitions(endless).compile("A").unwrap())).stand_in();
+    Type::Defined(Arc::new(definitions(endless).compile("A").unwrap())).sample();
 }
 
 #[test]

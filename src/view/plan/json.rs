@@ -136,7 +136,7 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})
         }
-        Doer::Nobody => Value::Null,
+        Doer::Missing => Value::Null,
     }
 }
 

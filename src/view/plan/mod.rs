@@ -41,7 +41,7 @@ pub enum Doer {
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
-    Nobody,
+    Missing,
 }
 
 /// The language of a step's program that is replaced by something else.
@@ -50,6 +50,6 @@ fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
         Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Model { .. } => {
             step.program.as_ref().map(|program| &*program.language.value)
         }
-        Doer::Fence { .. } | Doer::Nobody => None,
+        Doer::Fence { .. } | Doer::Missing => None,
     }
 }

@@ -24,7 +24,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     let staged = staged.flat_map(|(at, stage)| stage.iter().map(move |id| ((at + 1).to_string(), *id)));
     let late = graph.compensations().chain(graph.handlers());
     let steps = staged.chain(late.map(|id| ("failed".to_owned(), id)));
-    let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Nobody);
+    let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Missing);
     let rows = steps.map(|(stage, id)| row(graph, stage, graph.step(id), doer(id)));
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
@@ -160,7 +160,7 @@ pub fn by(doer: &Doer) -> String {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))
         }
-        Doer::Nobody => "unbound".to_owned(),
+        Doer::Missing => "unbound".to_owned(),
     }
 }
 
@@ -186,7 +186,7 @@ fn retry(retry: Retry) -> String {
 /// What is missing before the workflow can run.
 fn open(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let mut out = String::new();
-    let nobody = doers.iter().filter(|doer| **doer == Doer::Nobody).count();
+    let nobody = doers.iter().filter(|doer| **doer == Doer::Missing).count();
     if nobody > 0 {
         let _ = writeln!(
             out,

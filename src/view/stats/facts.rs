@@ -1,7 +1,7 @@
 //! The facts about a run as a whole, a line each.
 
 use super::super::measure::{about, count, milliseconds, percent};
-use crate::stats::{EXACT, Group, LeftOut, Run, Stats};
+use crate::stats::{EXACT, Group, LeftOut, RunStats, Stats};
 use std::sync::Arc;
 
 /// The most steps of a critical path that are shown.
@@ -40,7 +40,7 @@ pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'stat
 const NAMED: usize = 10;
 
 /// A line for each step that did not run because something was missing.
-pub fn missing(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<String> {
+pub fn missing(run: &RunStats, show: &dyn Fn(&str) -> String) -> Vec<String> {
     let missing = |one: &LeftOut| {
         let because = match (one.items, one.because.strip_prefix("needs ")) {
             (Some(several), Some(what)) if several > 1 => format!("need {what}"),
@@ -53,7 +53,7 @@ pub fn missing(run: &Run, show: &dyn Fn(&str) -> String) -> Vec<String> {
 }
 
 /// The steps that decisions left out, in one line.
-pub fn decided(run: &Run, show: &dyn Fn(&str) -> String) -> Option<String> {
+pub fn decided(run: &RunStats, show: &dyn Fn(&str) -> String) -> Option<String> {
     let decided: Vec<&LeftOut> = run.left_out.iter().filter(|one| one.decided).collect();
     let more = decided.len().saturating_sub(NAMED);
     let more = (more > 0).then(|| format!("{more} more"));
@@ -80,7 +80,7 @@ fn estimates(groups: &[Group]) -> Option<String> {
 }
 
 /// The time of all executions, the wall time, and the time that parallel steps have saved.
-fn work(run: &Run) -> Option<String> {
+fn work(run: &RunStats) -> Option<String> {
     let work = run.sequential_ms?;
     let mut told = milliseconds(work.0);
     if let Some(wall) = run.wall_ms {
@@ -99,7 +99,7 @@ fn work(run: &Run) -> Option<String> {
 }
 
 /// The critical path's steps, prepared for display: of a long one the first and the last.
-pub(super) fn path(run: &Run, show: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
+pub(super) fn path(run: &RunStats, show: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
     let path = run.critical_path.as_ref()?;
     let shown = |steps: &[Arc<str>]| steps.iter().map(|phase| show(phase)).collect::<Vec<_>>();
     if path.len() <= STEPS {
@@ -110,14 +110,14 @@ pub(super) fn path(run: &Run, show: &dyn Fn(&str) -> String) -> Option<Vec<Strin
     Some([shown(first), vec![more], shown(last)].concat())
 }
 
-fn mean_item(run: &Run) -> Option<String> {
+fn mean_item(run: &RunStats) -> Option<String> {
     let all = run.mean_item_ms?;
     let succeeded = run.mean_succeeded_item_ms.filter(|succeeded| *succeeded != all);
     let succeeded = succeeded.map(|mean| format!("; {} where it succeeded", milliseconds(mean.0)));
     Some(format!("{} on average{}", milliseconds(all.0), succeeded.unwrap_or_default()))
 }
 
-fn items(run: &Run) -> String {
+fn items(run: &RunStats) -> String {
     let Some(items) = run.items else {
         return "unknown: rows do not say to which item they belong".to_owned();
     };

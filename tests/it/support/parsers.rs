@@ -114,7 +114,7 @@ pub fn use_types(text: &str) {
             }
         }
         ty.schema();
-        ty.stand_in();
+        ty.sample();
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Object, Type, Value};
 impl Type {
     /// A value that fits: `"stub"`, 1, true, an empty list, or `{"stub": true}`; for a type that the document defines,
     /// a sample of its schema.
-    pub fn stand_in(&self) -> Value {
+    pub fn sample(&self) -> Value {
         match self {
             Type::String | Type::File => Value::from("stub"),
             // Not a word that logs may contain.
@@ -13,7 +13,7 @@ impl Type {
             Type::Boolean => Value::from(true),
             Type::Integer | Type::Number => Value::from(1),
             Type::List(_) => Value::Array(Vec::new()),
-            Type::Nullable(inner) => inner.stand_in(),
+            Type::Nullable(inner) => inner.sample(),
             Type::Defined(definition) => definition.sample(),
             Type::Json | Type::Named(_) => {
                 Value::Object(Object::from_iter([("stub".to_owned(), true.into())]))
@@ -33,7 +33,7 @@ mod tests {
             "Integer?",
         ] {
             let ty = Type::parse(ty).unwrap();
-            assert_eq!(ty.fits(&ty.stand_in()), Ok(()), "{ty}");
+            assert_eq!(ty.fits(&ty.sample()), Ok(()), "{ty}");
         }
     }
 }
