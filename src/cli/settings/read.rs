@@ -471,7 +471,7 @@ mod tests {
             ),
             (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
             (
-                14,
+                13,
                 "settings-two-ways",
                 "an agent is reached in one way: by `command`, `worker`, `http` or `model`",
             ),
