@@ -158,3 +158,29 @@ fn what_another_user_owns_is_refused() {
     std::os::unix::fs::chown(folder.path().join("folder"), Some(65_534), None).unwrap();
     assert!(folder.folder("folder").is_err() && folder.make("folder").is_err());
 }
+
+/// Each of eight threads adds its line to what it has read, as often as it comes too late.
+#[test]
+fn of_several_exchanges_at_once_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.md");
+    std::fs::write(&path, "").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                for line in 0..20 {
+                    loop {
+                        let old = std::fs::read_to_string(path).unwrap();
+                        if super::exchange(path, &old, &format!("{old}{thread}.{line}\n")).unwrap() {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: std::collections::BTreeSet<&str> = text.lines().collect();
+    assert_eq!((text.lines().count(), lines.len()), (160, 160));
+}

@@ -2,10 +2,11 @@
 
 use super::Folder;
 use rustix::process::{Resource, getrlimit};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The most symbolic links on the way to a file, as in the kernel.
 const LINKS: usize = 40;
@@ -154,11 +155,15 @@ fn folder(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// How often a file that another process replaces or locks is tried, and the pause between tries.
+const TRIES: u32 = 400;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Replaces the text of a file, completely or not at all; returns false and changes nothing if its text is no longer
-/// `old`.
+/// `old`. Of several processes that do this at once with one old text, exactly one replaces it.
 ///
 /// # Errors
-/// An error of the file system, or the path is not a file.
+/// An error of the file system, the path is not a file, or another process keeps it locked.
 pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     let Target::File(path) = Target::of(path)? else {
         return Err(io::Error::other("this is not a regular file"));
@@ -167,12 +172,34 @@ pub fn exchange(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     file.write_all(new.as_bytes())?;
     file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
     file.as_file().sync_all()?;
-    // At the last moment, so that hardly any change can come between.
-    let held = super::read_at_most(File::open(&path)?, old.len());
+    // The lock is held until the file is replaced. Programs that do not lock can still come between, but hardly.
+    let locked = locked(&path)?;
+    let held = super::read_at_most(&locked, old.len());
     if !held.is_ok_and(|held| held == old.as_bytes()) {
         return Ok(false);
     }
     file.persist(&path).map_err(|error| error.error)?;
     File::open(folder(&path))?.sync_all()?;
     Ok(true)
+}
+
+/// The file at a path, open and locked. A file that was replaced while its lock was awaited is opened again.
+fn locked(path: &Path) -> io::Result<File> {
+    for _ in 0..TRIES {
+        let file = File::open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(_)) => return Ok(file),
+        }
+        let (own, now) = (file.metadata()?, fs::metadata(path)?);
+        if (own.dev(), own.ino()) == (now.dev(), now.ino()) {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process keeps it locked"))
 }
