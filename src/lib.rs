@@ -84,7 +84,7 @@
 //! let new = New {
 //!     run,
 //!     started: "2026-11-29T10:00:00Z".into(),
-//!     document: journal::Document { path: "orders.md".into(), text: DOCUMENT.into() },
+//!     document: journal::DocumentText { path: "orders.md".into(), text: DOCUMENT.into() },
 //!     options: RunOptions::default(),
 //!     items: None,
 //! };

@@ -5,7 +5,7 @@ use super::pair::{Case, Unit};
 use super::pipeline;
 use anyhow::{Context, ensure};
 use orderflow::event::{EventKind, StepEvent};
-use orderflow::journal::{self, Document, Header, Journal, Record, Store, Version, Writer, WriterReport};
+use orderflow::journal::{self, DocumentText, Header, Journal, Record, Store, Version, Writer, WriterReport};
 use orderflow::value::Value;
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ pub fn store(folder: &Path) -> anyhow::Result<Store> {
         version: Version::CURRENT,
         run: "measured".into(),
         started: "2026-11-20T12:00:00Z".into(),
-        document: Document { path: "pipeline.md".into(), text: String::new() },
+        document: DocumentText { path: "pipeline.md".into(), text: String::new() },
         definition: Vec::new(),
         options: Value::Null,
         items: Value::Null,

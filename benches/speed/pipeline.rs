@@ -6,7 +6,7 @@ use super::pair::{Case, Once, Unit};
 use anyhow::{Context, ensure};
 use orderflow::adapter::{Adapter, Call, Declared, Ending, Stop};
 use orderflow::diag::Source;
-use orderflow::engine::{Effect, Input, Limits, Out, Policy, Run};
+use orderflow::engine::{Effect, EngineInput, Limits, Out, Policy, Run};
 use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
 use orderflow::runtime::{Bindings, Durable, Loop, NewItem, Observer, RunsFolder, UsedKeys, Workspace};
@@ -99,7 +99,7 @@ pub fn engine(orders: u64, mut see: impl FnMut(&Event) -> anyhow::Result<()>) ->
     loop {
         while run.tally().admitted < orders && run.wants_item() {
             let (key, inputs) = order(&graph, run.tally().admitted);
-            run.handle(Input::Admit { key, inputs }, now, &mut out);
+            run.handle(EngineInput::Admit { key, inputs }, now, &mut out);
         }
         for event in out.events.drain(..) {
             see(&event)?;
@@ -113,7 +113,7 @@ pub fn engine(orders: u64, mut see: impl FnMut(&Event) -> anyhow::Result<()>) ->
         now += 1;
         let result = Ok(reply(graph.step(call.step.step).outputs.iter().map(|output| output.value)));
         let (item, step, attempt) = (call.item, call.step, call.attempt);
-        run.handle(Input::Finished { item, step, attempt, result }, now, &mut out);
+        run.handle(EngineInput::Finished { item, step, attempt, result }, now, &mut out);
     }
     ensure!(run.tally().succeeded == orders, "every order succeeds: {:?}", run.tally());
     Ok(())
@@ -157,7 +157,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
     };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
-        columns: orderflow::runtime::Columns::default(),
+        columns: orderflow::runtime::ReportedColumns::default(),
         graph: graph.clone(),
         run_id: "run".into(),
         bindings: Bindings::new(&graph, adapters),

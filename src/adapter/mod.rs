@@ -28,7 +28,7 @@ pub mod worker;
 
 pub use adopted::{adopt, bury, shield};
 pub use program::GRACE;
-pub use spawned::{Attempt, Process, Spawned, Spawns};
+pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
 
 use crate::event::{Answer, ValueId};

@@ -5,7 +5,7 @@
 //! led.
 
 use super::program::LINGER;
-use super::spawned::{Process, is_orphan_of};
+use super::spawned::{ProcessIdentity, is_orphan_of};
 use super::system::{self, Seen};
 use super::{Stop, tree};
 use rustix::process::{Pid, getpid};
@@ -33,7 +33,7 @@ const MORE_LOOKS: u32 = 8;
 /// Ends the processes of a run whose runner has exited: those that carry the run's mark, with their groups and all
 /// their descendants; `started` are the leaders of groups in the journal. They are asked to end, and killed after
 /// `grace`, or at once if `stop` requests it. Processes of an active runner, as in a copied folder, are ignored.
-pub async fn end(run: &str, started: &[Process], grace: Duration, stop: &mut Stop) -> OrphanReport {
+pub async fn end(run: &str, started: &[ProcessIdentity], grace: Duration, stop: &mut Stop) -> OrphanReport {
     let lost = Lost::new(run, started);
     // A process that starts after this and leaves its parents is only identified by its mark.
     let _ = tokio::time::timeout(LINGER, tree::hold(|| lost.living())).await;
@@ -59,10 +59,11 @@ struct Lost<'a> {
 }
 
 impl<'a> Lost<'a> {
-    fn new(run: &'a str, started: &[Process]) -> Self {
+    fn new(run: &'a str, started: &[ProcessIdentity]) -> Self {
         let boot = system::boot();
         let here = started.iter().filter(|process| Some(&process.boot) == boot.as_ref());
-        let id = |process: &Process| Some((system::pid(process.pid.try_into().ok()?)?, process.started));
+        let id =
+            |process: &ProcessIdentity| Some((system::pid(process.pid.try_into().ok()?)?, process.started));
         Lost { run, leaders: here.filter_map(id).collect(), known: Mutex::default() }
     }
 

@@ -22,19 +22,19 @@ const TRY_AGAIN: i32 = 75;
 
 /// A program that is started for every attempt.
 #[derive(Clone, Debug)]
-pub struct Process {
+pub struct ProgramAgent {
     pub program: Program,
     /// The time between the request to stop and the kill.
     pub grace: Duration,
 }
 
-impl Process {
+impl ProgramAgent {
     pub fn new(program: Program) -> Self {
-        Process { program, grace: GRACE }
+        ProgramAgent { program, grace: GRACE }
     }
 }
 
-impl Adapter for Process {
+impl Adapter for ProgramAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
         Box::pin(self.attempt(call, stop))
     }
@@ -44,7 +44,7 @@ impl Adapter for Process {
     }
 }
 
-impl Process {
+impl ProgramAgent {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
         let variables = Variables::new(&call, variables::used(&self.program));
         if let Some(why) = aside(|| variables.refusal(&self.program)) {

@@ -1,6 +1,6 @@
 //! Starts, stops and reads the programs of agents. Knows nothing of the contents that are exchanged.
 
-use super::spawned::{Process, new_mark};
+use super::spawned::{ProcessIdentity, new_mark};
 use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
@@ -50,7 +50,7 @@ pub(super) struct Started {
     /// The program with its descendants.
     pub tree: Tree,
     /// `None` if the system does not provide it.
-    pub process: Option<Process>,
+    pub process: Option<ProcessIdentity>,
 }
 
 impl Program {
@@ -79,7 +79,7 @@ impl Program {
                 }
                 started => {
                     let (child, leader, entry) = started?;
-                    let process = Process::of(leader);
+                    let process = ProcessIdentity::of(leader);
                     let started = process.as_ref().map(|process| process.started);
                     let tree = Tree::new(leader, started, mark, entry);
                     return Ok(Started { child, tree, process });

@@ -18,12 +18,12 @@ pub struct Spawned {
     pub attempt: Attempt,
     /// It also serves other attempts, as a worker does.
     pub stays: bool,
-    pub process: Process,
+    pub process: ProcessIdentity,
 }
 
 /// Identifies one process permanently: a process id alone is reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
+pub struct ProcessIdentity {
     pub pid: u32,
     /// The process group that it leads.
     pub group: u32,
@@ -33,11 +33,16 @@ pub struct Process {
     pub boot: Arc<str>,
 }
 
-impl Process {
+impl ProcessIdentity {
     /// `None` if the system does not provide it.
-    pub(super) fn of(pid: Pid) -> Option<Process> {
+    pub(super) fn of(pid: Pid) -> Option<ProcessIdentity> {
         let number = u32::try_from(pid.as_raw_nonzero().get()).ok()?;
-        Some(Process { pid: number, group: number, started: system::see(pid)?.id.1, boot: system::boot()? })
+        Some(ProcessIdentity {
+            pid: number,
+            group: number,
+            started: system::see(pid)?.id.1,
+            boot: system::boot()?,
+        })
     }
 }
 
@@ -51,7 +56,7 @@ impl Spawns {
     }
 
     /// Reports a process, if it can be identified; one that `stays` is not this attempt's alone.
-    pub(super) fn tell(&self, process: Option<&Process>, stays: bool) {
+    pub(super) fn tell(&self, process: Option<&ProcessIdentity>, stays: bool) {
         if let (Some((attempt, to)), Some(process)) = (&self.0, process) {
             // Without a receiver the report is not needed.
             let _ = to.send(Spawned { attempt: *attempt, stays, process: process.clone() });

@@ -34,21 +34,21 @@ fn ending(text: &[u8]) -> Option<usize> {
     let last_line = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
     let candidates = memchr::memchr_iter(b'{', &text[from..]).map(|at| from + at);
     candidates.filter(|at| *at >= last_line || begins_line(text, *at)).find(|at| {
-        let Object { error, end } = object(&text[*at..]);
+        let LooseObject { error, end } = object(&text[*at..]);
         let rest = end.and_then(|end| text.get(at + end..)).unwrap_or_default();
         error && rest.iter().all(|byte| matches!(byte, b',' | b';' | b' '))
     })
 }
 
 /// The visible parts of an object in any notation.
-struct Object {
+struct LooseObject {
     error: bool,
     /// After its closing brace; `None` if it is not closed.
     end: Option<usize>,
 }
 
 /// Reads an object from its brace, as leniently as possible.
-fn object(text: &[u8]) -> Object {
+fn object(text: &[u8]) -> LooseObject {
     let (mut at, mut depth, mut error, mut wants_key) = (0, 0u32, false, false);
     while let Some(byte) = text.get(at) {
         match byte {
@@ -56,7 +56,7 @@ fn object(text: &[u8]) -> Object {
                 depth += 1;
                 wants_key = depth == 1;
             }
-            b'}' | b']' if depth == 1 => return Object { error, end: Some(at + 1) },
+            b'}' | b']' if depth == 1 => return LooseObject { error, end: Some(at + 1) },
             b'}' | b']' => depth -= 1,
             b',' => wants_key = depth == 1,
             b' ' | b'\t' | b'\r' | b'\n' => {}
@@ -77,7 +77,7 @@ fn object(text: &[u8]) -> Object {
         }
         at += 1;
     }
-    Object { error, end: None }
+    LooseObject { error, end: None }
 }
 
 /// The length of a string in quotes, or of a single byte.

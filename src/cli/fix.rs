@@ -23,16 +23,16 @@ pub struct Fixing {
 }
 
 /// A document before and after.
-pub struct Fixed {
+pub struct FixedDocument {
     pub document: Document,
     /// Problems that were solved.
     pub count: usize,
     before: String,
 }
 
-impl Fixed {
+impl FixedDocument {
     /// Applies the fixes of a document whose settings have been read, and checks the result again.
-    pub fn of(mut document: Document, settings: &Settings, likely: bool) -> Fixed {
+    pub fn of(mut document: Document, settings: &Settings, likely: bool) -> FixedDocument {
         let before = document.source.text.clone();
         let mut count = 0;
         for _ in 0..ROUNDS {
@@ -44,7 +44,7 @@ impl Fixed {
             document = Document::of(document.source.name, fixed.text.into_bytes());
             document.lint(settings);
         }
-        Fixed { document, count, before }
+        FixedDocument { document, count, before }
     }
 
     /// The changes as a patch; empty without changes.

@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::exit::{Exit, Stop};
-use super::fix::{Fixed, Fixing, fixable};
+use super::fix::{FixedDocument, Fixing, fixable};
 use super::help::with_exits;
 use super::problems::{ProblemFormat, show};
 use super::settings::{self, Looked};
@@ -107,7 +107,7 @@ fn read(
             None => document,
             Some(Fixing { likely, write }) => {
                 let problems = document.problems.clone();
-                let mut fixed = Fixed::of(document, &looked.settings, likely);
+                let mut fixed = FixedDocument::of(document, &looked.settings, likely);
                 report(&fixed, write, human, terminal);
                 if !write {
                     // Nothing is written, so the document is unchanged.
@@ -126,7 +126,7 @@ fn read(
 }
 
 /// Shows the changes of fixes: as data for people, else beside the data.
-fn report(fixed: &Fixed, write: bool, human: bool, terminal: &mut Terminal) {
+fn report(fixed: &FixedDocument, write: bool, human: bool, terminal: &mut Terminal) {
     if fixed.count == 0 {
         return;
     }

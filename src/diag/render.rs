@@ -163,7 +163,7 @@ fn message(text: &str) -> String {
 
 /// A place to mark, the primary one first.
 #[derive(Clone)]
-struct Mark {
+struct PlaceMark {
     span: Span,
     label: String,
     primary: bool,
@@ -180,20 +180,20 @@ struct Piece {
     start: Position,
     /// A long line is shortened, so its columns are not those in the document.
     cut: bool,
-    marks: Vec<Mark>,
+    marks: Vec<PlaceMark>,
 }
 
 /// The places of a diagnostic; places near one another share a piece.
 fn pieces(source: &Source, diagnostic: &Diagnostic) -> Vec<Piece> {
     let mark = |span: Span, label: &str, primary| {
         let lines = (source.position(span.start).line, source.position(span.end.max(span.start)).line);
-        Mark { span, label: message(label), primary, lines }
+        PlaceMark { span, label: message(label), primary, lines }
     };
     let mut piles = vec![vec![mark(diagnostic.span, &diagnostic.label, true)]];
     for related in &diagnostic.related {
         let mark = mark(related.span, &related.label, false);
         let near =
-            |pile: &Vec<Mark>| pile.iter().any(|other| other.lines.0.abs_diff(mark.lines.0) <= TOGETHER);
+            |pile: &Vec<PlaceMark>| pile.iter().any(|other| other.lines.0.abs_diff(mark.lines.0) <= TOGETHER);
         match piles.iter_mut().find(|pile| near(pile)) {
             Some(pile) => pile.push(mark),
             None => piles.push(vec![mark]),
@@ -203,7 +203,7 @@ fn pieces(source: &Source, diagnostic: &Diagnostic) -> Vec<Piece> {
 }
 
 /// Copies the lines of the marks, made visible, and moves the marks to where they are in the copy.
-fn piece(source: &Source, mut marks: Vec<Mark>) -> Piece {
+fn piece(source: &Source, mut marks: Vec<PlaceMark>) -> Piece {
     let start = source.position(marks.first().map_or(0, |mark| mark.span.start));
     let first = marks.iter().map(|mark| mark.lines.0).min().unwrap_or(1);
     // A mark over many lines shows only its beginning.
@@ -231,7 +231,7 @@ fn piece(source: &Source, mut marks: Vec<Mark>) -> Piece {
 }
 
 /// Moves the start of each mark that begins at or before `at` and has not moved past it, and likewise its end.
-fn set(moved: &mut [Span], marks: &[Mark], at: usize, to: usize) {
+fn set(moved: &mut [Span], marks: &[PlaceMark], at: usize, to: usize) {
     for (moved, mark) in moved.iter_mut().zip(marks) {
         if at <= mark.span.start {
             moved.start = to;
@@ -243,7 +243,7 @@ fn set(moved: &mut [Span], marks: &[Mark], at: usize, to: usize) {
 }
 
 /// The visible part of a line: all of it, or the text around its first mark.
-fn window(source: &Source, line: Span, marks: &[Mark]) -> Span {
+fn window(source: &Source, line: Span, marks: &[PlaceMark]) -> Span {
     if line.end - line.start <= 4 * AROUND {
         return line;
     }

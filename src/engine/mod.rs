@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 /// Input from the runtime.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum EngineInput {
     /// The next item; only allowed while [`Run::wants_item`].
     Admit { key: Arc<str>, inputs: Values },
     /// An attempt has ended. Late or duplicate answers are ignored.

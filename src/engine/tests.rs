@@ -1,7 +1,7 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
 use super::simulator::{World, graph, random_graph, random_policy, roll, step};
-use super::{Ahead, Effect, Input, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
+use super::{Ahead, Effect, EngineInput, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
     AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Millis, Outcome, Reply,
     RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
@@ -88,11 +88,11 @@ struct Hand {
 impl Hand {
     fn new(graph: Graph) -> Self {
         let mut hand = Hand { run: Run::new(Arc::new(graph), policy()), out: Out::default(), now: 0 };
-        hand.give(Input::Admit { key: "k".into(), inputs: Vec::new() });
+        hand.give(EngineInput::Admit { key: "k".into(), inputs: Vec::new() });
         hand
     }
 
-    fn give(&mut self, input: Input) {
+    fn give(&mut self, input: EngineInput) {
         self.now += 1;
         self.run.handle(input, self.now, &mut self.out);
     }
@@ -117,7 +117,7 @@ impl Hand {
                 log: String::new(),
             })),
         };
-        self.give(Input::Finished { item, step: path, attempt, result });
+        self.give(EngineInput::Finished { item, step: path, attempt, result });
     }
 
     fn last(&self, item: ItemId, path: StepPath) -> u32 {

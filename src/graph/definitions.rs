@@ -5,7 +5,7 @@ use super::sort::Followers;
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Port, Spec};
 use crate::value::schema::{Definitions, EXPANSION, Excess, LAYERS, NESTING};
-use crate::value::{Definition, Value};
+use crate::value::{TypeSchema, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) fn compile(
     spec: &Spec,
     names: &Names,
     diagnostics: &mut Vec<Diagnostic>,
-) -> HashMap<String, Arc<Definition>> {
+) -> HashMap<String, Arc<TypeSchema>> {
     if spec.types.is_empty() {
         return HashMap::new();
     }
@@ -156,7 +156,7 @@ impl<'a> Types<'a> {
         diagnostics.extend(unused.map(|unused| catalogue::unused_type(unused.name.span, &unused.name.value)));
     }
 
-    fn compile(&self, diagnostics: &mut Vec<Diagnostic>) -> HashMap<String, Arc<Definition>> {
+    fn compile(&self, diagnostics: &mut Vec<Diagnostic>) -> HashMap<String, Arc<TypeSchema>> {
         let mut compiled = HashMap::new();
         for (name, _) in &self.used {
             let Some(at) = self.places.get(name).filter(|_| !compiled.contains_key(*name)) else { continue };

@@ -6,7 +6,7 @@ use super::once::Once;
 use super::{Kind, ValueId};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
-use crate::value::{Definition, Type};
+use crate::value::{Type, TypeSchema};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) fn decide(spec: &Spec, flow: &mut Flow, once: &Once, diagnostics: &mu
 }
 
 /// Replaces names by their definitions. Until then types are compared by name.
-pub(super) fn resolve(flow: &mut Flow, known: &HashMap<String, Arc<Definition>>) {
+pub(super) fn resolve(flow: &mut Flow, known: &HashMap<String, Arc<TypeSchema>>) {
     for value in flow.values.iter_mut().filter(|_| !known.is_empty()) {
         value.ty = value.ty.as_ref().map(|ty| ty.resolved(known));
     }

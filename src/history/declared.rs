@@ -6,7 +6,7 @@ use crate::event::{
 };
 use crate::graph::Graph;
 use crate::items::LONGEST_KEY;
-use crate::runtime::{Columns, LARGEST_ROW};
+use crate::runtime::{LARGEST_ROW, ReportedColumns};
 use crate::value::{Type, Value, kind};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -160,7 +160,7 @@ fn row_texts(row: &Execution) -> [Option<&String>; 4] {
 }
 
 /// Why a trace does not take the columns of an event, after those of all before it.
-pub fn too_many(known: &mut Columns, event: &Event) -> Option<String> {
+pub fn too_many(known: &mut ReportedColumns, event: &Event) -> Option<String> {
     let (step, columns) = match &event.kind {
         EventKind::Attempt(_, path, _, AttemptEvent::Finished(Ok(reply))) => (path.step, &reply.columns),
         EventKind::Attempt(_, path, _, AttemptEvent::Finished(Err(failure))) => (path.step, &failure.columns),

@@ -10,7 +10,7 @@ use crate::event::{
     Values,
 };
 use crate::graph::{self, Graph};
-use crate::journal::{Definition, Header, Records, Revision, Spot, Unreadable};
+use crate::journal::{Header, Records, Revision, Spot, StepDefinition, Unreadable};
 use crate::spec;
 use std::collections::HashMap;
 use std::mem;
@@ -79,9 +79,9 @@ impl Documents {
 }
 
 /// The meaning of each step, without prose, as a hash.
-pub fn definition(graph: &Graph) -> Vec<Definition> {
+pub fn definition(graph: &Graph) -> Vec<StepDefinition> {
     let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();
-    graph.ids().map(|id| Definition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
+    graph.ids().map(|id| StepDefinition { phase: graph.step(id).phase.clone(), hash: hash(id) }).collect()
 }
 
 /// The error for a document whose meaning differs from the run's.

@@ -38,7 +38,7 @@ use crate::engine::{Limits, Policy, Retries, Run};
 use crate::event::Event;
 use crate::graph::Graph;
 use crate::journal::{self, Header, Record, Records, Revision, Spot};
-use crate::runtime::Columns;
+use crate::runtime::ReportedColumns;
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
 use documents::{Documents, Renumbering, another};
@@ -215,10 +215,13 @@ impl History {
     }
 
     /// Calls `take` with all records, translated to the newest document. Returns the columns that agents have reported.
-    fn each(&self, mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>) -> anyhow::Result<Columns> {
+    fn each(
+        &self,
+        mut take: impl FnMut(Record, Spot<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ReportedColumns> {
         let mut numbers = self.numbers.iter();
         let mut current = numbers.next();
-        let (mut sequence, mut columns) = (Sequence::default(), Columns::default());
+        let (mut sequence, mut columns) = (Sequence::default(), ReportedColumns::default());
         self.records.each_at(|mut record, spot| {
             match &mut record {
                 Record::Event(event) => {

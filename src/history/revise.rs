@@ -13,7 +13,7 @@ use crate::event::{
 };
 use crate::graph::{Graph, NotAlone};
 use crate::items::Shape;
-use crate::journal::{Document, Revision};
+use crate::journal::{DocumentText, Revision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ struct Begun {
 /// A document that is to replace another.
 pub struct Replacement<'a> {
     history: &'a History,
-    document: Document,
+    document: DocumentText,
     /// The steps that are to run.
     graph: Graph,
     /// The inputs that each item must provide.
@@ -45,7 +45,11 @@ impl<'a> Replacement<'a> {
     ///
     /// # Errors
     /// The document lacks a step that is selected to run.
-    pub fn new(history: &'a History, document: Document, graph: Graph) -> Result<Replacement<'a>, NotAlone> {
+    pub fn new(
+        history: &'a History,
+        document: DocumentText,
+        graph: Graph,
+    ) -> Result<Replacement<'a>, NotAlone> {
         let graph = history.options.part(graph)?.graph;
         let shape = Shape::new(&graph, history.options.given_in(&graph), None);
         Ok(Replacement { history, document, graph, shape })

@@ -11,7 +11,8 @@ use crate::event::{ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Bindings, Columns, Durable, ItemStream, Loop, Observer, OtherInputs, Requests, UsedKeys, Workspace,
+    Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, UsedKeys,
+    Workspace,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub struct New {
     pub run: String,
     /// RFC 3339.
     pub started: String,
-    pub document: journal::Document,
+    pub document: journal::DocumentText,
     pub options: RunOptions,
     /// The source of its items; `None` if it runs once, without items.
     pub items: Option<ItemsFrom>,
@@ -71,7 +72,7 @@ pub struct Runner {
     /// The time at which a resumed run was left, in its own time.
     since: Option<Millis>,
     asked: UsedKeys,
-    columns: Columns,
+    columns: ReportedColumns,
     retry: Vec<RetryRequest>,
 }
 
@@ -106,7 +107,7 @@ impl Runner {
             lock: None,
             since: None,
             asked: UsedKeys::default(),
-            columns: Columns::default(),
+            columns: ReportedColumns::default(),
             retry: Vec::new(),
         }
     }

@@ -6,13 +6,13 @@ use super::sequence;
 use super::{History, RunEnd, lock};
 use crate::adapter::orphans::{self, OrphanReport};
 use crate::adapter::redact::Redactor;
-use crate::adapter::{self, Process};
+use crate::adapter::{self, ProcessIdentity};
 use crate::diag::render::visible;
 use crate::disk::Folder;
 use crate::engine::{RetryRequest, Run};
 use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, StepId, StepPath};
 use crate::journal::{self, Journal, Lock, Record, Revision, Store};
-use crate::runtime::{Columns, Observer, UsedKeys};
+use crate::runtime::{Observer, ReportedColumns, UsedKeys};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
@@ -63,9 +63,9 @@ pub(super) struct Recalled {
     /// The time since it began.
     pub last: Millis,
     /// Processes whose end was not recorded.
-    pub started: Vec<Process>,
+    pub started: Vec<ProcessIdentity>,
     pub asked: UsedKeys,
-    pub columns: Columns,
+    pub columns: ReportedColumns,
 }
 
 impl LockedRun {
@@ -150,7 +150,7 @@ impl LockedRun {
         let mut retries = self.history.retries()?;
         self.retry.iter().for_each(|retry| retries.add(retry.item));
         let (mut last, mut asked) = (0, UsedKeys::default());
-        let mut started: HashMap<(ItemId, StepPath, u32), Vec<Process>> = HashMap::new();
+        let mut started: HashMap<(ItemId, StepPath, u32), Vec<ProcessIdentity>> = HashMap::new();
         // What items that are over have made flows on only into the steps that run once for all items.
         let (mut named, keeps) = (BTreeMap::new(), self.history.graph.has_run_steps());
         let columns = self.history.each(|record, spot| {
@@ -163,7 +163,7 @@ impl LockedRun {
                 Record::Spawned(process) => {
                     let journal::Process { item, step, attempt, pid, group, started: at, boot } = process;
                     let known = started.entry((item, step, attempt)).or_default();
-                    known.push(Process { pid, group, started: at, boot: boot.into() });
+                    known.push(ProcessIdentity { pid, group, started: at, boot: boot.into() });
                     return Ok(());
                 }
                 Record::Revised(_) => return Ok(()),
@@ -224,7 +224,7 @@ impl LockedRun {
     ///
     /// # Errors
     /// A process cannot be ended.
-    pub(super) async fn end_orphans(&self, started: &[Process]) -> anyhow::Result<OrphanReport> {
+    pub(super) async fn end_orphans(&self, started: &[ProcessIdentity]) -> anyhow::Result<OrphanReport> {
         let (_stopper, mut stop) = adapter::Stop::new();
         let report = orphans::end(&self.history.header().run, started, adapter::GRACE, &mut stop).await;
         match report.left.as_slice() {

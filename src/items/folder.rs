@@ -27,7 +27,7 @@ const OPTIONS: MatchOptions =
 pub(super) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the items in {}", folder.display());
     let mut files = Vec::new();
-    for (name, _) in Looked::default().names(folder).with_context(cannot)? {
+    for (name, _) in NameCount::default().names(folder).with_context(cannot)? {
         let path = folder.join(&name);
         if !name.as_encoded_bytes().starts_with(b".") && is_file(&path)? {
             files.push(path);
@@ -58,7 +58,7 @@ pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
         walk(above(pattern), text.contains("/."), &matches, &mut found)?;
     } else if !text.ends_with('/') {
         found.push(PathBuf::new());
-        let mut looked = Looked::default();
+        let mut looked = NameCount::default();
         for part in pattern.components() {
             found = one_further(found, &part.as_os_str().to_string_lossy(), &mut looked)?;
         }
@@ -78,7 +78,7 @@ pub(super) fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When a folder cannot be read.
-fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut Looked) -> anyhow::Result<Vec<PathBuf>> {
+fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut NameCount) -> anyhow::Result<Vec<PathBuf>> {
     if !is_glob(Path::new(part)) {
         return Ok(folders
             .into_iter()
@@ -106,9 +106,9 @@ fn one_further(folders: Vec<PathBuf>, part: &str, looked: &mut Looked) -> anyhow
 
 /// How many names have been read.
 #[derive(Default)]
-struct Looked(usize);
+struct NameCount(usize);
 
-impl Looked {
+impl NameCount {
     /// The names in a folder, up to the limit.
     fn names(&mut self, folder: &Path) -> io::Result<Vec<(OsString, Kind)>> {
         let entries = disk::entries(folder, MOST.saturating_sub(self.0))?;
@@ -129,7 +129,7 @@ fn walk(
     matches: &dyn Fn(&Path) -> bool,
     found: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
-    let (mut folders, mut looked) = (vec![folder], Looked::default());
+    let (mut folders, mut looked) = (vec![folder], NameCount::default());
     while let Some(folder) = folders.pop() {
         let cannot = || format!("cannot read the items in {}", folder.display());
         for (name, kind) in looked.names(&folder).with_context(cannot)? {

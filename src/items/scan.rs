@@ -5,7 +5,7 @@ use super::raw::LARGEST;
 use std::io::{self, Read};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     /// At the first byte of a cell.
     Start,
     Plain,
@@ -17,7 +17,7 @@ enum State {
 /// The position reached in a text.
 pub(super) struct Scan {
     delimiter: u8,
-    state: State,
+    state: ScanState,
     /// From 1; the column in characters.
     pub line: u64,
     pub column: u64,
@@ -31,28 +31,28 @@ pub(super) struct Scan {
 
 impl Scan {
     pub fn new(delimiter: u8, line: u64) -> Scan {
-        Scan { delimiter, state: State::Start, line, column: 1, cell: 0, length: 0, opened: (1, 1) }
+        Scan { delimiter, state: ScanState::Start, line, column: 1, cell: 0, length: 0, opened: (1, 1) }
     }
 
     /// Consumes a byte; returns whether it ends a record.
     pub fn feed(&mut self, byte: u8) -> bool {
         let mut ends = false;
         self.state = match (self.state, byte) {
-            (State::Quoted, b'"') => State::Quote,
-            (State::Quoted, _) | (State::Quote, b'"') => State::Quoted,
+            (ScanState::Quoted, b'"') => ScanState::Quote,
+            (ScanState::Quoted, _) | (ScanState::Quote, b'"') => ScanState::Quoted,
             (_, b'\n' | b'\r') => {
                 ends = true;
-                State::Start
+                ScanState::Start
             }
             (_, byte) if byte == self.delimiter => {
                 self.cell += 1;
-                State::Start
+                ScanState::Start
             }
-            (State::Start, b'"') => {
+            (ScanState::Start, b'"') => {
                 self.opened = (self.line, self.column);
-                State::Quoted
+                ScanState::Quoted
             }
-            _ => State::Plain,
+            _ => ScanState::Plain,
         };
         self.length = if ends { 0 } else { self.length + 1 };
         if ends {
@@ -69,7 +69,7 @@ impl Scan {
 
     /// The place of the quote that is still open.
     pub fn open(&self) -> Option<(u64, u64)> {
-        (self.state == State::Quoted).then_some(self.opened)
+        (self.state == ScanState::Quoted).then_some(self.opened)
     }
 }
 

@@ -15,9 +15,9 @@ pub struct Header {
     pub run: String,
     /// RFC 3339; the times of events count from here.
     pub started: String,
-    pub document: Document,
+    pub document: DocumentText,
     /// For each step in document order, to detect later which steps changed.
-    pub definition: Vec<Definition>,
+    pub definition: Vec<StepDefinition>,
     /// The options of the run: inputs, limits, grants and the like.
     #[serde(deserialize_with = "restore::value")]
     pub options: Value,
@@ -46,7 +46,7 @@ impl Header {
 
 /// The workflow as it was when the run began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
+pub struct DocumentText {
     /// The path as given by the user.
     pub path: String,
     pub text: String,
@@ -54,7 +54,7 @@ pub struct Document {
 
 /// A step's name in traces and the hash of its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Definition {
+pub struct StepDefinition {
     pub phase: String,
     pub hash: String,
 }

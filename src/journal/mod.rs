@@ -21,7 +21,7 @@ mod unreadable;
 mod version1;
 mod writer;
 
-pub use header::{Definition, Document, Header, Version};
+pub use header::{DocumentText, Header, StepDefinition, Version};
 pub use lock::{Lock, LockError};
 pub use read::{Records, Spot, read, read_at_rest};
 pub use record::{Asked, Process, Record, Revision};

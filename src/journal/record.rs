@@ -1,6 +1,6 @@
 //! The records of a run, and their form: a line of JSON for each record, several lines a row.
 
-use super::{Definition, Document, Trouble, version1};
+use super::{DocumentText, StepDefinition, Trouble, version1};
 use crate::event::{Event, ItemId, StepPath};
 use serde::{Deserialize, Serialize};
 use std::cmp::max_by_key;
@@ -32,9 +32,9 @@ pub struct Asked {
 /// A document that replaces the previous one completely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
-    pub document: Document,
+    pub document: DocumentText,
     /// For each step in document order.
-    pub definition: Vec<Definition>,
+    pub definition: Vec<StepDefinition>,
 }
 
 /// A process, with what distinguishes it from a later one with the same number.

@@ -7,7 +7,7 @@ use crate::adapter::redact::Redactor;
 use crate::adapter::{
     self, Adapter, Bound, Context, Declared, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
-use crate::engine::{Call, Input, Timer};
+use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
 use crate::value::{Value, in_conditions};
@@ -104,7 +104,7 @@ pub(super) fn timer_of(call: &Call) -> Timer {
 }
 
 pub(super) struct Calls {
-    answers: UnboundedSender<Input>,
+    answers: UnboundedSender<EngineInput>,
     /// Processes that were started for the calls.
     spawned: UnboundedSender<Spawned>,
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
@@ -112,7 +112,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub fn new(answers: UnboundedSender<Input>, spawned: UnboundedSender<Spawned>) -> Self {
+    pub fn new(answers: UnboundedSender<EngineInput>, spawned: UnboundedSender<Spawned>) -> Self {
         Calls { answers, spawned, under_way: HashMap::new(), killed: false }
     }
 
@@ -172,8 +172,8 @@ impl Calls {
     }
 
     /// Removes an attempt that has ended.
-    pub fn over(&mut self, input: &Input, timers: &mut Timers) {
-        if let Input::Finished { item, step, attempt, .. } = input {
+    pub fn over(&mut self, input: &EngineInput, timers: &mut Timers) {
+        if let EngineInput::Finished { item, step, attempt, .. } = input {
             self.under_way.remove(&(*item, *step, *attempt));
             timers.cancel(Timer::Attempt { item: *item, step: *step, attempt: *attempt });
         }
@@ -256,12 +256,12 @@ fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
 /// Reports an attempt's end when dropped, even if the adapter panics.
 struct EndReport {
     id: (ItemId, StepPath, u32),
-    answers: UnboundedSender<Input>,
+    answers: UnboundedSender<EngineInput>,
     given: bool,
 }
 
 impl EndReport {
-    fn new(call: &Call, answers: UnboundedSender<Input>) -> Self {
+    fn new(call: &Call, answers: UnboundedSender<EngineInput>) -> Self {
         EndReport { id: (call.item, call.step, call.attempt), answers, given: false }
     }
 
@@ -273,7 +273,7 @@ impl EndReport {
         let (item, step, attempt) = self.id;
         self.given = true;
         // The receiver is only gone when the run is.
-        let _ = self.answers.send(Input::Finished { item, step, attempt, result });
+        let _ = self.answers.send(EngineInput::Finished { item, step, attempt, result });
     }
 }
 

@@ -2,7 +2,7 @@
 //! has a cell for each in every row, and must remain readable. Knows nothing of the columns' meaning.
 
 use crate::adapter::contract;
-use crate::engine::Input;
+use crate::engine::EngineInput;
 use crate::graph::StepId;
 use crate::value::Value;
 use std::collections::{HashMap, HashSet};
@@ -21,16 +21,16 @@ pub const ROW: usize = 16 << 20;
 
 /// The columns that each step has reported so far.
 #[derive(Debug, Default)]
-pub struct Columns {
+pub struct ReportedColumns {
     of: HashMap<StepId, HashSet<Arc<str>>>,
     /// The memory of their names, in bytes.
     taken: usize,
 }
 
-impl Columns {
+impl ReportedColumns {
     /// Fails an answer with too many columns, as one that does not fit; a failure loses its columns.
-    pub fn hold(&mut self, input: &mut Input) {
-        let Input::Finished { step, result, .. } = input else { return };
+    pub fn hold(&mut self, input: &mut EngineInput) {
+        let EngineInput::Finished { step, result, .. } = input else { return };
         let reported = match result {
             Ok(reply) => &reply.columns,
             Err(failure) => &failure.columns,
@@ -100,8 +100,8 @@ mod tests {
     use crate::event::{ItemId, Reply};
     use serde_json::json;
 
-    fn finished(step: u32, result: crate::event::Answer) -> Input {
-        Input::Finished { item: ItemId(0), step: StepId(step).into(), attempt: 1, result }
+    fn finished(step: u32, result: crate::event::Answer) -> EngineInput {
+        EngineInput::Finished { item: ItemId(0), step: StepId(step).into(), attempt: 1, result }
     }
 
     fn reply(columns: impl IntoIterator<Item = String>) -> Reply {
@@ -110,10 +110,10 @@ mod tests {
     }
 
     /// How the answer of a step fares.
-    fn held(columns: &mut Columns, step: u32, result: crate::event::Answer) -> Result<usize, String> {
+    fn held(columns: &mut ReportedColumns, step: u32, result: crate::event::Answer) -> Result<usize, String> {
         let mut input = finished(step, result);
         columns.hold(&mut input);
-        let Input::Finished { result, .. } = input else { unreachable!() };
+        let EngineInput::Finished { result, .. } = input else { unreachable!() };
         result.map(|reply| reply.columns.len()).map_err(|failure| {
             assert!(failure.columns.is_empty());
             failure.message
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_step_has_so_many_columns_over_all_its_items() {
-        let mut columns = Columns::default();
+        let mut columns = ReportedColumns::default();
         for item in 0..MOST {
             assert_eq!(held(&mut columns, 0, Ok(reply([format!("c{item}")]))), Ok(1));
         }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_names_of_a_run_and_the_values_of_an_answer_are_no_more_than_a_trace_takes() {
-        let mut columns = Columns::default();
+        let mut columns = ReportedColumns::default();
         let named = |step| reply((0..100).map(|number| format!("{number:0>256}{step}")));
         let mut steps = 0;
         let why = loop {

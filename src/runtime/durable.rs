@@ -173,7 +173,7 @@ impl Pending {
 fn noted(spawned: Spawned) -> Process {
     let Spawned { attempt, stays, process } = spawned;
     let (item, step, attempt) = if stays { (ItemId::RUN, StepId(0).into(), 0) } else { attempt };
-    let adapter::Process { pid, group, started, boot } = process;
+    let adapter::ProcessIdentity { pid, group, started, boot } = process;
     Process { item, step, attempt, pid, group, started, boot: boot.to_string() }
 }
 

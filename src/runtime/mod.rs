@@ -18,7 +18,7 @@ mod workspace;
 
 pub use asked::{OtherInputs, UsedKeys};
 pub use calls::Bindings;
-pub use columns::{Columns, ROW as LARGEST_ROW};
+pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
 pub use files::{Finder, by_name, holds_files};
 pub use identity::{keys_of, new_run_id, now};
@@ -26,7 +26,7 @@ pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{RunsFolder, Workspace};
 
 use crate::adapter::{self, Spawned, Stop, Urgency};
-use crate::engine::{Effect, Input, Out, RetryRequest, Run};
+use crate::engine::{Effect, EngineInput, Out, RetryRequest, Run};
 use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
@@ -91,7 +91,7 @@ pub struct Loop<'a> {
     /// The keys used so far by a resumed run.
     pub asked: UsedKeys,
     /// The columns that the steps of a resumed run have reported so far.
-    pub columns: Columns,
+    pub columns: ReportedColumns,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
 }
@@ -135,15 +135,15 @@ impl Loop<'_> {
             while !exhausted && run.wants_item() {
                 match items.next() {
                     Some(Ok(NewItem { key, inputs })) => {
-                        run.handle(Input::Admit { key, inputs }, now(), &mut out)
+                        run.handle(EngineInput::Admit { key, inputs }, now(), &mut out)
                     }
                     Some(Err(error)) => {
                         trouble.get_or_insert(error);
-                        run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                        run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                     None => {
                         exhausted = true;
-                        run.handle(Input::NoMoreItems, now(), &mut out);
+                        run.handle(EngineInput::NoMoreItems, now(), &mut out);
                     }
                 }
             }
@@ -151,7 +151,7 @@ impl Loop<'_> {
                 exhausted = true;
                 // An item read here is not admitted.
                 if items.next().is_none() {
-                    run.handle(Input::NoMoreItems, now(), &mut out);
+                    run.handle(EngineInput::NoMoreItems, now(), &mut out);
                 }
             }
             self.note(&mut spawned);
@@ -171,7 +171,7 @@ impl Loop<'_> {
                             held.last(&mut out);
                             trouble.get_or_insert(error.into());
                             out = self.abandon(&mut held, &calls);
-                            run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                            run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                             continue;
                         }
                     }
@@ -181,7 +181,7 @@ impl Loop<'_> {
             };
             if let Err(error) = self.flush(&mut shown, &mut calls, &mut timers, now()) {
                 trouble.get_or_insert(error);
-                run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                 continue;
             }
             if run.is_idle() && held.is_empty() && (exhausted || !run.wants_item()) {
@@ -202,14 +202,14 @@ impl Loop<'_> {
                         Request::Cancel => StopReason::Cancelled,
                         Request::Stop | Request::Kill => StopReason::Interrupted,
                     };
-                    run.handle(Input::Stop(why), now(), &mut out);
+                    run.handle(EngineInput::Stop(why), now(), &mut out);
                 }
                 number = on_disk(&mut self.durable) => match number {
                     Ok(number) => kept = number,
                     Err(error) => {
                         trouble.get_or_insert(error.into());
                         out = self.abandon(&mut held, &calls);
-                        run.handle(Input::Stop(StopReason::Interrupted), now(), &mut out);
+                        run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                 },
                 Some(process) = spawned.recv() => self.keep(process),
@@ -222,7 +222,7 @@ impl Loop<'_> {
                 }
                 () = sleep_until(due) => {
                     while let Some(timer) = timers.take(now()) {
-                        run.handle(Input::Due(timer), now(), &mut out);
+                        run.handle(EngineInput::Due(timer), now(), &mut out);
                     }
                 }
                 () = sleep_until(starts) => {
@@ -230,7 +230,7 @@ impl Loop<'_> {
                         durable.send_starts();
                     }
                 }
-                () = sleep_until(end) => run.handle(Input::Stop(StopReason::RunDeadline), now(), &mut out),
+                () = sleep_until(end) => run.handle(EngineInput::Stop(StopReason::RunDeadline), now(), &mut out),
             }
         }
         drop(burying);

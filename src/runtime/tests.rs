@@ -68,7 +68,7 @@ impl Scene {
             Script { graph: self.graph.clone(), lines: String::new(), count: 0, trouble: self.trouble };
         let mut second = Count(0);
         let mut all = Loop {
-            columns: super::Columns::default(),
+            columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
             bindings: Bindings::new(&self.graph, agents),

@@ -14,7 +14,7 @@ const LONGEST_MS: f64 = 1e12;
 
 /// The positions of the known columns, and the names of all others.
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub struct TableColumns {
     /// By their order in [`STANDARD`], then [`TAIL`].
     known: [Option<usize>; STANDARD.len() + TAIL.len()],
     pub(super) custom: Vec<(usize, Arc<str>)>,
@@ -33,7 +33,7 @@ const ATTEMPT: usize = 9;
 const STARTED: usize = 10;
 const ERROR: usize = 11;
 
-impl Columns {
+impl TableColumns {
     /// Whether a table is one of executions: by its name, or by its columns.
     pub fn fit(table: &Table) -> bool {
         let has = |name: &str| table.columns.iter().any(|column| column.path == [name]);
@@ -44,7 +44,7 @@ impl Columns {
     ///
     /// # Errors
     /// The name of a required column that is missing.
-    pub fn of(table: &Table) -> Result<Columns, &'static str> {
+    pub fn of(table: &Table) -> Result<TableColumns, &'static str> {
         let mut known = [None; STANDARD.len() + TAIL.len()];
         let mut custom = Vec::new();
         for (index, column) in table.columns.iter().enumerate() {
@@ -56,7 +56,7 @@ impl Columns {
         }
         match [PHASE, STATUS].into_iter().find(|needed| known[*needed].is_none()) {
             Some(missing) => Err(STANDARD[missing]),
-            None => Ok(Columns { known, custom }),
+            None => Ok(TableColumns { known, custom }),
         }
     }
 
@@ -116,7 +116,7 @@ impl Columns {
 }
 
 struct Cells<'a> {
-    columns: &'a Columns,
+    columns: &'a TableColumns,
     row: Row<'a>,
     problems: Vec<TraceProblem>,
 }

@@ -1,6 +1,6 @@
 //! Reads executions from any TOON text, row by row; passes on all other contents.
 
-use super::columns::Columns;
+use super::columns::TableColumns;
 use super::problem::TraceProblem;
 use super::row::RowRef;
 use crate::diag::{Diagnostic, Span, catalogue};
@@ -12,7 +12,7 @@ pub(super) enum Part<'a> {
     /// A table of executions begins.
     Executions,
     /// One execution, with its place.
-    Execution(RowRef<'a>, toon::Row<'a>, &'a Columns),
+    Execution(RowRef<'a>, toon::Row<'a>, &'a TableColumns),
     /// Another table begins.
     Table(&'a toon::Table),
     /// A row of a table that is not of executions.
@@ -47,10 +47,10 @@ pub(super) fn read(input: impl Read, mut show: impl FnMut(Part<'_>)) -> io::Resu
         match node {
             Err(problem) => show(Part::Problem(problem.into())),
             Ok(Node::Field(field)) => show(Part::Field(field)),
-            Ok(Node::Table(table)) if Columns::fit(table) => {
+            Ok(Node::Table(table)) if TableColumns::fit(table) => {
                 show(Part::Executions);
                 other = None;
-                columns = Columns::of(table)
+                columns = TableColumns::of(table)
                     .map_err(|missing| {
                         let make = |span| catalogue::missing_trace_column(span, missing);
                         show(Part::Problem(TraceProblem::table(table, make)));

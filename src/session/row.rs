@@ -1,6 +1,6 @@
 //! One row of a trace: one execution of one step.
 
-use super::columns::Columns;
+use super::columns::TableColumns;
 use super::layout::Layout;
 use crate::event::{Spelled, Status};
 use crate::toon::write::{cell, text};
@@ -60,7 +60,7 @@ pub struct RowRef<'a> {
 /// Where the columns of the agents are.
 #[derive(Clone, Debug)]
 pub(super) enum Custom<'a> {
-    Cells(&'a Columns, toon::Row<'a>),
+    Cells(&'a TableColumns, toon::Row<'a>),
     Values(&'a [(Arc<str>, Value)]),
 }
 

@@ -1,7 +1,7 @@
 //! The fold over rows to statistics. Several inputs are summed; each has its own items and times.
 
 use super::group::{GroupTally, add_tokens, mean, mean_within, nanoseconds};
-use super::items::{Mark, Trail};
+use super::items::{RowMark, Trail};
 use super::left_out::AllLeftOut;
 use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, RunStats, Slowest, Stats};
 use super::names::Names;
@@ -114,7 +114,7 @@ impl FoldInput {
     }
 
     /// Counts a row's time.
-    pub fn mark(&mut self, mark: &Mark) {
+    pub fn mark(&mut self, mark: &RowMark) {
         self.rows += 1;
         self.span = match (self.span, mark.interval()) {
             (Some((first, last)), Some((start, end))) => Some((first.min(start), last.max(end))),
@@ -246,7 +246,7 @@ impl Fold {
         let mut scattered: HashMap<Box<str>, Trail> = HashMap::new();
         let mut linked = true;
         let session = read_session(input, |layout, row| {
-            let mark = Mark::of(layout, row);
+            let mark = RowMark::of(layout, row);
             self.row(row);
             of_input.mark(&mark);
             match (layout, row.item.as_deref()) {
@@ -285,7 +285,7 @@ impl Fold {
         for row in rows.iter().map(Row::borrowed) {
             self.row(&row);
             if layout.is_of_run(&row) {
-                let mark = Mark::of(Some(layout), &row);
+                let mark = RowMark::of(Some(layout), &row);
                 input.mark(&mark);
                 input.once.add(&mark);
             }
@@ -293,7 +293,7 @@ impl Fold {
         for item in link(layout, rows) {
             let mut trail = Trail::default();
             for row in item.rows {
-                let mark = Mark::of(Some(layout), &rows[row].borrowed());
+                let mark = RowMark::of(Some(layout), &rows[row].borrowed());
                 input.mark(&mark);
                 trail.add(&mark);
             }

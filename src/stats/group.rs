@@ -1,6 +1,6 @@
 //! The counts of one group of rows.
 
-use super::model::{Column, Dimension, Figure, Group};
+use super::model::{Dimension, Figure, Group, NumericColumn};
 use super::samples::Samples;
 use crate::event::Status;
 use crate::session::{RowRef, Scalar};
@@ -202,7 +202,7 @@ impl Numbers {
         }
     }
 
-    fn finish(self) -> Option<Column> {
+    fn finish(self) -> Option<NumericColumn> {
         let (min, max) = (self.min?.written, self.max?.written);
         if self.other {
             return None;
@@ -215,7 +215,7 @@ impl Numbers {
             // Rounding may leave the range of numbers that are long and close to each other.
             number(&mean.max(written(&min)?).min(written(&max)?))
         };
-        Some(Column { count: self.count, sum: sum.and_then(number), mean: mean(), min, max })
+        Some(NumericColumn { count: self.count, sum: sum.and_then(number), mean: mean(), min, max })
     }
 }
 

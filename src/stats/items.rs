@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The data of a row that count for its item. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
+pub(super) struct RowMark {
     /// The execution's identity in the layout; `None` without one.
     execution: Option<(usize, u64)>,
     status: Status,
@@ -15,9 +15,9 @@ pub(super) struct Mark {
     duration: Option<u64>,
 }
 
-impl Mark {
-    pub fn of(layout: Option<&Layout>, row: &RowRef<'_>) -> Mark {
-        Mark {
+impl RowMark {
+    pub fn of(layout: Option<&Layout>, row: &RowRef<'_>) -> RowMark {
+        RowMark {
             execution: layout.and_then(|layout| layout.execution(row)),
             status: row.status,
             started: row.started_ms.map(|started| started.saturating_mul(1_000_000)),
@@ -61,7 +61,7 @@ impl Default for Trail {
 }
 
 impl Trail {
-    pub fn add(&mut self, mark: &Mark) {
+    pub fn add(&mut self, mark: &RowMark) {
         self.rows += 1;
         match (&mut self.ran, mark.interval()) {
             (Some(ran), Some(interval)) => ran.add(interval),

@@ -1,7 +1,7 @@
 //! Checks expectations against statistics: the actual value, and whether it is as expected. A value that a record
 //! lacks meets no expectation.
 
-use super::model::{Column, Figure, Group, Judged, RunStats, Stats};
+use super::model::{Figure, Group, Judged, NumericColumn, RunStats, Stats};
 use crate::diag::nearest;
 use crate::graph::{Graph, Step};
 use crate::spec::title::key;
@@ -23,7 +23,7 @@ pub struct Verdict {
     /// A step's title or phase; `None` for the run as a whole.
     pub step: Option<String>,
     /// In milliseconds, as a share from 0 to 1 or as the number itself; `None` if the record lacks it.
-    pub found: Option<Found>,
+    pub found: Option<FoundValue>,
     /// `None` if the step was not executed, so that there is nothing to judge.
     pub met: Option<bool>,
     /// Whether the found value is an estimate, which is never too small: see [`Group::percentile_error`].
@@ -34,7 +34,7 @@ pub struct Verdict {
 /// A figure with its kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Found {
+pub enum FoundValue {
     /// As written.
     Number(Box<Number>),
     Milliseconds(Figure),
@@ -142,19 +142,19 @@ impl Verdict {
 
 /// A figure for display, and its exact value: a share is a fraction.
 struct Measured {
-    shown: Found,
+    shown: FoundValue,
     number: Decimal,
     of: Decimal,
 }
 
 impl Measured {
     fn count(count: u64) -> Measured {
-        Measured { shown: Found::Number(Box::new(count.into())), number: count.into(), of: 1.into() }
+        Measured { shown: FoundValue::Number(Box::new(count.into())), number: count.into(), of: 1.into() }
     }
 
     fn milliseconds(figure: Figure) -> Option<Measured> {
         Some(Measured {
-            shown: Found::Milliseconds(figure),
+            shown: FoundValue::Milliseconds(figure),
             number: Decimal::of_float(figure.0)?,
             of: 1.into(),
         })
@@ -214,14 +214,14 @@ fn found(
     let counted = |count: fn(&Group) -> u64| match group {
         Some(group) if share => {
             let (count, tried) = (count(group), group.tried());
-            let shown = Found::Share(Figure(count as f64 / tried as f64));
+            let shown = FoundValue::Share(Figure(count as f64 / tried as f64));
             (tried > 0).then(|| Measured { shown, number: count.into(), of: tried.into() })
         }
         None if share => None,
         group => Some(Measured::count(group.map_or(0, count))),
     };
     let saved = |saved: Figure, all: Figure| {
-        let shown = Found::Share(Figure(saved.0 / all.0));
+        let shown = FoundValue::Share(Figure(saved.0 / all.0));
         Some(Measured { shown, number: Decimal::of_float(saved.0)?, of: Decimal::of_float(all.0)? })
     };
     Ok(match &expectation.quantity {
@@ -247,7 +247,8 @@ fn found(
 
 /// The number of a column that is hardest to meet: if it does, all do.
 fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option<Measured>, UnknownName> {
-    let Some((_, Column { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name) else {
+    let Some((_, NumericColumn { min, max, .. })) = group.columns.iter().find(|(known, _)| **known == *name)
+    else {
         let columns = group.columns.iter().map(|(name, _)| &**name);
         let names: Vec<&str> = QUANTITIES.into_iter().map(|(name, _)| name).chain(columns).collect();
         let near = || nearest(name, names.iter().copied()).map(str::to_owned);
@@ -268,7 +269,7 @@ fn column(name: &str, expectation: &Expectation, group: &Group) -> Result<Option
     };
     // A number with too many digits cannot be compared.
     Ok(exact(hardest).map(|number| Measured {
-        shown: Found::Number(Box::new(hardest.clone())),
+        shown: FoundValue::Number(Box::new(hardest.clone())),
         number,
         of: 1.into(),
     }))

@@ -1,7 +1,7 @@
 //! Statistics of an active run: the same fold, fed by its rows as they come.
 
 use super::fold::{Fold, FoldInput};
-use super::items::{Mark, Trail};
+use super::items::{RowMark, Trail};
 use super::model::{By, Stats};
 use crate::event::ItemId;
 use crate::graph::Graph;
@@ -29,7 +29,7 @@ impl Live {
         match entry {
             Entry::Row { item, row, .. } => {
                 let row = row.borrowed();
-                let mark = Mark::of(Some(&self.layout), &row);
+                let mark = RowMark::of(Some(&self.layout), &row);
                 self.input.mark(&mark);
                 self.fold.row(&row);
                 let trail = match *item {

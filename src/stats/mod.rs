@@ -14,9 +14,9 @@ mod samples;
 
 pub use change::{Change, Changes, Gate, Measure, changes};
 pub use fold::Fold;
-pub use judge::{Found, Unknown, Verdict, expectant, judge, judge_all, judge_steps};
+pub use judge::{FoundValue, Unknown, Verdict, expectant, judge, judge_all, judge_steps};
 pub use live::Live;
-pub use model::{By, Column, Dimension, Figure, Group, Judged, LeftOut, RunStats, Slowest, Stats};
+pub use model::{By, Dimension, Figure, Group, Judged, LeftOut, NumericColumn, RunStats, Slowest, Stats};
 pub use samples::{ERROR, EXACT};
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ pub struct Group {
     pub tokens_used: Option<u64>,
     /// The agents' columns that hold nothing but numbers.
     #[serde(serialize_with = "columns")]
-    pub columns: Vec<(Arc<str>, Column)>,
+    pub columns: Vec<(Arc<str>, NumericColumn)>,
 }
 
 impl Group {
@@ -195,7 +195,7 @@ impl Group {
 
 /// A numeric column of one group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Column {
+pub struct NumericColumn {
     pub count: u64,
     /// Exact; `None` if it has more than 10,000 digits.
     pub sum: Option<Value>,
@@ -221,6 +221,6 @@ fn by<S: Serializer>(by: &[(Dimension, Option<Arc<str>>)], serializer: S) -> Res
     serializer.collect_map(by.iter().map(|(dimension, value)| (dimension.name(), value)))
 }
 
-fn columns<S: Serializer>(columns: &[(Arc<str>, Column)], serializer: S) -> Result<S::Ok, S::Error> {
+fn columns<S: Serializer>(columns: &[(Arc<str>, NumericColumn)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(columns.iter().map(|(name, column)| (name, column)))
 }

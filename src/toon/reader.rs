@@ -89,14 +89,14 @@ pub struct Reader<R> {
 }
 
 /// What was read, without the borrow.
-enum Kind {
+enum NodeKind {
     Table,
     Row,
     Field(Field),
 }
 
 /// The shape of a line before it is parsed.
-enum Shape {
+enum LineShape {
     Blank,
     Comment,
     Root,
@@ -131,9 +131,9 @@ impl<R: Read> Reader<R> {
         Ok(match self.advance()? {
             None => None,
             Some(Err(problem)) => Some(Err(problem)),
-            Some(Ok(Kind::Field(field))) => Some(Ok(Node::Field(field))),
-            Some(Ok(Kind::Table)) => self.table.as_ref().map(|table| Ok(Node::Table(table))),
-            Some(Ok(Kind::Row)) => Some(Ok(Node::Row(Row {
+            Some(Ok(NodeKind::Field(field))) => Some(Ok(Node::Field(field))),
+            Some(Ok(NodeKind::Table)) => self.table.as_ref().map(|table| Ok(Node::Table(table))),
+            Some(Ok(NodeKind::Row)) => Some(Ok(Node::Row(Row {
                 line: self.lines.number,
                 line_start: self.lines.start,
                 text: str::from_utf8(self.lines.line()).unwrap_or_default(),
@@ -148,7 +148,7 @@ impl<R: Read> Reader<R> {
         (self.lines.number.max(1), self.lines.start, text)
     }
 
-    fn advance(&mut self) -> io::Result<Option<Result<Kind, Problem>>> {
+    fn advance(&mut self) -> io::Result<Option<Result<NodeKind, Problem>>> {
         loop {
             if !self.held && !self.lines.advance()? {
                 return Ok(self.close().map(Err));
@@ -162,21 +162,21 @@ impl<R: Read> Reader<R> {
                 }
             };
             match shape {
-                Shape::Comment => {}
-                Shape::Blank if self.open && self.rows > 0 && self.blank.is_none() => {
+                LineShape::Comment => {}
+                LineShape::Blank if self.open && self.rows > 0 && self.blank.is_none() => {
                     self.blank = Some(self.problem((Fault::Blank, 0..self.lines.line().len())));
                 }
-                Shape::Blank => {}
-                Shape::Root => {
+                LineShape::Blank => {}
+                LineShape::Root => {
                     if let Some(problem) = self.close() {
                         self.held = true;
                         return Ok(Some(Err(problem)));
                     }
                     return self.root().map(Some);
                 }
-                Shape::Indented(indent) if self.open => return Ok(Some(self.row(indent))),
-                Shape::Indented(_) if self.skipping => {}
-                Shape::Indented(indent) => {
+                LineShape::Indented(indent) if self.open => return Ok(Some(self.row(indent))),
+                LineShape::Indented(_) if self.skipping => {}
+                LineShape::Indented(indent) => {
                     self.skipping = true;
                     let end = self.lines.line().len();
                     return Ok(Some(Err(self.problem((Fault::Stray, indent..end)))));
@@ -185,20 +185,20 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn shape(&self) -> Result<Shape, Misread> {
+    fn shape(&self) -> Result<LineShape, Misread> {
         let line = self.lines.line();
         if self.lines.too_long {
             return Err((Fault::TooLong(LONGEST), 0..0));
         }
         let indent = line.iter().take_while(|byte| **byte == b' ').count();
         let shape = match line.get(indent) {
-            None => Shape::Blank,
-            Some(b'#') => Shape::Comment,
+            None => LineShape::Blank,
+            Some(b'#') => LineShape::Comment,
             Some(b'\t') => return Err((Fault::Tab, indent..indent + 1)),
-            Some(_) if indent == 0 => Shape::Root,
-            Some(_) => Shape::Indented(indent),
+            Some(_) if indent == 0 => LineShape::Root,
+            Some(_) => LineShape::Indented(indent),
         };
-        if line.is_ascii() || matches!(shape, Shape::Comment) {
+        if line.is_ascii() || matches!(shape, LineShape::Comment) {
             return Ok(shape);
         }
         match str::from_utf8(line) {
@@ -224,7 +224,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    fn row(&mut self, indent: usize) -> Result<Kind, Problem> {
+    fn row(&mut self, indent: usize) -> Result<NodeKind, Problem> {
         if let Some(problem) = self.blank.take() {
             self.held = true;
             return Err(problem);
@@ -246,10 +246,10 @@ impl<R: Read> Reader<R> {
             let start = self.cells.get(expected).map_or(end, |surplus| surplus.start);
             return Err(self.problem((Fault::Width { expected, found }, start..end)));
         }
-        Ok(Kind::Row)
+        Ok(NodeKind::Row)
     }
 
-    fn root(&mut self) -> io::Result<Result<Kind, Problem>> {
+    fn root(&mut self) -> io::Result<Result<NodeKind, Problem>> {
         self.skipping = false;
         let text = str::from_utf8(self.lines.line()).unwrap_or_default().trim_end_matches(' ');
         let named = !text.starts_with('[');
@@ -274,26 +274,26 @@ impl<R: Read> Reader<R> {
                 self.table = Some(Table { line: place.0, line_start: place.1, ..table });
                 self.open = true;
                 self.rows = 0;
-                Ok(Kind::Table)
+                Ok(NodeKind::Table)
             }
         })
     }
 
     /// Reads a field with the lines below it and lets `toon-format` parse it.
-    fn field(&mut self) -> io::Result<Result<Kind, Problem>> {
+    fn field(&mut self) -> io::Result<Result<NodeKind, Problem>> {
         let first = self.problem((Fault::NoKey, 0..0));
         let mut chunk = Chunk { text: first.text.clone() + "\n", starts: vec![(first.line_start, 0)] };
         let mut too_long = false;
         while self.lines.advance()? {
             match self.shape() {
-                Ok(Shape::Root) => {
+                Ok(LineShape::Root) => {
                     self.held = true;
                     break;
                 }
-                Ok(Shape::Indented(indent)) => {
+                Ok(LineShape::Indented(indent)) => {
                     self.indent.get_or_insert(indent);
                 }
-                Ok(Shape::Blank | Shape::Comment) => {}
+                Ok(LineShape::Blank | LineShape::Comment) => {}
                 Err(misread) => {
                     self.skipping = true;
                     return Ok(Err(self.problem(misread)));
@@ -308,7 +308,7 @@ impl<R: Read> Reader<R> {
             let span = 0..first.text.len();
             return Ok(Err(Problem { fault: Fault::TooLong(LONGEST), span, ..first }));
         }
-        Ok(chunk.decode(self.indent, first, &self.tables, &mut self.fields).map(Kind::Field))
+        Ok(chunk.decode(self.indent, first, &self.tables, &mut self.fields).map(NodeKind::Field))
     }
 
     fn problem(&self, (fault, span): Misread) -> Problem {

@@ -23,7 +23,7 @@ pub use label::label;
 pub use misfit::{Misfit, Misfits};
 pub use near::{LIKE_BUILT_IN, nearest};
 pub use number::equal;
-pub use schema::Definition;
+pub use schema::TypeSchema;
 pub use serde_json::Value;
 pub use variable::{in_conditions, variable};
 
@@ -49,7 +49,7 @@ pub enum Type {
     /// A name without a built-in meaning: a tag that maker and user must agree on.
     Named(String),
     /// A name with a definition.
-    Defined(Arc<Definition>),
+    Defined(Arc<TypeSchema>),
     List(Box<Type>),
     /// `T?`: the value may be null.
     Nullable(Box<Type>),
@@ -125,7 +125,7 @@ impl Type {
     }
 
     /// The same type with every known name replaced by its definition.
-    pub fn resolved(&self, known: &HashMap<String, Arc<Definition>>) -> Type {
+    pub fn resolved(&self, known: &HashMap<String, Arc<TypeSchema>>) -> Type {
         match self {
             Type::Named(name) => {
                 known.get(name).map_or_else(|| self.clone(), |known| Type::Defined(known.clone()))

@@ -19,11 +19,11 @@ const CELL: usize = 40;
 #[derive(Default)]
 pub struct Executions {
     /// In graph order if it is known, else as first seen.
-    steps: Vec<Step>,
+    steps: Vec<ShownStep>,
     by_phase: HashMap<String, usize>,
 }
 
-struct Step {
+struct ShownStep {
     phase: String,
     /// The first ones, by the number of their item and the place of their element in its list.
     rows: Vec<Row>,
@@ -60,11 +60,11 @@ impl Executions {
         self.steps.iter().filter(|step| step.count > 0).map(|step| step.draw(width, rest)).collect()
     }
 
-    fn step(&mut self, phase: &str) -> &mut Step {
+    fn step(&mut self, phase: &str) -> &mut ShownStep {
         let at = match self.by_phase.get(phase) {
             Some(at) => *at,
             None => {
-                self.steps.push(Step {
+                self.steps.push(ShownStep {
                     phase: phase.to_owned(),
                     rows: Vec::new(),
                     items: Vec::new(),
@@ -78,7 +78,7 @@ impl Executions {
     }
 }
 
-impl Step {
+impl ShownStep {
     fn draw(&self, width: Option<usize>, rest: &str) -> String {
         let mut out = visible(&self.phase);
         if let Some(row) = self.rows.first() {
@@ -105,8 +105,8 @@ impl Step {
 
     /// The columns that have any value, with the cells of all rows.
     fn columns(&self) -> Vec<(String, Vec<String>)> {
-        type Cell = fn(&Row) -> Option<String>;
-        let standard: [(&str, Cell); 8] = [
+        type ShownCell = fn(&Row) -> Option<String>;
+        let standard: [(&str, ShownCell); 8] = [
             ("item", |row| row.item.as_deref().map(cut)),
             ("input", |row| row.input.as_deref().map(cut)),
             ("output", |row| row.output.as_deref().map(cut)),

@@ -146,18 +146,18 @@ fn lines(mut table: Table, width: Option<usize>, set: impl Fn(&mut comfy_table::
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-fn columns(header: &[&str], rows: &[Vec<String>]) -> Vec<Column> {
-    (0..header.len()).map(|at| Column::new(at, header, rows)).collect()
+fn columns(header: &[&str], rows: &[Vec<String>]) -> Vec<ColumnWidths> {
+    (0..header.len()).map(|at| ColumnWidths::new(at, header, rows)).collect()
 }
 
 /// The least width of columns in which words up to this length are not broken, with the space after each.
-fn least(columns: &[Column], word: usize) -> usize {
+fn least(columns: &[ColumnWidths], word: usize) -> usize {
     columns.iter().map(|column| column.least(word) + 1).sum()
 }
 
 /// How narrow each column may become without breaking words up to this length.
-fn constraints(columns: &[Column], word: usize) -> Vec<ColumnConstraint> {
-    let constraint = |column: &Column| match column.figures {
+fn constraints(columns: &[ColumnWidths], word: usize) -> Vec<ColumnConstraint> {
+    let constraint = |column: &ColumnWidths| match column.figures {
         true => ColumnConstraint::ContentWidth,
         false => ColumnConstraint::LowerBoundary(Width::Fixed(column.least(word) as u16)),
     };
@@ -193,21 +193,21 @@ fn shortened(word: &str, most: usize) -> String {
 }
 
 /// The properties that determine a column's width, in columns of the terminal.
-struct Column {
+struct ColumnWidths {
     /// Whether all cells are figures.
     figures: bool,
     longest_cell: usize,
     longest_word: usize,
 }
 
-impl Column {
-    fn new(at: usize, header: &[&str], rows: &[Vec<String>]) -> Column {
+impl ColumnWidths {
+    fn new(at: usize, header: &[&str], rows: &[Vec<String>]) -> ColumnWidths {
         let cells: Vec<&str> = rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect();
         let figures = cells.iter().all(|cell| is_figure(cell));
         let all = || cells.iter().chain(header.get(at)).copied();
         let longest =
             |texts: &mut dyn Iterator<Item = &str>| texts.map(UnicodeWidthStr::width).max().unwrap_or(0);
-        Column {
+        ColumnWidths {
             figures,
             longest_cell: longest(&mut all()),
             longest_word: longest(&mut all().flat_map(str::split_whitespace)),

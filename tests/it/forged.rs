@@ -5,7 +5,9 @@ use crate::place::Place;
 use orderflow::event::{
     AttemptEvent, Event, EventKind, ItemEvent, ItemId, RunEvent, Settlement, StepId, StepPath,
 };
-use orderflow::journal::{self, Definition, Header, Journal, Process, Record, Revision, Store, Unreadable};
+use orderflow::journal::{
+    self, Header, Journal, Process, Record, Revision, StepDefinition, Store, Unreadable,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
@@ -211,8 +213,8 @@ fn forge(
                 let mut text = header.document.text.clone();
                 let half = text.len() / 2;
                 text.truncate(dice.of(&[0, half, text.len()]));
-                let document = journal::Document { path: "flow.md".into(), text };
-                let definition: Vec<Definition> =
+                let document = journal::DocumentText { path: "flow.md".into(), text };
+                let definition: Vec<StepDefinition> =
                     header.definition.iter().take(1 + dice.roll(6)).cloned().collect();
                 records.insert(at, Record::Revised(Revision { document, definition }));
             }

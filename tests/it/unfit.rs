@@ -4,7 +4,7 @@
 use crate::forged::{read, write};
 use crate::place::Place;
 use orderflow::event::{AttemptEvent, Event, EventKind, ItemEvent, StepEvent, StepId, ValueId};
-use orderflow::journal::{Document, Header, Record, Revision};
+use orderflow::journal::{DocumentText, Header, Record, Revision};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,7 +207,7 @@ fn values_are_held_against_the_document_of_their_time() {
     let home = home(&place);
     let text = DOCUMENT.replace("weight::Integer", "weight::String");
     let revision = |text: String| {
-        let document = Document { path: "flow.md".into(), text };
+        let document = DocumentText { path: "flow.md".into(), text };
         Record::Revised(Revision { document, definition: header.definition.clone() })
     };
     records.push(revision(text.clone()));

@@ -25,7 +25,7 @@ const WAITING: usize = 8;
 const REPORTED: usize = 5;
 
 /// A line of standard output: a message, or the problem of the line.
-type Heard = Result<Message, String>;
+type ProbeLine = Result<Message, String>;
 
 /// Runs every probe on a worker; `folder` is for its files, `within` the longest time for an answer.
 pub async fn worker(program: &Program, folder: &Path, within: Duration) -> Vec<Finding> {
@@ -142,7 +142,7 @@ async fn write(stdin: Option<ChildStdin>, says: String) -> Option<ChildStdin> {
     Some(stdin)
 }
 
-async fn listen(stdout: Option<ChildStdout>, heard: Sender<Heard>) {
+async fn listen(stdout: Option<ChildStdout>, heard: Sender<ProbeLine>) {
     let Some(mut stdout) = stdout else { return };
     let mut lines = Lines::new(LONGEST_LINE);
     let mut chunk = vec![0; 64 * 1024];
@@ -153,7 +153,7 @@ async fn listen(stdout: Option<ChildStdout>, heard: Sender<Heard>) {
         if strange && count > 0 {
             continue;
         }
-        let mut said: Vec<Heard> = Vec::new();
+        let mut said: Vec<ProbeLine> = Vec::new();
         let mut say = |line: &[u8]| {
             if said.last().is_none_or(Result::is_ok) {
                 said.extend(read(line).transpose());
@@ -197,7 +197,7 @@ impl Answers {
 
     /// Collects messages until they end or a malformed line, after which a run would kill the worker. With
     /// `only_answers` it ends when every call is answered.
-    async fn gather(&mut self, heard: &mut Receiver<Heard>, only_answers: bool) {
+    async fn gather(&mut self, heard: &mut Receiver<ProbeLine>, only_answers: bool) {
         while self.strange.is_none() && !(only_answers && self.open.is_empty()) {
             match heard.recv().await {
                 Some(Ok(Message::Over { id, told })) => self.take(id, told),

@@ -2,7 +2,7 @@
 //! how to make an agent that does what a case says, and a test of one line.
 
 use super::super::fake::fake;
-use super::super::process::Process;
+use super::super::process::ProgramAgent;
 use super::super::program::Program;
 use super::super::worker::Worker;
 use super::super::{Adapter, Call, Stop, Urgency, contract, fence};
@@ -298,7 +298,7 @@ fn fenced(mut words: Vec<String>, folder: &Path, source: &str) -> Vec<String> {
 fn process(command: Vec<String>, folder: &Path) -> Arc<dyn Adapter> {
     let path = std::env::var_os("PATH").unwrap();
     let env = vec![("PATH".to_owned(), path)];
-    Arc::new(Process::new(Program { command, folder: folder.to_owned(), env }))
+    Arc::new(ProgramAgent::new(Program { command, folder: folder.to_owned(), env }))
 }
 
 /// The bytes that an agent says, in a file of its own.

@@ -1,9 +1,9 @@
 //! What is left of a runner that has died, with real processes: which are ended and which are let live.
 
 use super::super::orphans::{self, OrphanReport};
-use super::super::process::Process;
+use super::super::process::ProgramAgent;
 use super::super::program::Program;
-use super::super::spawned::{Process as Told, new_mark};
+use super::super::spawned::{ProcessIdentity as Told, new_mark};
 use super::super::{Adapter, Call, Spawns, Stop, Urgency};
 use super::{PATIENCE, about, call, is_gone, until};
 use crate::event::{ItemId, StepId};
@@ -65,7 +65,7 @@ async fn what_is_told_of_a_start_is_what_the_system_says() {
     let folder = tempfile::tempdir().unwrap();
     let command = ["sh", "-c", WAITS].map(str::to_owned).to_vec();
     let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
-    let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
+    let process = ProgramAgent::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let attempt = (ItemId(7), StepId(0).into(), 3);
     let call = Call { spawns: Spawns::of(attempt, sender), ..call(folder.path(), "", json!({})) };

@@ -1,6 +1,6 @@
 //! What programs are promised besides: exits, environment, files, groups of processes.
 
-use super::super::process::Process;
+use super::super::process::ProgramAgent;
 use super::super::program::Program;
 use super::super::{Adapter, Call, Stop, Stopper, Urgency};
 use super::{PATIENCE, about, call, describe, is_gone, until};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// A shell program in a folder of its own.
 struct Scene {
     folder: TempDir,
-    process: Process,
+    process: ProgramAgent,
     call: Call,
 }
 
@@ -22,7 +22,7 @@ fn scene(source: &str, outputs: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let command = ["sh", "-c", source].map(str::to_owned).to_vec();
     let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
-    let process = Process::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
+    let process = ProgramAgent::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let call = call(folder.path(), outputs, json!({"order": {"id": 1}}));
     Scene { folder, process, call }
 }

@@ -30,7 +30,7 @@ const CHANCE: u32 = 22;
 pub struct Link(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     /// Signals that there is a line to write.
     more: Notify,
     /// Ends the process: first by closing its input, then by a kill.
@@ -38,12 +38,12 @@ struct Shared {
     ended: watch::Receiver<bool>,
 }
 
-struct State {
+struct LinkState {
     /// The number of the next call, from 1.
     next: u64,
     /// Makes ids that cannot be guessed.
     keyed: RandomState,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, OpenCall>,
     /// Lines to write, with the id of the call that each requests.
     queue: VecDeque<(Option<u64>, String)>,
     /// Its standard input, while it is open.
@@ -65,7 +65,7 @@ struct State {
 }
 
 /// A call without an answer.
-struct Open {
+struct OpenCall {
     reply: oneshot::Sender<Heard>,
     /// At least a part of its line was written.
     sent: bool,
@@ -126,7 +126,7 @@ impl Link {
         call.spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
         let (ending, ended) = watch::channel(false);
-        let state = State {
+        let state = LinkState {
             next: 1,
             keyed: RandomState::new(),
             open: HashMap::new(),
@@ -161,9 +161,10 @@ impl Link {
         let id = state.id(state.next);
         state.next += 1;
         let since = state.log.total();
-        state
-            .open
-            .insert(id, Open { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, since });
+        state.open.insert(
+            id,
+            OpenCall { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, since },
+        );
         state.queue.push_back((Some(id), request.line(id)));
         drop(state);
         self.0.more.notify_one();
@@ -221,7 +222,7 @@ impl Link {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         // The state is intact even after a panic: no code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -373,7 +374,7 @@ impl Shared {
                 }
             }
             Message::Log { id, text } => {
-                let State { open, log, .. } = &mut *state;
+                let LinkState { open, log, .. } = &mut *state;
                 let own = id.and_then(|id| open.get_mut(&id)).map(|open| &mut open.log);
                 let log = own.unwrap_or(log);
                 log.take(text.as_bytes());
@@ -396,7 +397,7 @@ impl Shared {
         state.closed = true;
         state.loss = Some(loss.clone());
         state.queue.clear();
-        let open: Vec<Open> = state.open.drain().map(|(_, open)| open).collect();
+        let open: Vec<OpenCall> = state.open.drain().map(|(_, open)| open).collect();
         for open in open {
             let heard = match open.sent {
                 true => Heard::Lost { loss: loss.clone(), log: state.log_of(&open) },
@@ -407,7 +408,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl LinkState {
     /// The id of a call: its number, and a random part, so that an answer to an unread call does not match. The
     /// numbers of every language can hold it.
     fn id(&self, number: u64) -> u64 {
@@ -420,13 +421,13 @@ impl State {
     }
 
     /// Whether the process has read any part of the line of a call, as far as the system shows.
-    fn has_heard(&self, open: &Open) -> bool {
+    fn has_heard(&self, open: &OpenCall) -> bool {
         let unread = self.stdin.upgrade().and_then(|stdin| rustix::io::ioctl_fionread(&*stdin).ok());
         open.sent && self.written.saturating_sub(unread.unwrap_or(0)) > open.begin
     }
 
     /// The log of a call: its own, else that of the worker since the call began.
-    fn log_of(&self, open: &Open) -> String {
+    fn log_of(&self, open: &OpenCall) -> String {
         let mut log = open.log.text();
         if let Some(progress) = &open.progress {
             log.push_str(&format!("progress: {progress}\n"));

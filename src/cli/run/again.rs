@@ -139,7 +139,7 @@ fn document(
     if ask.current() {
         let (document, graph, settings) = Document::open_again(&file, terminal)?;
         let source = &document.source;
-        let newest = journal::Document { path: source.name.clone(), text: source.text.clone() };
+        let newest = journal::DocumentText { path: source.name.clone(), text: source.text.clone() };
         let replacement = Replacement::new(&taken.history, newest, graph.clone());
         let replacement = replacement.map_err(|why| not_alone(why, &taken.history.options))?;
         let revision = replacement.check(&taken.retry)?.map_err(|problems| {

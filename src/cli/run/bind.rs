@@ -9,7 +9,7 @@ use super::super::terminal::Terminal;
 use super::secrets::Secrets;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::model::Model;
-use crate::adapter::process::Process;
+use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StubAgent};
 use crate::adapter::worker::Worker;
@@ -222,7 +222,9 @@ impl Doers<'_> {
                     .collect(),
             };
             let adapter: Arc<dyn Adapter> = match doer {
-                Doer::Command { command, env, .. } => Arc::new(Process::new(program(command, &folder, env))),
+                Doer::Command { command, env, .. } => {
+                    Arc::new(ProgramAgent::new(program(command, &folder, env)))
+                }
                 // The steps of an agent share its processes.
                 Doer::Worker { agent, worker, processes, env } => {
                     let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
@@ -249,7 +251,7 @@ impl Doers<'_> {
                         .context("cannot write a program of the document into the run's folder")?;
                     let mut command = interpreter.clone();
                     command.push(path.to_string_lossy().into_owned());
-                    Arc::new(Process::new(program(&command, &document, &graph.settings.env)))
+                    Arc::new(ProgramAgent::new(program(&command, &document, &graph.settings.env)))
                 }
             };
             let files = files(step, graph, stubbed);

@@ -21,14 +21,14 @@ use std::sync::Arc;
 
 /// The inputs of a run.
 pub struct Work {
-    kind: Kind,
+    kind: WorkKind,
     /// The values of `--input`, by name.
     pub given: Object,
     /// The names of stubbed values of steps that are not run, which have no `--input`.
     pub stubbed: Vec<String>,
 }
 
-enum Kind {
+enum WorkKind {
     Items(Box<Checked>),
     /// All of these are in the run's journal, and none is read again.
     Recorded(u64),
@@ -39,9 +39,9 @@ enum Kind {
 impl Work {
     pub fn total(&self) -> u64 {
         match &self.kind {
-            Kind::Items(items) => items.total,
-            Kind::Recorded(total) => *total,
-            Kind::Once(_) => 1,
+            WorkKind::Items(items) => items.total,
+            WorkKind::Recorded(total) => *total,
+            WorkKind::Once(_) => 1,
         }
     }
 
@@ -51,7 +51,7 @@ impl Work {
     /// # Errors
     /// When they cannot be read or stored.
     pub fn store(&mut self, home: &Path) -> anyhow::Result<Option<ItemsFrom>> {
-        let Kind::Items(items) = &mut self.kind else { return Ok(None) };
+        let WorkKind::Items(items) = &mut self.kind else { return Ok(None) };
         let total = items.total;
         let source = items.source();
         let kept = Folder::open(home)
@@ -65,7 +65,7 @@ impl Work {
     /// # Errors
     /// Stops if they have changed, or when they cannot be read.
     pub fn same(&mut self, items: Option<&ItemsFrom>) -> anyhow::Result<()> {
-        let Kind::Items(now) = &mut self.kind else { return Ok(()) };
+        let WorkKind::Items(now) = &mut self.kind else { return Ok(()) };
         let source = now.source();
         let hash = source.digest()?;
         if items.is_some_and(|items| items.hash == hash) {
@@ -93,9 +93,9 @@ impl Work {
 
     fn all(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<NewItem>> + '_>> {
         Ok(match &self.kind {
-            Kind::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
-            Kind::Recorded(_) => Box::new(std::iter::empty()),
-            Kind::Once(shape) => {
+            WorkKind::Items(items) => Box::new(Counted { items: items.stream()?, left: items.total }),
+            WorkKind::Recorded(_) => Box::new(std::iter::empty()),
+            WorkKind::Once(shape) => {
                 let item = NewItem { key: "1".into(), inputs: shape.without_item() };
                 Box::new(std::iter::once(Ok(item)))
             }
@@ -169,7 +169,7 @@ pub fn work(
         Some((before, items))
             if before.begins_nothing || place.as_ref().is_some_and(|named| !Source::is_there(named)) =>
         {
-            Kind::Recorded(items.total)
+            WorkKind::Recorded(items.total)
         }
         _ => kind(launch, part, shape, place, terminal)?,
     };
@@ -256,7 +256,7 @@ fn kind(
     shape: Shape,
     place: Option<Named>,
     terminal: &mut Terminal,
-) -> anyhow::Result<Kind> {
+) -> anyhow::Result<WorkKind> {
     let options = &launch.options;
     let Some(named) = place else { return once(options, shape) };
     let path = named.path();
@@ -289,7 +289,7 @@ fn kind(
         let keys = words::by_count(checked.skipped, "its key is", "their keys are");
         terminal.talk(&format!("{items} {were} skipped: {keys} used by an earlier item\n"));
     }
-    Ok(Kind::Items(Box::new(checked)))
+    Ok(WorkKind::Items(Box::new(checked)))
 }
 
 fn found(named: &Named) -> anyhow::Result<Source> {
@@ -325,14 +325,14 @@ fn refuse(checked: &Checked, path: &Path, terminal: &mut Terminal) -> anyhow::Re
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }
 
-fn once(options: &RunOptions, shape: Shape) -> anyhow::Result<Kind> {
+fn once(options: &RunOptions, shape: Shape) -> anyhow::Result<WorkKind> {
     if !options.item.is_empty() {
         let message = "--item chooses among items, and this run has none; nothing was run";
         return Err(Stop::new(Exit::Invalid, message).help("name them with --items").into());
     }
     let lacking: Vec<String> = shape.lacking().iter().map(|name| format!("`{name}`")).collect();
     if lacking.is_empty() {
-        return Ok(Kind::Once(shape));
+        return Ok(WorkKind::Once(shape));
     }
     let message = format!("the workflow has no value for its input {}; nothing was run", lacking.join(", "));
     Err(Stop::new(Exit::Invalid, message)

@@ -135,8 +135,10 @@ pub fn run(
         }
         None if launch.no_journal => Runner::fleeting(id, prepared),
         None => {
-            let document =
-                journal::Document { path: document.source.name.clone(), text: document.source.text.clone() };
+            let document = journal::DocumentText {
+                path: document.source.name.clone(),
+                text: document.source.text.clone(),
+            };
             launch.options.home.clone_from(&home);
             launch.options.given = work.given.clone();
             let (options, items) = (launch.options.clone(), work.store(&home)?);

@@ -18,7 +18,7 @@ const UNREADABLE: &str = "unreadable";
 
 /// A run in the list, as scripts see it.
 #[derive(Serialize)]
-pub struct Line {
+pub struct RunLine {
     /// Its whole name.
     pub run: String,
     /// Its short name, unambiguous among the runs here.
@@ -36,10 +36,10 @@ pub struct Line {
     pub error: Option<String>,
 }
 
-impl Line {
-    pub fn of(header: &Header, folder: &Path, name: String, gist: Gist) -> Line {
+impl RunLine {
+    pub fn of(header: &Header, folder: &Path, name: String, gist: Gist) -> RunLine {
         let Gist { workflow, document, state, counts, last } = gist;
-        Line {
+        RunLine {
             run: header.run.clone(),
             name,
             path: folder.to_owned(),
@@ -53,8 +53,8 @@ impl Line {
         }
     }
 
-    fn unreadable(folder: &Path, name: String, why: &anyhow::Error) -> Line {
-        Line {
+    fn unreadable(folder: &Path, name: String, why: &anyhow::Error) -> RunLine {
+        RunLine {
             run: find::name(folder),
             name,
             path: folder.to_owned(),
@@ -104,11 +104,11 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     }
     let folders = find::all()?;
     let lines = find::latest_first(&folders).into_iter().filter_map(|(folder, name)| {
-        line(args, folder, &name).unwrap_or_else(|why| Some(Line::unreadable(folder, name, &why)))
+        line(args, folder, &name).unwrap_or_else(|why| Some(RunLine::unreadable(folder, name, &why)))
     });
     let wanted =
-        |line: &Line| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
-    let lines: Vec<Line> = lines.filter(wanted).collect();
+        |line: &RunLine| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
+    let lines: Vec<RunLine> = lines.filter(wanted).collect();
     match args.format {
         Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
         Format::Table if lines.is_empty() => {
@@ -118,14 +118,14 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
         Format::Table => {
             let header = ["run", "workflow", "started (UTC)", "state", "items", "time", "problem"];
-            terminal.data(&table(&header, lines.iter().map(Line::cells), terminal.width()));
+            terminal.data(&table(&header, lines.iter().map(RunLine::cells), terminal.width()));
         }
     }
     Ok(Exit::Ok)
 }
 
 /// The line of one run; `None` if it began too long ago.
-fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> {
+fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<RunLine>> {
     // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(folder)?;
     let (header, records) = journal::read(folder)?;
@@ -133,5 +133,5 @@ fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<Line>> 
         return Ok(None);
     }
     let gist = Gist::find(folder, header.clone(), records, held)?;
-    Ok(Some(Line::of(&header, folder, name.to_owned(), gist)))
+    Ok(Some(RunLine::of(&header, folder, name.to_owned(), gist)))
 }

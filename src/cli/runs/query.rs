@@ -28,7 +28,7 @@ struct Sink<'a> {
 
 /// What the search has covered.
 #[derive(Default)]
-struct Looked {
+struct Searched {
     /// Runs with such a step.
     known: bool,
     titles: BTreeSet<String>,
@@ -37,7 +37,7 @@ struct Looked {
 pub fn run(args: &Args, step: &str, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let wanted = statuses(&args.status)?;
     let folders = find::all()?;
-    let mut looked = Looked::default();
+    let mut looked = Searched::default();
     let mut exit = Exit::Ok;
     let mut sink = Sink { format: args.format, terminal, rows: Vec::new(), found: 0 };
     for (folder, name) in find::latest_first(&folders) {
@@ -81,7 +81,7 @@ fn one(
     step: &str,
     wanted: &[Status],
     (folder, name): (&Path, &str),
-    looked: &mut Looked,
+    looked: &mut Searched,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
     let history = History::open(folder)?;

@@ -27,7 +27,7 @@ struct Story {
     id: ItemId,
     inputs: Values,
     /// In the order of their first attempts, or of their ends where there was none.
-    steps: Vec<Step>,
+    steps: Vec<StoryStep>,
     places: BTreeMap<StepPath, usize>,
     state: Option<ItemState>,
     error: Option<ItemError>,
@@ -37,14 +37,14 @@ struct Story {
     lifecycle: Option<StateId>,
 }
 
-struct Step {
+struct StoryStep {
     path: StepPath,
-    attempts: Vec<Attempt>,
+    attempts: Vec<StoryAttempt>,
     /// How its last execution ended; `None` while it continues.
     end: Option<Execution>,
 }
 
-struct Attempt {
+struct StoryAttempt {
     number: u32,
     inputs: Values,
     started: Millis,
@@ -153,7 +153,13 @@ impl Story {
                     let (number, started) = (*attempt, event.at);
                     let known = self.step(*step);
                     known.end = None;
-                    known.attempts.push(Attempt { number, inputs, started, stopped: None, finished: None });
+                    known.attempts.push(StoryAttempt {
+                        number,
+                        inputs,
+                        started,
+                        stopped: None,
+                        finished: None,
+                    });
                 }
                 AttemptEvent::Stopped(why) => {
                     if let Some(known) = self.attempt(*step, *attempt) {
@@ -175,15 +181,15 @@ impl Story {
         (self.state, self.error) = (Some(end.state), end.error.clone());
     }
 
-    fn step(&mut self, path: StepPath) -> &mut Step {
+    fn step(&mut self, path: StepPath) -> &mut StoryStep {
         let place = *self.places.entry(path).or_insert_with(|| {
-            self.steps.push(Step { path, attempts: Vec::new(), end: None });
+            self.steps.push(StoryStep { path, attempts: Vec::new(), end: None });
             self.steps.len() - 1
         });
         &mut self.steps[place]
     }
 
-    fn attempt(&mut self, path: StepPath, number: u32) -> Option<&mut Attempt> {
+    fn attempt(&mut self, path: StepPath, number: u32) -> Option<&mut StoryAttempt> {
         self.step(path).attempts.iter_mut().rev().find(|attempt| attempt.number == number)
     }
 
@@ -217,7 +223,7 @@ impl Story {
     }
 }
 
-impl Step {
+impl StoryStep {
     /// Its end, or its current state.
     fn status(&self, held: bool) -> &'static str {
         let answered = self.attempts.last().is_some_and(|attempt| attempt.finished.is_some());
@@ -255,7 +261,7 @@ impl Step {
     }
 }
 
-impl Attempt {
+impl StoryAttempt {
     fn json(&self, graph: &Graph) -> Value {
         let seen =
             self.finished.as_ref().filter(|(_, answer)| !answer.as_ref().is_err_and(|lost| is_lost(lost)));
@@ -287,7 +293,7 @@ impl Attempt {
     }
 
     fn text(&self, out: &mut String, graph: &Graph, held: bool) {
-        let Attempt { number, started, .. } = self;
+        let StoryAttempt { number, started, .. } = self;
         let took = match &self.finished {
             Some((_, Err(failure))) if is_lost(failure) => ", its end was not seen".to_owned(),
             Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),

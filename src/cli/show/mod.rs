@@ -8,7 +8,7 @@ pub mod session;
 use super::exit::{Exit, Stop};
 use super::run::{Trace, write_later};
 use super::runs::gist::Gist;
-use super::runs::list::Line;
+use super::runs::list::RunLine;
 use super::runs::{Format, find};
 use super::stream;
 use super::terminal::Terminal;
@@ -155,7 +155,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
         State::Done | State::Unmet | State::Failed | State::Cancelled => &finished.verdicts,
     };
     let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
-    let line = Line::of(history.header(), folder, name, gist);
+    let line = RunLine::of(history.header(), folder, name, gist);
     match format {
         Format::Json => {
             items.open().for_each(|item| tell(item.json(graph), terminal));
@@ -173,7 +173,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
 }
 
 /// The first lines: the run's name and progress.
-fn about(line: &Line) -> String {
+fn about(line: &RunLine) -> String {
     let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
     let path = visible(&line.path.display().to_string());
     let mut out = text(&line.workflow) + "\n\n";

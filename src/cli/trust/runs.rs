@@ -28,7 +28,7 @@ const FORGOTTEN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A run that is this user's own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Known {
+pub struct KnownRun {
     version: u32,
     run: String,
     /// The run's folder, without links.
@@ -58,7 +58,7 @@ pub struct Known {
     pub foreign: i64,
 }
 
-impl Known {
+impl KnownRun {
     fn is_read(&self) -> bool {
         (OLDEST..=VERSION).contains(&self.version)
     }
@@ -78,7 +78,7 @@ impl Known {
 #[derive(Clone, Debug)]
 pub enum Owner {
     /// This user's: started or taken over here.
-    Own(Box<Known>),
+    Own(Box<KnownRun>),
     /// It came from elsewhere, or its record is lost.
     Elsewhere,
 }
@@ -93,7 +93,7 @@ impl Writing {
     /// # Errors
     /// As for [`begin`](Self::begin).
     pub fn expect(home: &Path, header: &Header, graph: &Graph, trusted: bool) -> anyhow::Result<()> {
-        store(&Known {
+        store(&KnownRun {
             version: VERSION,
             run: header.run.clone(),
             home: disk::real(home)?,
@@ -120,7 +120,7 @@ impl Writing {
             Ok(Owner::Elsewhere) | Err(_) => (BTreeSet::new(), 0),
         };
         let programs = if trusted { programs(graph) } else { held };
-        store(&Known { closed: false, foreign, ..of(home, &header, &records, programs)? })?;
+        store(&KnownRun { closed: false, foreign, ..of(home, &header, &records, programs)? })?;
         Ok(Writing(home.to_owned()))
     }
 
@@ -128,8 +128,8 @@ impl Writing {
         let (header, records) = journal::read_at_rest(&self.0)?;
         match owner_of(&self.0, &header, &records)? {
             Owner::Own(known) => {
-                let Known { programs, foreign, .. } = *known;
-                store(&Known { foreign, ..of(&self.0, &header, &records, programs)? })
+                let KnownRun { programs, foreign, .. } = *known;
+                store(&KnownRun { foreign, ..of(&self.0, &header, &records, programs)? })
             }
             Owner::Elsewhere => Ok(()),
         }
@@ -144,8 +144,13 @@ impl Drop for Writing {
 }
 
 /// The record of a run whose journal has been read, and is not being written to.
-fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String>) -> anyhow::Result<Known> {
-    Ok(Known {
+fn of(
+    home: &Path,
+    header: &Header,
+    records: &Records,
+    programs: BTreeSet<String>,
+) -> anyhow::Result<KnownRun> {
+    Ok(KnownRun {
         version: VERSION,
         run: header.run.clone(),
         home: disk::real(home)?,
@@ -160,7 +165,7 @@ fn of(home: &Path, header: &Header, records: &Records, programs: BTreeSet<String
     })
 }
 
-fn store(known: &Known) -> anyhow::Result<()> {
+fn store(known: &KnownRun) -> anyhow::Result<()> {
     Ok(Ours::ensure(folder()?)?.write(&record(&known.run, &known.home), known)?)
 }
 
@@ -179,7 +184,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     };
     let (real, journal, seal) = (disk::real(home)?, identity(home)?, records.seal());
     let born = Folder::open(home)?.born(journal::FILE);
-    let known = |known: &Known| {
+    let known = |known: &KnownRun| {
         // A copy that preserves times still has another creation time.
         let same_birth = known.born.is_none() || born.is_none() || known.born == born;
         let same = known.is_read() && known.run == header.run && known.seal == seal && same_birth;
@@ -187,7 +192,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     };
     let here = record(&header.run, &real);
     // The number of a file system may change when the machine restarts.
-    if let Ok(Some(found)) = state.read::<Known>(&here)
+    if let Ok(Some(found)) = state.read::<KnownRun>(&here)
         && known(&found)
         && found.home == real
         && found.journal.is_none_or(|found| found.1 == journal.1)
@@ -196,11 +201,11 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
     }
     let beginning = beginning(&header.run);
     for name in state.names()?.into_iter().filter(|name| name.starts_with(&beginning)) {
-        if let Ok(Some(found)) = state.read::<Known>(&name)
+        if let Ok(Some(found)) = state.read::<KnownRun>(&name)
             && known(&found)
             && found.journal == Some(journal)
         {
-            let moved = Known { home: real, ..found };
+            let moved = KnownRun { home: real, ..found };
             if state.write(&here, &moved).is_ok() && name != here {
                 let _ = state.remove(&name);
             }
@@ -215,7 +220,7 @@ fn owner_of(home: &Path, header: &Header, records: &Records) -> io::Result<Owner
 ///
 /// # Errors
 /// Stops with how to adopt it.
-pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
+pub fn refuse_foreign(home: &Path) -> anyhow::Result<KnownRun> {
     match owner(home)? {
         Owner::Own(known) => Ok(*known),
         Owner::Elsewhere => {
@@ -236,7 +241,7 @@ pub fn refuse_foreign(home: &Path) -> anyhow::Result<Known> {
 /// When the record cannot be stored.
 pub fn adopt(home: &Path, header: &Header, records: &Records, graph: &Graph) -> anyhow::Result<()> {
     let foreign = records.tip()?.0;
-    store(&Known { foreign, ..of(home, header, records, programs(graph))? })
+    store(&KnownRun { foreign, ..of(home, header, records, programs(graph))? })
 }
 
 /// Whether all programs of a run were allowed when it began or was resumed before, here.
@@ -245,11 +250,11 @@ pub fn holds(home: &Path, graph: &Graph) -> bool {
 }
 
 /// All runs with a record, by their folders; whether they still exist is not checked.
-pub fn known() -> BTreeMap<PathBuf, Known> {
-    let all = || -> anyhow::Result<BTreeMap<PathBuf, Known>> {
+pub fn known() -> BTreeMap<PathBuf, KnownRun> {
+    let all = || -> anyhow::Result<BTreeMap<PathBuf, KnownRun>> {
         let state = Ours::open(folder()?)?;
-        let read = |name: String| state.read::<Known>(&name).ok().flatten();
-        let all = state.names()?.into_iter().filter_map(read).filter(Known::is_read);
+        let read = |name: String| state.read::<KnownRun>(&name).ok().flatten();
+        let all = state.names()?.into_iter().filter_map(read).filter(KnownRun::is_read);
         Ok(all.map(|known| (known.home.clone(), known)).collect())
     };
     all().unwrap_or_default()
@@ -318,8 +323,8 @@ fn findings() -> anyhow::Result<PathBuf> {
 pub fn forget(removed: &BTreeSet<PathBuf>) {
     let Ok(state) = folder().and_then(|folder| Ok(Ours::open(folder)?)) else { return };
     let findings = findings().and_then(|folder| Ok(Ours::open(folder)?)).ok();
-    let gone = |known: &Known| !disk::is_there(&known.home.join(journal::FILE));
-    let old = |known: &Known| {
+    let gone = |known: &KnownRun| !disk::is_there(&known.home.join(journal::FILE));
+    let old = |known: &KnownRun| {
         let then = crate::runtime::now().checked_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
         known.started.parse::<Timestamp>().map_or(true, |started| started < then)
     };

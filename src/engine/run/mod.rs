@@ -9,7 +9,7 @@ use super::item::Item;
 use super::limits::{Next, ReadyLine};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
-use super::{Effect, Input, Limits, Out, RetryRequest, Timer};
+use super::{Effect, EngineInput, Limits, Out, RetryRequest, Timer};
 use crate::event::{
     AttemptEvent, Cause, DrainReason, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome,
     RunEvent, StepPath, StopReason,
@@ -168,7 +168,7 @@ impl Run {
         self.take_up(now, out);
         self.recover(&Item::is_compensating, now, out);
         self.touched = self.items.keys().copied().collect();
-        self.handle(Input::Stop(StopReason::Cancelled), now, out);
+        self.handle(EngineInput::Stop(StopReason::Cancelled), now, out);
         let under_way: Vec<_> = self
             .items
             .iter()
@@ -177,16 +177,16 @@ impl Run {
             .collect();
         for (item, step, attempt) in under_way {
             let failure = lost(CANCELLED);
-            self.handle(Input::Finished { item, step, attempt, result: Err(failure) }, now, out);
+            self.handle(EngineInput::Finished { item, step, attempt, result: Err(failure) }, now, out);
         }
         self.advance(now, out);
     }
 
     /// Processes one input; appends the resulting events and effects to `out`, in order. An input that has become
     /// irrelevant, such as a late answer, changes nothing.
-    pub fn handle(&mut self, input: Input, now: Millis, out: &mut Out) {
+    pub fn handle(&mut self, input: EngineInput, now: Millis, out: &mut Out) {
         // The rate's timer only matters because time has passed.
-        let of_rate = matches!(input, Input::Due(Timer::Rate));
+        let of_rate = matches!(input, EngineInput::Due(Timer::Rate));
         match self.meaning(input, now) {
             Some(event) => self.emit(event, out),
             None if !of_rate => return,
@@ -195,34 +195,34 @@ impl Run {
         self.advance(now, out);
     }
 
-    fn meaning(&self, input: Input, at: Millis) -> Option<Event> {
+    fn meaning(&self, input: EngineInput, at: Millis) -> Option<Event> {
         let known = |item: &ItemId| self.items.get(item);
         match input {
-            Input::Admit { key, inputs } => {
+            EngineInput::Admit { key, inputs } => {
                 Some(ItemEvent::Admitted { key, inputs }.of(ItemId(self.tally.admitted), at))
             }
-            Input::Finished { item, step, attempt, result } => known(&item)
+            EngineInput::Finished { item, step, attempt, result } => known(&item)
                 .filter(|known| known.is_running(step, attempt))
                 .map(|_| AttemptEvent::Finished(result).of(item, step, attempt, at)),
-            Input::NoMoreItems => {
+            EngineInput::NoMoreItems => {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
                 waits.then_some(RunEvent::ItemsExhausted.at(at))
             }
-            Input::Stop(why) => {
+            EngineInput::Stop(why) => {
                 // A stopped run can still be interrupted while it is compensated.
                 let before = self.stopped.filter(|_| why != StopReason::Interrupted);
                 let again = self.stopped == Some(StopReason::Interrupted);
                 (before.is_none() && !again).then_some(RunEvent::Stopped(why).at(at))
             }
-            Input::Due(Timer::Rate) => None,
-            Input::Due(Timer::Attempt { item, step, attempt }) => known(&item)
+            EngineInput::Due(Timer::Rate) => None,
+            EngineInput::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
                 .map(|known| known.overdue(&self.graph, step, at))
                 .map(|why| AttemptEvent::Stopped(why).of(item, step, attempt, at)),
-            Input::Due(Timer::Retry { item, step, attempt }) => known(&item)
+            EngineInput::Due(Timer::Retry { item, step, attempt }) => known(&item)
                 .filter(|known| known.awaits_retry(step, attempt))
                 .map(|_| AttemptEvent::RetryDue.of(item, step, attempt, at)),
-            Input::Due(Timer::ItemDeadline { item }) => {
+            EngineInput::Due(Timer::ItemDeadline { item }) => {
                 known(&item).filter(|known| known.is_overdue(&self.graph, at)).map(|_| {
                     let waited = self.line.waited(item, at);
                     ItemEvent::DeadlinePassed { waited }.of(item, at)

@@ -3,7 +3,7 @@
 
 mod graphs;
 
-use super::{Effect, Input, Out, Run, Timer};
+use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
     Answer, AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome, Reply,
     RunEvent, StepPath, StopReason, Values,
@@ -127,10 +127,10 @@ impl World {
             while self.offered < self.items && run.wants_item() {
                 let key = format!("item-{}", self.offered).into();
                 self.offered += 1;
-                run.handle(Input::Admit { key, inputs: Vec::new() }, self.now, out);
+                run.handle(EngineInput::Admit { key, inputs: Vec::new() }, self.now, out);
             }
             if self.offered == self.items {
-                run.handle(Input::NoMoreItems, self.now, out);
+                run.handle(EngineInput::NoMoreItems, self.now, out);
             }
             for effect in out.effects.drain(..).collect::<Vec<_>>() {
                 self.take(effect);
@@ -188,16 +188,16 @@ impl World {
         (dice(0) > 1).then(|| dice(1))
     }
 
-    fn arrive(&mut self, coming: Coming) -> Vec<Input> {
+    fn arrive(&mut self, coming: Coming) -> Vec<EngineInput> {
         match coming {
-            Coming::Timer(timer) => vec![Input::Due(timer)],
-            Coming::Stop => vec![Input::Stop(StopReason::Interrupted)],
+            Coming::Timer(timer) => vec![EngineInput::Due(timer)],
+            Coming::Stop => vec![EngineInput::Stop(StopReason::Interrupted)],
             Coming::Answer { item, step, attempt, started } => {
                 // The next execution of the step begins anew.
                 self.under_way.remove(&(item, step, attempt));
                 self.told.remove(&(item, step, attempt));
                 let result = self.answer(item, step, attempt, started);
-                let answer = Input::Finished { item, step, attempt, result };
+                let answer = EngineInput::Finished { item, step, attempt, result };
                 let doubled = roll(self.seed, &[13, item.0, number(step)], 5) == 0;
                 if doubled { vec![answer.clone(), answer] } else { vec![answer] }
             }

@@ -30,8 +30,8 @@ fn late_answer(failure: Box<Failure>) -> Option<String> {
     let mut hand = Hand::new(graph(vec![one]));
     let path = StepPath::from(StepId(0));
     hand.now = 10;
-    hand.give(Input::Due(Timer::Attempt { item: ItemId(0), step: path, attempt: 1 }));
-    hand.give(Input::Finished { item: ItemId(0), step: path, attempt: 1, result: Err(failure) });
+    hand.give(EngineInput::Due(Timer::Attempt { item: ItemId(0), step: path, attempt: 1 }));
+    hand.give(EngineInput::Finished { item: ItemId(0), step: path, attempt: 1, result: Err(failure) });
     hand.out.events.iter().find_map(|event| match &event.kind {
         EventKind::Step(_, StepEvent::Ended(execution)) => {
             Some(format!("{}: {}", execution.status.name(), execution.error.as_deref().unwrap()))
@@ -69,8 +69,8 @@ fn a_step_for_all_items_gets_nothing_of_a_step_that_refused_its_own_result() {
     let mut graph = graph(steps);
     graph.gathered = vec![ValueId(0)];
     let mut hand = Hand::new(graph);
-    hand.give(Input::Admit { key: "l".into(), inputs: Vec::new() });
-    hand.give(Input::NoMoreItems);
+    hand.give(EngineInput::Admit { key: "l".into(), inputs: Vec::new() });
+    hand.give(EngineInput::NoMoreItems);
     hand.answer_as(ItemId(0), StepId(0).into(), Ok(9.into()));
     hand.answer_as(ItemId(1), StepId(0).into(), Ok(3.into()));
     assert_eq!(hand.inputs(ItemId::RUN, StepId(1).into()), [(0, json!([3]))]);
@@ -108,11 +108,11 @@ fn a_compensation_without_a_signature_is_handed_what_its_step_was_given() {
     graph.values.extend(["n", "m"].map(|name| ValueInfo { name: name.into(), ty: None }));
     graph.inputs = vec![given, absent];
     let mut hand = Hand { run: Run::new(Arc::new(graph), policy()), out: Out::default(), now: 0 };
-    hand.give(Input::Admit { key: "k".into(), inputs: vec![(given, Arc::new(7.into()))] });
+    hand.give(EngineInput::Admit { key: "k".into(), inputs: vec![(given, Arc::new(7.into()))] });
     let pack = hand.inputs(ItemId(0), StepId(0).into());
     assert_eq!(pack, [(3, 7.into())]);
     let reply = Ok(Reply::default());
-    hand.give(Input::Finished { item: ItemId(0), step: StepId(0).into(), attempt: 1, result: reply });
+    hand.give(EngineInput::Finished { item: ItemId(0), step: StepId(0).into(), attempt: 1, result: reply });
     hand.answer(1, Err("no"));
     assert_eq!(hand.inputs(ItemId(0), StepId(2).into()), pack);
 }
@@ -165,13 +165,13 @@ fn a_deadline_that_passed_while_an_item_waited_says_for_what_and_how_long() {
         limits(&mut policy.limits);
         let mut hand = Hand { run: Run::new(Arc::new(graph), policy), out: Out::default(), now: 0 };
         for key in ["k", "l"] {
-            hand.give(Input::Admit { key: key.into(), inputs: Vec::new() });
+            hand.give(EngineInput::Admit { key: key.into(), inputs: Vec::new() });
         }
         hand.now = 2010;
         if group {
             hand.answer(0, Ok(1.into()));
         } else {
-            hand.give(Input::Due(Timer::ItemDeadline { item: ItemId(1) }));
+            hand.give(EngineInput::Due(Timer::ItemDeadline { item: ItemId(1) }));
             hand.answer_as(ItemId(1), StepId(1).into(), Ok(1.into()));
             hand.answer_as(ItemId(1), StepId(0).into(), Err("stopped"));
         }

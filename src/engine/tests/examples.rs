@@ -107,7 +107,7 @@ fn an_interrupted_item_is_cancelled_and_no_handler_runs() {
     let mut handler = step("H", &[], None);
     handler.kind = Kind::Handler;
     let mut hand = Hand::new(graph(vec![step("A", &[], None), step("B", &[(0, true)], None), handler]));
-    hand.give(Input::Stop(StopReason::Interrupted));
+    hand.give(EngineInput::Stop(StopReason::Interrupted));
     hand.answer(0, Err("killed"));
     assert_eq!(hand.state(), Some(ItemState::Cancelled));
     assert_eq!(hand.starts(2), 0);
@@ -171,7 +171,7 @@ fn one_failed_element_fails_the_step_once_the_others_have_finished() {
     let outputs = vec![(ValueId(4), Arc::new(json!(true)))];
     let attempt = hand.starts(3);
     let result = Ok(Reply { outputs, ..Reply::default() });
-    hand.give(Input::Finished { item, step: StepId(3).into(), attempt, result });
+    hand.give(EngineInput::Finished { item, step: StepId(3).into(), attempt, result });
     hand.answer_as(item, element(0), Ok(json!("first")));
     assert_eq!(hand.last(item, element(0)), 2);
     assert_eq!(hand.last(item, element(1)), 1, "what has succeeded does not run again");
@@ -187,9 +187,9 @@ fn a_step_per_run_takes_lists_over_the_items_in_the_order_of_their_admission() {
     graph.gathered = vec![ValueId(0)];
     let mut hand = Hand::new(graph);
     for _ in 0..2 {
-        hand.give(Input::Admit { key: "k".into(), inputs: Vec::new() });
+        hand.give(EngineInput::Admit { key: "k".into(), inputs: Vec::new() });
     }
-    hand.give(Input::NoMoreItems);
+    hand.give(EngineInput::NoMoreItems);
     let first = StepPath::from(StepId(0));
     hand.answer_as(ItemId(2), first, Ok(json!("third")));
     hand.answer_as(ItemId(1), first, Err("no"));
@@ -226,7 +226,7 @@ fn the_steps_of_a_group_share_its_deadline() {
     hand.answer(0, Ok(json!(1)));
     assert_eq!(due(&hand, 1), Some(101), "counted from the first step's start");
     hand.now = 100;
-    hand.give(Input::Due(Timer::Attempt { item: ItemId(0), step: StepId(1).into(), attempt: 1 }));
+    hand.give(EngineInput::Due(Timer::Attempt { item: ItemId(0), step: StepId(1).into(), attempt: 1 }));
     hand.answer(1, Err("stopped"));
     let row = hand.out.events.iter().find_map(|event| match &event.kind {
         EventKind::Step(_, StepEvent::Ended(execution)) if execution.step == StepId(1) => {

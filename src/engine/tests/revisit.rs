@@ -28,8 +28,8 @@ fn summed() -> Graph {
 /// Two items, of which the second fails.
 fn failed(graph: Graph) -> Hand {
     let mut hand = Hand::new(graph);
-    hand.give(Input::Admit { key: "l".into(), inputs: Vec::new() });
-    hand.give(Input::NoMoreItems);
+    hand.give(EngineInput::Admit { key: "l".into(), inputs: Vec::new() });
+    hand.give(EngineInput::NoMoreItems);
     hand.answer(0, Ok(10.into()));
     hand.answer_as(ItemId(1), StepId(0).into(), Err("no"));
     hand
@@ -135,7 +135,7 @@ fn a_run_that_is_given_up_meanwhile_does_not_begin_them_again() {
     hand.answer_run(SUM, Ok(1.into()));
     hand.answer_run(TELL, Ok(2.into()));
     let mut hand = hand.again(summed(), &[ItemId(1)]);
-    hand.give(Input::Stop(StopReason::Cancelled));
+    hand.give(EngineInput::Stop(StopReason::Cancelled));
     hand.answer_as(ItemId(1), StepId(0).into(), Err("stopped"));
     assert!(hand.run.is_idle());
     assert_eq!((hand.asked(SUM).len(), hand.asked(UNSUM).len()), (1, 0));
@@ -151,7 +151,7 @@ fn one_that_is_given_up_while_they_are_undone_does_not_begin_them_again_either()
     hand.answer_run(TELL, Ok(2.into()));
     let mut hand = hand.again(summed(), &[ItemId(1)]);
     hand.answer_as(ItemId(1), StepId(0).into(), Ok(20.into()));
-    hand.give(Input::Stop(StopReason::Cancelled));
+    hand.give(EngineInput::Stop(StopReason::Cancelled));
     hand.answer_run(UNSUM, Ok(3.into()));
     assert!(hand.run.is_idle());
     assert_eq!(hand.asked(SUM).len(), 1);

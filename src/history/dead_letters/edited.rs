@@ -1,7 +1,7 @@
 //! An edited table of dead letters: which items to retry, and with which inputs.
 
 use super::Letter;
-use super::table::{ABOUT, Column, LetterTable};
+use super::table::{ABOUT, LetterColumn, LetterTable};
 use crate::diag::nearest;
 use crate::engine::RetryRequest;
 use crate::event::Values;
@@ -26,7 +26,7 @@ enum Meaning<'a> {
     Key,
     /// Informational; edits are ignored.
     About,
-    Input(&'a Column),
+    Input(&'a LetterColumn),
     /// An unknown column, already reported.
     Unknown,
 }
@@ -214,7 +214,7 @@ fn is_same(cell: Cell<'_>, old: Option<&Value>) -> bool {
 /// The value of a cell, read by its type, or else by the kind of the old value; `None` for an absent value.
 fn spelled(
     cell: Cell<'_>,
-    column: &Column,
+    column: &LetterColumn,
     letter: &Letter,
     table: &LetterTable<'_>,
     base: &Path,
@@ -248,7 +248,7 @@ fn spelled(
 }
 
 /// Sets or removes a value.
-fn put(inputs: &mut Values, column: &Column, value: Option<Value>) {
+fn put(inputs: &mut Values, column: &LetterColumn, value: Option<Value>) {
     let at = inputs.iter().position(|(id, _)| *id == column.input);
     match (&column.member, at.and_then(|at| inputs.get_mut(at)), value) {
         (Some(member), Some((_, whole)), value) => {

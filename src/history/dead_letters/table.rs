@@ -23,11 +23,11 @@ const COLUMNS: usize = 1000;
 pub struct LetterTable<'a> {
     pub graph: &'a Graph,
     pub letters: &'a [Letter],
-    pub columns: Vec<Column>,
+    pub columns: Vec<LetterColumn>,
 }
 
 /// One column of inputs.
-pub struct Column {
+pub struct LetterColumn {
     pub name: String,
     pub input: ValueId,
     /// The member of the only input, if that is an object in every letter.
@@ -54,7 +54,7 @@ impl<'a> LetterTable<'a> {
         while ABOUT.contains(&&*name) || self.columns.iter().any(|column| column.name == name) {
             name = format!("input.{name}");
         }
-        self.columns.push(Column { name, input, member });
+        self.columns.push(LetterColumn { name, input, member });
     }
 
     /// The whole table as text.
@@ -83,7 +83,7 @@ impl<'a> LetterTable<'a> {
     }
 }
 
-impl Column {
+impl LetterColumn {
     /// A letter's value in this column.
     pub fn of<'a>(&self, letter: &'a Letter) -> Option<&'a Value> {
         let (_, value) = letter.inputs.iter().find(|(id, _)| *id == self.input)?;

@@ -116,8 +116,8 @@ fn every_kind() -> Vec<Record> {
         })
         .at(at),
     ]));
-    let definition = vec![Definition { phase: "Pay".into(), hash: "a0".into() }];
-    let document = Document { path: "orders.md".into(), text: "# Orders\n\n## Pay @bank\n".into() };
+    let definition = vec![StepDefinition { phase: "Pay".into(), hash: "a0".into() }];
+    let document = DocumentText { path: "orders.md".into(), text: "# Orders\n\n## Pay @bank\n".into() };
     all.push(Record::Asked(Asked { item, key: "4be1".into(), input: "77aa".into() }));
     all.push(Record::Revised(Revision { document, definition }));
     let left = NotRun { step, because: "needs b (Review was skipped)".into(), decided: true };

@@ -10,7 +10,7 @@ mod process;
 mod property;
 mod writer;
 
-use super::{Definition, Document, Header, Journal, Record, Store, Unreadable, Version, read};
+use super::{DocumentText, Header, Journal, Record, StepDefinition, Store, Unreadable, Version, read};
 use crate::engine::simulator::{World, random_graph, random_policy};
 use crate::engine::{Out, Run};
 use crate::event::Event;
@@ -23,8 +23,8 @@ fn header() -> Header {
         version: Version::CURRENT,
         run: "0199f0".into(),
         started: "2026-11-20T14:30:00Z".into(),
-        document: Document { path: "orders.md".into(), text: "# Orders\n\n## Pay\n".into() },
-        definition: vec![Definition { phase: "Pay".into(), hash: "9f".into() }],
+        document: DocumentText { path: "orders.md".into(), text: "# Orders\n\n## Pay\n".into() },
+        definition: vec![StepDefinition { phase: "Pay".into(), hash: "9f".into() }],
         options: json!({"jobs": 4, "rate": "0.10".parse::<serde_json::Number>().unwrap()}),
         items: json!([{"$serde_json::private::Number": "a name like any other"}]),
     }

@@ -1,7 +1,7 @@
 //! Adds the rows of a run to their document: to a table below their step that has their columns, else to a new fence
 //! at the end of the step's body. Of the document's existing text only counts change.
 
-use super::columns::Columns;
+use super::columns::TableColumns;
 use super::document::recorded;
 use super::row::{Row, STANDARD};
 use crate::diag::{Source, Span};
@@ -198,7 +198,7 @@ fn tables(source: &Source, fence: &TraceFence, phase: &str) -> Vec<StepTable> {
     while let Ok(Some(Ok(node))) = reader.next() {
         match node {
             Node::Table(table) => {
-                columns = Columns::of(table).ok().filter(|_| Columns::fit(table));
+                columns = TableColumns::of(table).ok().filter(|_| TableColumns::fit(table));
                 let start = offset(table.line_start);
                 let place = base + start;
                 found.push(StepTable {

@@ -2,7 +2,7 @@
 
 use super::super::document::Cell;
 use super::super::link::LinkedItem;
-use super::{DocumentRecord, Found};
+use super::{DocumentRecord, Findings};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
 use crate::event::Status;
@@ -27,12 +27,12 @@ pub(super) struct Checker<'a, 'f> {
     pub rows: &'f ItemRows<'a>,
     /// The engine's state for them.
     pub retraced: Retraced<'a>,
-    pub found: &'f mut Found,
+    pub found: &'f mut Findings,
 }
 
 impl<'a> DocumentRecord<'a> {
     /// Checks an item; `once` for the rows of the steps that run once after all items.
-    pub(super) fn item(self, item: &'a LinkedItem, once: bool, found: &mut Found) {
+    pub(super) fn item(self, item: &'a LinkedItem, once: bool, found: &mut Findings) {
         let rows = &ItemRows::of(self, item, once);
         let mut retraced = Retraced::new(self.graph, once);
         self.learn(&item.rows, &mut retraced);

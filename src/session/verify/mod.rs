@@ -32,7 +32,7 @@ pub struct Verified {
 /// Checks every recorded row of a valid document against its graph.
 pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
     let Recorded { rows, places, .. } = recorded(source, spec);
-    let Found { items, mut differences, missing, unrecorded, .. } = hold(graph, &rows, &places);
+    let Findings { items, mut differences, missing, unrecorded, .. } = hold(graph, &rows, &places);
     for (step, items) in missing.into_iter().filter(|(step, _)| !unrecorded.contains(step)) {
         let Some(written) = spec.steps.get(step.index()) else { continue };
         differences.push(catalogue::missing_row(
@@ -47,12 +47,12 @@ pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
 }
 
 /// Checks rows against a graph.
-fn hold(graph: &Graph, rows: &[Row], places: &[RowPlace]) -> Found {
+fn hold(graph: &Graph, rows: &[Row], places: &[RowPlace]) -> Findings {
     let layout = Layout::of(graph);
     let record = DocumentRecord { graph, layout: &layout, rows, places };
     let items = link(&layout, rows);
     let recorded = (0..rows.len()).filter_map(|row| record.step(row)).collect();
-    let mut found = Found { items: items.len(), recorded, ..Found::default() };
+    let mut found = Findings { items: items.len(), recorded, ..Findings::default() };
     for row in 0..rows.len() {
         record.row(row, &mut found.differences);
     }
@@ -77,11 +77,11 @@ struct DocumentRecord<'a> {
 
 /// What has been found so far, over all items.
 #[derive(Default)]
-struct Found {
+struct Findings {
     items: usize,
     differences: Vec<Diagnostic>,
     /// The items without a row of a step that had no obstacle.
-    missing: BTreeMap<StepId, Missing>,
+    missing: BTreeMap<StepId, MissingRows>,
     /// Steps with a row.
     recorded: BTreeSet<StepId>,
     /// Steps without rows that others waited for: reported once.
@@ -90,12 +90,12 @@ struct Found {
 
 /// Items without a row: the first ones, and their number.
 #[derive(Default)]
-struct Missing {
+struct MissingRows {
     first: Vec<Arc<str>>,
     count: usize,
 }
 
-impl Missing {
+impl MissingRows {
     fn add(&mut self, item: &str) {
         if self.first.len() < catalogue::MISSING_NAMED {
             self.first.push(item.into());

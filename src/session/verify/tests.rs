@@ -3,7 +3,7 @@
 use super::super::document::RowPlace;
 use super::super::layout::Layout;
 use super::super::row::Row;
-use super::{Found, hold};
+use super::{Findings, hold};
 use crate::diag::{Diagnostic, Source};
 use crate::engine::simulator::{World, random_graph, random_policy};
 use crate::engine::tests::states::document;
@@ -99,7 +99,7 @@ fn rows(graph: &Graph, events: &[Event]) -> Vec<Row> {
 
 fn differences(graph: &Graph, rows: &[Row]) -> Vec<Diagnostic> {
     let places = vec![RowPlace::default(); rows.len()];
-    let Found { differences, .. } = hold(graph, rows, &places);
+    let Findings { differences, .. } = hold(graph, rows, &places);
     differences
 }
 

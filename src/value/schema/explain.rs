@@ -5,7 +5,7 @@ use super::super::misfit::{Misfits, element, member, shown};
 use super::super::words::or;
 use super::super::{Object, Value, kind, nearest};
 use super::kinds::{admits, branches, peek};
-use super::{Definition, Holds, keyword};
+use super::{Holds, TypeSchema, keyword};
 use serde_json::json;
 
 /// Objects with more members than this are not searched for a misspelt one.
@@ -14,7 +14,7 @@ const COMPARED: usize = 100;
 /// Alternatives that are named one by one.
 const NAMED: usize = 8;
 
-pub(super) fn explain(definition: &Definition, value: &Value, path: &mut String, misfits: &mut Misfits) {
+pub(super) fn explain(definition: &TypeSchema, value: &Value, path: &mut String, misfits: &mut Misfits) {
     let before = misfits.count();
     let mut walk = Walk { definition, misfits };
     walk.look(definition.schema(), value, path);
@@ -24,7 +24,7 @@ pub(super) fn explain(definition: &Definition, value: &Value, path: &mut String,
 }
 
 struct Walk<'a, 'm> {
-    definition: &'a Definition,
+    definition: &'a TypeSchema,
     misfits: &'m mut Misfits,
 }
 

@@ -1,6 +1,6 @@
 //! The integers of a value that fits a definition, written in plain digits.
 
-use super::Definition;
+use super::TypeSchema;
 use crate::value::Value;
 use crate::value::integer::write_plainly;
 
@@ -8,7 +8,7 @@ use crate::value::integer::write_plainly;
 const LAYERS: usize = 32;
 
 /// Writes what a schema that the value fits calls an integer.
-pub(super) fn write(definition: &Definition, schema: &Value, value: &mut Value, layer: usize) {
+pub(super) fn write(definition: &TypeSchema, schema: &Value, value: &mut Value, layer: usize) {
     if layer > LAYERS {
         return;
     }

@@ -1,16 +1,16 @@
 //! What a schema states about values without looking at one: their kinds and members.
 
-use super::{Definition, NESTING};
+use super::{NESTING, TypeSchema};
 use crate::value::{Lack, Part, Type, Value, kind};
 
 /// The schema behind references.
-pub(super) fn peek<'a>(definition: &'a Definition, schema: &'a Value) -> &'a Value {
+pub(super) fn peek<'a>(definition: &'a TypeSchema, schema: &'a Value) -> &'a Value {
     let target = |schema: &&Value| definition.target(schema.get("$ref")?.as_str()?);
     std::iter::successors(Some(schema), target).take(NESTING).last().unwrap_or(schema)
 }
 
 /// Whether a value of this kind may fit.
-pub(super) fn admits(definition: &Definition, schema: &Value, value: &Value) -> bool {
+pub(super) fn admits(definition: &TypeSchema, schema: &Value, value: &Value) -> bool {
     let schema = peek(definition, schema);
     let options = schema.get("enum").and_then(Value::as_array);
     schema.get("type").is_none_or(|kinds| is_kind(kinds, value))
@@ -40,7 +40,7 @@ fn is_kind(kinds: &Value, value: &Value) -> bool {
 }
 
 /// Whether all values that fit are strings.
-pub(super) fn is_text(definition: &Definition, schema: &Value) -> bool {
+pub(super) fn is_text(definition: &TypeSchema, schema: &Value) -> bool {
     let schema = peek(definition, schema);
     let options = schema.get("enum").and_then(Value::as_array);
     schema.get("type").is_some_and(|kind| kind == "string")
@@ -50,7 +50,7 @@ pub(super) fn is_text(definition: &Definition, schema: &Value) -> bool {
 }
 
 /// The type of a member of an object, and whether it may be absent.
-pub(super) fn member(definition: &Definition, name: &str) -> Option<(Type, bool)> {
+pub(super) fn member(definition: &TypeSchema, name: &str) -> Option<(Type, bool)> {
     let object = peek(definition, definition.schema());
     let schema = object.get("properties")?.get(name)?;
     let required = object.get("required").and_then(Value::as_array);
@@ -58,13 +58,13 @@ pub(super) fn member(definition: &Definition, name: &str) -> Option<(Type, bool)
     Some((type_of(definition, schema), optional))
 }
 
-pub(super) fn required(definition: &Definition) -> Vec<String> {
+pub(super) fn required(definition: &TypeSchema) -> Vec<String> {
     let required = peek(definition, definition.schema()).get("required").and_then(Value::as_array);
     required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The first part of a path that no fitting value has. A schema that does not list its members lacks nothing.
-pub(super) fn lacks(definition: &Definition, schema: &Value, way: &[Part]) -> Option<Lack> {
+pub(super) fn lacks(definition: &TypeSchema, schema: &Value, way: &[Part]) -> Option<Lack> {
     let [part, rest @ ..] = way else { return None };
     let schema = peek(definition, schema);
     if let Some(branches) = branches(schema) {
@@ -129,7 +129,7 @@ fn is_closed(schema: &Value) -> bool {
 }
 
 /// The nearest type that the language has a name for.
-fn type_of(definition: &Definition, schema: &Value) -> Type {
+fn type_of(definition: &TypeSchema, schema: &Value) -> Type {
     let kinds = match peek(definition, schema).get("type") {
         Some(Value::Array(kinds)) => kinds.as_slice(),
         Some(kind) => std::slice::from_ref(kind),

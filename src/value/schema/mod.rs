@@ -99,14 +99,14 @@ impl Definitions {
     ///
     /// # Errors
     /// When it is not a valid JSON Schema.
-    pub fn compile(&self, name: &str) -> Result<Definition, String> {
+    pub fn compile(&self, name: &str) -> Result<TypeSchema, String> {
         let mut schema = reference(name);
         let reach = self.reach(name);
         let reached = reach.into_iter().filter_map(|name| Some((name.clone(), self.0.get(&name)?.clone())));
         let reached: Object = reached.collect();
         schema["$defs"] = reached.into();
         let validator = options().build(&schema).map_err(|error| error.to_string())?;
-        Ok(Definition { name: name.to_owned(), schema, validator, parts: Mutex::default() })
+        Ok(TypeSchema { name: name.to_owned(), schema, validator, parts: Mutex::default() })
     }
 }
 
@@ -165,7 +165,7 @@ pub fn is_format(name: &str) -> bool {
 }
 
 /// A named type, compiled.
-pub struct Definition {
+pub struct TypeSchema {
     name: String,
     /// `{"$ref": "#/$defs/Name", "$defs": {…}}` with all that it mentions.
     schema: Value,
@@ -174,7 +174,7 @@ pub struct Definition {
     parts: Mutex<HashMap<(usize, &'static str), Arc<Validator>>>,
 }
 
-impl Definition {
+impl TypeSchema {
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -253,21 +253,21 @@ impl Definition {
     }
 }
 
-impl PartialEq for Definition {
+impl PartialEq for TypeSchema {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.schema == other.schema
     }
 }
 
-impl Eq for Definition {}
+impl Eq for TypeSchema {}
 
-impl Hash for Definition {
+impl Hash for TypeSchema {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
 }
 
-impl fmt::Debug for Definition {
+impl fmt::Debug for TypeSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Definition").field(&self.name).finish()
     }

@@ -1,19 +1,19 @@
 //! A sample value for a definition: as small as possible, and fitting as far as the schema can be evaluated.
 
 use super::kinds::branches;
-use super::{Definition, referred};
+use super::{TypeSchema, referred};
 use crate::value::{Object, Value};
 
 /// The most characters and elements that a sample gets because a definition requires them.
 const MOST: usize = 10_000;
 
 /// A value that fits, where one can be found; else one that comes near.
-pub(super) fn sample(definition: &Definition) -> Value {
+pub(super) fn sample(definition: &TypeSchema) -> Value {
     Maker { definition, within: Vec::new() }.make(definition.schema()).unwrap_or_default()
 }
 
 struct Maker<'a> {
-    definition: &'a Definition,
+    definition: &'a TypeSchema,
     /// The types around the current place.
     within: Vec<String>,
 }

@@ -6,13 +6,13 @@ use crate::view::decisions::{self, Passage, Way};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Drawing<'a> {
-    steps: Vec<Step<'a>>,
-    edges: Vec<Edge<'a>>,
+struct JsonDrawing<'a> {
+    steps: Vec<JsonStep<'a>>,
+    edges: Vec<JsonEdge<'a>>,
 }
 
 #[derive(Serialize)]
-struct Step<'a> {
+struct JsonStep<'a> {
     title: &'a str,
     phase: &'a str,
     kind: &'static str,
@@ -22,7 +22,7 @@ struct Step<'a> {
     line: usize,
     group: Option<&'a str>,
     /// The element and its list.
-    each: Option<Each<'a>>,
+    each: Option<JsonEach<'a>>,
     /// `item` or `run`.
     per: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,14 +35,14 @@ struct Step<'a> {
 }
 
 #[derive(Serialize)]
-struct Each<'a> {
+struct JsonEach<'a> {
     element: &'a str,
     list: &'a str,
 }
 
 /// `from` and `to` are phases; `value` is null for an order without data.
 #[derive(Serialize)]
-struct Edge<'a> {
+struct JsonEdge<'a> {
     from: &'a str,
     to: &'a str,
     value: Option<&'a str>,
@@ -51,7 +51,7 @@ struct Edge<'a> {
 /// `{steps, edges}`, indented, with a final newline.
 pub fn json(graph: &Graph) -> String {
     let name = |value: ValueId| graph.value(value).name.as_str();
-    let steps = graph.steps.iter().zip(graph.ids()).map(|(step, id)| Step {
+    let steps = graph.steps.iter().zip(graph.ids()).map(|(step, id)| JsonStep {
         title: &step.title,
         phase: &step.phase,
         kind: step.kind.name(),
@@ -60,7 +60,7 @@ pub fn json(graph: &Graph) -> String {
         mark: step.mark.map(sign),
         line: step.line,
         group: step.group.map(|group| graph.groups[group].title.as_str()),
-        each: step.each.map(|each| Each { element: name(each.element), list: graph.list(step, each) }),
+        each: step.each.map(|each| JsonEach { element: name(each.element), list: graph.list(step, each) }),
         per: if step.once { "run" } else { "item" },
         effects: step.pure.then_some("none"),
         state: decisions::passage(graph, step),
@@ -69,10 +69,10 @@ pub fn json(graph: &Graph) -> String {
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });
-    let edges = graph.edges.iter().map(|edge| Edge {
+    let edges = graph.edges.iter().map(|edge| JsonEdge {
         from: &graph.step(edge.from).phase,
         to: &graph.step(edge.to).phase,
         value: edge.value.map(name),
     });
-    crate::view::text::json(&Drawing { steps: steps.collect(), edges: edges.collect() })
+    crate::view::text::json(&JsonDrawing { steps: steps.collect(), edges: edges.collect() })
 }

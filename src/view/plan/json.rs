@@ -1,6 +1,6 @@
 //! A plan for scripts.
 
-use super::missing::{Missing, missing};
+use super::missing::{MissingInput, missing};
 use super::{Doer, Given, replaced};
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Serialize)]
 struct Plan<'a> {
     title: &'a str,
-    inputs: Vec<Input<'a>>,
+    inputs: Vec<PlannedInput<'a>>,
     items: Option<&'a str>,
     key: Option<&'a str>,
     jobs: Option<usize>,
@@ -22,12 +22,12 @@ struct Plan<'a> {
     tolerate: Value,
     on_item_error: &'static str,
     deadline_ms: Option<u64>,
-    steps: Vec<Step<'a>>,
+    steps: Vec<PlannedStep<'a>>,
     given: &'a [Given],
 }
 
 #[derive(Serialize)]
-struct Input<'a> {
+struct PlannedInput<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     ty: Option<String>,
@@ -35,7 +35,7 @@ struct Input<'a> {
 
 /// In the order of the run; compensations and failure handlers, which have no stage, last.
 #[derive(Serialize)]
-struct Step<'a> {
+struct PlannedStep<'a> {
     stage: Option<usize>,
     title: &'a str,
     phase: &'a str,
@@ -53,7 +53,7 @@ struct Step<'a> {
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
     /// Required inputs that may be absent, so that it does not run.
-    may_lack: Vec<Missing>,
+    may_lack: Vec<MissingInput>,
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
@@ -67,7 +67,7 @@ pub fn json(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
     let settings = &graph.settings;
     let input = |value: &graph::ValueId| {
         let value = graph.value(*value);
-        Input { name: &value.name, ty: value.ty.as_ref().map(ToString::to_string) }
+        PlannedInput { name: &value.name, ty: value.ty.as_ref().map(ToString::to_string) }
     };
     let stages = stages(graph);
     let staged =
@@ -96,10 +96,10 @@ fn step<'a>(
     id: graph::StepId,
     stage: Option<usize>,
     doer: Option<&Doer>,
-    lacks: &[Vec<Missing>],
-) -> Step<'a> {
+    lacks: &[Vec<MissingInput>],
+) -> PlannedStep<'a> {
     let step = graph.step(id);
-    Step {
+    PlannedStep {
         stage: stage.filter(|_| step.kind == Kind::Forward),
         title: &step.title,
         phase: &step.phase,

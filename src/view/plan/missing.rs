@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// A required value that may not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Missing {
+pub(super) struct MissingInput {
     pub value: String,
     /// The phases of the steps that make it.
     pub makers: Vec<String>,
@@ -19,7 +19,7 @@ pub(super) struct Missing {
 }
 
 /// By step.
-pub(super) fn missing(graph: &Graph) -> Vec<Vec<Missing>> {
+pub(super) fn missing(graph: &Graph) -> Vec<Vec<MissingInput>> {
     let mut all = vec![Vec::new(); graph.steps.len()];
     for &id in &graph.order {
         let step = graph.step(id);
@@ -33,7 +33,7 @@ pub(super) fn missing(graph: &Graph) -> Vec<Vec<Missing>> {
             }
             let whys: Vec<String> =
                 makers.iter().map(|maker| why(graph, *maker, input.value, &all)).collect();
-            all[id.index()].push(Missing {
+            all[id.index()].push(MissingInput {
                 value: graph.value(input.value).name.clone(),
                 makers: makers.iter().map(|maker| graph.step(*maker).phase.clone()).collect(),
                 because: whys.join(", "),
@@ -44,7 +44,13 @@ pub(super) fn missing(graph: &Graph) -> Vec<Vec<Missing>> {
 }
 
 /// Whether a value is present whenever a step runs by its own conditions.
-fn is_certain(graph: &Graph, id: StepId, value: ValueId, makers: &[StepId], all: &[Vec<Missing>]) -> bool {
+fn is_certain(
+    graph: &Graph,
+    id: StepId,
+    value: ValueId,
+    makers: &[StepId],
+    all: &[Vec<MissingInput>],
+) -> bool {
     let known = led_by(graph, id);
     let one = |maker: &StepId| {
         let made = graph.step(*maker);
@@ -72,13 +78,13 @@ fn led_by(graph: &Graph, id: StepId) -> BTreeSet<StepId> {
 }
 
 /// Whether a step succeeds in every successful item.
-fn succeeds(graph: &Graph, id: StepId, all: &[Vec<Missing>]) -> bool {
+fn succeeds(graph: &Graph, id: StepId, all: &[Vec<MissingInput>]) -> bool {
     let step = graph.step(id);
     !step.is_conditional() && step.mark != Some(Mark::Optional) && all[id.index()].is_empty()
 }
 
 /// Whether a maker runs whenever the step does: the same decisions lead to both, on the same conditions.
-fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) -> bool {
+fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<MissingInput>]) -> bool {
     let (step, made) = (graph.step(id), graph.step(maker));
     let asks = |text: &str| step.when.iter().any(|guard| guard.condition.text.trim() == text);
     let required = graph.required(id);
@@ -91,7 +97,12 @@ fn runs_along(graph: &Graph, id: StepId, maker: StepId, all: &[Vec<Missing>]) ->
 }
 
 /// Whether a decision that is always made leads to one of the makers on every branch.
-fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, all: &[Vec<Missing>]) -> bool {
+fn covers_all_arms(
+    graph: &Graph,
+    makers: &[StepId],
+    known: &BTreeSet<StepId>,
+    all: &[Vec<MissingInput>],
+) -> bool {
     let guards = makers.iter().flat_map(|maker| &graph.step(*maker).guards);
     let chains: BTreeSet<(StepId, u32)> = guards.map(|guard| (guard.step, guard.chain)).collect();
     let serves = |target: StepId| {
@@ -112,7 +123,7 @@ fn covers_all_arms(graph: &Graph, makers: &[StepId], known: &BTreeSet<StepId>, a
     })
 }
 
-fn why(graph: &Graph, id: StepId, value: ValueId, all: &[Vec<Missing>]) -> String {
+fn why(graph: &Graph, id: StepId, value: ValueId, all: &[Vec<MissingInput>]) -> String {
     let step = graph.step(id);
     let title = |id: StepId| visible(&graph.step(id).title);
     let own = title(id);

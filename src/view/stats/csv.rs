@@ -2,7 +2,7 @@
 
 use crate::diag::render::visible;
 use crate::event::Status;
-use crate::stats::{Column, Group, Stats};
+use crate::stats::{Group, NumericColumn, Stats};
 use std::fmt::Display;
 
 /// One line a group; an agent's numeric column becomes several.
@@ -62,7 +62,7 @@ fn record(group: &Group, names: &[&str]) -> Vec<String> {
     record.extend(others.map(|status| group.with(status).to_string()));
     for name in names {
         match group.columns.iter().find(|(known, _)| &**known == *name) {
-            Some((_, Column { count, sum, mean, min, max })) => record.extend([
+            Some((_, NumericColumn { count, sum, mean, min, max })) => record.extend([
                 count.to_string(),
                 shown(sum.as_ref()),
                 shown(mean.as_ref()),

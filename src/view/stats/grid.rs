@@ -2,7 +2,7 @@
 
 use super::super::measure::{about, count, decimal, milliseconds, percent};
 use crate::event::Status;
-use crate::stats::{Change, Column, Dimension, Figure, Found, Group, Measure, Stats, Verdict};
+use crate::stats::{Change, Dimension, Figure, FoundValue, Group, Measure, NumericColumn, Stats, Verdict};
 use crate::value::Value;
 
 /// The cell of an unknown value.
@@ -52,7 +52,7 @@ pub(super) fn columns(stats: &Stats) -> Grid {
     header.extend(["count", "sum", "mean", "min", "max"]);
     let rows = stats.groups.iter().flat_map(|group| {
         group.columns.iter().map(|(name, column)| {
-            let Column { count: number, sum, mean, min, max } = column;
+            let NumericColumn { count: number, sum, mean, min, max } = column;
             let mut row = by(group);
             row.push(name.to_string());
             row.push(count(*number));
@@ -120,10 +120,10 @@ pub(super) fn verdicts(verdicts: &[Verdict]) -> Grid {
 /// The value that an expectation found.
 pub(super) fn found(verdict: &Verdict) -> String {
     match (&verdict.found, verdict.met) {
-        (Some(Found::Number(number)), _) => number.as_u64().map_or_else(|| number.to_string(), count),
-        (Some(Found::Milliseconds(time)), _) if verdict.estimated => about(&milliseconds(time.0)),
-        (Some(Found::Milliseconds(time)), _) => milliseconds(time.0),
-        (Some(Found::Share(share)), _) => percent(share.0),
+        (Some(FoundValue::Number(number)), _) => number.as_u64().map_or_else(|| number.to_string(), count),
+        (Some(FoundValue::Milliseconds(time)), _) if verdict.estimated => about(&milliseconds(time.0)),
+        (Some(FoundValue::Milliseconds(time)), _) => milliseconds(time.0),
+        (Some(FoundValue::Share(share)), _) => percent(share.0),
         (None, Some(_)) => "unknown".to_owned(),
         (None, None) => "not executed".to_owned(),
     }
