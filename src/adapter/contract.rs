@@ -10,7 +10,7 @@
 //! single String whatever JSON it looks like; an answer as JSON is a String only if it is a string.
 
 use super::{Call, Declared, stray};
-use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL, UNAVAILABLE};
 use crate::value::number::whole;
 use crate::value::words::excerpt;
 use crate::value::{Object, Type, Value, json, kind};
@@ -183,16 +183,7 @@ fn makes_errors(declared: &[Declared]) -> bool {
 
 /// A failure without columns or tokens.
 pub fn failure(cause: Cause, message: String, outcome: Outcome, retryable: bool) -> Box<Failure> {
-    Box::new(Failure {
-        cause,
-        code: None,
-        message: cut(&message, LONGEST_FAILURE),
-        outcome,
-        retryable,
-        tokens_used: None,
-        columns: Vec::new(),
-        log: String::new(),
-    })
+    Box::new(Failure::new(cause, cut(&message, LONGEST_FAILURE), outcome, retryable))
 }
 
 /// A failure of the answer rather than of the agent.
@@ -339,6 +330,12 @@ fn verdict(error: &Object, retryable: bool, assumed: Outcome) -> Box<Failure> {
     let again = error.get("retryable").and_then(Value::as_bool).unwrap_or(retryable);
     let mut failed = failure(Cause::Refused, said(&text("message").unwrap_or_default()), outcome, again);
     failed.code = text("code").map(|code| cut(&code, LONGEST_CODE));
+    failed.retry_after_ms = error.get("retry_after_ms").and_then(whole);
+    failed.unavailable = error.get("unavailable").and_then(Value::as_bool).unwrap_or(false);
+    if failed.unavailable {
+        failed.retryable = false;
+        failed.code.get_or_insert_with(|| UNAVAILABLE.to_owned());
+    }
     if let Some(wrong) = malformed(error) {
         failed.message = format!("{} (malformed error: {wrong})", failed.message);
         failed.retryable = false;
@@ -353,11 +350,12 @@ pub(super) fn malformed(error: &Object) -> Option<String> {
             (_, Value::Null) => return None,
             ("message", value) => ("text", value.is_string()),
             ("code", value) => ("text or a number", value.is_string() || value.is_number()),
-            ("retryable", value) => ("true or false", value.is_boolean()),
+            ("retryable" | "unavailable", value) => ("true or false", value.is_boolean()),
+            ("retry_after_ms", value) => ("a whole number of milliseconds", whole(value).is_some()),
             ("outcome", Value::String(word)) => (OUTCOMES, is_outcome(word)),
             ("outcome", _) => (OUTCOMES, false),
             (name, _) => {
-                let meant = ["retryable", "outcome"].into_iter().find(|known| is_near(name, known))?;
+                let meant = MEMBERS.into_iter().find(|(known, most)| is_near(name, known, *most))?.0;
                 return Some(format!("`{}` must be written `{meant}`", excerpt(name)));
             }
         };
@@ -366,17 +364,25 @@ pub(super) fn malformed(error: &Object) -> Option<String> {
     error.iter().find_map(wrong)
 }
 
+/// Members whose misspelling would be missed, and how many letters may be wrong: `available` is another word.
+const MEMBERS: [(&str, usize); 4] =
+    [("retryable", 2), ("outcome", 2), ("retry_after_ms", 2), ("unavailable", 1)];
+
 const OUTCOMES: &str = "failed, unknown or not executed";
 
 fn is_outcome(word: &str) -> bool {
     matches!(word, "failed" | "unknown" | "not executed" | "not_executed")
 }
 
-/// Whether a name is a misspelling of a known one.
-fn is_near(name: &str, known: &str) -> bool {
-    let bare: String =
-        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    name.len() < 32 && name != known && strsim::damerau_levenshtein(bare.trim_start_matches("is"), known) <= 2
+/// Whether a name is a misspelling of a known one, by at most so many letters.
+fn is_near(name: &str, known: &str, most: usize) -> bool {
+    let bare = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        letters.map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let (found, meant) = (bare(name), bare(known));
+    let distance = || strsim::damerau_levenshtein(found.trim_start_matches("is"), &meant);
+    name.len() < 32 && name != known && distance() <= most
 }
 
 /// The message of an error, shortened for display.

@@ -194,6 +194,7 @@ async fn read(response: Response, call: &Call) -> Answer {
     let status = response.status();
     let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
     let target = response.headers().get(header::LOCATION).cloned();
+    let pause = retry_after(response.headers());
     let body = body(response).await?;
     if status.is_success() {
         let text = contract::text(body)?;
@@ -209,7 +210,7 @@ async fn read(response: Response, call: &Call) -> Answer {
         let message = format!("the service answered {status}{to}; it is not followed to another address");
         return Err(contract::failure(Cause::Refused, message, Outcome::Failed, false));
     }
-    Err(refused(status, &String::from_utf8_lossy(&body), call))
+    Err(refused(status, &String::from_utf8_lossy(&body), pause, call))
 }
 
 /// The body of a response, up to one byte more than allowed, to detect a larger one.
@@ -231,8 +232,8 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
 }
 
-/// The failure for a status of failure. Its body may contain an error, like any agent's answer.
-fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
+/// An answer with a status of failure. Its body may say more, as any agent's answer may, and counts before the headers.
+fn refused(status: StatusCode, body: &str, pause: Option<Duration>, call: &Call) -> Box<Failure> {
     let (outcome, retryable) = match status.as_u16() {
         // The service did not begin: too slow, too early, too often.
         408 | 425 | 429 => (Outcome::NotExecuted, true),
@@ -244,7 +245,24 @@ fn refused(status: StatusCode, body: &str, call: &Call) -> Box<Failure> {
         contract::failure(Cause::Refused, format!("the service answered {status}{why}"), outcome, retryable)
     });
     failure.code.get_or_insert_with(|| status.as_u16().to_string());
+    if failure.retryable && failure.retry_after_ms.is_none() {
+        failure.retry_after_ms = pause.map(milliseconds);
+    }
+    // No key, no credit, no access to the way there: the next item would get the same answer.
+    let closed = matches!(status.as_u16(), 401 | 402 | 407);
+    failure.unavailable |= closed && !is_said_to_be_available(body);
     failure
+}
+
+pub(super) fn milliseconds(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether the body of a refusal says that the service can still work for others.
+fn is_said_to_be_available(body: &str) -> bool {
+    let said = json::parse(body).ok();
+    let said = said.as_ref().and_then(|body| body.get("error")?.get("unavailable")?.as_bool());
+    said == Some(false)
 }
 
 /// The text in a refusal's body: the detail of a problem as in RFC 9457, a message, or a line of text.
@@ -261,10 +279,16 @@ pub(super) fn reason(body: &str) -> Option<String> {
     Some(words.chars().take(EXCERPT).collect())
 }
 
-/// The time in seconds after which the service allows a retry, if it gives one.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// The time that a service wants to be left alone: in seconds, or until a date, which counts from that of its response.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let said = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = said.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text| httpdate::parse_http_date(text).ok();
+    let (until, now) = (date(said)?, date(text(header::DATE)?)?);
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// The failure without a response: before the request was sent, or after it may have been.

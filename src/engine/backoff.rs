@@ -1,9 +1,17 @@
 //! The backoff before another attempt. Jitter is computed from the attempt's identity, so that a folded run waits
 //! exactly as the original did.
 
-use crate::event::{ItemId, Millis, StepPath};
+use crate::event::{Failure, ItemId, Millis, StepPath};
 use crate::spec::{Backoff, Retry};
 use std::time::Duration;
+
+/// The longest pause that an agent can ask for.
+const LONGEST: Millis = 60 * 60 * 1000;
+
+/// How long the agent of a failed attempt asks to be left alone.
+pub(super) fn asked_pause(failure: &Failure) -> Millis {
+    failure.retry_after_ms.unwrap_or(0).min(LONGEST)
+}
 
 /// The backoff after attempt `attempt` (from 1) failed; `None` if no attempt is left.
 pub(super) fn pause(retry: Option<&Retry>, item: ItemId, step: StepPath, attempt: u32) -> Option<Millis> {

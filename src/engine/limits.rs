@@ -54,7 +54,14 @@ pub(super) struct ReadyLine {
     /// The rank of each step within its item, by step.
     rank: Vec<u32>,
     waits: Waits,
+    /// Steps whose agent is unavailable.
+    unavailable: BTreeSet<StepId>,
+    /// Those of them that are ready: they end instead of starting.
+    refused: BTreeSet<Place>,
 }
+
+/// A ready step by the age of its item and its rank in it.
+type Place = (ItemId, u32, StepPath);
 
 #[derive(Debug, Default)]
 struct Gauge {
@@ -79,7 +86,7 @@ struct Lane {
     channel: Option<usize>,
     /// Whether its steps share the processors of this machine.
     program: bool,
-    ready: BTreeSet<(ItemId, u32, StepPath)>,
+    ready: BTreeSet<Place>,
 }
 
 /// What to do next about ready steps.
@@ -105,6 +112,8 @@ impl ReadyLine {
             lane_of: Vec::new(),
             rank: vec![u32::MAX; graph.steps.len()],
             waits: Waits::default(),
+            unavailable: BTreeSet::new(),
+            refused: BTreeSet::new(),
         };
         for (rank, id) in graph.order.iter().enumerate() {
             line.rank[id.index()] = rank as u32;
@@ -146,14 +155,49 @@ impl ReadyLine {
         if let Some(limit) = self.limit(step, at) {
             self.waits.begin(item, step, limit, at);
         }
-        let rank = self.rank[step.index()];
-        self.lanes[self.lane_of[step.index()]].ready.insert((item, rank, step));
+        let place = (item, self.rank[step.index()], step);
+        self.put(place);
+    }
+
+    fn put(&mut self, place: Place) {
+        let (_, _, step) = place;
+        match self.unavailable.contains(&step.step) {
+            true => self.refused.insert(place),
+            false => self.lanes[self.lane_of[step.index()]].ready.insert(place),
+        };
     }
 
     pub fn remove(&mut self, item: ItemId, step: StepPath, at: Millis) {
         self.waits.end(item, step, at);
         let rank = self.rank[step.index()];
         self.lanes[self.lane_of[step.index()]].ready.remove(&(item, rank, step));
+        self.refused.remove(&(item, rank, step));
+    }
+
+    /// None of these steps starts any more.
+    pub fn refuse(&mut self, steps: impl Iterator<Item = StepId>) {
+        self.unavailable.extend(steps);
+        let unavailable = &self.unavailable;
+        for lane in &mut self.lanes {
+            let ready = std::mem::take(&mut lane.ready).into_iter();
+            let (mut refused, ready): (BTreeSet<_>, _) =
+                ready.partition(|(_, _, step)| unavailable.contains(&step.step));
+            lane.ready = ready;
+            self.refused.append(&mut refused);
+        }
+    }
+
+    /// These steps may start again.
+    pub fn restore(&mut self, steps: impl Iterator<Item = StepId>) {
+        for step in steps {
+            self.unavailable.remove(&step);
+        }
+        std::mem::take(&mut self.refused).into_iter().for_each(|place| self.put(place));
+    }
+
+    /// The first ready step that ends because its agent is unavailable.
+    pub fn first_refused(&self) -> Option<(ItemId, StepPath)> {
+        self.refused.first().map(|(item, _, step)| (*item, *step))
     }
 
     /// The limit that a ready step waits for; `None` if it can start at once.
@@ -195,7 +239,12 @@ impl ReadyLine {
 
     #[cfg(test)]
     pub fn ready(&self) -> BTreeSet<(ItemId, StepPath)> {
-        self.lanes.iter().flat_map(|lane| &lane.ready).map(|(item, _, step)| (*item, *step)).collect()
+        self.lanes
+            .iter()
+            .flat_map(|lane| &lane.ready)
+            .chain(&self.refused)
+            .map(|(item, _, step)| (*item, *step))
+            .collect()
     }
 
     /// Whether a free place has no step to fill it.
@@ -215,7 +264,7 @@ impl ReadyLine {
             return Next::Nothing;
         }
         let now = now.saturating_mul(1000);
-        let mut best: Option<(ItemId, u32, StepPath)> = None;
+        let mut best: Option<Place> = None;
         let mut wake: Option<u64> = None;
         for lane in &self.lanes {
             let Some(head) = lane.ready.first() else { continue };

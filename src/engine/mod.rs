@@ -13,6 +13,7 @@ mod once;
 mod retries;
 mod run;
 mod tally;
+mod unavailable;
 mod waits;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, RetryRequest};
 pub use run::{Policy, Run, is_lost};
 pub use tally::{DeadLetter, Tally};
+pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
 use std::sync::Arc;

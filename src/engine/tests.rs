@@ -1,6 +1,6 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
-use super::simulator::{World, graph, random_graph, random_policy, roll, step};
+use super::simulator::{World, graph, loses_agents, random_graph, random_policy, roll, step};
 use super::{Ahead, Effect, EngineInput, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
     AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Millis, Outcome, Reply,
@@ -20,8 +20,10 @@ mod ahead;
 mod decided;
 mod examples;
 mod killed;
+mod retry_after;
 mod revisit;
 pub(crate) mod states;
+mod unavailable;
 mod undoing;
 mod worlds;
 
@@ -106,16 +108,9 @@ impl Hand {
         let attempt = self.last(item, path);
         let result = match result {
             Ok(value) => Ok(Reply { outputs: vec![(ValueId(step), Arc::new(value))], ..Reply::default() }),
-            Err(message) => Err(Box::new(Failure {
-                cause: Cause::Exit(1),
-                code: None,
-                message: message.into(),
-                outcome: Outcome::Unknown,
-                retryable: false,
-                tokens_used: None,
-                columns: Vec::new(),
-                log: String::new(),
-            })),
+            Err(message) => {
+                Err(Box::new(Failure::new(Cause::Exit(1), message.into(), Outcome::Unknown, false)))
+            }
         };
         self.give(EngineInput::Finished { item, step: path, attempt, result });
     }

@@ -33,6 +33,12 @@ pub struct Failure {
     /// Whether the attempt may have had an effect.
     pub outcome: Outcome,
     pub retryable: bool,
+    /// How long the agent asks to be left alone before another attempt, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// The agent cannot work at all, such as without credit or with a wrong key: no step of it needs to be tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unavailable: bool,
     /// What the agent reported besides its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
@@ -41,6 +47,32 @@ pub struct Failure {
     /// The last lines of the agent's log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
+}
+
+/// The code of a step that failed because its agent is unavailable. An agent may report itself by it.
+pub const UNAVAILABLE: &str = "agent_unavailable";
+
+impl Failure {
+    /// A failure with nothing reported besides.
+    pub fn new(cause: Cause, message: String, outcome: Outcome, retryable: bool) -> Failure {
+        Failure {
+            cause,
+            code: None,
+            message,
+            outcome,
+            retryable,
+            retry_after_ms: None,
+            unavailable: false,
+            tokens_used: None,
+            columns: Vec::new(),
+            log: String::new(),
+        }
+    }
+
+    /// Whether no other attempt of this agent can succeed either, until a person has changed something.
+    pub fn is_unavailable(&self) -> bool {
+        self.unavailable || self.code.as_deref() == Some(UNAVAILABLE)
+    }
 }
 
 /// The kinds of failure that the engine distinguishes.

@@ -1,6 +1,6 @@
 //! One execution of a step in the terms of the trace: the fields of a row, and the names of its columns.
 
-use super::{Millis, StepId, StepPath};
+use super::{Millis, StepId, StepPath, UNAVAILABLE};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -67,6 +67,11 @@ pub type Spelled = Vec<(Arc<str>, Box<str>)>;
 impl Execution {
     pub fn path(&self) -> StepPath {
         StepPath { step: self.step, element: self.element }
+    }
+
+    /// Whether it failed without an attempt because its agent is unavailable.
+    pub fn is_refused(&self) -> bool {
+        self.attempt.is_none() && self.code.as_deref() == Some(UNAVAILABLE)
     }
 
     /// When it ended, computed from its start and duration.

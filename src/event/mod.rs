@@ -7,7 +7,7 @@ mod answer;
 mod execution;
 mod settlement;
 
-pub use answer::{Answer, Cause, Failure, Outcome, Reply};
+pub use answer::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
 // Rooms below know only these types of the graph.

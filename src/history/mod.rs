@@ -34,7 +34,7 @@ pub use runner::{DriveOutcome, New, Prepared, Runner};
 pub use source::{ItemsFrom, PIPED};
 pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
 
-use crate::engine::{Limits, Policy, Retries, Run};
+use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents};
 use crate::event::Event;
 use crate::graph::Graph;
 use crate::journal::{self, Header, Record, Records, Revision, Spot};
@@ -69,6 +69,7 @@ struct Summary {
     outline: Outline,
     failures: Failures,
     retries: Retries,
+    unavailable: UnavailableAgents,
 }
 
 impl History {
@@ -146,6 +147,14 @@ impl History {
         Ok(&self.summary()?.failures)
     }
 
+    /// Agents that were unavailable at last.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn unavailable(&self) -> anyhow::Result<&[Unavailable]> {
+        Ok(self.summary()?.unavailable.all())
+    }
+
     /// Which ends of items are void, because the items were retried or resolved later.
     pub(crate) fn retries(&self) -> anyhow::Result<Retries> {
         Ok(self.summary()?.retries.clone())
@@ -161,6 +170,7 @@ impl History {
             summary.outline.see(event);
             summary.failures.see(event);
             summary.retries.see(event);
+            summary.unavailable.see(&self.graph, event);
             expected.see(event);
             Ok(())
         })?;

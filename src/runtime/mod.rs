@@ -121,6 +121,10 @@ impl Loop<'_> {
         let mut exhausted = false;
         let mut batch = Vec::new();
         let (mut held, mut kept) = (Pending::default(), 0);
+        run.stop_at(self.until());
+        if start.is_some() {
+            run.restore_agents();
+        }
         match start {
             // A cancelled retry begins first, so that its items get an end.
             Some(_) if self.cancel && self.retry.is_empty() => run.cancel(now(), &mut out),

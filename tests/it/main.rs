@@ -66,6 +66,7 @@ mod trace;
 mod trust;
 mod type_mutations;
 mod types;
+mod unavailable;
 mod unfinished;
 mod unfit;
 mod validate;

@@ -13,12 +13,13 @@ pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
-use crate::event::{Answer, Cause, Failure, Outcome};
+use crate::event::{Answer, Cause, Failure, Outcome, UNAVAILABLE};
 use crate::value::Value;
 use bigdecimal::BigDecimal;
 use protocol::{Message, Turn, Usage};
 use reqwest::StatusCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A model, and how to call it.
 pub struct Model {
@@ -43,9 +44,6 @@ pub struct Price {
     pub input: BigDecimal,
     pub output: BigDecimal,
 }
-
-/// The code of failures after which the agent is of no use to the run.
-pub const UNAVAILABLE: &str = "agent_unavailable";
 
 impl Adapter for Model {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
@@ -123,10 +121,10 @@ impl Model {
             .header("traceparent", http::header_value(&call.context.traceparent))
             .body(self.protocol.request(self, messages, form).to_string());
         let response = request.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
-        let status = response.status();
+        let (status, pause) = (response.status(), http::retry_after(response.headers()));
         let body = http::body(response).await.map_err(harmless)?;
         if !status.is_success() {
-            return Err(refused(status, &String::from_utf8_lossy(&body)));
+            return Err(refused(status, &String::from_utf8_lossy(&body), pause));
         }
         let text = contract::text(body).map_err(harmless)?;
         self.protocol
@@ -174,7 +172,7 @@ fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
 }
 
 /// A status of failure. One that is caused by the key, the account or the model's name is final for the agent.
-fn refused(status: StatusCode, body: &str) -> Box<Failure> {
+fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failure> {
     let error = serde_json::from_str::<Value>(body).ok();
     let error = error.as_ref().and_then(|body| body.get("error"));
     let said = |name: &str| error.and_then(|error| error.get(name)).and_then(Value::as_str);
@@ -201,5 +199,9 @@ fn refused(status: StatusCode, body: &str) -> Box<Failure> {
         (false, Some(code)) => code.to_owned(),
         (false, None) => status.as_u16().to_string(),
     });
+    failure.unavailable = unavailable;
+    if retryable {
+        failure.retry_after_ms = pause.map(http::milliseconds);
+    }
     failure
 }

@@ -68,7 +68,7 @@ async fn statuses_say_whether_there_was_an_effect() {
         (200, json, r#"{"error":{"message":"declined"}}"#, "Refused: declined; Failed, again"),
         (204, "text/plain", "", "BadOutput: expected the output `a`; the answer is empty; Unknown, final"),
         (400, problem, r#"{"title":"Bad","detail":"no such order"}"#, "Refused(400): the service answered 400 Bad Request: no such order; Failed, final"),
-        (401, json, r#"{"message":"no key"}"#, "Refused(401): the service answered 401 Unauthorized: no key; Failed, final"),
+        (401, json, r#"{"message":"no key"}"#, "Refused(401): the service answered 401 Unauthorized: no key; Failed, final; unavailable"),
         (404, "text/html", "<html>oh</html>", "Refused(404): the service answered 404 Not Found; Failed, final"),
         (408, "text/plain", "", "Refused(408): the service answered 408 Request Timeout; NotExecuted, again"),
         (409, json, r#"{"error":{"message":"busy","retryable":true,"code":"lock"}}"#, "Refused(lock): busy; Failed, again"),
@@ -85,6 +85,65 @@ async fn statuses_say_whether_there_was_an_effect() {
         let location = if status == 202 { "http://127.0.0.2:1/x" } else { "/elsewhere" };
         let response =
             move || async move { respond(status, &[("content-type", kind), ("location", location)], body) };
+        let address = listen(response);
+        assert_eq!(ended(&at(address, "/"), address).await, expected, "{status} {body}");
+    }
+}
+
+/// Seconds, or a date in one of its three forms, which counts from that of the response; the body counts before the header.
+#[tokio::test]
+async fn a_service_says_how_long_it_wants_to_be_left_alone() {
+    let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let busy = |status: u16| match status {
+        429 => "Refused(429): the service answered 429 Too Many Requests; NotExecuted, again",
+        408 => "Refused(408): the service answered 408 Request Timeout; NotExecuted, again",
+        502 => "Refused(502): the service answered 502 Bad Gateway; Unknown, again",
+        _ => "Refused(503): the service answered 503 Service Unavailable; Unknown, again",
+    };
+    for (status, said, after) in [
+        (429, "7", "; after 7000 ms"),
+        (503, " 120 ", "; after 120000 ms"),
+        (408, "1", "; after 1000 ms"),
+        (502, "1", "; after 1000 ms"),
+        (503, "Sun, 06 Nov 1994 08:50:07 GMT", "; after 30000 ms"),
+        (429, "Sunday, 06-Nov-94 08:49:39 GMT", "; after 2000 ms"),
+        (503, "Sun Nov  6 08:49:38 1994", "; after 1000 ms"),
+        // Its time has come.
+        (503, "Sun, 06 Nov 1994 08:00:00 GMT", "; after 0 ms"),
+        (503, "18446744073709551615", "; after 18446744073709551615 ms"),
+        (503, "soon", ""),
+        (503, "-1", ""),
+        (503, "", ""),
+    ] {
+        let headers = move || respond(status, &[("retry-after", said), ("date", now)], "");
+        let address = listen(move || async move { headers() });
+        let expected = format!("{}{after}", busy(status));
+        assert_eq!(ended(&at(address, "/"), address).await, expected, "{status} {said}");
+    }
+    for (status, body, expected) in [
+        (
+            503,
+            r#"{"error":{"message":"busy","retry_after_ms":5}}"#,
+            "Refused(503): busy; Unknown, again; after 5 ms",
+        ),
+        (503, r#"{"error":{"message":"busy","retryable":false}}"#, "Refused(503): busy; Unknown, final"),
+        (400, "", "Refused(400): the service answered 400 Bad Request; Failed, final"),
+        (401, r#"{"error":{"message":"no","unavailable":false}}"#, "Refused(401): no; Failed, final"),
+        (401, r#"{"error":"no"}"#, "Refused(401): no; Failed, final; unavailable"),
+        (402, "", "Refused(402): the service answered 402 Payment Required; Failed, final; unavailable"),
+        (403, "", "Refused(403): the service answered 403 Forbidden; Failed, final"),
+        (
+            407,
+            "",
+            "Refused(407): the service answered 407 Proxy Authentication Required; Failed, final; unavailable",
+        ),
+        (
+            500,
+            r#"{"error":{"message":"no","unavailable":true}}"#,
+            "Refused(agent_unavailable): no; Unknown, final; unavailable",
+        ),
+    ] {
+        let response = move || async move { respond(status, &[("retry-after", "7")], body) };
         let address = listen(response);
         assert_eq!(ended(&at(address, "/"), address).await, expected, "{status} {body}");
     }

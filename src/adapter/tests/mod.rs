@@ -74,6 +74,8 @@ pub(super) fn describe(outputs: &[Declared], answer: &Answer) -> String {
             let again = if failure.retryable { "again" } else { "final" };
             parts.push(format!("{:?}{code}: {}", failure.cause, failure.message));
             parts.push(format!("{:?}, {again}", failure.outcome));
+            parts.extend(failure.retry_after_ms.map(|pause| format!("after {pause} ms")));
+            parts.extend(failure.unavailable.then(|| "unavailable".to_owned()));
             (failure.tokens_used, &failure.columns)
         }
     };

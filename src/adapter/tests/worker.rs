@@ -363,6 +363,14 @@ async fn errors_say_what_an_answer_may_say() {
             "Refused(card): no; Failed, final; tokens 7; fee=2",
         ),
         (
+            json!({"code": 1, "message": "busy", "data": {"retry_after_ms": 1500}}),
+            "Refused(1): busy; Failed, again; after 1500 ms",
+        ),
+        (
+            json!({"code": -32000, "message": "no key", "data": {"unavailable": true}}),
+            "Refused(agent_unavailable): no key; Failed, final; unavailable",
+        ),
+        (
             json!({"code": 1, "message": "no", "data": {"code": null, "outcome": "not executed"}}),
             "Refused(1): no; NotExecuted, again",
         ),

@@ -280,7 +280,7 @@ fn refused(code: i64, message: String, data: Option<Value>) -> Box<Failure> {
     if !RESERVED.contains(&code) {
         error.insert("code".into(), code.to_string().into());
     }
-    for name in ["code", "retryable", "outcome"] {
+    for name in ["code", "retryable", "outcome", "retry_after_ms", "unavailable"] {
         if let Some(value) = answer.shift_remove(name).filter(|value| !value.is_null()) {
             error.insert(name.into(), value);
         }

@@ -73,6 +73,7 @@ impl Explained {
         let mut last = 0;
         let mut run = history.fold(|event, _| last = event.at)?;
         let cancelled = is_cancelled(home);
+        run.restore_agents();
         if !cancelled {
             run.take_up(last, &mut Out::default());
         }

@@ -3,10 +3,10 @@
 use super::super::terminal::Terminal;
 use crate::adapter::orphans::OrphanReport;
 use crate::diag::render::visible;
-use crate::engine::Run;
+use crate::engine::{Run, UnavailableAgent, UnavailableAgents};
 use crate::event::{
-    AttemptEvent, Event, EventKind, Execution, ItemEvent, ItemId, ItemState, RunEvent, Status, StepEvent,
-    StopReason,
+    AttemptEvent, Event, EventKind, Execution, Failure, ItemEvent, ItemId, ItemState, RunEvent, Status,
+    StepEvent, StopReason,
 };
 use crate::graph::{Graph, StepId};
 use crate::runtime::Observer;
@@ -39,6 +39,7 @@ pub struct Progress<'a> {
     failures: u64,
     said: Instant,
     in_flight: HashMap<ItemId, InFlight>,
+    unavailable: UnavailableAgents,
 }
 
 struct InFlight {
@@ -70,6 +71,7 @@ impl<'a> Progress<'a> {
             failures: 0,
             said: Instant::now(),
             in_flight: HashMap::new(),
+            unavailable: UnavailableAgents::default(),
         }
     }
 
@@ -165,6 +167,18 @@ impl<'a> Progress<'a> {
         self.bar.suspend(|| terminal.talk(&text));
     }
 
+    /// Takes note of a failed attempt, by which its agent may be unavailable from now on.
+    fn attempt_failed(&mut self, step: StepId, failure: &Failure) {
+        let Some(one) = self.unavailable.take(&self.graph, step, failure) else { return };
+        let rest = match one.agent {
+            UnavailableAgent::Named(_) => "its other steps fail without an attempt",
+            UnavailableAgent::Of(_) => "the step fails for other items without an attempt",
+        };
+        let text = format!("{}; {rest}\n", visible(&one.why(&self.graph)));
+        let terminal = &mut *self.terminal;
+        self.bar.suspend(|| terminal.talk(&text));
+    }
+
     /// The steps that run once after all items.
     fn begin_once(&mut self) {
         let key = "after all items".into();
@@ -232,7 +246,10 @@ impl Observer for Progress<'_> {
             }
             EventKind::Item(item, ItemEvent::DeadlinePassed { .. }) => self.late(*item),
             EventKind::Step(item, StepEvent::Ended(execution)) if execution.status.is_failure() => {
-                self.failure(*item, execution);
+                // Why the agent is unavailable was shown at once.
+                if !execution.is_refused() {
+                    self.failure(*item, execution);
+                }
             }
             EventKind::Attempt(_, _, _, AttemptEvent::Started) => {
                 self.running += 1;
@@ -240,6 +257,9 @@ impl Observer for Progress<'_> {
             }
             EventKind::Attempt(item, step, _, AttemptEvent::Finished(result)) => {
                 self.running = self.running.saturating_sub(1);
+                if let Err(failure) = result {
+                    self.attempt_failed(step.step, failure);
+                }
                 if let (Err(failure), Some(known)) = (result, self.in_flight.get_mut(item)) {
                     known.logs.retain(|(id, _)| *id != step.step);
                     known.logs.push((step.step, failure.log.clone()));

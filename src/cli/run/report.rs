@@ -9,7 +9,7 @@ use super::write::NewRows;
 use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::engine::{DeadLetter, Run, Tally};
+use crate::engine::{DeadLetter, Run, Tally, Unavailable};
 use crate::event::{Event, EventKind, ItemError, ItemState, RunEvent, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
@@ -317,12 +317,24 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     let verdict = if run.tolerated() { "" } else { ", more than tolerated" };
     let items = words::count(total, "item");
     terminal.talk(&format!("{items}: {}{verdict}\n", parts.join(", ")));
+    for one in run.unavailable() {
+        terminal.talk(&format!("  {}\n", unavailable(one, graph)));
+    }
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
     let more = tally.failures().saturating_sub(LETTERS as u64);
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
+    }
+}
+
+/// Such as ``agent `writer` is unavailable: no credit; 132 executions failed without an attempt``.
+pub fn unavailable(one: &Unavailable, graph: &Graph) -> String {
+    let why = visible(&one.why(graph));
+    match one.refused {
+        0 => why,
+        many => format!("{why}; {} failed without an attempt", words::count(many, "execution")),
     }
 }
 

@@ -387,6 +387,8 @@ fn failure_json(failure: &Failure) -> Value {
         "number": number,
         "outcome": outcome,
         "retryable": failure.retryable,
+        "retry_after_ms": failure.retry_after_ms,
+        "unavailable": failure.is_unavailable(),
         "log": failure.log,
     })
 }

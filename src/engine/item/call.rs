@@ -39,11 +39,16 @@ impl Item {
 
     /// When the step must end: by its own deadline, or that of a group around it.
     pub(super) fn step_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
-        let own = own_deadline(graph, id, attempts);
+        let own = self.own_deadline(graph, id, attempts);
         own.into_iter().chain(self.group_deadline(graph, id)).min()
     }
 
-    fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
+    /// When the step's own deadline passes.
+    pub(super) fn own_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
+        Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
+    }
+
+    pub(super) fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
         // A compensation has its own deadline.
         if graph.step(id).kind == Kind::Compensation {
             return None;
@@ -58,7 +63,7 @@ impl Item {
     pub fn overdue(&self, graph: &Graph, path: StepPath, now: Millis) -> StopReason {
         let passed = |due: Option<Millis>| due.is_some_and(|due| due <= now);
         match self.state(path) {
-            StepState::Running { attempts, .. } if passed(own_deadline(graph, path.step, attempts)) => {
+            StepState::Running { attempts, .. } if passed(self.own_deadline(graph, path.step, attempts)) => {
                 StopReason::StepDeadline
             }
             StepState::Running { .. } if passed(self.group_deadline(graph, path.step)) => {
@@ -177,7 +182,7 @@ impl Item {
         Some(Effect::Timer { due: self.due(graph)?, timer: Timer::ItemDeadline { item: self.id } })
     }
 
-    fn due(&self, graph: &Graph) -> Option<Millis> {
+    pub(super) fn due(&self, graph: &Graph) -> Option<Millis> {
         let deadline = graph.settings.deadline.filter(|_| !self.is_run())?;
         Some(self.since.saturating_add(millis(deadline)))
     }
@@ -187,8 +192,4 @@ impl Item {
         let passed = self.due(graph).is_some_and(|due| due <= now);
         passed && self.stage == Stage::Forward && self.stop.is_none()
     }
-}
-
-fn own_deadline(graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
-    Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
 }

@@ -10,7 +10,9 @@ mod fits;
 mod next;
 mod not_run;
 mod queue;
+mod refuse;
 mod retraced;
+mod retry;
 mod state;
 
 pub use compensate::{Compensations, next_compensated};

@@ -1,11 +1,12 @@
 //! The next event of an item, computed from its state. Changes nothing; knows neither the limits nor the other items.
 
-use super::super::backoff::pause;
-use super::state::{Attempts, End, StepState};
+use super::super::unavailable::Bounds;
+use super::retry::Retried;
+use super::state::{End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Event, Execution, Failure, ItemEvent, ItemState, Millis, Reply, RunEvent,
-    Settlement, Status, StepEvent, StepPath, StopReason,
+    Answer, AttemptEvent, Cause, Event, Execution, ItemEvent, ItemState, Millis, Reply, RunEvent, Settlement,
+    Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::words;
@@ -16,9 +17,9 @@ const REQUEUES: u32 = 1;
 
 impl Item {
     /// The next event that the state requires; `None` while the item waits for an answer, a timer or a free place.
-    pub fn next(&self, graph: &Graph, now: Millis) -> Option<Event> {
+    pub fn next(&self, graph: &Graph, bounds: &Bounds, now: Millis) -> Option<Event> {
         if let Some(step) = self.steps.answered() {
-            return Some(self.follow(graph, step, now));
+            return Some(self.follow(graph, bounds, step, now));
         }
         if let Some(path) = self.steps.deciding().first() {
             return Some(self.decide(graph, path.step, now));
@@ -72,15 +73,20 @@ impl Item {
     }
 
     /// The event that follows a step's answer: its end, or another attempt.
-    fn follow(&self, graph: &Graph, path: StepPath, now: Millis) -> Event {
+    fn follow(&self, graph: &Graph, bounds: &Bounds, path: StepPath, now: Millis) -> Event {
         let id = path.step;
         let StepState::Answered { attempts, started, finished, stop, result } = self.state(path) else {
             return self.follow_elements(graph, id, now);
         };
-        if let Err(failure) = result
-            && let Some(due) = self.retry(graph, path, attempts, failure, *stop, now)
-        {
-            return AttemptEvent::RetryScheduled { due }.of(self.id, path, attempts.number + 1, now);
+        let mut not_retried = None;
+        if let Err(failure) = result {
+            match self.retry(graph, bounds, path, (attempts, failure, *stop), now) {
+                Retried::At(due) => {
+                    return AttemptEvent::RetryScheduled { due }.of(self.id, path, attempts.number + 1, now);
+                }
+                Retried::Prevented(why) => not_retried = Some(why),
+                Retried::Never => {}
+            }
         }
         // Decisions depend on the outputs of all elements, not of one.
         let decides = result.is_ok() && path.element.is_none();
@@ -110,6 +116,9 @@ impl Item {
                     Some(why) => why_stopped(graph, id, *why),
                     None => failure.message.clone(),
                 });
+                if let (Some(why), Some(error)) = (not_retried, &mut execution.error) {
+                    error.push_str(&format!("; not retried: {why}"));
+                }
             }
         }
         if let Some(Err(reason)) = branch {
@@ -145,30 +154,6 @@ impl Item {
             Some(Err(reason)) => self.row_without_attempt(graph, id, Status::Failed, Some(reason), at),
             None => StepEvent::ElementsEnded(id).of(self.id, at),
         }
-    }
-
-    /// When the next attempt is due, if there is one.
-    fn retry(
-        &self,
-        graph: &Graph,
-        path: StepPath,
-        attempts: &Attempts,
-        failure: &Failure,
-        stop: Option<StopReason>,
-        now: Millis,
-    ) -> Option<Millis> {
-        let retryable = match stop {
-            None => failure.retryable,
-            // A truncated answer does not decide about retries; a complete one does.
-            Some(StopReason::Timeout) => failure.retryable || failure.cause == Cause::BadOutput,
-            Some(_) => false,
-        };
-        if !retryable || self.stop.is_some() {
-            return None;
-        }
-        let pause = pause(graph.step(path.step).retry.as_ref(), self.id, path, attempts.tries)?;
-        let due = now.saturating_add(pause);
-        self.step_deadline(graph, path.step, attempts).is_none_or(|deadline| due < deadline).then_some(due)
     }
 
     /// Whether a failure handler answered with a true output named `retry…`.

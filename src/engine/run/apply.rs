@@ -3,7 +3,9 @@
 use super::super::item::Item;
 use super::super::tally::DeadLetter;
 use super::Run;
-use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement};
+use crate::event::{
+    AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement, StepEvent,
+};
 use std::sync::Arc;
 
 /// The most dead letters that are stored; the journal has them all.
@@ -15,15 +17,30 @@ impl Run {
         match &event.kind {
             EventKind::Run(change) => self.apply_to_run(change, event),
             EventKind::Item(item, change) => self.apply_to_item(*item, change, event),
-            EventKind::Step(item, _) => self.apply_to(*item, event),
-            EventKind::Attempt(item, step, _, change) => {
+            EventKind::Step(item, change) => {
+                if let StepEvent::Ended(execution) = change {
+                    self.bounds.unavailable.count(&self.graph, execution);
+                }
+                self.apply_to(*item, event);
+            }
+            EventKind::Attempt(item, step, attempt, change) => {
                 match change {
-                    AttemptEvent::Started => self.line.started(*item, *step, event.at),
-                    AttemptEvent::Finished(_) => self.line.finished(*step),
+                    AttemptEvent::Started => {
+                        self.take_start(*step);
+                        self.line.started(*item, *step, event.at);
+                    }
+                    AttemptEvent::Finished(result) => {
+                        self.line.finished(*step);
+                        if let Err(failure) = result {
+                            self.take_failure(*step, failure);
+                        }
+                    }
+                    AttemptEvent::RetryDue => {
+                        self.interrupted.remove(&(*item, *step, *attempt));
+                    }
                     AttemptEvent::Stopped(_)
                     | AttemptEvent::Repeated
-                    | AttemptEvent::RetryScheduled { .. }
-                    | AttemptEvent::RetryDue => {}
+                    | AttemptEvent::RetryScheduled { .. } => {}
                 }
                 self.apply_to(*item, event);
             }
@@ -81,6 +98,7 @@ impl Run {
             ItemEvent::Retried { .. } => {
                 // A run that resumes is no longer stopped.
                 self.stopped = None;
+                self.restore_agents();
                 if item != ItemId::RUN {
                     // The steps that ran once after all items run again with the new outputs.
                     self.once.began = false;

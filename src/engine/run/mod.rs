@@ -3,12 +3,14 @@
 
 mod apply;
 mod past;
+mod refuse;
 mod told;
 
 use super::item::Item;
 use super::limits::{Next, ReadyLine};
 use super::once::Once;
 use super::tally::{DeadLetter, Tally};
+use super::unavailable::Bounds;
 use super::{Effect, EngineInput, Limits, Out, RetryRequest, Timer};
 use crate::event::{
     AttemptEvent, Cause, DrainReason, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome,
@@ -84,6 +86,9 @@ pub struct Run {
     /// Items that changed since they were last asked to stop: a stop does not concern the others.
     unstopped: Unstopped,
     once: Once,
+    bounds: Bounds,
+    /// Attempts that waited for their time when their agent became unavailable.
+    interrupted: BTreeSet<(ItemId, StepPath, u32)>,
     /// Items whose state changed since their next event was last computed.
     touched: Vec<ItemId>,
 }
@@ -107,6 +112,8 @@ impl Run {
             failing: 0,
             unstopped: Unstopped::default(),
             once: Once::default(),
+            bounds: Bounds::default(),
+            interrupted: BTreeSet::new(),
             touched: Vec::new(),
         }
     }
@@ -245,14 +252,14 @@ impl Run {
     fn decide(&mut self, now: Millis, out: &mut Out) {
         loop {
             while let Some(&item) = self.touched.last() {
-                match self.items.get(&item).and_then(|known| known.next(&self.graph, now)) {
+                match self.items.get(&item).and_then(|known| known.next(&self.graph, &self.bounds, now)) {
                     Some(event) => self.emit(event, out),
                     None => {
                         self.touched.pop();
                     }
                 }
             }
-            match self.consequence(now) {
+            match self.consequence(now).or_else(|| self.refusal(now)) {
                 Some(event) => self.emit(event, out),
                 None => break,
             }
@@ -357,15 +364,6 @@ pub fn is_lost(failure: &Failure) -> bool {
 
 /// The end of an attempt that was not observed: it may have had its effect.
 fn lost(message: &str) -> Box<Failure> {
-    Box::new(Failure {
-        cause: Cause::Stopped,
-        code: None,
-        message: message.to_owned(),
-        outcome: Outcome::Unknown,
-        // Its time was over, and another attempt has its own.
-        retryable: true,
-        tokens_used: None,
-        columns: Vec::new(),
-        log: String::new(),
-    })
+    // Its time was over, and another attempt has its own.
+    Box::new(Failure::new(Cause::Stopped, message.to_owned(), Outcome::Unknown, true))
 }

@@ -28,6 +28,11 @@ fn number(path: StepPath) -> u64 {
     u64::from(path.step.0) + path.element.map_or(0, |element| 1000 * (u64::from(element) + 1))
 }
 
+/// Whether agents of this world may become unavailable.
+pub fn loses_agents(seed: u64) -> bool {
+    roll(seed, &[15], 4) == 0
+}
+
 /// Something that will reach the engine, ordered by when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Coming {
@@ -221,15 +226,12 @@ impl World {
         // In even worlds whatever can be undone is, so that it does not matter who saw the answer.
         let said = self.graph.step(step.step);
         let certain = self.seed % 2 == 1 || (said.compensate.is_none() && !said.irreversible);
+        let outcome = if certain && dice(6, 3) == 0 { Outcome::Failed } else { Outcome::Unknown };
+        let message = format!("attempt {attempt} failed");
         Err(Box::new(Failure {
-            cause: Cause::Exit(1),
-            code: None,
-            message: format!("attempt {attempt} failed"),
-            outcome: if certain && dice(6, 3) == 0 { Outcome::Failed } else { Outcome::Unknown },
-            retryable: dice(4, 3) > 0,
-            tokens_used: None,
-            columns: Vec::new(),
-            log: String::new(),
+            retry_after_ms: (dice(7, 5) == 0).then(|| dice(8, 40)),
+            unavailable: loses_agents(self.seed) && dice(9, 3) == 0,
+            ..Failure::new(Cause::Exit(1), message, outcome, dice(4, 3) > 0)
         }))
     }
 }

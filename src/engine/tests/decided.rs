@@ -17,9 +17,7 @@ fn asks(condition: &str, value: u32) -> Guard {
 }
 
 fn with(cause: Cause, outcome: Outcome, retryable: bool) -> Box<Failure> {
-    let message = "declined".into();
-    let (tokens_used, columns, log) = (None, Vec::new(), String::new());
-    Box::new(Failure { cause, code: None, message, outcome, retryable, tokens_used, columns, log })
+    Box::new(Failure::new(cause, "declined".into(), outcome, retryable))
 }
 
 /// What a step that timed out and then answered comes to: another attempt, or its error.

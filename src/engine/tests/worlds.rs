@@ -31,7 +31,7 @@ fn a_run_cut_after_any_event_goes_on_as_if_nothing_had_happened() {
 /// What was lived after a cut is what would have been lived without, but where nobody can know what an attempt came to:
 /// it had been told to stop and is over, or it is made again with its whole time, and what it did is undone, whatever is
 /// answered the second time. Returns whether that is so.
-fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bool {
+pub(super) fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bool {
     let repeated: BTreeSet<(ItemId, StepPath, u32)> = lived
         .iter()
         .filter_map(|event| match &event.kind {

@@ -24,6 +24,8 @@ fn every_kind() -> Vec<Record> {
         message: "no stock".into(),
         outcome: Outcome::Unknown,
         retryable: true,
+        retry_after_ms: None,
+        unavailable: false,
         tokens_used: Some(5),
         columns: columns.clone(),
         log: "line\n".into(),

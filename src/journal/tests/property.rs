@@ -61,10 +61,15 @@ fn event() -> impl Strategy<Value = Event> {
     );
     let failed = (text(), proptest::option::of(text()), columns(), text(), any::<i32>()).prop_map(
         move |(message, code, columns, log, exit)| {
-            let (cause, outcome) = (Cause::Exit(exit), Outcome::Unknown);
-            let tokens_used = None;
-            let failure =
-                Failure { cause, code, message, outcome, retryable: false, tokens_used, columns, log };
+            let failure = Failure::new(Cause::Exit(exit), message, Outcome::Unknown, false);
+            let failure = Failure {
+                retry_after_ms: u64::try_from(exit).ok(),
+                unavailable: exit % 2 == 0,
+                code,
+                columns,
+                log,
+                ..failure
+            };
             finished(Err(Box::new(failure)), 0)
         },
     );

@@ -1,0 +1,47 @@
+//! The end of an execution whose agent is unavailable. Changes nothing, and does not know which agent is.
+
+use super::Item;
+use super::state::{Attempts, StepState};
+use crate::event::{Event, Execution, Millis, Status, StepEvent, StepPath, UNAVAILABLE};
+use crate::graph::{Graph, Kind};
+
+impl Item {
+    /// Ends a ready execution without another attempt.
+    pub fn refused(&self, graph: &Graph, path: StepPath, why: String, now: Millis) -> Event {
+        let status = match graph.step(path.step).kind {
+            Kind::Compensation => Status::CompensationFailed,
+            Kind::Forward | Kind::Handler => Status::Failed,
+        };
+        let code = Some(UNAVAILABLE.to_owned());
+        let execution = match self.state(path) {
+            StepState::Ready(Attempts { tries, tokens, last: Some(last), .. }) => {
+                let failure = last.result.as_ref().err();
+                let message = failure.map_or("", |failure| failure.message.as_str());
+                Execution {
+                    duration_ms: Some(last.finished.saturating_sub(last.started) as f64),
+                    tokens_used: *tokens,
+                    columns: failure.map(|failure| failure.columns.clone()).unwrap_or_default(),
+                    attempt: Some(*tries),
+                    error: Some(format!("{message}; not retried: {why}")),
+                    code,
+                    ..self.row(graph, path, status, last.started)
+                }
+            }
+            _ => Execution {
+                duration_ms: Some(0.0),
+                error: Some(why),
+                code,
+                ..self.row(graph, path, status, now)
+            },
+        };
+        StepEvent::Ended(execution).of(self.id, now)
+    }
+
+    /// The executions whose next attempt waits for its time, with its number.
+    pub fn backing_off(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
+        self.steps.paths().filter_map(|path| match self.state(path) {
+            StepState::Backoff { attempts, .. } => Some((path, attempts.number.saturating_add(1))),
+            _ => None,
+        })
+    }
+}
