@@ -153,7 +153,7 @@ fn what_the_engine_does_verifies_where_its_runner_died_and_where_items_ran_again
 #[test]
 fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
     let (mut early, mut again, mut order) = (0, 0, 0);
-    for seed in 0..800 {
+    for seed in 0..1600 {
         let (graph, rows) = run(seed);
         let step = |row: &Row| graph.by_phase(&row.phase).unwrap();
         let differs = |changed: Vec<Row>, what: &str| {
