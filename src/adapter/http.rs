@@ -86,7 +86,7 @@ impl Service {
 
 impl Adapter for Service {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        Box::pin(self.attempt(call, stop))
+        Box::pin(async move { unless_stopped(self.exchange(&call), stop, Outcome::Unknown).await })
     }
 
     fn bound(&self) -> Bound {
@@ -94,19 +94,23 @@ impl Adapter for Service {
     }
 }
 
-impl Service {
-    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
-        tokio::select! {
-            biased;
-            answer = self.exchange(&call) => answer,
-            // The service sees the closed connection.
-            () = stop.asked(Urgency::Terminate) => {
-                let message = "the request was cancelled before an answer".to_owned();
-                Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, true))
-            }
+/// The answer to a request; a stop closes its connection, which the other side sees.
+pub(super) async fn unless_stopped(
+    answer: impl Future<Output = Answer>,
+    mut stop: Stop,
+    outcome: Outcome,
+) -> Answer {
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = stop.asked(Urgency::Terminate) => {
+            let message = "the request was cancelled before an answer".to_owned();
+            Err(contract::failure(Cause::Stopped, message, outcome, true))
         }
     }
+}
 
+impl Service {
     async fn exchange(&self, call: &Call) -> Answer {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request =

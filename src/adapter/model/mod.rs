@@ -12,7 +12,7 @@ mod protocol;
 pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
-use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
+use super::{Adapter, Bound, Call, Ending, Stop, contract};
 use crate::event::{Answer, Cause, Failure, Outcome, UNAVAILABLE};
 use crate::value::Value;
 use bigdecimal::BigDecimal;
@@ -47,7 +47,8 @@ pub struct Price {
 
 impl Adapter for Model {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        Box::pin(self.attempt(call, stop))
+        // A model changes nothing.
+        Box::pin(async move { http::unless_stopped(self.converse(&call), stop, Outcome::Failed).await })
     }
 
     fn bound(&self) -> Bound {
@@ -56,18 +57,6 @@ impl Adapter for Model {
 }
 
 impl Model {
-    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
-        tokio::select! {
-            biased;
-            answer = self.converse(&call) => answer,
-            // The provider sees the closed connection.
-            () = stop.asked(Urgency::Terminate) => {
-                let message = "the request was cancelled before an answer".to_owned();
-                Err(contract::failure(Cause::Stopped, message, Outcome::Failed, true))
-            }
-        }
-    }
-
     /// Asks, and once more if the answer does not fit.
     async fn converse(&self, call: &Call) -> Answer {
         let form = prompt::form(&call.outputs);
