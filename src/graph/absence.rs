@@ -4,8 +4,10 @@
 use super::before::Before;
 use super::claims::{self, Claims};
 use super::{Arm, Graph, Guard, Input, Kind, Step, StepId, Taken, Target, ValueId};
+use crate::condition;
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
+use crate::value::{Type, in_conditions};
 use std::collections::{BTreeSet, HashMap};
 
 /// How many decisions and conditions behind a step are compared with each other.
@@ -222,11 +224,50 @@ pub(super) fn unsaid(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnosti
         let (title, maker_title) = (&step.title, &graph.step(maker).title);
         let place = spec.steps[maker.index()].title.span;
         let at = port(spec, id, name);
-        diagnostics.push(catalogue::runs_only_when(at, title, name, (maker_title, place), &why));
+        let way = if step.when.iter().flat_map(Guard::needs).any(|needed| needed == value) {
+            catalogue::Way::Asked(asked(spec, graph, id, value, &why))
+        } else {
+            catalogue::Way::Taken
+        };
+        diagnostics.push(catalogue::runs_only_when(at, title, name, (maker_title, place), &why, way));
     }
 }
 
-/// Why a step may lack another's output although it has no condition of its own.
+/// A step's own condition, so that it also runs where a value that is true or false was not made: its place and what it
+/// would be.
+fn asked(
+    spec: &Spec,
+    graph: &Graph,
+    id: StepId,
+    value: ValueId,
+    why: &catalogue::Absence,
+) -> Option<(Span, String)> {
+    let own = spec.steps[id.index()].annotations.when.as_ref()?;
+    if graph.value(value).ty != Some(Type::Boolean) {
+        return None;
+    }
+    let name = in_conditions(&graph.value(value).name);
+    let text = own.value.text.trim();
+    let there = format!("{name} is defined and {name}");
+    let alone = text == name;
+    let right = match why {
+        _ if text.contains(" or ") => format!("({there})"),
+        catalogue::Absence::When(condition) if alone => format!("not ({condition}) or {there}"),
+        catalogue::Absence::When(condition) => format!("(not ({condition}) or {there})"),
+        _ if alone => format!("not ({name} is defined) or {name}"),
+        _ => format!("(not ({name} is defined) or {name})"),
+    };
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !"_.\"'[".contains(c));
+    let at = text
+        .match_indices(&name)
+        .map(|(at, _)| at)
+        .find(|at| edge(text[..*at].chars().next_back()) && edge(text[at + name.len()..].chars().next()))?;
+    let right = format!("{}{right}{}", &text[..at], &text[at + name.len()..]);
+    condition::parse(&right).ok()?;
+    Some((own.span, right))
+}
+
+/// Why a step may not have what another makes, where nothing says so of the step itself.
 fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catalogue::Absence> {
     use catalogue::Absence;
     let (step, made) = (graph.step(id), graph.step(maker));

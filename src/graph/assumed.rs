@@ -4,7 +4,7 @@
 use super::absence::{never_both, port};
 use super::before::Before;
 use super::{Graph, Kind, Step, StepId, ValueId, ValueInfo};
-use crate::diag::{Diagnostic, catalogue};
+use crate::diag::{Diagnostic, Replacement, Span, catalogue};
 use crate::spec::{Mark, Spec};
 use crate::value::{Type, in_conditions};
 use std::collections::{HashMap, HashSet};
@@ -24,10 +24,18 @@ const QUESTIONS: &str = "approval approve assess audit authorise authorize can c
     decide detect examine inspect inspection is judge match measure review screen screening test tests \
     validate validation verification verify vet";
 
-/// Words in the heading of a group that suggest that its steps run in parallel.
+/// First words of titles of steps that only read or compute.
+const READS: &str = "analyse analyze calculate collect compute count deduplicate describe download draft estimate extract \
+    fetch find forecast get inspect list look lookup measure parse plan predict query read research \
+    score search summarise summarize translate";
+
+/// Words in the heading of a group that say that its steps run at the same time.
 const PARALLEL: &str = "concurrent concurrently parallel parallelly simultaneous simultaneously parallelized";
 
-/// How many steps above one are checked.
+/// First words of titles of steps that come after all others.
+const CLOSES: &str = "clean cleanup close delete destroy finalise finalize finish purge remove teardown";
+
+/// How many steps above one are looked at.
 const MOST: usize = 100;
 
 /// Warns of all of these; `effects` is whether a step has effects.
@@ -41,6 +49,7 @@ pub(super) fn check(
     assumed.unread(diagnostics);
     assumed.beside(diagnostics);
     assumed.in_a_row(diagnostics);
+    assumed.closing(diagnostics);
 }
 
 struct Assumed<'a> {
@@ -115,25 +124,107 @@ impl Assumed<'_> {
                     (true, Some(Mark::Critical)) => format!("If {bad} → fail \"{bad}\""),
                     (true, _) => format!("If {bad} → end"),
                 };
-                diagnostics.push(catalogue::unread_answer(
+                // A group that follows as a whole waits as a whole.
+                let group = self.group_behind(id, *next);
+                let title = group.map_or(title, |group| &graph.groups[group].title);
+                let line = if group.is_some() { format!("If {good} → {title}") } else { line };
+                let (good, changes) = self.asking(id, *next, group, good);
+                let problem = catalogue::unread_answer(
                     port(self.spec, id, &value.name),
                     &value.name,
                     &step.title,
                     (title, self.spec.steps[next.index()].title.span),
                     (&good, &line),
-                ));
+                );
+                diagnostics.push(match changes {
+                    Some(change) => problem.fixed(false, vec![change]),
+                    None => problem,
+                });
             }
         }
     }
 
-    /// Steps with effects that run beside a critical step above them and share an input with it, if both are numbered,
-    /// or the critical one is a check and the other is grave.
+    /// A last step that closes or removes something while others still run.
+    fn closing(&self, diagnostics: &mut Vec<Diagnostic>) {
+        let graph = self.graph;
+        let Some(id) = self.forward().last().filter(|id| !self.orders_itself(*id)) else { return };
+        let step = graph.step(id);
+        if !words(&step.title).next().is_some_and(|word| among(CLOSES, &word)) {
+            return;
+        }
+        let beside: Vec<StepId> = self
+            .forward()
+            .filter(|other| {
+                *other != id && graph.step(*other).once == step.once && !never_both(graph, id, *other)
+            })
+            .filter(|other| !self.before.holds(id, *other) && !self.before.holds(*other, id))
+            .collect();
+        let ends = beside.iter().filter(|one| !beside.iter().any(|other| self.before.holds(*other, **one)));
+        let ends: Vec<&str> = ends.map(|end| graph.step(*end).title.as_str()).collect();
+        if ends.is_empty() {
+            return;
+        }
+        let own = &self.spec.steps[id.index()];
+        diagnostics.push(catalogue::closes_early(own.title.span, &step.title, &ends, own.annotated));
+    }
+
+    /// The group of a step that begins below another step and does not wait for it, with several forward steps.
+    fn group_behind(&self, id: StepId, next: StepId) -> Option<usize> {
+        let graph = self.graph;
+        let own: HashSet<usize> = graph.around(id).collect();
+        let group = graph.around(next).filter(|group| !own.contains(group)).last()?;
+        let inside = self.forward().filter(|step| graph.around(*step).any(|around| around == group));
+        let inside: Vec<StepId> = inside.collect();
+        let free = |step: &StepId| *step > id && !self.before.holds(*step, id);
+        (inside.len() > 1 && inside.iter().all(free)).then_some(group)
+    }
+
+    /// What a step, or its group, could ask for an answer, and the change by which it does.
+    fn asking(
+        &self,
+        id: StepId,
+        next: StepId,
+        group: Option<usize>,
+        good: String,
+    ) -> (String, Option<Replacement>) {
+        let (graph, next_step) = (self.graph, &self.spec.steps[next.index()]);
+        let insert = |at: usize, text: String| Some(Replacement { span: Span::new(at, at), text });
+        // Where the answer is not asked for always, what follows goes on without it.
+        let own = graph.step(id).when.iter().map(|guard| guard.condition.text.trim());
+        let own: Vec<&str> = own.collect();
+        let shared = |condition: &&str| {
+            graph.step(next).when.iter().any(|guard| guard.condition.text.trim() == *condition)
+        };
+        let ask = match own.as_slice() {
+            [condition] if !shared(condition) && !good.starts_with("not ") => {
+                format!("not ({condition}) or {good} is defined and {good}")
+            }
+            _ => good,
+        };
+        match (group, &next_step.annotations.when) {
+            (Some(group), _) => {
+                let group = &self.spec.groups[group];
+                let change = group.annotations.when.is_none().then(|| group.annotated);
+                (ask.clone(), change.and_then(|at| insert(at, format!(" [when:: {ask}]"))))
+            }
+            (None, Some(when)) => {
+                let bare =
+                    |text: &str| if text.contains(" or ") { format!("({text})") } else { text.to_owned() };
+                let both = format!("{} and {}", bare(when.value.text.trim()), bare(&ask));
+                (both.clone(), Some(Replacement { span: when.span, text: both }))
+            }
+            (None, None) => (ask.clone(), insert(next_step.annotated, format!(" [when:: {ask}]"))),
+        }
+    }
+
+    /// Steps with effects that run beside a critical step above them and take what it takes, where both are numbered or
+    /// the critical one is a check and the other is grave.
     fn beside(&self, diagnostics: &mut Vec<Diagnostic>) {
         let graph = self.graph;
         let mut above: HashMap<ValueId, Vec<StepId>> = HashMap::new();
         for id in self.forward() {
             let step = graph.step(id);
-            let takes = || step.inputs.iter().map(|input| input.value);
+            let takes = || needed(step);
             if (self.effects)(step) && !self.orders_itself(id) && !self.answers(id) {
                 let critical = takes().filter_map(|value| above.get(&value)).flatten();
                 let critical: HashSet<StepId> = critical.copied().collect();
@@ -246,12 +337,15 @@ impl Assumed<'_> {
     }
 }
 
-/// The first value that both take.
+/// What a step takes, and what its conditions ask for.
+fn needed(step: &Step) -> impl Iterator<Item = ValueId> + '_ {
+    let asked = step.when.iter().flat_map(|guard| guard.names.iter().map(|(_, value)| *value));
+    step.inputs.iter().map(|input| input.value).chain(asked)
+}
+
+/// The first value that both need.
 fn shared(one: &Step, other: &Step) -> Option<ValueId> {
-    one.inputs
-        .iter()
-        .map(|input| input.value)
-        .find(|value| other.inputs.iter().any(|input| input.value == *value))
+    needed(one).find(|value| needed(other).any(|also| also == *value))
 }
 
 /// The number of a title such as `2a. Check`.
@@ -270,8 +364,14 @@ fn says_parallel(title: &str) -> bool {
     said && !words.iter().any(|word| matches!(word.as_str(), "not" | "non" | "no" | "never" | "without"))
 }
 
-/// Whether a Boolean output answers a question, judging by the two names: `sent` is a past action, and so is the
-/// `refused` of *Refuse*.
+/// Whether a step, by its title, reads or computes and changes nothing.
+pub(super) fn only_reads(step: &Step) -> bool {
+    let first = words(&step.title).next();
+    first.is_some_and(|word| among(READS, &word)) || asks(&step.title)
+}
+
+/// Whether a step's true or false answers a question, by the words of the two names: `sent` says what was done, and so
+/// does the `refused` of *Refuse*.
 fn is_answer(title: &str, value: &str) -> bool {
     let done = |word: &str| words(title).any(|other| other.get(..4) == word.get(..4));
     let named = |word: String| among(ANSWERS, &word) || (among(OBJECTIONS, &word) && !done(&word));

@@ -292,7 +292,11 @@ impl Resolver<'_> {
             Kind::Forward => return Some(Named::Step(to)),
         };
         let place = ("this step", self.spec.steps[to].title.span);
-        self.diagnostics.push(catalogue::bad_target(at, title, why, place));
+        let problem = catalogue::bad_target(at, title, why, place);
+        self.diagnostics.push(match self.flow.kinds[to] {
+            Kind::Forward => problem,
+            _ => catalogue::target_of_failure(problem, at, self.names.title(step)),
+        });
         None
     }
 }

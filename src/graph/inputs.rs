@@ -43,7 +43,7 @@ pub(super) fn collect(
             listed.into_iter().map(|(value, _)| value).filter(|value| seen.insert(*value)).collect()
         }
         None => {
-            report_misspelt(flow, &used, names, diagnostics);
+            report_misspelt(spec, flow, &used, names, diagnostics);
             used.into_iter().map(|(_, port)| port.value).collect()
         }
     }
@@ -64,14 +64,20 @@ fn first_uses<'a>(flow: &Flow<'a>) -> Vec<(usize, Port<'a>)> {
     uses
 }
 
-fn report_misspelt(flow: &Flow, used: &[(usize, Port)], names: &Names, diagnostics: &mut Vec<Diagnostic>) {
+fn report_misspelt(
+    spec: &Spec,
+    flow: &Flow,
+    used: &[(usize, Port)],
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let mut shapes: HashMap<String, Vec<Made>> = HashMap::new();
     for made in flow.makers.iter().flatten() {
         for shape in shapes_of(flow.name(made.port.value)) {
             shapes.entry(shape).or_default().push(*made);
         }
     }
-    for (step, port) in used {
+    for (step, port) in used.iter().filter(|(step, _)| !spec.steps[*step].unread) {
         let name = flow.name(port.value);
         let near =
             shapes_of(name).into_iter().filter_map(|shape| shapes.get(&shape)).flatten().take(CANDIDATES);

@@ -24,6 +24,10 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     if graph.compensates() {
         lint.uncompensated(effects, &mut diagnostics);
     }
+    // These fixes add what a spelling that is not fixed yet may say.
+    if spec.unsettled {
+        diagnostics.iter_mut().for_each(|diagnostic| diagnostic.fixes.clear());
+    }
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     diagnostics
 }
@@ -121,10 +125,18 @@ impl Lint<'_> {
         };
         let steps: Vec<(&str, Span)> = stay.iter().map(|(id, _)| place(*id)).collect();
         let Some((_, risk)) = stay.first() else { return };
-        // An agent may have irreversible effects; a program in the document most likely computes.
-        let agents = stay.iter().any(|(id, _)| self.graph.step(*id).program.is_none());
+        // An agent may do what nothing can undo; a program in the document most likely computes, as a step does whose
+        // title says so.
+        let reads = |id: StepId| assumed::only_reads(self.graph.step(id));
+        let lasts = |id: StepId| self.graph.step(id).program.is_none() && !reads(id);
+        let agents = stay.iter().any(|(id, _)| lasts(*id));
+        let pure: Vec<(&str, usize)> = stay
+            .iter()
+            .filter(|(id, _)| reads(*id))
+            .map(|(id, _)| (self.graph.step(*id).title.as_str(), self.spec.steps[id.index()].annotated))
+            .collect();
         let agent = stay.iter().find_map(|(id, _)| self.graph.step(*id).agent.as_deref());
-        diagnostics.push(catalogue::uncompensated_steps(&steps, place(*risk), agents, agent));
+        diagnostics.push(catalogue::uncompensated_steps(&steps, place(*risk), agents, agent, &pure));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::outline::ancestors;
 use crate::diag::{Diagnostic, Span, catalogue, nearest};
-use crate::spec::title::key;
+use crate::spec::title::{key, unlabelled};
 use crate::spec::{GroupId, Spec, phase};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -139,7 +139,10 @@ impl<'a> Names<'a> {
     /// The nearest of `known`, up to the limit of suggestions.
     pub fn near<'b>(&self, written: &str, known: impl IntoIterator<Item = &'b str>) -> Option<&'b str> {
         self.suggestions.set(self.suggestions.get().checked_sub(1)?);
-        nearest(written, known)
+        let meant = key(written).to_lowercase();
+        let known: Vec<&str> = known.into_iter().collect();
+        let labelled = |title: &&&str| unlabelled(title).is_some_and(|bare| bare.to_lowercase() == meant);
+        known.iter().find(labelled).copied().or_else(|| nearest(written, known.iter().copied()))
     }
 }
 

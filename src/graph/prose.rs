@@ -4,7 +4,8 @@ use super::before::Before;
 use super::{Graph, Kind, StepId};
 use crate::diag::{Diagnostic, Replacement, Span, catalogue};
 use crate::spec::title::key;
-use crate::spec::{Says, Spec};
+use crate::spec::{Mark, Says, Spec};
+use crate::value::in_conditions;
 use std::collections::{BTreeMap, HashMap};
 
 /// Warns of each sentence and line without effect that is not true.
@@ -61,16 +62,71 @@ impl Claims<'_> {
             }
             Says::Back(title) => Some(catalogue::loop_in_prose(span, title)),
             Says::Until(what) => Some(catalogue::until_in_prose(span, what)),
-            Says::When(value) => {
+            Says::Before(title) => {
+                let other =
+                    self.find(title).filter(|other| self.is_forward(*other) && self.is_forward(id))?;
+                let other = (!self.holds(other, id)).then_some(other)?;
+                let problem = catalogue::order_in_prose(span, title, &step.title);
+                Some(match self.holds(id, other) {
+                    true => problem,
+                    false => problem.fixed(false, vec![self.order(other, &[&step.title])]),
+                })
+            }
+            Says::When(value, right) => {
                 let asks = !step.when.is_empty() || !step.guards.is_empty() || !step.chains.is_empty();
-                (!asks && self.is_forward(id))
-                    .then(|| catalogue::condition_in_prose(span, &step.title, value))
+                if asks || !self.is_forward(id) {
+                    return None;
+                }
+                let right = right.as_ref().map(|right| self.sure(id, right));
+                let shown = right.as_ref().map_or(value.as_str(), |(right, _)| right);
+                let problem = catalogue::condition_in_prose(span, &step.title, shown);
+                let at = self.spec.steps[id.index()].annotated;
+                let insert = |right: String| Replacement {
+                    span: Span::new(at, at),
+                    text: format!(" [when:: {right}]"),
+                };
+                Some(match right {
+                    Some((right, safe)) => problem.fixed(safe, vec![insert(right)]),
+                    None => problem,
+                })
+            }
+            Says::Even => {
+                let forward = self.is_forward(id) && !step.inputs.iter().any(|input| input.optional);
+                forward.then(|| catalogue::even_in_prose(span, &step.title))
             }
             Says::Fails(_) => {
                 let forward = self.is_forward(id) && step.when.is_empty() && step.guards.is_empty();
                 forward.then(|| catalogue::failure_in_prose(span, &step.title))
             }
         }
+    }
+
+    /// The condition with those of its values that may not be made asked for first, and whether it surely is what the
+    /// sentence says: all of its values are made above.
+    fn sure(&self, id: StepId, right: &str) -> (String, bool) {
+        let Ok(condition) = crate::condition::parse(right) else { return (right.to_owned(), false) };
+        let (mut right, mut safe) = (right.to_owned(), true);
+        for (name, _) in condition.names() {
+            let makes = |other: &StepId| {
+                let made = &self.graph.step(*other).outputs;
+                made.iter().any(|made| in_conditions(&self.graph.value(made.value).name) == name)
+            };
+            let maker = self.graph.ids().find(makes);
+            safe &= maker.is_none_or(|maker| maker < id);
+            let may_lack = maker.is_some_and(|maker| {
+                let maker = self.graph.step(maker);
+                maker.mark == Some(Mark::Optional) || !maker.when.is_empty() || !maker.guards.is_empty()
+            });
+            // A value that alone decides is needed in any case.
+            if may_lack && right.contains(" or ") {
+                let parts = right.split(" or ").map(|part| match part == name {
+                    true => format!("{name} is defined and {name}"),
+                    false => part.to_owned(),
+                });
+                right = parts.collect::<Vec<_>>().join(" or ");
+            }
+        }
+        (right, safe)
     }
 
     /// Whether `earlier` has ended, or does not run, when `step` begins.

@@ -62,6 +62,40 @@ impl Saga {
         }
         let named: std::collections::HashSet<usize> = self.undone_by.iter().copied().flatten().collect();
         let idle = (0..spec.steps.len()).filter(|step| self.undoes[*step] && !named.contains(step));
-        diagnostics.extend(idle.map(|step| catalogue::unused_compensation(spec.steps[step].title.span)));
+        diagnostics.extend(idle.map(|step| self.unused(spec, step)));
+    }
+
+    /// A compensation that no step names, with the one step that it can be meant for.
+    fn unused(&self, spec: &Spec, step: usize) -> Diagnostic {
+        let own = &spec.steps[step];
+        let takes = own.signature.iter().flat_map(|signature| &signature.inputs);
+        let takes: Vec<&str> =
+            takes.filter(|port| !port.optional).map(|port| port.name.value.as_str()).collect();
+        let names = |other: usize, taken: bool| {
+            let signature = spec.steps[other].signature.iter();
+            let ports = signature.flat_map(move |all| if taken { &all.inputs } else { &all.outputs });
+            ports.map(|port| port.name.value.as_str())
+        };
+        let fits = |other: &usize| {
+            let said = &spec.steps[*other].annotations;
+            !self.undoes[*other]
+                && said.compensate.is_none()
+                && said.irreversible.is_none()
+                && said.pure.is_none()
+                && names(*other, false).any(|made| takes.contains(&made))
+                && takes
+                    .iter()
+                    .all(|taken| names(*other, false).chain(names(*other, true)).any(|name| name == *taken))
+        };
+        let mut all = (0..spec.steps.len()).filter(fits);
+        let (Some(other), None) = (all.next(), all.next()) else {
+            return catalogue::unused_compensation(own.title.span);
+        };
+        let other = &spec.steps[other];
+        if other.unread {
+            return catalogue::unused_compensation(own.title.span);
+        }
+        let title = &own.title;
+        catalogue::unused_compensation_of(title.span, &title.value, &other.title.value, other.annotated)
     }
 }

@@ -2,10 +2,12 @@
 //! order.
 
 use super::body::{Part, opening};
+use super::decision::Known;
 use super::evidence::Role;
 use super::markdown::{Block, Holder, Kind, lines};
 use super::misses;
 use super::model::{Claim, Drawing, Says, Spec};
+use super::near;
 use super::title;
 use super::titles::Titles;
 use crate::diag::Span;
@@ -41,7 +43,7 @@ const ASKS: [&str; 4] = ["only if", "only when", "unless", "until"];
 
 /// Adds the claims of prose to the steps, and the drawings to the document.
 pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, spec: &mut Spec) {
-    let flags = flags(parts);
+    let flags = Flags::new(parts);
     let steps = parts.iter().zip(roles).filter(|(_, role)| **role == Role::Step);
     for ((part, _), step) in steps.zip(&mut spec.steps) {
         let own = part.title(text);
@@ -61,14 +63,68 @@ pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, 
     }
 }
 
-/// Values that are Boolean, or whose name is not an ordinary word.
-fn flags<'a>(parts: &'a [Part]) -> HashSet<&'a str> {
-    let read = parts.iter().flat_map(|part| &part.arrows).filter_map(|arrow| arrow.read.as_ref().ok());
-    let ports = read.flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
-    let flags = ports.filter(|port| {
-        port.name.value.contains('_') || port.ty.as_ref().is_some_and(|ty| ty.value == Type::Boolean)
-    });
-    flags.map(|port| port.name.value.as_str()).collect()
+/// Values that a sentence can ask for.
+struct Flags<'a> {
+    /// Those that are true or false, or whose name is not an ordinary word.
+    all: HashSet<&'a str>,
+    /// Those of them that are true or false.
+    answers: HashSet<&'a str>,
+}
+
+impl<'a> Flags<'a> {
+    fn new(parts: &'a [Part]) -> Self {
+        let read = parts.iter().flat_map(|part| &part.arrows).filter_map(|arrow| arrow.read.as_ref().ok());
+        let ports = || read.clone().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
+        let answers: HashSet<&str> = ports()
+            .filter(|port| port.ty.as_ref().is_some_and(|ty| ty.value == Type::Boolean))
+            .map(|port| port.name.value.as_str())
+            .collect();
+        let named = ports().map(|port| port.name.value.as_str()).filter(|name| name.contains('_'));
+        Flags { all: named.chain(answers.iter().copied()).collect(), answers }
+    }
+
+    /// The first of them in a text, also with spaces in its name.
+    fn first(&self, text: &str) -> Option<&'a str> {
+        let at = |name: &&&str| {
+            let spaced = name.replace('_', " ");
+            let found = places(text, &name.to_lowercase()).next();
+            found.or_else(|| places(text, &spaced.to_lowercase()).next())
+        };
+        let all = self.all.iter().filter_map(|name| Some((at(&name)?, *name)));
+        all.min().map(|(_, name)| name)
+    }
+
+    /// The condition that a text says in words: `it is paid or the order was cleared`.
+    fn condition(&self, said: &str, titles: &Titles) -> Option<String> {
+        let said = said.trim().trim_end_matches(['.', '!']).trim();
+        let (link, sign) = match (said.contains(" and "), said.contains(" or ")) {
+            (true, true) => return None,
+            (false, true) => (" or ", " or "),
+            _ => (" and ", " and "),
+        };
+        let clauses: Option<Vec<String>> =
+            said.split(link).map(|clause| self.clause(clause.trim_matches([' ', ',']), titles)).collect();
+        clauses.map(|clauses| clauses.join(sign))
+    }
+
+    fn clause(&self, clause: &str, titles: &Titles) -> Option<String> {
+        const AROUND: &str = "it the is was has have had been are were be a an this that true both got";
+        const NOT: [&str; 5] = ["not", "no", "never", "isn't", "wasn't"];
+        if let Some(right) = near::condition(clause).filter(|right| misses::is_known(right, titles)) {
+            return Some(right);
+        }
+        let flag = self.first(&clause.to_lowercase()).filter(|flag| self.answers.contains(flag))?;
+        let own = [flag.to_lowercase(), flag.replace('_', " ").to_lowercase()];
+        let lower = clause.to_lowercase();
+        let own = own.iter().find(|own| places(&lower, own).next().is_some())?;
+        let rest = lower.replacen(own.as_str(), " ", 1);
+        let mut words = rest.split_whitespace();
+        let negated = words.clone().any(|word| NOT.contains(&word));
+        let known = |word: &str| {
+            AROUND.split(' ').any(|around| around == word) || NOT.contains(&word) || titles.is_value(word)
+        };
+        words.all(known).then(|| if negated { format!("not {flag}") } else { flag.to_owned() })
+    }
 }
 
 /// The sentences of prose in a block.
@@ -94,8 +150,8 @@ fn sentences(text: &str, part: &Part, block: Span) -> Vec<Span> {
     found
 }
 
-/// The claim of one sentence about another step or a value.
-fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &str) -> Option<Claim> {
+/// What one sentence says of another step, or of a value.
+fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> Option<Claim> {
     let sentence = &text[span.start..span.end];
     if misses::is_setting(sentence, titles) {
         return None;
@@ -117,6 +173,23 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &s
             return made(says(title), alone);
         }
     }
+    for at in places(&lower, "before") {
+        let Some((title, _)) = named(&plain, at + "before".len(), titles) else { continue };
+        let not = lower[..at]
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| matches!(word, "not" | "never" | "t"));
+        if title != own {
+            return made(if not { Says::After(title) } else { Says::Before(title) }, false);
+        }
+    }
+    let even = ["even if", "even when", "even though"].iter().find_map(|words| places(&lower, words).next());
+    if even.is_some_and(|at| {
+        lower[at..]
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| matches!(word, "fail" | "fails" | "failed"))
+    }) {
+        return made(Says::Even, false);
+    }
     for words in ["when", "if", "in case"] {
         for at in places(&lower, words) {
             let Some((title, end)) = named(&plain, at + words.len(), titles) else { continue };
@@ -134,10 +207,22 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &HashSet<&str>, own: &s
     {
         return made(Says::Fails(None), false);
     }
-    let asks = ASKS.iter().find(|words| begins(words))?;
-    let words = plain.split(|c: char| !c.is_alphanumeric() && !"_-./".contains(c));
-    let value = words.map(|word| word.trim_end_matches('.')).find(|word| flags.contains(word))?;
-    made(if *asks == "until" { Says::Until(value.to_owned()) } else { Says::When(value.to_owned()) }, false)
+    let asks = |words: &&&str| match **words {
+        "only if" | "only when" => places(&lower, words).next(),
+        words => begins(words).then(|| lower.len() - lower.trim_start().len()),
+    };
+    let (words, at) = ASKS.iter().find_map(|words| Some((*words, asks(&words)?)))?;
+    let behind = at + words.len();
+    let value = flags.first(&lower[behind..])?.to_owned();
+    let right = || flags.condition(&plain[behind..], titles);
+    made(
+        match words {
+            "until" => Says::Until(value),
+            "unless" => Says::When(value, right().map(|right| near::opposite(&right))),
+            _ => Says::When(value, right()),
+        },
+        false,
+    )
 }
 
 /// The places of `words` as whole words in a sentence.

@@ -42,6 +42,8 @@ pub(super) trait Known {
     fn is_title(&self, title: &str) -> bool;
     /// The title that is meant, if its case or a letter is wrong.
     fn near_title(&self, title: &str) -> Option<&str>;
+    /// The title that is `Step 2: …` with this behind it.
+    fn labelled(&self, title: &str) -> Option<&str>;
     fn is_value(&self, name: &str) -> bool;
 }
 
@@ -146,6 +148,10 @@ pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
 /// The decision with one condition and one target.
 fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) -> Option<String> {
     let asked = asked.trim_matches(['*', '_', ' ', '\t', ',', ':']);
+    // `the verdict is "good"`
+    let signs = in_signs(&asked.replace('`', " ")).filter(|_| !is_clear(asked, known));
+    let signs = signs.filter(|signs| is_clear(signs, known));
+    let asked = signs.as_deref().unwrap_or(asked);
     let clear = is_clear(asked, known);
     let arrow = matches!(link, "→" | "->");
     let near = match (arrow, clear) {
@@ -163,7 +169,42 @@ fn question(word: Word, asked: &str, link: &str, rest: &str, known: &dyn Known) 
     Some(format!("If {} → {right}", if asked.is_empty() { "…" } else { asked }))
 }
 
-/// Whether this is a condition about existing values, which no sentence is by chance.
+/// Whether a line leads to the item's failure, in other words.
+fn stops(said: &str) -> bool {
+    let first = said.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
+    let words =
+        ["stop", "stops", "abort", "fail", "fails", "failed", "halt", "exit", "reject", "cancel", "error"];
+    words.contains(&first.as_str())
+        && !said.contains(['"', '\u{201c}'])
+        && said.split_whitespace().count() <= 8
+}
+
+/// `Fail if the count is 0` as a decision, where it asks for values that there are.
+pub(super) fn fails(line: &str, known: &dyn Known) -> Option<String> {
+    let said = line.trim_matches(BARE);
+    if said.len() > LONGEST {
+        return None;
+    }
+    let (verb, asked) = said.split_once(" if ").or_else(|| said.split_once(" when "))?;
+    let verbs = ["fail", "stop", "abort", "reject", "refuse", "cancel"];
+    let words: Vec<String> = verb.split_whitespace().map(str::to_lowercase).collect();
+    let (first, rest) = words.split_first()?;
+    let named = rest.iter().all(|word| ["the", "it", "this", "item", "run", "here"].contains(&word.as_str()));
+    if !verbs.contains(&first.as_str()) || !named {
+        return None;
+    }
+    let plain = asked.replace('`', " ");
+    let signs = Some(plain.clone()).filter(|plain| is_clear(plain, known)).or_else(|| in_signs(&plain))?;
+    is_clear(&signs, known).then(|| {
+        format!(
+            "If {} \u{2192} fail \"{}\"",
+            signs.trim(),
+            plain.split_whitespace().collect::<Vec<_>>().join(" ").replace('"', "'")
+        )
+    })
+}
+
+/// Whether this is a condition about values that there are: no sentence is one by chance.
 fn is_clear(asked: &str, known: &dyn Known) -> bool {
     condition::parse(&asked.replace('`', " ")).is_ok_and(|condition| {
         let names = condition.names();
@@ -228,15 +269,20 @@ impl Target {
         let said = said.trim();
         let failed =
             said.strip_prefix("fail ").is_some_and(|reason| reason.trim_start().starts_with(['"', '“']));
+        if near == Near::Alike && !known.is_title(said) && stops(said) {
+            return Ok(Target { right: format!("fail \"{said}\""), exact: false });
+        }
         if failed || said == "end" {
             return Ok(Target { right: said.to_owned(), exact: failed });
         }
         let exact = known.is_title(said);
         let title = match near {
             _ if exact => Some(said),
+            _ if known.labelled(said).is_some() => known.labelled(said),
             Near::No => None,
             _ => known.near_title(said).filter(|title| near.holds(said, title)),
         };
+        let exact = exact || known.labelled(said).is_some();
         let target = |title: &str| Target { right: format!("{skips}{title}"), exact };
         title.map(target).ok_or_else(|| said.to_owned())
     }

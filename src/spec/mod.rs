@@ -87,6 +87,7 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     spec.types = types::read(plain, text, &parts, &roles, &used(&spec, &front), &mut problems);
     stray::check(plain, &blocks, &mut problems);
     spec.front = front;
+    spec.unsettled = problems.iter().any(|problem| !problem.fixes.is_empty());
     problems.sort_by_key(|problem| (problem.span, problem.severity));
     (spec, problems)
 }

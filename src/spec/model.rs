@@ -24,6 +24,8 @@ impl<T> Spanned<T> {
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
     pub front: Front,
+    /// Whether other spellings are reported with a fix: the steps may mean something else then.
+    pub unsettled: bool,
     /// The first level-1 heading.
     pub title: Option<Spanned<String>>,
     /// Prose below the title, up to the next heading.
@@ -69,13 +71,17 @@ pub struct Claim {
 pub enum Says {
     /// The step comes after the one of this title.
     After(String),
-    /// The step of this title follows once more.
+    /// It comes before the step of this title.
+    Before(String),
+    /// Then the step of this title follows once more.
     Back(String),
     /// It continues until this step or value.
     Until(String),
-    /// Whether it runs depends on this value.
-    When(String),
-    /// It runs when that step, or any, has failed.
+    /// Whether it runs depends on this value, or on this condition where the sentence has no other words.
+    When(String, Option<String>),
+    /// It runs even though something has failed.
+    Even,
+    /// It runs when that step, or something, has failed.
     Fails(Option<String>),
 }
 
@@ -161,6 +167,8 @@ pub struct Group {
     /// Without ordinal, annotations and `(parallel)`.
     pub title: Spanned<String>,
     pub level: u8,
+    /// Where a further annotation of its heading goes.
+    pub annotated: usize,
     pub parent: Option<GroupId>,
     /// `(parallel)`: its children are free of each other.
     pub parallel: bool,
@@ -193,7 +201,9 @@ pub struct Step {
     pub end: usize,
     /// Where another annotation of its heading is inserted.
     pub annotated: usize,
-    /// The claims of its prose about other steps.
+    /// Whether its heading has brackets that mean nothing; they are reported, and what they miss is not.
+    pub unread: bool,
+    /// What its prose says of other steps.
     pub claims: Vec<Claim>,
     pub instructions: Instructions,
 }

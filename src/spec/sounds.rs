@@ -74,7 +74,13 @@ pub(super) fn check(
         .filter_map(|part| part.field(text, "compensate"))
         .map(|field| title::key(&text[field.value.start..field.value.end]))
         .collect();
-    let made: HashSet<&str> = parts.iter().flat_map(|part| part.signature_names(false)).collect();
+    // A line that cannot be read makes all that it names.
+    let broken = parts.iter().flat_map(|part| &part.arrows).filter(|arrow| arrow.read.is_err());
+    let failing = broken.flat_map(|arrow| {
+        text[arrow.span.start..arrow.span.end].split(|c: char| !c.is_alphanumeric() && c != '_')
+    });
+    let made: HashSet<&str> =
+        parts.iter().flat_map(|part| part.signature_names(false)).chain(failing).collect();
     let compensations = parts.iter().any(|part| part.title(text) == COMPENSATIONS);
     let ordinary = |part: &Part| {
         !part.signature_names(true).any(|name| name.starts_with("failed_"))
@@ -140,7 +146,8 @@ fn sounds_late(title: &str) -> bool {
         "error-handlers",
     ];
     let asks = ["when-", "if-", "in-case-"].iter().any(|word| plain.starts_with(word));
-    let fails = ["-fails", "-failed", "-fail"].iter().any(|word| plain.ends_with(word));
+    let fails =
+        ["-fails", "-failed", "-fail", "-goes-wrong", "-went-wrong"].iter().any(|word| plain.ends_with(word));
     whole.contains(&plain.as_str()) || begins.iter().any(|word| plain.starts_with(word)) || asks && fails
 }
 

@@ -138,6 +138,7 @@ impl Reader<'_, '_> {
             expectations: part.callouts.expectations.clone(),
             end: part.end(head),
             annotated: head.whole.end,
+            unread: head.tail.iter().any(|note| matches!(note.value, Note::Unread)),
             claims: Vec::new(),
             instructions: instructions::read(self.text, self.written, part, line, self.problems),
         };
@@ -168,6 +169,7 @@ impl Reader<'_, '_> {
         let group = Group {
             title: self.spanned(if evident { head.title } else { head.whole }),
             level: head.level,
+            annotated: head.whole.end,
             parent: self.above.last().map(|(_, group)| *group),
             parallel: head.tail.iter().any(|note| matches!(note.value, Note::Parallel)),
             annotations: self.annotations(part, head, true),
@@ -245,6 +247,7 @@ impl Reader<'_, '_> {
     fn undecided(&mut self, part: &Part) {
         let conditions = self.conditions(part);
         let own = part.head.as_ref().map(|_| part.title(self.text));
+        let mut decided = false;
         for line in part.undecided.iter().filter(|line| conditions.binary_search(line).is_err()) {
             let slip = slip(self.text, *line);
             let said = self.slice(*line);
@@ -263,17 +266,26 @@ impl Reader<'_, '_> {
             if decision::is_otherwise(said) {
                 let right = decision::meant(said, self.titles);
                 let right = right.unwrap_or_else(|| "Otherwise → Step Title".to_owned());
-                self.decision(*line, right);
+                // Without an `If` above it, it would be an error.
+                decided |= conditions.iter().any(|condition| condition.start < line.start);
+                self.decision(*line, right, decided);
                 continue;
             }
             let own = |right: &String| own.as_ref().is_some_and(|own| right.ends_with(&format!("→ {own}")));
             if let Some(right) = decision::meant(said, self.titles).filter(|right| !own(right)) {
-                self.decision(*line, right);
+                let led = self.decision(*line, right, true);
+                decided |= led;
+            }
+        }
+        for loose in &part.loose {
+            if let Some(right) = decision::fails(self.slice(loose.inner), self.titles) {
+                self.decision(loose.inner, right, true);
             }
         }
     }
 
-    fn decision(&mut self, line: Span, right: String) {
+    /// Returns whether the right decision can take its place.
+    fn decision(&mut self, line: Span, right: String, fits: bool) -> bool {
         let problem = problem::almost_a_decision(line, &right);
         let sound = condition::arm(&right, &right, Span::new(0, right.len())).is_ok_and(|arm| {
             match arm.target.value {
@@ -281,8 +293,10 @@ impl Reader<'_, '_> {
                 Target::End | Target::Fail(_) => true,
             }
         });
+        let sound = sound && fits;
         self.problems.push(if sound { problem.fix(line, right) } else { problem });
         self.told.push(line);
+        sound
     }
 
     /// Wrong arrows: an error if the right one would certainly have a meaning.

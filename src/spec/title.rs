@@ -49,7 +49,17 @@ fn unnumbered(mut title: &str) -> &str {
     }
 }
 
-/// Words separated by single spaces, without invisible characters.
+/// The title without a label in front, as in `Step 2: Pay`.
+pub fn unlabelled(title: &str) -> Option<&str> {
+    let (label, bare) = title.split_once([':', '.', ')', '\u{2013}', '\u{2014}'])?;
+    let mut words = label.split_whitespace();
+    let known = ["step", "task", "phase", "stage", "part"];
+    let named = words.next().is_some_and(|word| known.contains(&word.to_lowercase().as_str()));
+    let bare = bare.trim();
+    (named && words.count() <= 1 && !bare.is_empty()).then_some(bare)
+}
+
+/// One space between words, and nothing that is not seen.
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !is_unseen(*c)) {

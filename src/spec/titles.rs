@@ -49,6 +49,9 @@ impl Titles {
                     groups.push((head.level, title));
                 }
                 Role::Step => {
+                    if let Some(bare) = title::unlabelled(&title) {
+                        titles.folded.entry(bare.to_lowercase()).or_insert_with(|| title.clone());
+                    }
                     titles.folded.insert(title.to_lowercase(), title.clone());
                     titles.exact.extend(groups.last().map(|(_, group)| format!("{group}/{title}")));
                     titles.steps.entry(title.clone()).or_insert(index);
@@ -75,6 +78,11 @@ impl Known for Titles {
             self.suggestions.set(self.suggestions.get().checked_sub(1)?);
             nearest(title, self.folded.values().chain(&self.groups).map(String::as_str))
         })
+    }
+
+    fn labelled(&self, said: &str) -> Option<&str> {
+        let title = self.folded.get(&title::key(said).to_lowercase())?;
+        (title::unlabelled(title) == Some(said)).then_some(title.as_str())
     }
 
     fn is_value(&self, name: &str) -> bool {

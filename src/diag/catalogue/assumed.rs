@@ -1,6 +1,7 @@
 //! Problems of unstated assumptions: answers that no step reads, orders that nothing enforces.
 
 use crate::diag::{Diagnostic, Span};
+use crate::value::words;
 
 /// An answer that no step and no condition reads. `next` is a later step with effects, `condition` one that it could
 /// have, `decision` a line that the answering step could have.
@@ -16,6 +17,16 @@ pub fn unread_answer(
     Diagnostic::warning("unread-answer", at, message)
         .related(place, format!("`{next}` runs whatever the answer of `{title}` is"))
         .help(format!("write [when:: {condition}] in `{next}`, or a line `{decision}` below `{title}`"))
+}
+
+/// A last step, by its title one that closes or removes something, and the ends of what runs beside it; `place` is where
+/// a further annotation of it goes.
+pub fn closes_early(at: Span, title: &str, ends: &[&str], place: usize) -> Diagnostic {
+    let named = words::first(ends.iter().map(|end| words::code(end)), 3, ends.len());
+    let field = format!("[after:: {}]", ends.join(", "));
+    Diagnostic::warning("does-not-wait", at, format!("`{title}` does not wait for {named}"))
+        .help(format!("write `{field}` if it comes last, or [after:: start] if it does not"))
+        .maybe(Span::new(place, place), format!(" {field}"))
 }
 
 /// Steps of a group whose text says that they are parallel, but that wait for each other.

@@ -125,6 +125,14 @@ pub fn bad_target(span: Span, title: &str, why: &str, target: (&str, Span)) -> D
         .help("lead to a step further below")
 }
 
+/// The same for a step that runs by itself once the item has failed, by the answer of the step `decider`.
+pub fn target_of_failure(problem: Diagnostic, span: Span, decider: &str) -> Diagnostic {
+    let right = format!("fail \"{}\"", decider.replace('"', "'"));
+    problem
+        .help(format!("write `{right}`: once the item has failed, its compensations and handlers run"))
+        .maybe(span, right)
+}
+
 /// A condition whose type is known not to be Boolean.
 pub fn never_boolean(span: Span, name: &str, ty: &str) -> Diagnostic {
     Diagnostic::error(

@@ -110,6 +110,14 @@ pub fn condition_in_prose(span: Span, title: &str, value: &str) -> Diagnostic {
         .help(format!("write a condition in the heading, such as `[when:: {value}]`"))
 }
 
+/// A sentence that lets a step run after a failure, which it does not.
+pub fn even_in_prose(span: Span, title: &str) -> Diagnostic {
+    let message = format!("`{title}` does not run once a step before it has failed: prose changes nothing");
+    Diagnostic::warning("no-effect", span, message).help(
+        "mark the steps that may fail with `?` and write `name?` for what they make; a step that takes `failed_items` runs after a failure",
+    )
+}
+
 /// A sentence about a failure, in a step that runs without one.
 pub fn failure_in_prose(span: Span, title: &str) -> Diagnostic {
     let message = format!("`{title}` runs for every item, whether something failed or not");

@@ -1,6 +1,6 @@
 //! Problems of compensations: how a document declares them, and which are missing.
 
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Replacement, Span};
 use crate::value::words;
 
 /// A flag with a value.
@@ -31,16 +31,26 @@ pub fn unused_compensation(title: Span) -> Diagnostic {
     .help("write [compensate:: its title] in the step that it compensates")
 }
 
+/// The same where only one step makes what it takes; `at` is where a further annotation of that step goes.
+pub fn unused_compensation_of(title: Span, own: &str, step: &str, at: usize) -> Diagnostic {
+    let field = format!("[compensate:: {own}]");
+    unused_compensation(title)
+        .help(format!("write `{field}` in `{step}`, which makes what it takes"))
+        .maybe(Span::new(at, at), format!(" {field}"))
+}
+
 /// The most places that one problem shows.
 const PLACES: usize = 8;
 
 /// Steps whose effects would remain. `risk` is a step whose failure can come after the first; `agents` is whether an
-/// agent does any of them, and `agent` is the first such agent.
+/// agent does any of them that may change something, and `agent` is the first such agent. `pure` are those that only
+/// read, by their titles, and where a further annotation of theirs goes.
 pub fn uncompensated_steps(
     steps: &[(&str, Span)],
     risk: (&str, Span),
     agents: bool,
     agent: Option<&str>,
+    pure: &[(&str, usize)],
 ) -> Diagnostic {
     let (first, more) =
         steps.split_first().map_or((("", Span::default()), &[][..]), |(first, more)| (*first, more));
@@ -65,10 +75,22 @@ pub fn uncompensated_steps(
     let lasting = if agents { "; [irreversible] where nothing can compensate it" } else { "" };
     let settings =
         agent.map(|agent| format!(" (or, of all that {agent} does, effects = false in orderflow.toml)"));
-    all.help(format!(
-        "write [compensate:: Step Title] where another step can compensate it, [effects:: none] where it only reads or computes{}{lasting}",
+    let such = match pure {
+        [] => String::new(),
+        all => format!(
+            ", such as {}",
+            words::first(all.iter().map(|(title, _)| words::code(title)), 3, all.len())
+        ),
+    };
+    let all = all.help(format!(
+        "write [compensate:: Step Title] where another step can compensate it, [effects:: none] where it only reads or computes{such}{}{lasting}",
         settings.unwrap_or_default()
-    ))
+    ));
+    if pure.is_empty() {
+        return all;
+    }
+    let field = |at: usize| Replacement { span: Span::new(at, at), text: " [effects:: none]".to_owned() };
+    all.fixed(false, pure.iter().map(|(_, at)| field(*at)).collect())
 }
 
 /// A critical step that depends on the output of an optional step.
@@ -132,8 +154,22 @@ pub enum Absence {
     Skipped(String),
 }
 
+/// How a step needs the value of another.
+pub enum Way {
+    Taken,
+    /// Its condition asks for it, and could ask this.
+    Asked(Option<(Span, String)>),
+}
+
 /// A step that takes the output of another step, which may not run.
-pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), why: &Absence) -> Diagnostic {
+pub fn runs_only_when(
+    at: Span,
+    title: &str,
+    value: &str,
+    maker: (&str, Span),
+    why: &Absence,
+    way: Way,
+) -> Diagnostic {
     let (maker, place) = maker;
     let verb = if matches!(why, Absence::Optional) { "succeeds" } else { "runs" };
     let message = format!("`{title}` runs only when `{maker}` {verb}, which makes `{value}`");
@@ -159,9 +195,16 @@ pub fn runs_only_when(at: Span, title: &str, value: &str, maker: (&str, Span), w
             format!("or let `{decider}` skip `{title}`, too"),
         ),
     };
-    Diagnostic::warning("runs-only-when", at, message)
-        .related(place, label)
-        .help(format!("write `{value}?` to run without it; {other}"))
+    let problem = Diagnostic::warning("runs-only-when", at, message).related(place, label);
+    match way {
+        Way::Taken => problem.help(format!("write `{value}?` to run without it; {other}")),
+        Way::Asked(Some((span, right))) => {
+            problem.help(format!("write `[when:: {right}]` to run without it; {other}")).maybe(span, right)
+        }
+        Way::Asked(None) => {
+            problem.help(format!("ask whether `{value} is defined` to run without it; {other}"))
+        }
+    }
 }
 
 /// A step with effects beside one to which a decision leads; `made` is the output of that one.

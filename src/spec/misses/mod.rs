@@ -93,11 +93,8 @@ fn annotation(bracket: &str, titles: &Titles) -> Option<String> {
     if let [word @ ("if" | "when" | "unless" | "only"), rest @ ..] = words.as_slice() {
         let rest = if *word == "only" { rest.get(1..)? } else { rest };
         let right = near::condition(&rest.join(" ")).filter(|right| is_known(right, titles))?;
-        return Some(if *word == "unless" {
-            format!("[when:: not ({right})]")
-        } else {
-            format!("[when:: {right}]")
-        });
+        let right = if *word == "unless" { near::opposite(&right) } else { right };
+        return Some(format!("[when:: {right}]"));
     }
     let one = setting(inner, titles);
     let parts = inner.split(if inner.contains(';') { ';' } else { ',' });
@@ -143,11 +140,16 @@ fn steps(value: &str, titles: &Titles) -> Option<String> {
         .map(|part| part.trim().trim_matches(['"', '`', '*', '[', ']']))
         .filter(|part| !part.is_empty())
         .collect();
-    (!parts.is_empty() && parts.iter().all(|part| titles.is_title(part))).then(|| parts.join(", "))
+    let title = |part: &&str| match titles.is_title(part) {
+        true => Some((*part).to_owned()),
+        false => titles.folded.get(&title::key(part).to_lowercase()).cloned(),
+    };
+    let parts: Option<Vec<String>> = parts.iter().map(title).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "))
 }
 
-/// Whether a condition asks only for existing values.
-fn is_known(right: &str, titles: &Titles) -> bool {
+/// Whether a condition asks only for values that there are.
+pub(super) fn is_known(right: &str, titles: &Titles) -> bool {
     condition::parse(right).is_ok_and(|condition| {
         let names = condition.names();
         !names.is_empty() && names.iter().all(|(name, _)| titles.is_value(name))
@@ -306,7 +308,7 @@ impl<'a> Place<'a> {
                 (!own.is_empty() && head.line != self.head.line).then_some(Right::There(shown, changes))
             }
             Meant::Field(key) => here(key, near::value(key, value)?),
-            Meant::Unless => here("when", format!("not ({})", near::condition(value)?)),
+            Meant::Unless => here("when", near::opposite(&near::condition(value)?)),
             Meant::Attempts => here("retry", near::retries(value)?),
             Meant::Agent if !self.has(|note| matches!(note, Note::Agent(_))) => self.note('@', value),
             Meant::Channel if !self.has(|note| matches!(note, Note::Channel(_))) => self.note('#', value),
@@ -482,7 +484,9 @@ impl<'a> Place<'a> {
             below.filter(fits).map(|(part, _, head)| (part.title(self.text), head.whole.end)).collect();
         let Some((first, _)) = steps.first() else { return problem };
         let field = format!("[{key}:: {value}]");
-        let problem = problem.help(format!("write `{field}` at the steps, such as `{first}`"));
+        let lists =
+            if key == "each" { "; the steps behind it run once, with the lists of its values" } else { "" };
+        let problem = problem.help(format!("write `{field}` at the steps, such as `{first}`{lists}"));
         let gone = Replacement { span: self.removal(span), text: String::new() };
         let changes = steps.iter().map(|(_, end)| insert(*end, format!(" {field}"))).chain([gone]).collect();
         problem.fixed(key == "per", changes)

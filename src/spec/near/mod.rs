@@ -344,6 +344,12 @@ pub(super) fn condition(text: &str) -> Option<String> {
     Some(signs(text)).filter(|right| sound(right)).or_else(|| decision::in_signs(text))
 }
 
+/// The opposite of a condition.
+pub(super) fn opposite(condition: &str) -> String {
+    let word = condition.strip_prefix("not ").filter(|word| is_name(word));
+    word.map_or_else(|| format!("not ({condition})"), str::to_owned)
+}
+
 /// Other signs in an expression as the right ones; texts in quotes stay.
 pub(super) fn signs(text: &str) -> String {
     const SIGNS: [(&str, &str); 17] = [

@@ -1,5 +1,6 @@
 //! Types of other languages, and how a signature writes them here.
 
+use crate::spec::signature::is_name;
 use crate::value::LIKE_BUILT_IN;
 
 /// Types of other languages in a signature: `List<T>`, `[T]`, `array of T`, `T | null` as `T[]` and `T?`. `None`
@@ -24,6 +25,25 @@ pub(in crate::spec) fn types(line: &str) -> Option<String> {
         rest = &after[written.len()..];
     }
     right.push_str(rest);
+    let listed = untyped(&right);
+    if found || listed.is_some() { Some(listed.unwrap_or(right)) } else { None }
+}
+
+/// `stories[]`, a list that does not say of what, as `stories::JSON[]`.
+fn untyped(line: &str) -> Option<String> {
+    let mut right = String::with_capacity(line.len() + 8);
+    let mut found = false;
+    for word in line.split_inclusive([' ', ',', '\u{2192}']) {
+        let bare = word.trim_end_matches([' ', ',', '\u{2192}', '?']);
+        let name = bare.strip_suffix("[]").filter(|name| is_name(name) && !right.trim_end().ends_with("::"));
+        match name {
+            Some(name) => {
+                found = true;
+                right.push_str(&format!("{name}::JSON[]{}", &word[bare.len()..]));
+            }
+            None => right.push_str(word),
+        }
+    }
     found.then_some(right)
 }
 
