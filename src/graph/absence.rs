@@ -267,7 +267,7 @@ fn asked(
     Some((own.span, right))
 }
 
-/// Why a step may not have what another makes, where nothing says so of the step itself.
+/// Why a step may not have what another makes, although it has no condition of its own.
 fn why(graph: &Graph, id: StepId, value: ValueId, maker: StepId) -> Option<catalogue::Absence> {
     use catalogue::Absence;
     let (step, made) = (graph.step(id), graph.step(maker));

@@ -189,7 +189,7 @@ impl Assumed<'_> {
     ) -> (String, Option<Replacement>) {
         let (graph, next_step) = (self.graph, &self.spec.steps[next.index()]);
         let insert = |at: usize, text: String| Some(Replacement { span: Span::new(at, at), text });
-        // Where the answer is not asked for always, what follows goes on without it.
+        // Where the answer is not asked for always, what follows runs without it.
         let own = graph.step(id).when.iter().map(|guard| guard.condition.text.trim());
         let own: Vec<&str> = own.collect();
         let shared = |condition: &&str| {

@@ -125,8 +125,8 @@ impl Lint<'_> {
         };
         let steps: Vec<(&str, Span)> = stay.iter().map(|(id, _)| place(*id)).collect();
         let Some((_, risk)) = stay.first() else { return };
-        // An agent may do what nothing can undo; a program in the document most likely computes, as a step does whose
-        // title says so.
+        // An agent may have irreversible effects; a program in the document most likely computes, and so does a step
+        // whose title names a question.
         let reads = |id: StepId| assumed::only_reads(self.graph.step(id));
         let lasts = |id: StepId| self.graph.step(id).program.is_none() && !reads(id);
         let agents = stay.iter().any(|(id, _)| lasts(*id));

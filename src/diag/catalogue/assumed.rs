@@ -22,7 +22,7 @@ pub fn unread_answer(
 /// A last step, by its title one that closes or removes something, and the ends of what runs beside it; `place` is where
 /// a further annotation of it goes.
 pub fn closes_early(at: Span, title: &str, ends: &[&str], place: usize) -> Diagnostic {
-    let named = words::first(ends.iter().map(|end| words::code(end)), 3, ends.len());
+    let named = words::first(ends.iter().map(words::code), 3, ends.len());
     let field = format!("[after:: {}]", ends.join(", "));
     Diagnostic::warning("does-not-wait", at, format!("`{title}` does not wait for {named}"))
         .help(format!("write `{field}` if it comes last, or [after:: start] if it does not"))

@@ -49,6 +49,7 @@ fn group() -> impl Strategy<Value = Group> {
         .prop_map(|(title, parent, parallel, annotations, signature)| Group {
             title,
             level: 2,
+            annotated: 0,
             parent,
             parallel,
             annotations,
@@ -73,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
             end: 0,
             instructions: Default::default(),
             annotated: 0,
+            unread: false,
             claims: Vec::new(),
         })
 }
