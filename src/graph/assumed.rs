@@ -204,7 +204,7 @@ impl Assumed<'_> {
         match (group, &next_step.annotations.when) {
             (Some(group), _) => {
                 let group = &self.spec.groups[group];
-                let change = group.annotations.when.is_none().then(|| group.annotated);
+                let change = group.annotations.when.is_none().then_some(group.annotated);
                 (ask.clone(), change.and_then(|at| insert(at, format!(" [when:: {ask}]"))))
             }
             (None, Some(when)) => {
