@@ -17,7 +17,7 @@ const FILES: usize = 12;
 const FILES_OF_A_RUN: usize = 26;
 
 /// The address space of the smallest run, in MiB.
-const SPACE_OF_A_RUN: u64 = 10;
+const SPACE_OF_A_RUN: u64 = 16;
 
 /// The address space of a thread's stack, in bytes.
 const STACK: u64 = 2 * MIB;
