@@ -282,12 +282,31 @@ impl<'a> Place<'a> {
         if takes(self.part, &makes) {
             return !takes(other, &gives);
         }
+        head.line.start < self.head.line.start && self.is_listed(self.head)
+    }
+
+    /// Whether a step is in a list of compensations.
+    fn is_listed(&self, head: &Head) -> bool {
         let groups = self.parts.iter().zip(self.roles).filter(|(_, role)| **role == Role::Group);
         let around = groups
             .filter_map(|(part, _)| Some((part, part.head.as_ref()?)))
-            .rfind(|(_, group)| group.line.start < self.head.line.start && group.level < self.head.level);
-        head.line.start < self.head.line.start
-            && around.is_some_and(|(group, _)| near::is_undo(&group.title(self.text)))
+            .rfind(|(_, group)| group.line.start < head.line.start && group.level < head.level);
+        around.is_some_and(|(group, _)| near::is_undo(&group.title(self.text)))
+    }
+
+    /// Whether a step compensates another: it is in a list of compensations, or a field names it as one.
+    fn is_compensation(&self, other: &Part<'_>, head: &Head) -> bool {
+        let title = title::key(&other.title(self.text));
+        let names = |part: &Part<'_>| {
+            let field = part.field(self.text, "compensate");
+            let named = field.is_some_and(|field| title::key(self.slice(field.value)) == title);
+            let meant = format!("[compensate:: {}]", other.title(self.text));
+            named
+                || part.head.as_ref().is_some_and(|head| {
+                    brackets(self.text, head, self.titles).iter().any(|(_, right)| *right == meant)
+                })
+        };
+        self.is_listed(head) || self.parts.iter().any(names)
     }
 
     fn right(&self, meant: Meant, value: &str) -> Option<Right> {
@@ -341,6 +360,13 @@ impl<'a> Place<'a> {
             ));
         }
         let (other, head) = self.step(value).filter(|(_, head)| head.line != self.head.line)?;
+        if self.is_compensation(other, head) {
+            // A heading that names it is reported there.
+            let title = other.title(self.text);
+            let said = self.part.field(self.text, "compensate").is_some()
+                || self.slice(self.head.line).contains(&title);
+            return (!said).then(|| Right::Here(format!("[compensate:: {title}]")));
+        }
         let asks = format!("failed_items.step == \"{}\"", phase(&self.part.title(self.text)));
         let shown = format!("failed_items` as an input of `{}", other.title(self.text));
         let mut changes = Vec::new();
