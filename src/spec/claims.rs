@@ -207,6 +207,14 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
     {
         return made(Says::Fails(None), false);
     }
+    // A line that is a condition as a whole.
+    if let Some(words) = ["if", "when"].into_iter().find(|words| begins(words)) {
+        let behind = lower.len() - lower.trim_start().len() + words.len();
+        let asked = plain[behind..].trim_end_matches([':', ',', ' ']);
+        if let (Some(value), Some(right)) = (flags.first(&lower[behind..]), flags.condition(asked, titles)) {
+            return made(Says::When(value.to_owned(), Some(right)), false);
+        }
+    }
     let asks = |words: &&&str| match **words {
         "only if" | "only when" => places(&lower, words).next(),
         words => begins(words).then(|| lower.len() - lower.trim_start().len()),
