@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::stream;
 use crate::diag::render::visible;
 use crate::diag::{Diagnostic, Span, fix};
+use crate::disk::exchange;
 use anyhow::Context;
 use similar::TextDiff;
 use std::io::Write;
@@ -69,11 +70,15 @@ impl FixedDocument {
             return Ok(());
         }
         let failed = || format!("cannot write {}", path.display());
-        if !standard && Document::read(path)?.source.text != self.before {
-            return Err(anyhow::anyhow!("it changed in the meantime")).with_context(failed);
+        let text = &self.document.source.text;
+        if standard {
+            let written = stream::target(path).and_then(|to| to.write(|out| out.write_all(text.as_bytes())));
+            return written.with_context(failed);
         }
-        let text = self.document.source.text.as_bytes();
-        stream::target(path).and_then(|target| target.write(|out| out.write_all(text))).with_context(failed)
+        match exchange(path, &self.before, text).with_context(failed)? {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("it changed in the meantime")).with_context(failed),
+        }
     }
 }
 
