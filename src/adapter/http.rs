@@ -33,6 +33,9 @@ const LOST_POLLS: u32 = 10;
 /// The most characters of a refusal that a message shows.
 const EXCERPT: usize = 300;
 
+/// The largest body of a refusal that is read as JSON, in bytes.
+const LARGEST_REFUSAL: usize = 1 << 20;
+
 /// The accepted types of an answer.
 const ACCEPTED: &str = "application/json, text/plain;q=0.9, */*;q=0.1";
 
@@ -56,12 +59,11 @@ pub fn client() -> anyhow::Result<Client> {
         .context("cannot set up HTTP")
 }
 
-/// Follows redirects to another address of the same service, for statuses that preserve the request or name the place
-/// of the answer.
+/// Follows redirects to another address of the same service, for statuses that preserve the request.
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let own = attempt.previous().last().is_some_and(|from| same_service(from, attempt.url()));
     match attempt.status().as_u16() {
-        303 | 307 | 308 if own && attempt.previous().len() <= HOPS => attempt.follow(),
+        307 | 308 if own && attempt.previous().len() <= HOPS => attempt.follow(),
         _ => attempt.stop(),
     }
 }
@@ -116,23 +118,35 @@ impl Service {
         let request =
             request.headers(context(call)).header(header::ACCEPT, ACCEPTED).body(contract::inputs(call));
         let response = request.send().await.map_err(|error| lost(&self.url, &error))?;
-        let response = self.settled(response, call).await?;
-        read(response, call).await
+        match self.location(&response)? {
+            None => read(response, call, false).await,
+            Some(location) => read(self.settled(response, location, call).await?, call, true).await,
+        }
     }
 
-    /// The final response: for an accepted attempt, that of its location.
-    async fn settled(&self, mut response: Response, call: &Call) -> Result<Response, Box<Failure>> {
-        let (mut pause, mut failed) = (FIRST_POLL, 0);
-        let Some(location) = self.location(&response)? else { return Ok(response) };
+    /// The final response of an accepted attempt: that of its location.
+    async fn settled(
+        &self,
+        mut response: Response,
+        mut location: Url,
+        call: &Call,
+    ) -> Result<Response, Box<Failure>> {
+        let (mut pause, mut failed, mut hops) = (FIRST_POLL, 0, 0);
         loop {
-            tokio::time::sleep(retry_after(response.headers()).unwrap_or(pause).min(LONGEST_POLL)).await;
-            pause = (pause * 2).min(LONGEST_POLL);
+            if response.status() != StatusCode::SEE_OTHER {
+                tokio::time::sleep(retry_after(response.headers()).unwrap_or(pause).min(LONGEST_POLL)).await;
+                pause = (pause * 2).min(LONGEST_POLL);
+            }
             let asked = self.client.request(Method::GET, location.clone()).headers(self.headers.clone());
             let traced = asked.header("traceparent", header_value(&call.context.traceparent));
             let temporary =
                 |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
             match traced.send().await {
                 Ok(now) if now.status() == StatusCode::ACCEPTED => (response, failed) = (now, 0),
+                Ok(now) if now.status() == StatusCode::SEE_OTHER && hops < HOPS => {
+                    location = self.location(&now)?.unwrap_or(location);
+                    (response, hops) = (now, hops + 1);
+                }
                 Ok(now) if failed < LOST_POLLS && temporary(now.status()) => {
                     (response, failed) = (now, failed + 1);
                 }
@@ -145,7 +159,7 @@ impl Service {
 
     /// The location of an accepted attempt's answer; `None` if the response is the answer.
     fn location(&self, response: &Response) -> Result<Option<Url>, Box<Failure>> {
-        if response.status() != StatusCode::ACCEPTED {
+        if !matches!(response.status(), StatusCode::ACCEPTED | StatusCode::SEE_OTHER) {
             return Ok(None);
         }
         let Some(location) = response.headers().get(header::LOCATION) else { return Ok(None) };
@@ -193,8 +207,8 @@ pub(super) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The meaning of a response for the attempt.
-async fn read(response: Response, call: &Call) -> Answer {
+/// The meaning of a response for the attempt. Once the service has accepted it, no status means that it had no effect.
+async fn read(response: Response, call: &Call, accepted: bool) -> Answer {
     let status = response.status();
     let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
     let target = response.headers().get(header::LOCATION).cloned();
@@ -212,9 +226,10 @@ async fn read(response: Response, call: &Call) -> Answer {
         let to =
             target.map_or_else(String::new, |to| format!(": {}", String::from_utf8_lossy(to.as_bytes())));
         let message = format!("the service answered {status}{to}; it is not followed to another address");
-        return Err(contract::failure(Cause::Refused, message, Outcome::Failed, false));
+        let outcome = if accepted { Outcome::Unknown } else { Outcome::Failed };
+        return Err(contract::failure(Cause::Refused, message, outcome, false));
     }
-    Err(refused(status, &String::from_utf8_lossy(&body), pause, call))
+    Err(refused(status, &String::from_utf8_lossy(&body), pause, call, accepted))
 }
 
 /// The body of a response, up to one byte more than allowed, to detect a larger one.
@@ -237,8 +252,15 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// An answer with a status of failure. Its body may say more, as any agent's answer may, and counts before the headers.
-fn refused(status: StatusCode, body: &str, pause: Option<Duration>, call: &Call) -> Box<Failure> {
+fn refused(
+    status: StatusCode,
+    body: &str,
+    pause: Option<Duration>,
+    call: &Call,
+    accepted: bool,
+) -> Box<Failure> {
     let (outcome, retryable) = match status.as_u16() {
+        _ if accepted => (Outcome::Unknown, status.is_server_error()),
         // The service did not begin: too slow, too early, too often.
         408 | 425 | 429 => (Outcome::NotExecuted, true),
         400..=499 => (Outcome::Failed, false),
@@ -264,21 +286,26 @@ pub(super) fn milliseconds(pause: Duration) -> u64 {
 
 /// Whether the body of a refusal says that the service can still work for others.
 fn is_said_to_be_available(body: &str) -> bool {
-    let said = json::parse(body).ok();
+    let said = refusal(body);
     let said = said.as_ref().and_then(|body| body.get("error")?.get("unavailable")?.as_bool());
     said == Some(false)
 }
 
+/// The body of a refusal as JSON. A large one is not read: it would take many times its size.
+pub(super) fn refusal(body: &str) -> Option<Value> {
+    if body.len() > LARGEST_REFUSAL { None } else { json::parse(body).ok() }
+}
+
 /// The text in a refusal's body: the detail of a problem as in RFC 9457, a message, or a line of text.
 pub(super) fn reason(body: &str) -> Option<String> {
-    let words = match json::parse(body) {
-        Ok(Value::Object(problem)) => {
+    let words = match refusal(body) {
+        Some(Value::Object(problem)) => {
             let said = ["detail", "message", "error_description", "title"].into_iter();
             said.filter_map(|name| problem.get(name)?.as_str()).next()?.to_owned()
         }
-        Ok(_) => return None,
-        Err(_) if body.trim_start().starts_with('<') => return None,
-        Err(_) => body.lines().map(str::trim).find(|line| !line.is_empty())?.to_owned(),
+        Some(_) => return None,
+        None if body.trim_start().starts_with('<') => return None,
+        None => body.lines().map(str::trim).find(|line| !line.is_empty())?.to_owned(),
     };
     Some(words.chars().take(EXCERPT).collect())
 }

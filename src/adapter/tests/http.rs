@@ -303,3 +303,52 @@ async fn a_cancelled_attempt_closes_its_connection() {
     assert_eq!(told, "Stopped: the request was cancelled before an answer; Unknown, again");
     until("the service sees it", || dropped.load(Ordering::SeqCst) == 1).await;
 }
+
+/// The job of an accepted attempt may have worked before it vanished.
+#[tokio::test]
+async fn after_it_was_accepted_no_status_means_without_effect() {
+    for (status, expected) in [
+        (404, "Refused(404): the service answered 404 Not Found; Unknown, final"),
+        (410, "Refused(410): the service answered 410 Gone; Unknown, final"),
+        (
+            302,
+            "Refused: the service answered 302 Found: /x; it is not followed to another address; Unknown, final",
+        ),
+    ] {
+        let address = listen(move |request: Request| async move {
+            match request.uri().path() {
+                "/" => respond(202, &[("location", "/job"), ("retry-after", "0")], ""),
+                _ => respond(status, &[("location", "/x")], ""),
+            }
+        });
+        assert_eq!(ended(&at(address, "/"), address).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn another_address_of_the_answer_is_asked_at_once_and_not_without_end() {
+    let hops = Arc::new(AtomicUsize::new(0));
+    for (most, expected) in [
+        (2, r#"a={"id":7}"#),
+        (
+            100,
+            "Refused: the service answered 303 See Other: /next; it is not followed to another address; Unknown, final",
+        ),
+    ] {
+        hops.store(0, Ordering::SeqCst);
+        let counted = hops.clone();
+        let address = listen(move |request: Request| {
+            let hops = counted.clone();
+            async move {
+                let get = request.uri().path() != "/";
+                assert_eq!(request.method().as_str(), if get { "GET" } else { "POST" });
+                match hops.fetch_add(1, Ordering::SeqCst) {
+                    hop if hop < most => respond(303, &[("location", "/next")], ""),
+                    _ => respond(200, &[("content-type", "application/json")], r#"{"a":{"id":7}}"#),
+                }
+            }
+        });
+        assert_eq!(ended(&at(address, "/"), address).await, expected);
+    }
+    assert!(hops.load(Ordering::SeqCst) < 10);
+}
