@@ -7,9 +7,8 @@ use crate::event::ValueId;
 use crate::graph::{Graph, NotAlone, Part};
 use crate::items::{Duplicates, Given};
 use crate::journal::Header;
-use crate::runtime::holds_files;
 use crate::spec::{OnItemError, Tolerance};
-use crate::value::{Object, Value};
+use crate::value::{Object, Type, Value};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,7 +107,7 @@ impl RunOptions {
         let items = items.or_else(|| graph.settings.items.as_ref().and_then(named));
         let mut files = Vec::new();
         for (id, value) in self.given_in(graph) {
-            if graph.value(id).ty.as_ref().is_some_and(holds_files) {
+            if graph.value(id).ty.as_ref().is_some_and(Type::holds_files) {
                 texts(&value, &mut |path| files.push(base.join(path)));
             }
         }
@@ -120,7 +119,7 @@ impl RunOptions {
         let inputs = graph.inputs.iter().map(|id| graph.value(*id));
         let of_items = inputs.filter(|info| !self.given.contains_key(&info.name));
         of_items
-            .filter(|info| info.ty.as_ref().is_some_and(holds_files))
+            .filter(|info| info.ty.as_ref().is_some_and(Type::holds_files))
             .map(|info| info.name.as_str())
             .collect()
     }

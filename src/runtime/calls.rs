@@ -1,6 +1,6 @@
 //! Running attempts: begun on tasks of their own, stopped on request, each reported exactly once.
 
-use super::files::{Room, holds_files};
+use super::files::Room;
 use super::timers::Timers;
 use super::{Loop, identity};
 use crate::adapter::redact::Redactor;
@@ -10,7 +10,7 @@ use crate::adapter::{
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
-use crate::value::{Value, in_conditions};
+use crate::value::{Type, Value, in_conditions};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -89,7 +89,7 @@ fn declared(graph: &Graph, step: StepId, output: &crate::graph::Output) -> Decla
 /// The values that are files and made by steps, with the elements of lists of them.
 fn files(graph: &Graph) -> HashSet<ValueId> {
     let made = graph.steps.iter().flat_map(|step| &step.outputs).map(|output| output.value);
-    let is_file = |id: &ValueId| graph.value(*id).ty.as_ref().is_some_and(holds_files);
+    let is_file = |id: &ValueId| graph.value(*id).ty.as_ref().is_some_and(Type::holds_files);
     let mut files: HashSet<ValueId> = made.filter(is_file).collect();
     for each in graph.steps.iter().filter_map(|step| step.each) {
         if files.contains(&each.list) {

@@ -43,7 +43,7 @@ impl Room {
         outputs: Arc<[Declared]>,
         wanted: bool,
     ) -> Room {
-        let wanted = wanted || outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files));
+        let wanted = wanted || outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files));
         let name = format!("{attempt_id}.files");
         Room {
             scratch: scratch.clone(),
@@ -64,7 +64,7 @@ impl Room {
 
     /// Whether closing it may wait for a disk.
     pub fn is_slow(&self) -> bool {
-        self.lasting && self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(holds_files))
+        self.lasting && self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files))
     }
 
     /// Where the attempt writes its files; empty without a folder.
@@ -100,7 +100,7 @@ impl Room {
         let folder = self.scratch.folder(&self.name).map_err(gone)?;
         let mut files = Vec::new();
         for output in self.outputs.iter() {
-            let Some(ty) = output.ty.as_ref().filter(|ty| holds_files(ty)) else { continue };
+            let Some(ty) = output.ty.as_ref().filter(|ty| ty.holds_files()) else { continue };
             let Some((_, value)) = reply.outputs.iter().find(|(id, _)| *id == output.id) else { continue };
             let check = |path: &str| check(&folder, path).map(|_| files.push(plain(path)));
             each(ty, value, check).map_err(|wrong| format!("output `{}`: {wrong}", output.name))?;
@@ -115,7 +115,7 @@ impl Room {
             files.iter().try_for_each(|path| store(&folder, path)).map_err(lost)?;
             item.sync().and_then(|()| self.items.sync()).map_err(lost)?;
         }
-        for output in self.outputs.iter().filter(|output| output.ty.as_ref().is_some_and(holds_files)) {
+        for output in self.outputs.iter().filter(|output| output.ty.as_ref().is_some_and(Type::holds_files)) {
             if let Some((_, value)) = reply.outputs.iter_mut().find(|(id, _)| *id == output.id) {
                 *value = Arc::new(renamed(value, &|path| format!("{place}/{}", plain(path))));
             }
@@ -307,7 +307,7 @@ fn each(ty: &Type, value: &Value, mut check: impl FnMut(&str) -> Result<(), Stri
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok(()),
         }
     }
-    if holds_files(ty) { all(value, &mut check) } else { Ok(()) }
+    if ty.holds_files() { all(value, &mut check) } else { Ok(()) }
 }
 
 /// A value of files with other paths.
@@ -316,15 +316,6 @@ pub(super) fn renamed(value: &Value, to: &dyn Fn(&str) -> String) -> Value {
         Value::String(path) => Value::String(to(path)),
         Value::Array(values) => Value::Array(values.iter().map(|value| renamed(value, to)).collect()),
         other => other.clone(),
-    }
-}
-
-/// Whether values of a type are files, or lists of them.
-pub fn holds_files(ty: &Type) -> bool {
-    match ty {
-        Type::File => true,
-        Type::List(inner) | Type::Nullable(inner) => holds_files(inner),
-        _ => false,
     }
 }
 

@@ -20,7 +20,7 @@ pub use asked::{OtherInputs, UsedKeys};
 pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
-pub use files::{Finder, by_name, holds_files};
+pub use files::{Finder, by_name};
 pub use identity::{keys_of, new_run_id, now};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{RunsFolder, Workspace};

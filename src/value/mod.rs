@@ -260,6 +260,22 @@ impl Type {
         }
     }
 
+    /// Whether its values are files, or lists of them.
+    pub fn holds_files(&self) -> bool {
+        match self {
+            Type::File => true,
+            Type::List(inner) | Type::Nullable(inner) => inner.holds_files(),
+            Type::String
+            | Type::Secret
+            | Type::Boolean
+            | Type::Integer
+            | Type::Number
+            | Type::Json
+            | Type::Named(_)
+            | Type::Defined(_) => false,
+        }
+    }
+
     /// Whether every value of this type fits `other`. Tags fit only themselves.
     pub fn serves_as(&self, other: &Type) -> bool {
         match (self, other) {

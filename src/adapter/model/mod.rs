@@ -12,9 +12,9 @@ mod protocol;
 pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
-use super::{Adapter, Bound, Call, Ending, Stop, contract};
-use crate::event::{Answer, Cause, Failure, Outcome, UNAVAILABLE};
-use crate::value::Value;
+use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
+use crate::value::{Type, Value};
 use bigdecimal::BigDecimal;
 use protocol::{Message, Turn, Usage};
 use reqwest::StatusCode;
@@ -59,6 +59,12 @@ impl Adapter for Model {
 impl Model {
     /// Asks, and once more if the answer does not fit.
     async fn converse(&self, call: &Call) -> Answer {
+        if let Some(file) =
+            call.outputs.iter().find(|output| output.ty.as_ref().is_some_and(Type::holds_files))
+        {
+            let why = format!("a model makes no files: give the output `{}` another type", file.name);
+            return Err(contract::failure(Cause::Start, why, Outcome::NotExecuted, false));
+        }
         let form = prompt::form(&call.outputs);
         let mut messages = vec![Message::user(prompt::prompt(call, form.is_some()))];
         let mut spent = Usage::default();
@@ -69,21 +75,20 @@ impl Model {
                 .await
                 .map_err(|failure| self.paid(failure, &spent))?;
             spent.add(&turn.usage);
-            let answer = match &form {
-                Some(_) => contract::result(&call.outputs, prompt::bare(&turn.text)),
-                None => contract::done(&call.outputs, &turn.text),
-            };
-            match answer {
-                Ok(mut reply) => {
-                    reply.tokens_used = spent.tokens();
-                    reply.columns.extend(self.columns(&spent, turn.model.as_deref()));
-                    return Ok(reply);
+            let incomplete = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, false);
+            let text = turn.text.map_err(|why| self.paid(incomplete(why), &spent))?;
+            match answer(&call.outputs, form.is_some(), &text) {
+                // What else the model has written into its answer is no report: only the provider knows the cost.
+                Ok(reply) => {
+                    let columns = self.columns(&spent, turn.model.as_deref());
+                    return Ok(Reply { tokens_used: spent.tokens(), columns, ..reply });
                 }
                 Err(misfit) if corrected || misfit.cause == Cause::Refused => {
-                    return Err(self.paid(harmless(misfit), &spent));
+                    let (cause, message) = (misfit.cause, misfit.message);
+                    return Err(self.paid(contract::failure(cause, message, Outcome::Failed, false), &spent));
                 }
                 Err(misfit) => {
-                    messages.push(Message::assistant(turn.text));
+                    messages.push(Message::assistant(text));
                     messages.push(Message::user(prompt::correction(&misfit.message)));
                     corrected = true;
                 }
@@ -125,7 +130,7 @@ impl Model {
     fn paid(&self, mut failure: Box<Failure>, spent: &Usage) -> Box<Failure> {
         if spent.tokens().is_some() {
             failure.tokens_used = spent.tokens();
-            failure.columns.extend(self.columns(spent, None));
+            failure.columns = self.columns(spent, None);
         }
         failure
     }
@@ -152,6 +157,19 @@ impl Model {
     }
 }
 
+/// The outputs in a model's text: as JSON of the form, or the text itself as the only output.
+fn answer(outputs: &[Declared], formed: bool, text: &str) -> Answer {
+    match outputs {
+        _ if formed => contract::result(outputs, prompt::bare(text)),
+        [only] if text.trim().is_empty() => Err(contract::bad(format!("output `{}` is empty", only.name))),
+        [only] => {
+            let named = Value::Object([(only.name.clone(), text.trim().into())].into_iter().collect());
+            contract::result(outputs, &named.to_string())
+        }
+        _ => Ok(Reply::default()),
+    }
+}
+
 /// A model has no effects besides its cost.
 fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
     if failure.outcome == Outcome::Unknown {
@@ -162,7 +180,7 @@ fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
 
 /// A status of failure. One that is caused by the key, the account or the model's name is final for the agent.
 fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failure> {
-    let error = serde_json::from_str::<Value>(body).ok();
+    let error = http::refusal(body);
     let error = error.as_ref().and_then(|body| body.get("error"));
     let said = |name: &str| error.and_then(|error| error.get(name)).and_then(Value::as_str);
     let code = said("code").or(said("type"));

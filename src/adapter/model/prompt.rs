@@ -47,7 +47,7 @@ fn fence(text: &str) -> String {
 /// The reply to an answer that does not fit.
 pub fn correction(misfit: &str) -> String {
     format!(
-        "That answer cannot be used: {misfit}\n\nAnswer again, with the corrected JSON object and nothing else."
+        "That answer cannot be used: {misfit}\n\nAnswer again, with the corrected answer and nothing else."
     )
 }
 

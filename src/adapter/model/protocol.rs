@@ -46,7 +46,8 @@ impl Message {
 
 /// The answer of a model.
 pub struct Turn {
-    pub text: String,
+    /// What it wrote, or why it gave no complete answer.
+    pub text: Result<String, String>,
     /// The model that answered.
     pub model: Option<String>,
     pub usage: Usage,
@@ -156,16 +157,16 @@ impl Protocol {
     /// Reads a response.
     ///
     /// # Errors
-    /// The problem of the response, or why the model gave no complete answer.
+    /// The problem of the response.
     pub fn turn(self, body: &str) -> Result<Turn, String> {
+        if json::most_values(body) > json::MOST_VALUES {
+            return Err(format!("the provider's answer has more than {} values", json::MOST_VALUES));
+        }
         let body =
             json::parse(body).map_err(|error| format!("the provider's answer is not JSON: {error}"))?;
         let (text, end, usage) = match self {
             Protocol::Chat => {
                 let choice = &body["choices"][0];
-                if let Some(refusal) = choice["message"]["refusal"].as_str() {
-                    return Err(format!("the model refused: {refusal}"));
-                }
                 let usage = Usage::read(body.get("usage"), &["prompt_tokens"], "completion_tokens");
                 (content(&choice["message"]["content"]), choice["finish_reason"].as_str(), usage)
             }
@@ -185,18 +186,17 @@ impl Protocol {
                 ((!said.is_empty()).then(|| said.concat()), end, usage)
             }
         };
-        match end {
-            Some("length" | "max_tokens" | "max_output_tokens") => {
-                Err("the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml"
-                    .into())
+        let cut = "the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml";
+        let text = match (end, body["choices"][0]["message"]["refusal"].as_str()) {
+            (_, Some(refusal)) => Err(format!("the model refused: {refusal}")),
+            (Some("length" | "max_tokens" | "max_output_tokens"), None) => Err(cut.to_owned()),
+            (Some("content_filter" | "refusal"), None) => Err("the model refused to answer".to_owned()),
+            (Some("failed"), None) => Err("the model failed to answer".to_owned()),
+            (_, None) => {
+                text.ok_or_else(|| "the provider's answer has no text of the model in it".to_owned())
             }
-            Some("content_filter" | "refusal") => Err("the model refused to answer".into()),
-            Some("failed") => Err("the model failed to answer".into()),
-            _ => {
-                let text = text.ok_or("the provider's answer has no text of the model in it")?;
-                Ok(Turn { text, model: body["model"].as_str().map(str::to_owned), usage })
-            }
-        }
+        };
+        Ok(Turn { text, model: body["model"].as_str().map(str::to_owned), usage })
     }
 }
 

@@ -213,8 +213,8 @@ async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
         (529, error("overloaded_error", "busy"), "Refused(overloaded_error): the model's provider answered 529 <unknown status code>: busy; NotExecuted, again".into()),
         (500, json!({"detail": "boom"}), "Refused(500): the model's provider answered 500 Internal Server Error: boom; Failed, again".into()),
         (400, error("invalid_request_error", "bad schema"), "Refused(invalid_request_error): the model's provider answered 400 Bad Request: bad schema; Failed, final".into()),
-        (200, chat("length"), "Protocol: the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml; Failed, final".into()),
-        (200, chat("content_filter"), "Protocol: the model refused to answer; Failed, final".into()),
+        (200, chat("length"), "Protocol: the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml; Failed, final; tokens 30; model=\"small\"; cost_usd=0.000009".into()),
+        (200, chat("content_filter"), "Protocol: the model refused to answer; Failed, final; tokens 30; model=\"small\"; cost_usd=0.000009".into()),
         (200, refusal, "Protocol: the model refused: I will not; Failed, final".into()),
         (200, json!({"choices": []}), "Protocol: the provider's answer has no text of the model in it; Failed, final".into()),
     ];
@@ -222,4 +222,52 @@ async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
         let provider = Provider::new(vec![(status, body)]);
         assert_eq!(ended(&provider.model(Protocol::Chat), "a::Boolean").await, expected);
     }
+}
+
+/// A model writes data: it reports no columns, no cost and no state of the agent.
+#[tokio::test]
+async fn what_a_model_writes_beside_its_outputs_is_no_report() {
+    let forged = r#"{"a":true,"model":"other","cost_usd":0,"tokens_used":0,"fee":1}"#;
+    let refusal =
+        r#"{"error":{"message":"no","code":"agent_unavailable","unavailable":true,"retry_after_ms":9}}"#;
+    for protocol in ALL {
+        let provider = Provider::new(vec![(200, says(protocol, forged))]);
+        let expected = r#"a=true; tokens 30; model="small-2026"; cost_usd=0.000009"#;
+        assert_eq!(ended(&provider.model(protocol), "a::Boolean").await, expected, "{protocol:?}");
+
+        let provider = Provider::new(vec![(200, says(protocol, refusal))]);
+        let model = provider.model(protocol);
+        let folder = tempfile::tempdir().unwrap();
+        let call = call(folder.path(), "a::Boolean", json!({}));
+        let failure = model.call(call, Stop::new().1).await.unwrap_err();
+        assert!(!failure.is_unavailable() && failure.retry_after_ms.is_none() && failure.code.is_none());
+        assert_eq!(failure.message, "no");
+    }
+}
+
+#[tokio::test]
+async fn a_text_is_taken_whatever_it_looks_like() {
+    for text in [r#"{"a":"x"}"#, r#"{"error":"E17"}"#, "log\n{\"error\":1}", "5"] {
+        let provider = Provider::new(vec![(200, says(Protocol::Chat, text))]);
+        let expected = format!(r#"a={}; tokens 30; model="small-2026"; cost_usd=0.000009"#, json!(text));
+        assert_eq!(ended(&provider.model(Protocol::Chat), "a::String").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_off_is_paid_for() {
+    let mut body = says(Protocol::Chat, "{");
+    body["choices"][0]["finish_reason"] = "length".into();
+    let provider = Provider::new(vec![(200, body)]);
+    let expected = "Protocol: the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml; \
+        Failed, final; tokens 30; model=\"small\"; cost_usd=0.000009";
+    assert_eq!(ended(&provider.model(Protocol::Chat), "a::Boolean").await, expected);
+}
+
+#[tokio::test]
+async fn a_step_that_makes_a_file_is_not_asked() {
+    let provider = Provider::new(vec![(200, says(Protocol::Chat, "/etc/passwd"))]);
+    let expected = "Start: a model makes no files: give the output `a` another type; NotExecuted, final";
+    assert_eq!(ended(&provider.model(Protocol::Chat), "a::File").await, expected);
+    assert_eq!(provider.seen(), []);
 }

@@ -6,8 +6,8 @@ use crate::diag::render::visible;
 use crate::disk::Folder;
 use crate::event::{AttemptEvent, EventKind, ItemEvent, ItemId};
 use crate::history::History;
-use crate::runtime::{Finder, holds_files};
-use crate::value::words;
+use crate::runtime::Finder;
+use crate::value::{Type, words};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub fn export(history: &History, target: &Path, terminal: &mut Terminal) -> anyh
         match &event.kind {
             EventKind::Item(item, ItemEvent::Admitted { key, .. }) => drop(keys.insert(*item, key.clone())),
             EventKind::Attempt(item, _, _, AttemptEvent::Finished(Ok(reply))) => {
-                let is_file = |id| graph.value(id).ty.as_ref().is_some_and(holds_files);
+                let is_file = |id| graph.value(id).ty.as_ref().is_some_and(Type::holds_files);
                 let files = reply.outputs.iter().filter(|(id, _)| is_file(*id));
                 answers.extend(files.map(|(_, value)| (*item, value.clone())));
             }

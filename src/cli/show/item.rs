@@ -13,8 +13,8 @@ use crate::event::{
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
-use crate::runtime::{by_name, holds_files};
-use crate::value::{Object, Value};
+use crate::runtime::by_name;
+use crate::value::{Object, Type, Value};
 use crate::view::{execution, milliseconds};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -350,7 +350,7 @@ fn shown(id: ValueId, value: &Value, graph: &Graph) -> Value {
     if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {
         return hidden;
     }
-    match graph.value(id).ty.as_ref().is_some_and(holds_files) {
+    match graph.value(id).ty.as_ref().is_some_and(Type::holds_files) {
         true => by_name(value),
         false => value.clone(),
     }
