@@ -2,6 +2,10 @@
 //! names. Each is reported with its right spelling.
 
 mod below;
+mod meant;
+
+use meant::{annotation, is_signature, steps};
+pub(super) use meant::{brackets, is_known, is_setting, is_types};
 
 use super::body::Part;
 use super::decision::Known;
@@ -10,10 +14,8 @@ use super::field::{self, Field};
 use super::heading::{Head, Note};
 use super::near::{self, Meant};
 use super::phase::phase;
-use super::signature;
 use super::title;
 use super::titles::Titles;
-use crate::condition;
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 
 /// Fields that a line of prose can be meant as.
@@ -55,119 +57,6 @@ pub(super) fn check(
         }
         place.title(*role, problems);
     }
-}
-
-/// The brackets of a title that are meant as annotations, with the right ones.
-pub(super) fn brackets(text: &str, head: &Head, titles: &Titles) -> Vec<(Span, String)> {
-    let title = &text[head.title.start..head.title.end];
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(open) = title[at..].find(['(', '[']).map(|open| at + open) {
-        let closing = if title[open..].starts_with('(') { ')' } else { ']' };
-        let Some(close) = title[open..].find(closing).map(|close| open + close) else { break };
-        let whole = Span::new(head.title.start + open, head.title.start + close + 1);
-        let apart = open == 0 || title[..open].ends_with([' ', '\t']);
-        if let Some(right) = annotation(&title[open..=close], titles).filter(|_| apart) {
-            found.push((whole, right));
-        }
-        at = close + 1;
-    }
-    found
-}
-
-/// What a bracket is meant as.
-fn annotation(bracket: &str, titles: &Titles) -> Option<String> {
-    let inner = bracket.get(1..bracket.len() - 1)?;
-    if let Some(word) = near::word(inner) {
-        return Some(word.to_owned());
-    }
-    if inner.contains("::") {
-        return None;
-    }
-    let words: Vec<&str> = inner.split_whitespace().collect();
-    if let ["for" | "foreach" | "for-each" | "each", ..] = words.as_slice()
-        && let Some(each) = near::each(inner)
-    {
-        return Some(format!("[each:: {each}]"));
-    }
-    if let [word @ ("if" | "when" | "unless" | "only"), rest @ ..] = words.as_slice() {
-        let rest = if *word == "only" { rest.get(1..)? } else { rest };
-        let right = near::condition(&rest.join(" ")).filter(|right| is_known(right, titles))?;
-        let right = if *word == "unless" { near::opposite(&right) } else { right };
-        return Some(format!("[when:: {right}]"));
-    }
-    let one = setting(inner, titles);
-    let parts = inner.split(if inner.contains(';') { ';' } else { ',' });
-    let all = || parts.map(|part| setting(part.trim(), titles)).collect::<Option<Vec<String>>>();
-    one.or_else(|| Some(all()?.join(" "))).or_else(|| field::almost(bracket))
-}
-
-/// `retry: 3`, `after Build` as a field.
-fn setting(part: &str, titles: &Titles) -> Option<String> {
-    let (key, value) = near::pair(part).or_else(|| {
-        let (key, value) = part.split_once(' ')?;
-        ["after", "needs", "requires"].contains(&key).then_some((key, value))
-    })?;
-    let key = right_key(key)?;
-    let value = match key {
-        "after" | "compensate" => steps(value, titles)?,
-        "when" => near::condition(value).filter(|right| is_known(right, titles))?,
-        _ => near::value(key, value)?,
-    };
-    Some(format!("[{key}:: {value}]"))
-}
-
-/// The field that a key is, or is meant as.
-fn right_key(key: &str) -> Option<&'static str> {
-    let plain = near::plain(key);
-    if let Some(known) = LINES.into_iter().find(|known| *known == plain) {
-        return Some(known);
-    }
-    match near::meant(key) {
-        Some(Meant::Field(field)) => Some(field),
-        _ => None,
-    }
-}
-
-/// Titles in a list, all of which steps or groups have.
-fn steps(value: &str, titles: &Titles) -> Option<String> {
-    let value = value.trim().trim_end_matches('.');
-    if titles.is_title(value) || value == "start" {
-        return Some(value.to_owned());
-    }
-    let parts = value.split([',', '&', '+']).flat_map(|part| part.split(" and "));
-    let parts: Vec<&str> = parts
-        .map(|part| part.trim().trim_matches(['"', '`', '*', '[', ']']))
-        .filter(|part| !part.is_empty())
-        .collect();
-    let title = |part: &&str| match titles.is_title(part) {
-        true => Some((*part).to_owned()),
-        false => titles.folded.get(&title::key(part).to_lowercase()).cloned(),
-    };
-    let parts: Option<Vec<String>> = parts.iter().map(title).collect();
-    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "))
-}
-
-/// Whether a condition asks only for values that there are.
-pub(super) fn is_known(right: &str, titles: &Titles) -> bool {
-    condition::parse(right).is_ok_and(|condition| {
-        let names = condition.names();
-        !names.is_empty() && names.iter().all(|(name, _)| titles.is_value(name))
-    })
-}
-
-fn is_signature(right: &str) -> bool {
-    signature::read(right, Span::new(0, right.len())).is_some_and(|arrow| arrow.is_typed())
-}
-
-/// Whether a line is a signature except for types of another language.
-pub(super) fn is_types(line: &str) -> bool {
-    near::types(line).is_some_and(|right| is_signature(&right))
-}
-
-/// Whether a line is reported as a field.
-pub(super) fn is_setting(line: &str, titles: &Titles) -> bool {
-    near::pair(line).is_some() && setting(line, titles).is_some()
 }
 
 struct Place<'a> {
