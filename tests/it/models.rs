@@ -145,7 +145,8 @@ fn settings_of_models_are_checked() {
     place.write(
         "orderflow.toml",
         "[agents.writer]\nmodel = \"opnai/gpt\"\nmax-tokens = 0\n[agents.b]\nmodel = \"gpt\"\n\
-         [providers.x]\nprotocol = \"soap\"\n[providers.y]\nprice = { input = 1 }\n[providers.z]\n",
+         [providers.x]\nprotocol = \"soap\"\n[providers.y]\nprice = { input = 1 }\n[providers.z]\n\
+         [agents.c]\nhttp = \"https://shop.example\"\nsecrets = [\"SHOP_KEY\"]\n",
     );
     let told = place.orderflow("run flow.md --input name=Ada");
     assert_eq!(told.exit, Some(3));
@@ -157,6 +158,7 @@ fn settings_of_models_are_checked() {
             "error[settings-missing-key]: `url` is missing",
             "error[settings-missing-key]: `url` is missing",
             "error[settings-bad-value]: `model` must be the names of a provider and its model, such as \"openai/gpt-5\"",
+            "error[settings-idle-secret]: no request contains the secret `SHOP_KEY`",
             "error[settings-unknown-provider]: unknown provider `opnai`",
             "error[settings-bad-value]: `max-tokens` must be a whole number above 0",
         ]

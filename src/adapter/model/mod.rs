@@ -78,7 +78,7 @@ impl Model {
             let incomplete = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, false);
             let text = turn.text.map_err(|why| self.paid(incomplete(why), &spent))?;
             match answer(&call.outputs, form.is_some(), &text) {
-                // What else the model has written into its answer is no report: only the provider knows the cost.
+                // Other members that the model wrote are not a report: only the provider knows the cost.
                 Ok(reply) => {
                     let columns = self.columns(&spent, turn.model.as_deref());
                     return Ok(Reply { tokens_used: spent.tokens(), columns, ..reply });

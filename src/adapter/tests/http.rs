@@ -157,15 +157,15 @@ async fn the_context_is_in_the_headers_and_stays_over_a_redirect() {
             return respond(307, &[("location", "/now")], "");
         }
         let (head, body) = request.into_parts();
-        let mut told: Vec<String> =
+        let mut lines: Vec<String> =
             head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-        told.retain(|line| {
+        lines.retain(|line| {
             !["host", "content-length", "user-agent", "referer"].contains(&line.split(':').next().unwrap())
         });
-        told.sort_unstable();
+        lines.sort_unstable();
         let body = to_bytes(body, 1000).await.unwrap();
         let told =
-            format!("{} {}\n{}\n{}", head.method, head.uri, told.join("\n"), String::from_utf8_lossy(&body));
+            format!("{} {}\n{}\n{}", head.method, head.uri, lines.join("\n"), String::from_utf8_lossy(&body));
         axum::Json(json!({"a": told})).into_response()
     });
     let folder = tempfile::tempdir().unwrap();

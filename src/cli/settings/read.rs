@@ -233,6 +233,12 @@ impl Reader {
             Some(Reach::Model { provider, .. }) => &provider.headers,
             Some(Reach::Command(_) | Reach::Worker { .. }) | None => return,
         };
+        let sent = |name: &str| headers.iter().any(|(_, header)| header.secret.as_deref() == Some(name));
+        let idle = agent.secrets.iter().find(|secret| !sent(&secret.name));
+        let key = table.iter().find(|(key, _)| key.get_ref() == "secrets");
+        if let (Some(idle), Some((key, _))) = (idle, key) {
+            self.problems.push(catalogue::settings_idle_secret(key.span().into(), &idle.name));
+        }
         for name in headers.iter().filter_map(|(_, header)| header.secret.as_ref()) {
             if !agent.secrets.iter().any(|known| known.name == *name) {
                 agent.secrets.push(Secret { name: name.clone(), from: Origin::Environment(name.clone()) });

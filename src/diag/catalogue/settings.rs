@@ -47,6 +47,12 @@ pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
 }
 
+/// A secret of a service or a model that no header of its requests contains.
+pub fn settings_idle_secret(span: Span, name: &str) -> Diagnostic {
+    Diagnostic::error("settings-idle-secret", span, format!("no request contains the secret `{name}`"))
+        .help(format!("send it: key = \"secret:{name}\", or headers = {{ X-Api-Key = \"secret:{name}\" }}"))
+}
+
 /// A table without a key that it must have; `expected` is what the key holds.
 pub fn settings_missing_key(span: Span, key: &str, expected: &str) -> Diagnostic {
     Diagnostic::error("settings-missing-key", span, format!("`{key}` is missing"))
