@@ -295,3 +295,19 @@ fn a_program_that_is_not_used_is_told() {
         plan["steps"].as_array().unwrap().iter().map(|step| step["replaces"].as_str()).collect();
     assert_eq!(replaces, [Some("sh"), None]);
 }
+
+/// One of the two makers always runs.
+#[test]
+fn a_step_behind_conditions_of_which_one_is_true_always_runs() {
+    let document = |other: &str| {
+        format!(
+            "# T\n\n## Sort @a\nmail::String → urgent::Boolean\n\n## Answer @a [when:: not urgent]\nmail → letter::String\n\n\
+             ## Call @a [when:: {other}]\nmail → letter::String\n\n## File @a\nletter → stored::Boolean\n"
+        )
+    };
+    for (other, missing) in [("urgent", false), ("urgent and mail != \"\"", true)] {
+        let told = orderflow_reading(&["plan", "-"], &document(other));
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+        assert_eq!(told.out.contains("may not run"), missing, "{}", told.out);
+    }
+}

@@ -57,7 +57,21 @@ fn is_certain(
         let makes = made.outputs.iter().any(|output| output.value == value && !output.optional);
         makes && (known.contains(maker) || succeeds(graph, *maker, all) || runs_along(graph, id, *maker, all))
     };
-    makers.iter().any(one) || covers_all_arms(graph, makers, &known, all)
+    makers.iter().any(one) || covers_all_arms(graph, makers, &known, all) || complement(graph, makers, all)
+}
+
+/// Whether two makers have conditions of which exactly one is true.
+fn complement(graph: &Graph, makers: &[StepId], all: &[Vec<MissingInput>]) -> bool {
+    let asks = |maker: &StepId| {
+        let made = graph.step(*maker);
+        let other = !made.guards.is_empty() || !made.skips.is_empty() || made.mark == Some(Mark::Optional);
+        match &made.when[..] {
+            [only] if !other && all[maker.index()].is_empty() => Some(&only.condition),
+            _ => None,
+        }
+    };
+    let asked: Vec<_> = makers.iter().filter_map(asks).collect();
+    asked.iter().any(|one| asked.iter().any(|other| one.complements(other)))
 }
 
 /// The steps that must have succeeded for a decision to lead to this one.
