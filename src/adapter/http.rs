@@ -225,7 +225,8 @@ async fn read(response: Response, call: &Call, accepted: bool) -> Answer {
     if status.is_redirection() {
         let to =
             target.map_or_else(String::new, |to| format!(": {}", String::from_utf8_lossy(to.as_bytes())));
-        let message = format!("the service answered {status}{to}; it is not followed to another address");
+        let message =
+            format!("the service answered {}{to}; it is not followed to another address", named(status));
         let outcome = if accepted { Outcome::Unknown } else { Outcome::Failed };
         return Err(contract::failure(Cause::Refused, message, outcome, false));
     }
@@ -268,7 +269,12 @@ fn refused(
     };
     let mut failure = contract::refused(&call.outputs, body, retryable, outcome).unwrap_or_else(|| {
         let why = reason(body).map(|why| format!(": {why}")).unwrap_or_default();
-        contract::failure(Cause::Refused, format!("the service answered {status}{why}"), outcome, retryable)
+        contract::failure(
+            Cause::Refused,
+            format!("the service answered {}{why}", named(status)),
+            outcome,
+            retryable,
+        )
     });
     failure.code.get_or_insert_with(|| status.as_u16().to_string());
     if failure.retryable && failure.retry_after_ms.is_none() {
@@ -278,6 +284,12 @@ fn refused(
     let closed = matches!(status.as_u16(), 401 | 402 | 407);
     failure.unavailable |= closed && !is_said_to_be_available(body);
     failure
+}
+
+/// A status with its name, if it has one.
+pub(super) fn named(status: StatusCode) -> String {
+    let name = status.canonical_reason().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{}{name}", status.as_str())
 }
 
 pub(super) fn milliseconds(pause: Duration) -> u64 {

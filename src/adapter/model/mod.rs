@@ -120,10 +120,13 @@ impl Model {
         if !status.is_success() {
             return Err(refused(status, &String::from_utf8_lossy(&body), pause));
         }
+        // Garbled on the way, or from something in front of the provider: another attempt may get the model's answer.
+        let garbled = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, true);
+        if body.len() <= contract::LARGEST && std::str::from_utf8(&body).is_err() {
+            return Err(garbled("the provider's answer is not UTF-8".to_owned()));
+        }
         let text = contract::text(body).map_err(harmless)?;
-        self.protocol
-            .turn(&text)
-            .map_err(|why| contract::failure(Cause::Protocol, why, Outcome::Failed, false))
+        self.protocol.turn(&text).map_err(garbled)
     }
 
     /// A failure with the cost so far.
@@ -197,7 +200,7 @@ fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failu
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let mut failure = contract::failure(
         Cause::Refused,
-        format!("the model's provider answered {status}{why}"),
+        format!("the model's provider answered {}{why}", http::named(status)),
         outcome,
         retryable,
     );

@@ -31,7 +31,7 @@ pub(super) fn listen<T: 'static>(answers: impl Handler<T, ()>) -> SocketAddr {
     address
 }
 
-fn at(address: SocketAddr, path: &str) -> Service {
+pub(super) fn at(address: SocketAddr, path: &str) -> Service {
     let url = format!("http://{address}{path}").parse().unwrap();
     let key = (HeaderName::from_static("x-api-key"), HeaderValue::from_static("k-123"));
     Service::new(client().unwrap(), url, vec![key])

@@ -1,5 +1,5 @@
-//! What adapters promise: `conformance` checks all of them against one table; `http`, `process` and `worker` check
-//! what those kinds promise besides.
+//! What adapters promise: `conformance` asks all of them by the same tables; `http`, `model`, `process` and `worker`
+//! check what those kinds promise besides.
 
 mod conformance;
 mod http;

@@ -36,17 +36,22 @@ impl Provider {
     }
 
     fn model(&self, protocol: Protocol) -> Model {
-        let price = |dollars| bigdecimal::BigDecimal::from_str(dollars).unwrap();
-        Model {
-            client: client().unwrap(),
-            protocol,
-            url: format!("http://{}/v1/", self.address).parse().unwrap(),
-            headers: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer k"))],
-            name: "small".into(),
-            system: Some("You write letters.".into()),
-            max_tokens: 100,
-            price: Some(Price { input: price("0.15"), output: price("0.60") }),
-        }
+        at(self.address, protocol)
+    }
+}
+
+/// The model of a provider at this address.
+pub(super) fn at(address: SocketAddr, protocol: Protocol) -> Model {
+    let price = |dollars| bigdecimal::BigDecimal::from_str(dollars).unwrap();
+    Model {
+        client: client().unwrap(),
+        protocol,
+        url: format!("http://{address}/v1/").parse().unwrap(),
+        headers: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer k"))],
+        name: "small".into(),
+        system: Some("You write letters.".into()),
+        max_tokens: 100,
+        price: Some(Price { input: price("0.15"), output: price("0.60") }),
     }
 }
 
@@ -66,7 +71,7 @@ async fn answer(
 }
 
 /// A response with this text in the form of a protocol: 20 tokens in, 5 of them cached, and 10 out.
-fn says(protocol: Protocol, text: &str) -> Value {
+pub(super) fn says(protocol: Protocol, text: &str) -> Value {
     match protocol {
         Protocol::Chat => json!({
             "model": "small-2026", "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
@@ -210,7 +215,7 @@ async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
         (404, error("not_found_error", "model: small"), format!("{provider} 404 Not Found: model: small; NotExecuted, final; unavailable")),
         (429, error("insufficient_quota", "quota used up"), format!("{provider} 429 Too Many Requests: quota used up; NotExecuted, final; unavailable")),
         (429, error("rate_limit_error", "slow down"), "Refused(rate_limit_error): the model's provider answered 429 Too Many Requests: slow down; NotExecuted, again".into()),
-        (529, error("overloaded_error", "busy"), "Refused(overloaded_error): the model's provider answered 529 <unknown status code>: busy; NotExecuted, again".into()),
+        (529, error("overloaded_error", "busy"), "Refused(overloaded_error): the model's provider answered 529: busy; NotExecuted, again".into()),
         (500, json!({"detail": "boom"}), "Refused(500): the model's provider answered 500 Internal Server Error: boom; Failed, again".into()),
         (400, error("invalid_request_error", "bad schema"), "Refused(invalid_request_error): the model's provider answered 400 Bad Request: bad schema; Failed, final".into()),
         (200, chat("length"), "Protocol: the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml; Failed, final; tokens 30; model=\"small\"; cost_usd=0.000009".into()),

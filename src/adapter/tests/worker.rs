@@ -3,7 +3,7 @@
 use super::super::program::Program;
 use super::super::worker::Worker;
 use super::super::{Adapter, Call, Stop, Stopper, Urgency};
-use super::conformance::PYTHON;
+use super::conformance::kinds::INTERPRETER;
 use super::{PATIENCE, call, describe, is_gone, until};
 use crate::event::Answer;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn scene(body: &str) -> Scene {
 fn scene_of(body: &str, processes: usize, grace: Duration) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("worker.py"), format!("{HEAD}{body}\n")).unwrap();
-    let command = [PYTHON.as_str(), "-S", "worker.py"].map(str::to_owned).to_vec();
+    let command = [INTERPRETER.as_str(), "-S", "worker.py"].map(str::to_owned).to_vec();
     let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
     let program = Program { command, folder: folder.path().to_owned(), env: vec![path] };
     Scene { folder, worker: Arc::new(Worker::new(program, processes).with_grace(grace)) }

@@ -1,51 +1,14 @@
-//! One table of what every adapter must do, whoever does the step. An adapter joins with a maker, which knows
-//! how to make an agent that does what a case says, and a test of one line.
+//! What the bytes of an answer mean, and what an agent gets: one table for all kinds that hand on an agent's own answer.
 
-use super::super::fake::fake;
-use super::super::process::ProgramAgent;
-use super::super::program::Program;
-use super::super::worker::Worker;
-use super::super::{Adapter, Call, Stop, Urgency, contract, fence};
-use super::http::serve;
-use super::{PATIENCE, call, describe, until};
-use crate::event::{Answer, Cause, Outcome};
+use super::kinds::{CLOSURE, COMMAND, PYTHON, SERVICE, SHELL, WORKER};
+use super::{Does, Kind, LOG, attempt, gap};
+use crate::adapter::contract;
 use crate::value::Value;
-use axum::Json;
-use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-
-/// What an agent does with a call.
-#[derive(Clone, Debug)]
-enum Does {
-    /// Reads its inputs and answers with these bytes.
-    Says(Vec<u8>),
-    /// Answers with these bytes and never looks at its inputs.
-    Blurts(Vec<u8>),
-    /// Logs two lines, answers with these bytes, and fails in the way that its kind has for it.
-    Fails(Vec<u8>),
-    /// Answers `{"a": <its inputs>}`.
-    Returns,
-    /// Answers `{"a": "<what it is told under this name>"}`.
-    Tells(&'static str),
-    /// Makes the file `ready` in the item's folder, and answers with these bytes once it is asked to stop.
-    Finishes(Vec<u8>),
-    /// Makes the file `ready`, and does not care that it is asked to stop.
-    Ignores,
-}
 
 /// What comes of an error that is not the whole answer.
 const STRAY: &str = "BadOutput: the answer has an error in it, but is not that error as JSON: `{\"error\":{\"message\":\"declined\"}}`; \
     print the error alone, and the log to standard error; Unknown, final";
-
-const LOG: &str = "first words\nlast words\n";
-
-/// An agent for what a case says; the folder is its own.
-type Maker = fn(&Does, &Path) -> Arc<dyn Adapter>;
 
 struct Case {
     name: &'static str,
@@ -170,15 +133,13 @@ fn cases() -> Vec<Case> {
         case("a list of too many values", "a::JSON", says(&format!("[{}1]", "[],".repeat(500_000))),
             "BadOutput: the answer has more than 1000000 values; Unknown, final"),
         case("inputs by their names", "a::JSON", Does::Returns, r#"a={"order":{"id":1}}"#),
-        case("an answer when asked to stop", "a::Order", Does::Finishes(br#"{"a":{}}"#.to_vec()), "a={}"),
-        case("an agent that is killed", "a::Order", Does::Ignores, "Stopped: ended by signal 9; Unknown, again"),
     ];
     for (name, told) in [
         ("RUN", "run-1"), ("STEP", "ProcessPayment"), ("ITEM", "order-7"), ("ATTEMPT", "3"), ("KEY", "key-of-the-effect"),
         ("AGENT", "payment-service"), ("CHANNEL", "payments"), ("DEADLINE", "2026-11-20T08:00:00.000Z"),
         ("INSTRUCTIONS", "Be brief.\nAnd polite."),
     ] {
-        cases.push(case("context", "a::String", Does::Tells(name), &format!("a={told:?}")));
+        cases.push(case(name, "a::String", Does::Tells(name), &format!("a={told:?}")));
     }
     let (mebi, most) = ("x".repeat(1 << 20), contract::LARGEST);
     let large = |name, does, answer: &str| Case { inputs: json!({"text": mebi}), ..case(name, "a::JSON", does, answer) };
@@ -190,37 +151,14 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Holds an adapter to every case, and says all that it gets wrong.
-async fn conforms(make: Maker) {
-    conforms_to(cases(), make).await;
-}
-
-async fn conforms_to(cases: Vec<Case>, make: Maker) {
+/// Asks an agent of a kind for every case that it can do, and reports all wrong answers.
+async fn conforms(kind: &dyn Kind) {
     let mut wrong = Vec::new();
-    for case in cases {
-        let folder = tempfile::tempdir().unwrap();
-        let adapter = make(&case.does, folder.path());
-        let call = call(folder.path(), case.outputs, case.inputs.clone());
-        let (outputs, ready) = (call.outputs.clone(), call.dir.join("ready"));
-        std::fs::create_dir_all(&call.dir).unwrap();
-        let (stopper, stop) = Stop::new();
-        let ask = async {
-            let kill = match case.does {
-                Does::Finishes(_) => false,
-                Does::Ignores => true,
-                _ => return,
-            };
-            until("the agent works", || ready.exists()).await;
-            stopper.ask(Urgency::Terminate);
-            if kill {
-                stopper.ask(Urgency::Kill);
-            }
-        };
-        let both = async { tokio::join!(adapter.call(call, stop), ask).0 };
-        let Ok(answer) = tokio::time::timeout(PATIENCE, both).await else {
-            panic!("{}: no end of the attempt", case.name);
-        };
-        let told = describe(&outputs, &answer);
+    for case in cases() {
+        if gap(kind.name(), &case.does).is_some() {
+            continue;
+        }
+        let (answer, told) = attempt(kind, case.name, case.outputs, &case.does, case.inputs).await;
         if told != case.answer {
             wrong.push(format!("{}:\n  expected {}\n  but      {told}", case.name, case.answer));
         }
@@ -235,265 +173,30 @@ async fn conforms_to(cases: Vec<Case>, make: Maker) {
 
 #[tokio::test]
 async fn a_command_conforms() {
-    conforms(command).await;
+    conforms(&COMMAND).await;
 }
 
 #[tokio::test]
 async fn a_shell_fence_conforms() {
-    conforms(shell).await;
+    conforms(&SHELL).await;
 }
 
 #[tokio::test]
 async fn a_python_fence_conforms() {
-    conforms(python).await;
+    conforms(&PYTHON).await;
 }
 
-/// Its answers travel as JSON, which is always UTF-8.
 #[tokio::test]
 async fn a_worker_conforms() {
-    let can_say = |case: &Case| match &case.does {
-        Does::Says(bytes) => std::str::from_utf8(bytes).is_ok(),
-        _ => true,
-    };
-    conforms_to(cases().into_iter().filter(can_say).collect(), worker).await;
+    conforms(&WORKER).await;
 }
 
-/// Its failures are statuses, and a cancelled request has no answer: `http` has a table of its own for these. Only what
-/// fits a header is beside its inputs.
 #[tokio::test]
 async fn a_service_conforms() {
-    let can_do = |case: &Case| {
-        let other = matches!(case.does, Does::Fails(_) | Does::Finishes(_) | Does::Ignores);
-        !other && !matches!(case.does, Does::Tells("INSTRUCTIONS"))
-    };
-    conforms_to(cases().into_iter().filter(can_do).collect(), service).await;
+    conforms(&SERVICE).await;
 }
 
 #[tokio::test]
 async fn a_closure_conforms() {
-    conforms(closure).await;
-}
-
-fn command(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
-    let program = folder.join("agent");
-    std::fs::write(&program, format!("#!/bin/sh\n{}", shell_source(does, folder))).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    process(vec![program.to_string_lossy().into_owned()], folder)
-}
-
-fn shell(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
-    let words = fence::interpreter("sh").unwrap().iter().map(|word| word.to_string());
-    process(fenced(words.collect(), folder, &shell_source(does, folder)), folder)
-}
-
-fn python(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
-    let mut words: Vec<String> =
-        fence::interpreter("python").unwrap().iter().map(|word| word.to_string()).collect();
-    words[0].clone_from(&PYTHON);
-    process(fenced(words, folder, &python_source(does, folder)), folder)
-}
-
-/// The interpreter itself: what PATH finds may be a slow way to it.
-pub(super) static PYTHON: LazyLock<String> = LazyLock::new(|| {
-    let output =
-        std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
-});
-
-fn fenced(mut words: Vec<String>, folder: &Path, source: &str) -> Vec<String> {
-    let program = folder.join("program");
-    std::fs::write(&program, source).unwrap();
-    words.push(program.to_string_lossy().into_owned());
-    words
-}
-
-fn process(command: Vec<String>, folder: &Path) -> Arc<dyn Adapter> {
-    let path = std::env::var_os("PATH").unwrap();
-    let env = vec![("PATH".to_owned(), path)];
-    Arc::new(ProgramAgent::new(Program { command, folder: folder.to_owned(), env }))
-}
-
-/// The bytes that an agent says, in a file of its own.
-fn kept(bytes: &[u8], folder: &Path) -> PathBuf {
-    let path = folder.join("answer");
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
-fn shell_source(does: &Does, folder: &Path) -> String {
-    let cat = |bytes: &[u8]| format!("cat '{}'", kept(bytes, folder).display());
-    let ready = ": > \"$ORDERFLOW_DIR/ready\"";
-    match does {
-        Does::Says(bytes) => format!("cat > /dev/null\n{}\n", cat(bytes)),
-        Does::Blurts(bytes) => format!("{}\n", cat(bytes)),
-        Does::Fails(bytes) => {
-            format!("cat > /dev/null\necho first words >&2; echo last words >&2\n{}\nexit 1\n", cat(bytes))
-        }
-        Does::Returns => "printf '{\"a\":'; cat; printf '}'\n".to_owned(),
-        Does::Tells("INSTRUCTIONS") => "cat \"$ORDERFLOW_INSTRUCTIONS\"".to_owned(),
-        Does::Tells(name) => format!("printf '{{\"a\":\"%s\"}}' \"$ORDERFLOW_{name}\"\n"),
-        Does::Finishes(bytes) => {
-            format!("trap \"{}; exit 0\" TERM\n{ready}\nsleep 1000 & wait\n", cat(bytes))
-        }
-        Does::Ignores => format!("trap '' TERM\n{ready}\nsleep 1000\n"),
-    }
-}
-
-fn python_source(does: &Does, folder: &Path) -> String {
-    let head = "import json, os, signal, sys, time\n\
-        def ready(): open(os.environ['ORDERFLOW_DIR'] + '/ready', 'w').close()\n\
-        def say(*_): sys.stdout.buffer.write(open('answer', 'rb').read())\n";
-    let body = match does {
-        Does::Says(bytes) | Does::Blurts(bytes) | Does::Fails(bytes) | Does::Finishes(bytes) => {
-            kept(bytes, folder);
-            match does {
-                Does::Says(_) => "json.load(sys.stdin)\nsay()",
-                Does::Fails(_) => "print('first words\\nlast words', file=sys.stderr)\nsay()\nsys.exit(1)",
-                Does::Finishes(_) => {
-                    "def end(*_): say(); sys.exit()\nsignal.signal(signal.SIGTERM, end)\nready()\nsignal.pause()"
-                }
-                _ => "say()",
-            }
-        }
-        Does::Returns => "print(json.dumps({'a': json.load(sys.stdin)}))",
-        Does::Tells("INSTRUCTIONS") => {
-            "print(json.dumps({'a': open(os.environ['ORDERFLOW_INSTRUCTIONS']).read()}))"
-        }
-        Does::Tells(name) => &format!("print(json.dumps({{'a': os.environ['ORDERFLOW_{name}']}}))"),
-        Does::Ignores => "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nready()\ntime.sleep(1000)",
-    };
-    format!("{head}{body}\n")
-}
-
-fn worker(does: &Does, folder: &Path) -> Arc<dyn Adapter> {
-    std::fs::write(folder.join("worker"), worker_source(does, folder)).unwrap();
-    let command = vec![PYTHON.clone(), "-S".to_owned(), "worker".to_owned()];
-    Arc::new(Worker::new(Program { command, folder: folder.to_owned(), env: Vec::new() }, 1))
-}
-
-fn worker_source(does: &Does, folder: &Path) -> String {
-    if let Does::Says(bytes) | Does::Blurts(bytes) | Does::Fails(bytes) | Does::Finishes(bytes) = does {
-        kept(bytes, folder);
-    }
-    if matches!(does, Does::Blurts(_)) {
-        let source = "import json, os\nid = int(os.read(0, 40).split(b'\"id\":')[1].split(b',')[0])\n\
-            print(json.dumps({'jsonrpc': '2.0', 'id': id, 'result': open('answer').read()}))\n";
-        return source.to_owned();
-    }
-    let run = match does {
-        Does::Says(_) | Does::Blurts(_) => "tell(id=call['id'], result=open('answer', newline='').read())",
-        Does::Fails(_) => {
-            "error = json.load(open('answer'))['error']\n        \
-             error = {'message': error} if isinstance(error, str) else error\n        \
-             tell(method='step/log', params={'id': call['id'], 'message': 'first words'})\n        \
-             tell(method='step/log', params={'id': call['id'], 'message': 'last words'})\n        \
-             tell(id=call['id'], error={'code': -32000, 'message': error.pop('message'), 'data': error})"
-        }
-        Does::Returns => "tell(id=call['id'], result={'a': params['inputs']})",
-        Does::Tells(name) => {
-            let name = if *name == "KEY" { "idempotency_key".to_owned() } else { name.to_lowercase() };
-            &format!("tell(id=call['id'], result={{'a': str(params['{name}'])}})")
-        }
-        Does::Finishes(_) | Does::Ignores => "open(params['dir'] + '/ready', 'w').close()",
-    };
-    let cancel = match does {
-        Does::Finishes(_) => "tell(id=params['id'], result=json.load(open('answer')))",
-        _ => "pass",
-    };
-    format!(
-        "import json, sys\n\
-        def tell(**message): print(json.dumps({{'jsonrpc': '2.0', **message}}), flush=True)\n\
-        for line in sys.stdin:\n    \
-            call = json.loads(line)\n    \
-            params = call['params']\n    \
-            if call['method'] == 'step/run':\n        {run}\n    \
-            if call['method'] == 'step/cancel':\n        {cancel}\n"
-    )
-}
-
-fn service(does: &Does, _: &Path) -> Arc<dyn Adapter> {
-    let does = does.clone();
-    serve(move |request: Request| {
-        let does = does.clone();
-        async move { served(&does, request).await }
-    })
-}
-
-async fn served(does: &Does, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    if let Does::Blurts(bytes) = does {
-        return text(bytes.clone());
-    }
-    let body = to_bytes(body, usize::MAX).await.unwrap();
-    let inputs: Value = serde_json::from_slice(&body).unwrap();
-    match does {
-        Does::Says(bytes) => text(bytes.clone()),
-        Does::Returns => Json(json!({"a": inputs})).into_response(),
-        Does::Tells(name) => {
-            let name = match *name {
-                "ITEM" => "ce-subject".to_owned(),
-                "KEY" => "idempotency-key".to_owned(),
-                name => format!("ce-{}", name.to_lowercase().replace('_', "")),
-            };
-            Json(json!({"a": head.headers[name].to_str().unwrap()})).into_response()
-        }
-        other => panic!("a service cannot do {other:?}"),
-    }
-}
-
-fn text(bytes: Vec<u8>) -> Response {
-    ([("content-type", "text/plain")], bytes).into_response()
-}
-
-fn closure(does: &Does, _: &Path) -> Arc<dyn Adapter> {
-    let does = does.clone();
-    fake(move |call, stop| {
-        let does = does.clone();
-        async move { in_process(&does, &call, stop).await }
-    })
-}
-
-async fn in_process(does: &Does, call: &Call, mut stop: Stop) -> Answer {
-    let ready = || std::fs::write(call.dir.join("ready"), "").unwrap();
-    let say = |bytes: &[u8]| contract::done(&call.outputs, &contract::text(bytes.to_vec())?);
-    match does {
-        Does::Says(bytes) | Does::Blurts(bytes) => say(bytes),
-        Does::Fails(bytes) => {
-            let text = contract::text(bytes.clone())?;
-            let mut failure = contract::refused(&call.outputs, &text, true, Outcome::Failed).unwrap();
-            failure.log = LOG.to_owned();
-            Err(failure)
-        }
-        Does::Returns => say(format!("{{\"a\":{}}}", contract::inputs(call)).as_bytes()),
-        Does::Tells(name) => say(json!({"a": told(call, name)}).to_string().as_bytes()),
-        Does::Finishes(bytes) => {
-            ready();
-            stop.asked(Urgency::Terminate).await;
-            say(bytes)
-        }
-        Does::Ignores => {
-            ready();
-            stop.asked(Urgency::Kill).await;
-            let message = "ended by signal 9".to_owned();
-            Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, true))
-        }
-    }
-}
-
-fn told(call: &Call, name: &str) -> String {
-    let context = &call.context;
-    match name {
-        "RUN" => context.run.to_string(),
-        "STEP" => context.step.to_string(),
-        "ITEM" => context.item.to_string(),
-        "ATTEMPT" => context.attempt.to_string(),
-        "ELEMENT" => context.element.map(|element| element.to_string()).unwrap_or_default(),
-        "KEY" => context.idempotency_key.clone(),
-        "FORWARD_KEY" => context.forward_key.clone().unwrap_or_default(),
-        "AGENT" => context.agent.as_deref().unwrap_or_default().to_owned(),
-        "CHANNEL" => context.channel.as_deref().unwrap_or_default().to_owned(),
-        "DEADLINE" => context.deadline.clone().unwrap_or_default(),
-        "INSTRUCTIONS" => call.instructions.clone(),
-        other => panic!("nothing is told under {other}"),
-    }
+    conforms(&CLOSURE).await;
 }
