@@ -7,6 +7,7 @@
 mod adopted;
 pub mod check;
 pub mod contract;
+pub mod conversation;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
@@ -27,6 +28,7 @@ mod variables;
 pub mod worker;
 
 pub use adopted::{adopt, bury, shield};
+pub use conversation::{Conversation, Said};
 pub use program::GRACE;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
@@ -91,6 +93,8 @@ pub struct Call {
     pub attempt_id: String,
     /// Where to report each process that is started for this attempt.
     pub spawns: Spawns,
+    /// Where to report each message between orderflow and the agent, for people to read later.
+    pub conversation: Conversation,
 }
 
 /// The context of a call.

@@ -5,10 +5,12 @@
 
 mod answer;
 mod execution;
+mod message;
 mod settlement;
 
 pub use answer::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
+pub use message::Role;
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
 // Rooms below know only these types of the graph.
 pub use crate::graph::{StepId, ValueId};

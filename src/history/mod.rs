@@ -35,9 +35,9 @@ pub use source::{ItemsFrom, PIPED};
 pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
 
 use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents};
-use crate::event::Event;
+use crate::event::{Event, ItemId};
 use crate::graph::Graph;
-use crate::journal::{self, Header, Record, Records, Revision, Spot};
+use crate::journal::{self, Header, Message, Record, Records, Revision, Spot};
 use crate::runtime::ReportedColumns;
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
@@ -185,12 +185,38 @@ impl History {
     pub fn events(&self, mut see: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.each(|record, spot| match record {
             Record::Event(event) => see(&event).map_err(|error| sequence::judged(error, &event, spot)),
-            Record::Spawned(_) | Record::Asked(_) | Record::Revised(_) => Ok(()),
+            Record::Spawned(_) | Record::Asked(_) | Record::Revised(_) | Record::Message(_) => Ok(()),
         })
         .map(drop)
     }
 
-    /// The same without the void ends of items: the input of traces and statistics.
+    /// Calls `see` with the messages of an item's attempts, in the order in which they were reported. Memory holds a few
+    /// at a time.
+    ///
+    /// # Errors
+    /// An error of `see`, or the journal is damaged.
+    pub fn messages(
+        &self,
+        item: ItemId,
+        mut see: impl FnMut(Message) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut numbers = self.numbers.iter();
+        let mut current = numbers.next();
+        self.records.messages(|record| match record {
+            Record::Message(mut message) if message.item == item => {
+                // A step that the newest document does not have is not shown.
+                let known = current.is_some_and(|current| current.path(&mut message.step));
+                if known { see(message) } else { Ok(()) }
+            }
+            Record::Revised(_) => {
+                current = numbers.next();
+                Ok(())
+            }
+            Record::Message(_) | Record::Event(_) | Record::Spawned(_) | Record::Asked(_) => Ok(()),
+        })
+    }
+
+    /// The events without the void ends of items: the input of traces and statistics.
     ///
     /// # Errors
     /// As for [`events`](Self::events).
@@ -250,7 +276,7 @@ impl History {
                     let _ = current.is_some_and(|current| current.path(&mut process.step));
                 }
                 Record::Revised(_) => current = numbers.next(),
-                Record::Asked(_) => {}
+                Record::Asked(_) | Record::Message(_) => {}
             }
             take(record, spot)
         })?;

@@ -166,7 +166,7 @@ impl LockedRun {
                     known.push(ProcessIdentity { pid, group, started: at, boot: boot.into() });
                     return Ok(());
                 }
-                Record::Revised(_) => return Ok(()),
+                Record::Revised(_) | Record::Message(_) => return Ok(()),
             };
             let foreign = spot.row() <= self.foreign;
             match (foreign.then(|| redactor.would_reveal(&event)).flatten(), &event.kind) {

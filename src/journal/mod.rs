@@ -24,7 +24,7 @@ mod writer;
 pub use header::{DocumentText, Header, StepDefinition, Version};
 pub use lock::{Lock, LockError};
 pub use read::{Records, Spot, read, read_at_rest};
-pub use record::{Asked, Process, Record, Revision};
+pub use record::{Asked, Message, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{DamagePlace, Unreadable};
 pub use writer::{Writer, WriterReport};
@@ -63,6 +63,7 @@ pub fn records(row: &str) -> Result<Vec<Record>, (usize, String)> {
     let mut all = Vec::new();
     record::decode(
         row,
+        None,
         |byte, why| (byte, why),
         |record| {
             all.push(record);

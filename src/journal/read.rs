@@ -1,6 +1,7 @@
 //! Reads a journal, also while another process writes it: row by row, each checked before it is used.
 
 use super::chain::Checksum;
+use super::record::Kind;
 use super::store::{TABLES, identity};
 use super::{FILE, Header, Record, Revision, Unreadable, Version, log, record};
 use crate::disk::Folder;
@@ -131,32 +132,46 @@ impl Records {
     /// As for [`each`](Self::each).
     pub fn each_at<E: From<Unreadable>>(
         &self,
+        each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.of_kinds(None, each)
+    }
+
+    /// Calls `each` with all messages and all documents in order. Memory holds one row at a time, and other records
+    /// are not parsed.
+    ///
+    /// # Errors
+    /// As for [`each`](Self::each).
+    pub fn messages<E: From<Unreadable>>(
+        &self,
+        mut each: impl FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.of_kinds(Some(&[Kind::Message, Kind::Revised]), |record, _| each(record))
+    }
+
+    fn of_kinds<E: From<Unreadable>>(
+        &self,
+        kinds: Option<&[Kind]>,
         mut each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.rows(|row, text| {
             let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(row), Some(byte), why));
-            record::decode(text, damaged, |record| each(record, Spot { path: &self.path, row }))
+            record::decode(text, kinds, damaged, |record| each(record, Spot { path: &self.path, row }))
         })?;
         Ok(())
     }
 
-    /// The documents that replaced the header's, in order. Most rows do not need to be parsed for that.
+    /// The documents that replaced the header's, in order. Other records are not parsed.
     ///
     /// # Errors
     /// As for [`each`](Self::each).
     pub fn revisions(&self) -> Result<Vec<Revision>, Unreadable> {
         let mut revisions = Vec::new();
-        self.rows(|number, text| {
-            if !record::may_revise(text) {
-                return Ok(());
+        self.of_kinds(Some(&[Kind::Revised]), |record, _| {
+            if let Record::Revised(revision) = record {
+                revisions.push(revision);
             }
-            let damaged = |byte, why| Unreadable::damaged(&self.path, Some(number), Some(byte), why);
-            record::decode(text, damaged, |record| {
-                if let Record::Revised(revision) = record {
-                    revisions.push(revision);
-                }
-                Ok(())
-            })
+            Ok::<_, Unreadable>(())
         })?;
         Ok(revisions)
     }

@@ -1,7 +1,7 @@
 //! The records of a run, and their form: a line of JSON for each record, several lines a row.
 
 use super::{DocumentText, StepDefinition, Trouble, version1};
-use crate::event::{Event, ItemId, StepPath};
+use crate::event::{Event, ItemId, Millis, Role, StepPath};
 use serde::{Deserialize, Serialize};
 use std::cmp::max_by_key;
 use std::path::Path;
@@ -18,6 +18,8 @@ pub enum Record {
     Asked(Asked),
     /// The run continues with another document; later records refer to its steps.
     Revised(Revision),
+    /// A message between orderflow and an agent; nothing depends on it.
+    Message(Message),
 }
 
 /// The inputs of the first call with an idempotency key, so that the key is never used with others.
@@ -52,13 +54,29 @@ pub struct Process {
     pub boot: String,
 }
 
+/// A message of an attempt, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// When it was reported, in the run's own time.
+    pub at: Millis,
+    pub item: ItemId,
+    pub step: StepPath,
+    pub attempt: u32,
+    pub role: Role,
+    /// Of a tool or a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub text: String,
+}
+
 /// A record's line: an object with one key. A later minor version may have others, which are ignored.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RecordLine {
     event: Option<Event>,
     spawned: Option<Process>,
     asked: Option<Asked>,
     revised: Option<Revision>,
+    message: Option<Message>,
 }
 
 /// Adds the record's line to `row`.
@@ -68,24 +86,42 @@ pub(super) fn encode(record: &Record, row: &mut Vec<u8>, path: &Path) -> Result<
     Ok(())
 }
 
-/// Whether a row may contain a document, decided without parsing its records.
-pub(super) fn may_revise(row: &str) -> bool {
-    row.split_terminator('\n').any(|line| line.starts_with("{\"revised\""))
+/// A kind of records that is read without parsing the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Revised,
+    Message,
 }
 
-/// Calls `each` with the records of a row in order.
+impl Kind {
+    /// Whether a line is of this kind, decided without parsing it.
+    pub fn is(self, line: &str) -> bool {
+        line.starts_with(match self {
+            Kind::Revised => "{\"revised\"",
+            Kind::Message => "{\"message\"",
+        })
+    }
+}
+
+/// Calls `each` with the records of a row in order, of all or only of these kinds.
 ///
 /// # Errors
 /// An error of `each`, or, through `damaged`, the byte of a line that is not a record, and why.
 pub(super) fn decode<E>(
     row: &str,
+    only: Option<&[Kind]>,
     damaged: impl Fn(usize, String) -> E,
     mut each: impl FnMut(Record) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut begin = 0;
     for line in row.split_terminator('\n') {
-        let RecordLine { event, spawned, asked, revised } = parse(line).map_err(|error| {
-            let byte = begin + error.column().saturating_sub(1);
+        let start = begin;
+        begin += line.len() + 1;
+        if only.is_some_and(|only| !only.iter().any(|kind| kind.is(line))) {
+            continue;
+        }
+        let RecordLine { event, spawned, asked, revised, message } = parse(line).map_err(|error| {
+            let byte = start + error.column().saturating_sub(1);
             damaged(byte, error.to_string())
         })?;
         let records = [
@@ -93,9 +129,9 @@ pub(super) fn decode<E>(
             spawned.map(Record::Spawned),
             asked.map(Record::Asked),
             revised.map(Record::Revised),
+            message.map(Record::Message),
         ];
         records.into_iter().flatten().try_for_each(&mut each)?;
-        begin += line.len() + 1;
     }
     Ok(())
 }
@@ -103,7 +139,7 @@ pub(super) fn decode<E>(
 /// The record in a line. If it fits neither form, the error of the form that it fits longer.
 fn parse(line: &str) -> serde_json::Result<RecordLine> {
     serde_json::from_str(line).or_else(|error| match version1::event(line) {
-        Ok(event) => Ok(RecordLine { event: Some(event), spawned: None, asked: None, revised: None }),
+        Ok(event) => Ok(RecordLine { event: Some(event), ..RecordLine::default() }),
         Err(earlier) => Err(max_by_key(earlier, error, serde_json::Error::column)),
     })
 }

@@ -5,7 +5,8 @@ use super::timers::Timers;
 use super::{Loop, identity};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{
-    self, Adapter, Bound, Context, Declared, Spawned, Spawns, Stop, Stopper, Urgency, contract,
+    self, Adapter, Bound, Context, Conversation, Declared, Said, Spawned, Spawns, Stop, Stopper, Urgency,
+    contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
@@ -107,13 +108,19 @@ pub(super) struct Calls {
     answers: UnboundedSender<EngineInput>,
     /// Processes that were started for the calls.
     spawned: UnboundedSender<Spawned>,
+    /// Messages of the calls.
+    said: UnboundedSender<Said>,
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
     killed: bool,
 }
 
 impl Calls {
-    pub fn new(answers: UnboundedSender<EngineInput>, spawned: UnboundedSender<Spawned>) -> Self {
-        Calls { answers, spawned, under_way: HashMap::new(), killed: false }
+    pub fn new(
+        answers: UnboundedSender<EngineInput>,
+        spawned: UnboundedSender<Spawned>,
+        said: UnboundedSender<Said>,
+    ) -> Self {
+        Calls { answers, spawned, said, under_way: HashMap::new(), killed: false }
     }
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
@@ -122,8 +129,17 @@ impl Calls {
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
         let (adapter, redactor, item) = (binding.adapter.clone(), all.bindings.redactor.clone(), call.item);
-        let (call, room) = match request(all, binding, &call, self.spawned.clone(), now) {
-            Ok(request) => request,
+        let attempt = (call.item, call.step, call.attempt);
+        let spawns = Spawns::of(attempt, self.spawned.clone());
+        // Without a journal they are not stored.
+        let conversation = match all.durable.is_some() {
+            true => Conversation::of(attempt, &binding.outputs, redactor.clone(), self.said.clone()),
+            false => Conversation::default(),
+        };
+        let (call, room) = match request(all, binding, &call, now) {
+            Ok((request, room)) => {
+                (adapter::Call { spawns, conversation: conversation.clone(), ..request }, room)
+            }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
                 return report.give(Err(answer));
@@ -144,6 +160,7 @@ impl Calls {
             // A panic has been reported as a failure.
             let Ok(mut answer) = closed else { return };
             redactor.answer(item, &mut answer);
+            conversation.end();
             report.give(answer);
         });
     }
@@ -184,7 +201,6 @@ fn request(
     all: &Loop<'_>,
     binding: &BoundStep,
     call: &Call,
-    spawned: UnboundedSender<Spawned>,
     now: Millis,
 ) -> Result<(adapter::Call, Room), String> {
     let name = |id| Arc::<str>::from(all.graph.value(id).name.as_str());
@@ -232,7 +248,8 @@ fn request(
         dir: room.path(),
         scratch: all.workspace.scratch(),
         attempt_id,
-        spawns: Spawns::of((call.item, call.step, call.attempt), spawned),
+        spawns: Spawns::default(),
+        conversation: Conversation::default(),
     };
     Ok((call, room))
 }

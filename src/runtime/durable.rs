@@ -2,17 +2,17 @@
 //! decisions wait here, in order, until the log reports that they are on disk.
 
 use crate::adapter::redact::Redactor;
-use crate::adapter::{self, Spawned};
+use crate::adapter::{self, Said, Spawned};
 use crate::engine::{Effect, Out};
-use crate::event::{AttemptEvent, Cause, Event, EventKind, ItemId, StepId};
-use crate::journal::{Journal, Process, Record, Trouble, Writer, WriterReport};
+use crate::event::{AttemptEvent, Cause, Event, EventKind, ItemId, Millis, StepId};
+use crate::journal::{Journal, Message, Process, Record, Trouble, Writer, WriterReport};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::Instant;
 
-/// How long the start of a process may wait to share a commit.
+/// How long the start of a process, or a message, may wait to share a commit.
 const SOON: Duration = Duration::from_millis(20);
 
 /// The log of an active run.
@@ -21,8 +21,8 @@ pub struct Durable {
     /// The number of the last batch on disk, or why no more will be.
     kept: UnboundedReceiver<Result<u64, Trouble>>,
     sent: u64,
-    /// Starts of processes that are not sent yet, with the time until which they may wait to share a commit.
-    starts: Vec<Record>,
+    /// Starts of processes and messages that are not sent yet, with the time until which they may wait to share a commit.
+    waiting: Vec<Record>,
     due: Option<Instant>,
     /// The run was interrupted: it can be resumed from here.
     paused: bool,
@@ -51,7 +51,7 @@ impl Durable {
             writer: Writer::start(journal, told)?,
             kept,
             sent: 0,
-            starts: Vec::new(),
+            waiting: Vec::new(),
             due: None,
             paused: false,
         })
@@ -88,19 +88,29 @@ impl Durable {
     /// Writes soon that a process was started; a process whose start was not on disk when a runner died is found by
     /// its mark. A commit for each start would delay programs that end at the same time.
     pub(super) fn started(&mut self, spawned: Spawned) {
-        self.starts.push(Record::Spawned(noted(spawned)));
+        self.soon(Record::Spawned(noted(spawned)));
+    }
+
+    /// Writes a message soon.
+    pub(super) fn said(&mut self, said: Said, at: Millis) {
+        let Said { attempt: (item, step, attempt), role, name, text } = said;
+        self.soon(Record::Message(Message { at, item, step, attempt, role, name, text }));
+    }
+
+    fn soon(&mut self, record: Record) {
+        self.waiting.push(record);
         self.due.get_or_insert_with(|| Instant::now() + SOON);
     }
 
-    /// Sends the starts that wait to share a commit.
-    pub(super) fn send_starts(&mut self) {
+    /// Sends the records that wait to share a commit.
+    pub(super) fn send_waiting(&mut self) {
         self.send(Vec::new());
     }
 
-    /// Sends records, preceded by the starts that wait to share a commit.
+    /// Sends records, preceded by those that wait to share a commit.
     fn send(&mut self, records: Vec<Record>) {
         self.due = None;
-        let mut all = std::mem::take(&mut self.starts);
+        let mut all = std::mem::take(&mut self.waiting);
         all.extend(records);
         if !all.is_empty() {
             self.sent += 1;
@@ -108,7 +118,7 @@ impl Durable {
         }
     }
 
-    /// When the waiting starts have to be sent.
+    /// When the waiting records have to be sent.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -127,7 +137,7 @@ impl Durable {
     /// # Errors
     /// A failure of the log, now or before.
     pub fn close(mut self) -> Result<(), Trouble> {
-        self.send_starts();
+        self.send_waiting();
         self.writer.close()
     }
 }

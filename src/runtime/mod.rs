@@ -25,7 +25,7 @@ pub use identity::{keys_of, new_run_id, now};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{RunsFolder, Workspace};
 
-use crate::adapter::{self, Spawned, Stop, Urgency};
+use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Effect, EngineInput, Out, RetryRequest, Run};
 use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
@@ -114,7 +114,8 @@ impl Loop<'_> {
         let now = || past.saturating_add(elapsed());
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (starts, mut spawned) = mpsc::unbounded_channel();
-        let mut calls = Calls::new(sender, starts);
+        let (talk, mut said) = mpsc::unbounded_channel();
+        let mut calls = Calls::new(sender, starts, talk);
         let mut timers = Timers::default();
         let mut out = Out::default();
         let mut trouble = None;
@@ -158,7 +159,7 @@ impl Loop<'_> {
                     run.handle(EngineInput::NoMoreItems, now(), &mut out);
                 }
             }
-            self.note(&mut spawned);
+            self.note(&mut spawned, &mut said, now());
             out.events.iter_mut().for_each(|event| self.bindings.redactor().event(event));
             let mut shown = match &mut self.durable {
                 Some(durable) => {
@@ -217,6 +218,7 @@ impl Loop<'_> {
                     }
                 },
                 Some(process) = spawned.recv() => self.keep(process),
+                Some(message) = said.recv() => self.message(message, now()),
                 _ = answers.recv_many(&mut batch, 1024) => {
                     for mut input in batch.drain(..) {
                         self.columns.hold(&mut input);
@@ -231,7 +233,7 @@ impl Loop<'_> {
                 }
                 () = sleep_until(starts) => {
                     if let Some(durable) = &mut self.durable {
-                        durable.send_starts();
+                        durable.send_waiting();
                     }
                 }
                 () = sleep_until(end) => run.handle(EngineInput::Stop(StopReason::RunDeadline), now(), &mut out),
@@ -280,16 +282,30 @@ impl Loop<'_> {
         }
     }
 
-    /// Records every process that was started, before the end of its attempt.
-    fn note(&mut self, spawned: &mut mpsc::UnboundedReceiver<Spawned>) {
+    /// Records every process that was started and every message, before the end of their attempts.
+    fn note(
+        &mut self,
+        spawned: &mut mpsc::UnboundedReceiver<Spawned>,
+        said: &mut mpsc::UnboundedReceiver<Said>,
+        now: Millis,
+    ) {
         while let Ok(process) = spawned.try_recv() {
             self.keep(process);
+        }
+        while let Ok(message) = said.try_recv() {
+            self.message(message, now);
         }
     }
 
     fn keep(&mut self, process: Spawned) {
         if let Some(durable) = &mut self.durable {
             durable.started(process);
+        }
+    }
+
+    fn message(&mut self, message: Said, now: Millis) {
+        if let Some(durable) = &mut self.durable {
+            durable.said(message, now);
         }
     }
 

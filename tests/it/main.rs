@@ -5,6 +5,7 @@ mod agents;
 mod conditions;
 mod contained;
 mod contract;
+mod conversations;
 mod dash;
 mod deep;
 mod diagnostics;

@@ -11,7 +11,7 @@ pub use worker::worker;
 
 use super::program::{LOG, Started, Tail, last_word};
 use super::tree::Tree;
-use super::{Call, Context, Spawns};
+use super::{Call, Context, Conversation, Spawns};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -59,6 +59,7 @@ fn call(folder: &Path) -> Call {
         scratch: folder.to_owned(),
         attempt_id: "check".to_owned(),
         spawns: Spawns::default(),
+        conversation: Conversation::default(),
     }
 }
 

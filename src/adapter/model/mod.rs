@@ -13,7 +13,7 @@ pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract};
-use crate::event::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
 use crate::value::{Type, Value};
 use bigdecimal::BigDecimal;
 use protocol::{Message, Turn, Usage};
@@ -66,7 +66,13 @@ impl Model {
             return Err(contract::failure(Cause::Start, why, Outcome::NotExecuted, false));
         }
         let form = prompt::form(&call.outputs);
-        let mut messages = vec![Message::user(prompt::prompt(call, form.is_some()))];
+        let talk = &call.conversation;
+        if let Some(system) = &self.system {
+            talk.say(Role::System, None, system);
+        }
+        let prompt = prompt::prompt(call, form.is_some());
+        talk.say(Role::User, None, &prompt);
+        let mut messages = vec![Message::user(prompt)];
         let mut spent = Usage::default();
         let mut corrected = false;
         loop {
@@ -74,6 +80,11 @@ impl Model {
                 .ask(call, &messages, form.as_ref())
                 .await
                 .map_err(|failure| self.paid(failure, &spent))?;
+            if let Ok(text) = &turn.text {
+                talk.say(Role::Assistant, None, text);
+            }
+            let model = turn.model.as_deref().unwrap_or(&self.name);
+            talk.say(Role::Usage, Some(model), &self.usage(&turn.usage));
             spent.add(&turn.usage);
             let incomplete = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, false);
             let text = turn.text.map_err(|why| self.paid(incomplete(why), &spent))?;
@@ -88,8 +99,10 @@ impl Model {
                     return Err(self.paid(contract::failure(cause, message, Outcome::Failed, false), &spent));
                 }
                 Err(misfit) => {
+                    let correction = prompt::correction(&misfit.message);
+                    talk.say(Role::User, None, &correction);
                     messages.push(Message::assistant(text));
-                    messages.push(Message::user(prompt::correction(&misfit.message)));
+                    messages.push(Message::user(correction));
                     corrected = true;
                 }
             }
@@ -146,15 +159,25 @@ impl Model {
         columns
     }
 
-    /// The cost in dollars: as reported by the provider, else by the price; `None` without either.
+    /// The usage of a turn in words.
+    fn usage(&self, usage: &Usage) -> String {
+        let tokens = match usage.tokens() {
+            Some(_) => format!("{} tokens in, {} out", usage.input, usage.output),
+            None => "tokens not reported".to_owned(),
+        };
+        tokens + &self.cost(usage).map_or_else(String::new, |cost| format!(", ${cost}"))
+    }
+
+    /// The cost in dollars: as reported by the provider, else by the price of the reported tokens; `None` without
+    /// either.
     fn cost(&self, spent: &Usage) -> Option<Value> {
         let cost = match (&spent.cost, &self.price) {
             (Some(cost), _) => cost.clone(),
-            (None, Some(price)) => {
+            (None, Some(price)) if spent.tokens().is_some() => {
                 let millionths = &price.input * spent.input + &price.output * spent.output;
                 millionths / BigDecimal::from(1_000_000)
             }
-            (None, None) => return None,
+            (None, _) => return None,
         };
         crate::value::json::parse(&cost.normalized().to_plain_string()).ok()
     }

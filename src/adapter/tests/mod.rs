@@ -8,7 +8,7 @@ mod orphans;
 mod process;
 mod worker;
 
-use super::{Call, Context, Declared, Spawns};
+use super::{Call, Context, Conversation, Declared, Spawns};
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
 use std::path::Path;
@@ -56,6 +56,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         scratch: folder.to_owned(),
         attempt_id: "7-0-3".to_owned(),
         spawns: Spawns::default(),
+        conversation: Conversation::default(),
     }
 }
 

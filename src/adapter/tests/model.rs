@@ -3,9 +3,11 @@
 
 use super::super::http::{HeaderName, HeaderValue, client};
 use super::super::model::{Model, Price, Protocol};
-use super::super::{Adapter, Stop};
+use super::super::redact::Redactor;
+use super::super::{Adapter, Call, Conversation, Stop};
 use super::http::{listen, respond};
 use super::{PATIENCE, call, describe};
+use crate::event::{ItemId, StepId};
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::response::Response;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// Requests as paths and bodies, and the responses that are given to them in order, the last one again and again.
 struct Provider {
@@ -199,6 +202,41 @@ async fn an_answer_that_does_not_fit_is_corrected_once() {
 }
 
 #[tokio::test]
+async fn the_turns_are_reported_while_the_attempt_runs() {
+    for protocol in ALL {
+        let (wrong, mut right) = (says(protocol, "hm"), says(protocol, r#"{"a":false}"#));
+        right.as_object_mut().unwrap().remove("usage");
+        let provider = Provider::new(vec![(200, wrong), (200, right)]);
+        let (sender, mut receiver) = unbounded_channel();
+        let folder = tempfile::tempdir().unwrap();
+        let call = call(folder.path(), "a::Boolean", json!({}));
+        let attempt = (ItemId(3), StepId(0).into(), 1);
+        let conversation = Conversation::of(attempt, &call.outputs, Redactor::default(), sender);
+        let call = Call { conversation, ..call };
+        provider.model(protocol).call(call, Stop::new().1).await.unwrap();
+        let mut lines = Vec::new();
+        while let Ok(said) = receiver.try_recv() {
+            let first = said.text.lines().next().unwrap().to_owned();
+            lines.push(format!(
+                "{}{}: {first}",
+                said.role,
+                said.name.map(|name| format!(" {name}")).unwrap_or_default()
+            ));
+        }
+        let expected = [
+            "system: You write letters.",
+            "user: Be brief.",
+            "assistant: hm",
+            "usage small-2026: 20 tokens in, 10 out, $0.000009",
+            "user: That answer cannot be used: expected the output `a`; the answer is not JSON: expected value at line 1 column 1",
+            "assistant: {\"a\":false}",
+            "usage small-2026: tokens not reported",
+        ];
+        assert_eq!(lines, expected, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
     let error = |kind: &str, message: &str| json!({"error": {"type": kind, "message": message}});
     let chat = |end: &str| {
@@ -267,6 +305,17 @@ async fn an_answer_that_was_cut_off_is_paid_for() {
     let expected = "Protocol: the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml; \
         Failed, final; tokens 30; model=\"small\"; cost_usd=0.000009";
     assert_eq!(ended(&provider.model(Protocol::Chat), "a::Boolean").await, expected);
+}
+
+/// A price says nothing about tokens that are not reported.
+#[tokio::test]
+async fn without_tokens_there_is_no_cost() {
+    for protocol in ALL {
+        let mut body = says(protocol, "x");
+        body.as_object_mut().unwrap().remove("usage");
+        let provider = Provider::new(vec![(200, body)]);
+        assert_eq!(ended(&provider.model(protocol), "a::String").await, r#"a="x"; model="small-2026""#);
+    }
 }
 
 #[tokio::test]

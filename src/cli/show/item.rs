@@ -3,6 +3,7 @@
 use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
+use super::conversation::{self, Filter};
 use super::items::{error_json, error_text};
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
@@ -13,8 +14,9 @@ use crate::event::{
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
+use crate::journal::Message;
 use crate::runtime::by_name;
-use crate::value::{Object, Type, Value};
+use crate::value::{Object, Type, Value, words};
 use crate::view::{execution, milliseconds};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,9 +53,11 @@ struct StoryAttempt {
     stopped: Option<StopReason>,
     /// `None` without a stored answer.
     finished: Option<(Millis, Answer)>,
+    /// Its messages as JSON.
+    conversation: Vec<Value>,
 }
 
-/// Shows the item with this key; `run` is the name of the steps that run once, and `:run` is if an item has that key.
+/// Shows the item with this key, or only its conversations; `run` is the name of the steps that run once, and `:run` is if an item has that key.
 ///
 /// # Errors
 /// Stops if the run has no such item, or its journal cannot be read.
@@ -61,6 +65,7 @@ pub fn show(
     history: &History,
     key: &str,
     held: bool,
+    conversation: Option<&Filter<'_>>,
     format: Format,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
@@ -85,7 +90,7 @@ pub fn show(
             story.see(event, run);
         }
     })?;
-    let Some(story) = story else {
+    let Some(mut story) = story else {
         let left = history.outline()?.counts(history.basis()).not_started.filter(|left| *left > 0);
         let left = match left {
             None => String::new(),
@@ -100,6 +105,17 @@ pub fn show(
     if hidden {
         terminal.talk("note: this is the item with the key run; --item :run shows the steps that run once for all items\n");
     }
+    if let Some(filter) = conversation {
+        return conversation::print(history, (story.id, key), filter, &redactor, format, terminal);
+    }
+    let mut messages = 0;
+    history.messages(story.id, |message| {
+        messages += 1;
+        if format == Format::Json {
+            story.hear(&message);
+        }
+        Ok(())
+    })?;
     terminal.data(&match format {
         Format::Json => {
             let mut told = json!({ "run": history.header().run, "item": key });
@@ -113,6 +129,10 @@ pub fn show(
             format!("{}: {text}", visible(key))
         }
     });
+    if messages > 0 && format == Format::Table {
+        let messages = words::count(messages, "message");
+        terminal.talk(&format!("{messages} between its steps and their agents: add --conversation\n"));
+    }
     Ok(())
 }
 
@@ -159,6 +179,7 @@ impl Story {
                         started,
                         stopped: None,
                         finished: None,
+                        conversation: Vec::new(),
                     });
                 }
                 AttemptEvent::Stopped(why) => {
@@ -174,6 +195,15 @@ impl Story {
                 AttemptEvent::Repeated | AttemptEvent::RetryScheduled { .. } | AttemptEvent::RetryDue => {}
             },
             EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
+        }
+    }
+
+    /// Adds a message to its attempt. An attempt that never began has none, unless the journal is forged.
+    fn hear(&mut self, message: &Message) {
+        let Some(place) = self.places.get(&message.step) else { return };
+        let attempts = self.steps[*place].attempts.iter_mut().rev();
+        if let Some(attempt) = attempts.into_iter().find(|attempt| attempt.number == message.attempt) {
+            attempt.conversation.push(conversation::json(message));
         }
     }
 
@@ -275,6 +305,7 @@ impl StoryAttempt {
             "tokens_used": null,
             "columns": {},
             "error": null,
+            "conversation": self.conversation,
         });
         match self.finished.as_ref().map(|(_, answer)| answer) {
             Some(Ok(reply)) => {

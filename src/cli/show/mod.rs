@@ -1,5 +1,6 @@
 //! `orderflow show`: one stored run, its items, or one item with all inputs and outputs.
 
+mod conversation;
 mod files;
 mod item;
 mod items;
@@ -24,6 +25,7 @@ use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
+use conversation::Filter;
 use items::ItemTable;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ Examples:
   orderflow show last                       the latest run here
   orderflow show 0194a --item order_003     inputs, outputs and logs of one item
   orderflow show last --item run            the steps for all items
+  orderflow show last --item 7 --conversation
+                                            what its agents were asked and answered
   orderflow show last --session trace.toon  write the session file, up to now
   orderflow show last --dead-letters -o failed.toon
                                             the failed items as a table to edit
@@ -48,6 +52,15 @@ pub struct Args {
     /// Show inputs, outputs and logs of this item
     #[arg(long, value_name = "KEY")]
     item: Option<String>,
+    /// Show what the agents of the item were asked and what they answered
+    #[arg(long, requires = "item")]
+    conversation: bool,
+    /// Show only the messages of this step, by its title or its name in traces
+    #[arg(long, value_name = "STEP", requires = "conversation")]
+    step: Option<String>,
+    /// Show only the messages of the attempt with this number
+    #[arg(long, value_name = "NUMBER", requires = "conversation")]
+    attempt: Option<u32>,
     /// Write the run's trace to this file, or to standard output (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
     session: Option<PathBuf>,
@@ -81,7 +94,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         _ if args.write => write_later(&history, held, terminal)?,
         (Some(target), ..) => files::export(&history, target, terminal)?,
         (None, Some(target), _) => session::write(&history, target, terminal)?,
-        (None, None, Some(key)) => item::show(&history, key, held, args.format, terminal)?,
+        (None, None, Some(key)) => {
+            let filter = Filter { step: args.step.as_deref(), attempt: args.attempt };
+            let filter = args.conversation.then_some(filter);
+            item::show(&history, key, held, filter.as_ref(), args.format, terminal)?;
+        }
         (None, None, None) => whole(&history, held, args.format, terminal)?,
     }
     terminal.finish()?;

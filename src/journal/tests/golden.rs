@@ -3,9 +3,9 @@
 use super::*;
 use crate::event::{
     AttemptEvent, Cause, DrainReason, Execution, Failure, ItemError, ItemEvent, ItemId, ItemState, NotRun,
-    Outcome, Reply, RunEvent, Settlement, Status, StepEvent, StepId, StepPath, StopReason, ValueId,
+    Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId, StepPath, StopReason, ValueId,
 };
-use crate::journal::{Asked, FILE, Process, Revision, version1};
+use crate::journal::{Asked, FILE, Message, Process, Revision, version1};
 use std::fs;
 use std::path::PathBuf;
 
@@ -131,6 +131,14 @@ fn every_kind() -> Vec<Record> {
         }
         .of(item, at),
     ]));
+    let message = |role, name: Option<&str>, text: &str| {
+        let name = name.map(str::to_owned);
+        Record::Message(Message { at, item, step: path, attempt, role, name, text: text.to_owned() })
+    };
+    let roles = [Role::System, Role::User, Role::Assistant, Role::Permission, Role::Notice];
+    all.extend(roles.map(|role| message(role, None, "a \"letter\"\nof two lines")));
+    all.push(message(Role::Tool, Some("read"), "orders.md"));
+    all.push(message(Role::Usage, Some("small-1"), "20 tokens in, 10 out"));
     all
 }
 
@@ -197,6 +205,15 @@ fn a_reader_of_version_1_refuses_an_event_of_the_current_form() {
     }
 }
 
+/// Only roles that this version knows are written; others are read.
+#[test]
+fn a_message_of_a_later_version_is_read() {
+    let line =
+        r#"{"message":{"at":1,"item":3,"step":{"step":1},"attempt":2,"role":"judge","text":"x","score":5}}"#;
+    let [Record::Message(message)] = &crate::journal::records(line).unwrap()[..] else { panic!("{line}") };
+    assert_eq!((message.role, &*message.text), (Role::Other, "x"));
+}
+
 #[test]
 fn what_is_wrong_with_a_line_is_told_in_terms_of_its_own_form() {
     let flat = r#"{"event":{"condition_held":{"item":3,"step":1}}}"#;
@@ -237,4 +254,11 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"revised":{"document":{"path":"orders.md","text":"# Orders\n\n## Pay @bank\n"},"definition":[{"phase":"Pay","hash":"a0"}]}}
 {"event":{"at":1234,"kind":{"item":[3,{"deadline_passed":{"waited":"waited 2 s for a place"}}]}}}
 {"event":{"at":1234,"kind":{"item":[3,{"settled":{"key":"order-3","end":{"state":"succeeded","not_run":[{"step":1,"because":"needs b (Review was skipped)","decided":true}]}}}]}}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"system","text":"a \"letter\"\nof two lines"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"user","text":"a \"letter\"\nof two lines"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"assistant","text":"a \"letter\"\nof two lines"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"permission","text":"a \"letter\"\nof two lines"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"notice","text":"a \"letter\"\nof two lines"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"tool","name":"read","text":"orders.md"}}
+{"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"usage","name":"small-1","text":"20 tokens in, 10 out"}}
 "##;
