@@ -219,7 +219,7 @@ mod tests {
 
         talk.say(Role::User, None, &"€".repeat(LONGEST));
         let said = seen.try_recv().unwrap().text;
-        assert_eq!(said.trim_matches('€'), " [… 131073 bytes are not stored …] ");
+        assert_eq!(said.trim_matches('€'), " [… 131076 bytes are not stored …] ");
     }
 
     #[test]
