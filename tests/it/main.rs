@@ -32,6 +32,7 @@ mod layers;
 mod left_out;
 mod licences;
 mod lists;
+mod model_faults;
 mod models;
 mod mutations;
 mod order_creation;
@@ -77,4 +78,4 @@ mod workers;
 mod workflows;
 mod write;
 
-use support::{parsers, place, program, python, shop_floor};
+use support::{aimock, parsers, place, program, python, shop_floor};

@@ -187,17 +187,31 @@ impl Protocol {
             }
         };
         let cut = "the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml";
-        let text = match (end, body["choices"][0]["message"]["refusal"].as_str()) {
+        let text = match (end, refusal(&body)) {
             (_, Some(refusal)) => Err(format!("the model refused: {refusal}")),
             (Some("length" | "max_tokens" | "max_output_tokens"), None) => Err(cut.to_owned()),
+            (Some("incomplete" | "model_context_window_exceeded"), None) => {
+                Err("the answer is incomplete".to_owned())
+            }
             (Some("content_filter" | "refusal"), None) => Err("the model refused to answer".to_owned()),
-            (Some("failed"), None) => Err("the model failed to answer".to_owned()),
+            (Some("failed"), None) => {
+                let why = body["error"]["message"].as_str().map(|why| format!(": {why}"));
+                Err(format!("the model failed to answer{}", why.unwrap_or_default()))
+            }
             (_, None) => {
                 text.ok_or_else(|| "the provider's answer has no text of the model in it".to_owned())
             }
         };
         Ok(Turn { text, model: body["model"].as_str().map(str::to_owned), usage })
     }
+}
+
+/// The words of a refusal: a member of the message in Chat, a part of it in Responses.
+fn refusal(body: &Value) -> Option<&str> {
+    let messages = body["output"].as_array().into_iter().flatten();
+    let mut parts = messages.filter_map(|message| message["content"].as_array()).flatten();
+    let said = parts.find_map(|part| part["refusal"].as_str());
+    said.or_else(|| body["choices"][0]["message"]["refusal"].as_str())
 }
 
 /// The text of a message: as it is, or in parts.

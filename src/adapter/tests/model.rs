@@ -318,6 +318,26 @@ async fn without_tokens_there_is_no_cost() {
     }
 }
 
+/// As parts of a message, and as the status of the whole response.
+#[tokio::test]
+async fn an_answer_that_is_none_is_not_taken() {
+    let refusal = json!({"type": "message", "content": [{"type": "refusal", "refusal": "I will not"}]});
+    let text = json!({"type": "message", "content": [{"type": "output_text", "text": "true"}]});
+    for (body, expected) in [
+        (json!({"status": "completed", "output": [refusal]}), "the model refused: I will not"),
+        (
+            json!({"status": "failed", "output": [], "error": {"code": "server_error", "message": "lost it"}}),
+            "the model failed to answer: lost it",
+        ),
+        (json!({"status": "failed", "output": []}), "the model failed to answer"),
+        (json!({"status": "incomplete", "output": [text]}), "the answer is incomplete"),
+    ] {
+        let provider = Provider::new(vec![(200, body)]);
+        let told = ended(&provider.model(Protocol::Responses), "a::Boolean").await;
+        assert_eq!(told, format!("Protocol: {expected}; Failed, final"));
+    }
+}
+
 #[tokio::test]
 async fn a_step_that_makes_a_file_is_not_asked() {
     let provider = Provider::new(vec![(200, says(Protocol::Chat, "/etc/passwd"))]);

@@ -1,11 +1,13 @@
 //! What tests share and that tests nothing by itself.
 //!
+//! - [`aimock`]: a mock of model providers, where it is installed.
 //! - [`program`]: the program as a user starts it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
 //! - [`python`]: programs in Python, where there is one.
 //! - [`parsers`]: every parser as a function of bytes, for tests and for `fuzz/`.
 
+pub mod aimock;
 pub mod parsers;
 pub mod place;
 pub mod program;
