@@ -13,6 +13,7 @@ mod message;
 mod tests;
 
 use super::program::{GRACE, Program};
+use super::restarts::Restarts;
 use super::{Adapter, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 pub(super) use lines::{Lines, TooLong};
@@ -22,14 +23,7 @@ pub use message::{Message, WorkerAnswer, read};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot::Receiver;
-use tokio::task::{JoinHandle, JoinSet};
-
-/// After this many deaths in a row without an answer, calls fail at once while the worker pauses.
-const DEATHS: u32 = 5;
-
-/// The pause after the first death; it doubles with each, up to the longest.
-const REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(10);
+use tokio::task::JoinSet;
 
 /// The most processes of a worker: each has a seat, whether it runs or not.
 const MOST: usize = 1000;
@@ -51,12 +45,7 @@ struct Seat(tokio::sync::Mutex<Sitter>);
 #[derive(Default)]
 struct Sitter {
     link: Option<Link>,
-    /// In a row, without an answer.
-    deaths: u32,
-    /// How it died last.
-    loss: Option<Loss>,
-    /// Ends when it may be started again.
-    rest: Option<JoinHandle<()>>,
+    restarts: Restarts,
 }
 
 impl Worker {
@@ -169,10 +158,11 @@ impl Worker {
                 return Ok(link.clone());
             }
             link.ended().await;
-            let loss = link.died_at_once();
-            sitter.bury(loss);
+            let without_answer = link.died_at_once().map(|loss| loss.why().to_owned());
+            sitter.link = None;
+            sitter.restarts.died(without_answer);
         }
-        sitter.rest().await?;
+        sitter.restarts.wait("worker").await?;
         let link = Link::start(&self.program, self.grace, call).await;
         let link = link.map_err(|error| self.program.not_started(&error))?;
         sitter.link = Some(link.clone());
@@ -191,35 +181,6 @@ impl Drop for Load<'_> {
         if let Some(load) = self.worker.loads().get_mut(self.seat) {
             *load -= 1;
         }
-    }
-}
-
-impl Sitter {
-    /// Records that the process has died; without an answer if there is a `loss`.
-    fn bury(&mut self, loss: Option<Loss>) {
-        self.link = None;
-        self.deaths = if loss.is_some() { self.deaths + 1 } else { 0 };
-        self.rest = loss.is_some().then(|| {
-            let doubled = REST.saturating_mul(1 << (self.deaths - 1).min(16));
-            tokio::spawn(tokio::time::sleep(doubled.min(LONGEST_REST)))
-        });
-        self.loss = loss;
-    }
-
-    /// Waits until the process may be started again.
-    async fn rest(&mut self) -> Result<(), Box<Failure>> {
-        let Some(rest) = &mut self.rest else { return Ok(()) };
-        if let (true, false, Some(loss)) = (self.deaths >= DEATHS, rest.is_finished(), &self.loss) {
-            let message = format!(
-                "the worker ended {} times in a row before it answered anything, and rests; last: {}",
-                self.deaths,
-                loss.why()
-            );
-            return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
-        }
-        let _ = rest.await;
-        self.rest = None;
-        Ok(())
     }
 }
 
