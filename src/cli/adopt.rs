@@ -138,6 +138,7 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
         let line = match doer(step, settings, trust, &document.source) {
             Doer::Command(command) | Doer::Worker { command, .. } => format!("{agent}{}", command.join(" ")),
             Doer::Http(url) => format!("{agent}{url}"),
+            Doer::Mcp { server, .. } => format!("{agent}{server}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),
             Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),
             Doer::Missing => format!("{agent}nothing yet; orderflow.toml binds no program"),

@@ -4,7 +4,7 @@ use super::document::Document;
 use super::exit::Exit;
 use super::given::given;
 use super::help::with_exits;
-use super::settings::{Agent, Reach, Settings};
+use super::settings::{Agent, McpServer, Reach, Settings};
 use super::terminal::Terminal;
 use super::trust::Trust;
 use crate::diag::Source;
@@ -62,6 +62,13 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
                 Doer::Worker { command: command.clone(), processes: *processes }
             }
             Reach::Http { url, .. } => Doer::Http(url.to_string()),
+            Reach::Mcp { server, tool } => {
+                let server = match server {
+                    McpServer::Program(command) => command.join(" "),
+                    McpServer::Http { url, .. } => url.to_string(),
+                };
+                Doer::Mcp { server, tool: tool.clone() }
+            }
             Reach::Model { name, provider, .. } => Doer::Model {
                 name: name.clone(),
                 url: provider.url.to_string(),

@@ -32,6 +32,7 @@ mod layers;
 mod left_out;
 mod licences;
 mod lists;
+mod mcp;
 mod model_faults;
 mod models;
 mod mutations;

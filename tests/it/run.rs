@@ -477,8 +477,10 @@ fn what_is_odd_about_a_run_is_told_in_words_that_help() {
     let told = place.run("--input o=1");
     assert_eq!(told.exit, Some(3));
     assert!(
-        told.err.contains("`[agents.yes]` in orderflow.toml has no command")
-            || told.err.contains("/orderflow.toml has no command"),
+        told.err.contains(
+            "orderflow.toml does not say how it is called: bind it to a program (command, worker), a service (http), \
+             a tool (mcp) or a model (model), such as command = [\"python3\", \"agent.py\"]\n"
+        ),
         "{}",
         told.err
     );

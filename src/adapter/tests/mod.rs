@@ -1,8 +1,9 @@
-//! What adapters promise: `conformance` asks all of them by the same tables; `http`, `model`, `process` and `worker`
+//! What adapters promise: `conformance` asks all of them by the same tables; `http`, `mcp`, `model`, `process` and `worker`
 //! check what those kinds promise besides.
 
 mod conformance;
 mod http;
+mod mcp;
 mod model;
 mod orphans;
 mod process;

@@ -4,10 +4,11 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Header, Provider, Reach, Secret, Settings};
+use super::super::settings::{Header, McpServer, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
+use crate::adapter::mcp::{Mcp, Server};
 use crate::adapter::model::Model;
 use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
@@ -48,6 +49,12 @@ enum Doer<'a> {
         url: &'a Url,
         headers: &'a [(HeaderName, Header)],
     },
+    Tool {
+        agent: &'a str,
+        server: Tools<'a>,
+        tool: Option<String>,
+        env: &'a [String],
+    },
     Model {
         agent: &'a str,
         name: &'a str,
@@ -61,6 +68,12 @@ enum Doer<'a> {
     },
     /// A stub: its outputs are samples of their types.
     Stub,
+}
+
+/// Where the server of a tool is.
+enum Tools<'a> {
+    Program(Vec<String>),
+    Http { url: &'a Url, headers: &'a [(HeaderName, Header)] },
 }
 
 /// The steps with their doers, in the order of the steps.
@@ -131,6 +144,13 @@ fn doer<'a>(
                 Some(Doer::Worker { agent: name, worker, processes: *processes, env: &agent.env })
             }
             Some(Reach::Http { url, headers }) => Some(Doer::Service { agent: name, url, headers }),
+            Some(Reach::Mcp { server, tool }) => {
+                let server = match server {
+                    McpServer::Program(command) => Tools::Program(found(command)?),
+                    McpServer::Http { url, headers } => Tools::Http { url, headers },
+                };
+                Some(Doer::Tool { agent: name, server, tool: tool.clone(), env: &agent.env })
+            }
             Some(Reach::Model { name: model, provider, system, max_tokens }) => {
                 let system = system.as_ref().map(|path| instructions(&settings.folder, path)).transpose();
                 let system = system.map_err(|why| catalogue::unread_instructions(heading, name, &why))?;
@@ -208,10 +228,18 @@ impl Doers<'_> {
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
+        // The steps of an agent share its processes.
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
-        let serves =
-            self.steps.iter().any(|(_, doer)| matches!(doer, Doer::Service { .. } | Doer::Model { .. }));
-        let client = if serves { Some(http::client()?) } else { None };
+        let mut servers: BTreeMap<&str, Arc<Mcp>> = BTreeMap::new();
+        let elsewhere = |doer: &Doer<'_>| {
+            matches!(
+                doer,
+                Doer::Service { .. } | Doer::Model { .. } | Doer::Tool { server: Tools::Http { .. }, .. }
+            )
+        };
+        let client =
+            if self.steps.iter().any(|(_, doer)| elsewhere(doer)) { Some(http::client()?) } else { None };
+        let client = || client.clone().context("HTTP is not set up");
         for (number, (step, doer)) in self.steps.iter().enumerate() {
             let program = |command: &[String], folder: &Path, env: &[String]| Program {
                 command: command.to_owned(),
@@ -225,17 +253,29 @@ impl Doers<'_> {
                 Doer::Command { command, env, .. } => {
                     Arc::new(ProgramAgent::new(program(command, &folder, env)))
                 }
-                // The steps of an agent share its processes.
                 Doer::Worker { agent, worker, processes, env } => {
                     let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
                     workers.entry(agent).or_insert_with(new).clone()
                 }
                 Doer::Service { agent, url, headers } => {
-                    let client = client.clone().context("HTTP is not set up")?;
-                    Arc::new(Service::new(client, (*url).clone(), self.headers(agent, headers)?))
+                    Arc::new(Service::new(client()?, (*url).clone(), self.headers(agent, headers)?))
                 }
+                Doer::Tool { agent, server, tool, env } => match servers.get(agent) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let server = match server {
+                            Tools::Program(command) => Server::Program(program(command, &folder, env)),
+                            Tools::Http { url, headers } => Server::Http {
+                                client: client()?,
+                                url: (*url).clone(),
+                                headers: self.headers(agent, headers)?,
+                            },
+                        };
+                        servers.entry(agent).or_insert(Arc::new(Mcp::new(server, tool.clone()))).clone()
+                    }
+                },
                 Doer::Model { agent, name, provider, system, max_tokens } => Arc::new(Model {
-                    client: client.clone().context("HTTP is not set up")?,
+                    client: client()?,
                     protocol: provider.protocol,
                     url: provider.url.clone(),
                     headers: self.headers(agent, &provider.headers)?,

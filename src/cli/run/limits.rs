@@ -73,7 +73,13 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
         let own = agent.and_then(|(name, agent)| {
             let processes = match agent.reach {
                 Some(Reach::Worker { processes, .. }) if processes > most => Some(processes),
-                Some(Reach::Worker { .. } | Reach::Command(_) | Reach::Http { .. } | Reach::Model { .. })
+                Some(
+                    Reach::Worker { .. }
+                    | Reach::Command(_)
+                    | Reach::Http { .. }
+                    | Reach::Mcp { .. }
+                    | Reach::Model { .. },
+                )
                 | None => None,
             };
             Some((name, agent.concurrency.or(processes)?))

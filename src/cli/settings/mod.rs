@@ -3,6 +3,8 @@
 
 mod providers;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use read::read;
 
@@ -68,8 +70,21 @@ pub enum Reach {
     Worker { command: Vec<String>, processes: usize },
     /// A service that answers POST at this address.
     Http { url: Url, headers: Vec<(HeaderName, Header)> },
+    /// A tool of an MCP server, by its name; without one, each step calls the tool of its own name.
+    Mcp { server: McpServer, tool: Option<String> },
     /// A provider's model, by the names of both; the file of its system prompt; the most tokens of an answer.
     Model { name: String, provider: Provider, system: Option<PathBuf>, max_tokens: u32 },
+}
+
+/// Where the server of an agent's tools is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum McpServer {
+    /// A program that stays, with its arguments.
+    Program(Vec<String>),
+    Http {
+        url: Url,
+        headers: Vec<(HeaderName, Header)>,
+    },
 }
 
 /// Who has models, and how they are reached.

@@ -1,19 +1,24 @@
 //! TOML text to settings, with every problem at its place.
 
-use super::{Agent, AgentEffects, Channel, Header, Origin, Provider, Reach, Secret, Settings, providers};
+use super::{
+    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, providers,
+};
 use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::value::words::excerpt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
-const AGENT: [&str; 14] = [
+const AGENT: [&str; 16] = [
     "command",
     "worker",
     "processes",
     "http",
+    "mcp",
+    "tool",
     "key",
     "headers",
     "model",
@@ -26,9 +31,9 @@ const AGENT: [&str; 14] = [
     "idempotent",
 ];
 /// Of them, the ways to call an agent.
-const WAYS: [&str; 4] = ["command", "worker", "http", "model"];
+const WAYS: [&str; 5] = ["command", "worker", "http", "mcp", "model"];
 /// Known to the language, but not yet to this program.
-const LATER: [&str; 2] = ["mcp", "document"];
+const LATER: [&str; 1] = ["document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 /// The most tokens of a model's answer, by default.
@@ -89,8 +94,13 @@ impl Reader {
     }
 
     pub(super) fn bad<T>(&mut self, key: &str, value: &Item<'_>, expected: &str) -> Option<T> {
-        let found = value.get_ref().type_str();
-        self.problems.push(catalogue::settings_bad_value(value.span().into(), key, expected, found));
+        self.bad_because(key, value, expected, "")
+    }
+
+    /// `why` follows what was found, such as `: empty host`.
+    fn bad_because<T>(&mut self, key: &str, value: &Item<'_>, expected: &str, why: &str) -> Option<T> {
+        let found = format!("{}{why}", found(value.get_ref()));
+        self.problems.push(catalogue::settings_bad_value(value.span().into(), key, expected, &found));
         None
     }
 
@@ -172,8 +182,9 @@ impl Reader {
                     let url = self.url("http", value);
                     agent.reach = url.map(|url| Reach::Http { url, headers: Vec::new() });
                 }
+                "mcp" => agent.reach = self.server(value),
                 "model" => agent.reach = self.model(value),
-                "processes" | "key" | "headers" | "instructions" | "max-tokens" => {}
+                "processes" | "tool" | "key" | "headers" | "instructions" | "max-tokens" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -196,12 +207,18 @@ impl Reader {
 
     /// The keys that belong to one way of calling an agent.
     fn of_ways(&mut self, table: &DeTable<'_>, agent: &mut Agent) {
+        let is_elsewhere = match &agent.reach {
+            Some(Reach::Mcp { server: McpServer::Http { .. }, .. }) => true,
+            _ => table.contains_key("http") || table.contains_key("model"),
+        };
         for (key, value) in table {
             let way = match key.get_ref().as_ref() {
                 "processes" => "worker",
+                "tool" => "mcp",
+                "key" | "headers" if is_elsewhere && table.contains_key("mcp") => "mcp",
                 "key" | "headers" => "http",
                 "instructions" | "max-tokens" => "model",
-                "env" if table.contains_key("http") || table.contains_key("model") => "command",
+                "env" if is_elsewhere => "command",
                 _ => continue,
             };
             if !table.contains_key(way) {
@@ -211,10 +228,26 @@ impl Reader {
                 ("processes", Some(Reach::Worker { processes, .. })) => {
                     *processes = self.count("processes", value).unwrap_or(1);
                 }
-                ("key", Some(Reach::Http { headers, .. })) => {
+                (
+                    "key",
+                    Some(
+                        Reach::Http { headers, .. }
+                        | Reach::Mcp { server: McpServer::Http { headers, .. }, .. },
+                    ),
+                ) => {
                     headers.extend(self.key(value).map(|key| (AUTHORIZATION, key)));
                 }
-                ("headers", Some(Reach::Http { headers, .. })) => headers.extend(self.headers(value)),
+                (
+                    "headers",
+                    Some(
+                        Reach::Http { headers, .. }
+                        | Reach::Mcp { server: McpServer::Http { headers, .. }, .. },
+                    ),
+                ) => headers.extend(self.headers(value)),
+                ("tool", Some(Reach::Mcp { tool, .. })) => {
+                    let name = value.get_ref().as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+                    *tool = name.or_else(|| self.bad("tool", value, "the name of one of the server's tools"));
+                }
                 ("instructions", Some(Reach::Model { system, .. })) => {
                     let path = value.get_ref().as_str().map(PathBuf::from);
                     *system = path.or_else(|| self.bad("instructions", value, "the path of a file"));
@@ -229,9 +262,14 @@ impl Reader {
             }
         }
         let headers = match &agent.reach {
-            Some(Reach::Http { headers, .. }) => headers,
+            Some(
+                Reach::Http { headers, .. } | Reach::Mcp { server: McpServer::Http { headers, .. }, .. },
+            ) => headers,
             Some(Reach::Model { provider, .. }) => &provider.headers,
-            Some(Reach::Command(_) | Reach::Worker { .. }) | None => return,
+            Some(
+                Reach::Command(_) | Reach::Worker { .. } | Reach::Mcp { server: McpServer::Program(_), .. },
+            )
+            | None => return,
         };
         let sent = |name: &str| headers.iter().any(|(_, header)| header.secret.as_deref() == Some(name));
         let idle = agent.secrets.iter().find(|secret| !sent(&secret.name));
@@ -247,12 +285,33 @@ impl Reader {
     }
 
     pub(super) fn url(&mut self, key: &str, value: &Item<'_>) -> Option<Url> {
-        let url = value.get_ref().as_str().and_then(|text| Url::parse(text).ok());
-        let fits = |url: &Url| {
-            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
-        };
         let expected = "an address that begins with http:// or https://, without a user or a password";
-        url.filter(fits).or_else(|| self.bad(key, value, expected))
+        let Some(text) = value.get_ref().as_str() else { return self.bad(key, value, expected) };
+        let why = match Url::parse(text) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!(", whose scheme is \"{}\"", excerpt(url.scheme()))
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                ", with a user or a password: use key or headers".to_owned()
+            }
+            Ok(url) => return Some(url),
+            Err(_) if !text.contains("://") => ", without a scheme".to_owned(),
+            Err(error) => format!(": {error}"),
+        };
+        self.bad_because(key, value, expected, &why)
+    }
+
+    /// The command of an MCP server, or its address.
+    fn server(&mut self, value: &Item<'_>) -> Option<Reach> {
+        let server = match value.get_ref() {
+            DeValue::Array(_) => McpServer::Program(self.program("mcp", value)),
+            DeValue::String(_) => McpServer::Http { url: self.url("mcp", value)?, headers: Vec::new() },
+            _ => {
+                let expected = "a list that begins with a program, or the address of a server";
+                return self.bad("mcp", value, expected);
+            }
+        };
+        Some(Reach::Mcp { server, tool: None })
     }
 
     /// `secret:NAME`, as a bearer token.
@@ -382,6 +441,18 @@ impl Reader {
     }
 }
 
+/// A value as a message shows it: itself, if it is short, else its type.
+fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("\"{}\"", excerpt(text)),
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Array(list) if list.is_empty() => "an empty list".to_owned(),
+        other => format!("a value of the type {}", other.type_str()),
+    }
+}
+
 const A_VARIABLE: &str = "the name of a variable, such as PAYMENT_KEY";
 
 fn is_variable(name: &str) -> bool {
@@ -421,83 +492,4 @@ fn per_second(text: &str) -> Option<f64> {
     };
     let count: f64 = count.trim().parse().ok()?;
     (count.is_finite() && count > 0.0).then_some(count / seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_whole_file_is_read() {
-        let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
-                    env = [\"DB\"]\nidempotent = true\nsecrets = [\"A\", \"A\"]\n\
-                    [agents.ship]\nworker = [\"ship\"]\nprocesses = 3\n\
-                    secrets = { B = \"file:keys/b\", C = \"env:D\" }\n\
-                    [channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
-        let (settings, problems) = read(&Source::new("orderflow.toml", text));
-        assert_eq!(problems, []);
-        assert!(settings.fences);
-        let command = vec!["python3".to_owned(), "pay.py".to_owned()];
-        assert_eq!(settings.agents["pay"].reach, Some(Reach::Command(command)));
-        assert_eq!(settings.agents["pay"].concurrency, Some(8));
-        let secret = |name: &str, from| Secret { name: name.into(), from };
-        assert_eq!(settings.agents["pay"].secrets, [secret("A", Origin::Environment("A".into()))]);
-        let secrets =
-            vec![secret("B", Origin::File("keys/b".into())), secret("C", Origin::Environment("D".into()))];
-        let reach = Some(Reach::Worker { command: vec!["ship".into()], processes: 3 });
-        let ship = Agent { reach, secrets, ..Agent::default() };
-        assert_eq!(settings.agents["ship"], ship);
-        assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
-    }
-
-    #[test]
-    fn every_problem_is_found_at_once() {
-        let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\nmcp = \"x\"\nenv = [1]\n\
-                    [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
-                    [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n\
-                    [agents.d]\nsecrets = [\"A=B\"]\n[agents.e]\nsecrets = { F = \"/key\" }\n[agents.f]\nsecrets = 1\n";
-        let source = Source::new("orderflow.toml", text);
-        let (_, problems) = read(&source);
-        let mut found: Vec<_> = problems
-            .iter()
-            .map(|p| (source.position(p.span.start).line, p.code, p.message.as_str()))
-            .collect();
-        found.sort_unstable();
-        let expected = [
-            (1, "settings-unknown-key", "unknown key `fence`"),
-            (3, "settings-bad-value", "`command` must be a list that begins with a program"),
-            (4, "settings-unknown-key", "unknown key `concurency`"),
-            (5, "settings-not-supported", "`mcp` is not supported yet"),
-            (6, "settings-bad-value", "`env` must be a list of strings"),
-            (8, "settings-bad-value", "`payments` must be a table"),
-            (
-                10,
-                "settings-bad-value",
-                "`rate` must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
-            ),
-            (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
-            (
-                13,
-                "settings-two-ways",
-                "an agent is reached in one way: by `command`, `worker`, `http` or `model`",
-            ),
-            (16, "settings-idle-key", "`processes` needs `worker`"),
-            (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
-            (20, "settings-bad-value", "`F` must be \"file:\" and a path, or \"env:\" and a variable's name"),
-            (
-                22,
-                "settings-bad-value",
-                "`secrets` must be a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }",
-            ),
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn broken_toml_names_its_place() {
-        let source = Source::new("orderflow.toml", "fences = \n[agents\n");
-        let (_, problems) = read(&source);
-        assert!(!problems.is_empty());
-        assert!(problems.iter().all(|problem| problem.code == "settings-syntax"));
-    }
 }

@@ -3,6 +3,9 @@
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::value::words;
 
+/// The kinds of agents, each by its key.
+const KINDS: &str = "bind it to a program (command, worker), a service (http), a tool (mcp) or a model (model), such as command = [\"python3\", \"agent.py\"]";
+
 pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("settings-syntax", span, message.trim().to_owned())
 }
@@ -22,8 +25,7 @@ pub fn settings_bad_value(span: Span, key: &str, expected: &str, found: &str) ->
 }
 
 pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
-    Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet"))
-        .help("bind a program, command = [\"python3\", \"agent.py\"], a service, http = \"https://…\", or a model, model = \"openai/gpt-5\"")
+    Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet")).help(KINDS)
 }
 
 /// `ways` are the conflicting keys that define how an agent is called.
@@ -34,15 +36,16 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
         .map_or((String::new(), String::new()), |(last, first)| (last.clone(), first.join(", ")));
     let message = format!("an agent is reached in one way: by {first} or {last}");
     Diagnostic::error("settings-two-ways", span, message).help(
-        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; model is the name of a provider and its model",
+        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; mcp is the command or address of a server with tools; model is the name of a provider and its model",
     )
 }
 
 /// A key that only works together with another one.
 pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     let help = match key {
-        "processes" => "a command is started for every attempt; limit those with concurrency",
-        _ => "programs get secrets as variables: secrets = [\"NAME\"]",
+        "processes" => "a command is started for every attempt; limit those with concurrency".to_owned(),
+        "key" | "headers" => "programs get secrets as variables: secrets = [\"NAME\"]".to_owned(),
+        _ => format!("remove `{key}`, or add `{needs}`"),
     };
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
 }
@@ -88,11 +91,11 @@ pub fn unbound_step<'a>(
     };
     let help = match nearest(agent, known.iter().copied()) {
         _ if known.contains(&agent) => {
-            format!("`[agents.{agent}]` in {settings} has no command; add command = [\"…\"]")
+            format!("`[agents.{agent}]` in {settings} does not say how it is called: {KINDS}")
         }
         Some(near) => format!("orderflow.toml knows `{near}`; did you mean that?"),
         None => {
-            format!("add to {settings}: [agents.{agent}] with command = [\"…\"], or a ```sh run fence below")
+            format!("add [agents.{agent}] to {settings} and {KINDS}; or add a ```sh run fence below")
         }
     };
     let message = format!("the agent `{agent}` of this step has no program");

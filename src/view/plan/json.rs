@@ -130,6 +130,7 @@ pub fn by(doer: &Doer) -> Value {
             json!({"kind": "worker", "command": command, "processes": processes})
         }
         Doer::Http(url) => json!({"kind": "http", "url": url}),
+        Doer::Mcp { server, tool } => json!({"kind": "mcp", "server": server, "tool": tool}),
         Doer::Model { name, url, priced } => {
             json!({"kind": "model", "model": name, "url": url, "priced": priced})
         }

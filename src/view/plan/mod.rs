@@ -36,6 +36,8 @@ pub enum Doer {
     Worker { command: Vec<String>, processes: usize },
     /// The service bound to the step's agent, by its address.
     Http(String),
+    /// The tool of an MCP server, by its name if it is not the step's; the server by its command or address.
+    Mcp { server: String, tool: Option<String> },
     /// A provider's model, by the names of both, at the provider's address; whether it has a price.
     Model { name: String, url: String, priced: bool },
     /// The program fence of the document that opens at this line, and whether it may run.
@@ -47,7 +49,7 @@ pub enum Doer {
 /// The language of a step's program that is replaced by something else.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
-        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Model { .. } => {
+        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Mcp { .. } | Doer::Model { .. } => {
             step.program.as_ref().map(|program| &*program.language.value)
         }
         Doer::Fence { .. } | Doer::Missing => None,

@@ -152,6 +152,10 @@ pub fn by(doer: &Doer) -> String {
             format!("worker{several}: {}", visible(&command.join(" ")))
         }
         Doer::Http(url) => visible(url),
+        Doer::Mcp { server, tool } => {
+            let tool = tool.as_ref().map(|tool| format!(" {tool}")).unwrap_or_default();
+            visible(&format!("tool{tool} of {server}"))
+        }
         Doer::Model { name, url, priced } => {
             let price = if *priced { "" } else { ", unpriced" };
             format!("model {} at {}{price}", visible(name), visible(url))

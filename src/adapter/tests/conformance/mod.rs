@@ -84,7 +84,7 @@ fn gap(kind: &str, does: &Does) -> Option<&'static str> {
         ("command" | "shell" | "python", Does::Babbles(_)) => {
             "has no protocol: all that it writes is its answer"
         }
-        ("worker" | "chat" | "messages" | "responses", Does::Says(bytes)) if not_utf8(bytes) => {
+        ("worker" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes)) if not_utf8(bytes) => {
             "answers in JSON, which is always UTF-8"
         }
         ("service", Does::Fails(_)) => {
@@ -94,6 +94,11 @@ fn gap(kind: &str, does: &Does) -> Option<&'static str> {
         ("service" | "chat" | "messages" | "responses", Does::Finishes(_)) => {
             "cannot answer: a request is cancelled by closing its connection"
         }
+        ("mcp", Does::Fails(_)) => "has no error that is an answer: a tool that failed has run",
+        ("mcp", Does::Tells("AGENT" | "CHANNEL" | "INSTRUCTIONS")) => {
+            "gets arguments, and beside them what identifies the attempt"
+        }
+        ("mcp", Does::Finishes(_)) => "does not answer a call that is cancelled, by its protocol",
         ("closure", Does::Babbles(_) | Does::Dies | Does::Breaks(_)) => {
             "has neither a process nor a connection"
         }

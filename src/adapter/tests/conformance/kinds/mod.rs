@@ -1,12 +1,14 @@
 //! A maker for each kind of agent.
 
 mod closure;
+pub(in crate::adapter::tests) mod mcp;
 mod model;
 mod programs;
 mod service;
 mod worker;
 
 pub(super) use closure::CLOSURE;
+pub(super) use mcp::TOOL;
 pub(super) use model::{CHAT, MESSAGES, RESPONSES};
 pub(super) use programs::{COMMAND, PYTHON, SHELL};
 pub(super) use service::SERVICE;

@@ -1,0 +1,154 @@
+//! What an MCP server reports while it works: its log, and the progress of calls. Knows nothing of processes.
+
+use super::super::program::{LOG, Tail};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, JsonRpcMessage, ProgressToken, RequestId,
+    ServerJsonRpcMessage, ServerNotification, ServerRequest,
+};
+use rmcp::service::RoleClient;
+use rmcp::transport::Transport;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The longest progress that is stored of a call, in characters.
+const LONGEST_PROGRESS: usize = 1000;
+
+/// The most calls whose progress is stored.
+const MOST_CALLS: usize = 1000;
+
+/// The end of a server's log, and the last progress of each call in flight.
+pub struct Log(Mutex<State>);
+
+struct State {
+    tail: Tail,
+    progress: HashMap<ProgressToken, String>,
+}
+
+impl Log {
+    pub fn new() -> Self {
+        Log(Mutex::new(State { tail: Tail::new(LOG), progress: HashMap::new() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn take(&self, chunk: &[u8]) {
+        self.state().tail.take(chunk);
+    }
+
+    fn line(&self, line: &str) {
+        self.take(format!("{line}\n").as_bytes());
+    }
+
+    /// How many bytes have come so far.
+    pub fn total(&self) -> u64 {
+        self.state().tail.total()
+    }
+
+    /// What came after the first `from` bytes, as far as it is stored.
+    pub fn since(&self, from: u64) -> String {
+        self.state().tail.since(from)
+    }
+
+    /// The last progress of a call, which is over.
+    pub fn end(&self, call: &ProgressToken) -> String {
+        self.state().progress.remove(call).unwrap_or_default()
+    }
+
+    /// Records what a message reports.
+    #[expect(deprecated, reason = "servers of 2025 send their log as notifications")]
+    fn record(&self, message: &ServerJsonRpcMessage) {
+        match message {
+            JsonRpcMessage::Notification(message) => match &message.notification {
+                ServerNotification::ProgressNotification(progress) => {
+                    let progress = &progress.params;
+                    let counted = match progress.total {
+                        Some(total) => format!("{} of {total}", progress.progress),
+                        None => progress.progress.to_string(),
+                    };
+                    let text = progress.message.clone().unwrap_or(counted);
+                    let mut state = self.state();
+                    // It may come before the call is known here.
+                    if state.progress.len() < MOST_CALLS {
+                        let text = text.chars().take(LONGEST_PROGRESS).collect();
+                        state.progress.insert(progress.progress_token.clone(), text);
+                    }
+                }
+                ServerNotification::LoggingMessageNotification(log) => match log.params.data.as_str() {
+                    Some(text) => self.line(text),
+                    None => self.line(&log.params.data.to_string()),
+                },
+                _ => {}
+            },
+            JsonRpcMessage::Request(message) => {
+                if let ServerRequest::ElicitRequest(request) = &message.request {
+                    self.declined(&request.params);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Records that a question of the server is declined.
+    pub fn declined(&self, question: &ElicitRequestParams) {
+        let text = match question {
+            ElicitRequestParams::FormElicitationParams { message, .. }
+            | ElicitRequestParams::UrlElicitationParams { message, .. } => message.as_str(),
+            _ => "a question",
+        };
+        self.line(&format!("the server asked and was declined: {text}"));
+    }
+}
+
+/// A transport whose messages are recorded in their order. The answers to the first request that come after a timeout
+/// of rmcp are left out, since they would be taken for those to the second one.
+pub struct Recorded<T> {
+    pub inner: T,
+    pub log: Arc<Log>,
+    pub began: Option<RequestId>,
+}
+
+impl<T: Transport<RoleClient>> Transport<RoleClient> for Recorded<T> {
+    type Error = T::Error;
+
+    fn send(
+        &mut self,
+        item: ClientJsonRpcMessage,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        if let JsonRpcMessage::Request(request) = &item
+            && matches!(request.request, ClientRequest::InitializeRequest(_))
+        {
+            self.began = Some(request.id.clone());
+        }
+        self.inner.send(item)
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        loop {
+            let message = self.inner.receive().await?;
+            if !self.is_late(&message) {
+                self.log.record(&message);
+                return Some(message);
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.inner.close().await
+    }
+}
+
+impl<T> Recorded<T> {
+    fn is_late(&self, message: &ServerJsonRpcMessage) -> bool {
+        let id = match message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            _ => None,
+        };
+        match (id, &self.began) {
+            (Some(RequestId::Number(id)), Some(RequestId::Number(began))) => id < began,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What is read from the text of `orderflow.toml`, and every problem in it.
+
+use super::*;
+use crate::diag::Source;
+
+#[test]
+fn a_whole_file_is_read() {
+    let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
+                env = [\"DB\"]\nidempotent = true\nsecrets = [\"A\", \"A\"]\n\
+                [agents.ship]\nworker = [\"ship\"]\nprocesses = 3\n\
+                secrets = { B = \"file:keys/b\", C = \"env:D\" }\n\
+                [channels.payments]\nconcurrency = 4\nrate = \"30/m\"\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    assert_eq!(problems, []);
+    assert!(settings.fences);
+    let command = vec!["python3".to_owned(), "pay.py".to_owned()];
+    assert_eq!(settings.agents["pay"].reach, Some(Reach::Command(command)));
+    assert_eq!(settings.agents["pay"].concurrency, Some(8));
+    let secret = |name: &str, from| Secret { name: name.into(), from };
+    assert_eq!(settings.agents["pay"].secrets, [secret("A", Origin::Environment("A".into()))]);
+    let secrets =
+        vec![secret("B", Origin::File("keys/b".into())), secret("C", Origin::Environment("D".into()))];
+    let reach = Some(Reach::Worker { command: vec!["ship".into()], processes: 3 });
+    let ship = Agent { reach, secrets, ..Agent::default() };
+    assert_eq!(settings.agents["ship"], ship);
+    assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
+}
+
+#[test]
+fn every_problem_is_found_at_once() {
+    let text = "fence = true\n[agents.pay]\ncommand = []\nconcurency = 8\ndocument = \"x\"\nenv = [1]\n\
+                [channels]\npayments = 3\n[channels.a]\nrate = \"fast\"\nconcurrency = 0\n\
+                [agents.b]\nworker = [\"b\"]\ncommand = [\"b\"]\n[agents.c]\nprocesses = 2\n\
+                [agents.d]\nsecrets = [\"A=B\"]\n[agents.e]\nsecrets = { F = \"/key\" }\n[agents.f]\nsecrets = 1\n";
+    let source = Source::new("orderflow.toml", text);
+    let (_, problems) = read(&source);
+    let mut found: Vec<_> =
+        problems.iter().map(|p| (source.position(p.span.start).line, p.code, p.message.as_str())).collect();
+    found.sort_unstable();
+    let expected = [
+        (1, "settings-unknown-key", "unknown key `fence`"),
+        (3, "settings-bad-value", "`command` must be a list that begins with a program"),
+        (4, "settings-unknown-key", "unknown key `concurency`"),
+        (5, "settings-not-supported", "`document` is not supported yet"),
+        (6, "settings-bad-value", "`env` must be a list of strings"),
+        (8, "settings-bad-value", "`payments` must be a table"),
+        (
+            10,
+            "settings-bad-value",
+            "`rate` must be a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"",
+        ),
+        (11, "settings-bad-value", "`concurrency` must be a whole number above 0"),
+        (
+            13,
+            "settings-two-ways",
+            "an agent is reached in one way: by `command`, `worker`, `http`, `mcp` or `model`",
+        ),
+        (16, "settings-idle-key", "`processes` needs `worker`"),
+        (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
+        (20, "settings-bad-value", "`F` must be \"file:\" and a path, or \"env:\" and a variable's name"),
+        (
+            22,
+            "settings-bad-value",
+            "`secrets` must be a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }",
+        ),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn broken_toml_names_its_place() {
+    let source = Source::new("orderflow.toml", "fences = \n[agents\n");
+    let (_, problems) = read(&source);
+    assert!(!problems.is_empty());
+    assert!(problems.iter().all(|problem| problem.code == "settings-syntax"));
+}
+
+#[test]
+fn a_server_of_tools_is_a_program_or_an_address() {
+    let text = "[agents.a]\nmcp = [\"npx\", \"x\"]\ntool = \"echo\"\nenv = [\"HOME\"]\nsecrets = [\"KEY\"]\n\
+                [agents.b]\nmcp = \"https://tools.internal/mcp\"\nkey = \"secret:B_KEY\"\nheaders = { Team = \"shop\" }\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    assert_eq!(problems, []);
+    let program = McpServer::Program(vec!["npx".into(), "x".into()]);
+    assert_eq!(settings.agents["a"].reach, Some(Reach::Mcp { server: program, tool: Some("echo".into()) }));
+    let Some(Reach::Mcp { server: McpServer::Http { url, headers }, tool: None }) =
+        &settings.agents["b"].reach
+    else {
+        panic!("{:?}", settings.agents["b"].reach)
+    };
+    assert_eq!((url.as_str(), headers.len()), ("https://tools.internal/mcp", 2));
+    assert_eq!(settings.agents["b"].secrets.len(), 1);
+}
+
+/// What was found, and why it does not do.
+#[test]
+fn a_wrong_value_is_shown_with_its_reason() {
+    for (text, expected) in [
+        ("http = \"localhost:80\"", "\"localhost:80\", whose scheme is \"localhost\""),
+        ("http = \"pricing.internal/steps\"", "\"pricing.internal/steps\", without a scheme"),
+        ("http = \"ftp://x/y\"", "\"ftp://x/y\", whose scheme is \"ftp\""),
+        ("http = \"http://\"", "\"http://\": empty host"),
+        ("http = \"http://x:99999\"", "\"http://x:99999\": invalid port number"),
+        ("http = \"http://me:pw@x\"", "\"http://me:pw@x\", with a user or a password: use key or headers"),
+        ("http = 5", "5"),
+        ("mcp = \"echo\"", "\"echo\", without a scheme"),
+        ("mcp = []", "an empty list"),
+        ("mcp = true", "true"),
+        ("command = []", "an empty list"),
+        ("command = \"x\"", "\"x\""),
+        ("concurrency = 0", "0"),
+        ("concurrency = -1.5", "-1.5"),
+        ("command = [\"x\"]\nidempotent = \"yes\"", "\"yes\""),
+        ("env = { A = 1 }", "a value of the type table"),
+    ] {
+        let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\n{text}\n")));
+        let found: Vec<&str> = problems.iter().map(|problem| problem.label.as_str()).collect();
+        assert_eq!(found, [format!("found {expected}")], "{text}");
+    }
+}
+
+#[test]
+fn a_key_without_the_one_that_it_needs_is_reported_with_it() {
+    for (text, key, needs) in [
+        ("command = [\"x\"]\ntool = \"echo\"", "tool", "mcp"),
+        ("mcp = [\"x\"]\nkey = \"secret:K\"", "key", "http"),
+        ("mcp = \"http://x\"\nenv = [\"A\"]", "env", "command"),
+        ("command = [\"x\"]\nmax-tokens = 3", "max-tokens", "model"),
+    ] {
+        let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\n{text}\n")));
+        let found: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(found, [format!("`{key}` needs `{needs}`")]);
+    }
+}
