@@ -39,6 +39,7 @@ mod mutations;
 mod order_creation;
 mod order_events;
 mod order_fulfillment;
+mod order_letters;
 mod order_processing;
 mod order_saga;
 mod outline;

