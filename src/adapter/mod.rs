@@ -4,6 +4,7 @@
 //! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, with context beside
 //! it. [`contract`] defines its meaning.
 
+pub mod acp;
 mod adopted;
 pub mod check;
 pub mod contract;
@@ -17,6 +18,7 @@ pub mod model;
 pub mod orphans;
 pub mod process;
 pub mod program;
+mod prompt;
 pub mod redact;
 mod restarts;
 mod spawned;
@@ -28,6 +30,7 @@ mod tests;
 mod tree;
 mod variables;
 pub mod worker;
+pub mod workfolder;
 
 pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};

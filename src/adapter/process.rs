@@ -1,7 +1,7 @@
 //! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard output,
 //! log on its standard error. Never runs through a shell; inputs are never on the command line.
 
-use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, aside, hear, last_word};
+use super::program::{GRACE, LINGER, LOG, Program, Start, Started, Tail, aside, hear, last_word};
 use super::tree::Tree;
 use super::variables::{self, Variables};
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
@@ -257,22 +257,5 @@ impl Drop for Files {
         if let Some(path) = &self.instructions {
             let _ = std::fs::remove_file(path);
         }
-    }
-}
-
-/// The start of a stream of bytes.
-pub(super) struct Start {
-    pub bytes: Vec<u8>,
-    most: usize,
-}
-
-impl Start {
-    pub fn new(most: usize) -> Self {
-        Start { bytes: Vec::new(), most }
-    }
-
-    pub fn take(&mut self, chunk: &[u8]) {
-        let room = self.most.saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
     }
 }

@@ -167,6 +167,23 @@ pub(super) async fn hear(stream: Option<impl AsyncRead + Unpin>, mut take: impl 
     }
 }
 
+/// The start of a stream of bytes.
+pub(super) struct Start {
+    pub bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Start {
+    pub fn new(most: usize) -> Self {
+        Start { bytes: Vec::new(), most }
+    }
+
+    pub fn take(&mut self, chunk: &[u8]) {
+        let room = self.most.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&chunk[..room.min(chunk.len())]);
+    }
+}
+
 /// The end of a stream of bytes, at least the requested length if available.
 #[derive(Debug)]
 pub(super) struct Tail {

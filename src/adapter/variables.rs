@@ -53,6 +53,14 @@ const INPUTS: &str = "; read it from standard input or from the file that ORDERF
 impl Variables {
     /// The variables of a call; `used` is the room that others take in the environment, in bytes.
     pub fn new(call: &Call, used: usize) -> Self {
+        let mut variables = Variables::of_context(call);
+        let taken: usize = variables.all.iter().map(size).sum();
+        variables.inputs(call, MOST.min(room().saturating_sub(used + taken)));
+        variables
+    }
+
+    /// The variables of a call without its inputs.
+    pub fn of_context(call: &Call) -> Self {
         let mut variables = Variables { all: Vec::with_capacity(16), unfit: Vec::new() };
         let context = &call.context;
         let attempt = context.attempt.to_string();
@@ -74,8 +82,6 @@ impl Variables {
             variables.put(format!("ORDERFLOW_{name}"), what.to_owned(), Ok(value.to_owned()), "");
         }
         variables.all.push(("TRACEPARENT".into(), context.traceparent.clone()));
-        let taken: usize = variables.all.iter().map(size).sum();
-        variables.inputs(call, MOST.min(room().saturating_sub(used + taken)));
         variables
     }
 

@@ -1,7 +1,7 @@
 //! Probes of a program that is started for every attempt.
 
 use super::super::contract;
-use super::super::process::Start;
+use super::super::program::Start;
 use super::super::program::{Program, hear};
 use super::super::variables::Variables;
 use super::{Finding, Patient, RUN, call, large};

@@ -1,18 +1,17 @@
 //! An agent that is a language model behind an HTTP interface: the step's instructions and inputs are the prompt, the
 //! declared outputs are the form of the answer. Does not know where its address, its key and its price come from.
 //!
-//! - `protocol` converts a conversation to a request and a response to a turn, `prompt` writes the prompt, this is an attempt.
+//! - `protocol` converts a conversation to a request and a response to a turn, this is an attempt.
 //!
 //! A model may ignore the form, so every answer is checked against the outputs. One that does not fit is corrected
 //! once, with the misfit as the next message.
 
-mod prompt;
 mod protocol;
 
 pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
-use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract};
+use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract, prompt};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
 use crate::value::{Type, Value};
 use bigdecimal::BigDecimal;
@@ -70,7 +69,7 @@ impl Model {
         if let Some(system) = &self.system {
             talk.say(Role::System, None, system);
         }
-        let prompt = prompt::prompt(call, form.is_some());
+        let prompt = prompt::prompt(call, &call.outputs, form.is_some());
         talk.say(Role::User, None, &prompt);
         let mut messages = vec![Message::user(prompt)];
         let mut spent = Usage::default();

@@ -1,12 +1,12 @@
-//! The prompt of a model: the step's instructions, its inputs as one fenced block of JSON, and the form of the answer.
-//! Inputs are data: they are in a block of their own, never part of the instructions.
+//! The prompt of a model or a coding agent: the step's instructions, its inputs as one fenced block of JSON, and the
+//! form of the answer. Inputs are data: they are in a block of their own, never part of the instructions.
 
-use super::super::{Call, Declared, contract};
+use super::{Call, Declared, contract};
 use crate::value::{Object, Type, Value};
 use serde_json::json;
 
-/// The prompt of a step; `formed` is whether the request defines the form of the answer.
-pub fn prompt(call: &Call, formed: bool) -> String {
+/// The prompt of a step with these outputs; `formed` is whether the answer is JSON of their form.
+pub fn prompt(call: &Call, outputs: &[Declared], formed: bool) -> String {
     let mut text = match call.instructions.is_empty() {
         true => format!("Do the step \"{}\" of a workflow.", call.context.step),
         false => call.instructions.clone(),
@@ -19,15 +19,45 @@ pub fn prompt(call: &Call, formed: bool) -> String {
         ));
     }
     text.push_str("\n\n");
-    match (formed, &*call.outputs) {
+    match (formed, outputs) {
         (true, _) => text.push_str("Answer with one JSON object and nothing else. Its members:\n"),
         (false, [only]) => text.push_str(&format!("Answer with {} alone, as plain text.", described(only))),
         (false, _) => text.push_str("Answer with a short report of what you did, as plain text."),
     }
     if formed {
-        for output in call.outputs.iter() {
+        for output in outputs {
             text.push_str(&format!("\n- {}", described(output)));
         }
+    }
+    text
+}
+
+/// The prompt of a coding agent, which sees the form of its answer nowhere else. `instructions` are those of the agent.
+pub fn for_coder(call: &Call, outputs: &[Declared], form: Option<&Value>, instructions: Option<&str>) -> String {
+    let context = &call.context;
+    let mut text = match instructions {
+        Some(instructions) => format!("{}\n\n", instructions.trim_end()),
+        None => String::new(),
+    };
+    text.push_str(&prompt(call, outputs, form.is_some()));
+    if let Some(form) = form {
+        text.push_str(&format!("\n\nThe JSON Schema of the answer:\n\n```json\n{form}\n```"));
+    }
+    if outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files)) {
+        text.push_str(&format!(
+            "\n\nWrite files into the folder {}, and answer with their paths relative to it.",
+            call.dir.display()
+        ));
+    }
+    text.push_str(
+        "\n\nIf you cannot do this, answer with {\"error\": {\"message\": \"the reason\"}} and nothing else.",
+    );
+    if context.attempt > 1 {
+        text.push_str(&format!(
+            "\n\nThis is attempt {}. An earlier attempt may have done a part of the work, so look for it before you \
+             do it again. All attempts have the idempotency key {}.",
+            context.attempt, context.idempotency_key
+        ));
     }
     text
 }
@@ -58,6 +88,14 @@ pub fn bare(text: &str) -> &str {
     let Some((first, rest)) = rest.split_once('\n') else { return text };
     let inner = rest.trim_end().strip_suffix("```");
     inner.filter(|_| !first.contains('{')).map_or(text, str::trim)
+}
+
+/// The answer in a text of several paragraphs: the fenced block at its end, if there is one.
+pub fn last_block(text: &str) -> &str {
+    let Some(inner) = text.trim_end().strip_suffix("```") else { return bare(text) };
+    let open = inner.rfind("\n```").map(|at| at + 1).or(inner.starts_with("```").then_some(0));
+    let block = open.and_then(|at| inner.get(at..)?.split_once('\n'));
+    block.map_or(text, |(_, block)| block.trim())
 }
 
 /// The schema of an answer with these outputs; `None` for a single text, or no output.
@@ -117,5 +155,25 @@ fn close(schema: &mut Value) {
         }
         Value::Array(all) => all.iter_mut().for_each(close),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_fenced() {
+        for (text, block) in [
+            ("{\"a\": 1}", "{\"a\": 1}"),
+            (" ```json\n{}\n``` ", "{}"),
+            ("Here it is:\n\n```json\n{\"a\": 1}\n```\n", "{\"a\": 1}"),
+            ("```sh\nls\n```\nthen\n```\n{}\n```", "{}"),
+            ("```json\n{}\n```\nDone.", "```json\n{}\n```\nDone."),
+            ("```", "```"),
+            ("no block", "no block"),
+        ] {
+            assert_eq!(last_block(text), block, "{text}");
+        }
     }
 }

@@ -1,0 +1,235 @@
+//! A coding agent that speaks the Agent Client Protocol: a process for each attempt, a session in it, the step's
+//! instructions and inputs as the prompt. Does not know where its command line and its permissions come from.
+//!
+//! - `message` is the wire, `peer` the process, `turn` the meaning of updates, `permission` what the agent may do,
+//!   `session` the requests, this is an attempt.
+//!
+//! The protocol has no parameter for the form of an answer, so the prompt describes it, and every answer is checked. One
+//! that does not fit is corrected once, in the same session.
+
+mod message;
+mod peer;
+mod permission;
+mod session;
+mod turn;
+
+pub use permission::KINDS;
+
+use super::program::{GRACE, Program, aside, last_word};
+use super::variables::Variables;
+use super::workfolder::{Change, Place, WorkFolder};
+use super::{Adapter, Call, Declared, Ending, Stop, Urgency, contract, prompt};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply};
+use crate::value::Value;
+use session::{End, Over, Session};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::Command;
+use turn::Spent;
+
+/// A coding agent that is started for every attempt.
+pub struct CodingAgent {
+    pub program: Program,
+    /// Precedes every prompt.
+    pub instructions: Option<String>,
+    pub work: WorkFolder,
+    /// The kinds of tools that it may use when it asks.
+    pub allow: Vec<String>,
+    /// The time between the request to stop and the kill.
+    pub grace: Duration,
+}
+
+impl CodingAgent {
+    pub fn new(program: Program) -> Self {
+        CodingAgent {
+            program,
+            instructions: None,
+            work: WorkFolder::default(),
+            allow: Vec::new(),
+            grace: GRACE,
+        }
+    }
+}
+
+impl Adapter for CodingAgent {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        Box::pin(self.attempt(call, stop))
+    }
+}
+
+impl CodingAgent {
+    async fn attempt(&self, call: Call, stop: Stop) -> Answer {
+        let place = self.work.open(&self.program, &call).await?;
+        let (given, asked): (Vec<Declared>, Vec<Declared>) =
+            call.outputs.iter().cloned().partition(|output| self.work.makes(&output.name));
+        let answer = self.converse(&call, &asked, &place, stop).await;
+        settle(answer, place.close(&call, !given.is_empty()).await, &given)
+    }
+
+    /// Starts the agent, lets it do the step, and ends it.
+    async fn converse(&self, call: &Call, asked: &[Declared], place: &Place, stop: Stop) -> Answer {
+        if stop.urgency() > Urgency::None {
+            let message = "stopped before it started".to_owned();
+            return Err(contract::failure(Cause::Stopped, message, Outcome::NotExecuted, true));
+        }
+        let program = Program { folder: place.folder.clone(), ..self.program.clone() };
+        let dir = &call.dir;
+        let prepared = aside(|| match dir.as_os_str().is_empty() {
+            true => Ok(()),
+            false => std::fs::create_dir_all(dir),
+        });
+        prepared.map_err(|error| {
+            let message = format!("cannot prepare the attempt: {error}");
+            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
+        })?;
+        let variables = Variables::of_context(call).all;
+        let prepare = |command: &mut Command| {
+            command.envs(variables);
+        };
+        let started = program.start(&call.context.run, prepare).await;
+        let started = started.map_err(|error| program.not_started(&error))?;
+        call.spawns.tell(started.process.as_ref(), false);
+        let mut ending = stop.clone();
+        let talk = |peer| async move {
+            let mut session = Session::new(peer, &self.allow, self.grace, stop);
+            let answer = self.talk(&mut session, call, asked, place).await;
+            (answer, session.over())
+        };
+        let ((answer, over), status, log) = peer::attend(started, &mut ending, talk).await;
+        let Over { spent, id, sent, rejected } = over;
+        let columns = columns(&spent, id);
+        match answer {
+            Ok(reply) => Ok(Reply { tokens_used: spent.tokens, columns, ..reply }),
+            Err(end) => {
+                let mut failure = failure(end, sent, status, &log, &rejected);
+                (failure.tokens_used, failure.columns, failure.log) = (spent.tokens, columns, log);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn talk(
+        &self,
+        session: &mut Session<'_>,
+        call: &Call,
+        asked: &[Declared],
+        place: &Place,
+    ) -> Result<Reply, End> {
+        session.begin(&place.folder).await?;
+        let form = prompt::form(asked);
+        let mut text = prompt::for_coder(call, asked, form.as_ref(), self.instructions.as_deref());
+        let mut corrected = false;
+        loop {
+            let said = session.prompt(&text).await?;
+            match answer(asked, form.is_some(), &said) {
+                Ok(reply) => return Ok(reply),
+                Err(misfit) if corrected || misfit.cause == Cause::Refused => {
+                    return Err(End::Unfit(misfit));
+                }
+                Err(misfit) => {
+                    text = prompt::correction(&misfit.message);
+                    corrected = true;
+                }
+            }
+        }
+    }
+}
+
+/// The outputs in an agent's answer, or its error.
+fn answer(asked: &[Declared], formed: bool, said: &str) -> Answer {
+    let text = contract::text(said.as_bytes().to_vec())?;
+    contract::done(asked, if formed { prompt::last_block(&text) } else { text.trim() })
+}
+
+fn columns(spent: &Spent, session: Option<String>) -> Vec<(Arc<str>, Value)> {
+    let model = spent.model.as_ref().map(|model| ("model", model.as_str().into()));
+    let cost = spent.cost.as_ref().map(|cost| ("cost_usd", cost.clone()));
+    let session = session.map(|id| ("session", Value::from(id)));
+    [model, cost, session].into_iter().flatten().map(|(name, value)| (Arc::from(name), value)).collect()
+}
+
+/// The failure of an attempt that ended without an answer. Before anything was sent, nothing was executed.
+fn failure(
+    end: End,
+    sent: bool,
+    status: io::Result<ExitStatus>,
+    log: &str,
+    rejected: &[String],
+) -> Box<Failure> {
+    let outcome = if sent { Outcome::Unknown } else { Outcome::NotExecuted };
+    match end {
+        End::Lost => {
+            let (cause, end) = ended(status);
+            let message = format!("the agent {end} before it answered{}", last_word(log));
+            contract::failure(cause, message, outcome, true)
+        }
+        End::Stopped => {
+            let message = match ended(status) {
+                (Cause::Signal(_), end) => end,
+                _ => "cancelled".to_owned(),
+            };
+            contract::failure(Cause::Stopped, message, outcome, true)
+        }
+        End::Malformed(why) => contract::failure(Cause::Protocol, why, outcome, false),
+        End::Failed { message, retryable } => contract::failure(Cause::Refused, message, outcome, retryable),
+        End::Unavailable(message) => {
+            let mut failure = contract::failure(Cause::Refused, message, Outcome::NotExecuted, false);
+            failure.unavailable = true;
+            failure.code = Some(crate::event::UNAVAILABLE.to_owned());
+            failure
+        }
+        End::Unfit(mut misfit) => {
+            if !rejected.is_empty() {
+                let kinds = rejected.join(", ");
+                misfit.message.push_str(&format!("; not allowed: {kinds}"));
+            }
+            misfit
+        }
+    }
+}
+
+/// How the process ended.
+fn ended(status: io::Result<ExitStatus>) -> (Cause, String) {
+    match status.map(|status| (status.code(), status.signal())) {
+        Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
+        Ok((None, number)) => {
+            let number = number.unwrap_or(0);
+            (Cause::Signal(number), format!("ended by signal {number}"))
+        }
+        Err(error) => (Cause::Protocol, format!("was lost: {error}")),
+    }
+}
+
+/// The answer with what the folder adds to it.
+fn settle(answer: Answer, closed: Result<Option<Change>, String>, given: &[Declared]) -> Answer {
+    let change = match (closed, &answer) {
+        (Ok(Some(change)), _) => change,
+        // An attempt that did not begin has nothing to store.
+        (Ok(None), _) => return answer,
+        (Err(_), Err(_)) => return answer,
+        (Err(why), Ok(_)) => {
+            let message = format!("cannot store the agent's changes: {why}");
+            return Err(contract::failure(Cause::Start, message, Outcome::Unknown, true));
+        }
+    };
+    let column = change.any.then(|| (Arc::from("branch"), Value::from(change.branch.as_str())));
+    match answer {
+        Ok(mut reply) => {
+            for output in given {
+                let value = if output.name == "diff" { &change.diff } else { &change.branch };
+                reply.outputs.push((output.id, Arc::new(Value::from(value.as_str()))));
+            }
+            if !given.iter().any(|output| output.name == "branch") {
+                reply.columns.extend(column);
+            }
+            Ok(reply)
+        }
+        Err(mut failure) => {
+            failure.columns.extend(column);
+            Err(failure)
+        }
+    }
+}

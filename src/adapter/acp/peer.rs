@@ -1,0 +1,159 @@
+//! The process of a coding agent for the time of one attempt: lines in, lines out, its log, and its end. Knows nothing
+//! of what is said.
+//!
+//! Writing, reading and the log are tasks of their own, so a full pipe blocks none of the others.
+
+use super::super::program::{LINGER, LOG, Started, Tail, hear};
+use super::super::worker::{Lines, TooLong};
+use super::super::{Stop, Urgency};
+use super::message::{self, Message};
+use std::io;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::task::JoinSet;
+
+/// How many messages may wait to be handled.
+const WAITING: usize = 64;
+
+/// The time that the agent has to exit once its input has ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What is said to the agent and heard from it.
+pub struct Peer {
+    send: UnboundedSender<String>,
+    heard: Receiver<Result<Message, String>>,
+    log: Log,
+}
+
+/// The end of the log of an attempt.
+#[derive(Clone)]
+pub struct Log(Arc<Mutex<Tail>>);
+
+impl Log {
+    fn new() -> Self {
+        Log(Arc::new(Mutex::new(Tail::new(LOG))))
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
+    }
+
+    pub fn line(&self, text: &str) {
+        self.take(format!("{text}\n").as_bytes());
+    }
+
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).text()
+    }
+}
+
+impl Peer {
+    pub fn send(&self, line: String) {
+        // An agent that reads no more has ended, or will be ended.
+        let _ = self.send.send(line);
+    }
+
+    /// The next message; `None` at the end of the agent's output, or an error at a malformed line.
+    pub async fn hear(&mut self) -> Option<Result<Message, String>> {
+        self.heard.recv().await
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+/// Talks with a process, then ends it with its whole tree. `talk` must end once nothing more is heard.
+pub async fn attend<T, F: Future<Output = T>>(
+    started: Started,
+    stop: &mut Stop,
+    talk: impl FnOnce(Peer) -> F,
+) -> (T, io::Result<ExitStatus>, String) {
+    let Started { mut child, tree, .. } = started;
+    let ((send, queue), (tell, heard), log) = (unbounded_channel(), channel(WAITING), Log::new());
+    let mut pipes = JoinSet::new();
+    pipes.spawn(write(child.stdin.take(), queue));
+    pipes.spawn(read(child.stdout.take(), tell));
+    let (stderr, own) = (child.stderr.take(), log.clone());
+    pipes.spawn(async move { hear(stderr, |chunk| own.take(chunk)).await });
+    let talk = talk(Peer { send, heard, log: log.clone() });
+    tokio::pin!(talk);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut talk => Some(ended),
+        _ = child.wait() => tokio::time::timeout(LINGER, &mut talk).await.ok(),
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        // Another process holds its output open.
+        None => {
+            tree.end(LINGER, stop).await;
+            pipes.abort_all();
+            talk.await
+        }
+    };
+    // Its input has ended.
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = stop.asked(Urgency::Kill) => tokio::join!(child.wait(), tree.kill()).0,
+        () = tokio::time::sleep(FAREWELL) => {
+            let ask = tree.end(LINGER, stop);
+            tokio::join!(child.wait(), ask).0
+        }
+    };
+    tree.end(LINGER, stop).await;
+    let _ = tokio::time::timeout(LINGER, async { while pipes.join_next().await.is_some() {} }).await;
+    (ended, status, log.text())
+}
+
+/// Writes lines until there are no more, then closes the input.
+async fn write(stdin: Option<ChildStdin>, mut queue: UnboundedReceiver<String>) {
+    let Some(mut stdin) = stdin else { return };
+    while let Some(line) = queue.recv().await {
+        if stdin.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads lines to the end of the output. After a malformed line, or when nothing listens any more, it only discards.
+async fn read(stdout: Option<ChildStdout>, tell: Sender<Result<Message, String>>) {
+    let Some(mut stdout) = stdout else { return };
+    let mut lines = Lines::new(message::LONGEST);
+    let mut tell = Some(tell);
+    let mut chunk = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = stdout.read(&mut chunk).await {
+        if tell.is_none() {
+            continue;
+        }
+        let mut messages = Vec::new();
+        let taken = lines.take(&chunk[..read], |line| {
+            messages.extend(message::read(line).map_err(Unfit)?);
+            Ok(())
+        });
+        let messages = messages.into_iter().map(Ok).chain(taken.err().map(|Unfit(why)| Err(why)));
+        for message in messages {
+            let last = message.is_err();
+            let Some(to) = &tell else { break };
+            if to.send(message).await.is_err() || last {
+                tell = None;
+            }
+        }
+    }
+    if let (Some(tell), Ok(Some(message))) = (tell, message::read(lines.rest())) {
+        let _ = tell.send(Ok(message)).await;
+    }
+}
+
+/// Why a line is malformed.
+struct Unfit(String);
+
+impl From<TooLong> for Unfit {
+    fn from(TooLong: TooLong) -> Self {
+        Unfit(format!("the agent wrote a line longer than {} MiB", message::LONGEST >> 20))
+    }
+}

@@ -1,0 +1,99 @@
+//! What a coding agent may do: the kinds of tools, and the answers to its requests for permission.
+
+use crate::value::Value;
+use serde_json::json;
+use std::collections::HashMap;
+
+/// The kinds of tools, as the protocol names them.
+pub const KINDS: [&str; 10] =
+    ["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"];
+
+/// The kinds of the tool calls of a session, by their ids: a request may leave the kind out.
+#[derive(Debug, Default)]
+pub struct Calls(HashMap<String, String>);
+
+/// A decision on a request for permission.
+pub struct Decision {
+    /// The result of the request.
+    pub result: Value,
+    pub allowed: bool,
+    pub kind: String,
+    /// Such as "edit src/main.rs: rejected".
+    pub line: String,
+}
+
+impl Calls {
+    /// Takes the update of a `session/update`.
+    pub fn take(&mut self, update: &Value) {
+        let text = |name: &str| update.get(name).and_then(Value::as_str);
+        if let (Some(id), Some(kind)) = (text("toolCallId"), text("kind")) {
+            self.0.insert(id.to_owned(), kind.to_owned());
+        }
+    }
+
+    /// The answer to a request: allowed once if the kind is in `allow`, else rejected. Once the turn is cancelled, every
+    /// request is.
+    pub fn decide(&self, params: &Value, allow: &[String], cancelled: bool) -> Decision {
+        let call = params.get("toolCall").unwrap_or(&Value::Null);
+        let text = |name: &str| call.get(name).and_then(Value::as_str);
+        let known = text("kind").or_else(|| self.0.get(text("toolCallId")?).map(String::as_str));
+        let kind = known.filter(|kind| KINDS.contains(kind)).unwrap_or("other");
+        let wanted: &[&str] = match allow.iter().any(|allowed| allowed == kind) {
+            _ if cancelled => &[],
+            true => &["allow_once", "allow_always"],
+            false => &["reject_once"],
+        };
+        let options = params.get("options").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let id = |wanted: &&str| {
+            let option = options.iter().find(|option| option.get("kind").and_then(Value::as_str) == Some(wanted));
+            option?.get("optionId").filter(|id| id.is_string()).cloned()
+        };
+        let chosen = wanted.iter().find_map(id);
+        let allowed = chosen.is_some() && wanted.len() > 1;
+        let outcome = match chosen {
+            Some(id) => json!({"outcome": "selected", "optionId": id}),
+            None => json!({"outcome": "cancelled"}),
+        };
+        let verdict = if allowed { "allowed" } else { "rejected" };
+        let title = text("title").map(|title| format!(" {title}")).unwrap_or_default();
+        Decision {
+            result: json!({"outcome": outcome}),
+            allowed,
+            kind: kind.to_owned(),
+            line: format!("permission to {kind}{title}: {verdict}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_given_once_and_only_if_allowed() {
+        let options = |kinds: &[&str]| -> Value {
+            kinds.iter().map(|kind| json!({"optionId": format!("id-{kind}"), "kind": kind})).collect()
+        };
+        let all = options(&["allow_always", "allow_once", "reject_always", "reject_once"]);
+        let mut calls = Calls::default();
+        calls.take(&json!({"sessionUpdate": "tool_call", "toolCallId": "1", "kind": "edit"}));
+        for (call, options, cancelled, chosen, line) in [
+            (json!({"kind": "edit", "title": "a.rs"}), &all, false, "id-allow_once", "permission to edit a.rs: allowed"),
+            (json!({"toolCallId": "1"}), &all, false, "id-allow_once", "permission to edit: allowed"),
+            (json!({"kind": "execute"}), &all, false, "id-reject_once", "permission to execute: rejected"),
+            (json!({"kind": "paint"}), &all, false, "id-reject_once", "permission to other: rejected"),
+            (json!({}), &all, false, "id-reject_once", "permission to other: rejected"),
+            (json!({"kind": "edit"}), &all, true, "", "permission to edit: rejected"),
+            (json!({"kind": "edit"}), &options(&["allow_always"]), false, "id-allow_always", "permission to edit: allowed"),
+            (json!({"kind": "edit"}), &options(&["reject_once"]), false, "", "permission to edit: rejected"),
+            (json!({"kind": "fetch"}), &options(&["allow_once"]), false, "", "permission to fetch: rejected"),
+            (json!({"kind": "edit"}), &Value::Null, false, "", "permission to edit: rejected"),
+        ] {
+            let params = json!({"toolCall": call, "options": options});
+            let decision = calls.decide(&params, &["read".into(), "edit".into()], cancelled);
+            let outcome = &decision.result["outcome"];
+            assert_eq!((outcome["optionId"].as_str().unwrap_or(""), &*decision.line), (chosen, line));
+            assert_eq!(outcome["outcome"], if chosen.is_empty() { "cancelled" } else { "selected" });
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A session with a coding agent: the requests to it in their order, and the answers to its own. Knows nothing of steps.
+
+use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
+use super::peer::Peer;
+use super::permission::Calls;
+use super::turn::{Ended, Spent, Turn};
+use super::{Failure, Stop, Urgency};
+use crate::value::Value;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// The version of the protocol.
+const VERSION: u64 = 1;
+
+/// The protocol's code for an agent that nobody has logged in to.
+const AUTH_REQUIRED: i64 = -32000;
+
+/// Statuses of a provider that are caused by a key or an account.
+const CLOSED: [u64; 3] = [401, 402, 403];
+
+/// Why there is no answer.
+pub enum End {
+    /// The agent's output ended.
+    Lost,
+    Stopped,
+    Malformed(String),
+    Failed {
+        message: String,
+        retryable: bool,
+    },
+    Unavailable(String),
+    /// The answer does not fit the step.
+    Unfit(Box<Failure>),
+}
+
+/// What is known of a session at its end.
+pub struct Over {
+    pub spent: Spent,
+    /// `None` if it was never opened.
+    pub id: Option<String>,
+    /// A prompt was sent.
+    pub sent: bool,
+    /// The kinds of tools that the agent asked for and may not use.
+    pub rejected: Vec<String>,
+}
+
+pub struct Session<'a> {
+    peer: Peer,
+    allow: &'a [String],
+    grace: Duration,
+    stop: Stop,
+    /// The number of the last request.
+    last: u64,
+    id: Option<String>,
+    /// A prompt was sent.
+    sent: bool,
+    /// The turn was cancelled.
+    cancelled: bool,
+    turn: Turn,
+    calls: Calls,
+    spent: Spent,
+    /// The kinds of tools that were rejected.
+    rejected: Vec<String>,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(peer: Peer, allow: &'a [String], grace: Duration, stop: Stop) -> Self {
+        Session {
+            peer,
+            allow,
+            grace,
+            stop,
+            last: 0,
+            id: None,
+            sent: false,
+            cancelled: false,
+            turn: Turn::default(),
+            calls: Calls::default(),
+            spent: Spent::default(),
+            rejected: Vec::new(),
+        }
+    }
+
+    /// Greets the agent and opens the session.
+    pub async fn begin(&mut self, folder: &Path) -> Result<(), End> {
+        let no_files = json!({"readTextFile": false, "writeTextFile": false});
+        let client = json!({"name": "orderflow", "version": env!("CARGO_PKG_VERSION")});
+        let greeting = json!({
+            "protocolVersion": VERSION, "clientCapabilities": {"fs": no_files, "terminal": false}, "clientInfo": client,
+        });
+        let answer = self.ask("initialize", greeting).await?;
+        let version = answer.get("protocolVersion").unwrap_or(&Value::Null);
+        if version.as_u64() != Some(VERSION) {
+            let message = format!("the agent speaks version {version} of the protocol, not {VERSION}");
+            return Err(End::Failed { message, retryable: false });
+        }
+        let answer = self.ask("session/new", json!({"cwd": folder.to_string_lossy(), "mcpServers": []})).await?;
+        self.spent.configured(&answer);
+        let Some(id) = answer.get("sessionId").and_then(Value::as_str) else {
+            return Err(End::Malformed("the agent opened a session without an id".to_owned()));
+        };
+        self.id = Some(id.to_owned());
+        Ok(())
+    }
+
+    /// Sends a prompt and returns the text of the answer.
+    pub async fn prompt(&mut self, text: &str) -> Result<String, End> {
+        self.turn = Turn::default();
+        self.sent = true;
+        let prompt = json!([{"type": "text", "text": text}]);
+        let result = self.ask("session/prompt", json!({"sessionId": self.id, "prompt": prompt})).await?;
+        self.spent.add(&result);
+        match std::mem::take(&mut self.turn).end(&result) {
+            Ended::Said(text) => Ok(text),
+            Ended::Cancelled if self.cancelled => Err(End::Stopped),
+            Ended::Cancelled => {
+                Err(End::Failed { message: "the agent cancelled its turn".to_owned(), retryable: true })
+            }
+            Ended::Failed { message, retryable } => Err(End::Failed { message, retryable }),
+        }
+    }
+
+    pub fn over(self) -> Over {
+        Over { spent: self.spent, id: self.id, sent: self.sent, rejected: self.rejected }
+    }
+
+    /// Sends a request and handles what the agent says until it answers. A stop cancels a turn, which then has a moment
+    /// to end.
+    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, End> {
+        self.last += 1;
+        self.peer.send(message::request(self.last, method, params));
+        let mut kill = self.stop.clone();
+        let late = tokio::time::sleep(self.grace);
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                biased;
+                heard = self.peer.hear() => match heard {
+                    None => return Err(End::Lost),
+                    Some(Err(why)) => return Err(End::Malformed(why)),
+                    Some(Ok(Message::Answer { id, result })) if id == self.last => {
+                        return result.map_err(refused);
+                    }
+                    Some(Ok(message)) => self.handle(message),
+                },
+                () = kill.asked(Urgency::Kill) => return Err(End::Stopped),
+                () = self.stop.asked(Urgency::Terminate), if !self.cancelled => {
+                    self.cancelled = true;
+                    let Some(id) = &self.id else { return Err(End::Stopped) };
+                    self.peer.send(message::notice("session/cancel", json!({"sessionId": id})));
+                    late.as_mut().reset(tokio::time::Instant::now() + self.grace);
+                }
+                () = &mut late, if self.cancelled => return Err(End::Stopped),
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Text(line) => self.peer.log().line(&line),
+            Message::Request { id, method, params } if method == "session/request_permission" => {
+                let decision = self.calls.decide(&params, self.allow, self.cancelled);
+                self.peer.log().line(&decision.line);
+                if !decision.allowed && !self.rejected.contains(&decision.kind) {
+                    self.rejected.push(decision.kind);
+                }
+                self.peer.send(message::answer(&id, Ok(decision.result)));
+            }
+            Message::Request { id, .. } => self.peer.send(message::answer(&id, Err(METHOD_NOT_FOUND))),
+            Message::Notice { method, params } if method == "session/update" => {
+                let session = params.get("sessionId").and_then(Value::as_str);
+                if let (Some(update), true) = (params.get("update"), session == self.id.as_deref()) {
+                    self.turn.take(update);
+                    self.calls.take(update);
+                    self.spent.take(update);
+                }
+            }
+            // An answer to a request that was cancelled, or a notice that is not known here.
+            Message::Answer { .. } | Message::Notice { .. } => {}
+        }
+    }
+}
+
+/// The meaning of an error response.
+fn refused(error: RpcError) -> End {
+    let RpcError { code, message, data } = error;
+    let text = |name: &str| data.get(name).and_then(Value::as_str);
+    let details = data.as_str().or_else(|| text("details")).or_else(|| text("message")).or_else(|| text("error"));
+    let message = match (message.trim(), details) {
+        ("", None) => format!("the agent answered with error {code}"),
+        ("", Some(details)) => details.to_owned(),
+        (message, Some(details)) if !message.contains(details) => format!("{message}: {details}"),
+        (message, _) => message.to_owned(),
+    };
+    let status = ["statusCode", "status"].iter().find_map(|name| data.get(*name)?.as_u64());
+    if code == AUTH_REQUIRED || status.is_some_and(|status| CLOSED.contains(&status)) {
+        return End::Unavailable(message);
+    }
+    // Those of JSON-RPC for a request that is wrong in itself.
+    let retryable = !(-32602..=-32600).contains(&code);
+    End::Failed { message, retryable }
+}

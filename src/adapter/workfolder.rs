@@ -1,0 +1,334 @@
+//! Where a coding agent works: in the folder itself, in a copy of it, or in a worktree of its repository, whose changes
+//! end on a branch. Knows nothing of what the agent does there.
+//!
+//! A copy and a worktree are in the scratch folder of the run, so they are removed with it, whoever is killed. Every
+//! attempt gets a new one: that of an earlier attempt is replaced, and so is its branch.
+
+use super::program::{LINGER, Program, Start, Started, Tail, hear};
+use super::{Call, Stop, Urgency, contract};
+use crate::event::{Cause, Failure, Outcome};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
+
+/// The kind of folder that an agent works in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkFolder {
+    /// The folder of the settings itself.
+    #[default]
+    Shared,
+    /// A copy of it for each attempt, without what git ignores.
+    Copy,
+    /// A worktree of its repository for each attempt.
+    Worktree,
+}
+
+/// The largest list of files and the largest diff that are read from git, in bytes.
+const LARGEST: usize = contract::LARGEST;
+
+/// One at a time: git locks the repository.
+static GIT: Mutex<()> = Mutex::const_new(());
+
+/// The variables of an agent that git gets, too.
+const GIVEN: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// Settings of the repository and the user that could run programs or ask questions.
+const SETTINGS: [&str; 12] = [
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "commit.gpgSign=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "maintenance.auto=false",
+];
+
+/// A folder that is ready for an attempt.
+#[derive(Debug)]
+pub struct Place {
+    /// Where the agent works.
+    pub folder: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Shared,
+    Copy(PathBuf),
+    Worktree(Worktree),
+}
+
+#[derive(Debug)]
+struct Worktree {
+    git: Git,
+    root: PathBuf,
+    branch: String,
+    /// The commit that it began with.
+    base: String,
+}
+
+/// What an attempt has changed in its worktree.
+#[derive(Debug)]
+pub struct Change {
+    pub branch: String,
+    pub diff: String,
+    /// Whether the branch has anything that its base has not.
+    pub any: bool,
+}
+
+impl WorkFolder {
+    /// Makes the folder of an attempt; `program` works in the folder of the settings.
+    ///
+    /// # Errors
+    /// A failure without effects.
+    pub async fn open(self, program: &Program, call: &Call) -> Result<Place, Box<Failure>> {
+        let root = call.scratch.join(format!("{}.work", call.attempt_id));
+        let git = Git { folder: program.folder.clone(), env: given(program), run: call.context.run.to_string() };
+        let made = match self {
+            WorkFolder::Shared => return Ok(Place { folder: program.folder.clone(), kind: Kind::Shared }),
+            WorkFolder::Copy => git.copy(&root).await.map(|()| Kind::Copy(root.clone())),
+            WorkFolder::Worktree => git.worktree(&root, branch(call)).await.map(Kind::Worktree),
+        };
+        let kind = made.map_err(|why| {
+            let message = format!("cannot prepare the attempt: {why}");
+            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
+        })?;
+        let folder = match &kind {
+            Kind::Worktree(tree) => tree.within().await,
+            Kind::Shared | Kind::Copy(_) => root,
+        };
+        Ok(Place { folder, kind })
+    }
+
+    /// Whether an output of this name comes from the folder and not from the agent.
+    pub fn makes(self, output: &str) -> bool {
+        self == WorkFolder::Worktree && matches!(output, "branch" | "diff")
+    }
+}
+
+impl Place {
+    /// Commits what is left in a worktree to its branch, and removes the folder. With `keep`, a branch without any
+    /// change stays, too.
+    ///
+    /// # Errors
+    /// Why the change could not be stored; the folder stays then.
+    pub async fn close(self, call: &Call, keep: bool) -> Result<Option<Change>, String> {
+        match self.kind {
+            Kind::Shared => Ok(None),
+            Kind::Copy(root) => {
+                let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(root)).await;
+                // What cannot be removed now is removed with the scratch folder.
+                drop(removed);
+                Ok(None)
+            }
+            Kind::Worktree(tree) => tree.close(call, keep).await.map(Some),
+        }
+    }
+}
+
+/// `orderflow/<run>/<step>/<item>`, with the element if there is one.
+fn branch(call: &Call) -> String {
+    let context = &call.context;
+    let element = context.element.map(|element| format!(".{element}")).unwrap_or_default();
+    format!("orderflow/{}/{}/{}{element}", safe(&context.run), safe(&context.step), safe(&context.item))
+}
+
+/// A part of the name of a branch; one that had to be changed ends in a hash, so that it stays unique.
+fn safe(name: &str) -> String {
+    const LONGEST: usize = 60;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.len() <= LONGEST && name.chars().all(fits) && !name.starts_with('-') {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(LONGEST).map(|c| if fits(c) { c } else { '_' }).collect();
+    format!("{}-{}", kept.trim_start_matches('-'), &blake3::hash(name.as_bytes()).to_hex()[..8])
+}
+
+fn given(program: &Program) -> Vec<(String, OsString)> {
+    let fixed = [
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_AUTHOR_NAME", "orderflow"),
+        ("GIT_AUTHOR_EMAIL", "orderflow@localhost"),
+        ("GIT_COMMITTER_NAME", "orderflow"),
+        ("GIT_COMMITTER_EMAIL", "orderflow@localhost"),
+        ("LC_ALL", "C.UTF-8"),
+    ];
+    let own = program.env.iter().filter(|(name, _)| GIVEN.contains(&name.as_str())).cloned();
+    own.chain(fixed.into_iter().map(|(name, value)| (name.to_owned(), value.into()))).collect()
+}
+
+/// git in a folder.
+#[derive(Clone, Debug)]
+struct Git {
+    folder: PathBuf,
+    env: Vec<(String, OsString)>,
+    run: String,
+}
+
+impl Git {
+    /// The output of a command of git.
+    async fn bytes(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
+        let words = ["git"].into_iter().chain(SETTINGS).chain(arguments.iter().copied());
+        let program = Program {
+            command: words.map(str::to_owned).collect(),
+            folder: self.folder.clone(),
+            env: self.env.clone(),
+        };
+        let started = program.start(&self.run, |_| ()).await;
+        let started = started.map_err(|error| program.not_started(&error).message)?;
+        let Started { mut child, tree, .. } = started;
+        drop(child.stdin.take());
+        let (mut out, mut log) = (Start::new(LARGEST + 1), Tail::new(1024));
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (status, ..) = tokio::join!(
+            child.wait(),
+            hear(stdout, |chunk| out.take(chunk)),
+            hear(stderr, |chunk| log.take(chunk))
+        );
+        let (stopper, mut stop) = Stop::new();
+        stopper.ask(Urgency::Kill);
+        tree.end(LINGER, &mut stop).await;
+        let name = arguments.first().unwrap_or(&"");
+        match status {
+            Ok(status) if status.success() && out.bytes.len() <= LARGEST => Ok(out.bytes),
+            Ok(status) if status.success() => Err(format!("git {name} wrote more than {} MiB", LARGEST >> 20)),
+            Ok(_) => Err(format!("git {name}: {}", log.text().trim())),
+            Err(error) => Err(format!("git {name}: {error}")),
+        }
+    }
+
+    async fn text(&self, arguments: &[&str]) -> Result<String, String> {
+        let text = String::from_utf8(self.bytes(arguments).await?);
+        text.map(|text| text.trim_end().to_owned()).map_err(|_| "git wrote text that is not UTF-8".to_owned())
+    }
+
+    fn at(&self, folder: &Path) -> Git {
+        Git { folder: folder.to_owned(), ..self.clone() }
+    }
+
+    /// Adds a worktree on its branch, in place of what an earlier attempt left.
+    async fn worktree(&self, root: &Path, branch: String) -> Result<Worktree, String> {
+        let path = root.to_str().ok_or("the path of the run's folder is not UTF-8")?;
+        let _one = GIT.lock().await;
+        let base = self.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await;
+        let base = base.map_err(|why| format!("a worktree needs a repository with a commit: {why}"))?;
+        self.text(&["worktree", "prune"]).await?;
+        self.text(&["worktree", "add", "--quiet", "--force", "-B", &branch, path, &base]).await?;
+        Ok(Worktree { git: self.clone(), root: root.to_owned(), branch, base })
+    }
+
+    /// Copies the folder: in a repository what git does not ignore, else everything; never `.git` and `.orderflow`.
+    async fn copy(&self, to: &Path) -> Result<(), String> {
+        let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"];
+        let listed = match self.text(&["rev-parse", "--is-inside-work-tree"]).await {
+            Ok(inside) if inside == "true" => Some(self.bytes(&listed).await?),
+            _ => None,
+        };
+        let (from, to) = (self.folder.clone(), to.to_owned());
+        let work = move || -> io::Result<()> {
+            std::fs::create_dir(&to)?;
+            match listed {
+                Some(listed) => {
+                    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+                        let name = Path::new(std::ffi::OsStr::from_bytes(name));
+                        if !is_left_out(name) {
+                            copy_one(&from.join(name), &to.join(name))?;
+                        }
+                    }
+                    Ok(())
+                }
+                None => copy_all(&from, &to),
+            }
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        let shown = self.folder.display();
+        match done {
+            Ok(done) => done.map_err(|error| format!("cannot copy {shown}: {error}")),
+            Err(_) => Err(format!("cannot copy {shown}")),
+        }
+    }
+}
+
+fn is_left_out(name: &Path) -> bool {
+    name.iter().next().is_some_and(|first| first == ".git" || first == ".orderflow")
+}
+
+/// Copies a file or a link, with the folders above it; what is neither, or has been removed, is left out.
+fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
+    let about = match std::fs::symlink_metadata(from) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        about => about?,
+    };
+    if let (true, Some(above)) = (about.is_file() || about.is_symlink(), to.parent()) {
+        std::fs::create_dir_all(above)?;
+    }
+    if about.is_symlink() {
+        std::os::unix::fs::symlink(std::fs::read_link(from)?, to)
+    } else if about.is_file() {
+        std::fs::copy(from, to).map(drop)
+    } else {
+        Ok(())
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(below) = folders.pop() {
+        std::fs::create_dir_all(to.join(&below))?;
+        for entry in std::fs::read_dir(from.join(&below))? {
+            let entry = entry?;
+            let name = below.join(entry.file_name());
+            if is_left_out(&name) {
+                continue;
+            }
+            match entry.file_type()?.is_dir() {
+                true => folders.push(name),
+                false => copy_one(&entry.path(), &to.join(name))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Worktree {
+    /// The folder in it that corresponds to that of the settings.
+    async fn within(&self) -> PathBuf {
+        let prefix = self.git.text(&["rev-parse", "--show-prefix"]).await.unwrap_or_default();
+        let folder = self.root.join(prefix.trim_end_matches('/'));
+        // A folder without committed files is not in the worktree.
+        if folder.is_dir() { folder } else { self.root.clone() }
+    }
+
+    async fn close(self, call: &Call, keep: bool) -> Result<Change, String> {
+        let inside = self.git.at(&self.root);
+        let branch = format!("refs/heads/{}", self.branch);
+        inside.text(&["add", "--all"]).await?;
+        if inside.text(&["diff", "--cached", "--quiet"]).await.is_err() {
+            let context = &call.context;
+            let message = format!("{} of {}, attempt {}", context.step, context.item, context.attempt);
+            inside.text(&["commit", "--quiet", "--no-verify", "--message", &message]).await?;
+        }
+        // The agent may have left the branch.
+        let head = inside.text(&["rev-parse", "--verify", "HEAD"]).await?;
+        self.git.text(&["update-ref", &branch, &head]).await?;
+        let diff = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &self.base, &head];
+        let diff = String::from_utf8_lossy(&self.git.bytes(&diff).await?).into_owned();
+        let any = head != self.base;
+        let _one = GIT.lock().await;
+        let path = self.root.to_string_lossy();
+        self.git.text(&["worktree", "remove", "--force", &path]).await?;
+        if !any && !keep {
+            self.git.text(&["update-ref", "-d", &branch]).await?;
+        }
+        Ok(Change { branch: self.branch, diff, any })
+    }
+}
