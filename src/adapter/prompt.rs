@@ -33,7 +33,12 @@ pub fn prompt(call: &Call, outputs: &[Declared], formed: bool) -> String {
 }
 
 /// The prompt of a coding agent, which sees the form of its answer nowhere else. `instructions` are those of the agent.
-pub fn for_coder(call: &Call, outputs: &[Declared], form: Option<&Value>, instructions: Option<&str>) -> String {
+pub fn for_coder(
+    call: &Call,
+    outputs: &[Declared],
+    form: Option<&Value>,
+    instructions: Option<&str>,
+) -> String {
     let context = &call.context;
     let mut text = match instructions {
         Some(instructions) => format!("{}\n\n", instructions.trim_end()),
@@ -92,7 +97,8 @@ pub fn bare(text: &str) -> &str {
 
 /// The answer in a text of several paragraphs: the fenced block at its end, if there is one.
 pub fn last_block(text: &str) -> &str {
-    let Some(inner) = text.trim_end().strip_suffix("```") else { return bare(text) };
+    let text = text.trim();
+    let Some(inner) = text.strip_suffix("```") else { return text };
     let open = inner.rfind("\n```").map(|at| at + 1).or(inner.starts_with("```").then_some(0));
     let block = open.and_then(|at| inner.get(at..)?.split_once('\n'));
     block.map_or(text, |(_, block)| block.trim())

@@ -90,7 +90,8 @@ impl WorkFolder {
     /// A failure without effects.
     pub async fn open(self, program: &Program, call: &Call) -> Result<Place, Box<Failure>> {
         let root = call.scratch.join(format!("{}.work", call.attempt_id));
-        let git = Git { folder: program.folder.clone(), env: given(program), run: call.context.run.to_string() };
+        let git =
+            Git { folder: program.folder.clone(), env: given(program), run: call.context.run.to_string() };
         let made = match self {
             WorkFolder::Shared => return Ok(Place { folder: program.folder.clone(), kind: Kind::Shared }),
             WorkFolder::Copy => git.copy(&root).await.map(|()| Kind::Copy(root.clone())),
@@ -198,7 +199,9 @@ impl Git {
         let name = arguments.first().unwrap_or(&"");
         match status {
             Ok(status) if status.success() && out.bytes.len() <= LARGEST => Ok(out.bytes),
-            Ok(status) if status.success() => Err(format!("git {name} wrote more than {} MiB", LARGEST >> 20)),
+            Ok(status) if status.success() => {
+                Err(format!("git {name} wrote more than {} MiB", LARGEST >> 20))
+            }
             Ok(_) => Err(format!("git {name}: {}", log.text().trim())),
             Err(error) => Err(format!("git {name}: {error}")),
         }

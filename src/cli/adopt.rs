@@ -136,7 +136,9 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
     for step in &kept.graph.steps {
         let agent = step.agent.as_ref().map(|agent| format!("@{agent}: ")).unwrap_or_default();
         let line = match doer(step, settings, trust, &document.source) {
-            Doer::Command(command) | Doer::Worker { command, .. } => format!("{agent}{}", command.join(" ")),
+            Doer::Command(command) | Doer::Worker { command, .. } | Doer::Coder { command, .. } => {
+                format!("{agent}{}", command.join(" "))
+            }
             Doer::Http(url) => format!("{agent}{url}"),
             Doer::Mcp { server, .. } => format!("{agent}{server}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),

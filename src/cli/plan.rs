@@ -74,6 +74,9 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
                 url: provider.url.to_string(),
                 priced: provider.price.is_some(),
             },
+            Reach::Coder(coder) => {
+                Doer::Coder { command: coder.command.clone(), work: coder.work, allow: coder.allow.clone() }
+            }
         },
         (_, Some(program)) => Doer::Fence {
             language: program.language.value.clone(),

@@ -57,7 +57,8 @@ pub fn read(line: &[u8]) -> Result<Option<Message>, String> {
     if !text.starts_with('{') {
         return Ok(Some(Message::Text(text.to_owned())));
     }
-    let strange = |why: &str| format!("the agent wrote a malformed message: {why} (it wrote {})", shown(line));
+    let strange =
+        |why: &str| format!("the agent wrote a malformed message: {why} (it wrote {})", shown(line));
     let Ok(Value::Object(mut object)) = json::parse(text) else { return Err(strange("it is not JSON")) };
     if object.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return Err(strange("expected \"jsonrpc\": \"2.0\""));

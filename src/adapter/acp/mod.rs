@@ -30,6 +30,15 @@ use std::time::Duration;
 use tokio::process::Command;
 use turn::Spent;
 
+/// Coding agents by name, with the command line that makes each speak the protocol. `docs/agents.md` says how to install
+/// them.
+pub const PRESETS: [(&str, &[&str]); 4] = [
+    ("claude", &["claude-agent-acp"]),
+    ("codex", &["codex-acp"]),
+    ("gemini", &["gemini", "--acp"]),
+    ("opencode", &["opencode", "acp"]),
+];
+
 /// A coding agent that is started for every attempt.
 pub struct CodingAgent {
     pub program: Program,

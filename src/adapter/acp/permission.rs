@@ -45,7 +45,8 @@ impl Calls {
         };
         let options = params.get("options").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let id = |wanted: &&str| {
-            let option = options.iter().find(|option| option.get("kind").and_then(Value::as_str) == Some(wanted));
+            let option =
+                options.iter().find(|option| option.get("kind").and_then(Value::as_str) == Some(wanted));
             option?.get("optionId").filter(|id| id.is_string()).cloned()
         };
         let chosen = wanted.iter().find_map(id);
@@ -78,13 +79,25 @@ mod tests {
         let mut calls = Calls::default();
         calls.take(&json!({"sessionUpdate": "tool_call", "toolCallId": "1", "kind": "edit"}));
         for (call, options, cancelled, chosen, line) in [
-            (json!({"kind": "edit", "title": "a.rs"}), &all, false, "id-allow_once", "permission to edit a.rs: allowed"),
+            (
+                json!({"kind": "edit", "title": "a.rs"}),
+                &all,
+                false,
+                "id-allow_once",
+                "permission to edit a.rs: allowed",
+            ),
             (json!({"toolCallId": "1"}), &all, false, "id-allow_once", "permission to edit: allowed"),
             (json!({"kind": "execute"}), &all, false, "id-reject_once", "permission to execute: rejected"),
             (json!({"kind": "paint"}), &all, false, "id-reject_once", "permission to other: rejected"),
             (json!({}), &all, false, "id-reject_once", "permission to other: rejected"),
             (json!({"kind": "edit"}), &all, true, "", "permission to edit: rejected"),
-            (json!({"kind": "edit"}), &options(&["allow_always"]), false, "id-allow_always", "permission to edit: allowed"),
+            (
+                json!({"kind": "edit"}),
+                &options(&["allow_always"]),
+                false,
+                "id-allow_always",
+                "permission to edit: allowed",
+            ),
             (json!({"kind": "edit"}), &options(&["reject_once"]), false, "", "permission to edit: rejected"),
             (json!({"kind": "fetch"}), &options(&["allow_once"]), false, "", "permission to fetch: rejected"),
             (json!({"kind": "edit"}), &Value::Null, false, "", "permission to edit: rejected"),

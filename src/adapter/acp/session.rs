@@ -95,7 +95,8 @@ impl<'a> Session<'a> {
             let message = format!("the agent speaks version {version} of the protocol, not {VERSION}");
             return Err(End::Failed { message, retryable: false });
         }
-        let answer = self.ask("session/new", json!({"cwd": folder.to_string_lossy(), "mcpServers": []})).await?;
+        let answer =
+            self.ask("session/new", json!({"cwd": folder.to_string_lossy(), "mcpServers": []})).await?;
         self.spent.configured(&answer);
         let Some(id) = answer.get("sessionId").and_then(Value::as_str) else {
             return Err(End::Malformed("the agent opened a session without an id".to_owned()));
@@ -186,7 +187,8 @@ impl<'a> Session<'a> {
 fn refused(error: RpcError) -> End {
     let RpcError { code, message, data } = error;
     let text = |name: &str| data.get(name).and_then(Value::as_str);
-    let details = data.as_str().or_else(|| text("details")).or_else(|| text("message")).or_else(|| text("error"));
+    let details =
+        data.as_str().or_else(|| text("details")).or_else(|| text("message")).or_else(|| text("error"));
     let message = match (message.trim(), details) {
         ("", None) => format!("the agent answered with error {code}"),
         ("", Some(details)) => details.to_owned(),

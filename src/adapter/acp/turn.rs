@@ -36,7 +36,8 @@ impl Turn {
         self.error = codex_error(update).or(self.error.take());
         match kind {
             "agent_message_chunk" => {
-                let Some(text) = update.get("content").and_then(|content| content.get("text")?.as_str()) else {
+                let Some(text) = update.get("content").and_then(|content| content.get("text")?.as_str())
+                else {
                     return;
                 };
                 match (update.get("messageId").and_then(Value::as_str), &mut self.numbered) {
@@ -103,7 +104,8 @@ pub struct Spent {
 impl Spent {
     /// Takes the update of a `session/update`.
     pub fn take(&mut self, update: &Value) {
-        let cost = update.get("cost").filter(|cost| cost.get("currency").and_then(Value::as_str) == Some("USD"));
+        let cost =
+            update.get("cost").filter(|cost| cost.get("currency").and_then(Value::as_str) == Some("USD"));
         if let Some(amount) = cost.and_then(|cost| cost.get("amount")).filter(|amount| amount.is_number()) {
             self.cost = Some(amount.clone());
         }
@@ -116,11 +118,13 @@ impl Spent {
     pub fn add(&mut self, result: &Value) {
         let quota = result.get("_meta").and_then(|meta| meta.get("quota"));
         let tokens = result.get("usage").and_then(tokens);
-        let tokens = tokens.or_else(|| tokens_of(quota?.get("token_count")?, &["input_tokens", "output_tokens"]));
+        let tokens =
+            tokens.or_else(|| tokens_of(quota?.get("token_count")?, &["input_tokens", "output_tokens"]));
         if let Some(tokens) = tokens {
             self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens));
         }
-        let used = quota.and_then(|quota| quota.get("model_usage")?.as_array()?.last()?.get("model")?.as_str());
+        let used =
+            quota.and_then(|quota| quota.get("model_usage")?.as_array()?.last()?.get("model")?.as_str());
         if let Some(model) = used {
             self.model = Some(model.to_owned());
         }

@@ -1,6 +1,7 @@
-//! What adapters promise: `conformance` asks all of them by the same tables; `http`, `mcp`, `model`, `process` and `worker`
-//! check what those kinds promise besides.
+//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `http`, `mcp`, `model`, `process`
+//! and `worker` check what those kinds promise besides.
 
+mod acp;
 mod conformance;
 mod http;
 mod mcp;

@@ -4,9 +4,10 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Header, McpServer, Provider, Reach, Secret, Settings};
+use super::super::settings::{Coder, Header, McpServer, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
+use crate::adapter::acp::CodingAgent;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::mcp::{Mcp, Server};
 use crate::adapter::model::Model;
@@ -14,10 +15,11 @@ use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StubAgent};
 use crate::adapter::worker::Worker;
+use crate::adapter::workfolder::WorkFolder;
 use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::disk::Named;
+use crate::disk::{self, Named};
 use crate::graph::{Graph, Kind, Step};
 use crate::runtime::{Bindings, Workspace};
 use crate::value::Type;
@@ -61,6 +63,12 @@ enum Doer<'a> {
         provider: &'a Provider,
         system: Option<String>,
         max_tokens: u32,
+    },
+    Coder {
+        command: Vec<String>,
+        coder: &'a Coder,
+        instructions: Option<String>,
+        env: &'a [String],
     },
     Program {
         interpreter: Vec<String>,
@@ -135,6 +143,10 @@ fn doer<'a>(
         let found = |words: &[String]| {
             located(words, &settings.folder).map_err(|searched| missing(heading, name, words, &searched))
         };
+        let read_instructions = |path: Option<&Path>| {
+            let read = path.map(|path| instructions(&settings.folder, path)).transpose();
+            read.map_err(|why| catalogue::unread_instructions(heading, name, &why))
+        };
         return Ok(match &agent.reach {
             Some(Reach::Command(command)) => {
                 Some(Doer::Command { command: found(command)?, env: &agent.env })
@@ -152,9 +164,17 @@ fn doer<'a>(
                 Some(Doer::Tool { agent: name, server, tool: tool.clone(), env: &agent.env })
             }
             Some(Reach::Model { name: model, provider, system, max_tokens }) => {
-                let system = system.as_ref().map(|path| instructions(&settings.folder, path)).transpose();
-                let system = system.map_err(|why| catalogue::unread_instructions(heading, name, &why))?;
+                let system = read_instructions(system.as_deref())?;
                 Some(Doer::Model { agent: name, name: model, provider, system, max_tokens: *max_tokens })
+            }
+            Some(Reach::Coder(coder)) => {
+                if coder.work == WorkFolder::Worktree && !is_in_repository(&settings.folder) {
+                    let folder = visible(&settings.folder.display().to_string());
+                    return Err(Box::new(catalogue::no_repository(heading, name, &folder)));
+                }
+                let command = found(&coder.command)?;
+                let instructions = read_instructions(coder.instructions.as_deref())?;
+                Some(Doer::Coder { command, coder, instructions, env: &agent.env })
             }
             None => None,
         });
@@ -169,10 +189,16 @@ fn doer<'a>(
     Ok(Some(Doer::Program { interpreter, source: &program.source }))
 }
 
+/// Whether a folder is in a repository; what git reports of it is seen by the attempt.
+fn is_in_repository(folder: &Path) -> bool {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    absolute.ancestors().any(|folder| disk::is_there(&folder.join(".git")))
+}
+
 /// The largest file of instructions, in bytes.
 const LARGEST_INSTRUCTIONS: usize = 1 << 20;
 
-/// The system prompt of a model, from a file beside the settings.
+/// The instructions of an agent, from a file beside the settings.
 fn instructions(folder: &Path, path: &Path) -> Result<String, String> {
     let named = Named::by_document(folder, path);
     let bytes = named.read(LARGEST_INSTRUCTIONS).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -283,6 +309,12 @@ impl Doers<'_> {
                     system: system.clone(),
                     max_tokens: *max_tokens,
                     price: provider.price.clone(),
+                }),
+                Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
+                    instructions: instructions.clone(),
+                    work: coder.work,
+                    allow: coder.allow.clone(),
+                    ..CodingAgent::new(program(command, &folder, env))
                 }),
                 Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {

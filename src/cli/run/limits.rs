@@ -78,7 +78,8 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
                     | Reach::Command(_)
                     | Reach::Http { .. }
                     | Reach::Mcp { .. }
-                    | Reach::Model { .. },
+                    | Reach::Model { .. }
+                    | Reach::Coder(_),
                 )
                 | None => None,
             };

@@ -1,6 +1,7 @@
 //! `orderflow.toml`: who does the work, with what limits and grants. Written by the operator, never by the
 //! document.
 
+mod coder;
 mod providers;
 mod read;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
 use crate::adapter::http::{HeaderName, Url};
 use crate::adapter::model::{Price, Protocol};
+use crate::adapter::workfolder::WorkFolder;
 use crate::diag::{Diagnostic, Source, render};
 use crate::disk::{self, Folder};
 use anyhow::Context;
@@ -74,6 +76,20 @@ pub enum Reach {
     Mcp { server: McpServer, tool: Option<String> },
     /// A provider's model, by the names of both; the file of its system prompt; the most tokens of an answer.
     Model { name: String, provider: Provider, system: Option<PathBuf>, max_tokens: u32 },
+    /// A coding agent that is started for every attempt.
+    Coder(Coder),
+}
+
+/// A coding agent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coder {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The file of the instructions that precede every prompt.
+    pub instructions: Option<PathBuf>,
+    pub work: WorkFolder,
+    /// The kinds of tools that it may use when it asks.
+    pub allow: Vec<String>,
 }
 
 /// Where the server of an agent's tools is.

@@ -1,7 +1,7 @@
 //! TOML text to settings, with every problem at its place.
 
 use super::{
-    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, providers,
+    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers,
 };
 use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
-const AGENT: [&str; 16] = [
+const AGENT: [&str; 20] = [
     "command",
     "worker",
     "processes",
@@ -22,6 +22,10 @@ const AGENT: [&str; 16] = [
     "key",
     "headers",
     "model",
+    "acp",
+    "preset",
+    "folder",
+    "allow",
     "instructions",
     "max-tokens",
     "concurrency",
@@ -31,7 +35,7 @@ const AGENT: [&str; 16] = [
     "idempotent",
 ];
 /// Of them, the ways to call an agent.
-const WAYS: [&str; 5] = ["command", "worker", "http", "mcp", "model"];
+const WAYS: [&str; 7] = ["command", "worker", "http", "mcp", "model", "acp", "preset"];
 /// Known to the language, but not yet to this program.
 const LATER: [&str; 1] = ["document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
@@ -81,7 +85,7 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
 }
 
 pub(super) struct Reader {
-    problems: Vec<Diagnostic>,
+    pub(super) problems: Vec<Diagnostic>,
     providers: BTreeMap<String, Provider>,
 }
 
@@ -184,7 +188,9 @@ impl Reader {
                 }
                 "mcp" => agent.reach = self.server(value),
                 "model" => agent.reach = self.model(value),
-                "processes" | "tool" | "key" | "headers" | "instructions" | "max-tokens" => {}
+                "acp" => agent.reach = Some(self.acp(value)),
+                "preset" => agent.reach = self.preset(value),
+                "processes" | "folder" | "allow" | "tool" | "key" | "headers" | "instructions" | "max-tokens" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -221,7 +227,9 @@ impl Reader {
                 "tool" => "mcp",
                 "key" | "headers" if is_elsewhere && table.contains_key("mcp") => "mcp",
                 "key" | "headers" => "http",
+                "instructions" if coder::is_one(table) => continue,
                 "instructions" | "max-tokens" => "model",
+                own if coder::KEYS.contains(&own) && !coder::is_one(table) => "acp",
                 "env" if is_elsewhere => "command",
                 _ => continue,
             };
@@ -265,13 +273,16 @@ impl Reader {
                 _ => {}
             }
         }
+        if let Some(Reach::Coder(coder)) = &mut agent.reach {
+            self.coder(table, coder);
+        }
         let headers = match &agent.reach {
             Some(
                 Reach::Http { headers, .. } | Reach::Mcp { server: McpServer::Http { headers, .. }, .. },
             ) => headers,
             Some(Reach::Model { provider, .. }) => &provider.headers,
             Some(
-                Reach::Command(_) | Reach::Worker { .. } | Reach::Mcp { server: McpServer::Program(_), .. },
+                Reach::Command(_) | Reach::Worker { .. } | Reach::Coder(_) | Reach::Mcp { server: McpServer::Program(_), .. },
             )
             | None => return,
         };
@@ -384,7 +395,7 @@ impl Reader {
         number.filter(|number| *number > 0).or_else(|| self.bad(key, value, "a whole number above 0"))
     }
 
-    fn program(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
+    pub(super) fn program(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
         let words = self.words(key, value);
         if value.get_ref().as_array().is_some_and(|words| words.is_empty()) {
             self.bad::<()>(key, value, "a list that begins with a program");
@@ -392,7 +403,7 @@ impl Reader {
         words
     }
 
-    fn words(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
+    pub(super) fn words(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
         let Some(list) = value.get_ref().as_array() else {
             return self.bad(key, value, "a list of strings").unwrap_or_default();
         };

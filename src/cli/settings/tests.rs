@@ -53,7 +53,7 @@ fn every_problem_is_found_at_once() {
         (
             13,
             "settings-two-ways",
-            "an agent is reached in one way: by `command`, `worker`, `http`, `mcp` or `model`",
+            "an agent is reached in one way: by `command`, `worker`, `http`, `mcp`, `model`, `acp` or `preset`",
         ),
         (16, "settings-idle-key", "`processes` needs `worker`"),
         (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),

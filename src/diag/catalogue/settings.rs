@@ -36,7 +36,7 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
         .map_or((String::new(), String::new()), |(last, first)| (last.clone(), first.join(", ")));
     let message = format!("an agent is reached in one way: by {first} or {last}");
     Diagnostic::error("settings-two-ways", span, message).help(
-        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; mcp is the command or address of a server with tools; model is the name of a provider and its model",
+        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; mcp is the command or address of a server with tools; model is the name of a provider and its model; acp or preset is a coding agent",
     )
 }
 
@@ -44,10 +44,22 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
 pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     let help = match key {
         "processes" => "a command is started for every attempt; limit those with concurrency".to_owned(),
+        "folder" | "allow" => {
+            "it is for coding agents: acp = [\"opencode\", \"acp\"], or preset = \"claude\"".to_owned()
+        }
         "key" | "headers" => "programs get secrets as variables: secrets = [\"NAME\"]".to_owned(),
         _ => format!("remove `{key}`, or add `{needs}`"),
     };
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
+}
+
+/// A kind of tools that no coding agent has.
+pub fn settings_unknown_tool(span: Span, tool: &str, known: &[&str]) -> Diagnostic {
+    let help = match nearest(tool, known.iter().copied()) {
+        Some(near) => words::did_you_mean(near),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    Diagnostic::error("settings-bad-value", span, format!("unknown kind of tools `{tool}`")).help(help)
 }
 
 /// A secret of a service or a model that no header of its requests contains.
@@ -125,6 +137,13 @@ fn languages(language: &str, known: &[&str]) -> String {
 pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -> Diagnostic {
     Diagnostic::error("missing-program", span, format!("the program `{program}` of `{agent}` was not found"))
         .help(format!("looked for it in {searched}; is it installed and executable?"))
+}
+
+/// An agent that needs a repository to work in.
+pub fn no_repository(span: Span, agent: &str, folder: &str) -> Diagnostic {
+    let message = format!("`{agent}` works in a worktree, but {folder} is not in a git repository");
+    Diagnostic::error("no-repository", span, message)
+        .help("run `git init` and commit once, or set folder = \"copy\" or \"shared\" in orderflow.toml")
 }
 
 /// The file with a model's system prompt.

@@ -2,6 +2,7 @@
 
 use super::missing::{MissingInput, missing};
 use super::{Doer, Given, replaced};
+use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
 use crate::view::decisions::{self, Passage, Way};
@@ -133,6 +134,14 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Mcp { server, tool } => json!({"kind": "mcp", "server": server, "tool": tool}),
         Doer::Model { name, url, priced } => {
             json!({"kind": "model", "model": name, "url": url, "priced": priced})
+        }
+        Doer::Coder { command, work, allow } => {
+            let folder = match work {
+                WorkFolder::Shared => "shared",
+                WorkFolder::Copy => "copy",
+                WorkFolder::Worktree => "worktree",
+            };
+            json!({"kind": "acp", "command": command, "folder": folder, "allow": allow})
         }
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})

@@ -7,6 +7,7 @@ mod text;
 pub use json::{by as by_json, json};
 pub use text::{by, text};
 
+use crate::adapter::workfolder::WorkFolder;
 use crate::graph::Step;
 use serde::Serialize;
 
@@ -40,6 +41,8 @@ pub enum Doer {
     Mcp { server: String, tool: Option<String> },
     /// A provider's model, by the names of both, at the provider's address; whether it has a price.
     Model { name: String, url: String, priced: bool },
+    /// A coding agent by its command line, where it works and what it may do.
+    Coder { command: Vec<String>, work: WorkFolder, allow: Vec<String> },
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.
@@ -49,7 +52,7 @@ pub enum Doer {
 /// The language of a step's program that is replaced by something else.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
-        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Mcp { .. } | Doer::Model { .. } => {
+        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Mcp { .. } | Doer::Model { .. } | Doer::Coder { .. } => {
             step.program.as_ref().map(|program| &*program.language.value)
         }
         Doer::Fence { .. } | Doer::Missing => None,

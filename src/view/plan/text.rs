@@ -2,6 +2,7 @@
 
 use super::missing::missing;
 use super::{Doer, Given, Name, replaced};
+use crate::adapter::workfolder::WorkFolder;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step, StepId};
 use crate::spec::{Backoff, OnItemError, Retry, Tolerance};
@@ -159,6 +160,15 @@ pub fn by(doer: &Doer) -> String {
         Doer::Model { name, url, priced } => {
             let price = if *priced { "" } else { ", unpriced" };
             format!("model {} at {}{price}", visible(name), visible(url))
+        }
+        Doer::Coder { command, work, allow } => {
+            let work = match work {
+                WorkFolder::Shared => "",
+                WorkFolder::Copy => ", in a copy",
+                WorkFolder::Worktree => ", in a worktree",
+            };
+            let allow = if allow.is_empty() { String::new() } else { format!(", may {}", allow.join(", ")) };
+            format!("coding agent: {}{work}{allow}", visible(&command.join(" ")))
         }
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };

@@ -1,7 +1,7 @@
 //! How attempts end: success, every class of failure, a slow, a huge and a malformed answer, a lost connection, a stop.
 //! One table for all kinds. `UPDATE=1` writes their exact reports to `reports/`; read what has changed.
 
-use super::kinds::{CHAT, CLOSURE, COMMAND, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER};
+use super::kinds::{CHAT, CLOSURE, CODER, COMMAND, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER};
 use super::{Does, Kind, Refusal, attempt, gap};
 use crate::adapter::contract;
 use crate::event::{Answer, Outcome};
@@ -143,6 +143,11 @@ async fn a_model_behind_messages_keeps_its_promises() {
 #[tokio::test]
 async fn a_model_behind_responses_keeps_its_promises() {
     keeps_promises(&RESPONSES).await;
+}
+
+#[tokio::test]
+async fn a_coding_agent_keeps_its_promises() {
+    keeps_promises(&CODER).await;
 }
 
 #[tokio::test]

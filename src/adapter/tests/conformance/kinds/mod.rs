@@ -1,6 +1,7 @@
 //! A maker for each kind of agent.
 
 mod closure;
+mod coder;
 pub(in crate::adapter::tests) mod mcp;
 mod model;
 mod programs;
@@ -8,6 +9,7 @@ mod service;
 mod worker;
 
 pub(super) use closure::CLOSURE;
+pub(super) use coder::CODER;
 pub(super) use mcp::TOOL;
 pub(super) use model::{CHAT, MESSAGES, RESPONSES};
 pub(super) use programs::{COMMAND, PYTHON, SHELL};
