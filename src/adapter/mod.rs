@@ -111,6 +111,8 @@ pub struct Context {
     /// The item's key.
     pub item: Arc<str>,
     pub attempt: u32,
+    /// The same attempt was made before, by a runner that has exited.
+    pub repeated: bool,
     /// The element's position in its list, from 0, if the step runs for each element.
     pub element: Option<u32>,
     /// Equal on every attempt for the same effect.

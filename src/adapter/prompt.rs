@@ -57,11 +57,11 @@ pub fn for_coder(
     text.push_str(
         "\n\nIf you cannot do this, answer with {\"error\": {\"message\": \"the reason\"}} and nothing else.",
     );
-    if context.attempt > 1 {
+    if context.attempt > 1 || context.repeated {
         text.push_str(&format!(
-            "\n\nThis is attempt {}. An earlier attempt may have done a part of the work, so look for it before you \
-             do it again. All attempts have the idempotency key {}.",
-            context.attempt, context.idempotency_key
+            "\n\nAn earlier attempt at this may have done a part of the work: look for it before you do it again. All \
+             attempts have the idempotency key {}.",
+            context.idempotency_key
         ));
     }
     text

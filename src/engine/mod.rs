@@ -81,6 +81,8 @@ pub struct Call {
     pub key: Arc<str>,
     pub step: StepPath,
     pub attempt: u32,
+    /// The same attempt was made before, by a runner that has exited.
+    pub repeated: bool,
     /// Part of the idempotency key: another visit is another effect. A step that runs again because its item was
     /// requeued or retried is on the same visit, since it never had its effect. It is on a new visit if the item was
     /// compensated before. So is a failure handler, which gets another failure then, and so are the steps for all

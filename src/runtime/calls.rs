@@ -234,6 +234,7 @@ fn request(
             step: binding.phase.clone(),
             item: call.key.clone(),
             attempt: call.attempt,
+            repeated: call.repeated,
             element: call.step.element,
             traceparent: identity::traceparent(&all.run_id, &attempt_id),
             idempotency_key: key,

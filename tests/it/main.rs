@@ -2,6 +2,7 @@
 
 mod after_group;
 mod agents;
+mod coders;
 mod conditions;
 mod contained;
 mod contract;
@@ -80,4 +81,4 @@ mod workers;
 mod workflows;
 mod write;
 
-use support::{aimock, parsers, place, program, python, shop_floor};
+use support::{aimock, coding, parsers, place, program, python, shop_floor};

@@ -18,7 +18,7 @@ pub use permission::KINDS;
 use super::program::{GRACE, Program, aside, last_word};
 use super::variables::Variables;
 use super::workfolder::{Change, Place, WorkFolder};
-use super::{Adapter, Call, Declared, Ending, Stop, Urgency, contract, prompt};
+use super::{Adapter, Call, Conversation, Declared, Ending, Stop, Urgency, contract, prompt};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply};
 use crate::value::Value;
 use session::{End, Over, Session};
@@ -103,7 +103,7 @@ impl CodingAgent {
         call.spawns.tell(started.process.as_ref(), false);
         let mut ending = stop.clone();
         let talk = |peer| async move {
-            let mut session = Session::new(peer, &self.allow, self.grace, stop);
+            let mut session = Session::new(peer, &call.conversation, &self.allow, self.grace, stop);
             let answer = self.talk(&mut session, call, asked, place).await;
             (answer, session.over())
         };

@@ -8,9 +8,16 @@ use std::collections::HashMap;
 pub const KINDS: [&str; 10] =
     ["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"];
 
-/// The kinds of the tool calls of a session, by their ids: a request may leave the kind out.
+/// The open tool calls of a session, by their ids: an update may leave out what an earlier one had.
 #[derive(Debug, Default)]
-pub struct Calls(HashMap<String, String>);
+pub struct Calls(HashMap<String, Value>);
+
+/// A tool call that has ended.
+pub struct ToolCall {
+    pub name: String,
+    /// What the tool was given, how it ended and what came out.
+    pub text: String,
+}
 
 /// A decision on a request for permission.
 pub struct Decision {
@@ -23,12 +30,26 @@ pub struct Decision {
 }
 
 impl Calls {
-    /// Takes the update of a `session/update`.
-    pub fn take(&mut self, update: &Value) {
-        let text = |name: &str| update.get(name).and_then(Value::as_str);
-        if let (Some(id), Some(kind)) = (text("toolCallId"), text("kind")) {
-            self.0.insert(id.to_owned(), kind.to_owned());
+    /// Takes the update of a `session/update`. Returns a tool call that it ends.
+    pub fn take(&mut self, update: &Value) -> Option<ToolCall> {
+        let id = update.get("toolCallId").and_then(Value::as_str)?;
+        let call = self.0.entry(id.to_owned()).or_insert_with(|| json!({}));
+        for name in ["kind", "title", "rawInput"] {
+            if let Some(value) = update.get(name) {
+                call[name] = value.clone();
+            }
         }
+        let status = update.get("status").and_then(Value::as_str);
+        let status = status.filter(|status| matches!(*status, "completed" | "failed"))?;
+        let call = self.0.remove(id)?;
+        let text = |name: &str| call.get(name).and_then(Value::as_str);
+        let input = call.get("rawInput").map(Value::to_string).unwrap_or_default();
+        let output = update.get("content").or_else(|| update.get("rawOutput"));
+        let output = output.map(Value::to_string).unwrap_or_default();
+        Some(ToolCall {
+            name: text("title").or_else(|| text("kind")).unwrap_or("tool").to_owned(),
+            text: format!("{input} {status}: {output}"),
+        })
     }
 
     /// The answer to a request: allowed once if the kind is in `allow`, else rejected. Once the turn is cancelled, every
@@ -36,7 +57,7 @@ impl Calls {
     pub fn decide(&self, params: &Value, allow: &[String], cancelled: bool) -> Decision {
         let call = params.get("toolCall").unwrap_or(&Value::Null);
         let text = |name: &str| call.get(name).and_then(Value::as_str);
-        let known = text("kind").or_else(|| self.0.get(text("toolCallId")?).map(String::as_str));
+        let known = text("kind").or_else(|| self.0.get(text("toolCallId")?)?.get("kind")?.as_str());
         let kind = known.filter(|kind| KINDS.contains(kind)).unwrap_or("other");
         let wanted: &[&str] = match allow.iter().any(|allowed| allowed == kind) {
             _ if cancelled => &[],

@@ -2,9 +2,10 @@
 
 use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
-use super::permission::Calls;
+use super::permission::{Calls, ToolCall};
 use super::turn::{Ended, Spent, Turn};
-use super::{Failure, Stop, Urgency};
+use super::{Conversation, Failure, Stop, Urgency};
+use crate::event::Role;
 use crate::value::Value;
 use serde_json::json;
 use std::path::Path;
@@ -47,6 +48,7 @@ pub struct Over {
 
 pub struct Session<'a> {
     peer: Peer,
+    talk: &'a Conversation,
     allow: &'a [String],
     grace: Duration,
     stop: Stop,
@@ -65,9 +67,10 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(peer: Peer, allow: &'a [String], grace: Duration, stop: Stop) -> Self {
+    pub fn new(peer: Peer, talk: &'a Conversation, allow: &'a [String], grace: Duration, stop: Stop) -> Self {
         Session {
             peer,
+            talk,
             allow,
             grace,
             stop,
@@ -109,9 +112,15 @@ impl<'a> Session<'a> {
     pub async fn prompt(&mut self, text: &str) -> Result<String, End> {
         self.turn = Turn::default();
         self.sent = true;
+        self.talk.say(Role::User, None, text);
         let prompt = json!([{"type": "text", "text": text}]);
-        let result = self.ask("session/prompt", json!({"sessionId": self.id, "prompt": prompt})).await?;
-        self.spent.add(&result);
+        let result = self.ask("session/prompt", json!({"sessionId": self.id, "prompt": prompt})).await;
+        if let Some(part) = self.turn.part() {
+            self.talk.say(Role::Assistant, None, &part);
+        }
+        let result = result?;
+        let usage = self.spent.add(&result);
+        self.talk.say(Role::Usage, self.spent.model.as_deref(), &usage);
         match std::mem::take(&mut self.turn).end(&result) {
             Ended::Said(text) => Ok(text),
             Ended::Cancelled if self.cancelled => Err(End::Stopped),
@@ -163,6 +172,7 @@ impl<'a> Session<'a> {
             Message::Request { id, method, params } if method == "session/request_permission" => {
                 let decision = self.calls.decide(&params, self.allow, self.cancelled);
                 self.peer.log().line(&decision.line);
+                self.talk.say(Role::Permission, None, &decision.line);
                 if !decision.allowed && !self.rejected.contains(&decision.kind) {
                     self.rejected.push(decision.kind);
                 }
@@ -172,8 +182,12 @@ impl<'a> Session<'a> {
             Message::Notice { method, params } if method == "session/update" => {
                 let session = params.get("sessionId").and_then(Value::as_str);
                 if let (Some(update), true) = (params.get("update"), session == self.id.as_deref()) {
-                    self.turn.take(update);
-                    self.calls.take(update);
+                    if let Some(part) = self.turn.take(update) {
+                        self.talk.say(Role::Assistant, None, &part);
+                    }
+                    if let Some(ToolCall { name, text }) = self.calls.take(update) {
+                        self.talk.say(Role::Tool, Some(&name), &text);
+                    }
                     self.spent.take(update);
                 }
             }

@@ -13,6 +13,8 @@ pub struct Turn {
     loose: String,
     /// A tool was called since.
     called: bool,
+    /// What was said since the last message or call of a tool.
+    part: String,
     /// An error that the agent reported in an update.
     error: Option<String>,
 }
@@ -30,17 +32,18 @@ pub enum Ended {
 }
 
 impl Turn {
-    /// Takes the update of a `session/update`.
-    pub fn take(&mut self, update: &Value) {
+    /// Takes the update of a `session/update`. Returns a text that it completes.
+    pub fn take(&mut self, update: &Value) -> Option<String> {
         let kind = update.get("sessionUpdate").and_then(Value::as_str).unwrap_or_default();
         self.error = codex_error(update).or(self.error.take());
         match kind {
             "agent_message_chunk" => {
-                let Some(text) = update.get("content").and_then(|content| content.get("text")?.as_str())
-                else {
-                    return;
-                };
-                match (update.get("messageId").and_then(Value::as_str), &mut self.numbered) {
+                let text = update.get("content")?.get("text")?.as_str()?;
+                let id = update.get("messageId").and_then(Value::as_str);
+                let is_new = id.is_some() && id != self.numbered.as_ref().map(|(last, _)| last.as_str());
+                let part = if is_new { self.part() } else { None };
+                push(&mut self.part, text);
+                match (id, &mut self.numbered) {
                     (Some(id), Some((last, said))) if id == last => push(said, text),
                     (Some(id), numbered) => *numbered = Some((id.to_owned(), text.to_owned())),
                     (None, _) => {
@@ -50,10 +53,19 @@ impl Turn {
                         push(&mut self.loose, text);
                     }
                 }
+                part
             }
-            "tool_call" => self.called = true,
-            _ => {}
+            "tool_call" => {
+                self.called = true;
+                self.part()
+            }
+            _ => None,
         }
+    }
+
+    /// The text since the last complete one, if there is any.
+    pub fn part(&mut self) -> Option<String> {
+        Some(std::mem::take(&mut self.part)).filter(|part| !part.is_empty())
     }
 
     /// The end of the turn by the result of its prompt.
@@ -114,8 +126,8 @@ impl Spent {
         }
     }
 
-    /// Adds the tokens of a turn by the result of its prompt.
-    pub fn add(&mut self, result: &Value) {
+    /// Adds the tokens of a turn by the result of its prompt. Returns its usage in words.
+    pub fn add(&mut self, result: &Value) -> String {
         let quota = result.get("_meta").and_then(|meta| meta.get("quota"));
         let tokens = result.get("usage").and_then(tokens);
         let tokens =
@@ -128,6 +140,8 @@ impl Spent {
         if let Some(model) = used {
             self.model = Some(model.to_owned());
         }
+        let tokens = tokens.map_or("tokens not reported".to_owned(), |tokens| format!("{tokens} tokens"));
+        tokens + &self.cost.as_ref().map_or_else(String::new, |cost| format!(", ${cost} so far"))
     }
 
     /// Takes the model from the result of `session/new`.

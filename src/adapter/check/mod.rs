@@ -44,6 +44,7 @@ fn call(folder: &Path) -> Call {
             step: STEP.into(),
             item: "check".into(),
             attempt: 1,
+            repeated: false,
             element: None,
             idempotency_key: "orderflow-check".into(),
             forward_key: None,

@@ -231,7 +231,7 @@ async fn a_session_asks_for_what_the_step_says() {
          Answer with one JSON object and nothing else. Its members:\n\n- `a` (Order)\n- `b` (Integer)\n\n\
          The JSON Schema of the answer:\n\n```json\n{schema}\n```\n\n\
          If you cannot do this, answer with {{\"error\": {{\"message\": \"the reason\"}}}} and nothing else.\n\n\
-         This is attempt 3. An earlier attempt may have done a part of the work, so look for it before you do it again. \
+         An earlier attempt at this may have done a part of the work: look for it before you do it again. \
          All attempts have the idempotency key key-of-the-effect."
     );
     assert_eq!(prompts(folder.path()), [expected]);

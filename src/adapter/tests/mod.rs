@@ -43,6 +43,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
             step: "ProcessPayment".into(),
             item: "order-7".into(),
             attempt: 3,
+            repeated: false,
             element: None,
             idempotency_key: "key-of-the-effect".into(),
             forward_key: Some("key-of-what-is-undone".into()),

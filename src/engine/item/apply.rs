@@ -98,7 +98,7 @@ impl Item {
                 }
                 // It has its full time again.
                 if let StepState::Running { attempts, stop, .. } = self.state(step) {
-                    let (attempts, stop) = (attempts.clone(), *stop);
+                    let (attempts, stop) = (Attempts { repeated: true, ..attempts.clone() }, *stop);
                     self.set(step, StepState::Running { attempts, started: at, stop });
                 }
             }

@@ -23,6 +23,7 @@ impl Item {
             key: self.key.clone(),
             step: path,
             attempt: attempts.number,
+            repeated: attempts.repeated,
             visit: match step.kind {
                 Kind::Handler => self.requeues + self.retries,
                 Kind::Forward | Kind::Compensation => {

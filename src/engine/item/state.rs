@@ -294,6 +294,8 @@ pub(super) struct Attempts {
     pub tries: u32,
     /// When the first began.
     pub since: Option<Millis>,
+    /// The last attempt was made before, by a runner that has exited.
+    pub repeated: bool,
     pub tokens: Option<u64>,
     /// How the last attempt ended, while another is planned: if that is cancelled, this was the execution's end.
     pub last: Option<Arc<LastAnswer>>,
@@ -313,6 +315,7 @@ impl Attempts {
             tries: self.tries + 1,
             last: None,
             since: self.since.or(Some(at)),
+            repeated: false,
             ..self
         }
     }

@@ -45,6 +45,8 @@ def act(it, message):
     elif what == "say":
         chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": value}}
         send(method="session/update", params={"sessionId": "s-1", "update": chunk})
+    elif what == "file":
+        act({"say": open(value).read().strip()}, message)
     elif what == "result":
         send(id=message["id"], result=value)
     elif what == "end":

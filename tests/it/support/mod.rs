@@ -1,6 +1,7 @@
 //! What tests share and that tests nothing by itself.
 //!
 //! - [`aimock`]: a mock of model providers, where it is installed.
+//! - [`coding`]: coding agents, a stand-in and a real one.
 //! - [`program`]: the program as a user starts it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
@@ -8,6 +9,7 @@
 //! - [`parsers`]: every parser as a function of bytes, for tests and for `fuzz/`.
 
 pub mod aimock;
+pub mod coding;
 pub mod parsers;
 pub mod place;
 pub mod program;

@@ -1,0 +1,314 @@
+//! Coding agents over the Agent Client Protocol: where they work, what is left of it, what a killed runner leaves. The
+//! stand-in replays messages; the real opencode works with a mocked model.
+
+use crate::coding::{Opencode, commit_all, git, prompts, stand_in};
+use crate::place::Place;
+use serde_json::{Value, json};
+
+const FIX: &str =
+    "# Fix\n\n## Fix @coder\ntask::String → summary::String, diff::String\n\nFix this: {{ task }}.\n";
+
+/// Edits a file where it works, then answers.
+fn fixes() -> Value {
+    let permission = json!({"sessionId": "s-1", "toolCall": {"toolCallId": "c", "kind": "edit", "title": "a.txt"},
+        "options": [{"optionId": "once", "kind": "allow_once"}, {"optionId": "no", "kind": "reject_once"}]});
+    let tool = |status: &str| {
+        json!({"update": {"sessionUpdate": "tool_call_update", "toolCallId": "c", "kind": "edit",
+        "title": "a.txt", "status": status, "rawInput": {"text": "fixed"}, "rawOutput": "written"}})
+    };
+    json!({"session/prompt": [[
+        {"say": "I will fix it. "},
+        {"update": {"sessionUpdate": "tool_call", "toolCallId": "c", "kind": "edit", "title": "a.txt"}},
+        {"ask": {"method": "session/request_permission", "params": permission}},
+        {"run": "echo fixed > a.txt"},
+        tool("completed"),
+        {"say": "Fixed."},
+        {"update": {"sessionUpdate": "usage_update", "cost": {"amount": 0.25, "currency": "USD"}}},
+        {"result": {"stopReason": "end_turn", "usage": {"totalTokens": 120}}},
+    ]]})
+}
+
+fn item(place: &Place) -> Value {
+    serde_json::from_str(&place.orderflow("show last --item 1 --format json").out).unwrap()
+}
+
+#[test]
+fn a_change_in_a_worktree_ends_on_a_branch() {
+    let place = Place::new(FIX);
+    place.write("a.txt", "broken\n");
+    let agent = stand_in(&place, "coder", &fixes());
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{agent}folder = \"worktree\"\nallow = [\"edit\"]\n"),
+    );
+    commit_all(place.folder());
+    place.write("a.txt", "being edited\n");
+    let told = place.orderflow("run flow.md --quiet --input task=a.txt");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let attempt = &item(&place)["steps"][0]["attempts"][0];
+    assert_eq!(attempt["outputs"]["summary"], "Fixed.");
+    let diff = "diff --git a/a.txt b/a.txt\nindex 76ddd49..08c3fa4 100644\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-broken\n+fixed\n";
+    let plain =
+        |text: &str| text.lines().filter(|line| !line.starts_with("index ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(plain(attempt["outputs"]["diff"].as_str().unwrap()), plain(diff));
+    assert_eq!((&attempt["tokens_used"], &attempt["columns"]["cost_usd"]), (&json!(120), &json!(0.25)));
+    assert_eq!(attempt["columns"]["session"], "s-1");
+    let branch = attempt["columns"]["branch"].as_str().unwrap();
+    assert!(branch.starts_with("orderflow/") && branch.ends_with("/Fix/1"), "{branch}");
+    assert_eq!(git(place.folder(), &format!("show {branch}:a.txt")), "fixed\n");
+    assert_eq!(place.read("a.txt"), "being edited\n");
+    assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
+    let conversation = place.orderflow("show last --item 1 --conversation").out;
+    let said: Vec<&str> = conversation.lines().skip_while(|line| !line.starts_with("  assistant")).collect();
+    assert_eq!(
+        said,
+        [
+            "  assistant: I will fix it. ",
+            "  permission: permission to edit a.txt: allowed",
+            "  tool (a.txt): {\"text\":\"fixed\"} completed: \"written\"",
+            "  assistant: Fixed.",
+            "  usage: 120 tokens, $0.25 so far",
+        ],
+        "{conversation}"
+    );
+}
+
+/// Without a change there is no branch, unless the step declares one.
+#[test]
+fn a_worktree_without_a_change_leaves_no_branch() {
+    let says = json!({"session/prompt": [[{"say": "Nothing to do."}, {"end": "end_turn"}]]});
+    for (outputs, branches) in [("summary::String", 1), ("summary::String, branch::String", 2)] {
+        let place = Place::new(&format!("# T\n\n## Look @coder [after:: start]\n→ {outputs}\n\nLook.\n"));
+        place.write(
+            "orderflow.toml",
+            &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &says)),
+        );
+        commit_all(place.folder());
+        let told = place.orderflow("run flow.md --quiet");
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+        assert_eq!(git(place.folder(), "branch --list").lines().count(), branches, "{outputs}");
+        assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
+        assert_eq!(item(&place)["steps"][0]["attempts"][0]["columns"].get("branch"), None);
+    }
+}
+
+/// What a killed runner leaves is ended, and its worktree is replaced by that of the same attempt.
+#[test]
+fn a_killed_run_resumes_with_the_same_key_in_a_new_worktree() {
+    let place = Place::new(FIX);
+    let folder = place.folder().display().to_string();
+    let run = format!(
+        "echo $ORDERFLOW_KEY >> {folder}/keys; test ! -e half; echo half > half; \
+         if test ! -e {folder}/ready; then setsid sleep 1000 & echo $! > {folder}/pid; touch {folder}/ready; wait; fi"
+    );
+    let script = json!({"session/prompt": [[{"run": run}, {"say": "Done."}, {"end": "end_turn"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &script)),
+    );
+    commit_all(place.folder());
+    let mut child = place.begin("--input task=it");
+    place.await_file("ready");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = place.orderflow("resume last");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let pid = place.read("pid");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    let keys = place.read("keys");
+    let keys: Vec<&str> = keys.lines().collect();
+    assert_eq!((keys.len(), keys[0] == keys[1], keys[0].is_empty()), (2, true, false));
+    let [first, second] = prompts(&place, "coder").try_into().unwrap();
+    assert!(!first.contains("earlier attempt"), "{first}");
+    assert!(second.contains("An earlier attempt") && second.contains(keys[0]), "{second}");
+    assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
+    assert_eq!(git(place.folder(), "branch --list").lines().count(), 2);
+}
+
+/// The work of a failed attempt is on its branch, until another attempt replaces it.
+#[test]
+fn a_failed_attempt_leaves_its_work_on_the_branch() {
+    let place = Place::new(&FIX.replace("@coder", "@coder [retry:: 2 fixed 1ms]"));
+    let folder = place.folder().display();
+    let run = format!(
+        "echo $ORDERFLOW_ATTEMPT > attempt; test -e {folder}/once || {{ touch {folder}/once; kill -9 $PPID; }}"
+    );
+    let script = json!({"session/prompt": [[{"run": run}, {"end": "refusal"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &script)),
+    );
+    commit_all(place.folder());
+    let told = place.orderflow("run flow.md --quiet --input task=it");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let attempts = &item(&place)["steps"][0]["attempts"];
+    let errors: Vec<&str> =
+        [0, 1].iter().map(|at| attempts[at]["error"]["message"].as_str().unwrap()).collect();
+    assert_eq!(errors, ["the agent ended by signal 9 before it answered", "the agent refused to go on"]);
+    let branch = attempts[1]["columns"]["branch"].as_str().unwrap();
+    assert_eq!(attempts[0]["columns"]["branch"], branch);
+    assert_eq!(git(place.folder(), &format!("show {branch}:attempt")), "2\n");
+}
+
+/// A copy has what git knows and what is new, and nothing that it ignores.
+#[test]
+fn a_copy_is_thrown_away() {
+    for (repository, expected) in [
+        (true, ".gitignore a.txt coder.json flow.md list new.txt orderflow.toml"),
+        (false, ".state a.txt coder.json flow.md list new.txt orderflow.toml"),
+    ] {
+        let place = Place::new("# T\n\n## List @coder\n→ files::String\n\nList.\n");
+        place.write("a.txt", "a\n");
+        let script = json!({"session/prompt": [[{"run": "LC_ALL=C ls -A > list; echo $(cat list) > list; echo changed > a.txt"}, {"file": "list"}, {"end": "end_turn"}]]});
+        place.write(
+            "orderflow.toml",
+            &format!("[agents.coder]\n{}folder = \"copy\"\n", stand_in(&place, "coder", &script)),
+        );
+        if repository {
+            commit_all(place.folder());
+        }
+        place.write("new.txt", "new\n");
+        let told = place.orderflow("run flow.md --quiet");
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+        assert_eq!(item(&place)["steps"][0]["attempts"][0]["outputs"]["files"], expected);
+        assert_eq!(place.read("a.txt"), "a\n");
+        assert!(!place.path("list").exists());
+    }
+}
+
+#[test]
+fn settings_of_coding_agents_are_checked() {
+    let place = Place::new(FIX);
+    place.write(
+        "orderflow.toml",
+        "[agents.coder]\npreset = \"cloude\"\n[agents.b]\nacp = []\nfolder = \"work\"\nallow = [\"edits\"]\n\
+         [agents.c]\ncommand = [\"true\"]\nallow = [\"edit\"]\n[agents.d]\nacp = [\"a\"]\npreset = \"claude\"\n",
+    );
+    let told = place.orderflow("run flow.md --input task=it");
+    assert_eq!(told.exit, Some(3));
+    let problems: Vec<&str> = told.err.lines().filter(|line| line.starts_with("error[")).collect();
+    assert_eq!(
+        problems,
+        [
+            "error[settings-bad-value]: `acp` must be a list that begins with a program",
+            "error[settings-bad-value]: unknown kind of tools `edits`",
+            "error[settings-bad-value]: `folder` must be \"shared\", \"copy\" or \"worktree\"",
+            "error[settings-idle-key]: `allow` needs `acp`",
+            "error[settings-bad-value]: `preset` must be \"claude\", \"codex\", \"gemini\" or \"opencode\"",
+            "error[settings-two-ways]: an agent is reached in one way: by `command`, `worker`, `http`, `model`, `acp` or `preset`",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_program_or_repository_is_reported_before_anything_starts() {
+    let place = Place::new(FIX);
+    place.write(
+        "orderflow.toml",
+        "[agents.coder]\npreset = \"codex\"\nfolder = \"worktree\"\nallow = [\"read\", \"edit\"]\n",
+    );
+    let mut command = place.command("run flow.md --input task=it");
+    let told = crate::program::told(command.env("PATH", "/nowhere").output().unwrap());
+    assert_eq!(told.exit, Some(3));
+    assert!(
+        told.err
+            .contains("error[no-repository]: `coder` works in a worktree, but . is not in a git repository"),
+        "{}",
+        told.err
+    );
+    commit_all(place.folder());
+    let mut command = place.command("run flow.md --input task=it");
+    let told = crate::program::told(command.env("PATH", "/nowhere").output().unwrap());
+    assert!(
+        told.err.contains("error[missing-program]: the program `codex-acp` of `coder` was not found"),
+        "{}",
+        told.err
+    );
+    let plan = place.orderflow("plan flow.md").out;
+    assert!(plan.contains("coding agent: codex-acp, in a worktree, may read, edit"), "{plan}");
+    let agents: Value = serde_json::from_str(&place.orderflow("agents --format json flow.md").out).unwrap();
+    assert_eq!(
+        agents[0]["by"],
+        json!({"kind": "acp", "command": ["codex-acp"], "folder": "worktree", "allow": ["read", "edit"]})
+    );
+}
+
+/// Secrets are for this agent only, and in nothing that it says.
+#[test]
+fn secrets_of_a_coding_agent_are_shown_nowhere() {
+    let place = Place::new(FIX);
+    let script = json!({"session/prompt": [[{"run": "echo $CODER_KEY > key"}, {"file": "key"}, {"log": "see above"}, {"end": "end_turn"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!(
+            "[agents.coder]\n{}folder = \"worktree\"\nsecrets = [\"CODER_KEY\"]\n",
+            stand_in(&place, "coder", &script)
+        ),
+    );
+    commit_all(place.folder());
+    let mut command = place.command("run flow.md --quiet --input task=it");
+    let told = crate::program::told(command.env("CODER_KEY", "sk-very-secret").output().unwrap());
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let shown = place.orderflow("show last --item 1 --conversation").out
+        + &item(&place).to_string()
+        + &place.read("session.toon");
+    assert!(shown.contains("[secret:CODER_KEY]") && !shown.contains("sk-very-secret"), "{shown}");
+}
+
+/// A real coding agent with a mocked model: it asks, edits in its worktree, and is corrected once.
+#[test]
+fn opencode_works_in_a_worktree_and_is_corrected() {
+    let content =
+        |text: &str| json!({"content": text, "usage": {"prompt_tokens": 50, "completion_tokens": 10}});
+    let write = json!({"toolCalls": [{"name": "write", "arguments": "{\"filePath\": \"made.txt\", \"content\": \"made\\n\"}"}]});
+    let fixtures = json!({"fixtures": [
+        {"match": {"userMessage": "That answer cannot be used"}, "response": content("{\"done\": true}")},
+        {"match": {"userMessage": "Make the file", "hasToolResult": true}, "response": content("It is made.")},
+        {"match": {"userMessage": "Make the file", "hasToolResult": false}, "response": write},
+        {"match": {}, "response": content("A title")},
+    ]});
+    let Some(opencode) = Opencode::start(&fixtures) else { return };
+    let place = Place::new(
+        "# T\n\n## Make @coder [timeout:: 2m]\nname::String → done::Boolean, diff::String\n\nMake the file {{ name }}.\n",
+    );
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\nallow = [\"edit\"]\n", opencode.table()),
+    );
+    commit_all(place.folder());
+    let told = place.orderflow("run flow.md --quiet --input name=made.txt");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let attempt = &item(&place)["steps"][0]["attempts"][0];
+    assert_eq!(attempt["outputs"]["done"], true);
+    assert!(attempt["outputs"]["diff"].as_str().unwrap().ends_with("+made\n"), "{attempt}");
+    assert!(attempt["tokens_used"].as_u64().unwrap() > 100, "{attempt}");
+    assert!(attempt["columns"]["cost_usd"].as_f64().unwrap() > 0.0, "{attempt}");
+    assert_eq!(attempt["columns"]["model"], "mock/small");
+    assert!(attempt["columns"]["session"].as_str().unwrap().starts_with("ses_"), "{attempt}");
+    let conversation = place.orderflow("show last --item 1 --conversation").out;
+    assert!(
+        conversation.contains("permission to edit") && conversation.contains("made.txt: allowed"),
+        "{conversation}"
+    );
+}
+
+/// What real failures of a provider become.
+#[test]
+fn opencode_reports_a_refused_key_and_an_overloaded_provider() {
+    let error = |status: u16, message: &str| json!({"error": {"message": message, "type": "api_error"}, "status": status});
+    let fixtures = json!({"fixtures": [
+        {"match": {"userMessage": "Open the door"}, "response": error(401, "Incorrect API key provided")},
+        {"match": {"userMessage": "Lift the box"}, "response": error(400, "This box is too heavy")},
+        {"match": {}, "response": {"content": "A title"}},
+    ]});
+    let Some(opencode) = Opencode::start(&fixtures) else { return };
+    for (task, expected) in [("Open the door", ""), ("Lift the box", "")] {
+        let place = Place::new(&format!("# T\n\n## Do @coder [timeout:: 2m]\n→ done::Boolean\n\n{task}.\n"));
+        place.write("orderflow.toml", &format!("[agents.coder]\n{}", opencode.table()));
+        let told = place.orderflow("run flow.md --quiet");
+        assert_eq!(told.exit, Some(1), "{}", told.err);
+        let error = item(&place)["steps"][0]["attempts"][0]["error"].to_string();
+        assert_eq!(error, expected);
+    }
+}
