@@ -1,7 +1,7 @@
 //! Where a coding agent works: in the folder itself, in a copy of it, or in a worktree of its repository, whose changes
 //! end on a branch. Knows nothing of what the agent does there.
 //!
-//! A copy and a worktree are in the scratch folder of the run, so they are removed with it, whoever is killed. Every
+//! A copy and a worktree are in the scratch folder of the run, so they are removed with it, even after a kill. Every
 //! attempt gets a new one: that of an earlier attempt is replaced, and so is its branch.
 
 use super::program::{LINGER, Program, Start, Started, Tail, hear};

@@ -110,7 +110,7 @@ pub async fn attend<T, F: Future<Output = T>>(
     (ended, status, log.text())
 }
 
-/// Writes lines until there are no more, then closes the input.
+/// Writes lines until their queue is closed, then closes the input.
 async fn write(stdin: Option<ChildStdin>, mut queue: UnboundedReceiver<String>) {
     let Some(mut stdin) = stdin else { return };
     while let Some(line) = queue.recv().await {

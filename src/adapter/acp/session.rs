@@ -14,13 +14,13 @@ use std::time::Duration;
 /// The version of the protocol.
 const VERSION: u64 = 1;
 
-/// The protocol's code for an agent that nobody has logged in to.
+/// The protocol's code for an agent that needs a login.
 const AUTH_REQUIRED: i64 = -32000;
 
 /// Statuses of a provider that are caused by a key or an account.
 const CLOSED: [u64; 3] = [401, 402, 403];
 
-/// Why there is no answer.
+/// Why an answer is missing.
 pub enum End {
     /// The agent's output ended.
     Lost,
@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
                     self.cancelled = true;
                     let Some(id) = &self.id else { return Err(End::Stopped) };
                     self.peer.send(message::notice("session/cancel", json!({"sessionId": id})));
-                    late.as_mut().reset(tokio::time::Instant::now() + self.grace);
+                    late.set(tokio::time::sleep(self.grace));
                 }
                 () = &mut late, if self.cancelled => return Err(End::Stopped),
             }
@@ -210,7 +210,8 @@ fn refused(error: RpcError) -> End {
         (message, _) => message.to_owned(),
     };
     let status = ["statusCode", "status"].iter().find_map(|name| data.get(*name)?.as_u64());
-    if code == AUTH_REQUIRED || status.is_some_and(|status| CLOSED.contains(&status)) {
+    let no_key = text("errorName") == Some("ProviderAuthError");
+    if code == AUTH_REQUIRED || no_key || status.is_some_and(|status| CLOSED.contains(&status)) {
         return End::Unavailable(message);
     }
     // Those of JSON-RPC for a request that is wrong in itself.

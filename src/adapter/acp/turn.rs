@@ -23,7 +23,7 @@ pub struct Turn {
 #[derive(Debug, PartialEq)]
 pub enum Ended {
     Said(String),
-    /// Why there is no answer, and whether another attempt may have one.
+    /// Why an answer is missing, and whether another attempt may have one.
     Failed {
         message: String,
         retryable: bool,
@@ -78,7 +78,7 @@ impl Turn {
             // Messages without an id beside others are warnings.
             Some("end_turn") => Ended::Said(self.numbered.map_or(self.loose, |(_, text)| text)),
             Some("cancelled") => Ended::Cancelled,
-            Some("refusal") => failed("the agent refused to go on"),
+            Some("refusal") => failed("the agent refused to continue"),
             Some("max_tokens") => failed("the agent reached its most tokens"),
             Some("max_turn_requests") => failed("the agent reached its most requests in a turn"),
             Some(other) => failed(&format!("the agent stopped: {other}")),

@@ -45,7 +45,7 @@ pub fn git(folder: &Path, words: &str) -> String {
 pub struct Opencode {
     program: PathBuf,
     home: tempfile::TempDir,
-    pub mock: Aimock,
+    _mock: Aimock,
 }
 
 impl Opencode {
@@ -72,7 +72,7 @@ impl Opencode {
         let folder = home.path().join(".config/opencode");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("opencode.json"), config.to_string()).unwrap();
-        Some(Opencode { program, home, mock })
+        Some(Opencode { program, home, _mock: mock })
     }
 
     /// The table of an agent, without its header.
