@@ -196,7 +196,7 @@ fn settings_of_coding_agents_are_checked() {
             "error[settings-bad-value]: `folder` must be \"shared\", \"copy\" or \"worktree\"",
             "error[settings-idle-key]: `allow` needs `acp`",
             "error[settings-bad-value]: `preset` must be \"claude\", \"codex\", \"gemini\" or \"opencode\"",
-            "error[settings-two-ways]: an agent is reached in one way: by `command`, `worker`, `http`, `model`, `acp` or `preset`",
+            "error[settings-two-ways]: an agent is reached in one way: by `command`, `worker`, `http`, `mcp`, `model`, `acp` or `preset`",
         ]
     );
 }

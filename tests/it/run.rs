@@ -479,7 +479,7 @@ fn what_is_odd_about_a_run_is_told_in_words_that_help() {
     assert!(
         told.err.contains(
             "orderflow.toml does not say how it is called: bind it to a program (command, worker), a service (http), \
-             a tool (mcp) or a model (model), such as command = [\"python3\", \"agent.py\"]\n"
+             a tool (mcp), a model (model) or a coding agent (acp, preset), such as command = [\"python3\", \"agent.py\"]\n"
         ),
         "{}",
         told.err

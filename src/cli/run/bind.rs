@@ -145,7 +145,7 @@ fn doer<'a>(
         };
         let read_instructions = |path: Option<&Path>| {
             let read = path.map(|path| instructions(&settings.folder, path)).transpose();
-            read.map_err(|why| catalogue::unread_instructions(heading, name, &why))
+            read.map_err(|why| Box::new(catalogue::unread_instructions(heading, name, &why)))
         };
         return Ok(match &agent.reach {
             Some(Reach::Command(command)) => {

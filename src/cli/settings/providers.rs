@@ -1,14 +1,18 @@
 //! Providers of models: those that `orderflow.toml` describes, and those that everybody has.
 
 use super::read::{Item, Key, Reader};
-use super::{Header, Provider};
+use super::{Header, Provider, Reach};
 use crate::adapter::http::{AUTHORIZATION, HeaderName, Url};
 use crate::adapter::model::{Price, Protocol};
+use crate::diag::catalogue;
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::Sign;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
+
+/// The most tokens of a model's answer, by default.
+const MAX_TOKENS: u32 = 8192;
 
 pub(super) const KEYS: [&str; 5] = ["protocol", "url", "key", "headers", "price"];
 
@@ -40,6 +44,26 @@ fn bearer(protocol: Protocol, secret: &str) -> (HeaderName, Header) {
 }
 
 impl Reader {
+    /// `provider/model`.
+    pub(super) fn model(&mut self, value: &Item<'_>) -> Option<Reach> {
+        let named = value.get_ref().as_str().and_then(|text| text.split_once('/'));
+        let named = named.filter(|(provider, model)| !provider.is_empty() && !model.is_empty());
+        let Some((provider, _)) = named else {
+            return self.bad(
+                "model",
+                value,
+                "the names of a provider and its model, such as \"openai/gpt-5\"",
+            );
+        };
+        let Some(found) = self.providers.get(provider).cloned() else {
+            let known = self.providers.keys().map(String::as_str);
+            self.problems.push(catalogue::settings_unknown_provider(value.span().into(), provider, known));
+            return None;
+        };
+        let name = value.get_ref().as_str().unwrap_or_default().to_owned();
+        Some(Reach::Model { name, provider: found, system: None, max_tokens: MAX_TOKENS })
+    }
+
     /// A provider; where its name is a common one, what the table does not say is as everybody has it.
     pub(super) fn provider(&mut self, name: &Key<'_>, table: &DeTable<'_>) -> Option<Provider> {
         let known = common().remove(name.get_ref().as_ref());

@@ -1,7 +1,8 @@
 //! TOML text to settings, with every problem at its place.
 
 use super::{
-    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers,
+    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, coder,
+    providers,
 };
 use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -39,9 +40,6 @@ const WAYS: [&str; 7] = ["command", "worker", "http", "mcp", "model", "acp", "pr
 /// Known to the language, but not yet to this program.
 const LATER: [&str; 1] = ["document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
-
-/// The most tokens of a model's answer, by default.
-const MAX_TOKENS: u32 = 8192;
 
 /// The most problems that are shown one by one: a text with more is most likely not a settings file.
 const MOST_PROBLEMS: usize = 100;
@@ -86,7 +84,7 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
 
 pub(super) struct Reader {
     pub(super) problems: Vec<Diagnostic>,
-    providers: BTreeMap<String, Provider>,
+    pub(super) providers: BTreeMap<String, Provider>,
 }
 
 pub(super) type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
@@ -127,26 +125,6 @@ impl Reader {
                 self.providers.insert(name.get_ref().to_string(), provider);
             }
         }
-    }
-
-    /// `provider/model`.
-    fn model(&mut self, value: &Item<'_>) -> Option<Reach> {
-        let named = value.get_ref().as_str().and_then(|text| text.split_once('/'));
-        let named = named.filter(|(provider, model)| !provider.is_empty() && !model.is_empty());
-        let Some((provider, _)) = named else {
-            return self.bad(
-                "model",
-                value,
-                "the names of a provider and its model, such as \"openai/gpt-5\"",
-            );
-        };
-        let Some(found) = self.providers.get(provider).cloned() else {
-            let known = self.providers.keys().map(String::as_str);
-            self.problems.push(catalogue::settings_unknown_provider(value.span().into(), provider, known));
-            return None;
-        };
-        let name = value.get_ref().as_str().unwrap_or_default().to_owned();
-        Some(Reach::Model { name, provider: found, system: None, max_tokens: MAX_TOKENS })
     }
 
     fn named<T>(
@@ -190,7 +168,8 @@ impl Reader {
                 "model" => agent.reach = self.model(value),
                 "acp" => agent.reach = Some(self.acp(value)),
                 "preset" => agent.reach = self.preset(value),
-                "processes" | "folder" | "allow" | "tool" | "key" | "headers" | "instructions" | "max-tokens" => {}
+                "processes" | "folder" | "allow" | "tool" | "key" | "headers" | "instructions"
+                | "max-tokens" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -282,7 +261,10 @@ impl Reader {
             ) => headers,
             Some(Reach::Model { provider, .. }) => &provider.headers,
             Some(
-                Reach::Command(_) | Reach::Worker { .. } | Reach::Coder(_) | Reach::Mcp { server: McpServer::Program(_), .. },
+                Reach::Command(_)
+                | Reach::Worker { .. }
+                | Reach::Coder(_)
+                | Reach::Mcp { server: McpServer::Program(_), .. },
             )
             | None => return,
         };

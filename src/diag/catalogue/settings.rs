@@ -4,7 +4,7 @@ use crate::diag::{Diagnostic, Span, nearest};
 use crate::value::words;
 
 /// The kinds of agents, each by its key.
-const KINDS: &str = "bind it to a program (command, worker), a service (http), a tool (mcp) or a model (model), such as command = [\"python3\", \"agent.py\"]";
+const KINDS: &str = "bind it to a program (command, worker), a service (http), a tool (mcp), a model (model) or a coding agent (acp, preset), such as command = [\"python3\", \"agent.py\"]";
 
 pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("settings-syntax", span, message.trim().to_owned())

@@ -52,9 +52,12 @@ pub enum Doer {
 /// The language of a step's program that is replaced by something else.
 fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
-        Doer::Command(_) | Doer::Worker { .. } | Doer::Http(_) | Doer::Mcp { .. } | Doer::Model { .. } | Doer::Coder { .. } => {
-            step.program.as_ref().map(|program| &*program.language.value)
-        }
+        Doer::Command(_)
+        | Doer::Worker { .. }
+        | Doer::Http(_)
+        | Doer::Mcp { .. }
+        | Doer::Model { .. }
+        | Doer::Coder { .. } => step.program.as_ref().map(|program| &*program.language.value),
         Doer::Fence { .. } | Doer::Missing => None,
     }
 }

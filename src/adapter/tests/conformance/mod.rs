@@ -84,7 +84,9 @@ fn gap(kind: &str, does: &Does) -> Option<&'static str> {
         ("command" | "shell" | "python", Does::Babbles(_)) => {
             "has no protocol: all that it writes is its answer"
         }
-        ("worker" | "acp" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes)) if not_utf8(bytes) => {
+        ("worker" | "acp" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes))
+            if not_utf8(bytes) =>
+        {
             "answers in JSON, which is always UTF-8"
         }
         ("service", Does::Fails(_)) => {

@@ -1,7 +1,9 @@
 //! How attempts end: success, every class of failure, a slow, a huge and a malformed answer, a lost connection, a stop.
 //! One table for all kinds. `UPDATE=1` writes their exact reports to `reports/`; read what has changed.
 
-use super::kinds::{CHAT, CLOSURE, CODER, COMMAND, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER};
+use super::kinds::{
+    CHAT, CLOSURE, CODER, COMMAND, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER,
+};
 use super::{Does, Kind, Refusal, attempt, gap};
 use crate::adapter::contract;
 use crate::event::{Answer, Outcome};
