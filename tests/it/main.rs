@@ -2,6 +2,7 @@
 
 mod after_group;
 mod agents;
+mod code_review;
 mod coders;
 mod conditions;
 mod contained;

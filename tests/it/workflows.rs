@@ -56,6 +56,7 @@ impl Place {
 fn every_document_is_without_a_doubt() {
     let place = workflows();
     for name in [
+        "code-review",
         "data-pipeline",
         "incident-runbook",
         "order-creation",
