@@ -38,6 +38,7 @@ mod mcp;
 mod model_faults;
 mod models;
 mod mutations;
+mod network;
 mod order_creation;
 mod order_events;
 mod order_fulfillment;
