@@ -60,6 +60,7 @@ mod retry_run;
 mod revise;
 mod run;
 mod saga;
+mod same_key;
 mod secret_values;
 mod secrets;
 mod services;
