@@ -7,6 +7,7 @@
 pub mod acp;
 mod adopted;
 pub mod check;
+pub mod container;
 pub mod contract;
 pub mod conversation;
 #[cfg(test)]
@@ -52,6 +53,9 @@ pub type Ending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 /// The future end of all that an adapter leaves running.
 pub type Closing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// The future end of what a dead runner has left; an error names what could not be ended.
+pub type Recovery<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
 /// What limits how many attempts of an adapter can usefully run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -74,6 +78,11 @@ pub trait Adapter: Send + Sync {
         Bound::Processors
     }
 
+    /// Ends what a dead runner of this run has left, other than processes of this machine. Comes before any call.
+    fn recover<'a>(&'a self, _run: &'a str) -> Recovery<'a> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Ends all that is left running between calls, at once if `stop` requests it. No call is running by then.
     fn close(&self, _stop: Stop) -> Closing<'_> {
         Box::pin(std::future::ready(()))
@@ -86,6 +95,8 @@ pub struct Call {
     pub context: Context,
     /// By name; absent optional inputs are left out.
     pub inputs: Vec<(Arc<str>, Arc<Value>)>,
+    /// The paths of the inputs that are files.
+    pub files: Vec<PathBuf>,
     /// The outputs that the step declares.
     pub outputs: Arc<[Declared]>,
     /// The step's instructions with values inserted; empty if it has none.

@@ -1,7 +1,7 @@
 //! Stubs for missing parts of a workflow: an agent that generates its declared outputs and marks them in the trace;
 //! and empty files in place of other steps' files.
 
-use super::{Adapter, Bound, Call, Closing, Declared, Ending, Stop, contract};
+use super::{Adapter, Bound, Call, Closing, Declared, Ending, Recovery, Stop, contract};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply};
 use crate::value::{Type, Value};
 use std::fs::File;
@@ -104,6 +104,10 @@ impl Adapter for Furnished {
 
     fn bound(&self) -> Bound {
         self.adapter.bound()
+    }
+
+    fn recover<'a>(&'a self, run: &'a str) -> Recovery<'a> {
+        self.adapter.recover(run)
     }
 
     fn close(&self, stop: Stop) -> Closing<'_> {

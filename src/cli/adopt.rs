@@ -139,6 +139,9 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
             Doer::Command(command) | Doer::Worker { command, .. } | Doer::Coder { command, .. } => {
                 format!("{agent}{}", command.join(" "))
             }
+            Doer::Container { image, command, .. } => {
+                format!("{agent}{image} {}", command.join(" "))
+            }
             Doer::Http(url) => format!("{agent}{url}"),
             Doer::Mcp { server, .. } => format!("{agent}{server}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),

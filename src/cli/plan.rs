@@ -61,6 +61,9 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
             Reach::Worker { command, processes } => {
                 Doer::Worker { command: command.clone(), processes: *processes }
             }
+            Reach::Container { image, command, network, .. } => {
+                Doer::Container { image: image.clone(), command: command.clone(), network: *network }
+            }
             Reach::Http { url, .. } => Doer::Http(url.to_string()),
             Reach::Mcp { server, tool } => {
                 let server = match server {

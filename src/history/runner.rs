@@ -84,6 +84,12 @@ pub struct DriveOutcome {
     _lock: Option<Lock>,
 }
 
+/// What a dead runner has left runs beside the repeated attempts.
+fn not_recovered(why: String) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot end what the last runner has left running: {why}"))
+        .help("end it, or start what has to answer, and resume the run again")
+}
+
 impl Runner {
     /// A new run, with its journal in the workspace's folder.
     ///
@@ -127,6 +133,7 @@ impl Runner {
         let Recalled { last, started, asked, columns } =
             taken.recall(&mut runner.run, redactor, observers)?;
         let report = taken.end_orphans(&started).await?;
+        runner.prepared.bindings.recover(&runner.id).await.map_err(not_recovered)?;
         let retry = taken.retry.clone();
         let (store, lock) = taken.into_store()?;
         let durable = Durable::start(store)?;

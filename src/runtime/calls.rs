@@ -13,6 +13,7 @@ use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
 use crate::value::{Type, Value, in_conditions};
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -64,16 +65,32 @@ impl Bindings {
         self.steps.get(step.index()).map_or(Bound::Elsewhere, |binding| binding.adapter.bound())
     }
 
-    /// Ends programs that adapters leave running between calls; steps may share an adapter.
-    pub(super) async fn close(&self, stop: &Stop) {
+    /// Each adapter once: steps may share one.
+    fn adapters(&self) -> Vec<&Arc<dyn Adapter>> {
         let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
         for BoundStep { adapter, .. } in &self.steps {
             if !adapters.iter().any(|known| Arc::ptr_eq(known, adapter)) {
                 adapters.push(adapter);
             }
         }
+        adapters
+    }
+
+    /// Ends what a dead runner of this run has left elsewhere.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    pub async fn recover(&self, run: &str) -> Result<(), String> {
+        for adapter in self.adapters() {
+            adapter.recover(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends programs that adapters leave running between calls.
+    pub(super) async fn close(&self, stop: &Stop) {
         let mut closing = JoinSet::new();
-        for adapter in adapters {
+        for adapter in self.adapters() {
             let (adapter, stop) = (adapter.clone(), stop.clone());
             closing.spawn(async move { adapter.close(stop).await });
         }
@@ -212,13 +229,21 @@ fn request(
     let element = call.step.element.map(|element| format!(".{element}")).unwrap_or_default();
     let attempt_id = format!("{item}-{}{element}-{}", call.step.step.0, call.attempt);
     let mut inputs = Vec::with_capacity(call.inputs.len());
+    let mut paths = Vec::new();
     for (id, value) in &call.inputs {
         let value = match all.bindings.files.contains(id) {
             true => {
                 let files = all.workspace.finder().absolute(value, call.item, &call.key);
-                Arc::new(files.map_err(|wrong| format!("input `{}`: {wrong}", name(*id)))?)
+                let files = files.map_err(|wrong| format!("input `{}`: {wrong}", name(*id)))?;
+                paths_in(&files, &mut paths);
+                Arc::new(files)
             }
-            false => value.clone(),
+            false => {
+                if all.graph.value(*id).ty.as_ref().is_some_and(Type::holds_files) {
+                    paths_in(value, &mut paths);
+                }
+                value.clone()
+            }
         };
         inputs.push((name(*id), value));
     }
@@ -244,6 +269,7 @@ fn request(
             deadline: stopped_by(all, call).map(|due| identity::moment(due.saturating_sub(now))),
         },
         inputs,
+        files: paths,
         outputs: binding.outputs.clone(),
         instructions,
         dir: room.path(),
@@ -253,6 +279,15 @@ fn request(
         conversation: Conversation::default(),
     };
     Ok((call, room))
+}
+
+/// The paths of files: of one, or of those in a list.
+fn paths_in(files: &Value, paths: &mut Vec<PathBuf>) {
+    match files {
+        Value::String(path) => paths.push(path.into()),
+        Value::Array(files) => files.iter().for_each(|file| paths_in(file, paths)),
+        _ => {}
+    }
 }
 
 /// A step's instructions with the values of this attempt; empty if it has none.

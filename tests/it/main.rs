@@ -6,6 +6,7 @@ mod code_review;
 mod coders;
 mod conditions;
 mod contained;
+mod containers;
 mod contract;
 mod conversations;
 mod dash;

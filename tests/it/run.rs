@@ -478,7 +478,7 @@ fn what_is_odd_about_a_run_is_told_in_words_that_help() {
     assert_eq!(told.exit, Some(3));
     assert!(
         told.err.contains(
-            "orderflow.toml does not say how it is called: bind it to a program (command, worker), a service (http), \
+            "orderflow.toml does not say how it is called: bind it to a program (command, worker, container), a service (http), \
              a tool (mcp), a model (model) or a coding agent (acp, preset), such as command = [\"python3\", \"agent.py\"]\n"
         ),
         "{}",

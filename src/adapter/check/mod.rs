@@ -54,6 +54,7 @@ fn call(folder: &Path) -> Call {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         },
         inputs: Vec::new(),
+        files: Vec::new(),
         instructions: String::new(),
         outputs: Arc::new([]),
         dir: folder.to_owned(),

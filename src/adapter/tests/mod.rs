@@ -53,6 +53,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
             traceparent: "00-1-2-01".into(),
         },
         inputs: inputs.into_iter().map(|(name, value)| (name.into(), Arc::new(value))).collect(),
+        files: Vec::new(),
         outputs: declared(outputs),
         instructions: "Be brief.\nAnd polite.".into(),
         dir: folder.join("item"),

@@ -4,10 +4,11 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Coder, Header, McpServer, Provider, Reach, Secret, Settings};
+use super::super::settings::{Coder, Engine, Header, McpServer, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
 use crate::adapter::acp::CodingAgent;
+use crate::adapter::container::Container;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::mcp::{Mcp, Server};
 use crate::adapter::model::Model;
@@ -34,6 +35,19 @@ use std::sync::Arc;
 /// Variables that every program gets.
 const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 
+/// Variables that the programs that run containers need.
+const ENGINE: [&str; 9] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINER_HOST",
+    "CONTAINERS_CONF",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
 /// What runs a step, found but not yet prepared.
 enum Doer<'a> {
     Command {
@@ -44,6 +58,14 @@ enum Doer<'a> {
         agent: &'a str,
         worker: Vec<String>,
         processes: usize,
+        env: &'a [String],
+    },
+    Container {
+        agent: &'a str,
+        engine: String,
+        image: &'a str,
+        command: &'a [String],
+        network: bool,
         env: &'a [String],
     },
     Service {
@@ -155,6 +177,19 @@ fn doer<'a>(
                 let worker = found(command)?;
                 Some(Doer::Worker { agent: name, worker, processes: *processes, env: &agent.env })
             }
+            Some(Reach::Container { image, command, network, engine }) => {
+                let engine = engine_of(*engine).map_err(|(engines, searched)| {
+                    Box::new(catalogue::missing_engine(heading, name, &engines, &searched))
+                })?;
+                Some(Doer::Container {
+                    agent: name,
+                    engine,
+                    image,
+                    command,
+                    network: *network,
+                    env: &agent.env,
+                })
+            }
             Some(Reach::Http { url, headers }) => Some(Doer::Service { agent: name, url, headers }),
             Some(Reach::Mcp { server, tool }) => {
                 let server = match server {
@@ -210,6 +245,21 @@ fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Di
     Box::new(catalogue::missing_program(span, name, program, searched))
 }
 
+/// The path of the program that runs containers: that of this engine, or of the first that is there; else the names
+/// that were searched, and where.
+fn engine_of(engine: Option<Engine>) -> Result<String, (Vec<&'static str>, String)> {
+    let names: Vec<&str> =
+        engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]).into_iter().map(Engine::name).collect();
+    let mut searched = String::new();
+    for name in &names {
+        match located(&[(*name).to_owned()], Path::new(".")) {
+            Ok(words) => return Ok(words.concat()),
+            Err(places) => searched = places,
+        }
+    }
+    Err((names, searched))
+}
+
 /// The command with its program as an absolute path; else where the program was searched. A name without a slash is
 /// searched in PATH, as in a shell; a path is relative to `folder`.
 fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
@@ -256,6 +306,7 @@ impl Doers<'_> {
         let folder = std::path::absolute(&settings.folder)?;
         // The steps of an agent share its processes.
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
+        let mut containers: BTreeMap<&str, Arc<Container>> = BTreeMap::new();
         let mut servers: BTreeMap<&str, Arc<Mcp>> = BTreeMap::new();
         let elsewhere = |doer: &Doer<'_>| {
             matches!(
@@ -283,6 +334,19 @@ impl Doers<'_> {
                     let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
                     workers.entry(agent).or_insert_with(new).clone()
                 }
+                Doer::Container { agent, engine, image, command, network, env } => containers
+                    .entry(agent)
+                    .or_insert_with(|| {
+                        let env = variables(env).chain(self.secrets.variables(gives(step, graph, settings)));
+                        let (image, command) = ((*image).to_owned(), command.to_vec());
+                        Arc::new(Container {
+                            network: *network,
+                            own: environment(&ENGINE.map(str::to_owned)),
+                            env: env.collect(),
+                            ..Container::new(engine.clone(), image, command, folder.clone())
+                        })
+                    })
+                    .clone(),
                 Doer::Service { agent, url, headers } => {
                     Arc::new(Service::new(client()?, (*url).clone(), self.headers(agent, headers)?))
                 }
@@ -388,6 +452,11 @@ pub fn warn_of_unset(graph: &Graph, settings: &Settings, terminal: &mut Terminal
 
 /// The variables of these names and those that every program gets, as far as they are set.
 pub fn environment(names: &[String]) -> Vec<(String, OsString)> {
-    let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
-    names.filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?))).collect()
+    let usual = ENVIRONMENT.map(str::to_owned);
+    variables(&usual).chain(variables(names)).collect()
+}
+
+/// The variables of these names, as far as they are set.
+fn variables(names: &[String]) -> impl Iterator<Item = (String, OsString)> {
+    names.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?)))
 }

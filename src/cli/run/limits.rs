@@ -76,6 +76,7 @@ fn usual(graph: &Graph, settings: &Settings, cpus: usize, bound: &dyn Fn(StepId)
                 Some(
                     Reach::Worker { .. }
                     | Reach::Command(_)
+                    | Reach::Container { .. }
                     | Reach::Http { .. }
                     | Reach::Mcp { .. }
                     | Reach::Model { .. }

@@ -2,6 +2,7 @@
 //! document.
 
 mod coder;
+mod containers;
 mod providers;
 mod read;
 #[cfg(test)]
@@ -70,6 +71,8 @@ pub enum Reach {
     Command(Vec<String>),
     /// A program that stays and answers many calls, with its arguments and the most processes.
     Worker { command: Vec<String>, processes: usize },
+    /// A program in a container, which is started for every attempt.
+    Container { image: String, command: Vec<String>, network: bool, engine: Option<Engine> },
     /// A service that answers POST at this address.
     Http { url: Url, headers: Vec<(HeaderName, Header)> },
     /// A tool of an MCP server, by its name; without one, each step calls the tool of its own name.
@@ -90,6 +93,25 @@ pub struct Coder {
     pub work: WorkFolder,
     /// The kinds of tools that it may use when it asks.
     pub allow: Vec<String>,
+}
+
+/// What runs containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Docker,
+    Podman,
+}
+
+impl Engine {
+    /// Every engine, in the order in which one is searched.
+    pub const ALL: [Engine; 2] = [Engine::Docker, Engine::Podman];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Docker => "docker",
+            Engine::Podman => "podman",
+        }
+    }
 }
 
 /// Where the server of an agent's tools is.

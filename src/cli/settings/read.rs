@@ -13,10 +13,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
-const AGENT: [&str; 20] = [
+const AGENT: [&str; 21] = [
     "command",
     "worker",
     "processes",
+    "container",
     "http",
     "mcp",
     "tool",
@@ -36,7 +37,7 @@ const AGENT: [&str; 20] = [
     "idempotent",
 ];
 /// Of them, the ways to call an agent.
-const WAYS: [&str; 7] = ["command", "worker", "http", "mcp", "model", "acp", "preset"];
+const WAYS: [&str; 8] = ["command", "worker", "container", "http", "mcp", "model", "acp", "preset"];
 /// Known to the language, but not yet to this program.
 const LATER: [&str; 1] = ["document"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
@@ -164,6 +165,7 @@ impl Reader {
                     let url = self.url("http", value);
                     agent.reach = url.map(|url| Reach::Http { url, headers: Vec::new() });
                 }
+                "container" => agent.reach = self.container(value),
                 "mcp" => agent.reach = self.server(value),
                 "model" => agent.reach = self.model(value),
                 "acp" => agent.reach = Some(self.acp(value)),
@@ -264,6 +266,7 @@ impl Reader {
                 Reach::Command(_)
                 | Reach::Worker { .. }
                 | Reach::Coder(_)
+                | Reach::Container { .. }
                 | Reach::Mcp { server: McpServer::Program(_), .. },
             )
             | None => return,
@@ -296,19 +299,6 @@ impl Reader {
             Err(error) => format!(": {error}"),
         };
         self.bad_because(key, value, expected, &why)
-    }
-
-    /// The command of an MCP server, or its address.
-    fn server(&mut self, value: &Item<'_>) -> Option<Reach> {
-        let server = match value.get_ref() {
-            DeValue::Array(_) => McpServer::Program(self.program("mcp", value)),
-            DeValue::String(_) => McpServer::Http { url: self.url("mcp", value)?, headers: Vec::new() },
-            _ => {
-                let expected = "a list that begins with a program, or the address of a server";
-                return self.bad("mcp", value, expected);
-            }
-        };
-        Some(Reach::Mcp { server, tool: None })
     }
 
     /// `secret:NAME`, as a bearer token.
@@ -368,7 +358,7 @@ impl Reader {
         AgentEffects { all: None, of: said.collect() }
     }
 
-    fn flag(&mut self, key: &str, value: &Item<'_>) -> Option<bool> {
+    pub(super) fn flag(&mut self, key: &str, value: &Item<'_>) -> Option<bool> {
         value.get_ref().as_bool().or_else(|| self.bad(key, value, "true or false"))
     }
 

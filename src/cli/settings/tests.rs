@@ -53,7 +53,7 @@ fn every_problem_is_found_at_once() {
         (
             13,
             "settings-two-ways",
-            "an agent is reached in one way: by `command`, `worker`, `http`, `mcp`, `model`, `acp` or `preset`",
+            "an agent is reached in one way: by `command`, `worker`, `container`, `http`, `mcp`, `model`, `acp` or `preset`",
         ),
         (16, "settings-idle-key", "`processes` needs `worker`"),
         (18, "settings-bad-value", "`secrets` must be the name of a variable, such as PAYMENT_KEY"),
@@ -130,5 +130,35 @@ fn a_key_without_the_one_that_it_needs_is_reported_with_it() {
         let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\n{text}\n")));
         let found: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(found, [format!("`{key}` needs `{needs}`")]);
+    }
+}
+
+#[test]
+fn a_container_is_an_image_with_a_command() {
+    let text = "[agents.a]\ncontainer = { image = \"shop:1\" }\nenv = [\"A\"]\nsecrets = [\"KEY\"]\n\
+                [agents.b]\ncontainer = { image = \"shop:2\", command = [\"pay\"], network = true, engine = \"podman\" }\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    assert_eq!(problems, []);
+    let container = |image: &str, command: &[&str], network, engine| {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        Some(Reach::Container { image: image.into(), command, network, engine })
+    };
+    assert_eq!(settings.agents["a"].reach, container("shop:1", &[], false, None));
+    assert_eq!(settings.agents["b"].reach, container("shop:2", &["pay"], true, Some(Engine::Podman)));
+    for (text, expected) in [
+        (
+            "\"shop\"",
+            "`container` must be a table such as { image = \"python:3.13\", command = [\"python3\", \"/pay.py\"] }",
+        ),
+        ("{ }", "`container` must be a table with an `image`, such as { image = \"python:3.13\" }"),
+        ("{ image = \"--privileged\" }", "`image` must be the name of an image, such as \"python:3.13\""),
+        ("{ image = \"x\", engine = \"runc\" }", "`engine` must be \"docker\" or \"podman\""),
+        ("{ image = \"x\", command = [] }", "`command` must be a list that begins with a program"),
+        ("{ image = \"x\", network = \"host\" }", "`network` must be true or false"),
+        ("{ image = \"x\", volumes = [] }", "unknown key `volumes`"),
+    ] {
+        let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\ncontainer = {text}\n")));
+        let found: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(found, [expected]);
     }
 }

@@ -4,7 +4,7 @@ use crate::diag::{Diagnostic, Span, nearest};
 use crate::value::words;
 
 /// The kinds of agents, each by its key.
-const KINDS: &str = "bind it to a program (command, worker), a service (http), a tool (mcp), a model (model) or a coding agent (acp, preset), such as command = [\"python3\", \"agent.py\"]";
+const KINDS: &str = "bind it to a program (command, worker, container), a service (http), a tool (mcp), a model (model) or a coding agent (acp, preset), such as command = [\"python3\", \"agent.py\"]";
 
 pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("settings-syntax", span, message.trim().to_owned())
@@ -36,7 +36,7 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
         .map_or((String::new(), String::new()), |(last, first)| (last.clone(), first.join(", ")));
     let message = format!("an agent is reached in one way: by {first} or {last}");
     Diagnostic::error("settings-two-ways", span, message).help(
-        "command is started for every attempt; worker stays and speaks JSON-RPC; http is the address of a service; mcp is the command or address of a server with tools; model is the name of a provider and its model; acp or preset is a coding agent",
+        "command is started for every attempt; worker stays and speaks JSON-RPC; container is a program in an image; http is the address of a service; mcp is the command or address of a server with tools; model is the name of a provider and its model; acp or preset is a coding agent",
     )
 }
 
@@ -144,6 +144,15 @@ pub fn no_repository(span: Span, agent: &str, folder: &str) -> Diagnostic {
     let message = format!("`{agent}` works in a worktree, but {folder} is not in a git repository");
     Diagnostic::error("no-repository", span, message)
         .help("run `git init` and commit once, or set folder = \"copy\" or \"shared\" in orderflow.toml")
+}
+
+/// A container without a program that runs containers.
+pub fn missing_engine(span: Span, agent: &str, engines: &[&str], searched: &str) -> Diagnostic {
+    let message =
+        format!("`{agent}` is a container, and {} was not found", words::or(engines.iter().map(words::code)));
+    Diagnostic::error("missing-engine", span, message).help(format!(
+        "looked for it in {searched}; install docker or podman, or bind the agent to a program"
+    ))
 }
 
 /// The file with a model's system prompt.

@@ -130,6 +130,9 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Worker { command, processes } => {
             json!({"kind": "worker", "command": command, "processes": processes})
         }
+        Doer::Container { image, command, network } => {
+            json!({"kind": "container", "image": image, "command": command, "network": network})
+        }
         Doer::Http(url) => json!({"kind": "http", "url": url}),
         Doer::Mcp { server, tool } => json!({"kind": "mcp", "server": server, "tool": tool}),
         Doer::Model { name, url, priced } => {

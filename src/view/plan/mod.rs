@@ -35,6 +35,8 @@ pub enum Doer {
     Command(Vec<String>),
     /// The worker program bound to the step's agent, with the most processes of it.
     Worker { command: Vec<String>, processes: usize },
+    /// A program in a container of this image; without words the program of the image.
+    Container { image: String, command: Vec<String>, network: bool },
     /// The service bound to the step's agent, by its address.
     Http(String),
     /// The tool of an MCP server, by its name if it is not the step's; the server by its command or address.
@@ -54,6 +56,7 @@ fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
     match doer {
         Doer::Command(_)
         | Doer::Worker { .. }
+        | Doer::Container { .. }
         | Doer::Http(_)
         | Doer::Mcp { .. }
         | Doer::Model { .. }

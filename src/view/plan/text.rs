@@ -152,6 +152,11 @@ pub fn by(doer: &Doer) -> String {
             let several = if *processes > 1 { format!(" ×{processes}") } else { String::new() };
             format!("worker{several}: {}", visible(&command.join(" ")))
         }
+        Doer::Container { image, command, network } => {
+            let network = if *network { " with network" } else { "" };
+            let command = if command.is_empty() { String::new() } else { format!(": {}", command.join(" ")) };
+            visible(&format!("container {image}{network}{command}"))
+        }
         Doer::Http(url) => visible(url),
         Doer::Mcp { server, tool } => {
             let tool = tool.as_ref().map(|tool| format!(" {tool}")).unwrap_or_default();
