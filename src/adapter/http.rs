@@ -6,6 +6,7 @@
 
 use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
+use crate::value::budget::Budget;
 use crate::value::{Value, json};
 use anyhow::Context as _;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -180,6 +181,7 @@ fn context(call: &Call) -> HeaderMap {
     let context = &call.context;
     let text = |text: &str| Some(header_value(text));
     let optional = |text: Option<&str>| text.map(header_value);
+    let Budget { tokens, dollars } = context.budget.unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE.as_str(), text("application/json")),
         ("idempotency-key", text(&context.idempotency_key)),
@@ -197,6 +199,8 @@ fn context(call: &Call) -> HeaderMap {
         ("ce-agent", optional(context.agent.as_deref())),
         ("ce-channel", optional(context.channel.as_deref())),
         ("ce-deadline", optional(context.deadline.as_deref())),
+        ("ce-budgettokens", optional(tokens.map(|tokens| tokens.to_string()).as_deref())),
+        ("ce-budgetusd", optional(dollars.map(|dollars| dollars.value().to_string()).as_deref())),
     ];
     let named = headers.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)));
     named.collect()

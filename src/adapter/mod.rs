@@ -40,6 +40,7 @@ pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
 
 use crate::event::{Answer, ValueId};
+use crate::value::budget::Budget;
 use crate::value::{Type, Value};
 use std::future::Future;
 use std::path::PathBuf;
@@ -134,6 +135,8 @@ pub struct Context {
     pub channel: Option<Arc<str>>,
     /// When the attempt will be stopped, as RFC 3339.
     pub deadline: Option<String>,
+    /// What it may spend; `None` without a budget.
+    pub budget: Option<Budget>,
     /// W3C trace context.
     pub traceparent: String,
 }

@@ -65,6 +65,7 @@ impl Variables {
         let context = &call.context;
         let attempt = context.attempt.to_string();
         let element = context.element.map(|element| element.to_string()).unwrap_or_default();
+        let budget = context.budget.map(|left| left.json().to_string()).unwrap_or_default();
         for (name, what, value) in [
             ("RUN", "the run", &*context.run),
             ("STEP", "the step", &context.step),
@@ -76,6 +77,7 @@ impl Variables {
             ("AGENT", "the agent", context.agent.as_deref().unwrap_or("")),
             ("CHANNEL", "the channel", context.channel.as_deref().unwrap_or("")),
             ("DEADLINE", "the deadline", context.deadline.as_deref().unwrap_or("")),
+            ("BUDGET", "the budget", &budget),
             ("OUTPUTS", "the list of outputs", &outputs(call)),
             ("DIR", "the folder", &call.dir.to_string_lossy()),
         ] {

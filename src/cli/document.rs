@@ -1,15 +1,17 @@
 //! Reads the document that a command works on.
 
 use super::exit::{Exit, Stop};
-use super::settings::{self, Settings};
+use super::settings::{self, Reach, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
 use crate::disk::Named;
-use crate::graph::{self, Graph, Step};
+use crate::graph::{self, Graph, Kind, Step, StepId};
 use crate::session;
 use crate::spec::{self, Spec};
+use crate::value::budget::Budget;
 use anyhow::Context;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -146,6 +148,8 @@ impl Document {
         let given: Vec<&str> = agents.flat_map(|agent| &agent.secrets).map(|secret| &*secret.name).collect();
         let asked = self.spec.front.secrets.iter().filter(|name| !given.contains(&&*name.value));
         self.problems.extend(asked.map(|name| problem::secret_not_given(name.span, &name.value)));
+        let unpriced = unpriced_budgets(&self.spec, graph, settings);
+        self.problems.extend(unpriced);
         self.problems.sort_by_key(|problem| (problem.span, problem.severity));
     }
 
@@ -175,6 +179,32 @@ impl Document {
             Stop::new(Exit::Invalid, message).into()
         })
     }
+}
+
+/// Budgets in dollars that cannot be enforced, because a model that spends from them has no price.
+fn unpriced_budgets(spec: &Spec, graph: &Graph, settings: &Settings) -> Vec<Diagnostic> {
+    let unpriced = |step: &Step| -> Option<String> {
+        let (name, agent) = settings.bound(step.agent.as_deref())?;
+        let Some(Reach::Model { provider, .. }) = &agent.reach else { return None };
+        let known = provider.price.is_some() || provider.reports_cost || step.kind == Kind::Compensation;
+        (!known).then(|| name.to_owned())
+    };
+    let problem = |budget: &Option<spec::Spanned<Budget>>, of: &dyn Fn(StepId) -> bool| {
+        let budget = budget.as_ref().filter(|budget| budget.value.dollars.is_some())?;
+        let steps = graph.ids().filter(|id| of(*id));
+        let agents: BTreeSet<String> = steps.filter_map(|id| unpriced(graph.step(id))).collect();
+        let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+        (!agents.is_empty()).then(|| problem::unpriced_budget(budget.span, &agents))
+    };
+    let steps = spec.steps.iter().zip(graph.ids());
+    let steps = steps.filter_map(|(step, id)| problem(&step.annotations.budget, &|other| other == id));
+    let groups = spec.groups.iter().enumerate().filter_map(|(index, group)| {
+        let inside = |id| graph.around(id).any(|around| around == index);
+        problem(&group.annotations.budget, &inside)
+    });
+    let item = problem(&spec.front.budget, &|id| !graph.step(id).once);
+    let run = problem(&spec.front.run_budget, &|_| true);
+    steps.chain(groups).chain(item).chain(run).collect()
 }
 
 /// A step's program in a language without a known interpreter.

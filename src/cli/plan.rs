@@ -75,7 +75,7 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
             Reach::Model { name, provider, .. } => Doer::Model {
                 name: name.clone(),
                 url: provider.url.to_string(),
-                priced: provider.price.is_some(),
+                priced: provider.price.is_some() || provider.reports_cost,
             },
             Reach::Coder(coder) => {
                 Doer::Coder { command: coder.command.clone(), work: coder.work, allow: coder.allow.clone() }

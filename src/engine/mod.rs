@@ -7,6 +7,7 @@
 //! before the cut and continues as if it had not been interrupted.
 
 mod backoff;
+mod budget;
 mod item;
 mod limits;
 mod once;
@@ -21,6 +22,7 @@ pub(crate) mod simulator;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use budget::{Scope, SpentBudget, spend};
 pub use item::{Compensations, Obstacle, Refusal, Retraced, is_failed, next_compensated};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, RetryRequest};
@@ -29,6 +31,7 @@ pub use tally::{DeadLetter, Tally};
 pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
 use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
+use crate::value::budget::Budget;
 use std::sync::Arc;
 
 /// Input from the runtime.
@@ -96,6 +99,8 @@ pub struct Call {
     pub deadline: Option<Millis>,
     /// The latest time at which it is stopped, by this timer or by that of its item.
     pub until: Option<Millis>,
+    /// What it may spend; `None` without a budget.
+    pub left: Option<Budget>,
 }
 
 /// The pending work of an execution that has not ended, with the attempt's number, if its run resumes.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod ahead;
+mod budgets;
 mod decided;
 mod examples;
 mod killed;

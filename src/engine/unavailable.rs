@@ -3,6 +3,7 @@
 
 use crate::event::{AttemptEvent, Event, EventKind, Execution, Failure, ItemEvent, Millis, StepEvent};
 use crate::graph::{Graph, StepId};
+use crate::value::budget::Spent;
 
 /// What is unavailable: an agent by its name, or the agent of one step that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,4 +112,6 @@ pub(super) struct Bounds {
     /// When the run is stopped at the latest.
     pub until: Option<Millis>,
     pub unavailable: UnavailableAgents,
+    /// What the run has spent.
+    pub spent: Spent,
 }

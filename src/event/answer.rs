@@ -52,6 +52,9 @@ pub struct Failure {
 /// The code of a step that failed because its agent is unavailable. An agent may report itself by it.
 pub const UNAVAILABLE: &str = "agent_unavailable";
 
+/// The code of a step that failed because a budget is spent.
+pub const BUDGET: &str = "budget";
+
 impl Failure {
     /// A failure with nothing reported besides.
     pub fn new(cause: Cause, message: String, outcome: Outcome, retryable: bool) -> Failure {

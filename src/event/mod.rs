@@ -8,7 +8,7 @@ mod execution;
 mod message;
 mod settlement;
 
-pub use answer::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
+pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::Role;
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};

@@ -134,6 +134,7 @@ fn group(group: &spec::Group) -> Group {
         parent: group.parent,
         parallel: group.parallel,
         deadline: group.annotations.deadline.as_ref().map(|deadline| deadline.value),
+        budget: group.annotations.budget.as_ref().map(|budget| budget.value),
     }
 }
 
@@ -146,6 +147,8 @@ fn settings(front: &spec::Front) -> Settings {
         tolerate: front.tolerate.as_ref().map(|tolerate| tolerate.value).unwrap_or_default(),
         on_item_error: front.on_item_error.as_ref().map(|rule| rule.value).unwrap_or_default(),
         deadline: front.deadline.as_ref().map(|deadline| deadline.value),
+        budget: front.budget.as_ref().map(|budget| budget.value),
+        run_budget: front.run_budget.as_ref().map(|budget| budget.value),
         env: front.env.iter().map(text).collect(),
         secrets: front.secrets.iter().map(text).collect(),
     }
@@ -185,8 +188,9 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         once: once.is(index),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
-        // A group's deadline is shared by its steps, not inherited by each.
+        // The deadline and the budget of a group are shared by its steps, not inherited by each.
         deadline: step.annotations.deadline.as_ref().map(|deadline| deadline.value),
+        budget: step.annotations.budget.as_ref().map(|budget| budget.value),
         compensate: None,
         irreversible: step.annotations.irreversible.is_some(),
         pure: inherited(spec, step, |said| said.pure.as_ref()).is_some(),

@@ -4,6 +4,7 @@ use super::Instructions;
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
+use crate::value::budget::Budget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -74,6 +75,10 @@ pub struct Settings {
     pub on_item_error: OnItemError,
     /// The deadline of one item.
     pub deadline: Option<Duration>,
+    /// What one item may spend.
+    pub budget: Option<Budget>,
+    /// What the run may spend.
+    pub run_budget: Option<Budget>,
     /// Names of environment variables that the document asks for.
     pub env: Vec<String>,
     /// Names of secrets that it asks for.
@@ -93,6 +98,8 @@ pub struct Group {
     pub parallel: bool,
     /// From the start of its first step: shared by all of them.
     pub deadline: Option<Duration>,
+    /// What its steps together may spend on an item.
+    pub budget: Option<Budget>,
 }
 
 /// The kind of a step.
@@ -139,6 +146,8 @@ pub struct Step {
     pub retry: Option<Retry>,
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
+    /// What it may spend on an item, with all its elements and attempts.
+    pub budget: Option<Budget>,
     /// The step that compensates this one when the item fails.
     pub compensate: Option<StepId>,
     /// Once it has run, steps before it are not compensated any more.
@@ -316,6 +325,18 @@ impl Step {
 }
 
 impl Graph {
+    /// Whether anything limits what an item, a group or a step may spend on an item.
+    pub fn has_item_budgets(&self) -> bool {
+        self.settings.budget.is_some()
+            || self.groups.iter().any(|group| group.budget.is_some())
+            || self.steps.iter().any(|step| step.budget.is_some())
+    }
+
+    /// Whether anything limits what may be spent.
+    pub fn has_budgets(&self) -> bool {
+        self.settings.run_budget.is_some() || self.has_item_budgets()
+    }
+
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.index()]
     }

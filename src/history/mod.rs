@@ -34,13 +34,14 @@ pub use runner::{DriveOutcome, New, Prepared, Runner};
 pub use source::{ItemsFrom, PIPED};
 pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
 
-use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents};
+use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents, spend};
 use crate::event::{Event, ItemId};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Message, Record, Records, Revision, Spot};
 use crate::runtime::ReportedColumns;
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
+use crate::value::budget::Spent;
 use documents::{Documents, Renumbering, another};
 use sequence::Sequence;
 use std::cell::OnceCell;
@@ -70,6 +71,7 @@ struct Summary {
     failures: Failures,
     retries: Retries,
     unavailable: UnavailableAgents,
+    spent: Spent,
 }
 
 impl History {
@@ -155,6 +157,14 @@ impl History {
         Ok(self.summary()?.unavailable.all())
     }
 
+    /// What the run has spent in all sessions.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn spent(&self) -> anyhow::Result<Spent> {
+        Ok(self.summary()?.spent)
+    }
+
     /// Which ends of items are void, because the items were retried or resolved later.
     pub(crate) fn retries(&self) -> anyhow::Result<Retries> {
         Ok(self.summary()?.retries.clone())
@@ -171,6 +181,7 @@ impl History {
             summary.failures.see(event);
             summary.retries.see(event);
             summary.unavailable.see(&self.graph, event);
+            spend(&mut summary.spent, event);
             expected.see(event);
             Ok(())
         })?;

@@ -266,6 +266,7 @@ fn request(
             forward_key,
             agent: binding.agent.clone(),
             channel: binding.channel.clone(),
+            budget: call.left,
             deadline: stopped_by(all, call).map(|due| identity::moment(due.saturating_sub(now))),
         },
         inputs,

@@ -1,5 +1,6 @@
 //! Fields: `[key:: value]`. Finds them and reads the values of known ones.
 
+use super::budget;
 use super::condition;
 use super::decision::Known;
 use super::diagram;
@@ -11,12 +12,14 @@ use super::near;
 use super::signature;
 use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
+use crate::value::budget::Budget;
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-pub(super) const READ: [&str; 11] = [
+pub(super) const READ: [&str; 12] = [
     "retry",
     "timeout",
     "deadline",
+    "budget",
     "after",
     "when",
     "each",
@@ -160,7 +163,7 @@ pub(super) fn apply(
     let value = &text[field.value.start..field.value.end];
     if !READ.contains(&key) {
         problems.push(match later::field(key) {
-            Some(_) if of_group && !later::fits_group(key) => problem::field_on_group(field.span, key),
+            Some(_) if of_group => problem::field_on_group(field.span, key),
             Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
             // Reported elsewhere with its right spelling.
             None if near::meant(key).is_some() => return,
@@ -203,6 +206,11 @@ pub(super) fn apply(
             Some(time) => set(&mut into.deadline, key, Spanned::new(time, span), problems),
             None => problems.push(problem::bad_duration(span, &shown).mended(span, near::time(value))),
         },
+        "budget" => {
+            if let Some(new) = budget(span, value, &shown, problems) {
+                add_budget(&mut into.budget, key, new, problems);
+            }
+        }
         "compensate" => {
             let title = title::read(&written[span.start..span.end]);
             set(&mut into.compensate, key, Spanned::new(title, span), problems);
@@ -281,6 +289,40 @@ fn passage(text: &str, span: Span) -> Option<Passage> {
         None => (value, None),
     };
     Some(Passage { from: from.split(',').map(name).collect::<Option<_>>()?, to })
+}
+
+/// Reads a budget, of a field or of the front matter.
+pub(super) fn budget(
+    span: Span,
+    value: &str,
+    shown: &str,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Spanned<Budget>> {
+    let (problem, right) = match budget::read(value) {
+        budget::Read::Budget(budget) if budget.is_spent() => (problem::no_budget(span), None),
+        budget::Read::Budget(budget) => return Some(Spanned::new(budget, span)),
+        budget::Read::Almost(right) => (problem::bad_budget(span, shown), Some(right)),
+        budget::Read::Unknown => (problem::bad_budget(span, shown), None),
+    };
+    problems.push(problem.mended(span, right));
+    None
+}
+
+/// Adds a budget in another unit; each unit is allowed once.
+fn add_budget(
+    slot: &mut Option<Spanned<Budget>>,
+    what: &str,
+    new: Spanned<Budget>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let twice = |known: &Budget| {
+        known.tokens.and(new.value.tokens).is_some() || known.dollars.and(new.value.dollars).is_some()
+    };
+    match slot {
+        Some(first) if twice(&first.value) => problems.push(problem::said_twice(new.span, first.span, what)),
+        Some(first) => first.value = first.value.least(new.value),
+        None => *slot = Some(new),
+    }
 }
 
 /// Sets a value that is allowed once.

@@ -1,20 +1,23 @@
 //! Front matter: YAML between `---` lines at the very top.
 
+use super::budget;
 use super::duration::duration;
+use super::field;
 use super::heading::Head;
 use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
 use super::near;
+use super::yaml::{excess, spaced};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::Type;
+use crate::value::budget::Budget;
 use crate::value::space::{self, is_space};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use std::borrow::Cow;
 use std::fmt;
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 14] = [
     "title",
     "description",
     "agent",
@@ -25,6 +28,8 @@ pub(super) const KEYS: [&str; 12] = [
     "tolerate",
     "on-item-error",
     "deadline",
+    "budget",
+    "run-budget",
     "env",
     "secrets",
 ];
@@ -299,9 +304,46 @@ impl Reader<'_, '_> {
                 self.front.on_item_error = self.parsed(name, &value, expected, on_item_error);
             }
             "deadline" => self.deadline(&value),
+            "budget" => self.front.budget = self.budget(name, place, value),
+            "run-budget" => self.front.run_budget = self.budget(name, place, value),
             _ if name.starts_with("x-") => {}
+            _ if budget::NAMES.contains(&&*near::plain(name)) => {
+                self.problems.push(problem::key_of_a_budget(place, name));
+            }
             _ => self.problems.push(problem::unknown_key(place, name, near::is_remark(name), KEYS)),
         }
+    }
+
+    /// `20000 tokens, $0.50`; a list of both and `{tokens: 20000, usd: 0.50}` are reported with this spelling.
+    fn budget(&mut self, key: &str, place: Span, value: Placed<Node>) -> Option<Spanned<Budget>> {
+        let (mut parts, mut end) = (Vec::new(), None);
+        match &value.value {
+            Node::Text(_) | Node::Plain | Node::Null => {
+                let text = self.scalar(key, &value)?;
+                let said = space::trim(&text.value);
+                return field::budget(text.span, said, said, self.problems);
+            }
+            Node::List(nodes) => {
+                parts.extend(nodes.iter().filter_map(|node| self.scalar(key, node)).map(|text| text.value));
+            }
+            Node::Map(entries) => {
+                for (unit, amount) in entries {
+                    let Some(amount) = self.scalar(key, amount) else { continue };
+                    parts.push(format!("{} {}", amount.value, unit.value));
+                    end = Some(amount.span.end);
+                }
+            }
+        }
+        let right = budget::right(&parts.join(", "));
+        let expected = format!("a text such as `{}`", right.as_deref().unwrap_or("20000 tokens, $0.50"));
+        let problem = problem::bad_key_value(place, key, &expected);
+        // In a block, the value ends with its last member.
+        let whole = end.filter(|end| !self.text[place.end..*end].contains('{'));
+        self.problems.push(match right.zip(whole) {
+            Some((right, end)) => problem.maybe(Span::new(place.end, end), format!(": {right}")),
+            None => problem,
+        });
+        None
     }
 
     fn deadline(&mut self, value: &Placed<Node>) {
@@ -353,6 +395,8 @@ impl Reader<'_, '_> {
             "tolerate" => "2%",
             "on-item-error" => "continue",
             "deadline" => "10m",
+            "budget" => "$0.50",
+            "run-budget" => "$20",
             "inputs" => "[order]",
             _ => "[FIRST, SECOND]",
         };
@@ -423,52 +467,6 @@ impl Reader<'_, '_> {
         let ty = self.parsed(&key, &ty, "a type such as Order, String or Item[]", Type::parse);
         Some((name, ty.map(|ty| ty.value)))
     }
-}
-
-/// YAML with plain spaces in place of other white space that separates tokens, at the same byte positions: around a
-/// line, and after a mark. Texts in quotes are unchanged.
-fn spaced(yaml: &str) -> Cow<'_, str> {
-    let plain = space::plain(yaml);
-    if let Cow::Borrowed(_) = plain {
-        return plain;
-    }
-    let mut spaced = String::with_capacity(yaml.len());
-    // The open quote, and whether there was only white space since the last mark of YAML.
-    let (mut quote, mut parts) = (None, true);
-    let mut rest = yaml;
-    while let Some(c) = rest.chars().next() {
-        let gap = |c: char| is_space(c) && !matches!(c, '\n' | '\r');
-        let width = rest.find(|c| !gap(c)).unwrap_or(rest.len());
-        if width > 0 {
-            let apart =
-                parts || rest[width..].starts_with(['\n', '\r', ',', ']', '}']) || width == rest.len();
-            let from = yaml.len() - rest.len();
-            let source = if quote.is_none() && apart { &*plain } else { yaml };
-            spaced.push_str(&source[from..from + width]);
-            rest = &rest[width..];
-            continue;
-        }
-        match c {
-            _ if quote == Some(c) => quote = None,
-            '"' | '\'' if quote.is_none() && parts => quote = Some(c),
-            _ => {}
-        }
-        spaced.push(c);
-        parts = matches!(c, '\n' | '\r' | ':' | '-' | ',' | '[' | '{');
-        rest = &rest[c.len_utf8()..];
-    }
-    Cow::Owned(spaced)
-}
-
-/// The meaning of a message about limits.
-fn excess(message: &Option<&str>) -> Option<&'static str> {
-    let (_, limit) = message.as_ref()?.split_once("budget breached: ")?;
-    Some(match limit.split([' ', '{']).next().unwrap_or_default() {
-        "Depth" => "it nests deeper than 16 levels",
-        "Anchors" => "it has more than 100 anchors",
-        "Documents" => "it has more than one document",
-        _ => "it has more than 10,000 values, where each alias counts with all its values",
-    })
 }
 
 /// A value without strange white space around it.

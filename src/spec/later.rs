@@ -5,12 +5,8 @@ use super::markdown::{Block, Holder, Kind, lines};
 use crate::diag::{Diagnostic, catalogue as problem};
 
 /// Fields, and their purpose.
-const FIELDS: [(&str, &str); 4] = [
-    ("repeat", "repeating a step"),
-    ("emit", "publishing an event"),
-    ("await", "waiting for an event"),
-    ("budget", "a limit on tokens or money"),
-];
+const FIELDS: [(&str, &str); 3] =
+    [("repeat", "repeating a step"), ("emit", "publishing an event"), ("await", "waiting for an event")];
 
 /// The names of the fields that are known but not supported.
 pub(super) fn fields() -> impl Iterator<Item = &'static str> {
@@ -20,11 +16,6 @@ pub(super) fn fields() -> impl Iterator<Item = &'static str> {
 /// The purpose of a field.
 pub(super) fn field(key: &str) -> Option<&'static str> {
     FIELDS.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what)
-}
-
-/// Whether a field is allowed on a group.
-pub(super) fn fits_group(key: &str) -> bool {
-    key == "budget"
 }
 
 /// Quotes with a meaning: gates.

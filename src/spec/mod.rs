@@ -4,6 +4,7 @@
 //! step with problems is included as far as it could be read.
 
 mod body;
+mod budget;
 mod callout;
 mod claims;
 mod condition;
@@ -30,6 +31,7 @@ mod stray;
 pub mod title;
 mod titles;
 mod types;
+mod yaml;
 
 pub use duration::duration;
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations, quoted};

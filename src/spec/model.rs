@@ -3,6 +3,7 @@
 use super::expect::Expectation;
 use crate::condition::Condition;
 use crate::diag::Span;
+use crate::value::budget::Budget;
 use crate::value::{Type, Value};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -124,6 +125,9 @@ pub struct Front {
     pub tolerate: Option<Spanned<Tolerance>>,
     pub on_item_error: Option<Spanned<OnItemError>>,
     pub deadline: Option<Spanned<Duration>>,
+    /// What an item may spend, and what the run may.
+    pub budget: Option<Spanned<Budget>>,
+    pub run_budget: Option<Spanned<Budget>>,
     pub env: Vec<Spanned<String>>,
     /// The names of the secrets that it uses; the operator provides them.
     pub secrets: Vec<Spanned<String>>,
@@ -240,6 +244,8 @@ pub struct Annotations {
     pub timeout: Option<Spanned<Duration>>,
     /// The deadline of the step with its retries.
     pub deadline: Option<Spanned<Duration>>,
+    /// What the step, or the steps of the group together, may spend on an item.
+    pub budget: Option<Spanned<Budget>>,
     pub after: Vec<Spanned<After>>,
     /// `[each:: …]`.
     pub each: Option<Spanned<Each>>,

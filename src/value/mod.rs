@@ -3,7 +3,9 @@
 //! A value is JSON. Numbers keep their original text (`145.50` stays `145.50`), so amounts of money pass through
 //! unchanged.
 
+pub mod budget;
 mod decimal;
+pub mod dollars;
 mod integer;
 pub mod json;
 mod label;

@@ -22,6 +22,24 @@ pub fn by_count<'a, N: PartialEq + From<u8>>(count: N, one: &'a str, several: &'
     if count == N::from(1) { one } else { several }
 }
 
+/// A number with its thousands apart, such as `20,000`.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 token`, `20,000 tokens`.
+pub fn tokens(count: u64) -> String {
+    format!("{} {}", number(count), by_count(count, "token", "tokens"))
+}
+
 /// A name as messages show names.
 pub fn code(name: impl Display) -> String {
     format!("`{name}`")

@@ -2,6 +2,7 @@
 
 mod after_group;
 mod agents;
+mod budgets;
 mod code_review;
 mod coders;
 mod conditions;

@@ -51,6 +51,7 @@ fn call(folder: &Path) -> Call {
             agent: None,
             channel: None,
             deadline: None,
+            budget: None,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         },
         inputs: Vec::new(),

@@ -7,6 +7,7 @@
 //! once, with the misfit as the next message.
 
 mod protocol;
+mod purse;
 
 pub use protocol::Protocol;
 
@@ -16,6 +17,7 @@ use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
 use crate::value::{Type, Value};
 use bigdecimal::BigDecimal;
 use protocol::{Message, Turn, Usage};
+use purse::Purse;
 use reqwest::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub struct Model {
     /// The most tokens of an answer.
     pub max_tokens: u32,
     pub price: Option<Price>,
+    /// The provider reports the cost of each answer.
+    pub reports_cost: bool,
 }
 
 /// Dollars for a million tokens.
@@ -64,6 +68,7 @@ impl Model {
             let why = format!("a model makes no files: give the output `{}` another type", file.name);
             return Err(contract::failure(Cause::Start, why, Outcome::NotExecuted, false));
         }
+        let purse = Purse::of(self, call)?;
         let form = prompt::form(&call.outputs);
         let talk = &call.conversation;
         if let Some(system) = &self.system {
@@ -74,9 +79,10 @@ impl Model {
         let mut messages = vec![Message::user(prompt)];
         let mut spent = Usage::default();
         let mut corrected = false;
+        let mut most = purse.most(&spent).ok_or_else(Purse::spent)?;
         loop {
             let turn = self
-                .ask(call, &messages, form.as_ref())
+                .ask(call, &messages, form.as_ref(), most)
                 .await
                 .map_err(|failure| self.paid(failure, &spent))?;
             if let Ok(text) = &turn.text {
@@ -85,8 +91,14 @@ impl Model {
             let model = turn.model.as_deref().unwrap_or(&self.name);
             talk.say(Role::Usage, Some(model), &self.usage(&turn.usage));
             spent.add(&turn.usage);
-            let incomplete = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, false);
-            let text = turn.text.map_err(|why| self.paid(incomplete(why), &spent))?;
+            purse.check(&spent).map_err(|failure| self.paid(failure, &spent))?;
+            let text = turn.text.map_err(|why| {
+                let failure = match turn.cut && most < self.max_tokens {
+                    true => Purse::cut(most),
+                    false => contract::failure(Cause::Protocol, why, Outcome::Failed, false),
+                };
+                self.paid(failure, &spent)
+            })?;
             match answer(&call.outputs, form.is_some(), &text) {
                 // Other members that the model wrote are not a report: only the provider knows the cost.
                 Ok(reply) => {
@@ -98,6 +110,8 @@ impl Model {
                     return Err(self.paid(contract::failure(cause, message, Outcome::Failed, false), &spent));
                 }
                 Err(misfit) => {
+                    let left = purse.most(&spent);
+                    most = left.ok_or_else(|| self.paid(Purse::uncorrected(&misfit), &spent))?;
                     let correction = prompt::correction(&misfit.message);
                     talk.say(Role::User, None, &correction);
                     messages.push(Message::assistant(text));
@@ -113,6 +127,7 @@ impl Model {
         call: &Call,
         messages: &[Message],
         form: Option<&Value>,
+        most: u32,
     ) -> Result<Turn, Box<Failure>> {
         let url = self.protocol.address(&self.url);
         let mut request = self.client.post(url.clone()).header("content-type", "application/json");
@@ -125,7 +140,7 @@ impl Model {
         let request = request
             .header("idempotency-key", http::header_value(&call.context.idempotency_key))
             .header("traceparent", http::header_value(&call.context.traceparent))
-            .body(self.protocol.request(self, messages, form).to_string());
+            .body(self.protocol.request(self, messages, form, most).to_string());
         let response = request.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
         let (status, pause) = (response.status(), http::retry_after(response.headers()));
         let body = http::body(response).await.map_err(harmless)?;
@@ -178,8 +193,13 @@ impl Model {
             }
             (None, _) => return None,
         };
-        crate::value::json::parse(&cost.normalized().to_plain_string()).ok()
+        crate::value::json::parse(&plain(&cost)).ok()
     }
+}
+
+/// The number in digits without an exponent.
+fn plain(number: &BigDecimal) -> String {
+    number.normalized().to_plain_string()
 }
 
 /// The outputs in a model's text: as JSON of the form, or the text itself as the only output.

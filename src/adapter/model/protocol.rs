@@ -48,6 +48,8 @@ impl Message {
 pub struct Turn {
     /// What it wrote, or why it gave no complete answer.
     pub text: Result<String, String>,
+    /// Whether the limit of its tokens ended it.
+    pub cut: bool,
     /// The model that answered.
     pub model: Option<String>,
     pub usage: Usage,
@@ -112,7 +114,8 @@ impl Protocol {
         }
     }
 
-    pub fn request(self, model: &Model, messages: &[Message], form: Option<&Value>) -> Value {
+    /// `most` is the most tokens of the answer.
+    pub fn request(self, model: &Model, messages: &[Message], form: Option<&Value>, most: u32) -> Value {
         let said: Vec<Value> = messages.iter().map(Message::json).collect();
         let mut body = Object::new();
         body.insert("model".into(), model.name.as_str().into());
@@ -120,7 +123,7 @@ impl Protocol {
             Protocol::Chat => {
                 let system = model.system.iter().map(|text| json!({"role": "system", "content": text}));
                 body.insert("messages".into(), system.chain(said).collect());
-                body.insert("max_tokens".into(), model.max_tokens.into());
+                body.insert("max_tokens".into(), most.into());
                 if let Some(form) = form {
                     let schema = json!({"name": "outputs", "schema": form, "strict": strict(form)});
                     body.insert(
@@ -131,7 +134,7 @@ impl Protocol {
             }
             Protocol::Messages => {
                 body.insert("messages".into(), said.into());
-                body.insert("max_tokens".into(), model.max_tokens.into());
+                body.insert("max_tokens".into(), most.into());
                 body.extend(model.system.iter().map(|text| ("system".into(), text.as_str().into())));
                 if let Some(form) = form {
                     body.insert(
@@ -142,7 +145,7 @@ impl Protocol {
             }
             Protocol::Responses => {
                 body.insert("input".into(), messages.iter().map(Message::item).collect());
-                body.insert("max_output_tokens".into(), model.max_tokens.into());
+                body.insert("max_output_tokens".into(), most.into());
                 body.insert("store".into(), false.into());
                 body.extend(model.system.iter().map(|text| ("instructions".into(), text.as_str().into())));
                 if let Some(form) = form {
@@ -187,9 +190,10 @@ impl Protocol {
             }
         };
         let cut = "the answer was cut off at the limit of its tokens; raise max-tokens in orderflow.toml";
+        let is_cut = matches!(end, Some("length" | "max_tokens" | "max_output_tokens"));
         let text = match (end, refusal(&body)) {
             (_, Some(refusal)) => Err(format!("the model refused: {refusal}")),
-            (Some("length" | "max_tokens" | "max_output_tokens"), None) => Err(cut.to_owned()),
+            (_, None) if is_cut => Err(cut.to_owned()),
             (Some("incomplete" | "model_context_window_exceeded"), None) => {
                 Err("the answer is incomplete".to_owned())
             }
@@ -202,7 +206,7 @@ impl Protocol {
                 text.ok_or_else(|| "the provider's answer has no text of the model in it".to_owned())
             }
         };
-        Ok(Turn { text, model: body["model"].as_str().map(str::to_owned), usage })
+        Ok(Turn { text, cut: is_cut, model: body["model"].as_str().map(str::to_owned), usage })
     }
 }
 

@@ -2,6 +2,7 @@
 //! and `worker` check what those kinds promise besides.
 
 mod acp;
+mod budget;
 mod conformance;
 mod http;
 mod mcp;
@@ -50,6 +51,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
             agent: Some("payment-service".into()),
             channel: Some("payments".into()),
             deadline: Some("2026-11-20T08:00:00.000Z".into()),
+            budget: None,
             traceparent: "00-1-2-01".into(),
         },
         inputs: inputs.into_iter().map(|(name, value)| (name.into(), Arc::new(value))).collect(),

@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Requests as paths and bodies, and the responses that are given to them in order, the last one again and again.
-struct Provider {
+pub(super) struct Provider {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Provider {
-    fn new(responses: Vec<(u16, Value)>) -> Provider {
+    pub(super) fn new(responses: Vec<(u16, Value)>) -> Provider {
         let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
         let known = seen.clone();
         let address = listen(move |request: Request| {
@@ -34,11 +34,11 @@ impl Provider {
         Provider { address, seen }
     }
 
-    fn seen(&self) -> Vec<(String, Value)> {
+    pub(super) fn seen(&self) -> Vec<(String, Value)> {
         self.seen.lock().unwrap().clone()
     }
 
-    fn model(&self, protocol: Protocol) -> Model {
+    pub(super) fn model(&self, protocol: Protocol) -> Model {
         at(self.address, protocol)
     }
 }
@@ -55,6 +55,7 @@ pub(super) fn at(address: SocketAddr, protocol: Protocol) -> Model {
         system: Some("You write letters.".into()),
         max_tokens: 100,
         price: Some(Price { input: price("0.15"), output: price("0.60") }),
+        reports_cost: false,
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) fn says(protocol: Protocol, text: &str) -> Value {
     }
 }
 
-const ALL: [Protocol; 3] = [Protocol::Chat, Protocol::Messages, Protocol::Responses];
+pub(super) const ALL: [Protocol; 3] = [Protocol::Chat, Protocol::Messages, Protocol::Responses];
 
 /// How an attempt with these outputs ends, in one line.
 async fn ended(model: &Model, outputs: &str) -> String {

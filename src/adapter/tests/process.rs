@@ -181,6 +181,7 @@ async fn the_environment_holds_what_is_said_and_nothing_else() {
         ("ORDERFLOW_AGENT", "payment-service"),
         ("ORDERFLOW_ATTEMPT", "3"),
         ("ORDERFLOW_CHANNEL", "payments"),
+        ("ORDERFLOW_BUDGET", ""),
         ("ORDERFLOW_DEADLINE", "2026-11-20T08:00:00.000Z"),
         ("ORDERFLOW_DIR", &dir),
         ("ORDERFLOW_ELEMENT", ""),

@@ -373,6 +373,7 @@ impl Doers<'_> {
                     system: system.clone(),
                     max_tokens: *max_tokens,
                     price: provider.price.clone(),
+                    reports_cost: provider.reports_cost,
                 }),
                 Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
                     instructions: instructions.clone(),

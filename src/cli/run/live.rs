@@ -252,7 +252,7 @@ fn tell(
 ) -> anyhow::Result<()> {
     let run = &outcome.run;
     if let Some(finished) = finished {
-        let ended = (id, run.dead_letters(), graph);
+        let ended = (id, run, graph);
         show(launch.show.format, finished, Some(ended), terminal)?;
     }
     if !launch.show.quiet {

@@ -9,12 +9,14 @@ use super::write::NewRows;
 use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::engine::{DeadLetter, Run, Tally, Unavailable};
+use crate::engine::{DeadLetter, Run, Tally, Unavailable, UnavailableAgent};
 use crate::event::{Event, EventKind, ItemError, ItemState, RunEvent, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
 use crate::stats::{self, Dimension, Live, Stats, Verdict};
+use crate::value::budget::{Budget, Spent};
+use crate::value::dollars::Dollars;
 use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
@@ -207,7 +209,7 @@ impl Finished {
 pub fn show(
     format: Format,
     finished: &Finished,
-    stored: Option<(&str, &[DeadLetter], &Graph)>,
+    stored: Option<(&str, &Run, &Graph)>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if finished.on_output {
@@ -224,9 +226,14 @@ pub fn show(
         }
         Format::Json => {
             let mut report = serde_json::to_value(&report)?;
-            if let Some((id, failed, graph)) = stored {
+            if let Some((id, run, graph)) = stored {
                 report["run"]["id"] = id.into();
-                report["failed"] = failed.iter().map(|letter| failure(letter, graph)).collect();
+                let failed = run.dead_letters().iter();
+                report["failed"] = failed.map(|letter| failure(letter, graph)).collect();
+                let unavailable = run.unavailable().iter();
+                report["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
+                report["spent"] = run.spent().json();
+                report["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             }
             visible_json(&serde_json::to_string_pretty(&report)?) + "\n"
         }
@@ -320,6 +327,9 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     for one in run.unavailable() {
         terminal.talk(&format!("  {}\n", unavailable(one, graph)));
     }
+    if let Some(spending) = spending(run.spent(), graph) {
+        terminal.talk(&format!("  spent {spending}\n"));
+    }
     for letter in run.dead_letters().iter().take(LETTERS) {
         terminal.talk(&format!("  {}\n", describe(letter, graph)));
     }
@@ -335,6 +345,37 @@ pub fn unavailable(one: &Unavailable, graph: &Graph) -> String {
     match one.refused {
         0 => why,
         many => format!("{why}; {} failed without an attempt", words::count(many, "execution")),
+    }
+}
+
+/// `{agent, step, message, refused}` of an agent that is unavailable; the step is that of an agent without a name.
+pub fn unavailable_json(one: &Unavailable, graph: &Graph) -> serde_json::Value {
+    let (agent, step) = match &one.agent {
+        UnavailableAgent::Named(name) => (Some(name), None),
+        UnavailableAgent::Of(step) => (None, Some(&graph.step(*step).title)),
+    };
+    serde_json::json!({ "agent": agent, "step": step, "message": one.message, "refused": one.refused })
+}
+
+/// What a run has spent, and its budget; `None` where neither matters.
+pub fn spending(spent: &Spent, graph: &Graph) -> Option<String> {
+    match graph.settings.run_budget {
+        Some(Budget { tokens, dollars }) => {
+            // The other unit has no limit, and may have been spent all the same.
+            let tokens_spent = tokens.is_none() && spent.tokens > 0;
+            let tokens_spent = tokens_spent.then(|| words::tokens(spent.tokens));
+            let dollars_spent = spent.dollars.filter(|_| dollars.is_none()).map(Dollars::rounded);
+            let limited = Budget { tokens, dollars }.spending(spent);
+            Some(
+                [limited]
+                    .into_iter()
+                    .chain(tokens_spent)
+                    .chain(dollars_spent)
+                    .collect::<Vec<_>>()
+                    .join(" and "),
+            )
+        }
+        None => (graph.has_budgets() || spent.dollars.is_some()).then(|| spent.to_string()),
     }
 }
 

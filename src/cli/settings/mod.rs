@@ -132,6 +132,8 @@ pub struct Provider {
     pub url: Url,
     pub headers: Vec<(HeaderName, Header)>,
     pub price: Option<Price>,
+    /// It reports the cost of each answer.
+    pub reports_cost: bool,
 }
 
 /// The value of a header of requests to a service: a text, followed by a secret if there is one.

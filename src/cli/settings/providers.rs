@@ -24,12 +24,18 @@ const COMMON: [(&str, Protocol, &str, Option<&str>); 4] = [
     ("openrouter", Protocol::Chat, "https://openrouter.ai/api/v1", Some("OPENROUTER_API_KEY")),
 ];
 
+/// The provider that says what an answer costs.
+const REPORTS_COST: &str = "openrouter";
+
 /// The providers that need no table.
 pub(super) fn common() -> BTreeMap<String, Provider> {
     let provider = |(name, protocol, url, key): (&str, Protocol, &str, Option<&str>)| {
         let url = Url::parse(url).ok()?;
         let headers = key.map(|key| bearer(protocol, key)).into_iter().collect();
-        Some((name.to_owned(), Provider { protocol, url, headers, price: None }))
+        Some((
+            name.to_owned(),
+            Provider { protocol, url, headers, price: None, reports_cost: name == REPORTS_COST },
+        ))
     };
     COMMON.into_iter().filter_map(provider).collect()
 }
@@ -96,7 +102,8 @@ impl Reader {
         };
         headers.extend(own);
         let price = get("price").and_then(|value| self.price(value));
-        Some(Provider { protocol, url, headers, price })
+        let reports_cost = name.get_ref() == REPORTS_COST;
+        Some(Provider { protocol, url, headers, price, reports_cost })
     }
 
     fn protocol(&mut self, value: &Item<'_>) -> Option<Protocol> {

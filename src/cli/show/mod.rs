@@ -7,7 +7,7 @@ mod items;
 pub mod session;
 
 use super::exit::{Exit, Stop};
-use super::run::{Trace, unavailable_text, write_later};
+use super::run::{Trace, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -16,8 +16,6 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::engine::{Unavailable, UnavailableAgent};
-use crate::graph::Graph;
 use crate::history::{History, State, dead_letters};
 use crate::journal::Lock;
 use crate::runtime::Observer;
@@ -182,6 +180,8 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
             rest["figures"] = serde_json::to_value(&report)?;
             let unavailable = history.unavailable()?.iter();
             rest["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
+            rest["spent"] = history.spent()?.json();
+            rest["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             let rest = visible_json(&serde_json::to_string_pretty(&rest)?);
             terminal.data(&format!("\n],\n{}\n", rest.trim_start_matches("{\n")));
         }
@@ -190,20 +190,13 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
             let unavailable = history.unavailable()?.iter();
             let unavailable: String =
                 unavailable.map(|one| format!("{}\n", unavailable_text(one, graph))).collect();
-            let about = about(&line) + &unavailable;
+            let spent = spending(&history.spent()?, graph);
+            let spent = spent.map_or_else(String::new, |spent| format!("{:<10} {spent}\n", "spent"));
+            let about = about(&line) + &spent + &unavailable;
             terminal.data(&format!("{about}\n{}\n{}", report.table(width), items.draw(width)));
         }
     }
     Ok(())
-}
-
-/// `{agent, step, message, refused}` of an agent that is unavailable; the step is that of an agent without a name.
-fn unavailable_json(one: &Unavailable, graph: &Graph) -> serde_json::Value {
-    let (agent, step) = match &one.agent {
-        UnavailableAgent::Named(name) => (Some(name), None),
-        UnavailableAgent::Of(step) => (None, Some(&graph.step(*step).title)),
-    };
-    serde_json::json!({ "agent": agent, "step": step, "message": one.message, "refused": one.refused })
 }
 
 /// The first lines: the run's name and progress.

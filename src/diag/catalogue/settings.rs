@@ -165,6 +165,16 @@ pub fn unread_instructions(span: Span, agent: &str, why: &str) -> Diagnostic {
     .help("`instructions` in orderflow.toml is a path relative to that file")
 }
 
+/// A budget in dollars for a model whose price is unknown.
+pub fn unpriced_budget(span: Span, agents: &[&str]) -> Diagnostic {
+    let (s, has) = (words::by_count(agents.len(), "", "s"), words::by_count(agents.len(), "has", "have"));
+    let names = words::and(agents.iter().map(words::code));
+    let message = format!("this budget is in dollars, and the model{s} of {names} {has} no price");
+    Diagnostic::warning("unpriced-budget", span, message).help(
+        "their steps fail before the model is asked: add price = { input = …, output = … } to the provider in orderflow.toml",
+    )
+}
+
 /// A channel without limits whose name is similar to that of one with limits.
 pub fn misspelt_channel(span: Span, channel: &str, near: &str) -> Diagnostic {
     let message = format!("the channel `{channel}` is not in orderflow.toml and has no limits");

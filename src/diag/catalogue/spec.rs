@@ -98,6 +98,13 @@ pub fn unknown_key<'a>(
     }
 }
 
+/// A key that surely sets a budget.
+pub fn key_of_a_budget(span: Span, key: &str) -> Diagnostic {
+    Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))
+        .help("write `budget` for what an item may spend, or `run-budget` for what the run may spend")
+        .maybe(span, "budget".to_owned())
+}
+
 pub fn duplicate_key(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("duplicate-key", span, format!("duplicate key `{key}` in the front matter"))
         .help("remove one of them")
@@ -272,6 +279,16 @@ pub fn bad_duration(span: Span, written: &str) -> Diagnostic {
 pub fn no_time(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("bad-duration", span, format!("a {key} of no time would let nothing run"))
         .help("write 5s, 5m or 5h, or remove the field")
+}
+
+pub fn bad_budget(span: Span, written: &str) -> Diagnostic {
+    Diagnostic::error("bad-budget", span, format!("`{written}` is not a budget"))
+        .help("write `20000 tokens`, `$0.50`, or both: `20000 tokens, $0.50`")
+}
+
+pub fn no_budget(span: Span) -> Diagnostic {
+    Diagnostic::error("bad-budget", span, "a budget of nothing would let nothing run")
+        .help("write `20000 tokens` or `$0.50`, or remove it")
 }
 
 pub fn bad_retry(span: Span, written: &str) -> Diagnostic {
@@ -461,6 +478,7 @@ fn quoted(what: &str) -> String {
 fn example(key: &str) -> &'static str {
     match key {
         "retry" => "3",
+        "budget" => "20000 tokens",
         "after" => "Check Stock",
         _ => "30s",
     }

@@ -128,6 +128,7 @@ impl Item {
 
     fn finished(&mut self, graph: &Graph, step: StepPath, result: &Answer, at: Millis) {
         self.effects.register_answer(graph, step, result);
+        self.spent.take(graph, step.step, result);
         if let Ok(reply) = result {
             match (step.element, self.elements.get_mut(&step.step)) {
                 (Some(element), Some(elements)) => {
@@ -251,6 +252,7 @@ impl Item {
             visits,
             requeues: self.requeues,
             retries: self.retries + 1,
+            spent: std::mem::take(&mut self.spent),
             ..Item::new(graph, self.id, self.key.clone(), inputs, at)
         };
         self.steps.number_after(earlier);

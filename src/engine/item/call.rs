@@ -35,6 +35,7 @@ impl Item {
             inputs: self.inputs(graph, path),
             deadline,
             until: deadline.into_iter().chain(self.due(graph).filter(|_| step.kind == Kind::Forward)).min(),
+            left: None,
         })
     }
 

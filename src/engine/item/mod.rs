@@ -3,6 +3,7 @@
 
 mod ahead;
 mod apply;
+mod budget;
 mod call;
 mod compensate;
 mod decide;
@@ -23,6 +24,7 @@ pub use state::is_failed;
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
+use budget::Spendings;
 use compensate::Effects;
 use state::{End, StepState, Steps};
 use std::collections::BTreeMap;
@@ -74,6 +76,8 @@ pub(super) struct Item {
     new_inputs: Option<Values>,
     requeues: u32,
     retries: u32,
+    /// On all visits.
+    spent: Spendings,
 }
 
 /// The inputs and outputs of a step that runs for each element of a list.
@@ -144,6 +148,7 @@ impl Item {
             new_inputs: None,
             requeues: 0,
             retries: 0,
+            spent: Spendings::default(),
         }
     }
 

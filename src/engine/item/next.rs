@@ -5,8 +5,8 @@ use super::retry::Retried;
 use super::state::{End, StepState};
 use super::{Item, Stage, is_own};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Event, Execution, ItemEvent, ItemState, Millis, Reply, RunEvent, Settlement,
-    Status, StepEvent, StepPath, StopReason,
+    Answer, AttemptEvent, BUDGET, Cause, Event, Execution, ItemEvent, ItemState, Millis, Reply, RunEvent,
+    Settlement, Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::words;
@@ -78,13 +78,14 @@ impl Item {
         let StepState::Answered { attempts, started, finished, stop, result } = self.state(path) else {
             return self.follow_elements(graph, id, now);
         };
-        let mut not_retried = None;
+        let (mut not_retried, mut spent) = (None, false);
         if let Err(failure) = result {
             match self.retry(graph, bounds, path, (attempts, failure, *stop), now) {
                 Retried::At(due) => {
                     return AttemptEvent::RetryScheduled { due }.of(self.id, path, attempts.number + 1, now);
                 }
                 Retried::Prevented(why) => not_retried = Some(why),
+                Retried::Spent(why) => (not_retried, spent) = (Some(why), true),
                 Retried::Never => {}
             }
         }
@@ -107,7 +108,7 @@ impl Item {
             }
             Err(failure) => {
                 execution.columns.clone_from(&failure.columns);
-                execution.code.clone_from(&failure.code);
+                execution.code = if spent { Some(BUDGET.to_owned()) } else { failure.code.clone() };
                 execution.error = Some(match stop {
                     // It failed by itself before it was stopped, or answered afterwards.
                     Some(why) if attempts.last.is_some() || failure.cause == Cause::Refused => {

@@ -1,18 +1,19 @@
-//! The end of an execution whose agent is unavailable. Changes nothing, and does not know which agent is.
+//! The end of an execution that gets no attempt because its agent is unavailable or a budget is spent. Changes nothing,
+//! and does not know why.
 
 use super::Item;
 use super::state::{Attempts, StepState};
-use crate::event::{Event, Execution, Millis, Status, StepEvent, StepPath, UNAVAILABLE};
+use crate::event::{Event, Execution, Millis, Status, StepEvent, StepPath};
 use crate::graph::{Graph, Kind};
 
 impl Item {
-    /// Ends a ready execution without another attempt.
-    pub fn refused(&self, graph: &Graph, path: StepPath, why: String, now: Millis) -> Event {
+    /// Ends a ready execution without another attempt, with this code.
+    pub fn refused(&self, graph: &Graph, path: StepPath, code: &str, why: String, now: Millis) -> Event {
         let status = match graph.step(path.step).kind {
             Kind::Compensation => Status::CompensationFailed,
             Kind::Forward | Kind::Handler => Status::Failed,
         };
-        let code = Some(UNAVAILABLE.to_owned());
+        let code = Some(code.to_owned());
         let execution = match self.state(path) {
             StepState::Ready(Attempts { tries, tokens, last: Some(last), .. }) => {
                 let failure = last.result.as_ref().err();

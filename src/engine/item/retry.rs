@@ -15,6 +15,8 @@ pub(super) enum Retried {
     At(Millis),
     /// There would be another one, but for this reason.
     Prevented(String),
+    /// There would be another one, but a budget is spent.
+    Spent(String),
     Never,
 }
 
@@ -42,6 +44,9 @@ impl Item {
         };
         if let Some(unavailable) = bounds.unavailable.of(graph, path.step) {
             return Retried::Prevented(unavailable.why(graph));
+        }
+        if let Some(spent) = self.spent_budget(graph, &bounds.spent, path) {
+            return Retried::Spent(spent.why(graph));
         }
         let asked = asked_pause(failure);
         let due = now.saturating_add(backoff.max(asked));

@@ -1,5 +1,6 @@
 //! How events change the run: the only file that changes one. Does not know which event comes next.
 
+use super::super::budget::spend;
 use super::super::item::Item;
 use super::super::tally::DeadLetter;
 use super::Run;
@@ -31,6 +32,7 @@ impl Run {
                     }
                     AttemptEvent::Finished(result) => {
                         self.line.finished(*step);
+                        spend(&mut self.bounds.spent, event);
                         if let Err(failure) = result {
                             self.take_failure(*step, failure);
                         }

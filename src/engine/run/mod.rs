@@ -165,7 +165,11 @@ impl Run {
                 self.emit(AttemptEvent::Repeated.of(item, step, attempt, now), out);
             }
             let outstanding = self.items.get(&item).map(|known| known.outstanding(&self.graph));
-            out.effects.extend(outstanding.into_iter().flatten());
+            let outstanding = outstanding.into_iter().flatten().map(|effect| match effect {
+                Effect::Call(call) => Effect::Call(self.within_budget(call)),
+                Effect::Stop { .. } | Effect::Timer { .. } => effect,
+            });
+            out.effects.extend(outstanding);
         }
     }
 
@@ -291,7 +295,8 @@ impl Run {
             .or_else(|| begins.then_some(RunEvent::StepsBegan.at(at)))
     }
 
-    /// Starts steps as far as the limits allow; returns true if a step ended on a deadline instead.
+    /// Starts steps as far as the limits allow; returns true if a step ended instead, on a deadline
+    /// or a budget.
     fn dispatch(&mut self, now: Millis, out: &mut Out) -> bool {
         loop {
             match self.line.next(now) {
@@ -299,7 +304,7 @@ impl Run {
                     let waited = || self.line.waited(item, now);
                     let known = self.items.get(&item);
                     let late = known.and_then(|known| known.late(&self.graph, step, waited, now));
-                    if let Some(event) = late {
+                    if let Some(event) = late.or_else(|| self.over_budget(item, step, now)) {
                         self.emit(event, out);
                         return true;
                     }
@@ -328,7 +333,7 @@ impl Run {
                 match change {
                     AttemptEvent::Started => {
                         let call = self.items.get(&item).and_then(|known| known.call(&self.graph, step));
-                        out.effects.extend(call.map(Effect::Call));
+                        out.effects.extend(call.map(|call| Effect::Call(self.within_budget(call))));
                     }
                     AttemptEvent::Stopped(_) => out.effects.push(Effect::Stop { item, step, attempt }),
                     AttemptEvent::RetryScheduled { due } => {

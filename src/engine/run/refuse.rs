@@ -1,10 +1,13 @@
-//! Agents that are unavailable: their steps end without an attempt, until another session tries them again.
+//! Steps that end without an attempt: their agent is unavailable, until another session tries it again, or a budget is
+//! spent.
 
+use super::super::Call;
 use super::super::item::Item;
 use super::super::unavailable::{Unavailable, UnavailableAgent};
 use super::Run;
-use crate::event::{AttemptEvent, Event, Failure, ItemId, Millis, StepPath};
+use crate::event::{AttemptEvent, BUDGET, Event, Failure, ItemId, Millis, StepPath, UNAVAILABLE};
 use crate::graph::StepId;
+use crate::value::budget::Spent;
 
 impl Run {
     /// Agents that are unavailable, in the order of their first failures.
@@ -53,6 +56,25 @@ impl Run {
         self.graph.ids().filter(|id| agent.makes(&self.graph, *id)).collect()
     }
 
+    /// What the run has spent in all sessions.
+    pub fn spent(&self) -> &Spent {
+        &self.bounds.spent
+    }
+
+    /// The end of a ready execution if a budget is spent that it would spend from.
+    pub(super) fn over_budget(&self, item: ItemId, step: StepPath, at: Millis) -> Option<Event> {
+        let known = self.items.get(&item)?;
+        let spent = known.spent_budget(&self.graph, &self.bounds.spent, step)?;
+        Some(known.refused(&self.graph, step, BUDGET, spent.why(&self.graph), at))
+    }
+
+    /// A call with what is left for it.
+    pub(super) fn within_budget(&self, call: Call) -> Call {
+        let known = self.items.get(&call.item);
+        let left = known.and_then(|known| known.left(&self.graph, &self.bounds.spent, call.step));
+        Call { left, ..call }
+    }
+
     /// The end of an execution whose agent is unavailable. One that waits for another attempt waits no longer.
     pub(super) fn refusal(&self, at: Millis) -> Option<Event> {
         let waits = |(item, step, attempt): &&(ItemId, StepPath, u32)| {
@@ -63,6 +85,6 @@ impl Run {
         }
         let (item, step) = self.line.first_refused()?;
         let why = self.bounds.unavailable.of(&self.graph, step.step)?.why(&self.graph);
-        Some(self.items.get(&item)?.refused(&self.graph, step, why, at))
+        Some(self.items.get(&item)?.refused(&self.graph, step, UNAVAILABLE, why, at))
     }
 }

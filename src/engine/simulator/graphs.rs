@@ -8,6 +8,8 @@ use crate::graph::{
     StepId, Taken, Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
+use crate::value::budget::Budget;
+use crate::value::dollars::Dollars;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         retry: None,
         timeout: None,
         deadline: None,
+        budget: None,
         compensate: None,
         irreversible: false,
         pure: false,
@@ -140,15 +143,39 @@ pub fn random_graph(seed: u64) -> Graph {
     }
     if roll(seed, &[40], 3) == 0 {
         let deadline = Some(Duration::from_millis(20 + roll(seed, &[41], 40)));
-        let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
+        let group =
+            |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline, budget: None };
         graph.groups = vec![group(None, deadline), group(Some(0), None)];
         for (step, id) in graph.steps.iter_mut().zip(0..) {
             step.group = [None, Some(0), Some(1)][roll(seed, &[42, id], 3) as usize];
         }
     }
     lead_to_group(seed, &mut graph);
+    limit_spending(seed, &mut graph);
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
+}
+
+/// Gives some steps, groups, items and runs a budget.
+fn limit_spending(seed: u64, graph: &mut Graph) {
+    let budget = |what: u64, index: u64, one_of: u64, most: u64| {
+        let dice = |salt, below| roll(seed, &[80, what, index, salt], below);
+        let cents = Dollars::parse(&format!("0.{:02}", 1 + dice(3, most.min(99))));
+        let tokens = (dice(1, 3) > 0).then(|| 1 + dice(2, most));
+        let dollars = if tokens.is_none() || dice(4, 3) == 0 { cents } else { None };
+        (dice(0, one_of) == 0).then_some(Budget { tokens, dollars })
+    };
+    if roll(seed, &[81], 4) > 0 {
+        return;
+    }
+    for (step, id) in graph.steps.iter_mut().zip(0..) {
+        step.budget = budget(0, id, 6, 15);
+    }
+    for (group, id) in graph.groups.iter_mut().zip(0..) {
+        group.budget = budget(1, id, 2, 20);
+    }
+    graph.settings.budget = budget(2, 0, 3, 30);
+    graph.settings.run_budget = budget(3, 0, 3, 150);
 }
 
 /// Whether what a step makes is a list, as a rule.
@@ -291,7 +318,13 @@ fn lead_to_group(seed: u64, graph: &mut Graph) {
     let members: Vec<u32> =
         (first..forward).filter(|id| of_run(graph, *id) == of_run(graph, decider)).collect();
     let group = graph.groups.len();
-    graph.groups.push(Group { title: "Led".into(), parent: None, parallel: false, deadline: None });
+    graph.groups.push(Group {
+        title: "Led".into(),
+        parent: None,
+        parallel: false,
+        deadline: None,
+        budget: None,
+    });
     let skips = dice(3, 3) == 0;
     let asks = Guard {
         condition: condition::parse(&format!("S{decider} > 400")).unwrap(),

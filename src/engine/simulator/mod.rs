@@ -28,6 +28,12 @@ fn number(path: StepPath) -> u64 {
     u64::from(path.step.0) + path.element.map_or(0, |element| 1000 * (u64::from(element) + 1))
 }
 
+/// The column with a cost of so many cents, which some agents do not report.
+fn cost(cents: u64) -> Vec<(Arc<str>, Value)> {
+    let number = format!("0.{cents:02}").parse().map(Value::Number);
+    number.into_iter().filter(|_| cents > 5).map(|cost| (Arc::from("cost_usd"), cost)).collect()
+}
+
 /// Whether agents of this world may become unavailable.
 pub fn loses_agents(seed: u64) -> bool {
     roll(seed, &[15], 4) == 0
@@ -221,7 +227,7 @@ impl World {
                 Kind::Forward | Kind::Compensation => Value::from(dice(2, 1000)),
             };
             let outputs = vec![(ValueId(step.step.0), Arc::new(value))];
-            return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: Vec::new() });
+            return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: cost(dice(10, 20)) });
         }
         // In even worlds whatever can be undone is, so that it does not matter who saw the answer.
         let said = self.graph.step(step.step);
@@ -231,6 +237,8 @@ impl World {
         Err(Box::new(Failure {
             retry_after_ms: (dice(7, 5) == 0).then(|| dice(8, 40)),
             unavailable: loses_agents(self.seed) && dice(9, 3) == 0,
+            tokens_used: (dice(11, 3) > 0).then(|| dice(12, 10)),
+            columns: cost(dice(10, 20)),
             ..Failure::new(Cause::Exit(1), message, outcome, dice(4, 3) > 0)
         }))
     }

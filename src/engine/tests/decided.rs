@@ -155,7 +155,8 @@ fn a_deadline_that_passed_while_an_item_waited_says_for_what_and_how_long() {
         let mut graph = graph(vec![one, other]);
         if group {
             let deadline = Some(Duration::from_secs(2));
-            graph.groups = vec![Group { title: "G".into(), parent: None, parallel: false, deadline }];
+            graph.groups =
+                vec![Group { title: "G".into(), parent: None, parallel: false, deadline, budget: None }];
         } else {
             graph.settings.deadline = Some(Duration::from_secs(2));
         }

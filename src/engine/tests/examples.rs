@@ -211,7 +211,8 @@ fn the_steps_of_a_group_share_its_deadline() {
     let mut steps = vec![step("A", &[], None), step("B", &[(0, true)], None), step("C", &[], None)];
     (steps[0].group, steps[1].group) = (Some(1), Some(1));
     let mut graph = graph(steps);
-    let group = |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline };
+    let group =
+        |parent, deadline| Group { title: "G".into(), parent, parallel: false, deadline, budget: None };
     graph.groups = vec![group(None, Some(Duration::from_millis(100))), group(Some(0), None)];
     let mut hand = Hand::new(graph);
     let due = |hand: &Hand, id: u32| {
@@ -247,7 +248,7 @@ fn a_step_that_comes_too_late_for_its_group_does_not_begin() {
     steps.iter_mut().for_each(|step| step.group = Some(0));
     let mut graph = graph(steps);
     let deadline = Some(Duration::from_millis(100));
-    graph.groups = vec![Group { title: "G".into(), parent: None, parallel: false, deadline }];
+    graph.groups = vec![Group { title: "G".into(), parent: None, parallel: false, deadline, budget: None }];
     let mut hand = Hand::new(graph);
     hand.now = 200;
     hand.answer(0, Ok(json!(1)));

@@ -52,7 +52,13 @@ fn the_longer_pause_counts_up_to_an_hour() {
 fn a_pause_that_passes_a_deadline_fails_the_step_at_once() {
     let time = |millis| Some(Duration::from_millis(millis));
     let grouped = |graph: &mut Graph| {
-        graph.groups = vec![Group { title: "G".into(), parent: None, parallel: false, deadline: time(5000) }];
+        graph.groups = vec![Group {
+            title: "G".into(),
+            parent: None,
+            parallel: false,
+            deadline: time(5000),
+            budget: None,
+        }];
         graph.steps[0].group = Some(0);
     };
     let stepped = |deadline| move |graph: &mut Graph| graph.steps[0].deadline = time(deadline);

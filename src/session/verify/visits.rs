@@ -131,7 +131,11 @@ impl Checker<'_, '_> {
             let back = if rows.all().any(counted) { usize::MAX } else { rows.put_backs() };
             for (nth, pair) in execution.windows(2).enumerate() {
                 let done = matches!(row(pair[0]).status, Status::Success | Status::Skipped);
-                if done || nth >= back {
+                // Without an attempt, for a spent budget or an unavailable agent, no row of the item may have one.
+                let refused = row(pair[0]).status == Status::Failed
+                    && row(pair[0]).attempt.is_none()
+                    && row(pair[0]).duration_ms == Some(0.0);
+                if done || nth >= back && !refused {
                     self.found.differences.push(rows.ran_again(id, pair, done));
                 }
             }

@@ -55,7 +55,7 @@ impl Place<'_> {
                 Meant::Inputs => ports[0] = ports[0].or(Some((loose, value))),
                 Meant::Outputs => ports[1] = ports[1].or(Some((loose, value))),
                 _ if role == Role::Step
-                    || matches!(meant, Meant::Field("retry" | "timeout" | "deadline")) =>
+                    || matches!(meant, Meant::Field("retry" | "timeout" | "deadline" | "budget")) =>
                 {
                     problems.extend(self.line(loose, key, meant, value));
                 }

@@ -19,7 +19,7 @@ use super::titles::Titles;
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 
 /// Fields that a line of prose can be meant as.
-const LINES: [&str; 7] = ["retry", "timeout", "deadline", "after", "when", "each", "compensate"];
+const LINES: [&str; 8] = ["retry", "timeout", "deadline", "budget", "after", "when", "each", "compensate"];
 
 /// Reports the near misses of all steps and groups. `agent` is whether the front matter names one.
 pub(super) fn check(

@@ -7,6 +7,7 @@ mod types;
 
 pub(super) use types::types;
 
+use super::budget;
 use super::duration::{duration, retry};
 use super::signature::is_name;
 use super::{decision, field, heading};
@@ -42,7 +43,7 @@ pub(super) enum Meant {
 pub(super) const PERSON: &str = "waiting for a person";
 
 /// Other names, in lower case with `-` between words.
-const NAMES: [(&[&str], Meant); 17] = [
+const NAMES: [(&[&str], Meant); 18] = [
     (&["if", "only-if", "only-when", "condition", "conditional", "where", "run-if"], Meant::Field("when")),
     (&["unless", "except", "except-if", "skip-if", "skip-when", "not-if"], Meant::Unless),
     (
@@ -80,6 +81,7 @@ const NAMES: [(&[&str], Meant); 17] = [
         &["time-out", "time-limit", "max-time", "max-duration", "timeouts", "timelimit"],
         Meant::Field("timeout"),
     ),
+    (&budget::NAMES, Meant::Field("budget")),
     (&["compensation", "compensated-by", "undone-by", "undo-with", "undo-by"], Meant::Field("compensate")),
     (&["undo", "rollback", "roll-back", "revert"], Meant::Undo),
     (
@@ -146,7 +148,7 @@ const WITHOUT: [(&[&str], &str); 3] = [
         &["parallel", "max-parallel", "concurrency", "max-concurrency", "parallelism", "jobs", "workers"],
         "a limit on one step's parallel elements",
     ),
-    (&["priority", "order", "cost", "sla", "schedule", "cron"], "this setting"),
+    (&["priority", "order", "sla", "schedule", "cron"], "this setting"),
 ];
 
 /// Keys of front matter that say something to people or to other programs.
@@ -241,6 +243,7 @@ pub(super) fn value(key: &str, value: &str) -> Option<String> {
     match key {
         "timeout" | "deadline" => time(value),
         "retry" => times(value),
+        "budget" => budget::right(value),
         "each" => each(value),
         "when" => condition(value),
         _ => Some(value.to_owned()),

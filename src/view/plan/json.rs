@@ -23,6 +23,11 @@ struct Plan<'a> {
     tolerate: Value,
     on_item_error: &'static str,
     deadline_ms: Option<u64>,
+    /// Of an item, and of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_budget: Option<Value>,
     steps: Vec<PlannedStep<'a>>,
     given: &'a [Given],
 }
@@ -58,6 +63,11 @@ struct PlannedStep<'a> {
     retry: Option<Value>,
     timeout_ms: Option<u64>,
     deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Value>,
+    /// Those that it shares with other steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    group_budgets: Vec<Value>,
     by: Value,
     /// The language of the document's program that this replaces.
     replaces: Option<&'a str>,
@@ -87,6 +97,8 @@ pub fn json(graph: &Graph, doers: &[Doer], given: &[Given]) -> String {
         },
         on_item_error: super::text::rule(settings.on_item_error),
         deadline_ms: settings.deadline.map(millis),
+        budget: settings.budget.map(|budget| budget.json()),
+        run_budget: settings.run_budget.map(|budget| budget.json()),
         steps: steps.map(|(stage, id)| step(graph, id, stage, doers.get(id.index()), &lacks)).collect(),
         given,
     })
@@ -118,6 +130,8 @@ fn step<'a>(
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),
         deadline_ms: step.deadline.map(millis),
+        budget: step.budget.map(|budget| budget.json()),
+        group_budgets: graph.around(id).map(|group| &graph.groups[group]).filter_map(group_budget).collect(),
         by: doer.map_or(Value::Null, by),
         replaces: doer.and_then(|doer| replaced(step, doer)),
     }
@@ -151,6 +165,13 @@ pub fn by(doer: &Doer) -> Value {
         }
         Doer::Missing => Value::Null,
     }
+}
+
+/// `{group, tokens, usd}`
+fn group_budget(group: &graph::Group) -> Option<Value> {
+    let mut budget = group.budget?.json();
+    budget["group"] = group.title.as_str().into();
+    Some(budget)
 }
 
 fn retry(retry: Retry) -> Value {

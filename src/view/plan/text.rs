@@ -26,7 +26,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     let late = graph.compensations().chain(graph.handlers());
     let steps = staged.chain(late.map(|id| ("failed".to_owned(), id)));
     let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Missing);
-    let rows = steps.map(|(stage, id)| row(graph, stage, graph.step(id), doer(id)));
+    let rows = steps.map(|(stage, id)| row(graph, stage, id, doer(id)));
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
     out += &decided(graph, width);
@@ -121,7 +121,11 @@ fn facts(graph: &Graph) -> Vec<(&'static str, String)> {
     let jobs = ("jobs", format!("{jobs} steps at a time"));
     let deadline =
         settings.deadline.iter().map(|most| ("deadline", format!("{} an item", words::duration(*most))));
-    let rest = key.chain([jobs]).chain(deadline);
+    let item = settings.budget.map(|budget| format!("{budget} an item"));
+    let run = settings.run_budget.map(|budget| format!("{budget} the run"));
+    let budgets: Vec<String> = item.into_iter().chain(run).collect();
+    let budget = (!budgets.is_empty()).then(|| ("budget", budgets.join(", ")));
+    let rest = key.chain([jobs]).chain(deadline).chain(budget);
     [("inputs", inputs), ("items", items), ("failures", format!("{tolerate}; {rule}"))]
         .into_iter()
         .chain(rest)
@@ -137,11 +141,12 @@ pub(super) fn rule(rule: OnItemError) -> &'static str {
     }
 }
 
-fn row(graph: &Graph, stage: String, step: &Step, doer: &Doer) -> Vec<String> {
+fn row(graph: &Graph, stage: String, id: StepId, doer: &Doer) -> Vec<String> {
+    let step = graph.step(id);
     let text = |text: &Option<String>| visible(text.as_deref().unwrap_or("-"));
     let title = titled(step);
     let state = decisions::state(graph, step).unwrap_or_default();
-    vec![stage, title, text(&step.agent), text(&step.channel), state, limits(graph, step), by(doer)]
+    vec![stage, title, text(&step.agent), text(&step.channel), state, limits(graph, id), by(doer)]
 }
 
 /// What runs a step, in words.
@@ -183,12 +188,19 @@ pub fn by(doer: &Doer) -> String {
     }
 }
 
-fn limits(graph: &Graph, step: &Step) -> String {
+fn limits(graph: &Graph, id: StepId) -> String {
+    let step = graph.step(id);
     let often = often(graph, step);
     let retry = step.retry.map(retry);
     let timeout = step.timeout.map(|most| format!("timeout {}", words::duration(most)));
     let deadline = step.deadline.map(|most| format!("deadline {}", words::duration(most)));
-    often.into_iter().chain(retry).chain(timeout).chain(deadline).collect::<Vec<_>>().join(", ")
+    let budget = step.budget.map(|budget| format!("budget {budget}"));
+    let groups = graph.around(id).map(|group| &graph.groups[group]).filter_map(|group| {
+        let budget = group.budget?;
+        Some(format!("budget of {}: {budget}", visible(&group.title)))
+    });
+    let limits = often.into_iter().chain(retry).chain(timeout).chain(deadline).chain(budget).chain(groups);
+    limits.collect::<Vec<_>>().join(", ")
 }
 
 fn retry(retry: Retry) -> String {
