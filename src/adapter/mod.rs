@@ -42,6 +42,7 @@ pub use tree::sweep;
 use crate::event::{Answer, ValueId};
 use crate::value::budget::Budget;
 use crate::value::{Type, Value};
+use redact::ItemRedactor;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -112,6 +113,8 @@ pub struct Call {
     pub spawns: Spawns,
     /// Where to report each message between orderflow and the agent, for people to read later.
     pub conversation: Conversation,
+    /// Removes the secrets of the item from texts that an adapter stores itself.
+    pub redactor: ItemRedactor,
 }
 
 /// The context of a call.

@@ -3,7 +3,7 @@
 use super::files::Room;
 use super::timers::Timers;
 use super::{Loop, identity};
-use crate::adapter::redact::Redactor;
+use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
     self, Adapter, Bound, Context, Conversation, Declared, Said, Spawned, Spawns, Stop, Stopper, Urgency,
     contract,
@@ -155,7 +155,9 @@ impl Calls {
         };
         let (call, room) = match request(all, binding, &call, now) {
             Ok((request, room)) => {
-                (adapter::Call { spawns, conversation: conversation.clone(), ..request }, room)
+                let conversation = conversation.clone();
+                let redactor = ItemRedactor::new(redactor.clone(), item);
+                (adapter::Call { spawns, conversation, redactor, ..request }, room)
             }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
@@ -278,6 +280,7 @@ fn request(
         attempt_id,
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        redactor: ItemRedactor::default(),
     };
     Ok((call, room))
 }

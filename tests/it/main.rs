@@ -16,6 +16,7 @@ mod diagnostics;
 mod docs;
 mod english;
 mod every_parser;
+mod exchanges;
 mod explain;
 mod files;
 mod first_try;

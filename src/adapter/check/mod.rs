@@ -63,6 +63,7 @@ fn call(folder: &Path) -> Call {
         attempt_id: "check".to_owned(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        redactor: Default::default(),
     }
 }
 

@@ -6,9 +6,11 @@
 //! A model may ignore the form, so every answer is checked against the outputs. One that does not fit is corrected
 //! once, with the misfit as the next message.
 
+mod exchanges;
 mod protocol;
 mod purse;
 
+pub use exchanges::{Exchanges, Recorder, Recording};
 pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
@@ -16,6 +18,7 @@ use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract, prompt};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
 use crate::value::{Type, Value};
 use bigdecimal::BigDecimal;
+use exchanges::{Answered, Asked, Received};
 use protocol::{Message, Turn, Usage};
 use purse::Purse;
 use reqwest::StatusCode;
@@ -39,6 +42,8 @@ pub struct Model {
     pub price: Option<Price>,
     /// The provider reports the cost of each answer.
     pub reports_cost: bool,
+    /// Shared by all models of a run.
+    pub exchanges: Arc<Exchanges>,
 }
 
 /// Dollars for a million tokens.
@@ -129,31 +134,56 @@ impl Model {
         form: Option<&Value>,
         most: u32,
     ) -> Result<Turn, Box<Failure>> {
+        let request = self.protocol.request(self, messages, form, most);
+        let received = match &*self.exchanges {
+            Exchanges::Live => self.send(call, &request).await,
+            Exchanges::Record(recorder) => {
+                let asked = Asked::of(call, self.protocol, request.clone());
+                let received = self.send(call, &request).await;
+                recorder.add(call, &asked, &answered(&received))?;
+                received
+            }
+            Exchanges::Replay(recording) => {
+                match recording.answer(call, &Asked::of(call, self.protocol, request))? {
+                    Answered::Response(received) => Ok(received),
+                    Answered::Lost { message, outcome, retryable } => {
+                        Err(contract::failure(Cause::Protocol, message, outcome, retryable))
+                    }
+                }
+            }
+        }?;
+        let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if !status.is_success() {
+            return Err(refused(status, &received.body, received.retry_after));
+        }
+        self.protocol.turn(&received.body).map_err(garbled)
+    }
+
+    /// Sends a request over the network.
+    async fn send(&self, call: &Call, request: &Value) -> Result<Received, Box<Failure>> {
         let url = self.protocol.address(&self.url);
-        let mut request = self.client.post(url.clone()).header("content-type", "application/json");
+        let mut asked = self.client.post(url.clone()).header("content-type", "application/json");
         for (name, value) in self.protocol.headers().iter().copied() {
-            request = request.header(name, value);
+            asked = asked.header(name, value);
         }
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            asked = asked.header(name, value);
         }
-        let request = request
+        let asked = asked
             .header("idempotency-key", http::header_value(&call.context.idempotency_key))
             .header("traceparent", http::header_value(&call.context.traceparent))
-            .body(self.protocol.request(self, messages, form, most).to_string());
-        let response = request.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
-        let (status, pause) = (response.status(), http::retry_after(response.headers()));
+            .body(request.to_string());
+        let response = asked.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
+        let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
         let body = http::body(response).await.map_err(harmless)?;
-        if !status.is_success() {
-            return Err(refused(status, &String::from_utf8_lossy(&body), pause));
-        }
-        // Garbled on the way, or from something in front of the provider: another attempt may get the model's answer.
-        let garbled = |why| contract::failure(Cause::Protocol, why, Outcome::Failed, true);
-        if body.len() <= contract::LARGEST && std::str::from_utf8(&body).is_err() {
-            return Err(garbled("the provider's answer is not UTF-8".to_owned()));
-        }
-        let text = contract::text(body).map_err(harmless)?;
-        self.protocol.turn(&text).map_err(garbled)
+        let body = match status.is_success() {
+            false => String::from_utf8_lossy(&body).into_owned(),
+            true if body.len() <= contract::LARGEST && std::str::from_utf8(&body).is_err() => {
+                return Err(garbled("the provider's answer is not UTF-8".to_owned()));
+            }
+            true => contract::text(body).map_err(harmless)?,
+        };
+        Ok(Received { status: status.as_u16(), retry_after, body })
     }
 
     /// A failure with the cost so far.
@@ -195,6 +225,23 @@ impl Model {
         };
         crate::value::json::parse(&plain(&cost)).ok()
     }
+}
+
+/// What came of a request, to be recorded.
+fn answered(received: &Result<Received, Box<Failure>>) -> Answered {
+    match received {
+        Ok(received) => Answered::Response(received.clone()),
+        Err(failure) => Answered::Lost {
+            message: failure.message.clone(),
+            outcome: failure.outcome,
+            retryable: failure.retryable,
+        },
+    }
+}
+
+/// Garbled on the way, or from something in front of the provider: another attempt may get the model's answer.
+fn garbled(why: String) -> Box<Failure> {
+    contract::failure(Cause::Protocol, why, Outcome::Failed, true)
 }
 
 /// The number in digits without an exponent.

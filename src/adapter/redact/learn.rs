@@ -88,6 +88,42 @@ impl Redactor {
     }
 }
 
+/// A redactor with the secrets of one item.
+#[derive(Clone)]
+pub struct ItemRedactor {
+    redactor: Redactor,
+    item: ItemId,
+}
+
+/// Without secrets.
+impl Default for ItemRedactor {
+    fn default() -> Self {
+        ItemRedactor { redactor: Redactor::default(), item: ItemId::RUN }
+    }
+}
+
+impl ItemRedactor {
+    pub fn new(redactor: Redactor, item: ItemId) -> Self {
+        ItemRedactor { redactor, item }
+    }
+
+    /// Redacts a text, with the secrets that are known by now.
+    pub fn text(&self, text: &mut String) {
+        self.redactor.shown_text(self.item, text);
+    }
+
+    /// Redacts all texts in a value.
+    pub fn value(&self, value: &mut Value) {
+        self.redactor.shown(self.item, value);
+    }
+}
+
+impl std::fmt::Debug for ItemRedactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ItemRedactor").field("item", &self.item).finish_non_exhaustive()
+    }
+}
+
 /// The texts of a secret or of a list of them.
 fn strings<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
     match value {

@@ -11,6 +11,7 @@ mod learn;
 mod view;
 
 pub use keep::names_a_secret;
+pub use learn::ItemRedactor;
 use learn::Learned;
 use std::ops::Range;
 use std::sync::Arc;

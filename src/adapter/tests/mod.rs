@@ -63,6 +63,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         attempt_id: "7-0-3".to_owned(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        redactor: Default::default(),
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn at(address: SocketAddr, protocol: Protocol) -> Model {
         max_tokens: 100,
         price: Some(Price { input: price("0.15"), output: price("0.60") }),
         reports_cost: false,
+        exchanges: Arc::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::settings::Settings;
 use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::{Format, Launch, Show, jobs, live, not_alone};
+use super::{ExchangesArgs, Format, Launch, Show, jobs, live, not_alone};
 use crate::diag::render::visible;
 use crate::disk::Named;
 use crate::engine::RetryRequest;
@@ -33,6 +33,8 @@ pub struct Again {
     /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
+    #[command(flatten)]
+    exchanges: ExchangesArgs,
     #[command(flatten)]
     show: Show,
 }
@@ -122,7 +124,15 @@ fn go_on_with(
     let (document, graph, settings) = document(&mut taken, how, ask, terminal)?;
     // The run's own folder is not trusted for this: anybody may have written it.
     let trust = how.trust || trust::runs::holds(&home, &taken.history.graph);
-    let launch = Launch { options, inputs: Vec::new(), no_journal: false, trust, show: how.show, notice };
+    let launch = Launch {
+        options,
+        inputs: Vec::new(),
+        no_journal: false,
+        trust,
+        exchanges: how.exchanges.clone(),
+        show: how.show,
+        notice,
+    };
     let exit = live::run(launch, &document, graph, &settings, Some(taken), terminal)?;
     terminal.finish()?;
     Ok(exit)

@@ -11,7 +11,7 @@ use crate::adapter::acp::CodingAgent;
 use crate::adapter::container::Container;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::mcp::{Mcp, Server};
-use crate::adapter::model::Model;
+use crate::adapter::model::{Exchanges, Model};
 use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StubAgent};
@@ -110,6 +110,8 @@ enum Tools<'a> {
 pub struct Doers<'a> {
     steps: Vec<(&'a Step, Doer<'a>)>,
     secrets: Secrets,
+    /// Of models.
+    exchanges: Arc<Exchanges>,
 }
 
 /// Finds the doer of each step; with `stub`, steps without one are stubbed.
@@ -121,6 +123,7 @@ pub fn find<'a>(
     graph: &'a Graph,
     settings: &'a Settings,
     stub: bool,
+    exchanges: Exchanges,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
     let mut problems = Vec::new();
@@ -133,10 +136,13 @@ pub fn find<'a>(
             Err(problem) => problems.push(*problem),
         }
     }
-    let wanted = doers.iter().flat_map(|(step, _)| gives(step, graph, settings)).collect();
+    // A model that is not asked needs no key.
+    let replays = matches!(exchanges, Exchanges::Replay(_));
+    let asked = doers.iter().filter(|(_, doer)| !(replays && matches!(doer, Doer::Model { .. })));
+    let wanted = asked.flat_map(|(step, _)| gives(step, graph, settings)).collect();
     let secrets = Secrets::fetch(&wanted, settings, terminal);
     if problems.is_empty() {
-        return Ok(Doers { steps: doers, secrets: secrets? });
+        return Ok(Doers { steps: doers, secrets: secrets?, exchanges: Arc::new(exchanges) });
     }
     // A problem that was shown as a warning is not shown again.
     let told = |problem: &Diagnostic| {
@@ -368,12 +374,16 @@ impl Doers<'_> {
                     client: client()?,
                     protocol: provider.protocol,
                     url: provider.url.clone(),
-                    headers: self.headers(agent, &provider.headers)?,
+                    headers: match &*self.exchanges {
+                        Exchanges::Replay(_) => Vec::new(),
+                        Exchanges::Live | Exchanges::Record(_) => self.headers(agent, &provider.headers)?,
+                    },
                     name: name.split_once('/').map_or(*name, |(_, model)| model).to_owned(),
                     system: system.clone(),
                     max_tokens: *max_tokens,
                     price: provider.price.clone(),
                     reports_cost: provider.reports_cost,
+                    exchanges: self.exchanges.clone(),
                 }),
                 Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
                     instructions: instructions.clone(),

@@ -47,7 +47,8 @@ pub fn run(
     launch.check_trace()?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
-    let doers = bind::find(document, &part.graph, settings, launch.options.stub, terminal);
+    let exchanges = launch.exchanges.open(taken.is_some())?;
+    let doers = bind::find(document, &part.graph, settings, launch.options.stub, exchanges, terminal);
     let before = taken.as_ref().map(before).transpose()?;
     // Asked before its items are read, which may take long.
     let agreed = Cell::new(false);

@@ -18,6 +18,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::stream;
 use super::terminal::Terminal;
+use crate::adapter::model::{Exchanges, Recorder, Recording};
 use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
@@ -114,7 +115,34 @@ pub struct Args {
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
     #[command(flatten)]
+    exchanges: ExchangesArgs,
+    #[command(flatten)]
     show: Show,
+}
+
+/// Exchanges with models.
+#[derive(clap::Args, Clone, Debug, Default)]
+struct ExchangesArgs {
+    /// Write every exchange with a model to this file, without secrets; resume and retry add to it
+    #[arg(long, value_name = "FILE", conflicts_with = "exchanges")]
+    record: Option<PathBuf>,
+    /// Answer the requests to models from this file, which --record wrote, instead of asking them
+    #[arg(long, value_name = "FILE")]
+    exchanges: Option<PathBuf>,
+}
+
+impl ExchangesArgs {
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// When one cannot be read or written.
+    fn open(&self, append: bool) -> anyhow::Result<Exchanges> {
+        Ok(match (&self.record, &self.exchanges) {
+            (Some(path), _) => Exchanges::Record(Recorder::open(path, append)?),
+            (None, Some(path)) => Exchanges::Replay(Recording::open(path)?),
+            (None, None) => Exchanges::Live,
+        })
+    }
 }
 
 /// How the result is shown.
@@ -135,6 +163,7 @@ struct Launch {
     inputs: Vec<String>,
     no_journal: bool,
     trust: bool,
+    exchanges: ExchangesArgs,
     show: Show,
     /// A message to show once the run can no longer be refused.
     notice: Option<String>,
@@ -198,8 +227,8 @@ impl Args {
             write: self.write,
             ..RunOptions::default()
         };
-        let Args { input: inputs, no_journal, trust, show, .. } = self;
-        Ok(Launch { options, inputs, no_journal, trust, show, notice: None })
+        let Args { input: inputs, no_journal, trust, exchanges, show, .. } = self;
+        Ok(Launch { options, inputs, no_journal, trust, exchanges, show, notice: None })
     }
 }
 

@@ -1,0 +1,202 @@
+//! Exchanges with models in a file of JSON lines: recorded by one run, and the answers of another, without a network.
+//!
+//! An exchange is found by a hash of its step, item, element and attempt, and of the request without secrets, its limit
+//! of tokens and how its answer is sent. So the order of parallel steps does not matter. Of equal ones the last counts:
+//! an attempt that was interrupted is made again.
+
+use super::Protocol;
+use crate::adapter::{Call, contract};
+use crate::disk::Named;
+use crate::event::{Cause, Failure, Outcome};
+use crate::value::Value;
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The longest line of a file, in bytes: an answer has at most 16 MiB, and a request about as much.
+const LONGEST_LINE: u64 = 128 << 20;
+
+/// The members of a request that do not change its meaning.
+const WITHOUT: [&str; 4] = ["max_tokens", "max_output_tokens", "stream", "stream_options"];
+
+/// Where exchanges are written, or where their answers come from.
+#[derive(Debug, Default)]
+pub enum Exchanges {
+    /// The provider answers.
+    #[default]
+    Live,
+    Record(Recorder),
+    Replay(Recording),
+}
+
+/// A file that exchanges are added to.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// The answers of a file, by the hash of their requests.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    answers: HashMap<String, Answered>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answered {
+    Response(Received),
+    /// There was none.
+    Lost {
+        message: String,
+        outcome: Outcome,
+        retryable: bool,
+    },
+}
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Received {
+    pub status: u16,
+    /// How long the provider wants to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Duration>,
+    pub body: String,
+}
+
+/// A line of the file. Only `request` and the answer are read again.
+#[derive(Serialize)]
+struct Line<'a> {
+    step: &'a str,
+    item: &'a str,
+    element: Option<u32>,
+    attempt: u32,
+    request: &'a str,
+    body: &'a Value,
+    #[serde(flatten)]
+    answer: &'a Answered,
+}
+
+#[derive(Deserialize)]
+struct ReadLine {
+    request: String,
+    #[serde(flatten)]
+    answer: Answered,
+}
+
+/// A request as it is recorded.
+pub(super) struct Asked {
+    hash: String,
+    body: Value,
+}
+
+impl Asked {
+    pub fn of(call: &Call, protocol: Protocol, mut body: Value) -> Asked {
+        if let Value::Object(members) = &mut body {
+            WITHOUT.iter().for_each(|name| drop(members.shift_remove(*name)));
+        }
+        call.redactor.value(&mut body);
+        let context = &call.context;
+        let (step, item) = (&*context.step, &*context.item);
+        let about = json!([step, item, context.element, context.attempt, format!("{protocol:?}"), body]);
+        Asked { hash: blake3::hash(about.to_string().as_bytes()).to_hex().to_string(), body }
+    }
+}
+
+impl Recorder {
+    /// Opens the file; `append` to what it has, or replace that.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open(path: &Path, append: bool) -> anyhow::Result<Recorder> {
+        let shown = || format!("cannot write {}", path.display());
+        if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+            bail!("{}: it is not a regular file", shown());
+        }
+        let mut options = OpenOptions::new();
+        let options = options.create(true).mode(0o600);
+        let options = if append { options.append(true) } else { options.write(true).truncate(true) };
+        let file = options.open(path).with_context(shown)?;
+        Ok(Recorder { path: path.to_owned(), file: Mutex::new(file) })
+    }
+
+    /// Adds an exchange, without its secrets.
+    pub(super) fn add(&self, call: &Call, asked: &Asked, answer: &Answered) -> Result<(), Box<Failure>> {
+        let mut answer = answer.clone();
+        match &mut answer {
+            Answered::Response(received) => call.redactor.text(&mut received.body),
+            Answered::Lost { message, .. } => call.redactor.text(message),
+        }
+        let context = &call.context;
+        let line = Line {
+            step: &context.step,
+            item: &context.item,
+            element: context.element,
+            attempt: context.attempt,
+            request: &asked.hash,
+            body: &asked.body,
+            answer: &answer,
+        };
+        let written = serde_json::to_vec(&line).map_err(std::io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+        });
+        written.map_err(|error| {
+            let message = format!("cannot record the exchange in {}: {error}", self.path.display());
+            contract::failure(Cause::Protocol, message, Outcome::Failed, false)
+        })
+    }
+}
+
+impl Recording {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or a line is not an exchange.
+    pub fn open(path: &Path) -> anyhow::Result<Recording> {
+        let shown = || format!("cannot read {}", path.display());
+        let mut lines = BufReader::new(Named::by_user(path).open().with_context(shown)?);
+        let (mut answers, mut number) = (HashMap::new(), 0u64);
+        loop {
+            let mut line = Vec::new();
+            let length = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line).with_context(shown)?;
+            if length == 0 {
+                return Ok(Recording { path: path.to_owned(), answers });
+            }
+            number += 1;
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let read: ReadLine = serde_json::from_slice(&line)
+                .map_err(|error| anyhow::anyhow!("line {number} is not an exchange: {error}"))
+                .with_context(shown)?;
+            answers.insert(read.request, read.answer);
+        }
+    }
+
+    /// The answer to a request.
+    pub(super) fn answer(&self, call: &Call, asked: &Asked) -> Result<Answered, Box<Failure>> {
+        self.answers.get(&asked.hash).cloned().ok_or_else(|| {
+            let context = &call.context;
+            let element = context.element.map(|element| format!("[{element}]")).unwrap_or_default();
+            let message = format!(
+                "{} has no answer for `{}{element}` of the item `{}`, attempt {}: record it with --record {}",
+                self.path.display(),
+                context.step,
+                context.item,
+                context.attempt,
+                self.path.display()
+            );
+            contract::failure(Cause::Start, message, Outcome::NotExecuted, false)
+        })
+    }
+}
