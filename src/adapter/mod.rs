@@ -4,9 +4,9 @@
 //! The contract is the same for all: an object of inputs goes in, an object of outputs comes out, with context beside
 //! it. [`contract`] defines its meaning.
 
-pub mod acp;
 mod adopted;
 pub mod check;
+pub mod coder;
 pub mod container;
 pub mod contract;
 pub mod conversation;

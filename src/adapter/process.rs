@@ -82,7 +82,7 @@ impl ProgramAgent {
     }
 
     /// Writes the inputs, reads the output, and makes the program end when requested.
-    async fn attend(&self, started: Started, inputs: String, mut stop: Stop) -> Ended {
+    pub(super) async fn attend(&self, started: Started, inputs: String, mut stop: Stop) -> Ended {
         let Started { mut child, tree, .. } = started;
         let stdin = child.stdin.take();
         let feed = async move {
@@ -143,11 +143,11 @@ impl ProgramAgent {
 }
 
 /// The result of one process.
-struct Ended {
-    status: io::Result<ExitStatus>,
-    stopped: bool,
-    answer: Start,
-    log: Tail,
+pub(super) struct Ended {
+    pub status: io::Result<ExitStatus>,
+    pub stopped: bool,
+    pub answer: Start,
+    pub log: Tail,
 }
 
 fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer {

@@ -134,6 +134,30 @@ pub fn form(outputs: &[Declared]) -> Option<Value> {
     Some(form)
 }
 
+/// Whether every object of a schema names all of its members and requires them: only then is a form strict.
+pub fn is_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(object) => {
+            let closed = match (object.get("properties"), object.get("required")) {
+                (Some(Value::Object(members)), Some(Value::Array(required))) => {
+                    members.len() == required.len()
+                        && object.get("additionalProperties") == Some(&false.into())
+                }
+                (Some(_), _) => false,
+                (None, _) => !object.is_empty() && !object.contains_key("additionalProperties"),
+            };
+            let inner = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+                ("properties" | "$defs", Value::Object(members)) => members.values().all(is_strict),
+                ("items", value) => is_strict(value),
+                ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => all.iter().all(is_strict),
+                _ => true,
+            };
+            closed && object.iter().all(inner)
+        }
+        _ => true,
+    }
+}
+
 /// The schema of a type: that of its definition, or one made from its parts.
 fn schema(ty: &Type) -> Value {
     if let Some(schema) = ty.schema() {

@@ -89,7 +89,11 @@ impl WorkFolder {
     /// # Errors
     /// A failure without effects.
     pub async fn open(self, program: &Program, call: &Call) -> Result<Place, Box<Failure>> {
-        let root = call.scratch.join(format!("{}.work", call.attempt_id));
+        let root = std::path::absolute(call.scratch.join(format!("{}.work", call.attempt_id)));
+        let root = root.map_err(|error| {
+            let message = format!("cannot prepare the attempt: {error}");
+            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
+        })?;
         let git =
             Git { folder: program.folder.clone(), env: given(program), run: call.context.run.to_string() };
         let made = match self {

@@ -78,7 +78,9 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
                 priced: provider.price.is_some() || provider.reports_cost,
             },
             Reach::Coder(coder) => {
-                Doer::Coder { command: coder.command.clone(), work: coder.work, allow: coder.allow.clone() }
+                let headless = coder.headless.is_some();
+                let (command, allow) = (coder.command.clone(), coder.allow.clone());
+                Doer::Coder { command, headless, work: coder.work, allow }
             }
         },
         (_, Some(program)) => Doer::Fence {

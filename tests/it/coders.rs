@@ -183,7 +183,8 @@ fn settings_of_coding_agents_are_checked() {
     place.write(
         "orderflow.toml",
         "[agents.coder]\npreset = \"cloude\"\n[agents.b]\nacp = []\nfolder = \"work\"\nallow = [\"edits\"]\n\
-         [agents.c]\ncommand = [\"true\"]\nallow = [\"edit\"]\n[agents.d]\nacp = [\"a\"]\npreset = \"claude\"\n",
+         [agents.c]\ncommand = [\"true\"]\nallow = [\"edit\"]\n[agents.d]\nacp = [\"a\"]\npreset = \"claude\"\n\
+         [agents.e]\npreset = \"gemini\"\nmode = \"tui\"\n[agents.f]\nacp = [\"a\"]\nmode = \"headless\"\n",
     );
     let told = place.orderflow("run flow.md --input task=it");
     assert_eq!(told.exit, Some(3));
@@ -232,6 +233,35 @@ fn a_missing_program_or_repository_is_reported_before_anything_starts() {
         agents[0]["by"],
         json!({"kind": "acp", "command": ["codex-acp"], "folder": "worktree", "allow": ["read", "edit"]})
     );
+}
+
+/// The program of a preset without the protocol, found in PATH.
+#[test]
+fn a_headless_agent_works_in_a_worktree() {
+    let place = Place::new(FIX);
+    let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "Fixed.", "session_id": "s-1",
+        "total_cost_usd": 0.25, "usage": {"input_tokens": 3, "output_tokens": 2}, "modelUsage": {"claude-5": {}}});
+    place.write("bin/claude", &format!("#!/bin/sh\ncat > /dev/null\necho fixed > a.txt\necho '{result}'\n"));
+    std::process::Command::new("chmod").arg("+x").arg(place.path("bin/claude")).status().unwrap();
+    place.write(
+        "orderflow.toml",
+        "[agents.coder]\npreset = \"claude\"\nmode = \"headless\"\nfolder = \"worktree\"\n",
+    );
+    commit_all(place.folder());
+    let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = place.command("run flow.md --quiet --input task=it");
+    let told = crate::program::told(command.env("PATH", path).output().unwrap());
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let attempt = &item(&place)["steps"][0]["attempts"][0];
+    assert_eq!(attempt["outputs"]["summary"], "Fixed.");
+    assert!(attempt["outputs"]["diff"].as_str().unwrap().ends_with("+fixed\n"), "{attempt}");
+    let columns = &attempt["columns"];
+    assert_eq!(
+        (&attempt["tokens_used"], &columns["cost_usd"], &columns["model"]),
+        (&json!(5), &json!(0.25), &json!("claude-5"))
+    );
+    let plan = place.orderflow("plan flow.md").out;
+    assert!(plan.contains("coding agent: claude, headless, in a worktree"), "{plan}");
 }
 
 /// Secrets are for this agent only, and in nothing that it says.

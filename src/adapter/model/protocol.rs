@@ -1,6 +1,7 @@
 //! The three interfaces of model providers: converts a conversation to a request, and a response to a turn.
 
 use super::super::http::Url;
+use super::super::prompt;
 use super::Model;
 use crate::value::{Object, Value, json};
 use bigdecimal::BigDecimal;
@@ -125,7 +126,8 @@ impl Protocol {
                 body.insert("messages".into(), system.chain(said).collect());
                 body.insert("max_tokens".into(), most.into());
                 if let Some(form) = form {
-                    let schema = json!({"name": "outputs", "schema": form, "strict": strict(form)});
+                    let schema =
+                        json!({"name": "outputs", "schema": form, "strict": prompt::is_strict(form)});
                     body.insert(
                         "response_format".into(),
                         json!({"type": "json_schema", "json_schema": schema}),
@@ -149,7 +151,7 @@ impl Protocol {
                 body.insert("store".into(), false.into());
                 body.extend(model.system.iter().map(|text| ("instructions".into(), text.as_str().into())));
                 if let Some(form) = form {
-                    let format = json!({"type": "json_schema", "name": "outputs", "schema": form, "strict": strict(form)});
+                    let format = json!({"type": "json_schema", "name": "outputs", "schema": form, "strict": prompt::is_strict(form)});
                     body.insert("text".into(), json!({"format": format}));
                 }
             }
@@ -227,29 +229,5 @@ fn content(value: &Value) -> Option<String> {
             (!texts.is_empty()).then(|| texts.concat())
         }
         _ => None,
-    }
-}
-
-/// Whether every object of a schema names all of its members and requires them: only then is a form strict.
-fn strict(schema: &Value) -> bool {
-    match schema {
-        Value::Object(object) => {
-            let closed = match (object.get("properties"), object.get("required")) {
-                (Some(Value::Object(members)), Some(Value::Array(required))) => {
-                    members.len() == required.len()
-                        && object.get("additionalProperties") == Some(&false.into())
-                }
-                (Some(_), _) => false,
-                (None, _) => !object.is_empty() && !object.contains_key("additionalProperties"),
-            };
-            let inner = |(name, value): (&String, &Value)| match (name.as_str(), value) {
-                ("properties" | "$defs", Value::Object(members)) => members.values().all(strict),
-                ("items", value) => strict(value),
-                ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => all.iter().all(strict),
-                _ => true,
-            };
-            closed && object.iter().all(inner)
-        }
-        _ => true,
     }
 }

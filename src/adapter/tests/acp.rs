@@ -1,7 +1,7 @@
 //! Coding agents over the Agent Client Protocol, with a stand-in that replays what the real ones were seen to send: what
 //! they are asked, what an answer means, what they may do, where they work.
 
-use super::super::acp::CodingAgent;
+use super::super::coder::CodingAgent;
 use super::super::program::Program;
 use super::super::{Adapter, Call, Stop, Urgency};
 use super::conformance::kinds::INTERPRETER;
@@ -119,6 +119,10 @@ fn turns() -> Vec<(&'static str, Value, &'static str)> {
         ("an error with a status that only a person can change",
             json!([{"error": {"code": -32603, "message": "no credit", "data": {"statusCode": 402}}}]),
             r#"Refused(agent_unavailable): no credit; NotExecuted, final; unavailable; session="s-1""#),
+        ("a credit that ends in the middle", json!([tool, {"error": {"code": -32603, "message": "no credit", "data": {"statusCode": 402}}}]),
+            r#"Refused(agent_unavailable): no credit; Unknown, final; unavailable; session="s-1""#),
+        ("a cost of 0, where the price is not known",
+            json!([chunk(None, answer), cost(0.0, "USD"), ends("end_turn")]), r#"a={"id":1}; session="s-1""#),
         ("opencode without a key",
             json!([{"error": {"code": -32603, "message": "no key", "data": {"service": "session", "errorName": "ProviderAuthError"}}}]),
             r#"Refused(agent_unavailable): no key; NotExecuted, final; unavailable; session="s-1""#),

@@ -7,7 +7,7 @@ use super::super::given;
 use super::super::settings::{Coder, Engine, Header, McpServer, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets::Secrets;
-use crate::adapter::acp::CodingAgent;
+use crate::adapter::coder::CodingAgent;
 use crate::adapter::container::Container;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
 use crate::adapter::mcp::{Mcp, Server};
@@ -386,6 +386,7 @@ impl Doers<'_> {
                     exchanges: self.exchanges.clone(),
                 }),
                 Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
+                    headless: coder.headless,
                     instructions: instructions.clone(),
                     work: coder.work,
                     allow: coder.allow.clone(),

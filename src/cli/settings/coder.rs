@@ -2,14 +2,14 @@
 
 use super::read::{Item, Reader};
 use super::{Coder, Reach};
-use crate::adapter::acp::{KINDS, PRESETS};
+use crate::adapter::coder::{Cli, KINDS, PRESETS};
 use crate::adapter::workfolder::WorkFolder;
 use crate::diag::catalogue;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
 /// The keys that only a coding agent has.
-pub const KEYS: [&str; 2] = ["folder", "allow"];
+pub const KEYS: [&str; 3] = ["folder", "allow", "mode"];
 
 /// Whether a table is one of a coding agent.
 pub fn is_one(table: &DeTable<'_>) -> bool {
@@ -53,9 +53,27 @@ impl Reader {
                     };
                     coder.work = work.unwrap_or_default();
                 }
+                "mode" => self.mode(table, value, coder),
                 "allow" => coder.allow = self.allowed(value),
                 _ => {}
             }
+        }
+    }
+
+    /// `mode = "headless"`: the program of a preset without the protocol.
+    fn mode(&mut self, table: &DeTable<'_>, value: &Item<'_>, coder: &mut Coder) {
+        let preset = table.get("preset").and_then(|preset| preset.get_ref().as_str());
+        match value.get_ref().as_str() {
+            Some("acp") => {}
+            Some("headless") => {
+                let known = Cli::ALL.into_iter().find(|cli| Some(cli.program()) == preset);
+                if let Some(cli) = known {
+                    (coder.command, coder.headless) = (vec![cli.program().to_owned()], known);
+                } else if !table.contains_key("preset") {
+                    self.problems.push(catalogue::settings_idle_key(value.span().into(), "mode", "preset"));
+                }
+            }
+            _ => drop(self.bad::<()>("mode", value, "\"acp\" or \"headless\"")),
         }
     }
 

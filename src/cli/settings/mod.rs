@@ -12,6 +12,7 @@ pub use read::read;
 
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;
+use crate::adapter::coder::Cli;
 use crate::adapter::http::{HeaderName, Url};
 use crate::adapter::model::{Price, Protocol};
 use crate::adapter::workfolder::WorkFolder;
@@ -88,6 +89,8 @@ pub enum Reach {
 pub struct Coder {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// How it is spoken to without a protocol.
+    pub headless: Option<Cli>,
     /// The file of the instructions that precede every prompt.
     pub instructions: Option<PathBuf>,
     pub work: WorkFolder,

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
-const AGENT: [&str; 21] = [
+const AGENT: [&str; 22] = [
     "command",
     "worker",
     "processes",
@@ -28,6 +28,7 @@ const AGENT: [&str; 21] = [
     "preset",
     "folder",
     "allow",
+    "mode",
     "instructions",
     "max-tokens",
     "concurrency",
@@ -170,7 +171,7 @@ impl Reader {
                 "model" => agent.reach = self.model(value),
                 "acp" => agent.reach = Some(self.acp(value)),
                 "preset" => agent.reach = self.preset(value),
-                "processes" | "folder" | "allow" | "tool" | "key" | "headers" | "instructions"
+                "processes" | "folder" | "allow" | "mode" | "tool" | "key" | "headers" | "instructions"
                 | "max-tokens" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {

@@ -44,7 +44,7 @@ pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
 pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     let help = match key {
         "processes" => "a command is started for every attempt; limit those with concurrency".to_owned(),
-        "folder" | "allow" => {
+        "folder" | "allow" | "mode" => {
             "it is for coding agents: acp = [\"opencode\", \"acp\"], or preset = \"claude\"".to_owned()
         }
         "key" | "headers" => "programs get secrets as variables: secrets = [\"NAME\"]".to_owned(),

@@ -152,13 +152,14 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Model { name, url, priced } => {
             json!({"kind": "model", "model": name, "url": url, "priced": priced})
         }
-        Doer::Coder { command, work, allow } => {
+        Doer::Coder { command, headless, work, allow } => {
+            let kind = if *headless { "headless" } else { "acp" };
             let folder = match work {
                 WorkFolder::Shared => "shared",
                 WorkFolder::Copy => "copy",
                 WorkFolder::Worktree => "worktree",
             };
-            json!({"kind": "acp", "command": command, "folder": folder, "allow": allow})
+            json!({"kind": kind, "command": command, "folder": folder, "allow": allow})
         }
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})

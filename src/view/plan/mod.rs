@@ -43,8 +43,8 @@ pub enum Doer {
     Mcp { server: String, tool: Option<String> },
     /// A provider's model, by the names of both, at the provider's address; whether it has a price.
     Model { name: String, url: String, priced: bool },
-    /// A coding agent by its command line, where it works and what it may do.
-    Coder { command: Vec<String>, work: WorkFolder, allow: Vec<String> },
+    /// A coding agent by its command line, over the protocol or headless, where it works and what it may do.
+    Coder { command: Vec<String>, headless: bool, work: WorkFolder, allow: Vec<String> },
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
     /// Neither an adapter nor a program: the step cannot run.

@@ -171,14 +171,15 @@ pub fn by(doer: &Doer) -> String {
             let price = if *priced { "" } else { ", unpriced" };
             format!("model {} at {}{price}", visible(name), visible(url))
         }
-        Doer::Coder { command, work, allow } => {
+        Doer::Coder { command, headless, work, allow } => {
+            let headless = if *headless { ", headless" } else { "" };
             let work = match work {
                 WorkFolder::Shared => "",
                 WorkFolder::Copy => ", in a copy",
                 WorkFolder::Worktree => ", in a worktree",
             };
             let allow = if allow.is_empty() { String::new() } else { format!(", may {}", allow.join(", ")) };
-            format!("coding agent: {}{work}{allow}", visible(&command.join(" ")))
+            format!("coding agent: {}{headless}{work}{allow}", visible(&command.join(" ")))
         }
         Doer::Fence { language, line, granted } => {
             let grant = if *granted { "" } else { ", needs a grant" };

@@ -81,10 +81,10 @@ pub(super) trait Kind: Sync {
 fn gap(kind: &str, does: &Does) -> Option<&'static str> {
     let not_utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).is_err();
     Some(match (kind, does) {
-        ("command" | "shell" | "python", Does::Babbles(_)) => {
+        ("command" | "shell" | "python" | "headless", Does::Babbles(_)) => {
             "has no protocol: all that it writes is its answer"
         }
-        ("worker" | "acp" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes))
+        ("worker" | "acp" | "headless" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes))
             if not_utf8(bytes) =>
         {
             "answers in JSON, which is always UTF-8"

@@ -2,7 +2,7 @@
 //! One table for all kinds. `UPDATE=1` writes their exact reports to `reports/`; read what has changed.
 
 use super::kinds::{
-    CHAT, CLOSURE, CODER, COMMAND, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER,
+    CHAT, CLOSURE, CODER, COMMAND, HEADLESS, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER,
 };
 use super::{Does, Kind, Refusal, attempt, gap};
 use crate::adapter::contract;
@@ -150,6 +150,11 @@ async fn a_model_behind_responses_keeps_its_promises() {
 #[tokio::test]
 async fn a_coding_agent_keeps_its_promises() {
     keeps_promises(&CODER).await;
+}
+
+#[tokio::test]
+async fn a_headless_coding_agent_keeps_its_promises() {
+    keeps_promises(&HEADLESS).await;
 }
 
 #[tokio::test]

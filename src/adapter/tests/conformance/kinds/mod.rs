@@ -2,6 +2,7 @@
 
 mod closure;
 mod coder;
+mod headless;
 pub(in crate::adapter::tests) mod mcp;
 mod model;
 mod programs;
@@ -10,6 +11,7 @@ mod worker;
 
 pub(super) use closure::CLOSURE;
 pub(super) use coder::CODER;
+pub(super) use headless::HEADLESS;
 pub(super) use mcp::TOOL;
 pub(super) use model::{CHAT, MESSAGES, RESPONSES};
 pub(super) use programs::{COMMAND, PYTHON, SHELL};

@@ -1,18 +1,23 @@
-//! A coding agent that speaks the Agent Client Protocol: a process for each attempt, a session in it, the step's
-//! instructions and inputs as the prompt. Does not know where its command line and its permissions come from.
+//! A coding agent: a process for each attempt, the step's instructions and inputs as the prompt. Does not know where its
+//! command line and its permissions come from.
 //!
-//! - `message` is the wire, `peer` the process, `turn` the meaning of updates, `permission` what the agent may do,
-//!   `session` the requests, this is an attempt.
+//! - Over the Agent Client Protocol: `message` is the wire, `peer` the process, `turn` the meaning of updates,
+//!   `permission` what the agent may do, `session` the requests.
+//! - Without a protocol: `cli` is the command lines and the forms of their output, `headless` an attempt.
+//! - This is an attempt over the protocol, and what is common to both.
 //!
-//! The protocol has no parameter for the form of an answer, so the prompt describes it, and every answer is checked. One
-//! that does not fit is corrected once, in the same session.
+//! Few agents can be given the form of an answer, so the prompt describes it, and every answer is checked. One that does
+//! not fit is corrected once, in the same session.
 
+mod cli;
+mod headless;
 mod message;
 mod peer;
 mod permission;
 mod session;
 mod turn;
 
+pub use cli::Cli;
 pub use permission::KINDS;
 
 use super::program::{GRACE, Program, aside, last_word};
@@ -42,6 +47,8 @@ pub const PRESETS: [(&str, &[&str]); 4] = [
 /// A coding agent that is started for every attempt.
 pub struct CodingAgent {
     pub program: Program,
+    /// How it is spoken to; by default over the protocol.
+    pub headless: Option<Cli>,
     /// Precedes every prompt.
     pub instructions: Option<String>,
     pub work: WorkFolder,
@@ -55,6 +62,7 @@ impl CodingAgent {
     pub fn new(program: Program) -> Self {
         CodingAgent {
             program,
+            headless: None,
             instructions: None,
             work: WorkFolder::default(),
             allow: Vec::new(),
@@ -74,17 +82,22 @@ impl CodingAgent {
         let place = self.work.open(&self.program, &call).await?;
         let (given, asked): (Vec<Declared>, Vec<Declared>) =
             call.outputs.iter().cloned().partition(|output| self.work.makes(&output.name));
-        let answer = self.converse(&call, &asked, &place, stop).await;
+        let answer = match self.begin(&call, &stop) {
+            Err(failure) => Err(failure),
+            Ok(()) => match self.headless {
+                Some(cli) => headless::converse(self, cli, &call, &asked, &place, stop).await,
+                None => self.converse(&call, &asked, &place, stop).await,
+            },
+        };
         settle(answer, place.close(&call, !given.is_empty()).await, &given)
     }
 
-    /// Starts the agent, lets it do the step, and ends it.
-    async fn converse(&self, call: &Call, asked: &[Declared], place: &Place, stop: Stop) -> Answer {
+    /// Makes the folder for files; fails if the attempt was stopped meanwhile.
+    fn begin(&self, call: &Call, stop: &Stop) -> Result<(), Box<Failure>> {
         if stop.urgency() > Urgency::None {
             let message = "stopped before it started".to_owned();
             return Err(contract::failure(Cause::Stopped, message, Outcome::NotExecuted, true));
         }
-        let program = Program { folder: place.folder.clone(), ..self.program.clone() };
         let dir = &call.dir;
         let prepared = aside(|| match dir.as_os_str().is_empty() {
             true => Ok(()),
@@ -93,7 +106,12 @@ impl CodingAgent {
         prepared.map_err(|error| {
             let message = format!("cannot prepare the attempt: {error}");
             contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
-        })?;
+        })
+    }
+
+    /// Starts the agent, lets it do the step, and ends it.
+    async fn converse(&self, call: &Call, asked: &[Declared], place: &Place, stop: Stop) -> Answer {
+        let program = Program { folder: place.folder.clone(), ..self.program.clone() };
         let variables = Variables::of_context(call).all;
         let prepare = |command: &mut Command| {
             command.envs(variables);
@@ -108,12 +126,12 @@ impl CodingAgent {
             (answer, session.over())
         };
         let ((answer, over), status, log) = peer::attend(started, &mut ending, talk).await;
-        let Over { spent, id, sent, rejected } = over;
+        let Over { spent, id, progress, rejected } = over;
         let columns = columns(&spent, id);
         match answer {
             Ok(reply) => Ok(Reply { tokens_used: spent.tokens, columns, ..reply }),
             Err(end) => {
-                let mut failure = failure(end, sent, status, &log, &rejected);
+                let mut failure = failure(end, progress, status, &log, &rejected);
                 (failure.tokens_used, failure.columns, failure.log) = (spent.tokens, columns, log);
                 Err(failure)
             }
@@ -160,15 +178,25 @@ fn columns(spent: &Spent, session: Option<String>) -> Vec<(Arc<str>, Value)> {
     [model, cost, session].into_iter().flatten().map(|(name, value)| (Arc::from(name), value)).collect()
 }
 
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// No prompt was sent.
+    None,
+    Asked,
+    /// The agent has used a tool, or a model.
+    Working,
+}
+
 /// The failure of an attempt that ended without an answer. Before anything was sent, nothing was executed.
 fn failure(
     end: End,
-    sent: bool,
+    progress: Progress,
     status: io::Result<ExitStatus>,
     log: &str,
     rejected: &[String],
 ) -> Box<Failure> {
-    let outcome = if sent { Outcome::Unknown } else { Outcome::NotExecuted };
+    let outcome = if progress == Progress::None { Outcome::NotExecuted } else { Outcome::Unknown };
     match end {
         End::Lost => {
             let (cause, end) = ended(status);
@@ -185,7 +213,12 @@ fn failure(
         End::Malformed(why) => contract::failure(Cause::Protocol, why, outcome, false),
         End::Failed { message, retryable } => contract::failure(Cause::Refused, message, outcome, retryable),
         End::Unavailable(message) => {
-            let mut failure = contract::failure(Cause::Refused, message, Outcome::NotExecuted, false);
+            // Credit may run out in the middle.
+            let outcome = match progress {
+                Progress::None | Progress::Asked => Outcome::NotExecuted,
+                Progress::Working => Outcome::Unknown,
+            };
+            let mut failure = contract::failure(Cause::Refused, message, outcome, false);
             failure.unavailable = true;
             failure.code = Some(crate::event::UNAVAILABLE.to_owned());
             failure

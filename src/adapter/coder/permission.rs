@@ -12,6 +12,18 @@ pub const KINDS: [&str; 10] =
 #[derive(Debug, Default)]
 pub struct Calls(HashMap<String, Value>);
 
+/// The most open tool calls that are stored, and the largest input of one, in bytes.
+const MOST_CALLS: usize = 1000;
+const LARGEST_INPUT: usize = 64 * 1024;
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(_) | Value::Object(_) => value.to_string().len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
 /// A tool call that has ended.
 pub struct ToolCall {
     pub name: String,
@@ -33,9 +45,12 @@ impl Calls {
     /// Takes the update of a `session/update`. Returns a tool call that it ends.
     pub fn take(&mut self, update: &Value) -> Option<ToolCall> {
         let id = update.get("toolCallId").and_then(Value::as_str)?;
+        if self.0.len() >= MOST_CALLS && !self.0.contains_key(id) {
+            self.0.clear();
+        }
         let call = self.0.entry(id.to_owned()).or_insert_with(|| json!({}));
         for name in ["kind", "title", "rawInput"] {
-            if let Some(value) = update.get(name) {
+            if let Some(value) = update.get(name).filter(|value| size(value) <= LARGEST_INPUT) {
                 call[name] = value.clone();
             }
         }

@@ -3,6 +3,8 @@
 use super::super::contract::LARGEST;
 use crate::value::Value;
 use crate::value::number::whole;
+use bigdecimal::BigDecimal;
+use std::str::FromStr;
 
 /// The events of one turn so far.
 #[derive(Debug, Default)]
@@ -118,12 +120,29 @@ impl Spent {
     pub fn take(&mut self, update: &Value) {
         let cost =
             update.get("cost").filter(|cost| cost.get("currency").and_then(Value::as_str) == Some("USD"));
-        if let Some(amount) = cost.and_then(|cost| cost.get("amount")).filter(|amount| amount.is_number()) {
-            self.cost = Some(amount.clone());
-        }
+        self.dollars(cost.and_then(|cost| cost.get("amount")));
         if update.get("sessionUpdate").and_then(Value::as_str) == Some("config_option_update") {
             self.configured(update);
         }
+    }
+
+    /// Takes what the session has cost. Agents report 0 where they do not know the price.
+    pub fn dollars(&mut self, amount: Option<&Value>) {
+        if let Some(amount) = amount.filter(|amount| amount.as_f64().is_some_and(|amount| amount > 0.0)) {
+            self.cost = Some(amount.clone());
+        }
+    }
+
+    /// Adds what a part of the session has cost.
+    pub fn more_dollars(&mut self, amount: Option<&Value>) {
+        let decimal = |value: &Value| BigDecimal::from_str(&value.to_string()).ok();
+        let sum = match (self.cost.as_ref().and_then(decimal), amount.and_then(decimal)) {
+            (Some(one), Some(other)) => one + other,
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => return,
+        };
+        let sum = crate::value::json::parse(&sum.normalized().to_plain_string()).ok();
+        self.dollars(sum.as_ref());
     }
 
     /// Adds the tokens of a turn by the result of its prompt. Returns its usage in words.
@@ -140,6 +159,21 @@ impl Spent {
         if let Some(model) = used {
             self.model = Some(model.to_owned());
         }
+        self.words(tokens)
+    }
+
+    /// Adds what another process has spent. Returns its usage in words.
+    pub fn more(&mut self, other: Spent) -> String {
+        if let Some(tokens) = other.tokens {
+            self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens));
+        }
+        self.more_dollars(other.cost.as_ref());
+        self.model = other.model.or(self.model.take());
+        self.words(other.tokens)
+    }
+
+    /// The tokens of a turn and the cost of the session in words.
+    fn words(&self, tokens: Option<u64>) -> String {
         let tokens = tokens.map_or("tokens not reported".to_owned(), |tokens| format!("{tokens} tokens"));
         tokens + &self.cost.as_ref().map_or_else(String::new, |cost| format!(", ${cost} so far"))
     }
@@ -163,6 +197,6 @@ fn tokens(usage: &Value) -> Option<u64> {
 }
 
 /// The sum of those of the members that are present.
-fn tokens_of(usage: &Value, names: &[&str]) -> Option<u64> {
+pub fn tokens_of(usage: &Value, names: &[&str]) -> Option<u64> {
     names.iter().filter_map(|name| usage.get(*name).and_then(whole)).reduce(u64::saturating_add)
 }

@@ -13,18 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-/// How many messages may wait to be handled.
+/// How many messages may wait to be handled, and how many lines to be written.
 const WAITING: usize = 64;
+const UNWRITTEN: usize = 1024;
 
 /// The time that the agent has to exit once its input has ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What is said to the agent and heard from it.
 pub struct Peer {
-    send: UnboundedSender<String>,
+    send: Sender<String>,
     heard: Receiver<Result<Message, String>>,
     log: Log,
 }
@@ -52,9 +54,15 @@ impl Log {
 }
 
 impl Peer {
-    pub fn send(&self, line: String) {
-        // An agent that reads no more has ended, or will be ended.
-        let _ = self.send.send(line);
+    /// Queues a line; an agent that has closed its input gets none.
+    ///
+    /// # Errors
+    /// When the agent reads so slowly that too many lines wait.
+    pub fn send(&self, line: String) -> Result<(), String> {
+        match self.send.try_send(line) {
+            Err(TrySendError::Full(_)) => Err("the agent does not read its input".to_owned()),
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
     }
 
     /// The next message; `None` at the end of the agent's output, or an error at a malformed line.
@@ -74,7 +82,7 @@ pub async fn attend<T, F: Future<Output = T>>(
     talk: impl FnOnce(Peer) -> F,
 ) -> (T, io::Result<ExitStatus>, String) {
     let Started { mut child, tree, .. } = started;
-    let ((send, queue), (tell, heard), log) = (unbounded_channel(), channel(WAITING), Log::new());
+    let ((send, queue), (tell, heard), log) = (channel(UNWRITTEN), channel(WAITING), Log::new());
     let mut pipes = JoinSet::new();
     pipes.spawn(write(child.stdin.take(), queue));
     pipes.spawn(read(child.stdout.take(), tell));
@@ -111,7 +119,7 @@ pub async fn attend<T, F: Future<Output = T>>(
 }
 
 /// Writes lines until their queue is closed, then closes the input.
-async fn write(stdin: Option<ChildStdin>, mut queue: UnboundedReceiver<String>) {
+async fn write(stdin: Option<ChildStdin>, mut queue: Receiver<String>) {
     let Some(mut stdin) = stdin else { return };
     while let Some(line) = queue.recv().await {
         if stdin.write_all(line.as_bytes()).await.is_err() {

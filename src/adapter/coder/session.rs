@@ -4,7 +4,7 @@ use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
 use super::permission::{Calls, ToolCall};
 use super::turn::{Ended, Spent, Turn};
-use super::{Conversation, Failure, Stop, Urgency};
+use super::{Conversation, Failure, Progress, Stop, Urgency};
 use crate::event::Role;
 use crate::value::Value;
 use serde_json::json;
@@ -40,8 +40,7 @@ pub struct Over {
     pub spent: Spent,
     /// `None` if it was never opened.
     pub id: Option<String>,
-    /// A prompt was sent.
-    pub sent: bool,
+    pub progress: Progress,
     /// The kinds of tools that the agent asked for and may not use.
     pub rejected: Vec<String>,
 }
@@ -55,8 +54,7 @@ pub struct Session<'a> {
     /// The number of the last request.
     last: u64,
     id: Option<String>,
-    /// A prompt was sent.
-    sent: bool,
+    progress: Progress,
     /// The turn was cancelled.
     cancelled: bool,
     turn: Turn,
@@ -76,7 +74,7 @@ impl<'a> Session<'a> {
             stop,
             last: 0,
             id: None,
-            sent: false,
+            progress: Progress::None,
             cancelled: false,
             turn: Turn::default(),
             calls: Calls::default(),
@@ -111,7 +109,7 @@ impl<'a> Session<'a> {
     /// Sends a prompt and returns the text of the answer.
     pub async fn prompt(&mut self, text: &str) -> Result<String, End> {
         self.turn = Turn::default();
-        self.sent = true;
+        self.progress = self.progress.max(Progress::Asked);
         self.talk.say(Role::User, None, text);
         let prompt = json!([{"type": "text", "text": text}]);
         let result = self.ask("session/prompt", json!({"sessionId": self.id, "prompt": prompt})).await;
@@ -132,14 +130,14 @@ impl<'a> Session<'a> {
     }
 
     pub fn over(self) -> Over {
-        Over { spent: self.spent, id: self.id, sent: self.sent, rejected: self.rejected }
+        Over { spent: self.spent, id: self.id, progress: self.progress, rejected: self.rejected }
     }
 
     /// Sends a request and handles what the agent says until it answers. A stop cancels a turn, which then has a moment
     /// to end.
     async fn ask(&mut self, method: &str, params: Value) -> Result<Value, End> {
         self.last += 1;
-        self.peer.send(message::request(self.last, method, params));
+        self.send(message::request(self.last, method, params))?;
         let mut kill = self.stop.clone();
         let late = tokio::time::sleep(self.grace);
         tokio::pin!(late);
@@ -152,13 +150,13 @@ impl<'a> Session<'a> {
                     Some(Ok(Message::Answer { id, result })) if id == self.last => {
                         return result.map_err(refused);
                     }
-                    Some(Ok(message)) => self.handle(message),
+                    Some(Ok(message)) => self.handle(message)?,
                 },
                 () = kill.asked(Urgency::Kill) => return Err(End::Stopped),
                 () = self.stop.asked(Urgency::Terminate), if !self.cancelled => {
                     self.cancelled = true;
                     let Some(id) = &self.id else { return Err(End::Stopped) };
-                    self.peer.send(message::notice("session/cancel", json!({"sessionId": id})));
+                    self.send(message::notice("session/cancel", json!({"sessionId": id})))?;
                     late.set(tokio::time::sleep(self.grace));
                 }
                 () = &mut late, if self.cancelled => return Err(End::Stopped),
@@ -166,7 +164,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn handle(&mut self, message: Message) {
+    fn send(&self, line: String) -> Result<(), End> {
+        self.peer.send(line).map_err(End::Malformed)
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), End> {
         match message {
             Message::Text(line) => self.peer.log().line(&line),
             Message::Request { id, method, params } if method == "session/request_permission" => {
@@ -176,14 +178,17 @@ impl<'a> Session<'a> {
                 if !decision.allowed && !self.rejected.contains(&decision.kind) {
                     self.rejected.push(decision.kind);
                 }
-                self.peer.send(message::answer(&id, Ok(decision.result)));
+                self.send(message::answer(&id, Ok(decision.result)))?;
             }
-            Message::Request { id, .. } => self.peer.send(message::answer(&id, Err(METHOD_NOT_FOUND))),
+            Message::Request { id, .. } => self.send(message::answer(&id, Err(METHOD_NOT_FOUND)))?,
             Message::Notice { method, params } if method == "session/update" => {
                 let session = params.get("sessionId").and_then(Value::as_str);
                 if let (Some(update), true) = (params.get("update"), session == self.id.as_deref()) {
                     if let Some(part) = self.turn.take(update) {
                         self.talk.say(Role::Assistant, None, &part);
+                    }
+                    if update.get("toolCallId").is_some() {
+                        self.progress = Progress::Working;
                     }
                     if let Some(ToolCall { name, text }) = self.calls.take(update) {
                         self.talk.say(Role::Tool, Some(&name), &text);
@@ -194,6 +199,7 @@ impl<'a> Session<'a> {
             // An answer to a request that was cancelled, or a notice that is not known here.
             Message::Answer { .. } | Message::Notice { .. } => {}
         }
+        Ok(())
     }
 }
 
