@@ -140,7 +140,7 @@ impl Cli {
         }
     }
 
-    /// Whether it continues a session, rather than being told everything once more.
+    /// Whether it continues a session, rather than being given everything once more.
     pub fn continues(self) -> bool {
         self != Cli::Gemini
     }
