@@ -17,6 +17,7 @@ pub mod http;
 pub mod mcp;
 pub mod model;
 pub mod orphans;
+pub mod probe;
 pub mod process;
 pub mod program;
 mod prompt;

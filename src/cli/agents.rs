@@ -1,5 +1,6 @@
 //! `orderflow agents`: which agents run which steps; with `--check`, whether a program works as an agent.
 
+use super::doctor::{self, duration};
 use super::document::Document;
 use super::exit::Exit;
 use super::help::with_exits;
@@ -16,7 +17,6 @@ use crate::diag::Source;
 use crate::diag::render::visible;
 use crate::disk;
 use crate::graph::Graph;
-use crate::spec;
 use crate::view::agents::{self, Binding};
 use anyhow::Context;
 use std::fmt::Write;
@@ -29,6 +29,7 @@ use std::time::Duration;
 Examples:
   orderflow agents workflow.md                       who does which steps
   orderflow agents --format json workflow.md         the same for scripts
+  orderflow agents --probe workflow.md               whether they are there
   orderflow agents --check 'python3 pay.py'          test pay.py as a worker
   orderflow agents --check -- python3 'my agent.py'  the same, word by word
   orderflow agents --process --check 'sh writer.sh'  a program for each attempt
@@ -40,6 +41,12 @@ pub struct Args {
     /// The document; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "check", conflicts_with = "check")]
     file: Option<PathBuf>,
+    /// Ask the agents of the document whether they are there, as orderflow doctor
+    #[arg(long, conflicts_with = "check", requires = "file")]
+    probe: bool,
+    /// With --probe: wait so long for the answer of each agent
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "probe")]
+    timeout: Duration,
     /// Check a program: words separated by spaces, or all words after `--`
     #[arg(long, value_name = "CMD", num_args = 0..=1)]
     check: Option<Option<String>>,
@@ -58,16 +65,12 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// A table for people
     #[default]
     Table,
     /// A list of objects for scripts
     Json,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    spec::duration(text).ok_or_else(|| format!("`{text}` is not a duration; write 5s, 5m or 5h"))
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -77,6 +80,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             let command: Vec<String> = words.chain(args.command.iter().cloned()).collect();
             test(&args, command, terminal)?
         }
+        (None, Some(file)) if args.probe => return doctor::probe(file, args.timeout, args.format, terminal),
         (None, Some(file)) => {
             let (document, graph, settings) = Document::open(file, false, terminal)?;
             let trust = Trust::of(file, &graph, &settings, terminal);

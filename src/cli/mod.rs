@@ -6,6 +6,7 @@ mod agents;
 mod allowed;
 mod cancel;
 mod completions;
+mod doctor;
 mod document;
 mod exit;
 mod fix;
@@ -75,6 +76,7 @@ enum Command {
     Plan(plan::Args),
     Graph(graph::Args),
     Agents(agents::Args),
+    Doctor(doctor::Args),
     Trust(trust::Args),
     Init(init::Args),
     Guide(guide::Args),
@@ -109,6 +111,7 @@ impl Command {
             | Command::Plan(_)
             | Command::Graph(_)
             | Command::Agents(_)
+            | Command::Doctor(_)
             | Command::Trust(_)
             | Command::Init(_)
             | Command::Guide(_)
@@ -163,6 +166,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Guide(args) => guide::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
         Command::Agents(args) => agents::run(args, &mut terminal),
+        Command::Doctor(args) => doctor::run(args, &mut terminal),
         Command::Completions(args) => completions::run(args, &mut terminal),
     };
     match done {

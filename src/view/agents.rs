@@ -4,6 +4,7 @@ use super::plan::{Doer, by, by_json};
 use super::table::table;
 use super::text;
 use crate::diag::render::visible;
+use crate::value::words;
 use serde_json::{Value, json};
 
 /// One way in which steps are run.
@@ -56,4 +57,56 @@ pub fn json(bindings: &[Binding]) -> String {
         })
     };
     text::json(&Value::Array(bindings.iter().map(object).collect()))
+}
+
+/// An agent that was asked whether it is there.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `None` for a program of the document whose step has no agent.
+    pub agent: Option<String>,
+    /// The key that binds it, such as `http`; `program` for one of the document.
+    pub kind: &'static str,
+    /// Its name and version, or where it is.
+    pub answers: String,
+    /// Its model, or its tools.
+    pub has: Vec<String>,
+    /// What is missing, and what to do.
+    pub missing: Vec<(String, String)>,
+}
+
+/// The most names that a cell of the table has.
+const NAMES: usize = 5;
+
+/// The table of what agents answered, and below it everything that is missing; `width` is the terminal's, in columns.
+pub fn presence_table(asked: &[Asked], width: Option<usize>) -> String {
+    let row = |asked: &Asked| {
+        let there = if asked.missing.is_empty() { "yes" } else { "no" };
+        vec![
+            visible(asked.agent.as_deref().unwrap_or("-")),
+            asked.kind.to_owned(),
+            there.to_owned(),
+            visible(&asked.answers),
+            visible(&words::first(&asked.has, NAMES, asked.has.len())),
+        ]
+    };
+    let mut out = table(&["agent", "kind", "there", "answers", "has"], asked.iter().map(row), width);
+    for asked in asked {
+        for (what, help) in &asked.missing {
+            let agent = visible(asked.agent.as_deref().unwrap_or("-"));
+            out.push_str(&format!("\n{agent}: {}\n  help: {}\n", visible(what), visible(help)));
+        }
+    }
+    out
+}
+
+/// The same as a list of objects, indented, with a final newline.
+pub fn presence_json(asked: &[Asked]) -> String {
+    let object = |asked: &Asked| {
+        let missing = |(what, help): &(String, String)| json!({"what": what, "help": help});
+        json!({
+            "agent": asked.agent, "kind": asked.kind, "answers": asked.answers, "has": asked.has,
+            "missing": asked.missing.iter().map(missing).collect::<Vec<_>>(),
+        })
+    };
+    text::json(&Value::Array(asked.iter().map(object).collect()))
 }

@@ -14,6 +14,7 @@ mod dash;
 mod deep;
 mod diagnostics;
 mod docs;
+mod doctor;
 mod english;
 mod every_parser;
 mod exchanges;

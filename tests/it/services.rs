@@ -17,6 +17,8 @@ pub struct Seen {
     attempt: String,
     key: String,
     pub token: String,
+    /// The method and the path.
+    pub asked: String,
     pub body: Value,
 }
 
@@ -52,7 +54,8 @@ impl Service {
                     attempt: header("ce-attempt"),
                     key: header("idempotency-key"),
                     token: header("authorization"),
-                    body: serde_json::from_slice(&body).unwrap(),
+                    asked: format!("{} {}", head.method, head.uri.path()),
+                    body: serde_json::from_slice(&body).unwrap_or_default(),
                 };
                 known.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
                 let Some((status, answer)) = answers(&seen) else { return std::future::pending().await };

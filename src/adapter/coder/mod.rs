@@ -71,6 +71,24 @@ impl CodingAgent {
     }
 }
 
+/// Starts a coding agent, greets it and ends it. Returns its name and version, as far as it says them.
+///
+/// # Errors
+/// Why it cannot be talked to.
+pub async fn greet(program: &Program) -> Result<String, Box<Failure>> {
+    let (_stopper, stop) = Stop::new();
+    let started =
+        program.start(super::probe::RUN, |_| ()).await.map_err(|error| program.not_started(&error))?;
+    let mut ending = stop.clone();
+    let conversation = Conversation::default();
+    let talk = async |peer| Session::new(peer, &conversation, &[], GRACE, stop).greet().await;
+    let (greeted, status, log) = peer::attend(started, &mut ending, talk).await;
+    let greeted = greeted.map_err(|end| failure(end, Progress::None, status, &log, &[]))?;
+    let said = |name: &str| greeted.get("agentInfo")?.get(name)?.as_str().map(str::to_owned);
+    let words: Vec<String> = [said("name"), said("version")].into_iter().flatten().collect();
+    Ok(words.join(" "))
+}
+
 impl Adapter for CodingAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
         Box::pin(self.attempt(call, stop))

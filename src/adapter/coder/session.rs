@@ -83,8 +83,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Greets the agent and opens the session.
-    pub async fn begin(&mut self, folder: &Path) -> Result<(), End> {
+    /// Greets the agent, and returns what it says of itself.
+    pub async fn greet(&mut self) -> Result<Value, End> {
         let no_files = json!({"readTextFile": false, "writeTextFile": false});
         let client = json!({"name": "orderflow", "version": env!("CARGO_PKG_VERSION")});
         let greeting = json!({
@@ -96,6 +96,12 @@ impl<'a> Session<'a> {
             let message = format!("the agent speaks version {version} of the protocol, not {VERSION}");
             return Err(End::Failed { message, retryable: false });
         }
+        Ok(answer)
+    }
+
+    /// Greets the agent and opens the session.
+    pub async fn begin(&mut self, folder: &Path) -> Result<(), End> {
+        self.greet().await?;
         let answer =
             self.ask("session/new", json!({"cwd": folder.to_string_lossy(), "mcpServers": []})).await?;
         self.spent.configured(&answer);

@@ -14,6 +14,7 @@ mod session;
 mod tools;
 
 pub use session::{Greeting, Tool};
+pub use tools::StepInputs;
 
 use super::http::{Client, HeaderName, HeaderValue, Url};
 use super::program::{GRACE, Program};
@@ -76,8 +77,29 @@ impl Mcp {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn greet(&self) -> Result<(Greeting, Arc<[Tool]>), Box<Failure>> {
-        let live = self.live("probe", &Spawns::default()).await?;
+        let live = self.live(super::probe::RUN, &Spawns::default()).await?;
         Ok((live.session.greeting(), live.tools().clone()))
+    }
+
+    /// Why the inputs of a step are not the arguments of its tool.
+    pub fn gaps(&self, step: &StepInputs, tools: &[Tool]) -> Vec<String> {
+        match self.choose(&step.phase, tools) {
+            Ok(tool) => tools
+                .iter()
+                .filter(|known| known.name == tool)
+                .flat_map(|tool| tools::gaps(step, tool))
+                .collect(),
+            Err(why) => vec![why],
+        }
+    }
+
+    /// The name of the tool that does a step.
+    fn choose(&self, step: &str, tools: &[Tool]) -> Result<String, String> {
+        match &self.tool {
+            Some(name) if tools.iter().any(|tool| tool.name == *name) => Ok(name.clone()),
+            Some(name) => Err(format!("the server has no tool `{name}`; it has {}", tools::names(tools))),
+            None => tools::of_step(step, tools).map(str::to_owned),
+        }
     }
 }
 
@@ -201,20 +223,15 @@ impl Mcp {
         }
     }
 
-    /// The name of the tool that does a step.
+    /// The name of the tool that does a step; the server is asked again if it is not known.
     async fn tool(&self, live: &Live, step: &str) -> Result<String, Box<Failure>> {
-        let find = |tools: &[Tool]| match &self.tool {
-            Some(name) if tools.iter().any(|tool| tool.name == *name) => Ok(name.clone()),
-            Some(name) => Err(format!("the server has no tool `{name}`; it has {}", tools::names(tools))),
-            None => tools::of_step(step, tools).map(str::to_owned),
-        };
         let tools = live.tools().clone();
-        if let Ok(name) = find(&tools) {
+        if let Ok(name) = self.choose(step, &tools) {
             return Ok(name);
         }
         // It may have come since the server was asked.
         let tools = live.session.tools(self.url()).await.unwrap_or_default();
-        let found = find(&tools);
+        let found = self.choose(step, &tools);
         *live.tools() = tools.into();
         found.map_err(|why| {
             let mut failure = contract::failure(Cause::Start, why, Outcome::NotExecuted, false);

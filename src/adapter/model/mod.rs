@@ -1,16 +1,18 @@
 //! An agent that is a language model behind an HTTP interface: the step's instructions and inputs are the prompt, the
 //! declared outputs are the form of the answer. Does not know where its address, its key and its price come from.
 //!
-//! - `protocol` converts a conversation to a request and a response to a turn, this is an attempt.
+//! - `presence` asks whether a model is there, `protocol` converts a conversation to a request and a response to a turn, this is an attempt.
 //!
 //! A model may ignore the form, so every answer is checked against the outputs. One that does not fit is corrected
 //! once, with the misfit as the next message.
 
 mod exchanges;
+mod presence;
 mod protocol;
 mod purse;
 
 pub use exchanges::{Exchanges, Recorder, Recording};
+pub(super) use presence::present;
 pub use protocol::Protocol;
 
 use super::http::{self, Client, HeaderName, HeaderValue, Url};

@@ -36,7 +36,7 @@ use std::sync::Arc;
 const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 /// Variables that the programs that run containers need.
-const ENGINE: [&str; 9] = [
+pub(super) const ENGINE: [&str; 9] = [
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
     "DOCKER_CONFIG",
@@ -253,7 +253,7 @@ fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Di
 
 /// The path of the program that runs containers: that of this engine, or of the first that is there; else the names
 /// that were searched, and where.
-fn engine_of(engine: Option<Engine>) -> Result<String, (Vec<&'static str>, String)> {
+pub(super) fn engine_of(engine: Option<Engine>) -> Result<String, (Vec<&'static str>, String)> {
     let names: Vec<&str> =
         engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]).into_iter().map(Engine::name).collect();
     let mut searched = String::new();
@@ -268,7 +268,7 @@ fn engine_of(engine: Option<Engine>) -> Result<String, (Vec<&'static str>, Strin
 
 /// The command with its program as an absolute path; else where the program was searched. A name without a slash is
 /// searched in PATH, as in a shell; a path is relative to `folder`.
-fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
+pub(super) fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
     use std::os::unix::fs::PermissionsExt;
     let Some((program, arguments)) = command.split_first() else { return Err(String::new()) };
     let runs = |path: &PathBuf| {
@@ -416,15 +416,26 @@ impl Doers<'_> {
         agent: &str,
         headers: &[(HeaderName, Header)],
     ) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
-        let filled = headers.iter().map(|(name, header)| {
-            let secret = header.secret.as_ref().and_then(|secret| self.secrets.value(agent, secret));
-            let value = HeaderValue::from_str(&format!("{}{}", header.text, secret.unwrap_or_default()));
-            let mut value = value.with_context(|| format!("the secret of {agent} does not fit a header"))?;
-            value.set_sensitive(true);
-            Ok((name.clone(), value))
-        });
-        filled.collect()
+        filled(headers, |secret| self.secrets.value(agent, secret))
+            .with_context(|| format!("the secret of {agent} does not fit a header"))
     }
+}
+
+/// Headers with secrets inserted, by their names.
+///
+/// # Errors
+/// When a secret does not fit a header.
+pub(super) fn filled<'a>(
+    headers: &[(HeaderName, Header)],
+    secret: impl Fn(&str) -> Option<&'a str>,
+) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
+    let filled = headers.iter().map(|(name, header)| {
+        let secret = header.secret.as_deref().and_then(&secret).unwrap_or_default();
+        let mut value = HeaderValue::from_str(&format!("{}{secret}", header.text))?;
+        value.set_sensitive(true);
+        Ok((name.clone(), value))
+    });
+    filled.collect()
 }
 
 /// Those of these values that are files taken by a step.
@@ -469,6 +480,6 @@ pub fn environment(names: &[String]) -> Vec<(String, OsString)> {
 }
 
 /// The variables of these names, as far as they are set.
-fn variables(names: &[String]) -> impl Iterator<Item = (String, OsString)> {
+pub(super) fn variables(names: &[String]) -> impl Iterator<Item = (String, OsString)> {
     names.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?)))
 }

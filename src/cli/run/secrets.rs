@@ -87,7 +87,7 @@ pub fn is_there(secret: &Secret, folder: &Path) -> bool {
 }
 
 /// The secret, or why it is missing.
-fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
+pub(super) fn value(secret: &Secret, folder: &Path) -> Result<String, String> {
     let value = match &secret.from {
         Origin::Environment(name) => match std::env::var(name) {
             Ok(value) => value,

@@ -1,0 +1,195 @@
+//! `orderflow doctor`: which agents of a document are there, and what is missing. It calls no step.
+
+use crate::containers::Dock;
+use crate::mcp::{packages, stock};
+use crate::place::Place;
+use crate::program::{Told, told};
+use crate::services::Service;
+use serde_json::{Value, json};
+
+/// A document with a step for each of these agents, which all take an Integer.
+fn place(settings: &str) -> Place {
+    let names = settings.lines().filter_map(|line| line.strip_prefix("[agents.")?.strip_suffix(']'));
+    let steps = names.map(|name| format!("## Do {name} @{name}\na::Integer → {name}_done\n\n"));
+    let place = Place::new(&format!("# T\n\n{}", steps.collect::<String>()));
+    place.write("orderflow.toml", settings);
+    place
+}
+
+/// The table without its head, its summary, and the exit code.
+fn doctor(place: &Place) -> (String, Told) {
+    let told = place.orderflow("doctor flow.md --timeout 20s");
+    let table = told.out.split_once("─\n").map_or("", |(_, rows)| rows).to_owned();
+    (table, told)
+}
+
+#[test]
+fn programs_and_workers_are_there_or_it_shows_what_to_do() {
+    let place = place(
+        "[agents.cat]\ncommand = [\"cat\"]\n[agents.none]\ncommand = [\"./no-such\"]\n[agents.stays]\nworker = [\"sh\", \"-c\", \"read line && echo $line > called\"]\n\
+         [agents.ends]\nworker = [\"sh\", \"-c\", \"echo no database >&2; exit 3\"]\n[agents.secret]\ncommand = [\"cat\"]\nsecrets = [\"NO_SUCH_KEY\"]\n",
+    );
+    let (table, told) = doctor(&place);
+    let cat = std::env::split_paths(&crate::python::path())
+        .map(|folder| folder.join("cat"))
+        .find(|path| path.exists());
+    let cat = cat.unwrap().display().to_string();
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["cat", "command", "yes", &cat]);
+    assert_eq!(lines[1], ["none", "command", "no"]);
+    assert_eq!(lines[2], ["stays", "worker", "yes", "stays"]);
+    assert_eq!(lines[3], ["ends", "worker", "no"]);
+    assert_eq!(lines[4], ["secret", "command", "no"]);
+    let missing = "\nnone: the program `./no-such` was not found\n  help: looked for it in .; install it, or correct the command in orderflow.toml\n\n\
+        ends: it exited with 3 instead of waiting for calls: no database\n  help: test it: orderflow agents --check -- and its command\n\n\
+        secret: the secret NO_SUCH_KEY is not set in the environment\n  help: set it in the environment, or name its place in orderflow.toml\n";
+    assert!(table.ends_with(missing), "{table}");
+    assert_eq!((told.err.as_str(), told.exit), ("3 of 5 agents not there\n", Some(1)));
+    assert!(!place.path("called").exists());
+    assert!(!place.path(".orderflow").exists(), "nothing was run");
+}
+
+#[test]
+fn services_and_models_are_asked_without_effect() {
+    let service = Service::new(|seen| {
+        let models = json!({"data": [{"id": "small", "owned_by": "us"}, {"id": "smaller"}]});
+        Some(match (seen.asked.as_str(), seen.token.as_str()) {
+            ("HEAD /gone", _) => (503, Value::Null),
+            ("HEAD /closed", _) => (401, Value::Null),
+            ("HEAD /steps", _) => (405, Value::Null),
+            ("GET /llama/models", _) => (200, json!({"data": [{"id": "x.gguf", "owned_by": "llamacpp"}]})),
+            ("GET /v1/models", "Bearer good-key") => (200, models),
+            ("GET /v1/models/alias", "Bearer good-key") => (200, json!({"id": "small"})),
+            ("GET /v1/models", _) => (401, Value::Null),
+            _ => (404, Value::Null),
+        })
+    });
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let at = service.address;
+    let place = place(&format!(
+        "[providers.p]\nurl = \"http://{at}/v1\"\nkey = \"secret:P_KEY\"\n[providers.open]\nurl = \"http://{at}/v1\"\n\
+         [providers.llama]\nurl = \"http://{at}/llama\"\n[providers.bare]\nurl = \"http://{at}/bare\"\n\
+         [agents.up]\nhttp = \"http://{at}/steps\"\n[agents.down]\nhttp = \"http://{dead}/steps\"\n\
+         [agents.ill]\nhttp = \"http://{at}/gone\"\n[agents.closed]\nhttp = \"http://{at}/closed\"\n\
+         [agents.small]\nmodel = \"p/small\"\n[agents.alias]\nmodel = \"p/alias\"\n[agents.typo]\nmodel = \"p/smal\"\n\
+         [agents.open]\nmodel = \"open/small\"\n[agents.llama]\nmodel = \"llama/any\"\n[agents.bare]\nmodel = \"bare/any\"\n"
+    ));
+    let mut command = place.command("doctor flow.md --format json");
+    let told = told(command.env("P_KEY", "good-key").output().unwrap());
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let answers: Vec<Value> = serde_json::from_str(&told.out).unwrap();
+    let line = |answer: &Value| {
+        let missing: Vec<String> = answer["missing"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|missing| missing["what"].as_str().unwrap().to_owned())
+            .collect();
+        let has: Vec<&str> =
+            answer["has"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let line = format!(
+            "{}: {} [{}] {}",
+            answer["agent"].as_str().unwrap(),
+            answer["answers"].as_str().unwrap(),
+            has.join(", "),
+            missing.join(", ")
+        );
+        line.replace(&dead.to_string(), "DEAD")
+    };
+    let lines: Vec<String> = answers.iter().map(line).collect();
+    let expected = [
+        "up: a service [] ",
+        "down:  [] cannot connect to http://DEAD/steps: Connection refused (os error 111)",
+        "ill: a service [] it answers 503 Service Unavailable",
+        "closed: a service [] it refuses the key: 401",
+        "small: 127.0.0.1 [small] ",
+        "alias: 127.0.0.1 [alias] ",
+        "typo: 127.0.0.1 [] the provider has no model `smal`",
+        "open: 127.0.0.1 [] it refuses the key: 401",
+        "llama: 127.0.0.1 [any] ",
+        "bare: 127.0.0.1, which does not list its models [] ",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(answers[6]["missing"][0]["help"], "did you mean `small`?");
+    assert!(
+        service.seen().iter().all(|seen| seen.asked.starts_with("GET ") || seen.asked.starts_with("HEAD "))
+    );
+}
+
+#[test]
+fn real_servers_of_tools_are_greeted_and_their_arguments_checked() {
+    let Some(packages) = packages() else { return };
+    let document = "# T\n\n## Echo @every\nmessage::Integer → said::String\n\n## Reserve Article @stock\narticle::String, count?::Integer → left::Integer\n\n\
+        ## Ask Size @stock\nsize::String → known::String\n\n## Pack @stock\nknown → packed::String\n";
+    let place = stock(document, &packages);
+    place.write(
+        "orderflow.toml",
+        "[agents.every]\nmcp = [\"node\", \"node_modules/.bin/mcp-server-everything\"]\ntool = \"echo\"\n[agents.stock]\nmcp = [\"node\", \"stock.mjs\"]\n",
+    );
+    let (table, told) = doctor(&place);
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert!(table.contains("stock  mcp   no     stock 2.1.0, MCP 2026-07-28"), "{table}");
+    assert!(
+        table.contains(
+            "every  mcp   no     mcp-servers/everything 2.0.0, MCP 2025-11-25  echo, get-annotated-message, "
+        ),
+        "{table}"
+    );
+    let gaps: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("every: ") || line.starts_with("stock: ")).collect();
+    let expected = [
+        "every: the input `message` of Echo is Integer, and the tool `echo` takes string",
+        "stock: the input `count` of ReserveArticle may be missing, and the tool `reserve_article` requires it",
+        "stock: AskSize lacks the input `article`, which the tool `ask_size` requires",
+        "stock: no tool of the server is named as the step Pack: name one, tool = \"…\"; it has `reserve_article`, `ask_size`",
+    ];
+    assert_eq!(gaps, expected);
+}
+
+/// A coding agent is greeted, and nothing more.
+#[test]
+fn a_coding_agent_says_its_name_and_version() {
+    let place = place("[agents.coder]\nacp = [\"python3\", \"coder.py\"]\n");
+    place.write(
+        "coder.py",
+        "import json, sys\n\
+         for line in sys.stdin:\n    \
+             call = json.loads(line)\n    \
+             open('methods', 'a').write(call['method'] + '\\n')\n    \
+             print(json.dumps({'jsonrpc': '2.0', 'id': call['id'], 'result': {'protocolVersion': 1, 'agentInfo': {'name': 'toy', 'version': '0.3'}}}), flush=True)\n",
+    );
+    let (table, told) = doctor(&place);
+    assert_eq!(table.split_whitespace().collect::<Vec<_>>(), ["coder", "acp", "yes", "toy", "0.3"]);
+    assert_eq!((told.err.as_str(), told.exit), ("1 agent there\n", Some(0)));
+    assert_eq!(place.read("methods"), "initialize\n");
+}
+
+#[test]
+fn a_container_is_there_with_its_image_by_the_stand_in_for_docker() {
+    let document = "# T\n\n## Pay @shop\na::Integer → b\n";
+    for (image, expected) in [
+        ("x", "shop   container  yes    docker 27.5.1  x\n"),
+        (
+            "missing",
+            "shop   container  no     docker 27.5.1\n\nshop: the image missing is not on this machine\n  help: docker pull missing\n",
+        ),
+    ] {
+        let dock = Dock::new(document, &format!("container = {{ image = \"{image}\" }}"));
+        let told = dock.orderflow("agents --probe flow.md");
+        assert!(told.out.ends_with(expected), "{}", told.out);
+        assert_eq!(told.exit, Some(if image == "x" { 0 } else { 1 }));
+    }
+}
+
+#[test]
+fn what_does_not_answer_ends_by_the_timeout_and_leaves_nothing() {
+    let place = place(
+        "[agents.mute]\nacp = [\"sh\", \"-c\", \"echo $$ > pid; exec sleep 1000\"]\n[agents.deaf]\nmcp = [\"sh\", \"-c\", \"exec sleep 1000\"]\n",
+    );
+    let told = place.orderflow("doctor flow.md --timeout 300ms");
+    assert_eq!((told.err.as_str(), told.exit), ("2 of 2 agents not there\n", Some(1)));
+    assert_eq!(told.out.matches("it did not answer within 300ms\n").count(), 2, "{}", told.out);
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", place.read("pid").trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
