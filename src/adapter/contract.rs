@@ -138,7 +138,7 @@ fn no_answer(declared: &[Declared], value: &Value) -> Box<Failure> {
 }
 
 fn no_json(declared: &[Declared], error: &serde_json::Error) -> Box<Failure> {
-    bad(format!("{}; the answer is not JSON: {error}", wanted(declared)))
+    bad(format!("{}; the answer is not JSON: {}", wanted(declared), json::problem(error)))
 }
 
 /// The error in the answer of a failed agent, if there is one. `retryable` and `outcome` apply unless the agent gives

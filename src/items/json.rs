@@ -18,13 +18,13 @@ fn fault(error: &serde_json::Error, text: &str, first: u64) -> Fault {
     let column = String::from_utf8_lossy(before).chars().count() as u64 + 1;
     let message = json::why(error);
     // One value a line is another form.
-    let lined = message.starts_with("trailing characters") && {
+    let lined = message == json::TRAILING && {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(2);
         lines.clone().count() == 2 && lines.all(|line| json::parse(line).is_ok())
     };
     let hint = if lined { "; for a value on each line, name the file .jsonl" } else { "" };
     let line = first + (error.line().max(1) - 1) as u64;
-    SourcePlace::At { line, column }.fault(format!("no valid JSON: {message}{hint}"))
+    SourcePlace::At { line, column }.fault(format!("invalid JSON: {message}{hint}"))
 }
 
 /// The text of bytes, without a byte order mark.

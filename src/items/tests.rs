@@ -43,15 +43,15 @@ fn lines_arrays_and_single_items_are_read() {
 fn every_problem_of_json_is_named_with_its_place() {
     assert_eq!(
         read("a.jsonl", "{\"id\":1}\n{\"id\":\n{\"id\":1}\n{\"a\":1,\"a\":2}\n"),
-        "2:6 no valid JSON: EOF while parsing a value; 3:1 duplicate key `1`, first used on line 1; \
-         4:10 no valid JSON: duplicate key \"a\" in one object"
+        "2:6 invalid JSON: it ends in the middle of a value; 3:1 duplicate key `1`, first used on line 1; \
+         4:10 invalid JSON: duplicate key `a` in one object"
     );
-    assert_eq!(read("a.jsonl", "{\"ä\": \"ö\", oops}"), "1:12 no valid JSON: key must be a string");
+    assert_eq!(read("a.jsonl", "{\"ä\": \"ö\", oops}"), "1:12 invalid JSON: expected a key in double quotes");
     assert_eq!(read("a.jsonl", b"1\n \"\xc3\xa4\xff\""), "2:4 this is not UTF-8");
-    assert_eq!(read("a.json", "[1,\n 2,\n oops]"), "3:2 no valid JSON: expected value");
+    assert_eq!(read("a.json", "[1,\n 2,\n oops]"), "3:2 invalid JSON: expected a value");
     assert_eq!(
         read("a.json", "[1,\n {\"b\":1,\n\"b\":2}]"),
-        "3:3 no valid JSON: duplicate key \"b\" in one object"
+        "3:3 invalid JSON: duplicate key `b` in one object"
     );
 }
 
@@ -143,7 +143,7 @@ fn a_file_that_changed_in_between_is_noticed() {
     let checked = items(&path, Duplicates::Error, &[]);
     std::fs::write(&path, "1\noops\n").unwrap();
     let error = checked.stream().unwrap().find_map(Result::err).unwrap().to_string();
-    assert!(error.contains("a.jsonl:2: no valid JSON"), "{error}");
+    assert!(error.contains("a.jsonl:2: invalid JSON"), "{error}");
 }
 
 #[test]

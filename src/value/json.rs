@@ -1,6 +1,6 @@
 //! JSON as this program accepts it: strict, with duplicate keys and deep nesting refused.
 
-use super::{Object, Value};
+use super::{Object, Value, words};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -10,6 +10,9 @@ pub const DEPTH: usize = 64;
 
 /// The most values that a JSON text may hold; each takes many times the memory of its text.
 pub const MOST_VALUES: usize = 1_000_000;
+
+/// What [`why`] says of a text with more than one value.
+pub const TRAILING: &str = "unexpected text after the value";
 
 /// The key under which serde_json passes a number in its original text.
 const NUMBER: &str = "$serde_json::private::Number";
@@ -30,9 +33,43 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
 pub fn why(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
-    match &message[..end] {
-        "expected ident" => "expected true, false or null".to_owned(),
-        other => other.to_owned(),
+    let message = &message[..end];
+    if let Some(what) = message.strip_prefix("EOF while parsing ") {
+        return match (error.line(), error.column(), what) {
+            (1, 0, _) => "it is empty".to_owned(),
+            (_, _, what) => format!("it ends in the middle of {what}"),
+        };
+    }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|types| types.split_once(", expected "))
+    {
+        return format!("expected {expected}, found {found}");
+    }
+    let plain = match message {
+        "expected value" => "expected a value",
+        "expected ident" => "expected true, false or null",
+        "key must be a string" => "expected a key in double quotes",
+        "trailing characters" => TRAILING,
+        "trailing comma" => "superfluous comma",
+        "invalid escape" => "unknown escape in a string",
+        "unexpected end of hex escape" | "invalid unicode code point" => "malformed \\u escape in a string",
+        "lone leading surrogate in hex escape" => "half of a character in a \\u escape",
+        "recursion limit exceeded" => "nested too deep",
+        control if control.starts_with("control character") => {
+            "control character in a string; write a line end as \\n"
+        }
+        other => other,
+    };
+    plain.to_owned()
+}
+
+/// The problem with a JSON text and its place, for a text that the reader may not see.
+pub fn problem(error: &serde_json::Error) -> String {
+    let why = why(error);
+    match error.line() {
+        0 => why,
+        _ if error.is_eof() => why,
+        line => format!("{why} (line {line}, column {})", error.column().max(1)),
     }
 }
 
@@ -143,7 +180,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
         object.insert(first, value);
         while let Some(key) = map.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key {key:?} in one object")));
+                return Err(A::Error::custom(format_args!(
+                    "duplicate key {} in one object",
+                    words::code(words::excerpt(&key))
+                )));
             }
             let value = map.next_value_seed(deeper)?;
             object.insert(key, value);
@@ -157,14 +197,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_said_in_words_and_without_its_place() {
-        for (text, told) in [
-            ("tru", "EOF while parsing a value"),
-            ("trux", "expected true, false or null"),
-            ("{", "EOF while parsing an object"),
+    fn problems_are_in_plain_words() {
+        for (text, why) in [
+            ("", "it is empty"),
+            ("[1", "it ends in the middle of a list"),
+            ("{\"a\":", "it ends in the middle of a value"),
+            ("\"a", "it ends in the middle of a string"),
+            ("\n", "it ends in the middle of a value"),
+            ("{", "it ends in the middle of an object"),
+            ("tru", "it ends in the middle of a value"),
+            ("oops", "expected a value (line 1, column 1)"),
+            ("nope", "expected true, false or null (line 1, column 2)"),
+            ("{a: 1}", "expected a key in double quotes (line 1, column 2)"),
+            ("{}\n so", "unexpected text after the value (line 2, column 2)"),
+            ("[1,]", "superfluous comma (line 1, column 4)"),
+            ("[1 2]", "expected `,` or `]` (line 1, column 4)"),
+            (r#""\x""#, "unknown escape in a string (line 1, column 3)"),
+            (r#""\ud800x""#, "malformed \\u escape in a string (line 1, column 8)"),
+            ("\"a\tb\"", "control character in a string; write a line end as \\n (line 1, column 3)"),
+            (r#"{"a":1,"a":2}"#, "duplicate key `a` in one object (line 1, column 10)"),
+            ("01", "invalid number (line 1, column 2)"),
         ] {
-            assert_eq!(why(&parse(text).unwrap_err()), told);
+            assert_eq!(problem(&parse(text).unwrap_err()), why, "{text}");
         }
+        let error = serde_json::from_str::<Vec<u8>>("{}").unwrap_err();
+        assert_eq!(problem(&error), "expected a sequence, found map (line 1, column 1)");
     }
 
     #[test]

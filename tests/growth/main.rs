@@ -4,9 +4,12 @@
 use orderflow::diag::{Source, render};
 use orderflow::disk::Named;
 use orderflow::engine::{Limits, Policy, Run};
-use orderflow::event::{AttemptEvent, Event, ItemEvent, ItemId, RunEvent, StepId, StopReason};
+use orderflow::event::{
+    AttemptEvent, Event, ItemEvent, ItemId, RunEvent, StepEvent, StepId, StepPath, StopReason,
+};
 use orderflow::items::{self, Duplicates, Items, Shape};
 use orderflow::stats::{Dimension, Fold};
+use orderflow::value::Value;
 use orderflow::{graph, journal, session, spec, view};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -202,6 +205,32 @@ fn interruptions(count: usize) {
     assert_eq!((run.under_way(), run.stopped()), (count, Some(StopReason::Cancelled)));
 }
 
+/// Folds a run of one item with so many elements in flight, which is stopped as often.
+fn stops(count: usize) {
+    let source = Source::new("x.md", "# T\n\n## A @a [each:: x in xs]\nx -> y\n");
+    let graph = Arc::new(graph::build(&source, &spec::parse(&source).0).0.unwrap());
+    let list = Value::Array((0..count).map(Value::from).collect());
+    let inputs = vec![(graph.inputs[0], Arc::new(list))];
+    let admitted = ItemEvent::Admitted { key: "1".into(), inputs }.of(ItemId(0), 0);
+    let attempt = |element, change: AttemptEvent| {
+        change.of(ItemId(0), StepPath::element(StepId(0), element as u32), 1, 1)
+    };
+    let begun = (0..count).map(|element| attempt(element, AttemptEvent::Started));
+    let again = |element| {
+        let stopped = |why| RunEvent::Stopped(why).at(1);
+        let repeated = attempt(element, AttemptEvent::Repeated);
+        [stopped(StopReason::Interrupted), repeated, stopped(StopReason::Cancelled)]
+    };
+    let events: Vec<Event> = [admitted, StepEvent::ConditionHeld(StepId(0)).of(ItemId(0), 0)]
+        .into_iter()
+        .chain(begun)
+        .chain((0..count).flat_map(again))
+        .collect();
+    let policy = Policy::of(&graph, Limits::jobs(usize::MAX));
+    let run = Run::fold(graph, policy, &events).unwrap();
+    assert_eq!((run.under_way(), run.stopped()), (count, Some(StopReason::Cancelled)));
+}
+
 #[test]
 fn memory_is_asked_for_in_proportion() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,6 +240,7 @@ fn memory_is_asked_for_in_proportion() {
     }
     found.extend(too_fast("rows of items", 500, &|size| read_items(folder.path(), size)));
     found.extend(too_fast("interruptions", 256, &interruptions));
+    found.extend(too_fast("stops of one item", 256, &stops));
     found.extend(too_fast("rows of a session", 500, &|size| fold(trace(size).as_bytes())));
     let homes = [1, 50, 200].map(|count| run(folder.path(), count));
     let events = |size| {

@@ -73,7 +73,7 @@ fn the_turns_of_a_model_are_shown_for_each_attempt() {
     pin [secret:pin]
   usage (small-1): 20 tokens in, 10 out, $0.00004
   user:
-    That answer cannot be used: expected an object with the outputs `subject`, `friendly`; the answer is not JSON: expected value at line 1 column 1
+    That answer cannot be used: expected an object with the outputs `subject`, `friendly`; the answer is not JSON: expected a value (line 1, column 1)
 
     Answer again, with the corrected answer and nothing else.
   assistant: {\"subject\":\"Hi\",\"friendly\":true}

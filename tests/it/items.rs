@@ -124,7 +124,7 @@ fn problems_in_files_name_the_file() {
         "",
         "\
 in/a.json:1:1: missing `gift`
-in/b.json:2:8: no valid JSON: expected value
+in/b.json:2:8: invalid JSON: expected a value
 in/c.txt:1:1: expected an object with `id`, `quantity`, `gift`, `note`, found a string
 error: 3 problems in in; 0 of 3 items started
 ",
@@ -373,7 +373,7 @@ fn values_on_lines_in_a_json_file_are_told_by_their_form() {
     assert_eq!(told.exit, Some(3));
     assert!(
         told.err.starts_with(
-            "n.json:2:1: no valid JSON: trailing characters; for a value on each line, name the file .jsonl\n"
+            "n.json:2:1: invalid JSON: unexpected text after the value; for a value on each line, name the file .jsonl\n"
         ),
         "{}",
         told.err

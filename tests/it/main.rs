@@ -84,6 +84,7 @@ mod unfit;
 mod validate;
 mod verify;
 mod versions;
+mod width;
 mod workers;
 mod workflows;
 mod write;

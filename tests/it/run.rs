@@ -193,7 +193,7 @@ fn everything_that_is_missing_is_told_before_anything_runs() {
         "flow.md:4:",
         "flow.md:13:4",
         "error: not every step can be done; nothing was run\n",
-        "orders.jsonl:2:6: no valid JSON: EOF while parsing a value\n",
+        "orders.jsonl:2:6: invalid JSON: it ends in the middle of a value\n",
         "orders.jsonl:4:1: duplicate key `1`, first used on line 1\n",
         "error: 2 problems in orders.jsonl; 0 of 4 items started\n",
     ] {
@@ -220,7 +220,7 @@ fn inputs_come_as_text_as_json_and_from_files() {
             "error: the workflow has no input `nam`; nothing was run\n  help: did you mean `name`?\n",
         ),
         ("--input count=two", 3, "error: --input count: expected Integer, found `two`; nothing was run\n"),
-        ("--input count={", 3, "error: --input count: no valid JSON: [..]; nothing was run\n"),
+        ("--input count={", 3, "error: --input count: invalid JSON: [..]; nothing was run\n"),
         ("--input count=2.5", 3, "error: --input count: expected Integer, found [..]; nothing was run\n"),
         (
             "--input order=@none",
@@ -422,7 +422,7 @@ fn items_that_change_during_the_run_end_it() {
         ),
         (
             "echo oops > items.jsonl",
-            "error: items.jsonl:[..]: no valid JSON: [..]; the file has changed since it was checked\n",
+            "error: items.jsonl:[..]: invalid JSON: [..]; the file has changed since it was checked\n",
         ),
     ] {
         let place = Place::new(&format!(

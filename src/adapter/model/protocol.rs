@@ -167,8 +167,8 @@ impl Protocol {
         if json::most_values(body) > json::MOST_VALUES {
             return Err(format!("the provider's answer has more than {} values", json::MOST_VALUES));
         }
-        let body =
-            json::parse(body).map_err(|error| format!("the provider's answer is not JSON: {error}"))?;
+        let body = json::parse(body)
+            .map_err(|error| format!("the provider's answer is not JSON: {}", json::problem(&error)))?;
         let (text, end, usage) = match self {
             Protocol::Chat => {
                 let choice = &body["choices"][0];

@@ -64,7 +64,7 @@ async fn statuses_say_whether_there_was_an_effect() {
         (200, json, r#"{"a":{"id":1},"tokens_used":7,"fee":1.50}"#, r#"a={"id":1}; tokens 7; fee=1.50"#),
         (201, "application/vnd.order+json; charset=utf-8", r#"{"id":1}"#, r#"a={"id":1}"#),
         (200, json, r#""E17""#, r#"BadOutput: output `a`: expected Order, got `E17`; Unknown, final"#),
-        (200, json, "", "BadOutput: expected the output `a`; the answer is not JSON: EOF while parsing a value at line 1 column 0; Unknown, final"),
+        (200, json, "", "BadOutput: expected the output `a`; the answer is not JSON: it is empty; Unknown, final"),
         (200, json, r#"{"error":{"message":"declined"}}"#, "Refused: declined; Failed, again"),
         (204, "text/plain", "", "BadOutput: expected the output `a`; the answer is empty; Unknown, final"),
         (400, problem, r#"{"title":"Bad","detail":"no such order"}"#, "Refused(400): the service answered 400 Bad Request: no such order; Failed, final"),

@@ -230,7 +230,7 @@ async fn the_turns_are_reported_while_the_attempt_runs() {
             "user: Be brief.",
             "assistant: hm",
             "usage small-2026: 20 tokens in, 10 out, $0.000009",
-            "user: That answer cannot be used: expected the output `a`; the answer is not JSON: expected value at line 1 column 1",
+            "user: That answer cannot be used: expected the output `a`; the answer is not JSON: expected a value (line 1, column 1)",
             "assistant: {\"a\":false}",
             "usage small-2026: tokens not reported",
         ];

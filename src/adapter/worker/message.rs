@@ -156,7 +156,7 @@ pub fn read(line: &[u8]) -> Result<Option<Message>, String> {
         return Ok(None);
     }
     let wire: Wire = serde_json::from_slice(line).map_err(|error| match error.classify() {
-        Category::Data => strange(&error.to_string(), line),
+        Category::Data => strange(&json::why(&error), line),
         _ => format!("worker wrote non-JSON on stdout: log to stderr (it wrote {})", shown(line)),
     })?;
     meaning(wire).map(Some).map_err(|why| strange(&why, line))
@@ -257,7 +257,7 @@ pub fn judge(call: &Call, told: WorkerAnswer) -> Answer {
     match told {
         WorkerAnswer::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
             Ok(text) => contract::done(&call.outputs, &contract::text(text.into_bytes())?),
-            Err(error) => Err(contract::bad(format!("the result is not JSON: {error}"))),
+            Err(error) => Err(contract::bad(format!("the result is not JSON: {}", json::problem(&error)))),
         },
         WorkerAnswer::Result(raw) => contract::result(&call.outputs, &contract::text(raw.into_bytes())?),
         WorkerAnswer::Error { code, message, data } => Err(refused(code, message, data)),

@@ -14,7 +14,7 @@ use crate::history::{ItemsFrom, PIPED, RunOptions};
 use crate::items::{self, Checked, Files, Given, ItemProblems, Items, Shape, Source};
 use crate::runtime::NewItem;
 use crate::value::words;
-use crate::value::{Object, Type, Value};
+use crate::value::{Object, Type, Value, json};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -420,7 +420,7 @@ fn value_of(name: &str, text: &str, ty: Option<&Type>) -> anyhow::Result<Value> 
     ty.read(&text).map_err(|error| {
         // An error in JSON is reported if the text begins like JSON.
         let why = match text.trim_start().starts_with(['{', '[']) {
-            true => format!("no valid JSON: {error}"),
+            true => format!("invalid JSON: {}", json::problem(&error)),
             false => format!("expected {ty}, found `{}`", words::excerpt(&text)),
         };
         Stop::new(Exit::Invalid, format!("--input {name}: {why}; nothing was run")).into()

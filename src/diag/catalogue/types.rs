@@ -17,7 +17,7 @@ pub fn type_syntax(at: Span, what: &str) -> Diagnostic {
 
 /// A schema that is not valid JSON.
 pub fn schema_syntax(at: Span, what: &str) -> Diagnostic {
-    Diagnostic::error("type-syntax", at, format!("no valid JSON: {what}")).help(
+    Diagnostic::error("type-syntax", at, format!("invalid JSON: {what}")).help(
         "a `json schema` fence holds one JSON Schema, as in `{\"title\": \"Order\", \"type\": \"object\"}`",
     )
 }

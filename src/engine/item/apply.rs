@@ -198,7 +198,7 @@ impl Item {
         if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
             self.stop = Some(why);
         }
-        for path in self.steps.paths().collect::<Vec<_>>() {
+        for path in self.steps.pending().collect::<Vec<_>>() {
             match self.state(path) {
                 state @ (StepState::Waiting { .. }
                 | StepState::Deciding
@@ -323,7 +323,7 @@ impl Item {
 
     /// The item ends: running steps may finish, and no others begin.
     fn end_item(&mut self, graph: &Graph) {
-        for path in self.steps.paths().collect::<Vec<_>>() {
+        for path in self.steps.pending().collect::<Vec<_>>() {
             let begun = match self.state(path) {
                 StepState::Waiting { .. } | StepState::Deciding => false,
                 StepState::Ready(attempts) => attempts.tries > 0,

@@ -82,12 +82,8 @@ impl Item {
 
     /// Whether no execution of it is running.
     fn is_at_rest(&self) -> bool {
-        let moves = |path: StepPath| {
-            matches!(
-                self.state(path),
-                StepState::Running { .. } | StepState::Answered { .. } | StepState::Backoff { .. }
-            )
-        };
-        self.steps.answered().is_none() && !self.steps.paths().any(moves)
+        let retries = |path: StepPath| matches!(self.state(path), StepState::Backoff { .. });
+        let moves = self.steps.answered().is_some() || self.steps.running().next().is_some();
+        !moves && !self.steps.pending().any(retries)
     }
 }

@@ -236,12 +236,12 @@ impl Item {
 
     /// The executions that can start as soon as the limits allow.
     pub fn ready(&self) -> Vec<StepPath> {
-        self.steps.paths().filter(|path| self.is_ready(*path)).collect()
+        self.steps.pending().filter(|path| self.is_ready(*path)).collect()
     }
 
     /// Running attempts, with their numbers.
     pub fn running(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
-        self.steps.paths().filter_map(|path| match self.state(path) {
+        self.steps.running().filter_map(|path| match self.state(path) {
             StepState::Running { attempts, .. } => Some((path, attempts.number)),
             _ => None,
         })

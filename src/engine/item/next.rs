@@ -66,10 +66,11 @@ impl Item {
 
     /// A running step that has not been asked to stop although the item stops.
     fn unstopped(&self) -> Option<(StepPath, u32)> {
-        self.steps.paths().find_map(|path| match self.state(path) {
+        let path = self.steps.unstopped()?;
+        match self.state(path) {
             StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
             _ => None,
-        })
+        }
     }
 
     /// The event that follows a step's answer: its end, or another attempt.

@@ -40,7 +40,7 @@ impl Item {
 
     /// The executions whose next attempt waits for its time, with its number.
     pub fn backing_off(&self) -> impl Iterator<Item = (StepPath, u32)> + '_ {
-        self.steps.paths().filter_map(|path| match self.state(path) {
+        self.steps.pending().filter_map(|path| match self.state(path) {
             StepState::Backoff { attempts, .. } => Some((path, attempts.number.saturating_add(1))),
             _ => None,
         })

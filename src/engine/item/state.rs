@@ -15,9 +15,7 @@ use super::queue::Queue;
 use crate::event::{Answer, Millis, Status, StepPath, StopReason};
 use crate::graph::{Step, StepId};
 use crate::spec::Mark;
-use std::collections::BTreeMap;
-#[cfg(test)]
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The state of one execution: a step, or one element of a step that runs for each element of a list.
@@ -88,6 +86,21 @@ impl StepState {
         matches!(self, StepState::Answered { .. } | StepState::Spread { open: 0 })
     }
 
+    /// Whether it may start without another event of its own.
+    fn is_pending(&self) -> bool {
+        use StepState::*;
+        matches!(self, Waiting { .. } | Deciding | Ready(_) | Backoff { .. })
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self, StepState::Running { .. })
+    }
+
+    /// Whether it is running and has not been asked to stop.
+    fn is_unstopped(&self) -> bool {
+        matches!(self, StepState::Running { stop: None, .. })
+    }
+
     fn is_deciding(&self) -> bool {
         matches!(self, StepState::Deciding)
     }
@@ -128,6 +141,10 @@ pub(super) struct Steps {
     answered: Queue,
     /// Steps whose conditions are to be decided, first come first.
     deciding: Vec<StepPath>,
+    /// By these a stop finds what it concerns among very many elements.
+    pending: BTreeSet<StepPath>,
+    running: BTreeSet<StepPath>,
+    unstopped: BTreeSet<StepPath>,
     /// Changes that the queue of ready steps has not taken over yet.
     pub moves: Moves,
 }
@@ -171,6 +188,9 @@ impl Steps {
             _ => {}
         }
         track(&mut self.deciding, path, before.is_deciding(), now.is_deciding());
+        keep(&mut self.pending, path, before.is_pending(), now.is_pending());
+        keep(&mut self.running, path, before.is_running(), now.is_running());
+        keep(&mut self.unstopped, path, before.is_unstopped(), now.is_unstopped());
         match now {
             StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
             StepState::Running { attempts, .. } => drop(self.numbers.insert(path, attempts.number)),
@@ -196,6 +216,7 @@ impl Steps {
 
     /// Spreads a step over the elements of a list; those that `runs` excludes have already succeeded.
     pub fn spread(&mut self, id: StepId, runs: &[bool]) {
+        self.forget_elements(id);
         self.elements.insert(id, vec![StepState::Idle; runs.len()]);
         let open = runs.iter().filter(|runs| **runs).count() as u32;
         self.set(id.into(), StepState::Spread { open });
@@ -211,7 +232,14 @@ impl Steps {
 
     /// Removes the elements of a step.
     pub fn forget_elements(&mut self, id: StepId) {
-        self.elements.remove(&id);
+        for (state, element) in self.elements.remove(&id).into_iter().flatten().zip(0..) {
+            if state.is_open() {
+                let path = StepPath::element(id, element);
+                self.pending.remove(&path);
+                self.running.remove(&path);
+                self.unstopped.remove(&path);
+            }
+        }
     }
 
     /// The end of a step whose elements have ended.
@@ -232,6 +260,21 @@ impl Steps {
 
     pub fn deciding(&self) -> &[StepPath] {
         &self.deciding
+    }
+
+    /// Executions that have not started, or wait for their next attempt, in the order of `paths`.
+    pub fn pending(&self) -> impl Iterator<Item = StepPath> + '_ {
+        self.pending.iter().copied()
+    }
+
+    /// Running executions, in the order of `paths`.
+    pub fn running(&self) -> impl Iterator<Item = StepPath> + '_ {
+        self.running.iter().copied()
+    }
+
+    /// The first running execution that has not been asked to stop.
+    pub fn unstopped(&self) -> Option<StepPath> {
+        self.unstopped.first().copied()
     }
 
     /// All executions: the elements of spread steps, and all other steps.
@@ -267,6 +310,9 @@ impl Steps {
         };
         tracks(&self.answered.to_vec(), StepState::is_answered);
         tracks(&self.deciding, StepState::is_deciding);
+        tracks(&Vec::from_iter(self.pending()), StepState::is_pending);
+        tracks(&Vec::from_iter(self.running()), StepState::is_running);
+        tracks(&Vec::from_iter(self.unstopped.iter().copied()), StepState::is_unstopped);
         for path in all {
             if let StepState::Running { attempts, .. } = self.state(path) {
                 assert_eq!(self.numbers.get(&path), Some(&attempts.number), "{path:?} of {self:#?}");
@@ -281,6 +327,15 @@ fn track(set: &mut Vec<StepPath>, path: StepPath, was_in: bool, is_in: bool) {
         set.retain(|other| *other != path);
     } else if is_in && !was_in {
         set.push(path);
+    }
+}
+
+/// The same for a set in which each execution is once.
+fn keep(set: &mut BTreeSet<StepPath>, path: StepPath, was_in: bool, is_in: bool) {
+    if was_in && !is_in {
+        set.remove(&path);
+    } else if is_in && !was_in {
+        set.insert(path);
     }
 }
 

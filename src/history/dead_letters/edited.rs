@@ -234,8 +234,11 @@ fn spelled(
             .read(text)
             .map_err(|_| format!("`{name}` is not of type {ty}: found {}", Value::from(&**text)))?,
         (None, Some(Value::String(_)), _) => Value::from(cell.text()),
-        (None, Some(old @ (Value::Array(_) | Value::Object(_))), _) => json::parse(&cell.text())
-            .map_err(|error| format!("`{name}` was {}, and this is not JSON: {error}", kind(old)))?,
+        (None, Some(old @ (Value::Array(_) | Value::Object(_))), _) => {
+            json::parse(&cell.text()).map_err(|error| {
+                format!("`{name}` was {}, and this is not JSON: {}", kind(old), json::problem(&error))
+            })?
+        }
         _ => scalar.value(),
     };
     match declared {

@@ -225,10 +225,10 @@ fn schemas_name_types_by_title_and_definitions() {
 #[test]
 fn what_is_wrong_with_a_schema_is_told_at_its_place() {
     for (content, expected) in [
-        ("{\"title\": \"A\",\n}", "10:1 `}` type-syntax: no valid JSON: trailing comma"),
+        ("{\"title\": \"A\",\n}", "10:1 `}` type-syntax: invalid JSON: superfluous comma"),
         (
             "{\"title\": \"A\", \"title\": \"B\"}",
-            "9:22 `\"` type-syntax: no valid JSON: duplicate key \"title\" in one object",
+            "9:22 `\"` type-syntax: invalid JSON: duplicate key `title` in one object",
         ),
         ("[1]", "9:1 `[1]` bad-schema: a schema should be an object"),
         ("{\"type\": \"string\"}", "9:1 `{` untitled-schema: this schema names no type"),

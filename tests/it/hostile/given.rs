@@ -334,32 +334,101 @@ fn a_log_of_another_journal_is_not_obeyed() {
     assert_eq!(scene.say("resume --quiet RUN").1, Some(1), "one of its items fails");
 }
 
-/// Two users with a folder for both: neither touches the runs of the other, and both can run there.
-#[test]
-fn two_users_of_one_folder_have_runs_of_their_own() {
+/// The number of a user who is not root.
+const OTHER: u32 = 65_534;
+
+/// A folder that everybody may write to; `None`, after a notice, where no other user can run the program.
+fn shared() -> Option<Odd> {
     use std::os::unix::process::CommandExt;
-    const OTHER: u32 = 65_534;
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can be another user");
-        return;
+        return None;
     }
     let odd = Odd::new();
     fs::set_permissions(odd.0.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let reachable = Command::new(env!("CARGO_BIN_EXE_orderflow")).arg("--version").uid(OTHER).output();
     if !reachable.is_ok_and(|done| done.status.success()) {
         eprintln!("skipped: the other user cannot run the program");
-        return;
+        return None;
     }
-    let run = |user: u32, more: &[&str]| {
-        let args: Vec<&OsStr> = RUN.iter().chain(more).map(OsStr::new).collect();
-        let mut command = odd.command(&args);
-        command.uid(user).gid(user).env("XDG_STATE_HOME", odd.path(&format!("state-{user}")));
-        told(command.output().unwrap(), &format!("user {user} {more:?}"))
-    };
     for user in [0, OTHER] {
         fs::create_dir(odd.path(&format!("state-{user}"))).unwrap();
         chown(odd.path(&format!("state-{user}")), Some(user), Some(user)).unwrap();
     }
+    Some(odd)
+}
+
+/// A command of a user, with a state folder of that user.
+fn command_of(odd: &Odd, user: u32, args: &[&str]) -> Command {
+    use std::os::unix::process::CommandExt;
+    let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+    let mut command = odd.command(&args);
+    command.uid(user).gid(user).env("XDG_STATE_HOME", odd.path(&format!("state-{user}")));
+    command
+}
+
+/// Each waits in its step for the other, so both runners work at the same moment, in one folder.
+#[test]
+fn runners_of_two_users_work_side_by_side() {
+    let Some(odd) = shared() else { return };
+    let meet = "# Meet\n\n## Meet\nx::String -> met::String\n\n```sh run\n: > \"here-$(id -u)\"\n\
+        until test -e here-0 && test -e here-65534; do sleep 0.02; done\nid -u\n```\n";
+    fs::write(odd.path("meet.md"), meet).unwrap();
+    let begin = |user: u32| {
+        let (session, store) = (format!("{user}.toon"), format!("runs-{user}"));
+        let args = [
+            "run",
+            "meet.md",
+            "--trust",
+            "--quiet",
+            "--input",
+            "x=1",
+            "--session",
+            &session,
+            "--state",
+            &store,
+        ];
+        command_of(&odd, user, &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for (user, run) in [0, OTHER].map(|user| (user, begin(user))) {
+        let (exit, text) = told(run.wait_with_output().unwrap(), &format!("user {user}"));
+        assert_eq!(exit, 0, "{user}: {text}");
+    }
+    for user in [0, OTHER] {
+        let store = format!("runs-{user}");
+        let shown =
+            command_of(&odd, user, &["show", "last", "--item", "1", "--state", &store]).output().unwrap();
+        let (exit, text) = told(shown, "show");
+        assert!(exit == 0 && text.contains(&format!("makes met: \"{user}\"")), "{user}: {exit} {text}");
+        assert!(odd.path(&format!("{user}.toon")).exists());
+    }
+}
+
+#[test]
+fn a_folder_for_runs_that_is_read_only_is_named() {
+    let Some(odd) = shared() else { return };
+    for (folder, store) in [("locked", "locked"), ("locked-above", "locked-above/store")] {
+        fs::create_dir(odd.path(folder)).unwrap();
+        fs::set_permissions(odd.path(folder), fs::Permissions::from_mode(0o555)).unwrap();
+        chown(odd.path(folder), Some(OTHER), Some(OTHER)).unwrap();
+        let args = ["run", "flow.md", "--trust", "--quiet", "--input", "x=1", "--state", store];
+        let (exit, text) = told(command_of(&odd, OTHER, &args).output().unwrap(), store);
+        let why = "Permission denied (os error 13); nothing was run\n  \
+            help: name a folder that you may write to, with --state DIR or ORDERFLOW_STATE\n";
+        let expected = format!("error: cannot make the run's folder in {}", odd.path(store).display());
+        assert!(exit == 74 && text.starts_with(&expected) && text.ends_with(why), "{exit} {text}");
+        assert_eq!(fs::read_dir(odd.path(folder)).unwrap().count(), 0);
+    }
+}
+
+/// Two users with a folder for both: neither touches the runs of the other, and both can run there.
+#[test]
+fn two_users_of_one_folder_have_runs_of_their_own() {
+    let Some(odd) = shared() else { return };
+    let run = |user: u32, more: &[&str]| {
+        let args: Vec<&str> = RUN.iter().chain(more).copied().collect();
+        told(command_of(&odd, user, &args).output().unwrap(), &format!("user {user} {more:?}"))
+    };
     let session = |user: u32| odd.path(&format!("{user}.toon")).display().to_string();
     let own = |user: u32| odd.path(&format!("runs-{user}")).display().to_string();
     assert_eq!(run(OTHER, &["--session", &session(OTHER)]).0, 0);

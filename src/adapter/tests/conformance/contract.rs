@@ -75,7 +75,7 @@ fn cases() -> Vec<Case> {
         case("words in place of several outputs", "a::Order, b::Order", says("so it is,\n\x1b[1m as long as this line may be and longer"),
             r#"BadOutput: expected an object with the outputs `a`, `b`, got `so it is,\n\u{1b}[1m as long as this line may …`; Unknown, final"#),
         case("a key that stands twice", "a::Order", says(r#"{"a":{},"a":{}}"#),
-            r#"BadOutput: expected the output `a`; the answer is not JSON: duplicate key "a" in one object at line 1 column 11; Unknown, final"#),
+            r#"BadOutput: expected the output `a`; the answer is not JSON: duplicate key `a` in one object (line 1, column 11); Unknown, final"#),
         case("an answer that is not UTF-8", "a::String", Does::Says(b"ab\xff".to_vec()),
             "BadOutput: the answer is not UTF-8 at byte 2; Unknown, final"),
         case("an error in words", "a::Order", says(r#"{"error":"declined"}"#), "Refused: declined; Failed, again"),
