@@ -11,7 +11,7 @@ use crate::event::{
     AttemptEvent, Event, EventKind, ItemEvent, ItemId, ItemState, Settlement, StepEvent, StepId, StepPath,
     Values,
 };
-use crate::graph::{Graph, NotAlone};
+use crate::graph::{Graph, NotAlone, Step};
 use crate::items::Shape;
 use crate::journal::{DocumentText, Revision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,10 +38,13 @@ pub struct Replacement<'a> {
     graph: Graph,
     /// The inputs that each item must provide.
     shape: Shape,
+    /// The phases of steps whose instructions are what they do, because a model or a coding agent does them.
+    prompted: BTreeSet<String>,
 }
 
 impl<'a> Replacement<'a> {
-    /// `graph` is that of the whole document.
+    /// `graph` is that of the whole document; `prompted` has the phases of the steps that a model or a coding agent
+    /// does.
     ///
     /// # Errors
     /// The document lacks a step that is selected to run.
@@ -49,10 +52,11 @@ impl<'a> Replacement<'a> {
         history: &'a History,
         document: DocumentText,
         graph: Graph,
+        prompted: BTreeSet<String>,
     ) -> Result<Replacement<'a>, NotAlone> {
         let graph = history.options.part(graph)?.graph;
         let shape = Shape::new(&graph, history.options.given_in(&graph), None);
-        Ok(Replacement { history, document, graph, shape })
+        Ok(Replacement { history, document, graph, shape, prompted })
     }
 
     /// The journal's record of the replacement, `None` if the text is unchanged; else all reasons against it.
@@ -106,7 +110,12 @@ impl<'a> Replacement<'a> {
                 problems.push(format!("{name}: {title} has started for {items} and is gone{near}"));
                 continue;
             };
+            let prompted = self.prompted.contains(&old.phase);
             let (was, is) = match whole {
+                true if prompted => (
+                    before.meaning(*id) + &instructions(old),
+                    self.graph.meaning(new) + &instructions(self.graph.step(new)),
+                ),
                 true => (before.meaning(*id), self.graph.meaning(new)),
                 false => (before.meaning_beside_program(*id), self.graph.meaning_beside_program(new)),
             };
@@ -177,6 +186,13 @@ fn begins(event: &Event) -> Option<(ItemId, StepPath)> {
         EventKind::Step(item, StepEvent::Ended(execution)) => Some((*item, execution.path())),
         EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => None,
     }
+}
+
+/// A step's instructions as lines, indented so that none looks like another property.
+fn instructions(step: &Step) -> String {
+    let text = step.instructions.text();
+    let lines = text.lines().map(|line| format!("  {line}\n"));
+    std::iter::once("instructions\n".to_owned()).chain(lines).collect()
 }
 
 impl Begun {

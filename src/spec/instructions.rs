@@ -154,6 +154,15 @@ impl Instructions {
         self.pieces.is_empty()
     }
 
+    /// The text with its expressions as they are written.
+    pub fn text(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(said) => said.clone(),
+            Piece::Value(wanted) => format!("{{{{ {} }}}}", wanted.value.text),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+
     /// The text for one attempt; `value` gives the values by their names in conditions. A text is inserted unchanged,
     /// everything else as JSON.
     ///

@@ -1,6 +1,7 @@
 //! Measured quantities in a form that is easy to compare.
 
 use crate::history::Counts;
+use crate::value::words;
 
 /// `0.35 ms`, `120 ms`, `1.24 s`, `2 min 05 s`, `3 h 07 min`.
 pub fn milliseconds(milliseconds: f64) -> String {
@@ -45,15 +46,7 @@ pub fn outcome(counts: &Counts) -> String {
 
 /// `12`, `9,990`.
 pub fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    words::number(count)
 }
 
 /// `512 B`, `1.2 KiB`, `40 MiB`.
@@ -86,6 +79,17 @@ pub fn percent(share: f64) -> String {
     if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
+/// A number to two places after the point, or to two digits where it is less than a tenth.
+pub fn amount(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || !(1e-15..0.1).contains(&size) {
+        return decimal(number);
+    }
+    let places = (1.0 - size.log10().floor()) as usize;
+    let text = format!("{number:.places$}");
+    text.trim_end_matches('0').to_owned()
+}
+
 /// A number with at most two digits after its point.
 pub fn decimal(number: f64) -> String {
     let text = format!("{number:.2}");
@@ -95,6 +99,22 @@ pub fn decimal(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_amounts_have_two_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (12.346, "12.35"),
+            (0.1234, "0.12"),
+            (0.0456, "0.046"),
+            (0.004, "0.004"),
+            (0.0000123, "0.000012"),
+            (-0.00999, "-0.01"),
+            (0.0999, "0.1"),
+        ] {
+            assert_eq!(amount(value), text);
+        }
+    }
 
     #[test]
     fn durations_change_their_unit_as_they_grow() {

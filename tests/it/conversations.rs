@@ -161,6 +161,16 @@ fn the_messages_of_a_killed_run_stay_when_it_is_resumed_with_another_document() 
     let usage = place.orderflow("show last --item q1 --conversation --attempt 1").out;
     assert!(usage.contains("  usage (small): tokens not reported\n"), "{usage}");
 
+    // What a model is told is what its step does.
+    place.write("flow.md", &LETTERS.replace("Write to {{ name }}.", "Shout at {{ name }}."));
+    let told = crate::program::told(with_key("resume last --quiet --use-current").output().unwrap());
+    let expected = "flow.md:7: Write has started for q1 and has changed:
+    -   Write to {{ name }}.
+    +   Shout at {{ name }}.
+error: the run cannot continue with flow.md as it is now; nothing was run
+";
+    assert!(told.exit == Some(6) && told.err.starts_with(expected), "{}", told.err);
+
     let greet = "## Greet [after:: start]\n\n```sh run\ntrue\n```\n\n## Write @writer";
     place.write("flow.md", &LETTERS.replace("## Write @writer", greet));
     ANSWERS.store(true, Ordering::SeqCst);

@@ -150,7 +150,9 @@ fn document(
         let (document, graph, settings) = Document::open_again(&file, terminal)?;
         let source = &document.source;
         let newest = journal::DocumentText { path: source.name.clone(), text: source.text.clone() };
-        let replacement = Replacement::new(&taken.history, newest, graph.clone());
+        let prompted = graph.steps.iter().filter(|step| settings.prompts(step.agent.as_deref()));
+        let prompted = prompted.map(|step| step.phase.clone()).collect();
+        let replacement = Replacement::new(&taken.history, newest, graph.clone(), prompted);
         let replacement = replacement.map_err(|why| not_alone(why, &taken.history.options))?;
         let revision = replacement.check(&taken.retry)?.map_err(|problems| {
             problems.iter().for_each(|problem| terminal.talk(&format!("{problem}\n")));

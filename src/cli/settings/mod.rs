@@ -44,6 +44,22 @@ impl Settings {
         Some((name, self.agents.get(name).filter(|agent| agent.reach.is_some())?))
     }
 
+    /// Whether a step with this agent is done by a model or a coding agent, so that its instructions are what it does.
+    pub fn prompts(&self, agent: Option<&str>) -> bool {
+        let reach = self.bound(agent).and_then(|(_, agent)| agent.reach.as_ref());
+        match reach {
+            Some(Reach::Model { .. } | Reach::Coder(_)) => true,
+            Some(
+                Reach::Command(_)
+                | Reach::Worker { .. }
+                | Reach::Container { .. }
+                | Reach::Http { .. }
+                | Reach::Mcp { .. },
+            )
+            | None => false,
+        }
+    }
+
     /// The path of the file, whether or not it exists.
     pub fn path(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(|| self.folder.join(FILE))

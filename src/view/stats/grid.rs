@@ -1,6 +1,6 @@
 //! Figures as tables, before they are drawn in a form: names as they are, numbers as text.
 
-use super::super::measure::{about, count, decimal, milliseconds, percent};
+use super::super::measure::{about, amount, count, decimal, milliseconds, percent};
 use crate::event::Status;
 use crate::stats::{Change, Dimension, Figure, FoundValue, Group, Measure, NumericColumn, Stats, Verdict};
 use crate::value::Value;
@@ -57,7 +57,7 @@ pub(super) fn columns(stats: &Stats) -> Grid {
             row.push(name.to_string());
             row.push(count(*number));
             row.push(sum.as_ref().map_or_else(unknown, Value::to_string));
-            row.push(mean.as_ref().and_then(Value::as_f64).map_or_else(unknown, decimal));
+            row.push(mean.as_ref().and_then(Value::as_f64).map_or_else(unknown, amount));
             row.push(min.to_string());
             row.push(max.to_string());
             row
