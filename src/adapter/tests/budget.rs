@@ -45,7 +45,7 @@ async fn an_answer_and_its_correction_are_capped_to_what_is_left() {
 
 #[tokio::test]
 async fn nothing_is_asked_for_which_nothing_is_left() {
-    let misfit = "expected the output `a`; the answer is not JSON: expected value at line 1 column 1";
+    let misfit = "expected the output `a`; the answer is not JSON: expected a value (line 1, column 1)";
     let rest = "tokens 30; model=\"small\"; cost_usd=0.000009";
     for protocol in ALL {
         let provider = Provider::new(vec![(200, says(protocol, "hm"))]);
