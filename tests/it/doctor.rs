@@ -6,6 +6,7 @@ use crate::place::Place;
 use crate::program::{Told, told};
 use crate::services::Service;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 /// A document with a step for each of these agents, which all take an Integer.
 fn place(settings: &str) -> Place {
@@ -162,6 +163,23 @@ fn a_coding_agent_says_its_name_and_version() {
     assert_eq!(table.split_whitespace().collect::<Vec<_>>(), ["coder", "acp", "yes", "toy", "0.3"]);
     assert_eq!((told.err.as_str(), told.exit), ("1 agent there\n", Some(0)));
     assert_eq!(place.read("methods"), "initialize\n");
+}
+
+#[test]
+fn a_headless_coding_agent_shows_its_version() {
+    let place = place("[agents.coder]\npreset = \"claude\"\nmode = \"headless\"\n");
+    place.write("bin/claude", "#!/bin/sh\necho \"$@\" >> calls\necho '2.1.0 (Claude Code)'\n");
+    let own = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.path("bin/claude"), own).unwrap();
+    let folders: Vec<_> = std::env::split_paths(&crate::python::path()).collect();
+    let path = std::env::join_paths([vec![place.path("bin")], folders].concat()).unwrap();
+    let told = told(place.command("doctor flow.md").env("PATH", path).output().unwrap());
+    let (_, row) = told.out.split_once("─\n").unwrap();
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["coder", "headless", "yes", "2.1.0", "(Claude", "Code)"]
+    );
+    assert_eq!((told.exit, place.read("calls").as_str()), (Some(0), "--version\n"));
 }
 
 #[test]
