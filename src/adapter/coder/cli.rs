@@ -4,6 +4,7 @@
 use super::super::prompt;
 use super::session::End;
 use super::turn::{Spent, tokens_of};
+use crate::value::dollars::Dollars;
 use crate::value::{Value, json};
 use std::path::Path;
 
@@ -62,12 +63,14 @@ impl Cli {
         }
     }
 
-    /// The arguments of a start. `schema` is that of the answer, with the file that holds it; `session` is continued.
+    /// The arguments of a start. `schema` is that of the answer, with the file that holds it; `session` is continued;
+    /// `dollars` may be spent.
     pub fn arguments(
         self,
         schema: Option<(&Value, &Path)>,
         allow: &[String],
         session: Option<&str>,
+        dollars: Option<Dollars>,
     ) -> Vec<String> {
         let may = |kind: &str| allow.iter().any(|allowed| allowed == kind);
         let mut words: Vec<String> = Vec::new();
@@ -83,6 +86,9 @@ impl Cli {
                 let tools = tools.collect::<Vec<_>>().join(",");
                 if !tools.is_empty() {
                     add(&["--allowedTools", &tools]);
+                }
+                if let Some(dollars) = dollars {
+                    add(&["--max-budget-usd", &dollars.value().to_string()]);
                 }
                 if let Some(session) = session {
                     add(&["--resume", session]);
@@ -145,11 +151,10 @@ impl Cli {
         self != Cli::Gemini
     }
 
-    /// The meaning of the output; `None` if the program has printed nothing that it prints at its end. `formed` is
-    /// whether it was given a schema.
-    pub fn read(self, out: &str, log: &str, exit: Option<i32>, formed: bool) -> Option<Printed> {
+    /// The meaning of the output; `None` if the program has printed nothing that it prints at its end.
+    pub fn read(self, out: &str, log: &str, exit: Option<i32>) -> Option<Printed> {
         match self {
-            Cli::Claude => claude(&json::parse(out.trim()).ok()?, formed),
+            Cli::Claude => claude(&json::parse(out.trim()).ok()?),
             Cli::Codex => codex(&events(out)),
             Cli::Gemini => gemini(out, log, exit),
             Cli::Opencode => opencode(&events(out)),
@@ -174,8 +179,8 @@ fn failed(message: &str, status: Option<u64>, retryable: bool) -> End {
 }
 
 /// One object. An error of the provider has `is_error` beside `"subtype": "success"`; a model that never keeps to the
-/// schema ends well and without `structured_output`.
-fn claude(result: &Value, formed: bool) -> Option<Printed> {
+/// schema ends well and without `structured_output`, so its words are checked as any answer.
+fn claude(result: &Value) -> Option<Printed> {
     let mut spent = Spent::default();
     let usage = result.get("usage").unwrap_or(&Value::Null);
     let parts = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"];
@@ -194,7 +199,6 @@ fn claude(result: &Value, formed: bool) -> Option<Printed> {
         }
         _ if subtype != "success" => Err(failed(&format!("claude ended with {subtype}"), None, false)),
         Some(output) => Ok(output.to_string()),
-        None if formed => Ok(String::new()),
         None => Ok(said.to_owned()),
     };
     let denied = result.get("permission_denials").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);

@@ -41,14 +41,14 @@ pub(super) async fn converse(
             contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
         })?;
     }
+    let dollars = call.context.budget.and_then(|budget| budget.dollars);
     let whole = prompt::for_coder(call, asked, form.as_ref(), agent.instructions.as_deref());
     let mut text = whole.clone();
     let (mut spent, mut session, mut denied, mut corrected) = (Spent::default(), None, Vec::new(), false);
     loop {
         let schema = schema.map(|schema| (schema, file.0.as_path()));
-        let formed = schema.is_some();
         let mut command = agent.program.command.clone();
-        command.extend(cli.arguments(schema, &agent.allow, session.as_deref()));
+        command.extend(cli.arguments(schema, &agent.allow, session.as_deref(), dollars));
         let program = Program { command, folder: place.folder.clone(), env: agent.program.env.clone() };
         let variables = Variables::of_context(call).all;
         let prepare = |command: &mut Command| {
@@ -63,7 +63,7 @@ pub(super) async fn converse(
         let log = log.text();
         let printed = contract::text(out.bytes).map(|out| {
             let code = status.as_ref().ok().and_then(std::process::ExitStatus::code);
-            cli.read(&out, &log, code, formed)
+            cli.read(&out, &log, code)
         });
         let said = match printed {
             Err(misfit) => Err(End::Unfit(misfit)),

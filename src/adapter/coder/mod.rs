@@ -186,7 +186,10 @@ impl CodingAgent {
 /// The outputs in an agent's answer, or its error.
 fn answer(asked: &[Declared], formed: bool, said: &str) -> Answer {
     let text = contract::text(said.as_bytes().to_vec())?;
-    contract::done(asked, if formed { prompt::last_block(&text) } else { text.trim() })
+    match text.trim() {
+        some if formed && !some.is_empty() => contract::result(asked, prompt::last_block(some)),
+        other => contract::done(asked, other),
+    }
 }
 
 fn columns(spent: &Spent, session: Option<String>) -> Vec<(Arc<str>, Value)> {
