@@ -81,7 +81,7 @@ fn turns() -> Vec<(&'static str, Value, &'static str)> {
             json!([chunk(None, "Here it is:\n\n```json\n{\"id\": 1}\n```\n"), ends("end_turn")]),
             r#"a={"id":1}; session="s-1""#),
         ("words in place of JSON", json!([chunk(None, "Done."), ends("end_turn")]),
-            r#"BadOutput: expected the output `a`; the answer is not JSON: expected value at line 1 column 1; Unknown, final; session="s-1""#),
+            r#"BadOutput: expected the output `a`; the answer is not JSON: expected a value (line 1, column 1); Unknown, final; session="s-1""#),
         ("lines that are no messages are log", json!([{"raw": b"Loaded cached credentials.\n"}, chunk(None, answer), ends("end_turn")]),
             r#"a={"id":1}; session="s-1""#),
         ("other members are dropped",
