@@ -93,7 +93,7 @@
 //! let (_requests, heard) = mpsc::channel(1);
 //! let mut orders = std::iter::once(Ok(order));
 //! tokio::select! {
-//!     _ = runner.drive(&mut orders, Vec::new(), heard) => unreachable!(),
+//!     _ = runner.drive(&mut orders, Vec::new(), heard, People::default()) => unreachable!(),
 //!     () = pays.notified() => {}
 //! }
 //!
@@ -102,7 +102,7 @@
 //! let prepared = prepared(&graph, Workspace::open(&home)?, Agent(Some("Reserve"), pays));
 //! let (runner, _) = Runner::resume(taken, prepared, &mut []).await?;
 //! let (_requests, heard) = mpsc::channel(1);
-//! let outcome = runner.drive(&mut std::iter::empty(), Vec::new(), heard).await;
+//! let outcome = runner.drive(&mut std::iter::empty(), Vec::new(), heard, People::default()).await;
 //! assert_eq!(outcome.ending(), Some(RunEnd::Ok));
 //! drop(outcome);
 //!

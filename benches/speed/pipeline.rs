@@ -157,6 +157,9 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
     };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
+        asks: None,
+        asked_now: None,
+        waits: false,
         columns: orderflow::runtime::ReportedColumns::default(),
         graph: graph.clone(),
         run_id: "run".into(),

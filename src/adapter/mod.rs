@@ -16,6 +16,7 @@ pub mod fence;
 pub mod http;
 pub mod mcp;
 pub mod model;
+pub mod notify;
 pub mod orphans;
 pub mod probe;
 pub mod process;

@@ -15,7 +15,7 @@ Examples:
 
 An active run is asked to stop, and its own process reports how it ended. For an interrupted run, this \
 command compensates and writes the trace. Items that had not ended are cancelled, or compensated if they did \
-something that can be compensated. A cancelled run cannot be resumed; Ctrl-C only pauses a run.", &[Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
+something that can be compensated. A cancelled run cannot be resumed; Ctrl-C only pauses a run.", &[Exit::Invalid, Exit::NotTrusted, Exit::NeedsPerson, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,

@@ -14,8 +14,8 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
-    /// A compensation failed.
-    CompensationFailed,
+    /// A person has to act: items wait at a gate, or a compensation failed.
+    NeedsPerson,
     /// The items changed during the run, or the document to which its rows are added.
     Changed,
     /// The journal of a run cannot be read.
@@ -41,7 +41,7 @@ impl Exit {
         Exit::Usage,
         Exit::Invalid,
         Exit::NotTrusted,
-        Exit::CompensationFailed,
+        Exit::NeedsPerson,
         Exit::Changed,
         Exit::Journal,
         Exit::Locked,
@@ -60,7 +60,7 @@ impl Exit {
             Exit::Usage => "wrong arguments, or no such run",
             Exit::Invalid => "invalid document, settings or data; nothing was run",
             Exit::NotTrusted => "a program has no grant, or the run is not yours",
-            Exit::CompensationFailed => "a compensation failed",
+            Exit::NeedsPerson => "items wait for a person, or a compensation failed",
             Exit::Changed => "the items or the document changed",
             Exit::Journal => "the journal of a run cannot be read",
             Exit::Locked => "the run is active in another process",
@@ -84,7 +84,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Invalid => 3,
             Exit::NotTrusted => 4,
-            Exit::CompensationFailed => 5,
+            Exit::NeedsPerson => 5,
             Exit::Changed => 6,
             Exit::Journal => 7,
             Exit::Locked => 8,
@@ -127,7 +127,7 @@ impl From<RunEnd> for Exit {
         match ending {
             RunEnd::Ok => Exit::Ok,
             RunEnd::Failed => Exit::Failed,
-            RunEnd::CompensationFailed => Exit::CompensationFailed,
+            RunEnd::CompensationFailed => Exit::NeedsPerson,
             RunEnd::Deadline => Exit::Deadline,
         }
     }

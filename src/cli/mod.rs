@@ -4,6 +4,7 @@
 mod adopt;
 mod agents;
 mod allowed;
+mod approve;
 mod cancel;
 mod completions;
 mod doctor;
@@ -64,6 +65,8 @@ struct Cli {
 enum Command {
     Run(Box<Stored<run::Args>>),
     Resume(Stored<resume::Args>),
+    Approve(Stored<approve::Approve>),
+    Reject(Stored<approve::Reject>),
     Cancel(Stored<cancel::Args>),
     Retry(Stored<retry::Args>),
     Resolve(Stored<resolve::Args>),
@@ -99,6 +102,8 @@ impl Command {
         match self {
             Command::Run(stored) => stored.state.as_deref(),
             Command::Resume(stored) => stored.state.as_deref(),
+            Command::Approve(stored) => stored.state.as_deref(),
+            Command::Reject(stored) => stored.state.as_deref(),
             Command::Cancel(stored) => stored.state.as_deref(),
             Command::Retry(stored) => stored.state.as_deref(),
             Command::Resolve(stored) => stored.state.as_deref(),
@@ -150,6 +155,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let done = match cli.command {
         Command::Run(stored) => run::run(stored.args, &mut terminal),
         Command::Resume(stored) => resume::run(stored.args, &mut terminal),
+        Command::Approve(stored) => approve::approve(stored.args, &mut terminal),
+        Command::Reject(stored) => approve::reject(stored.args, &mut terminal),
         Command::Cancel(stored) => cancel::run(stored.args, &mut terminal),
         Command::Retry(stored) => retry::run(stored.args, &mut terminal),
         Command::Resolve(stored) => resolve::run(stored.args, &mut terminal),

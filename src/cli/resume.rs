@@ -18,7 +18,7 @@ Examples:
 
 Completed steps do not run again. An interrupted attempt is retried with the same idempotency key. The run \
 uses the document as it was when the run started, or with --use-current the current one from now on. If the \
-run has ended, resume reports that and exits with its exit code.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
+run has ended, resume reports that and exits with its exit code.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::NeedsPerson, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,

@@ -26,7 +26,7 @@ compensated and run again after the items, over all results and with new keys.
 
 The run uses the document as it was when the run started, or with --use-current the current one. Agents are \
 the current ones. A paused run continues, too. The session file lists all executions. A document with \
-executions added by --write is not changed.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
+executions added by --write is not changed.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::NeedsPerson, Exit::Changed, Exit::Journal, Exit::Locked, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,

@@ -30,7 +30,7 @@ pub use run::{Policy, Run, is_lost};
 pub use tally::{DeadLetter, Tally};
 pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
-use crate::event::{Answer, ItemId, Millis, StepPath, StopReason, Values};
+use crate::event::{Answer, Decision, GateId, ItemId, Millis, StepPath, StopReason, UnixMillis, Values};
 use crate::value::budget::Budget;
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub enum EngineInput {
     NoMoreItems,
     /// All work is to stop.
     Stop(StopReason),
+    /// A person decided about an item that waits at a gate, or about all that do, now and later.
+    Decide { gate: GateId, item: Option<ItemId>, decision: Decision },
 }
 
 /// An event that is not possible after those before it.
@@ -75,6 +77,22 @@ pub enum Effect {
         due: Millis,
         timer: Timer,
     },
+    /// Tell people that an item waits for one of them.
+    Ask(Ask),
+}
+
+/// An item that waits at a gate, for the person who decides.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub item: ItemId,
+    pub key: Arc<str>,
+    pub gate: GateId,
+    pub question: String,
+    /// What the step gets; for a group, the inputs of the workflow.
+    pub inputs: Values,
+    pub since: UnixMillis,
+    /// It waited already when this process took the run up.
+    pub again: bool,
 }
 
 /// One attempt to make.
@@ -112,6 +130,8 @@ pub enum Ahead {
     Next(u32),
     /// It has not begun, and conditions may still skip it.
     Begin,
+    /// It waits at this gate for a person.
+    Wait(GateId),
     /// The item fails, and the effect of this step is compensated.
     Compensate(crate::graph::StepId),
 }
@@ -133,6 +153,11 @@ pub enum Timer {
     },
     ItemDeadline {
         item: ItemId,
+    },
+    /// The time in which a person can decide.
+    Gate {
+        item: ItemId,
+        gate: GateId,
     },
     /// A channel's rate allows another start.
     Rate,

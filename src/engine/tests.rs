@@ -3,11 +3,11 @@
 use super::simulator::{World, graph, loses_agents, random_graph, random_policy, roll, step};
 use super::{Ahead, Effect, EngineInput, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
-    AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Millis, Outcome, Reply,
-    RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
+    AttemptEvent, Cause, Decision, Event, EventKind, Failure, GATE_TIMEOUT, GateId, ItemEvent, ItemId,
+    ItemState, Millis, Outcome, Reply, RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
 };
 use crate::graph::{
-    Each, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId, ValueInfo,
+    Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId, ValueInfo,
 };
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;
@@ -20,6 +20,7 @@ mod ahead;
 mod budgets;
 mod decided;
 mod examples;
+mod gates;
 mod killed;
 mod retry_after;
 mod revisit;

@@ -1,9 +1,13 @@
 //! Agents that have reported that they cannot work at all: none of their steps starts an attempt until a person has changed
 //! something. Knows neither items nor limits.
 
-use crate::event::{AttemptEvent, Event, EventKind, Execution, Failure, ItemEvent, Millis, StepEvent};
+use crate::event::{
+    AttemptEvent, Decision, Event, EventKind, Execution, Failure, GateId, ItemEvent, Millis, StepEvent,
+    UnixMillis,
+};
 use crate::graph::{Graph, StepId};
 use crate::value::budget::Spent;
+use std::collections::BTreeMap;
 
 /// What is unavailable: an agent by its name, or the agent of one step that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,4 +118,8 @@ pub(super) struct Bounds {
     pub unavailable: UnavailableAgents,
     /// What the run has spent.
     pub spent: Spent,
+    /// What people decided about all items, by gate.
+    pub standing: BTreeMap<GateId, Decision>,
+    /// When the run's time was zero, by the clock and without its pauses.
+    pub clock: UnixMillis,
 }

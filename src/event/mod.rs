@@ -13,7 +13,7 @@ pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::Role;
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
 // Rooms below know only these types of the graph.
-pub use crate::graph::{StepId, ValueId};
+pub use crate::graph::{GateId, StepId, ValueId};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -56,6 +56,9 @@ impl From<StepId> for StepPath {
 /// Milliseconds since the run began.
 pub type Millis = u64;
 
+/// Milliseconds of the clock, since 1970.
+pub type UnixMillis = u64;
+
 /// Values by their place in the graph, shared rather than copied.
 pub type Values = Vec<(ValueId, Arc<Value>)>;
 
@@ -93,6 +96,8 @@ pub enum RunEvent {
     Drained(DrainReason),
     /// All work was asked to stop.
     Stopped(StopReason),
+    /// A person decided about all items that wait at a gate, now and later.
+    Decided { gate: GateId, decision: Decision },
 }
 
 /// What happens to an item.
@@ -128,6 +133,18 @@ pub enum ItemEvent {
     },
     /// The failed compensations of an item were resolved by hand: its end is void, and a new one follows.
     Resolved { key: Arc<str>, note: String },
+    /// It waits at a gate from now on.
+    GateReached {
+        gate: GateId,
+        /// With its values.
+        question: String,
+        /// By the clock, which also runs while no process runs the run.
+        since: UnixMillis,
+    },
+    /// A person decided about it, or about all items.
+    Decided { gate: GateId, decision: Decision },
+    /// The time in which a person could decide has passed.
+    GateExpired(GateId),
     /// It reached its final state.
     Settled { key: Arc<str>, end: Settlement },
 }
@@ -171,7 +188,12 @@ impl Event {
         match &self.kind {
             EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => Some(*item),
             EventKind::Run(RunEvent::StepsBegan | RunEvent::StepsEnded(_)) => Some(ItemId::RUN),
-            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => None,
+            EventKind::Run(
+                RunEvent::ItemsExhausted
+                | RunEvent::Drained(_)
+                | RunEvent::Stopped(_)
+                | RunEvent::Decided { .. },
+            ) => None,
         }
     }
 }
@@ -199,6 +221,35 @@ impl AttemptEvent {
         Event { at, kind: EventKind::Attempt(item, step.into(), attempt, self) }
     }
 }
+
+/// What a person decided at a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub approved: bool,
+    /// The name that the person gave; it is a record, not a login.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    pub at: UnixMillis,
+}
+
+impl Decision {
+    /// `approved by ops` or `rejected by ops: too expensive`.
+    pub fn said(&self) -> String {
+        let note = self.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+        format!("{} by {}{note}", self.verb(), self.by)
+    }
+
+    pub fn verb(&self) -> &'static str {
+        if self.approved { "approved" } else { "rejected" }
+    }
+}
+
+/// The code of a step that was not approved in time.
+pub const GATE_TIMEOUT: &str = "gate_timeout";
+
+/// The columns of the rows of steps with a gate: what was decided, who did it and why, and how long it took.
+pub const GATE_COLUMNS: [&str; 4] = ["gate", "gate_by", "gate_note", "gate_ms"];
 
 /// Why no further item is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

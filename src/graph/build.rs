@@ -12,7 +12,7 @@ use super::sort::Followers;
 use super::targets::Targets;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
-    definitions, elements, inputs, interface, members, saga, states, tags, types, ways,
+    definitions, elements, gates, inputs, interface, members, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -69,7 +69,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         steps[by].retry.get_or_insert(UNDOING);
     }
     connect(&mut steps, &edges);
-    let graph = Graph {
+    let mut graph = Graph {
         title: title(source, spec),
         description: spec.front.description.clone().unwrap_or_else(|| spec.description.clone()),
         steps,
@@ -78,11 +78,13 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         inputs,
         order,
         groups: spec.groups.iter().map(group).collect(),
+        gates: Vec::new(),
         gathered,
         states: states.names,
         initial: states.initial,
         settings: settings(&spec.front),
     };
+    gates::add(source, spec, &mut graph, &names, &mut diagnostics);
     instructions::check(spec, &graph, &names, &mut diagnostics);
     absence::never(spec, &graph, &mut diagnostics);
     ways::check(spec, &graph, &mut diagnostics);
@@ -204,6 +206,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         skips: Vec::new(),
         needs: Vec::new(),
         dependents: Vec::new(),
+        gates: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks that the values in a step's instructions are values that its agent gets.
 
 use super::names::Names;
-use super::{Graph, Kind, Step};
+use super::{Graph, Instructions, Kind, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Piece, Spec};
 use crate::value::in_conditions;
@@ -9,28 +9,39 @@ use std::collections::{HashMap, HashSet};
 
 /// Reports each value that a step does not take, that may be missing, or that is a secret.
 pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
-    let secrets: HashSet<String> = graph.secrets().map(|(_, name)| in_conditions(name)).collect();
     for (written, step) in spec.steps.iter().zip(&graph.steps) {
-        if written.instructions.is_empty() {
-            continue;
+        if !written.instructions.is_empty() {
+            let taken = taken(graph, step);
+            check_values(&written.instructions, graph, &taken, &step.title, names, diagnostics);
         }
-        let taken = taken(graph, step);
-        for piece in &written.instructions.pieces {
-            let Piece::Value(value) = piece else { continue };
-            for (name, at) in value.value.names() {
-                let at = Span::new(value.span.start + at.start, value.span.start + at.end);
-                match taken.get(name) {
-                    Some(_) if secrets.contains(name) => {
-                        diagnostics.push(catalogue::secret_in_instructions(at, name));
-                    }
-                    Some(optional) if *optional && value.value.needs().contains(&name) => {
-                        diagnostics.push(catalogue::instructions_may_lack(at, name));
-                    }
-                    Some(_) => {}
-                    None => {
-                        let near = names.near(name, taken.keys().map(String::as_str));
-                        diagnostics.push(catalogue::instructions_lack(at, name, &step.title, near));
-                    }
+    }
+}
+
+/// The same for one text, of what has this title and gets these values.
+pub(super) fn check_values(
+    text: &Instructions,
+    graph: &Graph,
+    taken: &HashMap<String, bool>,
+    title: &str,
+    names: &Names,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let secrets: HashSet<String> = graph.secrets().map(|(_, name)| in_conditions(name)).collect();
+    for piece in &text.pieces {
+        let Piece::Value(value) = piece else { continue };
+        for (name, at) in value.value.names() {
+            let at = Span::new(value.span.start + at.start, value.span.start + at.end);
+            match taken.get(name) {
+                Some(_) if secrets.contains(name) => {
+                    diagnostics.push(catalogue::secret_in_instructions(at, name));
+                }
+                Some(optional) if *optional && value.value.needs().contains(&name) => {
+                    diagnostics.push(catalogue::instructions_may_lack(at, name));
+                }
+                Some(_) => {}
+                None => {
+                    let near = names.near(name, taken.keys().map(String::as_str));
+                    diagnostics.push(catalogue::instructions_lack(at, name, title, near));
                 }
             }
         }
@@ -39,7 +50,7 @@ pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut
 
 /// The values that a step gets, by their names in conditions, and whether they may be absent. A compensation or
 /// handler without a signature gets all available values.
-fn taken(graph: &Graph, step: &Step) -> HashMap<String, bool> {
+pub(super) fn taken(graph: &Graph, step: &Step) -> HashMap<String, bool> {
     let name = |id| in_conditions(&graph.value(id).name);
     if step.kind != Kind::Forward && !step.has_signature() {
         return graph.values.iter().map(|value| (in_conditions(&value.name), false)).collect();

@@ -92,6 +92,12 @@ impl Graph {
 
     /// Adds whether and when it runs.
     fn tell_order(&self, step: &Step, told: &mut MeaningText) {
+        for gate in step.gates.iter().filter_map(|gate| self.gate(*gate)) {
+            let within = gate.within.map(|time| format!(" within {}", words::duration(time)));
+            let by = gate.by.as_ref().map(|by| format!(" by @{by}"));
+            let of = self.gate_name(gate);
+            told.say("gate", format!("of {of}{}{}", within.unwrap_or_default(), by.unwrap_or_default()));
+        }
         for guard in &step.when {
             told.say("when", &*guard.condition.text);
         }

@@ -11,6 +11,7 @@ mod collisions;
 mod definitions;
 mod elements;
 mod flow;
+mod gates;
 mod inputs;
 mod instructions;
 mod interface;
@@ -35,6 +36,7 @@ mod types;
 mod ways;
 
 pub use build::build;
+pub use gates::{Gate, GateId, GateOf};
 pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};

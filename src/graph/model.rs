@@ -1,6 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
-use super::Instructions;
+use super::{Gate, GateId, Instructions};
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
@@ -55,6 +55,8 @@ pub struct Graph {
     /// Forward steps, each after all that it depends on; independent ones in document order.
     pub order: Vec<StepId>,
     pub groups: Vec<Group>,
+    /// In document order.
+    pub gates: Vec<Gate>,
     /// The values that steps that run once take from the items: lists over the items that have a value.
     pub gathered: Vec<ValueId>,
     /// The states of an item in the document's diagram.
@@ -172,6 +174,8 @@ pub struct Step {
     pub needs: Vec<Need>,
     /// Steps that have this one among their needs, sorted.
     pub dependents: Vec<StepId>,
+    /// The gates that an item passes before it: those of its groups, the outermost first, then its own.
+    pub gates: Vec<GateId>,
 }
 
 /// A list and the name by which a step knows its elements.

@@ -1,7 +1,7 @@
 //! Some steps of a workflow as a workflow of their own. The outputs of the other steps become inputs, and their
 //! decisions count as taken: the selected steps run.
 
-use super::{Edge, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
+use super::{Edge, GateId, GateOf, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
 use crate::diag::nearest;
 use crate::spec::title::key;
 use crate::value::words;
@@ -78,7 +78,9 @@ impl Part {
         let edges = graph.edges.iter().filter_map(edge).collect();
         let order = graph.order.iter().filter_map(|id| numbers.new_id(*id)).collect();
         let upstream = upstream(graph, &steps);
-        Part { graph: Graph { steps, edges, order, initial: None, ..graph.clone() }, upstream }
+        let mut part = Graph { steps, edges, order, initial: None, ..graph.clone() };
+        numbers.gates(&mut part);
+        Part { graph: part, upstream }
     }
 
     /// This step, all that follow from it, the failure handlers and the compensations.
@@ -148,6 +150,25 @@ impl Numbers {
 
     fn new_id(&self, old: StepId) -> Option<StepId> {
         self.0.get(old.index()).copied().flatten()
+    }
+
+    /// Leaves only the gates before selected steps.
+    fn gates(&self, part: &mut Graph) {
+        let mut new = vec![None; part.gates.len()];
+        let mut kept = Vec::new();
+        for id in part.steps.iter().flat_map(|step| &step.gates).collect::<BTreeSet<_>>() {
+            let mut gate = part.gates[id.index()].clone();
+            if let GateOf::Step(step) = gate.of {
+                let Some(step) = self.new_id(step) else { continue };
+                gate.of = GateOf::Step(step);
+            }
+            new[id.index()] = Some(GateId(kept.len() as u32));
+            kept.push(gate);
+        }
+        for step in &mut part.steps {
+            step.gates = step.gates.iter().filter_map(|id| new[id.index()]).collect();
+        }
+        part.gates = kept;
     }
 
     /// `groups` are those that contain selected steps.

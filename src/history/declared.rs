@@ -2,7 +2,8 @@
 
 use crate::adapter::redact;
 use crate::event::{
-    AttemptEvent, Event, EventKind, Execution, Failure, ItemEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
+    AttemptEvent, Decision, Event, EventKind, Execution, Failure, GATE_COLUMNS, ItemEvent, RunEvent,
+    STANDARD, StepEvent, TAIL, ValueId, Values,
 };
 use crate::graph::Graph;
 use crate::items::LONGEST_KEY;
@@ -55,8 +56,12 @@ impl Declared {
                 ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::CompensationBegan(_)
                 | ItemEvent::Failed
-                | ItemEvent::Requeued => None,
+                | ItemEvent::Requeued
+                | ItemEvent::GateExpired(_) => None,
+                ItemEvent::GateReached { question, .. } => too_large([Some(question), None, None, None]),
+                ItemEvent::Decided { decision, .. } => too_large(decision_texts(decision)),
             },
+            EventKind::Run(RunEvent::Decided { decision, .. }) => too_large(decision_texts(decision)),
             EventKind::Attempt(_, step, _, AttemptEvent::Finished(Ok(reply))) => {
                 self.outputs(self.made.get(step.index())?, &reply.outputs)
             }
@@ -155,6 +160,10 @@ fn failure_texts(failure: &Failure) -> [Option<&String>; 4] {
     [Some(&failure.message), failure.code.as_ref(), Some(&failure.log), None]
 }
 
+fn decision_texts(decision: &Decision) -> [Option<&String>; 4] {
+    [Some(&decision.by), decision.note.as_ref(), None, None]
+}
+
 fn row_texts(row: &Execution) -> [Option<&String>; 4] {
     [row.input.as_ref(), row.output.as_ref(), row.error.as_ref(), row.code.as_ref()]
 }
@@ -178,5 +187,8 @@ pub fn too_many(known: &mut ReportedColumns, event: &Event) -> Option<String> {
             return Some(format!("column `{name}` is {}", kind(value)));
         }
     }
-    known.too_many(step, columns)
+    // The columns of gates come beside those that agents report.
+    let reported: Vec<_> =
+        columns.iter().filter(|(name, _)| !GATE_COLUMNS.contains(&&**name)).cloned().collect();
+    known.too_many(step, &reported)
 }

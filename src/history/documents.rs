@@ -9,7 +9,7 @@ use crate::event::{
     AttemptEvent, Event, EventKind, ItemEvent, RunEvent, Settlement, StepEvent, StepId, StepPath, ValueId,
     Values,
 };
-use crate::graph::{self, Graph};
+use crate::graph::{self, Gate, GateId, Graph};
 use crate::journal::{Header, Records, Revision, Spot, StepDefinition, Unreadable};
 use crate::spec;
 use std::collections::HashMap;
@@ -99,6 +99,7 @@ pub fn unknown(spot: Spot<'_>) -> Unreadable {
 /// Translates the ids of one document to another; steps are matched by their phases, values by their names.
 pub struct Renumbering {
     steps: Vec<Option<StepId>>,
+    gates: Vec<Option<GateId>>,
     values: Vec<Option<ValueId>>,
     /// What values are by the first.
     pub declared: Declared,
@@ -108,7 +109,16 @@ impl Renumbering {
     pub fn between(old: &Graph, new: &Graph) -> Renumbering {
         let named: HashMap<&str, ValueId> =
             new.values.iter().zip(0..).map(|(value, id)| (value.name.as_str(), ValueId(id))).collect();
+        let gate = |gate: &Gate| {
+            let name = old.gate_name(gate);
+            new.gates
+                .iter()
+                .zip(0..)
+                .find(|(other, _)| new.gate_name(other) == name)
+                .map(|(_, id)| GateId(id))
+        };
         Renumbering {
+            gates: old.gates.iter().map(gate).collect(),
             steps: old.steps.iter().map(|step| new.by_phase(&step.phase)).collect(),
             values: old.values.iter().map(|value| named.get(value.name.as_str()).copied()).collect(),
             declared: Declared::by(old),
@@ -120,6 +130,7 @@ impl Renumbering {
     pub fn translate(&self, event: &mut Event, new: &Graph) -> bool {
         match &mut event.kind {
             EventKind::Run(RunEvent::StepsEnded(end)) => self.settlement(end),
+            EventKind::Run(RunEvent::Decided { gate, .. }) => self.gate(gate),
             EventKind::Run(_) => true,
             EventKind::Item(_, change) => match change {
                 ItemEvent::Admitted { inputs, .. } | ItemEvent::Retried { inputs: Some(inputs), .. } => {
@@ -127,6 +138,9 @@ impl Renumbering {
                 }
                 ItemEvent::CompensationBegan(step) => self.step(step) && new.step(*step).compensate.is_some(),
                 ItemEvent::Settled { end, .. } => self.settlement(end),
+                ItemEvent::GateReached { gate, .. }
+                | ItemEvent::Decided { gate, .. }
+                | ItemEvent::GateExpired(gate) => self.gate(gate),
                 ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::Failed
                 | ItemEvent::Requeued
@@ -162,6 +176,11 @@ impl Renumbering {
 
     fn step(&self, id: &mut StepId) -> bool {
         let new = self.steps.get(id.index()).copied().flatten();
+        new.inspect(|new| *id = *new).is_some()
+    }
+
+    fn gate(&self, id: &mut GateId) -> bool {
+        let new = self.gates.get(id.index()).copied().flatten();
         new.inspect(|new| *id = *new).is_some()
     }
 

@@ -74,7 +74,10 @@ impl Failures {
             | ItemEvent::DeadlinePassed { .. }
             | ItemEvent::CompensationBegan(_)
             | ItemEvent::Failed
-            | ItemEvent::Requeued => {}
+            | ItemEvent::Requeued
+            | ItemEvent::GateReached { .. }
+            | ItemEvent::Decided { .. }
+            | ItemEvent::GateExpired(_) => {}
         }
     }
 

@@ -1,14 +1,14 @@
 //! The progress and state of a stored run, folded from its events: counts, and the failed items.
 
 use crate::engine::Tally;
-use crate::event::{Event, EventKind, ItemEvent, ItemId, ItemState, Millis, RunEvent, StopReason};
+use crate::event::{Event, EventKind, GateId, ItemEvent, ItemId, ItemState, Millis, RunEvent, StopReason};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::Entries;
 use crate::spec::Tolerance;
 use crate::stats::{self, Dimension, Live, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum State {
     Running,
     /// It was interrupted or killed; `orderflow resume` continues it.
     Paused,
+    /// No process runs it, and its items wait for a person at a gate.
+    Waiting,
     /// It ended with no more failures than tolerated.
     Done,
     /// It ended like a done run, but an expectation of its document is not met.
@@ -29,13 +31,21 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [State; 6] =
-        [State::Running, State::Paused, State::Done, State::Unmet, State::Failed, State::Cancelled];
+    pub const ALL: [State; 7] = [
+        State::Running,
+        State::Paused,
+        State::Waiting,
+        State::Done,
+        State::Unmet,
+        State::Failed,
+        State::Cancelled,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             State::Running => "running",
             State::Paused => "paused",
+            State::Waiting => "waiting",
             State::Done => "done",
             State::Unmet => "unmet",
             State::Failed => "failed",
@@ -55,6 +65,9 @@ pub struct Counts {
     pub compensation_failed: u64,
     pub cancelled: u64,
     pub in_flight: u64,
+    /// Items in flight that wait for a person at a gate.
+    #[serde(default)]
+    pub waiting: u64,
     pub not_started: Option<u64>,
 }
 
@@ -80,6 +93,8 @@ pub struct Outline {
     ended: Option<ItemState>,
     stopped: Option<StopReason>,
     drained: bool,
+    /// The gates at which items wait for a person.
+    waiting: BTreeSet<(ItemId, GateId)>,
     /// Whether an expectation of the document is not met.
     pub unmet: bool,
     /// In milliseconds since the run began, without pauses.
@@ -100,36 +115,74 @@ impl Outline {
                     (self.once, self.again) = (true, false);
                     self.ended = None;
                 }
-                RunEvent::StepsEnded(end) => self.ended = Some(end.state),
+                RunEvent::StepsEnded(end) => {
+                    self.forget(ItemId::RUN);
+                    self.ended = Some(end.state);
+                }
                 RunEvent::Drained(_) => self.drained = true,
                 RunEvent::Stopped(why) => self.stopped = Some(*why),
-                RunEvent::ItemsExhausted => {}
+                RunEvent::ItemsExhausted | RunEvent::Decided { .. } => {}
             },
-            EventKind::Item(item, change) => match change {
-                ItemEvent::Admitted { .. } => self.tally.admitted += 1,
-                ItemEvent::Settled { end, .. } => {
-                    *self.tally.of(end.state) += 1;
-                    if end.state.is_failure() {
-                        self.failures.insert(*item, end.state);
-                    }
-                }
-                ItemEvent::Retried { .. } => {
-                    self.stopped = None;
-                    match *item {
-                        ItemId::RUN => self.ended = None,
-                        item => {
-                            self.void(item);
-                            self.again = self.once;
-                        }
-                    }
-                }
-                ItemEvent::Resolved { .. } => self.void(*item),
-                ItemEvent::DeadlinePassed { .. }
-                | ItemEvent::CompensationBegan(_)
-                | ItemEvent::Failed
-                | ItemEvent::Requeued => {}
-            },
+            EventKind::Item(item, change) => {
+                self.wait(*item, change);
+                self.see_item(*item, change);
+            }
             EventKind::Step(..) | EventKind::Attempt(..) => {}
+        }
+    }
+
+    /// Notes whether an item waits at a gate.
+    fn wait(&mut self, item: ItemId, change: &ItemEvent) {
+        match change {
+            ItemEvent::GateReached { gate, .. } => drop(self.waiting.insert((item, *gate))),
+            ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
+                self.waiting.remove(&(item, *gate));
+            }
+            ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } => {}
+            ItemEvent::DeadlinePassed { .. }
+            | ItemEvent::CompensationBegan(_)
+            | ItemEvent::Failed
+            | ItemEvent::Requeued
+            | ItemEvent::Retried { .. }
+            | ItemEvent::Settled { .. } => self.forget(item),
+        }
+    }
+
+    fn forget(&mut self, item: ItemId) {
+        let own: Vec<(ItemId, GateId)> =
+            self.waiting.range((item, GateId(0))..=(item, GateId(u32::MAX))).copied().collect();
+        for one in own {
+            self.waiting.remove(&one);
+        }
+    }
+
+    fn see_item(&mut self, item: ItemId, change: &ItemEvent) {
+        match change {
+            ItemEvent::Admitted { .. } => self.tally.admitted += 1,
+            ItemEvent::Settled { end, .. } => {
+                *self.tally.of(end.state) += 1;
+                if end.state.is_failure() {
+                    self.failures.insert(item, end.state);
+                }
+            }
+            ItemEvent::Retried { .. } => {
+                self.stopped = None;
+                match item {
+                    ItemId::RUN => self.ended = None,
+                    item => {
+                        self.void(item);
+                        self.again = self.once;
+                    }
+                }
+            }
+            ItemEvent::Resolved { .. } => self.void(item),
+            ItemEvent::DeadlinePassed { .. }
+            | ItemEvent::CompensationBegan(_)
+            | ItemEvent::Failed
+            | ItemEvent::Requeued
+            | ItemEvent::GateReached { .. }
+            | ItemEvent::Decided { .. }
+            | ItemEvent::GateExpired(_) => {}
         }
     }
 
@@ -151,6 +204,7 @@ impl Outline {
             compensation_failed: self.tally.compensation_failed,
             cancelled: self.tally.cancelled,
             in_flight: self.in_flight(),
+            waiting: self.waiting_items(),
             not_started: total.map(|total| total.saturating_sub(self.tally.admitted)),
         }
     }
@@ -163,12 +217,26 @@ impl Outline {
         let cancelled = self.stopped == Some(StopReason::Cancelled);
         match (held, self.is_over(basis)) {
             (true, _) => State::Running,
+            (false, false) if self.waits(basis) => State::Waiting,
             (false, false) => State::Paused,
             (false, true) if cancelled && !self.stands() => State::Cancelled,
             (false, true) if failed || self.stands() => State::Failed,
             (false, true) if self.unmet => State::Unmet,
             (false, true) => State::Done,
         }
+    }
+
+    /// Whether every item that has not ended waits for a person.
+    fn waits(&self, basis: Basis) -> bool {
+        let waiting = self.waiting_items();
+        let once = u64::from(self.once && self.ended.is_none());
+        waiting > 0 && waiting == self.in_flight() + once && (self.left(basis) == 0 || self.drained)
+    }
+
+    /// How many items wait at a gate; the steps for all items count as one.
+    pub fn waiting_items(&self) -> u64 {
+        let items: BTreeSet<ItemId> = self.waiting.iter().map(|(item, _)| *item).collect();
+        items.len() as u64
     }
 
     /// Whether every item ended.

@@ -11,9 +11,10 @@ use crate::event::{ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, UsedKeys,
+    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, UsedKeys,
     Workspace,
 };
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,17 @@ impl New {
             items: serde_json::to_value(&self.items)?,
         })
     }
+}
+
+/// How people take part in a run.
+#[derive(Default)]
+pub struct People {
+    /// Where to send the items that wait for a person.
+    pub asks: Option<Asks>,
+    /// Whether somebody is asked about each of them: the run waits for the answers.
+    pub answers: bool,
+    /// Whether to wait for people when nothing else can happen. Otherwise the run is left as it is and can be resumed.
+    pub waits: bool,
 }
 
 /// A run that is ready to run.
@@ -157,6 +169,7 @@ impl Runner {
         items: ItemStream<'_>,
         observers: Vec<&mut dyn Observer>,
         requests: Requests,
+        people: People,
     ) -> DriveOutcome {
         let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry } = self;
         let cancel = is_cancelled(prepared.workspace.root());
@@ -175,6 +188,9 @@ impl Runner {
             asked,
             columns,
             retry,
+            asks: people.asks,
+            asked_now: people.answers.then(BTreeSet::new),
+            waits: people.waits,
         };
         let driven = all.drive(&mut run, items, requests).await;
         let closed = match all.durable.take() {
@@ -186,8 +202,16 @@ impl Runner {
 }
 
 impl DriveOutcome {
-    /// How the run has ended; `None` if it was interrupted and can be resumed.
+    /// Whether the run was left because nothing can happen before a person has decided.
+    pub fn waits(&self) -> bool {
+        self.run.stopped().is_none() && self.run.rests()
+    }
+
+    /// How the run has ended; `None` if it was interrupted, or waits for people, and can be resumed.
     pub fn ending(&self) -> Option<RunEnd> {
+        if self.waits() {
+            return None;
+        }
         let once = self.run.run_steps().map(|end| end.state);
         let compensation_failed =
             self.run.tally().compensation_failed > 0 || once == Some(ItemState::CompensationFailed);

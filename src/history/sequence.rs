@@ -39,7 +39,12 @@ impl Sequence {
                 due && self.in_flight.insert(ItemId::RUN)
             }
             EventKind::Run(RunEvent::StepsEnded(_)) => self.in_flight.remove(&ItemId::RUN),
-            EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
+            EventKind::Run(
+                RunEvent::ItemsExhausted
+                | RunEvent::Drained(_)
+                | RunEvent::Stopped(_)
+                | RunEvent::Decided { .. },
+            ) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => {
                 let next = item.0 == self.admitted;
                 self.admitted += 1;

@@ -147,6 +147,11 @@ impl Pending {
         self.0.is_empty()
     }
 
+    /// The number of the batch that all decisions so far wait for.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.0.back().map(|(number, _)| *number)
+    }
+
     /// Adds decisions that will not be written.
     pub(super) fn last(&mut self, out: &mut Out) {
         self.0.push_back((u64::MAX, std::mem::take(out)));
@@ -173,7 +178,7 @@ impl Pending {
                 unmade.push(call.clone());
                 false
             }
-            Effect::Stop { .. } | Effect::Timer { .. } => true,
+            Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => true,
         });
         (all, unmade)
     }

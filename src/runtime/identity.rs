@@ -1,7 +1,7 @@
 //! Identifiers that agents see: of the run, of an effect, of a trace.
 
 use crate::engine::Call;
-use crate::event::StepPath;
+use crate::event::{StepPath, UnixMillis};
 use crate::graph::Graph;
 use jiff::Timestamp;
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,17 @@ pub fn new_run_id() -> String {
 /// because RFC 3339 cannot write others.
 pub fn now() -> Timestamp {
     time_of(SystemTime::now())
+}
+
+/// The clock in milliseconds since 1970.
+pub fn unix_millis() -> UnixMillis {
+    UnixMillis::try_from(now().as_millisecond()).unwrap_or(0)
+}
+
+/// A time of the clock as in `2026-11-20T14:43:02Z`.
+pub fn clock(time: UnixMillis) -> String {
+    let time = i64::try_from(time).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+    format!("{:.0}", time.unwrap_or(Timestamp::MAX))
 }
 
 fn time_of(clock: SystemTime) -> Timestamp {

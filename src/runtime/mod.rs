@@ -10,6 +10,7 @@ mod columns;
 mod durable;
 mod files;
 mod identity;
+mod inbox;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -21,17 +22,19 @@ pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
 pub use files::{Finder, by_name};
-pub use identity::{keys_of, new_run_id, now};
+pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
+pub use inbox::{DecisionRequest, Inbox};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{RunsFolder, Workspace};
 
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
-use crate::engine::{Effect, EngineInput, Out, RetryRequest, Run};
-use crate::event::{Event, EventKind, ItemEvent, ItemId, Millis, StopReason, Values};
+use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
+use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId, Millis, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
 use durable::Pending;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
@@ -58,7 +61,7 @@ pub trait Observer {
 }
 
 /// A request from outside during a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Start nothing more and ask running attempts to stop.
     Stop,
@@ -66,7 +69,16 @@ pub enum Request {
     Kill,
     /// Start nothing more, and never resume: the run is cancelled.
     Cancel,
+    /// A person decided at a gate.
+    Decide(DecisionRequest),
+    /// The person who was asked about an item decided.
+    Answer(ItemId, GateId, Decision),
+    /// The person who was asked about an item does not decide now.
+    Later(ItemId, GateId),
 }
+
+/// Where items that wait for a person are sent.
+pub type Asks = mpsc::UnboundedSender<Ask>;
 
 /// The channel of requests.
 pub type Requests = mpsc::Receiver<Request>;
@@ -92,6 +104,12 @@ pub struct Loop<'a> {
     pub asked: UsedKeys,
     /// The columns that the steps of a resumed run have reported so far.
     pub columns: ReportedColumns,
+    /// Where to send the items that wait for a person.
+    pub asks: Option<Asks>,
+    /// Those that a person at the terminal is asked about; `None` without one.
+    pub asked_now: Option<BTreeSet<(ItemId, GateId)>>,
+    /// Whether to wait for people when nothing else can happen, instead of leaving the run as it is.
+    pub waits: bool,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
 }
@@ -122,7 +140,12 @@ impl Loop<'_> {
         let mut exhausted = false;
         let mut batch = Vec::new();
         let (mut held, mut kept) = (Pending::default(), 0);
+        // The time that passes while only people can move the run on does not count.
+        let (mut rested, mut rests) = (Duration::ZERO, None);
+        // Requests of other processes, and the batch after which they are answered.
+        let (mut decided, mut answered) = (Vec::<String>::new(), Vec::<(u64, String)>::new());
         run.stop_at(self.until());
+        run.set_clock(unix_millis().saturating_sub(past));
         if start.is_some() {
             run.restore_agents();
         }
@@ -180,6 +203,8 @@ impl Loop<'_> {
                             continue;
                         }
                     }
+                    let number = held.number().unwrap_or(kept);
+                    answered.extend(decided.drain(..).map(|name| (number, name)));
                     held.up_to(kept)
                 }
                 None => std::mem::take(&mut out),
@@ -189,26 +214,54 @@ impl Loop<'_> {
                 run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                 continue;
             }
-            if run.is_idle() && held.is_empty() && (exhausted || !run.wants_item()) {
+            let settled: Vec<(u64, String)> =
+                answered.extract_if(.., |(number, _)| *number <= kept).collect();
+            settled.iter().for_each(|(_, request)| self.workspace.inbox().done(request));
+            let over = held.is_empty() && (exhausted || !run.wants_item());
+            if over && (run.is_idle() || run.rests() && !self.awaits_people(run)) {
                 break;
+            }
+            match (over && run.rests(), rests) {
+                (true, None) => rests = Some(Instant::now()),
+                (false, Some(since)) => {
+                    rested += since.elapsed();
+                    rests = None;
+                    run.stop_at(self.until().map(|until| until.saturating_add(millis(rested))));
+                }
+                _ => {}
             }
             // A time beyond the clock's range never comes.
             let after = |time| begin.checked_add(time);
             let due = timers.next().and_then(|due| after(Duration::from_millis(due.saturating_sub(past))));
-            let end = self.deadline.filter(|_| run.stopped().is_none()).and_then(after);
+            let counts = run.stopped().is_none() && rests.is_none();
+            let end = self.deadline.filter(|_| counts).and_then(|end| after(end.saturating_add(rested)));
             let starts = self.durable.as_ref().and_then(Durable::due);
             tokio::select! {
                 biased;
-                Some(request) = requests.recv() => {
-                    if request == Request::Kill {
-                        calls.kill_all();
+                Some(request) = requests.recv() => match request {
+                    // A run that stops leaves it to the next runner.
+                    Request::Decide(_) if run.stopped().is_some() => {}
+                    Request::Decide(request) => {
+                        for input in request.inputs(&self.graph, run) {
+                            run.handle(input, now(), &mut out);
+                        }
+                        decided.extend(request.name);
                     }
-                    let why = match request {
-                        Request::Cancel => StopReason::Cancelled,
-                        Request::Stop | Request::Kill => StopReason::Interrupted,
-                    };
-                    run.handle(EngineInput::Stop(why), now(), &mut out);
-                }
+                    Request::Answer(item, gate, decision) => {
+                        self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
+                        let input = EngineInput::Decide { gate, item: Some(item), decision };
+                        run.handle(input, now(), &mut out);
+                    }
+                    Request::Later(item, gate) => {
+                        self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
+                    }
+                    Request::Cancel => run.handle(EngineInput::Stop(StopReason::Cancelled), now(), &mut out),
+                    Request::Stop => run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out),
+                    Request::Kill => {
+                        calls.kill_all();
+                        run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
+                    }
+                },
                 number = on_disk(&mut self.durable) => match number {
                     Ok(number) => kept = number,
                     Err(error) => {
@@ -247,10 +300,17 @@ impl Loop<'_> {
         }
     }
 
+    /// Whether the run stays alive although only people can move it on: one is asked, or `waits` is set.
+    fn awaits_people(&self, run: &Run) -> bool {
+        let asked = |(item, _, gate, _): (ItemId, &Arc<str>, GateId, u64)| {
+            self.asked_now.as_ref().is_some_and(|asked| asked.contains(&(item, gate)))
+        };
+        self.waits || self.asked_now.is_some() && run.waiting().any(asked)
+    }
+
     /// When the run's deadline passes, in its own time: it counts from when this process resumed it.
     fn until(&self) -> Option<Millis> {
-        let deadline = u64::try_from(self.deadline?.as_millis()).unwrap_or(Millis::MAX);
-        Some(self.since.unwrap_or(0).saturating_add(deadline))
+        Some(self.since.unwrap_or(0).saturating_add(millis(self.deadline?)))
     }
 
     /// Stops writing. Decisions that are not on disk do not take effect, nor do later ones: they are only shown.
@@ -333,6 +393,15 @@ impl Loop<'_> {
             match effect {
                 Effect::Timer { due, timer } => timers.add(due, timer),
                 Effect::Stop { item, step, attempt } => calls.stop(item, step, attempt),
+                Effect::Ask(mut ask) => {
+                    let redactor = self.bindings.redactor();
+                    redactor.shown_text(ask.item, &mut ask.question);
+                    let values = ask.inputs.iter_mut();
+                    values.for_each(|(_, value)| redactor.shown(ask.item, Arc::make_mut(value)));
+                    self.asked_now.as_mut().map(|asked| asked.insert((ask.item, ask.gate)));
+                    // The receiver is gone once the run is over.
+                    let _ = self.asks.as_ref().map(|asks| asks.send(ask));
+                }
                 Effect::Call(call) => {
                     if let Some(due) = call.deadline {
                         timers.add(due, calls::timer_of(&call));
@@ -343,6 +412,10 @@ impl Loop<'_> {
         }
         shown
     }
+}
+
+fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
 async fn on_disk(durable: &mut Option<Durable>) -> Result<u64, Trouble> {

@@ -1,8 +1,9 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third exits. Also notices
 //! that the run was cancelled by another process.
 
-use super::{Request, Requests};
+use super::{Inbox, Request, Requests};
 use crate::adapter;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 /// The interval between checks for orphans that have ended.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The interval between checks for a cancellation.
+/// The interval between checks for a cancellation, and for decisions of people.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// The number of the first signal that came, 0 before it.
@@ -27,14 +28,16 @@ impl Caught {
 }
 
 /// Begins to listen; `leave` is called at the third signal with the first one's number and does not return.
-/// `cancelled` returns whether another process has cancelled the run.
+/// `cancelled` returns whether another process has cancelled the run; `inbox` has the decisions that other processes
+/// leave. The sender is for requests of this process.
 ///
 /// # Errors
 /// When signals cannot be received.
 pub fn listen(
     leave: fn(i32) -> !,
     cancelled: impl Fn() -> bool + Send + 'static,
-) -> std::io::Result<(Requests, Caught)> {
+    inbox: Inbox,
+) -> std::io::Result<(Requests, mpsc::Sender<Request>, Caught)> {
     let ignored = ignored();
     let hear = |kind: SignalKind| {
         // A process that was started to ignore the signal, by nohup or a shell's `&`, does.
@@ -45,9 +48,9 @@ pub fn listen(
         [hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?];
     let (sender, receiver) = mpsc::channel(4);
     let caught = Caught::default();
-    tokio::spawn(hear_word(sender.clone(), cancelled));
-    tokio::spawn(relay(signals, sender, caught.clone(), leave));
-    Ok((receiver, caught))
+    tokio::spawn(hear_word(sender.clone(), cancelled, inbox));
+    tokio::spawn(relay(signals, sender.clone(), caught.clone(), leave));
+    Ok((receiver, sender, caught))
 }
 
 /// Makes a write beyond the file size limit (`ulimit -f`) fail, instead of ending this process. Programs that it
@@ -115,12 +118,17 @@ async fn relay(
     }
 }
 
-/// Checks for a cancellation at intervals. A signal would be faster, but needs a process that already listens.
-async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool) {
+/// Checks for a cancellation and for decisions at intervals. A signal would be faster, but needs a process that already
+/// listens.
+async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool, inbox: Inbox) {
+    let mut seen = BTreeSet::new();
     while !cancelled() {
+        for request in inbox.take(&mut seen) {
+            // Fails only if the run is over.
+            let _ = sender.send(Request::Decide(request)).await;
+        }
         tokio::time::sleep(EVERY).await;
     }
-    // Fails only if the run is over.
     let _ = sender.send(Request::Cancel).await;
 }
 

@@ -68,6 +68,9 @@ impl Scene {
             Script { graph: self.graph.clone(), lines: String::new(), count: 0, trouble: self.trouble };
         let mut second = Count(0);
         let mut all = Loop {
+            asks: None,
+            asked_now: None,
+            waits: false,
             columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
@@ -192,6 +195,18 @@ fn line(graph: &Graph, event: &Event) -> String {
         }
         EventKind::Run(RunEvent::Drained(why)) => format!("{at} drained: {why:?}"),
         EventKind::Run(RunEvent::Stopped(why)) => format!("{at} stopped: {why:?}"),
+        EventKind::Run(RunEvent::Decided { gate, decision }) => {
+            format!("{at} gate {} {}", gate.0, decision.said())
+        }
+        EventKind::Item(item, ItemEvent::GateReached { gate, .. }) => {
+            format!("{at} i{} at gate {}", item.0, gate.0)
+        }
+        EventKind::Item(item, ItemEvent::Decided { gate, decision }) => {
+            format!("{at} i{} gate {} {}", item.0, gate.0, decision.said())
+        }
+        EventKind::Item(item, ItemEvent::GateExpired(gate)) => {
+            format!("{at} i{} gate {} expired", item.0, gate.0)
+        }
     };
     text + "\n"
 }

@@ -56,7 +56,10 @@ impl Timers {
 
 fn owner(timer: &Timer) -> Option<ItemId> {
     match timer {
-        Timer::Attempt { item, .. } | Timer::Retry { item, .. } | Timer::ItemDeadline { item } => Some(*item),
+        Timer::Attempt { item, .. }
+        | Timer::Retry { item, .. }
+        | Timer::ItemDeadline { item }
+        | Timer::Gate { item, .. } => Some(*item),
         Timer::Rate => None,
     }
 }

@@ -2,7 +2,7 @@
 //! files.
 
 use super::files::{Finder, ITEMS, Room};
-use super::folder_name;
+use super::{Inbox, folder_name};
 use crate::adapter::Declared;
 use crate::disk::Folder;
 use crate::event::ItemId;
@@ -108,6 +108,11 @@ impl Workspace {
 
     pub fn root(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The decisions that other processes leave there.
+    pub fn inbox(&self) -> Inbox {
+        Inbox::of(self.root())
     }
 
     /// The folder of an attempt of the item; `place` is its name there.

@@ -1,20 +1,30 @@
-//! `> [!expect] p95 < 2s`: expectations in quotes below a heading.
+//! Quotes with a meaning below a heading: `> [!expect] p95 < 2s` and `> [!gate] …`.
 
 use super::body::unmarked;
 use super::expect::{Expectation, expectations};
+use super::gate::{self, WrittenGate};
 use super::markdown::{Container, Holder, lines};
-use super::model::Spanned;
+use super::model::{Gate, Spanned};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::space::{self, is_space};
 
 const MARK: &str = "[!expect]";
 
-/// The expectations in the quotes below one heading.
+/// The expectations and gates in the quotes below one heading.
 #[derive(Debug, Default)]
 pub(super) struct Callouts {
     pub expectations: Vec<Spanned<Expectation>>,
-    /// The lines that begin them, read or not.
+    pub gates: Vec<WrittenGate>,
+    /// The lines that begin expectations, read or not.
     pub places: Vec<Span>,
+}
+
+/// What the lines below a mark belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Expectations,
+    Gate,
 }
 
 /// The rest of the line after the mark, if any.
@@ -30,7 +40,7 @@ fn almost(line: &str) -> bool {
 }
 
 impl Callouts {
-    /// Reads a quote; false if it has no expectations. The lines below the mark belong to it.
+    /// Reads a quote; false if it has no meaning. The lines below a mark belong to it.
     pub fn read(
         &mut self,
         text: &str,
@@ -39,30 +49,68 @@ impl Callouts {
         container: &Container,
         doubts: &mut Vec<Diagnostic>,
     ) -> bool {
-        let before = self.places.len();
-        let mut open = false;
+        let before = self.places.len() + self.gates.len();
+        let mut open = Open::Nothing;
+        let quoted = container.holder == Holder::Quote;
         for line in lines(text, block).filter(|line| !container.in_fence(*line)) {
             let line = unmarked(text, line);
+            let said = &text[line.start..line.end];
+            if let Some(gate) = WrittenGate::begin(text, line) {
+                match quoted {
+                    true => self.gates.push(gate),
+                    false => doubts.push(problem::gate_unread(line, container.holder.name())),
+                }
+                open = if quoted { Open::Gate } else { Open::Nothing };
+                continue;
+            }
             match after_mark(text, line) {
-                Some(_) if container.holder != Holder::Quote => {
+                Some(_) if !quoted => {
                     doubts.push(problem::expectation_inside(line, container.holder.name()));
                 }
                 Some(rest) => {
                     self.places.push(line);
-                    open = true;
+                    open = Open::Expectations;
                     self.list(written, rest, doubts);
                 }
-                None if text[line.start..line.end].starts_with("[!") => {
-                    open = false;
-                    if almost(&text[line.start..line.end]) {
+                None if said.starts_with("[!") => {
+                    open = Open::Nothing;
+                    let after = said.find(']').map_or("", |close| said[close + 1..].trim_start());
+                    if let Some((mark, right)) = gate::almost(text, line) {
+                        doubts.push(problem::almost_a_gate(line, &right).maybe(mark, right));
+                    } else if almost(said) {
                         doubts.push(problem::almost_an_expectation(line));
+                    } else if quoted && gate::speaks(after) {
+                        let mark = Span::new(line.start, line.end - after.len());
+                        let right = "[!gate] ";
+                        doubts.push(problem::almost_a_gate(line, right.trim_end()).maybe(mark, right));
                     }
                 }
-                None if open => self.list(written, line, doubts),
+                None if open == Open::Expectations => self.list(written, line, doubts),
+                None if open == Open::Gate => {
+                    self.gates.last_mut().into_iter().for_each(|gate| gate.add(text, line));
+                }
+                None if quoted && gate::speaks(said) => {
+                    let at = Span::new(line.start, line.start);
+                    doubts.push(problem::almost_a_gate(line, "[!gate]").maybe(at, "[!gate] "));
+                }
                 None => {}
             }
         }
-        self.places.len() > before
+        self.places.len() + self.gates.len() > before
+    }
+
+    /// Those that belong to no step; a group can have a gate.
+    pub fn stray(&self, group: bool) -> impl Iterator<Item = Diagnostic> {
+        let expectations = self.places.iter().map(|place| problem::outside_of_steps(*place, "expectation"));
+        let gates = self.gates.iter().filter(move |_| !group);
+        expectations.chain(gates.map(|gate| problem::outside_of_steps(gate.line, "gate")))
+    }
+
+    /// The gate of a step or group.
+    pub fn gate(&self, text: &str, written: &str, problems: &mut Vec<Diagnostic>) -> Option<Gate> {
+        let (first, more) = self.gates.split_first()?;
+        problems.extend(more.iter().map(|gate| problem::second_gate(gate.line, first.line)));
+        Some(first.read(text, written, problems))
     }
 
     fn list(&mut self, text: &str, line: Span, doubts: &mut Vec<Diagnostic>) {
@@ -88,7 +136,8 @@ impl Callouts {
 
 /// A mark outside of a quote.
 pub(super) fn unquoted(text: &str, line: Span) -> Option<Diagnostic> {
-    after_mark(text, line).map(|_| problem::expectation_unquoted(line))
+    let gate = || WrittenGate::begin(text, line).map(|_| problem::gate_unread(line, "paragraph"));
+    after_mark(text, line).map(|_| problem::expectation_unquoted(line)).or_else(gate)
 }
 
 impl Expectation {

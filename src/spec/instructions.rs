@@ -58,6 +58,16 @@ pub(super) fn read(
     reader.finish()
 }
 
+/// Reads lines of prose as one, such as the question of a gate.
+pub(super) fn of_lines(written: &str, all: &[Span], problems: &mut Vec<Diagnostic>) -> Instructions {
+    let mut reader = Reader { written, pieces: Vec::new(), said: String::new(), problems };
+    for (at, span) in all.iter().enumerate() {
+        reader.said.push_str(if at == 0 { "" } else { " " });
+        reader.line(*span);
+    }
+    reader.finish()
+}
+
 /// A line of a quote without the mark of the outermost one.
 fn unquoted(text: &str, line: Span) -> Span {
     let said = &text[line.start..line.end];

@@ -15,6 +15,7 @@ mod evidence;
 mod expect;
 mod field;
 mod front;
+mod gate;
 mod heading;
 mod instructions;
 mod later;

@@ -179,6 +179,7 @@ pub struct Group {
     pub annotations: Annotations,
     /// The group's interface, checked only.
     pub signature: Option<Signature>,
+    pub gate: Option<Gate>,
 }
 
 /// A heading with evidence of being a step, and the text below it.
@@ -210,6 +211,20 @@ pub struct Step {
     /// What its prose says of other steps.
     pub claims: Vec<Claim>,
     pub instructions: Instructions,
+    pub gate: Option<Gate>,
+}
+
+/// `> [!gate within 2d by @ops] Needs sign-off by ops`: an item waits for a person before the step, or the group.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The line with its mark.
+    pub span: Span,
+    /// How long it may wait.
+    pub within: Option<Spanned<Duration>>,
+    /// Who may approve.
+    pub by: Option<Spanned<String>>,
+    /// The question, which may have values as instructions do.
+    pub question: Instructions,
 }
 
 /// A step's own paragraphs, lists, quotes, tables and `prompt` fences, without its signature, fields, decisions and

@@ -141,6 +141,7 @@ impl Reader<'_, '_> {
             unread: head.tail.iter().any(|note| matches!(note.value, Note::Unread)),
             claims: Vec::new(),
             instructions: instructions::read(self.text, self.written, part, line, self.problems),
+            gate: part.callouts.gate(self.text, self.written, self.problems),
         };
         self.spec.steps.push(step);
     }
@@ -164,7 +165,7 @@ impl Reader<'_, '_> {
         for line in self.conditions(part) {
             self.problems.push(problem::condition_of_group(line, head.title));
         }
-        self.stray_callouts(part);
+        self.problems.extend(part.callouts.stray(true));
         let evident = part.is_evident(self.text) || !head.outputs().any(|_| true);
         let group = Group {
             title: self.spanned(if evident { head.title } else { head.whole }),
@@ -174,6 +175,7 @@ impl Reader<'_, '_> {
             parallel: head.tail.iter().any(|note| matches!(note.value, Note::Parallel)),
             annotations: self.annotations(part, head, true),
             signature: self.signature(part, head).0,
+            gate: part.callouts.gate(self.text, self.written, self.problems),
         };
         self.above.push((head.level, self.spec.groups.len()));
         self.spec.groups.push(group);
@@ -197,12 +199,7 @@ impl Reader<'_, '_> {
         for (span, what) in arrow.into_iter().chain(program) {
             self.problems.push(problem::outside_of_steps(span, what));
         }
-        self.stray_callouts(part);
-    }
-
-    fn stray_callouts(&mut self, part: &Part) {
-        let stray = part.callouts.places.iter();
-        self.problems.extend(stray.map(|place| problem::outside_of_steps(*place, "expectation")));
+        self.problems.extend(part.callouts.stray(false));
     }
 
     fn section(&mut self, part: &Part, head: &Head) {
@@ -215,7 +212,7 @@ impl Reader<'_, '_> {
             self.section_arrows(part);
         }
         self.stray_annotation(head, false);
-        self.stray_callouts(part);
+        self.problems.extend(part.callouts.stray(false));
         self.spec.sections.push(title);
     }
 

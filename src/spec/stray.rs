@@ -5,7 +5,6 @@ use super::body::{joined, opening};
 use super::condition;
 use super::field::{self, FieldLine};
 use super::heading::Head;
-use super::later;
 use super::markdown::{Block, Container, Fence, Kind, lines};
 use super::signature;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
@@ -19,7 +18,6 @@ pub(super) fn check(text: &str, blocks: &[Block], problems: &mut Vec<Diagnostic>
             Kind::Paragraph => paragraph(text, block, problems),
             Kind::Heading(_) | Kind::Setext(_) | Kind::Fence(_) | Kind::Rule => {}
         }
-        later::callouts(text, block, problems);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The decisions, conditions and states that determine an item's way, in words and for scripts.
 
 use crate::diag::render::visible;
-use crate::graph::{Arm, Chain, Graph, Step, StepId, Taken, Target};
+use crate::graph::{Arm, Chain, Gate, GateOf, Graph, Step, StepId, Taken, Target};
+use crate::value::words;
 use serde::Serialize;
 
 /// One arm of a decision, in words.
@@ -49,6 +50,56 @@ pub(super) fn when(step: &Step) -> Option<String> {
         [only] => Some(only.clone()),
         several => Some(several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" and ")),
     }
+}
+
+/// The gates that an item passes before a step, as documents write them: `gate by @ops within 2d: Needs sign-off`.
+pub(super) fn gates(graph: &Graph, step: &Step) -> Vec<String> {
+    let gates = step.gates.iter().filter_map(|id| graph.gate(*id));
+    gates.map(|gate| gate_text(graph, gate)).collect()
+}
+
+/// The gate before a step or a group: `gate by @ops: Needs sign-off`.
+pub(super) fn gate_of(graph: &Graph, of: GateOf) -> Option<String> {
+    let gate = graph.gates.iter().find(|gate| gate.of == of)?;
+    Some(gate_text(graph, gate).replacen(&format!(" of {}", visible(&graph.gated(gate))), "", 1))
+}
+
+fn gate_text(graph: &Graph, gate: &Gate) -> String {
+    let of = match gate.of {
+        GateOf::Step(_) => String::new(),
+        GateOf::Group(_) => format!(" of {}", visible(&graph.gated(gate))),
+    };
+    let question = visible(&gate.question.text());
+    let question = if question.is_empty() { question } else { format!(": {question}") };
+    format!("gate{of}{}{question}", gate_limits(gate))
+}
+
+/// ` by @ops within 2d`; empty without either.
+pub(super) fn gate_limits(gate: &Gate) -> String {
+    let by = gate.by.as_ref().map(|by| format!(" by @{}", visible(by))).unwrap_or_default();
+    let within = gate.within.map(|time| format!(" within {}", words::duration(time))).unwrap_or_default();
+    by + &within
+}
+
+/// A gate for scripts.
+#[derive(Serialize)]
+pub(super) struct JsonGate<'a> {
+    question: String,
+    by: Option<&'a str>,
+    within_ms: Option<u64>,
+    /// The group that it is before; null for the step itself.
+    group: Option<String>,
+}
+
+pub(super) fn json_gates<'a>(graph: &'a Graph, step: &Step) -> Vec<JsonGate<'a>> {
+    let gates = step.gates.iter().filter_map(|id| graph.gate(*id));
+    let gate = |gate: &'a Gate| JsonGate {
+        question: gate.question.text(),
+        by: gate.by.as_deref(),
+        within_ms: gate.within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        group: matches!(gate.of, GateOf::Group(_)).then(|| graph.gated(gate)),
+    };
+    gates.map(gate).collect()
 }
 
 /// `pending, paid → cancelled`.

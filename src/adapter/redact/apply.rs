@@ -50,6 +50,12 @@ impl Redactor {
                 end.error.iter_mut().chain(&mut end.uncompensated).for_each(|error| self.error(error));
             }
             EventKind::Step(_, StepEvent::Ended(execution)) => self.execution(execution),
+            EventKind::Item(_, ItemEvent::GateReached { question, .. }) => self.text(question),
+            EventKind::Run(RunEvent::Decided { decision, .. })
+            | EventKind::Item(_, ItemEvent::Decided { decision, .. }) => {
+                self.text(&mut decision.by);
+                self.maybe(&mut decision.note);
+            }
             EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
     }

@@ -33,6 +33,9 @@ pub struct Again {
     /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
+    /// Wait for people when nothing else can happen, instead of ending with exit code 5
+    #[arg(long)]
+    wait: bool,
     #[command(flatten)]
     exchanges: ExchangesArgs,
     #[command(flatten)]
@@ -42,6 +45,11 @@ pub struct Again {
 impl Again {
     pub(super) fn format(&self) -> Format {
         self.show.format
+    }
+
+    /// Whether the result is for scripts.
+    pub fn is_json(&self) -> bool {
+        self.show.format == Format::Json
     }
 }
 
@@ -130,6 +138,7 @@ fn go_on_with(
         no_journal: false,
         trust,
         exchanges: how.exchanges.clone(),
+        wait: how.wait,
         show: how.show,
         notice,
     };

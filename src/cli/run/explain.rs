@@ -110,10 +110,14 @@ impl Explained {
         self.those(|ahead| ahead == Ahead::Begin)
     }
 
+    fn wait(&self) -> impl Iterator<Item = &PendingExecution> {
+        self.those(|ahead| matches!(ahead, Ahead::Wait(_)))
+    }
+
     fn compensate(&self) -> impl Iterator<Item = (&PendingExecution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
             Ahead::Compensate(step) => Some((one, self.history.graph.step(step))),
-            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin => None,
+            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin | Ahead::Wait(_) => None,
         })
     }
 
@@ -124,7 +128,7 @@ impl Explained {
         if over { Some(0) } else { outline.counts(basis).not_started }
     }
 
-    /// `{run, state, cancelled, again: […], next: […], begin: […], compensate: […], not_admitted}`.
+    /// `{run, state, cancelled, again: […], next: […], wait: […], begin: […], compensate: […], not_admitted}`.
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
@@ -169,6 +173,7 @@ impl Explained {
             "cancelled": self.cancelled,
             "again": self.again().map(told).collect::<Vec<_>>(),
             "next": self.next().map(told).collect::<Vec<_>>(),
+            "wait": self.wait().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
             "compensate": self.compensate().map(compensation).collect::<Vec<_>>(),
             "not_admitted": self.to_admit(outline),
@@ -181,7 +186,7 @@ impl Explained {
         let mut out = format!("{}, the run {name}: {counts}\n", visible(&self.history.graph.title));
         if self.cancelled {
             out.push_str("it was cancelled: what has not ended would be cancelled, and the trace written\n");
-        } else if outline.state(basis, false) != State::Paused {
+        } else if !matches!(outline.state(basis, false), State::Paused | State::Waiting) {
             out.push_str("nothing would run, only the trace would be written\n");
             return Ok(out);
         }
@@ -201,7 +206,7 @@ impl Explained {
         let title = |one: &PendingExecution| execution(one.path, graph);
         let attempt = |one: &PendingExecution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
-            Ahead::Begin | Ahead::Compensate(_) => String::new(),
+            Ahead::Begin | Ahead::Wait(_) | Ahead::Compensate(_) => String::new(),
         };
         let again = self.again().map(|one| {
             let step = graph.step(one.path.step);
@@ -215,6 +220,13 @@ impl Explained {
         let next = self.next().map(|one| vec![visible(&one.item), title(one), attempt(one)]);
         let why = "next attempt: the one before failed";
         section(out, why, &["item", "step", "attempt"], next.collect(), width);
+        let wait = self.wait().map(|one| {
+            let gate = if let Ahead::Wait(gate) = one.ahead { graph.gate(gate) } else { None };
+            let gate = gate.map(|gate| visible(&graph.gated(gate))).unwrap_or_default();
+            vec![visible(&one.item), title(one), gate]
+        });
+        let why = "waits for a person: orderflow approve or orderflow reject";
+        section(out, why, &["item", "step", "gate of"], wait.collect(), width);
         section(
             out,
             "not started; runs unless a condition excludes it",
@@ -275,7 +287,7 @@ fn to_compensate(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), Step
     run.cancel(now, &mut out);
     let begun = out.effects.into_iter().filter_map(|effect| match effect {
         Effect::Call(call) => Some(((call.item, call.step), call.compensates?.step)),
-        Effect::Stop { .. } | Effect::Timer { .. } => None,
+        Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => None,
     });
     begun.filter(|(execution, _)| !before.contains(execution)).collect()
 }

@@ -10,6 +10,7 @@ use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::inputs::{self, Before, Work};
+use super::people::{self, DecidedHere, Desk};
 use super::progress::Progress;
 use super::report::{self, Finished, Trace, conclude, show, tell_trouble, written};
 use super::write::{self, NewRows};
@@ -19,14 +20,14 @@ use crate::engine::Policy;
 use crate::event::StopReason;
 use crate::graph::Graph;
 use crate::history::{
-    Basis, DriveOutcome, ItemsFrom, LockedRun, New, Outline, Prepared, RunEnd, Runner, is_cancelled,
+    Basis, DriveOutcome, ItemsFrom, LockedRun, New, Outline, People, Prepared, RunEnd, Runner, is_cancelled,
 };
 use crate::journal;
-use crate::runtime::{self, Bindings, Caught, Observer, Workspace};
+use crate::runtime::{self, Bindings, Caught, Inbox, Observer, Workspace};
 use crate::session::Head;
 use anyhow::Context;
 use std::cell::Cell;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,6 +51,12 @@ pub fn run(
     let exchanges = launch.exchanges.open(taken.is_some())?;
     let doers = bind::find(document, &part.graph, settings, launch.options.stub, exchanges, terminal);
     let before = taken.as_ref().map(before).transpose()?;
+    let alone = launch.show.quiet || !trust::answers(terminal);
+    if launch.no_journal && !launch.wait && alone && !part.graph.gates.is_empty() {
+        let message = "a run that waits for a person is resumed from its journal; nothing was run";
+        let help = "leave out --no-journal, or give --wait to keep the run alive";
+        return Err(Stop::new(Exit::Usage, message).help(help).into());
+    }
     // Asked before its items are read, which may take long.
     let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
@@ -155,8 +162,19 @@ pub fn run(
         false => own(launch.trust),
     };
     let mut outline = Outline::default();
-    let observers: Vec<&mut dyn Observer> = vec![&mut record, &mut progress, &mut outline];
-    let (outcome, caught) = drive(tokio, runner, &work, observers)?;
+    let mut decided = DecidedHere::default();
+    let desk = Desk {
+        graph: graph.clone(),
+        run: head.run.clone(),
+        name: find::called(&home)?,
+        document: document.source.name.clone(),
+        home: home.clone(),
+        notify: people::notifier(settings)?,
+        bar: progress.bar().filter(|_| std::io::stdin().is_terminal()),
+    };
+    let attending = (desk, decided.clone(), launch.wait);
+    let observers: Vec<&mut dyn Observer> = vec![&mut record, &mut progress, &mut outline, &mut decided];
+    let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;
     // While the lock is still held.
     let remembered = remembered.map(drop);
     progress.finish();
@@ -168,7 +186,8 @@ pub fn run(
         terminal.talk("  help: set XDG_STATE_HOME to a folder of yours, or orderflow adopt has to take the run over before it can be resumed\n");
     }
     let left = work.total().saturating_sub(outcome.run.tally().admitted);
-    head.complete = outcome.trouble.is_none() && outcome.run.stopped().is_none() && left == 0;
+    let done = outcome.run.stopped().is_none() && !outcome.waits();
+    head.complete = outcome.trouble.is_none() && done && left == 0;
     // Whatever failed, the events so far are shown.
     let finished = record.finish(&head, left).map(|mut finished| {
         finished.judge(&graph);
@@ -184,6 +203,9 @@ pub fn run(
         let name = visible(&find::called(&home)?);
         terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
     }
+    if outcome.waits() && !launch.show.quiet {
+        report::waiting(&outcome.run, &graph, &visible(&find::called(&home)?), terminal);
+    }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
             terminal.error(one);
@@ -196,6 +218,7 @@ pub fn run(
     }
     let ending = outcome.ending();
     let paused = ending.is_none() && !launch.no_journal;
+    let waits = outcome.waits();
     if let Some(trouble) = outcome.trouble {
         return Err(trouble);
     }
@@ -203,6 +226,7 @@ pub fn run(
     let met = gate::all_met(&finished.verdicts, terminal);
     let exit = match ending {
         Some(ending) => Exit::from(ending),
+        None if waits => Exit::NeedsPerson,
         None if caught.number() == Some(15) => Exit::Terminated,
         None => Exit::Interrupted,
     };
@@ -212,7 +236,7 @@ pub fn run(
         && let Err(error) = write::write(&launch, document, &phases, (&head.run, &home), kept, terminal)
     {
         // The end of the run takes precedence over the error.
-        if !matches!(exit, Exit::Ok | Exit::Failed | Exit::CompensationFailed) {
+        if !matches!(exit, Exit::Ok | Exit::Failed | Exit::NeedsPerson) {
             terminal.error(&error);
             return Ok(exit);
         }
@@ -297,13 +321,21 @@ fn drive(
     runner: Runner,
     work: &Work,
     observers: Vec<&mut dyn Observer>,
+    (desk, decided, waits): (Desk, DecidedHere, bool),
 ) -> anyhow::Result<(DriveOutcome, Caught)> {
     let home = runner.home().to_owned();
     let mut items = work.stream(runner.run.tally().admitted)?;
     let driven = tokio.block_on(async {
+        let inbox = Inbox::of(&home);
         let cancelled = move || is_cancelled(&home);
-        let (requests, caught) = runtime::listen(leave, cancelled).context("cannot listen for signals")?;
-        anyhow::Ok((runner.drive(&mut *items, observers, requests).await, caught))
+        let listened = runtime::listen(leave, cancelled, inbox);
+        let (requests, sender, caught) = listened.context("cannot listen for signals")?;
+        let answers = desk.asks();
+        let (asks, attendance) = desk.open(sender, decided);
+        let people = People { asks, answers, waits };
+        let outcome = runner.drive(&mut *items, observers, requests, people).await;
+        attendance.close(&mut Terminal::new()).await;
+        anyhow::Ok((outcome, caught))
     });
     // Every attempt has been reported. The threads remain until the process ends: signals must be handled while the
     // trace is written and while output blocks.

@@ -8,6 +8,7 @@ mod limits;
 mod live;
 mod own;
 mod paths;
+mod people;
 mod probe;
 mod progress;
 mod replay;
@@ -54,7 +55,7 @@ repository's root. Programs inside the document run only with a grant: fences = 
 orderflow trust, --trust, or a yes when asked.
 
 Ctrl-C asks running steps to end and kills them after 10 s. A second Ctrl-C kills them at once, a third one \
-exits immediately.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::CompensationFailed, Exit::Changed, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
+exits immediately.", &[Exit::Failed, Exit::Invalid, Exit::NotTrusted, Exit::NeedsPerson, Exit::Changed, Exit::Deadline, Exit::Interrupted, Exit::Terminated]))]
 pub struct Args {
     /// The workflow document
     file: PathBuf,
@@ -112,6 +113,9 @@ pub struct Args {
     /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
+    /// Wait for people when nothing else can happen, instead of ending with exit code 5
+    #[arg(long, conflicts_with = "replay")]
+    wait: bool,
     /// Count warnings about the document as errors
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
@@ -164,6 +168,8 @@ struct Launch {
     inputs: Vec<String>,
     no_journal: bool,
     trust: bool,
+    /// Whether to wait for people when nothing else can happen.
+    wait: bool,
     exchanges: ExchangesArgs,
     show: Show,
     /// A message to show once the run can no longer be refused.
@@ -204,7 +210,7 @@ pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace}
 pub(super) use paths::text as refuse_unless_text;
 pub(super) use probe::{Probed, probe};
 pub(super) use replay::hint;
-pub(super) use report::{Trace, spending, unavailable as unavailable_text, unavailable_json};
+pub(super) use report::{Trace, approve_text, spending, unavailable as unavailable_text, unavailable_json};
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;
 
@@ -229,8 +235,8 @@ impl Args {
             write: self.write,
             ..RunOptions::default()
         };
-        let Args { input: inputs, no_journal, trust, exchanges, show, .. } = self;
-        Ok(Launch { options, inputs, no_journal, trust, exchanges, show, notice: None })
+        let Args { input: inputs, no_journal, trust, wait, exchanges, show, .. } = self;
+        Ok(Launch { options, inputs, no_journal, trust, wait, exchanges, show, notice: None })
     }
 }
 

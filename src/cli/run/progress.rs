@@ -75,6 +75,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// The display, to be hidden while a person is asked; `None` if standard error is not a terminal.
+    pub fn bar(&self) -> Option<ProgressBar> {
+        (!self.bar.is_hidden()).then(|| self.bar.clone())
+    }
+
     /// Observes past events without showing them.
     pub fn past(&mut self) -> Past<'_, 'a> {
         Past(self)

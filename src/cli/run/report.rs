@@ -10,8 +10,8 @@ use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally, Unavailable, UnavailableAgent};
-use crate::event::{Event, EventKind, ItemError, ItemState, RunEvent, StopReason};
-use crate::graph::Graph;
+use crate::event::{Event, EventKind, GateId, ItemError, ItemId, ItemState, RunEvent, StopReason};
+use crate::graph::{Gate, Graph};
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
 use crate::stats::{self, Dimension, Live, Stats, Verdict};
@@ -21,6 +21,7 @@ use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -308,12 +309,14 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
     let left = total.saturating_sub(admitted);
+    let waiting = run.waiting_items();
     let counts = [
         (failed, "failed"),
         (compensated, "compensated"),
         (compensation_failed, "with a failed compensation"),
         (cancelled, "cancelled"),
-        (admitted.saturating_sub(tally.settled()), "in flight"),
+        (admitted.saturating_sub(tally.settled()).saturating_sub(waiting), "in flight"),
+        (waiting, "waiting for a person"),
         (left, "not started"),
     ];
     for (count, what) in counts {
@@ -336,6 +339,57 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     let more = tally.failures().saturating_sub(LETTERS as u64);
     if more > 0 {
         terminal.talk(&format!("  … and {more} more\n"));
+    }
+}
+
+/// Shows the gates at which items wait, and the command that approves them.
+pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
+    let mut gates: BTreeMap<GateId, Vec<String>> = BTreeMap::new();
+    for (item, key, gate, _) in run.waiting() {
+        let key = if item == ItemId::RUN { "the steps for all items".to_owned() } else { visible(key) };
+        gates.entry(gate).or_default().push(key);
+    }
+    for (id, keys) in gates {
+        let Some(gate) = graph.gate(id) else { continue };
+        let title = graph.gated(gate);
+        let more = keys.len().saturating_sub(LETTERS);
+        let more = (more > 0).then(|| format!("… and {more} more"));
+        let keys: Vec<String> = keys.into_iter().take(LETTERS).chain(more).collect();
+        let question = visible(&gate.question.text());
+        let question = if question.is_empty() { question } else { format!(" ({question})") };
+        terminal.talk(&format!(
+            "waiting at the gate of {}{question}: {}\n",
+            visible(&title),
+            keys.join(", ")
+        ));
+        let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
+        let title = word(&title);
+        terminal.talk(&format!("  approve it with orderflow approve {name} {title}{by} --resume, or reject it with orderflow reject\n"));
+    }
+}
+
+/// A gate at which items wait, and the command that approves them.
+pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
+    let question = visible(&gate.question.text());
+    let question = if question.is_empty() { question } else { format!(" ({question})") };
+    let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
+    let title = graph.gated(gate);
+    format!(
+        "at the gate of {}{question}: orderflow approve {} {}{by}",
+        visible(&title),
+        visible(name),
+        word(&title)
+    )
+}
+
+/// A word of a command line.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    let text = visible(text);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 

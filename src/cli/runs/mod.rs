@@ -20,6 +20,7 @@ use std::time::Duration;
 Examples:
   orderflow runs                          every run here, the latest first
   orderflow runs --status paused          runs that can be resumed
+  orderflow runs --status waiting         runs that wait for a person
   orderflow runs --since 2d --format json
                                           for scripts: a list
   orderflow runs --step 'Pay' --status failed,timeout --since 2d
@@ -31,7 +32,7 @@ current folder, the folders directly below it, and those above it up to the repo
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Show only runs that are running, paused, done, unmet, failed, cancelled or unreadable; with --step, only executions
+    /// Show only runs that are running, paused, waiting, done, unmet, failed, cancelled or unreadable; with --step, only executions
     /// with this status, such as failed or timeout
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,

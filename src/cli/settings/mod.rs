@@ -3,11 +3,13 @@
 
 mod coder;
 mod containers;
+mod notify;
 mod providers;
 mod read;
 #[cfg(test)]
 mod tests;
 
+pub use notify::Notify;
 pub use read::read;
 
 use super::exit::{Exit, Stop};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub fences: bool,
     pub agents: BTreeMap<String, Agent>,
     pub channels: BTreeMap<String, Channel>,
+    /// The command that is run when someone has to act.
+    pub notify: Option<Notify>,
 }
 
 impl Settings {

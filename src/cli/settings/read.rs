@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 4] = ["fences", "agents", "channels", "providers"];
+const TOP: [&str; 5] = ["fences", "agents", "channels", "providers", "notify"];
 const AGENT: [&str; 22] = [
     "command",
     "worker",
@@ -77,6 +77,7 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
             "fences" => settings.fences = reader.flag("fences", value).unwrap_or(false),
             "agents" => settings.agents = reader.named("agents", value, Reader::agent),
             "channels" => settings.channels = reader.named("channels", value, Reader::channel),
+            "notify" => settings.notify = reader.notify(value),
             "providers" => {}
             _ => reader.unknown(key, &TOP),
         }

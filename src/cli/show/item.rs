@@ -4,13 +4,15 @@ use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::conversation::{self, Filter};
+use super::gates::StoryGate;
 use super::items::{error_json, error_text};
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Event, EventKind, Execution, Failure, ItemError, ItemEvent, ItemId,
-    ItemState, Millis, Outcome, RunEvent, Settlement, StepEvent, StepPath, StopReason, ValueId, Values,
+    Answer, AttemptEvent, Cause, Decision, Event, EventKind, Execution, Failure, GateId, ItemError,
+    ItemEvent, ItemId, ItemState, Millis, Outcome, RunEvent, Settlement, StepEvent, StepPath, StopReason,
+    ValueId, Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
@@ -37,6 +39,8 @@ struct Story {
     note: Option<String>,
     /// Its state in the document's diagram.
     lifecycle: Option<StateId>,
+    /// In the order in which it reached them.
+    gates: Vec<StoryGate>,
 }
 
 struct StoryStep {
@@ -139,7 +143,17 @@ pub fn show(
 impl Story {
     fn new(id: ItemId, inputs: Values) -> Self {
         let (steps, places) = Default::default();
-        Story { id, inputs, steps, places, state: None, error: None, note: None, lifecycle: None }
+        Story {
+            id,
+            inputs,
+            steps,
+            places,
+            state: None,
+            error: None,
+            note: None,
+            lifecycle: None,
+            gates: Vec::new(),
+        }
     }
 
     /// Processes an event that `run` has applied.
@@ -158,6 +172,14 @@ impl Story {
                     inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
                 }
                 ItemEvent::Resolved { note, .. } => self.note = Some(note.clone()),
+                ItemEvent::GateReached { gate, question, since } => self.gates.push(StoryGate {
+                    gate: *gate,
+                    question: question.clone(),
+                    since: *since,
+                    outcome: None,
+                }),
+                ItemEvent::Decided { gate, decision } => self.left(*gate, Some(decision)),
+                ItemEvent::GateExpired(gate) => self.left(*gate, None),
                 ItemEvent::Admitted { .. }
                 | ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::CompensationBegan(_)
@@ -207,6 +229,12 @@ impl Story {
         }
     }
 
+    fn left(&mut self, gate: GateId, decision: Option<&Decision>) {
+        if let Some(known) = self.gates.iter_mut().rev().find(|known| known.gate == gate) {
+            known.outcome = Some(decision.cloned());
+        }
+    }
+
     fn settle(&mut self, end: &Settlement) {
         (self.state, self.error) = (Some(end.state), end.error.clone());
     }
@@ -229,12 +257,18 @@ impl Story {
         told["resolved"] = self.note.as_deref().into();
         told["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
         told["inputs"] = named(&self.inputs, graph).into();
+        told["gates"] = self.gates.iter().map(|gate| gate.json(graph)).collect::<Vec<_>>().into();
         told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
     /// `held` is whether a runner holds the run's lock.
     fn text(&self, graph: &Graph, held: bool) -> String {
-        let open = if held { "in flight" } else { "in flight; the run is paused" };
+        let waits = self.gates.iter().any(|gate| gate.outcome.is_none());
+        let open = match (held, waits) {
+            (true, _) => "in flight",
+            (false, true) => "in flight; it waits for a person",
+            (false, false) => "in flight; the run is paused",
+        };
         let mut out = self.state.map_or(open, ItemState::name).to_owned() + "\n";
         if let Some(error) = &self.error {
             out.push_str(&format!("  {}\n", error_text(error, graph)));
@@ -244,6 +278,9 @@ impl Story {
         }
         if let Some(state) = self.lifecycle {
             out.push_str(&format!("  in the state {}\n", visible(graph.state(state))));
+        }
+        for gate in self.gates.iter().filter(|gate| self.state.is_none() || gate.outcome.is_some()) {
+            gate.text(&mut out, graph);
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {

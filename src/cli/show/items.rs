@@ -2,8 +2,8 @@
 
 use crate::diag::render::visible;
 use crate::event::{
-    AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, ItemId, ItemState, RunEvent, Settlement,
-    StepEvent, StepPath,
+    AttemptEvent, Event, EventKind, Execution, GateId, ItemError, ItemEvent, ItemId, ItemState, RunEvent,
+    Settlement, StepEvent, StepPath,
 };
 use crate::graph::Graph;
 use crate::spec::Mark;
@@ -11,7 +11,7 @@ use crate::value::Value;
 use crate::view::table::table;
 use crate::view::{count, execution};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The most settled items that a table shows: of successful ones, and of others.
@@ -46,6 +46,8 @@ pub struct ShownItem {
     /// The index of each of them.
     places: HashMap<StepPath, u64>,
     next: u64,
+    /// The gates at which it waits.
+    gates: BTreeSet<GateId>,
 }
 
 /// The state of an execution.
@@ -86,9 +88,16 @@ impl<'a> ItemTable<'a> {
                 ItemEvent::Requeued => {
                     if let Some(known) = self.open.get_mut(item) {
                         known.error = None;
+                        known.gates.clear();
                     }
                 }
-                ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {}
+                ItemEvent::GateReached { gate, .. } => self.wait(*item, *gate, true),
+                ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
+                    self.wait(*item, *gate, false);
+                }
+                ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {
+                    self.open.get_mut(item).into_iter().for_each(|known| known.gates.clear());
+                }
             },
             EventKind::Step(item, StepEvent::Ended(execution)) => self.ended(*item, execution),
             EventKind::Attempt(item, step, attempt, change) => match change {
@@ -105,6 +114,11 @@ impl<'a> ItemTable<'a> {
             EventKind::Run(_) | EventKind::Step(..) => {}
         }
         None
+    }
+
+    /// The gates at which items in flight wait.
+    pub fn gates(&self) -> BTreeSet<GateId> {
+        self.open.values().flat_map(|item| item.gates.iter().copied()).collect()
     }
 
     /// Items in flight, by admission.
@@ -137,11 +151,20 @@ impl<'a> ItemTable<'a> {
     }
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
-        let (uncompensated, steps, places) = Default::default();
+        let (uncompensated, steps, places, gates) = Default::default();
         self.open.insert(
             id,
-            ShownItem { id, key, state: None, error: None, uncompensated, steps, places, next: 0 },
+            ShownItem { id, key, state: None, error: None, uncompensated, steps, places, next: 0, gates },
         );
+    }
+
+    fn wait(&mut self, item: ItemId, gate: GateId, waits: bool) {
+        if let Some(known) = self.open.get_mut(&item) {
+            match waits {
+                true => drop(known.gates.insert(gate)),
+                false => drop(known.gates.remove(&gate)),
+            }
+        }
     }
 
     fn at(&mut self, item: ItemId, step: StepPath, now: Option<(u32, Doing)>) {
@@ -196,9 +219,16 @@ impl ShownItem {
             "item": &*self.key,
             "state": self.state.map_or("in_flight", ItemState::name),
             "steps": steps.collect::<Vec<_>>(),
+            "waits": self.waits(graph).collect::<Vec<_>>(),
             "error": self.error.as_ref().map(|error| error_json(error, graph)),
             "uncompensated": self.uncompensated.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
         })
+    }
+
+    /// What the gates at which it waits are before.
+    fn waits<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = String> + 'a {
+        let gates = self.gates.iter().filter(|_| self.state.is_none());
+        gates.filter_map(|gate| graph.gate(*gate).map(|gate| graph.gated(gate)))
     }
 
     fn cells(&self, graph: &Graph) -> Vec<String> {
@@ -210,7 +240,8 @@ impl ShownItem {
                 Doing::Waiting => format!("{title}, attempt {attempt} waits"),
             }
         });
-        let at: Vec<String> = at.collect();
+        let waits = self.waits(graph).map(|title| format!("the gate of {}", visible(&title)));
+        let at: Vec<String> = at.chain(waits).collect();
         let uncompensated =
             self.uncompensated.iter().map(|error| format!("not compensated: {}", error_text(error, graph)));
         let errors = self.error.iter().map(|error| error_text(error, graph)).chain(uncompensated);

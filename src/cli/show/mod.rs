@@ -2,12 +2,13 @@
 
 mod conversation;
 mod files;
+mod gates;
 mod item;
 mod items;
 pub mod session;
 
 use super::exit::{Exit, Stop};
-use super::run::{Trace, spending, unavailable_json, unavailable_text, write_later};
+use super::run::{Trace, approve_text, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -168,7 +169,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     let gist = Gist::of(history, held)?;
     // A running run may still meet its expectations.
     let verdicts = match gist.state {
-        State::Running | State::Paused => &[][..],
+        State::Running | State::Paused | State::Waiting => &[][..],
         State::Done | State::Unmet | State::Failed | State::Cancelled => &finished.verdicts,
     };
     let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
@@ -192,7 +193,11 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
                 unavailable.map(|one| format!("{}\n", unavailable_text(one, graph))).collect();
             let spent = spending(&history.spent()?, graph);
             let spent = spent.map_or_else(String::new, |spent| format!("{:<10} {spent}\n", "spent"));
-            let about = about(&line) + &spent + &unavailable;
+            let gates = items.gates();
+            let waits = gates.iter().filter_map(|gate| graph.gate(*gate));
+            let waits =
+                waits.map(|gate| format!("{:<10} {}\n", "waits", approve_text(gate, graph, &line.name)));
+            let about = about(&line) + &spent + &waits.collect::<String>() + &unavailable;
             terminal.data(&format!("{about}\n{}\n{}", report.table(width), items.draw(width)));
         }
     }

@@ -28,6 +28,11 @@ pub fn row_attempt(span: Span, step: &str, attempt: u32, most: u32) -> Diagnosti
         .help("[retry:: 3] allows three attempts more")
 }
 
+/// A row of a step that began although its gate was not open.
+pub fn row_gate(span: Span, step: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("row-gate", span, format!("`{step}` cannot have begun: {why}"))
+}
+
 /// A label that is not a value of the declared type.
 pub fn row_type(span: Span, label: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error("row-type", span, format!("{label} is {found}, and the step declares {expected}"))

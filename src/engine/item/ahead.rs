@@ -20,7 +20,8 @@ impl Item {
                 let undoes = compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation);
                 let begin = undoes.map_or(Ahead::Begin, Ahead::Compensate);
                 let ahead = match self.state(path) {
-                    StepState::Waiting { .. } | StepState::Deciding => begin,
+                    StepState::Gated(gate) if self.waits_at(*gate) => Ahead::Wait(*gate),
+                    StepState::Waiting { .. } | StepState::Deciding | StepState::Gated(_) => begin,
                     StepState::Ready(Attempts { tries: 0, .. }) => begin,
                     StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
                         Ahead::Next(attempts.number + 1)

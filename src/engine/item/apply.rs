@@ -16,10 +16,10 @@ impl Item {
     /// Applies an event of this item.
     pub fn apply(&mut self, graph: &Graph, event: &Event) {
         match &event.kind {
-            EventKind::Run(RunEvent::Stopped(why)) => self.stop(graph, *why),
+            EventKind::Run(RunEvent::Stopped(why)) => self.stop(graph, *why, event.at),
             EventKind::Run(_) => {}
             EventKind::Item(_, change) => self.apply_own(graph, change, event.at),
-            EventKind::Step(_, change) => self.apply_to_step(graph, change),
+            EventKind::Step(_, change) => self.apply_to_step(graph, change, event.at),
             EventKind::Attempt(_, step, _, change) => self.apply_to_attempt(graph, *step, change, event.at),
         }
     }
@@ -30,7 +30,7 @@ impl Item {
             ItemEvent::DeadlinePassed { waited } => {
                 let why = with_wait(StopReason::ItemDeadline, waited.as_deref());
                 self.error.get_or_insert_with(|| ItemError::without_step(why));
-                self.halt(graph, StopReason::ItemDeadline);
+                self.halt(graph, StopReason::ItemDeadline, at);
             }
             ItemEvent::CompensationBegan(step) => self.compensate(graph, *step),
             ItemEvent::Failed => self.call_handlers(graph),
@@ -56,14 +56,17 @@ impl Item {
                 }
             }
             ItemEvent::Resolved { .. } => self.effects.resolve(),
+            ItemEvent::GateReached { gate, since, .. } => self.reach(graph, *gate, *since, at),
+            ItemEvent::Decided { gate, decision } => self.decided(graph, *gate, decision, at),
+            ItemEvent::GateExpired(gate) => self.expired(graph, *gate, at),
         }
     }
 
-    fn apply_to_step(&mut self, graph: &Graph, change: &StepEvent) {
+    fn apply_to_step(&mut self, graph: &Graph, change: &StepEvent, at: Millis) {
         match change {
-            StepEvent::ConditionHeld(step) => self.make_ready(graph, *step),
-            StepEvent::BranchTaken { step, chain, arm } => self.branch(graph, *step, *chain, *arm),
-            StepEvent::Ended(execution) => self.ended(graph, execution),
+            StepEvent::ConditionHeld(step) => self.pass(graph, *step),
+            StepEvent::BranchTaken { step, chain, arm } => self.branch(graph, (*step, *chain, *arm), at),
+            StepEvent::Ended(execution) => self.ended(graph, execution, at),
             StepEvent::ElementsEnded(step) => {
                 if graph.step(*step).kind == Kind::Compensation {
                     self.effects.compensating = None;
@@ -119,10 +122,10 @@ impl Item {
     }
 
     /// The run stops. Only an interruption stops a compensation.
-    fn stop(&mut self, graph: &Graph, why: StopReason) {
+    fn stop(&mut self, graph: &Graph, why: StopReason, at: Millis) {
         match self.stage == Stage::Compensating && why != StopReason::Interrupted {
             true => drop(self.cancelled.get_or_insert(why)),
-            false => self.halt(graph, why),
+            false => self.halt(graph, why, at),
         }
     }
 
@@ -152,7 +155,7 @@ impl Item {
         }
     }
 
-    fn ended(&mut self, graph: &Graph, execution: &Execution) {
+    fn ended(&mut self, graph: &Graph, execution: &Execution, at: Millis) {
         let (id, path) = (execution.step, execution.path());
         let step = graph.step(id);
         if step.kind == Kind::Compensation {
@@ -167,7 +170,7 @@ impl Item {
             None => self.settle(graph, id, end),
         }
         if end == End::Failed && step.counts() && step.mark == Some(Mark::Critical) {
-            self.halt(graph, StopReason::Critical);
+            self.halt(graph, StopReason::Critical, at);
         }
     }
 
@@ -192,7 +195,7 @@ impl Item {
 
     /// No further step of this item starts; `next` stops running ones. A failed step that was waiting for another
     /// attempt does not get it.
-    fn halt(&mut self, graph: &Graph, why: StopReason) {
+    fn halt(&mut self, graph: &Graph, why: StopReason, at: Millis) {
         // A stop of the run takes precedence over one of the item, because no handler follows it. An interruption
         // takes precedence over all, because what it leaves continues later.
         if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
@@ -202,6 +205,7 @@ impl Item {
             match self.state(path) {
                 state @ (StepState::Waiting { .. }
                 | StepState::Deciding
+                | StepState::Gated(_)
                 | StepState::Ready(_)
                 | StepState::Backoff { .. }) => match state.without_retry(why) {
                     Some(answered) => self.set(path, answered),
@@ -214,6 +218,7 @@ impl Item {
                 | StepState::Idle => {}
             }
         }
+        self.abandon_gates(graph, at);
     }
 
     /// Ends an execution that has not begun; the steps after it are not decided.
@@ -269,6 +274,7 @@ impl Item {
             self.set(id, StepState::Idle);
         }
         let revisited = self.revisit(graph);
+        self.forget_gates(graph, &revisited);
         let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || revisited.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
@@ -291,7 +297,8 @@ impl Item {
         let end = self.unrunnable(graph, id);
         if end.is_none() {
             let step = graph.step(id);
-            if !step.is_conditional() && step.each.is_none() && step.state.is_none() {
+            let decides = step.is_conditional() || step.each.is_some() || step.state.is_some();
+            if !decides && step.gates.is_empty() {
                 self.make_ready(graph, id);
             } else {
                 self.set(id, StepState::Deciding);
@@ -312,20 +319,25 @@ impl Item {
         }
     }
 
-    pub(super) fn branch(&mut self, graph: &Graph, step: StepId, chain: u32, arm: Option<u32>) {
+    pub(super) fn branch(
+        &mut self,
+        graph: &Graph,
+        (step, chain, arm): (StepId, u32, Option<u32>),
+        at: Millis,
+    ) {
         self.taken.push((step, chain, arm));
         let arms = graph.step(step).chains.get(chain as usize);
         let target = arm.and_then(|arm| arms?.get(arm as usize)).map(|arm| &arm.target);
         if target == Some(&Target::End) {
-            self.end_item(graph);
+            self.end_item(graph, at);
         }
     }
 
     /// The item ends: running steps may finish, and no others begin.
-    fn end_item(&mut self, graph: &Graph) {
+    fn end_item(&mut self, graph: &Graph, at: Millis) {
         for path in self.steps.pending().collect::<Vec<_>>() {
             let begun = match self.state(path) {
-                StepState::Waiting { .. } | StepState::Deciding => false,
+                StepState::Waiting { .. } | StepState::Deciding | StepState::Gated(_) => false,
                 StepState::Ready(attempts) => attempts.tries > 0,
                 StepState::Running { .. }
                 | StepState::Spread { .. }
@@ -338,6 +350,7 @@ impl Item {
                 self.end_unstarted(graph, path, End::ItemEnded);
             }
         }
+        self.abandon_gates(graph, at);
     }
 
     /// A step has succeeded: the item enters the step's state.

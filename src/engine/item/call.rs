@@ -16,8 +16,7 @@ impl Item {
     pub fn call(&self, graph: &Graph, path: StepPath) -> Option<Call> {
         let StepState::Running { attempts, started, .. } = self.state(path) else { return None };
         let step = graph.step(path.step);
-        let timeout = step.timeout.map(|timeout| started.saturating_add(millis(timeout)));
-        let deadline = [timeout, self.step_deadline(graph, path.step, attempts)].into_iter().flatten().min();
+        let deadline = self.attempt_deadline(graph, path.step, attempts, *started);
         Some(Call {
             item: self.id,
             key: self.key.clone(),
@@ -39,6 +38,34 @@ impl Item {
         })
     }
 
+    /// When a running attempt is stopped.
+    fn attempt_deadline(
+        &self,
+        graph: &Graph,
+        id: StepId,
+        attempts: &Attempts,
+        started: Millis,
+    ) -> Option<Millis> {
+        let timeout = graph.step(id).timeout.map(|timeout| started.saturating_add(millis(timeout)));
+        [timeout, self.step_deadline(graph, id, attempts)].into_iter().flatten().min()
+    }
+
+    /// Whether a running attempt is to be stopped now.
+    pub fn is_attempt_overdue(&self, graph: &Graph, path: StepPath, now: Millis) -> bool {
+        let StepState::Running { attempts, started, .. } = self.state(path) else { return false };
+        self.attempt_deadline(graph, path.step, attempts, *started).is_some_and(|due| due <= now)
+    }
+
+    /// The timers of the item and its running attempts, after their deadlines have moved.
+    pub fn moved_timers(&self, graph: &Graph) -> Vec<Effect> {
+        let attempts = self.running().filter_map(|(step, attempt)| {
+            let due = self.call(graph, step)?.deadline?;
+            let timer = Timer::Attempt { item: self.id, step, attempt };
+            Some(Effect::Timer { due, timer })
+        });
+        self.deadline(graph).into_iter().chain(attempts).collect()
+    }
+
     /// When the step must end: by its own deadline, or that of a group around it.
     pub(super) fn step_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
         let own = self.own_deadline(graph, id, attempts);
@@ -56,6 +83,9 @@ impl Item {
             return None;
         }
         let due = |group: usize| {
+            if self.stands_still(Some(group)) {
+                return None;
+            }
             Some(self.groups.get(&group)?.saturating_add(millis(graph.groups[group].deadline?)))
         };
         graph.around(id).filter_map(due).min()
@@ -91,7 +121,7 @@ impl Item {
         })
     }
 
-    fn inputs(&self, graph: &Graph, path: StepPath) -> Values {
+    pub(super) fn inputs(&self, graph: &Graph, path: StepPath) -> Values {
         let step = graph.step(path.step);
         let element = || {
             let value = self.elements.get(&path.step)?.value(path.element?)?;
@@ -168,6 +198,7 @@ impl Item {
                 }
                 StepState::Waiting { .. }
                 | StepState::Deciding
+                | StepState::Gated(_)
                 | StepState::Ready(_)
                 | StepState::Spread { .. }
                 | StepState::Answered { .. }
@@ -185,7 +216,7 @@ impl Item {
     }
 
     pub(super) fn due(&self, graph: &Graph) -> Option<Millis> {
-        let deadline = graph.settings.deadline.filter(|_| !self.is_run())?;
+        let deadline = graph.settings.deadline.filter(|_| !self.is_run() && !self.stands_still(None))?;
         Some(self.since.saturating_add(millis(deadline)))
     }
 

@@ -33,6 +33,8 @@ impl Item {
                 let from = if self.new_inputs.is_some() { Stage::Compensating } else { Stage::Handling };
                 self.stage == from && self.effects.compensating.is_none() && self.is_at_rest()
             }
+            ItemEvent::GateReached { gate, .. } => self.arrives_at(*gate),
+            ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => self.waits_at(*gate),
             ItemEvent::Retried { .. } | ItemEvent::Settled { .. } => self.is_at_rest(),
         }
     }
@@ -48,6 +50,7 @@ impl Item {
                 self.state(execution.path()),
                 StepState::Waiting { .. }
                     | StepState::Deciding
+                    | StepState::Gated(_)
                     | StepState::Ready(_)
                     | StepState::Answered { .. }
                     | StepState::Spread { open: 0 }

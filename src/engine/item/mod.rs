@@ -8,6 +8,7 @@ mod call;
 mod compensate;
 mod decide;
 mod fits;
+mod gates;
 mod next;
 mod not_run;
 mod queue;
@@ -26,6 +27,7 @@ use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
 use budget::Spendings;
 use compensate::Effects;
+use gates::Gates;
 use state::{End, StepState, Steps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub(super) struct Item {
     /// The stop of the run that ended the forward work, during compensation.
     cancelled: Option<StopReason>,
     effects: Effects,
+    gates: Gates,
     /// How often each step restarted, after its compensation or with other inputs; steps that never did are absent.
     visits: BTreeMap<StepId, u32>,
     /// The inputs with which it restarts, once its effects are compensated.
@@ -144,6 +147,7 @@ impl Item {
             stop: None,
             cancelled: None,
             effects: Effects::default(),
+            gates: Gates::default(),
             visits: BTreeMap::new(),
             new_inputs: None,
             requeues: 0,

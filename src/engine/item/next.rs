@@ -24,6 +24,9 @@ impl Item {
         if let Some(path) = self.steps.deciding().first() {
             return Some(self.decide(graph, path.step, now));
         }
+        if let Some(event) = self.next_at_gates(graph, bounds, now) {
+            return Some(event);
+        }
         if let Some(why) = self.stop
             && let Some((step, attempt)) = self.unstopped()
         {
@@ -105,10 +108,10 @@ impl Item {
         match result {
             Ok(reply) => {
                 execution.output = self.output_label(graph, path, reply);
-                execution.columns.clone_from(&reply.columns);
+                report(&mut execution.columns, &reply.columns);
             }
             Err(failure) => {
-                execution.columns.clone_from(&failure.columns);
+                report(&mut execution.columns, &failure.columns);
                 execution.code = if spent { Some(BUDGET.to_owned()) } else { failure.code.clone() };
                 execution.error = Some(match stop {
                     // It failed by itself before it was stopped, or answered afterwards.
@@ -139,7 +142,7 @@ impl Item {
             output: None,
             duration_ms: None,
             tokens_used: None,
-            columns: Vec::new(),
+            columns: self.gate_columns(graph, path.step),
             attempt: None,
             started_ms: Some(started),
             error: None,
@@ -209,6 +212,18 @@ impl Item {
         }
     }
 }
+
+/// Adds the columns that an agent reports, unless they have the name of one that is not its own.
+pub(super) fn report(columns: &mut Columns, reported: &Columns) {
+    let own = columns.len();
+    for (name, value) in reported {
+        if !columns[..own].iter().any(|(known, _)| known == name) {
+            columns.push((name.clone(), value.clone()));
+        }
+    }
+}
+
+type Columns = Vec<(std::sync::Arc<str>, Value)>;
 
 /// Why a step was stopped, with its time limit.
 fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {

@@ -2,6 +2,7 @@
 //! and does not know why.
 
 use super::Item;
+use super::next::report;
 use super::state::{Attempts, StepState};
 use crate::event::{Event, Execution, Millis, Status, StepEvent, StepPath};
 use crate::graph::{Graph, Kind};
@@ -18,14 +19,19 @@ impl Item {
             StepState::Ready(Attempts { tries, tokens, last: Some(last), .. }) => {
                 let failure = last.result.as_ref().err();
                 let message = failure.map_or("", |failure| failure.message.as_str());
+                let row = self.row(graph, path, status, last.started);
+                let mut columns = row.columns.clone();
+                if let Some(failure) = failure {
+                    report(&mut columns, &failure.columns);
+                }
                 Execution {
                     duration_ms: Some(last.finished.saturating_sub(last.started) as f64),
                     tokens_used: *tokens,
-                    columns: failure.map(|failure| failure.columns.clone()).unwrap_or_default(),
+                    columns,
                     attempt: Some(*tries),
                     error: Some(format!("{message}; not retried: {why}")),
                     code,
-                    ..self.row(graph, path, status, last.started)
+                    ..row
                 }
             }
             _ => Execution {

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! Waiting → Deciding → Ready → Running → Answered → Ended
-//!                         ↑                  ↓
-//!                         └──── Backoff ←────┘
+//!              ↓         ↑ ↑                 ↓
+//!            Gated ──────┘ └──── Backoff ←───┘
 //! ```
 //!
 //! A step that runs for each element of a list goes from Deciding to Spread; its elements go from Ready to Ended, and
@@ -12,7 +12,7 @@
 
 use super::Moves;
 use super::queue::Queue;
-use crate::event::{Answer, Millis, Status, StepPath, StopReason};
+use crate::event::{Answer, GateId, Millis, Status, StepPath, StopReason};
 use crate::graph::{Step, StepId};
 use crate::spec::Mark;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,8 @@ pub(super) enum StepState {
     },
     /// Its needs have ended; its conditions are to be decided.
     Deciding,
+    /// It could start, but waits at this gate; or the gate was shut, and its end is to be decided.
+    Gated(GateId),
     /// Can start as soon as the limits allow.
     Ready(Attempts),
     Running {
@@ -65,8 +67,13 @@ impl StepState {
             Idle | Waiting { .. } => !matches!(self, Running { .. } | Answered { .. } | Backoff { .. }),
             // A compensation starts from Idle, or from Ended after it compensated another step.
             Deciding => matches!(self, Idle | Waiting { .. } | Ended(_)),
-            Ready(_) => matches!(self, Idle | Waiting { .. } | Deciding | Backoff { .. } | Ended(_)),
-            Spread { .. } => matches!(self, Idle | Waiting { .. } | Deciding | Spread { .. } | Ended(_)),
+            Gated(_) => matches!(self, Idle | Waiting { .. } | Deciding | Gated(_)),
+            Ready(_) => {
+                matches!(self, Idle | Waiting { .. } | Deciding | Gated(_) | Backoff { .. } | Ended(_))
+            }
+            Spread { .. } => {
+                matches!(self, Idle | Waiting { .. } | Deciding | Gated(_) | Spread { .. } | Ended(_))
+            }
             // From Running when it is asked to stop, or repeated by another runner.
             Running { .. } => matches!(self, Ready(_) | Running { .. }),
             // If it is stopped before another attempt, the answer of the last one counts.
@@ -89,7 +96,7 @@ impl StepState {
     /// Whether it may start without another event of its own.
     fn is_pending(&self) -> bool {
         use StepState::*;
-        matches!(self, Waiting { .. } | Deciding | Ready(_) | Backoff { .. })
+        matches!(self, Waiting { .. } | Deciding | Gated(_) | Ready(_) | Backoff { .. })
     }
 
     fn is_running(&self) -> bool {
@@ -99,6 +106,23 @@ impl StepState {
     /// Whether it is running and has not been asked to stop.
     fn is_unstopped(&self) -> bool {
         matches!(self, StepState::Running { stop: None, .. })
+    }
+
+    /// Whether it moves on without a person, or a step before it.
+    fn is_active(&self) -> bool {
+        match self {
+            StepState::Deciding
+            | StepState::Ready(_)
+            | StepState::Running { .. }
+            | StepState::Answered { .. }
+            | StepState::Backoff { .. }
+            | StepState::Spread { .. } => true,
+            StepState::Idle | StepState::Waiting { .. } | StepState::Gated(_) | StepState::Ended(_) => false,
+        }
+    }
+
+    fn is_gated(&self) -> bool {
+        matches!(self, StepState::Gated(_))
     }
 
     fn is_deciding(&self) -> bool {
@@ -137,6 +161,10 @@ pub(super) struct Steps {
     numbers: BTreeMap<StepPath, u32>,
     /// Steps that have begun to wait and have not ended.
     open: u32,
+    /// Those of them that move on by themselves.
+    active: u32,
+    /// Steps that wait at a gate.
+    gated: BTreeSet<StepPath>,
     /// Executions whose answer is to be processed, in the order of their answers.
     answered: Queue,
     /// Steps whose conditions are to be decided, first come first.
@@ -191,6 +219,8 @@ impl Steps {
         keep(&mut self.pending, path, before.is_pending(), now.is_pending());
         keep(&mut self.running, path, before.is_running(), now.is_running());
         keep(&mut self.unstopped, path, before.is_unstopped(), now.is_unstopped());
+        keep(&mut self.gated, path, before.is_gated(), now.is_gated());
+        let (was_active, is_active) = (before.is_active(), now.is_active());
         match now {
             StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
             StepState::Running { attempts, .. } => drop(self.numbers.insert(path, attempts.number)),
@@ -198,6 +228,7 @@ impl Steps {
         }
         let (was_open, is_open) = (before.is_open(), now.is_open());
         if path.element.is_none() {
+            self.active = (self.active + u32::from(is_active)).saturating_sub(u32::from(was_active));
             self.open = (self.open + u32::from(is_open)).saturating_sub(u32::from(was_open));
         } else if was_open
             && !is_open
@@ -258,6 +289,16 @@ impl Steps {
         self.answered.first()
     }
 
+    /// Steps that wait at a gate.
+    pub fn gated(&self) -> &BTreeSet<StepPath> {
+        &self.gated
+    }
+
+    /// Whether nothing moves on before a person has decided at a gate.
+    pub fn rests(&self) -> bool {
+        self.active == 0 && !self.gated.is_empty()
+    }
+
     pub fn deciding(&self) -> &[StepPath] {
         &self.deciding
     }
@@ -295,6 +336,8 @@ impl Steps {
     pub fn recount(&self) {
         let is_open = |states: &[StepState]| states.iter().filter(|state| state.is_open()).count() as u32;
         assert_eq!(self.open, is_open(&self.states), "{self:#?}");
+        let active = self.states.iter().filter(|state| state.is_active()).count();
+        assert_eq!(self.active as usize, active, "{self:#?}");
         for (id, states) in &self.elements {
             if let StepState::Spread { open } = self.states[id.index()] {
                 assert_eq!(open, is_open(states), "{id:?} of {self:#?}");
@@ -313,6 +356,7 @@ impl Steps {
         tracks(&Vec::from_iter(self.pending()), StepState::is_pending);
         tracks(&Vec::from_iter(self.running()), StepState::is_running);
         tracks(&Vec::from_iter(self.unstopped.iter().copied()), StepState::is_unstopped);
+        tracks(&Vec::from_iter(self.gated.iter().copied()), StepState::is_gated);
         for path in all {
             if let StepState::Running { attempts, .. } = self.state(path) {
                 assert_eq!(self.numbers.get(&path), Some(&attempts.number), "{path:?} of {self:#?}");

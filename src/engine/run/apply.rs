@@ -74,10 +74,18 @@ impl Run {
             RunEvent::StepsEnded(end) => {
                 self.withdraw(ItemId::RUN, event.at);
                 self.once.last = self.items.remove(&ItemId::RUN);
+                if let Some(last) = &self.once.last {
+                    self.count(weight(ItemId::RUN, last), Weight::default());
+                }
                 self.unstopped.forget(ItemId::RUN);
                 self.once.end = Some(end.clone());
             }
             RunEvent::Drained(why) => self.drained = Some(*why),
+            RunEvent::Decided { gate, decision } => {
+                self.bounds.standing.entry(*gate).or_insert_with(|| decision.clone());
+                let waits = self.items.iter().filter(|(_, known)| known.waits_at(*gate));
+                self.touched.extend(waits.map(|(item, _)| *item));
+            }
             RunEvent::Stopped(why) => {
                 self.stopped = Some(*why);
                 let items = std::mem::take(self.unstopped.of(*why));
@@ -100,6 +108,8 @@ impl Run {
             ItemEvent::Retried { .. } => {
                 // A run that resumes is no longer stopped.
                 self.stopped = None;
+                // A retry asks again.
+                self.bounds.standing.retain(|_, decision| decision.approved);
                 self.restore_agents();
                 if item != ItemId::RUN {
                     // The steps that ran once after all items run again with the new outputs.
@@ -117,7 +127,12 @@ impl Run {
                 self.apply_to(item, event);
             }
             ItemEvent::Requeued => self.apply_anew(item, event),
-            ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {
+            ItemEvent::DeadlinePassed { .. }
+            | ItemEvent::CompensationBegan(_)
+            | ItemEvent::Failed
+            | ItemEvent::GateReached { .. }
+            | ItemEvent::Decided { .. }
+            | ItemEvent::GateExpired(_) => {
                 self.apply_to(item, event);
             }
         }
@@ -128,7 +143,7 @@ impl Run {
         self.line.forget(item, at);
         self.unstopped.forget(item);
         if let Some(settled) = self.items.remove(&item) {
-            self.count(weight(item, &settled), (0, 0));
+            self.count(weight(item, &settled), Weight::default());
             self.once.keep(&self.graph, item, &settled, end.state);
         }
         *self.tally.of(end.state) += 1;
@@ -160,9 +175,10 @@ impl Run {
     }
 
     /// Updates the counters of items.
-    fn count(&mut self, before: (u64, u64), after: (u64, u64)) {
-        self.reopened = (self.reopened + after.0).saturating_sub(before.0);
-        self.failing = (self.failing + after.1).saturating_sub(before.1);
+    fn count(&mut self, before: Weight, after: Weight) {
+        self.reopened = (self.reopened + after.reopened).saturating_sub(before.reopened);
+        self.failing = (self.failing + after.failing).saturating_sub(before.failing);
+        self.resting = (self.resting + after.resting).saturating_sub(before.resting);
     }
 
     /// Applies an event that makes steps of an item pending again: its ready steps leave the queue and are queued
@@ -195,8 +211,20 @@ impl Run {
     }
 }
 
-/// What an item counts for: as compensated again, and as failing. The run's own steps are not an item that can fail.
-fn weight(id: ItemId, item: &Item) -> (u64, u64) {
+/// What an item counts for: as compensated again, as failing, and as resting. The run's own steps are not an item that
+/// can fail.
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    reopened: u64,
+    failing: u64,
+    resting: u64,
+}
+
+fn weight(id: ItemId, item: &Item) -> Weight {
     let counts = |is| u64::from(id != ItemId::RUN && is);
-    (counts(item.is_reopened()), counts(item.is_failing()))
+    Weight {
+        reopened: counts(item.is_reopened()),
+        failing: counts(item.is_failing()),
+        resting: u64::from(item.rests()),
+    }
 }

@@ -13,8 +13,8 @@ use super::tally::{DeadLetter, Tally};
 use super::unavailable::Bounds;
 use super::{Effect, EngineInput, Limits, Out, RetryRequest, Timer};
 use crate::event::{
-    AttemptEvent, Cause, DrainReason, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome,
-    RunEvent, StepPath, StopReason,
+    AttemptEvent, Cause, Decision, DrainReason, Event, EventKind, Failure, GateId, ItemEvent, ItemId, Millis,
+    Outcome, RunEvent, StepPath, StopReason,
 };
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
@@ -83,6 +83,8 @@ pub struct Run {
     /// Items in flight that are being compensated again, and those that failed and are still being compensated.
     reopened: u64,
     failing: u64,
+    /// Items in flight that only people can move on.
+    resting: u64,
     /// Items that changed since they were last asked to stop: a stop does not concern the others.
     unstopped: Unstopped,
     once: Once,
@@ -110,6 +112,7 @@ impl Run {
             forgiven: 0,
             reopened: 0,
             failing: 0,
+            resting: 0,
             unstopped: Unstopped::default(),
             once: Once::default(),
             bounds: Bounds::default(),
@@ -164,12 +167,14 @@ impl Run {
             for (step, attempt) in running.unwrap_or_default() {
                 self.emit(AttemptEvent::Repeated.of(item, step, attempt, now), out);
             }
-            let outstanding = self.items.get(&item).map(|known| known.outstanding(&self.graph));
-            let outstanding = outstanding.into_iter().flatten().map(|effect| match effect {
+            let Some(known) = self.items.get(&item) else { continue };
+            let outstanding = known.outstanding(&self.graph).into_iter().map(|effect| match effect {
                 Effect::Call(call) => Effect::Call(self.within_budget(call)),
-                Effect::Stop { .. } | Effect::Timer { .. } => effect,
+                Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => effect,
             });
             out.effects.extend(outstanding);
+            let gates = known.waiting().map(|(gate, _)| gate);
+            out.effects.extend(gates.flat_map(|gate| known.at_gate(&self.graph, &self.bounds, gate, true)));
         }
     }
 
@@ -225,9 +230,14 @@ impl Run {
                 let again = self.stopped == Some(StopReason::Interrupted);
                 (before.is_none() && !again).then_some(RunEvent::Stopped(why).at(at))
             }
+            EngineInput::Decide { gate, item, decision } => self.decision(gate, item, decision, at),
+            EngineInput::Due(Timer::Gate { item, gate }) => known(&item)
+                .filter(|known| known.is_expired(&self.graph, &self.bounds, gate, at))
+                .map(|_| ItemEvent::GateExpired(gate).of(item, at)),
             EngineInput::Due(Timer::Rate) => None,
             EngineInput::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
+                .filter(|known| known.is_attempt_overdue(&self.graph, step, at))
                 .map(|known| known.overdue(&self.graph, step, at))
                 .map(|why| AttemptEvent::Stopped(why).of(item, step, attempt, at)),
             EngineInput::Due(Timer::Retry { item, step, attempt }) => known(&item)
@@ -266,6 +276,20 @@ impl Run {
             match self.consequence(now).or_else(|| self.refusal(now)) {
                 Some(event) => self.emit(event, out),
                 None => break,
+            }
+        }
+    }
+
+    /// The event by which a person decides, unless it is decided already or not for that person to decide.
+    fn decision(&self, gate: GateId, item: Option<ItemId>, decision: Decision, at: Millis) -> Option<Event> {
+        let may = self.graph.gate(gate)?.by.as_ref().is_none_or(|by| *by == decision.by);
+        let waits = |item: &ItemId| self.items.get(item).is_some_and(|known| known.waits_at(gate));
+        match item {
+            _ if !may => None,
+            Some(item) => waits(&item).then(|| ItemEvent::Decided { gate, decision }.of(item, at)),
+            None => {
+                let open = !self.bounds.standing.contains_key(&gate);
+                open.then(|| RunEvent::Decided { gate, decision }.at(at))
             }
         }
     }
@@ -343,11 +367,21 @@ impl Run {
                     AttemptEvent::Finished(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
                 }
             }
+            EventKind::Item(item, ItemEvent::GateReached { gate, .. }) => {
+                let known = self.items.get(item);
+                let effects = known.map(|known| known.at_gate(&self.graph, &self.bounds, *gate, false));
+                out.effects.extend(effects.into_iter().flatten());
+            }
             EventKind::Item(item, ItemEvent::Admitted { .. } | ItemEvent::Requeued) => {
                 let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));
                 out.effects.extend(deadline);
             }
             EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) => {}
+        }
+        if let Some(known) = event.item().and_then(|item| self.items.get_mut(&item))
+            && known.take_moved()
+        {
+            out.effects.extend(known.moved_timers(&self.graph));
         }
         out.events.push(event);
     }

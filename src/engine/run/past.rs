@@ -73,6 +73,9 @@ impl Run {
                 !self.once.began && !self.items.contains_key(&ItemId::RUN)
             }
             EventKind::Run(RunEvent::StepsEnded(_)) => fits(self.items.get(&ItemId::RUN)),
+            EventKind::Run(RunEvent::Decided { gate, .. }) => {
+                self.graph.gate(*gate).is_some() && !self.bounds.standing.contains_key(gate)
+            }
             EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => item.0 == self.tally.admitted,
             EventKind::Item(item, ItemEvent::Retried { .. }) => {

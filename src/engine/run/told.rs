@@ -2,9 +2,11 @@
 
 use super::super::item::Item;
 use super::super::tally::{DeadLetter, Tally};
-use super::super::{Ahead, Call};
+use super::super::{Ahead, Ask, Call, Effect};
 use super::{Run, WINDOW};
-use crate::event::{DrainReason, ItemError, ItemId, Settlement, StepPath, StopReason};
+use crate::event::{
+    Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, UnixMillis,
+};
 use crate::graph::{StateId, StepId};
 use std::sync::Arc;
 
@@ -13,8 +15,49 @@ impl Run {
     pub fn wants_item(&self) -> bool {
         self.drained.is_none()
             && self.stopped.is_none()
-            && self.items.len() < self.policy.limits.jobs.max(1).saturating_mul(WINDOW)
+            && self.moving() < self.policy.limits.jobs.max(1).saturating_mul(WINDOW)
             && self.line.idle()
+    }
+
+    /// Items in flight that people need not move on: others may be admitted beside those that wait for a person.
+    fn moving(&self) -> usize {
+        self.items.len().saturating_sub(usize::try_from(self.resting).unwrap_or(usize::MAX))
+    }
+
+    /// Whether nothing can happen before a person has decided, unless more items come.
+    pub fn rests(&self) -> bool {
+        !self.items.is_empty() && self.moving() == 0
+    }
+
+    /// The items that wait at gates, with their keys, and since when.
+    pub fn waiting(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, GateId, UnixMillis)> {
+        self.items
+            .iter()
+            .flat_map(|(id, item)| item.waiting().map(|(gate, since)| (*id, item.key(), gate, since)))
+    }
+
+    /// How many items wait for a person and for nothing else.
+    pub fn waiting_items(&self) -> u64 {
+        self.items.iter().filter(|(id, item)| **id != ItemId::RUN && item.rests()).count() as u64
+    }
+
+    /// What was decided about all items that reach a gate.
+    pub fn standing(&self, gate: GateId) -> Option<&Decision> {
+        self.bounds.standing.get(&gate)
+    }
+
+    /// The question and the values of a gate at which an item waits.
+    pub fn ask(&self, item: ItemId, gate: GateId) -> Option<Ask> {
+        let effects = self.items.get(&item)?.at_gate(&self.graph, &self.bounds, gate, true);
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Ask(ask) => Some(ask),
+            Effect::Call(_) | Effect::Stop { .. } | Effect::Timer { .. } => None,
+        })
+    }
+
+    /// The run's time was zero at this time of the clock, without its pauses.
+    pub fn set_clock(&mut self, zero: UnixMillis) {
+        self.bounds.clock = zero;
     }
 
     /// Whether the run cannot continue without knowing if there are more items: none may be admitted, but steps run
@@ -86,6 +129,7 @@ impl Run {
         assert_eq!(self.line.ready(), ready.collect());
         let items = || self.items.iter().filter(|(id, _)| **id != ItemId::RUN).map(|(_, item)| item);
         assert_eq!(self.failing, items().filter(|item| item.is_failing()).count() as u64);
+        assert_eq!(self.resting, self.items.values().filter(|item| item.rests()).count() as u64);
         assert_eq!(self.reopened, items().filter(|item| item.is_reopened()).count() as u64);
     }
 

@@ -4,8 +4,8 @@ use super::super::{ChannelLimit, Limits, Policy, Programs};
 use super::roll;
 use crate::condition;
 use crate::graph::{
-    Arm, Each, Edge, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step,
-    StepId, Taken, Target, ValueId, ValueInfo,
+    Arm, Each, Edge, Gate, GateId, GateOf, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage,
+    Role, StateId, Step, StepId, Taken, Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::budget::Budget;
@@ -53,6 +53,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         skips: Vec::new(),
         needs: needs.iter().map(|&(id, data)| Need { step: StepId(id), data }).collect(),
         dependents: Vec::new(),
+        gates: Vec::new(),
     }
 }
 
@@ -152,6 +153,9 @@ pub fn random_graph(seed: u64) -> Graph {
     }
     lead_to_group(seed, &mut graph);
     limit_spending(seed, &mut graph);
+    if roll(seed, &[95], 4) == 0 {
+        gates(seed, &mut graph);
+    }
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
 }
@@ -355,6 +359,33 @@ fn lead_to_group(seed: u64, graph: &mut Graph) {
     }
     for id in members {
         graph.steps[id as usize].group.get_or_insert(group);
+    }
+}
+
+/// Lets a person decide before some groups and steps.
+fn gates(seed: u64, graph: &mut Graph) {
+    let groups = (0..graph.groups.len()).map(GateOf::Group);
+    let steps = graph.ids().filter(|id| graph.step(*id).kind != Kind::Compensation).map(GateOf::Step);
+    for of in groups.chain(steps).collect::<Vec<_>>() {
+        let number = match of {
+            GateOf::Group(group) => 1000 + group as u64,
+            GateOf::Step(step) => step.0.into(),
+        };
+        let dice = |what: u64, below| roll(seed, &[96, what, number], below);
+        if dice(0, 3) > 0 {
+            continue;
+        }
+        let before: Vec<StepId> = match of {
+            GateOf::Step(step) => vec![step],
+            GateOf::Group(group) => {
+                let inside = |id: &StepId| graph.around(*id).any(|around| around == group);
+                graph.order.iter().copied().filter(inside).collect()
+            }
+        };
+        let id = GateId(graph.gates.len() as u32);
+        before.iter().for_each(|step| graph.steps[step.index()].gates.push(id));
+        let within = (dice(1, 2) == 0).then(|| Duration::from_millis(1 + dice(2, 60)));
+        graph.gates.push(Gate { of, within, by: None, question: Default::default(), line: 1 });
     }
 }
 

@@ -5,8 +5,8 @@ mod graphs;
 
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Event, EventKind, Failure, ItemEvent, ItemId, Millis, Outcome, Reply,
-    RunEvent, StepPath, StopReason, Values,
+    Answer, AttemptEvent, Cause, Decision, Event, EventKind, Failure, GateId, ItemEvent, ItemId, Millis,
+    Outcome, Reply, RunEvent, StepPath, StopReason, Values,
 };
 use crate::graph::{Graph, Kind, ValueId};
 use crate::value::Value;
@@ -42,9 +42,20 @@ pub fn loses_agents(seed: u64) -> bool {
 /// Something that will reach the engine, ordered by when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Coming {
-    Answer { item: ItemId, step: StepPath, attempt: u32, started: Millis },
+    Answer {
+        item: ItemId,
+        step: StepPath,
+        attempt: u32,
+        started: Millis,
+    },
     Timer(Timer),
     Stop,
+    /// A person decides about an item, or about all that wait at a gate.
+    Decide {
+        asked: Option<(ItemId, Millis)>,
+        gate: GateId,
+        approved: bool,
+    },
 }
 
 /// A visit of a step: the item, the step, the number of the visit, and what it undoes.
@@ -75,6 +86,12 @@ impl World {
         let mut coming = BTreeSet::new();
         if roll(seed, &[8], 6) == 0 {
             coming.insert((roll(seed, &[9], 150), Coming::Stop));
+        }
+        for gate in (0..graph.gates.len() as u32).map(GateId) {
+            let dice = |what, below| roll(seed, &[80, what, gate.0.into()], below);
+            if dice(0, 5) == 0 {
+                coming.insert((dice(1, 120), Coming::Decide { asked: None, gate, approved: dice(2, 3) > 0 }));
+            }
         }
         let items = roll(seed, &[10], 7);
         World {
@@ -155,6 +172,13 @@ impl World {
                 panic!("seed {}: the run waits for nothing: {run:#?}", self.seed);
             };
             self.now = self.now.max(due);
+            // A run that stops takes no decisions, and an answer is for the time when it was asked.
+            if let Coming::Decide { asked, gate, .. } = coming {
+                let waits = |asked| run.waiting().any(|(item, _, at, since)| (item, since, at) == asked);
+                if run.stopped().is_some() || asked.is_some_and(|(item, since)| !waits((item, since, gate))) {
+                    continue;
+                }
+            }
             for input in self.arrive(coming) {
                 run.handle(input, self.now, out);
             }
@@ -166,6 +190,15 @@ impl World {
         match effect {
             Effect::Timer { due, timer } => {
                 self.coming.insert((due.max(self.now), Coming::Timer(timer)));
+            }
+            Effect::Ask(ask) => {
+                let dice = |what, below| roll(self.seed, &[81, what, ask.item.0, ask.gate.0.into()], below);
+                let timed = self.graph.gate(ask.gate).is_some_and(|gate| gate.within.is_some());
+                if !timed || dice(0, 3) > 0 {
+                    let asked = Some((ask.item, ask.since));
+                    let decide = Coming::Decide { asked, gate: ask.gate, approved: dice(1, 4) > 0 };
+                    self.coming.insert((ask.since + dice(2, 60), decide));
+                }
             }
             Effect::Call(call) => {
                 let id = (call.item, call.step, call.attempt);
@@ -202,6 +235,11 @@ impl World {
     fn arrive(&mut self, coming: Coming) -> Vec<EngineInput> {
         match coming {
             Coming::Timer(timer) => vec![EngineInput::Due(timer)],
+            Coming::Decide { asked, gate, approved } => {
+                let item = asked.map(|(item, _)| item);
+                let decision = Decision { approved, by: "ops".into(), note: None, at: self.now };
+                vec![EngineInput::Decide { gate, item, decision }]
+            }
             Coming::Stop => vec![EngineInput::Stop(StopReason::Interrupted)],
             Coming::Answer { item, step, attempt, started } => {
                 // The next execution of the step begins anew.

@@ -2,7 +2,7 @@
 
 use crate::diag::{Diagnostic, Source, Span};
 use crate::graph::{Graph, Kind, Taken, Target, build};
-use crate::spec::{After, Annotations, Front, Group, Port, Signature, Spanned, Spec, Step};
+use crate::spec::{After, Annotations, Front, Gate, Group, Port, Signature, Spanned, Spec, Step};
 use crate::value::Type;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -45,8 +45,9 @@ fn annotations() -> impl Strategy<Value = Annotations> {
 
 fn group() -> impl Strategy<Value = Group> {
     let around = prop::option::of(0..4_usize);
-    (text(&["A", "B"]), around, any::<bool>(), annotations(), prop::option::weighted(0.1, signature()))
-        .prop_map(|(title, parent, parallel, annotations, signature)| Group {
+    let signature = prop::option::weighted(0.1, signature());
+    (text(&["A", "B"]), around, any::<bool>(), annotations(), signature, gate()).prop_map(
+        |(title, parent, parallel, annotations, signature, gate)| Group {
             title,
             level: 2,
             annotated: 0,
@@ -54,12 +55,20 @@ fn group() -> impl Strategy<Value = Group> {
             parallel,
             annotations,
             signature,
-        })
+            gate,
+        },
+    )
+}
+
+fn gate() -> impl Strategy<Value = Option<Gate>> {
+    let gate = Gate { span: Span::default(), within: None, by: None, question: Default::default() };
+    prop::option::weighted(0.2, Just(gate))
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (text(&TITLES), prop::option::of(0..4_usize), annotations(), prop::option::weighted(0.8, signature()))
-        .prop_map(|(title, group, annotations, signature)| Step {
+    let signature = prop::option::weighted(0.8, signature());
+    (text(&TITLES), prop::option::of(0..4_usize), annotations(), signature, gate()).prop_map(
+        |(title, group, annotations, signature, gate)| Step {
             number: String::new(),
             title,
             heading: Span::default(),
@@ -76,7 +85,9 @@ fn step() -> impl Strategy<Value = Step> {
             annotated: 0,
             unread: false,
             claims: Vec::new(),
-        })
+            gate,
+        },
+    )
 }
 
 fn spec() -> impl Strategy<Value = Spec> {

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::event::{
-    AttemptEvent, Cause, DrainReason, Execution, Failure, ItemError, ItemEvent, ItemId, ItemState, NotRun,
-    Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId, StepPath, StopReason, ValueId,
+    AttemptEvent, Cause, Decision, DrainReason, Execution, Failure, GateId, ItemError, ItemEvent, ItemId,
+    ItemState, NotRun, Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId, StepPath,
+    StopReason, ValueId,
 };
 use crate::journal::{Asked, FILE, Message, Process, Revision, version1};
 use std::fs;
@@ -139,6 +140,15 @@ fn every_kind() -> Vec<Record> {
     all.extend(roles.map(|role| message(role, None, "a \"letter\"\nof two lines")));
     all.push(message(Role::Tool, Some("read"), "orders.md"));
     all.push(message(Role::Usage, Some("small-1"), "20 tokens in, 10 out"));
+    let (gate, since) = (GateId(0), 1_795_968_000_000);
+    let approved = Decision { approved: true, by: "ops".into(), note: None, at: since + 5 };
+    let rejected = Decision { approved: false, note: Some("too expensive".into()), ..approved.clone() };
+    all.extend(records(&[
+        ItemEvent::GateReached { gate, question: "Needs sign-off by ops".into(), since }.of(item, at),
+        ItemEvent::Decided { gate, decision: rejected }.of(item, at),
+        ItemEvent::GateExpired(gate).of(item, at),
+        RunEvent::Decided { gate, decision: approved }.at(at),
+    ]));
     all
 }
 
@@ -261,4 +271,8 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"notice","text":"a \"letter\"\nof two lines"}}
 {"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"tool","name":"read","text":"orders.md"}}
 {"message":{"at":1234,"item":3,"step":{"step":1,"element":2},"attempt":2,"role":"usage","name":"small-1","text":"20 tokens in, 10 out"}}
+{"event":{"at":1234,"kind":{"item":[3,{"gate_reached":{"gate":0,"question":"Needs sign-off by ops","since":1795968000000}}]}}}
+{"event":{"at":1234,"kind":{"item":[3,{"decided":{"gate":0,"decision":{"approved":false,"by":"ops","note":"too expensive","at":1795968000005}}}]}}}
+{"event":{"at":1234,"kind":{"item":[3,{"gate_expired":0}]}}}
+{"event":{"at":1234,"kind":{"run":{"decided":{"gate":0,"decision":{"approved":true,"by":"ops","at":1795968000005}}}}}}
 "##;

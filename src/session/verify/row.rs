@@ -2,10 +2,12 @@
 
 use super::super::document::Cell;
 use super::DocumentRecord;
+use super::item::is_done;
 use crate::diag::{Diagnostic, catalogue};
-use crate::event::Status;
+use crate::event::{GATE_COLUMNS, Status};
 use crate::graph::{Kind, Step};
 use crate::value::{Type, Value, kind};
+use std::sync::Arc;
 
 impl DocumentRecord<'_> {
     pub(super) fn row(&self, index: usize, differences: &mut Vec<Diagnostic>) {
@@ -29,10 +31,37 @@ impl DocumentRecord<'_> {
         if let Some(attempt) = row.attempt.filter(|attempt| *attempt > most) {
             differences.push(catalogue::row_attempt(place.cell(Cell::Attempt), &step.title, attempt, most));
         }
+        if let Some(why) = self.shut(step, index) {
+            differences.push(catalogue::row_gate(place.cell(Cell::Phase), &step.title, &why));
+        }
         if let Some((ty, found)) = self.misfit(step, index) {
             let label = row.output.as_deref().unwrap_or_default();
             differences.push(catalogue::row_type(place.cell(Cell::Output), label, &ty, found));
         }
+    }
+
+    /// Why a step cannot have begun, by what was decided at its gates.
+    fn shut(&self, step: &Step, index: usize) -> Option<String> {
+        let row = &self.rows[index];
+        if step.gates.is_empty() || !is_done(row.status) && row.attempt.is_none() {
+            return None;
+        }
+        let [what, who, ..] = GATE_COLUMNS.map(|name| row.columns.iter().find(|(known, _)| **known == *name));
+        let text =
+            |cell: Option<&(Arc<str>, Value)>| cell.and_then(|(_, value)| value.as_str()).map(str::to_owned);
+        let what = text(what).unwrap_or_default();
+        let open = what.split("; ").filter(|word| *word == "approved").count();
+        if let Some(other) = what.split("; ").find(|word| !word.is_empty() && *word != "approved") {
+            return Some(format!("its gate was {other}"));
+        }
+        if open < step.gates.len() {
+            return Some("no approval is recorded".to_owned());
+        }
+        // The last gate is the step's own, or that of the innermost group.
+        let by = self.graph.gate(*step.gates.last()?)?.by.as_ref()?;
+        let who = text(who)?;
+        let last = who.rsplit("; ").next().unwrap_or_default();
+        (last != by).then(|| format!("{by} decides at its gate, and {last} has approved it"))
     }
 
     /// An output whose label shows that it does not have the declared type.

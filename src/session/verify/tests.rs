@@ -307,6 +307,34 @@ fn a_trace_that_was_tampered_with_does_not() {
     assert!(tampered > 400, "only {tampered} rows were tampered with");
 }
 
+#[test]
+fn a_step_that_began_without_its_approval_is_found() {
+    let mut tampered = 0;
+    for seed in 0..600 {
+        let (graph, rows) = run(seed);
+        for index in 0..rows.len() {
+            let open = |(name, value): &(Arc<str>, crate::value::Value)| {
+                **name == *"gate" && value.as_str().is_some_and(|said| said.starts_with("approved"))
+            };
+            let Some(at) = rows[index].columns.iter().position(open) else { continue };
+            if rows[index].attempt.is_none() {
+                continue;
+            }
+            let differs = |said: crate::value::Value| {
+                let mut changed = rows.clone();
+                changed[index].columns[at].1 = said;
+                let found = differences(&graph, &changed);
+                let code = found.iter().any(|found| found.code == "row-gate");
+                assert!(code, "seed {seed}: {found:?} of\n{}", shown(&changed));
+            };
+            differs(crate::value::Value::Null);
+            differs("rejected".into());
+            tampered += 2;
+        }
+    }
+    assert!(tampered > 100, "only {tampered} rows were tampered with");
+}
+
 /// How many of the traces are found wrong that differ from what the engine did in one thing: a status, a row that is
 /// dropped or doubled, the times of two rows. Many of them the engine could have done too.
 #[test]

@@ -70,6 +70,8 @@ impl Place<'_> {
     fn line(&self, loose: &Loose, key: &str, meant: Meant, value: &str) -> Option<Diagnostic> {
         let short = value.split_whitespace().count() <= 6;
         match meant {
+            // A sentence is more than a setting.
+            Meant::Gate if !short => return None,
             Meant::Later(what) if short => {
                 let key = near::plain(key);
                 return Some(problem::no_effect(loose.inner, &format!("`{key}`"), what));
@@ -107,7 +109,7 @@ impl Place<'_> {
             Right::There(shown, changes) => {
                 let gone = Replacement { span: self.removal(loose.whole(self.text)), text: String::new() };
                 let changes = changes.into_iter().chain([gone]).collect();
-                Some(problem::near_annotation(loose.inner, &shown).fixed(true, changes))
+                Some(problem::near_annotation(loose.inner, &shown).fixed(meant != Meant::Gate, changes))
             }
         }
     }

@@ -113,6 +113,7 @@ impl<'a> Place<'a> {
             Meant::Undoes | Meant::Undo => {
                 "write `[compensate:: Step Title]` in the step that is compensated"
             }
+            Meant::Gate => "the step has a gate, `> [!gate]`, in the text below its heading",
             Meant::Agent if self.agent => {
                 "the step has an agent; a person who is responsible is named in prose"
             }
@@ -129,7 +130,7 @@ impl<'a> Place<'a> {
             Some(Right::Here(right)) => problem.fix(field.span, right),
             Some(Right::There(_, changes)) => {
                 let gone = Replacement { span: self.removal(field.span), text: String::new() };
-                problem.fixed(true, changes.iter().cloned().chain([gone]).collect())
+                problem.fixed(meant != Meant::Gate, changes.iter().cloned().chain([gone]).collect())
             }
         };
         if turned {
@@ -221,8 +222,15 @@ impl<'a> Place<'a> {
             Meant::Agent if !self.has(|note| matches!(note, Note::Agent(_))) => self.note('@', value),
             Meant::Channel if !self.has(|note| matches!(note, Note::Channel(_))) => self.note('#', value),
             Meant::Handler => self.handler(value),
+            Meant::Gate => self.gate(value),
             _ => None,
         }
+    }
+
+    /// Whether a step with an agent makes something: a person who is its agent answers by it.
+    fn answers(&self) -> bool {
+        let mut made = self.part.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
+        self.agent && made.any(|signature| !signature.outputs.is_empty())
     }
 
     fn has(&self, is: impl Fn(&Note) -> bool) -> bool {
@@ -233,6 +241,25 @@ impl<'a> Place<'a> {
     fn note(&self, sign: char, value: &str) -> Option<Right> {
         let note = format!("{sign}{}", near::actor(value)?);
         Some(Right::There(note.clone(), vec![insert(self.head.whole.end, format!(" {note}"))]))
+    }
+
+    /// A gate below the heading, for the approver, the time or the words of a field.
+    fn gate(&self, value: &str) -> Option<Right> {
+        if !self.part.callouts.gates.is_empty() {
+            return None;
+        }
+        let value = value.trim().trim_matches(['"', '\'']);
+        let plain = ["", "true", "yes", "required", "manual", "human", "needed", "approval"];
+        let asks = format!("Approve {}?", self.part.title(self.text));
+        let shown = match (near::time(value), near::actor(value)) {
+            _ if plain.contains(&value.to_lowercase().as_str()) => format!("> [!gate] {asks}"),
+            (Some(time), _) => format!("> [!gate within {time}] {asks}"),
+            (None, Some(actor)) => format!("> [!gate by @{actor}] {asks}"),
+            (None, None) if value.contains(['[', ']', '{', '<']) => return None,
+            (None, None) => format!("> [!gate] {value}"),
+        };
+        let below = vec![insert(self.head.line.end, format!("\n\n{shown}\n"))];
+        Some(Right::There(shown, below))
     }
 
     /// A step that is to run when this one fails, as a failure handler with that condition; or a mark.
@@ -349,17 +376,18 @@ impl<'a> Place<'a> {
                 Some(Right::Here(right)) => {
                     return Some(problem::near_annotation(span, &right).fix(span, right));
                 }
-                Some(Right::There(shown, changes)) => {
+                Some(Right::There(shown, changes)) if meant != Meant::Gate || !self.answers() => {
                     let changes = changes.into_iter().chain([gone()]).collect();
-                    return Some(problem::near_annotation(span, &shown).fixed(true, changes));
+                    let sure = meant != Meant::Gate;
+                    return Some(problem::near_annotation(span, &shown).fixed(sure, changes));
                 }
-                None => {}
+                Some(Right::There(..)) | None => {}
             }
             let makes = self.part.arrows.iter().filter_map(|arrow| arrow.read.as_ref().ok());
             let answer = makes.flat_map(|signature| &signature.outputs).next();
             return Some(match (meant, answer) {
                 // A step that a person does is one already.
-                (Meant::Later(what), Some(answer)) if what == near::PERSON && self.agent => {
+                (Meant::Gate, Some(answer)) if self.agent => {
                     let why = format!("a step can wait for the answer `{}` of this one", answer.name.value);
                     problem::no_such_thing(span, bracket, &why).fixed(true, vec![gone()])
                 }

@@ -30,6 +30,8 @@ pub(super) enum Meant {
     Handler,
     Agent,
     Channel,
+    /// A gate, for an approver or a time.
+    Gate,
     /// What the step takes, or makes.
     Inputs,
     Outputs,
@@ -38,9 +40,6 @@ pub(super) enum Meant {
     /// Nothing of the language.
     Nothing(&'static str),
 }
-
-/// What a gate would do.
-pub(super) const PERSON: &str = "waiting for a person";
 
 /// Other names, in lower case with `-` between words.
 const NAMES: [(&[&str], Meant); 18] = [
@@ -136,8 +135,8 @@ const NAMES: [(&[&str], Meant); 18] = [
         Meant::Later("repeating a step"),
     ),
     (
-        &["approve", "approval", "approver", "approved-by", "sign-off", "gate", "manual", "human"],
-        Meant::Later(PERSON),
+        &["approve", "approval", "approver", "approved-by", "sign-off", "gate", "gates", "manual", "human"],
+        Meant::Gate,
     ),
 ];
 

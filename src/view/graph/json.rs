@@ -2,7 +2,7 @@
 
 use super::sign;
 use crate::graph::{Graph, ValueId};
-use crate::view::decisions::{self, Passage, Way};
+use crate::view::decisions::{self, JsonGate, Passage, Way};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -30,6 +30,8 @@ struct JsonStep<'a> {
     state: Option<Passage<'a>>,
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gates: Vec<JsonGate<'a>>,
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
 }
@@ -66,6 +68,7 @@ pub fn json(graph: &Graph) -> String {
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, id),
+        gates: decisions::json_gates(graph, step),
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

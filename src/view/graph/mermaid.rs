@@ -2,7 +2,7 @@
 
 use super::{doer, often, sign};
 use crate::diag::render::visible;
-use crate::graph::{Graph, Kind, StepId, Target, ValueId};
+use crate::graph::{GateOf, Graph, Kind, StepId, Target, ValueId};
 use crate::spec::Mark;
 use crate::view::decisions;
 use std::fmt::Write;
@@ -57,7 +57,10 @@ fn nodes(graph: &Graph, out: &mut String) {
         close(&mut open, common, out);
         for group in path.into_iter().skip(common) {
             let indent = "    ".repeat(open.len() + 1);
-            let _ = writeln!(out, "{indent}subgraph g{group}[\"{}\"]", label(&graph.groups[group].title));
+            let gate = decisions::gate_of(graph, GateOf::Group(group));
+            let gate = gate.map(|gate| format!("<br/>{}", label(&gate))).unwrap_or_default();
+            let title = label(&graph.groups[group].title);
+            let _ = writeln!(out, "{indent}subgraph g{group}[\"{title}{gate}\"]");
             open.push(group);
         }
         let indent = "    ".repeat(open.len() + 1);
@@ -80,7 +83,8 @@ fn node(graph: &Graph, id: StepId) -> String {
     let doer = if doer.is_empty() { doer } else { format!("<br/>{}", label(&doer)) };
     let state = decisions::state(graph, step).map(|state| format!("state {state}"));
     let when = decisions::when(step).map(|when| format!("when {when}"));
-    let more = often(graph, step).into_iter().chain(state).chain(when);
+    let gate = decisions::gate_of(graph, GateOf::Step(id));
+    let more = often(graph, step).into_iter().chain(state).chain(when).chain(gate);
     let more: String = more.map(|more| format!("<br/>{}", label(&more))).collect();
     let text = format!("{}{doer}{more}", label(&format!("{}{mark}", step.title)));
     let (left, right, class) = match (step.kind, step.mark) {

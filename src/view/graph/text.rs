@@ -127,5 +127,6 @@ fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
     let when = decisions::when(step).map(|when| format!("when {when}"));
     let arms = decisions::told(graph, step).into_iter().flatten();
     let arms = arms.map(|arm| format!("{} → {}", arm.asks(), arm.target));
-    state.into_iter().chain(when).chain(arms).map(|line| format!("{DIM}{line}{DIM:#}"))
+    let gates = decisions::gates(graph, step);
+    state.into_iter().chain(when).chain(gates).chain(arms).map(|line| format!("{DIM}{line}{DIM:#}"))
 }

@@ -5,7 +5,7 @@ use super::{Doer, Given, replaced};
 use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
-use crate::view::decisions::{self, Passage, Way};
+use crate::view::decisions::{self, JsonGate, Passage, Way};
 use crate::view::graph::sign;
 use crate::view::{stages, text};
 use serde::Serialize;
@@ -58,6 +58,8 @@ struct PlannedStep<'a> {
     state: Option<Passage<'a>>,
     when: Vec<&'a str>,
     decisions: Vec<Vec<Way<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gates: Vec<JsonGate<'a>>,
     /// Required inputs that may be absent, so that it does not run.
     may_lack: Vec<MissingInput>,
     retry: Option<Value>,
@@ -126,6 +128,7 @@ fn step<'a>(
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, id),
+        gates: decisions::json_gates(graph, step),
         may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),

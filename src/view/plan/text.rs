@@ -30,6 +30,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += "\n";
     out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
     out += &decided(graph, width);
+    out += &waits(graph, width);
     out += &may_not_run(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
@@ -58,6 +59,21 @@ fn decided(graph: &Graph, width: Option<usize>) -> String {
         }
     }
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&["step", "if", "then"], rows, width)) }
+}
+
+/// The gates; empty without any.
+fn waits(graph: &Graph, width: Option<usize>) -> String {
+    let rows: Vec<Vec<String>> = graph
+        .gates
+        .iter()
+        .map(|gate| {
+            let by = gate.by.as_ref().map_or("anyone".to_owned(), |by| format!("@{}", visible(by)));
+            let within = gate.within.map(words::duration).unwrap_or_default();
+            vec![visible(&graph.gated(gate)), visible(&gate.question.text()), by, within]
+        })
+        .collect();
+    let header = ["waits before", "for a person to decide", "by", "within"];
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
 }
 
 /// Steps that may not run because a value may be absent; empty without any.

@@ -1,0 +1,467 @@
+//! `orderflow approve` and `orderflow reject`: decide about items that wait at a gate. The decision goes to the journal,
+//! or to the runner of an active run, which journals it.
+
+mod tasks;
+
+use super::exit::{Exit, Stop};
+use super::help::with_exits;
+use super::run;
+use super::runs::find;
+use super::terminal::Terminal;
+use super::trust;
+use crate::diag::render::{visible, visible_json};
+use crate::event::{Decision, Event, GateId, ItemEvent, ItemId, RunEvent};
+use crate::graph::Graph;
+use crate::history::{GateLog, History, LockedRun, Ruling, try_lock};
+use crate::journal::LockError;
+use crate::runtime::{DecisionRequest, Inbox, clock, unix_millis};
+use crate::value::words;
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long to wait until the runner of an active run has taken a decision, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Approve items that wait at a gate
+#[derive(clap::Args)]
+#[command(after_help = with_exits("\
+Examples:
+  orderflow show last                                 what waits, and why
+  orderflow approve last 'Deploy'                     all items, also later ones
+  orderflow approve last 'Deploy' --item order_003    only this item
+  orderflow approve last 'Deploy' --as ops --note 'ticket 4711'
+  orderflow approve last 'Deploy' --resume            and continue the run
+  orderflow approve last --from approvals.md          the ticked tasks of a file
+
+An active run continues at once. A run that waits continues with --resume, or by orderflow resume. The first \
+decision counts: a later one is reported and changes nothing. The name is a record, not a login.
+
+In a file for --from, a task such as - [x] Needs sign-off by ops approves the gate with this text, or the gate \
+of the step with this title. Tasks that are not ticked decide nothing.", EXITS))]
+pub struct Approve {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// The step or group behind the gate
+    #[arg(required_unless_present = "from")]
+    step: Option<String>,
+    /// Approve the gates that this file ticks, or standard input (-)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["step", "item"])]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Reject items that wait at a gate
+#[derive(clap::Args)]
+#[command(after_help = with_exits("\
+Examples:
+  orderflow reject last 'Deploy' --note 'not on a Friday'
+  orderflow reject last 'Deploy' --item order_003 --as ops
+
+The step fails with the note, as if its agent had failed: it is not retried, and the item is compensated or \
+handled as the document says. orderflow retry asks again.", EXITS))]
+pub struct Reject {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// The step or group behind the gate
+    step: String,
+    #[command(flatten)]
+    how: How,
+}
+
+const EXITS: &[Exit] = &[
+    Exit::Failed,
+    Exit::Invalid,
+    Exit::NotTrusted,
+    Exit::NeedsPerson,
+    Exit::Journal,
+    Exit::Locked,
+    Exit::Deadline,
+    Exit::Interrupted,
+    Exit::Terminated,
+];
+
+#[derive(clap::Args)]
+struct How {
+    /// Decide only about the item with this key; repeatable [default: all that wait, now and later]
+    #[arg(long, value_name = "KEY")]
+    item: Vec<String>,
+    /// The name to record [default: the name of the user]
+    #[arg(long = "as", value_name = "NAME")]
+    by: Option<String>,
+    /// The note to record, such as a reason
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Continue the run if no process runs it
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    again: run::Again,
+}
+
+/// A gate, and the items to decide about; `None` for all.
+struct Wanted {
+    gate: GateId,
+    items: Option<Vec<String>>,
+}
+
+/// What came of the decision about one gate.
+struct Told {
+    gate: GateId,
+    /// The keys of items that it decided about; for all items, how many of them wait.
+    items: Vec<String>,
+    all: bool,
+    waiting: usize,
+    /// Earlier decisions that stay, by item; `None` as a key for all items, as a decision for a time that passed.
+    already: Vec<(Option<String>, Option<Decision>)>,
+}
+
+pub fn approve(args: Approve, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    decide(&args.run, args.step.as_deref(), args.from.as_deref(), true, args.how, terminal)
+}
+
+pub fn reject(args: Reject, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    decide(&args.run, Some(&args.step), None, false, args.how, terminal)
+}
+
+/// The name of the user, as the environment has it.
+pub fn user() -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|name| !name.trim().is_empty());
+    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn decide(
+    run: &str,
+    step: Option<&str>,
+    from: Option<&Path>,
+    approved: bool,
+    how: How,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let home = std::path::absolute(find::one_to_act_on(run)?).context("cannot read the current folder")?;
+    trust::runs::refuse_foreign(&home)?;
+    let by = how.by.clone().unwrap_or_else(user);
+    let by = by.trim().trim_start_matches('@').to_owned();
+    if by.is_empty() {
+        return Err(Stop::new(Exit::Usage, "the name is empty").help("write a name: --as NAME").into());
+    }
+    let decision = Decision { approved, by, note: how.note.clone(), at: unix_millis() };
+    let tasks = from.map(tasks::read).transpose()?;
+    // Read once for the messages; it is read again under the lock.
+    let history = History::open(&home)?;
+    let log = history.gates()?;
+    let (wanted, unmatched) = match (step, &tasks) {
+        (_, Some(tasks)) => tasks.wanted(&history.graph, &log),
+        (Some(step), None) => {
+            let items = (!how.item.is_empty()).then(|| how.item.clone());
+            (vec![Wanted { gate: history.gate_called(step)?, items }], Vec::new())
+        }
+        (None, None) => (Vec::new(), Vec::new()),
+    };
+    let mut allowed = Vec::new();
+    for one in wanted {
+        match permitted(&history.graph, one.gate, &decision) {
+            Err(stop) if tasks.is_some() => terminal.error(&stop.into()),
+            Err(stop) => return Err(stop.into()),
+            Ok(()) => allowed.push(one),
+        }
+    }
+    drop(history);
+    let (told, graph, active) = carry_out(&home, &allowed, &decision, terminal)?;
+    let name = find::called(&home)?;
+    tell(&told, &graph, &decision, &name, &how, terminal)?;
+    for text in &unmatched {
+        terminal.talk(&format!("no gate of this run has the text `{}`\n", visible(text)));
+    }
+    let contrary = |(_, found): &(Option<String>, Option<Decision>)| {
+        found.as_ref().is_none_or(|found| found.approved != approved)
+    };
+    let failed = !unmatched.is_empty() || told.iter().flat_map(|told| &told.already).any(contrary);
+    if how.resume && !active {
+        let exit = run::go_on(&home, &how.again, &run::Ask::Resume { current: false }, terminal)?;
+        return Ok(if exit == Exit::Ok && failed { Exit::Failed } else { exit });
+    }
+    terminal.finish()?;
+    Ok(if failed { Exit::Failed } else { Exit::Ok })
+}
+
+/// Whether this person may decide at a gate.
+fn permitted(graph: &Graph, gate: GateId, decision: &Decision) -> Result<(), Stop> {
+    let Some(gate) = graph.gate(gate) else { return Ok(()) };
+    match gate.by.as_ref().filter(|by| **by != decision.by) {
+        None => Ok(()),
+        Some(by) => {
+            let (title, by, you) = (visible(&graph.gated(gate)), visible(by), visible(&decision.by));
+            let message = format!(
+                "only {by} decides at the gate of `{title}`, and you are {you}; nothing was recorded"
+            );
+            Err(Stop::new(Exit::NotTrusted, message).help(format!("decide in the name of {by}: --as {by}")))
+        }
+    }
+}
+
+/// Records the decision, or has the runner of an active run record it. Returns what came of it, and whether the run is
+/// active.
+fn carry_out(
+    home: &Path,
+    wanted: &[Wanted],
+    decision: &Decision,
+    terminal: &mut Terminal,
+) -> anyhow::Result<(Vec<Told>, std::sync::Arc<Graph>, bool)> {
+    match try_lock(home) {
+        Ok(lock) => {
+            let taken = LockedRun::locked(home, lock)?;
+            let graph = taken.history.graph.clone();
+            Ok((record(home, taken, wanted, decision)?, graph, false))
+        }
+        Err(LockError::Storage(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", home.display()))
+        }
+        Err(LockError::By(_)) => {
+            let history = History::open(home)?;
+            let before = outcome(&history, wanted, decision)?;
+            let inbox = Inbox::of(home);
+            let graph = history.graph.clone();
+            drop(history);
+            let mut names = Vec::new();
+            for one in wanted {
+                let gate = graph.gate(one.gate).map(|gate| graph.gate_name(gate)).unwrap_or_default();
+                let request = DecisionRequest {
+                    gate,
+                    items: one.items.clone(),
+                    decision: decision.clone(),
+                    name: None,
+                };
+                names.push(inbox.put(&request).context("cannot hand the decision to the run")?);
+            }
+            let since = Instant::now();
+            while names.iter().any(|name| inbox.holds(name)) {
+                if let Ok(lock) = try_lock(home) {
+                    // Its runner is gone, and has not taken all of it.
+                    names.iter().for_each(|name| inbox.done(name));
+                    let taken = LockedRun::locked(home, lock)?;
+                    let graph = taken.history.graph.clone();
+                    return Ok((record(home, taken, wanted, decision)?, graph, false));
+                }
+                if since.elapsed() > PATIENCE {
+                    terminal.talk("the decision is stored; the run takes it as soon as it can\n");
+                    return Ok((before, graph, true));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            let history = History::open(home)?;
+            Ok((after(&history, wanted, decision)?, history.graph.clone(), true))
+        }
+    }
+}
+
+/// What the decision comes to for a run as it is.
+///
+/// # Errors
+/// An item does not wait at the gate.
+fn outcome(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<Told>> {
+    let log = history.gates()?;
+    wanted.iter().map(|one| Ok(resolve(history, &log, one, decision)?.0)).collect()
+}
+
+/// What the decision comes to at one gate, and the events that record it.
+fn resolve(
+    history: &History,
+    log: &GateLog,
+    wanted: &Wanted,
+    decision: &Decision,
+) -> anyhow::Result<(Told, Vec<Event>)> {
+    let (gate, at) = (wanted.gate, log.last);
+    let title =
+        || history.graph.gate(gate).map(|gate| visible(&history.graph.gated(gate))).unwrap_or_default();
+    let within = history.graph.gate(gate).and_then(|gate| gate.within);
+    let waiting = log.waiting.iter().filter(|one| one.gate == gate).count();
+    let mut told =
+        Told { gate, items: Vec::new(), all: wanted.items.is_none(), waiting, already: Vec::new() };
+    let mut events = Vec::new();
+    let Some(keys) = &wanted.items else {
+        let late: Vec<ItemId> = log.late(gate, within, decision.at).collect();
+        told.waiting -= late.len();
+        events.extend(late.into_iter().map(|item| ItemEvent::GateExpired(gate).of(item, at)));
+        match log.standing.get(&gate) {
+            Some(found) => told.already.push((None, Some(found.clone()))),
+            None if history.is_over()? => {
+                let message = format!(
+                    "the run is over, and no item waits at the gate of `{}`; nothing was recorded",
+                    title()
+                );
+                return Err(Stop::new(Exit::Invalid, message).into());
+            }
+            None => events.push(RunEvent::Decided { gate, decision: decision.clone() }.at(at)),
+        }
+        return Ok((told, events));
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for key in keys.iter().filter(|key| seen.insert(key.as_str())) {
+        let item = log.item(key);
+        match item.and_then(|item| Some((item, log.ruling(item, gate, within, decision.at)?))) {
+            Some((item, Ruling::New)) => {
+                told.items.push(key.clone());
+                events.push(ItemEvent::Decided { gate, decision: decision.clone() }.of(item, at));
+            }
+            Some((_, Ruling::Already(found))) => told.already.push((Some(key.clone()), Some(found))),
+            Some((_, Ruling::Late)) => told.already.push((Some(key.clone()), None)),
+            None => {
+                let title =
+                    history.graph.gate(gate).map(|gate| history.graph.gated(gate)).unwrap_or_default();
+                let message = match item {
+                    Some(_) => {
+                        format!("item `{}` does not wait at the gate of `{}`", visible(key), visible(&title))
+                    }
+                    None => format!("the run has started no item with the key `{}`", visible(key)),
+                };
+                let help = "orderflow show RUN lists who waits; without --item, the decision is for all items, also later ones";
+                return Err(Stop::new(Exit::Invalid, message + "; nothing was recorded").help(help).into());
+            }
+        }
+    }
+    Ok((told, events))
+}
+
+/// Records the decision in the journal of a run that no process runs.
+fn record(
+    home: &Path,
+    taken: LockedRun,
+    wanted: &[Wanted],
+    decision: &Decision,
+) -> anyhow::Result<Vec<Told>> {
+    let log = taken.history.gates()?;
+    let mut all = Vec::new();
+    let mut events = Vec::new();
+    for one in wanted {
+        let (told, more) = resolve(&taken.history, &log, one, decision)?;
+        all.push(told);
+        events.extend(more);
+    }
+    if !events.is_empty() {
+        let writing = trust::runs::Writing::begin(home, &taken.history.graph, false)
+            .context("cannot store that the run is yours")?;
+        let _lock = taken.append(events)?;
+        drop(writing);
+    }
+    Ok(all)
+}
+
+/// What came of a decision that the runner has taken.
+fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<Told>> {
+    let log = history.gates()?;
+    let told = |one: &Wanted| {
+        let gate = one.gate;
+        let mine: std::collections::BTreeSet<ItemId> = log.decided_by(gate, decision).collect();
+        let mut told = Told {
+            gate,
+            items: Vec::new(),
+            all: one.items.is_none(),
+            waiting: mine.len(),
+            already: Vec::new(),
+        };
+        let Some(keys) = &one.items else {
+            let found = log.standing.get(&gate).filter(|found| *found != decision);
+            told.already.extend(found.map(|found| (None, Some(found.clone()))));
+            return told;
+        };
+        for key in keys {
+            let Some(item) = log.item(key) else { continue };
+            if mine.contains(&item) {
+                told.items.push(key.clone());
+                continue;
+            }
+            let found = match log.ruling(item, gate, None, decision.at) {
+                Some(Ruling::Already(found)) => Some(found),
+                _ => None,
+            };
+            told.already.push((Some(key.clone()), found));
+        }
+        told
+    };
+    Ok(wanted.iter().map(told).collect())
+}
+
+fn tell(
+    all: &[Told],
+    graph: &Graph,
+    decision: &Decision,
+    run: &str,
+    how: &How,
+    terminal: &mut Terminal,
+) -> anyhow::Result<()> {
+    if how.again.is_json() && !how.resume {
+        let gates: Vec<Value> = all.iter().map(|told| told.json(graph)).collect();
+        let told = json!({
+            "run": run,
+            "approved": decision.approved,
+            "by": decision.by,
+            "note": decision.note,
+            "at": clock(decision.at),
+            "gates": gates,
+        });
+        terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
+        return Ok(());
+    }
+    all.iter().for_each(|told| terminal.talk(&told.text(graph, decision)));
+    Ok(())
+}
+
+impl Told {
+    fn title(&self, graph: &Graph) -> String {
+        graph.gate(self.gate).map(|gate| graph.gated(gate)).unwrap_or_default()
+    }
+
+    fn json(&self, graph: &Graph) -> Value {
+        let already = self.already.iter().map(|(item, found)| {
+            json!({
+                "item": item,
+                "approved": found.as_ref().map(|found| found.approved),
+                "by": found.as_ref().map(|found| &found.by),
+                "note": found.as_ref().and_then(|found| found.note.as_ref()),
+                "at": found.as_ref().map(|found| clock(found.at)),
+            })
+        });
+        json!({
+            "step": self.title(graph),
+            "items": (!self.all).then_some(&self.items),
+            "waiting": self.waiting,
+            "already": already.collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, graph: &Graph, decision: &Decision) -> String {
+        let (title, verb) = (visible(&self.title(graph)), decision.verb());
+        let mut text = String::new();
+        match (self.all, self.items.as_slice()) {
+            (true, _) if self.already.is_empty() => {
+                let now = match self.waiting {
+                    0 => "none waits now".to_owned(),
+                    1 => "1 waits now".to_owned(),
+                    more => format!("{more} wait now"),
+                };
+                text.push_str(&format!("{verb} {title} for all items; {now}\n"));
+            }
+            (false, [only]) => text.push_str(&format!("{verb} {title} for {}\n", visible(only))),
+            (false, [_, _, ..]) => {
+                text.push_str(&format!("{verb} {title} for {}\n", words::count(self.items.len(), "item")));
+            }
+            _ => {}
+        }
+        for (item, found) in &self.already {
+            let whose = item.as_ref().map(|item| format!(" for {}", visible(item))).unwrap_or_default();
+            text.push_str(&match found {
+                Some(found) => format!(
+                    "{title} was already {}{whose}, at {}; nothing was recorded\n",
+                    visible(&found.said()),
+                    clock(found.at)
+                ),
+                None => format!("the time to decide about {title}{whose} has passed; nothing was recorded\n"),
+            });
+        }
+        text
+    }
+}

@@ -1,0 +1,331 @@
+//! People who have to act on an active run: a command informs them, and the one at the terminal is asked.
+
+use super::super::approve::user;
+use super::super::settings::Settings;
+use super::super::terminal::Terminal;
+use super::bind::environment;
+use crate::adapter::notify::notify;
+use crate::adapter::program::Program;
+use crate::diag::render::{visible, visible_json};
+use crate::engine::Ask;
+use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
+use crate::graph::Graph;
+use crate::runtime::{Observer, Request, clock, unix_millis};
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How many notifications are sent at once, and how long a run that is over waits for the rest.
+const AT_ONCE: usize = 4;
+const REST: Duration = Duration::from_secs(60);
+
+/// The most characters of a value that are shown with a question.
+const SHOWN: usize = 500;
+
+/// What is known of a run to those who ask.
+pub struct Desk {
+    pub graph: Arc<Graph>,
+    /// The run's whole name, and its short one.
+    pub run: String,
+    pub name: String,
+    pub document: String,
+    pub home: PathBuf,
+    /// The command that informs people, if there is one.
+    pub notify: Option<Program>,
+    /// The progress display of the terminal at which a person is asked.
+    pub bar: Option<ProgressBar>,
+}
+
+/// The command of `[notify]`, in a clean environment.
+///
+/// # Errors
+/// The current folder cannot be read.
+pub fn notifier(settings: &Settings) -> anyhow::Result<Option<Program>> {
+    let Some(notify) = &settings.notify else { return Ok(None) };
+    let folder = std::path::absolute(&settings.folder).context("cannot read the current folder")?;
+    Ok(Some(Program { command: notify.command.clone(), folder, env: environment(&notify.env) }))
+}
+
+/// What was decided since the run began or continued, by any process.
+#[derive(Clone, Default)]
+pub struct DecidedHere(Arc<Mutex<HashMap<(ItemId, GateId), String>>>);
+
+impl Observer for DecidedHere {
+    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        let EventKind::Item(item, change) = &event.kind else { return Ok(()) };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            ItemEvent::GateReached { gate, .. } => drop(known.remove(&(*item, *gate))),
+            ItemEvent::Decided { gate, decision } => drop(known.insert((*item, *gate), decision.said())),
+            ItemEvent::GateExpired(gate) => {
+                known.insert((*item, *gate), "the time to decide has passed".to_owned());
+            }
+            ItemEvent::Settled { .. } => known.retain(|(other, _), _| other != item),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl DecidedHere {
+    fn about(&self, ask: &Ask) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(ask.item, ask.gate)).cloned()
+    }
+}
+
+/// The work of informing and asking, until the run is over.
+pub struct Attendance {
+    told: Option<JoinHandle<u64>>,
+}
+
+impl Desk {
+    /// Whether a person is asked at the terminal.
+    pub fn asks(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Begins to inform and to ask. Returns where the run sends those that wait.
+    pub fn open(
+        self,
+        requests: Sender<Request>,
+        decided: DecidedHere,
+    ) -> (Option<UnboundedSender<Ask>>, Attendance) {
+        if self.notify.is_none() && self.bar.is_none() {
+            return (None, Attendance { told: None });
+        }
+        let (sender, asks) = unbounded_channel();
+        let (to_tell, tells) = unbounded_channel();
+        let desk = Arc::new(self);
+        let told = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
+        let to_ask = desk.bar.clone().map(|bar| {
+            let (to_ask, asked) = std::sync::mpsc::channel::<Ask>();
+            let desk = desk.clone();
+            // It waits for its terminal as long as the process lives.
+            std::thread::spawn(move || desk.ask_all(&asked, &bar, &requests, &decided));
+            to_ask
+        });
+        tokio::spawn(share(asks, to_tell, to_ask));
+        (Some(sender), Attendance { told })
+    }
+
+    fn title(&self, gate: GateId) -> String {
+        self.graph.gate(gate).map(|gate| self.graph.gated(gate)).unwrap_or_default()
+    }
+
+    /// The facts of `[notify]`, one object.
+    fn facts(&self, ask: &Ask) -> String {
+        let gate = self.graph.gate(ask.gate);
+        let within = gate.and_then(|gate| gate.within).and_then(|time| u64::try_from(time.as_millis()).ok());
+        let inputs =
+            ask.inputs.iter().map(|(id, value)| (self.graph.value(*id).name.clone(), (**value).clone()));
+        json!({
+            "run": self.run,
+            "folder": self.home.display().to_string(),
+            "workflow": self.graph.title,
+            "document": self.document,
+            "item": &*ask.key,
+            "step": self.title(ask.gate),
+            "question": ask.question,
+            "by": gate.and_then(|gate| gate.by.as_ref()),
+            "since": clock(ask.since),
+            "until": within.map(|within| clock(ask.since.saturating_add(within))),
+            "inputs": inputs.collect::<crate::value::Object>(),
+            "approve": ["orderflow", "approve", self.name, self.title(ask.gate), "--item", &*ask.key],
+        })
+        .to_string()
+    }
+
+    /// Asks one question after the other.
+    fn ask_all(
+        &self,
+        asked: &std::sync::mpsc::Receiver<Ask>,
+        bar: &ProgressBar,
+        requests: &Sender<Request>,
+        decided: &DecidedHere,
+    ) {
+        let mut terminal = Terminal::new();
+        let mut gone = false;
+        for ask in asked {
+            let answer = match gone || decided.about(&ask).is_some() {
+                true => Reply::Later,
+                false => {
+                    // The display would be drawn over the question.
+                    bar.set_draw_target(ProgressDrawTarget::hidden());
+                    let answer = self.ask(&ask, &mut terminal);
+                    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                    answer
+                }
+            };
+            gone |= matches!(answer, Reply::Gone);
+            let (approved, note) = match answer {
+                Reply::Yes(note) => (true, note),
+                Reply::No(note) => (false, note),
+                Reply::Later | Reply::Gone => {
+                    // Fails only if the run is over.
+                    let _ = requests.blocking_send(Request::Later(ask.item, ask.gate));
+                    continue;
+                }
+            };
+            if let Some(why) = decided.about(&ask) {
+                terminal.talk(&format!(
+                    "{}: {}; the answer changes nothing\n",
+                    visible(&ask.key),
+                    visible(&why)
+                ));
+            }
+            let by = self.graph.gate(ask.gate).and_then(|gate| gate.by.clone()).unwrap_or_else(user);
+            let decision = Decision { approved, by, note, at: unix_millis() };
+            let _ = requests.blocking_send(Request::Answer(ask.item, ask.gate, decision));
+        }
+    }
+
+    fn ask(&self, ask: &Ask, terminal: &mut Terminal) -> Reply {
+        let gate = self.graph.gate(ask.gate);
+        let title = visible(&self.title(ask.gate));
+        let by = gate.and_then(|gate| gate.by.as_ref());
+        let by = by.map(|by| format!(", to be decided by {}", visible(by))).unwrap_or_default();
+        let item = if ask.item == ItemId::RUN { "all items".to_owned() } else { visible(&ask.key) };
+        let mut text = format!("\n{title} waits for {item}{by}\n");
+        if !ask.question.is_empty() {
+            text.push_str(&format!("  {}\n", visible(&ask.question)));
+        }
+        for (id, value) in &ask.inputs {
+            let shown: String = value.to_string().chars().take(SHOWN).collect();
+            let name = visible(&self.graph.value(*id).name);
+            text.push_str(&format!("    {name}: {}\n", visible_json(&shown)));
+        }
+        // Input from before the question is not an answer to it.
+        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+        terminal.talk(&text);
+        loop {
+            terminal.talk("approve it? [y]es, [n]o, [l]ater; a note may follow: ");
+            let mut answer = String::new();
+            if std::io::stdin().lock().read_line(&mut answer).unwrap_or(0) == 0 {
+                terminal.talk("\n");
+                return Reply::Gone;
+            }
+            if let Some(reply) = Reply::read(&answer) {
+                return reply;
+            }
+        }
+    }
+}
+
+/// An answer at the terminal, with the note that follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reply {
+    Yes(Option<String>),
+    No(Option<String>),
+    Later,
+    /// The input has ended.
+    Gone,
+}
+
+impl Reply {
+    fn read(line: &str) -> Option<Reply> {
+        let line = line.trim();
+        let (word, note) = line.split_once([' ', ',', ':']).unwrap_or((line, ""));
+        let note = note.trim_start_matches([',', ':', ' ']).trim();
+        let note = (!note.is_empty()).then(|| note.to_owned());
+        match word.to_lowercase().as_str() {
+            "y" | "yes" => Some(Reply::Yes(note)),
+            "n" | "no" => Some(Reply::No(note)),
+            "l" | "later" => Some(Reply::Later),
+            _ => None,
+        }
+    }
+}
+
+/// Hands each that waits to both.
+async fn share(
+    mut asks: UnboundedReceiver<Ask>,
+    to_tell: UnboundedSender<Ask>,
+    to_ask: Option<std::sync::mpsc::Sender<Ask>>,
+) {
+    while let Some(ask) = asks.recv().await {
+        if !ask.again {
+            let _ = to_tell.send(ask.clone());
+        }
+        if let Some(to_ask) = &to_ask {
+            let _ = to_ask.send(ask);
+        }
+    }
+}
+
+/// Runs the command for each that waits; returns how many it failed for.
+async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<Ask>) -> u64 {
+    let (mut tasks, mut failed) = (JoinSet::new(), 0);
+    let mut over = false;
+    loop {
+        tokio::select! {
+            ask = tells.recv(), if !over && tasks.len() < AT_ONCE => match ask {
+                None => over = true,
+                Some(ask) => {
+                    let desk = desk.clone();
+                    tasks.spawn(async move {
+                        let Some(program) = &desk.notify else { return Ok(()) };
+                        notify(program, &desk.run, desk.facts(&ask)).await
+                    });
+                }
+            },
+            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                if let Ok(Err(why)) = done {
+                    failed += 1;
+                    if failed == 1 {
+                        let say = || Terminal::new().talk(&format!("warning: the command of [notify] failed: {}\n", visible(&why)));
+                        match &desk.bar {
+                            Some(bar) => bar.suspend(say),
+                            None => say(),
+                        }
+                    }
+                }
+            }
+            else => return failed,
+        }
+    }
+}
+
+impl Attendance {
+    /// Waits until all notifications were sent, for a while; the sender of those that wait is gone by then.
+    pub async fn close(self, terminal: &mut Terminal) {
+        let Some(told) = self.told else { return };
+        match tokio::time::timeout(REST, told).await {
+            Ok(Ok(failed @ 2..)) => {
+                terminal.talk(&format!("warning: the command of [notify] failed {failed} times\n"));
+            }
+            Ok(_) => {}
+            Err(_) => terminal.talk("warning: not all notifications were sent\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reply;
+
+    #[test]
+    fn an_answer_is_a_word_and_a_note() {
+        let note = |text: &str| Some(text.to_owned());
+        for (line, reply) in [
+            ("y\n", Some(Reply::Yes(None))),
+            (" YES \n", Some(Reply::Yes(None))),
+            ("yes, ticket 4711\n", Some(Reply::Yes(note("ticket 4711")))),
+            ("no: too expensive", Some(Reply::No(note("too expensive")))),
+            ("n not on a Friday", Some(Reply::No(note("not on a Friday")))),
+            ("l\n", Some(Reply::Later)),
+            ("later tomorrow\n", Some(Reply::Later)),
+            ("\n", None),
+            ("maybe\n", None),
+            ("nope\n", None),
+        ] {
+            assert_eq!(Reply::read(line), reply, "{line:?}");
+        }
+    }
+}
