@@ -2,6 +2,7 @@
 
 mod after_group;
 mod agents;
+mod approvals;
 mod budgets;
 mod code_review;
 mod coders;
