@@ -2,6 +2,7 @@
 
 mod assumed;
 mod condition;
+mod gates;
 mod graph;
 mod near;
 mod saga;
@@ -15,6 +16,7 @@ mod verify;
 
 pub use assumed::*;
 pub use condition::*;
+pub use gates::*;
 pub use graph::*;
 pub use near::*;
 pub use saga::*;

@@ -16,22 +16,6 @@ pub fn bad_compensation(at: Span, why: &str, other: Span) -> Diagnostic {
     start.help("`compensate` names the step that compensates this one; it runs for nothing else")
 }
 
-/// A gate before a compensation.
-pub fn gate_of_compensation(gate: Span, title: &str) -> Diagnostic {
-    let message = format!("the compensation `{title}` cannot wait for a person: the item has failed already");
-    misplaced_gate(gate, message).help("put the gate before the step that it compensates")
-}
-
-fn misplaced_gate(gate: Span, message: String) -> Diagnostic {
-    Diagnostic::error("misplaced-gate", gate, message)
-}
-
-/// A gate of a group in which nothing runs before a failure.
-pub fn gate_without_steps(gate: Span) -> Diagnostic {
-    misplaced_gate(gate, "no step of this group waits at its gate".to_owned())
-        .help("the gate of a group is not one of its compensations and failure handlers: put it into the step that is to wait")
-}
-
 /// A compensation that names the step that it compensates.
 pub fn turned(field: Span, why: &str, right: &str) -> Diagnostic {
     Diagnostic::error("bad-compensation", field, why).help(format!("write `{right}`"))

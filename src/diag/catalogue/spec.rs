@@ -451,32 +451,6 @@ pub fn expectation_unquoted(span: Span) -> Diagnostic {
         .help("begin the line with `> `")
 }
 
-// Gates
-
-/// A part of a gate's mark that is not read.
-pub fn bad_gate(span: Span, what: String, help: &str) -> Diagnostic {
-    Diagnostic::error("bad-gate", span, what).help(help)
-}
-
-/// A gate outside of a quote.
-pub fn gate_unread(span: Span, holder: &str) -> Diagnostic {
-    Diagnostic::error("gate-unread", span, format!("this gate is not read, because it is in {}", a(holder)))
-        .help("write it as a quote of its own: `> [!gate] Needs sign-off by ops`")
-}
-
-/// A second gate of one heading.
-pub fn second_gate(span: Span, first: Span) -> Diagnostic {
-    Diagnostic::error("second-gate", span, "a step or group has one gate")
-        .related(first, "the first")
-        .help("put the second one on a step of its own, or on a group around the step")
-}
-
-/// A quote that looks like a gate.
-pub fn almost_a_gate(line: Span, right: &str) -> Diagnostic {
-    Diagnostic::warning("almost-a-gate", line, "this quote is prose: the step does not wait for a person")
-        .help(format!("to let it wait for an approval, write `> {right} …`"))
-}
-
 // Not built yet
 
 pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
@@ -484,7 +458,8 @@ pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
         .help(format!("{purpose} is part of the language, but this version cannot do it; remove it for now"))
 }
 
-fn a(holder: &str) -> String {
+/// A construct of markdown with its article.
+pub(super) fn a(holder: &str) -> String {
     match holder {
         "HTML" | "indented code" => holder.to_owned(),
         _ => format!("a {holder}"),
