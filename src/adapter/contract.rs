@@ -66,10 +66,15 @@ pub fn outputs(declared: &[Declared], schemas: bool) -> Value {
 /// When it is too large or not UTF-8. A receiver may discard bytes beyond [`LARGEST`].
 pub fn text(bytes: Vec<u8>) -> Result<String, Box<Failure>> {
     if bytes.len() > LARGEST {
-        return Err(bad(format!("the answer is larger than {} MiB", LARGEST >> 20)));
+        return Err(too_large());
     }
     String::from_utf8(bytes)
         .map_err(|error| bad(format!("the answer is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
+}
+
+/// The failure of an answer that is larger than [`LARGEST`].
+pub fn too_large() -> Box<Failure> {
+    bad(format!("the answer is larger than {} MiB", LARGEST >> 20))
 }
 
 /// The answer of a successful agent, as text.

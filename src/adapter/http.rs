@@ -251,7 +251,7 @@ pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, Box<Failure>
     Ok(body)
 }
 
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
 }
@@ -347,7 +347,7 @@ pub(super) fn lost(url: &Url, error: &reqwest::Error) -> Box<Failure> {
     lost_answer(url, error)
 }
 
-fn lost_answer(url: &Url, error: &reqwest::Error) -> Box<Failure> {
+pub(super) fn lost_answer(url: &Url, error: &reqwest::Error) -> Box<Failure> {
     let message = format!("no answer from {}: {}", shown(url), cause(error));
     contract::failure(Cause::Protocol, message, Outcome::Unknown, true)
 }

@@ -22,6 +22,11 @@ fn fault(rate: &str) -> Value {
     json!({"response": {"content": "never"}, "chaos": {rate: 1}})
 }
 
+/// A stream whose connection drops in the middle of the answer.
+fn truncated() -> Value {
+    json!({"response": {"content": YES}, "chunkSize": 3, "truncateAfterChunks": 3})
+}
+
 fn ends(text: &str, end: &str) -> Value {
     json!({"response": {"content": text, "finishReason": end}})
 }
@@ -114,9 +119,11 @@ fn each_fault_has_its_end_behind_each_protocol() {
         (("malformed-once", vec![fault("malformedRate"), says(YES)]), "#2 success", 2),
         (
             ("malformed", vec![fault("malformedRate")]),
-            "#3 failed (the provider's answer is not JSON: [..])",
+            "#3 failed (the provider's answer is not JSON: expected a key in double quotes (line 1, column 2))",
             3,
         ),
+        (("truncated-once", vec![truncated(), says(YES)]), "#2 success", 2),
+        (("truncated", vec![truncated()]), "#3 failed (no answer from [..])", 3),
         (("overloaded", vec![error(529, "overloaded_error", "busy"), says(YES)]), "#2 success", 2),
         (
             ("bad", vec![error(400, "invalid_request_error", "bad form")]),

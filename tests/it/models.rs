@@ -80,6 +80,44 @@ fn a_real_model_makes_typed_outputs_with_tokens_and_cost() {
     assert!(shown["steps"][0]["attempts"][0]["outputs"]["friendly"].is_boolean());
 }
 
+/// As texts, since this server ignores the form of two interfaces. What was streamed is recorded as a response, which
+/// answers another run.
+#[test]
+fn a_real_model_streams_behind_each_interface() {
+    let Some(llama) = Llama::start() else { return };
+    for protocol in ["chat", "messages", "responses"] {
+        let place = Place::new(
+            "# Letters\n\n## Sign @writer\nname::String → letter::String\n\nThank {{ name }} in one sentence.\n",
+        );
+        place.write(
+            "orderflow.toml",
+            &format!(
+                "[providers.local]\nurl = \"{}/v1\"\nprotocol = \"{protocol}\"\n\
+                 price = {{ input = 0.10, output = 0.40 }}\n\
+                 [agents.writer]\nmodel = \"local/smollm2\"\nmax-tokens = 400\n",
+                llama.url
+            ),
+        );
+        let made = || {
+            let shown: serde_json::Value =
+                serde_json::from_str(&place.orderflow("show last --item 1 --format json").out).unwrap();
+            let attempt = &shown["steps"][0]["attempts"][0];
+            json!([attempt["outputs"], attempt["tokens_used"], attempt["columns"]])
+        };
+        let told = place.orderflow("run flow.md --quiet --input name=Ada --record exchanges.jsonl");
+        assert_eq!(told.exit, Some(0), "{protocol}: {}", told.err);
+        let first = made();
+        assert!(!first[0]["letter"].as_str().unwrap().is_empty(), "{protocol}: {first}");
+        assert!(first[1].as_u64().unwrap() > 20, "{protocol}: {first}");
+        assert!(first[2]["cost_usd"].as_f64().unwrap() > 0.0, "{protocol}: {first}");
+        let recorded = place.read("exchanges.jsonl");
+        assert!(!recorded.contains("data:") && !recorded.contains("\"stream"), "{recorded}");
+        let told = place.orderflow("run flow.md --quiet --input name=Ada --exchanges exchanges.jsonl");
+        assert_eq!(told.exit, Some(0), "{protocol}: {}", told.err);
+        assert_eq!(made(), first, "{protocol}");
+    }
+}
+
 /// A place whose agent is a model of a provider at this service.
 fn place(service: &Service, provider: &str) -> Place {
     let place = Place::new(LETTERS);

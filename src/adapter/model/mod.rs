@@ -1,15 +1,20 @@
 //! An agent that is a language model behind an HTTP interface: the step's instructions and inputs are the prompt, the
 //! declared outputs are the form of the answer. Does not know where its address, its key and its price come from.
 //!
-//! - `presence` asks whether a model is there, `protocol` converts a conversation to a request and a response to a turn, this is an attempt.
+//! - `presence` asks whether a model is there, `protocol` converts a conversation to a request and a response to a turn,
+//!   `stream` gathers the events of a streamed response, this is an attempt.
 //!
 //! A model may ignore the form, so every answer is checked against the outputs. One that does not fit is corrected
 //! once, with the misfit as the next message.
 
+mod events;
 mod exchanges;
 mod presence;
 mod protocol;
 mod purse;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use exchanges::{Exchanges, Recorder, Recording};
 pub(super) use presence::present;
@@ -161,8 +166,13 @@ impl Model {
         self.protocol.turn(&received.body).map_err(garbled)
     }
 
-    /// Sends a request over the network.
+    /// Sends a request over the network, to be answered by a stream if the provider has one.
     async fn send(&self, call: &Call, request: &Value) -> Result<Received, Box<Failure>> {
+        let received = self.post(call, &stream::streamed(self.protocol, request)).await?;
+        if stream::is_refused(&received) { self.post(call, request).await } else { Ok(received) }
+    }
+
+    async fn post(&self, call: &Call, request: &Value) -> Result<Received, Box<Failure>> {
         let url = self.protocol.address(&self.url);
         let mut asked = self.client.post(url.clone()).header("content-type", "application/json");
         for (name, value) in self.protocol.headers().iter().copied() {
@@ -177,6 +187,10 @@ impl Model {
             .body(request.to_string());
         let response = asked.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
         let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
+        if status.is_success() && http::media_type(response.headers()).as_deref() == Some("text/event-stream")
+        {
+            return stream::read(self.protocol, response).await;
+        }
         let body = http::body(response).await.map_err(harmless)?;
         let body = match status.is_success() {
             false => String::from_utf8_lossy(&body).into_owned(),

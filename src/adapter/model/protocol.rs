@@ -46,6 +46,7 @@ impl Message {
 }
 
 /// The answer of a model.
+#[derive(Debug, PartialEq)]
 pub struct Turn {
     /// What it wrote, or why it gave no complete answer.
     pub text: Result<String, String>,
@@ -164,11 +165,7 @@ impl Protocol {
     /// # Errors
     /// The problem of the response.
     pub fn turn(self, body: &str) -> Result<Turn, String> {
-        if json::most_values(body) > json::MOST_VALUES {
-            return Err(format!("the provider's answer has more than {} values", json::MOST_VALUES));
-        }
-        let body = json::parse(body)
-            .map_err(|error| format!("the provider's answer is not JSON: {}", json::problem(&error)))?;
+        let body = parse(body)?;
         let (text, end, usage) = match self {
             Protocol::Chat => {
                 let choice = &body["choices"][0];
@@ -196,11 +193,11 @@ impl Protocol {
         let text = match (end, refusal(&body)) {
             (_, Some(refusal)) => Err(format!("the model refused: {refusal}")),
             (_, None) if is_cut => Err(cut.to_owned()),
-            (Some("incomplete" | "model_context_window_exceeded"), None) => {
+            (Some("incomplete" | "cancelled" | "model_context_window_exceeded"), None) => {
                 Err("the answer is incomplete".to_owned())
             }
             (Some("content_filter" | "refusal"), None) => Err("the model refused to answer".to_owned()),
-            (Some("failed"), None) => {
+            (Some("failed" | "error"), None) => {
                 let why = body["error"]["message"].as_str().map(|why| format!(": {why}"));
                 Err(format!("the model failed to answer{}", why.unwrap_or_default()))
             }
@@ -212,6 +209,17 @@ impl Protocol {
     }
 }
 
+/// A response, or an event of one, as JSON.
+///
+/// # Errors
+/// It is not JSON, or would take far more memory than its text.
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    if json::most_values(text) > json::MOST_VALUES {
+        return Err(format!("the provider's answer has more than {} values", json::MOST_VALUES));
+    }
+    json::parse(text).map_err(|error| format!("the provider's answer is not JSON: {}", json::problem(&error)))
+}
+
 /// The words of a refusal: a member of the message in Chat, a part of it in Responses.
 fn refusal(body: &Value) -> Option<&str> {
     let messages = body["output"].as_array().into_iter().flatten();
@@ -221,7 +229,7 @@ fn refusal(body: &Value) -> Option<&str> {
 }
 
 /// The text of a message: as it is, or in parts.
-fn content(value: &Value) -> Option<String> {
+pub(super) fn content(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {

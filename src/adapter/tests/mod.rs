@@ -1,5 +1,5 @@
-//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `headless`, `http`, `mcp`, `model`, `process`
-//! and `worker` check what those kinds promise besides.
+//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `headless`, `http`, `mcp`, `model`, `process`,
+//! `stream` and `worker` check what those kinds promise besides.
 
 mod acp;
 mod budget;
@@ -7,9 +7,10 @@ mod conformance;
 mod headless;
 mod http;
 mod mcp;
-mod model;
+pub(super) mod model;
 mod orphans;
 mod process;
+pub(super) mod stream;
 mod worker;
 
 use super::{Call, Context, Conversation, Declared, Spawns};

@@ -38,6 +38,10 @@ impl Provider {
         self.seen.lock().unwrap().clone()
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn model(&self, protocol: Protocol) -> Model {
         at(self.address, protocol)
     }
@@ -76,7 +80,7 @@ async fn answer(
 }
 
 /// A response with this text in the form of a protocol: 20 tokens in, 5 of them cached, and 10 out.
-pub(super) fn says(protocol: Protocol, text: &str) -> Value {
+pub(in crate::adapter) fn says(protocol: Protocol, text: &str) -> Value {
     match protocol {
         Protocol::Chat => json!({
             "model": "small-2026", "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
@@ -95,7 +99,7 @@ pub(super) fn says(protocol: Protocol, text: &str) -> Value {
     }
 }
 
-pub(super) const ALL: [Protocol; 3] = [Protocol::Chat, Protocol::Messages, Protocol::Responses];
+pub(in crate::adapter) const ALL: [Protocol; 3] = [Protocol::Chat, Protocol::Messages, Protocol::Responses];
 
 /// How an attempt with these outputs ends, in one line.
 async fn ended(model: &Model, outputs: &str) -> String {
@@ -150,7 +154,11 @@ async fn the_prompt_and_the_form_of_the_answer_are_in_each_request() {
             }),
         ),
     ];
-    for (protocol, (path, body)) in ALL.into_iter().zip(requests) {
+    for (protocol, (path, mut body)) in ALL.into_iter().zip(requests) {
+        body["stream"] = true.into();
+        if protocol == Protocol::Chat {
+            body["stream_options"] = json!({"include_usage": true});
+        }
         let provider = Provider::new(vec![(200, says(protocol, "```json\n{\"a\":true,\"b\":null}\n```"))]);
         // 20 × 0.15 + 10 × 0.60 dollars for a million.
         let expected = r#"a=true; tokens 30; model="small-2026"; cost_usd=0.000009"#;
