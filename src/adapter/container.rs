@@ -88,7 +88,8 @@ impl Container {
             folder: self.folder.clone(),
             env: self.own.iter().chain(&self.env).cloned().collect(),
         };
-        let agent = ProgramAgent { program, grace: self.grace };
+        // With podman, the processes of the container descend from the client.
+        let agent = ProgramAgent { program, grace: self.grace, contained: Some(self.contained()) };
         let mut answer = agent.call(call, stop).await;
         let id = aside(|| std::fs::read_to_string(&id_file)).unwrap_or_default();
         if let Err(failure) = &mut answer {
@@ -108,6 +109,11 @@ impl Container {
         answer
     }
 
+    /// The program within, as far as it is known here.
+    fn contained(&self) -> Program {
+        Program { command: self.command.clone(), folder: self.folder.clone(), env: self.env.clone() }
+    }
+
     /// The command line of the client, without any value.
     fn words(&self, call: &Call, id_file: &Path) -> Vec<String> {
         let run = &call.context.run;
@@ -116,6 +122,8 @@ impl Container {
         words.push(format!("--cidfile={}", id_file.display()));
         words.push(format!("--label={RUN}={run}"));
         words.push(format!("--label={PROCESS}={}", new_mark(run)));
+        // Podman would wait this long before it removes a container by force.
+        words.push("--stop-timeout=0".into());
         if !self.network {
             words.push("--network=none".into());
         }
@@ -124,9 +132,7 @@ impl Container {
         words.push(mount(&call.dir, false));
         let files: BTreeSet<&PathBuf> = call.files.iter().collect();
         words.extend(files.into_iter().map(|file| mount(file, true)));
-        let known =
-            Program { command: self.command.clone(), folder: self.folder.clone(), env: self.env.clone() };
-        let variables = Variables::new(call, variables::used(&known)).all;
+        let variables = Variables::new(call, variables::used(&self.contained())).all;
         let paths = ["ORDERFLOW_INPUT", "ORDERFLOW_OUTPUT"].into_iter();
         let paths = paths.chain((!call.instructions.is_empty()).then_some("ORDERFLOW_INSTRUCTIONS"));
         let names = variables.iter().map(|(name, _)| name.as_str()).chain(paths);

@@ -26,11 +26,14 @@ pub struct ProgramAgent {
     pub program: Program,
     /// The time between the request to stop and the kill.
     pub grace: Duration,
+    /// The program within a container, if this one is only the client of an engine. A client passes the request to
+    /// stop on by itself, so only its own group is asked.
+    pub contained: Option<Program>,
 }
 
 impl ProgramAgent {
     pub fn new(program: Program) -> Self {
-        ProgramAgent { program, grace: GRACE }
+        ProgramAgent { program, grace: GRACE, contained: None }
     }
 }
 
@@ -47,7 +50,8 @@ impl Adapter for ProgramAgent {
 impl ProgramAgent {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
         let variables = Variables::new(&call, variables::used(&self.program));
-        if let Some(why) = aside(|| variables.refusal(&self.program)) {
+        let named_by = self.contained.as_ref().unwrap_or(&self.program);
+        if let Some(why) = aside(|| variables.refusal(named_by)) {
             return Err(contract::failure(
                 Cause::Start,
                 format!("not started: {why}"),
@@ -132,7 +136,13 @@ impl ProgramAgent {
             status = child.wait() => return (status, false),
             () = stop.asked(Urgency::Terminate) => {}
         }
-        let ended = async { tokio::join!(child.wait(), tree.end_by(Signal::TERM)).0 };
+        let ended = async {
+            if self.contained.is_some() {
+                tree.signal_group(Signal::TERM);
+                return child.wait().await;
+            }
+            tokio::join!(child.wait(), tree.end_by(Signal::TERM)).0
+        };
         tokio::select! {
             status = ended => return (status, true),
             () = stop.asked(Urgency::Kill) => {}

@@ -39,6 +39,11 @@ impl Tree {
         send(signal, &aside(|| self.living()), self.group());
     }
 
+    /// Sends a signal to the program and its group, but not to processes that have left it.
+    pub fn signal_group(&self, signal: Signal) {
+        send(signal, &[], aside(|| self.group()));
+    }
+
     /// Sends a signal to each of them, and returns once none is left.
     pub async fn end_by(&self, signal: Signal) {
         ended(signal, || self.living(), self.group()).await;

@@ -134,6 +134,7 @@ fn a_container_of_the_stand_in_for_docker_has_the_contract_of_a_program() {
         format!("--cidfile={home}/{scratch}/0-1-1.cid"),
         "--label=orderflow.run=RUN".to_owned(),
         "--label=orderflow.process=MARK".to_owned(),
+        "--stop-timeout=0".to_owned(),
         "--network=none".to_owned(),
         format!("--user={user}:{group}"),
         mounted(&format!("{scratch}/0-1-1.box")),

@@ -9,6 +9,7 @@ mod coders;
 mod conditions;
 mod contained;
 mod containers;
+mod containers_real;
 mod contract;
 mod conversations;
 mod dash;

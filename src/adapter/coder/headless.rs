@@ -58,7 +58,7 @@ pub(super) async fn converse(
         let started = started.map_err(|error| program.not_started(&error))?;
         call.spawns.tell(started.process.as_ref(), false);
         call.conversation.say(Role::User, None, &text);
-        let process = ProgramAgent { program, grace: agent.grace };
+        let process = ProgramAgent { program, grace: agent.grace, contained: None };
         let Ended { status, stopped, answer: out, log } = process.attend(started, text, stop.clone()).await;
         let log = log.text();
         let printed = contract::text(out.bytes).map(|out| {

@@ -1,6 +1,6 @@
 //! What the bytes of an answer mean, and what an agent gets: one table for all kinds that hand on an agent's own answer.
 
-use super::kinds::{CLOSURE, COMMAND, PYTHON, SERVICE, SHELL, TOOL, WORKER};
+use super::kinds::{CLOSURE, COMMAND, CONTAINER, PYTHON, SERVICE, SHELL, TOOL, WORKER};
 use super::{Does, Kind, LOG, attempt, gap};
 use crate::adapter::contract;
 use crate::value::Value;
@@ -176,6 +176,11 @@ async fn conforms(kind: &dyn Kind) {
 #[tokio::test]
 async fn a_command_conforms() {
     conforms(&COMMAND).await;
+}
+
+#[tokio::test]
+async fn a_container_conforms() {
+    conforms(&CONTAINER).await;
 }
 
 #[tokio::test]

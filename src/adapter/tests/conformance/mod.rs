@@ -81,7 +81,7 @@ pub(super) trait Kind: Sync {
 fn gap(kind: &str, does: &Does) -> Option<&'static str> {
     let not_utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).is_err();
     Some(match (kind, does) {
-        ("command" | "shell" | "python" | "headless", Does::Babbles(_)) => {
+        ("command" | "container" | "shell" | "python" | "headless", Does::Babbles(_)) => {
             "has no protocol: all that it writes is its answer"
         }
         ("worker" | "acp" | "headless" | "mcp" | "chat" | "messages" | "responses", Does::Says(bytes))

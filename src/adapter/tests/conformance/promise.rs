@@ -2,7 +2,8 @@
 //! One table for all kinds. `UPDATE=1` writes their exact reports to `reports/`; read what has changed.
 
 use super::kinds::{
-    CHAT, CLOSURE, CODER, COMMAND, HEADLESS, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL, WORKER,
+    CHAT, CLOSURE, CODER, COMMAND, CONTAINER, HEADLESS, MESSAGES, PYTHON, RESPONSES, SERVICE, SHELL, TOOL,
+    WORKER,
 };
 use super::{Does, Kind, Refusal, attempt, gap};
 use crate::adapter::contract;
@@ -105,6 +106,11 @@ async fn keeps_promises(kind: &dyn Kind) {
 #[tokio::test]
 async fn a_command_keeps_its_promises() {
     keeps_promises(&COMMAND).await;
+}
+
+#[tokio::test]
+async fn a_container_keeps_its_promises() {
+    keeps_promises(&CONTAINER).await;
 }
 
 #[tokio::test]

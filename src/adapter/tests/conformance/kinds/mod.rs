@@ -2,6 +2,7 @@
 
 mod closure;
 mod coder;
+mod container;
 mod headless;
 pub(in crate::adapter::tests) mod mcp;
 mod model;
@@ -11,6 +12,7 @@ mod worker;
 
 pub(super) use closure::CLOSURE;
 pub(super) use coder::CODER;
+pub(super) use container::CONTAINER;
 pub(super) use headless::HEADLESS;
 pub(super) use mcp::TOOL;
 pub(super) use model::{CHAT, MESSAGES, RESPONSES};

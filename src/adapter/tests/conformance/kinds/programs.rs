@@ -67,7 +67,7 @@ fn refusal(refusal: Refusal) -> (i32, &'static str) {
     }
 }
 
-fn shell_source(does: &Does, folder: &Path) -> String {
+pub(super) fn shell_source(does: &Does, folder: &Path) -> String {
     let cat = |bytes: &[u8]| format!("cat '{}'", kept(bytes, folder).display());
     let half = |bytes: &[u8]| {
         let answer = kept(bytes, folder);
@@ -78,7 +78,8 @@ fn shell_source(does: &Does, folder: &Path) -> String {
         Does::Says(bytes) => format!("cat > /dev/null\n{}\n", cat(bytes)),
         Does::Blurts(bytes) => format!("{}\n", cat(bytes)),
         Does::Dawdles(bytes) => {
-            format!("{}; sleep 0.3; tail -c +{} answer\n", half(bytes), bytes.len() / 2 + 1)
+            let answer = kept(bytes, folder);
+            format!("{}; sleep 0.3; tail -c +{} '{}'\n", half(bytes), bytes.len() / 2 + 1, answer.display())
         }
         Does::Fails(bytes) => {
             format!("cat > /dev/null\necho first words >&2; echo last words >&2\n{}\nexit 1\n", cat(bytes))
