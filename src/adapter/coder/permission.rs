@@ -68,26 +68,21 @@ impl Calls {
     }
 
     /// The answer to a request: allowed once if the kind is in `allow`, else rejected. Once the turn is cancelled, every
-    /// request is.
+    /// request is, and so is one that can only be allowed for good.
     pub fn decide(&self, params: &Value, allow: &[String], cancelled: bool) -> Decision {
         let call = params.get("toolCall").unwrap_or(&Value::Null);
         let text = |name: &str| call.get(name).and_then(Value::as_str);
         let known = text("kind").or_else(|| self.0.get(text("toolCallId")?)?.get("kind")?.as_str());
         let kind = known.filter(|kind| KINDS.contains(kind)).unwrap_or("other");
-        let wanted: &[&str] = match allow.iter().any(|allowed| allowed == kind) {
-            _ if cancelled => &[],
-            true => &["allow_once", "allow_always"],
-            false => &["reject_once"],
-        };
         let options = params.get("options").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let id = |wanted: &&str| {
+        let id = |wanted: &str| {
             let option =
                 options.iter().find(|option| option.get("kind").and_then(Value::as_str) == Some(wanted));
-            option?.get("optionId").filter(|id| id.is_string()).cloned()
+            option?.get("optionId").filter(|id| id.is_string() && !cancelled).cloned()
         };
-        let chosen = wanted.iter().find_map(id);
-        let allowed = chosen.is_some() && wanted.len() > 1;
-        let outcome = match chosen {
+        let once = allow.iter().any(|allowed| allowed == kind).then(|| id("allow_once")).flatten();
+        let allowed = once.is_some();
+        let outcome = match once.or_else(|| id("reject_once")) {
             Some(id) => json!({"outcome": "selected", "optionId": id}),
             None => json!({"outcome": "cancelled"}),
         };
@@ -129,11 +124,12 @@ mod tests {
             (json!({"kind": "edit"}), &all, true, "", "permission to edit: rejected"),
             (
                 json!({"kind": "edit"}),
-                &options(&["allow_always"]),
+                &options(&["allow_always", "reject_once"]),
                 false,
-                "id-allow_always",
-                "permission to edit: allowed",
+                "id-reject_once",
+                "permission to edit: rejected",
             ),
+            (json!({"kind": "edit"}), &options(&["allow_always"]), false, "", "permission to edit: rejected"),
             (json!({"kind": "edit"}), &options(&["reject_once"]), false, "", "permission to edit: rejected"),
             (json!({"kind": "fetch"}), &options(&["allow_once"]), false, "", "permission to fetch: rejected"),
             (json!({"kind": "edit"}), &Value::Null, false, "", "permission to edit: rejected"),
