@@ -79,6 +79,11 @@ pub fn too_large() -> Box<Failure> {
 
 /// The answer of a successful agent, as text.
 pub fn done(declared: &[Declared], text: &str) -> Answer {
+    done_assuming(declared, text, Outcome::Failed)
+}
+
+/// The same; an error in it that does not say its outcome has `assumed`.
+pub fn done_assuming(declared: &[Declared], text: &str, assumed: Outcome) -> Answer {
     let trimmed = text.trim();
     let single = match declared {
         [only] => Some(only),
@@ -90,7 +95,7 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
         return Err(stray_error(error));
     }
     match parsed {
-        Ok(value) => valued(declared, value, Some(plain(text))),
+        Ok(value) => valued(declared, value, Some(plain(text)), assumed),
         Err(_) if declared.is_empty() => Ok(Reply::default()),
         // If all outputs are optional, the answer may be empty.
         Err(_) if trimmed.is_empty() && declared.iter().all(|output| output.optional) => Ok(Reply::default()),
@@ -112,18 +117,23 @@ pub fn done(declared: &[Declared], text: &str) -> Answer {
 
 /// The answer of a successful agent, as JSON that is not a string: no part of it is taken for text.
 pub fn result(declared: &[Declared], json: &str) -> Answer {
+    result_assuming(declared, json, Outcome::Failed)
+}
+
+/// The same; an error in it that does not say its outcome has `assumed`.
+pub fn result_assuming(declared: &[Declared], json: &str, assumed: Outcome) -> Answer {
     match parse(json)? {
-        Ok(value) => valued(declared, value, None),
+        Ok(value) => valued(declared, value, None, assumed),
         Err(_) if declared.is_empty() => Ok(Reply::default()),
         Err(error) => Err(no_json(declared, &error)),
     }
 }
 
 /// The meaning of JSON; `text` is the answer as a single text, if it may be one.
-fn valued(declared: &[Declared], value: Value, text: Option<&str>) -> Answer {
+fn valued(declared: &[Declared], value: Value, text: Option<&str>, assumed: Outcome) -> Answer {
     let text = |only: &Declared| text.filter(|_| is_text(only)).map(Value::from);
     match (value, declared) {
-        (Value::Object(object), _) => match refusal(declared, &object, true, Outcome::Failed) {
+        (Value::Object(object), _) => match refusal(declared, &object, true, assumed) {
             Some(failure) => Err(failure),
             None => named(declared, object, text),
         },

@@ -2,6 +2,7 @@
 //! JSON. Knows their command lines and the forms of their output; each has its own.
 
 use super::super::prompt;
+use super::CLOSED;
 use super::session::End;
 use super::turn::{Spent, tokens_of};
 use crate::value::dollars::Dollars;
@@ -19,9 +20,6 @@ pub enum Cli {
 
 /// The longest schema that is an argument, in bytes: Linux allows twice as much.
 const LONGEST_SCHEMA: usize = 64 * 1024;
-
-/// Statuses of a provider that are caused by a key or an account.
-const CLOSED: [u64; 3] = [401, 402, 403];
 
 /// gemini exits with this code without a login.
 const NO_LOGIN: i32 = 41;
@@ -47,6 +45,8 @@ pub struct Printed {
     pub session: Option<String>,
     /// The tools that it was not allowed to use.
     pub denied: Vec<String>,
+    /// It has used a tool, or may have.
+    pub worked: bool,
 }
 
 impl Cli {
@@ -178,8 +178,9 @@ fn failed(message: &str, status: Option<u64>, retryable: bool) -> End {
     }
 }
 
-/// One object. An error of the provider has `is_error` beside `"subtype": "success"`; a model that never keeps to the
-/// schema ends well and without `structured_output`, so its words are checked as any answer.
+/// One object. An error of the provider has `is_error` beside `"subtype": "success"`, other errors have a subtype of their
+/// own; a model that never keeps to the schema ends well and without `structured_output`, so its words are checked as
+/// any answer.
 fn claude(result: &Value) -> Option<Printed> {
     let mut spent = Spent::default();
     let usage = result.get("usage").unwrap_or(&Value::Null);
@@ -187,33 +188,43 @@ fn claude(result: &Value) -> Option<Printed> {
     spent.tokens = tokens_of(usage, &parts);
     spent.dollars(result.get("total_cost_usd"));
     let models = result.get("modelUsage").and_then(Value::as_object);
-    spent.model = models.and_then(|models| models.keys().next_back().cloned());
+    // Beside its model it uses a small one.
+    let cost = |usage: &Value| usage.get("costUSD").and_then(Value::as_f64).unwrap_or(0.0);
+    let dearest = models.and_then(|models| models.iter().max_by(|a, b| cost(a.1).total_cmp(&cost(b.1))));
+    spent.model = dearest.map(|(name, _)| name.clone());
     let said = text(result, "result").unwrap_or_default();
     let subtype = text(result, "subtype")?;
     let is_error = result.get("is_error") == Some(&Value::Bool(true));
-    let answer = match result.get("structured_output").filter(|output| !output.is_null()) {
-        _ if is_error => {
-            let status = result.get("api_error_status").and_then(Value::as_u64);
-            let message = if said.is_empty() { subtype } else { said };
-            Err(failed(message, status, true))
+    let status = result.get("api_error_status").and_then(Value::as_u64);
+    let answer = match (subtype, result.get("structured_output").filter(|output| !output.is_null())) {
+        ("error_max_budget_usd", _) => Err(End::Spent("claude stopped: the budget is spent".to_owned())),
+        ("success", _) if is_error => {
+            Err(failed(if said.is_empty() { "claude failed" } else { said }, status, true))
         }
-        _ if subtype != "success" => Err(failed(&format!("claude ended with {subtype}"), None, false)),
-        Some(output) => Ok(output.to_string()),
-        None => Ok(said.to_owned()),
+        ("success", Some(output)) => Ok(output.to_string()),
+        ("success", None) => Ok(said.to_owned()),
+        _ => {
+            let message = format!("claude ended with {subtype}");
+            Err(failed(&message, status, subtype == "error_during_execution"))
+        }
     };
     let denied = result.get("permission_denials").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut denied: Vec<String> =
         denied.iter().filter_map(|denial| text(denial, "tool_name").map(str::to_owned)).collect();
     denied.dedup();
-    Some(Printed { answer, spent, session: text(result, "session_id").map(str::to_owned), denied })
+    let turns = result.get("num_turns").and_then(Value::as_u64).unwrap_or(0);
+    let worked = turns > 1 || spent.tokens.unwrap_or(0) > 0;
+    Some(Printed { answer, spent, session: text(result, "session_id").map(str::to_owned), denied, worked })
 }
 
 /// Events: the last message is the answer. Items of type `error` are warnings.
 fn codex(events: &[Value]) -> Option<Printed> {
     let mut spent = Spent::default();
-    let (mut session, mut said, mut end) = (None, None, None);
+    let (mut session, mut said, mut end, mut worked) = (None, None, None, false);
     for event in events {
         let item = event.get("item").unwrap_or(&Value::Null);
+        let kind = text(item, "type").unwrap_or("agent_message");
+        worked = worked || !matches!(kind, "agent_message" | "reasoning" | "error");
         match text(event, "type") {
             Some("thread.started") => session = text(event, "thread_id").map(str::to_owned),
             Some("item.completed") if text(item, "type") == Some("agent_message") => {
@@ -234,16 +245,19 @@ fn codex(events: &[Value]) -> Option<Printed> {
         }
     }
     let answer = end?.map(|()| said.unwrap_or_default());
-    Some(Printed { answer, spent, session, denied: Vec::new() })
+    worked = worked || spent.tokens.unwrap_or(0) > 0;
+    Some(Printed { answer, spent, session, denied: Vec::new(), worked })
 }
 
-/// One object on standard output, or one with an error at the end of the log.
+/// One object on standard output, or one with an error at the end of the log. That does not say what was done before.
 fn gemini(out: &str, log: &str, exit: Option<i32>) -> Option<Printed> {
     let mut spent = Spent::default();
     let failure = |end: End| {
-        Some(Printed { answer: Err(end), spent: Spent::default(), session: None, denied: Vec::new() })
+        let worked = exit != Some(NO_LOGIN);
+        Some(Printed { answer: Err(end), spent: Spent::default(), session: None, denied: Vec::new(), worked })
     };
-    let at_end = || log.rfind("\n{").and_then(|at| json::parse(log[at..].trim()).ok());
+    let begin = log.rfind("\n{").or(log.starts_with('{').then_some(0));
+    let at_end = || begin.and_then(|at| json::parse(log[at..].trim()).ok());
     let result = json::parse(out.trim()).ok().or_else(at_end);
     let error = result.as_ref().and_then(|result| result.get("error"));
     let message = error.and_then(|error| text(error, "message"));
@@ -264,27 +278,34 @@ fn gemini(out: &str, log: &str, exit: Option<i32>) -> Option<Printed> {
         _ => {}
     }
     let result = result?;
+    let mut most = 0;
     for (name, model) in result.get("stats")?.get("models")?.as_object()? {
-        if let Some(tokens) = model.get("tokens").and_then(|tokens| tokens_of(tokens, &["total"])) {
+        let tokens = model.get("tokens").and_then(|tokens| tokens_of(tokens, &["total"]));
+        if let Some(tokens) = tokens {
             spent.tokens = Some(spent.tokens.unwrap_or(0).saturating_add(tokens));
         }
-        spent.model = Some(name.clone());
+        if tokens.unwrap_or(0) >= most {
+            (most, spent.model) = (tokens.unwrap_or(0), Some(name.clone()));
+        }
     }
     let session = text(&result, "session_id").map(str::to_owned);
-    Some(Printed { answer: Ok(text(&result, "response")?.to_owned()), spent, session, denied: Vec::new() })
+    let answer = Ok(text(&result, "response")?.to_owned());
+    Some(Printed { answer, spent, session, denied: Vec::new(), worked: true })
 }
 
 /// Events: the texts since the last step began are the answer.
 fn opencode(events: &[Value]) -> Option<Printed> {
     let mut spent = Spent::default();
-    let (mut session, mut said, mut end) = (None, String::new(), None);
+    let (mut session, mut said, mut end, mut worked) = (None, String::new(), None, false);
     for event in events {
         session = session.or_else(|| text(event, "sessionID").map(str::to_owned));
         let part = event.get("part").unwrap_or(&Value::Null);
         match text(event, "type") {
             Some("step_start") => said.clear(),
             Some("text") => said.push_str(text(part, "text").unwrap_or_default()),
+            Some("tool_use") => worked = true,
             Some("step_finish") => {
+                worked = true;
                 if let Some(tokens) = part.get("tokens").and_then(|tokens| tokens_of(tokens, &["total"])) {
                     spent.tokens = Some(spent.tokens.unwrap_or(0).saturating_add(tokens));
                 }
@@ -304,5 +325,5 @@ fn opencode(events: &[Value]) -> Option<Printed> {
         }
     }
     let answer = end?.map(|()| said);
-    Some(Printed { answer, spent, session, denied: Vec::new() })
+    Some(Printed { answer, spent, session, denied: Vec::new(), worked })
 }

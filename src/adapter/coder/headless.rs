@@ -8,7 +8,7 @@ use super::super::workfolder::Place;
 use super::cli::{Cli, Printed};
 use super::session::End;
 use super::turn::Spent;
-use super::{CodingAgent, Progress, answer, columns, failure};
+use super::{CodingAgent, Progress, answer, columns, correction, failure};
 use crate::adapter::{Call, Declared, Stop, contract, prompt};
 use crate::event::{Answer, Cause, Outcome, Reply, Role};
 use std::path::PathBuf;
@@ -41,12 +41,14 @@ pub(super) async fn converse(
             contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
         })?;
     }
-    let dollars = call.context.budget.and_then(|budget| budget.dollars);
     let whole = prompt::for_coder(call, asked, form.as_ref(), agent.instructions.as_deref());
     let mut text = whole.clone();
     let (mut spent, mut session, mut denied, mut corrected) = (Spent::default(), None, Vec::new(), false);
+    let mut progress = Progress::Asked;
     loop {
         let schema = schema.map(|schema| (schema, file.0.as_path()));
+        let left = call.context.budget.map(|budget| spent.left(budget));
+        let dollars = left.and_then(|left| left.dollars);
         let mut command = agent.program.command.clone();
         command.extend(cli.arguments(schema, &agent.allow, session.as_deref(), dollars));
         let program = Program { command, folder: place.folder.clone(), env: agent.program.env.clone() };
@@ -55,7 +57,15 @@ pub(super) async fn converse(
             command.envs(variables).envs(cli.variables(&agent.allow));
         };
         let started = program.start(&call.context.run, prepare).await;
-        let started = started.map_err(|error| program.not_started(&error))?;
+        let started = started.map_err(|error| {
+            let mut failure = program.not_started(&error);
+            if corrected {
+                // The first one has worked.
+                failure.outcome = Outcome::Unknown;
+                (failure.tokens_used, failure.columns) = (spent.tokens, columns(&spent, session.clone()));
+            }
+            failure
+        })?;
         call.spawns.tell(started.process.as_ref(), false);
         call.conversation.say(Role::User, None, &text);
         let process = ProgramAgent { program, grace: agent.grace, contained: None };
@@ -69,7 +79,10 @@ pub(super) async fn converse(
             Err(misfit) => Err(End::Unfit(misfit)),
             Ok(None) => Err(if stopped { End::Stopped } else { End::Lost }),
             Ok(Some(printed)) => {
-                let Printed { answer, spent: more, session: id, denied: tools } = printed;
+                let Printed { answer, spent: more, session: id, denied: tools, worked } = printed;
+                if worked {
+                    progress = Progress::Working;
+                }
                 let usage = spent.more(more);
                 tools.into_iter().for_each(|tool| {
                     if !denied.contains(&tool) {
@@ -91,24 +104,29 @@ pub(super) async fn converse(
                 }
             }
         };
-        let end = match said.map(|said| answer(asked, form.is_some(), &said)) {
+        // It does not always say which tools it has used.
+        let end = match said.map(|said| answer(asked, form.is_some(), &said, Progress::Working)) {
             Ok(Ok(reply)) => {
                 let columns = columns(&spent, session);
                 return Ok(Reply { tokens_used: spent.tokens, columns, ..reply });
             }
-            Ok(Err(misfit)) if !corrected && misfit.cause != Cause::Refused => {
-                corrected = true;
-                let correction = prompt::correction(&misfit.message);
-                text = match session.is_some() && cli.continues() {
-                    true => correction,
-                    false => format!("{whole}\n\nThis was asked before. {correction}"),
-                };
-                continue;
+            Ok(Err(misfit)) if corrected => End::Unfit(misfit),
+            Ok(Err(misfit)) => {
+                let left = call.context.budget.map(|budget| spent.left(budget));
+                match correction(misfit, left, &stop) {
+                    Ok(correction) => {
+                        (corrected, progress) = (true, Progress::Working);
+                        text = match session.is_some() && cli.continues() {
+                            true => correction,
+                            false => format!("{whole}\n\nThis was asked before. {correction}"),
+                        };
+                        continue;
+                    }
+                    Err(end) => end,
+                }
             }
-            Ok(Err(misfit)) => End::Unfit(misfit),
             Err(end) => end,
         };
-        let progress = if spent.tokens.unwrap_or(0) > 0 { Progress::Working } else { Progress::Asked };
         let mut failure = failure(end, progress, status, &log, &denied);
         (failure.tokens_used, failure.columns) = (spent.tokens, columns(&spent, session));
         failure.log = log;

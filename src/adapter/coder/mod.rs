@@ -24,8 +24,9 @@ use super::program::{GRACE, Program, aside, last_word};
 use super::variables::Variables;
 use super::workfolder::{Change, Place, WorkFolder};
 use super::{Adapter, Call, Conversation, Declared, Ending, Stop, Urgency, contract, prompt};
-use crate::event::{Answer, Cause, Failure, Outcome, Reply};
+use crate::event::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 use crate::value::Value;
+use crate::value::budget::Budget;
 use session::{End, Over, Session};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -43,6 +44,9 @@ pub const PRESETS: [(&str, &[&str]); 4] = [
     ("gemini", &["gemini", "--acp"]),
     ("opencode", &["opencode", "acp"]),
 ];
+
+/// Statuses of a provider that are caused by a key or an account.
+const CLOSED: [u64; 3] = [401, 402, 403];
 
 /// A coding agent that is started for every attempt.
 pub struct CodingAgent {
@@ -139,8 +143,8 @@ impl CodingAgent {
         call.spawns.tell(started.process.as_ref(), false);
         let mut ending = stop.clone();
         let talk = |peer| async move {
-            let mut session = Session::new(peer, &call.conversation, &self.allow, self.grace, stop);
-            let answer = self.talk(&mut session, call, asked, place).await;
+            let mut session = Session::new(peer, &call.conversation, &self.allow, self.grace, stop.clone());
+            let answer = self.talk(&mut session, call, asked, place, &stop).await;
             (answer, session.over())
         };
         let ((answer, over), status, log) = peer::attend(started, &mut ending, talk).await;
@@ -162,6 +166,7 @@ impl CodingAgent {
         call: &Call,
         asked: &[Declared],
         place: &Place,
+        stop: &Stop,
     ) -> Result<Reply, End> {
         session.begin(&place.folder).await?;
         let form = prompt::form(asked);
@@ -169,13 +174,12 @@ impl CodingAgent {
         let mut corrected = false;
         loop {
             let said = session.prompt(&text).await?;
-            match answer(asked, form.is_some(), &said) {
+            match answer(asked, form.is_some(), &said, session.progress()) {
                 Ok(reply) => return Ok(reply),
-                Err(misfit) if corrected || misfit.cause == Cause::Refused => {
-                    return Err(End::Unfit(misfit));
-                }
+                Err(misfit) if corrected => return Err(End::Unfit(misfit)),
                 Err(misfit) => {
-                    text = prompt::correction(&misfit.message);
+                    let left = call.context.budget.map(|budget| session.left(budget));
+                    text = correction(misfit, left, stop)?;
                     corrected = true;
                 }
             }
@@ -183,13 +187,34 @@ impl CodingAgent {
     }
 }
 
-/// The outputs in an agent's answer, or its error.
-fn answer(asked: &[Declared], formed: bool, said: &str) -> Answer {
+/// The outputs in an agent's answer, or its error. One that cannot do its step may have changed something
+fn answer(asked: &[Declared], formed: bool, said: &str, progress: Progress) -> Answer {
+    let outcome = if progress == Progress::Working { Outcome::Unknown } else { Outcome::Failed };
     let text = contract::text(said.as_bytes().to_vec())?;
     match text.trim() {
-        some if formed && !some.is_empty() => contract::result(asked, prompt::last_block(some)),
-        other => contract::done(asked, other),
+        some if formed && !some.is_empty() => {
+            contract::result_assuming(asked, prompt::last_block(some), outcome)
+        }
+        other => contract::done_assuming(asked, other, outcome),
     }
+}
+
+/// The correction to ask for after the first answer that does not fit, or why it is not asked for.
+fn correction(mut misfit: Box<Failure>, left: Option<Budget>, stop: &Stop) -> Result<String, End> {
+    if misfit.cause == Cause::Refused {
+        return Err(End::Unfit(misfit));
+    }
+    if stop.urgency() > Urgency::None {
+        (misfit.cause, misfit.retryable) = (Cause::Stopped, true);
+        misfit.message.push_str("; not corrected: it was stopped");
+        return Err(End::Unfit(misfit));
+    }
+    if left.is_some_and(|left| left.is_spent()) {
+        (misfit.cause, misfit.code) = (Cause::Refused, Some(BUDGET.to_owned()));
+        misfit.message.push_str("; not corrected: the budget is spent");
+        return Err(End::Unfit(misfit));
+    }
+    Ok(prompt::correction(&misfit.message))
 }
 
 fn columns(spent: &Spent, session: Option<String>) -> Vec<(Arc<str>, Value)> {
@@ -205,7 +230,7 @@ enum Progress {
     /// No prompt was sent.
     None,
     Asked,
-    /// The agent has used a tool, or a model.
+    /// The agent has used a tool, or may have.
     Working,
 }
 
@@ -241,7 +266,12 @@ fn failure(
             };
             let mut failure = contract::failure(Cause::Refused, message, outcome, false);
             failure.unavailable = true;
-            failure.code = Some(crate::event::UNAVAILABLE.to_owned());
+            failure.code = Some(UNAVAILABLE.to_owned());
+            failure
+        }
+        End::Spent(message) => {
+            let mut failure = contract::failure(Cause::Refused, message, outcome, false);
+            failure.code = Some(BUDGET.to_owned());
             failure
         }
         End::Unfit(mut misfit) => {

@@ -4,9 +4,10 @@ use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
 use super::permission::{Calls, ToolCall};
 use super::turn::{Ended, Spent, Turn};
-use super::{Conversation, Failure, Progress, Stop, Urgency};
+use super::{CLOSED, Conversation, Failure, Progress, Stop, Urgency};
 use crate::event::Role;
 use crate::value::Value;
+use crate::value::budget::Budget;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -16,9 +17,6 @@ const VERSION: u64 = 1;
 
 /// The protocol's code for an agent that needs a login.
 const AUTH_REQUIRED: i64 = -32000;
-
-/// Statuses of a provider that are caused by a key or an account.
-const CLOSED: [u64; 3] = [401, 402, 403];
 
 /// Why an answer is missing.
 pub enum End {
@@ -31,6 +29,8 @@ pub enum End {
         retryable: bool,
     },
     Unavailable(String),
+    /// The agent stopped at its budget.
+    Spent(String),
     /// The answer does not fit the step.
     Unfit(Box<Failure>),
 }
@@ -135,6 +135,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What it has spent leaves this of a budget.
+    pub fn left(&self, budget: Budget) -> Budget {
+        self.spent.left(budget)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
     pub fn over(self) -> Over {
         Over { spent: self.spent, id: self.id, progress: self.progress, rejected: self.rejected }
     }
@@ -150,14 +160,6 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 biased;
-                heard = self.peer.hear() => match heard {
-                    None => return Err(End::Lost),
-                    Some(Err(why)) => return Err(End::Malformed(why)),
-                    Some(Ok(Message::Answer { id, result })) if id == self.last => {
-                        return result.map_err(refused);
-                    }
-                    Some(Ok(message)) => self.handle(message)?,
-                },
                 () = kill.asked(Urgency::Kill) => return Err(End::Stopped),
                 () = self.stop.asked(Urgency::Terminate), if !self.cancelled => {
                     self.cancelled = true;
@@ -166,6 +168,15 @@ impl<'a> Session<'a> {
                     late.set(tokio::time::sleep(self.grace));
                 }
                 () = &mut late, if self.cancelled => return Err(End::Stopped),
+                // Last, as an agent may never pause.
+                heard = self.peer.hear() => match heard {
+                    None => return Err(End::Lost),
+                    Some(Err(why)) => return Err(End::Malformed(why)),
+                    Some(Ok(Message::Answer { id, result })) if id == self.last => {
+                        return result.map_err(refused);
+                    }
+                    Some(Ok(message)) => self.handle(message)?,
+                },
             }
         }
     }
@@ -181,7 +192,9 @@ impl<'a> Session<'a> {
                 let decision = self.calls.decide(&params, self.allow, self.cancelled);
                 self.peer.log().line(&decision.line);
                 self.talk.say(Role::Permission, None, &decision.line);
-                if !decision.allowed && !self.rejected.contains(&decision.kind) {
+                if decision.allowed {
+                    self.progress = Progress::Working;
+                } else if !self.rejected.contains(&decision.kind) {
                     self.rejected.push(decision.kind);
                 }
                 self.send(message::answer(&id, Ok(decision.result)))?;

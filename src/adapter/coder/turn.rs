@@ -2,6 +2,8 @@
 
 use super::super::contract::LARGEST;
 use crate::value::Value;
+use crate::value::budget::{self, Budget};
+use crate::value::dollars::Dollars;
 use crate::value::number::whole;
 use bigdecimal::BigDecimal;
 use std::str::FromStr;
@@ -160,6 +162,12 @@ impl Spent {
             self.model = Some(model.to_owned());
         }
         self.words(tokens)
+    }
+
+    /// What is left of a budget.
+    pub fn left(&self, budget: Budget) -> Budget {
+        let dollars = self.cost.as_ref().and_then(Dollars::of);
+        budget.left(&budget::Spent { tokens: self.tokens.unwrap_or(0), dollars })
     }
 
     /// Adds what another process has spent. Returns its usage in words.

@@ -8,6 +8,8 @@ use super::conformance::kinds::INTERPRETER;
 use super::{PATIENCE, call, describe, is_gone, until};
 use crate::event::{Answer, Outcome};
 use crate::value::Value;
+use crate::value::budget::Budget;
+use crate::value::dollars::Dollars;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -150,6 +152,11 @@ fn turns() -> Vec<(&'static str, Value, &'static str)> {
             r#"Exit(3): the agent exited with 3 before it answered: out of memory; Unknown, again; session="s-1""#),
         ("an error in its answer", json!([chunk(None, r#"{"error":{"message":"no such file"}}"#), ends("end_turn")]),
             r#"Refused: no such file; Failed, again; session="s-1""#),
+        ("it cannot do its step after it has worked", json!([tool, chunk(None, r#"{"error":{"message":"too hard"}}"#), ends("end_turn")]),
+            r#"Refused: too hard; Unknown, again; session="s-1""#),
+        ("it cannot do its step after it has worked, and says that nothing is changed",
+            json!([tool, chunk(None, r#"{"error":{"message":"too hard","outcome":"failed"}}"#), ends("end_turn")]),
+            r#"Refused: too hard; Failed, again; session="s-1""#),
     ]
 }
 
@@ -268,6 +275,65 @@ async fn an_answer_that_does_not_fit_is_corrected_once() {
         let correction = "That answer cannot be used: output `a` is not of type Boolean: expected Boolean, found a string\n\n\
             Answer again, with the corrected answer and nothing else.";
         assert_eq!(prompts[1], correction);
+    }
+}
+
+/// Nothing is corrected after a stop, or if nothing is left of the budget.
+#[tokio::test]
+async fn an_answer_is_not_corrected_for_which_nothing_is_left() {
+    let misfit = "output `a` is not of type Boolean: expected Boolean, found a string; not corrected";
+    let usage = json!({"result": {"stopReason": "end_turn", "usage": {"totalTokens": 10}}});
+    let cost =
+        json!({"update": {"sessionUpdate": "usage_update", "cost": {"amount": 0.25, "currency": "USD"}}});
+    for (tokens, dollars, expected) in [
+        (
+            Some(10),
+            None,
+            format!(
+                "Refused(budget): {misfit}: the budget is spent; Unknown, final; tokens 10; cost_usd=0.25; session=\"s-1\""
+            ),
+        ),
+        (
+            None,
+            Some("0.25"),
+            format!(
+                "Refused(budget): {misfit}: the budget is spent; Unknown, final; tokens 10; cost_usd=0.25; session=\"s-1\""
+            ),
+        ),
+        (
+            None,
+            None,
+            format!(
+                "Stopped: {misfit}: it was stopped; Unknown, again; tokens 10; cost_usd=0.25; session=\"s-1\""
+            ),
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let mut turn = vec![cost.clone(), chunk(None, r#"{"a": "yes"}"#)];
+        let stops = tokens.is_none() && dollars.is_none();
+        if stops {
+            turn.extend([
+                json!({"run": format!(": > {}", ready.display())}),
+                json!({"wait": "session/cancel"}),
+            ]);
+        }
+        turn.push(usage.clone());
+        let agent = coder(folder.path(), &json!({"session/prompt": [turn]}));
+        let mut call = call(folder.path(), "a::Boolean", json!({}));
+        let dollars = dollars.map(|text| Dollars::parse(text).unwrap());
+        call.context.budget = Some(Budget { tokens, dollars }).filter(|_| !stops);
+        let outputs = call.outputs.clone();
+        let (stopper, stop) = Stop::new();
+        let ask = async {
+            if stops {
+                until("the agent works", || ready.exists()).await;
+                stopper.ask(Urgency::Terminate);
+            }
+        };
+        let (answer, ()) = tokio::join!(agent.call(call, stop), ask);
+        assert_eq!(describe(&outputs, &answer), expected);
+        assert_eq!(prompts(folder.path()).len(), 1);
     }
 }
 

@@ -60,10 +60,14 @@ fn body(does: &Does, folder: &Path) -> String {
         }
         Does::Refuses(why) => match why {
             Refusal::BadInput => {
-                r#"say('{"error": {"message": "no such order", "retryable": false}}')"#.to_owned()
+                let error = r#"{"message": "no such order", "retryable": false, "outcome": "failed"}"#;
+                format!("say('{{\"error\": {error}}}')")
             }
             Refusal::Busy => "fail('API Error: 529 Overloaded.', 529)".to_owned(),
-            Refusal::Pause => r#"say('{"error": {"message": "busy", "retry_after_ms": 2000}}')"#.to_owned(),
+            Refusal::Pause => {
+                let error = r#"{"message": "busy", "retry_after_ms": 2000, "outcome": "failed"}"#;
+                format!("say('{{\"error\": {error}}}')")
+            }
             Refusal::Unavailable => "fail('no credit', 402)".to_owned(),
             Refusal::Crash => "fail('boom', 500)".to_owned(),
         },
