@@ -186,8 +186,10 @@ async fn engine(container: &Container) -> Presence {
     presence
 }
 
-/// Asks a service with HEAD, which has no effect. Any status shows that it is there.
+/// Asks a service with HEAD, which has no effect. Any status shows that it is there; one that says that the service
+/// does not know HEAD says nothing about the key.
 async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderValue)>) -> Presence {
+    let has_key = !headers.is_empty();
     let headers = headers.into_iter().collect();
     let response = match client.request(Method::HEAD, url.clone()).headers(headers).send().await {
         Ok(response) => response,
@@ -202,6 +204,10 @@ async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderVal
     let status = response.status();
     let server =
         response.headers().get("server").and_then(|server| server.to_str().ok()).unwrap_or("a service");
+    if matches!(status.as_u16(), 405 | 501) {
+        let unchecked = if has_key { ", key not checked" } else { "" };
+        return Presence::there(format!("{server}{unchecked}"));
+    }
     let mut presence = Presence::there(server);
     presence.missing.extend(closed(status.as_u16()).or_else(|| {
         status.is_server_error().then(|| Missing {

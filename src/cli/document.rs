@@ -86,7 +86,7 @@ impl Document {
         strict: bool,
         terminal: &mut Terminal,
     ) -> anyhow::Result<(Document, Graph, Settings)> {
-        let settings = settings::load(path, terminal);
+        let settings = settings::load(path, strict, terminal);
         document.lint(settings.as_ref().unwrap_or(&Settings::default()));
         let graph = document.sound(strict, terminal)?;
         Ok((document, graph, settings?))
@@ -101,7 +101,7 @@ impl Document {
         text: String,
         terminal: &mut Terminal,
     ) -> anyhow::Result<(Document, Graph, Settings)> {
-        let settings = settings::load(path, terminal)?;
+        let settings = settings::load(path, false, terminal)?;
         let mut document = Document::of(path.display().to_string(), text.into_bytes());
         let graph = document.sound(false, terminal)?;
         Ok((document, graph, settings))

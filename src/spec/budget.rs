@@ -29,11 +29,16 @@ pub(super) enum Read {
     Budget(Budget),
     /// Its right spelling.
     Almost(String),
+    /// What it may mean.
+    Perhaps(Vec<String>),
     Unknown,
 }
 
 /// Reads `20000 tokens`, `20,000 tokens`, `$0.50`, and both with a comma or `and` between them.
 pub(super) fn read(text: &str) -> Read {
+    if let Some(meant) = doubtful(text.trim()) {
+        return Read::Perhaps(meant);
+    }
     let mut budget = Budget::default();
     let (mut right, mut exact) = (Vec::new(), true);
     for part in parts(text) {
@@ -63,8 +68,38 @@ pub(super) fn right(text: &str) -> Option<String> {
     match read(text) {
         Read::Budget(_) => Some(text.to_owned()),
         Read::Almost(right) => Some(right),
-        Read::Unknown => None,
+        Read::Perhaps(_) | Read::Unknown => None,
     }
+}
+
+/// What a single amount may mean, if it is not certain: `20000` without a unit, and `$1.000`, whose thousands may be
+/// grouped by a point.
+fn doubtful(text: &str) -> Option<Vec<String>> {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_digits(text) && (4..=12).contains(&text.len()) && !text.starts_with('0') {
+        return Some(vec![format!("{text} tokens")]);
+    }
+    let number = text.strip_prefix('$').or_else(|| text.strip_suffix('$')).unwrap_or(text);
+    let number = number.to_lowercase();
+    let number =
+        number.trim().trim_start_matches("usd").trim_end_matches("usd").trim_end_matches("dollars").trim();
+    let (whole, fraction) = number.split_once('.')?;
+    let grouped = fraction.len() == 3 && fraction.ends_with('0') && (1..=3).contains(&whole.len());
+    let is_dollars = number.len() < text.len() && !whole.starts_with('0');
+    (grouped && is_dollars && is_digits(whole) && is_digits(fraction)).then(|| {
+        let read = [number.to_owned(), format!("{whole}{fraction}")];
+        read.iter().filter_map(|number| Some(dollars(number)?.to_string())).collect()
+    })
+}
+
+/// A number of tokens whose thousands are grouped by points, as `20.000`, without the points.
+fn ungrouped(number: &str) -> Option<String> {
+    let groups: Vec<&str> = number.split('.').collect();
+    let [first, rest @ ..] = groups.as_slice() else { return None };
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let grouped = !rest.is_empty() && rest.iter().all(|group| group.len() == 3) && first.len() <= 3;
+    (grouped && !first.starts_with('0') && groups.iter().all(|group| is_digits(group)))
+        .then(|| groups.concat())
 }
 
 enum Amount {
@@ -105,9 +140,16 @@ fn amount(text: &str) -> Option<(Amount, bool)> {
     let (number, unit) = split(&lower);
     let scaled = |by: u64, unit: &str| -> Option<(Amount, bool)> {
         let known = matches!(unit.trim(), "token" | "tokens" | "tok" | "toks");
+        let points = ungrouped(&number);
+        // `1.500k` may be 1500 or 1500 thousand.
+        let number = match points {
+            Some(_) if by > 1 => return None,
+            points => points.unwrap_or_else(|| number.clone()),
+        };
         // Half a thousand is a whole number.
         let tokens = dollars(&number).filter(|_| known)?.times(by)?;
-        Some((Amount::Tokens(tokens), by == 1 && matches!(unit, "token" | "tokens") && lower.contains(' ')))
+        let is_right = by == 1 && matches!(unit, "token" | "tokens") && !lower.contains('.');
+        Some((Amount::Tokens(tokens), is_right && lower.contains(' ')))
     };
     match &*unit {
         "$" | "usd" | "dollar" | "dollars" | "us dollars" => {
@@ -157,6 +199,7 @@ mod tests {
                 assert!(matches!(read(&right), Read::Budget(_)), "{right}");
                 format!("write {right}")
             }
+            Read::Perhaps(meant) => format!("perhaps {}", meant.join(" or ")),
             Read::Unknown => "?".to_owned(),
         }
     }
@@ -189,6 +232,18 @@ mod tests {
             ("5 dollars", "write $5.00"),
             ("50 cents", "write $0.50"),
             ("20k tokens and 50 cents", "write 20000 tokens, $0.50"),
+            ("20.000 tokens", "write 20000 tokens"),
+            ("1.000.000 tokens", "write 1000000 tokens"),
+            ("20.0 tokens", "write 20 tokens"),
+            ("20.000 tokens, $1", "write 20000 tokens, $1.00"),
+            ("1.500k tokens", "?"),
+            ("0.500 tokens", "?"),
+            ("20000", "perhaps 20000 tokens"),
+            ("$1.000", "perhaps $1.00 or $1000.00"),
+            ("$1.250", "perhaps $1.25 or $1250.00"),
+            ("1.000 USD", "perhaps $1.00 or $1000.00"),
+            ("$1.234", "$1.234"),
+            ("$0.100", "$0.10"),
             ("5", "?"),
             ("20k", "?"),
             ("0.5 tokens", "?"),

@@ -302,6 +302,7 @@ pub(super) fn budget(
         budget::Read::Budget(budget) if budget.is_spent() => (problem::no_budget(span), None),
         budget::Read::Budget(budget) => return Some(Spanned::new(budget, span)),
         budget::Read::Almost(right) => (problem::bad_budget(span, shown), Some(right)),
+        budget::Read::Perhaps(meant) => (problem::doubtful_budget(span, shown, &meant), None),
         budget::Read::Unknown => (problem::bad_budget(span, shown), None),
     };
     problems.push(problem.mended(span, right));

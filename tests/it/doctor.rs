@@ -57,7 +57,8 @@ fn services_and_models_are_asked_without_effect() {
         Some(match (seen.asked.as_str(), seen.token.as_str()) {
             ("HEAD /gone", _) => (503, Value::Null),
             ("HEAD /closed", _) => (401, Value::Null),
-            ("HEAD /steps", _) => (405, Value::Null),
+            ("HEAD /steps" | "HEAD /keyed", _) => (405, Value::Null),
+            ("HEAD /python", _) => (501, Value::Null),
             ("GET /llama/models", _) => (200, json!({"data": [{"id": "x.gguf", "owned_by": "llamacpp"}]})),
             ("GET /v1/models", "Bearer good-key") => (200, models),
             ("GET /v1/models/alias", "Bearer good-key") => (200, json!({"id": "small"})),
@@ -72,6 +73,7 @@ fn services_and_models_are_asked_without_effect() {
          [providers.llama]\nurl = \"http://{at}/llama\"\n[providers.bare]\nurl = \"http://{at}/bare\"\n\
          [agents.up]\nhttp = \"http://{at}/steps\"\n[agents.down]\nhttp = \"http://{dead}/steps\"\n\
          [agents.ill]\nhttp = \"http://{at}/gone\"\n[agents.closed]\nhttp = \"http://{at}/closed\"\n\
+         [agents.python]\nhttp = \"http://{at}/python\"\n[agents.keyed]\nhttp = \"http://{at}/keyed\"\nkey = \"secret:P_KEY\"\n\
          [agents.small]\nmodel = \"p/small\"\n[agents.alias]\nmodel = \"p/alias\"\n[agents.typo]\nmodel = \"p/smal\"\n\
          [agents.open]\nmodel = \"open/small\"\n[agents.llama]\nmodel = \"llama/any\"\n[agents.bare]\nmodel = \"bare/any\"\n"
     ));
@@ -103,6 +105,8 @@ fn services_and_models_are_asked_without_effect() {
         "down:  [] cannot connect to http://DEAD/steps: Connection refused (os error 111)",
         "ill: a service [] it answers 503 Service Unavailable",
         "closed: a service [] it refuses the key: 401",
+        "python: a service [] ",
+        "keyed: a service, key not checked [] ",
         "small: 127.0.0.1 [small] ",
         "alias: 127.0.0.1 [alias] ",
         "typo: 127.0.0.1 [] the provider has no model `smal`",
@@ -111,7 +115,7 @@ fn services_and_models_are_asked_without_effect() {
         "bare: 127.0.0.1, which does not list its models [] ",
     ];
     assert_eq!(lines, expected);
-    assert_eq!(answers[6]["missing"][0]["help"], "did you mean `small`?");
+    assert_eq!(answers[8]["missing"][0]["help"], "did you mean `small`?");
     assert!(
         service.seen().iter().all(|seen| seen.asked.starts_with("GET ") || seen.asked.starts_with("HEAD "))
     );

@@ -90,7 +90,7 @@ impl Explained {
         if matches!(trust::runs::owner(home)?, Owner::Own(_)) {
             place(&history.options, home)?;
         }
-        let settings = settings::load(&history.options.file, terminal)?;
+        let settings = settings::load(&history.options.file, false, terminal)?;
         Ok(Explained { history, executions, settings, cancelled })
     }
 

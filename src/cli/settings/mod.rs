@@ -1,11 +1,13 @@
 //! `orderflow.toml`: who does the work, with what limits and grants. Written by the operator, never by the
 //! document.
 
+mod clear;
 mod coder;
 mod containers;
 mod notify;
 mod providers;
 mod read;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -213,11 +215,14 @@ pub struct Channel {
 /// a repository only in the document's own folder.
 ///
 /// # Errors
-/// When the file cannot be read, or stops with all its problems shown.
-pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings> {
+/// When the file cannot be read, or stops with all its problems shown; with `strict`, also on a warning.
+pub fn load(document: &Path, strict: bool, terminal: &mut Terminal) -> anyhow::Result<Settings> {
     let Looked { settings, wrong } = look(document)?;
     let Some((source, problems)) = wrong else { return Ok(settings) };
     terminal.talk(&render::human(&source, &problems, terminal.talk_colour()));
+    if !strict && !problems.iter().any(Diagnostic::is_error) {
+        return Ok(settings);
+    }
     Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was run", source.name)).into())
 }
 
@@ -225,7 +230,7 @@ pub fn load(document: &Path, terminal: &mut Terminal) -> anyhow::Result<Settings
 #[derive(Default)]
 pub struct Looked {
     pub settings: Settings,
-    /// The file and its problems, if it has any.
+    /// The file, without keys in clear text, and its problems, if it has any.
     pub wrong: Option<(Source, Vec<Diagnostic>)>,
 }
 
@@ -245,10 +250,14 @@ pub fn look(document: &Path) -> anyhow::Result<Looked> {
     let name = file.display().to_string();
     let text = text(&file).with_context(|| format!("cannot read {name}"))?;
     let source = Source::new(name, text);
-    let (mut settings, problems) = read(&source);
+    let (mut settings, mut problems) = read(&source);
+    let shown = clear::masked(&source);
+    if !problems.is_empty() && shown.text != source.text {
+        problems = read(&shown).1;
+    }
     settings.folder = file.parent().unwrap_or(own).to_owned();
     settings.file = Some(file);
-    Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((source, problems)) })
+    Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((shown, problems)) })
 }
 
 /// The largest file of settings, in bytes.

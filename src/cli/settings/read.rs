@@ -1,10 +1,9 @@
 //! TOML text to settings, with every problem at its place.
 
 use super::{
-    Agent, AgentEffects, Channel, Header, McpServer, Origin, Provider, Reach, Secret, Settings, coder,
-    providers,
+    Agent, AgentEffects, Channel, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers,
 };
-use crate::adapter::http::{AUTHORIZATION, HeaderName, HeaderValue, Url};
+use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use crate::value::words::excerpt;
 use std::collections::BTreeMap;
@@ -303,38 +302,6 @@ impl Reader {
         self.bad_because(key, value, expected, &why)
     }
 
-    /// `secret:NAME`, as a bearer token.
-    pub(super) fn key(&mut self, value: &Item<'_>) -> Option<Header> {
-        let name = value.get_ref().as_str().and_then(|text| text.strip_prefix(SECRET));
-        let header = |name: &str| Header { text: "Bearer ".into(), secret: Some(name.to_owned()) };
-        let name = name.filter(|name| is_variable(name));
-        let expected = "\"secret:\" and the name of a secret, such as \"secret:API_KEY\"";
-        name.map(header).or_else(|| self.bad("key", value, expected))
-    }
-
-    pub(super) fn headers(&mut self, value: &Item<'_>) -> Vec<(HeaderName, Header)> {
-        let expected = "a table such as { X-Api-Key = \"secret:API_KEY\" }";
-        let Some(table) = value.get_ref().as_table() else {
-            return self.bad("headers", value, expected).unwrap_or_default();
-        };
-        let mut headers = Vec::new();
-        for (key, value) in table {
-            let name = HeaderName::from_bytes(key.get_ref().as_bytes()).ok();
-            let header = value.get_ref().as_str().and_then(header);
-            match (name, header) {
-                (Some(name), Some(header)) => headers.push((name, header)),
-                (None, _) => {
-                    self.bad::<()>(key.get_ref(), value, "below the name of a header");
-                }
-                (_, None) => {
-                    let expected = "text, which may end with \"secret:\" and the name of a secret";
-                    self.bad::<()>(key.get_ref(), value, expected);
-                }
-            }
-        }
-        headers
-    }
-
     fn channel(&mut self, table: &DeTable<'_>) -> Channel {
         let mut channel = Channel::default();
         for (key, value) in table {
@@ -391,38 +358,6 @@ impl Reader {
         words
     }
 
-    /// `["KEY"]`, each in the environment, or `{ KEY = "file:/run/secrets/key" }`.
-    fn secrets(&mut self, value: &Item<'_>) -> Vec<Secret> {
-        let mut secrets: Vec<Secret> = Vec::new();
-        if let Some(table) = value.get_ref().as_table() {
-            for (key, place) in table {
-                let from = place.get_ref().as_str().and_then(origin);
-                let expected = "\"file:\" and a path, or \"env:\" and a variable's name";
-                let from = from.or_else(|| self.bad(key.get_ref(), place, expected));
-                if !is_variable(key.get_ref()) {
-                    self.bad::<()>(key.get_ref(), place, A_VARIABLE);
-                }
-                secrets.extend(from.map(|from| Secret { name: key.get_ref().to_string(), from }));
-            }
-            return secrets;
-        }
-        let Some(list) = value.get_ref().as_array() else {
-            let expected = "a list of names, or a table such as { KEY = \"file:/run/secrets/key\" }";
-            return self.bad("secrets", value, expected).unwrap_or_default();
-        };
-        for name in list {
-            match name.get_ref().as_str().filter(|name| is_variable(name)) {
-                Some(text) if secrets.iter().any(|known| known.name == text) => {}
-                Some(text) => {
-                    secrets
-                        .push(Secret { name: text.to_owned(), from: Origin::Environment(text.to_owned()) });
-                }
-                None => drop(self.bad::<()>("secrets", name, A_VARIABLE)),
-            }
-        }
-        secrets
-    }
-
     fn rate(&mut self, value: &Item<'_>) -> Option<f64> {
         let expected = "a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"";
         let rate = value.get_ref().as_str().and_then(per_second);
@@ -431,7 +366,7 @@ impl Reader {
 }
 
 /// A value as a message shows it: itself, if it is short, else its type.
-fn found(value: &DeValue<'_>) -> String {
+pub(super) fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("\"{}\"", excerpt(text)),
         DeValue::Integer(number) => number.as_str().to_owned(),
@@ -439,35 +374,6 @@ fn found(value: &DeValue<'_>) -> String {
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Array(list) if list.is_empty() => "an empty list".to_owned(),
         other => format!("a value of the type {}", other.type_str()),
-    }
-}
-
-const A_VARIABLE: &str = "the name of a variable, such as PAYMENT_KEY";
-
-fn is_variable(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The prefix of the name of a secret.
-const SECRET: &str = "secret:";
-
-/// `Token secret:NAME`, or text alone.
-fn header(text: &str) -> Option<Header> {
-    let (text, secret) = match text.split_once(SECRET) {
-        Some((text, name)) => (text, Some(name.to_owned())),
-        None => (text, None),
-    };
-    let fits = HeaderValue::from_str(text).is_ok() && secret.as_deref().is_none_or(is_variable);
-    fits.then(|| Header { text: text.to_owned(), secret })
-}
-
-fn origin(text: &str) -> Option<Origin> {
-    match text.split_once(':')? {
-        ("env", name) if is_variable(name) => Some(Origin::Environment(name.to_owned())),
-        ("file", path) if !path.is_empty() => Some(Origin::File(path.into())),
-        _ => None,
     }
 }
 

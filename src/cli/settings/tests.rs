@@ -162,3 +162,64 @@ fn a_container_is_an_image_with_a_command() {
         assert_eq!(found, [expected]);
     }
 }
+
+/// What people see of a file, drawn and as JSON.
+fn seen(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), text).unwrap();
+    let (source, problems) = look(&folder.path().join("flow.md")).unwrap().wrong.unwrap();
+    let json = render::json(&source, &problems);
+    format!("{}{}", render::human(&source, &problems, false), serde_json::to_string(&json).unwrap())
+}
+
+#[test]
+fn a_key_in_clear_text_is_never_shown() {
+    for text in [
+        "[agents.a]\nhttp = \"http://x\"\nkey = \"HUSH\"\n",
+        "[agents.a]\nmcp = \"http://x\"\nkey = \"Bearer HUSH\"\n",
+        "[agents.a]\nmcp = \"http://x\"\nkey = [\"HUSH\"]\n",
+        "[agents.a]\nhttp = \"http://x\"\nheaders = { Authorization = \"Bearer HUSH\" }\n",
+        "[agents.a]\nhttp = \"http://x\"\nheaders = { X-Api-Key = 'HUSH' }\n",
+        "[agents.a]\nhttp = \"http://x\"\nheaders = { Team = \"HUSH\" }\n",
+        "[agents.a]\nhttp = \"http://me:HUSH@x\"\n",
+        "[agents.a]\nhttp = \"http://HUSH@x\"\n",
+        "[agents.a]\ncommand = [\"x\"]\nsecrets = [\"HUSH\"]\n",
+        "[agents.a]\ncommand = [\"x\"]\nsecrets = \"HUSH\"\n",
+        "[agents.a]\ncommand = [\"x\"]\nsecrets = { KEY = \"HUSH\" }\n",
+        "[agents.a]\ncommand = [\"x\"]\nsecrets = { HUSH = \"KEY\" }\n",
+        "[agents.a]\ncommand = [\"x\"]\nsecrets = [\"A\", \"B=HUSH\"]\n",
+        "[agents]\na = { http = \"x\", key = \"HUSH\" }\n",
+        "[agents.a]\nhttp = \"x\" # HUSH\n",
+        "[agents.a]\nmodel = \"p/m\"\napi_key = \"HUSH\"\n[providers.p]\nurl = \"http://x\"\n",
+        "[providers.p]\nurl = \"http://x\"\nkey = \"HUSH\"\n",
+        "[providers.p]\nurl = \"http://x\"\nheaders = { x-api-key = \"HUSH\" }\n",
+        "[providers.p]\nurl = \"http://x\"\nkey = \"HUSH\n",
+        "[providers]\np = { url = \"http://x\", key = \"HUSH\"\n",
+    ] {
+        for key in ["sk-abcdef123456", "sk_live_abcdef123456"] {
+            let shown = seen(&text.replace("HUSH", key));
+            assert!(!shown.contains("abcdef"), "{text}: {shown}");
+        }
+    }
+    for text in ["key = \"hunter2+more\"", "headers = { Authorization = \"Basic hunter2+more\" }"] {
+        let shown = seen(&format!("[agents.a]\nhttp = \"http://x\"\n{text}\n"));
+        assert!(!shown.contains("hunter") && shown.contains("secret:NAME"), "{shown}");
+    }
+}
+
+#[test]
+fn a_key_in_clear_text_says_where_it_belongs() {
+    let shown = seen("[agents.a]\nhttp = \"http://x\"\nkey = \"sk-abcdef123456\"\n");
+    let (drawn, _) = shown.split_once("[{").unwrap();
+    let (_, drawn) = drawn.split_once("3 | ").unwrap();
+    assert!(drawn.starts_with("key = \"***************\"\n"), "{drawn}");
+    assert!(drawn.contains("found \"***************\""), "{drawn}");
+    assert!(drawn.contains("help: put a secret in the environment, and write secret:NAME\n"), "{drawn}");
+    let text = "[agents.a]\nhttp = \"http://x\"\nheaders = { Authorization = \"Bearer sk-abcdef\", Team = \"shop\", X-Key = \"secret:K\" }\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.message.as_str())).collect();
+    let expected = "the header `Authorization` contains a secret in clear text";
+    assert_eq!(found, [("settings-clear-secret", expected)]);
+    let Some(Reach::Http { headers, .. }) = &settings.agents["a"].reach else { panic!() };
+    assert_eq!(headers[0].1.text, "Bearer sk-abcdef", "a warning changes nothing");
+}

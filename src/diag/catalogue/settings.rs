@@ -68,6 +68,16 @@ pub fn settings_idle_secret(span: Span, name: &str) -> Diagnostic {
         .help(format!("send it: key = \"secret:{name}\", or headers = {{ X-Api-Key = \"secret:{name}\" }}"))
 }
 
+/// A key that the file itself contains.
+pub fn settings_clear_secret(span: Span, header: &str) -> Diagnostic {
+    Diagnostic::warning(
+        "settings-clear-secret",
+        span,
+        format!("the header `{header}` contains a secret in clear text"),
+    )
+    .help("put it in the environment and write secret:NAME, such as \"Bearer secret:API_KEY\"")
+}
+
 /// A table without a key that it must have; `expected` is what the key holds.
 pub fn settings_missing_key(span: Span, key: &str, expected: &str) -> Diagnostic {
     Diagnostic::error("settings-missing-key", span, format!("`{key}` is missing"))

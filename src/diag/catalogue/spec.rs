@@ -286,6 +286,13 @@ pub fn bad_budget(span: Span, written: &str) -> Diagnostic {
         .help("write `20000 tokens`, `$0.50`, or both: `20000 tokens, $0.50`")
 }
 
+/// A budget that may mean one of these.
+pub fn doubtful_budget(span: Span, written: &str, meant: &[String]) -> Diagnostic {
+    let meant = words::or(meant.iter().map(words::code));
+    Diagnostic::error("bad-budget", span, format!("`{written}` is not a budget"))
+        .help(format!("write {meant}"))
+}
+
 pub fn no_budget(span: Span) -> Diagnostic {
     Diagnostic::error("bad-budget", span, "a budget of nothing would let nothing run")
         .help("write `20000 tokens` or `$0.50`, or remove it")
