@@ -130,3 +130,59 @@ fn files_that_do_not_fit_are_named_before_anything_runs() {
     assert_eq!(told.exit, Some(2), "{}", told.err);
     assert!(!place.path(".orderflow").exists());
 }
+
+const STOPPED: &str = "# Letters\n\n## Write @writer [timeout:: 2s] [retry:: 2 fixed 1ms]\n\
+    name::String → letter::String, friendly::Boolean\n\nWrite a test for {{ name }}.\n";
+
+/// Its first answer does not fit, and it does not answer the correction in time. A key whose value occurs in the prompt
+/// changes nothing, nor does its absence.
+#[test]
+fn a_request_that_was_stopped_is_repeated_as_one() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let service = Service::new(|_| {
+        let text = match ASKED.fetch_add(1, Ordering::SeqCst) {
+            0 => "no".to_owned(),
+            1 => return None,
+            _ => json!({"letter": "Dear", "friendly": true}).to_string(),
+        };
+        let choice = json!({"finish_reason": "stop", "message": {"role": "assistant", "content": text}});
+        let usage = json!({"prompt_tokens": 1000, "completion_tokens": 234});
+        Some((200, json!({"model": "small-1", "choices": [choice], "usage": usage})))
+    });
+    let place = place(&service.address.to_string());
+    place.write("flow.md", STOPPED);
+    place.write("orderflow.toml", &place.read("orderflow.toml").replace("LOCAL_KEY", "NUMBER"));
+    let args = "run flow.md --quiet --input name=1234 --record exchanges.jsonl";
+    let recorded = told(place.command(args).env("NUMBER", "1234").output().unwrap());
+    assert_eq!(recorded.exit, Some(0), "{}", recorded.err);
+    let attempts = |place: &Place| {
+        let shown = place.orderflow("show last --item 1 --format json").out;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let step = &shown["steps"][0];
+        let spent: Vec<Value> = step["attempts"].as_array().unwrap().iter().map(spent).collect();
+        (spent, step["attempts"][1]["outputs"].clone())
+    };
+    fn spent(attempt: &Value) -> Value {
+        attempt["tokens_used"].clone()
+    }
+    let first = attempts(&place);
+    assert_eq!(first.0, [json!(1234), json!(1234)], "{first:?}");
+    assert_eq!(place.read("exchanges.jsonl").lines().count(), 3);
+    drop(service);
+    let told = place.orderflow("run flow.md --quiet --input name=1234 --exchanges exchanges.jsonl");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(attempts(&place), first);
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_an_earlier_record_as_it_is() {
+    let place = place("127.0.0.1:9");
+    place.write("exchanges.jsonl", "earlier\n");
+    let told = place.orderflow("run flow.md --record exchanges.jsonl");
+    assert_eq!(told.exit, Some(3), "{}", told.err);
+    assert_eq!(place.read("exchanges.jsonl"), "earlier\n");
+    for option in ["--record", "--exchanges"] {
+        let told = place.orderflow(&format!("run flow.md --replay {option} exchanges.jsonl"));
+        assert_eq!(told.exit, Some(2), "{}", told.err);
+    }
+}

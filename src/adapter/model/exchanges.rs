@@ -1,15 +1,16 @@
 //! Exchanges with models in a file of JSON lines: recorded by one run, and the answers of another, without a network.
 //!
-//! An exchange is found by a hash of its step, item, element and attempt, and of the request without secrets, its limit
-//! of tokens and how its answer is sent. So the order of parallel steps does not matter. Of equal ones the last counts:
-//! an attempt that was interrupted is made again.
+//! An exchange is found by a hash of its step, item, element, attempt and turn, and of the first request of the attempt
+//! without the item's secrets, its limit of tokens and how its answer is sent: later turns follow from it and from the
+//! answers. So the order of parallel steps does not matter. Of equal ones the last counts: an attempt that was
+//! interrupted is made again.
 
 use super::Protocol;
-use crate::adapter::{Call, contract};
+use crate::adapter::{Call, Context, contract};
 use crate::disk::Named;
 use crate::event::{Cause, Failure, Outcome};
-use crate::value::Value;
-use anyhow::{Context, bail};
+use crate::value::{Value, json as text};
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
@@ -100,19 +101,55 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub fn of(call: &Call, protocol: Protocol, mut body: Value) -> Asked {
-        if let Value::Object(members) = &mut body {
-            WITHOUT.iter().for_each(|name| drop(members.shift_remove(*name)));
+    /// The request of a turn, counted from 1; `first` is that of the first one.
+    pub fn of(call: &Call, protocol: Protocol, mut first: Value, turn: usize, mut body: Value) -> Asked {
+        for body in [&mut first, &mut body] {
+            if let Value::Object(members) = body {
+                WITHOUT.iter().for_each(|name| drop(members.shift_remove(*name)));
+            }
         }
+        // Another machine has other keys, and an answer from a file needs none: they decide nothing.
+        call.redactor.value_by_item(&mut first);
         call.redactor.value(&mut body);
-        let context = &call.context;
-        let (step, item) = (&*context.step, &*context.item);
-        let about = json!([step, item, context.element, context.attempt, format!("{protocol:?}"), body]);
+        let Context { step, item, element, attempt, .. } = &call.context;
+        let about = json!([**step, **item, element, attempt, turn, format!("{protocol:?}"), first]);
         Asked { hash: blake3::hash(about.to_string().as_bytes()).to_hex().to_string(), body }
     }
 }
 
+/// A request whose answer is awaited. Without [`end`](Self::end), it was stopped.
+pub(super) struct Open<'a> {
+    recorder: &'a Recorder,
+    call: &'a Call,
+    asked: Asked,
+    ended: bool,
+}
+
+impl Open<'_> {
+    /// Records the answer.
+    pub fn end(mut self, answer: &Answered) -> Result<(), Box<Failure>> {
+        self.ended = true;
+        self.recorder.add(self.call, &self.asked, answer)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let message = "the recorded request was stopped before its answer".to_owned();
+            let answer = Answered::Lost { message, outcome: Outcome::Failed, retryable: true };
+            // The attempt has ended already; a replay says what is missing.
+            let _ = self.recorder.add(self.call, &self.asked, &answer);
+        }
+    }
+}
+
 impl Recorder {
+    /// Begins an exchange.
+    pub(super) fn begin<'a>(&'a self, call: &'a Call, asked: Asked) -> Open<'a> {
+        Open { recorder: self, call, asked, ended: false }
+    }
+
     /// Opens the file; `append` to what it has, or replace that.
     ///
     /// # Errors
@@ -130,10 +167,17 @@ impl Recorder {
     }
 
     /// Adds an exchange, without its secrets.
-    pub(super) fn add(&self, call: &Call, asked: &Asked, answer: &Answered) -> Result<(), Box<Failure>> {
+    fn add(&self, call: &Call, asked: &Asked, answer: &Answered) -> Result<(), Box<Failure>> {
         let mut answer = answer.clone();
         match &mut answer {
-            Answered::Response(received) => call.redactor.text(&mut received.body),
+            // Digits of a short secret may occur in a number, where a name would break the JSON.
+            Answered::Response(received) => match text::parse(&received.body) {
+                Ok(mut body) => {
+                    call.redactor.value(&mut body);
+                    received.body = body.to_string();
+                }
+                Err(_) => call.redactor.text(&mut received.body),
+            },
             Answered::Lost { message, .. } => call.redactor.text(message),
         }
         let context = &call.context;

@@ -63,7 +63,13 @@ pub struct Price {
 impl Adapter for Model {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
         // A model changes nothing.
-        Box::pin(async move { http::unless_stopped(self.converse(&call), stop, Outcome::Failed).await })
+        Box::pin(async move {
+            let mut spent = Usage::default();
+            let talk = self.converse(&call, &mut spent);
+            // A stop in the middle does not undo what was spent before it.
+            let answer = http::unless_stopped(talk, stop, Outcome::Failed).await;
+            answer.map_err(|failure| self.paid(failure, &spent))
+        })
     }
 
     fn bound(&self) -> Bound {
@@ -73,7 +79,7 @@ impl Adapter for Model {
 
 impl Model {
     /// Asks, and once more if the answer does not fit.
-    async fn converse(&self, call: &Call) -> Answer {
+    async fn converse(&self, call: &Call, spent: &mut Usage) -> Answer {
         if let Some(file) =
             call.outputs.iter().find(|output| output.ty.as_ref().is_some_and(Type::holds_files))
         {
@@ -89,41 +95,33 @@ impl Model {
         let prompt = prompt::prompt(call, &call.outputs, form.is_some());
         talk.say(Role::User, None, &prompt);
         let mut messages = vec![Message::user(prompt)];
-        let mut spent = Usage::default();
         let mut corrected = false;
-        let mut most = purse.most(&spent).ok_or_else(Purse::spent)?;
+        let mut most = purse.most(spent).ok_or_else(Purse::spent)?;
         loop {
-            let turn = self
-                .ask(call, &messages, form.as_ref(), most)
-                .await
-                .map_err(|failure| self.paid(failure, &spent))?;
+            let turn = self.ask(call, &messages, form.as_ref(), most).await?;
             if let Ok(text) = &turn.text {
                 talk.say(Role::Assistant, None, text);
             }
             let model = turn.model.as_deref().unwrap_or(&self.name);
             talk.say(Role::Usage, Some(model), &self.usage(&turn.usage));
             spent.add(&turn.usage);
-            purse.check(&spent).map_err(|failure| self.paid(failure, &spent))?;
-            let text = turn.text.map_err(|why| {
-                let failure = match turn.cut && most < self.max_tokens {
-                    true => Purse::cut(most),
-                    false => contract::failure(Cause::Protocol, why, Outcome::Failed, false),
-                };
-                self.paid(failure, &spent)
+            purse.check(&turn.usage)?;
+            let text = turn.text.map_err(|why| match turn.cut && most < self.max_tokens {
+                true => Purse::cut(most),
+                false => contract::failure(Cause::Protocol, why, Outcome::Failed, false),
             })?;
             match answer(&call.outputs, form.is_some(), &text) {
                 // Other members that the model wrote are not a report: only the provider knows the cost.
                 Ok(reply) => {
-                    let columns = self.columns(&spent, turn.model.as_deref());
+                    let columns = self.columns(spent, turn.model.as_deref());
                     return Ok(Reply { tokens_used: spent.tokens(), columns, ..reply });
                 }
                 Err(misfit) if corrected || misfit.cause == Cause::Refused => {
                     let (cause, message) = (misfit.cause, misfit.message);
-                    return Err(self.paid(contract::failure(cause, message, Outcome::Failed, false), &spent));
+                    return Err(contract::failure(cause, message, Outcome::Failed, false));
                 }
                 Err(misfit) => {
-                    let left = purse.most(&spent);
-                    most = left.ok_or_else(|| self.paid(Purse::uncorrected(&misfit), &spent))?;
+                    most = purse.most(spent).ok_or_else(|| Purse::uncorrected(&misfit))?;
                     let correction = prompt::correction(&misfit.message);
                     talk.say(Role::User, None, &correction);
                     messages.push(Message::assistant(text));
@@ -142,22 +140,24 @@ impl Model {
         most: u32,
     ) -> Result<Turn, Box<Failure>> {
         let request = self.protocol.request(self, messages, form, most);
+        let asked = || {
+            let first = self.protocol.request(self, &messages[..1], form, most);
+            Asked::of(call, self.protocol, first, messages.len().div_ceil(2), request.clone())
+        };
         let received = match &*self.exchanges {
             Exchanges::Live => self.send(call, &request).await,
             Exchanges::Record(recorder) => {
-                let asked = Asked::of(call, self.protocol, request.clone());
+                let open = recorder.begin(call, asked());
                 let received = self.send(call, &request).await;
-                recorder.add(call, &asked, &answered(&received))?;
+                open.end(&answered(&received))?;
                 received
             }
-            Exchanges::Replay(recording) => {
-                match recording.answer(call, &Asked::of(call, self.protocol, request))? {
-                    Answered::Response(received) => Ok(received),
-                    Answered::Lost { message, outcome, retryable } => {
-                        Err(contract::failure(Cause::Protocol, message, outcome, retryable))
-                    }
+            Exchanges::Replay(recording) => match recording.answer(call, &asked())? {
+                Answered::Response(received) => Ok(received),
+                Answered::Lost { message, outcome, retryable } => {
+                    Err(contract::failure(Cause::Protocol, message, outcome, retryable))
                 }
-            }
+            },
         }?;
         let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !status.is_success() {

@@ -73,16 +73,22 @@ impl Redactor {
 
     /// This redactor with the secrets of the item, or of all items.
     pub(super) fn with_learned(&self, item: Option<ItemId>) -> Redactor {
-        let Learned { names, needles } = &*self.learned;
-        if names.is_empty() {
+        if self.learned.names.is_empty() {
             return self.clone();
         }
-        let learned = needles.read().unwrap_or_else(PoisonError::into_inner);
-        let more: Vec<Arc<Needle>> = match item.filter(|item| *item != ItemId::RUN) {
+        self.of(self.known.needles.iter().cloned().chain(self.learned_by(item)).collect())
+    }
+
+    /// The secrets in inputs and outputs of the item, or of all items.
+    fn learned_by(&self, item: Option<ItemId>) -> Vec<Arc<Needle>> {
+        let learned = self.learned.needles.read().unwrap_or_else(PoisonError::into_inner);
+        match item.filter(|item| *item != ItemId::RUN) {
             Some(item) => learned.get(&item).cloned().unwrap_or_default(),
             None => learned.values().flatten().cloned().collect(),
-        };
-        let needles = self.known.needles.iter().cloned().chain(more).collect();
+        }
+    }
+
+    fn of(&self, needles: Vec<Arc<Needle>>) -> Redactor {
         let known = Known { secrets: Vec::new(), needles, named: None };
         Redactor { known: Arc::new(known), learned: self.learned.clone() }
     }
@@ -115,6 +121,12 @@ impl ItemRedactor {
     /// Redacts all texts in a value.
     pub fn value(&self, value: &mut Value) {
         self.redactor.shown(self.item, value);
+    }
+
+    /// Redacts only the secrets that the inputs and outputs of the item contain: unlike those of the settings, they are
+    /// the same on every machine.
+    pub fn value_by_item(&self, value: &mut Value) {
+        self.redactor.of(self.redactor.learned_by(Some(self.item))).texts(value);
     }
 }
 

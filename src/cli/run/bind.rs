@@ -120,11 +120,9 @@ enum Tools<'a> {
 pub struct Doers<'a> {
     steps: Vec<(&'a Step, Doer<'a>)>,
     secrets: Secrets,
-    /// Of models.
-    exchanges: Arc<Exchanges>,
 }
 
-/// Finds the doer of each step; with `stub`, steps without one are stubbed.
+/// Finds the doer of each step; with `stub`, steps without one are stubbed. A run that `replays` asks no models.
 ///
 /// # Errors
 /// Stops after showing every step without a doer, and every missing secret.
@@ -133,7 +131,7 @@ pub fn find<'a>(
     graph: &'a Graph,
     settings: &'a Settings,
     stub: bool,
-    exchanges: Exchanges,
+    replays: bool,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
     let mut problems = Vec::new();
@@ -147,12 +145,11 @@ pub fn find<'a>(
         }
     }
     // A model that is not asked needs no key.
-    let replays = matches!(exchanges, Exchanges::Replay(_));
     let asked = doers.iter().filter(|(_, doer)| !(replays && matches!(doer, Doer::Model { .. })));
     let wanted = asked.flat_map(|(step, _)| gives(step, graph, settings)).collect();
     let secrets = Secrets::fetch(&wanted, settings, terminal);
     if problems.is_empty() {
-        return Ok(Doers { steps: doers, secrets: secrets?, exchanges: Arc::new(exchanges) });
+        return Ok(Doers { steps: doers, secrets: secrets? });
     }
     // A problem that was shown as a warning is not shown again.
     let told = |problem: &Diagnostic| {
@@ -316,7 +313,9 @@ impl Doers<'_> {
         settings: &Settings,
         workspace: &Workspace,
         stubbed: &[String],
+        exchanges: Exchanges,
     ) -> anyhow::Result<Bindings> {
+        let exchanges = Arc::new(exchanges);
         let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
         let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let folder = std::path::absolute(&settings.folder)?;
@@ -384,7 +383,7 @@ impl Doers<'_> {
                     client: client()?,
                     protocol: provider.protocol,
                     url: provider.url.clone(),
-                    headers: match &*self.exchanges {
+                    headers: match &*exchanges {
                         Exchanges::Replay(_) => Vec::new(),
                         Exchanges::Live | Exchanges::Record(_) => self.headers(agent, &provider.headers)?,
                     },
@@ -393,7 +392,7 @@ impl Doers<'_> {
                     max_tokens: *max_tokens,
                     price: provider.price.clone(),
                     reports_cost: provider.reports_cost,
-                    exchanges: self.exchanges.clone(),
+                    exchanges: exchanges.clone(),
                 }),
                 Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
                     headless: coder.headless,

@@ -48,8 +48,8 @@ pub fn run(
     launch.check_trace()?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
-    let exchanges = launch.exchanges.open(taken.is_some())?;
-    let doers = bind::find(document, &part.graph, settings, launch.options.stub, exchanges, terminal);
+    let (stub, replays) = (launch.options.stub, launch.exchanges.replays());
+    let doers = bind::find(document, &part.graph, settings, stub, replays, terminal);
     let before = taken.as_ref().map(before).transpose()?;
     let alone = launch.show.quiet || !trust::answers(terminal);
     if launch.no_journal && !launch.wait && alone && !part.graph.gates.is_empty() {
@@ -81,6 +81,7 @@ pub fn run(
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {
         work.same(before.items.as_ref())?;
     }
+    let exchanges = launch.exchanges.open(taken.is_some())?;
     let (id, workspace) = match &taken {
         Some(taken) => (taken.history.header().run.clone(), Workspace::open(taken.history.home())),
         None => {
@@ -98,7 +99,8 @@ pub fn run(
     })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
-    let bindings = doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.stubbed)?;
+    let bindings =
+        doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.stubbed, exchanges)?;
     let stubbed_steps = doers.stubbed_steps();
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);

@@ -98,7 +98,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     deadline: Option<Duration>,
     /// Replay recorded executions instead of running: the document's own, or those of a session file
-    #[arg(long, value_name = "SESSION", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, require_equals = true,
+          conflicts_with_all = ["record", "exchanges"])]
     replay: Option<Option<PathBuf>>,
     /// Write the trace to this file, or to standard output instead of the tables (-) [default: session.toon; none for a
     /// replay]
@@ -137,7 +138,12 @@ struct ExchangesArgs {
 }
 
 impl ExchangesArgs {
-    /// Opens the files.
+    /// Whether the models of the run are not asked.
+    fn replays(&self) -> bool {
+        self.record.is_none() && self.exchanges.is_some()
+    }
+
+    /// Opens the file, which replaces an earlier record unless the run goes on: nothing may refuse the run afterwards.
     ///
     /// # Errors
     /// When one cannot be read or written.
