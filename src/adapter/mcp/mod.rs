@@ -1,8 +1,8 @@
 //! An agent that is a tool of an MCP server: the inputs are the tool's arguments, its result is the answer. Does not
 //! know where the server's command, its address and its keys come from.
 //!
-//! - `pipe` is the server's process, `log` what it reports, `session` the conversation, `tools` chooses the tool,
-//!   `answer` reads its result, this is an attempt.
+//! - `pipe` is the server's process, `log` what it reports, `session` the conversation, `stream` its HTTP, `tools` chooses
+//!   the tool, `answer` reads its result, this is an attempt.
 //!
 //! A server is started or connected to when a call needs it, serves all calls of its agent, and is started again after
 //! it has ended. A call that was in flight then fails with an unknown outcome.
@@ -11,6 +11,7 @@ mod answer;
 mod log;
 mod pipe;
 mod session;
+mod stream;
 mod tools;
 
 pub use session::{Greeting, Tool};

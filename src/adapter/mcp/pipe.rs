@@ -269,7 +269,7 @@ impl From<TooLong> for Unfit {
 }
 
 /// The message of a line; `None` for a blank line, and for a notification that nothing here knows.
-fn message(line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
+pub fn message(line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
     let shown =
         |why: &str| format!("the server wrote {why} on stdout: {}", excerpt(&String::from_utf8_lossy(line)));
     let text = std::str::from_utf8(line).map_err(|_| shown("text that is not UTF-8"))?;

@@ -5,18 +5,19 @@ use super::super::contract;
 use super::super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::log::{Log, Recorded};
 use super::pipe::Pipe;
+use super::stream::{Checked, UNFIT, retries, too_large};
 use crate::event::{Cause, Failure, Outcome, UNAVAILABLE};
 use crate::value::{Object, Value};
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam,
-    ClientCapabilities, ClientConfig, ClientRequest, ElicitationCapability, FormElicitationCapability,
-    Implementation, InputRequest, InputRequiredResult, InputResponses, MetaObject, ProtocolVersion,
-    RequestMetaObject, ServerResult,
+    ClientCapabilities, ClientConfig, ClientRequest, ElicitationCapability, ErrorData,
+    FormElicitationCapability, Implementation, InputRequest, InputRequiredResult, InputResponses, MetaObject,
+    ProtocolVersion, RequestMetaObject, ServerResult,
 };
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, PeerRequestOptions, RequestHandle, RoleClient,
-    RunningService, ServiceError, serve_client_with_lifecycle,
+    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, PeerRequestOptions, RequestHandle,
+    RoleClient, RunningService, ServiceError, serve_client_with_lifecycle,
 };
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
@@ -108,12 +109,13 @@ impl Session {
         headers: &[(HeaderName, HeaderValue)],
         log: Arc<Log>,
     ) -> Result<Session, Lost> {
-        let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+        let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
             .custom_headers(headers.iter().cloned().collect())
             .max_concurrent_requests(POSTS)
             .max_json_response_size(contract::LARGEST + 64 * 1024)
             .max_sse_event_size(contract::LARGEST + 64 * 1024);
-        let transport = StreamableHttpClientTransport::with_client(client, config);
+        config.retry_config = Arc::new(retries());
+        let transport = StreamableHttpClientTransport::with_client(Checked(client), config);
         Session::begin(transport, log, Some(url)).await
     }
 
@@ -128,7 +130,11 @@ impl Session {
         };
         let transport = Recorded { inner, log: log.clone(), began: None };
         match serve_client_with_lifecycle(Orderflow, transport, lifecycle).await {
-            Ok(service) => Ok(Session { service, log }),
+            Ok(service) => {
+                // A list of tools that the server gave once says neither what it has now nor that it still answers.
+                service.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
+                Ok(Session { service, log })
+            }
             Err(error) => Err(refused(error, url)),
         }
     }
@@ -257,9 +263,7 @@ fn refused(error: ClientInitializeError, url: Option<&Url>) -> Lost {
     match error {
         ClientInitializeError::ConnectionClosed(_) => Lost::Gone,
         ClientInitializeError::TransportError { error, .. } => transport(&error, url),
-        ClientInitializeError::JsonRpcError(error) => {
-            Lost::Error { code: error.code.0.into(), message: error.message.into_owned() }
-        }
+        ClientInitializeError::JsonRpcError(error) => told(error),
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => refused(*fallback, url),
         ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. } => {
             let versions: Vec<String> = server_supported.iter().map(ToString::to_string).collect();
@@ -273,11 +277,18 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
+/// The error of a server, or one that `stream` made in its place.
+fn told(error: ErrorData) -> Lost {
+    let message = error.message.into_owned();
+    match error.code {
+        UNFIT => Lost::Failed(contract::bad(message)),
+        code => Lost::Error { code: code.0.into(), message },
+    }
+}
+
 fn lost(error: ServiceError, url: Option<&Url>) -> Lost {
     match error {
-        ServiceError::McpError(error) => {
-            Lost::Error { code: error.code.0.into(), message: error.message.into_owned() }
-        }
+        ServiceError::McpError(error) => told(error),
         ServiceError::TransportSend(error) => transport(&error, url),
         ServiceError::TransportClosed => Lost::Gone,
         ServiceError::Cancelled { .. } => Lost::Cancelled,
@@ -329,9 +340,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, url: &Url) -> Box<Fail
         }
         Is::AuthRequired(_) => refused(401, None),
         Is::InsufficientScope(_) => refused(403, None),
-        Is::ResponseBodyTooLarge { .. } => {
-            contract::bad(format!("the answer is larger than {} MiB", contract::LARGEST >> 20))
-        }
+        Is::ResponseBodyTooLarge { .. } => contract::bad(too_large()),
         Is::UnexpectedServerResponse(text) => match status(text) {
             Some(status) => refused(status, None),
             None => contract::bad("the server's answer is not a JSON-RPC 2.0 message".to_owned()),
@@ -349,7 +358,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, url: &Url) -> Box<Fail
     }
 }
 
-/// The status in `HTTP 404 Not Found: …`, as which rmcp reports responses that are no messages.
+/// The status in `HTTP 404 Not Found: …`, as which rmcp reports responses that are not messages.
 fn status(text: &str) -> Option<u16> {
     text.strip_prefix("HTTP ")?.get(..3)?.parse().ok()
 }

@@ -210,11 +210,52 @@ async fn a_call_is_cancelled_and_the_server_stays() {
     assert!(is_gone(scene.lines("starts")[0].parse().unwrap()));
 }
 
+/// Makes a server one of 2026, whose list of tools is that in a file and may be stored for a day.
+fn of_2026(scene: &Scene) {
+    let path = scene.folder.path().join("server.py");
+    let source = std::fs::read_to_string(&path).unwrap();
+    let discovers = "    if method == 'server/discover':\n        send(id=id, result={'resultType': 'complete', \
+        'supportedVersions': ['2026-07-28'], 'capabilities': {'tools': {}}, 'ttlMs': 86400000, 'cacheScope': 'private'})\n\
+        \x20   elif method == 'tools/list':\n        send(id=id, result={'resultType': 'complete', 'ttlMs': 86400000, \
+        'cacheScope': 'private', 'tools': [{'name': name, 'inputSchema': {'type': 'object'}} for name in open('tools').read().split()]})\n    elif";
+    std::fs::write(
+        &path,
+        source.replacen("    if method == 'initialize':", &format!("{discovers} method == 'initialize':"), 1),
+    )
+    .unwrap();
+    std::fs::write(scene.folder.path().join("tools"), "work").unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_answers_nothing_more_is_killed_with_all_its_calls() {
+    for is_of_2026 in [false, true] {
+        killed_with_all_its_calls(is_of_2026).await;
+    }
+}
+
+/// A list of tools that is stored does not say that a tool is missing.
+#[tokio::test]
+async fn a_tool_that_came_after_the_first_call_is_found() {
+    let mut scene = scene("");
+    let work = "send(**result(structuredContent={'a': call['name']}))";
+    scene.mcp = Arc::new(server_with(scene.folder.path(), work, None));
+    of_2026(&scene);
+    let mut call = call(scene.folder.path(), "a::String", json!({}));
+    call.context.step = "Work".into();
+    assert_eq!(asked(&scene.mcp, call.clone()).told().await, "a=\"work\"");
+    std::fs::write(scene.folder.path().join("tools"), "work pack").unwrap();
+    call.context.step = "Pack".into();
+    assert_eq!(asked(&scene.mcp, call).told().await, "a=\"pack\"");
+    scene.close().await;
+}
+
+async fn killed_with_all_its_calls(is_of_2026: bool) {
     let mut scene = scene("");
     let work = "if call['arguments']['blocks']: time.sleep(1000)";
     scene.mcp = Arc::new(server(scene.folder.path(), work).with_grace(Duration::from_millis(50)));
+    if is_of_2026 {
+        of_2026(&scene);
+    }
     let first = scene.ask("a::JSON", json!({"blocks": false}));
     until("the first call", || scene.lines("calls").len() == 1).await;
     let second = scene.ask("a::JSON", json!({"blocks": true}));
@@ -285,8 +326,19 @@ fn over_http<F>(call: impl Fn(Value) -> F + Clone + Send + Sync + 'static) -> Ar
 where
     F: Future<Output = Response> + Send,
 {
+    over_http_again(call, |_| respond(405, &[], ""))
+}
+
+/// The same; `again` answers when a stream of events is connected to again after the event with this id.
+pub(super) fn over_http_again<F>(
+    call: impl Fn(Value) -> F + Clone + Send + Sync + 'static,
+    again: impl Fn(&str) -> Response + Clone + Send + Sync + 'static,
+) -> Arc<Mcp>
+where
+    F: Future<Output = Response> + Send,
+{
     let address = listen(move |request: Request| {
-        let call = call.clone();
+        let (call, again) = (call.clone(), again.clone());
         async move {
             let (head, body) = request.into_parts();
             let message: Value =
@@ -308,14 +360,16 @@ where
                 Some(_) => json(
                     json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no such method"}}),
                 ),
-                None => respond(405, &[], ""),
+                None => {
+                    again(head.headers.get("last-event-id").map_or("", |id| id.to_str().unwrap_or_default()))
+                }
             }
         }
     });
     Arc::new(http(&format!("http://{address}/mcp"), "Bearer k-123"))
 }
 
-fn json(value: Value) -> Response {
+pub(super) fn json(value: Value) -> Response {
     respond(200, &[("content-type", "application/json")], &value.to_string())
 }
 
@@ -325,7 +379,7 @@ fn http(url: &str, key: &str) -> Mcp {
     Mcp::new(server, Some("work".to_owned()))
 }
 
-async fn ended(mcp: &Arc<Mcp>) -> String {
+pub(super) async fn ended(mcp: &Arc<Mcp>) -> String {
     let folder = tempfile::tempdir().unwrap();
     asked(mcp, call(folder.path(), "a::Order", json!({"order": 1}))).told().await
 }

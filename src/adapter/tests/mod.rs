@@ -7,6 +7,7 @@ mod conformance;
 mod headless;
 mod http;
 mod mcp;
+mod mcp_streams;
 pub(super) mod model;
 mod orphans;
 mod process;
