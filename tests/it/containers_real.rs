@@ -1,5 +1,6 @@
 //! Programs in containers of a real engine: podman with an image of busybox, where both can be used.
 
+use crate::parts::found;
 use crate::place::Place;
 use crate::program::{Told, told};
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,10 +36,7 @@ fn port(document: &str, script: &str, members: &str, settings: &str) -> Option<P
         command.args(["60", "podman", "run", "--rm", "--network=none", IMAGE, "true"]).stdin(Stdio::null());
         with_podman(&mut command).output().is_ok_and(|output| output.status.success())
     });
-    if !runs {
-        eprintln!("skipped: `tests/it/support/podman.sh target/podman` brings what this test needs");
-        return None;
-    }
+    found("podman", "`tests/it/support/podman.sh target/podman`", runs.then_some(()))?;
     let place = Place::new(document);
     place.write(
         "orderflow.toml",

@@ -91,4 +91,4 @@ mod workers;
 mod workflows;
 mod write;
 
-use support::{aimock, coding, parsers, place, program, python, shop_floor};
+use support::{aimock, coding, parsers, parts, place, program, python, shop_floor};

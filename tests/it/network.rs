@@ -1,6 +1,7 @@
 //! Where orderflow itself connects: to the addresses in `orderflow.toml` and nowhere else. Each command runs in a network
 //! namespace in which every address is this machine and every packet is seen.
 
+use crate::parts::found;
 use crate::place::Place;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -36,10 +37,8 @@ const PROXIES: [(&str, &str); 7] = [
 
 /// Runs commands one after the other; `None`, after a notice, where no such namespace can be made.
 fn observe(place: &Place, commands: &[Vec<&str>]) -> Option<Vec<Observed>> {
-    if !isolated(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this test needs `unshare -rn` and `ip`, and a kernel that allows them");
-        return None;
-    }
+    let is_isolated = isolated(&["true"]).output().is_ok_and(|output| output.status.success());
+    found("net", "`unshare -rn` and `ip`, and a kernel that allows them", is_isolated.then_some(()))?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/net.py");
     let mut command = isolated(&["python3", script]);
     command.current_dir(place.folder()).envs(PROXIES).env("XDG_STATE_HOME", place.path(".state"));

@@ -1,6 +1,7 @@
 //! Session files read by the TOON project's own tool, `@toon-format/cli`, where it is installed: in the folder
 //! `target/toon` as `.ci/run` does it, or so that `npx` finds it.
 
+use crate::parts::found;
 use crate::place::Place;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -34,10 +35,7 @@ fn tool() -> Option<Command> {
 
 /// A file as the tool reads it; none where there is no tool.
 fn decoded(path: &Path) -> Option<Value> {
-    let Some(mut tool) = tool() else {
-        eprintln!("skipped: `npm install --prefix target/toon @toon-format/cli` brings what this test needs");
-        return None;
-    };
+    let mut tool = found("toon", "`npm install --prefix target/toon @toon-format/cli`", tool())?;
     let told = tool.arg("--decode").arg(path).output().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     Some(serde_json::from_slice(&told.stdout).unwrap())

@@ -1,6 +1,7 @@
 //! A mock of model providers: npm `@copilotkit/aimock`, where it is installed. It speaks Chat, Messages and Responses,
 //! and makes the faults that its fixtures name. Knows nothing of what the tests ask it.
 
+use crate::parts::found;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -19,12 +20,8 @@ impl Aimock {
     pub fn start(folder: &Path, fixtures: &Value) -> Option<Aimock> {
         let program =
             Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("aimock").join("node_modules/.bin/llmock");
-        if !program.is_file() {
-            eprintln!(
-                "skipped: `npm install --prefix target/aimock @copilotkit/aimock@1.43.0` brings what this test needs"
-            );
-            return None;
-        }
+        let needs = "`npm install --prefix target/aimock @copilotkit/aimock@1.43.0`";
+        let program = found("aimock", needs, program.is_file().then_some(program))?;
         let path = folder.join("fixtures.json");
         std::fs::write(&path, fixtures.to_string()).unwrap();
         let mut command = Command::new("sh");

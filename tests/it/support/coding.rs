@@ -1,6 +1,7 @@
 //! Coding agents: the stand-in `coder.py`, and the real opencode, where it is installed.
 
 use crate::aimock::Aimock;
+use crate::parts::found;
 use crate::place::Place;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -53,12 +54,8 @@ impl Opencode {
     pub fn start(fixtures: &Value) -> Option<Opencode> {
         let program =
             Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("acp").join("node_modules/.bin/opencode");
-        if !program.is_file() {
-            eprintln!(
-                "skipped: `npm install --prefix target/acp opencode-ai@1.18.33` brings what this test needs"
-            );
-            return None;
-        }
+        let needs = "`npm install --prefix target/acp opencode-ai@1.18.33`";
+        let program = found("acp", needs, program.is_file().then_some(program))?;
         let home = tempfile::tempdir().unwrap();
         let mock = Aimock::start(home.path(), fixtures)?;
         let model = json!({"name": "small", "cost": {"input": 1, "output": 2}, "limit": {"context": 100_000, "output": 4000}});

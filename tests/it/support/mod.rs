@@ -2,6 +2,7 @@
 //!
 //! - [`aimock`]: a mock of model providers, where it is installed.
 //! - [`coding`]: coding agents, a stand-in and a real one.
+//! - [`parts`]: parts that may be missing.
 //! - [`program`]: the program as a user starts it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
@@ -11,6 +12,7 @@
 pub mod aimock;
 pub mod coding;
 pub mod parsers;
+pub mod parts;
 pub mod place;
 pub mod program;
 pub mod python;
