@@ -65,6 +65,8 @@ pub enum Probe {
     /// The tools of a server, and the steps that call them.
     Tools {
         mcp: Mcp,
+        /// It is a program, which the question starts.
+        is_started: bool,
         steps: Vec<StepInputs>,
     },
     Model {
@@ -90,8 +92,8 @@ impl Probe {
                 Probe::Headless(program) => version(program).await,
                 Probe::Container(container) => engine(&container).await,
                 Probe::Service { client, url, headers } => service(&client, &url, headers).await,
-                Probe::Tools { mcp, steps } => {
-                    let presence = tools(&mcp, &steps).await;
+                Probe::Tools { mcp, is_started, steps } => {
+                    let presence = tools(&mcp, is_started, &steps).await;
                     let (stopper, stop) = Stop::new();
                     stopper.ask(Urgency::Terminate);
                     mcp.close(stop).await;
@@ -225,14 +227,20 @@ pub(super) fn closed(status: u16) -> Option<Missing> {
         .then(|| Missing { what: format!("it refuses the key: {status}"), help: help.to_owned() })
 }
 
-async fn tools(mcp: &Mcp, steps: &[StepInputs]) -> Presence {
+async fn tools(mcp: &Mcp, is_started: bool, steps: &[StepInputs]) -> Presence {
     let (greeting, tools) = match mcp.greet().await {
         Ok(greeted) => greeted,
         Err(failure) if failure.unavailable => {
             let help = "set `key` or `headers` in orderflow.toml to a key that is accepted";
             return Presence::missing(failure.message, help);
         }
-        Err(failure) => return refused(&failure),
+        Err(failure) if is_started => return refused(&failure),
+        Err(failure) => {
+            return Presence::missing(
+                failure.message,
+                "start the server, or correct `mcp` in orderflow.toml",
+            );
+        }
     };
     let named = [greeting.name, greeting.version].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let protocol = format!("MCP {}", greeting.protocol);

@@ -215,3 +215,22 @@ fn what_does_not_answer_ends_by_the_timeout_and_leaves_nothing() {
         std::fs::read_to_string(format!("/proc/{}/stat", place.read("pid").trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
 }
+
+/// What a run refuses before it starts is reported.
+#[test]
+fn what_a_run_refuses_is_missing() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let place = place(&format!(
+        "[agents.writer]\nmodel = \"ollama/x\"\ninstructions = \"none.md\"\n[agents.coder]\nacp = [\"cat\"]\nfolder = \"worktree\"\n\
+         [agents.tools]\nmcp = \"http://{dead}/mcp\"\n[agents.codex]\npreset = \"codex\"\n"
+    ));
+    let (table, told) = doctor(&place);
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let (_, missing) = table.split_once("\n\n").unwrap();
+    let missing: Vec<&str> = missing.lines().filter(|line| !line.is_empty()).collect();
+    assert!(missing[0].starts_with("writer: its instructions cannot be read: none.md: "), "{table}");
+    assert_eq!(missing[1], "  help: `instructions` in orderflow.toml is a path relative to that file");
+    assert_eq!(missing[2], "coder: it works in a worktree, but its folder is not in a git repository");
+    assert_eq!(missing[5], "  help: start the server, or correct `mcp` in orderflow.toml");
+    assert_eq!(missing[7], "  help: install it: npm install -g @agentclientprotocol/codex-acp");
+}

@@ -238,7 +238,7 @@ fn doer<'a>(
 }
 
 /// Whether a folder is in a repository; what git reports of it is seen by the attempt.
-fn is_in_repository(folder: &Path) -> bool {
+pub(super) fn is_in_repository(folder: &Path) -> bool {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     absolute.ancestors().any(|folder| disk::is_there(&folder.join(".git")))
 }
@@ -247,7 +247,7 @@ fn is_in_repository(folder: &Path) -> bool {
 const LARGEST_INSTRUCTIONS: usize = 1 << 20;
 
 /// The instructions of an agent, from a file beside the settings.
-fn instructions(folder: &Path, path: &Path) -> Result<String, String> {
+pub(super) fn instructions(folder: &Path, path: &Path) -> Result<String, String> {
     let named = Named::by_document(folder, path);
     let bytes = named.read(LARGEST_INSTRUCTIONS).map_err(|error| format!("{}: {error}", path.display()))?;
     String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))

@@ -2,7 +2,9 @@
 //! errors.
 
 use super::super::settings::{Agent, Coder, Header, McpServer, Reach, Settings};
-use super::bind::{ENGINE, engine_of, environment, filled, located, variables};
+use super::bind::{
+    ENGINE, engine_of, environment, filled, instructions, is_in_repository, located, variables,
+};
 use super::secrets;
 use crate::adapter::container::Container;
 use crate::adapter::fence;
@@ -11,6 +13,7 @@ use crate::adapter::mcp::{Mcp, Server, StepInputs};
 use crate::adapter::probe::{Missing, Presence, Probe};
 use crate::adapter::program::Program;
 use crate::adapter::redact::Redactor;
+use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{Graph, Role, Step};
 use crate::value::words;
 use std::collections::BTreeMap;
@@ -120,12 +123,25 @@ fn program(step: &Step) -> Result<Probe, Presence> {
     Ok(Probe::Program(place(&words, Path::new("."))?.into_iter().next().unwrap_or_default()))
 }
 
+/// The programs of coding agents, each with the package that it is installed from.
+const PACKAGES: [(&str, &str); 4] = [
+    ("claude-agent-acp", "@agentclientprotocol/claude-agent-acp"),
+    ("codex-acp", "@agentclientprotocol/codex-acp"),
+    ("gemini", "@google/gemini-cli"),
+    ("opencode", "opencode-ai"),
+];
+
 /// The command with the path of its program.
 fn place(words: &[String], folder: &Path) -> Result<Vec<String>, Presence> {
     located(words, folder).map_err(|searched| {
         let program = words.first().map_or("", String::as_str);
-        let help =
-            format!("looked for it in {searched}; install it, or correct the command in orderflow.toml");
+        let package = PACKAGES.iter().find(|(known, _)| *known == program);
+        let help = match package {
+            Some((_, package)) => format!("install it: npm install -g {package}"),
+            None => {
+                format!("looked for it in {searched}; install it, or correct the command in orderflow.toml")
+            }
+        };
         Presence::missing(format!("the program `{program}` was not found"), help)
     })
 }
@@ -150,6 +166,28 @@ impl<'a> Asked<'a> {
                     help: "set it in the environment, or name its place in orderflow.toml".to_owned(),
                 }),
             }
+        }
+        let (file, is_outside) = match &agent.reach {
+            Some(Reach::Model { system, .. }) => (system.as_deref(), false),
+            Some(Reach::Coder(coder)) => {
+                let is_outside = coder.work == WorkFolder::Worktree && !is_in_repository(&settings.folder);
+                (coder.instructions.as_deref(), is_outside)
+            }
+            _ => (None, false),
+        };
+        if let Some(Err(why)) = file.map(|file| instructions(&settings.folder, file)) {
+            missing.push(Missing {
+                what: format!("its instructions cannot be read: {why}"),
+                help: "`instructions` in orderflow.toml is a path relative to that file".to_owned(),
+            });
+        }
+        if is_outside {
+            missing.push(Missing {
+                what: "it works in a worktree, but its folder is not in a git repository".to_owned(),
+                help:
+                    "run `git init` and commit once, or set folder = \"copy\" or \"shared\" in orderflow.toml"
+                        .to_owned(),
+            });
         }
         let own = graph.steps.iter().filter(|step| step.agent.as_deref() == Some(name));
         let steps = own.map(|step| inputs(step, graph)).collect();
@@ -221,7 +259,12 @@ impl<'a> Asked<'a> {
                         headers: self.headers(headers)?,
                     },
                 };
-                Ok(Probe::Tools { mcp: Mcp::new(server, tool.clone()), steps: self.steps.clone() })
+                let is_started = matches!(server, Server::Program(_));
+                Ok(Probe::Tools {
+                    is_started,
+                    mcp: Mcp::new(server, tool.clone()),
+                    steps: self.steps.clone(),
+                })
             }
             Some(Reach::Model { name, provider, .. }) => Ok(Probe::Model {
                 client: http::client()?,

@@ -78,12 +78,13 @@ impl Reader {
     }
 
     fn allowed(&mut self, value: &Item<'_>) -> Vec<String> {
-        let words = self.words("allow", value);
-        let (known, unknown): (Vec<String>, Vec<String>) =
-            words.into_iter().partition(|word| KINDS.contains(&word.as_str()));
-        if let Some(word) = unknown.first() {
-            self.problems.push(catalogue::settings_unknown_tool(value.span().into(), word, &KINDS));
+        let mut words = self.words("allow", value);
+        for word in value.get_ref().as_array().into_iter().flatten() {
+            let unknown = word.get_ref().as_str().filter(|kind| !KINDS.contains(kind));
+            let problem = |kind| catalogue::settings_unknown_tool(word.span().into(), kind, &KINDS);
+            self.problems.extend(unknown.map(problem));
         }
-        known
+        words.retain(|word| KINDS.contains(&word.as_str()));
+        words
     }
 }

@@ -52,7 +52,15 @@ impl Reader {
     pub(super) fn server(&mut self, value: &Item<'_>) -> Option<Reach> {
         let server = match value.get_ref() {
             DeValue::Array(_) => McpServer::Program(self.program("mcp", value)),
-            DeValue::String(_) => McpServer::Http { url: self.url("mcp", value)?, headers: Vec::new() },
+            DeValue::String(text) => match self.url("mcp", value) {
+                Some(url) => McpServer::Http { url, headers: Vec::new() },
+                None => {
+                    if !text.contains("://") {
+                        self.show_list("mcp", value);
+                    }
+                    return None;
+                }
+            },
             _ => {
                 let expected = "a list that begins with a program, or the address of a server";
                 return self.bad("mcp", value, expected);

@@ -62,6 +62,9 @@ impl Reader {
             );
         };
         let Some(found) = self.providers.get(provider).cloned() else {
+            if self.wrong.contains(provider) {
+                return None;
+            }
             let known = self.providers.keys().map(String::as_str);
             self.problems.push(catalogue::settings_unknown_provider(value.span().into(), provider, known));
             return None;

@@ -6,7 +6,7 @@ use super::{
 use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use crate::value::words::excerpt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -61,7 +61,11 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
         let span = error.span().map_or(Span::new(0, 0), Span::from);
         catalogue::settings_syntax(span, error.message())
     };
-    let mut reader = Reader { problems: errors.iter().map(syntax).collect(), providers: providers::common() };
+    let mut reader = Reader {
+        problems: errors.iter().map(syntax).collect(),
+        providers: providers::common(),
+        wrong: BTreeSet::new(),
+    };
     if !reader.problems.is_empty() {
         // The contents of malformed text would only cause misleading problems.
         return (Settings::default(), reader.problems);
@@ -87,6 +91,8 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
 pub(super) struct Reader {
     pub(super) problems: Vec<Diagnostic>,
     pub(super) providers: BTreeMap<String, Provider>,
+    /// The providers whose tables have problems.
+    pub(super) wrong: BTreeSet<String>,
 }
 
 pub(super) type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
@@ -123,8 +129,9 @@ impl Reader {
                 Some(table) => self.provider(name, table),
                 None => self.bad(name.get_ref(), value, "a table"),
             };
-            if let Some(provider) = provider {
-                self.providers.insert(name.get_ref().to_string(), provider);
+            match provider {
+                Some(provider) => drop(self.providers.insert(name.get_ref().to_string(), provider)),
+                None => drop(self.wrong.insert(name.get_ref().to_string())),
             }
         }
     }
@@ -215,7 +222,9 @@ impl Reader {
                 "env" if is_elsewhere => "command",
                 _ => continue,
             };
-            if !table.contains_key(way) {
+            if matches!(key.get_ref().as_ref(), "key" | "headers") && table.contains_key("model") {
+                self.problems.push(catalogue::settings_model_key(key.span().into(), key.get_ref()));
+            } else if !table.contains_key(way) {
                 self.problems.push(catalogue::settings_idle_key(key.span().into(), key.get_ref(), way));
             }
             match (key.get_ref().as_ref(), &mut agent.reach) {
@@ -344,9 +353,20 @@ impl Reader {
         words
     }
 
+    /// Completes the last problem: a command line in one text, as a list.
+    pub(super) fn show_list(&mut self, key: &str, value: &Item<'_>) {
+        let Some(text) = value.get_ref().as_str() else { return };
+        let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+        if let Some(problem) = self.problems.pop() {
+            self.problems.push(problem.help(format!("write {key} = [{}]", words.join(", "))));
+        }
+    }
+
     pub(super) fn words(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
         let Some(list) = value.get_ref().as_array() else {
-            return self.bad(key, value, "a list of strings").unwrap_or_default();
+            self.bad::<()>(key, value, "a list of strings");
+            self.show_list(key, value);
+            return Vec::new();
         };
         let mut words = Vec::new();
         for word in list {

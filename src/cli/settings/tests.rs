@@ -223,3 +223,35 @@ fn a_key_in_clear_text_says_where_it_belongs() {
     let Some(Reach::Http { headers, .. }) = &settings.agents["a"].reach else { panic!() };
     assert_eq!(headers[0].1.text, "Bearer sk-abcdef", "a warning changes nothing");
 }
+
+#[test]
+fn near_misses_are_reported_once_with_what_to_write() {
+    let agent = |text: &str| format!("[agents.a]\n{text}\n");
+    for (text, expected) in [
+        (
+            "[agents.a]\nmodel = \"local/m\"\n[providers.local]\nurl = \"127.0.0.1:80\"\n".to_owned(),
+            vec![None],
+        ),
+        (agent("mcp = \"npx -y tools\""), vec![Some("write mcp = [\"npx\", \"-y\", \"tools\"]")]),
+        (agent("acp = \"opencode acp\""), vec![Some("write acp = [\"opencode\", \"acp\"]")]),
+        (agent("command = \"python3 x.py\""), vec![Some("write command = [\"python3\", \"x.py\"]")]),
+        (agent("model = \"openai/m\"\nkey = \"secret:K\""), vec![Some("write `key` in [providers.NAME]")]),
+        (agent("modle = \"openai/m\""), vec![Some("did you mean `model`?")]),
+        (agent("cmd = [\"x\"]"), vec![Some("write command = [\"program\", \"argument\"]")]),
+        (agent("image = \"x\""), vec![Some("write container = { image = \"…\" }")]),
+        (
+            agent("api_key = \"secret:K\""),
+            vec![Some("the key of a model is `key` in [providers.NAME], that of a service is `key`")],
+        ),
+        ("[providers.ollama]\nbase_url = \"x\"\n".to_owned(), vec![Some("did you mean `url`?")]),
+        ("[provider.local]\nurl = \"http://x\"\n".to_owned(), vec![Some("did you mean `providers`?")]),
+        (
+            agent("acp = [\"x\"]\nallow = [\"write\", \"bash\"]"),
+            vec![Some("did you mean `edit`?"), Some("did you mean `execute`?")],
+        ),
+    ] {
+        let (_, problems) = read(&Source::new("orderflow.toml", text.clone()));
+        let found: Vec<_> = problems.iter().map(|problem| problem.help.as_deref()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}

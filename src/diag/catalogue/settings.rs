@@ -11,7 +11,30 @@ pub fn settings_syntax(span: Span, message: &str) -> Diagnostic {
 }
 
 pub fn settings_unknown_key(span: Span, key: &str, known: &[&str]) -> Diagnostic {
-    let help = match nearest(key, known.iter().copied()) {
+    let letters = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let swapped = known.iter().copied().find(|known| letters(known) == letters(key));
+    let is_provider = known.contains(&"url");
+    let meant = match key.replace('_', "-").as_str() {
+        "cmd" | "args" | "program" if known.contains(&"command") => {
+            Some("write command = [\"program\", \"argument\"]")
+        }
+        "image" if known.contains(&"container") => Some("write container = { image = \"…\" }"),
+        "base-url" | "endpoint" if is_provider => Some("did you mean `url`?"),
+        "api-key" if is_provider => Some("did you mean `key`?"),
+        "base-url" | "endpoint" | "url" if known.contains(&"model") => {
+            Some("the address of a model is `url` in [providers.NAME], that of a service is `http`")
+        }
+        "api-key" if known.contains(&"model") => {
+            Some("the key of a model is `key` in [providers.NAME], that of a service is `key`")
+        }
+        _ => None,
+    };
+    let help = match swapped.or_else(|| nearest(key, known.iter().copied())) {
+        _ if meant.is_some() => meant.unwrap_or_default().to_owned(),
         Some(near) => words::did_you_mean(near),
         None => format!("known here: {}", known.join(", ")),
     };
@@ -53,9 +76,20 @@ pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
     Diagnostic::error("settings-idle-key", span, format!("`{key}` needs `{needs}`")).help(help)
 }
 
+/// The key of a model's provider, in an agent's table.
+pub fn settings_model_key(span: Span, key: &str) -> Diagnostic {
+    let message = format!("`{key}` belongs to the provider of a model");
+    Diagnostic::error("settings-idle-key", span, message).help(format!("write `{key}` in [providers.NAME]"))
+}
+
 /// A kind of tools that no coding agent has.
 pub fn settings_unknown_tool(span: Span, tool: &str, known: &[&str]) -> Diagnostic {
-    let help = match nearest(tool, known.iter().copied()) {
+    let meant = match tool {
+        "write" => Some("edit"),
+        "bash" | "shell" | "run" => Some("execute"),
+        _ => None,
+    };
+    let help = match meant.or_else(|| nearest(tool, known.iter().copied())) {
         Some(near) => words::did_you_mean(near),
         None => format!("known here: {}", known.join(", ")),
     };
