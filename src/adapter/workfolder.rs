@@ -4,14 +4,17 @@
 //! A copy and a worktree are in the scratch folder of the run, so they are removed with it, even after a kill. Every
 //! attempt gets a new one: that of an earlier attempt is replaced, and so is its branch.
 
-use super::program::{LINGER, Program, Start, Started, Tail, hear};
+use super::program::{LINGER, Program, Start, Started, Tail, aside, hear};
 use super::{Call, Stop, Urgency, contract};
 use crate::event::{Cause, Failure, Outcome};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use tokio::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The kind of folder that an agent works in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +38,9 @@ static GIT: Mutex<()> = Mutex::const_new(());
 const GIVEN: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 /// Settings of the repository and the user that could run programs or ask questions.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 14] = [
+    "-c",
+    "diff.ignoreSubmodules=dirty",
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -50,6 +55,10 @@ const SETTINGS: [&str; 12] = [
     "maintenance.auto=false",
 ];
 
+/// The time that each command of git has to store a change once a stop was asked for, and once it must be at once.
+const STORING: Duration = Duration::from_secs(60);
+const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// A folder that is ready for an attempt.
 #[derive(Debug)]
 pub struct Place {
@@ -61,7 +70,7 @@ pub struct Place {
 #[derive(Debug)]
 enum Kind {
     Shared,
-    Copy(PathBuf),
+    Copy(PathBuf, Stop),
     Worktree(Worktree),
 }
 
@@ -72,13 +81,16 @@ struct Worktree {
     branch: String,
     /// The commit that it began with.
     base: String,
+    /// What its file `.git` says, which the agent could have it say otherwise.
+    link: String,
 }
 
 /// What an attempt has changed in its worktree.
 #[derive(Debug)]
 pub struct Change {
     pub branch: String,
-    pub diff: String,
+    /// If it was asked for; an error if it cannot be an output.
+    pub diff: Option<Result<String, String>>,
     /// Whether the branch has anything that its base has not.
     pub any: bool,
 }
@@ -88,26 +100,36 @@ impl WorkFolder {
     ///
     /// # Errors
     /// A failure without effects.
-    pub async fn open(self, program: &Program, call: &Call) -> Result<Place, Box<Failure>> {
+    pub async fn open(self, program: &Program, call: &Call, stop: &Stop) -> Result<Place, Box<Failure>> {
+        let failure = |why: String| {
+            let cause = if stop.urgency() > Urgency::None { Cause::Stopped } else { Cause::Start };
+            let message = format!("cannot prepare the attempt: {why}");
+            contract::failure(cause, message, Outcome::NotExecuted, true)
+        };
         let root = std::path::absolute(call.scratch.join(format!("{}.work", call.attempt_id)));
-        let root = root.map_err(|error| {
-            let message = format!("cannot prepare the attempt: {error}");
-            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
-        })?;
-        let git =
-            Git { folder: program.folder.clone(), env: given(program), run: call.context.run.to_string() };
+        let root = root.map_err(|error| failure(error.to_string()))?;
+        let git = Git {
+            folder: program.folder.clone(),
+            env: given(program),
+            run: call.context.run.to_string(),
+            stop: stop.clone(),
+            stores: false,
+        };
         let made = match self {
             WorkFolder::Shared => return Ok(Place { folder: program.folder.clone(), kind: Kind::Shared }),
-            WorkFolder::Copy => git.copy(&root).await.map(|()| Kind::Copy(root.clone())),
+            WorkFolder::Copy => git.copy(&root).await.map(|()| Kind::Copy(root.clone(), stop.clone())),
             WorkFolder::Worktree => git.worktree(&root, branch(call)).await.map(Kind::Worktree),
         };
-        let kind = made.map_err(|why| {
-            let message = format!("cannot prepare the attempt: {why}");
-            contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
-        })?;
+        let kind = match made {
+            Ok(kind) => kind,
+            Err(why) => {
+                git.unless_over(remove(root)).await;
+                return Err(failure(why));
+            }
+        };
         let folder = match &kind {
             Kind::Worktree(tree) => tree.within().await,
-            Kind::Shared | Kind::Copy(_) => root,
+            Kind::Shared | Kind::Copy(..) => root,
         };
         Ok(Place { folder, kind })
     }
@@ -120,22 +142,28 @@ impl WorkFolder {
 
 impl Place {
     /// Commits what is left in a worktree to its branch, and removes the folder. With `keep`, a branch without any
-    /// change stays, too.
+    /// change stays, too; with `diff`, the change has one.
     ///
     /// # Errors
     /// Why the change could not be stored; the folder stays then.
-    pub async fn close(self, call: &Call, keep: bool) -> Result<Option<Change>, String> {
+    pub async fn close(self, call: &Call, keep: bool, diff: bool) -> Result<Option<Change>, String> {
         match self.kind {
             Kind::Shared => Ok(None),
-            Kind::Copy(root) => {
-                let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(root)).await;
-                // What cannot be removed now is removed with the scratch folder.
-                drop(removed);
+            Kind::Copy(root, mut stop) => {
+                tokio::select! {
+                    () = remove(root) => {}
+                    () = stop.asked(Urgency::Kill) => {}
+                }
                 Ok(None)
             }
-            Kind::Worktree(tree) => tree.close(call, keep).await.map(Some),
+            Kind::Worktree(tree) => tree.close(call, keep, diff).await.map(Some),
         }
     }
+}
+
+/// Removes a folder. What cannot be removed now is removed with the scratch folder.
+async fn remove(folder: PathBuf) {
+    drop(tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await);
 }
 
 /// `orderflow/<run>/<step>/<item>`, with the element if there is one.
@@ -175,9 +203,40 @@ struct Git {
     folder: PathBuf,
     env: Vec<(String, OsString)>,
     run: String,
+    stop: Stop,
+    /// It stores a change, so it continues for a while after a stop.
+    stores: bool,
 }
 
 impl Git {
+    /// Returns once it must end.
+    async fn over(&self) {
+        let mut stop = self.stop.clone();
+        stop.asked(Urgency::Terminate).await;
+        if self.stores {
+            let at_once = async {
+                stop.asked(Urgency::Kill).await;
+                tokio::time::sleep(AT_ONCE).await;
+            };
+            tokio::select! {
+                () = at_once => {}
+                () = tokio::time::sleep(STORING) => {}
+            }
+        }
+    }
+
+    /// What comes of work that can be dropped; `None` if it must end before.
+    async fn unless_over<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.over() => None,
+        }
+    }
+
+    async fn alone(&self) -> Result<MutexGuard<'static, ()>, String> {
+        self.unless_over(GIT.lock()).await.ok_or_else(|| STOPPED.to_owned())
+    }
+
     /// The output of a command of git.
     async fn bytes(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
         let words = ["git"].into_iter().chain(SETTINGS).chain(arguments.iter().copied());
@@ -192,15 +251,22 @@ impl Git {
         drop(child.stdin.take());
         let (mut out, mut log) = (Start::new(LARGEST + 1), Tail::new(1024));
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (status, ..) = tokio::join!(
-            child.wait(),
-            hear(stdout, |chunk| out.take(chunk)),
-            hear(stderr, |chunk| log.take(chunk))
-        );
+        let work = async {
+            tokio::join!(
+                child.wait(),
+                hear(stdout, |chunk| out.take(chunk)),
+                hear(stderr, |chunk| log.take(chunk))
+            )
+        };
+        let status = self.unless_over(work).await.map(|(status, ..)| status);
+        // In time git removes what it has begun.
         let (stopper, mut stop) = Stop::new();
-        stopper.ask(Urgency::Kill);
+        if status.is_some() {
+            stopper.ask(Urgency::Kill);
+        }
         tree.end(LINGER, &mut stop).await;
         let name = arguments.first().unwrap_or(&"");
+        let Some(status) = status else { return Err(STOPPED.to_owned()) };
         match status {
             Ok(status) if status.success() && out.bytes.len() <= LARGEST => Ok(out.bytes),
             Ok(status) if status.success() => {
@@ -223,38 +289,46 @@ impl Git {
     /// Adds a worktree on its branch, in place of what an earlier attempt left.
     async fn worktree(&self, root: &Path, branch: String) -> Result<Worktree, String> {
         let path = root.to_str().ok_or("the path of the run's folder is not UTF-8")?;
-        let _one = GIT.lock().await;
+        let _one = self.alone().await?;
         let base = self.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await;
         let base = base.map_err(|why| format!("a worktree needs a repository with a commit: {why}"))?;
         self.text(&["worktree", "prune"]).await?;
         self.text(&["worktree", "add", "--quiet", "--force", "-B", &branch, path, &base]).await?;
-        Ok(Worktree { git: self.clone(), root: root.to_owned(), branch, base })
+        let link =
+            std::fs::read_to_string(root.join(".git")).map_err(|error| format!("git worktree: {error}"))?;
+        let git = Git { stores: true, ..self.clone() };
+        Ok(Worktree { git, root: root.to_owned(), branch, base, link })
     }
 
-    /// Copies the folder: in a repository what git does not ignore, else everything; never `.git` and `.orderflow`.
+    /// Copies the folder: in a repository what git does not ignore, else everything; never `.git`, `.orderflow` and
+    /// where runs are stored.
     async fn copy(&self, to: &Path) -> Result<(), String> {
         let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"];
         let listed = match self.text(&["rev-parse", "--is-inside-work-tree"]).await {
             Ok(inside) if inside == "true" => Some(self.bytes(&listed).await?),
             _ => None,
         };
-        let (from, to) = (self.folder.clone(), to.to_owned());
+        let over = Arc::new(AtomicBool::new(false));
+        let (from, to, is_over) = (self.folder.clone(), to.to_owned(), over.clone());
         let work = move || -> io::Result<()> {
-            std::fs::create_dir(&to)?;
+            let copied = Copied { store: store(&from, &to), from, to, is_over };
+            std::fs::create_dir(&copied.to)?;
             match listed {
                 Some(listed) => {
-                    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-                        let name = Path::new(std::ffi::OsStr::from_bytes(name));
-                        if !is_left_out(name) {
-                            copy_one(&from.join(name), &to.join(name))?;
-                        }
-                    }
-                    Ok(())
+                    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+                    names.map(std::ffi::OsStr::from_bytes).try_for_each(|name| copied.one(Path::new(name)))
                 }
-                None => copy_all(&from, &to),
+                None => copied.all(),
             }
         };
-        let done = tokio::task::spawn_blocking(work).await;
+        let mut work = tokio::task::spawn_blocking(work);
+        let done = match self.unless_over(&mut work).await {
+            Some(done) => done,
+            None => {
+                over.store(true, Ordering::Relaxed);
+                work.await
+            }
+        };
         let shown = self.folder.display();
         match done {
             Ok(done) => done.map_err(|error| format!("cannot copy {shown}: {error}")),
@@ -263,8 +337,55 @@ impl Git {
     }
 }
 
-fn is_left_out(name: &Path) -> bool {
-    name.iter().next().is_some_and(|first| first == ".git" || first == ".orderflow")
+/// Why work has ended early.
+const STOPPED: &str = "it was stopped";
+
+/// Where runs are stored, as it is called in the folder that is copied, if it is in it. A copy is in the scratch folder
+/// of a run, such as `.orderflow/runs/RUN/scratch`.
+fn store(from: &Path, to: &Path) -> Option<PathBuf> {
+    let (from, scratch) = (from.canonicalize().ok()?, to.parent()?.canonicalize().ok()?);
+    let above = [3, 2, 1, 0].into_iter().filter_map(|count| scratch.ancestors().nth(count));
+    let mut within = above.filter_map(|folder| folder.strip_prefix(&from).ok());
+    within.find(|name| !name.as_os_str().is_empty()).map(Path::to_owned)
+}
+
+/// A folder that is being copied.
+struct Copied {
+    from: PathBuf,
+    to: PathBuf,
+    store: Option<PathBuf>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Copied {
+    fn leaves_out(&self, name: &Path) -> bool {
+        name.iter().any(|part| part == ".git" || part == ".orderflow")
+            || self.store.as_ref().is_some_and(|store| name.starts_with(store))
+    }
+
+    fn one(&self, name: &Path) -> io::Result<()> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(io::Error::other(STOPPED));
+        }
+        if self.leaves_out(name) { Ok(()) } else { copy_one(&self.from.join(name), &self.to.join(name)) }
+    }
+
+    fn all(&self) -> io::Result<()> {
+        let mut folders = vec![PathBuf::new()];
+        while let Some(below) = folders.pop() {
+            std::fs::create_dir_all(self.to.join(&below))?;
+            for entry in std::fs::read_dir(self.from.join(&below))? {
+                let entry = entry?;
+                let name = below.join(entry.file_name());
+                match entry.file_type()?.is_dir() {
+                    true if self.leaves_out(&name) => {}
+                    true => folders.push(name),
+                    false => self.one(&name)?,
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Copies a file or a link, with the folders above it; what is neither, or has been removed, is left out.
@@ -287,25 +408,6 @@ fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
-    let mut folders = vec![PathBuf::new()];
-    while let Some(below) = folders.pop() {
-        std::fs::create_dir_all(to.join(&below))?;
-        for entry in std::fs::read_dir(from.join(&below))? {
-            let entry = entry?;
-            let name = below.join(entry.file_name());
-            if is_left_out(&name) {
-                continue;
-            }
-            match entry.file_type()?.is_dir() {
-                true => folders.push(name),
-                false => copy_one(&entry.path(), &to.join(name))?,
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Worktree {
     /// The folder in it that corresponds to that of the settings.
     async fn within(&self) -> PathBuf {
@@ -315,7 +417,27 @@ impl Worktree {
         if folder.is_dir() { folder } else { self.root.clone() }
     }
 
-    async fn close(self, call: &Call, keep: bool) -> Result<Change, String> {
+    /// Makes it the repository's again, whatever the agent has made of its file `.git`: settings of another repository
+    /// could run programs. A command of git that was killed may have left a lock.
+    fn restore(&self) -> io::Result<()> {
+        let file = self.root.join(".git");
+        let removed = match std::fs::symlink_metadata(&file) {
+            Ok(about) if about.is_dir() => std::fs::remove_dir_all(&file),
+            Ok(_) => std::fs::remove_file(&file),
+            Err(error) => Err(error),
+        };
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        std::fs::write(&file, &self.link)?;
+        if let Some(own) = self.link.trim_end().strip_prefix("gitdir: ") {
+            for lock in ["index.lock", "HEAD.lock"] {
+                drop(std::fs::remove_file(Path::new(own).join(lock)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(self, call: &Call, keep: bool, diff: bool) -> Result<Change, String> {
+        aside(|| self.restore()).map_err(|error| error.to_string())?;
         let inside = self.git.at(&self.root);
         let branch = format!("refs/heads/{}", self.branch);
         inside.text(&["add", "--all"]).await?;
@@ -327,15 +449,22 @@ impl Worktree {
         // The agent may have left the branch.
         let head = inside.text(&["rev-parse", "--verify", "HEAD"]).await?;
         self.git.text(&["update-ref", &branch, &head]).await?;
-        let diff = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &self.base, &head];
-        let diff = String::from_utf8_lossy(&self.git.bytes(&diff).await?).into_owned();
+        let diff = if diff { Some(self.diff(&head).await) } else { None };
         let any = head != self.base;
-        let _one = GIT.lock().await;
+        let _one = self.git.alone().await?;
         let path = self.root.to_string_lossy();
         self.git.text(&["worktree", "remove", "--force", &path]).await?;
         if !any && !keep {
             self.git.text(&["update-ref", "-d", &branch]).await?;
         }
         Ok(Change { branch: self.branch, diff, any })
+    }
+
+    /// In the form that `git apply` takes, which does not depend on the settings of the user.
+    async fn diff(&self, head: &str) -> Result<String, String> {
+        let form = ["diff-tree", "-r", "-p", "-M", "--binary", "--full-index", "--no-color", "--no-ext-diff"];
+        let of = ["--no-textconv", &self.base, head];
+        let arguments: Vec<&str> = form.into_iter().chain(of).collect();
+        Ok(String::from_utf8_lossy(&self.git.bytes(&arguments).await?).into_owned())
     }
 }

@@ -42,6 +42,8 @@ fn a_change_in_a_worktree_ends_on_a_branch() {
         &format!("[agents.coder]\n{agent}folder = \"worktree\"\nallow = [\"edit\"]\n"),
     );
     commit_all(place.folder());
+    // Of no effect on the diff.
+    git(place.folder(), "config diff.noprefix true");
     place.write("a.txt", "being edited\n");
     let told = place.orderflow("run flow.md --quiet --input task=a.txt");
     assert_eq!(told.exit, Some(0), "{}", told.err);
@@ -149,6 +151,118 @@ fn a_failed_attempt_leaves_its_work_on_the_branch() {
     let branch = attempts[1]["columns"]["branch"].as_str().unwrap();
     assert_eq!(attempts[0]["columns"]["branch"], branch);
     assert_eq!(git(place.folder(), &format!("show {branch}:attempt")), "2\n");
+}
+
+/// The run of an agent in a worktree that runs a command and then answers, and its only attempt.
+fn worked(document: &str, run: &str) -> (Place, Value) {
+    let place = Place::new(document);
+    let script = json!({"session/prompt": [[{"run": run}, {"say": "Done."}, {"result": {"stopReason": "end_turn", "usage": {"totalTokens": 7}}}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &script)),
+    );
+    commit_all(place.folder());
+    place.orderflow("run flow.md --quiet --input task=it");
+    let attempt = item(&place)["steps"][0]["attempts"][0].clone();
+    (place, attempt)
+}
+
+/// A diff can be too large for an output; without that output there is none.
+#[test]
+fn a_diff_is_made_only_for_its_output() {
+    let many = "head -c 15000000 /dev/urandom > many";
+    let (place, attempt) = worked(&FIX.replace(", diff::String", ""), many);
+    assert_eq!(attempt["outputs"]["summary"], "Done.", "{attempt}");
+    let branch = attempt["columns"]["branch"].as_str().unwrap();
+    assert_eq!(git(place.folder(), &format!("cat-file -s {branch}:many")), "15000000\n");
+    let (place, attempt) = worked(FIX, many);
+    assert_eq!(
+        attempt["error"]["message"], "output `diff`: git diff-tree wrote more than 16 MiB",
+        "{attempt}"
+    );
+    assert_eq!(attempt["tokens_used"], 7);
+    let branch = attempt["columns"]["branch"].as_str().unwrap();
+    assert_eq!(git(place.folder(), &format!("cat-file -s {branch}:many")), "15000000\n");
+    assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
+    let (_place, attempt) = worked(FIX, "printf 'a\\000b' > bytes");
+    let diff = attempt["outputs"]["diff"].as_str().unwrap();
+    assert!(diff.contains("GIT binary patch"), "{diff}");
+}
+
+/// The file `.git` of a worktree is the agent's to write, so it may name a repository whose settings run programs.
+#[test]
+fn a_worktree_belongs_to_its_repository_whatever_the_agent_makes_of_it() {
+    let run = "git init -q other; git -C other config filter.x.clean 'touch ran; cat'; mv other/.git evil; rmdir other; \
+               echo 'gitdir: evil' > .git; echo '* filter=x' > .gitattributes; echo new > new.txt; git add -A; test -e ran; rm ran";
+    let (place, attempt) = worked(&FIX.replace(", diff::String", ""), run);
+    assert_eq!(attempt["outputs"]["summary"], "Done.", "{attempt}");
+    let branch = attempt["columns"]["branch"].as_str().unwrap();
+    let stored = git(place.folder(), &format!("ls-tree --name-only {branch}"));
+    assert!(stored.contains("new.txt\n") && !stored.contains("ran\n"), "{stored}");
+    assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
+}
+
+/// What a killed agent leaves in the way does not hide its work; what cannot be stored is said.
+#[test]
+fn the_work_of_a_failed_attempt_is_stored_or_missed() {
+    let (place, attempt) =
+        worked(FIX, "echo half > half; touch $(git rev-parse --git-dir)/index.lock; kill -9 $PPID");
+    assert_eq!(attempt["error"]["message"], "the agent ended by signal 9 before it answered", "{attempt}");
+    let branch = attempt["columns"]["branch"].as_str().unwrap();
+    assert_eq!(git(place.folder(), &format!("show {branch}:half")), "half\n");
+    let (_place, attempt) = worked(FIX, "rm -r \"$PWD\"; kill -9 $PPID");
+    assert_eq!(
+        attempt["error"]["message"],
+        "the agent ended by signal 9 before it answered; its changes could not be stored: No such file or directory (os error 2)"
+    );
+}
+
+/// A worktree is made within the time of the attempt.
+#[test]
+fn a_folder_that_is_not_made_in_time_ends_the_attempt() {
+    let place = Place::new(&FIX.replace("@coder", "@coder [timeout:: 3s]"));
+    let real = std::env::var("PATH").unwrap();
+    let program = "#!/bin/sh\ncase \"$*\" in *'worktree add'*) sleep 300 & echo $! > PID; wait;; esac\nPATH=REAL exec git \"$@\"\n";
+    let pid = place.path("pid").display().to_string();
+    place.write("bin/git", &program.replace("PID", &pid).replace("REAL", &real));
+    std::process::Command::new("chmod").arg("+x").arg(place.path("bin/git")).status().unwrap();
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &fixes())),
+    );
+    commit_all(place.folder());
+    let mut command = place.command("run flow.md --quiet --input task=it");
+    let path = format!("{}:{real}", place.path("bin").display());
+    let told = crate::program::told(command.env("PATH", path).output().unwrap());
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let attempt = &item(&place)["steps"][0]["attempts"][0];
+    assert_eq!(attempt["error"]["outcome"], "not_executed", "{attempt}");
+    let pid = place.read("pid");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+/// A copy has neither the runs, which grow while it is made, nor repositories in the folder.
+#[test]
+fn a_copy_leaves_out_runs_and_repositories() {
+    let place = Place::new("# T\n\n## List @coder\n→ files::String\n\nList.\n");
+    let script = json!({"session/prompt": [[{"run": "LC_ALL=C; echo $(find . -path ./.state -prune -o -type f -print | sort) > ../list"}, {"file": "../list"}, {"end": "end_turn"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"copy\"\n", stand_in(&place, "coder", &script)),
+    );
+    place.write("sub/.git/config", "");
+    place.write("sub/.orderflow/old", "");
+    place.write("sub/a.txt", "a\n");
+    let told = place.orderflow("run flow.md --quiet --state sub/store");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let shown = place.orderflow("show last --item 1 --format json --state sub/store").out;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        shown["steps"][0]["attempts"][0]["outputs"]["files"],
+        "./coder.json ./flow.md ./orderflow.toml ./sub/a.txt",
+        "{shown}"
+    );
 }
 
 /// A copy has what git knows and what is new, and nothing that it ignores.

@@ -101,7 +101,7 @@ impl Adapter for CodingAgent {
 
 impl CodingAgent {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
-        let place = self.work.open(&self.program, &call).await?;
+        let place = self.work.open(&self.program, &call, &stop).await?;
         let (given, asked): (Vec<Declared>, Vec<Declared>) =
             call.outputs.iter().cloned().partition(|output| self.work.makes(&output.name));
         let answer = match self.begin(&call, &stop) {
@@ -111,7 +111,9 @@ impl CodingAgent {
                 None => self.converse(&call, &asked, &place, stop).await,
             },
         };
-        settle(answer, place.close(&call, !given.is_empty()).await, &given)
+        let declares = |name: &str| given.iter().any(|output| output.name == name);
+        let closed = place.close(&call, declares("branch"), declares("diff") && answer.is_ok()).await;
+        settle(answer, closed, &given)
     }
 
     /// Makes the folder for files; fails if the attempt was stopped meanwhile.
@@ -187,7 +189,7 @@ impl CodingAgent {
     }
 }
 
-/// The outputs in an agent's answer, or its error. One that cannot do its step may have changed something
+/// The outputs in an agent's answer, or its error. One that cannot do its step may have changed something.
 fn answer(asked: &[Declared], formed: bool, said: &str, progress: Progress) -> Answer {
     let outcome = if progress == Progress::Working { Outcome::Unknown } else { Outcome::Failed };
     let text = contract::text(said.as_bytes().to_vec())?;
@@ -296,23 +298,41 @@ fn ended(status: io::Result<ExitStatus>) -> (Cause, String) {
     }
 }
 
+/// A failure with what the answer has cost.
+fn paid(mut failure: Box<Failure>, reply: &Reply) -> Box<Failure> {
+    (failure.tokens_used, failure.columns) = (reply.tokens_used, reply.columns.clone());
+    failure
+}
+
 /// The answer with what the folder adds to it.
 fn settle(answer: Answer, closed: Result<Option<Change>, String>, given: &[Declared]) -> Answer {
     let change = match (closed, &answer) {
         (Ok(Some(change)), _) => change,
         // An attempt that did not begin has nothing to store.
         (Ok(None), _) => return answer,
-        (Err(_), Err(_)) => return answer,
-        (Err(why), Ok(_)) => {
+        (Err(why), Err(_)) => {
+            return answer.map_err(|mut failure| {
+                failure.message.push_str(&format!("; its changes could not be stored: {why}"));
+                failure
+            });
+        }
+        (Err(why), Ok(reply)) => {
             let message = format!("cannot store the agent's changes: {why}");
-            return Err(contract::failure(Cause::Start, message, Outcome::Unknown, true));
+            return Err(paid(contract::failure(Cause::Start, message, Outcome::Unknown, true), reply));
         }
     };
     let column = change.any.then(|| (Arc::from("branch"), Value::from(change.branch.as_str())));
     match answer {
         Ok(mut reply) => {
             for output in given {
-                let value = if output.name == "diff" { &change.diff } else { &change.branch };
+                let value = match &change.diff {
+                    Some(Ok(diff)) if output.name == "diff" => diff,
+                    Some(Err(why)) if output.name == "diff" => {
+                        reply.columns.extend(column);
+                        return Err(paid(contract::bad(format!("output `diff`: {why}")), &reply));
+                    }
+                    _ => &change.branch,
+                };
                 reply.outputs.push((output.id, Arc::new(Value::from(value.as_str()))));
             }
             if !given.iter().any(|output| output.name == "branch") {
