@@ -41,6 +41,17 @@ impl Dollars {
         value.as_number().and_then(|number| Dollars::parse(&number.to_string()))
     }
 
+    /// The amount that an agent reports. None that is negative, which no work costs.
+    pub fn reported(value: &Value) -> Option<Dollars> {
+        let is_negative = |value: &Value| value.to_string().starts_with('-');
+        Dollars::of(value).filter(|dollars| !dollars.is_zero() || !is_negative(value))
+    }
+
+    /// What this many tokens cost where a million of them have this price, rounded up.
+    pub fn of_tokens(self, tokens: u64) -> Dollars {
+        Dollars(self.0.saturating_mul(tokens.into()).div_ceil(1_000_000))
+    }
+
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -122,6 +133,10 @@ mod tests {
         assert_eq!(Dollars::parse("99999999999999999999999999999999"), Some(Dollars(u128::MAX)));
         assert_eq!(Dollars::parse("five"), None);
         assert_eq!(Dollars::of(&Value::from("5")), None);
+        let reported = |text: &str| Dollars::reported(&json::parse(text).unwrap());
+        assert_eq!((reported("-0.5"), reported("\"5\""), reported("0")), (None, None, Some(Dollars::ZERO)));
+        assert_eq!(reported("1e400000000"), Some(Dollars(u128::MAX)));
+        assert_eq!(reported("1e-9223372036854775807"), Some(Dollars(1)));
         let most = Dollars(u128::MAX);
         assert_eq!(most.plus(most), most);
         assert_eq!(Dollars(3).less(Dollars(5)), Dollars::ZERO);
@@ -130,6 +145,9 @@ mod tests {
         assert_eq!(dollars("0.50").buys(Dollars::ZERO), None);
         assert_eq!((dollars("1.5").times(1000), dollars("0.5").times(1)), (Some(1500), None));
         assert_eq!(Dollars::parse("0.50").unwrap().value().to_string(), "0.5");
+        let cost = |price, tokens| dollars(price).of_tokens(tokens).value().to_string();
+        assert_eq!((&*cost("0.15", 20), &*cost("0.0000001", 3)), ("0.000003", "0.000000000001"));
+        assert_eq!(dollars("1e30").of_tokens(u64::MAX), Dollars(u128::MAX.div_ceil(1_000_000)));
     }
 
     #[test]

@@ -5,8 +5,6 @@ use crate::value::Value;
 use crate::value::budget::{self, Budget};
 use crate::value::dollars::Dollars;
 use crate::value::number::whole;
-use bigdecimal::BigDecimal;
-use std::str::FromStr;
 
 /// The events of one turn so far.
 #[derive(Debug, Default)]
@@ -130,21 +128,19 @@ impl Spent {
 
     /// Takes what the session has cost. Agents report 0 where they do not know the price.
     pub fn dollars(&mut self, amount: Option<&Value>) {
-        if let Some(amount) = amount.filter(|amount| amount.as_f64().is_some_and(|amount| amount > 0.0)) {
-            self.cost = Some(amount.clone());
+        if let Some(amount) = amount.and_then(Dollars::of).filter(|amount| !amount.is_zero()) {
+            self.cost = Some(amount.value());
         }
     }
 
     /// Adds what a part of the session has cost.
     pub fn more_dollars(&mut self, amount: Option<&Value>) {
-        let decimal = |value: &Value| BigDecimal::from_str(&value.to_string()).ok();
-        let sum = match (self.cost.as_ref().and_then(decimal), amount.and_then(decimal)) {
-            (Some(one), Some(other)) => one + other,
+        let sum = match (self.cost.as_ref().and_then(Dollars::of), amount.and_then(Dollars::reported)) {
+            (Some(one), Some(other)) => one.plus(other),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return,
         };
-        let sum = crate::value::json::parse(&sum.normalized().to_plain_string()).ok();
-        self.dollars(sum.as_ref());
+        self.dollars(Some(&sum.value()));
     }
 
     /// Adds the tokens of a turn by the result of its prompt. Returns its usage in words.

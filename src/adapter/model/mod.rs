@@ -23,8 +23,8 @@ pub use protocol::Protocol;
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract, prompt};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
+use crate::value::dollars::Dollars;
 use crate::value::{Type, Value};
-use bigdecimal::BigDecimal;
 use exchanges::{Answered, Asked, Received};
 use protocol::{Message, Turn, Usage};
 use purse::Purse;
@@ -54,10 +54,10 @@ pub struct Model {
 }
 
 /// Dollars for a million tokens.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
-    pub input: BigDecimal,
-    pub output: BigDecimal,
+    pub input: Dollars,
+    pub output: Dollars,
 }
 
 impl Adapter for Model {
@@ -215,7 +215,7 @@ impl Model {
         let mut columns = Vec::new();
         let model = model.unwrap_or(&self.name);
         columns.push((Arc::from("model"), model.into()));
-        columns.extend(self.cost(spent).map(|cost| (Arc::from("cost_usd"), cost)));
+        columns.extend(self.cost(spent).map(|cost| (Arc::from("cost_usd"), cost.value())));
         columns
     }
 
@@ -225,21 +225,14 @@ impl Model {
             Some(_) => format!("{} tokens in, {} out", usage.input, usage.output),
             None => "tokens not reported".to_owned(),
         };
-        tokens + &self.cost(usage).map_or_else(String::new, |cost| format!(", ${cost}"))
+        tokens + &self.cost(usage).map_or_else(String::new, |cost| format!(", ${}", cost.value()))
     }
 
-    /// The cost in dollars: as reported by the provider, else by the price of the reported tokens; `None` without
-    /// either.
-    fn cost(&self, spent: &Usage) -> Option<Value> {
-        let cost = match (&spent.cost, &self.price) {
-            (Some(cost), _) => cost.clone(),
-            (None, Some(price)) if spent.tokens().is_some() => {
-                let millionths = &price.input * spent.input + &price.output * spent.output;
-                millionths / BigDecimal::from(1_000_000)
-            }
-            (None, _) => return None,
-        };
-        crate::value::json::parse(&plain(&cost)).ok()
+    /// The cost: as reported by the provider, else by the price of the reported tokens; `None` without either.
+    fn cost(&self, spent: &Usage) -> Option<Dollars> {
+        let priced =
+            |price: Price| price.input.of_tokens(spent.input).plus(price.output.of_tokens(spent.output));
+        spent.cost.or_else(|| spent.tokens().and(self.price).map(priced))
     }
 }
 
@@ -258,11 +251,6 @@ fn answered(received: &Result<Received, Box<Failure>>) -> Answered {
 /// Garbled on the way, or from something in front of the provider: another attempt may get the model's answer.
 fn garbled(why: String) -> Box<Failure> {
     contract::failure(Cause::Protocol, why, Outcome::Failed, true)
-}
-
-/// The number in digits without an exponent.
-fn plain(number: &BigDecimal) -> String {
-    number.normalized().to_plain_string()
 }
 
 /// The outputs in a model's text: as JSON of the form, or the text itself as the only output.

@@ -3,10 +3,9 @@
 use super::super::http::Url;
 use super::super::prompt;
 use super::Model;
+use crate::value::dollars::Dollars;
 use crate::value::{Object, Value, json};
-use bigdecimal::BigDecimal;
 use serde_json::json;
-use std::str::FromStr;
 
 /// The interface of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ pub struct Usage {
     pub input: u64,
     pub output: u64,
     /// Dollars, if the provider reports them.
-    pub cost: Option<BigDecimal>,
+    pub cost: Option<Dollars>,
     known: bool,
 }
 
@@ -77,20 +76,19 @@ impl Usage {
         self.input = self.input.saturating_add(other.input);
         self.output = self.output.saturating_add(other.output);
         self.known |= other.known;
-        self.cost = match (self.cost.take(), &other.cost) {
-            (Some(one), Some(other)) => Some(one + other),
-            (one, other) => one.or_else(|| other.clone()),
+        self.cost = match (self.cost, other.cost) {
+            (Some(one), Some(other)) => Some(one.plus(other)),
+            (one, other) => one.or(other),
         };
     }
 
     fn read(usage: Option<&Value>, input: &[&str], output: &str) -> Usage {
         let Some(usage) = usage.filter(|usage| usage.is_object()) else { return Usage::default() };
         let count = |name: &str| usage.get(name).and_then(Value::as_u64);
-        let cost = usage.get("cost").filter(|cost| cost.is_number());
         Usage {
             input: input.iter().filter_map(|name| count(name)).fold(0, u64::saturating_add),
             output: count(output).unwrap_or(0),
-            cost: cost.and_then(|cost| BigDecimal::from_str(&cost.to_string()).ok()),
+            cost: usage.get("cost").and_then(Dollars::reported),
             known: count(output).is_some(),
         }
     }

@@ -1,7 +1,7 @@
 //! What an attempt of a model may still spend. A budget that cannot be enforced lets no attempt begin or continue.
 
+use super::Model;
 use super::protocol::Usage;
-use super::{Model, plain};
 use crate::adapter::{Call, contract};
 use crate::event::{BUDGET, Cause, Failure, Outcome};
 use crate::value::budget::Budget;
@@ -34,20 +34,16 @@ impl<'a> Purse<'a> {
     /// The most tokens of the next answer; `None` if nothing is left for one.
     pub fn most(&self, spent: &Usage) -> Option<u32> {
         let Some(Budget { tokens, dollars }) = self.budget else { return Some(self.model.max_tokens) };
-        let dollars = dollars.map(|most| most.less(self.cost(spent).unwrap_or_default()));
+        let dollars = dollars.map(|most| most.less(self.model.cost(spent).unwrap_or_default()));
         if dollars.is_some_and(Dollars::is_zero) {
             return None;
         }
-        let price = self.model.price.as_ref().and_then(|price| Dollars::parse(&plain(&price.output)));
+        let price = self.model.price.map(|price| price.output);
         let by_dollars = dollars.zip(price).and_then(|(dollars, price)| dollars.buys(price));
         let by_tokens = tokens.map(|most| most.saturating_sub(spent.tokens().unwrap_or(0)));
         let most = by_dollars.into_iter().chain(by_tokens).min().unwrap_or(u64::MAX);
         let most = u32::try_from(most).unwrap_or(u32::MAX).min(self.model.max_tokens);
         (most > 0).then_some(most)
-    }
-
-    fn cost(&self, spent: &Usage) -> Option<Dollars> {
-        self.model.cost(spent).as_ref().and_then(Dollars::of)
     }
 
     /// Checks that what was spent is known.
@@ -58,7 +54,7 @@ impl<'a> Purse<'a> {
         let Some(Budget { tokens, dollars }) = self.budget else { return Ok(()) };
         let what = if tokens.is_some() && spent.tokens().is_none() {
             "tokens"
-        } else if dollars.is_some() && self.cost(spent).is_none() {
+        } else if dollars.is_some() && self.model.cost(spent).is_none() {
             "cost"
         } else {
             return Ok(());

@@ -13,7 +13,6 @@ use axum::extract::Request;
 use axum::response::Response;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -49,7 +48,7 @@ impl Provider {
 
 /// The model of a provider at this address.
 pub(super) fn at(address: SocketAddr, protocol: Protocol) -> Model {
-    let price = |dollars| bigdecimal::BigDecimal::from_str(dollars).unwrap();
+    let price = |dollars| crate::value::dollars::Dollars::parse(dollars).unwrap();
     Model {
         client: client().unwrap(),
         protocol,
@@ -325,6 +324,23 @@ async fn without_tokens_there_is_no_cost() {
         body.as_object_mut().unwrap().remove("usage");
         let provider = Provider::new(vec![(200, body)]);
         assert_eq!(ended(&provider.model(protocol), "a::String").await, r#"a="x"; model="small-2026""#);
+    }
+}
+
+/// A number of a few characters may have more digits than memory holds, or a sign.
+#[tokio::test]
+async fn a_cost_that_nothing_has_is_bounded() {
+    for (cost, told) in [
+        ("1e400000000", "; cost_usd=340282366920938463463374607.431768211455"),
+        ("1e-9223372036854775807", "; cost_usd=0.000000000001"),
+        ("-3", "; cost_usd=0.000009"),
+        ("0", "; cost_usd=0"),
+    ] {
+        let mut body = says(Protocol::Chat, "x");
+        body["usage"]["cost"] = serde_json::from_str(cost).unwrap();
+        let provider = Provider::new(vec![(200, body)]);
+        let expected = format!(r#"a="x"; tokens 30; model="small-2026"{told}"#);
+        assert_eq!(ended(&provider.model(Protocol::Chat), "a::String").await, expected);
     }
 }
 

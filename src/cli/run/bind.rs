@@ -390,7 +390,7 @@ impl Doers<'_> {
                     name: name.split_once('/').map_or(*name, |(_, model)| model).to_owned(),
                     system: system.clone(),
                     max_tokens: *max_tokens,
-                    price: provider.price.clone(),
+                    price: provider.price,
                     reports_cost: provider.reports_cost,
                     exchanges: exchanges.clone(),
                 }),

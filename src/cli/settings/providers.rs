@@ -5,10 +5,8 @@ use super::{Header, Provider, Reach};
 use crate::adapter::http::{AUTHORIZATION, HeaderName, Url};
 use crate::adapter::model::{Price, Protocol};
 use crate::diag::catalogue;
-use bigdecimal::BigDecimal;
-use bigdecimal::num_bigint::Sign;
+use crate::value::dollars::Dollars;
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 
 /// The most tokens of a model's answer, by default.
@@ -127,7 +125,7 @@ impl Reader {
                 DeValue::Integer(number) => number.as_str().to_owned(),
                 _ => return None,
             };
-            BigDecimal::from_str(&text).ok().filter(|dollars| dollars.sign() != Sign::Minus)
+            Dollars::parse(&text).filter(|_| !text.starts_with('-'))
         };
         let price = value.get_ref().as_table().filter(|table| table.len() == 2).and_then(|table| {
             Some(Price { input: dollars(table, "input")?, output: dollars(table, "output")? })
