@@ -130,7 +130,13 @@ mod tests {
                 "permission to edit: rejected",
             ),
             (json!({"kind": "edit"}), &options(&["allow_always"]), false, "", "permission to edit: rejected"),
-            (json!({"kind": "edit"}), &options(&["reject_once"]), false, "", "permission to edit: rejected"),
+            (
+                json!({"kind": "edit"}),
+                &options(&["reject_once"]),
+                false,
+                "id-reject_once",
+                "permission to edit: rejected",
+            ),
             (json!({"kind": "fetch"}), &options(&["allow_once"]), false, "", "permission to fetch: rejected"),
             (json!({"kind": "edit"}), &Value::Null, false, "", "permission to edit: rejected"),
         ] {
