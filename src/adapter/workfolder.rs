@@ -10,7 +10,8 @@ use crate::event::{Cause, Failure, Outcome};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,6 +79,7 @@ enum Kind {
 struct Worktree {
     git: Git,
     root: PathBuf,
+    identity: (u64, u64),
     branch: String,
     /// The commit that it began with.
     base: String,
@@ -181,7 +183,8 @@ fn safe(name: &str) -> String {
         return name.to_owned();
     }
     let kept: String = name.chars().take(LONGEST).map(|c| if fits(c) { c } else { '_' }).collect();
-    format!("{}-{}", kept.trim_start_matches('-'), &blake3::hash(name.as_bytes()).to_hex()[..8])
+    // A name that stays as it is has no point.
+    format!("{}.h{}", kept.trim_start_matches('-'), &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 
 fn given(program: &Program) -> Vec<(String, OsString)> {
@@ -296,8 +299,9 @@ impl Git {
         self.text(&["worktree", "add", "--quiet", "--force", "-B", &branch, path, &base]).await?;
         let link =
             std::fs::read_to_string(root.join(".git")).map_err(|error| format!("git worktree: {error}"))?;
+        let identity = identity(root).map_err(|error| format!("git worktree: {error}"))?;
         let git = Git { stores: true, ..self.clone() };
-        Ok(Worktree { git, root: root.to_owned(), branch, base, link })
+        Ok(Worktree { git, root: root.to_owned(), identity, branch, base, link })
     }
 
     /// Copies the folder: in a repository what git does not ignore, else everything; never `.git`, `.orderflow` and
@@ -337,6 +341,12 @@ impl Git {
     }
 }
 
+/// A folder itself, whatever its name leads to later: its device and its number there.
+fn identity(folder: &Path) -> io::Result<(u64, u64)> {
+    let about = std::fs::symlink_metadata(folder)?;
+    Ok((about.dev(), about.ino()))
+}
+
 /// Why work has ended early.
 const STOPPED: &str = "it was stopped";
 
@@ -359,7 +369,9 @@ struct Copied {
 
 impl Copied {
     fn leaves_out(&self, name: &Path) -> bool {
-        name.iter().any(|part| part == ".git" || part == ".orderflow")
+        // A prepared index may name a path outside.
+        !name.components().all(|part| matches!(part, Component::Normal(_)))
+            || name.iter().any(|part| part == ".git" || part == ".orderflow")
             || self.store.as_ref().is_some_and(|store| name.starts_with(store))
     }
 
@@ -367,7 +379,11 @@ impl Copied {
         if self.is_over.load(Ordering::Relaxed) {
             return Err(io::Error::other(STOPPED));
         }
-        if self.leaves_out(name) { Ok(()) } else { copy_one(&self.from.join(name), &self.to.join(name)) }
+        // A link in place of a folder leads elsewhere, on both sides: what is behind it is not a part of this one.
+        if self.leaves_out(name) || leads_away(&self.from, name) || leads_away(&self.to, name) {
+            return Ok(());
+        }
+        copy_one(&self.from.join(name), &self.to.join(name))
     }
 
     fn all(&self) -> io::Result<()> {
@@ -386,6 +402,12 @@ impl Copied {
         }
         Ok(())
     }
+}
+
+/// Whether a folder above the file is a link.
+fn leads_away(folder: &Path, name: &Path) -> bool {
+    let above = name.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    above.map(|above| folder.join(above)).any(|above| above.is_symlink())
 }
 
 /// Copies a file or a link, with the folders above it; what is neither, or has been removed, is left out.
@@ -419,7 +441,13 @@ impl Worktree {
 
     /// Makes it the repository's again, whatever the agent has made of its file `.git`: settings of another repository
     /// could run programs. A command of git that was killed may have left a lock.
+    ///
+    /// # Errors
+    /// Another folder, or a link, is in its place: nothing there is ours.
     fn restore(&self) -> io::Result<()> {
+        if identity(&self.root).ok() != Some(self.identity) {
+            return Err(io::Error::other("the agent has replaced the folder that it worked in"));
+        }
         let file = self.root.join(".git");
         let removed = match std::fs::symlink_metadata(&file) {
             Ok(about) if about.is_dir() => std::fs::remove_dir_all(&file),

@@ -202,6 +202,40 @@ fn a_worktree_belongs_to_its_repository_whatever_the_agent_makes_of_it() {
     assert_eq!(git(place.folder(), "worktree list").lines().count(), 1);
 }
 
+/// A link in its place must not lead git to another repository, which may be that of the user.
+#[test]
+fn a_worktree_that_was_replaced_is_left_alone() {
+    let run = "there=$(git rev-parse --git-common-dir); echo wip > \"$there/../wip.txt\"; \
+               here=$PWD; cd /; rm -r \"$here\"; ln -s \"$there/..\" \"$here\"";
+    let (place, attempt) = worked(&FIX.replace(", diff::String", ""), run);
+    let why = "cannot store the agent's changes: the agent has replaced the folder that it worked in";
+    assert_eq!(attempt["error"]["message"], why, "{attempt}");
+    assert_eq!(git(place.folder(), "log --format=%s --all"), "first\n");
+    assert!(git(place.folder(), "status --short").contains("?? wip.txt\n"));
+}
+
+/// Two keys never share a branch, also where one looks like the name that was made of the other.
+#[test]
+fn each_item_has_a_branch_of_its_own() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\nkey: id\n---\n\n# T\n\n## Fix @coder\ntask::String → summary::String\n\nFix.\n",
+    );
+    let hash = &blake3::hash(b"a b").to_hex()[..16];
+    let keys =
+        ["a b".to_owned(), format!("a_b-{}", &hash[..8]), format!("a_b-{hash}"), format!("a_b-h{hash}")];
+    let items = keys.iter().map(|id| json!({"id": id, "task": "x"}).to_string());
+    place.write("items.jsonl", &items.collect::<Vec<_>>().join("\n"));
+    let script = json!({"session/prompt": [[{"run": "pwd > where"}, {"say": "Done."}, {"end": "end_turn"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"worktree\"\n", stand_in(&place, "coder", &script)),
+    );
+    commit_all(place.folder());
+    let told = place.orderflow("run flow.md --quiet");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(git(place.folder(), "branch --list orderflow/*").lines().count(), keys.len());
+}
+
 /// What a killed agent leaves in the way does not hide its work; what cannot be stored is said.
 #[test]
 fn the_work_of_a_failed_attempt_is_stored_or_missed() {
@@ -213,7 +247,7 @@ fn the_work_of_a_failed_attempt_is_stored_or_missed() {
     let (_place, attempt) = worked(FIX, "rm -r \"$PWD\"; kill -9 $PPID");
     assert_eq!(
         attempt["error"]["message"],
-        "the agent ended by signal 9 before it answered; its changes could not be stored: No such file or directory (os error 2)"
+        "the agent ended by signal 9 before it answered; its changes could not be stored: the agent has replaced the folder that it worked in"
     );
 }
 
@@ -263,6 +297,29 @@ fn a_copy_leaves_out_runs_and_repositories() {
         "./coder.json ./flow.md ./orderflow.toml ./sub/a.txt",
         "{shown}"
     );
+}
+
+/// A tracked folder that was replaced by a link is not a part of the folder any more; what the link leads to stays.
+#[test]
+fn a_copy_follows_no_link() {
+    let place = Place::new("# T\n\n## List @coder\n→ files::String\n\nList.\n");
+    let script = json!({"session/prompt": [[{"run": "echo $(ls -d data/x.csv data other/y.csv) > list"}, {"file": "list"}, {"end": "end_turn"}]]});
+    place.write(
+        "orderflow.toml",
+        &format!("[agents.coder]\n{}folder = \"copy\"\n", stand_in(&place, "coder", &script)),
+    );
+    for name in ["data/x.csv", "other/y.csv"] {
+        place.write(name, "tracked\n");
+    }
+    commit_all(place.folder());
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("x.csv"), "precious\n").unwrap();
+    std::fs::remove_dir_all(place.path("data")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), place.path("data")).unwrap();
+    let told = place.orderflow("run flow.md --quiet");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(std::fs::read_to_string(elsewhere.path().join("x.csv")).unwrap(), "precious\n");
+    assert_eq!(item(&place)["steps"][0]["attempts"][0]["outputs"]["files"], "data data/x.csv other/y.csv");
 }
 
 /// A copy has what git knows and what is new, and nothing that it ignores.

@@ -327,3 +327,22 @@ fn opencode(events: &[Value]) -> Option<Printed> {
     let answer = end?.map(|()| said);
     Some(Printed { answer, spent, session, denied: Vec::new(), worked })
 }
+
+/// Whether a text that an agent printed can be an argument: the id of a session, and nothing that looks like an option.
+pub fn is_id(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=256).contains(&text.len()) && text.chars().all(fits) && !text.starts_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_an_agent_prints_is_no_option() {
+        for id in ["s-1", "ses_1aB", "0199c1c6-7e2f-7d0a-a1b2-0123456789ab"] {
+            assert!(super::is_id(id), "{id}");
+        }
+        for text in ["", "-c", "--dangerously-skip-permissions", "a b", "a\0", "../x", &"a".repeat(257)] {
+            assert!(!super::is_id(text), "{text:?}");
+        }
+    }
+}

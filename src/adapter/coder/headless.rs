@@ -5,7 +5,7 @@ use super::super::process::{Ended, ProgramAgent};
 use super::super::program::{Program, aside};
 use super::super::variables::Variables;
 use super::super::workfolder::Place;
-use super::cli::{Cli, Printed};
+use super::cli::{Cli, Printed, is_id};
 use super::session::End;
 use super::turn::Spent;
 use super::{CodingAgent, Progress, answer, columns, correction, failure};
@@ -89,7 +89,7 @@ pub(super) async fn converse(
                         denied.push(tool);
                     }
                 });
-                session = id.or(session);
+                session = id.filter(|id| is_id(id)).or(session);
                 if let Ok(text) = &answer {
                     call.conversation.say(Role::Assistant, None, text);
                 }
