@@ -66,7 +66,7 @@ impl Adapter for Model {
         Box::pin(async move {
             let mut spent = Usage::default();
             let talk = self.converse(&call, &mut spent);
-            // A stop in the middle does not undo what was spent before it.
+            // What was spent before a stop in the middle counts.
             let answer = http::unless_stopped(talk, stop, Outcome::Failed).await;
             answer.map_err(|failure| self.paid(failure, &spent))
         })

@@ -143,7 +143,7 @@ impl ExchangesArgs {
         self.record.is_none() && self.exchanges.is_some()
     }
 
-    /// Opens the file, which replaces an earlier record unless the run goes on: nothing may refuse the run afterwards.
+    /// Opens the file, which replaces an earlier record unless the run is resumed: nothing may refuse the run afterwards.
     ///
     /// # Errors
     /// When one cannot be read or written.
