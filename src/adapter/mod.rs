@@ -82,6 +82,12 @@ pub trait Adapter: Send + Sync {
         Bound::Processors
     }
 
+    /// Whether one process, or one server's log, serves the attempts of several items at the same time, so that the
+    /// failure of one attempt can show what another one wrote.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Ends what a dead runner of this run has left, other than processes of this machine. Comes before any call.
     fn recover<'a>(&'a self, _run: &'a str) -> Recovery<'a> {
         Box::pin(std::future::ready(Ok(())))

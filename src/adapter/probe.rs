@@ -258,7 +258,7 @@ async fn tools(mcp: &Mcp, is_started: bool, steps: &[StepInputs]) -> Presence {
     presence
 }
 
-/// An answer that is too large or not UTF-8 is none.
+/// `None` for an answer that is too large or not UTF-8.
 pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
     contract::text(bytes).ok()
 }

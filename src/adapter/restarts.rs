@@ -41,7 +41,7 @@ impl Restarts {
         let Some(rest) = &mut self.rest else { return Ok(()) };
         if self.deaths >= DEATHS && !rest.is_finished() {
             let message = format!(
-                "the {who} ended {} times in a row before it answered anything, and rests; last: {}",
+                "the {who} ended {} times in a row before it answered anything, and pauses; last: {}",
                 self.deaths, self.why
             );
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));

@@ -106,6 +106,10 @@ impl Adapter for Furnished {
         self.adapter.bound()
     }
 
+    fn is_shared(&self) -> bool {
+        self.adapter.is_shared()
+    }
+
     fn recover<'a>(&'a self, run: &'a str) -> Recovery<'a> {
         self.adapter.recover(run)
     }

@@ -63,7 +63,7 @@ pub fn records(row: &str) -> Result<Vec<Record>, (usize, String)> {
     let mut all = Vec::new();
     record::decode(
         row,
-        None,
+        |_| true,
         |byte, why| (byte, why),
         |record| {
             all.push(record);

@@ -123,10 +123,10 @@ impl Records {
     /// # Errors
     /// An error of `each`, or damage of the journal; records before it were intact.
     pub fn each<E: From<Unreadable>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
-        self.each_at(|record, _| each(record))
+        self.select(|_| true, |record, _| each(record))
     }
 
-    /// The same, with the place of each record.
+    /// The same without messages, which are not parsed, and with the place of each record.
     ///
     /// # Errors
     /// As for [`each`](Self::each).
@@ -134,7 +134,7 @@ impl Records {
         &self,
         each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.of_kinds(None, each)
+        self.select(|line| !Kind::Message.is(line), each)
     }
 
     /// Calls `each` with all messages and all documents in order. Memory holds one row at a time, and other records
@@ -146,17 +146,17 @@ impl Records {
         &self,
         mut each: impl FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.of_kinds(Some(&[Kind::Message, Kind::Revised]), |record, _| each(record))
+        self.select(|line| Kind::Message.is(line) || Kind::Revised.is(line), |record, _| each(record))
     }
 
-    fn of_kinds<E: From<Unreadable>>(
+    fn select<E: From<Unreadable>>(
         &self,
-        kinds: Option<&[Kind]>,
+        is_wanted: impl Fn(&str) -> bool,
         mut each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.rows(|row, text| {
             let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(row), Some(byte), why));
-            record::decode(text, kinds, damaged, |record| each(record, Spot { path: &self.path, row }))
+            record::decode(text, &is_wanted, damaged, |record| each(record, Spot { path: &self.path, row }))
         })?;
         Ok(())
     }
@@ -167,12 +167,15 @@ impl Records {
     /// As for [`each`](Self::each).
     pub fn revisions(&self) -> Result<Vec<Revision>, Unreadable> {
         let mut revisions = Vec::new();
-        self.of_kinds(Some(&[Kind::Revised]), |record, _| {
-            if let Record::Revised(revision) = record {
-                revisions.push(revision);
-            }
-            Ok::<_, Unreadable>(())
-        })?;
+        self.select(
+            |line| Kind::Revised.is(line),
+            |record, _| {
+                if let Record::Revised(revision) = record {
+                    revisions.push(revision);
+                }
+                Ok::<_, Unreadable>(())
+            },
+        )?;
         Ok(revisions)
     }
 

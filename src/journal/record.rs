@@ -86,7 +86,7 @@ pub(super) fn encode(record: &Record, row: &mut Vec<u8>, path: &Path) -> Result<
     Ok(())
 }
 
-/// A kind of records that is read without parsing the others.
+/// A kind of records that is read without parsing the others, or left out without parsing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Revised,
@@ -103,13 +103,13 @@ impl Kind {
     }
 }
 
-/// Calls `each` with the records of a row in order, of all or only of these kinds.
+/// Calls `each` with the records of a row in order, of the lines that are wanted.
 ///
 /// # Errors
 /// An error of `each`, or, through `damaged`, the byte of a line that is not a record, and why.
 pub(super) fn decode<E>(
     row: &str,
-    only: Option<&[Kind]>,
+    is_wanted: impl Fn(&str) -> bool,
     damaged: impl Fn(usize, String) -> E,
     mut each: impl FnMut(Record) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -117,7 +117,7 @@ pub(super) fn decode<E>(
     for line in row.split_terminator('\n') {
         let start = begin;
         begin += line.len() + 1;
-        if only.is_some_and(|only| !only.iter().any(|kind| kind.is(line))) {
+        if !is_wanted(line) {
             continue;
         }
         let RecordLine { event, spawned, asked, revised, message } = parse(line).map_err(|error| {

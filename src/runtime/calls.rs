@@ -164,6 +164,7 @@ impl Calls {
                 return report.give(Err(answer));
             }
         };
+        let is_shared = adapter.is_shared();
         tokio::spawn(async move {
             let answer = match room.open() {
                 Ok(()) => adapter.call(call, stop).await,
@@ -178,7 +179,7 @@ impl Calls {
             };
             // A panic has been reported as a failure.
             let Ok(mut answer) = closed else { return };
-            redactor.answer(item, &mut answer);
+            redactor.answer(item, is_shared, &mut answer);
             conversation.end();
             report.give(answer);
         });

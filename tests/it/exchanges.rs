@@ -93,7 +93,7 @@ fn a_recorded_run_is_repeated_exactly_without_a_network_and_a_key() {
     }
 }
 
-/// A listener that nobody may connect to.
+/// A listener to which no connection may be made.
 #[test]
 fn an_exchange_that_is_not_recorded_fails_its_step_and_touches_no_network() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

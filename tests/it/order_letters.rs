@@ -49,7 +49,7 @@ fn confirmation(floor: &Floor, item: &str) -> Value {
     step["attempts"][0].clone()
 }
 
-/// The letter has the four parts in their order, whoever wrote them, and the tracking number.
+/// The letter has the four parts in their order, from every writer, and the tracking number.
 #[track_caller]
 fn letter_is(floor: &Floor, item: &str, outputs: &Value) {
     let number =

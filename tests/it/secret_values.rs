@@ -106,3 +106,48 @@ fn a_secret_value_is_handed_on_and_shown_nowhere() {
     unseen("trace", &trace);
     assert!(trace.contains("in as [secret:token]"), "{trace}");
 }
+
+/// A process that serves both items at the same time, and logs the passwords of both before it fails one of them.
+const SHARED: &str = r#"
+import json, sys
+calls = []
+def send(id, **members): print(json.dumps({"jsonrpc": "2.0", "id": id, **members}), flush=True)
+for line in sys.stdin:
+    call = json.loads(line)
+    method, id = call.get("method"), call.get("id")
+    if method == "initialize":
+        send(id, result={"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}})
+    elif method == "tools/list":
+        send(id, result={"tools": [{"name": "log_in", "inputSchema": {"type": "object"}}]})
+    elif method in ("step/run", "tools/call"):
+        params = call["params"]
+        calls.append((id, (params.get("inputs") or params.get("arguments"))["user"]))
+        if len(calls) == 2:
+            print("pass-of-ada pass-of-bob", file=sys.stderr, flush=True)
+            for id, user in calls:
+                if user == "bob":
+                    send(id, error={"code": -32000, "message": "no"})
+                else:
+                    send(id, result="done" if method == "step/run" else {"content": [{"type": "text", "text": "done"}]})
+    elif id is not None:
+        send(id, error={"code": -32601, "message": "unknown method"})
+"#;
+
+#[test]
+fn the_log_of_a_shared_process_shows_no_secret_of_another_item() {
+    for kind in ["worker", "mcp"] {
+        let place = Place::new(
+            "---\nitems: items.jsonl\n---\n# Login\n\n## Log In @shop\nuser::String, password::Secret → done::String\n",
+        );
+        place.write("items.jsonl", &ITEMS.replace("\"pw\"", "\"pass-of-bob\""));
+        place.write("shared.py", SHARED);
+        place.write("orderflow.toml", &format!("[agents.shop]\n{kind} = [\"python3\", \"shared.py\"]\n"));
+        let ran = place.orderflow("run flow.md --jobs 2");
+        assert_eq!(ran.exit, Some(1), "{kind}: {}{}", ran.out, ran.err);
+        let shown = place.orderflow("show last --item bob --format json").out;
+        assert!(shown.contains("[secret:password] [secret:password]"), "{kind}: {shown}");
+        for (what, text) in [("messages", ran.err), ("item", shown), ("trace", place.read("session.toon"))] {
+            assert!(!text.contains("pass-of"), "{kind}, {what}: {text}");
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use super::super::program::{LOG, Tail};
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, JsonRpcMessage, ProgressToken, RequestId,
-    ServerJsonRpcMessage, ServerNotification, ServerRequest,
+    ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, GetMeta, JsonRpcMessage, ProgressToken,
+    RequestId, ServerJsonRpcMessage, ServerNotification, ServerRequest,
 };
 use rmcp::service::RoleClient;
 use rmcp::transport::Transport;
@@ -12,9 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The longest progress that is stored of a call, in characters.
 const LONGEST_PROGRESS: usize = 1000;
-
-/// The most calls whose progress is stored.
-const MOST_CALLS: usize = 1000;
 
 /// The end of a server's log, and the last progress of each call in flight.
 pub struct Log(Mutex<State>);
@@ -51,6 +48,11 @@ impl Log {
         self.state().tail.since(from)
     }
 
+    /// Remembers the progress of a call from now on.
+    fn begin(&self, call: ProgressToken) {
+        self.state().progress.insert(call, String::new());
+    }
+
     /// The last progress of a call, which is over.
     pub fn end(&self, call: &ProgressToken) -> String {
         self.state().progress.remove(call).unwrap_or_default()
@@ -68,11 +70,9 @@ impl Log {
                         None => progress.progress.to_string(),
                     };
                     let text = progress.message.clone().unwrap_or(counted);
-                    let mut state = self.state();
-                    // It may come before the call is known here.
-                    if state.progress.len() < MOST_CALLS {
-                        let text = text.chars().take(LONGEST_PROGRESS).collect();
-                        state.progress.insert(progress.progress_token.clone(), text);
+                    // What comes after the end of the call is too late.
+                    if let Some(last) = self.state().progress.get_mut(&progress.progress_token) {
+                        *last = text.chars().take(LONGEST_PROGRESS).collect();
                     }
                 }
                 ServerNotification::LoggingMessageNotification(log) => match log.params.data.as_str() {
@@ -121,7 +121,23 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Recorded<T> {
         {
             self.began = Some(request.id.clone());
         }
-        self.inner.send(item)
+        let called = match &item {
+            JsonRpcMessage::Request(request)
+                if matches!(request.request, ClientRequest::CallToolRequest(_)) =>
+            {
+                request.request.get_meta().get_progress_token()
+            }
+            _ => None,
+        };
+        called.iter().for_each(|call| self.log.begin(call.clone()));
+        let (sending, log) = (self.inner.send(item), self.log.clone());
+        async move {
+            let sent = sending.await;
+            if sent.is_err() {
+                called.iter().for_each(|call| drop(log.end(call)));
+            }
+            sent
+        }
     }
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {

@@ -26,7 +26,7 @@ use crate::event::{Answer, Cause, Failure, Outcome, UNAVAILABLE};
 use crate::value::Type;
 use log::Log;
 use pipe::Process;
-use session::{Lost, Session};
+use session::{Lost, Session, Unanswered};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -116,6 +116,10 @@ impl Adapter for Mcp {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn close(&self, mut stop: Stop) -> Closing<'_> {
         Box::pin(async move {
             let live = self.seat.lock().await.live.take();
@@ -149,17 +153,25 @@ impl Mcp {
         let result = tokio::select! {
             biased;
             result = asked => result,
-            () = stop.asked(Urgency::Terminate) => Err((Lost::Cancelled, String::new())),
+            () = stop.asked(Urgency::Terminate) => {
+                Err(Unanswered { lost: Lost::Cancelled, progress: String::new(), begun: true })
+            }
         };
         let (answer, progress) = match result {
             Ok((result, progress)) => {
                 live.answered.store(true, Ordering::Relaxed);
                 (answer::read(&call, &result), progress)
             }
-            Err((Lost::Cancelled, progress)) => {
+            Err(Unanswered { lost: Lost::Cancelled, progress, .. }) => {
                 (Err(self.cancelled(&live, &call, &mut stop).await), progress)
             }
-            Err((lost, progress)) => (Err(self.failure(lost, &live).await), progress),
+            Err(Unanswered { lost, progress, begun }) => {
+                let mut failure = self.failure(lost, &live).await;
+                if begun {
+                    failure.outcome = Outcome::Unknown;
+                }
+                (Err(failure), progress)
+            }
         };
         answer.map_err(|mut failure| {
             failure.log = live.log.since(since);
@@ -183,6 +195,9 @@ impl Mcp {
                 }
                 Some(_) | None => None,
             };
+            if let Some(process) = &live.process {
+                process.end().await;
+            }
             seat.live = None;
             seat.restarts.died(ended);
         }
@@ -332,7 +347,13 @@ async fn unreached(lost: Lost, process: Option<&Process>, log: &Log) -> Box<Fail
             let message = loss.message("");
             contract::failure(loss.cause, message, Outcome::NotExecuted, loss.retryable)
         }
-        (lost, _) => unanswered(lost),
+        (lost, process) => {
+            // The next one is not started beside it.
+            if let Some(process) = process {
+                process.end().await;
+            }
+            unanswered(lost)
+        }
     };
     // Nothing was called.
     failure.outcome = Outcome::NotExecuted;

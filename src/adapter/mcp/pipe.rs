@@ -120,6 +120,12 @@ impl Process {
         }
     }
 
+    /// Ends the process by closing its input, then by signals.
+    pub async fn end(&self) {
+        self.shared.stopper.ask(Urgency::Terminate);
+        self.loss().await;
+    }
+
     /// How the process ended, once it has.
     pub async fn loss(&self) -> Loss {
         // An error means that the watching task has ended, and with it the process.
@@ -210,7 +216,7 @@ impl Shared {
         self.stopper.ask(Urgency::Terminate);
     }
 
-    /// Reads messages to the end of the output, or to the first line that is none.
+    /// Reads messages to the end of the output, or to the first line that is not a message.
     async fn read(&self, stdout: Option<ChildStdout>, heard: mpsc::Sender<ServerJsonRpcMessage>) {
         let Some(mut stdout) = stdout else { return };
         let mut lines = Lines::new(LONGEST_LINE);

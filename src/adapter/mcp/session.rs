@@ -13,7 +13,7 @@ use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam,
     ClientCapabilities, ClientConfig, ClientRequest, ElicitationCapability, ErrorData,
     FormElicitationCapability, Implementation, InputRequest, InputRequiredResult, InputResponses, MetaObject,
-    ProtocolVersion, RequestMetaObject, ServerResult,
+    PaginatedRequestParams, ProtocolVersion, RequestMetaObject, ServerResult,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, PeerRequestOptions, RequestHandle,
@@ -30,6 +30,9 @@ use std::time::Duration;
 
 /// How often a server may ask something before it answers.
 const ROUNDS: usize = 10;
+
+/// The most pages of a list of tools.
+const PAGES: usize = 1000;
 
 /// The key under which servers of 2026 are asked for their log.
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
@@ -76,6 +79,15 @@ pub enum Lost {
     /// The answer is not one to a call of a tool.
     Strange(String),
     Cancelled,
+}
+
+/// A call without a result.
+pub struct Unanswered {
+    pub lost: Lost,
+    /// The last one of the call.
+    pub progress: String,
+    /// The server has asked something, so it had begun to work.
+    pub begun: bool,
 }
 
 /// The side of orderflow: it offers nothing but to be asked, and declines.
@@ -159,7 +171,20 @@ impl Session {
     /// # Errors
     /// Why it does not list them.
     pub async fn tools(&self, url: Option<&Url>) -> Result<Vec<Tool>, Lost> {
-        let tools = self.service.peer().list_all_tools().await.map_err(|error| lost(error, url))?;
+        let (mut tools, mut next) = (Vec::new(), None);
+        for page in 0.. {
+            if page == PAGES {
+                return Err(Lost::Strange(format!("its list of tools has more than {PAGES} pages")));
+            }
+            let asked = PaginatedRequestParams::default().with_cursor(next);
+            let listed =
+                self.service.peer().list_tools(Some(asked)).await.map_err(|error| lost(error, url))?;
+            tools.extend(listed.tools);
+            next = listed.next_cursor;
+            if next.is_none() {
+                break;
+            }
+        }
         let tool = |tool: rmcp::model::Tool| Tool {
             name: tool.name.into_owned(),
             input: Value::Object((*tool.input_schema).clone()),
@@ -177,11 +202,13 @@ impl Session {
         arguments: Object,
         meta: Object,
         url: Option<&Url>,
-    ) -> Result<(Value, String), (Lost, String)> {
+    ) -> Result<(Value, String), Unanswered> {
         let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            let begun = round > 0;
             let (result, progress) = self.ask(params.clone(), &meta).await;
-            let strange = |why: &str| Err((Lost::Strange(why.to_owned()), progress.clone()));
+            let lost = |lost: Lost| Err(Unanswered { lost, progress: progress.clone(), begun });
+            let strange = |why: &str| lost(Lost::Strange(why.to_owned()));
             match result {
                 Ok(ServerResult::InputRequiredResult(asked)) => match self.decline(&asked) {
                     Some(answers) => {
@@ -195,10 +222,15 @@ impl Session {
                     Ok(value) => return Ok((value, progress)),
                     Err(error) => return strange(&error.to_string()),
                 },
-                Err(error) => return Err((lost(error, url), progress)),
+                Err(error) => match self::lost(error, url) {
+                    // The server has the earlier rounds.
+                    Lost::NeverSent if begun => return lost(Lost::Gone),
+                    other => return lost(other),
+                },
             }
         }
-        Err((Lost::Strange(format!("it asked {ROUNDS} times")), String::new()))
+        let lost = Lost::Strange(format!("it asked {ROUNDS} times"));
+        Err(Unanswered { lost, progress: String::new(), begun: true })
     }
 
     /// Sends one request and waits for its result; the last progress is beside it.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 type Columns = Vec<(Arc<str>, Value)>;
 
 impl Redactor {
-    /// Redacts all of an answer except the declared outputs.
-    pub fn answer(&self, item: ItemId, answer: &mut Answer) {
+    /// Redacts all of an answer except the declared outputs. A failure of a `shared` process is searched for the
+    /// secrets of all items, which it serves at the same time.
+    pub fn answer(&self, item: ItemId, shared: bool, answer: &mut Answer) {
         if let Ok(reply) = answer {
             self.learn_values(item, &reply.outputs);
         }
-        self.with_learned(Some(item)).own_answer(answer);
+        let all = shared && answer.is_err();
+        self.with_learned((!all).then_some(item)).own_answer(answer);
     }
 
     fn own_answer(&self, answer: &mut Answer) {

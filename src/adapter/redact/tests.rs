@@ -75,7 +75,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
     ];
     let outputs = vec![(ValueId(0), Arc::new(json!("12345678")))];
     let mut answer: Answer = Ok(Reply { outputs: outputs.clone(), tokens_used: None, columns });
-    redactor.answer(ItemId(0), &mut answer);
+    redactor.answer(ItemId(0), false, &mut answer);
     let expected = vec![
         column("a", json!("is [secret:KEY]")),
         column("b", json!("[secret:KEY]90")),
@@ -87,7 +87,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
     let mut failure = contract::failure(Cause::Refused, "no 12345678".into(), Outcome::Failed, true);
     (failure.code, failure.log) = (Some("E12345678".into()), "12345678\n".into());
     let mut answer: Answer = Err(failure);
-    redactor.answer(ItemId(0), &mut answer);
+    redactor.answer(ItemId(0), false, &mut answer);
     let failure = answer.unwrap_err();
     assert_eq!(failure.message, "no [secret:KEY]");
     assert_eq!((failure.code.as_deref(), failure.log.as_str()), (Some("E[secret:KEY]"), "[secret:KEY]\n"));
@@ -257,8 +257,8 @@ fn what_a_step_makes_is_known_for_its_item_and_for_the_steps_of_all() {
         vec![(ValueId(0), Arc::new(json!("open-text"))), (ValueId(1), Arc::new(json!([text])))]
     };
     let reply = |text: &str| Reply { outputs: outputs(text), tokens_used: None, columns: Vec::new() };
-    redactor.answer(ItemId(0), &mut Ok(reply("alpha-secret")));
-    redactor.answer(ItemId(1), &mut Ok(reply("beta-secret")));
+    redactor.answer(ItemId(0), false, &mut Ok(reply("alpha-secret")));
+    redactor.answer(ItemId(1), true, &mut Ok(reply("beta-secret")));
     let seen = |item: ItemId| {
         let mut text = "12345678 open-text alpha-secret beta-secret".to_owned();
         redactor.shown_text(item, &mut text);
@@ -268,6 +268,18 @@ fn what_a_step_makes_is_known_for_its_item_and_for_the_steps_of_all() {
     assert_eq!(seen(ItemId(1)), "[secret:KEY] open-text alpha-secret [secret:token]");
     assert_eq!(seen(ItemId(2)), "[secret:KEY] open-text alpha-secret beta-secret");
     assert_eq!(seen(ItemId::RUN), "[secret:KEY] open-text [secret:token] [secret:token]");
+    let failed = |shared: bool| {
+        let mut failure =
+            contract::failure(Cause::Protocol, "ended: beta-secret".to_owned(), Outcome::Unknown, true);
+        failure.log = "alpha-secret beta-secret".to_owned();
+        let mut answer = Err(failure);
+        redactor.answer(ItemId(0), shared, &mut answer);
+        let failure = answer.unwrap_err();
+        (failure.message, failure.log)
+    };
+    let told = |message: &str, log: &str| (message.to_owned(), log.to_owned());
+    assert_eq!(failed(false), told("ended: beta-secret", "[secret:token] beta-secret"));
+    assert_eq!(failed(true), told("ended: [secret:token]", "[secret:token] [secret:token]"));
 }
 
 /// As programs print a text or its bytes as they would stand in their source.

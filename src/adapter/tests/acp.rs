@@ -130,7 +130,7 @@ fn turns() -> Vec<(&'static str, Value, &'static str)> {
         ("opencode without a key",
             json!([{"error": {"code": -32603, "message": "no key", "data": {"service": "session", "errorName": "ProviderAuthError"}}}]),
             r#"Refused(agent_unavailable): no key; NotExecuted, final; unavailable; session="s-1""#),
-        ("nobody has logged in", json!([{"error": {"code": -32000, "message": "Authentication required"}}]),
+        ("without a login", json!([{"error": {"code": -32000, "message": "Authentication required"}}]),
             r#"Refused(agent_unavailable): Authentication required; NotExecuted, final; unavailable; session="s-1""#),
         ("an error without words", json!([{"error": {"code": -32099}}]),
             r#"Refused: the agent answered with error -32099; Unknown, again; session="s-1""#),

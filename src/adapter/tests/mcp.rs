@@ -170,6 +170,33 @@ async fn logs_progress_and_questions_are_in_the_log() {
     scene.close().await;
 }
 
+/// The progress of calls that are over takes no room from others.
+#[tokio::test]
+async fn progress_that_comes_too_late_is_left_out() {
+    let work = "def progress(token, n): send(method='notifications/progress', params={'progressToken': token, 'progress': n})\n\
+        if call['arguments']['late']:\n    send(**text('done'))\n    [progress(f'late-{n}', n) for n in range(2000)]\n\
+        else:\n    progress(call['_meta']['progressToken'], 7)\n    send(**text('no', isError=True))";
+    let scene = scene(work);
+    assert_eq!(scene.ask("a::String", json!({"late": true})).told().await, "a=\"done\"");
+    let failure = scene.ask("a::String", json!({"late": false})).answer().await.unwrap_err();
+    assert_eq!(failure.log, "progress: 7\n");
+    scene.close().await;
+}
+
+#[tokio::test]
+async fn a_list_of_tools_without_end_is_refused() {
+    let scene = scene("");
+    let path = scene.folder.path().join("server.py");
+    let source = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, source.replace("result={'tools':", "result={'nextCursor': 'more', 'tools':"))
+        .unwrap();
+    let told = scene.ask("a::String", json!({})).told().await;
+    let expected = "BadOutput: the server's answer is not the result of a tool: its list of tools has more than 1000 pages; NotExecuted, final";
+    assert_eq!(told, expected);
+    let server = scene.lines("starts")[0].parse().unwrap();
+    assert!(is_gone(server), "it has ended before the attempt");
+}
+
 #[tokio::test]
 async fn the_key_and_the_trace_are_beside_the_arguments() {
     let scene = scene(

@@ -110,3 +110,30 @@ async fn a_stream_that_ended_is_connected_to_again_a_few_times() {
     assert_eq!(gone, (lost.to_owned(), 1));
     assert_eq!(unfit, (UNFIT.to_owned(), 1));
 }
+
+/// A server that asked something has begun to work, so what becomes of the next round says nothing about the effect.
+#[tokio::test]
+async fn a_round_that_is_refused_after_a_question_has_an_unknown_outcome() {
+    let question = json!({"method": "elicitation/create", "params": {"message": "Which size?", "requestedSchema": {"type": "object", "properties": {}}}});
+    let asks =
+        json!({"resultType": "input_required", "inputRequests": {"size": question}, "requestState": "s"});
+    let refused = |status: u16| respond(status, &[], "");
+    let rejected =
+        |id: &Value| json(json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32602, "message": "no"}}));
+    for (status, expected) in [
+        (429, "Refused(429): the server answered 429 Too Many Requests; Unknown, again"),
+        (404, "Refused(404): the server answered 404 Not Found; Unknown, final"),
+        (0, "Refused: the server answered with the error -32602: no; Unknown, final"),
+    ] {
+        let asks = asks.clone();
+        let answers = move |message: Value| {
+            let response = match message["params"].get("inputResponses") {
+                None => json(json!({"jsonrpc": "2.0", "id": message["id"], "result": asks})),
+                Some(_) if status == 0 => rejected(&message["id"]),
+                Some(_) => refused(status),
+            };
+            async move { response }
+        };
+        assert_eq!(ended(&over_http_again(answers, |_| respond(405, &[], ""))).await, expected);
+    }
+}

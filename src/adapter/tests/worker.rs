@@ -244,7 +244,7 @@ async fn a_worker_that_dies_again_and_again_rests() {
     for _ in 0..20 {
         assert_eq!(
             scene.told("order").await,
-            "Start: the worker ended 5 times in a row before it answered anything, and rests; \
+            "Start: the worker ended 5 times in a row before it answered anything, and pauses; \
              last: exited with 1: no module named shop; NotExecuted, again"
         );
     }
@@ -267,7 +267,7 @@ async fn a_worker_that_closes_its_standard_input_is_ended_and_its_calls_are_told
     let told = asked.told().await;
     let lost = "Protocol: the worker closed its standard input and did not end; Unknown, again";
     // Whether the line was in the pipe before it was closed is chance.
-    let rests = "Start: the worker ended 5 times in a row before it answered anything, and rests; \
+    let rests = "Start: the worker ended 5 times in a row before it answered anything, and pauses; \
                  last: the worker closed its standard input and did not end; NotExecuted, again";
     assert!(told == lost || told == rests, "{told}");
     scene.close().await;

@@ -67,6 +67,10 @@ impl Adapter for Worker {
         Box::pin(self.attempt(call, stop))
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn close(&self, stop: Stop) -> Closing<'_> {
         Box::pin(async move {
             let mut closing = JoinSet::new();

@@ -61,7 +61,8 @@ struct StoryAttempt {
     conversation: Vec<Value>,
 }
 
-/// Shows the item with this key, or only its conversations; `run` is the name of the steps that run once, and `:run` is if an item has that key.
+/// Shows the item with this key, or only its conversations. The steps that run once have the key `run`, or `:run` if an
+/// item has the key `run`.
 ///
 /// # Errors
 /// Stops if the run has no such item, or its journal cannot be read.

@@ -1,4 +1,4 @@
-//! Budgets: no attempt starts once one is spent, whoever spent it, and in whichever session.
+//! Budgets: no attempt starts once one is spent, in any session and by any item.
 
 use super::*;
 use crate::engine::Call;

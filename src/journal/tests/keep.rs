@@ -1,8 +1,8 @@
 //! What was kept is read again.
 
 use super::*;
-use crate::event::{ItemEvent, ItemId, StepId, StepPath};
-use crate::journal::{FILE, Process};
+use crate::event::{ItemEvent, ItemId, Role, StepId, StepPath};
+use crate::journal::{FILE, Message, Process};
 
 #[test]
 fn what_was_kept_is_read_again_and_makes_the_same_run() {
@@ -119,4 +119,41 @@ fn a_row_of_many_records_is_split_and_a_long_record_fits() {
     all.insert(5, admitted(77, 17 << 20));
     kept(folder.path(), &[&all]);
     assert!(read_all(folder.path()).unwrap().1 == all);
+}
+
+/// Conversations are long; only those who show them read them.
+#[test]
+fn messages_are_read_only_by_who_asks_for_them() {
+    let message = |text: &str| {
+        Record::Message(Message {
+            at: 1,
+            item: ItemId(0),
+            step: StepPath::from(StepId(0)),
+            attempt: 1,
+            role: Role::User,
+            name: None,
+            text: text.to_owned(),
+        })
+    };
+    let (events, folder) = (some(3), tempfile::tempdir().unwrap());
+    let [first, second, third] = &events[..] else { panic!("{events:?}") };
+    let all = [first.clone(), message("a"), second.clone(), message("b"), third.clone()];
+    kept(folder.path(), &[&all]);
+    assert_eq!(read_all(folder.path()).unwrap().1, all);
+    let (_, records) = read(folder.path()).unwrap();
+    let (mut others, mut messages) = (Vec::new(), Vec::new());
+    records
+        .each_at(|record, _| {
+            others.push(record);
+            Ok::<_, Unreadable>(())
+        })
+        .unwrap();
+    records
+        .messages(|record| {
+            messages.push(record);
+            Ok::<_, Unreadable>(())
+        })
+        .unwrap();
+    assert_eq!(others, events);
+    assert_eq!(messages, [message("a"), message("b")]);
 }

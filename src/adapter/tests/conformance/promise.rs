@@ -100,7 +100,7 @@ async fn keeps_promises(kind: &dyn Kind) {
         std::fs::write(&path, &reports).unwrap();
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(reports, known, "{}: UPDATE=1 writes the reports anew", kind.name());
+    assert_eq!(reports, known, "{}: UPDATE=1 writes the reports again", kind.name());
 }
 
 #[tokio::test]
