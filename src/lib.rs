@@ -32,7 +32,7 @@
 //! use orderflow::engine::{Limits, Policy};
 //! use orderflow::event::Reply;
 //! use orderflow::graph::Graph;
-//! use orderflow::history::{History, LockedRun, New, Prepared, RunEnd, RunOptions, Runner};
+//! use orderflow::history::{History, LockedRun, New, People, Prepared, RunEnd, RunOptions, Runner};
 //! use orderflow::runtime::{Bindings, NewItem, RunsFolder, Workspace, new_run_id};
 //! use orderflow::{diag::Source, graph, journal, session, spec, stats};
 //! use std::sync::Arc;
