@@ -295,7 +295,7 @@ fn refused(error: ClientInitializeError, url: Option<&Url>) -> Lost {
     match error {
         ClientInitializeError::ConnectionClosed(_) => Lost::Gone,
         ClientInitializeError::TransportError { error, .. } => transport(&error, url),
-        ClientInitializeError::JsonRpcError(error) => told(error),
+        ClientInitializeError::JsonRpcError(error) => reported(error),
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => refused(*fallback, url),
         ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. } => {
             let versions: Vec<String> = server_supported.iter().map(ToString::to_string).collect();
@@ -310,7 +310,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// The error of a server, or one that `stream` made in its place.
-fn told(error: ErrorData) -> Lost {
+fn reported(error: ErrorData) -> Lost {
     let message = error.message.into_owned();
     match error.code {
         UNFIT => Lost::Failed(contract::bad(message)),
@@ -320,7 +320,7 @@ fn told(error: ErrorData) -> Lost {
 
 fn lost(error: ServiceError, url: Option<&Url>) -> Lost {
     match error {
-        ServiceError::McpError(error) => told(error),
+        ServiceError::McpError(error) => reported(error),
         ServiceError::TransportSend(error) => transport(&error, url),
         ServiceError::TransportClosed => Lost::Gone,
         ServiceError::Cancelled { .. } => Lost::Cancelled,
