@@ -4,25 +4,19 @@
 //! The context is that of a CloudEvents message in binary mode, with `Idempotency-Key` and `traceparent` beside it. A
 //! service that needs longer answers 202 with a `Location`, which is polled until it returns another status.
 
+pub use super::client::Client;
+use super::client::{HOPS, same_service};
 use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::budget::Budget;
 use crate::value::{Value, json};
-use anyhow::Context as _;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+pub use reqwest::Url;
 use reqwest::header::{self, HeaderMap};
 pub use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::redirect::{Attempt, Policy};
-pub use reqwest::{Client, Url};
 use reqwest::{Method, Response, StatusCode};
 use std::error::Error;
 use std::time::Duration;
-
-/// The longest time to connect.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// The most redirects to another address of the same service.
-const HOPS: usize = 5;
 
 /// The interval of polls of an accepted attempt: at first, and at most.
 const FIRST_POLL: Duration = Duration::from_millis(200);
@@ -42,36 +36,6 @@ const ACCEPTED: &str = "application/json, text/plain;q=0.9, */*;q=0.1";
 
 /// The characters that header values cannot contain, by the HTTP binding of CloudEvents.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-
-/// The HTTP client that all services of a run share, with its connections. It uses no proxy from the environment, and
-/// follows redirects only within a service.
-///
-/// # Errors
-/// When the system's certificates cannot be read.
-pub fn client() -> anyhow::Result<Client> {
-    // Fails if it is already installed, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .no_proxy()
-        .redirect(Policy::custom(follow))
-        .connect_timeout(CONNECT)
-        .user_agent(concat!("orderflow/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("cannot set up HTTP")
-}
-
-/// Follows redirects to another address of the same service, for statuses that preserve the request.
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let own = attempt.previous().last().is_some_and(|from| same_service(from, attempt.url()));
-    match attempt.status().as_u16() {
-        307 | 308 if own && attempt.previous().len() <= HOPS => attempt.follow(),
-        _ => attempt.stop(),
-    }
-}
-
-fn same_service(one: &Url, other: &Url) -> bool {
-    one.origin() == other.origin()
-}
 
 /// A service that answers POST.
 pub struct Service {
@@ -118,7 +82,7 @@ impl Service {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request =
             request.headers(context(call)).header(header::ACCEPT, ACCEPTED).body(contract::inputs(call));
-        let response = request.send().await.map_err(|error| lost(&self.url, &error))?;
+        let response = self.client.send(request).await.map_err(|error| lost(&self.url, &error))?;
         match self.location(&response)? {
             None => read(response, call, false).await,
             Some(location) => read(self.settled(response, location, call).await?, call, true).await,
@@ -142,7 +106,7 @@ impl Service {
             let traced = asked.header("traceparent", header_value(&call.context.traceparent));
             let temporary =
                 |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-            match traced.send().await {
+            match self.client.send(traced).await {
                 Ok(now) if now.status() == StatusCode::ACCEPTED => (response, failed) = (now, 0),
                 Ok(now) if now.status() == StatusCode::SEE_OTHER && hops < HOPS => {
                     location = self.location(&now)?.unwrap_or(location);
@@ -242,13 +206,20 @@ pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, Box<Failure>
     let url = response.url().clone();
     let mut body = Vec::new();
     while body.len() <= contract::LARGEST {
-        match response.chunk().await {
-            Ok(Some(part)) => body.extend_from_slice(&part),
+        match chunk(&mut response).await {
+            Ok(Some(part)) => body.extend_from_slice(part.as_ref()),
             Ok(None) => break,
             Err(error) => return Err(lost_answer(&url, &error)),
         }
     }
     Ok(body)
+}
+
+/// The next part of a body. Parts can come without a pause, so others have a turn after each.
+pub(super) async fn chunk(response: &mut Response) -> reqwest::Result<Option<impl AsRef<[u8]>>> {
+    let part = response.chunk().await;
+    tokio::task::yield_now().await;
+    part
 }
 
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {

@@ -6,6 +6,7 @@
 
 mod adopted;
 pub mod check;
+mod client;
 pub mod coder;
 pub mod container;
 pub mod contract;

@@ -193,7 +193,8 @@ async fn engine(container: &Container) -> Presence {
 async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderValue)>) -> Presence {
     let has_key = !headers.is_empty();
     let headers = headers.into_iter().collect();
-    let response = match client.request(Method::HEAD, url.clone()).headers(headers).send().await {
+    let request = client.request(Method::HEAD, url.clone()).headers(headers);
+    let response = match client.send(request).await {
         Ok(response) => response,
         Err(error) => {
             let failure = http::lost(url, &error);

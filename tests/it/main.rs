@@ -17,6 +17,7 @@ mod deep;
 mod diagnostics;
 mod docs;
 mod doctor;
+mod endless;
 mod english;
 mod every_parser;
 mod exchanges;

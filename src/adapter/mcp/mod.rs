@@ -226,7 +226,7 @@ impl Mcp {
                 (Session::over_pipe(pipe, log.clone()).await, Some(process))
             }
             Server::Http { client, url, headers } => {
-                (Session::over_http(client.clone(), url, headers, log.clone()).await, None)
+                (Session::over_http(client, url, headers, log.clone()).await, None)
             }
         };
         let tools = async { session?.listed(self.url()).await };

@@ -116,7 +116,7 @@ impl Session {
     /// # Errors
     /// Why the server cannot be talked to.
     pub async fn over_http(
-        client: Client,
+        client: &Client,
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
         log: Arc<Log>,
@@ -127,8 +127,11 @@ impl Session {
             .max_json_response_size(contract::LARGEST + 64 * 1024)
             .max_sse_event_size(contract::LARGEST + 64 * 1024);
         config.retry_config = Arc::new(retries());
-        let transport = StreamableHttpClientTransport::with_client(Checked(client), config);
-        Session::begin(transport, log, Some(url)).await
+        let begun = async {
+            let transport = StreamableHttpClientTransport::with_client(Checked(client.inner()), config);
+            Session::begin(transport, log, Some(url)).await
+        };
+        client.within(begun).await
     }
 
     async fn begin<T>(inner: T, log: Arc<Log>, url: Option<&Url>) -> Result<Session, Lost>

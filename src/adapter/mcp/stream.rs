@@ -6,7 +6,7 @@
 //! which the stream belongs, so that a stream that is connected to again is still known.
 
 use super::super::contract;
-use super::super::http::{Client, HeaderName, HeaderValue};
+use super::super::http::{HeaderName, HeaderValue};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use rmcp::model::{ClientJsonRpcMessage, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage};
@@ -33,7 +33,7 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 type Failed = StreamableHttpError<reqwest::Error>;
 
 #[derive(Clone)]
-pub struct Checked(pub Client);
+pub struct Checked(pub reqwest::Client);
 
 pub fn too_large() -> String {
     format!("the answer is larger than {} MiB", contract::LARGEST >> 20)

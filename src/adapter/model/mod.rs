@@ -185,7 +185,7 @@ impl Model {
             .header("idempotency-key", http::header_value(&call.context.idempotency_key))
             .header("traceparent", http::header_value(&call.context.traceparent))
             .body(request.to_string());
-        let response = asked.send().await.map_err(|error| harmless(http::lost(&url, &error)))?;
+        let response = self.client.send(asked).await.map_err(|error| harmless(http::lost(&url, &error)))?;
         let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
         if status.is_success() && http::media_type(response.headers()).as_deref() == Some("text/event-stream")
         {

@@ -28,7 +28,7 @@ pub async fn present(
             request = request.header(name, value);
         }
         let request = request.headers(headers.iter().cloned().collect());
-        let response = request.send().await.map_err(|error| http::lost(&url, &error).message)?;
+        let response = client.send(request).await.map_err(|error| http::lost(&url, &error).message)?;
         let status = response.status();
         let body = http::body(response).await.map_err(|failure| failure.message)?;
         Ok::<(StatusCode, Vec<u8>), String>((status, body))

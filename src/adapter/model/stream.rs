@@ -48,9 +48,10 @@ pub(super) async fn read(protocol: Protocol, mut response: Response) -> Result<R
     let url = response.url().clone();
     let (mut events, mut gathered) = (Events::default(), Gathered::new(protocol));
     loop {
-        let part = response.chunk().await.map_err(|error| harmless(http::lost_answer(&url, &error)))?;
+        let part =
+            http::chunk(&mut response).await.map_err(|error| harmless(http::lost_answer(&url, &error)))?;
         let Some(part) = part else { return gathered.end() };
-        for event in events.push(&part)? {
+        for event in events.push(part.as_ref())? {
             if let Some(received) = gathered.take(&event)? {
                 return Ok(received);
             }

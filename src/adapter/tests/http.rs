@@ -1,6 +1,6 @@
 //! What a service's statuses, redirects and connections mean, with a real server on the loopback interface.
 
-use super::super::http::{HeaderName, HeaderValue, Service, client};
+use super::super::http::{Client, HeaderName, HeaderValue, Service};
 use super::super::{Adapter, Stop, Urgency};
 use super::{PATIENCE, call, describe, until};
 use axum::Router;
@@ -34,7 +34,7 @@ pub(super) fn listen<T: 'static>(answers: impl Handler<T, ()>) -> SocketAddr {
 pub(super) fn at(address: SocketAddr, path: &str) -> Service {
     let url = format!("http://{address}{path}").parse().unwrap();
     let key = (HeaderName::from_static("x-api-key"), HeaderValue::from_static("k-123"));
-    Service::new(client().unwrap(), url, vec![key])
+    Service::new(Client::new().unwrap(), url, vec![key])
 }
 
 /// How an attempt for `a::Order` ends, in one line; the port is written as `PORT`.

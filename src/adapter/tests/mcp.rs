@@ -1,7 +1,7 @@
 //! What tools of MCP servers are promised besides: results of every form, errors, one process for all calls, restarts,
 //! cancelled calls, and servers over HTTP.
 
-use super::super::http::{HeaderName, HeaderValue, client};
+use super::super::http::{Client, HeaderName, HeaderValue};
 use super::super::mcp::{Mcp, Server};
 use super::super::{Adapter, Call, Stop, Stopper, Urgency};
 use super::conformance::kinds::mcp::{server, server_with};
@@ -402,7 +402,8 @@ pub(super) fn json(value: Value) -> Response {
 
 fn http(url: &str, key: &str) -> Mcp {
     let key = (HeaderName::from_static("authorization"), HeaderValue::from_str(key).unwrap());
-    let server = Server::Http { client: client().unwrap(), url: url.parse().unwrap(), headers: vec![key] };
+    let server =
+        Server::Http { client: Client::new().unwrap(), url: url.parse().unwrap(), headers: vec![key] };
     Mcp::new(server, Some("work".to_owned()))
 }
 

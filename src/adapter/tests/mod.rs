@@ -1,9 +1,10 @@
-//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `headless`, `http`, `mcp`, `model`, `process`,
+//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `endless`, `headless`, `http`, `mcp`, `model`, `process`,
 //! `stream` and `worker` check what those kinds promise besides.
 
 mod acp;
 mod budget;
 mod conformance;
+mod endless;
 mod headless;
 mod http;
 mod mcp;

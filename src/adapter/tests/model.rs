@@ -1,7 +1,7 @@
 //! Models behind each of the three interfaces, with a server that has the providers' form: what is asked, what an
 //! answer means, what it costs.
 
-use super::super::http::{HeaderName, HeaderValue, client};
+use super::super::http::{Client, HeaderName, HeaderValue};
 use super::super::model::{Model, Price, Protocol};
 use super::super::redact::Redactor;
 use super::super::{Adapter, Call, Conversation, Stop};
@@ -50,7 +50,7 @@ impl Provider {
 pub(super) fn at(address: SocketAddr, protocol: Protocol) -> Model {
     let price = |dollars| crate::value::dollars::Dollars::parse(dollars).unwrap();
     Model {
-        client: client().unwrap(),
+        client: Client::new().unwrap(),
         protocol,
         url: format!("http://{address}/v1/").parse().unwrap(),
         headers: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer k"))],

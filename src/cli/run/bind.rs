@@ -329,8 +329,11 @@ impl Doers<'_> {
                 Doer::Service { .. } | Doer::Model { .. } | Doer::Tool { server: Tools::Http { .. }, .. }
             )
         };
-        let client =
-            if self.steps.iter().any(|(_, doer)| elsewhere(doer)) { Some(http::client()?) } else { None };
+        let client = if self.steps.iter().any(|(_, doer)| elsewhere(doer)) {
+            Some(http::Client::new()?)
+        } else {
+            None
+        };
         let client = || client.clone().context("HTTP is not set up");
         for (number, (step, doer)) in self.steps.iter().enumerate() {
             let program = |command: &[String], folder: &Path, env: &[String]| Program {

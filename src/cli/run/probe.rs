@@ -243,7 +243,7 @@ impl<'a> Asked<'a> {
                 )),
             },
             Some(Reach::Http { url, headers }) => Ok(Probe::Service {
-                client: http::client()?,
+                client: http::Client::new()?,
                 url: url.clone(),
                 headers: self.headers(headers)?,
             }),
@@ -254,7 +254,7 @@ impl<'a> Asked<'a> {
                         Err(missing) => return Ok(Err(missing)),
                     },
                     McpServer::Http { url, headers } => Server::Http {
-                        client: http::client()?,
+                        client: http::Client::new()?,
                         url: url.clone(),
                         headers: self.headers(headers)?,
                     },
@@ -267,7 +267,7 @@ impl<'a> Asked<'a> {
                 })
             }
             Some(Reach::Model { name, provider, .. }) => Ok(Probe::Model {
-                client: http::client()?,
+                client: http::Client::new()?,
                 protocol: provider.protocol,
                 url: provider.url.clone(),
                 headers: self.headers(&provider.headers)?,
