@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Declared outputs are read by name; every other scalar is a column of the trace; other lists and objects are
-//! ignored. An answer without the name of the single declared output is that output itself. An answer as text is a
+//! ignored, but for `messages`. An answer without the name of the single declared output is that output itself. An answer as text is a
 //! single String whatever JSON it looks like; an answer as JSON is a String only if it is a string.
 
 use super::{Call, Declared, stray};
-use crate::event::{Answer, Cause, Failure, Outcome, Reply, STANDARD, TAIL, UNAVAILABLE};
+use crate::event::{Answer, Cause, Failure, Outcome, Relayed, Reply, Role, STANDARD, TAIL, UNAVAILABLE};
 use crate::value::number::whole;
 use crate::value::words::excerpt;
 use crate::value::{Object, Type, Value, json, kind};
@@ -262,6 +262,7 @@ fn named(declared: &[Declared], mut object: Object, text: impl FnOnce(&Declared)
         return Err(bad(format!("missing output {}{there}", names.join(", "))));
     }
     (reply.tokens_used, reply.columns) = columns(&object)?;
+    reply.relayed = relayed(&object);
     Ok(reply)
 }
 
@@ -324,7 +325,26 @@ pub(super) fn refusal(
     if let Ok((tokens, columns)) = columns(&reported) {
         (failed.tokens_used, failed.columns) = (tokens, columns);
     }
+    failed.relayed = relayed(&reported);
     Some(failed)
+}
+
+/// The most messages with others that an answer reports.
+const MOST_RELAYED: usize = 1000;
+
+/// The messages with others that an answer reports: `[{"to": "sales-db", "text": "COMMIT"}]`, or `from`.
+fn relayed(reported: &Object) -> Vec<Relayed> {
+    let list = reported.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let one = |message: &Value| {
+        let text = |name| Some(message.get(name)?.as_str()?.to_owned());
+        let (role, party) = match (text("to"), text("from")) {
+            (Some(party), None) => (Role::Sent, party),
+            (None, Some(party)) => (Role::Received, party),
+            _ => return None,
+        };
+        Some(Relayed { role, party, text: text("text")? })
+    };
+    list.iter().take(MOST_RELAYED).filter_map(one).collect()
 }
 
 /// The failure for an error object.

@@ -6,7 +6,8 @@
 
 pub use super::client::Client;
 use super::client::{HOPS, same_service};
-use super::{Adapter, Bound, Call, Ending, Stop, Urgency, contract};
+use super::launch::Launch;
+use super::{Adapter, Bound, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use crate::value::budget::Budget;
 use crate::value::{Value, json};
@@ -15,6 +16,7 @@ pub use reqwest::Url;
 use reqwest::header::{self, HeaderMap};
 pub use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
@@ -41,23 +43,50 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 pub struct Service {
     client: Client,
     url: Url,
+    /// Those of single steps, by their phases.
+    urls: BTreeMap<String, Url>,
     /// Those of the operator, such as `Authorization`.
     headers: HeaderMap,
+    /// Its program, if orderflow starts it.
+    launch: Option<Launch>,
 }
 
 impl Service {
     pub fn new(client: Client, url: Url, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
-        Service { client, url, headers: headers.into_iter().collect() }
+        let headers = headers.into_iter().collect();
+        Service { client, url, urls: BTreeMap::new(), headers, launch: None }
+    }
+
+    /// Sets the addresses of single steps, by their phases.
+    pub fn with_urls(self, urls: BTreeMap<String, Url>) -> Self {
+        Service { urls, ..self }
+    }
+
+    /// Starts this program before the first call.
+    pub fn started_by(self, launch: Launch) -> Self {
+        Service { launch: Some(launch), ..self }
     }
 }
 
 impl Adapter for Service {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        Box::pin(async move { unless_stopped(self.exchange(&call), stop, Outcome::Unknown).await })
+        Box::pin(self.attempt(call, stop))
     }
 
     fn bound(&self) -> Bound {
-        Bound::Elsewhere
+        if self.launch.is_some() { Bound::Processors } else { Bound::Elsewhere }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.launch.is_some()
+    }
+
+    fn close(&self, mut stop: Stop) -> Closing<'_> {
+        Box::pin(async move {
+            if let Some(launch) = &self.launch {
+                launch.close(&mut stop).await;
+            }
+        })
     }
 }
 
@@ -78,20 +107,56 @@ pub(super) async fn unless_stopped(
 }
 
 impl Service {
-    async fn exchange(&self, call: &Call) -> Answer {
-        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
+    async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
+        let mut url = self.urls.get(&*call.context.step).unwrap_or(&self.url).clone();
+        let Some(launch) = &self.launch else {
+            return unless_stopped(self.exchange(url, &call), stop, Outcome::Unknown).await;
+        };
+        let mut is_first = true;
+        loop {
+            let running = tokio::select! {
+                biased;
+                running = launch.running(&call.context.run, &call.spawns) => running?,
+                () = stop.asked(Urgency::Terminate) => {
+                    let message = "stopped before the service was started".to_owned();
+                    return Err(contract::failure(Cause::Stopped, message, Outcome::NotExecuted, true));
+                }
+            };
+            // Only an address without a host has no port.
+            let _ = url.set_port(Some(running.port()));
+            let since = running.logged();
+            let mut failure =
+                match unless_stopped(self.exchange(url.clone(), &call), stop.clone(), Outcome::Unknown).await
+                {
+                    Err(failure) => failure,
+                    reply => return reply,
+                };
+            // The program had ended before the request was sent, so it is started again.
+            let was_sent = failure.outcome != Outcome::NotExecuted || failure.cause != Cause::Start;
+            if is_first && !was_sent && running.has_ended().await {
+                is_first = false;
+                continue;
+            }
+            failure.log = running.log_since(since);
+            return Err(failure);
+        }
+    }
+
+    async fn exchange(&self, url: Url, call: &Call) -> Answer {
+        let request = self.client.post(url.clone()).headers(self.headers.clone());
         let request =
             request.headers(context(call)).header(header::ACCEPT, ACCEPTED).body(contract::inputs(call));
-        let response = self.client.send(request).await.map_err(|error| lost(&self.url, &error))?;
-        match self.location(&response)? {
+        let response = self.client.send(request).await.map_err(|error| lost(&url, &error))?;
+        match location(&url, &response)? {
             None => read(response, call, false).await,
-            Some(location) => read(self.settled(response, location, call).await?, call, true).await,
+            Some(location) => read(self.settled(&url, response, location, call).await?, call, true).await,
         }
     }
 
     /// The final response of an accepted attempt: that of its location.
     async fn settled(
         &self,
+        url: &Url,
         mut response: Response,
         mut location: Url,
         call: &Call,
@@ -109,7 +174,7 @@ impl Service {
             match self.client.send(traced).await {
                 Ok(now) if now.status() == StatusCode::ACCEPTED => (response, failed) = (now, 0),
                 Ok(now) if now.status() == StatusCode::SEE_OTHER && hops < HOPS => {
-                    location = self.location(&now)?.unwrap_or(location);
+                    location = self::location(url, &now)?.unwrap_or(location);
                     (response, hops) = (now, hops + 1);
                 }
                 Ok(now) if failed < LOST_POLLS && temporary(now.status()) => {
@@ -121,22 +186,22 @@ impl Service {
             }
         }
     }
+}
 
-    /// The location of an accepted attempt's answer; `None` if the response is the answer.
-    fn location(&self, response: &Response) -> Result<Option<Url>, Box<Failure>> {
-        if !matches!(response.status(), StatusCode::ACCEPTED | StatusCode::SEE_OTHER) {
-            return Ok(None);
-        }
-        let Some(location) = response.headers().get(header::LOCATION) else { return Ok(None) };
-        let url = location.to_str().ok().and_then(|location| response.url().join(location).ok());
-        match url.filter(|url| same_service(&self.url, url)) {
-            Some(url) => Ok(Some(url)),
-            None => Err(contract::bad(format!(
-                "the service accepted the request, but its answer is elsewhere: `{}`; only addresses of {} are asked",
-                String::from_utf8_lossy(location.as_bytes()),
-                self.url.origin().ascii_serialization()
-            ))),
-        }
+/// The location of an accepted attempt's answer, which was asked at `url`; `None` if the response is the answer.
+fn location(url: &Url, response: &Response) -> Result<Option<Url>, Box<Failure>> {
+    if !matches!(response.status(), StatusCode::ACCEPTED | StatusCode::SEE_OTHER) {
+        return Ok(None);
+    }
+    let Some(location) = response.headers().get(header::LOCATION) else { return Ok(None) };
+    let to = location.to_str().ok().and_then(|location| response.url().join(location).ok());
+    match to.filter(|to| same_service(url, to)) {
+        Some(to) => Ok(Some(to)),
+        None => Err(contract::bad(format!(
+            "the service accepted the request, but its answer is elsewhere: `{}`; only addresses of {} are asked",
+            String::from_utf8_lossy(location.as_bytes()),
+            url.origin().ascii_serialization()
+        ))),
     }
 }
 

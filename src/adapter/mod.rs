@@ -15,6 +15,7 @@ pub mod conversation;
 pub mod fake;
 pub mod fence;
 pub mod http;
+pub mod launch;
 pub mod mcp;
 pub mod model;
 pub mod notify;

@@ -4,9 +4,11 @@
 use super::coder;
 use super::container::Container;
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
+use super::launch::Launch;
 use super::mcp::{Mcp, StepInputs};
 use super::model::{self, Protocol};
 use super::program::{LINGER, LOG, Program, Start, Started, Tail, hear, last_word};
+use super::spawned::Spawns;
 use super::{Adapter, Stop, Urgency, contract};
 use crate::event::Failure;
 use crate::value::words;
@@ -61,6 +63,8 @@ pub enum Probe {
         client: Client,
         url: Url,
         headers: Vec<(HeaderName, HeaderValue)>,
+        /// Its program, if orderflow starts it.
+        launch: Option<Launch>,
     },
     /// The tools of a server, and the steps that call them.
     Tools {
@@ -91,7 +95,16 @@ impl Probe {
                 },
                 Probe::Headless(program) => version(program).await,
                 Probe::Container(container) => engine(&container).await,
-                Probe::Service { client, url, headers } => service(&client, &url, headers).await,
+                Probe::Service { client, url, headers, launch: None } => {
+                    service(&client, &url, headers).await
+                }
+                Probe::Service { client, url, headers, launch: Some(launch) } => {
+                    let presence = started(&launch, &client, url, headers).await;
+                    let (stopper, mut stop) = Stop::new();
+                    stopper.ask(Urgency::Terminate);
+                    launch.close(&mut stop).await;
+                    presence
+                }
                 Probe::Tools { mcp, is_started, steps } => {
                     let presence = tools(&mcp, is_started, &steps).await;
                     let (stopper, stop) = Stop::new();
@@ -219,6 +232,22 @@ async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderVal
         })
     }));
     presence
+}
+
+/// Starts a service and asks it.
+async fn started(
+    launch: &Launch,
+    client: &Client,
+    mut url: Url,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> Presence {
+    match launch.running(RUN, &Spawns::default()).await {
+        Ok(running) => {
+            let _ = url.set_port(Some(running.port()));
+            service(client, &url, headers).await
+        }
+        Err(failure) => refused(&failure),
+    }
 }
 
 /// The key that is missing or wrong, by the status of an answer.

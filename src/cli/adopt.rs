@@ -142,7 +142,8 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
             Doer::Container { image, command, .. } => {
                 format!("{agent}{image} {}", command.join(" "))
             }
-            Doer::Http(url) => format!("{agent}{url}"),
+            Doer::Http { url, start } if start.is_empty() => format!("{agent}{url}"),
+            Doer::Http { url, start } => format!("{agent}{} at {url}", start.join(" ")),
             Doer::Mcp { server, .. } => format!("{agent}{server}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),
             Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),

@@ -64,7 +64,7 @@ pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Sou
             Reach::Container { image, command, network, .. } => {
                 Doer::Container { image: image.clone(), command: command.clone(), network: *network }
             }
-            Reach::Http { url, .. } => Doer::Http(url.to_string()),
+            Reach::Http { url, start, .. } => Doer::Http { url: url.to_string(), start: start.clone() },
             Reach::Mcp { server, tool } => {
                 let server = match server {
                     McpServer::Program(command) => command.join(" "),

@@ -1,6 +1,6 @@
 //! How an attempt ended: the agent's answer, or a failure.
 
-use super::Values;
+use super::{Relayed, Values};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ pub struct Reply {
     /// Other scalars: columns of the trace.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "restore::pairs")]
     pub columns: Vec<(Arc<str>, Value)>,
+    /// What the agent reports of its messages with others. They are stored as messages, not as a part of the event.
+    #[serde(skip)]
+    pub relayed: Vec<Relayed>,
 }
 
 /// Why an attempt has no outputs.
@@ -47,6 +50,9 @@ pub struct Failure {
     /// The last lines of the agent's log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
+    /// As in [`Reply`].
+    #[serde(skip)]
+    pub relayed: Vec<Relayed>,
 }
 
 /// The code of a step that failed because its agent is unavailable. An agent may report itself by it.
@@ -69,6 +75,7 @@ impl Failure {
             tokens_used: None,
             columns: Vec::new(),
             log: String::new(),
+            relayed: Vec::new(),
         }
     }
 

@@ -18,6 +18,10 @@ pub enum Role {
     Tool,
     /// A permission that the agent asks for, and the decision.
     Permission,
+    /// What the agent sent to another party while it worked.
+    Sent,
+    /// What it received from another party.
+    Received,
     /// Tokens and costs.
     Usage,
     /// A remark of orderflow, such as about messages that are not stored.
@@ -25,6 +29,15 @@ pub enum Role {
     /// A role of a later version.
     #[serde(other)]
     Other,
+}
+
+/// A message between an agent and another party, as the agent reports it with its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// [`Role::Sent`] or [`Role::Received`].
+    pub role: Role,
+    pub party: String,
+    pub text: String,
 }
 
 impl fmt::Display for Role {
@@ -35,6 +48,8 @@ impl fmt::Display for Role {
             Role::Assistant => "assistant",
             Role::Tool => "tool",
             Role::Permission => "permission",
+            Role::Sent => "sent to",
+            Role::Received => "received from",
             Role::Usage => "usage",
             Role::Notice => "notice",
             Role::Other => "other",

@@ -10,7 +10,7 @@ mod settlement;
 
 pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
-pub use message::Role;
+pub use message::{Relayed, Role};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
 // Rooms below know only these types of the graph.
 pub use crate::graph::{GateId, StepId, ValueId};

@@ -9,7 +9,7 @@ use crate::adapter::{
     contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
-use crate::event::{Answer, Cause, ItemId, Millis, Outcome, StepPath};
+use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
 use crate::value::{Type, Value, in_conditions};
 use std::collections::{HashMap, HashSet};
@@ -180,6 +180,13 @@ impl Calls {
             // A panic has been reported as a failure.
             let Ok(mut answer) = closed else { return };
             redactor.answer(item, is_shared, &mut answer);
+            let relayed = match &mut answer {
+                Ok(reply) => &mut reply.relayed,
+                Err(failure) => &mut failure.relayed,
+            };
+            for Relayed { role, party, text } in std::mem::take(relayed) {
+                conversation.say(role, Some(&party), &text);
+            }
             conversation.end();
             report.give(answer);
         });

@@ -106,7 +106,7 @@ mod tests {
 
     fn reply(columns: impl IntoIterator<Item = String>) -> Reply {
         let columns = columns.into_iter().map(|name| (name.into(), json!(1))).collect();
-        Reply { outputs: Vec::new(), tokens_used: None, columns }
+        Reply { columns, ..Reply::default() }
     }
 
     /// How the answer of a step fares.

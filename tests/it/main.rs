@@ -70,6 +70,7 @@ mod saga;
 mod same_key;
 mod secret_values;
 mod secrets;
+mod sequence;
 mod services;
 mod shop;
 mod spec;

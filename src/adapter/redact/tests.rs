@@ -74,7 +74,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
         column("d", json!(1.5)),
     ];
     let outputs = vec![(ValueId(0), Arc::new(json!("12345678")))];
-    let mut answer: Answer = Ok(Reply { outputs: outputs.clone(), tokens_used: None, columns });
+    let mut answer: Answer = Ok(Reply { outputs: outputs.clone(), columns, ..Reply::default() });
     redactor.answer(ItemId(0), false, &mut answer);
     let expected = vec![
         column("a", json!("is [secret:KEY]")),
@@ -82,7 +82,7 @@ fn an_answer_keeps_its_outputs_and_nothing_else() {
         column("[secret:KEY]", json!(1)),
         column("d", json!(1.5)),
     ];
-    assert_eq!(answer, Ok(Reply { outputs, tokens_used: None, columns: expected }));
+    assert_eq!(answer, Ok(Reply { outputs, columns: expected, ..Reply::default() }));
 
     let mut failure = contract::failure(Cause::Refused, "no 12345678".into(), Outcome::Failed, true);
     (failure.code, failure.log) = (Some("E12345678".into()), "12345678\n".into());
@@ -256,7 +256,7 @@ fn what_a_step_makes_is_known_for_its_item_and_for_the_steps_of_all() {
     let outputs = |text: &str| -> Values {
         vec![(ValueId(0), Arc::new(json!("open-text"))), (ValueId(1), Arc::new(json!([text])))]
     };
-    let reply = |text: &str| Reply { outputs: outputs(text), tokens_used: None, columns: Vec::new() };
+    let reply = |text: &str| Reply { outputs: outputs(text), ..Reply::default() };
     redactor.answer(ItemId(0), false, &mut Ok(reply("alpha-secret")));
     redactor.answer(ItemId(1), true, &mut Ok(reply("beta-secret")));
     let seen = |item: ItemId| {

@@ -161,7 +161,7 @@ async fn probes_end_in_time() {
         let client = || Client::new().unwrap();
         let server = Server::Http { client: client(), url: url(), headers: Vec::new() };
         let probes = [
-            Probe::Service { client: client(), url: url(), headers: Vec::new() },
+            Probe::Service { client: client(), url: url(), headers: Vec::new(), launch: None },
             Probe::Tools { mcp: Mcp::new(server, None), is_started: false, steps: Vec::new() },
             Probe::Model {
                 client: client(),

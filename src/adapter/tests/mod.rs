@@ -1,5 +1,5 @@
-//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `endless`, `headless`, `http`, `mcp`, `model`, `process`,
-//! `stream` and `worker` check what those kinds promise besides.
+//! What adapters promise: `conformance` asks all of them by the same tables; `acp`, `endless`, `headless`, `http`,
+//! `launch`, `mcp`, `model`, `process`, `stream` and `worker` check what those kinds promise besides.
 
 mod acp;
 mod budget;
@@ -7,6 +7,7 @@ mod conformance;
 mod endless;
 mod headless;
 mod http;
+mod launch;
 mod mcp;
 mod mcp_streams;
 pub(super) mod model;

@@ -10,6 +10,7 @@ use super::secrets::Secrets;
 use crate::adapter::coder::CodingAgent;
 use crate::adapter::container::Container;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
+use crate::adapter::launch::Launch;
 use crate::adapter::mcp::{Mcp, Server};
 use crate::adapter::model::{Exchanges, Model};
 use crate::adapter::process::ProgramAgent;
@@ -81,7 +82,11 @@ enum Doer<'a> {
     Service {
         agent: &'a str,
         url: &'a Url,
+        urls: &'a BTreeMap<String, Url>,
         headers: &'a [(HeaderName, Header)],
+        /// The program that starts it; empty if it is started elsewhere.
+        start: Vec<String>,
+        env: &'a [String],
     },
     Tool {
         agent: &'a str,
@@ -203,7 +208,10 @@ fn doer<'a>(
                     env: &agent.env,
                 })
             }
-            Some(Reach::Http { url, headers }) => Some(Doer::Service { agent: name, url, headers }),
+            Some(Reach::Http { url, urls, headers, start }) => {
+                let start = if start.is_empty() { Vec::new() } else { found(start)? };
+                Some(Doer::Service { agent: name, url, urls, headers, start, env: &agent.env })
+            }
             Some(Reach::Mcp { server, tool }) => {
                 let server = match server {
                     McpServer::Program(command) => Tools::Program(found(command)?),
@@ -323,6 +331,7 @@ impl Doers<'_> {
         let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
         let mut containers: BTreeMap<&str, Arc<Container>> = BTreeMap::new();
         let mut servers: BTreeMap<&str, Arc<Mcp>> = BTreeMap::new();
+        let mut services: BTreeMap<&str, Arc<Service>> = BTreeMap::new();
         let elsewhere = |doer: &Doer<'_>| {
             matches!(
                 doer,
@@ -365,9 +374,23 @@ impl Doers<'_> {
                         })
                     })
                     .clone(),
-                Doer::Service { agent, url, headers } => {
-                    Arc::new(Service::new(client()?, (*url).clone(), self.headers(agent, headers)?))
-                }
+                Doer::Service { agent, url, urls, headers, start, env } => match services.get(agent) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let headers = self.headers(agent, headers)?;
+                        let service =
+                            Service::new(client()?, (*url).clone(), headers).with_urls((*urls).clone());
+                        let launch = match start.as_slice() {
+                            [] => None,
+                            start => Launch::new(program(start, &folder, env), url),
+                        };
+                        let service = match launch {
+                            Some(launch) => service.started_by(launch),
+                            None => service,
+                        };
+                        services.entry(agent).or_insert(Arc::new(service)).clone()
+                    }
+                },
                 Doer::Tool { agent, server, tool, env } => match servers.get(agent) {
                     Some(known) => known.clone(),
                     None => {

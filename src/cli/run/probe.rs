@@ -9,6 +9,7 @@ use super::secrets;
 use crate::adapter::container::Container;
 use crate::adapter::fence;
 use crate::adapter::http::{self, HeaderName, HeaderValue};
+use crate::adapter::launch::Launch;
 use crate::adapter::mcp::{Mcp, Server, StepInputs};
 use crate::adapter::probe::{Missing, Presence, Probe};
 use crate::adapter::program::Program;
@@ -242,11 +243,17 @@ impl<'a> Asked<'a> {
                     format!("looked for it in {searched}; install docker or podman"),
                 )),
             },
-            Some(Reach::Http { url, headers }) => Ok(Probe::Service {
-                client: http::Client::new()?,
-                url: url.clone(),
-                headers: self.headers(headers)?,
-            }),
+            Some(Reach::Http { url, headers, start, .. }) => {
+                let launch = match start.as_slice() {
+                    [] => None,
+                    start => match program(start) {
+                        Ok(program) => Launch::new(program, url),
+                        Err(missing) => return Ok(Err(missing)),
+                    },
+                };
+                let (client, headers) = (http::Client::new()?, self.headers(headers)?);
+                Ok(Probe::Service { client, url: url.clone(), headers, launch })
+            }
             Some(Reach::Mcp { server, tool }) => {
                 let server = match server {
                     McpServer::Program(command) => match program(command) {

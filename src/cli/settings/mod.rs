@@ -8,6 +8,7 @@ mod notify;
 mod providers;
 mod read;
 mod secrets;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -96,8 +97,9 @@ pub enum Reach {
     Worker { command: Vec<String>, processes: usize },
     /// A program in a container, which is started for every attempt.
     Container { image: String, command: Vec<String>, network: bool, engine: Option<Engine> },
-    /// A service that answers POST at this address.
-    Http { url: Url, headers: Vec<(HeaderName, Header)> },
+    /// A service that answers POST at this address, or at those of single steps, by their phases; the program that
+    /// starts it, with its arguments, if orderflow does.
+    Http { url: Url, urls: BTreeMap<String, Url>, headers: Vec<(HeaderName, Header)>, start: Vec<String> },
     /// A tool of an MCP server, by its name; without one, each step calls the tool of its own name.
     Mcp { server: McpServer, tool: Option<String> },
     /// A provider's model, by the names of both; the file of its system prompt; the most tokens of an answer.

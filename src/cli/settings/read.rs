@@ -2,6 +2,7 @@
 
 use super::{
     Agent, AgentEffects, Channel, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers,
+    services,
 };
 use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -12,12 +13,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 5] = ["fences", "agents", "channels", "providers", "notify"];
-const AGENT: [&str; 22] = [
+const AGENT: [&str; 24] = [
     "command",
     "worker",
     "processes",
     "container",
     "http",
+    "start",
+    "paths",
     "mcp",
     "tool",
     "key",
@@ -169,17 +172,14 @@ impl Reader {
                     let command = self.program("worker", value);
                     agent.reach = Some(Reach::Worker { command, processes: 1 });
                 }
-                "http" => {
-                    let url = self.url("http", value);
-                    agent.reach = url.map(|url| Reach::Http { url, headers: Vec::new() });
-                }
+                "http" => agent.reach = self.service(table, value),
                 "container" => agent.reach = self.container(value),
                 "mcp" => agent.reach = self.server(value),
                 "model" => agent.reach = self.model(value),
                 "acp" => agent.reach = Some(self.acp(value)),
                 "preset" => agent.reach = self.preset(value),
                 "processes" | "folder" | "allow" | "mode" | "tool" | "key" | "headers" | "instructions"
-                | "max-tokens" => {}
+                | "max-tokens" | "start" | "paths" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
                     let words = self.words("env", value);
@@ -208,11 +208,13 @@ impl Reader {
     fn of_ways(&mut self, table: &DeTable<'_>, agent: &mut Agent) {
         let is_elsewhere = match &agent.reach {
             Some(Reach::Mcp { server: McpServer::Http { .. }, .. }) => true,
+            Some(Reach::Http { start, .. }) if !start.is_empty() => false,
             _ => table.contains_key("http") || table.contains_key("model"),
         };
         for (key, value) in table {
             let way = match key.get_ref().as_ref() {
                 "processes" => "worker",
+                own if services::KEYS.contains(&own) => "http",
                 "tool" => "mcp",
                 "key" | "headers" if is_elsewhere && table.contains_key("mcp") => "mcp",
                 "key" | "headers" => "http",
@@ -282,7 +284,9 @@ impl Reader {
             | None => return,
         };
         let sent = |name: &str| headers.iter().any(|(_, header)| header.secret.as_deref() == Some(name));
-        let idle = agent.secrets.iter().find(|secret| !sent(&secret.name));
+        // A program that orderflow starts has them as variables.
+        let is_started = matches!(&agent.reach, Some(Reach::Http { start, .. }) if !start.is_empty());
+        let idle = agent.secrets.iter().find(|secret| !is_started && !sent(&secret.name));
         let key = table.iter().find(|(key, _)| key.get_ref() == "secrets");
         if let (Some(idle), Some((key, _))) = (idle, key) {
             self.problems.push(catalogue::settings_idle_secret(key.span().into(), &idle.name));

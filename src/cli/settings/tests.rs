@@ -134,6 +134,35 @@ fn a_key_without_the_one_that_it_needs_is_reported_with_it() {
 }
 
 #[test]
+fn a_service_may_have_paths_and_a_program_that_starts_it() {
+    let text = "[agents.sales]\nhttp = \"http://127.0.0.1:0/steps?team=1\"\npaths = { CreateOrder = \"/orders\" }\n\
+                start = [\"python3\", \"sales.py\"]\nenv = [\"SALES_DB?\"]\nsecrets = [\"SALES_KEY\"]\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    assert_eq!(problems, []);
+    let agent = &settings.agents["sales"];
+    let Some(Reach::Http { urls, start, .. }) = &agent.reach else { panic!("{agent:?}") };
+    assert_eq!(urls["CreateOrder"].as_str(), "http://127.0.0.1:0/orders");
+    assert_eq!((start.join(" ").as_str(), agent.env.concat().as_str()), ("python3 sales.py", "SALES_DB"));
+
+    for (text, shown) in [
+        ("http = \"http://10.0.0.1:80/\"\nstart = [\"x\"]", "an address of this machine"),
+        ("http = \"http://127.0.0.1:0/\"", "port 0 is for services that `start` starts"),
+        ("http = \"http://x/\"\npaths = { A = \"orders\" }", "a path at the service that begins with `/`"),
+        (
+            "http = \"http://x/\"\npaths = { A = \"//y/orders\" }",
+            "a path at the service that begins with `/`",
+        ),
+        ("http = \"http://x/\"\npaths = \"/orders\"", "a table of paths"),
+        ("http = \"http://127.0.0.1:0/\"\nstart = \"python3 x.py\"", "start = [\"python3\", \"x.py\"]"),
+        ("command = [\"x\"]\nstart = [\"y\"]", "`start` needs `http`"),
+        ("model = \"local/x\"\npaths = { A = \"/\" }", "`paths` needs `http`"),
+    ] {
+        let found = seen(&format!("[agents.a]\n{text}\n"));
+        assert!(found.contains(shown), "{text}: {found}");
+    }
+}
+
+#[test]
 fn a_container_is_an_image_with_a_command() {
     let text = "[agents.a]\ncontainer = { image = \"shop:1\" }\nenv = [\"A\"]\nsecrets = [\"KEY\"]\n\
                 [agents.b]\ncontainer = { image = \"shop:2\", command = [\"pay\"], network = true, engine = \"podman\" }\n";

@@ -265,7 +265,12 @@ impl World {
                 Kind::Forward | Kind::Compensation => Value::from(dice(2, 1000)),
             };
             let outputs = vec![(ValueId(step.step.0), Arc::new(value))];
-            return Ok(Reply { outputs, tokens_used: Some(dice(3, 10)), columns: cost(dice(10, 20)) });
+            return Ok(Reply {
+                outputs,
+                tokens_used: Some(dice(3, 10)),
+                columns: cost(dice(10, 20)),
+                ..Reply::default()
+            });
         }
         // In even worlds whatever can be undone is, so that it does not matter who saw the answer.
         let said = self.graph.step(step.step);

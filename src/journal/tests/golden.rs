@@ -30,6 +30,7 @@ fn every_kind() -> Vec<Record> {
         tokens_used: Some(5),
         columns: columns.clone(),
         log: "line\n".into(),
+        relayed: Vec::new(),
     };
     let bare = Failure {
         cause: Cause::Signal(9),
@@ -41,7 +42,8 @@ fn every_kind() -> Vec<Record> {
         log: String::new(),
         ..failure.clone()
     };
-    let reply = Reply { outputs: values.clone(), tokens_used: Some(7), columns: columns.clone() };
+    let reply =
+        Reply { outputs: values.clone(), tokens_used: Some(7), columns: columns.clone(), ..Reply::default() };
     let finished = |result| AttemptEvent::Finished(result).of(item, path, attempt, at);
     let execution = Execution {
         step,

@@ -57,7 +57,9 @@ fn event() -> impl Strategy<Value = Event> {
         .prop_map(move |(key, inputs, at)| ItemEvent::Admitted { key: key.into(), inputs }.of(item, at));
     let finished = move |result, at| AttemptEvent::Finished(result).of(item, step, attempt, at);
     let answered = (values(), any::<Option<u64>>(), columns(), any::<u64>()).prop_map(
-        move |(outputs, tokens_used, columns, at)| finished(Ok(Reply { outputs, tokens_used, columns }), at),
+        move |(outputs, tokens_used, columns, at)| {
+            finished(Ok(Reply { outputs, tokens_used, columns, ..Reply::default() }), at)
+        },
     );
     let failed = (text(), proptest::option::of(text()), columns(), text(), any::<i32>()).prop_map(
         move |(message, code, columns, log, exit)| {

@@ -2,10 +2,12 @@
 
 mod json;
 mod mermaid;
+mod sequence;
 mod text;
 
 pub use json::json;
 pub use mermaid::mermaid;
+pub use sequence::SequenceDiagram;
 pub use text::text;
 
 use crate::diag::render::visible;

@@ -150,7 +150,8 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Container { image, command, network } => {
             json!({"kind": "container", "image": image, "command": command, "network": network})
         }
-        Doer::Http(url) => json!({"kind": "http", "url": url}),
+        Doer::Http { url, start } if start.is_empty() => json!({"kind": "http", "url": url}),
+        Doer::Http { url, start } => json!({"kind": "http", "url": url, "start": start}),
         Doer::Mcp { server, tool } => json!({"kind": "mcp", "server": server, "tool": tool}),
         Doer::Model { name, url, priced } => {
             json!({"kind": "model", "model": name, "url": url, "priced": priced})

@@ -38,7 +38,7 @@ pub enum Doer {
     /// A program in a container of this image; without words the program of the image.
     Container { image: String, command: Vec<String>, network: bool },
     /// The service bound to the step's agent, by its address.
-    Http(String),
+    Http { url: String, start: Vec<String> },
     /// The tool of an MCP server, by its name if it is not the step's; the server by its command or address.
     Mcp { server: String, tool: Option<String> },
     /// A provider's model, by the names of both, at the provider's address; whether it has a price.
@@ -57,7 +57,7 @@ fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
         Doer::Command(_)
         | Doer::Worker { .. }
         | Doer::Container { .. }
-        | Doer::Http(_)
+        | Doer::Http { .. }
         | Doer::Mcp { .. }
         | Doer::Model { .. }
         | Doer::Coder { .. } => step.program.as_ref().map(|program| &*program.language.value),

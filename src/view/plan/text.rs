@@ -178,7 +178,8 @@ pub fn by(doer: &Doer) -> String {
             let command = if command.is_empty() { String::new() } else { format!(": {}", command.join(" ")) };
             visible(&format!("container {image}{network}{command}"))
         }
-        Doer::Http(url) => visible(url),
+        Doer::Http { url, start } if start.is_empty() => visible(url),
+        Doer::Http { url, start } => format!("{}, started by {}", visible(url), visible(&start.join(" "))),
         Doer::Mcp { server, tool } => {
             let tool = tool.as_ref().map(|tool| format!(" {tool}")).unwrap_or_default();
             visible(&format!("tool{tool} of {server}"))
