@@ -131,12 +131,16 @@ impl Service {
                     Err(failure) => failure,
                     reply => return reply,
                 };
+            let end = match failure.cause {
+                Cause::Start | Cause::Protocol => running.end_within_a_moment().await,
+                _ => None,
+            };
             // The program had ended before the request was sent, so it is started again.
-            let was_sent = failure.outcome != Outcome::NotExecuted || failure.cause != Cause::Start;
-            if is_first && !was_sent && running.has_ended().await {
+            if is_first && end.is_some() && failure.cause == Cause::Start {
                 is_first = false;
                 continue;
             }
+            failure.message.extend(end.map(|end| format!("; {end}")));
             failure.log = running.log_since(since);
             return Err(failure);
         }

@@ -141,9 +141,10 @@ impl Running {
         self.ended.borrow().clone()
     }
 
-    /// Whether it has ended, or ends within a moment.
-    pub async fn has_ended(&self) -> bool {
-        tokio::time::timeout(LINGER, self.over()).await.is_ok()
+    /// How it ended, if it has, or does within a moment.
+    pub async fn end_within_a_moment(&self) -> Option<String> {
+        tokio::time::timeout(LINGER, self.over()).await.ok()?;
+        self.end()
     }
 
     async fn over(&self) {
