@@ -83,7 +83,8 @@ struct Totals {
 /// The same of one input while it is read.
 pub(super) struct FoldInput {
     totals: Totals,
-    /// First start and last end; `None` as soon as one row lacks them.
+    /// First start and last end; `None` as soon as one row lacks them. Rows show their last attempts: where there were
+    /// earlier ones, the run's own start counts.
     span: Option<(u64, u64)>,
     rows: u64,
     /// The rows of the steps that ran once after all items.
@@ -116,7 +117,7 @@ impl FoldInput {
     /// Counts a row's time.
     pub fn mark(&mut self, mark: &RowMark) {
         self.rows += 1;
-        self.span = match (self.span, mark.interval()) {
+        self.span = match (self.span, mark.whole_interval()) {
             (Some((first, last)), Some((start, end))) => Some((first.min(start), last.max(end))),
             _ => None,
         };

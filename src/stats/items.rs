@@ -12,6 +12,8 @@ pub(super) struct RowMark {
     execution: Option<(usize, u64)>,
     status: Status,
     started: Option<u64>,
+    /// Attempts before the last, which the row does not show, began earlier.
+    again: bool,
     duration: Option<u64>,
 }
 
@@ -21,6 +23,7 @@ impl RowMark {
             execution: layout.and_then(|layout| layout.execution(row)),
             status: row.status,
             started: row.started_ms.map(|started| started.saturating_mul(1_000_000)),
+            again: row.attempt.is_some_and(|attempt| attempt > 1),
             duration: row.duration_ms.map(nanoseconds),
         }
     }
@@ -30,6 +33,11 @@ impl RowMark {
         let started = self.started?;
         let duration = self.duration.or((self.status == Status::Skipped).then_some(0))?;
         Some((started, started.saturating_add(duration)))
+    }
+
+    /// The same with its earlier attempts, which began after the run did.
+    pub fn whole_interval(&self) -> Option<(u64, u64)> {
+        self.interval().map(|(started, end)| (if self.again { 0 } else { started }, end))
     }
 }
 

@@ -85,7 +85,8 @@ fn work(run: &RunStats) -> Option<String> {
     let mut told = milliseconds(work.0);
     if let Some(wall) = run.wall_ms {
         told.push_str(&format!(" in {} of wall time", milliseconds(wall.0)));
-        if wall.0 > 0.0 {
+        // Waits between attempts are no work.
+        if wall.0 > 0.0 && work.0 / wall.0 >= 0.05 {
             told.push_str(&format!(" ({:.1} at once)", work.0 / wall.0));
         }
     }
