@@ -163,6 +163,14 @@ pub struct Provider {
     pub reports_cost: bool,
 }
 
+impl Coder {
+    /// Whether it reports what its work costs. Programs that are not known may.
+    pub fn reports_cost(&self) -> bool {
+        let program = self.command.first().map(|program| program.rsplit('/').next().unwrap_or(program));
+        !matches!(program, Some("codex" | "codex-acp" | "gemini"))
+    }
+}
+
 /// The value of a header of requests to a service: a text, followed by a secret if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

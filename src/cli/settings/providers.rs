@@ -12,6 +12,9 @@ use toml::de::{DeTable, DeValue};
 /// The most tokens of a model's answer, by default.
 const MAX_TOKENS: u32 = 8192;
 
+/// The members of a price.
+const PRICE: [&str; 2] = ["input", "output"];
+
 pub(super) const KEYS: [&str; 5] = ["protocol", "url", "key", "headers", "price"];
 
 /// Names with their interface, address and the secret that is their key.
@@ -118,18 +121,22 @@ impl Reader {
 
     fn price(&mut self, value: &Item<'_>) -> Option<Price> {
         let expected = "dollars for a million tokens, such as { input = 3.00, output = 15.00 }";
-        let dollars = |table: &DeTable<'_>, key: &str| {
-            let (_, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
-            let text = match value.get_ref() {
-                DeValue::Float(number) => number.as_str().to_owned(),
-                DeValue::Integer(number) => number.as_str().to_owned(),
-                _ => return None,
+        let Some(table) = value.get_ref().as_table() else { return self.bad("price", value, expected) };
+        for (key, _) in table.iter().filter(|(key, _)| !PRICE.contains(&key.get_ref().as_ref())) {
+            self.unknown(key, &PRICE);
+        }
+        let [input, output] = PRICE.map(|key| {
+            let Some((_, value)) = table.iter().find(|(name, _)| name.get_ref() == key) else {
+                return self.bad_because("price", value, expected, &format!(" without `{key}`"));
             };
-            Dollars::parse(&text).filter(|_| !text.starts_with('-'))
-        };
-        let price = value.get_ref().as_table().filter(|table| table.len() == 2).and_then(|table| {
-            Some(Price { input: dollars(table, "input")?, output: dollars(table, "output")? })
+            let text = match value.get_ref() {
+                DeValue::Float(number) => number.as_str(),
+                DeValue::Integer(number) => number.as_str(),
+                _ => "",
+            };
+            let dollars = Dollars::parse(text).filter(|_| !text.starts_with('-'));
+            dollars.or_else(|| self.bad(key, value, "dollars for a million tokens, such as 3.00"))
         });
-        price.or_else(|| self.bad("price", value, expected))
+        Some(Price { input: input?, output: output? })
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::diag::{Diagnostic, Source, Span, catalogue};
+use crate::value::nearest;
 use crate::value::words::excerpt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ const AGENT: [&str; 24] = [
 const WAYS: [&str; 8] = ["command", "worker", "container", "http", "mcp", "model", "acp", "preset"];
 /// Known to the language, but not yet to this program.
 const LATER: [&str; 1] = ["document"];
+/// The keys whose values are texts without secrets.
+const TEXTS: [&str; 8] = ["model", "http", "preset", "mode", "folder", "instructions", "tool", "url"];
 const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 /// The most problems that are shown one by one: a text with more is most likely not a settings file.
@@ -78,6 +81,12 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
     for (_, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "providers") {
         reader.providers(value);
     }
+    // The providers of a misspelt table are not unknown as well.
+    let misspelt = |key: &str| !TOP.contains(&key) && nearest(key, TOP) == Some("providers");
+    for (_, value) in table.get_ref().iter().filter(|(key, _)| misspelt(key.get_ref())) {
+        let names = value.get_ref().as_table().into_iter().flat_map(|table| table.iter());
+        reader.wrong.extend(names.map(|(name, _)| name.get_ref().to_string()));
+    }
     for (key, value) in table.get_ref() {
         match key.get_ref().as_ref() {
             "fences" => settings.fences = reader.flag("fences", value).unwrap_or(false),
@@ -111,9 +120,23 @@ impl Reader {
     }
 
     /// `why` follows what was found, such as `: empty host`.
-    fn bad_because<T>(&mut self, key: &str, value: &Item<'_>, expected: &str, why: &str) -> Option<T> {
+    pub(super) fn bad_because<T>(
+        &mut self,
+        key: &str,
+        value: &Item<'_>,
+        expected: &str,
+        why: &str,
+    ) -> Option<T> {
         let found = format!("{}{why}", found(value.get_ref()));
-        self.problems.push(catalogue::settings_bad_value(value.span().into(), key, expected, &found));
+        let problem = catalogue::settings_bad_value(value.span().into(), key, expected, &found);
+        let only = match value.get_ref().as_array().map(|list| list.iter().collect::<Vec<_>>()).as_deref() {
+            Some([only]) if TEXTS.contains(&key) => only.get_ref().as_str(),
+            _ => None,
+        };
+        self.problems.push(match only {
+            Some(text) => problem.help(format!("write {key} = \"{}\"", excerpt(text))),
+            None => problem,
+        });
         None
     }
 

@@ -266,6 +266,28 @@ fn near_misses_are_reported_once_with_what_to_write() {
         (agent("command = \"python3 x.py\""), vec![Some("write command = [\"python3\", \"x.py\"]")]),
         (agent("model = \"openai/m\"\nkey = \"secret:K\""), vec![Some("write `key` in [providers.NAME]")]),
         (agent("modle = \"openai/m\""), vec![Some("did you mean `model`?")]),
+        (agent("model = [\"openai/m\"]"), vec![Some("write model = \"openai/m\"")]),
+        (agent("preset = [\"claude\"]"), vec![Some("write preset = \"claude\"")]),
+        (agent("http = [\"http://a\"]"), vec![Some("write http = \"http://a\"")]),
+        (
+            agent("model = \"openai/m\"\ntemperature = 0.2"),
+            vec![Some("of a model only `max-tokens` can be set; it has its provider's defaults otherwise")],
+        ),
+        (
+            agent("model = \"openai/m\"\nsystem-prompt = \"Be brief.\""),
+            vec![Some("the system prompt is a file: instructions = \"agent.md\"")],
+        ),
+        (agent("model = \"openai/m\"\nmax_tokens = 5"), vec![Some("did you mean `max-tokens`?")]),
+        (agent("command = [\"a\"]\ntimeout = \"5s\""), vec![Some("write [timeout:: 30s] at the step")]),
+        (agent("command = [\"a\"]\nretries = 2"), vec![Some("write [retry:: 3] at the step")]),
+        (
+            format!("[provider.local]\nurl = \"http://a\"\n{}", agent("model = \"local/x\"")),
+            vec![Some("did you mean `providers`?")],
+        ),
+        (
+            "[providers.local]\nurl = \"http://a\"\ntemperature = 1\n".to_owned(),
+            vec![Some("a model and its max-tokens are set in [agents.NAME]")],
+        ),
         (agent("cmd = [\"x\"]"), vec![Some("write command = [\"program\", \"argument\"]")]),
         (agent("image = \"x\""), vec![Some("write container = { image = \"…\" }")]),
         (
@@ -282,5 +304,41 @@ fn near_misses_are_reported_once_with_what_to_write() {
         let (_, problems) = read(&Source::new("orderflow.toml", text.clone()));
         let found: Vec<_> = problems.iter().map(|problem| problem.help.as_deref()).collect();
         assert_eq!(found, expected, "{text}");
+    }
+}
+
+/// Each wrong member of a price is named.
+#[test]
+fn the_members_of_a_price_are_checked_one_by_one() {
+    let problems = |price: &str| -> Vec<String> {
+        let text = format!("[providers.p]\nurl = \"http://a\"\nprice = {price}\n");
+        let (_, problems) = read(&Source::new("orderflow.toml", &text));
+        let shown = |problem: &crate::diag::Diagnostic| {
+            let label = if problem.label.is_empty() {
+                problem.help.as_deref().unwrap_or_default()
+            } else {
+                &problem.label
+            };
+            format!("{}: {label}", problem.message)
+        };
+        problems.iter().map(shown).collect()
+    };
+    let whole =
+        "`price` must be dollars for a million tokens, such as { input = 3.00, output = 15.00 }: found";
+    let member = "must be dollars for a million tokens, such as 3.00: found";
+    for (price, expected) in [
+        ("{ input = 0.15, output = 1 }", vec![]),
+        ("{ input = 0.15 }", vec![format!("{whole} a value of the type table without `output`")]),
+        (
+            "{ input = \"0.15\", output = -1 }",
+            vec![format!("`input` {member} \"0.15\""), format!("`output` {member} -1")],
+        ),
+        (
+            "{ input = 1, output = 2, cached = 3 }",
+            vec!["unknown key `cached`: known here: input, output".to_owned()],
+        ),
+        ("3", vec![format!("{whole} 3")]),
+    ] {
+        assert_eq!(problems(price), expected, "{price}");
     }
 }

@@ -31,6 +31,20 @@ pub fn settings_unknown_key(span: Span, key: &str, known: &[&str]) -> Diagnostic
         "api-key" if known.contains(&"model") => {
             Some("the key of a model is `key` in [providers.NAME], that of a service is `key`")
         }
+        "temperature" | "top-p" | "top-k" | "seed" | "stop" | "options" if known.contains(&"model") => {
+            Some("of a model only `max-tokens` can be set; it has its provider's defaults otherwise")
+        }
+        "temperature" | "top-p" | "top-k" | "max-tokens" | "model" | "models" if is_provider => {
+            Some("a model and its max-tokens are set in [agents.NAME]")
+        }
+        "system" | "system-prompt" | "prompt" if known.contains(&"model") => {
+            Some("the system prompt is a file: instructions = \"agent.md\"")
+        }
+        "timeout" if known.contains(&"model") => Some("write [timeout:: 30s] at the step"),
+        "retry" | "retries" | "max-retries" if known.contains(&"model") => {
+            Some("write [retry:: 3] at the step")
+        }
+        "provider" if known.contains(&"model") => Some("write model = \"provider/model\""),
         _ => None,
     };
     let help = match swapped.or_else(|| nearest(key, known.iter().copied())) {
@@ -183,9 +197,9 @@ pub fn missing_program(span: Span, agent: &str, program: &str, searched: &str) -
         .help(format!("looked for it in {searched}; is it installed and executable?"))
 }
 
-/// An agent that needs a repository to work in.
-pub fn no_repository(span: Span, agent: &str, folder: &str) -> Diagnostic {
-    let message = format!("`{agent}` works in a worktree, but {folder} is not in a git repository");
+/// An agent that needs a repository with a commit to work in; `why` is the rest of a sentence.
+pub fn no_repository(span: Span, agent: &str, why: &str) -> Diagnostic {
+    let message = format!("`{agent}` works in a worktree, but {why}");
     Diagnostic::error("no-repository", span, message)
         .help("run `git init` and commit once, or set folder = \"copy\" or \"shared\" in orderflow.toml")
 }
@@ -216,6 +230,17 @@ pub fn unpriced_budget(span: Span, agents: &[&str]) -> Diagnostic {
     let message = format!("this budget is in dollars, and the model{s} of {names} {has} no price");
     Diagnostic::warning("unpriced-budget", span, message).help(
         "their steps fail before the model is asked: add price = { input = …, output = … } to the provider in orderflow.toml",
+    )
+}
+
+/// A budget in dollars for a coding agent that reports no cost.
+pub fn unreported_budget(span: Span, agents: &[&str]) -> Diagnostic {
+    let (s, reports) =
+        (words::by_count(agents.len(), "", "s"), words::by_count(agents.len(), "reports", "report"));
+    let names = words::and(agents.iter().map(words::code));
+    let message = format!("this budget is in dollars, and the coding agent{s} {names} {reports} no cost");
+    Diagnostic::warning("unpriced-budget", span, message).help(
+        "nothing is spent from it by their steps: limit them in tokens, such as [budget:: 20000 tokens]",
     )
 }
 
