@@ -4,7 +4,7 @@ use super::exit::{Exit, Stop};
 use super::settings::{self, Reach, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
-use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
+use crate::diag::{Diagnostic, Source, Span, catalogue as problem, nearest, render};
 use crate::disk::Named;
 use crate::graph::{self, Graph, Kind, Step, StepId};
 use crate::session;
@@ -181,7 +181,8 @@ impl Document {
     }
 }
 
-/// Budgets in dollars that cannot be enforced, because a model that spends from them has no price.
+/// Budgets in dollars that cannot be enforced, because a model that spends from them has no price, or a coding agent
+/// reports no cost.
 fn unpriced_budgets(spec: &Spec, graph: &Graph, settings: &Settings) -> Vec<Diagnostic> {
     let unpriced = |step: &Step| -> Option<String> {
         let (name, agent) = settings.bound(step.agent.as_deref())?;
@@ -189,16 +190,32 @@ fn unpriced_budgets(spec: &Spec, graph: &Graph, settings: &Settings) -> Vec<Diag
         let known = provider.price.is_some() || provider.reports_cost || step.kind == Kind::Compensation;
         (!known).then(|| name.to_owned())
     };
+    let silent = |step: &Step| -> Option<String> {
+        let (name, agent) = settings.bound(step.agent.as_deref())?;
+        let Some(Reach::Coder(coder)) = &agent.reach else { return None };
+        let known = coder.reports_cost() || step.kind == Kind::Compensation;
+        (!known).then(|| name.to_owned())
+    };
     let problem = |budget: &Option<spec::Spanned<Budget>>, of: &dyn Fn(StepId) -> bool| {
-        let budget = budget.as_ref().filter(|budget| budget.value.dollars.is_some())?;
-        let steps = graph.ids().filter(|id| of(*id));
-        let agents: BTreeSet<String> = steps.filter_map(|id| unpriced(graph.step(id))).collect();
-        let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
-        (!agents.is_empty()).then(|| problem::unpriced_budget(budget.span, &agents))
+        let Some(budget) = budget.as_ref().filter(|budget| budget.value.dollars.is_some()) else {
+            return Vec::new();
+        };
+        let named = |which: &dyn Fn(&Step) -> Option<String>| -> BTreeSet<String> {
+            graph.ids().filter(|id| of(*id)).filter_map(|id| which(graph.step(id))).collect()
+        };
+        let problems = [
+            (named(&unpriced), problem::unpriced_budget as fn(_, &[&str]) -> _),
+            (named(&silent), problem::unreported_budget),
+        ];
+        let found = problems.into_iter().filter(|(agents, _)| !agents.is_empty());
+        let shown = |(agents, problem): (BTreeSet<String>, fn(Span, &[&str]) -> Diagnostic)| {
+            problem(budget.span, &agents.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        found.map(shown).collect::<Vec<_>>()
     };
     let steps = spec.steps.iter().zip(graph.ids());
-    let steps = steps.filter_map(|(step, id)| problem(&step.annotations.budget, &|other| other == id));
-    let groups = spec.groups.iter().enumerate().filter_map(|(index, group)| {
+    let steps = steps.flat_map(|(step, id)| problem(&step.annotations.budget, &|other| other == id));
+    let groups = spec.groups.iter().enumerate().flat_map(|(index, group)| {
         let inside = |id| graph.around(id).any(|around| around == index);
         problem(&group.annotations.budget, &inside)
     });

@@ -160,3 +160,33 @@ fn a_model_without_a_price_is_named_where_a_budget_is_in_dollars() {
     let told = place.orderflow("validate flow.md");
     assert_eq!((told.out.as_str(), told.err.as_str()), ("", "flow.md: 2 steps, no problems\n"));
 }
+
+#[test]
+fn a_coding_agent_without_costs_is_named_where_a_budget_is_in_dollars() {
+    let place = Place::new(GROUP);
+    for (way, warns) in [
+        ("preset = \"codex\"", true),
+        ("preset = \"codex\"\nmode = \"headless\"", true),
+        ("preset = \"gemini\"", true),
+        ("acp = [\"/opt/bin/gemini\", \"--acp\"]", true),
+        ("preset = \"claude\"", false),
+        ("preset = \"opencode\"", false),
+        ("acp = [\"other\"]", false),
+    ] {
+        place.write("orderflow.toml", &format!("[agents.writer]\n{way}\n"));
+        let told = place.orderflow("validate flow.md");
+        let expected = "warning[unpriced-budget]: this budget is in dollars, and the coding agent `writer` reports no cost";
+        assert_eq!((told.exit, told.out.contains(expected)), (Some(0), warns), "{way}: {}", told.out);
+    }
+}
+
+/// Stubs spend nothing.
+#[test]
+fn a_run_of_stubs_says_nothing_about_spending() {
+    let place = Place::new("# T\n\n## A @a [budget:: 100 tokens]\na::String → b::String\n");
+    let told = place.orderflow("run flow.md --input a=1 --stub");
+    let expected = "1 item: 1 succeeded\nstubbed: the step A\ntrace written to session.toon\n";
+    assert_eq!((told.exit, told.err.as_str()), (Some(0), expected));
+    let shown = place.orderflow("show last");
+    assert!(!shown.out.contains("spent"), "{}", shown.out);
+}
