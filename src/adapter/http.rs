@@ -393,7 +393,7 @@ pub(super) fn lost_answer(url: &Url, error: &reqwest::Error) -> Box<Failure> {
 }
 
 /// An address without its parts that may be secret.
-fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 

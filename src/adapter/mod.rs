@@ -25,6 +25,7 @@ pub mod process;
 pub mod program;
 mod prompt;
 pub mod redact;
+pub mod repository;
 mod restarts;
 mod spawned;
 mod stray;

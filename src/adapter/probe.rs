@@ -9,6 +9,7 @@ use super::mcp::{Mcp, StepInputs};
 use super::model::{self, Protocol};
 use super::program::{LINGER, LOG, Program, Start, Started, Tail, hear, last_word};
 use super::spawned::Spawns;
+use super::worker::message::{self, Message};
 use super::{Adapter, Stop, Urgency, contract};
 use crate::event::Failure;
 use crate::value::words;
@@ -83,8 +84,14 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// Asks, for so long at most.
-    pub async fn ask(self, most: Duration) -> Presence {
+    /// Asks, for so long at most. `key` is what to do if the agent refuses its key.
+    pub async fn ask(self, most: Duration, key: &str) -> Presence {
+        let help = match &self {
+            Probe::Service { .. } | Probe::Model { .. } | Probe::Tools { is_started: false, .. } => {
+                "start it, or wait longer with --timeout"
+            }
+            _ => "start its command by hand, or wait longer with --timeout",
+        };
         let asked = async {
             match self {
                 Probe::Program(path) => Presence::there(path),
@@ -96,30 +103,30 @@ impl Probe {
                 Probe::Headless(program) => version(program).await,
                 Probe::Container(container) => engine(&container).await,
                 Probe::Service { client, url, headers, launch: None } => {
-                    service(&client, &url, headers).await
+                    service(&client, &url, headers, key).await
                 }
                 Probe::Service { client, url, headers, launch: Some(launch) } => {
-                    let presence = started(&launch, &client, url, headers).await;
+                    let presence = started(&launch, &client, url, headers, key).await;
                     let (stopper, mut stop) = Stop::new();
                     stopper.ask(Urgency::Terminate);
                     launch.close(&mut stop).await;
                     presence
                 }
                 Probe::Tools { mcp, is_started, steps } => {
-                    let presence = tools(&mcp, is_started, &steps).await;
+                    let presence = tools(&mcp, is_started, &steps, key).await;
                     let (stopper, stop) = Stop::new();
                     stopper.ask(Urgency::Terminate);
                     mcp.close(stop).await;
                     presence
                 }
                 Probe::Model { client, protocol, url, headers, name } => {
-                    model::present(&client, protocol, &url, headers, &name).await
+                    model::present(&client, protocol, &url, headers, &name, key).await
                 }
             }
         };
         tokio::time::timeout(most, asked).await.unwrap_or_else(|_| {
             let what = format!("it did not answer within {}", words::duration(most));
-            Presence::missing(what, "start it, or wait longer with --timeout")
+            Presence::missing(what, help)
         })
     }
 }
@@ -130,15 +137,21 @@ async fn worker(program: &Program) -> Presence {
         Ok(started) => started,
         Err(error) => return refused(&program.not_started(&error)),
     };
-    let mut log = Tail::new(LOG);
+    let (mut log, mut out) = (Tail::new(LOG), Start::new(LOG));
     // Waiting would close its input.
-    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-    let ended = async { tokio::join!(child.wait(), hear(stderr, |chunk| log.take(chunk))).0 };
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let ended = async {
+        let (hears, reads) = (hear(stderr, |chunk| log.take(chunk)), hear(stdout, |chunk| out.take(chunk)));
+        tokio::join!(child.wait(), hears, reads).0
+    };
     let ended = tokio::time::timeout(STAYS, ended).await;
     drop(stdin);
     tree.end(LINGER, &mut Stop::new().1).await;
     match ended {
-        Err(_) => Presence::there("stays"),
+        Err(_) => match unasked(&out.bytes) {
+            Some(why) => Presence::missing(why, "let it print its log to standard error"),
+            None => Presence::there("stays"),
+        },
         Ok(status) => {
             let end = match status.map(|status| (status.code(), status.signal())) {
                 Ok((Some(code), _)) => format!("it exited with {code}"),
@@ -149,6 +162,16 @@ async fn worker(program: &Program) -> Presence {
             Presence::missing(what, "test it: orderflow agents --check -- and its command")
         }
     }
+}
+
+/// What is wrong with the lines that a worker has written before any call; each would end it in a run.
+fn unasked(out: &[u8]) -> Option<String> {
+    let lines = out.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    lines.map(message::read).find_map(|read| match read {
+        Err(why) => Some(why),
+        Ok(Some(Message::Over { .. })) => Some("worker answered before it was called".to_owned()),
+        Ok(Some(Message::Log { .. } | Message::Progress { .. } | Message::Other) | None) => None,
+    })
 }
 
 /// The first line that a program prints for `--version`.
@@ -203,7 +226,7 @@ async fn engine(container: &Container) -> Presence {
 
 /// Asks a service with HEAD, which has no effect. Any status shows that it is there; one that says that the service
 /// does not know HEAD says nothing about the key.
-async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderValue)>) -> Presence {
+async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderValue)>, key: &str) -> Presence {
     let has_key = !headers.is_empty();
     let headers = headers.into_iter().collect();
     let request = client.request(Method::HEAD, url.clone()).headers(headers);
@@ -225,7 +248,7 @@ async fn service(client: &Client, url: &Url, headers: Vec<(HeaderName, HeaderVal
         return Presence::there(format!("{server}{unchecked}"));
     }
     let mut presence = Presence::there(server);
-    presence.missing.extend(closed(status.as_u16()).or_else(|| {
+    presence.missing.extend(closed(status.as_u16(), None, key).or_else(|| {
         status.is_server_error().then(|| Missing {
             what: format!("it answers {status}"),
             help: "see the log of the service".to_owned(),
@@ -240,29 +263,29 @@ async fn started(
     client: &Client,
     mut url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
+    key: &str,
 ) -> Presence {
     match launch.running(RUN, &Spawns::default()).await {
         Ok(running) => {
             let _ = url.set_port(Some(running.port()));
-            service(client, &url, headers).await
+            service(client, &url, headers, key).await
         }
         Err(failure) => refused(&failure),
     }
 }
 
-/// The key that is missing or wrong, by the status of an answer.
-pub(super) fn closed(status: u16) -> Option<Missing> {
-    let help = "set `key` or `headers` in orderflow.toml to a key that is accepted";
+/// The key that is missing or wrong, by the status of an answer and its reason.
+pub(super) fn closed(status: u16, why: Option<String>, key: &str) -> Option<Missing> {
+    let why = why.map(|why| format!(", {why}")).unwrap_or_default();
     matches!(status, 401 | 402 | 403 | 407)
-        .then(|| Missing { what: format!("it refuses the key: {status}"), help: help.to_owned() })
+        .then(|| Missing { what: format!("it refuses the key: {status}{why}"), help: key.to_owned() })
 }
 
-async fn tools(mcp: &Mcp, is_started: bool, steps: &[StepInputs]) -> Presence {
+async fn tools(mcp: &Mcp, is_started: bool, steps: &[StepInputs], key: &str) -> Presence {
     let (greeting, tools) = match mcp.greet().await {
         Ok(greeted) => greeted,
         Err(failure) if failure.unavailable => {
-            let help = "set `key` or `headers` in orderflow.toml to a key that is accepted";
-            return Presence::missing(failure.message, help);
+            return Presence::missing(failure.message, key);
         }
         Err(failure) if is_started => return refused(&failure),
         Err(failure) => {

@@ -2,11 +2,13 @@
 //! form of the answer. Inputs are data: they are in a block of their own, never part of the instructions.
 
 use super::{Call, Declared, contract};
+use crate::event::{Answer, Outcome};
 use crate::value::{Object, Type, Value};
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 /// The prompt of a step with these outputs; `formed` is whether the answer is JSON of their form.
-pub fn prompt(call: &Call, outputs: &[Declared], formed: bool) -> String {
+fn prompt(call: &Call, outputs: &[Declared], formed: bool) -> String {
     let mut text = match call.instructions.is_empty() {
         true => format!("Do the step \"{}\" of a workflow.", call.context.step),
         false => call.instructions.clone(),
@@ -32,6 +34,15 @@ pub fn prompt(call: &Call, outputs: &[Declared], formed: bool) -> String {
     text
 }
 
+/// The prompt of a model. It gets the form with its request, but not every provider shows it to the model: so it is in the
+/// prompt, too, where the names of types do not say it.
+pub fn for_model(call: &Call, form: Option<&Value>) -> String {
+    let formed = form.is_some();
+    let own = call.outputs.iter().any(|output| output.ty.as_ref().is_some_and(is_own));
+    let form = form.filter(|_| own).map(described_form).unwrap_or_default();
+    prompt(call, &call.outputs, formed) + &form
+}
+
 /// The prompt of a coding agent, which sees the form of its answer nowhere else. `instructions` are those of the agent.
 pub fn for_coder(
     call: &Call,
@@ -45,9 +56,7 @@ pub fn for_coder(
         None => String::new(),
     };
     text.push_str(&prompt(call, outputs, form.is_some()));
-    if let Some(form) = form {
-        text.push_str(&format!("\n\nThe JSON Schema of the answer:\n\n```json\n{form}\n```"));
-    }
+    text.push_str(&form.map(described_form).unwrap_or_default());
     if outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files)) {
         text.push_str(&format!(
             "\n\nWrite files into the folder {}, and answer with their paths relative to it.",
@@ -67,6 +76,26 @@ pub fn for_coder(
     text
 }
 
+fn described_form(form: &Value) -> String {
+    format!("\n\nThe JSON Schema of the answer:\n\n```json\n{form}\n```")
+}
+
+/// Whether the document defines the type, or one in it.
+fn is_own(ty: &Type) -> bool {
+    match ty {
+        Type::Defined(_) => true,
+        Type::List(inner) | Type::Nullable(inner) => is_own(inner),
+        Type::String
+        | Type::Secret
+        | Type::Boolean
+        | Type::Integer
+        | Type::Number
+        | Type::File
+        | Type::Json
+        | Type::Named(_) => false,
+    }
+}
+
 fn described(output: &Declared) -> String {
     let ty = output.ty.as_ref().map(|ty| format!(" ({ty})")).unwrap_or_default();
     let optional = if output.optional { ", may be left out" } else { "" };
@@ -79,6 +108,17 @@ fn fence(text: &str) -> String {
     "`".repeat(longest.max(2) + 1)
 }
 
+/// The outputs in an answer as JSON of their form, which may be a fenced block at the end of other words. An error in it
+/// that does not say its outcome has `assumed`.
+pub fn result(outputs: &[Declared], said: &str, assumed: Outcome) -> Answer {
+    contract::result_assuming(outputs, last_block(said), assumed).map_err(|mut misfit| {
+        if is_surrounded(said) {
+            misfit.message.push_str("; there is other text around the JSON");
+        }
+        misfit
+    })
+}
+
 /// The reply to an answer that does not fit.
 pub fn correction(misfit: &str) -> String {
     format!(
@@ -86,22 +126,29 @@ pub fn correction(misfit: &str) -> String {
     )
 }
 
-/// An answer without the fence that models like to put around it.
-pub fn bare(text: &str) -> &str {
+/// The answer in a text of several paragraphs: the fenced block at its end, if there is one.
+fn last_block(text: &str) -> &str {
     let text = text.trim();
-    let Some(rest) = text.strip_prefix("```") else { return text };
-    let Some((first, rest)) = rest.split_once('\n') else { return text };
-    let inner = rest.trim_end().strip_suffix("```");
-    inner.filter(|_| !first.contains('{')).map_or(text, str::trim)
+    let inner = text.trim_end_matches('`');
+    let fence = &text[inner.len()..];
+    if fence.len() < 3 {
+        return text;
+    }
+    let starts = |at: &usize| *at == 0 || inner[..*at].ends_with('\n');
+    let open = inner.rmatch_indices(fence).map(|(at, _)| at).find(starts);
+    let Some(block) = open.map(|at| &inner[at + fence.len()..]) else { return text };
+    match block.split_once('\n') {
+        Some((language, block)) if !language.contains(['{', '[']) => block.trim(),
+        // A block on one line.
+        _ => block.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).trim(),
+    }
 }
 
-/// The answer in a text of several paragraphs: the fenced block at its end, if there is one.
-pub fn last_block(text: &str) -> &str {
-    let text = text.trim();
-    let Some(inner) = text.strip_suffix("```") else { return text };
-    let open = inner.rfind("\n```").map(|at| at + 1).or(inner.starts_with("```").then_some(0));
-    let block = open.and_then(|at| inner.get(at..)?.split_once('\n'));
-    block.map_or(text, |(_, block)| block.trim())
+/// Whether a text that is not JSON has an object in it, so that the words around it are the problem.
+fn is_surrounded(text: &str) -> bool {
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let inner = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end));
+    !is_json(last_block(text)) && inner.is_some_and(is_json)
 }
 
 /// The schema of an answer with these outputs; `None` for a single text, or no output.
@@ -200,10 +247,39 @@ mod tests {
             ("Here it is:\n\n```json\n{\"a\": 1}\n```\n", "{\"a\": 1}"),
             ("```sh\nls\n```\nthen\n```\n{}\n```", "{}"),
             ("```json\n{}\n```\nDone.", "```json\n{}\n```\nDone."),
+            ("Sure!\n````\n{\"a\": \"```\"}\n````", "{\"a\": \"```\"}"),
+            ("Sure!\n```json {\"a\": 1}```", "{\"a\": 1}"),
+            ("```{\"a\":\n1}\n```", "{\"a\":\n1}"),
+            ("```json\r\n{}\r\n```\r\n", "{}"),
+            ("``", "``"),
+            ("``````", "``````"),
             ("```", "```"),
             ("no block", "no block"),
         ] {
             assert_eq!(last_block(text), block, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_around_json_are_named_as_the_problem() {
+        for (text, around) in [
+            ("Sure! {\"a\": 1}", true),
+            ("```json\n{\"a\": {}}\n```\nDone.", true),
+            ("{\"a\": 1} Done.", true),
+            ("Sure!\n```json\n{\"b\": 1}\n```", false),
+            ("{\"b\": 1}", false),
+            ("{\"a\": 1", false),
+            ("use } before {", false),
+            ("no", false),
+        ] {
+            let outputs = [Declared {
+                id: crate::event::ValueId(0),
+                name: "a".into(),
+                ty: Type::parse("Boolean"),
+                optional: false,
+            }];
+            let misfit = result(&outputs, text, Outcome::Failed).unwrap_err().message;
+            assert_eq!(misfit.ends_with("; there is other text around the JSON"), around, "{misfit}");
         }
     }
 }

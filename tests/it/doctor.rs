@@ -62,7 +62,9 @@ fn services_and_models_are_asked_without_effect() {
             ("GET /llama/models", _) => (200, json!({"data": [{"id": "x.gguf", "owned_by": "llamacpp"}]})),
             ("GET /v1/models", "Bearer good-key") => (200, models),
             ("GET /v1/models/alias", "Bearer good-key") => (200, json!({"id": "small"})),
-            ("GET /v1/models", _) => (401, Value::Null),
+            ("GET /v1/models", _) => (401, json!({"error": {"message": "invalid key"}})),
+            // An empty request.
+            ("POST /bare/chat/completions", _) => (400, Value::Null),
             _ => (404, Value::Null),
         })
     });
@@ -75,10 +77,12 @@ fn services_and_models_are_asked_without_effect() {
          [agents.ill]\nhttp = \"http://{at}/gone\"\n[agents.closed]\nhttp = \"http://{at}/closed\"\n\
          [agents.python]\nhttp = \"http://{at}/python\"\n[agents.keyed]\nhttp = \"http://{at}/keyed\"\nkey = \"secret:P_KEY\"\n\
          [agents.small]\nmodel = \"p/small\"\n[agents.alias]\nmodel = \"p/alias\"\n[agents.typo]\nmodel = \"p/smal\"\n\
-         [agents.open]\nmodel = \"open/small\"\n[agents.llama]\nmodel = \"llama/any\"\n[agents.bare]\nmodel = \"bare/any\"\n"
+         [agents.open]\nmodel = \"open/small\"\n[agents.llama]\nmodel = \"llama/any\"\n[agents.bare]\nmodel = \"bare/any\"\n\
+         [providers.refused]\nurl = \"http://{at}/v1\"\nkey = \"secret:BAD_KEY\"\n[agents.refused]\nmodel = \"refused/small\"\n\
+         [providers.lost]\nurl = \"http://{at}/v2\"\n[agents.lost]\nmodel = \"lost/any\"\n"
     ));
     let mut command = place.command("doctor flow.md --format json");
-    let told = told(command.env("P_KEY", "good-key").output().unwrap());
+    let told = told(command.env("P_KEY", "good-key").env("BAD_KEY", "bad-key").output().unwrap());
     assert_eq!(told.exit, Some(1), "{}", told.err);
     let answers: Vec<Value> = serde_json::from_str(&told.out).unwrap();
     let line = |answer: &Value| {
@@ -97,7 +101,7 @@ fn services_and_models_are_asked_without_effect() {
             has.join(", "),
             missing.join(", ")
         );
-        line.replace(&dead.to_string(), "DEAD")
+        line.replace(&dead.to_string(), "DEAD").replace(&at.to_string(), "HERE")
     };
     let lines: Vec<String> = answers.iter().map(line).collect();
     let expected = [
@@ -110,15 +114,21 @@ fn services_and_models_are_asked_without_effect() {
         "small: 127.0.0.1 [small] ",
         "alias: 127.0.0.1 [alias] ",
         "typo: 127.0.0.1 [] the provider has no model `smal`",
-        "open: 127.0.0.1 [] it refuses the key: 401",
-        "llama: 127.0.0.1 [any] ",
+        "open: 127.0.0.1 [] it refuses the key: 401, invalid key",
+        "llama: 127.0.0.1, under any name [x.gguf] ",
         "bare: 127.0.0.1, which does not list its models [] ",
+        "refused: 127.0.0.1 [] it refuses the key: 401, invalid key",
+        "lost:  [] it has nothing at http://HERE/v2/chat/completions",
     ];
     assert_eq!(lines, expected);
     assert_eq!(answers[8]["missing"][0]["help"], "did you mean `small`?");
-    assert!(
-        service.seen().iter().all(|seen| seen.asked.starts_with("GET ") || seen.asked.starts_with("HEAD "))
+    assert_eq!(
+        answers[9]["missing"][0]["help"],
+        "set `key` or `headers` in orderflow.toml to a key that is accepted"
     );
+    assert_eq!(answers[12]["missing"][0]["help"], "correct the value of `BAD_KEY`");
+    let has_effect = |seen: &crate::services::Seen| seen.asked.starts_with("POST ") && seen.body != json!({});
+    assert!(!service.seen().iter().any(has_effect));
 }
 
 #[test]
@@ -237,7 +247,57 @@ fn what_a_run_refuses_is_missing() {
     let missing: Vec<&str> = missing.lines().filter(|line| !line.is_empty()).collect();
     assert!(missing[0].starts_with("writer: its instructions cannot be read: none.md: "), "{table}");
     assert_eq!(missing[1], "  help: `instructions` in orderflow.toml is a path relative to that file");
-    assert_eq!(missing[2], "coder: it works in a worktree, but its folder is not in a git repository");
+    let outside =
+        format!("coder: it works in a worktree, but {} is not in a git repository", place.folder().display());
+    assert_eq!(missing[2], outside);
     assert_eq!(missing[5], "  help: start the server, or correct `mcp` in orderflow.toml");
     assert_eq!(missing[7], "  help: install it: npm install -g @agentclientprotocol/codex-acp");
+}
+
+/// A run refuses it, too, before it starts.
+#[test]
+fn a_worktree_needs_a_commit() {
+    let place = place("[agents.coder]\nacp = [\"cat\"]\nfolder = \"worktree\"\n");
+    crate::coding::git(place.folder(), "init -q");
+    let why = format!("the repository of {} has no commit", place.folder().display());
+    let (table, told) = doctor(&place);
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    assert!(table.contains(&format!("\ncoder: it works in a worktree, but {why}\n")), "{table}");
+    let run = place.orderflow("run flow.md --input a=1");
+    assert_eq!(run.exit, Some(3), "{}", run.err);
+    assert!(
+        run.err.contains(&format!("error[no-repository]: `coder` works in a worktree, but {why}\n")),
+        "{}",
+        run.err
+    );
+    assert!(!place.path(".orderflow").exists(), "nothing was run");
+    crate::coding::commit_all(place.folder());
+    let (table, _) = doctor(&place);
+    assert!(!table.contains("worktree"), "{table}");
+}
+
+/// A program of another kind than its key says.
+#[test]
+fn programs_that_are_no_agents_are_described() {
+    let place = place(
+        "[agents.echoes]\nacp = [\"cat\"]\n[agents.tools]\nmcp = [\"cat\"]\n[agents.talks]\nworker = [\"sh\", \"-c\", \"echo ready; read line\"]\n\
+         [agents.empty]\n",
+    );
+    let (table, told) = doctor(&place);
+    assert_eq!(told.exit, Some(1), "{}", told.err);
+    let (_, missing) = table.split_once("\n\n").unwrap();
+    let expected = "\
+echoes: it repeats what it is sent instead of answering: it does not speak the Agent Client Protocol
+  help: start its command by hand, and read what it says
+
+tools: the server repeats what it is sent instead of answering: it does not speak MCP
+  help: start its command by hand, and read what it says
+
+talks: worker wrote non-JSON on stdout: log to stderr (it wrote \"ready\\n\")
+  help: let it print its log to standard error
+
+empty: orderflow.toml does not say how it is called
+  help: add command = […] or another key to it
+";
+    assert_eq!(missing, expected);
 }

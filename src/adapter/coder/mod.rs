@@ -194,9 +194,7 @@ fn answer(asked: &[Declared], formed: bool, said: &str, progress: Progress) -> A
     let outcome = if progress == Progress::Working { Outcome::Unknown } else { Outcome::Failed };
     let text = contract::text(said.as_bytes().to_vec())?;
     match text.trim() {
-        some if formed && !some.is_empty() => {
-            contract::result_assuming(asked, prompt::last_block(some), outcome)
-        }
+        some if formed && !some.is_empty() => prompt::result(asked, some, outcome),
         other => contract::done_assuming(asked, other, outcome),
     }
 }

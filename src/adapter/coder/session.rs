@@ -199,6 +199,11 @@ impl<'a> Session<'a> {
                 }
                 self.send(message::answer(&id, Ok(decision.result)))?;
             }
+            // Only what a client asks: the program, such as cat, repeats its input.
+            Message::Request { method, .. } if method == "initialize" => {
+                let why = "it repeats what it is sent instead of answering: it does not speak the Agent Client Protocol";
+                return Err(End::Malformed(why.to_owned()));
+            }
             Message::Request { id, .. } => self.send(message::answer(&id, Err(METHOD_NOT_FOUND)))?,
             Message::Notice { method, params } if method == "session/update" => {
                 let session = params.get("sessionId").and_then(Value::as_str);

@@ -98,7 +98,7 @@ impl Mcp {
     fn choose(&self, step: &str, tools: &[Tool]) -> Result<String, String> {
         match &self.tool {
             Some(name) if tools.iter().any(|tool| tool.name == *name) => Ok(name.clone()),
-            Some(name) => Err(format!("the server has no tool `{name}`; it has {}", tools::names(tools))),
+            Some(name) => Err(tools::missing(name, tools)),
             None => tools::of_step(step, tools).map(str::to_owned),
         }
     }

@@ -225,6 +225,7 @@ impl Shared {
         while let Ok(read @ 1..) = stdout.read(&mut chunk).await {
             let mut messages = Vec::new();
             let taken = lines.take(&chunk[..read], |line| match message(line) {
+                _ if !spoken && is_own(line) => Err(Unfit(REPEATS.to_owned())),
                 Ok(message) => {
                     spoken |= message.is_some();
                     messages.extend(message);
@@ -272,6 +273,16 @@ impl From<TooLong> for Unfit {
     fn from(TooLong: TooLong) -> Self {
         Unfit(format!("the server wrote a line longer than {} MiB", LONGEST_LINE >> 20))
     }
+}
+
+const REPEATS: &str = "the server repeats what it is sent instead of answering: it does not speak MCP";
+
+/// Whether a line is a request that only a client makes.
+fn is_own(line: &[u8]) -> bool {
+    let request = std::str::from_utf8(line).ok().and_then(|text| json::parse(text).ok());
+    let method = request.as_ref().filter(|request| request.get("id").is_some());
+    let method = method.and_then(|request| request.get("method")?.as_str());
+    matches!(method, Some("initialize" | "server/discover" | "tools/list" | "tools/call"))
 }
 
 /// The message of a line; `None` for a blank line, and for a notification that nothing here knows.

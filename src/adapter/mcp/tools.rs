@@ -1,7 +1,7 @@
 //! Which tool of an MCP server does a step, and whether the step's inputs are its arguments. Knows nothing of calls.
 
 use super::session::Tool;
-use crate::value::{Type, Value, words};
+use crate::value::{Type, Value, nearest, words};
 
 /// The inputs of a step: by name, with the type if it has one, and whether it may be missing.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ pub fn of_step<'a>(phase: &str, tools: &'a [Tool]) -> Result<&'a str, String> {
             ))
         }
     }
+}
+
+/// The message for a name that no tool has.
+pub fn missing(name: &str, tools: &[Tool]) -> String {
+    let near = nearest(name, tools.iter().map(|tool| &*tool.name));
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("the server has no tool `{name}`; it has {}{near}", names(tools))
 }
 
 /// Why the inputs of a step are not the arguments of a tool, by its JSON Schema: arguments that are missing or unknown,

@@ -92,7 +92,7 @@ impl Model {
         if let Some(system) = &self.system {
             talk.say(Role::System, None, system);
         }
-        let prompt = prompt::prompt(call, &call.outputs, form.is_some());
+        let prompt = prompt::for_model(call, form.as_ref());
         talk.say(Role::User, None, &prompt);
         let mut messages = vec![Message::user(prompt)];
         let mut corrected = false;
@@ -161,7 +161,12 @@ impl Model {
         }?;
         let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !status.is_success() {
-            return Err(refused(status, &received.body, received.retry_after));
+            let mut failure = refused(status, &received.body, received.retry_after);
+            if status == StatusCode::NOT_FOUND {
+                let asked = http::shown(&self.protocol.address(&self.url));
+                failure.message.push_str(&format!("; it was asked at {asked}"));
+            }
+            return Err(failure);
         }
         self.protocol.turn(&received.body).map_err(garbled)
     }
@@ -256,7 +261,7 @@ fn garbled(why: String) -> Box<Failure> {
 /// The outputs in a model's text: as JSON of the form, or the text itself as the only output.
 fn answer(outputs: &[Declared], formed: bool, text: &str) -> Answer {
     match outputs {
-        _ if formed => contract::result(outputs, prompt::bare(text)),
+        _ if formed => prompt::result(outputs, text, Outcome::Failed),
         [only] if text.trim().is_empty() => Err(contract::bad(format!("output `{}` is empty", only.name))),
         [only] => {
             let named = Value::Object([(only.name.clone(), text.trim().into())].into_iter().collect());
@@ -274,6 +279,13 @@ fn harmless(mut failure: Box<Failure>) -> Box<Failure> {
     failure
 }
 
+/// The provider's own words in the body of a refusal.
+fn refusal_message(body: &str) -> Option<String> {
+    let parsed = http::refusal(body);
+    let said = parsed.as_ref().and_then(|body| body.get("error")?.get("message")?.as_str());
+    said.map(str::to_owned).or_else(|| http::reason(body))
+}
+
 /// A status of failure. One that is caused by the key, the account or the model's name is final for the agent.
 fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failure> {
     let error = http::refusal(body);
@@ -289,8 +301,7 @@ fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failu
         400..=499 => (Outcome::Failed, false),
         _ => (Outcome::Failed, true),
     };
-    let why = said("message").map(str::to_owned).or_else(|| http::reason(body));
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let why = refusal_message(body).map(|why| format!(": {why}")).unwrap_or_default();
     let mut failure = contract::failure(
         Cause::Refused,
         format!("the model's provider answered {}{why}", http::named(status)),

@@ -2,9 +2,9 @@
 
 use super::super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::super::probe::{Missing, Presence, closed, text};
-use super::Protocol;
+use super::{Protocol, refusal_message};
 use crate::value::{Value, json, nearest, words};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 
 /// The names of the models of a provider, and whether they are of a server that ignores the name in a request.
 struct Models {
@@ -19,11 +19,14 @@ pub async fn present(
     url: &Url,
     headers: Vec<(HeaderName, HeaderValue)>,
     name: &str,
+    key: &str,
 ) -> Presence {
-    let ask = async |end: &str| {
-        let mut url = url.clone();
-        url.set_path(&format!("{}/{end}", url.path().trim_end_matches('/')));
-        let mut request = client.get(url.clone());
+    let send = async |method: Method, url: Url| {
+        let is_empty = method == Method::POST;
+        let mut request = client.request(method, url.clone());
+        if is_empty {
+            request = request.header("content-type", "application/json").body("{}");
+        }
         for (name, value) in protocol.headers().iter().copied() {
             request = request.header(name, value);
         }
@@ -33,6 +36,11 @@ pub async fn present(
         let body = http::body(response).await.map_err(|failure| failure.message)?;
         Ok::<(StatusCode, Vec<u8>), String>((status, body))
     };
+    let ask = async |end: &str| {
+        let mut url = url.clone();
+        url.set_path(&format!("{}/{end}", url.path().trim_end_matches('/')));
+        send(Method::GET, url).await
+    };
     let (status, body) = match ask("models").await {
         Ok(answer) => answer,
         Err(why) => {
@@ -40,14 +48,28 @@ pub async fn present(
         }
     };
     let host = url.host_str().unwrap_or_default();
-    if let Some(missing) = closed(status.as_u16()) {
+    let said = |body: &[u8]| refusal_message(&String::from_utf8_lossy(body));
+    if let Some(missing) = closed(status.as_u16(), said(&body), key) {
         return Presence { missing: vec![missing], ..Presence::there(host) };
     }
     let models = if status.is_success() { text(body).and_then(|text| read(&text)) } else { None };
     let Some(models) = models else {
         return match status.as_u16() {
-            // It does not list them, so the model cannot be looked up.
-            404 | 405 | 501 => Presence::there(format!("{host}, which does not list its models")),
+            // It does not list them, or has another address; a request without a model costs nothing.
+            404 | 405 | 501 => {
+                let address = protocol.address(url);
+                match send(Method::POST, address.clone()).await {
+                    Ok((StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _)) => Presence::missing(
+                        format!("it has nothing at {}", http::shown(&address)),
+                        "correct its `url` in orderflow.toml, which usually ends with /v1",
+                    ),
+                    Ok((status, body)) => Presence {
+                        missing: closed(status.as_u16(), said(&body), key).into_iter().collect(),
+                        ..Presence::there(format!("{host}, which does not list its models"))
+                    },
+                    Err(why) => Presence::missing(why, "correct its `url` in orderflow.toml"),
+                }
+            }
             _ => Presence::missing(
                 format!("it answers {status} to a request for its models"),
                 "correct its `url` in orderflow.toml",
@@ -55,9 +77,13 @@ pub async fn present(
         };
     };
     let mut presence = Presence::there(host);
+    if models.any && !models.names.iter().any(|known| known == name) {
+        presence.answers = format!("{host}, under any name");
+        presence.has = models.names;
+        return presence;
+    }
     // An alias is not in the list.
-    let there = models.any
-        || models.names.iter().any(|known| known == name)
+    let there = models.names.iter().any(|known| known == name)
         || matches!(ask(&format!("models/{name}")).await, Ok((status, _)) if status.is_success());
     if there {
         presence.has.push(name.to_owned());

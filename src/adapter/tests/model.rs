@@ -259,7 +259,7 @@ async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
     let cases: [(u16, Value, String); 12] = [
         (401, error("authentication_error", "invalid key"), format!("{provider} 401 Unauthorized: invalid key; NotExecuted, final; unavailable")),
         (402, error("billing", "no credit"), format!("{provider} 402 Payment Required: no credit; NotExecuted, final; unavailable")),
-        (404, error("not_found_error", "model: small"), format!("{provider} 404 Not Found: model: small; NotExecuted, final; unavailable")),
+        (404, error("not_found_error", "model: small"), format!("{provider} 404 Not Found: model: small; it was asked at http://HERE/v1/chat/completions; NotExecuted, final; unavailable")),
         (429, error("insufficient_quota", "quota used up"), format!("{provider} 429 Too Many Requests: quota used up; NotExecuted, final; unavailable")),
         (429, error("rate_limit_error", "slow down"), "Refused(rate_limit_error): the model's provider answered 429 Too Many Requests: slow down; NotExecuted, again".into()),
         (529, error("overloaded_error", "busy"), "Refused(overloaded_error): the model's provider answered 529: busy; NotExecuted, again".into()),
@@ -272,7 +272,8 @@ async fn what_a_provider_refuses_says_whether_the_agent_is_of_use() {
     ];
     for (status, body, expected) in cases {
         let provider = Provider::new(vec![(status, body)]);
-        assert_eq!(ended(&provider.model(Protocol::Chat), "a::Boolean").await, expected);
+        let ended = ended(&provider.model(Protocol::Chat), "a::Boolean").await;
+        assert_eq!(ended.replace(&provider.address.to_string(), "HERE"), expected);
     }
 }
 

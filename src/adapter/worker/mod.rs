@@ -8,7 +8,7 @@
 
 mod lines;
 mod link;
-mod message;
+pub(super) mod message;
 #[cfg(test)]
 mod tests;
 

@@ -4,8 +4,9 @@
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
-use super::super::settings::{Coder, Engine, Header, McpServer, Provider, Reach, Secret, Settings};
+use super::super::settings::{Coder, Header, McpServer, Provider, Reach, Secret, Settings};
 use super::super::terminal::Terminal;
+use super::programs::{engine_of, installation, located};
 use super::secrets::Secrets;
 use crate::adapter::coder::CodingAgent;
 use crate::adapter::container::Container;
@@ -15,6 +16,7 @@ use crate::adapter::mcp::{Mcp, Server};
 use crate::adapter::model::{Exchanges, Model};
 use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
+use crate::adapter::repository;
 use crate::adapter::stub::{Furnished, StubAgent};
 use crate::adapter::worker::Worker;
 use crate::adapter::workfolder::WorkFolder;
@@ -30,7 +32,7 @@ use crate::view::plan::Given;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Variables that every program gets.
@@ -224,10 +226,8 @@ fn doer<'a>(
                 Some(Doer::Model { agent: name, name: model, provider, system, max_tokens: *max_tokens })
             }
             Some(Reach::Coder(coder)) => {
-                if coder.work == WorkFolder::Worktree && !is_in_repository(&settings.folder) {
-                    let folder = visible(&settings.folder.display().to_string());
-                    return Err(Box::new(catalogue::no_repository(heading, name, &folder)));
-                }
+                let work = workable(coder, settings);
+                work.map_err(|why| Box::new(catalogue::no_repository(heading, name, &visible(&why))))?;
                 let command = found(&coder.command)?;
                 let instructions = read_instructions(coder.instructions.as_deref())?;
                 Some(Doer::Coder { command, coder, instructions, env: &agent.env })
@@ -245,10 +245,19 @@ fn doer<'a>(
     Ok(Some(Doer::Program { interpreter, source: &program.source }))
 }
 
-/// Whether a folder is in a repository; what git reports of it is seen by the attempt.
-pub(super) fn is_in_repository(folder: &Path) -> bool {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    absolute.ancestors().any(|folder| disk::is_there(&folder.join(".git")))
+/// Whether the folder that a coding agent works in can be made.
+///
+/// # Errors
+/// What is missing, as the rest of a sentence.
+pub(super) fn workable(coder: &Coder, settings: &Settings) -> Result<(), String> {
+    if coder.work != WorkFolder::Worktree {
+        return Ok(());
+    }
+    let folder = std::path::absolute(&settings.folder).unwrap_or_else(|_| settings.folder.clone());
+    if !folder.ancestors().any(|folder| disk::is_there(&folder.join(".git"))) {
+        return Err(format!("{} is not in a git repository", folder.display()));
+    }
+    repository::has_commit(&folder, environment(&[]))
 }
 
 /// The largest file of instructions, in bytes.
@@ -263,44 +272,11 @@ pub(super) fn instructions(folder: &Path, path: &Path) -> Result<String, String>
 
 fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Diagnostic> {
     let program = command.first().map_or("", String::as_str);
-    Box::new(catalogue::missing_program(span, name, program, searched))
-}
-
-/// The path of the program that runs containers: that of this engine, or of the first that is there; else the names
-/// that were searched, and where.
-pub(super) fn engine_of(engine: Option<Engine>) -> Result<String, (Vec<&'static str>, String)> {
-    let names: Vec<&str> =
-        engine.map_or(Engine::ALL.to_vec(), |engine| vec![engine]).into_iter().map(Engine::name).collect();
-    let mut searched = String::new();
-    for name in &names {
-        match located(&[(*name).to_owned()], Path::new(".")) {
-            Ok(words) => return Ok(words.concat()),
-            Err(places) => searched = places,
-        }
-    }
-    Err((names, searched))
-}
-
-/// The command with its program as an absolute path; else where the program was searched. A name without a slash is
-/// searched in PATH, as in a shell; a path is relative to `folder`.
-pub(super) fn located(command: &[String], folder: &Path) -> Result<Vec<String>, String> {
-    use std::os::unix::fs::PermissionsExt;
-    let Some((program, arguments)) = command.split_first() else { return Err(String::new()) };
-    let runs = |path: &PathBuf| {
-        path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    };
-    let (candidates, searched): (Vec<PathBuf>, String) = if program.contains('/') {
-        (vec![folder.join(program)], folder.display().to_string())
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).map(|folder| folder.join(program));
-        (folders.collect(), format!("PATH ({})", path.display()))
-    };
-    let found = candidates.into_iter().filter(runs).find_map(|path| std::path::absolute(path).ok());
-    let found = found.ok_or_else(|| searched.clone())?.into_os_string().into_string();
-    // Commands are shown and stored as text.
-    let found = found.map_err(|_| format!("{searched}, where its path is not UTF-8"))?;
-    Ok(std::iter::once(found).chain(arguments.iter().cloned()).collect())
+    let problem = catalogue::missing_program(span, name, program, searched);
+    Box::new(match installation(program) {
+        Some(install) => problem.help(install),
+        None => problem,
+    })
 }
 
 impl Doers<'_> {

@@ -10,6 +10,7 @@ mod own;
 mod paths;
 mod people;
 mod probe;
+mod programs;
 mod progress;
 mod replay;
 mod report;

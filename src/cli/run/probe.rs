@@ -2,9 +2,8 @@
 //! errors.
 
 use super::super::settings::{Agent, Coder, Header, McpServer, Reach, Settings};
-use super::bind::{
-    ENGINE, engine_of, environment, filled, instructions, is_in_repository, located, variables,
-};
+use super::bind::{ENGINE, environment, filled, instructions, variables, workable};
+use super::programs::{engine_of, installation, located};
 use super::secrets;
 use crate::adapter::container::Container;
 use crate::adapter::fence;
@@ -14,7 +13,6 @@ use crate::adapter::mcp::{Mcp, Server, StepInputs};
 use crate::adapter::probe::{Missing, Presence, Probe};
 use crate::adapter::program::Program;
 use crate::adapter::redact::Redactor;
-use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{Graph, Role, Step};
 use crate::value::words;
 use std::collections::BTreeMap;
@@ -53,16 +51,23 @@ pub async fn probe(graph: &Graph, settings: &Settings, most: Duration) -> anyhow
         let (kind, question, redactor) = match bound {
             Some(agent) => {
                 let asked = Asked::of(name.unwrap_or_default(), agent, graph, settings)?;
-                (kind(agent), asked.question()?, asked.redactor())
+                (kind(agent), asked.question()?.map(|probe| (probe, asked.key())), asked.redactor())
             }
-            None if step.program.is_some() => ("program", program(step), Redactor::new([])),
-            None => ("unbound", program(step), Redactor::new([])),
+            None if step.program.is_some() => {
+                ("program", program(step).map(|probe| (probe, String::new())), Redactor::new([]))
+            }
+            None if name.is_some_and(|name| settings.agents.contains_key(name)) => {
+                let help = "add command = […] or another key to it";
+                let what = "orderflow.toml does not say how it is called";
+                ("unbound", Err(Presence::missing(what, help)), Redactor::new([]))
+            }
+            None => ("unbound", program(step).map(|probe| (probe, String::new())), Redactor::new([])),
         };
         let (number, agent) = (all.len(), name.map(str::to_owned));
         all.push(Probed { agent, kind, presence: Presence::default() });
         match question {
-            Ok(probe) => {
-                asking.spawn(async move { (number, redacted(probe.ask(most).await, &redactor)) });
+            Ok((probe, key)) => {
+                asking.spawn(async move { (number, redacted(probe.ask(most, &key).await, &redactor)) });
             }
             Err(presence) => all[number].presence = presence,
         }
@@ -124,21 +129,12 @@ fn program(step: &Step) -> Result<Probe, Presence> {
     Ok(Probe::Program(place(&words, Path::new("."))?.into_iter().next().unwrap_or_default()))
 }
 
-/// The programs of coding agents, each with the package that it is installed from.
-const PACKAGES: [(&str, &str); 4] = [
-    ("claude-agent-acp", "@agentclientprotocol/claude-agent-acp"),
-    ("codex-acp", "@agentclientprotocol/codex-acp"),
-    ("gemini", "@google/gemini-cli"),
-    ("opencode", "opencode-ai"),
-];
-
 /// The command with the path of its program.
 fn place(words: &[String], folder: &Path) -> Result<Vec<String>, Presence> {
     located(words, folder).map_err(|searched| {
         let program = words.first().map_or("", String::as_str);
-        let package = PACKAGES.iter().find(|(known, _)| *known == program);
-        let help = match package {
-            Some((_, package)) => format!("install it: npm install -g {package}"),
+        let help = match installation(program) {
+            Some(install) => install,
             None => {
                 format!("looked for it in {searched}; install it, or correct the command in orderflow.toml")
             }
@@ -168,13 +164,10 @@ impl<'a> Asked<'a> {
                 }),
             }
         }
-        let (file, is_outside) = match &agent.reach {
-            Some(Reach::Model { system, .. }) => (system.as_deref(), false),
-            Some(Reach::Coder(coder)) => {
-                let is_outside = coder.work == WorkFolder::Worktree && !is_in_repository(&settings.folder);
-                (coder.instructions.as_deref(), is_outside)
-            }
-            _ => (None, false),
+        let (file, work) = match &agent.reach {
+            Some(Reach::Model { system, .. }) => (system.as_deref(), Ok(())),
+            Some(Reach::Coder(coder)) => (coder.instructions.as_deref(), workable(coder, settings)),
+            _ => (None, Ok(())),
         };
         if let Some(Err(why)) = file.map(|file| instructions(&settings.folder, file)) {
             missing.push(Missing {
@@ -182,9 +175,9 @@ impl<'a> Asked<'a> {
                 help: "`instructions` in orderflow.toml is a path relative to that file".to_owned(),
             });
         }
-        if is_outside {
+        if let Err(why) = work {
             missing.push(Missing {
-                what: "it works in a worktree, but its folder is not in a git repository".to_owned(),
+                what: format!("it works in a worktree, but {why}"),
                 help:
                     "run `git init` and commit once, or set folder = \"copy\" or \"shared\" in orderflow.toml"
                         .to_owned(),
@@ -197,6 +190,22 @@ impl<'a> Asked<'a> {
 
     fn redactor(&self) -> Redactor {
         Redactor::new(self.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// What to do if the agent refuses its key.
+    fn key(&self) -> String {
+        let headers = match &self.agent.reach {
+            Some(
+                Reach::Http { headers, .. } | Reach::Mcp { server: McpServer::Http { headers, .. }, .. },
+            ) => headers.as_slice(),
+            Some(Reach::Model { provider, .. }) => &provider.headers,
+            _ => &[],
+        };
+        let secrets: Vec<&str> = headers.iter().filter_map(|(_, header)| header.secret.as_deref()).collect();
+        match secrets.as_slice() {
+            [] => "set `key` or `headers` in orderflow.toml to a key that is accepted".to_owned(),
+            names => format!("correct the value of {}", words::and(names.iter().map(words::code))),
+        }
     }
 
     /// The question, or what is missing before it can be asked.
