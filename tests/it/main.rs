@@ -61,6 +61,7 @@ mod quiet;
 mod readable;
 mod reference;
 mod replay;
+mod results;
 mod resume;
 mod retry_items;
 mod retry_run;

@@ -74,6 +74,9 @@ work           [..] in [..] of wall time ([..] at once)
 an item        [..] on average
 slowest step   SayHello, [..] on average
 critical path  SayHello
+
+results; all inputs and outputs: orderflow show [..] --item 1
+  greeting: Hello, Ada
 ";
     says(&place.run("--input name=Ada"), 0, out, "1 item: 1 succeeded\ntrace written to session.toon\n");
     assert_eq!(place.rows("session.toon"), ["SayHello 1 #1 success"]);

@@ -13,6 +13,7 @@ use super::inputs::{self, Before, Work};
 use super::people::{self, DecidedHere, Desk};
 use super::progress::Progress;
 use super::report::{self, Finished, Trace, conclude, show, tell_trouble, written};
+use super::results::Results;
 use super::write::{self, NewRows};
 use super::{Launch, bind, limits, not_alone, paths};
 use crate::diag::render::visible;
@@ -105,6 +106,7 @@ pub fn run(
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);
     let basis = Basis { total: Some(work.total()), tolerate: policy.tolerate, once: graph.has_run_steps() };
+    let mut results = Results::new(graph.clone(), bindings.redactor().clone(), work.total());
     let deadline = launch.options.deadline;
     let prepared =
         Prepared { graph: graph.clone(), policy, bindings, workspace, deadline, owns_orphans: true };
@@ -137,7 +139,7 @@ pub fn run(
     let runner = match taken {
         Some(taken) => {
             let mut past = progress.past();
-            let observers: &mut [&mut dyn Observer] = &mut [&mut record, &mut past];
+            let observers: &mut [&mut dyn Observer] = &mut [&mut record, &mut past, &mut results];
             let (runner, orphans) = tokio.block_on(Runner::resume(taken, prepared, observers))?;
             progress.orphans(&orphans);
             progress.resumed(&runner.run);
@@ -175,7 +177,8 @@ pub fn run(
         bar: progress.bar().filter(|_| std::io::stdin().is_terminal()),
     };
     let attending = (desk, decided.clone(), launch.wait);
-    let observers: Vec<&mut dyn Observer> = vec![&mut record, &mut progress, &mut outline, &mut decided];
+    let observers: Vec<&mut dyn Observer> =
+        vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;
     // While the lock is still held.
     let remembered = remembered.map(drop);
@@ -197,7 +200,9 @@ pub fn run(
         (finished, published)
     });
     let shown = finished.as_ref().ok().map(|(finished, _)| finished);
-    tell(&launch, (&head.run, &outcome), shown, (&graph, work.total()), terminal)?;
+    let called = find::called(&home)?;
+    let results = results.text((!launch.no_journal).then_some(&called));
+    tell(&launch, (&head.run, &outcome), (shown, &results), (&graph, work.total()), terminal)?;
     if !launch.show.quiet {
         report::stubbed(&stubbed_steps, &work.stubbed, terminal);
     }
@@ -273,14 +278,14 @@ fn before(taken: &LockedRun) -> anyhow::Result<Before<'_>> {
 fn tell(
     launch: &Launch,
     (id, outcome): (&str, &DriveOutcome),
-    finished: Option<&Finished>,
+    (finished, results): (Option<&Finished>, &str),
     (graph, total): (&Graph, u64),
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let run = &outcome.run;
     if let Some(finished) = finished {
         let ended = (id, run, graph);
-        show(launch.show.format, finished, Some(ended), terminal)?;
+        show(launch.show.format, finished, Some(ended), results, terminal)?;
     }
     if !launch.show.quiet {
         let tally = finished.map_or(run.tally(), |finished| finished.tally(run.tally().admitted));

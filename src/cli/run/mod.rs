@@ -14,6 +14,7 @@ mod programs;
 mod progress;
 mod replay;
 mod report;
+mod results;
 mod secrets;
 mod write;
 

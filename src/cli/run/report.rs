@@ -204,6 +204,7 @@ impl Finished {
 }
 
 /// Shows the result on standard output, unless the trace is there. A stored run has its name and its failed items.
+/// `results` follow the statistics.
 ///
 /// # Errors
 /// When the statistics cannot be written as JSON.
@@ -211,6 +212,7 @@ pub fn show(
     format: Format,
     finished: &Finished,
     stored: Option<(&str, &Run, &Graph)>,
+    results: &str,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if finished.on_output {
@@ -223,7 +225,7 @@ pub fn show(
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
             let width = terminal.width();
             let tables = finished.executions.draw(width, &rest);
-            tables + &report.table(width)
+            tables + &report.table(width) + results
         }
         Format::Json => {
             let mut report = serde_json::to_value(&report)?;
@@ -383,7 +385,7 @@ pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
 }
 
 /// A word of a command line.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     let text = visible(text);
     if !text.is_empty() && text.chars().all(plain) {
@@ -411,8 +413,11 @@ pub fn unavailable_json(one: &Unavailable, graph: &Graph) -> serde_json::Value {
     serde_json::json!({ "agent": agent, "step": step, "message": one.message, "refused": one.refused })
 }
 
-/// What a run has spent, and its budget; `None` where neither matters.
+/// What a run has spent, and its budget; `None` if it spent nothing, such as with stubs, or neither matters.
 pub fn spending(spent: &Spent, graph: &Graph) -> Option<String> {
+    if spent.is_nothing() {
+        return None;
+    }
     match graph.settings.run_budget {
         Some(Budget { tokens, dollars }) => {
             // The other unit has no limit, and may have been spent all the same.

@@ -5,13 +5,14 @@ use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
-use crate::event::{ItemId, StepPath};
+use crate::event::{ItemId, Millis, Role, StepPath};
 use crate::graph::{Graph, StepId};
 use crate::history::History;
 use crate::journal::Message;
 use crate::value::Value;
 use crate::view::execution;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// Which messages to show.
 #[derive(Debug, Default)]
@@ -21,13 +22,18 @@ pub struct Filter<'a> {
     pub attempt: Option<u32>,
 }
 
-/// Prints the messages as they are read: for people under a line for each attempt, as JSON one a line.
+/// When and how an attempt has failed, by its number.
+pub type Ends = HashMap<(StepPath, u32), (Millis, String)>;
+
+/// Prints the messages as they are read: for people under a line for each attempt, as JSON one a line. The last message
+/// of a failed attempt is followed by its end.
 ///
 /// # Errors
 /// Stops if the step is unknown, or the journal cannot be read.
 pub fn print(
     history: &History,
     (item, key): (ItemId, &str),
+    ends: &Ends,
     filter: &Filter<'_>,
     redactor: &Redactor,
     format: Format,
@@ -35,6 +41,12 @@ pub fn print(
 ) -> anyhow::Result<()> {
     let graph = &history.graph;
     let steps = filter.step.map(|name| steps(graph, name)).transpose()?;
+    // Those of several attempts alternate.
+    let mut left: HashMap<(StepPath, u32), u64> = HashMap::new();
+    history.messages(item, |Message { step, attempt, .. }| {
+        *left.entry((step, attempt)).or_default() += 1;
+        Ok(())
+    })?;
     let mut last: Option<(StepPath, u32)> = None;
     history.messages(item, |mut message| {
         let Message { step, attempt, .. } = message;
@@ -44,17 +56,29 @@ pub fn print(
             return Ok(());
         }
         redact(&mut message, redactor);
-        match format {
-            Format::Json => terminal.data(&format!("{}\n", visible_json(&line(&message, graph).to_string()))),
-            Format::Table => {
-                if last != Some((step, attempt)) {
-                    let gap = if last.is_some() { "\n" } else { "" };
-                    terminal.data(&format!("{gap}{}, attempt {attempt}\n", execution(step, graph)));
-                }
-                terminal.data(&text(&message));
-            }
+        if format == Format::Table && last != Some((step, attempt)) {
+            let gap = if last.is_some() { "\n" } else { "" };
+            terminal.data(&format!("{gap}{}, attempt {attempt}\n", execution(step, graph)));
         }
         last = Some((step, attempt));
+        let left = left.get_mut(&(step, attempt)).map_or(0, |left| {
+            *left = left.saturating_sub(1);
+            *left
+        });
+        let end = ends.get(&(step, attempt)).filter(|_| left == 0);
+        let end = end.map(|(at, text)| Message {
+            at: *at,
+            role: Role::Notice,
+            name: None,
+            text: text.clone(),
+            ..message.clone()
+        });
+        for message in std::iter::once(&message).chain(&end) {
+            terminal.data(&match format {
+                Format::Json => format!("{}\n", visible_json(&line(message, graph).to_string())),
+                Format::Table => text(message),
+            });
+        }
         Ok(())
     })?;
     if last.is_none() {

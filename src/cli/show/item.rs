@@ -3,22 +3,22 @@
 use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
-use super::conversation::{self, Filter};
+use super::conversation::{self, Ends, Filter};
 use super::gates::StoryGate;
 use super::items::{error_json, error_text};
+use super::presentable;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
     Answer, AttemptEvent, Cause, Decision, Event, EventKind, Execution, Failure, GateId, ItemError,
     ItemEvent, ItemId, ItemState, Millis, Outcome, RunEvent, Settlement, StepEvent, StepPath, StopReason,
-    ValueId, Values,
+    Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
 use crate::journal::Message;
-use crate::runtime::by_name;
-use crate::value::{Object, Type, Value, words};
+use crate::value::{Object, Value, words};
 use crate::view::{execution, milliseconds};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -111,7 +111,8 @@ pub fn show(
         terminal.talk("note: this is the item with the key run; --item :run shows the steps that run once for all items\n");
     }
     if let Some(filter) = conversation {
-        return conversation::print(history, (story.id, key), filter, &redactor, format, terminal);
+        let ends = story.ends(&redactor);
+        return conversation::print(history, (story.id, key), &ends, filter, &redactor, format, terminal);
     }
     let mut messages = 0;
     history.messages(story.id, |message| {
@@ -139,6 +140,31 @@ pub fn show(
         terminal.talk(&format!("{messages} between its steps and their agents: add --conversation\n"));
     }
     Ok(())
+}
+
+/// The key of the run's only item.
+///
+/// # Errors
+/// Stops if the run has several items, or none yet; or its journal cannot be read.
+pub fn only(history: &History) -> anyhow::Result<String> {
+    let (mut keys, mut count) = (Vec::new(), 0);
+    history.events(|event| {
+        if let EventKind::Item(_, ItemEvent::Admitted { key, .. }) = &event.kind {
+            count += 1;
+            keys.extend((count == 1).then(|| key.to_string()));
+        }
+        Ok(())
+    })?;
+    let count = history.basis().total.unwrap_or(count).max(count);
+    match keys.pop() {
+        Some(key) if count == 1 => Ok(key),
+        key => {
+            let items = words::count(count, "item");
+            let message = format!("the run has {items}; --conversation shows those of one item");
+            let key = key.map_or_else(|| "KEY".to_owned(), |key| visible(&key));
+            Err(Stop::new(Exit::Usage, message).help(format!("name it, such as --item {key}")).into())
+        }
+    }
 }
 
 impl Story {
@@ -228,6 +254,24 @@ impl Story {
         if let Some(attempt) = attempts.into_iter().find(|attempt| attempt.number == message.attempt) {
             attempt.conversation.push(conversation::json(message));
         }
+    }
+
+    /// How each failed attempt ended, without secrets.
+    fn ends(&self, redactor: &Redactor) -> Ends {
+        let mut ends = Ends::new();
+        for step in &self.steps {
+            for attempt in &step.attempts {
+                let Some((at, Err(failure))) = &attempt.finished else { continue };
+                let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+                let mut text = match is_lost(failure) {
+                    true => "its end was not seen".to_owned(),
+                    false => format!("failed: {}{code}", failure.message),
+                };
+                redactor.shown_text(self.id, &mut text);
+                ends.insert((step.path, attempt.number), (*at, text));
+            }
+        }
+        ends
     }
 
     fn left(&mut self, gate: GateId, decision: Option<&Decision>) {
@@ -396,7 +440,10 @@ impl StoryAttempt {
 }
 
 fn named(values: &Values, graph: &Graph) -> Object {
-    values.iter().map(|(id, value)| (graph.value(*id).name.clone(), shown(*id, value, graph))).collect()
+    values
+        .iter()
+        .map(|(id, value)| (graph.value(*id).name.clone(), presentable(*id, value, graph).into_owned()))
+        .collect()
 }
 
 fn columns(columns: &[(std::sync::Arc<str>, Value)]) -> Object {
@@ -408,20 +455,8 @@ fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &G
         out.push_str(&format!(
             "{indent}{what}{}: {}\n",
             visible(&graph.value(*id).name),
-            short(&shown(*id, value, graph))
+            short(&presentable(*id, value, graph))
         ));
-    }
-}
-
-/// A value for display: a file by its name, a secret not at all.
-fn shown(id: ValueId, value: &Value, graph: &Graph) -> Value {
-    let info = graph.value(id);
-    if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {
-        return hidden;
-    }
-    match graph.value(id).ty.as_ref().is_some_and(Type::holds_files) {
-        true => by_name(value),
-        false => value.clone(),
     }
 }
 

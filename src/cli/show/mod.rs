@@ -17,15 +17,18 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
+use crate::event::ValueId;
+use crate::graph::Graph;
 use crate::history::{History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::Observer;
-use crate::value::words;
+use crate::runtime::{Observer, by_name};
+use crate::value::{Type, Value, words};
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
 use conversation::Filter;
 use items::ItemTable;
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -51,20 +54,20 @@ pub struct Args {
     /// Show inputs, outputs and logs of this item
     #[arg(long, value_name = "KEY")]
     item: Option<String>,
-    /// Show what the agents of the item were asked and what they answered
-    #[arg(long, requires = "item")]
+    /// Show what the agents of the item were asked and what they answered; without --item, of the only one
+    #[arg(long)]
     conversation: bool,
-    /// Show only the messages of this step, by its title or its name in traces
+    /// With --conversation: only the messages of this step, by its title or its name in traces
     #[arg(long, value_name = "STEP", requires = "conversation")]
     step: Option<String>,
-    /// Show only the messages of the attempt with this number
+    /// With --conversation: only the messages of the attempt with this number
     #[arg(long, value_name = "NUMBER", requires = "conversation")]
     attempt: Option<u32>,
     /// Write the run's trace to this file, or to standard output (-)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "conversation", "format"])]
     session: Option<PathBuf>,
     /// Write a table of the failed items, to be edited for orderflow retry --items
-    #[arg(long, conflicts_with_all = ["item", "session", "format"])]
+    #[arg(long, conflicts_with_all = ["item", "conversation", "session", "format"])]
     dead_letters: bool,
     /// Write the table of --dead-letters to this new file, or to standard output (-) [default: -]
     #[arg(long, short, value_name = "FILE", requires = "dead_letters")]
@@ -73,10 +76,10 @@ pub struct Args {
     #[arg(long, requires = "output")]
     force: bool,
     /// Copy the files that the run's steps made to this folder; never overwrite
-    #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "session", "dead_letters", "format"])]
+    #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
     /// Add the executions of an ended run to its document, as run --write does; existing ones are not changed
-    #[arg(long, conflicts_with_all = ["item", "session", "dead_letters", "files", "format"])]
+    #[arg(long, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "files", "format"])]
     write: bool,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
@@ -88,7 +91,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(&folder)?;
     let history = History::open(&folder)?;
-    match (&args.files, &args.session, &args.item) {
+    let only = match args.conversation && args.item.is_none() {
+        true => Some(item::only(&history)?),
+        false => None,
+    };
+    match (&args.files, &args.session, args.item.as_ref().or(only.as_ref())) {
         _ if args.dead_letters => letters(&history, args.output.as_deref(), args.force, terminal)?,
         _ if args.write => write_later(&history, held, terminal)?,
         (Some(target), ..) => files::export(&history, target, terminal)?,
@@ -226,4 +233,16 @@ fn about(line: &RunLine) -> String {
         out.push_str(&format!("{what:<10} {fact}\n"));
     }
     out
+}
+
+/// A value for display: a file by its name, a secret not at all.
+pub(super) fn presentable<'a>(id: ValueId, value: &'a Value, graph: &Graph) -> Cow<'a, Value> {
+    let info = graph.value(id);
+    if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {
+        return Cow::Owned(hidden);
+    }
+    match info.ty.as_ref().is_some_and(Type::holds_files) {
+        true => Cow::Owned(by_name(value)),
+        false => Cow::Borrowed(value),
+    }
 }
