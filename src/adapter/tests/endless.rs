@@ -172,7 +172,7 @@ async fn probes_end_in_time() {
             },
         ];
         for probe in probes {
-            let (presence, late) = timed(probe.ask(Duration::from_millis(300))).await;
+            let (presence, late) = timed(probe.ask(Duration::from_millis(300), "")).await;
             assert_eq!(presence.missing[0].what, "it did not answer within 300ms");
             assert!(late < LATE, "a timer was {late:?} late");
             until("the connection is closed", || open.load(Ordering::SeqCst) == 0).await;
