@@ -4,7 +4,7 @@ use super::exit::{Exit, Stop};
 use super::settings::{self, Reach, Settings};
 use super::terminal::Terminal;
 use crate::adapter::fence;
-use crate::diag::{Diagnostic, Source, Span, catalogue as problem, nearest, render};
+use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
 use crate::disk::Named;
 use crate::graph::{self, Graph, Kind, Step, StepId};
 use crate::session;
@@ -203,15 +203,11 @@ fn unpriced_budgets(spec: &Spec, graph: &Graph, settings: &Settings) -> Vec<Diag
         let named = |which: &dyn Fn(&Step) -> Option<String>| -> BTreeSet<String> {
             graph.ids().filter(|id| of(*id)).filter_map(|id| which(graph.step(id))).collect()
         };
-        let problems = [
-            (named(&unpriced), problem::unpriced_budget as fn(_, &[&str]) -> _),
-            (named(&silent), problem::unreported_budget),
-        ];
-        let found = problems.into_iter().filter(|(agents, _)| !agents.is_empty());
-        let shown = |(agents, problem): (BTreeSet<String>, fn(Span, &[&str]) -> Diagnostic)| {
-            problem(budget.span, &agents.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        found.map(shown).collect::<Vec<_>>()
+        let all = |agents: BTreeSet<String>| agents.into_iter().collect::<Vec<_>>();
+        let (unpriced, silent) = (all(named(&unpriced)), all(named(&silent)));
+        let unpriced = (!unpriced.is_empty()).then(|| problem::unpriced_budget(budget.span, &unpriced));
+        let silent = (!silent.is_empty()).then(|| problem::unreported_budget(budget.span, &silent));
+        unpriced.into_iter().chain(silent).collect::<Vec<_>>()
     };
     let steps = spec.steps.iter().zip(graph.ids());
     let steps = steps.flat_map(|(step, id)| problem(&step.annotations.budget, &|other| other == id));

@@ -224,7 +224,7 @@ pub fn unread_instructions(span: Span, agent: &str, why: &str) -> Diagnostic {
 }
 
 /// A budget in dollars for a model whose price is unknown.
-pub fn unpriced_budget(span: Span, agents: &[&str]) -> Diagnostic {
+pub fn unpriced_budget(span: Span, agents: &[String]) -> Diagnostic {
     let (s, has) = (words::by_count(agents.len(), "", "s"), words::by_count(agents.len(), "has", "have"));
     let names = words::and(agents.iter().map(words::code));
     let message = format!("this budget is in dollars, and the model{s} of {names} {has} no price");
@@ -234,7 +234,7 @@ pub fn unpriced_budget(span: Span, agents: &[&str]) -> Diagnostic {
 }
 
 /// A budget in dollars for a coding agent that reports no cost.
-pub fn unreported_budget(span: Span, agents: &[&str]) -> Diagnostic {
+pub fn unreported_budget(span: Span, agents: &[String]) -> Diagnostic {
     let (s, reports) =
         (words::by_count(agents.len(), "", "s"), words::by_count(agents.len(), "reports", "report"));
     let names = words::and(agents.iter().map(words::code));
