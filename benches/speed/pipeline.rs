@@ -160,6 +160,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         asks: None,
         asked_now: None,
         waits: false,
+        sources: None,
         columns: orderflow::runtime::ReportedColumns::default(),
         graph: graph.clone(),
         run_id: "run".into(),

@@ -14,7 +14,7 @@ pub enum Exit {
     Invalid,
     /// A program in the document has no grant; nothing was run.
     NotTrusted,
-    /// A person has to act: items wait at a gate, or a compensation failed.
+    /// A person has to act: items wait at a gate or for an event, or a compensation failed.
     NeedsPerson,
     /// The items changed during the run, or the document to which its rows are added.
     Changed,
@@ -60,7 +60,7 @@ impl Exit {
             Exit::Usage => "wrong arguments, or no such run",
             Exit::Invalid => "invalid document, settings or data; nothing was run",
             Exit::NotTrusted => "a program has no grant, or the run is not yours",
-            Exit::NeedsPerson => "items wait for a person, or a compensation failed",
+            Exit::NeedsPerson => "items wait for a person or an event, or a compensation failed",
             Exit::Changed => "the items or the document changed",
             Exit::Journal => "the journal of a run cannot be read",
             Exit::Locked => "the run is active in another process",

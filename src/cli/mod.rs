@@ -26,6 +26,7 @@ mod run;
 mod runs;
 pub mod settings;
 mod show;
+mod signal;
 mod stats;
 mod stream;
 mod terminal;
@@ -67,6 +68,7 @@ enum Command {
     Resume(Stored<resume::Args>),
     Approve(Stored<approve::Approve>),
     Reject(Stored<approve::Reject>),
+    Signal(Stored<signal::Args>),
     Cancel(Stored<cancel::Args>),
     Retry(Stored<retry::Args>),
     Resolve(Stored<resolve::Args>),
@@ -104,6 +106,7 @@ impl Command {
             Command::Resume(stored) => stored.state.as_deref(),
             Command::Approve(stored) => stored.state.as_deref(),
             Command::Reject(stored) => stored.state.as_deref(),
+            Command::Signal(stored) => stored.state.as_deref(),
             Command::Cancel(stored) => stored.state.as_deref(),
             Command::Retry(stored) => stored.state.as_deref(),
             Command::Resolve(stored) => stored.state.as_deref(),
@@ -157,6 +160,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(stored) => resume::run(stored.args, &mut terminal),
         Command::Approve(stored) => approve::approve(stored.args, &mut terminal),
         Command::Reject(stored) => approve::reject(stored.args, &mut terminal),
+        Command::Signal(stored) => signal::signal(stored.args, &mut terminal),
         Command::Cancel(stored) => cancel::run(stored.args, &mut terminal),
         Command::Retry(stored) => retry::run(stored.args, &mut terminal),
         Command::Resolve(stored) => resolve::run(stored.args, &mut terminal),

@@ -6,6 +6,7 @@
 //! that events have made, never from the input. So a run that is cut after any event can be folded from the events
 //! before the cut and continues as if it had not been interrupted.
 
+mod arrivals;
 mod backoff;
 mod budget;
 mod item;
@@ -30,7 +31,9 @@ pub use run::{Policy, Run, is_lost};
 pub use tally::{DeadLetter, Tally};
 pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
-use crate::event::{Answer, Decision, GateId, ItemId, Millis, StepPath, StopReason, UnixMillis, Values};
+use crate::event::{
+    Answer, Arrival, Decision, GateId, ItemId, Millis, StepPath, StopReason, UnixMillis, Values,
+};
 use crate::value::budget::Budget;
 use std::sync::Arc;
 
@@ -49,6 +52,8 @@ pub enum EngineInput {
     Stop(StopReason),
     /// A person decided about an item that waits at a gate, or about all that do, now and later.
     Decide { gate: GateId, item: Option<ItemId>, decision: Decision },
+    /// An event came from outside; only allowed while [`Run::has_room`]. One whose id is known is ignored.
+    Receive(Arc<Arrival>),
 }
 
 /// An event that is not possible after those before it.
@@ -132,6 +137,8 @@ pub enum Ahead {
     Begin,
     /// It waits at this gate for a person.
     Wait(GateId),
+    /// It waits for an event.
+    Await,
     /// The item fails, and the effect of this step is compensated.
     Compensate(crate::graph::StepId),
 }
@@ -158,6 +165,11 @@ pub enum Timer {
     Gate {
         item: ItemId,
         gate: GateId,
+    },
+    /// The time in which an event can come.
+    Await {
+        item: ItemId,
+        step: crate::graph::StepId,
     },
     /// A channel's rate allows another start.
     Rate,

@@ -3,11 +3,13 @@
 use super::simulator::{World, graph, loses_agents, random_graph, random_policy, roll, step};
 use super::{Ahead, Effect, EngineInput, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
-    AttemptEvent, Cause, Decision, Event, EventKind, Failure, GATE_TIMEOUT, GateId, ItemEvent, ItemId,
-    ItemState, Millis, Outcome, Reply, RunEvent, Settlement, Status, StepEvent, StepPath, StopReason,
+    Arrival, AttemptEvent, Cause, Decision, EVENT_TIMEOUT, Event, EventKind, Failure, GATE_TIMEOUT, GateId,
+    ItemEvent, ItemId, ItemState, Millis, Outcome, Reply, RunEvent, Settlement, Status, StepEvent, StepPath,
+    StopReason,
 };
 use crate::graph::{
-    Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId, ValueInfo,
+    Await, Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId,
+    ValueInfo,
 };
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;
@@ -19,6 +21,7 @@ use std::time::Duration;
 mod ahead;
 mod budgets;
 mod decided;
+mod events;
 mod examples;
 mod gates;
 mod killed;

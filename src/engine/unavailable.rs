@@ -1,6 +1,7 @@
 //! Agents that have reported that they cannot work at all: none of their steps starts an attempt until a person has changed
 //! something. Knows neither items nor limits.
 
+use super::arrivals::Arrivals;
 use crate::event::{
     AttemptEvent, Decision, Event, EventKind, Execution, Failure, GateId, ItemEvent, Millis, StepEvent,
     UnixMillis,
@@ -120,6 +121,8 @@ pub(super) struct Bounds {
     pub spent: Spent,
     /// What people decided about all items, by gate.
     pub standing: BTreeMap<GateId, Decision>,
+    /// The events that the run has got.
+    pub arrivals: Arrivals,
     /// When the run's time was zero, by the clock and without its pauses.
     pub clock: UnixMillis,
 }

@@ -4,11 +4,13 @@
 //! Times are milliseconds since the run began. Events are stored in journals: their names and fields are a format.
 
 mod answer;
+mod arrival;
 mod execution;
 mod message;
 mod settlement;
 
 pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
+pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::{Relayed, Role};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
@@ -98,6 +100,8 @@ pub enum RunEvent {
     Stopped(StopReason),
     /// A person decided about all items that wait at a gate, now and later.
     Decided { gate: GateId, decision: Decision },
+    /// An event came from outside.
+    Received(Arc<Arrival>),
 }
 
 /// What happens to an item.
@@ -161,6 +165,18 @@ pub enum StepEvent {
     Ended(Execution),
     /// All elements of its list have ended, and with them the step.
     ElementsEnded(StepId),
+    /// The item waits for an event from now on.
+    AwaitBegan {
+        step: StepId,
+        /// What the event's subject is.
+        subject: Arc<str>,
+        /// By the clock, which also runs while no process runs the run.
+        since: UnixMillis,
+    },
+    /// It took the event with this number, in the order in which the run has got events.
+    EventTaken { step: StepId, event: u64, at: UnixMillis },
+    /// The time in which the event could come has passed.
+    AwaitExpired(StepId),
 }
 
 /// What happens to an attempt.
@@ -192,7 +208,8 @@ impl Event {
                 RunEvent::ItemsExhausted
                 | RunEvent::Drained(_)
                 | RunEvent::Stopped(_)
-                | RunEvent::Decided { .. },
+                | RunEvent::Decided { .. }
+                | RunEvent::Received(_),
             ) => None,
         }
     }

@@ -7,7 +7,7 @@ use super::links::{Before, Link, MOST, Why};
 use super::names::Names;
 use super::outline::ancestors;
 use super::targets::{Named, Namer, Targets};
-use super::{Arm, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
+use super::{Arm, Await, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
 use crate::condition::Condition;
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, GroupId, Spanned, Spec};
@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 /// The effects of conditions on the steps, by step.
 pub(super) struct Branches {
     pub when: Vec<Vec<Guard>>,
+    pub awaits: Vec<Option<Await>>,
     pub chains: Vec<Vec<Chain>>,
     pub guards: Vec<Vec<Taken>>,
     pub skips: Vec<Vec<Taken>>,
@@ -40,6 +41,7 @@ pub(super) fn resolve(
     let none = || vec![Vec::new(); spec.steps.len()];
     let branches = Branches {
         when: vec![Vec::new(); spec.steps.len()],
+        awaits: vec![None; spec.steps.len()],
         chains: vec![Vec::new(); spec.steps.len()],
         guards: none(),
         skips: none(),
@@ -56,6 +58,7 @@ pub(super) fn resolve(
         Resolver { spec, flow, names, targets, values, elements, branches, several, diagnostics };
     for step in 0..spec.steps.len() {
         resolver.when(step);
+        resolver.awaits(step);
         resolver.chains(step);
     }
     resolver.lead_to_groups();
@@ -99,7 +102,39 @@ impl Resolver<'_> {
     }
 
     fn makes(&self, step: usize, value: ValueId) -> bool {
-        self.flow.steps[step].outputs.iter().any(|port| port.value == value)
+        let awaited = self.flow.payloads[step] == Some(value);
+        awaited || self.flow.steps[step].outputs.iter().any(|port| port.value == value)
+    }
+
+    /// The event that the step waits for: the values that select it are those of steps before it.
+    fn awaits(&mut self, step: usize) {
+        let Some(written) = &self.spec.steps[step].annotations.awaits else { return };
+        let Some(payload) = self.flow.payloads[step] else { return };
+        let written = &written.value;
+        let subject = written.subject.as_ref().and_then(|subject| self.guard(subject));
+        let filter = written.condition.as_ref().map(|condition| {
+            let known = |(name, _): (&str, _)| Some((name.to_owned(), *self.values.get(name)?));
+            let names = condition.value.names().into_iter().filter_map(known);
+            let names = names.filter(|(_, value)| !self.elements.contains_key(value)).collect();
+            Guard { condition: condition.value.clone(), names }
+        });
+        for guard in subject.iter().chain(&filter) {
+            for (name, value) in guard.names.iter().filter(|(_, value)| *value != payload) {
+                if self.makes(step, *value) {
+                    self.diagnostics.push(catalogue::own_output(written.span, name));
+                } else {
+                    self.branches.placed[step] |= !self.flow.makers[value.index()].is_empty();
+                    self.after_makers(*value, step, written.span);
+                }
+            }
+        }
+        self.branches.awaits[step] = Some(Await {
+            event: written.event.value.clone(),
+            payload,
+            subject,
+            filter,
+            within: written.within.as_ref().map(|time| time.value),
+        });
     }
 
     fn after_makers(&mut self, value: ValueId, step: usize, at: Span) {

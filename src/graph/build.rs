@@ -12,7 +12,7 @@ use super::sort::Followers;
 use super::targets::Targets;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
-    definitions, elements, gates, inputs, interface, members, saga, states, tags, types, ways,
+    definitions, elements, events, gates, inputs, interface, members, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -34,6 +34,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
     collisions::check(spec, &flow, &mut diagnostics);
     elements::check(spec, &flow, &saga, &names, &mut diagnostics);
+    events::check(spec, &flow, &names, &mut diagnostics);
     let links = links::collect(spec, &flow, &branches, &targets, &mut diagnostics);
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);
@@ -44,6 +45,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let known = definitions::compile(spec, &names, &mut diagnostics);
     types::resolve(&mut flow, &known);
     members::check(spec, &flow, &once, &names, &mut diagnostics);
+    events::check_types(spec, &flow, &names, &mut diagnostics);
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
@@ -207,15 +209,18 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         needs: Vec::new(),
         dependents: Vec::new(),
         gates: Vec::new(),
+        awaits: None,
+        emits: events::emits(&step.annotations),
     }
 }
 
 /// Gives the steps their conditions.
 fn branch(steps: &mut [Step], branches: Branches) {
-    let Branches { when, chains, guards, skips, .. } = branches;
+    let Branches { when, chains, guards, skips, awaits, .. } = branches;
     let all = when.into_iter().zip(chains).zip(guards.into_iter().zip(skips));
-    for (step, ((when, chains), (guards, skips))) in steps.iter_mut().zip(all) {
+    for ((step, ((when, chains), (guards, skips))), awaits) in steps.iter_mut().zip(all).zip(awaits) {
         (step.when, step.chains, step.guards, step.skips) = (when, chains, guards, skips);
+        step.awaits = awaits;
     }
 }
 

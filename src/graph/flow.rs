@@ -31,7 +31,7 @@ pub(super) enum Origin {
     Outside,
     /// From the step that makes the value, or from one of several that exclude each other.
     Made,
-    /// One element of a list, while the step runs for it.
+    /// One element of a list, while the step runs for it, or the payload of the event that it waits for.
     Element,
     /// An error that has been reported.
     Unclear,
@@ -63,6 +63,8 @@ pub(super) struct Flow<'a> {
     pub each: Vec<Option<Each>>,
     /// By step: the path to that list in a value, if the value itself is not the list.
     pub ways: Vec<Option<Guard>>,
+    /// By step: the payload of the event that it waits for.
+    pub payloads: Vec<Option<ValueId>>,
     /// By value: the forward steps that make it.
     pub makers: Vec<Vec<Made<'a>>>,
     /// By value: the failure handlers and compensations that make it.
@@ -80,6 +82,7 @@ impl<'a> Flow<'a> {
             kinds: Vec::new(),
             each: vec![None; spec.steps.len()],
             ways: vec![None; spec.steps.len()],
+            payloads: vec![None; spec.steps.len()],
             makers: Vec::new(),
             late_makers: Vec::new(),
         };
@@ -94,6 +97,9 @@ impl<'a> Flow<'a> {
             if let Some(each) = step.annotations.each.as_ref().filter(|each| each.value.way.is_none()) {
                 flow.spread(index, &each.value, &[&each.value.list.value]);
             }
+            if let Some(awaits) = &step.annotations.awaits {
+                flow.payloads[index] = Some(flow.value(&awaits.value.payload));
+            }
         }
         flow.seek(spec, names, diagnostics);
         flow.hand_over(handed, names, diagnostics);
@@ -102,7 +108,7 @@ impl<'a> Flow<'a> {
             merge(&mut ports.outputs);
         }
         flow.kinds = flow.decide_kinds(spec, saga, diagnostics);
-        flow.collect_makers();
+        flow.collect_makers(spec);
         flow
     }
 
@@ -232,7 +238,7 @@ impl<'a> Flow<'a> {
         kinds.collect()
     }
 
-    fn collect_makers(&mut self) {
+    fn collect_makers(&mut self, spec: &Spec) {
         self.makers = vec![Vec::new(); self.values.len()];
         self.late_makers = vec![Vec::new(); self.values.len()];
         for (step, ports) in self.steps.iter().enumerate() {
@@ -242,6 +248,13 @@ impl<'a> Flow<'a> {
             };
             for port in &ports.outputs {
                 makers[port.value.index()].push(Made { step, port: *port });
+            }
+            if let (Some(value), Some(awaits)) = (self.payloads[step], &spec.steps[step].annotations.awaits)
+                && !ports.outputs.iter().any(|port| port.value == value)
+            {
+                let span = awaits.value.event.span;
+                let port = Port { value, optional: false, ty: None, role: Role::Given, span };
+                makers[value.index()].push(Made { step, port });
             }
         }
     }
@@ -329,7 +342,9 @@ fn origin(
     let makers = flow.makers[port.value.index()].as_slice();
     let late = flow.late_makers[port.value.index()].first();
     let forward = flow.kinds[step] == Kind::Forward;
-    if flow.each[step].is_some_and(|each| each.element == port.value) {
+    if flow.each[step].is_some_and(|each| each.element == port.value)
+        || flow.payloads[step] == Some(port.value)
+    {
         return Ok(Origin::Element);
     }
     // A compensation of a step that runs for each element of a list gets the element, too.

@@ -101,6 +101,8 @@ impl Graph {
         for guard in &step.when {
             told.say("when", &*guard.condition.text);
         }
+        told.tell("awaits", step.awaits.as_ref().map(|awaits| awaits.text()));
+        step.emits.iter().for_each(|event| told.say("publishes", event));
         for (chain, number) in step.chains.iter().zip(1..) {
             chain.iter().for_each(|arm| told.say(&format!("decision {number}"), self.arm(arm)));
         }

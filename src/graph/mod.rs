@@ -10,6 +10,7 @@ mod claims;
 mod collisions;
 mod definitions;
 mod elements;
+mod events;
 mod flow;
 mod gates;
 mod inputs;
@@ -36,6 +37,7 @@ mod types;
 mod ways;
 
 pub use build::build;
+pub use events::Await;
 pub use gates::{Gate, GateId, GateOf};
 pub use lint::lint;
 pub use model::*;

@@ -1,6 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
-use super::{Gate, GateId, Instructions};
+use super::{Await, Gate, GateId, Instructions};
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
@@ -176,6 +176,10 @@ pub struct Step {
     pub dependents: Vec<StepId>,
     /// The gates that an item passes before it: those of its groups, the outermost first, then its own.
     pub gates: Vec<GateId>,
+    /// The event that an item waits for before it.
+    pub awaits: Option<Await>,
+    /// The types of the events that its success publishes, each once.
+    pub emits: Vec<String>,
 }
 
 /// A list and the name by which a step knows its elements.
@@ -291,7 +295,11 @@ impl Step {
     /// The values that its conditions use.
     pub fn asks(&self) -> impl Iterator<Item = ValueId> + '_ {
         let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());
-        self.when.iter().chain(arms).flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
+        self.when
+            .iter()
+            .chain(arms)
+            .chain(self.awaits.iter().flat_map(Await::guards))
+            .flat_map(|guard| guard.names.iter().map(|(_, value)| *value))
     }
 
     /// Those of them without which a condition cannot be decided.
@@ -314,7 +322,15 @@ impl Step {
     pub fn takes<'a>(&'a self, inputs: &'a [ValueId]) -> impl Iterator<Item = ValueId> + 'a {
         let all = if self.has_signature() { &[] } else { inputs };
         let element = self.each.map(|each| each.element).filter(|_| !self.has_signature());
-        self.given().map(|input| input.value).chain(element).chain(all.iter().copied())
+        let named = |value: &ValueId| self.given().any(|input| input.value == *value);
+        let payload = self.awaits.as_ref().map(|awaits| awaits.payload).filter(|payload| !named(payload));
+        self.given().map(|input| input.value).chain(element).chain(payload).chain(all.iter().copied())
+    }
+
+    /// Whether its success makes a value known.
+    pub fn makes(&self, value: ValueId) -> bool {
+        let awaited = self.awaits.as_ref().is_some_and(|awaits| awaits.payload == value);
+        awaited || self.outputs.iter().any(|output| output.value == value)
     }
 
     /// Whether its failure fails its item.

@@ -201,11 +201,12 @@ impl Numbers {
 }
 
 fn upstream(graph: &Graph, kept: &[Step]) -> Vec<Upstream> {
-    let made: HashSet<ValueId> =
-        kept.iter().flat_map(|step| &step.outputs).map(|output| output.value).collect();
+    let payloads = kept.iter().filter_map(|step| step.awaits.as_ref()).map(|awaits| awaits.payload);
+    let outputs = kept.iter().flat_map(|step| &step.outputs).map(|output| output.value);
+    let made: HashSet<ValueId> = outputs.chain(payloads).collect();
     let mut upstream: Vec<Upstream> = Vec::new();
     for (value, optional) in kept.iter().filter(|step| step.kind == Kind::Forward).flat_map(uses) {
-        let makes = |step: &&Step| step.outputs.iter().any(|output| output.value == value);
+        let makes = |step: &&Step| step.makes(value);
         let Some(maker) = graph.steps.iter().find(makes).filter(|_| !made.contains(&value)) else { continue };
         match upstream.iter_mut().find(|known| known.value == value) {
             Some(known) => known.optional &= optional,

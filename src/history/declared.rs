@@ -2,8 +2,8 @@
 
 use crate::adapter::redact;
 use crate::event::{
-    AttemptEvent, Decision, Event, EventKind, Execution, Failure, GATE_COLUMNS, ItemEvent, RunEvent,
-    STANDARD, StepEvent, TAIL, ValueId, Values,
+    AttemptEvent, Decision, EVENT_COLUMNS, Event, EventKind, Execution, Failure, GATE_COLUMNS, ItemEvent,
+    RunEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
 };
 use crate::graph::Graph;
 use crate::items::LONGEST_KEY;
@@ -62,6 +62,10 @@ impl Declared {
                 ItemEvent::Decided { decision, .. } => too_large(decision_texts(decision)),
             },
             EventKind::Run(RunEvent::Decided { decision, .. }) => too_large(decision_texts(decision)),
+            EventKind::Run(RunEvent::Received(arrival)) => arrival.fault(),
+            EventKind::Step(_, StepEvent::AwaitBegan { subject, .. }) => {
+                (subject.len() > LARGEST_ROW).then(|| "its subject is too long".to_owned())
+            }
             EventKind::Attempt(_, step, _, AttemptEvent::Finished(Ok(reply))) => {
                 self.outputs(self.made.get(step.index())?, &reply.outputs)
             }
@@ -187,8 +191,8 @@ pub fn too_many(known: &mut ReportedColumns, event: &Event) -> Option<String> {
             return Some(format!("column `{name}` is {}", kind(value)));
         }
     }
-    // The columns of gates come beside those that agents report.
-    let reported: Vec<_> =
-        columns.iter().filter(|(name, _)| !GATE_COLUMNS.contains(&&**name)).cloned().collect();
+    // The columns of gates and events come beside those that agents report.
+    let own = |name: &str| GATE_COLUMNS.contains(&name) || EVENT_COLUMNS.contains(&name);
+    let reported: Vec<_> = columns.iter().filter(|(name, _)| !own(name)).cloned().collect();
     known.too_many(step, &reported)
 }

@@ -153,6 +153,9 @@ impl Renumbering {
                     self.step(step) && (*chain as usize) < new.step(*step).chains.len()
                 }
                 StepEvent::Ended(execution) => self.step(&mut execution.step),
+                StepEvent::AwaitBegan { step, .. }
+                | StepEvent::EventTaken { step, .. }
+                | StepEvent::AwaitExpired(step) => self.step(step) && new.step(*step).awaits.is_some(),
             },
             EventKind::Attempt(_, step, _, AttemptEvent::Finished(Ok(reply))) => {
                 self.path(step) && self.values(&mut reply.outputs)

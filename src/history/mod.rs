@@ -12,6 +12,7 @@ mod difference;
 mod documents;
 mod end;
 mod error;
+mod events;
 mod failures;
 mod gates;
 mod lock;
@@ -26,6 +27,7 @@ mod taken;
 pub use documents::definition;
 pub use end::RunEnd;
 pub use error::{Error, ErrorKind};
+pub use events::{AwaitingStep, EventLog, Prospect, UntakenEvent};
 pub use failures::{Failed, Failures};
 pub use gates::{GateLog, Ruling, Waiting};
 pub use lock::{lock, try_lock};
@@ -245,6 +247,7 @@ impl History {
     /// As for [`events`](Self::events).
     pub fn fold(&self, mut see: impl FnMut(&Event, &Run)) -> anyhow::Result<Run> {
         let mut run = Run::new(self.graph.clone(), self.unlimited());
+        run.set_name(&self.header().run);
         let mut retries = self.retries()?;
         self.events(|event| {
             run.recall_past(event, &mut retries)?;

@@ -1,7 +1,9 @@
 //! The progress and state of a stored run, folded from its events: counts, and the failed items.
 
 use crate::engine::Tally;
-use crate::event::{Event, EventKind, GateId, ItemEvent, ItemId, ItemState, Millis, RunEvent, StopReason};
+use crate::event::{
+    Event, EventKind, GateId, ItemEvent, ItemId, ItemState, Millis, RunEvent, StepEvent, StepId, StopReason,
+};
 use crate::graph::Graph;
 use crate::runtime::Observer;
 use crate::session::Entries;
@@ -18,7 +20,7 @@ pub enum State {
     Running,
     /// It was interrupted or killed; `orderflow resume` continues it.
     Paused,
-    /// No process runs it, and its items wait for a person at a gate.
+    /// No process runs it, and its items wait for a person at a gate, or for an event.
     Waiting,
     /// It ended with no more failures than tolerated.
     Done,
@@ -68,6 +70,9 @@ pub struct Counts {
     /// Items in flight that wait for a person at a gate.
     #[serde(default)]
     pub waiting: u64,
+    /// Those that wait for an event, and at no gate.
+    #[serde(default)]
+    pub awaiting: u64,
     pub not_started: Option<u64>,
 }
 
@@ -79,6 +84,15 @@ pub struct Basis {
     pub tolerate: Tolerance,
     /// Whether steps run once after all items.
     pub once: bool,
+}
+
+/// What an item waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Waits {
+    /// A person, at this gate.
+    Gate(GateId),
+    /// An event, before this step.
+    Event(StepId),
 }
 
 #[derive(Debug, Default)]
@@ -93,8 +107,8 @@ pub struct Outline {
     ended: Option<ItemState>,
     stopped: Option<StopReason>,
     drained: bool,
-    /// The gates at which items wait for a person.
-    waiting: BTreeSet<(ItemId, GateId)>,
+    /// What items wait for.
+    waiting: BTreeSet<(ItemId, Waits)>,
     /// Whether an expectation of the document is not met.
     pub unmet: bool,
     /// In milliseconds since the run began, without pauses.
@@ -121,22 +135,37 @@ impl Outline {
                 }
                 RunEvent::Drained(_) => self.drained = true,
                 RunEvent::Stopped(why) => self.stopped = Some(*why),
-                RunEvent::ItemsExhausted | RunEvent::Decided { .. } => {}
+                RunEvent::ItemsExhausted | RunEvent::Decided { .. } | RunEvent::Received(_) => {}
             },
             EventKind::Item(item, change) => {
                 self.wait(*item, change);
                 self.see_item(*item, change);
             }
-            EventKind::Step(..) | EventKind::Attempt(..) => {}
+            EventKind::Step(item, change) => self.wait_for_event(*item, change),
+            EventKind::Attempt(..) => {}
+        }
+    }
+
+    /// Notes whether an item waits for an event.
+    fn wait_for_event(&mut self, item: ItemId, change: &StepEvent) {
+        match change {
+            StepEvent::AwaitBegan { step, .. } => drop(self.waiting.insert((item, Waits::Event(*step)))),
+            StepEvent::EventTaken { step, .. } | StepEvent::AwaitExpired(step) => {
+                self.waiting.remove(&(item, Waits::Event(*step)));
+            }
+            StepEvent::Ended(execution) => {
+                self.waiting.remove(&(item, Waits::Event(execution.step)));
+            }
+            StepEvent::ConditionHeld(_) | StepEvent::BranchTaken { .. } | StepEvent::ElementsEnded(_) => {}
         }
     }
 
     /// Notes whether an item waits at a gate.
     fn wait(&mut self, item: ItemId, change: &ItemEvent) {
         match change {
-            ItemEvent::GateReached { gate, .. } => drop(self.waiting.insert((item, *gate))),
+            ItemEvent::GateReached { gate, .. } => drop(self.waiting.insert((item, Waits::Gate(*gate)))),
             ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
-                self.waiting.remove(&(item, *gate));
+                self.waiting.remove(&(item, Waits::Gate(*gate)));
             }
             ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } => {}
             ItemEvent::DeadlinePassed { .. }
@@ -149,8 +178,8 @@ impl Outline {
     }
 
     fn forget(&mut self, item: ItemId) {
-        let own: Vec<(ItemId, GateId)> =
-            self.waiting.range((item, GateId(0))..=(item, GateId(u32::MAX))).copied().collect();
+        let all = (item, Waits::Gate(GateId(0)))..=(item, Waits::Event(StepId(u32::MAX)));
+        let own: Vec<(ItemId, Waits)> = self.waiting.range(all).copied().collect();
         for one in own {
             self.waiting.remove(&one);
         }
@@ -205,6 +234,7 @@ impl Outline {
             cancelled: self.tally.cancelled,
             in_flight: self.in_flight(),
             waiting: self.waiting_items(),
+            awaiting: self.awaiting_items(),
             not_started: total.map(|total| total.saturating_sub(self.tally.admitted)),
         }
     }
@@ -226,17 +256,23 @@ impl Outline {
         }
     }
 
-    /// Whether every item that has not ended waits for a person.
+    /// Whether every item that has not ended waits for a person or an event.
     fn waits(&self, basis: Basis) -> bool {
-        let waiting = self.waiting_items();
+        let waiting = self.waiting_items() + self.awaiting_items();
         let once = u64::from(self.once && self.ended.is_none());
         waiting > 0 && waiting == self.in_flight() + once && (self.left(basis) == 0 || self.drained)
     }
 
     /// How many items wait at a gate; the steps for all items count as one.
     pub fn waiting_items(&self) -> u64 {
-        let items: BTreeSet<ItemId> = self.waiting.iter().map(|(item, _)| *item).collect();
-        items.len() as u64
+        let gates = self.waiting.iter().filter(|(_, waits)| matches!(waits, Waits::Gate(_)));
+        gates.map(|(item, _)| *item).collect::<BTreeSet<ItemId>>().len() as u64
+    }
+
+    /// How many wait for an event and at no gate.
+    fn awaiting_items(&self) -> u64 {
+        let all: BTreeSet<ItemId> = self.waiting.iter().map(|(item, _)| *item).collect();
+        (all.len() as u64).saturating_sub(self.waiting_items())
     }
 
     /// Whether every item ended.

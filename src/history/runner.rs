@@ -11,8 +11,8 @@ use crate::event::{ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, UsedKeys,
-    Workspace,
+    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, Sources,
+    UsedKeys, Workspace,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,6 +71,8 @@ pub struct People {
     pub answers: bool,
     /// Whether to wait for people when nothing else can happen. Otherwise the run is left as it is and can be resumed.
     pub waits: bool,
+    /// Where events come from.
+    pub sources: Option<Sources>,
 }
 
 /// A run that is ready to run.
@@ -117,8 +119,10 @@ impl Runner {
 
     /// A new run without a journal, which cannot be resumed.
     pub fn fleeting(id: String, prepared: Prepared) -> Runner {
+        let mut run = Run::new(prepared.graph.clone(), prepared.policy.clone());
+        run.set_name(&id);
         Runner {
-            run: Run::new(prepared.graph.clone(), prepared.policy.clone()),
+            run,
             id: id.into(),
             prepared,
             durable: None,
@@ -191,6 +195,7 @@ impl Runner {
             asks: people.asks,
             asked_now: people.answers.then(BTreeSet::new),
             waits: people.waits,
+            sources: people.sources,
         };
         let driven = all.drive(&mut run, items, requests).await;
         let closed = match all.durable.take() {
@@ -202,12 +207,12 @@ impl Runner {
 }
 
 impl DriveOutcome {
-    /// Whether the run was left because nothing can happen before a person has decided.
+    /// Whether the run was left because nothing can happen before a person has decided or an event has come.
     pub fn waits(&self) -> bool {
         self.run.stopped().is_none() && self.run.rests()
     }
 
-    /// How the run has ended; `None` if it was interrupted, or waits for people, and can be resumed.
+    /// How the run has ended; `None` if it was interrupted, or waits for people or events, and can be resumed.
     pub fn ending(&self) -> Option<RunEnd> {
         if self.waits() {
             return None;

@@ -43,7 +43,8 @@ impl Sequence {
                 RunEvent::ItemsExhausted
                 | RunEvent::Drained(_)
                 | RunEvent::Stopped(_)
-                | RunEvent::Decided { .. },
+                | RunEvent::Decided { .. }
+                | RunEvent::Received(_),
             ) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => {
                 let next = item.0 == self.admitted;

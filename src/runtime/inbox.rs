@@ -1,9 +1,9 @@
-//! Decisions of people on their way to the runner of a run: files in a folder of the run, written by other processes, and
-//! answers at the terminal. A file is removed once its decision is in the journal.
+//! Decisions of people, and events that they send, on their way to the runner of a run: files in a folder of the run, written by other processes, and
+//! answers at the terminal. A file is removed once what it says is in the journal.
 
 use crate::disk::{Folder, Kind};
 use crate::engine::{EngineInput, Run};
-use crate::event::{Decision, GateId, ItemId};
+use crate::event::{Arrival, Decision, GateId, ItemId};
 use crate::graph::Graph;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -55,6 +55,34 @@ impl DecisionRequest {
     }
 }
 
+/// An event that another process sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalRequest {
+    pub signal: Arc<Arrival>,
+    /// The file that it was in.
+    #[serde(skip)]
+    pub name: Option<String>,
+}
+
+/// What another process asks of the runner.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InboxRequest {
+    Decide(DecisionRequest),
+    Signal(SignalRequest),
+}
+
+impl InboxRequest {
+    fn read(text: &[u8], name: String) -> Option<InboxRequest> {
+        if let Ok(request) = serde_json::from_slice::<DecisionRequest>(text) {
+            return Some(InboxRequest::Decide(DecisionRequest { name: Some(name), ..request }));
+        }
+        let request = serde_json::from_slice::<SignalRequest>(text).ok();
+        let request = request.filter(|request| request.signal.fault().is_none())?;
+        Some(InboxRequest::Signal(SignalRequest { name: Some(name), ..request }))
+    }
+}
+
 /// The requests in a run's folder.
 #[derive(Clone, Debug)]
 pub struct Inbox {
@@ -70,7 +98,7 @@ impl Inbox {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn put(&self, request: &DecisionRequest) -> io::Result<String> {
+    pub fn put(&self, request: &impl Serialize) -> io::Result<String> {
         let folder = Folder::open(&self.home)?.make(FOLDER)?;
         // Names are in the order of time.
         let name = format!("{}.json", super::new_run_id());
@@ -79,7 +107,7 @@ impl Inbox {
     }
 
     /// The requests that are not in `seen`, the oldest first, and adds them to it. Other files are left alone.
-    pub fn take(&self, seen: &mut BTreeSet<String>) -> Vec<DecisionRequest> {
+    pub fn take(&self, seen: &mut BTreeSet<String>) -> Vec<InboxRequest> {
         let folder = Folder::open(&self.home).and_then(|home| home.folder(FOLDER));
         let Ok(folder) = folder else { return Vec::new() };
         let entries = folder.entries_up_to(MOST).unwrap_or_default();
@@ -93,8 +121,7 @@ impl Inbox {
                 continue;
             }
             let text = folder.read(&name, LARGEST).ok().flatten();
-            let request = text.and_then(|text| serde_json::from_slice::<DecisionRequest>(&text).ok());
-            requests.extend(request.map(|request| DecisionRequest { name: Some(name), ..request }));
+            requests.extend(text.and_then(|text| InboxRequest::read(&text, name)));
         }
         requests
     }
@@ -131,7 +158,9 @@ mod tests {
         let names: Vec<String> =
             ["one", "two"].iter().map(|note| inbox.put(&request(note)).unwrap()).collect();
         let taken = inbox.take(&mut seen);
-        let named = |at: usize, note| DecisionRequest { name: Some(names[at].clone()), ..request(note) };
+        let named = |at: usize, note| {
+            InboxRequest::Decide(DecisionRequest { name: Some(names[at].clone()), ..request(note) })
+        };
         assert_eq!(taken, [named(0, "one"), named(1, "two")]);
         assert_eq!(inbox.take(&mut seen), []);
         assert!(inbox.holds(&names[0]));

@@ -8,6 +8,7 @@ mod asked;
 mod calls;
 mod columns;
 mod durable;
+mod events;
 mod files;
 mod identity;
 mod inbox;
@@ -21,15 +22,18 @@ pub use asked::{OtherInputs, UsedKeys};
 pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
+pub use events::{Incoming, Sources, TypePattern};
 pub use files::{Finder, by_name};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
-pub use inbox::{DecisionRequest, Inbox};
+pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{RunsFolder, Workspace};
 
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
-use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId, Millis, StopReason, Values};
+use crate::event::{
+    Decision, Event, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values,
+};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
@@ -38,7 +42,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// The next item of a run.
@@ -61,7 +65,7 @@ pub trait Observer {
 }
 
 /// A request from outside during a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Start nothing more and ask running attempts to stop.
     Stop,
@@ -71,10 +75,20 @@ pub enum Request {
     Cancel,
     /// A person decided at a gate.
     Decide(DecisionRequest),
+    /// An event was sent by hand.
+    Signal(SignalRequest),
     /// The person who was asked about an item decided.
     Answer(ItemId, GateId, Decision),
     /// The person who was asked about an item does not decide now.
     Later(ItemId, GateId),
+}
+
+/// What is reported once everything so far is durable.
+enum Reply {
+    /// A file of the inbox has been taken.
+    File(String),
+    /// An event of a source has.
+    Source(oneshot::Sender<()>),
 }
 
 /// Where items that wait for a person are sent.
@@ -110,6 +124,8 @@ pub struct Loop<'a> {
     pub asked_now: Option<BTreeSet<(ItemId, GateId)>>,
     /// Whether to wait for people when nothing else can happen, instead of leaving the run as it is.
     pub waits: bool,
+    /// Where events come from.
+    pub sources: Option<Sources>,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
 }
@@ -139,11 +155,12 @@ impl Loop<'_> {
         let mut trouble = None;
         let mut exhausted = false;
         let mut batch = Vec::new();
+        let fleeting = self.durable.is_none();
         let (mut held, mut kept) = (Pending::default(), 0);
         // The time that passes while only people can move the run on does not count.
         let (mut rested, mut rests) = (Duration::ZERO, None);
         // Requests of other processes, and the batch after which they are answered.
-        let (mut decided, mut answered) = (Vec::<String>::new(), Vec::<(u64, String)>::new());
+        let (mut decided, mut answered) = (Vec::<Reply>::new(), Vec::<(u64, Reply)>::new());
         run.stop_at(self.until());
         run.set_clock(unix_millis().saturating_sub(past));
         if start.is_some() {
@@ -204,21 +221,30 @@ impl Loop<'_> {
                         }
                     }
                     let number = held.number().unwrap_or(kept);
-                    answered.extend(decided.drain(..).map(|name| (number, name)));
+                    answered.extend(decided.drain(..).map(|reply| (number, reply)));
                     held.up_to(kept)
                 }
-                None => std::mem::take(&mut out),
+                None => {
+                    // Nothing is durable any more after trouble with the log.
+                    let replies = decided.drain(..).filter(|_| fleeting);
+                    answered.extend(replies.map(|reply| (kept, reply)));
+                    std::mem::take(&mut out)
+                }
             };
             if let Err(error) = self.flush(&mut shown, &mut calls, &mut timers, now()) {
                 trouble.get_or_insert(error);
                 run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                 continue;
             }
-            let settled: Vec<(u64, String)> =
-                answered.extract_if(.., |(number, _)| *number <= kept).collect();
-            settled.iter().for_each(|(_, request)| self.workspace.inbox().done(request));
+            for (_, reply) in answered.extract_if(.., |(number, _)| *number <= kept) {
+                match reply {
+                    Reply::File(name) => self.workspace.inbox().done(&name),
+                    // A source that is gone asks no more.
+                    Reply::Source(durable) => drop(durable.send(())),
+                }
+            }
             let over = held.is_empty() && (exhausted || !run.wants_item());
-            if over && (run.is_idle() || run.rests() && !self.awaits_people(run)) {
+            if over && (run.is_idle() || run.rests() && !self.stays(run)) {
                 break;
             }
             match (over && run.rests(), rests) {
@@ -245,7 +271,12 @@ impl Loop<'_> {
                         for input in request.inputs(&self.graph, run) {
                             run.handle(input, now(), &mut out);
                         }
-                        decided.extend(request.name);
+                        decided.extend(request.name.map(Reply::File));
+                    }
+                    Request::Signal(_) if run.stopped().is_some() => {}
+                    Request::Signal(request) => {
+                        run.handle(EngineInput::Receive(request.signal), now(), &mut out);
+                        decided.extend(request.name.map(Reply::File));
                     }
                     Request::Answer(item, gate, decision) => {
                         self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
@@ -270,6 +301,10 @@ impl Loop<'_> {
                         run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out);
                     }
                 },
+                Some(event) = events::next(&mut self.sources), if run.has_room() && run.stopped().is_none() => {
+                    run.handle(EngineInput::Receive(event.arrival), now(), &mut out);
+                    decided.push(Reply::Source(event.durable));
+                }
                 Some(process) = spawned.recv() => self.keep(process),
                 Some(message) = said.recv() => self.message(message, now()),
                 _ = answers.recv_many(&mut batch, 1024) => {
@@ -300,12 +335,19 @@ impl Loop<'_> {
         }
     }
 
-    /// Whether the run stays alive although only people can move it on: one is asked, or `waits` is set.
-    fn awaits_people(&self, run: &Run) -> bool {
+    /// Whether the run stays alive although only people and events can move it on: one is asked, a source may bring
+    /// what is awaited, or `waits` is set.
+    fn stays(&self, run: &Run) -> bool {
+        let brought = |sources: &Sources| {
+            let event = |step: StepId| self.graph.step(step).awaits.as_ref().map(|awaits| &awaits.event);
+            run.awaiting().any(|(_, _, step, ..)| event(step).is_some_and(|event| sources.bring(event)))
+        };
         let asked = |(item, _, gate, _): (ItemId, &Arc<str>, GateId, u64)| {
             self.asked_now.as_ref().is_some_and(|asked| asked.contains(&(item, gate)))
         };
-        self.waits || self.asked_now.is_some() && run.waiting().any(asked)
+        self.waits
+            || self.sources.as_ref().is_some_and(brought)
+            || self.asked_now.is_some() && run.waiting().any(asked)
     }
 
     /// When the run's deadline passes, in its own time: it counts from when this process resumed it.

@@ -71,6 +71,7 @@ impl Scene {
             asks: None,
             asked_now: None,
             waits: false,
+            sources: None,
             columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
@@ -197,6 +198,16 @@ fn line(graph: &Graph, event: &Event) -> String {
         EventKind::Run(RunEvent::Stopped(why)) => format!("{at} stopped: {why:?}"),
         EventKind::Run(RunEvent::Decided { gate, decision }) => {
             format!("{at} gate {} {}", gate.0, decision.said())
+        }
+        EventKind::Run(RunEvent::Received(arrival)) => format!("{at} received {}", arrival.kind),
+        EventKind::Step(item, StepEvent::AwaitBegan { step, .. }) => {
+            format!("{at} {} waits", name(item, (*step).into()))
+        }
+        EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => {
+            format!("{at} {} takes event {event}", name(item, (*step).into()))
+        }
+        EventKind::Step(item, StepEvent::AwaitExpired(step)) => {
+            format!("{at} {} waits no more", name(item, (*step).into()))
         }
         EventKind::Item(item, ItemEvent::GateReached { gate, .. }) => {
             format!("{at} i{} at gate {}", item.0, gate.0)

@@ -59,7 +59,8 @@ fn owner(timer: &Timer) -> Option<ItemId> {
         Timer::Attempt { item, .. }
         | Timer::Retry { item, .. }
         | Timer::ItemDeadline { item }
-        | Timer::Gate { item, .. } => Some(*item),
+        | Timer::Gate { item, .. }
+        | Timer::Await { item, .. } => Some(*item),
         Timer::Rate => None,
     }
 }

@@ -5,6 +5,7 @@ use super::condition;
 use super::decision::Known;
 use super::diagram;
 use super::duration::{duration, retry};
+use super::events;
 use super::later;
 use super::markdown::{place, trim};
 use super::model::{After, Annotations, Each, Passage, Spanned};
@@ -15,7 +16,7 @@ use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::budget::Budget;
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-pub(super) const READ: [&str; 12] = [
+pub(super) const READ: [&str; 14] = [
     "retry",
     "timeout",
     "deadline",
@@ -28,10 +29,12 @@ pub(super) const READ: [&str; 12] = [
     "irreversible",
     "effects",
     "state",
+    "emit",
+    "await",
 ];
 
 /// Those that apply only to single steps.
-const OF_STEPS: [&str; 5] = ["each", "per", "compensate", "irreversible", "state"];
+const OF_STEPS: [&str; 7] = ["each", "per", "compensate", "irreversible", "state", "emit", "await"];
 
 /// The field without a value.
 const FLAG: &str = "irreversible";
@@ -223,6 +226,12 @@ pub(super) fn apply(
         "effects" => problems.push(problem::bad_effects(span, &shown)),
         "per" if value == "run" => set(&mut into.once, key, Spanned::new((), field.span), problems),
         "per" => problems.push(problem::bad_per(span, &shown)),
+        "emit" => into.emits.extend(events::emits(text, span, problems)),
+        "await" => {
+            if let Some(awaited) = events::awaited((text, written), span, problems) {
+                set(&mut into.awaits, key, Spanned::new(awaited, field.span), problems);
+            }
+        }
         "state" => match passage(text, span) {
             Some(passage) => set(&mut into.state, key, Spanned::new(passage, span), problems),
             None => problems.push(problem::bad_state(span, &shown)),

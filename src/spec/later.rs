@@ -2,8 +2,7 @@
 //! document is silently ignored.
 
 /// Fields, and their purpose.
-const FIELDS: [(&str, &str); 3] =
-    [("repeat", "repeating a step"), ("emit", "publishing an event"), ("await", "waiting for an event")];
+const FIELDS: [(&str, &str); 1] = [("repeat", "repeating a step")];
 
 /// The names of the fields that are known but not supported.
 pub(super) fn fields() -> impl Iterator<Item = &'static str> {

@@ -11,6 +11,7 @@ mod condition;
 mod decision;
 mod diagram;
 mod duration;
+mod events;
 mod evidence;
 mod expect;
 mod field;
@@ -35,6 +36,7 @@ mod types;
 mod yaml;
 
 pub use duration::duration;
+pub use events::{is_event_type, payload_name};
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations, quoted};
 pub use front::{on_item_error, tolerance};
 pub use model::*;

@@ -276,6 +276,27 @@ pub struct Annotations {
     pub pure: Option<Spanned<()>>,
     /// `[state:: …]`.
     pub state: Option<Spanned<Passage>>,
+    /// The types of `[emit:: …]`, of all such fields.
+    pub emits: Vec<Spanned<String>>,
+    /// `[await:: …]`, at its place.
+    pub awaits: Option<Spanned<Await>>,
+}
+
+/// `[await:: order.status_updated for order.id where current_status == "SHIPPED" within 7d]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Await {
+    /// The type of the events.
+    pub event: Spanned<String>,
+    /// The name of the payload as a value: `order_status_updated`.
+    pub payload: String,
+    /// What the event's subject is; the item's key if it is not given.
+    pub subject: Option<Spanned<Condition>>,
+    /// Reads members of the payload, and values of the item.
+    pub condition: Option<Spanned<Condition>>,
+    /// How long the item waits.
+    pub within: Option<Spanned<Duration>>,
+    /// The field's value.
+    pub span: Span,
 }
 
 /// `[state:: a, b → c]`.

@@ -81,6 +81,37 @@ pub(super) fn gate_limits(gate: &Gate) -> String {
     by + &within
 }
 
+/// The event that an item waits for before a step, and those that its success publishes.
+pub(super) fn events(step: &Step) -> impl Iterator<Item = String> {
+    let awaits = step.awaits.as_ref().map(|awaits| format!("await {}", visible(&awaits.text())));
+    let emits = (!step.emits.is_empty()).then(|| format!("emit {}", visible(&step.emits.join(", "))));
+    awaits.into_iter().chain(emits)
+}
+
+/// The event that a step waits for, for scripts.
+#[derive(Serialize)]
+pub(super) struct JsonAwait<'a> {
+    #[serde(rename = "type")]
+    event: &'a str,
+    #[serde(rename = "for")]
+    subject: Option<&'a str>,
+    #[serde(rename = "where")]
+    filter: Option<&'a str>,
+    within_ms: Option<u64>,
+    payload: &'a str,
+}
+
+pub(super) fn json_await<'a>(graph: &'a Graph, step: &'a Step) -> Option<JsonAwait<'a>> {
+    let awaits = step.awaits.as_ref()?;
+    Some(JsonAwait {
+        event: &awaits.event,
+        subject: awaits.subject.as_ref().map(|guard| guard.condition.text.trim()),
+        filter: awaits.filter.as_ref().map(|guard| guard.condition.text.trim()),
+        within_ms: awaits.within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        payload: &graph.value(awaits.payload).name,
+    })
+}
+
 /// A gate for scripts.
 #[derive(Serialize)]
 pub(super) struct JsonGate<'a> {

@@ -36,8 +36,9 @@ pub fn outcome(counts: &Counts) -> String {
         (counts.compensated, "compensated"),
         (counts.compensation_failed, "with a failed compensation"),
         (counts.cancelled, "cancelled"),
-        (counts.in_flight.saturating_sub(counts.waiting), "in flight"),
+        (counts.in_flight.saturating_sub(counts.waiting).saturating_sub(counts.awaiting), "in flight"),
         (counts.waiting, "waiting for a person"),
+        (counts.awaiting, "waiting for an event"),
         (counts.not_started.unwrap_or(0), "not started"),
     ];
     let shown = parts.iter().filter(|(number, _)| *number > 0);

@@ -95,7 +95,7 @@ run[..]
 [..]
 [..]  Release   [..]  waiting  3 waiting for a person  [..]
 ",
-        "waiting runs need a person: orderflow show RUN has the command\n",
+        "waiting runs need a person or an event: orderflow show RUN has the command\n",
     );
     let shown = place.orderflow("show last");
     let line = format!(
@@ -233,7 +233,9 @@ fn a_run_that_was_killed_while_it_waited_loses_nothing() {
     let child = place.begin("--items items.jsonl --wait");
     until_waiting(&place, 3);
     assert_eq!(place.orderflow("approve last Deploy --as ops --item c").exit, Some(0));
-    place.until("c is deployed", || deployed(&place) == ["built C"]);
+    place
+        .until("c has ended", || json(&place.orderflow("runs --format json"))[0]["counts"]["succeeded"] == 1);
+    assert_eq!(deployed(&place), ["built C"]);
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     ended(child);
     let approved = place.orderflow("approve last Deploy --as ops --item a --item b");

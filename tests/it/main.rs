@@ -19,6 +19,7 @@ mod docs;
 mod doctor;
 mod endless;
 mod english;
+mod events;
 mod every_parser;
 mod exchanges;
 mod explain;

@@ -2,7 +2,7 @@
 //! run resumes.
 
 use super::Redactor;
-use crate::event::{AttemptEvent, Event, EventKind, Values};
+use crate::event::{AttemptEvent, Event, EventKind, RunEvent, Values};
 use crate::value::{Object, Value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::cell::RefCell;
@@ -50,6 +50,12 @@ impl Redactor {
     /// Replaces secrets by their names.
     pub fn conceal(&self, event: &mut Event) {
         self.made(event, &|text| self.concealed(text));
+        // Not restored: an event from outside could name a secret.
+        if let EventKind::Run(RunEvent::Received(arrival)) = &mut event.kind
+            && let Some(data) = changed(&arrival.data, &|text| self.concealed(text))
+        {
+            Arc::make_mut(arrival).data = Arc::new(data);
+        }
     }
 
     /// Restores the secrets, and learns those in inputs and outputs. Unknown names are unchanged.

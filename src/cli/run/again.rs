@@ -33,7 +33,7 @@ pub struct Again {
     /// Allow the programs inside the document to run
     #[arg(long)]
     trust: bool,
-    /// Wait for people when nothing else can happen, instead of ending with exit code 5
+    /// Wait for people and events when nothing else can happen, instead of ending with exit code 5
     #[arg(long)]
     wait: bool,
     #[command(flatten)]

@@ -114,10 +114,14 @@ impl Explained {
         self.those(|ahead| matches!(ahead, Ahead::Wait(_)))
     }
 
+    fn awaits(&self) -> impl Iterator<Item = &PendingExecution> {
+        self.those(|ahead| matches!(ahead, Ahead::Await))
+    }
+
     fn compensate(&self) -> impl Iterator<Item = (&PendingExecution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
             Ahead::Compensate(step) => Some((one, self.history.graph.step(step))),
-            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin | Ahead::Wait(_) => None,
+            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin | Ahead::Wait(_) | Ahead::Await => None,
         })
     }
 
@@ -128,7 +132,7 @@ impl Explained {
         if over { Some(0) } else { outline.counts(basis).not_started }
     }
 
-    /// `{run, state, cancelled, again: […], next: […], wait: […], begin: […], compensate: […], not_admitted}`.
+    /// `{run, state, cancelled, again: […], next: […], wait: […], await: […], begin: […], compensate: […], not_admitted}`.
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
@@ -174,6 +178,7 @@ impl Explained {
             "again": self.again().map(told).collect::<Vec<_>>(),
             "next": self.next().map(told).collect::<Vec<_>>(),
             "wait": self.wait().map(told).collect::<Vec<_>>(),
+            "await": self.awaits().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
             "compensate": self.compensate().map(compensation).collect::<Vec<_>>(),
             "not_admitted": self.to_admit(outline),
@@ -206,7 +211,7 @@ impl Explained {
         let title = |one: &PendingExecution| execution(one.path, graph);
         let attempt = |one: &PendingExecution| match one.ahead {
             Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
-            Ahead::Begin | Ahead::Wait(_) | Ahead::Compensate(_) => String::new(),
+            Ahead::Begin | Ahead::Wait(_) | Ahead::Await | Ahead::Compensate(_) => String::new(),
         };
         let again = self.again().map(|one| {
             let step = graph.step(one.path.step);
@@ -227,6 +232,13 @@ impl Explained {
         });
         let why = "waits for a person: orderflow approve or orderflow reject";
         section(out, why, &["item", "step", "gate of"], wait.collect(), width);
+        let awaits = self.awaits().map(|one| {
+            let awaits = graph.step(one.path.step).awaits.as_ref();
+            let event = awaits.map(|awaits| visible(&awaits.event)).unwrap_or_default();
+            vec![visible(&one.item), title(one), event]
+        });
+        let why = "waits for an event: orderflow signal sends one";
+        section(out, why, &["item", "step", "event"], awaits.collect(), width);
         section(
             out,
             "not started; runs unless a condition excludes it",

@@ -211,7 +211,9 @@ pub fn run(
         terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
     }
     if outcome.waits() && !launch.show.quiet {
-        report::waiting(&outcome.run, &graph, &visible(&find::called(&home)?), terminal);
+        let name = visible(&find::called(&home)?);
+        report::waiting(&outcome.run, &graph, &name, terminal);
+        report::awaiting(&outcome.run, &graph, &name, terminal);
     }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
@@ -339,7 +341,7 @@ fn drive(
         let (requests, sender, caught) = listened.context("cannot listen for signals")?;
         let answers = desk.asks();
         let (asks, attendance) = desk.open(sender, decided);
-        let people = People { asks, answers, waits };
+        let people = People { asks, answers, waits, sources: None };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
         attendance.close(&mut Terminal::new()).await;
         anyhow::Ok((outcome, caught))

@@ -218,7 +218,9 @@ pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace}
 pub(super) use paths::text as refuse_unless_text;
 pub(super) use probe::{Probed, probe};
 pub(super) use replay::hint;
-pub(super) use report::{Trace, approve_text, spending, unavailable as unavailable_text, unavailable_json};
+pub(super) use report::{
+    Trace, approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
+};
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;
 

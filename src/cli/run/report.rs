@@ -10,7 +10,7 @@ use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally, Unavailable, UnavailableAgent};
-use crate::event::{Event, EventKind, GateId, ItemError, ItemId, ItemState, RunEvent, StopReason};
+use crate::event::{Event, EventKind, GateId, ItemError, ItemId, ItemState, RunEvent, StepId, StopReason};
 use crate::graph::{Gate, Graph};
 use crate::runtime::Observer;
 use crate::session::{Entries, Entry, Head, Layout, Recorder};
@@ -311,14 +311,15 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
     let mut parts = vec![format!("{succeeded} succeeded")];
     let left = total.saturating_sub(admitted);
-    let waiting = run.waiting_items();
+    let (waiting, awaiting) = (run.waiting_items(), run.awaiting_items());
     let counts = [
         (failed, "failed"),
         (compensated, "compensated"),
         (compensation_failed, "with a failed compensation"),
         (cancelled, "cancelled"),
-        (admitted.saturating_sub(tally.settled()).saturating_sub(waiting), "in flight"),
+        (admitted.saturating_sub(tally.settled()).saturating_sub(waiting + awaiting), "in flight"),
         (waiting, "waiting for a person"),
+        (awaiting, "waiting for an event"),
         (left, "not started"),
     ];
     for (count, what) in counts {
@@ -368,6 +369,31 @@ pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
         let title = word(&title);
         terminal.talk(&format!("  approve it with orderflow approve {name} {title}{by} --resume, or reject it with orderflow reject\n"));
     }
+}
+
+/// Shows the events that items wait for, and the command that sends one.
+pub fn awaiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
+    let mut steps: BTreeMap<StepId, Vec<&str>> = BTreeMap::new();
+    for (_, _, step, subject, _) in run.awaiting() {
+        steps.entry(step).or_default().push(subject);
+    }
+    for (id, subjects) in steps {
+        let step = graph.step(id);
+        let Some(awaits) = &step.awaits else { continue };
+        let more = subjects.len().saturating_sub(LETTERS);
+        let more = (more > 0).then(|| format!("… and {more} more"));
+        let keys = subjects.iter().take(LETTERS).map(|key| visible(key)).chain(more);
+        let (title, event) = (visible(&step.title), visible(&awaits.event));
+        terminal
+            .talk(&format!("waiting for {event} before {title}: {}\n", keys.collect::<Vec<_>>().join(", ")));
+        let one = subjects.first().copied().unwrap_or_default();
+        terminal.talk(&format!("  send it with {} --resume\n", signal_text(&awaits.event, one, name)));
+    }
+}
+
+/// The command that sends an event.
+pub fn signal_text(event: &str, subject: &str, name: &str) -> String {
+    format!("orderflow signal {} {} --item {} --data JSON", visible(name), word(event), word(subject))
 }
 
 /// A gate at which items wait, and the command that approves them.

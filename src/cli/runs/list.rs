@@ -120,7 +120,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             let header = ["run", "workflow", "started (UTC)", "state", "items", "time", "problem"];
             terminal.data(&table(&header, lines.iter().map(RunLine::cells), terminal.width()));
             if lines.iter().any(|line| line.state == State::Waiting.name()) {
-                terminal.talk("waiting runs need a person: orderflow show RUN has the command\n");
+                terminal.talk("waiting runs need a person or an event: orderflow show RUN has the command\n");
             }
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 Examples:
   orderflow runs                          every run here, the latest first
   orderflow runs --status paused          runs that can be resumed
-  orderflow runs --status waiting         runs that wait for a person
+  orderflow runs --status waiting         runs that wait for a person or an event
   orderflow runs --since 2d --format json
                                           for scripts: a list
   orderflow runs --step 'Pay' --status failed,timeout --since 2d

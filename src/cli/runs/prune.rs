@@ -125,7 +125,9 @@ fn over(folder: &Path) -> Result<(), String> {
     match state() {
         Ok(State::Done | State::Unmet | State::Failed | State::Cancelled) => Ok(()),
         Ok(State::Paused | State::Running) => Err("it is paused; --unfinished removes it".to_owned()),
-        Ok(State::Waiting) => Err("its items wait for a person; --unfinished removes it".to_owned()),
+        Ok(State::Waiting) => {
+            Err("its items wait for a person or an event; --unfinished removes it".to_owned())
+        }
         Err(why) => Err(format!("{why:#}; --unfinished removes it")),
     }
 }

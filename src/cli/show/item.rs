@@ -4,6 +4,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
 use super::conversation::{self, Ends, Filter};
+use super::events::StoryAwait;
 use super::gates::StoryGate;
 use super::items::{error_json, error_text};
 use super::presentable;
@@ -41,6 +42,8 @@ struct Story {
     lifecycle: Option<StateId>,
     /// In the order in which it reached them.
     gates: Vec<StoryGate>,
+    /// The events for which its steps wait or have waited.
+    awaits: Vec<StoryAwait>,
 }
 
 struct StoryStep {
@@ -180,6 +183,7 @@ impl Story {
             note: None,
             lifecycle: None,
             gates: Vec::new(),
+            awaits: Vec::new(),
         }
     }
 
@@ -187,6 +191,10 @@ impl Story {
     fn see(&mut self, event: &Event, run: &Run) {
         // The run removes an item at its end.
         self.lifecycle = run.lifecycle(self.id).or(self.lifecycle);
+        if event.item() == Some(self.id) {
+            let id = |number| run.event(number).map(|event| event.id.clone()).unwrap_or_default();
+            StoryAwait::see(&mut self.awaits, &event.kind, id);
+        }
         match &event.kind {
             EventKind::Run(RunEvent::StepsBegan) if self.id == ItemId::RUN => {
                 (self.state, self.error) = (None, None);
@@ -303,16 +311,19 @@ impl Story {
         told["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
         told["inputs"] = named(&self.inputs, graph).into();
         told["gates"] = self.gates.iter().map(|gate| gate.json(graph)).collect::<Vec<_>>().into();
+        told["events"] = self.awaits.iter().map(|one| one.json(graph)).collect::<Vec<_>>().into();
         told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
     /// `held` is whether a runner holds the run's lock.
     fn text(&self, graph: &Graph, held: bool) -> String {
         let waits = self.gates.iter().any(|gate| gate.outcome.is_none());
-        let open = match (held, waits) {
-            (true, _) => "in flight",
-            (false, true) => "in flight; it waits for a person",
-            (false, false) => "in flight; the run is paused",
+        let awaits = self.awaits.iter().any(StoryAwait::waits);
+        let open = match (held, waits, awaits) {
+            (true, ..) => "in flight",
+            (false, true, _) => "in flight; it waits for a person",
+            (false, false, true) => "in flight; it waits for an event",
+            (false, false, false) => "in flight; the run is paused",
         };
         let mut out = self.state.map_or(open, ItemState::name).to_owned() + "\n";
         if let Some(error) = &self.error {
@@ -326,6 +337,9 @@ impl Story {
         }
         for gate in self.gates.iter().filter(|gate| self.state.is_none() || gate.outcome.is_some()) {
             gate.text(&mut out, graph);
+        }
+        for one in self.awaits.iter().filter(|one| self.state.is_none() || !one.waits()) {
+            one.text(&mut out, graph);
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {

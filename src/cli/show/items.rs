@@ -3,7 +3,7 @@
 use crate::diag::render::visible;
 use crate::event::{
     AttemptEvent, Event, EventKind, Execution, GateId, ItemError, ItemEvent, ItemId, ItemState, RunEvent,
-    Settlement, StepEvent, StepPath,
+    Settlement, StepEvent, StepId, StepPath,
 };
 use crate::graph::Graph;
 use crate::spec::Mark;
@@ -48,6 +48,8 @@ pub struct ShownItem {
     next: u64,
     /// The gates at which it waits.
     gates: BTreeSet<GateId>,
+    /// The steps that wait for an event.
+    awaits: BTreeSet<StepId>,
 }
 
 /// The state of an execution.
@@ -89,6 +91,7 @@ impl<'a> ItemTable<'a> {
                     if let Some(known) = self.open.get_mut(item) {
                         known.error = None;
                         known.gates.clear();
+                        known.awaits.clear();
                     }
                 }
                 ItemEvent::GateReached { gate, .. } => self.wait(*item, *gate, true),
@@ -96,10 +99,24 @@ impl<'a> ItemTable<'a> {
                     self.wait(*item, *gate, false);
                 }
                 ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {
-                    self.open.get_mut(item).into_iter().for_each(|known| known.gates.clear());
+                    if let Some(known) = self.open.get_mut(item) {
+                        known.gates.clear();
+                        known.awaits.clear();
+                    }
                 }
             },
-            EventKind::Step(item, StepEvent::Ended(execution)) => self.ended(*item, execution),
+            EventKind::Step(item, change) => match change {
+                StepEvent::Ended(execution) => {
+                    self.await_event(*item, execution.step, false);
+                    self.ended(*item, execution);
+                }
+                StepEvent::AwaitBegan { step, .. } => self.await_event(*item, *step, true),
+                StepEvent::EventTaken { step, .. } | StepEvent::AwaitExpired(step) => {
+                    self.await_event(*item, *step, false);
+                }
+                StepEvent::ConditionHeld(_) | StepEvent::BranchTaken { .. } | StepEvent::ElementsEnded(_) => {
+                }
+            },
             EventKind::Attempt(item, step, attempt, change) => match change {
                 AttemptEvent::Started => {
                     let doing = if self.held { Doing::Running } else { Doing::Interrupted };
@@ -111,7 +128,7 @@ impl<'a> ItemTable<'a> {
                 AttemptEvent::Finished(_) => self.at(*item, *step, None),
                 AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
             },
-            EventKind::Run(_) | EventKind::Step(..) => {}
+            EventKind::Run(_) => {}
         }
         None
     }
@@ -151,11 +168,10 @@ impl<'a> ItemTable<'a> {
     }
 
     fn begin(&mut self, id: ItemId, key: Arc<str>) {
-        let (uncompensated, steps, places, gates) = Default::default();
-        self.open.insert(
-            id,
-            ShownItem { id, key, state: None, error: None, uncompensated, steps, places, next: 0, gates },
-        );
+        let (uncompensated, steps, places, gates, awaits) = Default::default();
+        let (state, error, next) = (None, None, 0);
+        let item = ShownItem { id, key, state, error, uncompensated, steps, places, next, gates, awaits };
+        self.open.insert(id, item);
     }
 
     fn wait(&mut self, item: ItemId, gate: GateId, waits: bool) {
@@ -163,6 +179,15 @@ impl<'a> ItemTable<'a> {
             match waits {
                 true => drop(known.gates.insert(gate)),
                 false => drop(known.gates.remove(&gate)),
+            }
+        }
+    }
+
+    fn await_event(&mut self, item: ItemId, step: StepId, waits: bool) {
+        if let Some(known) = self.open.get_mut(&item) {
+            match waits {
+                true => drop(known.awaits.insert(step)),
+                false => drop(known.awaits.remove(&step)),
             }
         }
     }
@@ -220,6 +245,7 @@ impl ShownItem {
             "state": self.state.map_or("in_flight", ItemState::name),
             "steps": steps.collect::<Vec<_>>(),
             "waits": self.waits(graph).collect::<Vec<_>>(),
+            "awaits": self.awaited(graph).collect::<Vec<_>>(),
             "error": self.error.as_ref().map(|error| error_json(error, graph)),
             "uncompensated": self.uncompensated.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
         })
@@ -229,6 +255,12 @@ impl ShownItem {
     fn waits<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = String> + 'a {
         let gates = self.gates.iter().filter(|_| self.state.is_none());
         gates.filter_map(|gate| graph.gate(*gate).map(|gate| graph.gated(gate)))
+    }
+
+    /// The types of the events that it waits for.
+    fn awaited<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = &'a str> + 'a {
+        let steps = self.awaits.iter().filter(|_| self.state.is_none());
+        steps.filter_map(|step| graph.step(*step).awaits.as_ref().map(|awaits| &*awaits.event))
     }
 
     fn cells(&self, graph: &Graph) -> Vec<String> {
@@ -241,7 +273,8 @@ impl ShownItem {
             }
         });
         let waits = self.waits(graph).map(|title| format!("the gate of {}", visible(&title)));
-        let at: Vec<String> = at.chain(waits).collect();
+        let awaits = self.awaited(graph).map(|event| format!("waits for {}", visible(event)));
+        let at: Vec<String> = at.chain(waits).chain(awaits).collect();
         let uncompensated =
             self.uncompensated.iter().map(|error| format!("not compensated: {}", error_text(error, graph)));
         let errors = self.error.iter().map(|error| error_text(error, graph)).chain(uncompensated);

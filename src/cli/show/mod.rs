@@ -1,6 +1,7 @@
 //! `orderflow show`: one stored run, its items, or one item with all inputs and outputs.
 
 mod conversation;
+mod events;
 mod files;
 mod gates;
 mod item;
@@ -181,6 +182,8 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     };
     let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
     let line = RunLine::of(history.header(), folder, name, gist);
+    let waits = graph.steps.iter().any(|step| step.awaits.is_some());
+    let log = if waits { Some(history.event_log(None)?.0) } else { None };
     match format {
         Format::Json => {
             items.open().for_each(|item| tell(item.json(graph), terminal));
@@ -189,6 +192,9 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
             let unavailable = history.unavailable()?.iter();
             rest["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
             rest["spent"] = history.spent()?.json();
+            if let Some(log) = &log {
+                rest["events"] = events::json(log);
+            }
             rest["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             let rest = visible_json(&serde_json::to_string_pretty(&rest)?);
             terminal.data(&format!("\n],\n{}\n", rest.trim_start_matches("{\n")));
@@ -204,7 +210,8 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
             let waits = gates.iter().filter_map(|gate| graph.gate(*gate));
             let waits =
                 waits.map(|gate| format!("{:<10} {}\n", "waits", approve_text(gate, graph, &line.name)));
-            let about = about(&line) + &spent + &waits.collect::<String>() + &unavailable;
+            let events = log.map(|log| events::lines(&log, graph, &line.name)).unwrap_or_default();
+            let about = about(&line) + &spent + &waits.collect::<String>() + &events + &unavailable;
             terminal.data(&format!("{about}\n{}\n{}", report.table(width), items.draw(width)));
         }
     }

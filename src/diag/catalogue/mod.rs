@@ -2,6 +2,7 @@
 
 mod assumed;
 mod condition;
+mod events;
 mod gates;
 mod graph;
 mod near;
@@ -16,6 +17,7 @@ mod verify;
 
 pub use assumed::*;
 pub use condition::*;
+pub use events::*;
 pub use gates::*;
 pub use graph::*;
 pub use near::*;

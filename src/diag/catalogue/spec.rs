@@ -488,6 +488,8 @@ fn example(key: &str) -> &'static str {
         "retry" => "3",
         "budget" => "20000 tokens",
         "after" => "Check Stock",
+        "emit" => "order.created",
+        "await" => "order.shipped",
         _ => "30s",
     }
 }

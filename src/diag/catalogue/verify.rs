@@ -33,6 +33,15 @@ pub fn row_gate(span: Span, step: &str, why: &str) -> Diagnostic {
     Diagnostic::error("row-gate", span, format!("`{step}` cannot have begun: {why}"))
 }
 
+/// A row of a step that began without the event that it waits for.
+pub fn row_event(span: Span, step: &str, event: &str) -> Diagnostic {
+    Diagnostic::error(
+        "row-event",
+        span,
+        format!("`{step}` cannot have begun: no event `{event}` is recorded"),
+    )
+}
+
 /// A label that is not a value of the declared type.
 pub fn row_type(span: Span, label: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error("row-type", span, format!("{label} is {found}, and the step declares {expected}"))

@@ -21,7 +21,11 @@ impl Item {
                 let begin = undoes.map_or(Ahead::Begin, Ahead::Compensate);
                 let ahead = match self.state(path) {
                     StepState::Gated(gate) if self.waits_at(*gate) => Ahead::Wait(*gate),
-                    StepState::Waiting { .. } | StepState::Deciding | StepState::Gated(_) => begin,
+                    StepState::Awaiting if self.waits_for_event(path.step) => Ahead::Await,
+                    StepState::Waiting { .. }
+                    | StepState::Deciding
+                    | StepState::Gated(_)
+                    | StepState::Awaiting => begin,
                     StepState::Ready(Attempts { tries: 0, .. }) => begin,
                     StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
                         Ahead::Next(attempts.number + 1)

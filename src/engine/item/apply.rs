@@ -73,6 +73,13 @@ impl Item {
                 }
                 self.settle(graph, *step, self.steps.end_of_elements(*step));
             }
+            StepEvent::AwaitBegan { step, subject, since } => {
+                self.begin_await(graph, *step, (subject, *since), at);
+            }
+            StepEvent::EventTaken { step, event, at: taken } => {
+                self.take_arrival(graph, *step, (*event, *taken), at);
+            }
+            StepEvent::AwaitExpired(step) => self.expire_await(graph, *step, at),
         }
     }
 
@@ -206,6 +213,7 @@ impl Item {
                 state @ (StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Gated(_)
+                | StepState::Awaiting
                 | StepState::Ready(_)
                 | StepState::Backoff { .. }) => match state.without_retry(why) {
                     Some(answered) => self.set(path, answered),
@@ -219,6 +227,7 @@ impl Item {
             }
         }
         self.abandon_gates(graph, at);
+        self.abandon_awaits(graph, at);
     }
 
     /// Ends an execution that has not begun; the steps after it are not decided.
@@ -258,6 +267,7 @@ impl Item {
             requeues: self.requeues,
             retries: self.retries + 1,
             spent: std::mem::take(&mut self.spent),
+            awaits: std::mem::take(&mut self.awaits).again(),
             ..Item::new(graph, self.id, self.key.clone(), inputs, at)
         };
         self.steps.number_after(earlier);
@@ -275,6 +285,7 @@ impl Item {
         }
         let revisited = self.revisit(graph);
         self.forget_gates(graph, &revisited);
+        self.forget_awaits(graph, &revisited);
         let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || revisited.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
@@ -298,7 +309,7 @@ impl Item {
         if end.is_none() {
             let step = graph.step(id);
             let decides = step.is_conditional() || step.each.is_some() || step.state.is_some();
-            if !decides && step.gates.is_empty() {
+            if !decides && step.gates.is_empty() && step.awaits.is_none() {
                 self.make_ready(graph, id);
             } else {
                 self.set(id, StepState::Deciding);
@@ -337,7 +348,10 @@ impl Item {
     fn end_item(&mut self, graph: &Graph, at: Millis) {
         for path in self.steps.pending().collect::<Vec<_>>() {
             let begun = match self.state(path) {
-                StepState::Waiting { .. } | StepState::Deciding | StepState::Gated(_) => false,
+                StepState::Waiting { .. }
+                | StepState::Deciding
+                | StepState::Gated(_)
+                | StepState::Awaiting => false,
                 StepState::Ready(attempts) => attempts.tries > 0,
                 StepState::Running { .. }
                 | StepState::Spread { .. }
@@ -351,6 +365,7 @@ impl Item {
             }
         }
         self.abandon_gates(graph, at);
+        self.abandon_awaits(graph, at);
     }
 
     /// A step has succeeded: the item enters the step's state.

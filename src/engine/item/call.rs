@@ -23,19 +23,24 @@ impl Item {
             step: path,
             attempt: attempts.number,
             repeated: attempts.repeated,
-            visit: match step.kind {
-                Kind::Handler => self.requeues + self.retries,
-                Kind::Forward | Kind::Compensation => {
-                    let done = self.compensates(graph, path).map_or(path.step, |done| done.step);
-                    self.visits.get(&done).copied().unwrap_or(0)
-                }
-            },
+            visit: self.visit(graph, path),
             compensates: self.compensates(graph, path),
             inputs: self.inputs(graph, path),
             deadline,
             until: deadline.into_iter().chain(self.due(graph).filter(|_| step.kind == Kind::Forward)).min(),
             left: None,
         })
+    }
+
+    /// The number of the visit that an execution is on.
+    pub(super) fn visit(&self, graph: &Graph, path: StepPath) -> u32 {
+        match graph.step(path.step).kind {
+            Kind::Handler => self.requeues + self.retries,
+            Kind::Forward | Kind::Compensation => {
+                let done = self.compensates(graph, path).map_or(path.step, |done| done.step);
+                self.visits.get(&done).copied().unwrap_or(0)
+            }
+        }
     }
 
     /// When a running attempt is stopped.
@@ -127,8 +132,11 @@ impl Item {
             let value = self.elements.get(&path.step)?.value(path.element?)?;
             Some(Arc::new(value.clone()))
         };
+        let payload = step.awaits.as_ref().map(|awaits| awaits.payload);
         let shared = |id: ValueId| match step.each {
             Some(each) if each.element == id => Some((id, element()?)),
+            // Another step may have taken a later event meanwhile.
+            _ if payload == Some(id) => Some((id, self.payload(path.step)?)),
             _ => Some((id, self.value(id)?.clone())),
         };
         match step.kind {
@@ -144,7 +152,9 @@ impl Item {
             Kind::Forward if !step.has_signature() => step.takes(&graph.inputs).filter_map(shared).collect(),
             Kind::Forward => {
                 let made = |input: &&crate::graph::Input| self.is_made(graph, input.makers.iter());
-                step.given().filter(made).filter_map(|input| shared(input.value)).collect()
+                let given = step.given().filter(made).map(|input| input.value);
+                let unnamed = payload.filter(|id| step.given().all(|input| input.value != *id));
+                given.chain(unnamed).filter_map(shared).collect()
             }
             Kind::Compensation => self.compensation_inputs(graph, path),
         }
@@ -199,6 +209,7 @@ impl Item {
                 StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Gated(_)
+                | StepState::Awaiting
                 | StepState::Ready(_)
                 | StepState::Spread { .. }
                 | StepState::Answered { .. }

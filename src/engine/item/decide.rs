@@ -93,7 +93,7 @@ impl Item {
 
     /// Whether a value that steps make is absent, as seen by the step that reads it.
     pub(super) fn is_absent(&self, graph: &Graph, id: StepId, value: ValueId) -> bool {
-        let makes = |step: &&StepId| graph.step(**step).outputs.iter().any(|output| output.value == value);
+        let makes = |step: &&StepId| graph.step(**step).makes(value);
         let needs = graph.step(id).needs.iter().map(|need| &need.step);
         let unmade = self.value(value).is_none() && !graph.inputs.contains(&value);
         unmade || !self.is_made(graph, needs.filter(makes))

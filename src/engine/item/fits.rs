@@ -51,11 +51,14 @@ impl Item {
                 StepState::Waiting { .. }
                     | StepState::Deciding
                     | StepState::Gated(_)
+                    | StepState::Awaiting
                     | StepState::Ready(_)
                     | StepState::Answered { .. }
                     | StepState::Spread { open: 0 }
             ),
             StepEvent::ElementsEnded(step) => matches!(self.state(*step), StepState::Spread { open: 0 }),
+            StepEvent::AwaitBegan { step, .. } => self.begins_await(*step),
+            StepEvent::EventTaken { step, .. } | StepEvent::AwaitExpired(step) => self.waits_for_event(*step),
         }
     }
 

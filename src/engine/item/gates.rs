@@ -37,10 +37,10 @@ enum GateOutcome {
     Expired,
 }
 
-/// A deadline that is paused while the item waits at so many gates.
+/// A deadline that is paused while the item waits at so many gates and for so many events.
 #[derive(Debug)]
 struct Standstill {
-    gates: u32,
+    waits: u32,
     since: Millis,
 }
 
@@ -60,7 +60,7 @@ impl Item {
         let shut = |gate: &&GateId| !self.gates.reached.get(gate).is_some_and(Reached::is_open);
         match graph.step(id).gates.iter().find(shut) {
             Some(gate) => self.set(id, StepState::Gated(*gate)),
-            None => self.make_ready(graph, id),
+            None => self.await_event(graph, id),
         }
     }
 
@@ -185,9 +185,14 @@ impl Item {
     /// It waits at a gate from now on: its deadlines, and those of the groups around the gate, are paused.
     pub(super) fn reach(&mut self, graph: &Graph, gate: GateId, since: UnixMillis, at: Millis) {
         self.gates.reached.insert(gate, Reached { since, outcome: None });
-        for clock in clocks(graph, gate) {
-            let still = self.gates.stopped.entry(clock).or_insert(Standstill { gates: 0, since: at });
-            still.gates += 1;
+        self.stand_still(clocks(graph, gate), at);
+    }
+
+    /// These deadlines are paused; `None` is the item's own.
+    pub(super) fn stand_still(&mut self, clocks: Vec<Option<usize>>, at: Millis) {
+        for clock in clocks {
+            let still = self.gates.stopped.entry(clock).or_insert(Standstill { waits: 0, since: at });
+            still.waits += 1;
         }
     }
 
@@ -209,16 +214,16 @@ impl Item {
     fn leave(&mut self, graph: &Graph, gate: GateId, at: Millis, outcome: GateOutcome) {
         if let Some(reached) = self.gates.reached.get_mut(&gate) {
             reached.outcome = Some(outcome);
-            self.go_on(graph, gate, at);
+            self.move_on(clocks(graph, gate), at);
         }
     }
 
-    /// The paused deadlines count again.
-    fn go_on(&mut self, graph: &Graph, gate: GateId, at: Millis) {
-        for clock in clocks(graph, gate) {
+    /// Paused deadlines count again.
+    pub(super) fn move_on(&mut self, clocks: Vec<Option<usize>>, at: Millis) {
+        for clock in clocks {
             let Some(still) = self.gates.stopped.get_mut(&clock) else { continue };
-            still.gates = still.gates.saturating_sub(1);
-            if still.gates > 0 {
+            still.waits = still.waits.saturating_sub(1);
+            if still.waits > 0 {
                 continue;
             }
             let since = still.since;
@@ -242,7 +247,7 @@ impl Item {
         };
         for gate in self.gates.reached.iter().filter_map(left).collect::<Vec<_>>() {
             self.gates.reached.remove(&gate);
-            self.go_on(graph, gate, at);
+            self.move_on(clocks(graph, gate), at);
         }
     }
 
@@ -286,6 +291,12 @@ impl Item {
         let values = [text(&what), text(&who), text(&notes), waited.into()];
         GATE_COLUMNS.into_iter().map(Arc::from).zip(values).collect()
     }
+}
+
+/// The deadlines that are paused while a step waits: the item's, and those of the groups around it.
+pub(super) fn clocks_of(graph: &Graph, step: StepId) -> Vec<Option<usize>> {
+    let timed = graph.around(step).filter(|group| graph.groups[*group].deadline.is_some());
+    [None].into_iter().chain(timed.map(Some)).collect()
 }
 
 /// The deadlines that are paused at a gate: the item's, and those of the groups around what the gate is before.

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod apply;
+mod awaits;
 mod budget;
 mod call;
 mod compensate;
@@ -25,6 +26,7 @@ pub use state::is_failed;
 use crate::event::{ItemError, ItemId, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
+use awaits::Awaits;
 use budget::Spendings;
 use compensate::Effects;
 use gates::Gates;
@@ -73,6 +75,7 @@ pub(super) struct Item {
     cancelled: Option<StopReason>,
     effects: Effects,
     gates: Gates,
+    awaits: Awaits,
     /// How often each step restarted, after its compensation or with other inputs; steps that never did are absent.
     visits: BTreeMap<StepId, u32>,
     /// The inputs with which it restarts, once its effects are compensated.
@@ -148,6 +151,7 @@ impl Item {
             cancelled: None,
             effects: Effects::default(),
             gates: Gates::default(),
+            awaits: Awaits::default(),
             visits: BTreeMap::new(),
             new_inputs: None,
             requeues: 0,
@@ -278,7 +282,7 @@ impl Item {
 
     /// Whether a value counts as made: it is a workflow input, or a step that makes it succeeded.
     pub fn has_made(&self, graph: &Graph, value: ValueId) -> bool {
-        let makes = |id: &StepId| graph.step(*id).outputs.iter().any(|output| output.value == value);
+        let makes = |id: &StepId| graph.step(*id).makes(value);
         let makers: Vec<StepId> = graph.ids().filter(makes).collect();
         self.is_made(graph, makers.iter())
     }

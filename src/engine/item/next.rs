@@ -24,7 +24,8 @@ impl Item {
         if let Some(path) = self.steps.deciding().first() {
             return Some(self.decide(graph, path.step, now));
         }
-        if let Some(event) = self.next_at_gates(graph, bounds, now) {
+        let waiting = self.next_at_gates(graph, bounds, now);
+        if let Some(event) = waiting.or_else(|| self.next_at_awaits(graph, bounds, now)) {
             return Some(event);
         }
         if let Some(why) = self.stop
@@ -142,7 +143,10 @@ impl Item {
             output: None,
             duration_ms: None,
             tokens_used: None,
-            columns: self.gate_columns(graph, path.step),
+            columns: {
+                let events = self.event_columns(graph, path.step);
+                self.gate_columns(graph, path.step).into_iter().chain(events).collect()
+            },
             attempt: None,
             started_ms: Some(started),
             error: None,

@@ -7,6 +7,8 @@
 //!            Gated ──────┘ └──── Backoff ←───┘
 //! ```
 //!
+//! A step that waits for an event is Awaiting between its gates and Ready.
+//!
 //! A step that runs for each element of a list goes from Deciding to Spread; its elements go from Ready to Ended, and
 //! it ends after the last of them.
 
@@ -31,6 +33,8 @@ pub(super) enum StepState {
     Deciding,
     /// It could start, but waits at this gate; or the gate was shut, and its end is to be decided.
     Gated(GateId),
+    /// It could start, but waits for an event; or that did not come in time, and its end is to be decided.
+    Awaiting,
     /// Can start as soon as the limits allow.
     Ready(Attempts),
     Running {
@@ -68,11 +72,14 @@ impl StepState {
             // A compensation starts from Idle, or from Ended after it compensated another step.
             Deciding => matches!(self, Idle | Waiting { .. } | Ended(_)),
             Gated(_) => matches!(self, Idle | Waiting { .. } | Deciding | Gated(_)),
+            Awaiting => matches!(self, Idle | Waiting { .. } | Deciding | Gated(_)),
             Ready(_) => {
-                matches!(self, Idle | Waiting { .. } | Deciding | Gated(_) | Backoff { .. } | Ended(_))
+                let waits = matches!(self, Waiting { .. } | Deciding | Gated(_) | Awaiting);
+                waits || matches!(self, Idle | Backoff { .. } | Ended(_))
             }
             Spread { .. } => {
-                matches!(self, Idle | Waiting { .. } | Deciding | Gated(_) | Spread { .. } | Ended(_))
+                let waits = matches!(self, Waiting { .. } | Deciding | Gated(_) | Awaiting);
+                waits || matches!(self, Idle | Spread { .. } | Ended(_))
             }
             // From Running when it is asked to stop, or repeated by another runner.
             Running { .. } => matches!(self, Ready(_) | Running { .. }),
@@ -96,7 +103,7 @@ impl StepState {
     /// Whether it may start without another event of its own.
     fn is_pending(&self) -> bool {
         use StepState::*;
-        matches!(self, Waiting { .. } | Deciding | Gated(_) | Ready(_) | Backoff { .. })
+        matches!(self, Waiting { .. } | Deciding | Gated(_) | Awaiting | Ready(_) | Backoff { .. })
     }
 
     fn is_running(&self) -> bool {
@@ -108,7 +115,7 @@ impl StepState {
         matches!(self, StepState::Running { stop: None, .. })
     }
 
-    /// Whether it moves on without a person, or a step before it.
+    /// Whether it moves on without a person, an event, or a step before it.
     fn is_active(&self) -> bool {
         match self {
             StepState::Deciding
@@ -117,12 +124,20 @@ impl StepState {
             | StepState::Answered { .. }
             | StepState::Backoff { .. }
             | StepState::Spread { .. } => true,
-            StepState::Idle | StepState::Waiting { .. } | StepState::Gated(_) | StepState::Ended(_) => false,
+            StepState::Idle
+            | StepState::Waiting { .. }
+            | StepState::Gated(_)
+            | StepState::Awaiting
+            | StepState::Ended(_) => false,
         }
     }
 
     fn is_gated(&self) -> bool {
         matches!(self, StepState::Gated(_))
+    }
+
+    fn is_awaiting(&self) -> bool {
+        matches!(self, StepState::Awaiting)
     }
 
     fn is_deciding(&self) -> bool {
@@ -165,6 +180,8 @@ pub(super) struct Steps {
     active: u32,
     /// Steps that wait at a gate.
     gated: BTreeSet<StepPath>,
+    /// Steps that wait for an event.
+    awaiting: BTreeSet<StepPath>,
     /// Executions whose answer is to be processed, in the order of their answers.
     answered: Queue,
     /// Steps whose conditions are to be decided, first come first.
@@ -220,6 +237,7 @@ impl Steps {
         keep(&mut self.running, path, before.is_running(), now.is_running());
         keep(&mut self.unstopped, path, before.is_unstopped(), now.is_unstopped());
         keep(&mut self.gated, path, before.is_gated(), now.is_gated());
+        keep(&mut self.awaiting, path, before.is_awaiting(), now.is_awaiting());
         let (was_active, is_active) = (before.is_active(), now.is_active());
         match now {
             StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
@@ -294,9 +312,14 @@ impl Steps {
         &self.gated
     }
 
-    /// Whether nothing moves on before a person has decided at a gate.
+    /// Steps that wait for an event.
+    pub fn awaiting(&self) -> &BTreeSet<StepPath> {
+        &self.awaiting
+    }
+
+    /// Whether nothing moves on before a person has decided at a gate, or an event has come.
     pub fn rests(&self) -> bool {
-        self.active == 0 && !self.gated.is_empty()
+        self.active == 0 && !(self.gated.is_empty() && self.awaiting.is_empty())
     }
 
     pub fn deciding(&self) -> &[StepPath] {
@@ -357,6 +380,7 @@ impl Steps {
         tracks(&Vec::from_iter(self.running()), StepState::is_running);
         tracks(&Vec::from_iter(self.unstopped.iter().copied()), StepState::is_unstopped);
         tracks(&Vec::from_iter(self.gated.iter().copied()), StepState::is_gated);
+        tracks(&Vec::from_iter(self.awaiting.iter().copied()), StepState::is_awaiting);
         for path in all {
             if let StepState::Running { attempts, .. } = self.state(path) {
                 assert_eq!(self.numbers.get(&path), Some(&attempts.number), "{path:?} of {self:#?}");

@@ -5,7 +5,8 @@ use super::super::item::Item;
 use super::super::tally::DeadLetter;
 use super::Run;
 use crate::event::{
-    AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement, StepEvent,
+    Arrival, AttemptEvent, Event, EventKind, Execution, ItemEvent, ItemId, Millis, RunEvent, Settlement,
+    StepEvent,
 };
 use std::sync::Arc;
 
@@ -19,8 +20,22 @@ impl Run {
             EventKind::Run(change) => self.apply_to_run(change, event),
             EventKind::Item(item, change) => self.apply_to_item(*item, change, event),
             EventKind::Step(item, change) => {
-                if let StepEvent::Ended(execution) = change {
-                    self.bounds.unavailable.count(&self.graph, execution);
+                match change {
+                    StepEvent::Ended(execution) => {
+                        self.bounds.unavailable.count(&self.graph, execution);
+                        self.publish(*item, execution, event.at);
+                    }
+                    StepEvent::AwaitBegan { subject, .. } => self.bounds.arrivals.wait(subject, *item),
+                    StepEvent::EventTaken { event, .. } => {
+                        let arrival = self.bounds.arrivals.get(*event);
+                        if let Some((arrival, known)) = arrival.zip(self.items.get_mut(item)) {
+                            known.hand(arrival);
+                        }
+                    }
+                    StepEvent::ConditionHeld(_)
+                    | StepEvent::BranchTaken { .. }
+                    | StepEvent::ElementsEnded(_)
+                    | StepEvent::AwaitExpired(_) => {}
                 }
                 self.apply_to(*item, event);
             }
@@ -81,6 +96,7 @@ impl Run {
                 self.once.end = Some(end.clone());
             }
             RunEvent::Drained(why) => self.drained = Some(*why),
+            RunEvent::Received(arrival) => self.receive(arrival),
             RunEvent::Decided { gate, decision } => {
                 self.bounds.standing.entry(*gate).or_insert_with(|| decision.clone());
                 let waits = self.items.iter().filter(|(_, known)| known.waits_at(*gate));
@@ -92,6 +108,21 @@ impl Run {
                 items.into_iter().for_each(|item| self.take_event(item, event));
             }
         }
+    }
+
+    /// An event came: those who may wait for it look at it.
+    fn receive(&mut self, arrival: &Arc<Arrival>) {
+        self.bounds.arrivals.add(&self.graph, arrival);
+        let waiters = self.bounds.arrivals.waiters(&arrival.subject);
+        self.touched.extend(waiters.filter(|item| self.items.contains_key(item)));
+    }
+
+    /// The events that an execution publishes by its success reach the items of the run.
+    fn publish(&mut self, item: ItemId, execution: &Execution, at: Millis) {
+        let Some(known) = self.items.get(&item).filter(|_| self.graph.emits(execution.step)) else { return };
+        let at = self.bounds.clock.saturating_add(at);
+        let published = known.published(&self.graph, &self.bounds.arrivals.run, execution, at);
+        published.into_iter().for_each(|arrival| self.receive(&Arc::new(arrival)));
     }
 
     fn apply_to_item(&mut self, item: ItemId, change: &ItemEvent, event: &Event) {
@@ -144,6 +175,7 @@ impl Run {
         self.unstopped.forget(item);
         if let Some(settled) = self.items.remove(&item) {
             self.count(weight(item, &settled), Weight::default());
+            self.bounds.arrivals.end(&self.graph, item, key, settled.subjects());
             self.once.keep(&self.graph, item, &settled, end.state);
         }
         *self.tally.of(end.state) += 1;

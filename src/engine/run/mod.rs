@@ -14,7 +14,7 @@ use super::unavailable::Bounds;
 use super::{Effect, EngineInput, Limits, Out, RetryRequest, Timer};
 use crate::event::{
     AttemptEvent, Cause, Decision, DrainReason, Event, EventKind, Failure, GateId, ItemEvent, ItemId, Millis,
-    Outcome, RunEvent, StepPath, StopReason,
+    Outcome, RunEvent, StepEvent, StepPath, StopReason,
 };
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
@@ -173,6 +173,8 @@ impl Run {
                 Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => effect,
             });
             out.effects.extend(outstanding);
+            let awaits = known.awaiting().map(|(step, ..)| step);
+            out.effects.extend(awaits.filter_map(|step| known.await_timer(&self.graph, &self.bounds, step)));
             let gates = known.waiting().map(|(gate, _)| gate);
             out.effects.extend(gates.flat_map(|gate| known.at_gate(&self.graph, &self.bounds, gate, true)));
         }
@@ -234,6 +236,12 @@ impl Run {
             EngineInput::Due(Timer::Gate { item, gate }) => known(&item)
                 .filter(|known| known.is_expired(&self.graph, &self.bounds, gate, at))
                 .map(|_| ItemEvent::GateExpired(gate).of(item, at)),
+            EngineInput::Receive(arrival) => {
+                (!self.bounds.arrivals.knows(&arrival.id)).then(|| RunEvent::Received(arrival).at(at))
+            }
+            EngineInput::Due(Timer::Await { item, step }) => known(&item)
+                .filter(|known| known.is_await_expired(&self.graph, &self.bounds, step, at))
+                .map(|_| StepEvent::AwaitExpired(step).of(item, at)),
             EngineInput::Due(Timer::Rate) => None,
             EngineInput::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
@@ -371,6 +379,11 @@ impl Run {
                 let known = self.items.get(item);
                 let effects = known.map(|known| known.at_gate(&self.graph, &self.bounds, *gate, false));
                 out.effects.extend(effects.into_iter().flatten());
+            }
+            EventKind::Step(item, StepEvent::AwaitBegan { step, .. }) => {
+                let known = self.items.get(item);
+                out.effects
+                    .extend(known.and_then(|known| known.await_timer(&self.graph, &self.bounds, *step)));
             }
             EventKind::Item(item, ItemEvent::Admitted { .. } | ItemEvent::Requeued) => {
                 let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));

@@ -2,7 +2,7 @@
 
 use super::super::{Impossible, Retries};
 use super::{Item, Policy, Run};
-use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, RunEvent};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, RunEvent, StepEvent};
 use crate::graph::Graph;
 use std::sync::Arc;
 
@@ -75,6 +75,11 @@ impl Run {
             EventKind::Run(RunEvent::StepsEnded(_)) => fits(self.items.get(&ItemId::RUN)),
             EventKind::Run(RunEvent::Decided { gate, .. }) => {
                 self.graph.gate(*gate).is_some() && !self.bounds.standing.contains_key(gate)
+            }
+            EventKind::Run(RunEvent::Received(arrival)) => !self.bounds.arrivals.knows(&arrival.id),
+            EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => {
+                let known = self.items.get(item);
+                known.is_some_and(|known| known.can_take(&self.graph, &self.bounds.arrivals, *step, *event))
             }
             EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => item.0 == self.tally.admitted,

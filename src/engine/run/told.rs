@@ -5,7 +5,7 @@ use super::super::tally::{DeadLetter, Tally};
 use super::super::{Ahead, Ask, Call, Effect};
 use super::{Run, WINDOW};
 use crate::event::{
-    Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, UnixMillis,
+    Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, UnixMillis,
 };
 use crate::graph::{StateId, StepId};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ impl Run {
             && self.line.idle()
     }
 
-    /// Items in flight that people need not move on: others may be admitted beside those that wait for a person.
+    /// Items in flight that neither people nor events move on: others may be admitted beside those that wait for these.
     fn moving(&self) -> usize {
         self.items.len().saturating_sub(usize::try_from(self.resting).unwrap_or(usize::MAX))
     }
 
-    /// Whether nothing can happen before a person has decided, unless more items come.
+    /// Whether nothing can happen before a person has decided or an event has come, unless more items come.
     pub fn rests(&self) -> bool {
         !self.items.is_empty() && self.moving() == 0
     }
@@ -36,9 +36,51 @@ impl Run {
             .flat_map(|(id, item)| item.waiting().map(|(gate, since)| (*id, item.key(), gate, since)))
     }
 
-    /// How many items wait for a person and for nothing else.
+    /// The steps that wait for events, with the keys of their items, the subjects, and since when.
+    pub fn awaiting(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, StepId, &Arc<str>, UnixMillis)> {
+        self.items.iter().flat_map(|(id, item)| {
+            item.awaiting().map(|(step, subject, since)| (*id, item.key(), step, subject, since))
+        })
+    }
+
+    /// Whether another event from outside can be held.
+    pub fn has_room(&self) -> bool {
+        self.bounds.arrivals.has_room()
+    }
+
+    /// Whether an event with this id came before.
+    pub fn knows_event(&self, id: &str) -> bool {
+        self.bounds.arrivals.knows(id)
+    }
+
+    /// How many events the run has got, from outside and from its own steps: the number of the next one.
+    pub fn events_so_far(&self) -> u64 {
+        self.bounds.arrivals.count()
+    }
+
+    /// An event that steps may still take, by its number.
+    pub fn event(&self, number: u64) -> Option<&Arc<Arrival>> {
+        self.bounds.arrivals.get(number)
+    }
+
+    /// Why a step of an item in flight does not take an event, though its type and subject are right.
+    pub fn refusal_of(&self, item: ItemId, step: StepId, arrival: &Arrival) -> Option<String> {
+        self.items.get(&item)?.refusal_of(&self.graph, step, arrival)
+    }
+
+    /// How many items wait for a person and for nothing else, but perhaps for an event.
     pub fn waiting_items(&self) -> u64 {
-        self.items.iter().filter(|(id, item)| **id != ItemId::RUN && item.rests()).count() as u64
+        self.resting_items(|item| item.waiting().next().is_some())
+    }
+
+    /// How many items wait for an event and for nothing else.
+    pub fn awaiting_items(&self) -> u64 {
+        self.resting_items(|item| item.waiting().next().is_none())
+    }
+
+    fn resting_items(&self, which: impl Fn(&Item) -> bool) -> u64 {
+        let items = self.items.iter().filter(|(id, item)| **id != ItemId::RUN && item.rests());
+        items.filter(|(_, item)| which(item)).count() as u64
     }
 
     /// What was decided about all items that reach a gate.
@@ -53,6 +95,11 @@ impl Run {
             Effect::Ask(ask) => Some(ask),
             Effect::Call(_) | Effect::Stop { .. } | Effect::Timer { .. } => None,
         })
+    }
+
+    /// The run's name, which the ids of its own events begin with.
+    pub fn set_name(&mut self, run: &str) {
+        self.bounds.arrivals.run = run.into();
     }
 
     /// The run's time was zero at this time of the clock, without its pauses.

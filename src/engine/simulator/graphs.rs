@@ -4,10 +4,11 @@ use super::super::{ChannelLimit, Limits, Policy, Programs};
 use super::roll;
 use crate::condition;
 use crate::graph::{
-    Arm, Each, Edge, Gate, GateId, GateOf, Graph, Group, Guard, Input as Takes, Kind, Need, Output, Passage,
-    Role, StateId, Step, StepId, Taken, Target, ValueId, ValueInfo,
+    Arm, Await, Each, Edge, Gate, GateId, GateOf, Graph, Group, Guard, Input as Takes, Kind, Need, Output,
+    Passage, Role, StateId, Step, StepId, Taken, Target, ValueId, ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
+use crate::value::Type;
 use crate::value::budget::Budget;
 use crate::value::dollars::Dollars;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,8 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         needs: needs.iter().map(|&(id, data)| Need { step: StepId(id), data }).collect(),
         dependents: Vec::new(),
         gates: Vec::new(),
+        awaits: None,
+        emits: Vec::new(),
     }
 }
 
@@ -155,6 +158,9 @@ pub fn random_graph(seed: u64) -> Graph {
     limit_spending(seed, &mut graph);
     if roll(seed, &[95], 4) == 0 {
         gates(seed, &mut graph);
+    }
+    if roll(seed, &[98], 4) == 0 {
+        events(seed, &mut graph);
     }
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
@@ -386,6 +392,31 @@ fn gates(seed: u64, graph: &mut Graph) {
         before.iter().for_each(|step| graph.steps[step.index()].gates.push(id));
         let within = (dice(1, 2) == 0).then(|| Duration::from_millis(1 + dice(2, 60)));
         graph.gates.push(Gate { of, within, by: None, question: Default::default(), line: 1 });
+    }
+}
+
+/// The types of events in these worlds.
+pub const KINDS: [&str; 2] = ["e.one", "e.two"];
+
+/// Lets some steps wait for events, and some publish them.
+fn events(seed: u64, graph: &mut Graph) {
+    for id in graph.ids() {
+        let dice = |what: u64, below| roll(seed, &[99, what, id.0.into()], below);
+        let kind = |salt| KINDS[dice(salt, 2) as usize].to_owned();
+        if dice(0, 3) == 0 {
+            graph.steps[id.index()].emits = vec![kind(1)];
+        }
+        if graph.step(id).kind != Kind::Forward || dice(2, 3) > 0 {
+            continue;
+        }
+        let payload = ValueId(graph.values.len() as u32);
+        let ty = (dice(3, 4) == 0).then_some(Type::Json);
+        graph.values.push(ValueInfo { name: format!("payload_{}", id.0), ty });
+        let condition = condition::parse("n > 400").unwrap();
+        let filter = (dice(4, 2) == 0).then_some(Guard { condition, names: Vec::new() });
+        let within = Some(Duration::from_millis(1 + dice(5, 90)));
+        graph.steps[id.index()].awaits =
+            Some(Await { event: kind(6), payload, subject: None, filter, within });
     }
 }
 

@@ -5,8 +5,8 @@ mod graphs;
 
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Decision, Event, EventKind, Failure, GateId, ItemEvent, ItemId, Millis,
-    Outcome, Reply, RunEvent, StepPath, StopReason, Values,
+    Answer, Arrival, AttemptEvent, Cause, Decision, Event, EventKind, Failure, GateId, ItemEvent, ItemId,
+    Millis, Outcome, Reply, RunEvent, StepPath, StopReason, Values,
 };
 use crate::graph::{Graph, Kind, ValueId};
 use crate::value::Value;
@@ -50,6 +50,12 @@ enum Coming {
     },
     Timer(Timer),
     Stop,
+    /// An event comes from outside, the `number`th of its type for the item.
+    Signal {
+        item: u64,
+        kind: usize,
+        number: u64,
+    },
     /// A person decides about an item, or about all that wait at a gate.
     Decide {
         asked: Option<(ItemId, Millis)>,
@@ -94,6 +100,13 @@ impl World {
             }
         }
         let items = roll(seed, &[10], 7);
+        let awaits = graph.steps.iter().any(|step| step.awaits.is_some());
+        for (item, kind) in (0..=items).filter(|_| awaits).flat_map(|item| [(item, 0), (item, 1)]) {
+            let dice = |what, below| roll(seed, &[82, what, item, kind as u64], below);
+            for number in 0..dice(0, 4) {
+                coming.insert((dice(1 + number, 160), Coming::Signal { item, kind, number }));
+            }
+        }
         World {
             seed,
             now: 0,
@@ -179,6 +192,9 @@ impl World {
                     continue;
                 }
             }
+            if matches!(coming, Coming::Signal { .. }) && run.stopped().is_some() {
+                continue;
+            }
             for input in self.arrive(coming) {
                 run.handle(input, self.now, out);
             }
@@ -239,6 +255,17 @@ impl World {
                 let item = asked.map(|(item, _)| item);
                 let decision = Decision { approved, by: "ops".into(), note: None, at: self.now };
                 vec![EngineInput::Decide { gate, item, decision }]
+            }
+            Coming::Signal { item, kind, number } => {
+                let dice = |what, below| roll(self.seed, &[83, what, item, kind as u64, number], below);
+                // The last item is the run itself.
+                let subject = if item == self.items { "run".into() } else { format!("item-{item}") };
+                let data = Value::Object([("n".to_owned(), dice(0, 1000).into())].into_iter().collect());
+                let kind = graphs::KINDS[kind].to_owned();
+                // Some come twice.
+                let id = format!("{subject}/{kind}/{}", number - number.min(dice(1, 4) / 3));
+                let arrival = Arrival { id, kind, subject, source: None, data: Arc::new(data), at: self.now };
+                vec![EngineInput::Receive(Arc::new(arrival))]
             }
             Coming::Stop => vec![EngineInput::Stop(StopReason::Interrupted)],
             Coming::Answer { item, step, attempt, started } => {

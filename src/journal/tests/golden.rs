@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::event::{
-    AttemptEvent, Cause, Decision, DrainReason, Execution, Failure, GateId, ItemError, ItemEvent, ItemId,
-    ItemState, NotRun, Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId, StepPath,
-    StopReason, ValueId,
+    Arrival, AttemptEvent, Cause, Decision, DrainReason, Execution, Failure, GateId, ItemError, ItemEvent,
+    ItemId, ItemState, NotRun, Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId,
+    StepPath, StopReason, ValueId,
 };
 use crate::journal::{Asked, FILE, Message, Process, Revision, version1};
 use std::fs;
@@ -151,6 +151,22 @@ fn every_kind() -> Vec<Record> {
         ItemEvent::GateExpired(gate).of(item, at),
         RunEvent::Decided { gate, decision: approved }.at(at),
     ]));
+    let arrival = Arrival {
+        id: "delivery-7".into(),
+        kind: "order.shipped".into(),
+        subject: "order-3".into(),
+        source: Some("warehouse".into()),
+        data: Arc::new(json!({"weight": 2, "$serde_json::private::Number": []})),
+        at: since,
+    };
+    let bare = Arrival { id: "8".into(), source: None, data: Arc::new(Value::Null), ..arrival.clone() };
+    all.extend(records(&[
+        RunEvent::Received(Arc::new(arrival)).at(at),
+        RunEvent::Received(Arc::new(bare)).at(at),
+        StepEvent::AwaitBegan { step, subject: "order-3".into(), since }.of(item, at),
+        StepEvent::EventTaken { step, event: 1, at: since + 5 }.of(item, at),
+        StepEvent::AwaitExpired(step).of(item, at),
+    ]));
     all
 }
 
@@ -277,4 +293,9 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"item":[3,{"decided":{"gate":0,"decision":{"approved":false,"by":"ops","note":"too expensive","at":1795968000005}}}]}}}
 {"event":{"at":1234,"kind":{"item":[3,{"gate_expired":0}]}}}
 {"event":{"at":1234,"kind":{"run":{"decided":{"gate":0,"decision":{"approved":true,"by":"ops","at":1795968000005}}}}}}
+{"event":{"at":1234,"kind":{"run":{"received":{"id":"delivery-7","type":"order.shipped","subject":"order-3","source":"warehouse","data":{"weight":2,"$serde_json::private::Number":[]},"at":1795968000000}}}}}
+{"event":{"at":1234,"kind":{"run":{"received":{"id":"8","type":"order.shipped","subject":"order-3","data":null,"at":1795968000000}}}}}
+{"event":{"at":1234,"kind":{"step":[3,{"await_began":{"step":1,"subject":"order-3","since":1795968000000}}]}}}
+{"event":{"at":1234,"kind":{"step":[3,{"event_taken":{"step":1,"event":1,"at":1795968000005}}]}}}
+{"event":{"at":1234,"kind":{"step":[3,{"await_expired":1}]}}}
 "##;

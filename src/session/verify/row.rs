@@ -4,7 +4,7 @@ use super::super::document::Cell;
 use super::DocumentRecord;
 use super::item::is_done;
 use crate::diag::{Diagnostic, catalogue};
-use crate::event::{GATE_COLUMNS, Status};
+use crate::event::{EVENT_COLUMNS, GATE_COLUMNS, Status};
 use crate::graph::{Kind, Step};
 use crate::value::{Type, Value, kind};
 use std::sync::Arc;
@@ -34,16 +34,28 @@ impl DocumentRecord<'_> {
         if let Some(why) = self.shut(step, index) {
             differences.push(catalogue::row_gate(place.cell(Cell::Phase), &step.title, &why));
         }
+        if let Some(awaits) = step.awaits.as_ref().filter(|_| self.has_begun(index)) {
+            let column = |name: &str| row.columns.iter().find(|(known, _)| **known == *name);
+            if column(EVENT_COLUMNS[1]).is_none_or(|(_, value)| value.is_null()) {
+                differences.push(catalogue::row_event(place.cell(Cell::Phase), &step.title, &awaits.event));
+            }
+        }
         if let Some((ty, found)) = self.misfit(step, index) {
             let label = row.output.as_deref().unwrap_or_default();
             differences.push(catalogue::row_type(place.cell(Cell::Output), label, &ty, found));
         }
     }
 
+    /// Whether an attempt was made.
+    fn has_begun(&self, index: usize) -> bool {
+        let row = &self.rows[index];
+        is_done(row.status) || row.attempt.is_some()
+    }
+
     /// Why a step cannot have begun, by what was decided at its gates.
     fn shut(&self, step: &Step, index: usize) -> Option<String> {
         let row = &self.rows[index];
-        if step.gates.is_empty() || !is_done(row.status) && row.attempt.is_none() {
+        if step.gates.is_empty() || !self.has_begun(index) {
             return None;
         }
         let [what, who, ..] = GATE_COLUMNS.map(|name| row.columns.iter().find(|(known, _)| **known == *name));

@@ -96,6 +96,13 @@ impl<'a> Place<'a> {
         let turned = key == "compensate" && self.undoes(value);
         let meant =
             if turned { Meant::Undoes } else { near::meant(key).filter(|_| !field::is_known(key))? };
+        // `order.shipped` is an event, unless a step has this title.
+        let first = value.split_whitespace().next().unwrap_or_default();
+        let event = first.contains('.') && near::value("await", value).is_some();
+        let meant = match meant {
+            Meant::Field("after") if event && steps(value, self.titles).is_none() => Meant::Field("await"),
+            meant => meant,
+        };
         match meant {
             Meant::Later(what) => {
                 return Some(problem::not_supported_yet(field.span, &format!("the field `{key}`"), what));

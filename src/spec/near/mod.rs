@@ -9,6 +9,7 @@ pub(super) use types::types;
 
 use super::budget;
 use super::duration::{duration, retry};
+use super::events::is_event_type;
 use super::signature::is_name;
 use super::{decision, field, heading};
 use crate::condition;
@@ -42,7 +43,7 @@ pub(super) enum Meant {
 }
 
 /// Other names, in lower case with `-` between words.
-const NAMES: [(&[&str], Meant); 18] = [
+const NAMES: [(&[&str], Meant); 20] = [
     (&["if", "only-if", "only-when", "condition", "conditional", "where", "run-if"], Meant::Field("when")),
     (&["unless", "except", "except-if", "skip-if", "skip-when", "not-if"], Meant::Unless),
     (
@@ -118,6 +119,38 @@ const NAMES: [(&[&str], Meant); 18] = [
     ),
     (&["agent", "owner", "assignee", "by", "responsible", "performed-by", "done-by"], Meant::Agent),
     (&["channel", "via"], Meant::Channel),
+    (
+        &[
+            "emits",
+            "publish",
+            "publishes",
+            "emit-event",
+            "emits-event",
+            "publish-event",
+            "raise",
+            "raises",
+            "fires",
+            "send-event",
+        ],
+        Meant::Field("emit"),
+    ),
+    (
+        &[
+            "awaits",
+            "await-event",
+            "awaits-event",
+            "on-event",
+            "wait-for-event",
+            "waits-for-event",
+            "listen",
+            "listen-for",
+            "subscribe",
+            "wait-until-event",
+            "await-signal",
+            "wait-for-signal",
+        ],
+        Meant::Field("await"),
+    ),
     (&["input", "inputs", "takes", "in"], Meant::Inputs),
     (&["output", "outputs", "makes", "returns", "produces", "out"], Meant::Outputs),
     (
@@ -245,6 +278,8 @@ pub(super) fn value(key: &str, value: &str) -> Option<String> {
         "budget" => budget::right(value),
         "each" => each(value),
         "when" => condition(value),
+        "emit" => value.split(',').all(|one| is_event_type(one.trim())).then(|| value.to_owned()),
+        "await" => value.split_whitespace().next().is_some_and(is_event_type).then(|| value.to_owned()),
         _ => Some(value.to_owned()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sign;
 use crate::graph::{Graph, ValueId};
-use crate::view::decisions::{self, JsonGate, Passage, Way};
+use crate::view::decisions::{self, JsonAwait, JsonGate, Passage, Way};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -32,6 +32,10 @@ struct JsonStep<'a> {
     decisions: Vec<Vec<Way<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gates: Vec<JsonGate<'a>>,
+    #[serde(rename = "await", skip_serializing_if = "Option::is_none")]
+    awaits: Option<JsonAwait<'a>>,
+    #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
+    emits: &'a [String],
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
 }
@@ -69,6 +73,8 @@ pub fn json(graph: &Graph) -> String {
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, id),
         gates: decisions::json_gates(graph, step),
+        awaits: decisions::json_await(graph, step),
+        emits: &step.emits,
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

@@ -84,7 +84,8 @@ fn node(graph: &Graph, id: StepId) -> String {
     let state = decisions::state(graph, step).map(|state| format!("state {state}"));
     let when = decisions::when(step).map(|when| format!("when {when}"));
     let gate = decisions::gate_of(graph, GateOf::Step(id));
-    let more = often(graph, step).into_iter().chain(state).chain(when).chain(gate);
+    let more =
+        often(graph, step).into_iter().chain(state).chain(when).chain(gate).chain(decisions::events(step));
     let more: String = more.map(|more| format!("<br/>{}", label(&more))).collect();
     let text = format!("{}{doer}{more}", label(&format!("{}{mark}", step.title)));
     let (left, right, class) = match (step.kind, step.mark) {
@@ -100,7 +101,9 @@ fn node(graph: &Graph, id: StepId) -> String {
 /// The lines into a step: values from outside, then one line from each step before it.
 fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
-    for input in step.inputs.iter().filter(|input| input.makers.is_empty()) {
+    let payload = step.awaits.as_ref().map(|awaits| awaits.payload);
+    let outside = step.inputs.iter().filter(|input| input.makers.is_empty() && Some(input.value) != payload);
+    for input in outside {
         let arrow = if step.kind == Kind::Forward { "-->" } else { "-.->" };
         let _ = writeln!(out, "    v{} {arrow} s{}", input.value.0, id.0);
     }

@@ -128,5 +128,12 @@ fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
     let arms = decisions::told(graph, step).into_iter().flatten();
     let arms = arms.map(|arm| format!("{} → {}", arm.asks(), arm.target));
     let gates = decisions::gates(graph, step);
-    state.into_iter().chain(when).chain(gates).chain(arms).map(|line| format!("{DIM}{line}{DIM:#}"))
+    let events = decisions::events(step);
+    state
+        .into_iter()
+        .chain(when)
+        .chain(gates)
+        .chain(events)
+        .chain(arms)
+        .map(|line| format!("{DIM}{line}{DIM:#}"))
 }

@@ -5,7 +5,7 @@ use super::{Doer, Given, replaced};
 use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
-use crate::view::decisions::{self, JsonGate, Passage, Way};
+use crate::view::decisions::{self, JsonAwait, JsonGate, Passage, Way};
 use crate::view::graph::sign;
 use crate::view::{stages, text};
 use serde::Serialize;
@@ -60,6 +60,10 @@ struct PlannedStep<'a> {
     decisions: Vec<Vec<Way<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gates: Vec<JsonGate<'a>>,
+    #[serde(rename = "await", skip_serializing_if = "Option::is_none")]
+    awaits: Option<JsonAwait<'a>>,
+    #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
+    emits: &'a [String],
     /// Required inputs that may be absent, so that it does not run.
     may_lack: Vec<MissingInput>,
     retry: Option<Value>,
@@ -129,6 +133,8 @@ fn step<'a>(
         when: decisions::conditions(step),
         decisions: decisions::ways(graph, id),
         gates: decisions::json_gates(graph, step),
+        awaits: decisions::json_await(graph, step),
+        emits: &step.emits,
         may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),

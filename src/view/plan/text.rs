@@ -31,6 +31,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += &table(&["stage", "step", "agent", "channel", "state", "limits", "done by"], rows, width);
     out += &decided(graph, width);
     out += &waits(graph, width);
+    out += &events(graph, width);
     out += &may_not_run(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
@@ -73,6 +74,20 @@ fn waits(graph: &Graph, width: Option<usize>) -> String {
         })
         .collect();
     let header = ["waits before", "for a person to decide", "by", "within"];
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
+}
+
+/// The events that steps wait for and publish; empty without any.
+fn events(graph: &Graph, width: Option<usize>) -> String {
+    let mut rows = Vec::new();
+    for step in &graph.steps {
+        let title = || visible(&step.title);
+        let waits =
+            |awaits: &crate::graph::Await| vec![title(), "waits for".to_owned(), visible(&awaits.text())];
+        rows.extend(step.awaits.as_ref().map(waits));
+        rows.extend(step.emits.iter().map(|event| vec![title(), "publishes".to_owned(), visible(event)]));
+    }
+    let header = ["step", "", "event"];
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
 }
 

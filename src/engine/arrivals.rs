@@ -1,0 +1,141 @@
+//! The events that a run has got, from outside and from its own steps, as long as a step may still take them. Does not
+//! know who takes which.
+
+use crate::event::{Arrival, ItemId};
+use crate::graph::Graph;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most events that a run holds for steps, and the most bytes of their data. Beyond, none is accepted from outside.
+const MOST: usize = 100_000;
+const LARGEST: usize = 64 << 20;
+
+/// A text by its hash, so that many ids and keys take little memory.
+type Digest = [u8; 16];
+
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// The run's name: the ids of its own events begin with it.
+    pub run: Arc<str>,
+    /// The ids of all events so far.
+    ids: BTreeSet<Digest>,
+    /// How many events there were.
+    count: u64,
+    /// Those that a step may take, by number.
+    held: BTreeMap<u64, Arc<Arrival>>,
+    /// The same by type and subject.
+    by: BTreeMap<String, BTreeMap<String, BTreeSet<u64>>>,
+    /// The bytes of their data.
+    size: usize,
+    /// The items that wait for an event with this subject, and those that did.
+    waiters: BTreeMap<Arc<str>, BTreeSet<ItemId>>,
+    /// The keys of items that have ended.
+    ended: BTreeSet<Digest>,
+}
+
+impl Arrivals {
+    /// Whether an event with this id came before.
+    pub fn knows(&self, id: &str) -> bool {
+        self.ids.contains(&digest(id))
+    }
+
+    /// Whether another event can be held.
+    pub fn has_room(&self) -> bool {
+        self.held.len() < MOST && self.size < LARGEST
+    }
+
+    /// Adds an event, unless its id is known.
+    pub fn add(&mut self, graph: &Graph, arrival: &Arc<Arrival>) {
+        if !self.ids.insert(digest(&arrival.id)) {
+            return;
+        }
+        let number = self.count;
+        self.count += 1;
+        let over = self.ended.contains(&digest(&arrival.subject));
+        if !is_awaited(graph, &arrival.kind) || over && !by_value(graph, &arrival.kind) {
+            return;
+        }
+        self.size = self.size.saturating_add(size(arrival));
+        let subjects = self.by.entry(arrival.kind.clone()).or_default();
+        subjects.entry(arrival.subject.clone()).or_default().insert(number);
+        self.held.insert(number, arrival.clone());
+    }
+
+    /// How many events there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn get(&self, number: u64) -> Option<&Arc<Arrival>> {
+        self.held.get(&number)
+    }
+
+    /// Those of this type and subject from a number on, in their order.
+    pub fn of(
+        &self,
+        kind: &str,
+        subject: &str,
+        from: u64,
+    ) -> impl Iterator<Item = (u64, &Arc<Arrival>)> + use<'_> {
+        let numbers = self.by.get(kind).and_then(|subjects| subjects.get(subject));
+        let numbers = numbers.into_iter().flat_map(move |numbers| numbers.range(from..));
+        numbers.filter_map(|number| Some((*number, self.held.get(number)?)))
+    }
+
+    /// An item waits for an event with this subject.
+    pub fn wait(&mut self, subject: &Arc<str>, item: ItemId) {
+        self.waiters.entry(subject.clone()).or_default().insert(item);
+    }
+
+    /// The items that may wait for an event with this subject.
+    pub fn waiters(&self, subject: &str) -> impl Iterator<Item = ItemId> + use<'_> {
+        self.waiters.get(subject).into_iter().flatten().copied()
+    }
+
+    /// An item has ended: nothing takes the events any more that are only for its key.
+    pub fn end(&mut self, graph: &Graph, item: ItemId, key: &str, subjects: impl Iterator<Item = Arc<str>>) {
+        for subject in subjects {
+            if let Some(items) = self.waiters.get_mut(&subject) {
+                items.remove(&item);
+                if items.is_empty() {
+                    self.waiters.remove(&subject);
+                }
+            }
+        }
+        if !graph.steps.iter().any(|step| step.awaits.is_some()) {
+            return;
+        }
+        self.ended.insert(digest(key));
+        for (kind, all) in &mut self.by {
+            if by_value(graph, kind) {
+                continue;
+            }
+            for number in all.remove(key).into_iter().flatten() {
+                if let Some(arrival) = self.held.remove(&number) {
+                    self.size = self.size.saturating_sub(size(&arrival));
+                }
+            }
+        }
+    }
+}
+
+fn digest(text: &str) -> Digest {
+    let mut short = Digest::default();
+    short.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+    short
+}
+
+fn size(arrival: &Arrival) -> usize {
+    arrival.data.to_string().len()
+}
+
+fn is_awaited(graph: &Graph, kind: &str) -> bool {
+    graph.steps.iter().filter_map(|step| step.awaits.as_ref()).any(|awaits| awaits.event == kind)
+}
+
+/// Whether a step finds events of this type by a value instead of the item's key.
+fn by_value(graph: &Graph, kind: &str) -> bool {
+    let mut of_kind =
+        graph.steps.iter().filter_map(|step| step.awaits.as_ref()).filter(|awaits| awaits.event == kind);
+    of_kind.any(|awaits| awaits.subject.is_some())
+}

@@ -1,0 +1,164 @@
+//! The events of a stored run: who waits for one, which came, and which of them nothing has taken.
+
+use super::History;
+use crate::engine::Run;
+use crate::event::{
+    Arrival, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, StepEvent, StepId, UnixMillis,
+};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// A step of an item that waits for an event.
+#[derive(Clone, Debug)]
+pub struct AwaitingStep {
+    pub item: ItemId,
+    pub key: Arc<str>,
+    pub step: StepId,
+    /// What the event's subject must be.
+    pub subject: Arc<str>,
+    pub since: UnixMillis,
+}
+
+/// An event from outside that no step has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntakenEvent {
+    pub id: String,
+    pub kind: String,
+    pub subject: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// The events of a run as its journal shows them.
+#[derive(Clone, Debug, Default)]
+pub struct EventLog {
+    pub awaiting: Vec<AwaitingStep>,
+    /// How many came from outside.
+    pub received: u64,
+    pub untaken: Vec<UntakenEvent>,
+    /// Whether another event is accepted: not too many wait for a step.
+    pub has_room: bool,
+    /// The time of the run's last event.
+    pub last: Millis,
+}
+
+impl History {
+    /// The events of the run; with one that is to be sent, also what comes of it.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn event_log(&self, sent: Option<&Arrival>) -> anyhow::Result<(EventLog, Prospect)> {
+        let mut seen = Seen::default();
+        let run = self.fold(|event, run| seen.see(event, run))?;
+        let awaiting = run.awaiting().map(|(item, key, step, subject, since)| AwaitingStep {
+            item,
+            key: key.clone(),
+            step,
+            subject: subject.clone(),
+            since,
+        });
+        let awaiting: Vec<AwaitingStep> = awaiting.collect();
+        let prospect = sent.map(|sent| self.prospect(&run, &seen, &awaiting, sent)).unwrap_or_default();
+        let untaken = seen.open.iter().map(|(number, [id, kind, subject])| UntakenEvent {
+            id: id.clone(),
+            kind: kind.clone(),
+            subject: subject.clone(),
+            why: self.why_untaken(&run, &seen, &awaiting, *number, (kind, subject)),
+        });
+        let log = EventLog {
+            untaken: untaken.collect(),
+            received: seen.received,
+            has_room: run.has_room(),
+            last: seen.last,
+            awaiting,
+        };
+        Ok((log, prospect))
+    }
+
+    fn prospect(&self, run: &Run, seen: &Seen, awaiting: &[AwaitingStep], sent: &Arrival) -> Prospect {
+        let title = |step: StepId| self.graph.step(step).title.clone();
+        let meant = awaiting.iter().filter(|one| self.is_for(one, &sent.kind, &sent.subject));
+        let (mut takers, mut refusals) = (Vec::new(), Vec::new());
+        for one in meant {
+            match run.refusal_of(one.item, one.step, sent) {
+                None => takers.push((one.key.to_string(), title(one.step))),
+                Some(why) => refusals.push((title(one.step), why)),
+            }
+        }
+        Prospect {
+            known: run.knows_event(&sent.id),
+            item: seen.keys.contains(&*sent.subject),
+            takers,
+            refusals,
+        }
+    }
+
+    fn is_for(&self, one: &AwaitingStep, kind: &str, subject: &str) -> bool {
+        let event = self.graph.step(one.step).awaits.as_ref().map(|awaits| awaits.event.as_str());
+        event == Some(kind) && *one.subject == *subject
+    }
+
+    fn why_untaken(
+        &self,
+        run: &Run,
+        seen: &Seen,
+        awaiting: &[AwaitingStep],
+        number: u64,
+        (kind, subject): (&str, &str),
+    ) -> String {
+        if !self.graph.awaited().contains(kind) {
+            return "no step waits for this type".to_owned();
+        }
+        let waits = awaiting.iter().find(|one| self.is_for(one, kind, subject));
+        let arrival = run.event(number);
+        let refused = waits.zip(arrival).and_then(|(one, arrival)| {
+            let why = run.refusal_of(one.item, one.step, arrival)?;
+            Some(format!("{}: {why}", self.graph.step(one.step).title))
+        });
+        match refused {
+            Some(why) => why,
+            None if waits.is_none() && arrival.is_none() => "its item has ended".to_owned(),
+            None if !seen.keys.contains(subject) => "no item has this key".to_owned(),
+            None => "no step has come to it".to_owned(),
+        }
+    }
+}
+
+/// What comes of an event that is to be sent.
+#[derive(Clone, Debug, Default)]
+pub struct Prospect {
+    /// It came before.
+    pub known: bool,
+    /// Whether an item with its subject as key has started.
+    pub item: bool,
+    /// The items that wait for it, each with the title of the step.
+    pub takers: Vec<(String, String)>,
+    /// The steps that wait for such an event but not for this one, with the reason.
+    pub refusals: Vec<(String, String)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    received: u64,
+    /// By number, those that nothing has taken: id, type and subject.
+    open: BTreeMap<u64, [String; 3]>,
+    keys: HashSet<Arc<str>>,
+    last: Millis,
+}
+
+impl Seen {
+    fn see(&mut self, event: &Event, run: &Run) {
+        self.last = self.last.max(event.at);
+        match &event.kind {
+            EventKind::Run(RunEvent::Received(arrival)) => {
+                self.received += 1;
+                let Arrival { id, kind, subject, .. } = &**arrival;
+                let number = run.events_so_far().saturating_sub(1);
+                self.open.insert(number, [id.clone(), kind.clone(), subject.clone()]);
+            }
+            EventKind::Step(_, StepEvent::EventTaken { event, .. }) => drop(self.open.remove(event)),
+            EventKind::Item(_, ItemEvent::Admitted { key, .. }) => drop(self.keys.insert(key.clone())),
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
+        }
+    }
+}
