@@ -4,7 +4,7 @@ use crate::parts::found;
 use crate::place::Place;
 use crate::program::{Told, told};
 use crate::services::Service;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -199,5 +199,46 @@ fn settings_of_models_are_checked() {
             "error[settings-unknown-provider]: unknown provider `opnai`",
             "error[settings-bad-value]: `max-tokens` must be a whole number above 0",
         ]
+    );
+}
+
+/// A server may ignore the form in the request, so own types are in the prompt; and JSON may follow other words, but must
+/// be their end.
+#[test]
+fn own_types_are_in_the_prompt_and_json_may_be_a_block_behind_words() {
+    let service = Service::new(|seen| {
+        let messages = seen.body["messages"].as_array().unwrap();
+        let text = match messages.len() {
+            1 => "Sure! {\"verdict\": {\"good\": true}}",
+            _ => "Sure!\n```json\n{\"verdict\": {\"good\": true}}\n```",
+        };
+        let message = json!({"role": "assistant", "content": text});
+        Some((200, json!({"choices": [{"finish_reason": "stop", "message": message}]})))
+    });
+    let place = Place::new(
+        "# T\n\n## Judge @judge\ntext::String → verdict::Verdict\n\n## Types\n\n```ts\ninterface Verdict { good: boolean }\n```\n",
+    );
+    place.write(
+        "orderflow.toml",
+        &format!(
+            "[agents.judge]\nmodel = \"local/small\"\n[providers.local]\nurl = \"http://{}/v1\"\n",
+            service.address
+        ),
+    );
+    let told = place.orderflow("run flow.md --input text=x");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let seen = service.seen();
+    let said =
+        |turn: usize, message: usize| seen[turn].body["messages"][message]["content"].as_str().unwrap();
+    assert_eq!(seen.len(), 2);
+    let (_, schema) = said(0, 0).split_once("\n\nThe JSON Schema of the answer:\n\n```json\n").unwrap();
+    let schema: Value = serde_json::from_str(schema.strip_suffix("\n```").unwrap()).unwrap();
+    assert_eq!(schema["required"], json!(["verdict"]));
+    assert!(schema.to_string().contains("\"good\":{\"type\":\"boolean\"}"), "{schema}");
+    assert_eq!(
+        said(1, 2),
+        "That answer cannot be used: expected the output `verdict`; the answer is not JSON: expected a value \
+         (line 1, column 1); there is other text around the JSON\n\n\
+         Answer again, with the corrected answer and nothing else."
     );
 }
