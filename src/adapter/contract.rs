@@ -9,8 +9,9 @@
 //! ignored, but for `messages`. An answer without the name of the single declared output is that output itself. An answer as text is a
 //! single String whatever JSON it looks like; an answer as JSON is a String only if it is a string.
 
+use super::reported::{beside, charge, columns, is_spent, misreported, relayed};
 use super::{Call, Declared, stray};
-use crate::event::{Answer, Cause, Failure, Outcome, Relayed, Reply, Role, STANDARD, TAIL, UNAVAILABLE};
+use crate::event::{Answer, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 use crate::value::number::whole;
 use crate::value::words::excerpt;
 use crate::value::{Object, Type, Value, json, kind};
@@ -25,9 +26,6 @@ const LONGEST_CODE: usize = 200;
 
 /// The longest message of a failure, in characters: some include part of an agent's answer.
 const LONGEST_FAILURE: usize = 4000;
-
-/// The longest name of a column, in bytes.
-const LONGEST_NAME: usize = 256;
 
 /// The inputs as one JSON object.
 pub fn inputs(call: &Call) -> String {
@@ -167,6 +165,23 @@ pub fn refused(declared: &[Declared], text: &str, retryable: bool, outcome: Outc
     }
 }
 
+/// The same; without an error in the answer, the failure is `other`, with what the agent reports.
+pub fn refused_or(
+    declared: &[Declared],
+    text: &str,
+    retryable: bool,
+    outcome: Outcome,
+    other: impl FnOnce() -> Box<Failure>,
+) -> Box<Failure> {
+    refused(declared, text, retryable, outcome).unwrap_or_else(|| {
+        let mut failure = other();
+        if let Ok(Ok(Value::Object(object))) = parse(text.trim()) {
+            charge(&mut failure, beside(declared, &object).filter(is_spent));
+        }
+        failure
+    })
+}
+
 /// An answer as JSON.
 ///
 /// # Errors
@@ -244,60 +259,40 @@ fn named(declared: &[Declared], mut object: Object, text: impl FnOnce(&Declared)
         return one(only, text(only).unwrap_or(Value::Object(object)));
     }
     let mut reply = Reply::default();
+    let filled = fill(declared, &mut object, &mut reply);
+    match filled.and_then(|()| columns(&object)) {
+        Ok(reported) => {
+            (reply.tokens_used, reply.columns) = reported;
+            reply.relayed = relayed(&object);
+            Ok(reply)
+        }
+        Err(mut failure) => {
+            charge(&mut failure, beside(declared, &object).filter(is_spent));
+            Err(failure)
+        }
+    }
+}
+
+/// Takes the outputs out of an answer.
+fn fill(declared: &[Declared], object: &mut Object, reply: &mut Reply) -> Result<(), Box<Failure>> {
     let mut missing = Vec::new();
     for output in declared {
         let nullable = matches!(output.ty, Some(Type::Nullable(_)));
         match object.shift_remove(&output.name) {
             None | Some(Value::Null) if output.optional => {}
-            None if nullable => put(output, Value::Null, &mut reply)?,
+            None if nullable => put(output, Value::Null, reply)?,
             None => missing.push(output),
             Some(Value::Null) if output.ty.is_none() => missing.push(output),
-            Some(value) => put(output, value, &mut reply)?,
+            Some(value) => put(output, value, reply)?,
         }
     }
-    if !missing.is_empty() {
-        let names: Vec<String> = missing.iter().map(|output| format!("`{}`", output.name)).collect();
-        let there: Vec<String> = object.keys().map(|name| format!("`{name}`")).collect();
-        let there = if there.is_empty() { String::new() } else { format!("; found {}", there.join(", ")) };
-        return Err(bad(format!("missing output {}{there}", names.join(", "))));
+    if missing.is_empty() {
+        return Ok(());
     }
-    (reply.tokens_used, reply.columns) = columns(&object)?;
-    reply.relayed = relayed(&object);
-    Ok(reply)
-}
-
-type Columns = (Option<u64>, Vec<(Arc<str>, Value)>);
-
-fn columns(object: &Object) -> Result<Columns, Box<Failure>> {
-    let mut tokens = None;
-    let mut columns = Vec::new();
-    for (name, value) in object {
-        match value {
-            Value::Array(_) | Value::Object(_) => {}
-            Value::Null | Value::Bool(false) if name == "error" => {}
-            Value::Null if name == "tokens_used" => {}
-            value if name == "tokens_used" => match whole(value) {
-                Some(count) => tokens = Some(count),
-                None => {
-                    let found = excerpt_of(value);
-                    return Err(bad(format!("`tokens_used` must be a whole number, not {found}")));
-                }
-            },
-            _ if STANDARD.into_iter().chain(TAIL).any(|standard| standard == name) => {
-                return Err(bad(format!(
-                    "`{name}` is a standard column of the trace; report it under another name"
-                )));
-            }
-            _ if name.len() > LONGEST_NAME => {
-                return Err(bad(format!(
-                    "the name of a column is longer than {LONGEST_NAME} bytes: `{}`",
-                    excerpt(name)
-                )));
-            }
-            value => columns.push((Arc::from(name.as_str()), value.clone())),
-        }
-    }
-    Ok((tokens, columns))
+    let names: Vec<String> = missing.iter().map(|output| format!("`{}`", output.name)).collect();
+    let there: Vec<String> = object.keys().map(|name| format!("`{name}`")).collect();
+    let there = if there.is_empty() { String::new() } else { format!("; found {}", there.join(", ")) };
+    Err(bad(format!("missing output {}{there}", names.join(", "))))
 }
 
 /// The error in `{"error": …}`, unless the step declares such an output. `retryable` and `outcome` apply unless the
@@ -321,30 +316,17 @@ pub(super) fn refusal(
             failure(Cause::Refused, message, Outcome::Unknown, false)
         }
     };
-    let reported: Object = object.iter().filter(|(name, _)| *name != "error").map(own).collect();
-    if let Ok((tokens, columns)) = columns(&reported) {
-        (failed.tokens_used, failed.columns) = (tokens, columns);
+    let error = object.get("error").and_then(Value::as_object);
+    let within = error.into_iter().flatten().filter(is_spent);
+    let within = within.filter(|(name, _)| !object.contains_key(*name));
+    let reported = || beside(declared, object).chain(within.clone());
+    charge(&mut failed, reported());
+    if let Some(wrong) = reported().find_map(|(name, value)| misreported(name, value)) {
+        failed.message = format!("{} (malformed error: {wrong})", failed.message);
+        failed.retryable = false;
     }
-    failed.relayed = relayed(&reported);
+    failed.relayed = relayed(object);
     Some(failed)
-}
-
-/// The most messages with others that an answer reports.
-const MOST_RELAYED: usize = 1000;
-
-/// The messages with others that an answer reports: `[{"to": "sales-db", "text": "COMMIT"}]`, or `from`.
-fn relayed(reported: &Object) -> Vec<Relayed> {
-    let list = reported.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let one = |message: &Value| {
-        let text = |name| Some(message.get(name)?.as_str()?.to_owned());
-        let (role, party) = match (text("to"), text("from")) {
-            (Some(party), None) => (Role::Sent, party),
-            (None, Some(party)) => (Role::Received, party),
-            _ => return None,
-        };
-        Some(Relayed { role, party, text: text("text")? })
-    };
-    list.iter().take(MOST_RELAYED).filter_map(one).collect()
 }
 
 /// The failure for an error object.
@@ -432,13 +414,9 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-fn excerpt_of(value: &Value) -> String {
+pub(super) fn excerpt_of(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
         other => excerpt(&other.to_string()),
     }
-}
-
-fn own((name, value): (&String, &Value)) -> (String, Value) {
-    (name.clone(), value.clone())
 }

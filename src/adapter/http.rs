@@ -167,8 +167,11 @@ impl Service {
     ) -> Result<Response, Box<Failure>> {
         let (mut pause, mut failed, mut hops) = (FIRST_POLL, 0, 0);
         loop {
-            if response.status() != StatusCode::SEE_OTHER {
-                tokio::time::sleep(retry_after(response.headers()).unwrap_or(pause).min(LONGEST_POLL)).await;
+            let asked = retry_after(response.headers());
+            if response.status() != StatusCode::SEE_OTHER || asked.is_some() {
+                // A service that wants to be asked at once is asked as one that says nothing.
+                let asked = asked.filter(|asked| !asked.is_zero());
+                tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_POLL)).await;
                 pause = (pause * 2).min(LONGEST_POLL);
             }
             let asked = self.client.request(Method::GET, location.clone()).headers(self.headers.clone());
@@ -311,7 +314,7 @@ fn refused(
         400..=499 => (Outcome::Failed, false),
         _ => (Outcome::Unknown, true),
     };
-    let mut failure = contract::refused(&call.outputs, body, retryable, outcome).unwrap_or_else(|| {
+    let mut failure = contract::refused_or(&call.outputs, body, retryable, outcome, || {
         let why = reason(body).map(|why| format!(": {why}")).unwrap_or_default();
         contract::failure(
             Cause::Refused,

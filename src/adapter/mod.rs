@@ -25,6 +25,7 @@ pub mod process;
 pub mod program;
 mod prompt;
 pub mod redact;
+mod reported;
 pub mod repository;
 mod restarts;
 mod spawned;

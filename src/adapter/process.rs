@@ -6,9 +6,12 @@ use super::tree::Tree;
 use super::variables::{self, Variables};
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::Signal;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -172,11 +175,11 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
         (Ok(status), Err(failure)) if status.success() => Err(failure),
         (Ok(status), text) => {
             let again = status.code() != Some(BAD_INPUT);
-            let told =
-                text.ok().and_then(|text| contract::refused(&call.outputs, &text, again, Outcome::Failed));
             // The folder of the run's programs is removed: it would hide the actual reason.
             let folder = format!("{}/", call.scratch.display());
-            Err(told.unwrap_or_else(|| exited(status, stopped, &log.replace(&folder, ""))))
+            let other = || exited(status, stopped, &log.replace(&folder, ""));
+            let text = text.unwrap_or_default();
+            Err(contract::refused_or(&call.outputs, &text, again, Outcome::Failed, other))
         }
     };
     if let Err(failure) = &mut result {
@@ -243,19 +246,29 @@ impl Files {
 
     /// The answer file, if the program has written one.
     fn answer(&self) -> Option<io::Result<Vec<u8>>> {
-        // Only regular files are opened: a pipe would block.
-        match std::fs::symlink_metadata(&self.output) {
+        match self.read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(error)),
-            Ok(about) if about.is_file() => Some(self.read()),
-            Ok(_) => Some(Err(io::Error::other("it is not a regular file"))),
+            read => Some(read),
         }
     }
 
-    /// Reads the answer up to one byte more than allowed, to detect a larger one.
+    /// Reads the answer up to one byte more than allowed, to detect a larger one. Another process may exchange the file
+    /// at any time, so what is open is checked; opening neither follows a link nor waits for a pipe.
     fn read(&self) -> io::Result<Vec<u8>> {
+        let special = || io::Error::other("it is not a regular file");
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+        let file = options.open(&self.output).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::LOOP | Errno::NXIO | Errno::OPNOTSUPP) => special(),
+                _ => error,
+            }
+        })?;
+        if !file.metadata()?.is_file() {
+            return Err(special());
+        }
         let mut bytes = Vec::new();
-        File::open(&self.output)?.take(contract::LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+        file.take(contract::LARGEST as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

@@ -289,8 +289,8 @@ impl Reader<'_, '_> {
             "items" => self.front.items = self.scalar(name, &value),
             "key" => self.front.key = self.scalar(name, &value),
             "inputs" => self.front.inputs = self.inputs(value),
-            "env" => self.front.env = self.names(name, value),
-            "secrets" => self.front.secrets = self.names(name, value),
+            "env" => self.front.env = self.variables(name, value),
+            "secrets" => self.front.secrets = self.variables(name, value),
             "jobs" => {
                 let jobs = |text: &str| text.parse().ok().filter(|jobs| *jobs > 0);
                 self.front.jobs = self.parsed(name, &value, "a whole number above 0", jobs);
@@ -431,6 +431,20 @@ impl Reader<'_, '_> {
                 Vec::new()
             }
         }
+    }
+
+    /// Names of variables: their values are those of orderflow's own environment.
+    fn variables(&mut self, key: &str, value: Placed<Node>) -> Vec<Spanned<String>> {
+        let mut names = self.names(key, value);
+        names.retain(|name| {
+            let fits = !name.value.contains(['=', '\0']);
+            if !fits {
+                let expected = "a list of names of variables without their values, such as [PAYMENT_URL]";
+                self.problems.push(problem::bad_key_value(name.span, key, expected));
+            }
+            fits
+        });
+        names
     }
 
     /// `{order: Order}` or `[order]`.

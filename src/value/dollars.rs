@@ -47,6 +47,11 @@ impl Dollars {
         Dollars::of(value).filter(|dollars| !dollars.is_zero() || !is_negative(value))
     }
 
+    /// The same of a value from another program, which may write its numbers as text.
+    pub fn read(value: &Value) -> Option<Dollars> {
+        Dollars::reported(value).or_else(|| Dollars::reported(&json::parse(value.as_str()?).ok()?))
+    }
+
     /// What this many tokens cost where a million of them have this price, rounded up.
     pub fn of_tokens(self, tokens: u64) -> Dollars {
         Dollars(self.0.saturating_mul(tokens.into()).div_ceil(1_000_000))

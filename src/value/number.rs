@@ -1,7 +1,7 @@
 //! Numbers by value: `1`, `1.0` and `10e-1` are equal. Reads their digits where they are written, so that a
 //! comparison takes no longer than the text is long: `1e999999999` is never written out. Computes nothing.
 
-use super::Value;
+use super::{Value, json};
 use std::cmp::Ordering;
 
 /// The most digits to which a number is written out or computed.
@@ -149,6 +149,11 @@ pub fn equal(one: &Value, other: &Value) -> bool {
 pub fn whole(value: &Value) -> Option<u64> {
     let digits = Digits::parse(value.as_number()?.as_str())?;
     if digits.is_whole() { digits.plain()?.parse().ok() } else { None }
+}
+
+/// The same of a value from another program, which may write its numbers as text.
+pub fn reported(value: &Value) -> Option<u64> {
+    whole(value).or_else(|| whole(&json::parse(value.as_str()?).ok()?))
 }
 
 /// The value with every number in its shortest form: of equal values the same text but for the order of members.

@@ -11,6 +11,9 @@ pub const LONGEST: usize = LONGEST_LINE;
 /// The longest part of a line that is shown in a message, in characters.
 const SHOWN: usize = 120;
 
+/// The longest id of a request or a call of a tool, in bytes: ids are stored and sent back.
+pub const LONGEST_ID: usize = 1024;
+
 /// JSON-RPC's code for a method that the other side does not have.
 pub const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -66,6 +69,9 @@ pub fn read(line: &[u8]) -> Result<Option<Message>, String> {
     let id = object.shift_remove("id");
     let params = object.shift_remove("params").unwrap_or(Value::Null);
     match (object.shift_remove("method"), id) {
+        (Some(Value::String(_)), Some(id)) if id.to_string().len() > LONGEST_ID => {
+            Err(strange(&format!("its \"id\" is longer than {LONGEST_ID} bytes")))
+        }
         (Some(Value::String(method)), Some(id)) => Ok(Some(Message::Request { id, method, params })),
         (Some(Value::String(method)), None) => Ok(Some(Message::Notice { method, params })),
         (Some(_), _) => Err(strange("\"method\" must be a string")),
@@ -153,6 +159,11 @@ mod tests {
                 (found, expected) => assert_eq!(found, expected.map_err(str::to_owned), "{line}"),
             }
         }
+        let asked =
+            |id: &str| read(json!({"jsonrpc": "2.0", "id": id, "method": "m"}).to_string().as_bytes());
+        assert!(asked(&"x".repeat(LONGEST_ID - 2)).is_ok());
+        let long = asked(&"x".repeat(LONGEST_ID - 1)).unwrap_err();
+        assert!(long.contains("its \"id\" is longer than 1024 bytes"), "{long}");
         assert!(read(b"ab\xff").unwrap_err().contains("not UTF-8"));
     }
 }

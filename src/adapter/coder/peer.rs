@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 /// How many messages may wait to be handled, and how many lines to be written.
@@ -27,9 +28,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What is said to the agent and heard from it.
 pub struct Peer {
     send: Sender<String>,
-    heard: Receiver<Result<Message, String>>,
+    heard: Receiver<Heard>,
     log: Log,
 }
+
+/// A message, or why a line is malformed, and its share of the room for those that wait.
+type Heard = (Result<Message, String>, Option<OwnedSemaphorePermit>);
 
 /// The end of the log of an attempt.
 #[derive(Clone)]
@@ -67,7 +71,7 @@ impl Peer {
 
     /// The next message; `None` at the end of the agent's output, or an error at a malformed line.
     pub async fn hear(&mut self) -> Option<Result<Message, String>> {
-        self.heard.recv().await
+        self.heard.recv().await.map(|(heard, _)| heard)
     }
 
     pub fn log(&self) -> &Log {
@@ -129,10 +133,12 @@ async fn write(stdin: Option<ChildStdin>, mut queue: Receiver<String>) {
 }
 
 /// Reads lines to the end of the output. After a malformed line, or when nothing listens any more, it only discards.
-async fn read(stdout: Option<ChildStdout>, tell: Sender<Result<Message, String>>) {
+async fn read(stdout: Option<ChildStdout>, tell: Sender<Heard>) {
     let Some(mut stdout) = stdout else { return };
     let mut lines = Lines::new(message::LONGEST);
     let mut tell = Some(tell);
+    // The messages that wait have at most the size of the largest one together.
+    let room = Arc::new(Semaphore::new(message::LONGEST));
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = stdout.read(&mut chunk).await {
         if tell.is_none() {
@@ -140,20 +146,28 @@ async fn read(stdout: Option<ChildStdout>, tell: Sender<Result<Message, String>>
         }
         let mut messages = Vec::new();
         let taken = lines.take(&chunk[..read], |line| {
-            messages.extend(message::read(line).map_err(Unfit)?);
+            messages.extend(message::read(line).map_err(Unfit)?.map(|message| (line.len(), message)));
             Ok(())
         });
-        let messages = messages.into_iter().map(Ok).chain(taken.err().map(|Unfit(why)| Err(why)));
-        for message in messages {
-            let last = message.is_err();
+        for (size, message) in messages {
             let Some(to) = &tell else { break };
-            if to.send(message).await.is_err() || last {
+            let size = u32::try_from(size).unwrap_or(u32::MAX);
+            let share = tokio::select! {
+                share = room.clone().acquire_many_owned(size) => share.ok(),
+                () = to.closed() => None,
+            };
+            if to.send((Ok(message), share)).await.is_err() {
                 tell = None;
             }
         }
+        if let Err(Unfit(why)) = taken
+            && let Some(to) = tell.take()
+        {
+            let _ = to.send((Err(why), None)).await;
+        }
     }
     if let (Some(tell), Ok(Some(message))) = (tell, message::read(lines.rest())) {
-        let _ = tell.send(Ok(message)).await;
+        let _ = tell.send((Ok(message), None)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a coding agent may do: the kinds of tools, and the answers to its requests for permission.
 
+use super::message::LONGEST_ID;
 use crate::value::Value;
 use serde_json::json;
 use std::collections::HashMap;
@@ -10,11 +11,16 @@ pub const KINDS: [&str; 10] =
 
 /// The open tool calls of a session, by their ids: an update may leave out what an earlier one had.
 #[derive(Debug, Default)]
-pub struct Calls(HashMap<String, Value>);
+pub struct Calls {
+    open: HashMap<String, Value>,
+    /// How much is stored of them, in bytes.
+    stored: usize,
+}
 
-/// The most open tool calls that are stored, and the largest input of one, in bytes.
+/// The most open tool calls that are stored, the largest input of one, and the most of all together, in bytes.
 const MOST_CALLS: usize = 1000;
 const LARGEST_INPUT: usize = 64 * 1024;
+const MOST_STORED: usize = 4 << 20;
 
 fn size(value: &Value) -> usize {
     match value {
@@ -45,18 +51,25 @@ impl Calls {
     /// Takes the update of a `session/update`. Returns a tool call that it ends.
     pub fn take(&mut self, update: &Value) -> Option<ToolCall> {
         let id = update.get("toolCallId").and_then(Value::as_str)?;
-        if self.0.len() >= MOST_CALLS && !self.0.contains_key(id) {
-            self.0.clear();
+        if id.len() > LONGEST_ID {
+            return None;
         }
-        let call = self.0.entry(id.to_owned()).or_insert_with(|| json!({}));
+        let is_new = self.open.len() >= MOST_CALLS && !self.open.contains_key(id);
+        if is_new || self.stored > MOST_STORED {
+            (self.open, self.stored) = (HashMap::new(), 0);
+        }
+        let call = self.open.entry(id.to_owned()).or_insert_with(|| json!({}));
         for name in ["kind", "title", "rawInput"] {
             if let Some(value) = update.get(name).filter(|value| size(value) <= LARGEST_INPUT) {
+                self.stored += size(value);
                 call[name] = value.clone();
             }
         }
         let status = update.get("status").and_then(Value::as_str);
         let status = status.filter(|status| matches!(*status, "completed" | "failed"))?;
-        let call = self.0.remove(id)?;
+        let call = self.open.remove(id)?;
+        let held = call.as_object().into_iter().flatten().map(|(_, value)| size(value)).sum();
+        self.stored = self.stored.saturating_sub(held);
         let text = |name: &str| call.get(name).and_then(Value::as_str);
         let input = call.get("rawInput").map(Value::to_string).unwrap_or_default();
         let output = update.get("content").or_else(|| update.get("rawOutput"));
@@ -72,7 +85,7 @@ impl Calls {
     pub fn decide(&self, params: &Value, allow: &[String], cancelled: bool) -> Decision {
         let call = params.get("toolCall").unwrap_or(&Value::Null);
         let text = |name: &str| call.get(name).and_then(Value::as_str);
-        let known = text("kind").or_else(|| self.0.get(text("toolCallId")?)?.get("kind")?.as_str());
+        let known = text("kind").or_else(|| self.open.get(text("toolCallId")?)?.get("kind")?.as_str());
         let kind = known.filter(|kind| KINDS.contains(kind)).unwrap_or("other");
         let options = params.get("options").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let id = |wanted: &str| {
@@ -100,6 +113,28 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_calls_do_not_fill_the_memory() {
+        let mut calls = Calls::default();
+        let call = |id: String, input: &str| json!({"toolCallId": id, "kind": "edit", "rawInput": input});
+        let input = "x".repeat(LARGEST_INPUT);
+        for number in 0..5000 {
+            calls.take(&call(number.to_string(), &input));
+            calls.take(&call(format!("{number}{}", "x".repeat(LONGEST_ID)), &input));
+            calls.take(&call("0".to_owned(), &input));
+        }
+        let held: usize = calls.open.iter().map(|(id, call)| id.len() + call.to_string().len()).sum();
+        assert!(held < 2 * MOST_STORED, "{held}");
+        // Calls that end make room.
+        let mut calls = Calls::default();
+        for number in 0..5000 {
+            calls.take(&call("kept".to_owned(), "x"));
+            calls.take(&call(number.to_string(), &input));
+            calls.take(&json!({"toolCallId": number.to_string(), "status": "completed"}));
+        }
+        assert_eq!(calls.open.len(), 1);
+    }
 
     #[test]
     fn permissions_are_given_once_and_only_if_allowed() {

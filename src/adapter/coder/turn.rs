@@ -4,7 +4,7 @@ use super::super::contract::LARGEST;
 use crate::value::Value;
 use crate::value::budget::{self, Budget};
 use crate::value::dollars::Dollars;
-use crate::value::number::whole;
+use crate::value::number;
 
 /// The events of one turn so far.
 #[derive(Debug, Default)]
@@ -128,14 +128,14 @@ impl Spent {
 
     /// Takes what the session has cost. Agents report 0 where they do not know the price.
     pub fn dollars(&mut self, amount: Option<&Value>) {
-        if let Some(amount) = amount.and_then(Dollars::of).filter(|amount| !amount.is_zero()) {
+        if let Some(amount) = amount.and_then(Dollars::read).filter(|amount| !amount.is_zero()) {
             self.cost = Some(amount.value());
         }
     }
 
     /// Adds what a part of the session has cost.
     pub fn more_dollars(&mut self, amount: Option<&Value>) {
-        let sum = match (self.cost.as_ref().and_then(Dollars::of), amount.and_then(Dollars::reported)) {
+        let sum = match (self.cost.as_ref().and_then(Dollars::of), amount.and_then(Dollars::read)) {
             (Some(one), Some(other)) => one.plus(other),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return,
@@ -197,10 +197,10 @@ impl Spent {
 /// All tokens of a turn, those of a cache included.
 fn tokens(usage: &Value) -> Option<u64> {
     let parts = ["inputTokens", "outputTokens", "cachedReadTokens", "cachedWriteTokens"];
-    usage.get("totalTokens").and_then(whole).or_else(|| tokens_of(usage, &parts))
+    usage.get("totalTokens").and_then(number::reported).or_else(|| tokens_of(usage, &parts))
 }
 
 /// The sum of those of the members that are present.
 pub fn tokens_of(usage: &Value, names: &[&str]) -> Option<u64> {
-    names.iter().filter_map(|name| usage.get(*name).and_then(whole)).reduce(u64::saturating_add)
+    names.iter().filter_map(|name| usage.get(*name).and_then(number::reported)).reduce(u64::saturating_add)
 }

@@ -51,7 +51,7 @@ fn takes_objects(output: &Declared) -> bool {
 /// A tool that ran and failed. It may have had an effect before, unless it says otherwise.
 fn error(outputs: &[Declared], structured: Option<&Value>, blocks: &[Value]) -> Box<Failure> {
     let body = structured.map_or_else(|| text(blocks), Value::to_string);
-    contract::refused(outputs, &body, true, Outcome::Unknown).unwrap_or_else(|| {
+    contract::refused_or(outputs, &body, true, Outcome::Unknown, || {
         let line = text(blocks);
         let line =
             line.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("the tool gave no message");

@@ -21,10 +21,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// How many messages may wait to be read or written.
 const WAITING: usize = 64;
+
+/// How many requests of the server may be unanswered, and the largest one, in bytes.
+const UNANSWERED: usize = 64;
+const LARGEST_REQUEST: usize = 1 << 20;
+
+/// How long a server need not read answers.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server's process; it is asked to end when this is dropped.
 pub struct Process {
@@ -37,6 +44,8 @@ struct Shared {
     stopper: Stopper,
     log: Arc<Log>,
     loss: Mutex<Option<Loss>>,
+    /// The room for requests of the server.
+    room: Semaphore,
 }
 
 /// Why calls were lost.
@@ -71,6 +80,8 @@ pub struct Pipe {
 /// A line to write, and who waits for it.
 struct Line {
     text: String,
+    /// Room for another request of the server, if this answers one.
+    frees: usize,
     written: oneshot::Sender<io::Result<()>>,
 }
 
@@ -92,7 +103,8 @@ impl Process {
         let (ending, ended) = watch::channel(false);
         let (heard, incoming) = mpsc::channel(WAITING);
         let (outgoing, lines) = mpsc::channel(WAITING);
-        let shared = Arc::new(Shared { stopper, log, loss: Mutex::new(None) });
+        let shared =
+            Arc::new(Shared { stopper, log, loss: Mutex::new(None), room: Semaphore::new(UNANSWERED) });
         let own = shared.clone();
         tokio::spawn(async move {
             let status = own.attend(started, stop, grace, heard, lines).await;
@@ -199,9 +211,10 @@ impl Shared {
     async fn write(&self, stdin: Option<ChildStdin>, mut lines: mpsc::Receiver<Line>, mut stop: Stop) {
         let Some(mut stdin) = stdin else { return };
         let write = async {
-            while let Some(Line { text, written }) = lines.recv().await {
+            while let Some(Line { text, frees, written }) = lines.recv().await {
                 let done = stdin.write_all(text.as_bytes()).await;
                 let failed = done.is_err();
+                self.room.add_permits(frees);
                 // The caller may have gone.
                 let _ = written.send(done);
                 if failed {
@@ -226,6 +239,9 @@ impl Shared {
             let mut messages = Vec::new();
             let taken = lines.take(&chunk[..read], |line| match message(line) {
                 _ if !spoken && is_own(line) => Err(Unfit(REPEATS.to_owned())),
+                Ok(Some(ServerJsonRpcMessage::Request(_))) if line.len() > LARGEST_REQUEST => Err(Unfit(
+                    format!("the server asked for something with more than {} MiB", LARGEST_REQUEST >> 20),
+                )),
                 Ok(message) => {
                     spoken |= message.is_some();
                     messages.extend(message);
@@ -239,6 +255,15 @@ impl Shared {
                 Err(why) => Err(Unfit(why)),
             });
             for message in messages {
+                if matches!(message, ServerJsonRpcMessage::Request(_)) {
+                    match tokio::time::timeout(PATIENCE, self.room.acquire()).await {
+                        Ok(share) => share.into_iter().for_each(SemaphorePermit::forget),
+                        Err(_) => {
+                            let why = "the server does not read the answers to its requests".to_owned();
+                            return self.blame(Loss::because(Cause::Protocol, why, false));
+                        }
+                    }
+                }
                 if heard.send(message).await.is_err() {
                     break;
                 }
@@ -314,10 +339,12 @@ impl Transport<RoleClient> for Pipe {
     fn send(&mut self, item: ClientJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let outgoing = self.outgoing.clone();
         let line = serde_json::to_string(&item).map(|line| line + "\n");
+        let frees =
+            usize::from(matches!(item, ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_)));
         async move {
             let closed = || io::Error::from(io::ErrorKind::NotConnected);
             let (written, done) = oneshot::channel();
-            let line = Line { text: line?, written };
+            let line = Line { text: line?, frees, written };
             outgoing.ok_or_else(closed)?.send(line).await.map_err(|_| closed())?;
             done.await.map_err(|_| closed())?
         }

@@ -148,7 +148,14 @@ impl Session {
             Ok(service) => {
                 // A list of tools that the server gave once says neither what it has now nor that it still answers.
                 service.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
-                Ok(Session { service, log })
+                let session = Session { service, log };
+                let protocol = session.greeting().protocol;
+                if !ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == protocol) {
+                    return Err(Lost::Strange(format!(
+                        "it speaks the version `{protocol}` of MCP, which is not known"
+                    )));
+                }
+                Ok(session)
             }
             Err(error) => Err(refused(error, url)),
         }

@@ -26,6 +26,10 @@ const NO_MESSAGE: &str = "the server's answer is not a JSON-RPC 2.0 message";
 
 const NO_ANSWER: &str = "the server accepted the request without an answer";
 
+/// The pause before a stream is connected to again, in milliseconds, whatever the server asks for.
+const LEAST_PAUSE: u64 = 200;
+const LONGEST_PAUSE: u64 = 30_000;
+
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
 type Headers = HashMap<HeaderName, HeaderValue>;
@@ -140,6 +144,7 @@ fn checked(events: Events, request: Option<RequestId>) -> Events {
     let check = move |event: Result<Sse, SseError>| match event {
         Ok(mut event) => {
             event.id = event.id.map(|id| joined(request.as_ref(), &id));
+            event.retry = event.retry.map(|pause| pause.clamp(LEAST_PAUSE, LONGEST_PAUSE));
             if let Some(data) = &event.data
                 && matches!(event.event.as_deref(), None | Some("" | "message"))
             {

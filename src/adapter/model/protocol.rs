@@ -4,7 +4,7 @@ use super::super::http::Url;
 use super::super::prompt;
 use super::Model;
 use crate::value::dollars::Dollars;
-use crate::value::{Object, Value, json};
+use crate::value::{Object, Value, json, number};
 use serde_json::json;
 
 /// The interface of a provider.
@@ -84,11 +84,11 @@ impl Usage {
 
     fn read(usage: Option<&Value>, input: &[&str], output: &str) -> Usage {
         let Some(usage) = usage.filter(|usage| usage.is_object()) else { return Usage::default() };
-        let count = |name: &str| usage.get(name).and_then(Value::as_u64);
+        let count = |name: &str| usage.get(name).and_then(number::reported);
         Usage {
             input: input.iter().filter_map(|name| count(name)).fold(0, u64::saturating_add),
             output: count(output).unwrap_or(0),
-            cost: usage.get("cost").and_then(Dollars::reported),
+            cost: usage.get("cost").and_then(Dollars::read),
             known: count(output).is_some(),
         }
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A service on a free port, and the adapter for it.
@@ -60,7 +61,7 @@ pub(super) fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> Resp
 async fn statuses_say_whether_there_was_an_effect() {
     let (json, problem) = ("application/json", "application/problem+json");
     #[rustfmt::skip]
-    let cases: [(u16, &str, &str, &str); 19] = [
+    let cases: [(u16, &str, &str, &str); 20] = [
         (200, json, r#"{"a":{"id":1},"tokens_used":7,"fee":1.50}"#, r#"a={"id":1}; tokens 7; fee=1.50"#),
         (201, "application/vnd.order+json; charset=utf-8", r#"{"id":1}"#, r#"a={"id":1}"#),
         (200, json, r#""E17""#, r#"BadOutput: output `a`: expected Order, got `E17`; Unknown, final"#),
@@ -75,6 +76,7 @@ async fn statuses_say_whether_there_was_an_effect() {
         (422, "text/plain", "\nnot in stock\nmore", "Refused(422): the service answered 422 Unprocessable Entity: not in stock; Failed, final"),
         (425, "text/plain", "", "Refused(425): the service answered 425 Too Early; NotExecuted, again"),
         (429, "text/plain", "", "Refused(429): the service answered 429 Too Many Requests; NotExecuted, again"),
+        (500, json, r#"{"detail":"boom","tokens_used":7}"#, "Refused(500): the service answered 500 Internal Server Error: boom; Unknown, again; tokens 7"),
         (500, json, r#"{"error":"boom"}"#, "Refused(500): boom; Unknown, again"),
         (500, json, r#"{"error":{"message":"full","outcome":"failed","retryable":false}}"#, "Refused(500): full; Failed, final"),
         (503, "text/plain", "", "Refused(503): the service answered 503 Service Unavailable; Unknown, again"),
@@ -218,8 +220,11 @@ async fn an_accepted_attempt_is_asked_for_until_it_is_over() {
             }
         }
     });
+    let begin = Instant::now();
     assert_eq!(ended(&at(address, "/"), address).await, r#"a={"id":7}"#);
     assert_eq!(polls.load(Ordering::SeqCst), 3);
+    // No pause is shorter than the first one, and they grow.
+    assert!(begin.elapsed() >= Duration::from_millis(200 + 400 + 800), "{:?}", begin.elapsed());
 }
 
 /// Nothing listens; the connection is closed before the answer, and in the middle of it.

@@ -9,6 +9,7 @@ mod headless;
 mod http;
 mod launch;
 mod mcp;
+mod mcp_hostile;
 mod mcp_streams;
 pub(super) mod model;
 mod orphans;

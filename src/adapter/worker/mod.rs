@@ -26,7 +26,7 @@ use tokio::sync::oneshot::Receiver;
 use tokio::task::JoinSet;
 
 /// The most processes of a worker: each has a seat, whether it runs or not.
-const MOST: usize = 1000;
+pub const MOST: usize = 1000;
 
 /// A program that answers many calls.
 pub struct Worker {

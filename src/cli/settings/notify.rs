@@ -20,7 +20,7 @@ impl Reader {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "command" => notify.command = self.program("command", value),
-                "env" => notify.env = self.words("env", value),
+                "env" => notify.env = self.variables(value),
                 _ => self.unknown(key, &NOTIFY),
             }
         }

@@ -5,6 +5,7 @@ use super::{
     services,
 };
 use crate::adapter::http::{AUTHORIZATION, Url};
+use crate::adapter::worker::MOST;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
 use crate::value::nearest;
 use crate::value::words::excerpt;
@@ -205,7 +206,7 @@ impl Reader {
                 | "max-tokens" | "start" | "paths" => {}
                 "concurrency" => agent.concurrency = self.count("concurrency", value),
                 "env" => {
-                    let words = self.words("env", value);
+                    let words = self.variables(value);
                     agent.may_lack =
                         words.iter().filter_map(|name| Some(name.strip_suffix('?')?.to_owned())).collect();
                     agent.env = words.iter().map(|name| name.trim_end_matches('?').to_owned()).collect();
@@ -254,7 +255,7 @@ impl Reader {
             }
             match (key.get_ref().as_ref(), &mut agent.reach) {
                 ("processes", Some(Reach::Worker { processes, .. })) => {
-                    *processes = self.count("processes", value).unwrap_or(1);
+                    *processes = self.count_to("processes", value, MOST).unwrap_or(1);
                 }
                 (
                     "key",
@@ -281,9 +282,9 @@ impl Reader {
                     *system = path.or_else(|| self.bad("instructions", value, "the path of a file"));
                 }
                 ("max-tokens", reach) => {
-                    let most = self.count("max-tokens", value).and_then(|most| u32::try_from(most).ok());
+                    let most = self.count_to("max-tokens", value, u32::MAX as usize);
                     if let (Some(Reach::Model { max_tokens, .. }), Some(most)) = (reach, most) {
-                        *max_tokens = most;
+                        *max_tokens = u32::try_from(most).unwrap_or(u32::MAX);
                     }
                 }
                 _ => {}
@@ -372,6 +373,35 @@ impl Reader {
         number.filter(|number| *number > 0).or_else(|| self.bad(key, value, "a whole number above 0"))
     }
 
+    fn count_to(&mut self, key: &str, value: &Item<'_>, most: usize) -> Option<usize> {
+        match self.count(key, value)? {
+            count if count <= most => Some(count),
+            _ => self.bad(key, value, &format!("a whole number of at most {most}")),
+        }
+    }
+
+    /// Names of variables; each may have a `?` behind it.
+    pub(super) fn variables(&mut self, value: &Item<'_>) -> Vec<String> {
+        let words = self.words("env", value);
+        for item in value.get_ref().as_array().into_iter().flatten() {
+            let Some(text) = item.get_ref().as_str() else { continue };
+            let name = text.strip_suffix('?').unwrap_or(text);
+            if !name.is_empty() && !name.contains(['=', '?']) {
+                continue;
+            }
+            self.bad::<()>("env", item, "a list of names of variables, such as [\"PAYMENT_URL\"]");
+            let bare: String = name.chars().take_while(|c| !matches!(c, '=' | '?')).collect();
+            if let Some(problem) = self.problems.pop() {
+                let help = match bare.trim() {
+                    "" => "remove it".to_owned(),
+                    bare => format!("write \"{bare}\": its value is that of orderflow's own environment"),
+                };
+                self.problems.push(problem.help(help));
+            }
+        }
+        words
+    }
+
     pub(super) fn program(&mut self, key: &str, value: &Item<'_>) -> Vec<String> {
         let words = self.words(key, value);
         if value.get_ref().as_array().is_some_and(|words| words.is_empty()) {
@@ -398,6 +428,10 @@ impl Reader {
         let mut words = Vec::new();
         for word in list {
             match word.get_ref().as_str() {
+                // Programs cannot get it.
+                Some(text) if text.contains('\0') => {
+                    self.bad::<()>(key, word, "a list of strings without NUL characters");
+                }
                 Some(text) => words.push(text.to_owned()),
                 None => drop(self.bad::<()>(key, word, "a list of strings")),
             }

@@ -112,10 +112,46 @@ fn a_wrong_value_is_shown_with_its_reason() {
         ("concurrency = -1.5", "-1.5"),
         ("command = [\"x\"]\nidempotent = \"yes\"", "\"yes\""),
         ("env = { A = 1 }", "a value of the type table"),
+        ("command = [\"x\"]\nenv = [\"A=B\"]", "\"A=B\""),
+        ("command = [\"x\"]\nenv = [\"\"]", "\"\""),
+        ("command = [\"x\"]\nenv = [\"?\"]", "\"?\""),
+        ("command = [\"x\"]\nenv = [\"A??\"]", "\"A??\""),
+        ("command = [\"x\\u0000\"]", "\"x\\0\""),
+        ("worker = [\"x\"]\nprocesses = 1001", "1001"),
+        ("model = \"openai/x\"\nmax-tokens = 4294967296", "4294967296"),
     ] {
         let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\n{text}\n")));
         let found: Vec<&str> = problems.iter().map(|problem| problem.label.as_str()).collect();
         assert_eq!(found, [format!("found {expected}")], "{text}");
+    }
+}
+
+#[test]
+fn numbers_and_names_beyond_their_limits_are_shown_with_what_to_write() {
+    for (text, message, help) in [
+        ("worker = [\"x\"]\nprocesses = 1001", "`processes` must be a whole number of at most 1000", ""),
+        (
+            "model = \"openai/x\"\nmax-tokens = 4294967296",
+            "`max-tokens` must be a whole number of at most 4294967295",
+            "",
+        ),
+        (
+            "command = [\"x\"]\nenv = [\"A=B\"]",
+            "`env` must be a list of names of variables, such as [\"PAYMENT_URL\"]",
+            "write \"A\": its value is that of orderflow's own environment",
+        ),
+        (
+            "command = [\"x\"]\nenv = [\"\"]",
+            "`env` must be a list of names of variables, such as [\"PAYMENT_URL\"]",
+            "remove it",
+        ),
+    ] {
+        let (_, problems) = read(&Source::new("orderflow.toml", format!("[agents.a]\n{text}\n")));
+        let found: Vec<_> = problems
+            .iter()
+            .map(|problem| (&*problem.message, problem.help.as_deref().unwrap_or("")))
+            .collect();
+        assert_eq!(found, [(message, help)], "{text}");
     }
 }
 

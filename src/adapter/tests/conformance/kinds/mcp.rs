@@ -58,7 +58,7 @@ const TAIL: &str = "pass
 note('starts', os.getpid())
 for request in sys.stdin:
     message = json.loads(request)
-    method, id = message['method'], message.get('id')
+    method, id = message.get('method'), message.get('id')
     if method == 'initialize':
         send(id=id, result={'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'stand-in', 'version': '1.2'}})
     elif method == 'tools/list':
@@ -68,7 +68,7 @@ for request in sys.stdin:
         work(id, message['params'])
     elif method == 'notifications/cancelled':
         note('cancels', message['params']['requestId'])
-    elif id is not None:
+    elif method and id is not None:
         send(id=id, error={'code': -32601, 'message': 'Method not found'})
 ";
 
