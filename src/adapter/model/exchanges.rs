@@ -11,6 +11,7 @@ use crate::disk::Named;
 use crate::event::{Cause, Failure, Outcome};
 use crate::value::{Value, json as text};
 use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
@@ -150,19 +151,40 @@ impl Recorder {
         Open { recorder: self, call, asked, ended: false }
     }
 
-    /// Opens the file; `append` to what it has, or replace that.
+    /// Opens the file; `append` to what it has, or replace that. A last line that a killed runner did not complete is
+    /// removed.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written, or has something other than exchanges.
     pub fn open(path: &Path, append: bool) -> anyhow::Result<Recorder> {
         let shown = || format!("cannot write {}", path.display());
-        if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        let mut options = OpenOptions::new();
+        // Opening must not wait for the other end of a pipe.
+        let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+        let options = options.read(true).append(true).create(true).mode(0o600).custom_flags(nonblock);
+        let file = options.open(path).with_context(shown)?;
+        if !file.metadata().with_context(shown)?.is_file() {
             bail!("{}: it is not a regular file", shown());
         }
-        let mut options = OpenOptions::new();
-        let options = options.create(true).mode(0o600);
-        let options = if append { options.append(true) } else { options.write(true).truncate(true) };
-        let file = options.open(path).with_context(shown)?;
+        let mut lines = BufReader::new(&file);
+        let (mut length, mut first) = (0, true);
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line).with_context(shown)?;
+            if read == 0 {
+                break;
+            }
+            let is_whole = line.ends_with(b"\n");
+            // The rest of a record is of no interest unless it is added to.
+            if first && serde_json::from_slice::<ReadLine>(&line).is_err() {
+                bail!("{}: it exists and is not a record of exchanges; name another file", shown());
+            }
+            if !is_whole || !append {
+                break;
+            }
+            (length, first) = (length + read as u64, false);
+        }
+        file.set_len(if append { length } else { 0 }).with_context(shown)?;
         Ok(Recorder { path: path.to_owned(), file: Mutex::new(file) })
     }
 
@@ -220,9 +242,15 @@ impl Recording {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let read: ReadLine = serde_json::from_slice(&line)
-                .map_err(|error| anyhow::anyhow!("line {number} is not an exchange: {error}"))
-                .with_context(shown)?;
+            let read: ReadLine = match serde_json::from_slice(&line) {
+                Ok(read) => read,
+                // A killed runner did not complete its last line.
+                Err(_) if number > 1 && !line.ends_with(b"\n") => continue,
+                Err(error) => {
+                    let error = anyhow::anyhow!("line {number} is not an exchange: {error}");
+                    return Err(error).with_context(shown);
+                }
+            };
             answers.insert(read.request, read.answer);
         }
     }
@@ -242,5 +270,42 @@ impl Recording {
             );
             contract::failure(Cause::Start, message, Outcome::NotExecuted, false)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "{\"request\":\"a\",\"response\":{\"status\":200,\"body\":\"{}\"}}\n";
+
+    #[test]
+    fn only_records_are_replaced_and_added_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let torn = format!("{LINE}{LINE}{}", &LINE[..20]);
+        let whole = format!("{LINE}{LINE}");
+        for (known, append, expected) in [
+            ("", false, Some("")),
+            (LINE, false, Some("")),
+            (torn.as_str(), true, Some(whole.as_str())),
+            (LINE, true, Some(LINE)),
+            ("# Letters\n\n## Write @writer\n", false, None),
+            ("# Letters\n", true, None),
+            ("{\"a\": 1}\n", false, None),
+        ] {
+            std::fs::write(&path, known).unwrap();
+            let opened = Recorder::open(&path, append).map(drop);
+            let now = std::fs::read_to_string(&path).unwrap();
+            match expected {
+                Some(expected) => assert!(opened.is_ok() && now == expected, "{known:?}: {opened:?}"),
+                None => assert!(opened.is_err() && now == known, "{known:?}"),
+            }
+        }
+        std::fs::write(&path, &torn).unwrap();
+        assert_eq!(Recording::open(&path).unwrap().answers.len(), 1);
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        assert!(Recorder::open(&fifo, false).is_err());
     }
 }
