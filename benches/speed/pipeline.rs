@@ -174,6 +174,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         cancel: false,
         asked: UsedKeys::default(),
         retry: Vec::new(),
+        revoke: None,
     };
     let mut items = (0..orders).map(|number| {
         let (key, inputs) = order(&graph, number);

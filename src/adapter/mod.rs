@@ -121,6 +121,8 @@ pub struct Call {
     pub scratch: PathBuf,
     /// Distinguishes this attempt's files from those of others.
     pub attempt_id: String,
+    /// The names of the item and of this attempt in the run's folder.
+    pub place: (String, String),
     /// Where to report each process that is started for this attempt.
     pub spawns: Spawns,
     /// Where to report each message between orderflow and the agent, for people to read later.
@@ -176,28 +178,47 @@ pub enum Urgency {
     Kill,
 }
 
+/// What is requested: how urgently to stop, and whether the attempt is repeated when the run is resumed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    urgency: Urgency,
+    pauses: bool,
+}
+
 /// The receiver of a stop request.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<Urgency>);
+pub struct Stop(watch::Receiver<Asked>);
 
 /// The sender of a stop request.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<Urgency>);
+pub struct Stopper(watch::Sender<Asked>);
 
 impl Stop {
     pub fn new() -> (Stopper, Stop) {
-        let (sender, receiver) = watch::channel(Urgency::None);
+        let (sender, receiver) = watch::channel(Asked::default());
         (Stopper(sender), Stop(receiver))
     }
 
     /// The current urgency.
     pub fn urgency(&self) -> Urgency {
-        *self.0.borrow()
+        self.0.borrow().urgency
+    }
+
+    /// Whether the run pauses, so that the attempt is repeated later.
+    pub fn pauses(&self) -> bool {
+        self.0.borrow().pauses
     }
 
     /// Returns once at least this urgency is requested; never, if it is not.
     pub async fn asked(&mut self, urgency: Urgency) {
-        if self.0.wait_for(|asked| *asked >= urgency).await.is_err() {
+        if self.0.wait_for(|asked| asked.urgency >= urgency).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns once something else is requested than when it was looked at; never, if nothing is.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -207,9 +228,14 @@ impl Stopper {
     /// Requests a stop; an earlier, more urgent request remains.
     pub fn ask(&self, urgency: Urgency) {
         self.0.send_if_modified(|asked| {
-            let more = urgency > *asked;
-            *asked = urgency.max(*asked);
+            let more = urgency > asked.urgency;
+            asked.urgency = urgency.max(asked.urgency);
             more
         });
+    }
+
+    /// Says that the run pauses. By itself it does not request a stop.
+    pub fn pause(&self) {
+        self.0.send_if_modified(|asked| !std::mem::replace(&mut asked.pauses, true));
     }
 }

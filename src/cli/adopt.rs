@@ -70,6 +70,12 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     };
     let kept = History::open(home)?;
     let options = &kept.options;
+    if !options.children.is_empty() {
+        let message = format!("the run {name} has steps that run other documents, and cannot be taken over");
+        return Err(Stop::new(Exit::NotTrusted, message)
+            .help("their runs have journals of their own: run its items in a new run")
+            .into());
+    }
     // Paths start from the folder where the run began, if that is here, else from the current folder.
     let base = match options.is_in_place(home) {
         true => options.folder.clone(),
@@ -147,6 +153,7 @@ fn agents(kept: &History, settings: &Settings, trust: &Trust, document: &Documen
             Doer::Mcp { server, .. } => format!("{agent}{server}"),
             Doer::Model { name, url, .. } => format!("{agent}{name} at {url}"),
             Doer::Fence { language, .. } => format!("{agent}the {language} program of {}", step.title),
+            Doer::Document(path) => format!("the document {path}"),
             Doer::Missing => format!("{agent}nothing yet; orderflow.toml binds no program"),
         };
         if !lines.contains(&line) {

@@ -84,7 +84,11 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         (None, Some(file)) => {
             let (document, graph, settings) = Document::open(file, false, terminal)?;
             let trust = Trust::of(file, &graph, &settings, terminal);
-            let bindings = bindings(&graph, &settings, &trust, &document.source);
+            let mut bindings = bindings(&graph, &settings, &trust, &document.source);
+            for (child, graph) in document.run_by(&graph) {
+                let trust = Trust::of(child.path(), graph, &settings, terminal);
+                bindings.extend(self::bindings(graph, &settings, &trust, &child.source));
+            }
             terminal.data(&match args.format {
                 Format::Table => agents::table_of(&bindings, terminal.width()),
                 Format::Json => agents::json(&bindings),

@@ -342,7 +342,7 @@ fn record(
         events.extend(more);
     }
     if !events.is_empty() {
-        let writing = trust::runs::Writing::begin(home, &taken.history.graph, false)
+        let writing = trust::runs::Writing::begin(home, &[&taken.history.graph], false)
             .context("cannot store that the run is yours")?;
         let _lock = taken.append(events)?;
         drop(writing);

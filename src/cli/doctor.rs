@@ -51,11 +51,13 @@ pub(super) fn probe(
     format: super::agents::Format,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let (_, graph, settings) = Document::open(file, false, terminal)?;
+    let (document, graph, settings) = Document::open(file, false, terminal)?;
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let probed = tokio.context("cannot start the runtime")?.block_on(async {
         adapter::adopt();
-        let probed = run::probe(&graph, &settings, timeout).await;
+        let graphs =
+            std::iter::once(&graph).chain(document.run_by(&graph).into_iter().map(|(_, child)| child));
+        let probed = run::probe(&graphs.collect::<Vec<_>>(), &settings, timeout).await;
         // Processes that outlive the question are killed.
         let (stopper, mut stop) = adapter::Stop::new();
         stopper.ask(adapter::Urgency::Kill);

@@ -1,5 +1,6 @@
 //! Reads the document that a command works on.
 
+use super::children::{self, Children, Library};
 use super::exit::{Exit, Stop};
 use super::settings::{self, Reach, Settings};
 use super::terminal::Terminal;
@@ -7,6 +8,7 @@ use crate::adapter::fence;
 use crate::diag::{Diagnostic, Source, catalogue as problem, nearest, render};
 use crate::disk::Named;
 use crate::graph::{self, Graph, Kind, Step, StepId};
+use crate::history::StoredDocument;
 use crate::session;
 use crate::spec::{self, Spec};
 use crate::value::budget::Budget;
@@ -25,6 +27,10 @@ pub struct Document {
     /// Its graph; `None` if a problem is an error.
     pub graph: Option<Graph>,
     pub problems: Vec<Diagnostic>,
+    /// The phases of steps that run a document, with its place among the children of the outermost document.
+    pub uses: Vec<(String, usize)>,
+    /// All documents that its steps run, with those that they run; only of the outermost document.
+    pub children: Children,
 }
 
 impl Document {
@@ -57,7 +63,9 @@ impl Document {
             opened.with_context(|| format!("cannot read {name}"))?;
             name
         };
-        Ok(Document::of(name, bytes))
+        let mut document = Document::of(name, bytes);
+        children::adopt(&mut document, &Library::Disk);
+        Ok(document)
     }
 
     /// A valid document with its graph and settings. Its problems are shown.
@@ -99,17 +107,19 @@ impl Document {
     pub fn again(
         path: &Path,
         text: String,
+        children: &[StoredDocument],
         terminal: &mut Terminal,
     ) -> anyhow::Result<(Document, Graph, Settings)> {
         let settings = settings::load(path, false, terminal)?;
         let mut document = Document::of(path.display().to_string(), text.into_bytes());
+        children::adopt(&mut document, &Library::Stored(children));
         let graph = document.sound(false, terminal)?;
         Ok((document, graph, settings))
     }
 
     /// A settings file, in the form of a document, to show its problems.
     pub fn settings(source: Source, problems: Vec<Diagnostic>) -> Document {
-        Document { source, spec: Spec::default(), graph: None, problems }
+        Document::found(source, Spec::default(), None, problems)
     }
 
     /// A document from its bytes; `name` is for messages.
@@ -119,7 +129,7 @@ impl Document {
         // If more follows, a character may be cut.
         if let Some(at) = broken.filter(|_| whole) {
             let problems = vec![problem::invalid_utf8(at)];
-            return Document { source, spec: Spec::default(), graph: None, problems };
+            return Document::found(source, Spec::default(), None, problems);
         }
         let (spec, mut problems) = spec::parse(&source);
         let (graph, further) = graph::build(&source, &spec);
@@ -132,11 +142,59 @@ impl Document {
             problems.push(rest);
         }
         let graph = graph.filter(|_| !problems.iter().any(Diagnostic::is_error));
-        Document { source, spec, graph, problems }
+        Document::found(source, spec, graph, problems)
+    }
+
+    fn found(source: Source, spec: Spec, graph: Option<Graph>, problems: Vec<Diagnostic>) -> Document {
+        Document { source, spec, graph, problems, uses: Vec::new(), children: Children::default() }
+    }
+
+    /// Its path; empty for standard input.
+    pub fn path(&self) -> &Path {
+        Path::new(if self.source.name == "<stdin>" { "" } else { &self.source.name })
+    }
+
+    /// The place of the document that a step runs.
+    pub fn child_of(&self, step: &Step) -> Option<usize> {
+        self.uses.iter().find(|(phase, _)| *phase == step.phase).map(|(_, child)| *child)
+    }
+
+    /// The documents that its steps run, with their graphs, if they are those of `graph`.
+    pub fn run_by<'a>(&'a self, graph: &'a Graph) -> Vec<(&'a Document, &'a Graph)> {
+        let mut all: Vec<(usize, &Document, &Graph)> = Vec::new();
+        let mut open = vec![(self, graph)];
+        while let Some((document, graph)) = open.pop() {
+            for place in graph.steps.iter().filter_map(|step| document.child_of(step)) {
+                let Some(child) = self.children.0.get(place) else { continue };
+                let Some(graph) = child.graph.as_ref() else { continue };
+                if !all.iter().any(|(known, ..)| *known == place) {
+                    all.push((place, child, graph));
+                    open.push((child, graph));
+                }
+            }
+        }
+        all.sort_by_key(|(place, ..)| *place);
+        all.into_iter().map(|(_, child, graph)| (child, graph)).collect()
+    }
+
+    /// A graph of it, and those of the documents that its steps run.
+    pub fn with_run_by<'a>(&'a self, graph: &'a Graph) -> Vec<&'a Graph> {
+        let children = self.run_by(graph).into_iter().map(|(_, child)| child);
+        std::iter::once(graph).chain(children).collect()
+    }
+
+    /// Adds problems; an error takes the graph away.
+    pub fn add(&mut self, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems);
+        self.problems.sort_by_key(|problem| (problem.span, problem.severity));
+        if self.problems.iter().any(Diagnostic::is_error) {
+            self.graph = None;
+        }
     }
 
     /// Adds the problems of failures, which need to know which agents have effects.
     pub fn lint(&mut self, settings: &Settings) {
+        self.children.lint(settings);
         let Some(graph) = &self.graph else { return };
         let effects = |step: &Step| {
             let agent = step.agent.as_ref().and_then(|agent| settings.agents.get(agent));
@@ -172,8 +230,11 @@ impl Document {
     /// A [`Stop`] with [`Exit::Invalid`] if a problem is an error, or, with `strict`, a warning.
     pub fn sound(&mut self, strict: bool, terminal: &mut Terminal) -> anyhow::Result<Graph> {
         let colour = terminal.talk_colour();
-        terminal.talk(&render::human(&self.source, &self.problems, colour));
-        let doubtful = strict && !self.problems.is_empty();
+        for one in [&*self].into_iter().chain(&self.children.0) {
+            terminal.talk(&render::human(&one.source, &one.problems, colour));
+        }
+        let is_clean = self.problems.is_empty() && self.children.0.iter().all(|one| one.problems.is_empty());
+        let doubtful = strict && !is_clean;
         self.graph.take().filter(|_| !doubtful).ok_or_else(|| {
             let message = format!("{} is not valid; nothing was run", render::visible(&self.source.name));
             Stop::new(Exit::Invalid, message).into()

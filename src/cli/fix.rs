@@ -1,5 +1,6 @@
 //! `orderflow validate --fix`: applies the fixes of problems until none is left, and shows what changed.
 
+use super::children::{self, Library};
 use super::document::Document;
 use super::settings::Settings;
 use super::stream;
@@ -43,6 +44,7 @@ impl FixedDocument {
             let Some(fixed) = applied else { break };
             count += fixed.count;
             document = Document::of(document.source.name, fixed.text.into_bytes());
+            children::adopt(&mut document, &Library::Disk);
             document.lint(settings);
         }
         FixedDocument { document, count, before }

@@ -6,6 +6,7 @@ mod agents;
 mod allowed;
 mod approve;
 mod cancel;
+mod children;
 mod completions;
 mod doctor;
 mod document;

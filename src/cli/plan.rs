@@ -43,7 +43,12 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let trust = Trust::of(&args.file, &graph, &settings, terminal);
     let doer = |step| doer(step, &settings, &trust, &document.source);
     let doers: Vec<Doer> = graph.steps.iter().map(doer).collect();
-    let given = given(&graph, &settings);
+    let mut given = given(&graph, &settings);
+    for (_, child) in document.run_by(&graph) {
+        for one in super::given::given(child, &settings) {
+            given.extend(Some(one).filter(|one| !given.contains(one)));
+        }
+    }
     let text = match args.format {
         Format::Table => plan::text(&graph, &doers, &given, terminal.width()),
         Format::Json => plan::json(&graph, &doers, &given),
@@ -55,6 +60,9 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 
 /// The agent bound to the step, else the document's own program.
 pub(super) fn doer(step: &Step, settings: &Settings, trust: &Trust, source: &Source) -> Doer {
+    if let Some(path) = &step.document {
+        return Doer::Document(path.clone());
+    }
     match (settings.bound(step.agent.as_deref()), &step.program) {
         (Some((_, Agent { reach: Some(reach), .. })), _) => match reach {
             Reach::Command(command) => Doer::Command(command.clone()),

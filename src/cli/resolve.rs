@@ -58,7 +58,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let events = resolved.into_iter().flat_map(|(key, failed)| ends(failures.last, key, failed, &args.note));
     let events = events.collect();
     let trace = session::left(&taken.history)?;
-    let writing = trust::runs::Writing::begin(&home, &taken.history.graph, false)
+    let writing = trust::runs::Writing::begin(&home, &[&taken.history.graph], false)
         .context("cannot store that the run is yours")?;
     let _lock = taken.append(events)?;
     drop(writing);

@@ -164,7 +164,7 @@ fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow:
 fn record(home: &Path, taken: LockedRun, arrival: &Arc<Arrival>) -> anyhow::Result<Sent> {
     let (prospect, last) = check(&taken.history, arrival)?;
     if !prospect.known {
-        let writing = trust::runs::Writing::begin(home, &taken.history.graph, false)
+        let writing = trust::runs::Writing::begin(home, &[&taken.history.graph], false)
             .context("cannot store that the run is yours")?;
         let _lock = taken.append(vec![RunEvent::Received(arrival.clone()).at(last)])?;
         drop(writing);

@@ -84,7 +84,8 @@ fn read(
     human: bool,
     terminal: &mut Terminal,
 ) -> (Vec<Document>, Option<Exit>) {
-    let (mut documents, mut unread) = (Vec::new(), None);
+    let (mut documents, mut unread) = (Vec::<Document>::new(), None);
+    let mut children: Vec<Document> = Vec::new();
     let mut wrong: BTreeMap<String, Document> = BTreeMap::new();
     for file in files {
         let mut failed = |error: &anyhow::Error, terminal: &mut Terminal| {
@@ -118,8 +119,15 @@ fn read(
                 fixed.document
             }
         });
+        let adopted = documents.last_mut().map(|document| std::mem::take(&mut document.children));
+        children.extend(adopted.into_iter().flat_map(|adopted| adopted.0));
         let file = looked.wrong.map(|(source, problems)| Document::settings(source, problems));
         wrong.extend(file.map(|file| (file.source.name.clone(), file)));
+    }
+    for child in children {
+        if !documents.iter().any(|known| known.source.name == child.source.name) {
+            documents.push(child);
+        }
     }
     documents.extend(wrong.into_values());
     (documents, unread)
@@ -159,7 +167,7 @@ fn advise(documents: &[Document], fixing: Option<Fixing>, terminal: &mut Termina
 /// Shows which documents are valid.
 fn praise(documents: &[Document], terminal: &mut Terminal) {
     for document in documents.iter().filter(|document| document.problems.is_empty()) {
-        let steps = words::count(document.spec.steps.len(), "step");
+        let steps = words::count(document.spec.steps.iter().filter(|step| !step.implied).count(), "step");
         let name = render::visible(&document.source.name);
         terminal.talk(&format!("{name}: {steps}, no problems\n"));
     }

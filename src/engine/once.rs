@@ -88,6 +88,11 @@ impl Once {
         inputs
     }
 
+    /// The value that a settled item has made, if it is one that is stored.
+    pub fn made(&self, item: ItemId, value: ValueId) -> Option<&Arc<Value>> {
+        self.values.get(&value)?.get(&item)
+    }
+
     /// An item gets a new end: the lists have to be made again.
     pub fn reopen(&mut self) {
         let lists = std::mem::take(&mut self.lists);

@@ -3,8 +3,8 @@
 //!
 //! The steps that run once after all items get a new end with every item that runs again.
 
-use crate::event::{Event, EventKind, ItemEvent, ItemId, RunEvent, Values};
-use std::collections::BTreeMap;
+use crate::event::{Event, EventKind, ItemEvent, ItemId, ItemState, RunEvent, Values};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A failed item to retry: from the steps that failed, or, with other inputs, from the beginning. The steps that run
 /// once after all items are retried together, with the items' current outputs.
@@ -21,6 +21,8 @@ pub struct Retries {
     /// Ends of the steps that run once after all items, and how many of them are void.
     ends: u32,
     void: u32,
+    /// Items whose success is void.
+    revoked: BTreeSet<ItemId>,
 }
 
 impl Retries {
@@ -28,6 +30,7 @@ impl Retries {
     pub fn see(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Item(item, ItemEvent::Retried { .. }) => self.add(*item),
+            EventKind::Item(item, ItemEvent::Revoked { .. }) => self.revoke(*item),
             EventKind::Item(item, ItemEvent::Resolved { .. }) => *self.items.entry(*item).or_default() += 1,
             EventKind::Run(RunEvent::StepsBegan) => self.void = self.ends,
             EventKind::Run(RunEvent::StepsEnded(_)) => self.ends += 1,
@@ -41,12 +44,20 @@ impl Retries {
         self.void = self.ends;
     }
 
+    /// The success of the item is void.
+    pub fn revoke(&mut self, item: ItemId) {
+        self.revoked.insert(item);
+    }
+
     /// Whether the next event is a void end, which is not shown. Called for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
         match &event.kind {
             EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state.is_failure() => {
                 let left = self.items.get_mut(item).filter(|left| **left > 0);
                 left.map(|left| *left -= 1).is_some()
+            }
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state == ItemState::Succeeded => {
+                self.revoked.remove(item)
             }
             EventKind::Run(RunEvent::StepsEnded(_)) => {
                 let void = self.void > 0;

@@ -27,6 +27,7 @@ mod gates;
 mod killed;
 mod retry_after;
 mod revisit;
+mod revoked;
 pub(crate) mod states;
 mod unavailable;
 mod undoing;

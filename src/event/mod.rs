@@ -137,6 +137,9 @@ pub enum ItemEvent {
     },
     /// The failed compensations of an item were resolved by hand: its end is void, and a new one follows.
     Resolved { key: Arc<str>, note: String },
+    /// It had succeeded, and the step of the outer run that it is for is compensated: its end is void, and its effects are
+    /// compensated.
+    Revoked { key: Arc<str> },
     /// It waits at a gate from now on.
     GateReached {
         gate: GateId,
@@ -302,6 +305,8 @@ pub enum StopReason {
     Interrupted,
     /// The run was cancelled.
     Cancelled,
+    /// The step of the outer run that the item is for is compensated.
+    Revoked,
 }
 
 impl fmt::Display for StopReason {
@@ -316,6 +321,7 @@ impl fmt::Display for StopReason {
             StopReason::RunDeadline => "cancelled: the run's deadline passed",
             StopReason::Interrupted => "cancelled: the run was interrupted",
             StopReason::Cancelled => "cancelled: the run was cancelled",
+            StopReason::Revoked => "compensated with the step that ran it",
         })
     }
 }

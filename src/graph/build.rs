@@ -12,7 +12,7 @@ use super::sort::Followers;
 use super::targets::Targets;
 use super::{
     Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
-    definitions, elements, events, gates, inputs, interface, members, saga, states, tags, types, ways,
+    definitions, elements, events, gates, inputs, interface, members, reuse, saga, states, tags, types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -49,6 +49,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     types::check_absence(&flow, &mut diagnostics);
     let inputs = inputs::collect(spec, &flow, &names, &mut diagnostics);
     interface::check(spec, &flow, &names, &mut diagnostics);
+    reuse::check(spec, &mut diagnostics);
     report_undone(spec, &flow, &mut diagnostics);
     let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
     report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
@@ -200,6 +201,8 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         pure: inherited(spec, step, |said| said.pure.as_ref()).is_some(),
         state: None,
         program: step.program.clone(),
+        revokes: step.implied,
+        document: step.annotations.document.as_ref().map(|document| document.value.clone()),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),
         instructions: step.instructions.clone(),
         when: Vec::new(),
@@ -230,7 +233,10 @@ fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
     let stray = |title: &str| title.split_whitespace().any(|word| word.len() > 1 && word.starts_with('@'));
     let undone = |index: &usize| {
         let step = &spec.steps[*index];
-        step.program.is_none() && doer(spec, flow, *index).0.is_none() && !stray(&step.title.value)
+        step.program.is_none()
+            && step.annotations.document.is_none()
+            && doer(spec, flow, *index).0.is_none()
+            && !stray(&step.title.value)
     };
     let undone = (0..spec.steps.len()).filter(undone);
     diagnostics.extend(undone.map(|index| catalogue::step_without_agent(spec.steps[index].title.span)));
@@ -239,6 +245,13 @@ fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
 /// A step's agent and channel. A failure handler without an agent or a program has the agent of the first step.
 fn doer(spec: &Spec, flow: &Flow, index: usize) -> (Option<String>, Option<String>) {
     let step = &spec.steps[index];
+    // The steps of its document have agents of their own.
+    if step.annotations.document.is_some() {
+        return (
+            None,
+            inherited(spec, step, |said| said.channel.as_ref()).map(|channel| channel.value.clone()),
+        );
+    }
     let said = |step| inherited(spec, step, |said| said.agent.as_ref()).or(spec.front.agent.as_ref());
     let channel = |step| inherited(spec, step, |said| said.channel.as_ref());
     let first = flow.kinds.iter().position(|kind| *kind == Kind::Forward).map(|first| &spec.steps[first]);

@@ -21,7 +21,7 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     absence::unsaid(spec, graph, &mut diagnostics);
     absence::beside(spec, graph, effects, &mut diagnostics);
     assumed::check(spec, graph, effects, &mut diagnostics);
-    if graph.compensates() {
+    if spec.steps.iter().any(|step| step.annotations.compensate.is_some() && !runs_a_document(step)) {
         lint.uncompensated(effects, &mut diagnostics);
     }
     // These fixes add what a spelling that is not fixed yet may say.
@@ -138,6 +138,11 @@ impl Lint<'_> {
         let agent = stay.iter().find_map(|(id, _)| self.graph.step(*id).agent.as_deref());
         diagnostics.push(catalogue::uncompensated_steps(&steps, place(*risk), agents, agent, &pure));
     }
+}
+
+/// Whether the compensation of a step is that of its document.
+fn runs_a_document(step: &crate::spec::Step) -> bool {
+    step.annotations.document.is_some()
 }
 
 /// What a step takes and makes.

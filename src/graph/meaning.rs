@@ -61,6 +61,7 @@ impl Graph {
             told.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));
             told.tell("an item begins in", self.initial.map(|state| self.state(state)));
         }
+        told.tell("document", step.document.as_ref());
         self.tell_values(step, &mut told);
         if let Some(program) = step.program.as_ref().filter(|_| program) {
             told.say("program", &program.language.value);

@@ -26,6 +26,7 @@ mod once;
 mod outline;
 mod part;
 mod prose;
+mod reuse;
 mod saga;
 mod sort;
 mod states;
@@ -42,6 +43,7 @@ pub use gates::{Gate, GateId, GateOf};
 pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};
+pub use reuse::{Reused, agree};
 
 // Rooms below know only these types of the document.
 pub use crate::spec::Instructions;

@@ -159,6 +159,10 @@ pub struct Step {
     /// The states in which it starts, and the one that its success leads to.
     pub state: Option<Passage>,
     pub program: Option<Program>,
+    /// The path of the document that is run as the step, as written.
+    pub document: Option<String>,
+    /// It compensates a step that runs this document, by the compensations of the document.
+    pub revokes: bool,
     /// The document's expectations of its statistics.
     pub expectations: Vec<Expectation>,
     pub instructions: Instructions,
@@ -491,11 +495,7 @@ impl Graph {
         self.steps.iter().any(|step| step.compensate.is_some())
     }
 
-    pub fn compensations(&self) -> impl Iterator<Item = StepId> + '_ {
-        self.of_kind(Kind::Compensation)
-    }
-
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = StepId> + '_ {
+    pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = StepId> + '_ {
         self.ids().filter(move |id| self.step(*id).kind == kind)
     }
 }

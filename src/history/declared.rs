@@ -52,7 +52,8 @@ impl Declared {
                 }
                 ItemEvent::Settled { key, .. }
                 | ItemEvent::Retried { key, inputs: None }
-                | ItemEvent::Resolved { key, .. } => too_long(key),
+                | ItemEvent::Resolved { key, .. }
+                | ItemEvent::Revoked { key } => too_long(key),
                 ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::CompensationBegan(_)
                 | ItemEvent::Failed

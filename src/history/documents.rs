@@ -69,6 +69,8 @@ impl Documents {
         let source = Source::new(one.document.path.clone(), one.document.text.clone());
         let (spec, _) = spec::parse(&source);
         let graph = graph::build(&source, &spec).0.ok_or_else(|| another(&self.header))?;
+        let mut graph = graph;
+        graph.leave_uncompensated(&options.uncompensated);
         let graph = options.part(graph).map_err(|_| another(&self.header))?.graph;
         let phases = one.definition.iter().map(|step| &step.phase);
         if !phases.eq(graph.steps.iter().map(|step| &step.phase)) {
@@ -145,7 +147,8 @@ impl Renumbering {
                 | ItemEvent::Failed
                 | ItemEvent::Requeued
                 | ItemEvent::Retried { inputs: None, .. }
-                | ItemEvent::Resolved { .. } => true,
+                | ItemEvent::Resolved { .. }
+                | ItemEvent::Revoked { .. } => true,
             },
             EventKind::Step(_, change) => match change {
                 StepEvent::ConditionHeld(step) | StepEvent::ElementsEnded(step) => self.step(step),

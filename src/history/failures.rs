@@ -70,6 +70,7 @@ impl Failures {
             }
             ItemEvent::Resolved { .. } => drop(self.resolved.insert(item)),
             ItemEvent::Admitted { .. }
+            | ItemEvent::Revoked { .. }
             | ItemEvent::Settled { .. }
             | ItemEvent::DeadlinePassed { .. }
             | ItemEvent::CompensationBegan(_)

@@ -6,6 +6,7 @@
 //! - [`LockedRun`]: a locked run, to be resumed or changed.
 //! - [`Runner`]: a run to be driven, new or resumed.
 
+mod children;
 pub mod dead_letters;
 mod declared;
 mod difference;
@@ -24,6 +25,7 @@ mod sequence;
 mod source;
 mod taken;
 
+pub use children::{ChildAgent, ChildDocument, ChildRevoker};
 pub use documents::definition;
 pub use end::RunEnd;
 pub use error::{Error, ErrorKind};
@@ -31,7 +33,7 @@ pub use events::{AwaitingStep, EventLog, Prospect, UntakenEvent};
 pub use failures::{Failed, Failures};
 pub use gates::{GateLog, Ruling, Waiting};
 pub use lock::{lock, try_lock};
-pub use options::RunOptions;
+pub use options::{RunOptions, StoredDocument};
 pub use outline::{Basis, Counts, Outline, State};
 pub use revise::Replacement;
 pub use runner::{DriveOutcome, New, People, Prepared, Runner};

@@ -49,6 +49,19 @@ pub struct RunOptions {
     pub session: Option<PathBuf>,
     /// Whether the executions are added to the document.
     pub write: bool,
+    /// The documents that its steps run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<StoredDocument>,
+    /// The phases of steps whose documents have nothing to compensate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncompensated: Vec<String>,
+}
+
+/// A document that a step of a run runs, as it was when the run began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredDocument {
+    pub path: String,
+    pub text: String,
 }
 
 impl RunOptions {

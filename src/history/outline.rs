@@ -167,7 +167,7 @@ impl Outline {
             ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
                 self.waiting.remove(&(item, Waits::Gate(*gate)));
             }
-            ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } => {}
+            ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } | ItemEvent::Revoked { .. } => {}
             ItemEvent::DeadlinePassed { .. }
             | ItemEvent::CompensationBegan(_)
             | ItemEvent::Failed
@@ -205,6 +205,10 @@ impl Outline {
                 }
             }
             ItemEvent::Resolved { .. } => self.void(item),
+            ItemEvent::Revoked { .. } => {
+                self.stopped = None;
+                self.tally.succeeded = self.tally.succeeded.saturating_sub(1);
+            }
             ItemEvent::DeadlinePassed { .. }
             | ItemEvent::CompensationBegan(_)
             | ItemEvent::Failed

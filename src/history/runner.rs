@@ -7,7 +7,7 @@ use super::taken::{LockedRun, Recalled, is_cancelled};
 use super::{ItemsFrom, RunEnd, lock};
 use crate::adapter::orphans::OrphanReport;
 use crate::engine::{Policy, RetryRequest, Run};
-use crate::event::{ItemState, Millis, StopReason};
+use crate::event::{ItemId, ItemState, Millis, StopReason};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
@@ -88,6 +88,7 @@ pub struct Runner {
     asked: UsedKeys,
     columns: ReportedColumns,
     retry: Vec<RetryRequest>,
+    revoke: Option<ItemId>,
 }
 
 /// The result of driving a run.
@@ -131,6 +132,7 @@ impl Runner {
             asked: UsedKeys::default(),
             columns: ReportedColumns::default(),
             retry: Vec::new(),
+            revoke: None,
         }
     }
 
@@ -150,11 +152,11 @@ impl Runner {
             taken.recall(&mut runner.run, redactor, observers)?;
         let report = taken.end_orphans(&started).await?;
         runner.prepared.bindings.recover(&runner.id).await.map_err(not_recovered)?;
-        let retry = taken.retry.clone();
+        let (retry, revoke) = (taken.retry.clone(), taken.revoke);
         let (store, lock) = taken.into_store()?;
         let durable = Durable::start(store)?;
         let (durable, lock, since) = (Some(durable), Some(lock), Some(last));
-        Ok((Runner { durable, lock, since, asked, columns, retry, ..runner }, report))
+        Ok((Runner { durable, lock, since, asked, columns, retry, revoke, ..runner }, report))
     }
 
     /// The run's own folder.
@@ -175,7 +177,7 @@ impl Runner {
         requests: Requests,
         people: People,
     ) -> DriveOutcome {
-        let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry } = self;
+        let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry, revoke } = self;
         let cancel = is_cancelled(prepared.workspace.root());
         let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
         let mut all = Loop {
@@ -192,6 +194,7 @@ impl Runner {
             asked,
             columns,
             retry,
+            revoke,
             asks: people.asks,
             asked_now: people.answers.then(BTreeSet::new),
             waits: people.waits,

@@ -65,7 +65,7 @@ impl Sequence {
                 self.again = self.once;
                 item.0 < self.admitted && self.in_flight.insert(*item)
             }
-            EventKind::Item(item, ItemEvent::Resolved { .. }) => {
+            EventKind::Item(item, ItemEvent::Resolved { .. } | ItemEvent::Revoked { .. }) => {
                 item.0 < self.admitted && self.in_flight.insert(*item)
             }
             EventKind::Item(item, _) | EventKind::Step(item, _) | EventKind::Attempt(item, ..) => {

@@ -52,6 +52,8 @@ pub struct LockedRun {
     revision: Option<Revision>,
     /// Failed items to retry.
     pub retry: Vec<RetryRequest>,
+    /// An item that has succeeded and is to be compensated.
+    pub revoke: Option<ItemId>,
     /// This many of its first rows were written by somebody else and may name secrets that no step has made.
     pub foreign: i64,
     pub(super) lock: Lock,
@@ -87,6 +89,7 @@ impl LockedRun {
             history: History::open(home)?,
             revision: None,
             retry: Vec::new(),
+            revoke: None,
             foreign: 0,
             lock,
             store,
@@ -149,6 +152,7 @@ impl LockedRun {
         }
         let mut retries = self.history.retries()?;
         self.retry.iter().for_each(|retry| retries.add(retry.item));
+        self.revoke.iter().for_each(|item| retries.revoke(*item));
         let (mut last, mut asked) = (0, UsedKeys::default());
         let mut started: HashMap<(ItemId, StepPath, u32), Vec<ProcessIdentity>> = HashMap::new();
         // What items that are over have made flows on only into the steps that run once for all items.

@@ -43,6 +43,11 @@ pub const FILE: &str = "journal.db";
 /// Records that were committed since a runner began and are not yet moved into the main file.
 const LOG: &str = "journal.db-wal";
 
+/// Whether `folder` has a journal.
+pub fn is_there(folder: &Path) -> bool {
+    Folder::open(folder).is_ok_and(|folder| folder.has_file(FILE))
+}
+
 /// When a runner of the run in `folder` last wrote to the journal, or else took the lock, in milliseconds since 1970.
 /// `None` if neither is known.
 pub fn last_sign(folder: &Path) -> Option<i64> {

@@ -2,6 +2,7 @@
 
 use super::files::Room;
 use super::timers::Timers;
+use super::workspace::safe;
 use super::{Loop, identity};
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
@@ -20,11 +21,15 @@ use tokio::task::JoinSet;
 
 /// The adapter and the name of each step, by step.
 pub struct Bindings {
-    steps: Vec<BoundStep>,
+    steps: Arc<[BoundStep]>,
     /// The values that are files and made by steps.
-    files: HashSet<ValueId>,
+    files: Arc<HashSet<ValueId>>,
     /// Removes secrets from reports of attempts.
     redactor: Redactor,
+    /// The adapters belong to another run, which closes them.
+    lent: bool,
+    /// Adapters of runs within this one, which it closes.
+    nested: Vec<Arc<dyn Adapter>>,
 }
 
 struct BoundStep {
@@ -48,7 +53,19 @@ impl Bindings {
             instructions: step.instructions.clone(),
         };
         let steps = graph.ids().zip(&graph.steps).zip(adapters);
-        Bindings { steps: steps.map(bind).collect(), files: files(graph), redactor: Redactor::default() }
+        let (steps, files) = (steps.map(bind).collect(), Arc::new(files(graph)));
+        Bindings { steps, files, redactor: Redactor::default(), lent: false, nested: Vec::new() }
+    }
+
+    /// The same adapters for another run, which does not close them. `redactor` is for its values.
+    pub fn lend(&self, redactor: Redactor) -> Self {
+        let (steps, files) = (self.steps.clone(), self.files.clone());
+        Bindings { steps, files, redactor, lent: true, nested: Vec::new() }
+    }
+
+    /// Also closes these adapters, of runs within this one.
+    pub fn with_nested(self, nested: Vec<Arc<dyn Adapter>>) -> Self {
+        Bindings { nested, ..self }
     }
 
     /// Removes secrets from reports of attempts.
@@ -68,7 +85,7 @@ impl Bindings {
     /// Each adapter once: steps may share one.
     fn adapters(&self) -> Vec<&Arc<dyn Adapter>> {
         let mut adapters: Vec<&Arc<dyn Adapter>> = Vec::new();
-        for BoundStep { adapter, .. } in &self.steps {
+        for BoundStep { adapter, .. } in self.steps.iter() {
             if !adapters.iter().any(|known| Arc::ptr_eq(known, adapter)) {
                 adapters.push(adapter);
             }
@@ -89,8 +106,17 @@ impl Bindings {
 
     /// Ends programs that adapters leave running between calls.
     pub(super) async fn close(&self, stop: &Stop) {
+        if self.lent {
+            return;
+        }
         let mut closing = JoinSet::new();
-        for adapter in self.adapters() {
+        let mut adapters = self.adapters();
+        for nested in &self.nested {
+            if !adapters.iter().any(|known| Arc::ptr_eq(known, nested)) {
+                adapters.push(nested);
+            }
+        }
+        for adapter in adapters {
             let (adapter, stop) = (adapter.clone(), stop.clone());
             closing.spawn(async move { adapter.close(stop).await });
         }
@@ -129,6 +155,7 @@ pub(super) struct Calls {
     said: UnboundedSender<Said>,
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
     killed: bool,
+    paused: bool,
 }
 
 impl Calls {
@@ -137,11 +164,14 @@ impl Calls {
         spawned: UnboundedSender<Spawned>,
         said: UnboundedSender<Said>,
     ) -> Self {
-        Calls { answers, spawned, said, under_way: HashMap::new(), killed: false }
+        Calls { answers, spawned, said, under_way: HashMap::new(), killed: false, paused: false }
     }
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
         let (stopper, stop) = Stop::new();
+        if self.paused {
+            stopper.pause();
+        }
         let report = EndReport::new(&call, self.answers.clone());
         self.under_way.insert((call.item, call.step, call.attempt), stopper);
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
@@ -210,6 +240,13 @@ impl Calls {
         if self.killed { Urgency::Kill } else { Urgency::Terminate }
     }
 
+    /// The run pauses: attempts that are stopped are repeated later.
+    pub fn pause(&mut self) {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.under_way.values().for_each(Stopper::pause);
+        }
+    }
+
     pub fn kill_all(&mut self) {
         self.killed = true;
         self.under_way.values().for_each(|stopper| stopper.ask(Urgency::Kill));
@@ -263,6 +300,7 @@ fn request(
     let wanted = binding.adapter.has_folder();
     let room = all.workspace.room((call.item, &call.key), &place, &attempt_id, outputs, wanted);
     let room = if all.durable.is_some() { room.lasting() } else { room };
+    let place = (super::folder_name(call.item, &call.key), safe(&place));
     let call = adapter::Call {
         context: Context {
             run: all.run_id.clone(),
@@ -286,6 +324,7 @@ fn request(
         dir: room.path(),
         scratch: all.workspace.scratch(),
         attempt_id,
+        place,
         spawns: Spawns::default(),
         conversation: Conversation::default(),
         redactor: ItemRedactor::default(),

@@ -319,6 +319,11 @@ pub(super) fn renamed(value: &Value, to: &dyn Fn(&str) -> String) -> Value {
     }
 }
 
+/// A value of files with their paths from the folder of all items.
+pub fn below_items(value: &Value) -> Value {
+    renamed(value, &|path| path.strip_prefix("items/").unwrap_or(path).to_owned())
+}
+
 /// A value of files for display: by the names of the files.
 pub fn by_name(value: &Value) -> Value {
     renamed(value, &|path| path.rsplit('/').next().unwrap_or(path).to_owned())

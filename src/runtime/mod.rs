@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod identity;
 mod inbox;
+mod nested;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,12 @@ pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
 pub use events::{Incoming, Sources, TypePattern};
-pub use files::{Finder, by_name};
+pub use files::{Finder, below_items, by_name};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
+pub use nested::nested;
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::{RunsFolder, Workspace};
+pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
 
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
@@ -128,6 +130,8 @@ pub struct Loop<'a> {
     pub sources: Option<Sources>,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
+    /// An item that has succeeded and is to be compensated; the fold has left out its end.
+    pub revoke: Option<ItemId>,
 }
 
 impl Loop<'_> {
@@ -169,6 +173,7 @@ impl Loop<'_> {
         match start {
             // A cancelled retry begins first, so that its items get an end.
             Some(_) if self.cancel && self.retry.is_empty() => run.cancel(now(), &mut out),
+            Some(_) if let Some(item) = self.revoke => run.revoke(item, now(), &mut out),
             Some(_) => run.resume(&self.retry, now(), &mut out),
             None => {}
         }
@@ -200,6 +205,9 @@ impl Loop<'_> {
                 }
             }
             self.note(&mut spawned, &mut said, now());
+            if run.stopped() == Some(StopReason::Interrupted) {
+                calls.pause();
+            }
             out.events.iter_mut().for_each(|event| self.bindings.redactor().event(event));
             let mut shown = match &mut self.durable {
                 Some(durable) => {
@@ -476,7 +484,7 @@ async fn sleep_until(time: Option<Instant>) {
 
 /// The name of the item's folder: its number distinguishes keys that look alike once they are made safe for a path.
 /// Letters of all scripts are preserved, since a path must be readable.
-fn folder_name(item: ItemId, key: &str) -> String {
+pub fn folder_name(item: ItemId, key: &str) -> String {
     folder_with(item, key, char::is_alphanumeric)
 }
 

@@ -85,6 +85,7 @@ impl Scene {
             cancel: false,
             asked: crate::runtime::UsedKeys::default(),
             retry: Vec::new(),
+            revoke: None,
         };
         let mut run = Run::new(self.graph.clone(), self.policy);
         let mut items = (0..self.items).map(|number| {
@@ -215,6 +216,7 @@ fn line(graph: &Graph, event: &Event) -> String {
         EventKind::Item(item, ItemEvent::Decided { gate, decision }) => {
             format!("{at} i{} gate {} {}", item.0, gate.0, decision.said())
         }
+        EventKind::Item(item, ItemEvent::Revoked { .. }) => format!("{at} i{} revoked", item.0),
         EventKind::Item(item, ItemEvent::GateExpired(gate)) => {
             format!("{at} i{} gate {} expired", item.0, gate.0)
         }

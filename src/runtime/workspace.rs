@@ -13,6 +13,42 @@ use std::sync::Arc;
 /// The prefix of the name of the scratch folder.
 const SCRATCH: &str = "scratch";
 
+/// The folder in a run's folder with the runs of documents that its steps run.
+const CHILDREN: &str = "children";
+
+/// A run of a document that a step has run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NestedRun {
+    pub element: Option<u32>,
+    pub attempt: u32,
+    pub home: PathBuf,
+}
+
+/// The runs that a step of an item has begun within the run in `home`, in the order of its elements and attempts. `item`
+/// is the name of the item's folder.
+pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
+    let folder = Folder::open(home).and_then(|home| home.folder(CHILDREN)).and_then(|all| all.folder(item));
+    let Ok(folder) = folder else { return Vec::new() };
+    let prefix = safe(&format!("{phase}."));
+    let numbers = |name: &str| -> Option<(Option<u32>, u32)> {
+        let rest = name.strip_prefix(&prefix)?;
+        match rest.split_once('.') {
+            Some((element, attempt)) => Some((Some(element.parse().ok()?), attempt.parse().ok()?)),
+            None => Some((None, rest.parse().ok()?)),
+        }
+    };
+    let entries = folder.entries().unwrap_or_default().into_iter();
+    let mut all: Vec<NestedRun> = entries
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter_map(|name| {
+            let (element, attempt) = numbers(&name)?;
+            Some(NestedRun { element, attempt, home: folder.path().join(name) })
+        })
+        .collect();
+    all.sort_unstable_by_key(|run| (run.element, run.attempt));
+    all
+}
+
 /// Where runs are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunsFolder {
@@ -66,6 +102,14 @@ impl Workspace {
     /// When it cannot be created, or others could change its contents.
     pub fn create(store: &RunsFolder, run_id: &str) -> io::Result<Self> {
         Workspace::of(store.runs()?.make_new(run_id)?)
+    }
+
+    /// Creates the folder of a run within the run in `home`, or opens it.
+    ///
+    /// # Errors
+    /// When it cannot be created, or others could change its contents.
+    pub fn nested(home: &Path, (item, attempt): (&str, &str)) -> io::Result<Self> {
+        Workspace::of(Folder::open(home)?.make(CHILDREN)?.make(item)?.make(attempt)?)
     }
 
     /// Opens an existing run's folder.
@@ -162,7 +206,7 @@ const LONGEST: usize = 200;
 
 /// A name that is safe in every path, and readable in every script. One that is too long ends in a hash, so that names
 /// remain unique.
-fn safe(name: &str) -> String {
+pub(super) fn safe(name: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let safe: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
     if safe.len() <= LONGEST {

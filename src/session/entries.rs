@@ -56,7 +56,8 @@ impl Entries {
                 item,
                 ItemEvent::Admitted { key, .. }
                 | ItemEvent::Retried { key, .. }
-                | ItemEvent::Resolved { key, .. },
+                | ItemEvent::Resolved { key, .. }
+                | ItemEvent::Revoked { key },
             ) => {
                 self.keys.insert(*item, Arc::clone(key));
                 None

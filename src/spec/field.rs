@@ -10,13 +10,14 @@ use super::later;
 use super::markdown::{place, trim};
 use super::model::{After, Annotations, Each, Passage, Spanned};
 use super::near;
+use super::reuse::{self, ReadPath};
 use super::signature;
 use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::budget::Budget;
 
 /// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-pub(super) const READ: [&str; 14] = [
+pub(super) const READ: [&str; 15] = [
     "retry",
     "timeout",
     "deadline",
@@ -31,10 +32,12 @@ pub(super) const READ: [&str; 14] = [
     "state",
     "emit",
     "await",
+    "document",
 ];
 
 /// Those that apply only to single steps.
-const OF_STEPS: [&str; 7] = ["each", "per", "compensate", "irreversible", "state", "emit", "await"];
+const OF_STEPS: [&str; 8] =
+    ["each", "per", "compensate", "irreversible", "state", "emit", "await", "document"];
 
 /// The field without a value.
 const FLAG: &str = "irreversible";
@@ -235,6 +238,15 @@ pub(super) fn apply(
         "state" => match passage(text, span) {
             Some(passage) => set(&mut into.state, key, Spanned::new(passage, span), problems),
             None => problems.push(problem::bad_state(span, &shown)),
+        },
+        "document" => match reuse::read(written[span.start..span.end].trim()) {
+            ReadPath::Path(path) => set(&mut into.document, key, Spanned::new(path, span), problems),
+            ReadPath::Almost(right) => {
+                problems.push(
+                    problem::bad_document(span, &written[span.start..span.end]).mended(span, Some(right)),
+                );
+            }
+            ReadPath::Unknown => problems.push(problem::bad_document(span, &written[span.start..span.end])),
         },
         "when" => match condition::condition(written, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),

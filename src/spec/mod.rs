@@ -25,6 +25,7 @@ mod misses;
 mod model;
 mod near;
 mod phase;
+mod reuse;
 mod signature;
 mod slip;
 mod sounds;

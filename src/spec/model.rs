@@ -208,6 +208,8 @@ pub struct Step {
     pub annotated: usize,
     /// Whether its heading has brackets that mean nothing; they are reported, and what they miss is not.
     pub unread: bool,
+    /// Not written: it compensates a step that runs a document, by the document itself.
+    pub implied: bool,
     /// What its prose says of other steps.
     pub claims: Vec<Claim>,
     pub instructions: Instructions,
@@ -280,6 +282,8 @@ pub struct Annotations {
     pub emits: Vec<Spanned<String>>,
     /// `[await:: …]`, at its place.
     pub awaits: Option<Spanned<Await>>,
+    /// `[document:: …]`: the path of the document that is run as the step, as written.
+    pub document: Option<Spanned<String>>,
 }
 
 /// `[await:: order.status_updated for order.id where current_status == "SHIPPED" within 7d]`.

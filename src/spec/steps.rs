@@ -11,6 +11,7 @@ use super::markdown::Fence;
 use super::misses;
 use super::model::*;
 use super::phase::{named, phase};
+use super::reuse;
 use super::signature::Arrow;
 use super::slip::{self, Slip, slip};
 use super::title;
@@ -57,6 +58,7 @@ pub(super) fn assemble(
         problems.push(problem::too_many_steps(step.heading, spec.steps.len(), super::MOST_STEPS));
         spec.steps.truncate(super::MOST_STEPS);
     }
+    reuse::imply(&mut spec);
     if spec.steps.is_empty() && !problems.iter().any(Diagnostic::is_error) {
         problems.push(problem::no_steps(spec.title.as_ref().map_or(Span::new(0, 0), |title| title.span)));
     }
@@ -139,6 +141,7 @@ impl Reader<'_, '_> {
             end: part.end(head),
             annotated: head.whole.end,
             unread: head.tail.iter().any(|note| matches!(note.value, Note::Unread)),
+            implied: false,
             claims: Vec::new(),
             instructions: instructions::read(self.text, self.written, part, line, self.problems),
             gate: part.callouts.gate(self.text, self.written, self.problems),

@@ -28,6 +28,16 @@ impl Spent {
         };
     }
 
+    /// What was spent since.
+    pub fn less(self, before: &Spent) -> Spent {
+        let dollars = match (self.dollars, before.dollars) {
+            (Some(all), Some(before)) if all == before => None,
+            (Some(all), before) => Some(all.less(before.unwrap_or_default())),
+            (None, _) => None,
+        };
+        Spent { tokens: self.tokens.saturating_sub(before.tokens), dollars }
+    }
+
     pub fn is_nothing(&self) -> bool {
         *self == Spent::default()
     }

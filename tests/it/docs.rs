@@ -120,7 +120,7 @@ fn try_out(page: &str, fences: &[Fence], folder: &Path) {
             std::fs::write(path, &fence.content).unwrap();
         }
         match fence.language.as_str() {
-            "markdown" => validate(page, &fence.content),
+            "markdown" => validate(page, &fence.content, fences),
             "console" => converse(page, folder, fence),
             "sh" | "python" => assert!(is_run(fence, fences), "{page}: never run:\n{}", fence.content),
             _ => {}
@@ -128,8 +128,16 @@ fn try_out(page: &str, fences: &[Fence], folder: &Path) {
     }
 }
 
-fn validate(page: &str, document: &str) {
+/// Validates a document beside the other documents of the page, which it may run.
+fn validate(page: &str, document: &str, fences: &[Fence]) {
     let folder = TempDir::new().unwrap();
+    for other in fences.iter().filter(|other| other.language == "markdown") {
+        if let Some(name) = &other.name {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &other.content).unwrap();
+        }
+    }
     std::fs::write(folder.path().join("example.md"), document).unwrap();
     let told = shell(folder.path(), "orderflow validate example.md");
     assert!(told.trim_end().ends_with("no problems"), "{page}:\n{document}\n{told}");

@@ -4,6 +4,7 @@ mod after_group;
 mod agents;
 mod approvals;
 mod budgets;
+mod children;
 mod code_review;
 mod coders;
 mod conditions;

@@ -131,7 +131,7 @@ fn go_on_with(
     }
     let (document, graph, settings) = document(&mut taken, how, ask, terminal)?;
     // The run's own folder is not trusted for this: anybody may have written it.
-    let trust = how.trust || trust::runs::holds(&home, &taken.history.graph);
+    let trust = how.trust || trust::runs::holds(&home, &document.with_run_by(&taken.history.graph));
     let launch = Launch {
         options,
         inputs: Vec::new(),
@@ -192,7 +192,8 @@ fn document(
             "note: {name} has changed; the run continues with the earlier version ({command} --use-current takes the new one)\n"
         ));
     }
-    Document::again(&file, text, terminal)
+    let children = taken.history.options.children.clone();
+    Document::again(&file, text, &children, terminal)
 }
 
 /// How a run has ended, and what can be done now. `name` is the run's name in messages.

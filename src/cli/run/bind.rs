@@ -1,6 +1,7 @@
 //! Binds each step to an adapter: an agent from `orderflow.toml`, else the document's own program, if it may run. All
 //! missing ones are reported before anything starts.
 
+use super::super::children::Children;
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::given;
@@ -8,32 +9,19 @@ use super::super::settings::{Coder, Header, McpServer, Provider, Reach, Secret, 
 use super::super::terminal::Terminal;
 use super::programs::{engine_of, installation, located};
 use super::secrets::Secrets;
-use crate::adapter::coder::CodingAgent;
-use crate::adapter::container::Container;
-use crate::adapter::http::{self, HeaderName, HeaderValue, Service, Url};
-use crate::adapter::launch::Launch;
-use crate::adapter::mcp::{Mcp, Server};
-use crate::adapter::model::{Exchanges, Model};
-use crate::adapter::process::ProgramAgent;
-use crate::adapter::program::Program;
+use crate::adapter::fence;
+use crate::adapter::http::{HeaderName, HeaderValue, Url};
 use crate::adapter::repository;
-use crate::adapter::stub::{Furnished, StubAgent};
-use crate::adapter::worker::Worker;
 use crate::adapter::workfolder::WorkFolder;
-use crate::adapter::{Adapter, fence};
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::disk::{self, Named};
-use crate::graph::{Graph, Kind, Step};
-use crate::runtime::{Bindings, Workspace};
-use crate::value::Type;
+use crate::graph::{Graph, Step};
 use crate::value::words;
 use crate::view::plan::Given;
-use anyhow::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Variables that every program gets.
 const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -62,7 +50,7 @@ pub(super) const ENGINE: [&str; 19] = [
 ];
 
 /// What runs a step, found but not yet prepared.
-enum Doer<'a> {
+pub(super) enum Doer<'a> {
     Command {
         command: Vec<String>,
         env: &'a [String],
@@ -113,20 +101,27 @@ enum Doer<'a> {
         interpreter: Vec<String>,
         source: &'a str,
     },
+    /// A document, by its place among the children.
+    Document(usize),
     /// A stub: its outputs are samples of their types.
     Stub,
 }
 
 /// Where the server of a tool is.
-enum Tools<'a> {
+pub(super) enum Tools<'a> {
     Program(Vec<String>),
     Http { url: &'a Url, headers: &'a [(HeaderName, Header)] },
 }
 
-/// The steps with their doers, in the order of the steps.
+/// The steps of a document with their doers, in the order of the steps.
+pub(super) type DoneBy<'a> = Vec<(&'a Step, Doer<'a>)>;
+
+/// The doers of all steps of a run.
 pub struct Doers<'a> {
-    steps: Vec<(&'a Step, Doer<'a>)>,
-    secrets: Secrets,
+    pub(super) steps: DoneBy<'a>,
+    /// By the document's place among the children; empty for one that does not run.
+    pub(super) children: Vec<DoneBy<'a>>,
+    pub(super) secrets: Secrets,
 }
 
 /// Finds the doer of each step; with `stub`, steps without one are stubbed. A run that `replays` asks no models.
@@ -134,38 +129,78 @@ pub struct Doers<'a> {
 /// # Errors
 /// Stops after showing every step without a doer, and every missing secret.
 pub fn find<'a>(
-    document: &Document,
+    document: &'a Document,
     graph: &'a Graph,
     settings: &'a Settings,
     stub: bool,
     replays: bool,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
-    let mut problems = Vec::new();
-    let mut doers = Vec::new();
-    for step in &graph.steps {
-        match doer(document, step, settings) {
-            Ok(Some(doer)) => doers.push((step, doer)),
-            Ok(None) if stub => doers.push((step, Doer::Stub)),
-            Ok(None) => problems.push(unbound(document, step, settings)),
-            Err(problem) => problems.push(*problem),
+    let mut search = Search { settings, stub, problems: Vec::new(), all: Vec::new() };
+    search.document(document, graph, &document.children);
+    let mut wanted = BTreeSet::new();
+    for (_, graph, steps) in &search.all {
+        // A model that is not asked needs no key.
+        let asked = steps.iter().filter(|(_, doer)| !(replays && matches!(doer, Doer::Model { .. })));
+        wanted.extend(asked.flat_map(|(step, _)| gives(step, graph, settings)));
+    }
+    let secrets = Secrets::fetch(&wanted, settings, terminal);
+    if search.problems.iter().all(|(_, problems)| problems.is_empty()) {
+        let mut steps = Vec::new();
+        let mut children: Vec<DoneBy<'a>> = document.children.0.iter().map(|_| Vec::new()).collect();
+        for (of, _, found) in search.all {
+            match document.children.place(of).and_then(|place| children.get_mut(place)) {
+                Some(child) => *child = found,
+                None => steps = found,
+            }
+        }
+        return Ok(Doers { steps, children, secrets: secrets? });
+    }
+    for (document, mut problems) in search.problems {
+        // A problem that was shown as a warning is not shown again.
+        let told = |problem: &Diagnostic| {
+            document.problems.iter().any(|known| (known.code, known.span) == (problem.code, problem.span))
+        };
+        problems.retain(|problem| !told(problem));
+        problems.sort_by_key(|problem| problem.span);
+        terminal.talk(&render::human(&document.source, &problems, terminal.talk_colour()));
+    }
+    Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
+}
+
+/// The search for the doers of the steps of a document, and of the documents that they run.
+struct Search<'a> {
+    settings: &'a Settings,
+    stub: bool,
+    problems: Vec<(&'a Document, Vec<Diagnostic>)>,
+    all: Vec<(&'a Document, &'a Graph, DoneBy<'a>)>,
+}
+
+impl<'a> Search<'a> {
+    fn document(&mut self, document: &'a Document, graph: &'a Graph, children: &'a Children) {
+        let (mut problems, mut doers, mut inner) = (Vec::new(), Vec::new(), Vec::new());
+        for step in &graph.steps {
+            if let Some(child) = document.child_of(step) {
+                doers.push((step, Doer::Document(child)));
+                inner.push(child);
+                continue;
+            }
+            match doer(document, step, self.settings) {
+                Ok(Some(doer)) => doers.push((step, doer)),
+                Ok(None) if self.stub => doers.push((step, Doer::Stub)),
+                Ok(None) => problems.push(unbound(document, step, self.settings)),
+                Err(problem) => problems.push(*problem),
+            }
+        }
+        self.problems.push((document, problems));
+        self.all.push((document, graph, doers));
+        for child in inner.into_iter().filter_map(|child| children.0.get(child)) {
+            let is_new = !self.all.iter().any(|(known, ..)| std::ptr::eq(*known, child));
+            if let Some(graph) = child.graph.as_ref().filter(|_| is_new) {
+                self.document(child, graph, children);
+            }
         }
     }
-    // A model that is not asked needs no key.
-    let asked = doers.iter().filter(|(_, doer)| !(replays && matches!(doer, Doer::Model { .. })));
-    let wanted = asked.flat_map(|(step, _)| gives(step, graph, settings)).collect();
-    let secrets = Secrets::fetch(&wanted, settings, terminal);
-    if problems.is_empty() {
-        return Ok(Doers { steps: doers, secrets: secrets? });
-    }
-    // A problem that was shown as a warning is not shown again.
-    let told = |problem: &Diagnostic| {
-        document.problems.iter().any(|known| (known.code, known.span) == (problem.code, problem.span))
-    };
-    problems.retain(|problem| !told(problem));
-    problems.sort_by_key(|problem| problem.span);
-    terminal.talk(&render::human(&document.source, &problems, terminal.talk_colour()));
-    Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
 }
 
 fn unbound(document: &Document, step: &Step, settings: &Settings) -> Diagnostic {
@@ -279,159 +314,6 @@ fn missing(span: Span, name: &str, command: &[String], searched: &str) -> Box<Di
     })
 }
 
-impl Doers<'_> {
-    /// The titles of stubbed steps.
-    pub fn stubbed_steps(&self) -> Vec<String> {
-        let stubbed_steps = self.steps.iter().filter(|(_, doer)| matches!(doer, Doer::Stub));
-        stubbed_steps.map(|(step, _)| step.title.clone()).collect()
-    }
-
-    /// Prepares everything for the run. `made_up` names stubbed values of steps that are not run.
-    ///
-    /// # Errors
-    /// When a program cannot be written to the run's folder.
-    pub fn bind(
-        &self,
-        file: &Path,
-        graph: &Graph,
-        settings: &Settings,
-        workspace: &Workspace,
-        stubbed: &[String],
-        exchanges: Exchanges,
-    ) -> anyhow::Result<Bindings> {
-        let exchanges = Arc::new(exchanges);
-        let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
-        let document = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
-        let folder = std::path::absolute(&settings.folder)?;
-        // The steps of an agent share its processes.
-        let mut workers: BTreeMap<&str, Arc<Worker>> = BTreeMap::new();
-        let mut containers: BTreeMap<&str, Arc<Container>> = BTreeMap::new();
-        let mut servers: BTreeMap<&str, Arc<Mcp>> = BTreeMap::new();
-        let mut services: BTreeMap<&str, Arc<Service>> = BTreeMap::new();
-        let elsewhere = |doer: &Doer<'_>| {
-            matches!(
-                doer,
-                Doer::Service { .. } | Doer::Model { .. } | Doer::Tool { server: Tools::Http { .. }, .. }
-            )
-        };
-        let client = if self.steps.iter().any(|(_, doer)| elsewhere(doer)) {
-            Some(http::Client::new()?)
-        } else {
-            None
-        };
-        let client = || client.clone().context("HTTP is not set up");
-        for (number, (step, doer)) in self.steps.iter().enumerate() {
-            let program = |command: &[String], folder: &Path, env: &[String]| Program {
-                command: command.to_owned(),
-                folder: folder.to_owned(),
-                env: environment(env)
-                    .into_iter()
-                    .chain(self.secrets.variables(gives(step, graph, settings)))
-                    .collect(),
-            };
-            let adapter: Arc<dyn Adapter> = match doer {
-                Doer::Command { command, env, .. } => {
-                    Arc::new(ProgramAgent::new(program(command, &folder, env)))
-                }
-                Doer::Worker { agent, worker, processes, env } => {
-                    let new = || Arc::new(Worker::new(program(worker, &folder, env), *processes));
-                    workers.entry(agent).or_insert_with(new).clone()
-                }
-                Doer::Container { agent, engine, image, command, network, env } => containers
-                    .entry(agent)
-                    .or_insert_with(|| {
-                        let env = variables(env).chain(self.secrets.variables(gives(step, graph, settings)));
-                        let (image, command) = ((*image).to_owned(), command.to_vec());
-                        Arc::new(Container {
-                            network: *network,
-                            own: environment(&ENGINE.map(str::to_owned)),
-                            env: env.collect(),
-                            ..Container::new(engine.clone(), image, command, folder.clone())
-                        })
-                    })
-                    .clone(),
-                Doer::Service { agent, url, urls, headers, start, env } => match services.get(agent) {
-                    Some(known) => known.clone(),
-                    None => {
-                        let headers = self.headers(agent, headers)?;
-                        let service =
-                            Service::new(client()?, (*url).clone(), headers).with_urls((*urls).clone());
-                        let launch = match start.as_slice() {
-                            [] => None,
-                            start => Launch::new(program(start, &folder, env), url),
-                        };
-                        let service = match launch {
-                            Some(launch) => service.started_by(launch),
-                            None => service,
-                        };
-                        services.entry(agent).or_insert(Arc::new(service)).clone()
-                    }
-                },
-                Doer::Tool { agent, server, tool, env } => match servers.get(agent) {
-                    Some(known) => known.clone(),
-                    None => {
-                        let server = match server {
-                            Tools::Program(command) => Server::Program(program(command, &folder, env)),
-                            Tools::Http { url, headers } => Server::Http {
-                                client: client()?,
-                                url: (*url).clone(),
-                                headers: self.headers(agent, headers)?,
-                            },
-                        };
-                        servers.entry(agent).or_insert(Arc::new(Mcp::new(server, tool.clone()))).clone()
-                    }
-                },
-                Doer::Model { agent, name, provider, system, max_tokens } => Arc::new(Model {
-                    client: client()?,
-                    protocol: provider.protocol,
-                    url: provider.url.clone(),
-                    headers: match &*exchanges {
-                        Exchanges::Replay(_) => Vec::new(),
-                        Exchanges::Live | Exchanges::Record(_) => self.headers(agent, &provider.headers)?,
-                    },
-                    name: name.split_once('/').map_or(*name, |(_, model)| model).to_owned(),
-                    system: system.clone(),
-                    max_tokens: *max_tokens,
-                    price: provider.price,
-                    reports_cost: provider.reports_cost,
-                    exchanges: exchanges.clone(),
-                }),
-                Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
-                    headless: coder.headless,
-                    instructions: instructions.clone(),
-                    work: coder.work,
-                    allow: coder.allow.clone(),
-                    ..CodingAgent::new(program(command, &folder, env))
-                }),
-                Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),
-                Doer::Program { interpreter, source } => {
-                    let path = workspace
-                        .program(&format!("program-{number}"), source)
-                        .context("cannot write a program of the document into the run's folder")?;
-                    let mut command = interpreter.clone();
-                    command.push(path.to_string_lossy().into_owned());
-                    Arc::new(ProgramAgent::new(program(&command, &document, &graph.settings.env)))
-                }
-            };
-            let files = files(step, graph, stubbed);
-            adapters.push(if files.is_empty() { adapter } else { Arc::new(Furnished::new(adapter, files)) });
-        }
-        Ok(Bindings::new(graph, adapters).with_redactor(self.secrets.redactor().of_values(graph.secrets())))
-    }
-}
-
-impl Doers<'_> {
-    /// The headers of requests to an agent, with its secrets inserted.
-    fn headers(
-        &self,
-        agent: &str,
-        headers: &[(HeaderName, Header)],
-    ) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
-        filled(headers, |secret| self.secrets.value(agent, secret))
-            .with_context(|| format!("the secret of {agent} does not fit a header"))
-    }
-}
-
 /// Headers with secrets inserted, by their names.
 ///
 /// # Errors
@@ -449,18 +331,12 @@ pub(super) fn filled<'a>(
     filled.collect()
 }
 
-/// Those of these values that are files taken by a step.
-fn files(step: &Step, graph: &Graph, stubbed: &[String]) -> Vec<String> {
-    let inputs = step.inputs.iter().map(|input| graph.value(input.value));
-    let files = inputs.filter(|value| match &value.ty {
-        Some(Type::Nullable(inner)) => **inner == Type::File,
-        ty => *ty == Some(Type::File),
-    });
-    files.map(|value| value.name.clone()).filter(|name| stubbed.contains(name)).collect()
-}
-
 /// The secrets for a step, each with the agent that gets it.
-fn gives<'a>(step: &'a Step, graph: &'a Graph, settings: &'a Settings) -> Vec<(&'a str, &'a Secret)> {
+pub(super) fn gives<'a>(
+    step: &'a Step,
+    graph: &'a Graph,
+    settings: &'a Settings,
+) -> Vec<(&'a str, &'a Secret)> {
     let agent = step.agent.as_deref().unwrap_or_default();
     given::names(step, graph, settings).1.into_iter().map(|secret| (agent, secret)).collect()
 }

@@ -49,6 +49,23 @@ pub fn limits(
             "at most {steps} at once, not {asked}: only {files} files may be open (ulimit -n)\n"
         ));
     }
+    named(&mut limits, settings);
+    limits
+}
+
+/// The limits of one run of a document that a step runs.
+pub fn of_child(jobs: Option<usize>, (graph, bindings): (&Graph, &Bindings), settings: &Settings) -> Limits {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut limits = match jobs.or(graph.settings.jobs) {
+        Some(jobs) => Limits::jobs(jobs),
+        None => usual(graph, settings, cpus, &|step| bindings.bound(step)),
+    };
+    named(&mut limits, settings);
+    limits
+}
+
+/// The limits of agents and channels.
+fn named(limits: &mut Limits, settings: &Settings) {
     for (name, agent) in &settings.agents {
         if let Some(most) = agent.concurrency {
             limits.agents.insert(name.clone(), most);
@@ -58,7 +75,6 @@ pub fn limits(
         (name.clone(), ChannelLimit { concurrency: channel.concurrency, rate: channel.rate })
     };
     limits.channels = settings.channels.iter().map(channel).collect();
-    limits
 }
 
 /// The default number of parallel steps: programs by the CPUs, remote calls by a constant. An agent with a

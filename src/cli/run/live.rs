@@ -9,6 +9,7 @@ use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::super::trust;
+use super::adapters::Bound;
 use super::inputs::{self, Before, Work};
 use super::people::{self, DecidedHere, Desk};
 use super::progress::Progress;
@@ -62,8 +63,15 @@ pub fn run(
     let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
         true => Ok(()),
-        false => trust::allow(&launch.options.file, document, &part.graph, settings, terminal)
-            .map(|once| agreed.set(once)),
+        false => {
+            trust::allow(&launch.options.file, document, &part.graph, settings, terminal)
+                .map(|once| agreed.set(once))?;
+            for (child, graph) in document.run_by(&part.graph) {
+                trust::allow(child.path(), child, graph, settings, terminal)
+                    .map(|once| agreed.set(agreed.get() || once))?;
+            }
+            Ok(())
+        }
     };
     let work = inputs::work(&launch, &part, before.as_ref(), allowed, terminal);
     launch.trust |= agreed.get();
@@ -77,6 +85,9 @@ pub fn run(
     write::prepare(&launch.options, work.total())?;
     if !launch.show.quiet {
         bind::warn_of_unset(&part.graph, settings, terminal);
+        for (_, child) in document.run_by(&part.graph) {
+            bind::warn_of_unset(child, settings, terminal);
+        }
     }
     // A cancelled run begins no more items.
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {
@@ -100,8 +111,14 @@ pub fn run(
     })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
-    let bindings =
-        doers.bind(&launch.options.file, &part.graph, settings, &workspace, &work.stubbed, exchanges)?;
+    let bound = Bound {
+        settings,
+        workspace: &workspace,
+        exchanges: Arc::new(exchanges),
+        jobs: launch.options.jobs,
+        journaled: !launch.no_journal,
+    };
+    let bindings = doers.bind(document, &part.graph, bound, &work.stubbed)?;
     let stubbed_steps = doers.stubbed_steps();
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);
@@ -134,7 +151,7 @@ pub fn run(
         .build();
     let tokio = tokio.context("cannot start the runtime")?;
     // Without this record, the run must be adopted before it can be resumed.
-    let own = |trusted| trust::runs::Writing::begin(&home, &graph, trusted).map(Some);
+    let own = |trusted| trust::runs::Writing::begin(&home, &document.with_run_by(&graph), trusted).map(Some);
     let gone_on = if taken.is_some() { own(launch.trust) } else { Ok(None) };
     let runner = match taken {
         Some(taken) => {
@@ -147,16 +164,23 @@ pub fn run(
         }
         None if launch.no_journal => Runner::fleeting(id, prepared),
         None => {
-            let document = journal::DocumentText {
+            let text = journal::DocumentText {
                 path: document.source.name.clone(),
                 text: document.source.text.clone(),
             };
             launch.options.home.clone_from(&home);
             launch.options.given = work.given.clone();
+            launch.options.children = document.children.stored();
+            launch.options.uncompensated = graph.without_compensation();
             let (options, items) = (launch.options.clone(), work.store(&home)?);
-            let new = New { run: id, started, document, options, items };
+            let new = New { run: id, started, document: text, options, items };
             // If this cannot be stored, the next call fails too, and reports it.
-            let _ = trust::runs::Writing::expect(&home, &new.header(&graph)?, &graph, launch.trust);
+            let _ = trust::runs::Writing::expect(
+                &home,
+                &new.header(&graph)?,
+                &document.with_run_by(&graph),
+                launch.trust,
+            );
             Runner::begin(new, prepared)?
         }
     };

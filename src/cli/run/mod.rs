@@ -1,5 +1,6 @@
 //! `orderflow run`: from the command line to a finished run; every check comes before the first item starts.
 
+mod adapters;
 mod again;
 mod bind;
 mod explain;

@@ -30,15 +30,16 @@ pub struct Probed {
     pub presence: Presence,
 }
 
-/// Asks every agent of a document at the same time, each for so long at most. They are in the order of the steps.
+/// Asks every agent of these documents at the same time, each for so long at most. They are in the order of the steps.
 ///
 /// # Errors
 /// When the system's certificates cannot be read, or the current folder.
-pub async fn probe(graph: &Graph, settings: &Settings, most: Duration) -> anyhow::Result<Vec<Probed>> {
+pub async fn probe(graphs: &[&Graph], settings: &Settings, most: Duration) -> anyhow::Result<Vec<Probed>> {
     let mut names: Vec<Option<&str>> = Vec::new();
     let mut asking = JoinSet::new();
     let mut all: Vec<Probed> = Vec::new();
-    for step in &graph.steps {
+    let steps = graphs.iter().flat_map(|graph| graph.steps.iter().map(move |step| (*graph, step)));
+    for (graph, step) in steps.filter(|(_, step)| step.document.is_none()) {
         let (name, bound) = match settings.bound(step.agent.as_deref()) {
             Some((name, agent)) => (Some(name), Some(agent)),
             None => (step.agent.as_deref(), None),

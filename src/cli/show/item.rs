@@ -7,6 +7,7 @@ use super::conversation::{self, Ends, Filter};
 use super::events::StoryAwait;
 use super::gates::StoryGate;
 use super::items::{error_json, error_text};
+use super::nested;
 use super::presentable;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
@@ -28,8 +29,8 @@ use std::collections::BTreeMap;
 const VALUE: usize = 2000;
 
 /// The history of an item, collected from its events.
-struct Story {
-    id: ItemId,
+pub(super) struct Story {
+    pub(super) id: ItemId,
     inputs: Values,
     /// In the order of their first attempts, or of their ends where there was none.
     steps: Vec<StoryStep>,
@@ -78,26 +79,7 @@ pub fn show(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let graph = &history.graph;
-    let mut story: Option<Story> = None;
-    let mut hidden = false;
-    let redactor = Redactor::default().of_values(graph.secrets());
-    history.fold(|event, run| {
-        redactor.learn(event);
-        match &event.kind {
-            EventKind::Item(item, ItemEvent::Admitted { key: admitted, inputs }) if **admitted == *key => {
-                story = Some(Story::new(*item, inputs.clone()));
-            }
-            EventKind::Run(RunEvent::StepsBegan) if matches!(key, "run" | ":run") => match story {
-                Some(Story { id: ItemId::RUN, .. }) => {}
-                Some(_) => hidden = key == "run",
-                None => story = Some(Story::new(ItemId::RUN, Values::new())),
-            },
-            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
-        }
-        if let Some(story) = &mut story {
-            story.see(event, run);
-        }
-    })?;
+    let (story, hidden, redactor) = nested::story_of(history, key)?;
     let Some(mut story) = story else {
         let left = history.outline()?.counts(history.basis()).not_started.filter(|left| *left > 0);
         let left = match left {
@@ -130,11 +112,13 @@ pub fn show(
             let mut told = json!({ "run": history.header().run, "item": key });
             story.json(graph, held, &mut told);
             redactor.shown(story.id, &mut told);
+            nested::json(history, (story.id, key), held, &mut told);
             visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
         }
         Format::Table => {
             let mut text = story.text(graph, held);
             redactor.shown_text(story.id, &mut text);
+            text.push_str(&nested::text(history, (story.id, key), held));
             format!("{}: {text}", visible(key))
         }
     });
@@ -171,7 +155,7 @@ pub fn only(history: &History) -> anyhow::Result<String> {
 }
 
 impl Story {
-    fn new(id: ItemId, inputs: Values) -> Self {
+    pub(super) fn new(id: ItemId, inputs: Values) -> Self {
         let (steps, places) = Default::default();
         Story {
             id,
@@ -188,7 +172,7 @@ impl Story {
     }
 
     /// Processes an event that `run` has applied.
-    fn see(&mut self, event: &Event, run: &Run) {
+    pub(super) fn see(&mut self, event: &Event, run: &Run) {
         // The run removes an item at its end.
         self.lifecycle = run.lifecycle(self.id).or(self.lifecycle);
         if event.item() == Some(self.id) {
@@ -206,6 +190,7 @@ impl Story {
                     (self.state, self.error) = (None, None);
                     inputs.iter().for_each(|inputs| self.inputs.clone_from(inputs));
                 }
+                ItemEvent::Revoked { .. } => self.state = None,
                 ItemEvent::Resolved { note, .. } => self.note = Some(note.clone()),
                 ItemEvent::GateReached { gate, question, since } => self.gates.push(StoryGate {
                     gate: *gate,
@@ -304,7 +289,7 @@ impl Story {
         self.step(path).attempts.iter_mut().rev().find(|attempt| attempt.number == number)
     }
 
-    fn json(&self, graph: &Graph, held: bool, told: &mut Value) {
+    pub(super) fn json(&self, graph: &Graph, held: bool, told: &mut Value) {
         told["state"] = self.state.map_or("in_flight", ItemState::name).into();
         told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
         told["resolved"] = self.note.as_deref().into();
@@ -316,7 +301,7 @@ impl Story {
     }
 
     /// `held` is whether a runner holds the run's lock.
-    fn text(&self, graph: &Graph, held: bool) -> String {
+    pub(super) fn text(&self, graph: &Graph, held: bool) -> String {
         let waits = self.gates.iter().any(|gate| gate.outcome.is_none());
         let awaits = self.awaits.iter().any(StoryAwait::waits);
         let open = match (held, waits, awaits) {

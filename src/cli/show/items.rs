@@ -85,7 +85,8 @@ impl<'a> ItemTable<'a> {
             EventKind::Item(item, change) => match change {
                 ItemEvent::Admitted { key, .. }
                 | ItemEvent::Retried { key, .. }
-                | ItemEvent::Resolved { key, .. } => self.begin(*item, key.clone()),
+                | ItemEvent::Resolved { key, .. }
+                | ItemEvent::Revoked { key } => self.begin(*item, key.clone()),
                 ItemEvent::Settled { end, .. } => return self.settle(*item, end),
                 ItemEvent::Requeued => {
                     if let Some(known) = self.open.get_mut(item) {

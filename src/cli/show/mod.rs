@@ -6,6 +6,7 @@ mod files;
 mod gates;
 mod item;
 mod items;
+mod nested;
 pub mod session;
 
 use super::exit::{Exit, Stop};

@@ -64,13 +64,18 @@ fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> 
     }
     let grants = Grants::open()?;
     let (document, graph, settings) = Document::open(file, false, terminal)?;
-    let wanted = Wanted::of(&document, &graph, &settings);
+    let children = document.run_by(&graph);
+    let all = std::iter::once((&document, &graph)).chain(children);
+    let all: Vec<Wanted> = all
+        .map(|(document, graph)| Wanted::of(document, graph, &settings))
+        .filter(|wanted| !wanted.is_empty())
+        .collect();
     let name = visible(&document.source.name);
-    if wanted.is_empty() {
+    if all.is_empty() {
         terminal.talk(&format!("nothing in {name} needs a grant\n"));
         return Ok(());
     }
-    terminal.talk(&wanted.told());
+    all.iter().for_each(|wanted| terminal.talk(&wanted.told()));
     if !yes {
         let refused = |message: &str| Stop::new(Exit::NotTrusted, message);
         if !answers(terminal) {
@@ -81,7 +86,9 @@ fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> 
             return Err(refused("nothing was granted").into());
         }
     }
-    grants.keep(file, &wanted, None)?;
+    for wanted in &all {
+        grants.keep(wanted.path(), wanted, None)?;
+    }
     terminal.talk(&format!("granted; orderflow run {name} will not ask until they change\n"));
     Ok(())
 }

@@ -92,7 +92,7 @@ impl Writing {
     ///
     /// # Errors
     /// As for [`begin`](Self::begin).
-    pub fn expect(home: &Path, header: &Header, graph: &Graph, trusted: bool) -> anyhow::Result<()> {
+    pub fn expect(home: &Path, header: &Header, graphs: &[&Graph], trusted: bool) -> anyhow::Result<()> {
         store(&KnownRun {
             version: VERSION,
             run: header.run.clone(),
@@ -103,23 +103,23 @@ impl Writing {
             tip: Some((0, String::new())),
             closed: true,
             started: header.started.clone(),
-            programs: if trusted { programs(graph) } else { BTreeSet::new() },
+            programs: if trusted { programs(graphs) } else { BTreeSet::new() },
             foreign: 0,
         })
     }
 
-    /// Stores that a run is this user's, that its journal may get more rows, and that the programs of `graph` may run
+    /// Stores that a run is this user's, that its journal may get more rows, and that the programs of `graphs` may run
     /// if `trusted`. The caller holds the run's lock and has checked its owner.
     ///
     /// # Errors
     /// Without a state folder, or when it cannot be written.
-    pub fn begin(home: &Path, graph: &Graph, trusted: bool) -> anyhow::Result<Writing> {
+    pub fn begin(home: &Path, graphs: &[&Graph], trusted: bool) -> anyhow::Result<Writing> {
         let (header, records) = journal::read(home)?;
         let (held, foreign) = match owner_of(home, &header, &records) {
             Ok(Owner::Own(known)) => (known.programs, known.foreign),
             Ok(Owner::Elsewhere) | Err(_) => (BTreeSet::new(), 0),
         };
-        let programs = if trusted { programs(graph) } else { held };
+        let programs = if trusted { programs(graphs) } else { held };
         store(&KnownRun { closed: false, foreign, ..of(home, &header, &records, programs)? })?;
         Ok(Writing(home.to_owned()))
     }
@@ -241,12 +241,12 @@ pub fn refuse_foreign(home: &Path) -> anyhow::Result<KnownRun> {
 /// When the record cannot be stored.
 pub fn adopt(home: &Path, header: &Header, records: &Records, graph: &Graph) -> anyhow::Result<()> {
     let foreign = records.tip()?.0;
-    store(&KnownRun { foreign, ..of(home, header, records, programs(graph))? })
+    store(&KnownRun { foreign, ..of(home, header, records, programs(&[graph]))? })
 }
 
 /// Whether all programs of a run were allowed when it began or was resumed before, here.
-pub fn holds(home: &Path, graph: &Graph) -> bool {
-    matches!(owner(home), Ok(Owner::Own(known)) if programs(graph).is_subset(&known.programs))
+pub fn holds(home: &Path, graphs: &[&Graph]) -> bool {
+    matches!(owner(home), Ok(Owner::Own(known)) if programs(graphs).is_subset(&known.programs))
 }
 
 /// All runs with a record, by their folders; whether they still exist is not checked.
@@ -355,7 +355,10 @@ fn identity(home: &Path) -> io::Result<(u64, u64)> {
     Folder::open(home)?.check(journal::FILE, true)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-fn programs(graph: &Graph) -> BTreeSet<String> {
-    let asks = Asks::of(graph);
-    graph.steps.iter().filter_map(|step| digest(step, &asks)).collect()
+fn programs(graphs: &[&Graph]) -> BTreeSet<String> {
+    let of = |graph: &&Graph| {
+        let asks = Asks::of(graph);
+        graph.steps.iter().filter_map(|step| digest(step, &asks)).collect::<Vec<_>>()
+    };
+    graphs.iter().flat_map(of).collect()
 }

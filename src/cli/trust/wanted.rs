@@ -77,6 +77,11 @@ impl<'a> Wanted<'a> {
         self.programs.is_empty()
     }
 
+    /// The path of the document.
+    pub fn path(&self) -> &std::path::Path {
+        self.document.path()
+    }
+
     pub fn asks(&self) -> &Asks {
         &self.asks
     }

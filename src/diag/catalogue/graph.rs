@@ -6,7 +6,7 @@ use crate::value::words;
 /// The most places that one problem shows; the message counts the others.
 const PLACES: usize = 8;
 
-fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
+pub(super) fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
     near.map_or_else(|| otherwise.to_owned(), words::did_you_mean)
 }
 

@@ -490,6 +490,7 @@ fn example(key: &str) -> &'static str {
         "after" => "Check Stock",
         "emit" => "order.created",
         "await" => "order.shipped",
+        "document" => "review.md",
         _ => "30s",
     }
 }

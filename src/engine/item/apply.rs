@@ -56,6 +56,10 @@ impl Item {
                 }
             }
             ItemEvent::Resolved { .. } => self.effects.resolve(),
+            ItemEvent::Revoked { .. } => {
+                self.cancelled = Some(StopReason::Revoked);
+                self.stage = Stage::Compensating;
+            }
             ItemEvent::GateReached { gate, since, .. } => self.reach(graph, *gate, *since, at),
             ItemEvent::Decided { gate, decision } => self.decided(graph, *gate, decision, at),
             ItemEvent::GateExpired(gate) => self.expired(graph, *gate, at),

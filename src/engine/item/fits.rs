@@ -35,6 +35,9 @@ impl Item {
             }
             ItemEvent::GateReached { gate, .. } => self.arrives_at(*gate),
             ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => self.waits_at(*gate),
+            ItemEvent::Revoked { .. } => {
+                self.stage == Stage::Forward && self.error.is_none() && self.is_at_rest()
+            }
             ItemEvent::Retried { .. } | ItemEvent::Settled { .. } => self.is_at_rest(),
         }
     }

@@ -300,8 +300,10 @@ fn is_own(why: StopReason) -> bool {
         | StopReason::GroupDeadline
         | StopReason::ItemDeadline
         | StopReason::Critical => true,
-        StopReason::ItemError | StopReason::RunDeadline | StopReason::Interrupted | StopReason::Cancelled => {
-            false
-        }
+        StopReason::ItemError
+        | StopReason::RunDeadline
+        | StopReason::Interrupted
+        | StopReason::Cancelled
+        | StopReason::Revoked => false,
     }
 }

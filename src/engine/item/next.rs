@@ -247,7 +247,8 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
         | StopReason::ItemError
         | StopReason::RunDeadline
         | StopReason::Interrupted
-        | StopReason::Cancelled => None,
+        | StopReason::Cancelled
+        | StopReason::Revoked => None,
     };
     limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", words::duration(most)))
 }

@@ -153,6 +153,11 @@ impl Run {
                 self.apply_anew(item, event);
                 self.forgiven = self.tally.failures() + self.reopened;
             }
+            ItemEvent::Revoked { .. } => {
+                self.stopped = None;
+                self.once.reopen();
+                self.apply_to(item, event);
+            }
             ItemEvent::Resolved { .. } => {
                 self.once.reopen();
                 self.apply_to(item, event);

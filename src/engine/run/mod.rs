@@ -137,6 +137,14 @@ impl Run {
         self.advance(now, out);
     }
 
+    /// Resumes a run whose item has succeeded, and compensates what it did.
+    pub fn revoke(&mut self, item: ItemId, now: Millis, out: &mut Out) {
+        if let Some(key) = self.items.get(&item).map(|known| known.key().clone()) {
+            self.emit(ItemEvent::Revoked { key }.of(item, now), out);
+        }
+        self.resume(&[], now, out);
+    }
+
     /// Decides what a folded run has not decided yet, before anything starts. Attempts that had been asked to stop
     /// count as ended: they are not repeated, and their result stays unknown.
     pub fn take_up(&mut self, now: Millis, out: &mut Out) {

@@ -7,7 +7,8 @@ use super::{Run, WINDOW};
 use crate::event::{
     Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, UnixMillis,
 };
-use crate::graph::{StateId, StepId};
+use crate::graph::{StateId, StepId, ValueId};
+use crate::value::Value;
 use std::sync::Arc;
 
 impl Run {
@@ -27,6 +28,11 @@ impl Run {
     /// Whether nothing can happen before a person has decided or an event has come, unless more items come.
     pub fn rests(&self) -> bool {
         !self.items.is_empty() && self.moving() == 0
+    }
+
+    /// A value of a settled item, if it is one that the graph gathers.
+    pub fn made_by(&self, item: ItemId, value: ValueId) -> Option<&Arc<Value>> {
+        self.once.made(item, value)
     }
 
     /// The items that wait at gates, with their keys, and since when.

@@ -46,6 +46,8 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         way: None,
         state: None,
         program: None,
+        document: None,
+        revokes: false,
         expectations: Vec::new(),
         instructions: Default::default(),
         when: Vec::new(),

@@ -84,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
             instructions: Default::default(),
             annotated: 0,
             unread: false,
+            implied: false,
             claims: Vec::new(),
             gate,
         },

@@ -150,6 +150,7 @@ fn every_kind() -> Vec<Record> {
         ItemEvent::Decided { gate, decision: rejected }.of(item, at),
         ItemEvent::GateExpired(gate).of(item, at),
         RunEvent::Decided { gate, decision: approved }.at(at),
+        ItemEvent::Revoked { key: "order-3".into() }.of(item, at),
     ]));
     let arrival = Arrival {
         id: "delivery-7".into(),
@@ -293,6 +294,7 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"item":[3,{"decided":{"gate":0,"decision":{"approved":false,"by":"ops","note":"too expensive","at":1795968000005}}}]}}}
 {"event":{"at":1234,"kind":{"item":[3,{"gate_expired":0}]}}}
 {"event":{"at":1234,"kind":{"run":{"decided":{"gate":0,"decision":{"approved":true,"by":"ops","at":1795968000005}}}}}}
+{"event":{"at":1234,"kind":{"item":[3,{"revoked":{"key":"order-3"}}]}}}
 {"event":{"at":1234,"kind":{"run":{"received":{"id":"delivery-7","type":"order.shipped","subject":"order-3","source":"warehouse","data":{"weight":2,"$serde_json::private::Number":[]},"at":1795968000000}}}}}
 {"event":{"at":1234,"kind":{"run":{"received":{"id":"8","type":"order.shipped","subject":"order-3","data":null,"at":1795968000000}}}}}
 {"event":{"at":1234,"kind":{"step":[3,{"await_began":{"step":1,"subject":"order-3","since":1795968000000}}]}}}

@@ -46,7 +46,10 @@ pub fn append(
     if rows.len() > MOST_ROWS {
         return Err(Refusal::TooMany(rows.len()));
     }
-    let rows: Vec<Row> = rows.iter().map(|row| named(row, run)).collect();
+    // A compensation that follows from `[document:: …]` has no heading below which its rows could be.
+    let implied =
+        |row: &&Row| spec.steps.iter().zip(phases).any(|(step, phase)| step.implied && *row.phase == **phase);
+    let rows: Vec<Row> = rows.iter().filter(|row| !implied(row)).map(|row| named(row, run)).collect();
     let mut writer = DocumentWriter::new(source, spec);
     for (step, phase) in spec.steps.iter().zip(phases) {
         let own: Vec<&Row> = rows.iter().filter(|row| *row.phase == **phase).collect();

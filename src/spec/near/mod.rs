@@ -11,7 +11,7 @@ use super::budget;
 use super::duration::{duration, retry};
 use super::events::is_event_type;
 use super::signature::is_name;
-use super::{decision, field, heading};
+use super::{decision, field, heading, reuse};
 use crate::condition;
 
 /// What a field of another name is meant as.
@@ -43,7 +43,7 @@ pub(super) enum Meant {
 }
 
 /// Other names, in lower case with `-` between words.
-const NAMES: [(&[&str], Meant); 20] = [
+const NAMES: [(&[&str], Meant); 21] = [
     (&["if", "only-if", "only-when", "condition", "conditional", "where", "run-if"], Meant::Field("when")),
     (&["unless", "except", "except-if", "skip-if", "skip-when", "not-if"], Meant::Unless),
     (
@@ -82,6 +82,7 @@ const NAMES: [(&[&str], Meant); 20] = [
         Meant::Field("timeout"),
     ),
     (&budget::NAMES, Meant::Field("budget")),
+    (&reuse::NAMES, Meant::Field("document")),
     (&["compensation", "compensated-by", "undone-by", "undo-with", "undo-by"], Meant::Field("compensate")),
     (&["undo", "rollback", "roll-back", "revert"], Meant::Undo),
     (
@@ -280,6 +281,7 @@ pub(super) fn value(key: &str, value: &str) -> Option<String> {
         "when" => condition(value),
         "emit" => value.split(',').all(|one| is_event_type(one.trim())).then(|| value.to_owned()),
         "await" => value.split_whitespace().next().is_some_and(is_event_type).then(|| value.to_owned()),
+        "document" => reuse::right(value),
         _ => Some(value.to_owned()),
     }
 }

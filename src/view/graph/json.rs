@@ -17,6 +17,8 @@ struct JsonStep<'a> {
     phase: &'a str,
     kind: &'static str,
     agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
     channel: Option<&'a str>,
     mark: Option<&'static str>,
     line: usize,
@@ -62,6 +64,7 @@ pub fn json(graph: &Graph) -> String {
         phase: &step.phase,
         kind: step.kind.name(),
         agent: step.agent.as_deref(),
+        document: step.document.as_deref(),
         channel: step.channel.as_deref(),
         mark: step.mark.map(sign),
         line: step.line,

@@ -26,7 +26,8 @@ pub(super) fn sign(mark: Mark) -> &'static str {
 fn doer(step: &Step) -> String {
     let agent = step.agent.iter().map(|agent| format!("@{}", visible(agent)));
     let channel = step.channel.iter().map(|channel| format!("#{}", visible(channel)));
-    agent.chain(channel).collect::<Vec<_>>().join(" ")
+    let document = step.document.iter().map(|path| visible(path));
+    agent.chain(document).chain(channel).collect::<Vec<_>>().join(" ")
 }
 
 /// How often a step runs, if not once an item, and that it has no effects.

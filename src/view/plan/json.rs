@@ -174,6 +174,7 @@ pub fn by(doer: &Doer) -> Value {
         Doer::Fence { language, line, granted } => {
             json!({"kind": "fence", "language": language, "line": line, "granted": granted})
         }
+        Doer::Document(path) => json!({"kind": "document", "path": path}),
         Doer::Missing => Value::Null,
     }
 }

@@ -47,6 +47,8 @@ pub enum Doer {
     Coder { command: Vec<String>, headless: bool, work: WorkFolder, allow: Vec<String> },
     /// The program fence of the document that opens at this line, and whether it may run.
     Fence { language: String, line: usize, granted: bool },
+    /// Another document, by its path as the step names it.
+    Document(String),
     /// Neither an adapter nor a program: the step cannot run.
     Missing,
 }
@@ -61,6 +63,6 @@ fn replaced<'a>(step: &'a Step, doer: &Doer) -> Option<&'a str> {
         | Doer::Mcp { .. }
         | Doer::Model { .. }
         | Doer::Coder { .. } => step.program.as_ref().map(|program| &*program.language.value),
-        Doer::Fence { .. } | Doer::Missing => None,
+        Doer::Fence { .. } | Doer::Document(_) | Doer::Missing => None,
     }
 }

@@ -217,6 +217,7 @@ pub fn by(doer: &Doer) -> String {
             let grant = if *granted { "" } else { ", needs a grant" };
             format!("{} program at line {line}{grant}", visible(language))
         }
+        Doer::Document(path) => format!("document {}", visible(path)),
         Doer::Missing => "unbound".to_owned(),
     }
 }

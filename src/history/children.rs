@@ -1,0 +1,437 @@
+//! A document that a step of another document runs: a run of its own in the folder of the run, with its own journal.
+//! The adapter of such a step begins the run, or continues it where it was left.
+
+use super::taken::{LockedRun, request_cancel};
+use super::{New, People, Prepared, RunEnd, RunOptions, Runner};
+use crate::adapter::{Adapter, Call, Declared, Ending, Stop, contract};
+use crate::disk::Folder;
+use crate::engine::{Policy, RetryRequest, Run, spend};
+use crate::event::{
+    Answer, AttemptEvent, BUDGET, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Outcome,
+    Reply, Settlement, ValueId,
+};
+use crate::graph::Graph;
+use crate::journal::{self, DocumentText};
+use crate::runtime::{self, Bindings, Finder, NestedRun, NewItem, Observer, Requests, Workspace};
+use crate::value::budget::Spent;
+use crate::value::dollars::Dollars;
+use crate::value::{Object, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A document that a step runs, with all that its runs need.
+pub struct ChildDocument {
+    pub text: DocumentText,
+    pub graph: Arc<Graph>,
+    pub policy: Policy,
+    /// Makes the bindings of one run: its adapters are shared by all, its redactor is its own.
+    pub bindings: Box<dyn Fn() -> Bindings + Send + Sync>,
+}
+
+impl ChildDocument {
+    /// A graph whose values the step can take when a run has ended.
+    pub fn graph(mut graph: Graph) -> Graph {
+        let mut gives: Vec<ValueId> = graph.gives().collect();
+        gives.sort_unstable();
+        gives.dedup();
+        graph.gathered = gives;
+        graph
+    }
+
+    fn prepared(&self, graph: Arc<Graph>, workspace: Workspace) -> Prepared {
+        Prepared {
+            graph,
+            policy: self.policy.clone(),
+            bindings: (self.bindings)(),
+            workspace,
+            deadline: None,
+            owns_orphans: false,
+        }
+    }
+}
+
+/// Runs a document as a step.
+pub struct ChildAgent {
+    pub document: Arc<ChildDocument>,
+    /// The folder of the run that has the step.
+    pub home: PathBuf,
+    /// Whether its runs have a journal.
+    pub journaled: bool,
+}
+
+impl Adapter for ChildAgent {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        let (document, home, journaled) = (self.document.clone(), self.home.clone(), self.journaled);
+        Box::pin(async move {
+            let pauses = stop.clone();
+            let run = move |requests| async move { run(&document, &home, journaled, &call, requests).await };
+            match runtime::nested(stop, run).await {
+                Ok(Some(ended)) => ended.answer(&pauses),
+                Ok(None) => Err(broken("the run of the document broke; this is a bug of orderflow")),
+                Err(error) => {
+                    let message = format!("cannot start a thread: {error}");
+                    Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
+                }
+            }
+        })
+    }
+}
+
+/// Compensates a step that ran a document: by the compensations of the document, for each run of it.
+pub struct ChildRevoker {
+    pub document: Arc<ChildDocument>,
+    /// The folder of the run that has the step.
+    pub home: PathBuf,
+    /// The phase of the step.
+    pub phase: String,
+}
+
+impl Adapter for ChildRevoker {
+    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
+        Box::pin(async move {
+            let mut spent = Spent::default();
+            let mut last = None;
+            let runs = runtime::nested_runs(&self.home, &call.place.0, &self.phase).into_iter();
+            for NestedRun { home: root, .. } in runs.filter(|run| run.element == call.context.element) {
+                let (document, pauses) = (self.document.clone(), stop.clone());
+                let run = move |requests| async move { revoked(&document, &root, requests).await };
+                let ended = match runtime::nested(stop.clone(), run).await {
+                    Ok(Some(ended)) => ended,
+                    Ok(None) => {
+                        return Err(broken("the run of the document broke; this is a bug of orderflow"));
+                    }
+                    Err(error) => {
+                        let message = format!("cannot start a thread: {error}");
+                        return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
+                    }
+                };
+                match ended {
+                    ChildEnd::Ended(ended) => {
+                        spent.add(ended.spent);
+                        if ended.remains() && last.is_none() {
+                            last = Some(ended.failure(false));
+                        }
+                    }
+                    other => return other.answer(&pauses),
+                }
+            }
+            let (tokens_used, columns) = figures(spent);
+            match last {
+                Some(failure) => Err(Box::new(Failure { tokens_used, columns, retryable: true, ..*failure })),
+                None => Ok(Reply { tokens_used, columns, ..Reply::default() }),
+            }
+        })
+    }
+}
+
+/// Compensates all that a run of a document has done, or continues to.
+async fn revoked(document: &ChildDocument, root: &Path, requests: Requests) -> ChildEnd {
+    match revoking(document, root, requests).await {
+        Ok(end) => end,
+        Err(error) => refused(format!("cannot compensate {}: {error:#}", document.text.path)),
+    }
+}
+
+async fn revoking(document: &ChildDocument, root: &Path, requests: Requests) -> anyhow::Result<ChildEnd> {
+    let mut taken = LockedRun::take(root)?;
+    if taken.history.header().document.text != document.text.text {
+        anyhow::bail!("this run of it began with another text");
+    }
+    let outline = taken.history.outline()?;
+    let counts = outline.counts(taken.history.basis());
+    let before = taken.history.spent()?;
+    if counts.succeeded > 0 {
+        taken.revoke = Some(ItemId(0));
+    } else if counts.compensation_failed > 0 {
+        taken.retry = vec![RetryRequest { item: ItemId(0), inputs: None }];
+    } else if !outline.is_over(taken.history.basis()) {
+        request_cancel(root)?;
+    }
+    let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?);
+    let end = continued(document.graph.clone(), root, taken, prepared, None, requests, None).await?;
+    Ok(match end {
+        // What it spent before is part of the row of the step.
+        ChildEnd::Ended(mut ended) => {
+            ended.spent = ended.spent.less(&before);
+            ChildEnd::Ended(ended)
+        }
+        other => other,
+    })
+}
+
+/// The end of a run of a document.
+enum ChildEnd {
+    /// It did not begin, or could not continue.
+    Refused(Box<Failure>),
+    /// It was paused.
+    Paused,
+    Ended(Box<EndedChild>),
+}
+
+struct EndedChild {
+    graph: Arc<Graph>,
+    end: Settlement,
+    /// The outputs that the step declares, as an object.
+    made: Result<Object, String>,
+    declared: Arc<[Declared]>,
+    spent: Spent,
+    attempts: bool,
+}
+
+fn broken(message: &str) -> Box<Failure> {
+    contract::failure(Cause::Protocol, message.to_owned(), Outcome::Unknown, false)
+}
+
+fn refused(message: String) -> ChildEnd {
+    ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::Unknown, false))
+}
+
+impl ChildEnd {
+    fn answer(self, stop: &Stop) -> Answer {
+        match self {
+            ChildEnd::Refused(failure) => Err(failure),
+            ChildEnd::Paused => {
+                let message = "the run of the document was paused".to_owned();
+                Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
+            }
+            ChildEnd::Ended(ended) => ended.answer(stop.urgency() > crate::adapter::Urgency::None),
+        }
+    }
+}
+
+impl EndedChild {
+    /// The answer of the step.
+    fn answer(self, stopped: bool) -> Answer {
+        let (tokens_used, columns) = figures(self.spent);
+        let answer = match self.end.state {
+            ItemState::Succeeded => match &self.made {
+                Ok(made) => contract::done(&self.declared, &Value::Object(made.clone()).to_string()),
+                Err(why) => Err(contract::bad(why.clone())),
+            },
+            _ => Err(self.failure(stopped)),
+        };
+        match answer {
+            Ok(reply) => Ok(Reply { tokens_used, columns, ..reply }),
+            Err(failure) => Err(Box::new(Failure { tokens_used, columns, ..*failure })),
+        }
+    }
+
+    /// Whether an effect remains that should have been compensated.
+    fn remains(&self) -> bool {
+        self.end.state == ItemState::CompensationFailed || !self.end.uncompensated.is_empty()
+    }
+
+    fn failure(&self, stopped: bool) -> Box<Failure> {
+        let title = |error: &crate::event::ItemError| {
+            let step = error.step.and_then(|id| self.graph.steps.get(id.index()));
+            step.map_or(String::new(), |step| format!("{}: ", step.title))
+        };
+        let mut message = match &self.end.error {
+            Some(error) => format!("{}{}", title(error), error.message),
+            None => "it was cancelled".to_owned(),
+        };
+        for remains in &self.end.uncompensated {
+            message.push_str(&format!("; {}not compensated: {}", title(remains), remains.message));
+        }
+        let stays = self.remains();
+        let outcome = match stays {
+            true => Outcome::Unknown,
+            false if self.attempts => Outcome::Failed,
+            false => Outcome::NotExecuted,
+        };
+        let cause = if stopped { Cause::Stopped } else { Cause::Refused };
+        let code = self.end.error.as_ref().and_then(|error| error.code.clone());
+        // The agent of an inner step is not the agent of this step.
+        let code = code.filter(|code| code != crate::event::UNAVAILABLE);
+        let retryable = !stays && code.as_deref() != Some(BUDGET);
+        Box::new(Failure { code, ..*contract::failure(cause, message, outcome, retryable) })
+    }
+}
+
+/// The tokens and the columns of a step whose document has spent so much.
+fn figures(spent: Spent) -> (Option<u64>, Vec<(Arc<str>, Value)>) {
+    let cost = spent.dollars.map(Dollars::value);
+    let columns = cost.into_iter().map(|cost| (COST.into(), cost)).collect();
+    ((spent.tokens > 0).then_some(spent.tokens), columns)
+}
+
+/// The column in which agents report dollars.
+const COST: &str = "cost_usd";
+
+/// Collects what a run spends and how its item ends.
+#[derive(Default)]
+struct Watch {
+    end: Option<Settlement>,
+    spent: Spent,
+    attempts: bool,
+}
+
+impl Observer for Watch {
+    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
+        spend(&mut self.spent, event);
+        match &event.kind {
+            EventKind::Item(ItemId(0), ItemEvent::Settled { end, .. }) => self.end = Some(end.clone()),
+            EventKind::Attempt(_, _, _, AttemptEvent::Started) => self.attempts = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Begins the run of a document for one attempt, or continues it.
+async fn run(
+    document: &ChildDocument,
+    home: &Path,
+    journaled: bool,
+    call: &Call,
+    requests: Requests,
+) -> ChildEnd {
+    match driven(document, home, journaled, call, requests).await {
+        Ok(end) => end,
+        Err(error) => refused(format!("cannot run {}: {error:#}", document.text.path)),
+    }
+}
+
+async fn driven(
+    document: &ChildDocument,
+    home: &Path,
+    journaled: bool,
+    call: &Call,
+    requests: Requests,
+) -> anyhow::Result<ChildEnd> {
+    let (item, attempt) = &call.place;
+    let workspace = Workspace::nested(home, (item, attempt))?;
+    let root = workspace.root().to_owned();
+    let mut graph = document.graph.clone();
+    if let Some(left) = call.context.budget {
+        // The outer run allows no more than this.
+        let settings = &mut Arc::make_mut(&mut graph).settings;
+        settings.run_budget = Some(settings.run_budget.map_or(left, |own| own.least(left)));
+    }
+    let new_item = match new_item(&graph, call) {
+        Ok(item) => item,
+        Err(why) => {
+            let failure = contract::failure(Cause::Start, why, Outcome::NotExecuted, false);
+            return Ok(ChildEnd::Refused(failure));
+        }
+    };
+    let prepared = document.prepared(graph.clone(), workspace);
+    if journaled && journal::is_there(&root) {
+        let taken = LockedRun::take(&root)?;
+        if taken.history.header().document.text != document.text.text {
+            anyhow::bail!("this run of it began with another text");
+        }
+        let began = taken.history.outline()?.admitted() > 0;
+        let item = (!began).then_some(new_item);
+        return continued(graph, &root, taken, prepared, item, requests, Some(call)).await;
+    }
+    let id = blake3::hash(format!("{} {attempt}", call.context.idempotency_key).as_bytes());
+    let id = id.to_hex()[..32].to_owned();
+    let runner = match journaled {
+        true => {
+            let options = RunOptions {
+                home: root.clone(),
+                file: document.text.path.clone().into(),
+                uncompensated: graph.without_compensation(),
+                ..RunOptions::default()
+            };
+            let started = format!("{:.3}", runtime::now());
+            let text = document.text.clone();
+            Runner::begin(New { run: id, started, document: text, options, items: None }, prepared)?
+        }
+        false => Runner::fleeting(id, prepared),
+    };
+    let watch = Watch::default();
+    to_its_end(graph, &root, runner, watch, Some(new_item), requests, Some(call)).await
+}
+
+/// Continues a run from its journal.
+async fn continued(
+    graph: Arc<Graph>,
+    root: &Path,
+    taken: LockedRun,
+    prepared: Prepared,
+    item: Option<NewItem>,
+    requests: Requests,
+    call: Option<&Call>,
+) -> anyhow::Result<ChildEnd> {
+    let mut watch = Watch::default();
+    RunEnd::clear(root);
+    let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
+    to_its_end(graph, root, runner, watch, item, requests, call).await
+}
+
+/// Runs a run to its end; `call` is the attempt that gets its values.
+async fn to_its_end(
+    graph: Arc<Graph>,
+    root: &Path,
+    runner: Runner,
+    mut watch: Watch,
+    item: Option<NewItem>,
+    requests: Requests,
+    call: Option<&Call>,
+) -> anyhow::Result<ChildEnd> {
+    let mut items = item.into_iter().map(Ok);
+    let outcome = runner.drive(&mut items, vec![&mut watch], requests, People::default()).await;
+    let ending = outcome.ending();
+    if let Some(trouble) = outcome.trouble {
+        return Err(trouble);
+    }
+    let Some(ending) = ending else { return Ok(ChildEnd::Paused) };
+    if journal::is_there(root) {
+        ending.store(root);
+    }
+    let Watch { end, spent, attempts } = watch;
+    let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
+    let made = match call {
+        Some(call) if end.state == ItemState::Succeeded => outputs(&graph, &outcome.run, call, root),
+        _ => Ok(Object::new()),
+    };
+    let declared = call.map(|call| call.outputs.clone()).unwrap_or_default();
+    Ok(ChildEnd::Ended(Box::new(EndedChild { graph, end, made, declared, spent, attempts })))
+}
+
+/// The item of the run: the inputs of the step.
+///
+/// # Errors
+/// An input does not have the type that the document declares.
+fn new_item(graph: &Graph, call: &Call) -> Result<NewItem, String> {
+    let mut inputs = Vec::new();
+    for id in &graph.inputs {
+        let info = graph.value(*id);
+        let Some((_, value)) = call.inputs.iter().find(|(name, _)| **name == *info.name) else { continue };
+        if let Some(Err(misfits)) = info.ty.as_ref().map(|ty| ty.fits(value)) {
+            return Err(format!("input {}", misfits.of(&info.name)));
+        }
+        inputs.push((*id, value.clone()));
+    }
+    Ok(NewItem { key: call.context.item.clone(), inputs })
+}
+
+/// The outputs that the step declares, by name; files are copied to the attempt's folder.
+///
+/// # Errors
+/// A file cannot be copied.
+fn outputs(graph: &Graph, run: &Run, call: &Call, root: &Path) -> Result<Object, String> {
+    let mut object = Object::new();
+    for output in call.outputs.iter() {
+        let Some(id) = graph.given_by(&output.name) else { continue };
+        let Some(value) = run.made_by(ItemId(0), id) else { continue };
+        let holds_files = graph.value(id).ty.as_ref().is_some_and(crate::value::Type::holds_files);
+        let value = match holds_files {
+            true => {
+                copied(value, call, root).map_err(|error| format!("output `{}`: {error:#}", output.name))?
+            }
+            false => (**value).clone(),
+        };
+        object.insert(output.name.clone(), value);
+    }
+    Ok(object)
+}
+
+/// Copies the files of a value to the attempt's folder; returns their paths in it.
+fn copied(value: &Value, call: &Call, root: &Path) -> anyhow::Result<Value> {
+    let to = Folder::open(&call.dir)?;
+    Finder::open(root)?.export(value, (ItemId(0), &call.context.item), &to)?;
+    Ok(runtime::below_items(value))
+}
