@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -162,10 +162,11 @@ impl Recorder {
         // Opening must not wait for the other end of a pipe.
         let nonblock = OFlags::NONBLOCK.bits().cast_signed();
         let options = options.read(true).append(true).create(true).mode(0o600).custom_flags(nonblock);
-        let file = options.open(path).with_context(shown)?;
-        if !file.metadata().with_context(shown)?.is_file() {
-            bail!("{}: it is not a regular file", shown());
-        }
+        let file = match options.open(path) {
+            Ok(file) if file.metadata().with_context(shown)?.is_file() => file,
+            Err(error) if error.kind() != ErrorKind::IsADirectory => return Err(error).with_context(shown),
+            _ => bail!("{}: it is not a regular file", shown()),
+        };
         let mut lines = BufReader::new(&file);
         let (mut length, mut first) = (0, true);
         loop {
