@@ -2,7 +2,9 @@
 //! they report to have exchanged messages.
 
 use crate::diag::render::visible;
-use crate::event::{Answer, AttemptEvent, Event, EventKind, ItemId, Relayed, Role, StepPath};
+use crate::event::{
+    Answer, AttemptEvent, Event, EventKind, Execution, ItemId, Relayed, Role, Status, StepEvent, StepPath,
+};
 use crate::graph::{Graph, StepId};
 use crate::journal::Message;
 use crate::value::words::excerpt;
@@ -11,6 +13,9 @@ use std::fmt::Write;
 
 /// The participant that starts the steps that take nothing from other agents.
 const ORIGIN: &str = "orderflow";
+
+/// The participant that carries the events of steps without a channel.
+const EVENTS: &str = "events";
 
 /// A diagram of one item, drawn from its messages first and then its events.
 pub struct SequenceDiagram<'a> {
@@ -25,6 +30,8 @@ pub struct SequenceDiagram<'a> {
     asked: BTreeMap<StepId, (usize, BTreeSet<String>)>,
     /// The agents that report to have received something, each with the party that sent it.
     heard: BTreeSet<(String, String)>,
+    /// The steps that an event calls.
+    called: BTreeSet<StepId>,
 }
 
 impl<'a> SequenceDiagram<'a> {
@@ -37,6 +44,7 @@ impl<'a> SequenceDiagram<'a> {
             reported: BTreeMap::new(),
             asked: BTreeMap::new(),
             heard: BTreeSet::new(),
+            called: BTreeSet::new(),
         }
     }
 
@@ -50,11 +58,36 @@ impl<'a> SequenceDiagram<'a> {
 
     /// Takes the next event of the run.
     pub fn see(&mut self, event: &Event) {
-        if let EventKind::Attempt(item, path, number, AttemptEvent::Finished(answer)) = &event.kind
-            && *item == self.item
-        {
-            self.attempt(*path, *number, answer);
+        match &event.kind {
+            EventKind::Attempt(item, path, number, AttemptEvent::Finished(answer)) if *item == self.item => {
+                self.attempt(*path, *number, answer);
+            }
+            EventKind::Step(item, StepEvent::Ended(end)) if *item == self.item => self.published(end),
+            EventKind::Step(item, StepEvent::EventTaken { step, .. }) if *item == self.item => {
+                if let Some(awaits) = &self.graph.step(*step).awaits {
+                    let (channel, agent) = (self.channel(*step), self.agent(*step));
+                    self.line(&channel, &agent, false, &awaits.event);
+                    self.called.insert(*step);
+                }
+            }
+            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
+    }
+
+    /// The events that a step publishes by its success.
+    fn published(&mut self, end: &Execution) {
+        if end.status != Status::Success {
+            return;
+        }
+        for event in &self.graph.step(end.step).emits {
+            let (agent, channel) = (self.agent(end.step), self.channel(end.step));
+            self.line(&agent, &channel, false, event);
+        }
+    }
+
+    /// What carries the events of a step.
+    fn channel(&self, step: StepId) -> String {
+        self.graph.step(step).channel.clone().unwrap_or_else(|| EVENTS.to_owned())
     }
 
     fn attempt(&mut self, path: StepPath, number: u32, answer: &Answer) {
@@ -67,14 +100,14 @@ impl<'a> SequenceDiagram<'a> {
         };
         let from = self.sources(path.step);
         let is_told = reported.first().is_some_and(|first| first.role == Role::Received);
-        let mut is_asked = is_told;
+        let mut is_asked = is_told || self.called.contains(&path.step);
         for (source, names) in from.iter().filter(|(source, _)| *source != agent) {
             let is_answer = self.asked_by(path.step, source, &agent);
             is_asked |= !is_answer;
             let text = if is_answer { names.join(", ") } else { format!("{title} ({})", names.join(", ")) };
             self.line(source, &agent, is_answer, &text);
         }
-        if from.is_empty() && !is_told {
+        if from.is_empty() && !is_asked {
             is_asked = true;
             self.line(ORIGIN, &agent, false, &title);
         }
