@@ -6,18 +6,15 @@ use crate::shop_floor::Floor;
 const RUN: &str = "order-creation.md";
 
 /// Steps of a request whose goods are there.
-const DELIVERED: [&str; 12] = [
+const DELIVERED: [&str; 9] = [
     "ValidateOrder success",
     "CheckAvailability success",
     "RefuseOrder skipped",
     "CreateOrder success",
-    "PublishOrderCreated success",
     "CreateShipment success",
     "Ship success",
-    "PublishOrderShipped success",
     "RecordShipped success",
     "Deliver success",
-    "PublishOrderDelivered success",
     "RecordDelivered success",
 ];
 
@@ -38,15 +35,6 @@ fn books_agree(floor: &Floor, expected: &str) {
             "SELECT order_id, product_id, quantity FROM parcels JOIN shipments USING (shipment_id) ORDER BY 1, 2"
         )
     );
-    // Every event was published by the one, and had its effect at the other.
-    for (from, to) in [("sales", "delivery"), ("delivery", "sales")] {
-        let published = "SELECT event_id FROM outbox WHERE published_at IS NOT NULL ORDER BY 1";
-        assert_eq!(floor.ask(from, published), floor.ask(to, "SELECT event_id FROM inbox ORDER BY 1"));
-        assert_eq!(floor.ask(from, "SELECT count(*) FROM outbox WHERE published_at IS NULL"), "0\n");
-    }
-    let lines = expected.lines().count();
-    assert_eq!(floor.ask("sales", "SELECT count(*) FROM outbox"), format!("{lines}\n"));
-    assert_eq!(floor.ask("delivery", "SELECT count(*) FROM outbox"), format!("{}\n", 2 * lines));
 }
 
 const BATCH: &str = "\
@@ -103,7 +91,7 @@ fn a_refused_order_is_an_error_that_leaves_nothing() {
         let shown: serde_json::Value = serde_json::from_str(&told.out).unwrap();
         assert!(told.out.contains(r#""code": "400""#), "{shown:#}");
     }
-    for table in ["orders", "order_items", "outbox", "answers"] {
+    for table in ["orders", "order_items", "answers"] {
         assert_eq!(floor.ask("sales", &format!("SELECT count(*) FROM {table}")), "0\n", "{table}");
     }
     assert!(!floor.database("delivery").exists(), "the delivery service has heard of nothing");
@@ -111,93 +99,97 @@ fn a_refused_order_is_an_error_that_leaves_nothing() {
     books_agree(&floor, "req_001 DELIVERED FedEx\n");
 }
 
-/// What an event says is what the sequence of the services has agreed upon.
-#[test]
-fn events_tell_what_has_changed() {
-    let floor = Floor::new();
-    floor.run(&format!("{RUN} --item req_003"), 0);
-    let told = |database: &str| -> Vec<serde_json::Value> {
-        let bodies = floor.ask(database, "SELECT body FROM outbox ORDER BY rowid");
-        bodies.lines().map(|body| serde_json::from_str(body).unwrap()).collect()
-    };
-    let (created, updates) = (&told("sales")[0], told("delivery"));
-    let order = floor.ask("sales", "SELECT order_id, tracking_number, delivered_at FROM orders");
-    let [order_id, tracking_number, delivered_at] = order.trim().split(' ').collect::<Vec<_>>()[..] else {
-        panic!()
-    };
-    let event = |event_type: &str, source: &str, data: serde_json::Value| serde_json::json!({"event_type": event_type, "source": source, "data": data});
-    let head = |event: &serde_json::Value| {
-        let mut event = event.as_object().unwrap().clone();
-        let (id, time) = (event.remove("event_id").unwrap(), event.remove("timestamp").unwrap());
-        assert!(id.as_str().unwrap().starts_with("evt_") && time.as_str().unwrap().ends_with('Z'));
-        serde_json::Value::from(event)
-    };
-    assert_eq!(
-        head(created),
-        event(
-            "order.created",
-            "sales-service",
-            serde_json::json!({
-                "order_id": order_id,
-                "status": "PENDING_SHIPMENT",
-                "customer_id": "cust_123",
-                "items": [{"product_id": "product_789", "quantity": 50}],
-                "ship_to": {"country": "FR", "leave_at": "Warehouse, gate 3"},
-            })
-        )
-    );
-    assert_eq!(
-        head(&updates[0]),
-        event(
-            "order.status_updated",
-            "delivery-service",
-            serde_json::json!({
-                "order_id": order_id,
-                "previous_status": "PENDING_SHIPMENT",
-                "current_status": "SHIPPED",
-                "tracking_number": tracking_number,
-                "carrier": "DHL",
-            })
-        )
-    );
-    assert_eq!(
-        head(&updates[1]),
-        event(
-            "order.status_updated",
-            "delivery-service",
-            serde_json::json!({
-                "order_id": order_id,
-                "previous_status": "SHIPPED",
-                "current_status": "DELIVERED",
-                "delivered_at": delivered_at,
-                "delivery_location": "Warehouse, gate 3",
-            })
-        )
-    );
+/// The messages of both ways through the sequence of the services: who sends to whom, and a word of what.
+const AVAILABLE: [(&str, &str, &str); 23] = [
+    ("customer", "sales-api", "POST /orders"),
+    ("sales-api", "sales-api", "Validate"),
+    ("sales-api", "product-service", "Check Availability"),
+    ("product-service", "product-service", "Check stock levels"),
+    ("product-service", "sales-api", "availability"),
+    ("sales-api", "sales-db", "BEGIN"),
+    ("sales-api", "sales-db", "INSERT order (status=\"PENDING_SHIPMENT\")"),
+    ("sales-api", "sales-db", "INSERT order_items"),
+    ("sales-api", "sales-db", "COMMIT"),
+    ("sales-api", "customer", "PENDING_SHIPMENT"),
+    ("sales-api", "order-events", "order.created"),
+    ("order-events", "delivery-api", "order.created"),
+    ("delivery-api", "delivery-db", "INSERT shipment"),
+    ("delivery-api", "delivery-api", "SHIPPED"),
+    ("delivery-api", "delivery-db", "UPDATE shipment (status=\"SHIPPED\", tracking_number"),
+    ("delivery-api", "order-events", "order.status_updated"),
+    ("order-events", "sales-api", "order.status_updated"),
+    ("sales-api", "sales-db", "UPDATE order (status=\"SHIPPED\")"),
+    ("delivery-api", "delivery-api", "DELIVERED"),
+    ("delivery-api", "delivery-db", "UPDATE shipment (status=\"DELIVERED\", delivered_at"),
+    ("delivery-api", "order-events", "order.status_updated"),
+    ("order-events", "sales-api", "order.status_updated"),
+    ("sales-api", "sales-db", "UPDATE order (status=\"DELIVERED\")"),
+];
+
+const UNAVAILABLE: [(&str, &str, &str); 6] = [
+    ("customer", "sales-api", "POST /orders"),
+    ("sales-api", "sales-api", "Validate"),
+    ("sales-api", "product-service", "Check Availability"),
+    ("product-service", "product-service", "Check stock levels"),
+    ("product-service", "sales-api", "availability"),
+    ("sales-api", "customer", "400 Bad Request"),
+];
+
+/// The messages of a sequence diagram, with the names of its participants.
+fn messages(diagram: &str) -> Vec<(String, String, String)> {
+    let mut names = std::collections::BTreeMap::new();
+    let mut messages = Vec::new();
+    for line in diagram.lines().map(str::trim) {
+        if let Some((id, name)) = line.strip_prefix("participant ").and_then(|line| line.split_once(" as ")) {
+            names.insert(id.to_owned(), name.to_owned());
+        }
+        let Some((ends, text)) = line.split_once(": ") else { continue };
+        let Some((from, to)) = ends.split_once("-->>").or_else(|| ends.split_once("->>")) else { continue };
+        messages.push((names[from].clone(), names[to].clone(), text.to_owned()));
+    }
+    messages
 }
 
-/// Another run delivers the same events again, under keys of its own.
+#[test]
+fn a_run_is_the_sequence_that_the_services_have_agreed_upon() {
+    let floor = Floor::new();
+    floor.run(&format!("{RUN} --tolerate 1 --item req_001 --item req_002"), 0);
+    for (item, expected) in [("req_001", &AVAILABLE[..]), ("req_002", &UNAVAILABLE[..])] {
+        let told = floor.orderflow(&format!("graph --format sequence --run last --item {item}"));
+        let found = messages(&told.out);
+        let same = |(expected, found): (&(&str, &str, &str), &(String, String, String))| {
+            (expected.0, expected.1) == (&*found.0, &*found.1) && found.2.contains(expected.2)
+        };
+        assert!(
+            found.len() == expected.len() && expected.iter().zip(&found).all(same),
+            "{found:#?}\n{}",
+            told.out
+        );
+    }
+}
+
+/// Another run gets the same events again, under keys of its own.
 #[test]
 fn an_event_that_comes_twice_counts_once_and_one_out_of_order_not_at_all() {
     let floor = Floor::new();
     floor.run(&format!("{RUN} --item req_001"), 0);
-    let again = |database: &str, event: &str, step: &str| {
-        let body = format!("SELECT body FROM outbox WHERE event_id LIKE 'evt_{event}%'");
-        floor.write("event.json", &floor.ask(database, &body));
-        format!("{RUN} --item req_001 --tolerate 0 --only {step} --input order_{event}=@event.json")
+    let order = floor.ask("sales", "SELECT order_id FROM orders").trim().to_owned();
+    let shipped = |status: &str| {
+        format!(
+            r#"{{"order_id": "{order}", "previous_status": "{status}", "current_status": "SHIPPED", "carrier": "UPS", "tracking_number": "1Z"}}"#
+        )
     };
-    floor.run(&again("sales", "created", "CreateShipment"), 0);
-    floor.run(&again("delivery", "shipped", "RecordShipped"), 0);
-    floor.write("order.json", r#"{"id": "-", "status": "SHIPPED", "event_id": "-"}"#);
-    let delivered = again("delivery", "delivered", "RecordDelivered");
-    floor.run(&format!("{delivered} --input shipped_order=@order.json"), 0);
-    books_agree(&floor, "req_001 DELIVERED FedEx\n");
-
-    // An event of another name: it says that the order follows from a status that it does not have.
-    let late = again("delivery", "shipped", "RecordShipped");
-    let event = floor.ask("delivery", "SELECT body FROM outbox WHERE event_id LIKE 'evt_shipped%'");
-    floor.write("event.json", &event.replacen("evt_shipped_", "evt_shipped_late_", 1));
-    let told = floor.run(&late, 1);
+    floor.write("event.json", &shipped("PENDING_SHIPMENT"));
+    let late = format!("{RUN} --item req_001 --tolerate 0 --only RecordShipped");
+    let told = floor.orderflow(&format!("run --quiet {late}"));
+    assert_eq!(told.exit, Some(5), "{}", told.err);
+    let signal = "signal last order.status_updated --item req_001 --data @event.json --id evt-late";
+    for _ in 0..2 {
+        let told = floor.orderflow(signal);
+        assert_eq!(told.exit, Some(0), "{}", told.err);
+    }
+    let told = floor.orderflow("resume last --quiet");
+    assert_eq!(told.exit, Some(1), "{}", told.err);
     assert!(told.err.contains("is not PENDING_SHIPMENT"), "{}", told.err);
     books_agree(&floor, "req_001 DELIVERED FedEx\n");
 }
@@ -213,8 +205,7 @@ fn an_order_waits_for_a_delivery_that_is_out_of_reach() {
     let output = floor.command(&args).env("DELIVERY_DB", floor.path("wall/delivery.db")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(floor.fate("req_005").last().unwrap(), "CreateShipment failed #6");
-    let order = "SELECT status, published_at IS NOT NULL FROM orders JOIN outbox USING (order_id)";
-    assert_eq!(floor.ask("sales", order), "PENDING_SHIPMENT 1\n");
+    assert_eq!(floor.ask("sales", "SELECT status FROM orders"), "PENDING_SHIPMENT\n");
 
     let told = floor.orderflow("retry last --quiet");
     assert_eq!(told.exit, Some(0), "{}", told.err);
@@ -225,7 +216,7 @@ fn an_order_waits_for_a_delivery_that_is_out_of_reach() {
 fn a_run_that_is_killed_makes_no_order_and_no_shipment_twice() {
     let floor = Floor::new();
     floor.run(&format!("{RUN} --item req_001"), 0);
-    let made = || floor.ask("sales", "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL") == "5\n";
+    let made = || floor.ask("sales", "SELECT count(*) FROM orders") == "5\n";
     let told = floor.kill_and_resume(RUN, "delivery", made);
     assert_eq!(told.exit, Some(0), "{}", told.err);
     books_agree(&floor, &format!("req_001 DELIVERED FedEx\n{BATCH}"));
@@ -233,4 +224,48 @@ fn a_run_that_is_killed_makes_no_order_and_no_shipment_twice() {
         let phases: Vec<String> = floor.fate(item).iter().map(|row| row.replace(" #2", "")).collect();
         assert_eq!(phases, DELIVERED, "{item}");
     }
+}
+
+/// The services answer any other client, too, as their own examples say.
+#[test]
+fn the_services_answer_clients_other_than_orderflow() {
+    let floor = Floor::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut service = crate::python::python()
+        .args(["-S", "agents/product-service.py"])
+        .env("PORT", port.to_string())
+        .current_dir(floor.path(""))
+        .spawn()
+        .unwrap();
+    let body = r#"{"items": [{"product_id": "product_456", "quantity": 2}, {"product_id": "product_789", "quantity": 51}]}"#;
+    let answer = post(port, "/api/v1/products/check-availability", body);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let expected = serde_json::json!({
+        "all_available": false,
+        "items": [
+            {"product_id": "product_456", "requested": 2, "available": 150, "is_available": true},
+            {"product_id": "product_789", "requested": 51, "available": 50, "is_available": false},
+        ],
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&answer).unwrap(), expected);
+}
+
+/// The body of an answer.
+fn post(port: u16, path: &str, body: &str) -> String {
+    use std::io::{Read, Write};
+    let begin = std::time::Instant::now();
+    let mut stream = loop {
+        match std::net::TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(begin.elapsed().as_secs() < 60, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    write!(stream, "POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }

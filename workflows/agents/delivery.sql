@@ -20,17 +20,3 @@ CREATE TABLE parcels (
   quantity    INTEGER NOT NULL CHECK (quantity > 0),
   PRIMARY KEY (shipment_id, product_id)
 );
-
--- Events of this service: written in the transaction of what they tell, published afterwards.
-CREATE TABLE outbox (
-  event_id     TEXT PRIMARY KEY,
-  order_id     TEXT NOT NULL,
-  body         TEXT NOT NULL,     -- JSON
-  published_at TEXT
-);
-
--- Events of others that have had their effect here.
-CREATE TABLE inbox (
-  event_id TEXT PRIMARY KEY,
-  order_id TEXT NOT NULL
-);

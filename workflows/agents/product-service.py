@@ -1,13 +1,14 @@
-"""product-service: says whether there is as much of each product as somebody wants. It has the last word on that."""
+"""product-service: says whether there is as much of each product as a customer wants. It has the last word on that."""
 
 import books
-import contract
+import service
 
 
 def check_availability(db, call):
-    """Looks and takes nothing, so it needs no transaction, and may well answer otherwise the next time."""
+    """Only reads, so it needs no transaction, and its next answer may be another one."""
+    call.sent("product-service", "Check stock levels")
     wanted = {}
-    for line in call.inputs["valid_request"]["items"]:
+    for line in call.inputs["items"]:
         wanted[line["product_id"]] = wanted.get(line["product_id"], 0) + line["quantity"]
     items = []
     for product_id, quantity in wanted.items():
@@ -21,8 +22,12 @@ def check_availability(db, call):
                 "is_available": quantity <= available,
             }
         )
-    all_available = all(item["is_available"] for item in items)
-    return {"availability": {"all_available": all_available, "items": items}, "products": len(items)}
+    availability = {"all_available": all(item["is_available"] for item in items), "items": items}
+    # Of orderflow's outputs, the availability is one; others get it alone.
+    return availability if call.step is None else {"availability": availability, "products": len(items)}
 
 
-contract.serve(books.opener("PRODUCTS_DB", "products"), CheckAvailability=check_availability)
+service.serve(
+    books.opener("PRODUCTS_DB", "products"),
+    {"/api/v1/products/check-availability": check_availability},
+)

@@ -1,30 +1,32 @@
-"""sales-api: takes orders, keeps them, and hears from the delivery what becomes of them."""
+"""sales-api: takes orders, stores them, and records how far their delivery is."""
 
 import uuid
 
 import books
 import contract
-import events
+import service
 
-SOURCE = "sales-service"
-# Made once, by chance: orders are numbered within it.
+# Chosen at random, once: the numbers of orders are made within it.
 ORDERS = uuid.UUID("5a7b1f0e-6c0d-4c55-9a57-3f7d0c1b9e42")
+DATABASE = "sales-db"
 
 
-def validate_order(db, call):
-    """Answers 400 to what is no order, naming everything that is wrong with it. Writes nothing."""
+def check_order(db, call):
+    """Answers 400 to what is no order, with everything that is wrong with it. Writes nothing."""
     request = call.inputs["order_request"]
+    call.received("customer", "POST /orders (order request)")
+    call.sent("sales-api", "Validate order data")
     problems = list(check(request))
     if problems:
+        call.sent("customer", "400 Bad Request (no valid order)")
         raise contract.Refused(f"400 Bad Request: {'; '.join(problems)}", "400")
     place = request["ship_to"]
     valid = {
         "request_id": request["request_id"],
         "customer": request["customer"],
-        "items": request["items"],
         "ship_to": {"country": place["country"], "leave_at": place.get("leave_at") or "Front door"},
     }
-    return {"valid_request": valid, "customer_id": valid["customer"]["id"]}
+    return {"valid_request": valid, "items": request["items"], "customer_id": valid["customer"]["id"]}
 
 
 def check(request):
@@ -51,64 +53,65 @@ def text(value, *path):
     return value if isinstance(value, str) else None
 
 
-def refuse_order(db, call):
-    """The answer to a request whose goods are not there. Writes nothing."""
-    short = [item for item in call.inputs["availability"]["items"] if not item["is_available"]]
+def orders(db, call):
+    """POST /orders: the order, if the product service has said that everything is there; else 400, and no order."""
+    availability = call.inputs["availability"]
+    if availability["all_available"]:
+        return create_order(db, call)
+    call.sent("customer", "400 Bad Request (product unavailable)")
+    short = [item for item in availability["items"] if not item["is_available"]]
     products = ", ".join(f"{item['product_id']}: {item['requested']} wanted, {item['available']} there" for item in short)
     raise contract.Refused(f"400 Bad Request: product unavailable ({products})", "400")
 
 
 @books.once
 def create_order(db, call):
-    """The order, its items and the event that tells of them: all of it or nothing."""
-    request, availability = call.inputs["valid_request"], call.inputs["availability"]
-    if not availability["all_available"]:
-        raise contract.Refused("400 Bad Request: product unavailable", "400")
+    """The order and its items: both or neither."""
+    request = call.inputs["valid_request"]
     order_id = str(uuid.uuid5(ORDERS, call.key))
     customer, ship_to, status = request["customer"], request["ship_to"], "PENDING_SHIPMENT"
+    call.sent(DATABASE, "BEGIN")
+    call.sent(DATABASE, f'INSERT order (status="{status}")')
     db.execute(
         """INSERT INTO orders (order_id, request_id, customer_id, email, ship_to, status)
            VALUES (?, ?, ?, ?, ?, ?)""",
         (order_id, request["request_id"], customer["id"], customer["email"], contract.dump(ship_to), status),
     )
-    items = [{"product_id": item["product_id"], "quantity": item["requested"]} for item in availability["items"]]
+    items = [
+        {"product_id": item["product_id"], "quantity": item["requested"]}
+        for item in call.inputs["availability"]["items"]
+    ]
+    call.sent(DATABASE, "INSERT order_items")
     db.executemany(
         "INSERT INTO order_items VALUES (?, ?, ?)",
         [(order_id, item["product_id"], item["quantity"]) for item in items],
     )
-    data = {"order_id": order_id, "status": status, "customer_id": customer["id"], "items": items, "ship_to": ship_to}
-    event_id = events.announce(db, call, SOURCE, "order.created", "created", data)
-    return {"order": {"id": order_id, "status": status, "event_id": event_id}, "order_status": status}
+    # The answer is sent only after that.
+    call.sent(DATABASE, "COMMIT")
+    call.sent("customer", f'201 Created (order_id, status="{status}")')
+    order = {"order_id": order_id, "status": status, "customer_id": customer["id"], "items": items, "ship_to": ship_to}
+    return {"order": order, "order_status": status}
 
 
-def record(shipment_event, order, change):
-    """Makes a step that lets a status update have its effect: `change` is what it sets, by columns of the order."""
-
-    @books.once
-    def step(db, call):
-        event = call.inputs[shipment_event]
-        data = event["data"]
-        order_id, status = data["order_id"], data["current_status"]
-        if events.accept(db, event):
-            columns = {"status": status, **{column: data[column] for column in change}}
-            setting = ", ".join(f"{column} = ?" for column in columns)
-            changed = db.execute(
-                f"UPDATE orders SET {setting} WHERE order_id = ? AND status = ?",
-                (*columns.values(), order_id, data["previous_status"]),
-            )
-            if not changed.rowcount:
-                raise contract.Refused(f"{order_id} is not {data['previous_status']}", "out_of_order")
-        return {order: {"id": order_id, "status": status, "event_id": event["event_id"]}, "order_status": status}
-
-    return step
+@books.once
+def record_status(db, call):
+    """Changes the status of an order, if it has the status that the event says it had."""
+    update = call.inputs["order_status_updated"]
+    order_id, status = update["order_id"], update["current_status"]
+    changes = {name: update[name] for name in ("carrier", "tracking_number", "delivered_at") if update.get(name)}
+    columns = {"status": status, **changes}
+    setting = ", ".join(f"{column} = ?" for column in columns)
+    call.sent(DATABASE, f'UPDATE order (status="{status}")')
+    changed = db.execute(
+        f"UPDATE orders SET {setting} WHERE order_id = ? AND status = ?",
+        (*columns.values(), order_id, update["previous_status"]),
+    )
+    if not changed.rowcount:
+        raise contract.Refused(f"{order_id} is not {update['previous_status']}", "out_of_order")
+    return {f"{status.lower()}_order": {"order_id": order_id, "status": status}, "order_status": status}
 
 
-contract.serve(
+service.serve(
     books.opener("SALES_DB", "sales"),
-    ValidateOrder=validate_order,
-    RefuseOrder=refuse_order,
-    CreateOrder=create_order,
-    PublishOrderCreated=events.publish("order", "order_created"),
-    RecordShipped=record("order_shipped", "shipped_order", ["carrier", "tracking_number"]),
-    RecordDelivered=record("order_delivered", "delivered_order", ["delivered_at"]),
+    {"/orders/check": check_order, "/orders": orders, "/orders/status": record_status},
 )
