@@ -121,6 +121,8 @@ pub struct Call {
     pub scratch: PathBuf,
     /// Distinguishes this attempt's files from those of others.
     pub attempt_id: String,
+    /// The run's folder.
+    pub home: PathBuf,
     /// The names of the item and of this attempt in the run's folder.
     pub place: (String, String),
     /// Where to report each process that is started for this attempt.

@@ -16,7 +16,7 @@ use crate::runtime::{self, Bindings, Finder, NestedRun, NewItem, Observer, Reque
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A document that a step runs, with all that its runs need.
@@ -53,18 +53,16 @@ impl ChildDocument {
 /// Runs a document as a step.
 pub struct ChildAgent {
     pub document: Arc<ChildDocument>,
-    /// The folder of the run that has the step.
-    pub home: PathBuf,
     /// Whether its runs have a journal.
     pub journaled: bool,
 }
 
 impl Adapter for ChildAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        let (document, home, journaled) = (self.document.clone(), self.home.clone(), self.journaled);
+        let (document, journaled) = (self.document.clone(), self.journaled);
         Box::pin(async move {
             let pauses = stop.clone();
-            let run = move |requests| async move { run(&document, &home, journaled, &call, requests).await };
+            let run = move |requests| async move { run(&document, journaled, &call, requests).await };
             match runtime::nested(stop, run).await {
                 Ok(Some(ended)) => ended.answer(&pauses),
                 Ok(None) => Err(broken("the run of the document broke; this is a bug of orderflow")),
@@ -80,8 +78,6 @@ impl Adapter for ChildAgent {
 /// Compensates a step that ran a document: by the compensations of the document, for each run of it.
 pub struct ChildRevoker {
     pub document: Arc<ChildDocument>,
-    /// The folder of the run that has the step.
-    pub home: PathBuf,
     /// The phase of the step.
     pub phase: String,
 }
@@ -91,7 +87,7 @@ impl Adapter for ChildRevoker {
         Box::pin(async move {
             let mut spent = Spent::default();
             let mut last = None;
-            let runs = runtime::nested_runs(&self.home, &call.place.0, &self.phase).into_iter();
+            let runs = runtime::nested_runs(&call.home, &call.place.0, &self.phase).into_iter();
             for NestedRun { home: root, .. } in runs.filter(|run| run.element == call.context.element) {
                 let (document, pauses) = (self.document.clone(), stop.clone());
                 let run = move |requests| async move { revoked(&document, &root, requests).await };
@@ -279,14 +275,8 @@ impl Observer for Watch {
 }
 
 /// Begins the run of a document for one attempt, or continues it.
-async fn run(
-    document: &ChildDocument,
-    home: &Path,
-    journaled: bool,
-    call: &Call,
-    requests: Requests,
-) -> ChildEnd {
-    match driven(document, home, journaled, call, requests).await {
+async fn run(document: &ChildDocument, journaled: bool, call: &Call, requests: Requests) -> ChildEnd {
+    match driven(document, journaled, call, requests).await {
         Ok(end) => end,
         Err(error) => refused(format!("cannot run {}: {error:#}", document.text.path)),
     }
@@ -294,13 +284,12 @@ async fn run(
 
 async fn driven(
     document: &ChildDocument,
-    home: &Path,
     journaled: bool,
     call: &Call,
     requests: Requests,
 ) -> anyhow::Result<ChildEnd> {
     let (item, attempt) = &call.place;
-    let workspace = Workspace::nested(home, (item, attempt))?;
+    let workspace = Workspace::nested(&call.home, (item, attempt))?;
     let root = workspace.root().to_owned();
     let mut graph = document.graph.clone();
     if let Some(left) = call.context.budget {
@@ -316,8 +305,13 @@ async fn driven(
         }
     };
     let prepared = document.prepared(graph.clone(), workspace);
+    let id = blake3::hash(format!("{} {attempt}", call.context.idempotency_key).as_bytes());
+    let id = id.to_hex()[..32].to_owned();
     if journaled && journal::is_there(&root) {
         let taken = LockedRun::take(&root)?;
+        if taken.history.header().run != id {
+            anyhow::bail!("{} has a run of another step", root.display());
+        }
         if taken.history.header().document.text != document.text.text {
             anyhow::bail!("this run of it began with another text");
         }
@@ -325,8 +319,6 @@ async fn driven(
         let item = (!began).then_some(new_item);
         return continued(graph, &root, taken, prepared, item, requests, Some(call)).await;
     }
-    let id = blake3::hash(format!("{} {attempt}", call.context.idempotency_key).as_bytes());
-    let id = id.to_hex()[..32].to_owned();
     let runner = match journaled {
         true => {
             let options = RunOptions {

@@ -324,6 +324,7 @@ fn request(
         dir: room.path(),
         scratch: all.workspace.scratch(),
         attempt_id,
+        home: all.workspace.root().to_owned(),
         place,
         spawns: Spawns::default(),
         conversation: Conversation::default(),

@@ -451,3 +451,32 @@ fn a_named_compensation_takes_the_place_of_the_document() {
     assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
     assert_eq!(lines(&place, "work.log"), ["reserve 7", "charge", "ship", "call about paid"]);
 }
+
+/// A document within a document within a document, for several elements and attempts: each is a run of its own in the
+/// folder of the run that has its step; tokens and cost are summed.
+#[test]
+fn documents_run_within_each_other() {
+    let place = Place::new(
+        "# Flow\n\n## Ask [document:: parts/mid.md] [each:: q in qs] [retry:: 1 fixed 1ms]\nq::String → answer::String\n",
+    );
+    place.write("parts/mid.md", "# Mid\n\n## Inner [document:: low.md]\nq::String → answer::String\n\n\
+        ## Check\nanswer → checked::String\n\n```sh run\ntest -e ../again-$IN_ANSWER || { : > ../again-$IN_ANSWER; exit 1; }\necho ok\n```\n");
+    place.write(
+        "parts/low.md",
+        "# Low\n\n## First\nq::String → answer::String\n\n```sh run\n\
+         echo \"$IN_Q\" >> ../work.log\necho \"{\\\"answer\\\": \\\"a$IN_Q\\\", \\\"tokens_used\\\": 60, \\\"cost_usd\\\": 0.5}\"\n```\n",
+    );
+    let told = place.run("--input qs=[\"x\",\"y\"] --session s.toon --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    let mut done = lines(&place, "work.log");
+    done.sort();
+    assert_eq!(done, ["x", "x", "y", "y"]);
+    assert_eq!(
+        children(&place),
+        ["000000-1/Ask.0.1", "000000-1/Ask.0.2", "000000-1/Ask.1.1", "000000-1/Ask.1.2"]
+    );
+    let session = place.read("s.toon");
+    assert_eq!(session.matches(",120,").count(), 2, "{session}");
+    let shown = place.orderflow("show last --item 1").out;
+    assert_eq!(shown.matches("parts/low.md: succeeded").count(), 4, "{shown}");
+}

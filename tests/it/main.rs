@@ -5,6 +5,7 @@ mod agents;
 mod approvals;
 mod budgets;
 mod children;
+mod children_cancelled;
 mod code_review;
 mod coders;
 mod conditions;

@@ -61,6 +61,7 @@ fn call(folder: &Path) -> Call {
         dir: folder.to_owned(),
         scratch: folder.to_owned(),
         attempt_id: "check".to_owned(),
+        home: Default::default(),
         place: Default::default(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),

@@ -67,6 +67,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         dir: folder.join("item"),
         scratch: folder.to_owned(),
         attempt_id: "7-0-3".to_owned(),
+        home: Default::default(),
         place: Default::default(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),

@@ -248,13 +248,11 @@ impl<'a> Making<'a> {
                     let of = graph.by_phase(&step.phase).and_then(|id| graph.compensated_by(id));
                     Arc::new(ChildRevoker {
                         document: self.child(root, *place)?,
-                        home: self.bound.workspace.root().to_owned(),
                         phase: of.map_or(String::new(), |of| graph.step(of).phase.clone()),
                     })
                 }
                 Doer::Document(place) => Arc::new(ChildAgent {
                     document: self.child(root, *place)?,
-                    home: self.bound.workspace.root().to_owned(),
                     journaled: self.bound.journaled,
                 }),
                 Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),

@@ -78,6 +78,10 @@ pub fn show(
     format: Format,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
+    if let Some((inner, step)) = conversation.and_then(|filter| nested::within(history, key, filter)) {
+        let filter = Filter { step: Some(&step), attempt: conversation.and_then(|filter| filter.attempt) };
+        return show(&inner, key, held, Some(&filter), format, terminal);
+    }
     let graph = &history.graph;
     let (story, hidden, redactor) = nested::story_of(history, key)?;
     let Some(mut story) = story else {

@@ -1,5 +1,6 @@
 //! The history of an item, and the runs of documents that its steps have run, below its steps.
 
+use super::conversation::Filter;
 use super::item::Story;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
@@ -29,6 +30,15 @@ fn runs(history: &History, (item, key): (ItemId, &str)) -> Vec<(StepPath, Nested
         }
     }
     all
+}
+
+/// The last run of the document whose step a filter names, as in `Review/Check`, and the name of the step in it.
+pub(super) fn within(history: &History, key: &str, filter: &Filter<'_>) -> Option<(History, String)> {
+    let (outer, inner) = filter.step?.split_once('/')?;
+    let [id] = history.graph.called(outer)[..] else { return None };
+    let (story, ..) = story_of(history, key).ok()?;
+    let mut all = runs(history, (story?.id, key)).into_iter().filter(|(path, _)| path.step == id);
+    Some((History::open(&all.next_back()?.1.home).ok()?, inner.to_owned()))
 }
 
 /// Each run with its steps, indented; `held` is whether the outer run is active.
