@@ -161,6 +161,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         asked_now: None,
         waits: false,
         sources: None,
+        outbox: None,
         columns: orderflow::runtime::ReportedColumns::default(),
         graph: graph.clone(),
         run_id: "run".into(),

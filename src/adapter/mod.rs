@@ -5,6 +5,7 @@
 //! it. [`contract`] defines its meaning.
 
 mod adopted;
+pub mod channel;
 pub mod check;
 mod client;
 pub mod coder;

@@ -1,7 +1,7 @@
 //! The events that a run has got, from outside and from its own steps, as long as a step may still take them. Does not
 //! know who takes which.
 
-use crate::event::{Arrival, ItemId};
+use crate::event::{Arrival, ItemId, TypePattern};
 use crate::graph::Graph;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,7 +31,16 @@ pub(super) struct Arrivals {
     waiters: BTreeMap<Arc<str>, BTreeSet<ItemId>>,
     /// The keys of items that have ended.
     ended: BTreeSet<Digest>,
+    /// The channels to which events of steps are published, with the types that each takes.
+    pub sinks: Vec<(Arc<str>, Vec<TypePattern>)>,
+    /// Events of steps that a channel has not accepted yet, by channel and id.
+    outgoing: BTreeMap<Outgoing, Arc<Arrival>>,
+    /// Those that a channel did not accept at last, with the reason.
+    refused: BTreeMap<Outgoing, String>,
 }
+
+/// A channel, and the id of an event.
+type Outgoing = (Arc<str>, String);
 
 impl Arrivals {
     /// Whether an event with this id came before.
@@ -59,6 +68,38 @@ impl Arrivals {
         let subjects = self.by.entry(arrival.kind.clone()).or_default();
         subjects.entry(arrival.subject.clone()).or_default().insert(number);
         self.held.insert(number, arrival.clone());
+    }
+
+    /// Notes an event of a step for each channel that takes its type, and returns these.
+    pub fn publish(&mut self, arrival: &Arc<Arrival>) -> Vec<Arc<str>> {
+        let takes = |(_, types): &&(_, Vec<TypePattern>)| types.iter().any(|one| one.matches(&arrival.kind));
+        let channels: Vec<Arc<str>> = self.sinks.iter().filter(takes).map(|(name, _)| name.clone()).collect();
+        for channel in &channels {
+            self.outgoing.insert((channel.clone(), arrival.id.clone()), arrival.clone());
+        }
+        channels
+    }
+
+    /// A channel has accepted an event, or has not, for this reason.
+    pub fn published(&mut self, channel: &Arc<str>, id: &str, why: Option<&String>) {
+        let one = (channel.clone(), id.to_owned());
+        match why {
+            Some(why) => drop(self.refused.insert(one, why.clone())),
+            None => {
+                self.outgoing.remove(&one);
+                self.refused.remove(&one);
+            }
+        }
+    }
+
+    /// The events that channels have not accepted.
+    pub fn outgoing(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Arrival>)> {
+        self.outgoing.iter().map(|((channel, _), arrival)| (channel, arrival))
+    }
+
+    /// The events that channels have refused, by channel and id, with the reason.
+    pub fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &str, &str)> {
+        self.refused.iter().map(|((channel, id), why)| (channel, id.as_str(), why.as_str()))
     }
 
     /// How many events there were.

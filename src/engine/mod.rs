@@ -54,6 +54,8 @@ pub enum EngineInput {
     Decide { gate: GateId, item: Option<ItemId>, decision: Decision },
     /// An event came from outside; only allowed while [`Run::has_room`]. One whose id is known is ignored.
     Receive(Arc<Arrival>),
+    /// A channel has accepted an event of a step, or has not, for this reason.
+    Published { channel: Arc<str>, id: String, failed: Option<String> },
 }
 
 /// An event that is not possible after those before it.
@@ -84,6 +86,11 @@ pub enum Effect {
     },
     /// Tell people that an item waits for one of them.
     Ask(Ask),
+    /// Publish an event of a step to a channel; the outcome is reported by `Published`.
+    Publish {
+        channel: Arc<str>,
+        event: Arc<Arrival>,
+    },
 }
 
 /// An item that waits at a gate, for the person who decides.

@@ -52,6 +52,20 @@ impl Arrival {
     }
 }
 
+/// A type of events, or all that begin with what is before `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypePattern(pub String);
+
+impl TypePattern {
+    /// Whether a type is one of these.
+    pub fn matches(&self, kind: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(begin) => kind.starts_with(begin),
+            None => self.0 == kind,
+        }
+    }
+}
+
 /// The code of a step whose event did not come in time.
 pub const EVENT_TIMEOUT: &str = "event_timeout";
 

@@ -10,7 +10,7 @@ mod message;
 mod settlement;
 
 pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
-pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT};
+pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT, TypePattern};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::{Relayed, Role};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
@@ -102,6 +102,10 @@ pub enum RunEvent {
     Decided { gate: GateId, decision: Decision },
     /// An event came from outside.
     Received(Arc<Arrival>),
+    /// A channel has accepted an event of a step.
+    Published { channel: Arc<str>, id: String },
+    /// A channel has not accepted one after several attempts; it is sent again when the run resumes.
+    NotPublished { channel: Arc<str>, id: String, why: String },
 }
 
 /// What happens to an item.
@@ -212,7 +216,9 @@ impl Event {
                 | RunEvent::Drained(_)
                 | RunEvent::Stopped(_)
                 | RunEvent::Decided { .. }
-                | RunEvent::Received(_),
+                | RunEvent::Received(_)
+                | RunEvent::Published { .. }
+                | RunEvent::NotPublished { .. },
             ) => None,
         }
     }

@@ -46,6 +46,7 @@ impl ChildDocument {
             workspace,
             deadline: None,
             owns_orphans: false,
+            sinks: Vec::new(),
         }
     }
 }

@@ -64,6 +64,9 @@ impl Declared {
             },
             EventKind::Run(RunEvent::Decided { decision, .. }) => too_large(decision_texts(decision)),
             EventKind::Run(RunEvent::Received(arrival)) => arrival.fault(),
+            EventKind::Run(RunEvent::NotPublished { id, why, .. }) => {
+                too_large([Some(id), Some(why), None, None])
+            }
             EventKind::Step(_, StepEvent::AwaitBegan { subject, .. }) => {
                 (subject.len() > LARGEST_ROW).then(|| "its subject is too long".to_owned())
             }

@@ -36,6 +36,8 @@ pub struct EventLog {
     /// How many came from outside.
     pub received: u64,
     pub untaken: Vec<UntakenEvent>,
+    /// Events of steps that channels did not accept: channel, id, and the reason.
+    pub unpublished: Vec<(Arc<str>, String, String)>,
     /// Whether another event is accepted: not too many wait for a step.
     pub has_room: bool,
     /// The time of the run's last event.
@@ -68,6 +70,10 @@ impl History {
         let log = EventLog {
             untaken: untaken.collect(),
             received: seen.received,
+            unpublished: run
+                .not_published()
+                .map(|(channel, id, why)| (channel.clone(), id.to_owned(), why.to_owned()))
+                .collect(),
             has_room: run.has_room(),
             last: seen.last,
             awaiting,

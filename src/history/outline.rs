@@ -135,7 +135,11 @@ impl Outline {
                 }
                 RunEvent::Drained(_) => self.drained = true,
                 RunEvent::Stopped(why) => self.stopped = Some(*why),
-                RunEvent::ItemsExhausted | RunEvent::Decided { .. } | RunEvent::Received(_) => {}
+                RunEvent::ItemsExhausted
+                | RunEvent::Decided { .. }
+                | RunEvent::Received(_)
+                | RunEvent::Published { .. }
+                | RunEvent::NotPublished { .. } => {}
             },
             EventKind::Item(item, change) => {
                 self.wait(*item, change);

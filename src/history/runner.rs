@@ -7,12 +7,12 @@ use super::taken::{LockedRun, Recalled, is_cancelled};
 use super::{ItemsFrom, RunEnd, lock};
 use crate::adapter::orphans::OrphanReport;
 use crate::engine::{Policy, RetryRequest, Run};
-use crate::event::{ItemId, ItemState, Millis, StopReason};
+use crate::event::{ItemId, ItemState, Millis, StopReason, TypePattern};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, ReportedColumns, Requests, Sources,
-    UsedKeys, Workspace,
+    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox, ReportedColumns, Requests,
+    Sources, UsedKeys, Workspace,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,6 +30,8 @@ pub struct Prepared {
     pub deadline: Option<Duration>,
     /// No other part of this process starts programs: all orphaned programs belong to this run and are ended with it.
     pub owns_orphans: bool,
+    /// The channels to which events of steps are published, with the types that each takes.
+    pub sinks: Vec<(Arc<str>, Vec<TypePattern>)>,
 }
 
 /// The header of a new run, for its journal.
@@ -73,6 +75,8 @@ pub struct People {
     pub waits: bool,
     /// Where events come from.
     pub sources: Option<Sources>,
+    /// Where events of steps are published.
+    pub outbox: Option<Outbox>,
 }
 
 /// A run that is ready to run.
@@ -122,6 +126,7 @@ impl Runner {
     pub fn fleeting(id: String, prepared: Prepared) -> Runner {
         let mut run = Run::new(prepared.graph.clone(), prepared.policy.clone());
         run.set_name(&id);
+        run.set_sinks(prepared.sinks.clone());
         Runner {
             run,
             id: id.into(),
@@ -199,6 +204,7 @@ impl Runner {
             asked_now: people.answers.then(BTreeSet::new),
             waits: people.waits,
             sources: people.sources,
+            outbox: people.outbox,
         };
         let driven = all.drive(&mut run, items, requests).await;
         let closed = match all.durable.take() {

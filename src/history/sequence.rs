@@ -44,7 +44,9 @@ impl Sequence {
                 | RunEvent::Drained(_)
                 | RunEvent::Stopped(_)
                 | RunEvent::Decided { .. }
-                | RunEvent::Received(_),
+                | RunEvent::Received(_)
+                | RunEvent::Published { .. }
+                | RunEvent::NotPublished { .. },
             ) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => {
                 let next = item.0 == self.admitted;

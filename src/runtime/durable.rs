@@ -178,6 +178,7 @@ impl Pending {
                 unmade.push(call.clone());
                 false
             }
+            Effect::Publish { .. } => false,
             Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => true,
         });
         (all, unmade)

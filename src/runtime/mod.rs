@@ -13,6 +13,7 @@ mod files;
 mod identity;
 mod inbox;
 mod nested;
+mod outbox;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,12 @@ pub use asked::{OtherInputs, UsedKeys};
 pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
-pub use events::{Incoming, Sources, TypePattern};
+pub use events::Sources;
 pub use files::{Finder, below_items, by_name};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
 pub use nested::nested;
+pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
 
@@ -128,6 +130,8 @@ pub struct Loop<'a> {
     pub waits: bool,
     /// Where events come from.
     pub sources: Option<Sources>,
+    /// Where events of steps are published.
+    pub outbox: Option<Outbox>,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
     /// An item that has succeeded and is to be compensated; the fold has left out its end.
@@ -251,7 +255,10 @@ impl Loop<'_> {
                     Reply::Source(durable) => drop(durable.send(())),
                 }
             }
-            let over = held.is_empty() && (exhausted || !run.wants_item());
+            // An interrupted run publishes the rest when it resumes.
+            let paused = run.stopped() == Some(StopReason::Interrupted);
+            let published = paused || self.outbox.as_ref().is_none_or(Outbox::is_done);
+            let over = held.is_empty() && published && (exhausted || !run.wants_item());
             if over && (run.is_idle() || run.rests() && !self.stays(run)) {
                 break;
             }
@@ -312,6 +319,10 @@ impl Loop<'_> {
                 Some(event) = events::next(&mut self.sources), if run.has_room() && run.stopped().is_none() => {
                     run.handle(EngineInput::Receive(event.arrival), now(), &mut out);
                     decided.push(Reply::Source(event.durable));
+                }
+                Some(done) = outbox::next(&mut self.outbox) => {
+                    let outbox::Publication { channel, id, failed } = done;
+                    run.handle(EngineInput::Published { channel, id, failed }, now(), &mut out);
                 }
                 Some(process) = spawned.recv() => self.keep(process),
                 Some(message) = said.recv() => self.message(message, now()),
@@ -451,6 +462,15 @@ impl Loop<'_> {
                     self.asked_now.as_mut().map(|asked| asked.insert((ask.item, ask.gate)));
                     // The receiver is gone once the run is over.
                     let _ = self.asks.as_ref().map(|asks| asks.send(ask));
+                }
+                Effect::Publish { channel, mut event } => {
+                    let redactor = self.bindings.redactor();
+                    let shown = Arc::make_mut(&mut event);
+                    // The secrets of all items: an event does not say whose it is.
+                    redactor.shown(ItemId::RUN, Arc::make_mut(&mut shown.data));
+                    if let Some(outbox) = &mut self.outbox {
+                        outbox.publish(&channel, event);
+                    }
                 }
                 Effect::Call(call) => {
                     if let Some(due) = call.deadline {

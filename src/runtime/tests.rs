@@ -72,6 +72,7 @@ impl Scene {
             asked_now: None,
             waits: false,
             sources: None,
+            outbox: None,
             columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
@@ -199,6 +200,10 @@ fn line(graph: &Graph, event: &Event) -> String {
         EventKind::Run(RunEvent::Stopped(why)) => format!("{at} stopped: {why:?}"),
         EventKind::Run(RunEvent::Decided { gate, decision }) => {
             format!("{at} gate {} {}", gate.0, decision.said())
+        }
+        EventKind::Run(RunEvent::Published { channel, id }) => format!("{at} {channel} took {id}"),
+        EventKind::Run(RunEvent::NotPublished { channel, id, .. }) => {
+            format!("{at} {channel} refused {id}")
         }
         EventKind::Run(RunEvent::Received(arrival)) => format!("{at} received {}", arrival.kind),
         EventKind::Step(item, StepEvent::AwaitBegan { step, .. }) => {

@@ -4,6 +4,7 @@ mod after_group;
 mod agents;
 mod approvals;
 mod budgets;
+mod channels;
 mod children;
 mod children_cancelled;
 mod code_review;

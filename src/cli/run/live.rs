@@ -10,6 +10,7 @@ use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::adapters::Bound;
+use super::channels::Channels;
 use super::inputs::{self, Before, Work};
 use super::people::{self, DecidedHere, Desk};
 use super::progress::Progress;
@@ -54,8 +55,11 @@ pub fn run(
     let doers = bind::find(document, &part.graph, settings, stub, replays, terminal);
     let before = taken.as_ref().map(before).transpose()?;
     let alone = launch.show.quiet || !trust::answers(terminal);
-    if launch.no_journal && !launch.wait && alone && !part.graph.gates.is_empty() {
-        let message = "a run that waits for a person is resumed from its journal; nothing was run";
+    let lacks_source = part.graph.awaited().iter().any(|kind| !settings.brings(kind));
+    let waits = alone && !part.graph.gates.is_empty() || lacks_source;
+    if launch.no_journal && !launch.wait && waits {
+        let message =
+            "a run that waits for a person or an event is resumed from its journal; nothing was run";
         let help = "leave out --no-journal, or give --wait to keep the run alive";
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
@@ -111,6 +115,8 @@ pub fn run(
     })?;
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
+    let channels = Channels::bind(&part.graph, settings)?;
+    let sinks = channels.sinks();
     let bound = Bound {
         settings,
         workspace: &workspace,
@@ -126,7 +132,7 @@ pub fn run(
     let mut results = Results::new(graph.clone(), bindings.redactor().clone(), work.total());
     let deadline = launch.options.deadline;
     let prepared =
-        Prepared { graph: graph.clone(), policy, bindings, workspace, deadline, owns_orphans: true };
+        Prepared { graph: graph.clone(), policy, bindings, workspace, deadline, owns_orphans: true, sinks };
     let started = match &taken {
         Some(taken) => taken.history.header().started.clone(),
         None => format!("{:.3}", runtime::now()),
@@ -200,7 +206,7 @@ pub fn run(
         notify: people::notifier(settings)?,
         bar: progress.bar().filter(|_| std::io::stdin().is_terminal()),
     };
-    let attending = (desk, decided.clone(), launch.wait);
+    let attending = (desk, decided.clone(), launch.wait, channels);
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;
@@ -239,6 +245,9 @@ pub fn run(
         report::waiting(&outcome.run, &graph, &name, terminal);
         report::awaiting(&outcome.run, &graph, &name, terminal);
     }
+    if !launch.show.quiet {
+        report::not_published(&outcome.run, terminal);
+    }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
             terminal.error(one);
@@ -263,7 +272,9 @@ pub fn run(
         None if caught.number() == Some(15) => Exit::Terminated,
         None => Exit::Interrupted,
     };
-    let exit = if exit == Exit::Ok && !met { Exit::Failed } else { exit };
+    // Resuming the run publishes them.
+    let unpublished = outcome.run.not_published().next().is_some();
+    let exit = if exit == Exit::Ok && (!met || unpublished) { Exit::Failed } else { exit };
     // The rows of a paused run are added when it has ended.
     if let Some(kept) = finished.kept.filter(|_| !paused)
         && let Err(error) = write::write(&launch, document, &phases, (&head.run, &home), kept, terminal)
@@ -277,6 +288,7 @@ pub fn run(
     }
     if !launch.no_journal {
         match ending {
+            Some(_) if unpublished => {}
             Some(RunEnd::Ok) if !met => RunEnd::Failed.store(&home),
             Some(ending) => ending.store(&home),
             None => {}
@@ -354,7 +366,7 @@ fn drive(
     runner: Runner,
     work: &Work,
     observers: Vec<&mut dyn Observer>,
-    (desk, decided, waits): (Desk, DecidedHere, bool),
+    (desk, decided, waits, channels): (Desk, DecidedHere, bool, Channels),
 ) -> anyhow::Result<(DriveOutcome, Caught)> {
     let home = runner.home().to_owned();
     let mut items = work.stream(runner.run.tally().admitted)?;
@@ -364,9 +376,12 @@ fn drive(
         let listened = runtime::listen(leave, cancelled, inbox);
         let (requests, sender, caught) = listened.context("cannot listen for signals")?;
         let answers = desk.asks();
+        let document = desk.document.clone();
         let (asks, attendance) = desk.open(sender, decided);
-        let people = People { asks, answers, waits, sources: None };
+        let (outbox, sources, tasks) = channels.open(&document);
+        let people = People { asks, answers, waits, sources, outbox };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
+        drop(tasks);
         attendance.close(&mut Terminal::new()).await;
         anyhow::Ok((outcome, caught))
     });

@@ -3,6 +3,7 @@
 mod adapters;
 mod again;
 mod bind;
+mod channels;
 mod explain;
 mod inputs;
 mod limits;

@@ -391,6 +391,24 @@ pub fn awaiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
     }
 }
 
+/// Shows the events that channels did not accept.
+pub fn not_published(run: &Run, terminal: &mut Terminal) {
+    let refused: Vec<String> = run
+        .not_published()
+        .map(|(channel, id, why)| format!("channel {}: {} ({})", visible(channel), visible(why), visible(id)))
+        .collect();
+    for one in refused.iter().take(LETTERS) {
+        terminal.talk(&format!("warning: an event was not published to {one}\n"));
+    }
+    let more = refused.len().saturating_sub(LETTERS);
+    if more > 0 {
+        terminal.talk(&format!("warning: … and {more} more\n"));
+    }
+    if !refused.is_empty() {
+        terminal.talk("  help: orderflow resume sends them again\n");
+    }
+}
+
 /// The command that sends an event.
 pub fn signal_text(event: &str, subject: &str, name: &str) -> String {
     format!("orderflow signal {} {} --item {} --data JSON", visible(name), word(event), word(subject))

@@ -1,6 +1,7 @@
 //! `orderflow.toml`: who does the work, with what limits and grants. Written by the operator, never by the
 //! document.
 
+mod channels;
 mod clear;
 mod coder;
 mod containers;
@@ -23,8 +24,10 @@ use crate::adapter::model::{Price, Protocol};
 use crate::adapter::workfolder::WorkFolder;
 use crate::diag::{Diagnostic, Source, render};
 use crate::disk::{self, Folder};
+use crate::event::TypePattern;
 use anyhow::Context;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "orderflow.toml";
@@ -65,6 +68,15 @@ impl Settings {
             )
             | None => false,
         }
+    }
+
+    /// Whether a channel may bring events of this type.
+    pub fn brings(&self, kind: &str) -> bool {
+        let is_source = |channel: &Channel| {
+            matches!(channel.route, Some(EventRoute::Follow(_) | EventRoute::Listen { .. }))
+        };
+        let mut sources = self.channels.values().filter(|channel| is_source(channel));
+        sources.any(|channel| channel.types.iter().any(|one| one.matches(kind)))
     }
 
     /// The path of the file, whether or not it exists.
@@ -219,6 +231,23 @@ pub struct Channel {
     pub concurrency: Option<usize>,
     /// Starts per second.
     pub rate: Option<f64>,
+    /// The types of its events.
+    pub types: Vec<TypePattern>,
+    /// Where its events go to or come from.
+    pub route: Option<EventRoute>,
+}
+
+/// The way of the events of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventRoute {
+    /// They are appended to this file.
+    Append(PathBuf),
+    /// They are lines of this file.
+    Follow(PathBuf),
+    /// They are posted to this address.
+    Post { url: Url, key: Option<Header> },
+    /// They are posted to this address by others.
+    Listen { address: SocketAddr, key: Option<Header> },
 }
 
 /// Reads the settings for a document: the nearest file in its folder or above it, up to the repository's root; outside

@@ -1,8 +1,7 @@
 //! TOML text to settings, with every problem at its place.
 
 use super::{
-    Agent, AgentEffects, Channel, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers,
-    services,
+    Agent, AgentEffects, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers, services,
 };
 use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::adapter::worker::MOST;
@@ -47,7 +46,6 @@ const WAYS: [&str; 8] = ["command", "worker", "container", "http", "mcp", "model
 const LATER: [&str; 1] = ["document"];
 /// The keys whose values are texts without secrets.
 const TEXTS: [&str; 8] = ["model", "http", "preset", "mode", "folder", "instructions", "tool", "url"];
-const CHANNEL: [&str; 2] = ["concurrency", "rate"];
 
 /// The most problems that are shown one by one: a text with more is most likely not a settings file.
 const MOST_PROBLEMS: usize = 100;
@@ -339,18 +337,6 @@ impl Reader {
         self.bad_because(key, value, expected, &why)
     }
 
-    fn channel(&mut self, table: &DeTable<'_>) -> Channel {
-        let mut channel = Channel::default();
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "concurrency" => channel.concurrency = self.count("concurrency", value),
-                "rate" => channel.rate = self.rate(value),
-                _ => self.unknown(key, &CHANNEL),
-            }
-        }
-        channel
-    }
-
     fn effects(&mut self, value: &Item<'_>) -> AgentEffects {
         let Some(phases) = value.get_ref().as_table() else {
             let expected = "true, false, or a table such as { CheckStock = false }";
@@ -368,7 +354,7 @@ impl Reader {
         value.get_ref().as_bool().or_else(|| self.bad(key, value, "true or false"))
     }
 
-    fn count(&mut self, key: &str, value: &Item<'_>) -> Option<usize> {
+    pub(super) fn count(&mut self, key: &str, value: &Item<'_>) -> Option<usize> {
         let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
         number.filter(|number| *number > 0).or_else(|| self.bad(key, value, "a whole number above 0"))
     }
@@ -439,7 +425,7 @@ impl Reader {
         words
     }
 
-    fn rate(&mut self, value: &Item<'_>) -> Option<f64> {
+    pub(super) fn rate(&mut self, value: &Item<'_>) -> Option<f64> {
         let expected = "a number of starts in a time, such as \"50/s\", \"10/m\" or \"100/h\"";
         let rate = value.get_ref().as_str().and_then(per_second);
         rate.or_else(|| self.bad("rate", value, expected))

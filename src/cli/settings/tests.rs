@@ -4,6 +4,25 @@ use super::*;
 use crate::diag::Source;
 
 #[test]
+fn a_channel_has_one_way_of_events_and_types() {
+    let text = "[channels.a]\ntypes = [\"order.*\", \"*\"]\npost = \"https://x.example/e\"\nkey = \"secret:K\"\n\
+                [channels.b]\ntypes = [\"a.b\"]\nlisten = \"127.0.0.1:8791\"\n";
+    let (settings, problems) = read(&Source::new("orderflow.toml", text));
+    assert!(problems.is_empty(), "{problems:?}");
+    let channel = &settings.channels["a"];
+    assert!(
+        channel.types[0].matches("order.paid") && !settings.brings("order.paid") && settings.brings("a.b")
+    );
+    let Some(super::EventRoute::Post { key: Some(key), .. }) = &channel.route else { panic!("{channel:?}") };
+    assert_eq!((&*key.text, key.secret.as_deref()), ("Bearer ", Some("K")));
+    let text = "[channels.a]\nappend = \"x\"\nkey = \"secret:K\"\n\
+                [channels.b]\ntypes = [\"a b\", \"order*\"]\nappend = \"x\"\nfollow = \"y\"\n\
+                [channels.c]\ntypes = [\"a\"]\nlisten = \"localhost\"\n";
+    let (_, problems) = read(&Source::new("orderflow.toml", text));
+    assert_eq!(problems.len(), 6, "{problems:?}");
+}
+
+#[test]
 fn a_whole_file_is_read() {
     let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
                 env = [\"DB\"]\nidempotent = true\nsecrets = [\"A\", \"A\"]\n\
@@ -23,7 +42,10 @@ fn a_whole_file_is_read() {
     let reach = Some(Reach::Worker { command: vec!["ship".into()], processes: 3 });
     let ship = Agent { reach, secrets, ..Agent::default() };
     assert_eq!(settings.agents["ship"], ship);
-    assert_eq!(settings.channels["payments"], Channel { concurrency: Some(4), rate: Some(0.5) });
+    assert_eq!(
+        settings.channels["payments"],
+        Channel { concurrency: Some(4), rate: Some(0.5), ..Channel::default() }
+    );
 }
 
 #[test]

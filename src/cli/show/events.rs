@@ -117,6 +117,14 @@ pub(super) fn lines(log: &EventLog, graph: &Graph, name: &str) -> String {
         let [id, kind, subject, why] = [id, kind, subject, why].map(|text| visible(text));
         out.push_str(&format!("{:<10} {kind} for {subject} was not taken: {why} ({id})\n", "event"));
     }
+    for (channel, id, why) in log.unpublished.iter().take(SHOWN) {
+        let [channel, id, why] = [&**channel, id, why].map(visible);
+        out.push_str(&format!("{:<10} not published to {channel}: {why} ({id})\n", "event"));
+    }
+    let more = log.unpublished.len().saturating_sub(SHOWN);
+    if more > 0 {
+        out.push_str(&format!("{:<10} … and {more} more were not published\n", "event"));
+    }
     let more = log.untaken.len().saturating_sub(SHOWN);
     if more > 0 {
         out.push_str(&format!("{:<10} … and {more} more were not taken\n", "event"));
@@ -124,11 +132,18 @@ pub(super) fn lines(log: &EventLog, graph: &Graph, name: &str) -> String {
     out
 }
 
-/// `{received, untaken: [{id, type, subject, why}]}`.
+/// `{received, untaken: [{id, type, subject, why}], unpublished: [{channel, id, why}]}`.
 pub(super) fn json(log: &EventLog) -> Value {
     let untaken = log
         .untaken
         .iter()
         .map(|one| json!({"id": one.id, "type": one.kind, "subject": one.subject, "why": one.why}));
-    json!({"received": log.received, "untaken": untaken.collect::<Vec<_>>()})
+    let unpublished = log.unpublished.iter();
+    let unpublished =
+        unpublished.map(|(channel, id, why)| json!({"channel": &**channel, "id": id, "why": why}));
+    json!({
+        "received": log.received,
+        "untaken": untaken.collect::<Vec<_>>(),
+        "unpublished": unpublished.collect::<Vec<_>>(),
+    })
 }

@@ -183,7 +183,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     };
     let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
     let line = RunLine::of(history.header(), folder, name, gist);
-    let waits = graph.steps.iter().any(|step| step.awaits.is_some());
+    let waits = graph.steps.iter().any(|step| step.awaits.is_some() || !step.emits.is_empty());
     let log = if waits { Some(history.event_log(None)?.0) } else { None };
     match format {
         Format::Json => {

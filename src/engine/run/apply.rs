@@ -5,8 +5,7 @@ use super::super::item::Item;
 use super::super::tally::DeadLetter;
 use super::Run;
 use crate::event::{
-    Arrival, AttemptEvent, Event, EventKind, Execution, ItemEvent, ItemId, Millis, RunEvent, Settlement,
-    StepEvent,
+    Arrival, AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, Settlement, StepEvent,
 };
 use std::sync::Arc;
 
@@ -23,7 +22,8 @@ impl Run {
                 match change {
                     StepEvent::Ended(execution) => {
                         self.bounds.unavailable.count(&self.graph, execution);
-                        self.publish(*item, execution, event.at);
+                        // They reach the items of the run.
+                        self.publications(event).iter().for_each(|arrival| self.receive(arrival));
                     }
                     StepEvent::AwaitBegan { subject, .. } => self.bounds.arrivals.wait(subject, *item),
                     StepEvent::EventTaken { event, .. } => {
@@ -97,6 +97,10 @@ impl Run {
             }
             RunEvent::Drained(why) => self.drained = Some(*why),
             RunEvent::Received(arrival) => self.receive(arrival),
+            RunEvent::Published { channel, id } => self.bounds.arrivals.published(channel, id, None),
+            RunEvent::NotPublished { channel, id, why } => {
+                self.bounds.arrivals.published(channel, id, Some(why));
+            }
             RunEvent::Decided { gate, decision } => {
                 self.bounds.standing.entry(*gate).or_insert_with(|| decision.clone());
                 let waits = self.items.iter().filter(|(_, known)| known.waits_at(*gate));
@@ -117,12 +121,14 @@ impl Run {
         self.touched.extend(waiters.filter(|item| self.items.contains_key(item)));
     }
 
-    /// The events that an execution publishes by its success reach the items of the run.
-    fn publish(&mut self, item: ItemId, execution: &Execution, at: Millis) {
-        let Some(known) = self.items.get(&item).filter(|_| self.graph.emits(execution.step)) else { return };
-        let at = self.bounds.clock.saturating_add(at);
-        let published = known.published(&self.graph, &self.bounds.arrivals.run, execution, at);
-        published.into_iter().for_each(|arrival| self.receive(&Arc::new(arrival)));
+    /// The events that a step publishes by this event, which is to be applied.
+    pub(super) fn publications(&self, event: &Event) -> Vec<Arc<Arrival>> {
+        let EventKind::Step(item, StepEvent::Ended(execution)) = &event.kind else { return Vec::new() };
+        let known = self.items.get(item).filter(|_| self.graph.emits(execution.step));
+        let at = self.bounds.clock.saturating_add(event.at);
+        let published =
+            known.map(|known| known.published(&self.graph, &self.bounds.arrivals.run, execution, at));
+        published.unwrap_or_default().into_iter().map(Arc::new).collect()
     }
 
     fn apply_to_item(&mut self, item: ItemId, change: &ItemEvent, event: &Event) {

@@ -133,6 +133,7 @@ impl Run {
         }
         self.take_up(now, out);
         self.recover(&|_| true, now, out);
+        self.publish_again(out);
         self.touched = self.items.keys().copied().collect();
         self.advance(now, out);
     }
@@ -178,7 +179,9 @@ impl Run {
             let Some(known) = self.items.get(&item) else { continue };
             let outstanding = known.outstanding(&self.graph).into_iter().map(|effect| match effect {
                 Effect::Call(call) => Effect::Call(self.within_budget(call)),
-                Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => effect,
+                Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } => {
+                    effect
+                }
             });
             out.effects.extend(outstanding);
             let awaits = known.awaiting().map(|(step, ..)| step);
@@ -247,6 +250,10 @@ impl Run {
             EngineInput::Receive(arrival) => {
                 (!self.bounds.arrivals.knows(&arrival.id)).then(|| RunEvent::Received(arrival).at(at))
             }
+            EngineInput::Published { channel, id, failed } => Some(match failed {
+                None => RunEvent::Published { channel, id }.at(at),
+                Some(why) => RunEvent::NotPublished { channel, id, why }.at(at),
+            }),
             EngineInput::Due(Timer::Await { item, step }) => known(&item)
                 .filter(|known| known.is_await_expired(&self.graph, &self.bounds, step, at))
                 .map(|_| StepEvent::AwaitExpired(step).of(item, at)),
@@ -364,7 +371,12 @@ impl Run {
 
     /// Applies an event, records it, and adds the effects that it requires.
     fn emit(&mut self, event: Event, out: &mut Out) {
+        let published = self.publications(&event);
         self.apply(&event);
+        for event in published {
+            let channels = self.bounds.arrivals.publish(&event).into_iter();
+            out.effects.extend(channels.map(|channel| Effect::Publish { channel, event: event.clone() }));
+        }
         #[cfg(test)]
         self.recount();
         match &event.kind {
@@ -405,6 +417,16 @@ impl Run {
             out.effects.extend(known.moved_timers(&self.graph));
         }
         out.events.push(event);
+    }
+
+    /// Sends the events again that channels have not accepted.
+    fn publish_again(&mut self, out: &mut Out) {
+        let outgoing = self
+            .bounds
+            .arrivals
+            .outgoing()
+            .map(|(channel, event)| Effect::Publish { channel: channel.clone(), event: event.clone() });
+        out.effects.extend(outgoing);
     }
 
     /// The steps that ran once after all items, as they ended.

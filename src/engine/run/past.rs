@@ -21,6 +21,9 @@ impl Run {
         if !self.fits(event) {
             return Err(Impossible);
         }
+        for published in self.publications(event) {
+            self.bounds.arrivals.publish(&published);
+        }
         self.apply(event);
         // The events that follow have been decided before, too.
         self.touched.clear();
@@ -81,6 +84,7 @@ impl Run {
                 let known = self.items.get(item);
                 known.is_some_and(|known| known.can_take(&self.graph, &self.bounds.arrivals, *step, *event))
             }
+            EventKind::Run(RunEvent::Published { .. } | RunEvent::NotPublished { .. }) => true,
             EventKind::Run(RunEvent::ItemsExhausted | RunEvent::Drained(_) | RunEvent::Stopped(_)) => true,
             EventKind::Item(item, ItemEvent::Admitted { .. }) => item.0 == self.tally.admitted,
             EventKind::Item(item, ItemEvent::Retried { .. }) => {

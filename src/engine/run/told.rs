@@ -5,7 +5,8 @@ use super::super::tally::{DeadLetter, Tally};
 use super::super::{Ahead, Ask, Call, Effect};
 use super::{Run, WINDOW};
 use crate::event::{
-    Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, UnixMillis,
+    Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, TypePattern,
+    UnixMillis,
 };
 use crate::graph::{StateId, StepId, ValueId};
 use crate::value::Value;
@@ -99,8 +100,18 @@ impl Run {
         let effects = self.items.get(&item)?.at_gate(&self.graph, &self.bounds, gate, true);
         effects.into_iter().find_map(|effect| match effect {
             Effect::Ask(ask) => Some(ask),
-            Effect::Call(_) | Effect::Stop { .. } | Effect::Timer { .. } => None,
+            Effect::Call(_) | Effect::Stop { .. } | Effect::Timer { .. } | Effect::Publish { .. } => None,
         })
+    }
+
+    /// The channels to which events of steps are published, with the types that each takes; to be set first.
+    pub fn set_sinks(&mut self, sinks: Vec<(Arc<str>, Vec<TypePattern>)>) {
+        self.bounds.arrivals.sinks = sinks;
+    }
+
+    /// The events of steps that channels did not accept: channel, id, and the reason.
+    pub fn not_published(&self) -> impl Iterator<Item = (&Arc<str>, &str, &str)> {
+        self.bounds.arrivals.refused()
     }
 
     /// The run's name, which the ids of its own events begin with.

@@ -207,6 +207,8 @@ impl World {
             Effect::Timer { due, timer } => {
                 self.coming.insert((due.max(self.now), Coming::Timer(timer)));
             }
+            // These worlds have no channels for events.
+            Effect::Publish { .. } => {}
             Effect::Ask(ask) => {
                 let dice = |what, below| roll(self.seed, &[81, what, ask.item.0, ask.gate.0.into()], below);
                 let timed = self.graph.gate(ask.gate).is_some_and(|gate| gate.within.is_some());

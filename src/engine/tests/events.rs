@@ -263,8 +263,48 @@ fn what_a_step_publishes_reaches_the_steps_of_its_item() {
 }
 
 #[test]
+fn what_a_channel_has_not_accepted_is_published_again() {
+    let mut steps = vec![step("E", &[], None)];
+    steps[0].emits = vec![SHIPPED.into(), "stock.low".into()];
+    let graph = Arc::new(graph(steps));
+    let sinks = || vec![("out".into(), vec![crate::event::TypePattern("order.*".into())])];
+    let published = |out: &Out| -> Vec<String> {
+        let events = out.effects.iter().filter_map(|effect| match effect {
+            Effect::Publish { event, .. } => Some(event.id.clone()),
+            _ => None,
+        });
+        events.collect()
+    };
+    let mut run = Run::new(graph.clone(), policy());
+    run.set_sinks(sinks());
+    let mut hand = Hand { run, out: Out::default(), now: 0 };
+    hand.give(EngineInput::Admit { key: "k".into(), inputs: Vec::new() });
+    hand.answer(0, Ok(json!(1)));
+    let id = "/0/E/0/order.shipped".to_owned();
+    assert_eq!(published(&hand.out), vec![id.clone()]);
+    let again = |events: &[Event]| {
+        let mut run = Run::new(graph.clone(), policy());
+        run.set_sinks(sinks());
+        events.iter().for_each(|event| run.recall(event).unwrap());
+        let mut out = Out::default();
+        run.resume(&[], 100, &mut out);
+        (published(&out), run.not_published().count())
+    };
+    assert_eq!(again(&hand.out.events), (vec![id.clone()], 0));
+    let done = |failed: Option<&str>| EngineInput::Published {
+        channel: "out".into(),
+        id: id.clone(),
+        failed: failed.map(str::to_owned),
+    };
+    hand.give(done(Some("503")));
+    assert_eq!(again(&hand.out.events), (vec![id.clone()], 1));
+    hand.give(done(None));
+    assert_eq!(again(&hand.out.events), (vec![], 0));
+}
+
+#[test]
 fn very_many_items_wait_without_stopping_others_and_each_event_finds_its_own() {
-    let count = 1000;
+    let count = 300;
     let mut run = Run::new(Arc::new(awaiting(None, None)), Policy { limits: Limits::jobs(1), ..policy() });
     let mut out = Out::default();
     for item in 0..count {

@@ -167,6 +167,13 @@ fn every_kind() -> Vec<Record> {
         StepEvent::AwaitBegan { step, subject: "order-3".into(), since }.of(item, at),
         StepEvent::EventTaken { step, event: 1, at: since + 5 }.of(item, at),
         StepEvent::AwaitExpired(step).of(item, at),
+        RunEvent::Published { channel: "orders".into(), id: "r/3/Pay/0/order.paid".into() }.at(at),
+        RunEvent::NotPublished {
+            channel: "orders".into(),
+            id: "r/3/Pay/0/order.paid".into(),
+            why: "answered 503".into(),
+        }
+        .at(at),
     ]));
     all
 }
@@ -300,4 +307,6 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"step":[3,{"await_began":{"step":1,"subject":"order-3","since":1795968000000}}]}}}
 {"event":{"at":1234,"kind":{"step":[3,{"event_taken":{"step":1,"event":1,"at":1795968000005}}]}}}
 {"event":{"at":1234,"kind":{"step":[3,{"await_expired":1}]}}}
+{"event":{"at":1234,"kind":{"run":{"published":{"channel":"orders","id":"r/3/Pay/0/order.paid"}}}}}
+{"event":{"at":1234,"kind":{"run":{"not_published":{"channel":"orders","id":"r/3/Pay/0/order.paid","why":"answered 503"}}}}}
 "##;

@@ -1,0 +1,120 @@
+//! The channels of a run: binds the sinks to which its steps publish, and the sources of the events that they wait for.
+
+use super::super::exit::{Exit, Stop};
+use super::super::settings::{EventRoute, Header, Origin, Secret, Settings};
+use super::super::terminal::Terminal;
+use super::secrets;
+use crate::adapter::channel::{Appended, Door, Followed, Listener, Posted, Sink};
+use crate::adapter::http::{Client, HeaderValue};
+use crate::diag::render::visible;
+use crate::event::TypePattern;
+use crate::graph::Graph;
+use crate::runtime::{BoundSink, Outbox, Sources, unix_millis};
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How many events wait for the run before a source is held up.
+const WAITING: usize = 64;
+
+/// The channels that a run uses.
+#[derive(Default)]
+pub struct Channels {
+    sinks: Vec<BoundSink>,
+    sources: Vec<(Vec<TypePattern>, Source)>,
+}
+
+enum Source {
+    Follow(Followed),
+    Listen(Listener),
+}
+
+impl Channels {
+    /// Binds the channels with types that the steps publish or wait for; the others are not touched.
+    ///
+    /// # Errors
+    /// A secret is missing, or an address cannot be listened at.
+    pub fn bind(graph: &Graph, settings: &Settings) -> anyhow::Result<Channels> {
+        let mut channels = Channels::default();
+        let folder = std::path::absolute(&settings.folder).context("cannot read the current folder")?;
+        let emitted = graph.steps.iter().flat_map(|step| &step.emits).map(String::as_str);
+        let (emitted, awaited) = (Vec::from_iter(emitted), graph.awaited());
+        for (name, channel) in &settings.channels {
+            let is_of = |kind: &&str| channel.types.iter().any(|one| one.matches(kind));
+            let (publishes, brings) = (emitted.iter().any(is_of), awaited.iter().any(is_of));
+            let types = channel.types.clone();
+            let sink = match &channel.route {
+                Some(EventRoute::Append(path)) if publishes => Sink::Append(Appended::new(folder.join(path))),
+                Some(EventRoute::Post { url, key }) if publishes => {
+                    let key = key.as_ref().map(|key| header(name, key, &folder)).transpose()?;
+                    let value = key.map(|key| HeaderValue::from_str(&key)).transpose();
+                    let value =
+                        value.map_err(|_| missing(name, "has characters that a header cannot have"))?;
+                    Sink::Post(Posted::new(Client::new()?, url.clone(), value))
+                }
+                Some(EventRoute::Follow(path)) if brings => {
+                    let source = Source::Follow(Followed::new(folder.join(path)));
+                    channels.sources.push((types, source));
+                    continue;
+                }
+                Some(EventRoute::Listen { address, key }) if brings => {
+                    let key = key.as_ref().map(|key| header(name, key, &folder)).transpose()?;
+                    let listener = Listener::bind(*address, key).map_err(|error| {
+                        let why = format!("channel {}: cannot listen at {address}: {error}", visible(name));
+                        Stop::new(Exit::Io, format!("{why}; nothing was run"))
+                    })?;
+                    channels.sources.push((types, Source::Listen(listener)));
+                    continue;
+                }
+                _ => continue,
+            };
+            channels.sinks.push(BoundSink { name: name.as_str().into(), types, sink });
+        }
+        Ok(channels)
+    }
+
+    /// The sinks, with the types that each takes.
+    pub fn sinks(&self) -> Vec<(Arc<str>, Vec<TypePattern>)> {
+        self.sinks.iter().map(|sink| (sink.name.clone(), sink.types.clone())).collect()
+    }
+
+    /// Opens all of them; `document` is what published events name as their source. The sources end with the set.
+    pub fn open(self, document: &str) -> (Option<Outbox>, Option<Sources>, JoinSet<()>) {
+        let mut tasks = JoinSet::new();
+        let source = format!("orderflow/{}", document.replace(' ', "%20"));
+        let outbox = (!self.sinks.is_empty()).then(|| Outbox::open(self.sinks, &source));
+        if self.sources.is_empty() {
+            return (outbox, None, tasks);
+        }
+        let (events, incoming) = mpsc::channel(WAITING);
+        let types = self.sources.iter().flat_map(|(types, _)| types.clone()).collect();
+        for (types, source) in self.sources {
+            let door = Door { events: events.clone(), types, clock: unix_millis };
+            match source {
+                Source::Listen(listener) => drop(tasks.spawn(listener.serve(door))),
+                Source::Follow(file) => {
+                    let warn = |why: String| {
+                        Terminal::new().talk(&format!("warning: an event was not read: {}\n", visible(&why)));
+                    };
+                    tasks.spawn(file.follow(door, warn));
+                }
+            }
+        }
+        (outbox, Some(Sources { events: incoming, types }), tasks)
+    }
+}
+
+/// The value of `Authorization`.
+fn header(channel: &str, key: &Header, folder: &Path) -> anyhow::Result<String> {
+    let Some(name) = &key.secret else { return Ok(key.text.clone()) };
+    let secret = Secret { name: name.clone(), from: Origin::Environment(name.clone()) };
+    let value = secrets::value(&secret, folder).map_err(|why| missing(channel, &why))?;
+    Ok(format!("{}{value}", key.text))
+}
+
+fn missing(channel: &str, why: &str) -> Stop {
+    let message = format!("channel {}: its key {}; nothing was run", visible(channel), visible(why));
+    Stop::new(Exit::Invalid, message)
+}

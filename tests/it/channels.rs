@@ -1,0 +1,329 @@
+//! Channels: files and HTTP addresses to which events are published and from which they come.
+
+use crate::place::Place;
+use crate::program::{Told, told};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Publishes one event an item.
+const SHOP: &str = "\
+# Shop
+
+## Pay
+[emit:: order.paid]
+
+name::String -> receipt::Receipt
+
+```sh run
+echo \"{\\\"total\\\": 12.50, \\\"name\\\": \\\"$IN_NAME\\\"}\"
+```
+
+```ts
+interface Receipt { total: number; name: string }
+```
+";
+
+/// Waits for it.
+const WAREHOUSE: &str = "\
+# Warehouse
+
+## Ship
+[await:: order.paid where total > 10]
+
+name::String, order_paid::JSON -> shipped::String
+
+```sh run
+echo \"$IN_NAME $IN_ORDER_PAID\" >> shipped.log
+echo shipped
+```
+";
+
+const TWO: &str = "{\"id\":\"a\",\"name\":\"A\"}\n{\"id\":\"b\",\"name\":\"B\"}\n";
+
+fn place(document: &str, settings: &str) -> Place {
+    let place = Place::new(&document.replace("```ts", "## Types\n\n```ts"));
+    place.write("items.jsonl", TWO);
+    place.write("orderflow.toml", settings);
+    place
+}
+
+fn read(told: &Told) -> Value {
+    serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err))
+}
+
+fn lines(place: &Place, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(place.path(name)).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn until_waiting(place: &Place, count: u64) {
+    place.until("items wait", || {
+        let runs = serde_json::from_str::<Value>(&place.orderflow("runs --format json").out).ok();
+        runs.is_some_and(|runs| runs[0]["counts"]["awaiting"] == count)
+    });
+}
+
+/// A request that a test's service got.
+#[derive(Clone, Debug)]
+struct Got {
+    head: String,
+    body: Value,
+}
+
+/// Answers each POST with the next of these statuses, and then with 202; 0 never answers.
+fn service(statuses: &[u16]) -> (String, Arc<Mutex<Vec<Got>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/events", listener.local_addr().unwrap());
+    let got: Arc<Mutex<Vec<Got>>> = Arc::default();
+    let statuses: Vec<u16> = statuses.into();
+    let (kept, mut statuses) = (got.clone(), statuses.into_iter());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let Some((head, body)) = request(&stream) else { continue };
+            kept.lock().unwrap().push(Got { head, body: serde_json::from_str(&body).unwrap() });
+            match statuses.next().unwrap_or(202) {
+                0 => open.push(stream),
+                status => {
+                    let _ = write!(
+                        stream,
+                        "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                    );
+                }
+            }
+        }
+    });
+    (address, got)
+}
+
+fn request(stream: &TcpStream) -> Option<(String, String)> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, String::from_utf8(body).ok()?))
+}
+
+/// The status and the body of the answer to a POST.
+fn post(port: u16, headers: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn what_one_run_appends_to_a_file_another_follows() {
+    let shop = place(SHOP, "[channels.orders]\ntypes = [\"order.*\"]\nappend = \"events.jsonl\"\n");
+    let sold = shop.run("--items items.jsonl");
+    assert_eq!(sold.exit, Some(0), "{}", sold.err);
+    let mut events = lines(&shop, "events.jsonl");
+    events.sort_by_key(|event| event["subject"].to_string());
+    let run = read(&shop.orderflow("runs --format json"))[0]["run"].as_str().unwrap().to_owned();
+    let time = events[0]["time"].as_str().unwrap().to_owned();
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
+    assert_eq!(
+        events[0].to_string(),
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{run}/0/Pay/0/order.paid\",\"source\":\"orderflow/flow.md\",\
+             \"type\":\"order.paid\",\"subject\":\"a\",\"time\":\"{time}\",\"datacontenttype\":\"application/json\",\
+             \"data\":{{\"total\":12.50,\"name\":\"A\"}}}}"
+        )
+    );
+    assert_eq!((events.len(), &events[1]["subject"]), (2, &json!("b")));
+    // The other run has the source, so it waits without --wait; what is no event is passed over.
+    let house = place(WAREHOUSE, "[channels.orders]\ntypes = [\"order.paid\"]\nfollow = \"in.jsonl\"\n");
+    let child = house.begin("--items items.jsonl");
+    until_waiting(&house, 2);
+    house.write("in.jsonl", &format!("not json\n{}\n{}\n{}\n", events[0], events[0], events[1]));
+    let ended = told(child.wait_with_output().unwrap());
+    assert_eq!(ended.exit, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("warning: an event was not read: "), "{}", ended.err);
+    let shipped = house.read("shipped.log");
+    assert_eq!(shipped.lines().count(), 2, "{shipped}");
+    assert_eq!(read(&house.orderflow("show last --format json"))["events"]["received"], 2);
+}
+
+#[test]
+fn a_followed_file_is_read_again_after_a_kill_and_no_event_counts_twice() {
+    let house = place(WAREHOUSE, "[channels.orders]\ntypes = [\"order.*\"]\nfollow = \"in.jsonl\"\n");
+    let event = |id: &str, subject: &str| {
+        let data = json!({"total": 11});
+        let event = json!({"specversion": "1.0", "id": id, "source": "s", "type": "order.paid", "subject": subject, "data": data});
+        format!("{event}\n")
+    };
+    house.write("in.jsonl", &event("1", "a"));
+    let mut child = house.begin("--items items.jsonl");
+    house.until("a is shipped", || {
+        let runs = serde_json::from_str::<Value>(&house.orderflow("runs --format json").out).ok();
+        runs.is_some_and(|runs| runs[0]["counts"]["succeeded"] == 1)
+    });
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    house.write("in.jsonl", &(event("1", "a") + &event("2", "b")));
+    let resumed = house.orderflow("resume last --quiet");
+    assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
+    assert_eq!(house.read("shipped.log").lines().count(), 2);
+    assert_eq!(read(&house.orderflow("show last --format json"))["events"]["received"], 2);
+}
+
+#[test]
+fn an_event_is_posted_until_it_is_accepted() {
+    let (address, got) = service(&[503]);
+    let shop = place(
+        SHOP,
+        &format!(
+            "[channels.out]\ntypes = [\"order.paid\"]\npost = \"{address}\"\nkey = \"secret:SHOP_KEY\"\n"
+        ),
+    );
+    let mut command = shop.command("run flow.md --trust --input name=A");
+    let sold = told(command.env("SHOP_KEY", "s3cret").output().unwrap());
+    assert_eq!(sold.exit, Some(0), "{}", sold.err);
+    let got = got.lock().unwrap().clone();
+    assert_eq!(got.len(), 2);
+    let id = got[0].body["id"].as_str().unwrap();
+    assert_eq!(got[1].body["id"], id);
+    assert!(got[1].head.contains("content-type: application/cloudevents+json\r\n"), "{}", got[1].head);
+    let key = format!("idempotency-key: {}\r\n", id.to_ascii_lowercase());
+    assert!(got[1].head.contains(&key), "{}", got[1].head);
+    assert!(got[1].head.contains("authorization: bearer s3cret\r\n"), "{}", got[1].head);
+    // Without the key nothing is run.
+    let refused = shop.run("--input name=A");
+    assert_eq!(refused.exit, Some(3), "{}", refused.err);
+    assert!(refused.err.contains("channel out: its key is not set in the environment; nothing was run"));
+}
+
+#[test]
+fn an_event_of_a_run_that_was_killed_before_it_was_accepted_is_posted_again_with_its_id() {
+    let (address, got) = service(&[0]);
+    let shop = place(SHOP, &format!("[channels.out]\ntypes = [\"order.*\"]\npost = \"{address}\"\n"));
+    let mut child = shop.begin("--input name=A");
+    shop.until("the event is posted", || got.lock().unwrap().len() == 1);
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let resumed = shop.orderflow("resume last --quiet");
+    assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
+    let ids: Vec<Value> = got.lock().unwrap().iter().map(|got| got.body["id"].clone()).collect();
+    // At least once on the wire, once by its id.
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
+    // It was accepted: nothing is left to publish.
+    assert_eq!(shop.orderflow("resume last --quiet").exit, Some(0));
+    assert_eq!(got.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn what_could_not_be_published_is_reported_and_published_by_resume() {
+    let (address, got) = service(&[400]);
+    let shop = place(SHOP, &format!("[channels.out]\ntypes = [\"order.*\"]\npost = \"{address}\"\n"));
+    let sold = shop.run("--input name=A");
+    assert_eq!(sold.exit, Some(1), "{}", sold.err);
+    let why = format!("warning: an event was not published to channel out: {address} answered 400 (");
+    assert!(
+        sold.err.contains(&why) && sold.err.contains("help: orderflow resume sends them again\n"),
+        "{}",
+        sold.err
+    );
+    let shown = shop.orderflow("show last").out;
+    assert!(shown.contains(&format!("event      not published to out: {address} answered 400 (")), "{shown}");
+    assert_eq!(shop.orderflow("resume last --quiet").exit, Some(0));
+    assert_eq!(got.lock().unwrap().len(), 2);
+    let shown = read(&shop.orderflow("show last --format json"));
+    assert_eq!(shown["events"]["unpublished"], json!([]));
+}
+
+#[test]
+fn a_listening_run_answers_once_an_event_is_durable() {
+    let port = free_port();
+    let settings = format!(
+        "[channels.orders]\ntypes = [\"order.*\"]\nlisten = \"127.0.0.1:{port}\"\nkey = \"secret:IN_KEY\"\n"
+    );
+    let house = place(WAREHOUSE, &settings);
+    let mut command = house.command("run flow.md --trust --items items.jsonl");
+    let child = command.env("IN_KEY", "k1").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until_waiting(&house, 2);
+    let key = "authorization: Bearer k1\r\n";
+    let structured = format!("{key}content-type: application/cloudevents+json\r\n");
+    let event = |id: &str, kind: &str, subject: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "s", "type": kind, "subject": subject, "data": {"total": 11}}).to_string()
+    };
+    let (a, other) = (event("1", "order.paid", "a"), event("2", "stock.low", "a"));
+    assert_eq!(post(port, "content-type: application/cloudevents+json\r\n", &a).0, 401);
+    assert_eq!(post(port, &structured, "{}"), (400, "it has no `specversion`\n".into()));
+    assert_eq!(
+        post(port, &structured, &other),
+        (422, "this channel takes no event of the type stock.low\n".into())
+    );
+    assert_eq!(post(port, key, &a).0, 400);
+    assert_eq!(post(port, &structured, &"x".repeat(3 << 20)).0, 413);
+    assert_eq!(post(port, &structured, &a), (202, String::new()));
+    // Durable: it is in the journal already.
+    let received = || read(&house.orderflow("show last --format json"))["events"]["received"].clone();
+    assert_eq!(received(), 1);
+    assert_eq!(post(port, &structured, &a).0, 202);
+    assert_eq!(received(), 1);
+    let binary = format!(
+        "{key}content-type: application/json\r\nce-specversion: 1.0\r\nce-id: 3\r\nce-source: s\r\nce-type: order.paid\r\nce-subject: b\r\n"
+    );
+    assert_eq!(post(port, &binary, "{\"total\": 12}").0, 202);
+    let ended = told(child.wait_with_output().unwrap());
+    assert_eq!(ended.exit, Some(0), "{}", ended.err);
+    assert_eq!(house.read("shipped.log").lines().count(), 2);
+}
+
+/// The time of the processor that a process has used, in hundredths of a second, and its memory in MiB.
+#[cfg(target_os = "linux")]
+fn used(pid: u32) -> (u64, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let time = after[11].parse::<u64>().unwrap() + after[12].parse::<u64>().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (time, memory.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_items_wait_at_once_without_work_and_each_gets_its_event() {
+    const COUNT: usize = 10_000;
+    let house = place(WAREHOUSE, "[channels.orders]\ntypes = [\"order.paid\"]\nfollow = \"in.jsonl\"\n");
+    let items: String = (0..COUNT).map(|item| format!("{{\"id\":\"o{item}\",\"name\":\"N\"}}\n")).collect();
+    house.write("items.jsonl", &items);
+    let child = house.begin("--stub --quiet --items items.jsonl");
+    until_waiting(&house, COUNT as u64);
+    let before = used(child.id());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let after = used(child.id());
+    assert!(after.0 - before.0 < 60, "{before:?} {after:?}: it works while it waits");
+    assert!(after.1 < 300, "{after:?}: it takes too much memory");
+    let event = |item: usize| {
+        let event = json!({"specversion": "1.0", "id": item.to_string(), "source": "s", "type": "order.paid", "subject": format!("o{item}"), "data": {"total": 11}});
+        format!("{event}\n")
+    };
+    house.write("in.jsonl", &(0..COUNT).map(event).collect::<String>());
+    let ended = told(child.wait_with_output().unwrap());
+    assert_eq!(ended.exit, Some(0), "{}", ended.err);
+    let runs = read(&house.orderflow("runs --format json"));
+    assert_eq!(runs[0]["counts"]["succeeded"], COUNT);
+}
