@@ -39,7 +39,7 @@ impl Document {
     /// # Errors
     /// When the file cannot be read. Problems of its contents are diagnostics, not errors.
     pub fn read(path: &Path) -> anyhow::Result<Document> {
-        Document::read_named(path, &Named::by_user(path))
+        Document::read_named(path, &Named::by_user(path), &Library::Disk)
     }
 
     /// Reads the document of an earlier run; does not wait if its path is now a pipe.
@@ -47,10 +47,10 @@ impl Document {
     /// # Errors
     /// As for [`read`](Self::read), and if it is not a regular file.
     pub fn read_again(path: &Path) -> anyhow::Result<Document> {
-        Document::read_named(path, &Named::file(path))
+        Document::read_named(path, &Named::file(path), &Library::Disk)
     }
 
-    fn read_named(path: &Path, named: &Named) -> anyhow::Result<Document> {
+    fn read_named(path: &Path, named: &Named, library: &Library<'_>) -> anyhow::Result<Document> {
         let mut bytes = Vec::new();
         // Reads one byte more than allowed, to detect a larger file: the input may be endless.
         let mut read = |from: &mut dyn Read| from.take(spec::LARGEST as u64 + 1).read_to_end(&mut bytes);
@@ -64,7 +64,7 @@ impl Document {
             name
         };
         let mut document = Document::of(name, bytes);
-        children::adopt(&mut document, &Library::Disk);
+        children::adopt(&mut document, library);
         Ok(document)
     }
 
@@ -80,12 +80,17 @@ impl Document {
         Document::sound_with_settings(Document::read(path)?, path, strict, terminal)
     }
 
-    /// The same for an earlier run, with the current document.
+    /// The same for an earlier run, with the current document and the stored documents that its steps run.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_again(path: &Path, terminal: &mut Terminal) -> anyhow::Result<(Document, Graph, Settings)> {
-        Document::sound_with_settings(Document::read_again(path)?, path, false, terminal)
+    pub fn open_again(
+        path: &Path,
+        children: &[StoredDocument],
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<(Document, Graph, Settings)> {
+        let document = Document::read_named(path, &Named::file(path), &Library::Stored(children))?;
+        Document::sound_with_settings(document, path, false, terminal)
     }
 
     fn sound_with_settings(

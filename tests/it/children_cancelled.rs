@@ -1,4 +1,5 @@
-//! A run is cancelled while one of its steps runs another document: the document compensates what it did.
+//! A run is cancelled while one of its steps runs another document: the document compensates what it did. And a run
+//! whose documents change keeps them as they were.
 
 use crate::place::Place;
 use crate::program::told;
@@ -77,4 +78,28 @@ fn a_killed_run_is_cancelled_with_its_document() {
     let told = place.orderflow("cancel last");
     assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
     is_compensated(&place);
+}
+
+/// A run keeps the documents of its steps as they were when it began, also with the current document.
+#[test]
+fn a_run_keeps_the_documents_of_its_steps() {
+    let flow = "# Orders\n\n## Pay [document:: pay.md]\norder → waited::String\n\n\
+        ## Ship\nwaited → sent::String\n\n```sh run\necho ship >> work.log\nexit 65\n```\n";
+    let place = Place::new(flow);
+    let pay = PAY.replace(": > waiting\nexec sleep 1000", "echo w");
+    place.write("pay.md", &pay);
+    assert_eq!(place.run("--input order=7 --quiet").exit, Some(1));
+    assert_eq!(place.read("work.log"), "reserve\nship\nrelease\n");
+    place.write("pay.md", &pay.replace("echo reserve ", "echo changed "));
+    place.write("flow.md", &flow.replace("exit 65", "echo sent"));
+    let told = place.orderflow("retry last --use-current --trust --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert_eq!(place.read("work.log"), "reserve\nship\nrelease\nreserve\nship\n");
+    // A document that the run did not store cannot join it.
+    place.write("flow.md", &flow.replace("pay.md", "other.md"));
+    place.write("other.md", &pay);
+    assert_eq!(place.run("--input order=7 --quiet").exit, Some(1));
+    place.write("flow.md", flow);
+    let told = place.orderflow("retry last --use-current --trust --quiet");
+    assert!(told.exit == Some(3) && told.err.contains("the run did not store it"), "{}", told.err);
 }

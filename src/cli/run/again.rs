@@ -155,8 +155,9 @@ fn document(
     terminal: &mut Terminal,
 ) -> anyhow::Result<(Document, Graph, Settings)> {
     let file = taken.history.options.file.clone();
+    let children = taken.history.options.children.clone();
     if ask.current() {
-        let (document, graph, settings) = Document::open_again(&file, terminal)?;
+        let (document, graph, settings) = Document::open_again(&file, &children, terminal)?;
         let source = &document.source;
         let newest = journal::DocumentText { path: source.name.clone(), text: source.text.clone() };
         let prompted = graph.steps.iter().filter(|step| settings.prompts(step.agent.as_deref()));
@@ -192,7 +193,6 @@ fn document(
             "note: {name} has changed; the run continues with the earlier version ({command} --use-current takes the new one)\n"
         ));
     }
-    let children = taken.history.options.children.clone();
     Document::again(&file, text, &children, terminal)
 }
 
