@@ -17,6 +17,7 @@ pub mod fake;
 pub mod fence;
 pub mod http;
 pub mod launch;
+mod live;
 pub mod mcp;
 pub mod model;
 pub mod notify;
@@ -42,6 +43,7 @@ pub mod workfolder;
 
 pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};
+pub use live::{LiveWords, Spoken};
 pub use program::GRACE;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
@@ -130,6 +132,8 @@ pub struct Call {
     pub spawns: Spawns,
     /// Where to report each message between orderflow and the agent, for people to read later.
     pub conversation: Conversation,
+    /// Where to report what the agent is just saying, for people who watch.
+    pub live: LiveWords,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }

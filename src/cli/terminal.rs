@@ -38,6 +38,13 @@ impl Terminal {
         io::stderr().is_terminal()
     }
 
+    /// The columns and rows of the terminal of standard error; 80 and 24 if they are not known.
+    pub fn screen(&self) -> (usize, usize) {
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        let size = size.map(|size| (size.ws_col.into(), size.ws_row.into()));
+        size.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 24))
+    }
+
     /// The columns of the terminal of standard output; `None` if it is not a terminal.
     pub fn width(&self) -> Option<usize> {
         rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col as usize).filter(|w| *w > 0)

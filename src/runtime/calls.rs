@@ -1,13 +1,14 @@
 //! Running attempts: begun on tasks of their own, stopped on request, each reported exactly once.
 
 use super::files::Room;
+use super::live::LiveBoard;
 use super::timers::Timers;
 use super::workspace::safe;
 use super::{Loop, identity};
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
-    self, Adapter, Bound, Context, Conversation, Declared, Said, Spawned, Spawns, Stop, Stopper, Urgency,
-    contract,
+    self, Adapter, Bound, Context, Conversation, Declared, LiveWords, Said, Spawned, Spawns, Stop, Stopper,
+    Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
@@ -154,6 +155,8 @@ pub(super) struct Calls {
     /// Messages of the calls.
     said: UnboundedSender<Said>,
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
+    /// What the attempts are just saying.
+    pub live: LiveBoard,
     killed: bool,
     paused: bool,
 }
@@ -163,8 +166,10 @@ impl Calls {
         answers: UnboundedSender<EngineInput>,
         spawned: UnboundedSender<Spawned>,
         said: UnboundedSender<Said>,
+        live: LiveBoard,
     ) -> Self {
-        Calls { answers, spawned, said, under_way: HashMap::new(), killed: false, paused: false }
+        let under_way = HashMap::new();
+        Calls { answers, spawned, said, under_way, live, killed: false, paused: false }
     }
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
@@ -185,9 +190,10 @@ impl Calls {
         };
         let (call, room) = match request(all, binding, &call, now) {
             Ok((request, room)) => {
+                let live = self.live.begin(attempt, &binding.outputs);
                 let conversation = conversation.clone();
                 let redactor = ItemRedactor::new(redactor.clone(), item);
-                (adapter::Call { spawns, conversation, redactor, ..request }, room)
+                (adapter::Call { spawns, conversation, live, redactor, ..request }, room)
             }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
@@ -256,6 +262,7 @@ impl Calls {
     pub fn over(&mut self, input: &EngineInput, timers: &mut Timers) {
         if let EngineInput::Finished { item, step, attempt, .. } = input {
             self.under_way.remove(&(*item, *step, *attempt));
+            self.live.end((*item, *step, *attempt));
             timers.cancel(Timer::Attempt { item: *item, step: *step, attempt: *attempt });
         }
     }
@@ -328,6 +335,7 @@ fn request(
         place,
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        live: LiveWords::default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

@@ -12,7 +12,9 @@ mod events;
 mod files;
 mod identity;
 mod inbox;
+mod live;
 mod nested;
+mod observer;
 mod outbox;
 mod signals;
 #[cfg(test)]
@@ -29,19 +31,19 @@ pub use files::{Finder, below_items, by_name};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
 pub use nested::nested;
+pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
 
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
-use crate::event::{
-    Decision, Event, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values,
-};
+use crate::event::{Decision, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
 use durable::Pending;
+use live::LiveBoard;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,15 +60,6 @@ pub struct NewItem {
 
 /// The items in order, read as they are needed.
 pub type ItemStream<'a> = &'a mut dyn Iterator<Item = anyhow::Result<NewItem>>;
-
-/// Observes the events of a run. Sees every event once, in order, before its effects begin.
-pub trait Observer {
-    /// Processes an event.
-    ///
-    /// # Errors
-    /// An error that stops the run, such as a trace that cannot be written.
-    fn see(&mut self, event: &Event) -> anyhow::Result<()>;
-}
 
 /// A request from outside during a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +150,8 @@ impl Loop<'_> {
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (starts, mut spawned) = mpsc::unbounded_channel();
         let (talk, mut said) = mpsc::unbounded_channel();
-        let mut calls = Calls::new(sender, starts, talk);
+        let live = LiveBoard::new(self.room() > 0);
+        let mut calls = Calls::new(sender, starts, talk, live);
         let mut timers = Timers::default();
         let mut out = Out::default();
         let mut trouble = None;
@@ -344,6 +338,7 @@ impl Loop<'_> {
                     }
                 }
                 () = sleep_until(end) => run.handle(EngineInput::Stop(StopReason::RunDeadline), now(), &mut out),
+                () = calls.live.due() => self.show_live(&mut calls.live),
             }
         }
         drop(burying);

@@ -45,6 +45,7 @@ mod layers;
 mod left_out;
 mod licences;
 mod lists;
+mod live;
 mod mcp;
 mod model_faults;
 mod models;

@@ -11,7 +11,7 @@ pub use worker::worker;
 
 use super::program::{LOG, Started, Tail, last_word};
 use super::tree::Tree;
-use super::{Call, Context, Conversation, Spawns};
+use super::{Call, Context, Conversation, LiveWords, Spawns};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -65,6 +65,7 @@ fn call(folder: &Path) -> Call {
         place: Default::default(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        live: LiveWords::default(),
         redactor: Default::default(),
     }
 }

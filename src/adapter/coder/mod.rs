@@ -146,6 +146,7 @@ impl CodingAgent {
         let mut ending = stop.clone();
         let talk = |peer| async move {
             let mut session = Session::new(peer, &call.conversation, &self.allow, self.grace, stop.clone());
+            session.live = call.live.clone();
             let answer = self.talk(&mut session, call, asked, place, &stop).await;
             (answer, session.over())
         };

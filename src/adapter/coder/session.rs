@@ -5,6 +5,7 @@ use super::peer::Peer;
 use super::permission::{Calls, ToolCall};
 use super::turn::{Ended, Spent, Turn};
 use super::{CLOSED, Conversation, Failure, Progress, Stop, Urgency};
+use crate::adapter::LiveWords;
 use crate::event::Role;
 use crate::value::Value;
 use crate::value::budget::Budget;
@@ -48,6 +49,8 @@ pub struct Over {
 pub struct Session<'a> {
     peer: Peer,
     talk: &'a Conversation,
+    /// Where the agent's messages and tool calls are shown as they arrive.
+    pub live: LiveWords,
     allow: &'a [String],
     grace: Duration,
     stop: Stop,
@@ -69,6 +72,7 @@ impl<'a> Session<'a> {
         Session {
             peer,
             talk,
+            live: LiveWords::default(),
             allow,
             grace,
             stop,
@@ -115,6 +119,7 @@ impl<'a> Session<'a> {
     /// Sends a prompt and returns the text of the answer.
     pub async fn prompt(&mut self, text: &str) -> Result<String, End> {
         self.turn = Turn::default();
+        self.live.say("");
         self.progress = self.progress.max(Progress::Asked);
         self.talk.say(Role::User, None, text);
         let prompt = json!([{"type": "text", "text": text}]);
@@ -208,7 +213,9 @@ impl<'a> Session<'a> {
             Message::Notice { method, params } if method == "session/update" => {
                 let session = params.get("sessionId").and_then(Value::as_str);
                 if let (Some(update), true) = (params.get("update"), session == self.id.as_deref()) {
-                    if let Some(part) = self.turn.take(update) {
+                    let part = self.turn.take(update);
+                    self.show(update, part.is_some());
+                    if let Some(part) = part {
                         self.talk.say(Role::Assistant, None, &part);
                     }
                     if update.get("toolCallId").is_some() {
@@ -224,6 +231,26 @@ impl<'a> Session<'a> {
             Message::Answer { .. } | Message::Notice { .. } => {}
         }
         Ok(())
+    }
+
+    /// Shows what the agent is just saying, or the title of the tool that it calls; with `is_new`, another message ends.
+    fn show(&self, update: &Value, is_new: bool) {
+        let text = |name: &str| update.get(name).and_then(Value::as_str);
+        match text("sessionUpdate") {
+            Some("agent_message_chunk") => {
+                if is_new {
+                    self.live.say("");
+                }
+                let content = update.get("content").and_then(|content| content.get("text"));
+                self.live.add(content.and_then(Value::as_str).unwrap_or_default());
+            }
+            Some("tool_call" | "tool_call_update") => {
+                if let Some(title) = text("title") {
+                    self.live.say(title);
+                }
+            }
+            _ => {}
+        }
     }
 }
 

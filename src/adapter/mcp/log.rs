@@ -1,5 +1,6 @@
 //! What an MCP server reports while it works: its log, and the progress of calls. Knows nothing of processes.
 
+use super::super::LiveWords;
 use super::super::program::{LOG, Tail};
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, GetMeta, JsonRpcMessage, ProgressToken,
@@ -18,7 +19,14 @@ pub struct Log(Mutex<State>);
 
 struct State {
     tail: Tail,
-    progress: HashMap<ProgressToken, String>,
+    progress: HashMap<ProgressToken, Reported>,
+}
+
+/// The last progress of a call, and where it is shown.
+#[derive(Default)]
+struct Reported {
+    text: String,
+    live: LiveWords,
 }
 
 impl Log {
@@ -50,12 +58,20 @@ impl Log {
 
     /// Remembers the progress of a call from now on.
     fn begin(&self, call: ProgressToken) {
-        self.state().progress.insert(call, String::new());
+        self.state().progress.entry(call).or_default();
+    }
+
+    /// Shows the progress of a call, which is sent before or after this.
+    pub fn show(&self, call: ProgressToken, live: LiveWords) {
+        let mut state = self.state();
+        let reported = state.progress.entry(call).or_default();
+        live.say(&reported.text);
+        reported.live = live;
     }
 
     /// The last progress of a call, which is over.
     pub fn end(&self, call: &ProgressToken) -> String {
-        self.state().progress.remove(call).unwrap_or_default()
+        self.state().progress.remove(call).map(|reported| reported.text).unwrap_or_default()
     }
 
     /// Records what a message reports.
@@ -72,7 +88,8 @@ impl Log {
                     let text = progress.message.clone().unwrap_or(counted);
                     // What comes after the end of the call is too late.
                     if let Some(last) = self.state().progress.get_mut(&progress.progress_token) {
-                        *last = text.chars().take(LONGEST_PROGRESS).collect();
+                        last.text = text.chars().take(LONGEST_PROGRESS).collect();
+                        last.live.say(&last.text);
                     }
                 }
                 ServerNotification::LoggingMessageNotification(log) => match log.params.data.as_str() {

@@ -149,7 +149,8 @@ impl Mcp {
             () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
         };
         let since = live.log.total();
-        let asked = live.session.call(&tool, answer::arguments(&call), answer::meta(&call), self.url());
+        let (arguments, meta) = (answer::arguments(&call), answer::meta(&call));
+        let asked = live.session.call(&tool, arguments, meta, self.url(), &call.live);
         let result = tokio::select! {
             biased;
             result = asked => result,

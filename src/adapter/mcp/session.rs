@@ -1,6 +1,7 @@
 //! A conversation with an MCP server: the only file that speaks through rmcp, which is released weekly. Does not know
 //! what calls and answers mean for a step.
 
+use super::super::LiveWords;
 use super::super::contract;
 use super::super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::log::{Log, Recorded};
@@ -202,7 +203,7 @@ impl Session {
         Ok(tools.into_iter().map(tool).collect())
     }
 
-    /// Calls a tool; dropping this cancels the call.
+    /// Calls a tool, whose progress is `live`; dropping this cancels the call.
     ///
     /// # Errors
     /// Why it has no result.
@@ -212,11 +213,12 @@ impl Session {
         arguments: Object,
         meta: Object,
         url: Option<&Url>,
+        live: &LiveWords,
     ) -> Result<(Value, String), Unanswered> {
         let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         for round in 0..ROUNDS {
             let begun = round > 0;
-            let (result, progress) = self.ask(params.clone(), &meta).await;
+            let (result, progress) = self.ask(params.clone(), &meta, live).await;
             let lost = |lost: Lost| Err(Unanswered { lost, progress: progress.clone(), begun });
             let strange = |why: &str| lost(Lost::Strange(why.to_owned()));
             match result {
@@ -248,6 +250,7 @@ impl Session {
         &self,
         params: CallToolRequestParams,
         meta: &Object,
+        live: &LiveWords,
     ) -> (Result<ServerResult, ServiceError>, String) {
         let mut meta = RequestMetaObject(MetaObject(meta.clone()));
         meta.0.0.insert(LOG_LEVEL.into(), "info".into());
@@ -257,6 +260,7 @@ impl Session {
             Ok(handle) => handle,
             Err(error) => return (Err(error), String::new()),
         };
+        self.log.show(asked.progress_token.clone(), live.clone());
         let mut asked = Asked { handle: Some(asked), log: &self.log };
         let result = match &mut asked.handle {
             Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),

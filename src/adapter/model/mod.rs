@@ -194,7 +194,7 @@ impl Model {
         let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
         if status.is_success() && http::media_type(response.headers()).as_deref() == Some("text/event-stream")
         {
-            return stream::read(self.protocol, response).await;
+            return stream::read(self.protocol, response, &call.live).await;
         }
         let body = http::body(response).await.map_err(harmless)?;
         let body = match status.is_success() {

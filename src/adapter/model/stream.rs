@@ -4,7 +4,7 @@
 use super::events::{Event, Events};
 use super::exchanges::Received;
 use super::{Protocol, garbled, harmless, protocol};
-use crate::adapter::{contract, http};
+use crate::adapter::{LiveWords, contract, http};
 use crate::event::Failure;
 use crate::value::{Object, Value};
 use reqwest::Response;
@@ -43,10 +43,16 @@ pub(super) fn is_refused(received: &Received) -> bool {
     matches!(received.status, 400 | 422) && received.body.contains("stream")
 }
 
-/// Reads a stream until the answer ends.
-pub(super) async fn read(protocol: Protocol, mut response: Response) -> Result<Received, Box<Failure>> {
+/// Reads a stream until the answer ends. Its text is `live` as it arrives.
+pub(super) async fn read(
+    protocol: Protocol,
+    mut response: Response,
+    live: &LiveWords,
+) -> Result<Received, Box<Failure>> {
     let url = response.url().clone();
-    let (mut events, mut gathered) = (Events::default(), Gathered::new(protocol));
+    let (mut events, mut gathered) = (Events::default(), Gathered::new(protocol, live.clone()));
+    // Of an earlier turn.
+    live.say("");
     loop {
         let part =
             http::chunk(&mut response).await.map_err(|error| harmless(http::lost_answer(&url, &error)))?;
@@ -62,6 +68,7 @@ pub(super) async fn read(protocol: Protocol, mut response: Response) -> Result<R
 /// What has arrived of an answer.
 pub(super) struct Gathered {
     protocol: Protocol,
+    live: LiveWords,
     /// The response without the text.
     members: Object,
     text: Option<String>,
@@ -73,8 +80,9 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub fn new(protocol: Protocol) -> Self {
-        Gathered { protocol, members: Object::new(), text: None, refusal: None, reason: None, done: false }
+    pub fn new(protocol: Protocol, live: LiveWords) -> Self {
+        let members = Object::new();
+        Gathered { protocol, live, members, text: None, refusal: None, reason: None, done: false }
     }
 
     /// Takes an event; the response if it ends the answer.
@@ -205,7 +213,10 @@ impl Gathered {
     }
 
     fn say(&mut self, words: Option<&str>) -> Result<(), Box<Failure>> {
-        words.map_or(Ok(()), |words| append(&mut self.text, words))
+        let Some(words) = words else { return Ok(()) };
+        append(&mut self.text, words)?;
+        self.live.add(words);
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use super::events::{Event, Events};
 use super::protocol::Turn;
 use super::stream::Gathered;
 use super::{Protocol, garbled};
+use crate::adapter::LiveWords;
 use crate::adapter::tests::model::{ALL, says};
 use crate::adapter::tests::stream::{events, text};
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
@@ -18,7 +19,7 @@ fn heard<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
 /// What a stream in these parts comes to, or the message of its failure.
 fn turn<'a>(protocol: Protocol, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Turn, String> {
     let mut events = Events::default();
-    let mut gathered = Gathered::new(protocol);
+    let mut gathered = Gathered::new(protocol, LiveWords::default());
     let mut read = |part: &[u8]| {
         for event in events.push(part)? {
             if let Some(received) = gathered.take(&event)? {
@@ -161,7 +162,7 @@ fn events_of_another_form_are_no_answers() {
                 r#"{"choices":5}"#,
                 r#"{"message":[],"delta":5,"usage":7}"#,
             ] {
-                let mut gathered = Gathered::new(protocol);
+                let mut gathered = Gathered::new(protocol, LiveWords::default());
                 let event = Event { name: name.to_owned(), data: data.to_owned() };
                 if let Ok(Some(received)) = gathered.take(&event) {
                     assert_eq!((name, received.status), ("error", 500), "{protocol:?} {data}");

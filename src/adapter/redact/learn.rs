@@ -80,7 +80,7 @@ impl Redactor {
     }
 
     /// The secrets in inputs and outputs of the item, or of all items.
-    fn learned_by(&self, item: Option<ItemId>) -> Vec<Arc<Needle>> {
+    pub(super) fn learned_by(&self, item: Option<ItemId>) -> Vec<Arc<Needle>> {
         let learned = self.learned.needles.read().unwrap_or_else(PoisonError::into_inner);
         match item.filter(|item| *item != ItemId::RUN) {
             Some(item) => learned.get(&item).cloned().unwrap_or_default(),
@@ -88,7 +88,7 @@ impl Redactor {
         }
     }
 
-    fn of(&self, needles: Vec<Arc<Needle>>) -> Redactor {
+    pub(super) fn of(&self, needles: Vec<Arc<Needle>>) -> Redactor {
         let known = Known { secrets: Vec::new(), needles, named: None };
         Redactor { known: Arc::new(known), learned: self.learned.clone() }
     }

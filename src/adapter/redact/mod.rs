@@ -8,6 +8,7 @@ mod apply;
 mod garbled;
 mod keep;
 mod learn;
+mod live;
 mod view;
 
 pub use keep::names_a_secret;

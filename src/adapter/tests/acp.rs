@@ -40,12 +40,12 @@ fn prompts(folder: &Path) -> Vec<String> {
     prompts.map(|message| message["params"]["prompt"][0]["text"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn attempt(agent: &CodingAgent, call: Call) -> Answer {
+pub(super) async fn attempt(agent: &CodingAgent, call: Call) -> Answer {
     let (_stopper, stop) = Stop::new();
     tokio::time::timeout(PATIENCE, agent.call(call, stop)).await.expect("an end of the attempt")
 }
 
-fn chunk(id: Option<&str>, text: &str) -> Value {
+pub(super) fn chunk(id: Option<&str>, text: &str) -> Value {
     let mut update =
         json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}});
     if let Some(id) = id {

@@ -19,19 +19,19 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 /// A server in a folder of its own.
-struct Scene {
-    folder: TempDir,
-    mcp: Arc<Mcp>,
+pub(super) struct Scene {
+    pub folder: TempDir,
+    pub mcp: Arc<Mcp>,
 }
 
 /// An attempt that goes on by itself.
-struct Asked {
+pub(super) struct Asked {
     stopper: Stopper,
     ending: JoinHandle<Answer>,
     call: Call,
 }
 
-fn scene(work: &str) -> Scene {
+pub(super) fn scene(work: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("item")).unwrap();
     let mcp = Arc::new(server(folder.path(), work).with_grace(Duration::from_secs(20)));
@@ -48,14 +48,14 @@ impl Scene {
         text.lines().map(str::to_owned).collect()
     }
 
-    async fn close(&self) {
+    pub async fn close(&self) {
         let (stopper, stop) = Stop::new();
         stopper.ask(Urgency::Terminate);
         tokio::time::timeout(PATIENCE, self.mcp.close(stop)).await.expect("the server closes");
     }
 }
 
-fn asked(mcp: &Arc<Mcp>, call: Call) -> Asked {
+pub(super) fn asked(mcp: &Arc<Mcp>, call: Call) -> Asked {
     let (stopper, stop) = Stop::new();
     let (mcp, asked) = (mcp.clone(), call.clone());
     Asked { stopper, ending: tokio::spawn(async move { mcp.call(asked, stop).await }), call }
@@ -66,7 +66,7 @@ impl Asked {
         tokio::time::timeout(PATIENCE, self.ending).await.expect("the attempt ends").unwrap()
     }
 
-    async fn told(self) -> String {
+    pub async fn told(self) -> String {
         let outputs = self.call.outputs.clone();
         describe(&outputs, &self.answer().await)
     }

@@ -8,6 +8,7 @@ mod endless;
 mod headless;
 mod http;
 mod launch;
+mod live;
 mod mcp;
 mod mcp_hostile;
 mod mcp_streams;
@@ -17,7 +18,7 @@ mod process;
 pub(super) mod stream;
 mod worker;
 
-use super::{Call, Context, Conversation, Declared, Spawns};
+use super::{Call, Context, Conversation, Declared, LiveWords, Spawns};
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
 use std::path::Path;
@@ -71,6 +72,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         place: Default::default(),
         spawns: Spawns::default(),
         conversation: Conversation::default(),
+        live: LiveWords::default(),
         redactor: Default::default(),
     }
 }

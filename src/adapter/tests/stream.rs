@@ -113,7 +113,7 @@ pub(in crate::adapter) fn text(protocol: Protocol, events: &[(&str, Value)]) -> 
 const STREAM: (&str, &str) = ("content-type", "text/event-stream; charset=utf-8");
 
 /// A provider that gives these streams in order, and the last one again and again.
-fn streaming(streams: Vec<String>) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
+pub(super) fn streaming(streams: Vec<String>) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
     let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
     let known = seen.clone();
     let address = listen(move |request: Request| {

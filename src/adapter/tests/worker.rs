@@ -2,7 +2,7 @@
 
 use super::super::program::Program;
 use super::super::worker::Worker;
-use super::super::{Adapter, Call, Stop, Stopper, Urgency};
+use super::super::{Adapter, Call, LiveWords, Stop, Stopper, Urgency};
 use super::conformance::kinds::INTERPRETER;
 use super::{PATIENCE, call, describe, is_gone, until};
 use crate::event::Answer;
@@ -69,6 +69,7 @@ impl Scene {
     fn ask_with(&self, item: &str, inputs: Value) -> Asked {
         let mut call = call(self.folder.path(), "a::JSON", inputs);
         call.context.item = item.into();
+        call.live = LiveWords::new(Arc::default());
         let (stopper, stop) = Stop::new();
         let (worker, asked) = (self.worker.clone(), call.clone());
         Asked { stopper, ending: tokio::spawn(async move { worker.call(asked, stop).await }), call }
@@ -392,7 +393,10 @@ async fn the_log_of_a_failure_is_the_call_s_own_or_what_the_worker_has_logged_si
     );
     let log = async |item: &str| scene.ask(item).answer().await.unwrap_err().log;
     assert_eq!(log("first").await, "first came\n");
-    assert_eq!(log("own").await, "looking\nprogress: 2 of 3\n");
+    let own = scene.ask("own");
+    let live = own.call.live.clone();
+    assert_eq!(own.answer().await.unwrap_err().log, "looking\nprogress: 2 of 3\n");
+    assert_eq!(live.spoken().text, "2 of 3");
     assert_eq!(log("last").await, "last came\n");
     scene.close().await;
 }

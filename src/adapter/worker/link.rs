@@ -4,7 +4,7 @@
 //! process. A call is registered before its line is queued, and leaves the register exactly once.
 
 use super::super::program::{LINGER, LOG, Program, Started, Tail, hear, last_word};
-use super::super::{Call, Stop, Stopper, Urgency};
+use super::super::{Call, LiveWords, Stop, Stopper, Urgency};
 use super::lines::{Lines, TooLong};
 use super::message::{self, CallRequest, Message, WorkerAnswer};
 use crate::event::Cause;
@@ -73,6 +73,7 @@ struct OpenCall {
     begin: u64,
     log: Tail,
     progress: Option<String>,
+    live: LiveWords,
     /// The position of the worker's log when the call began.
     since: u64,
 }
@@ -152,7 +153,7 @@ impl Link {
     }
 
     /// Requests an attempt; `None` if the process takes no more calls.
-    pub fn ask(&self, request: &CallRequest) -> Option<(u64, oneshot::Receiver<Heard>)> {
+    pub fn ask(&self, request: &CallRequest, live: LiveWords) -> Option<(u64, oneshot::Receiver<Heard>)> {
         let mut state = self.0.state();
         if state.closed {
             return None;
@@ -163,7 +164,7 @@ impl Link {
         let since = state.log.total();
         state.open.insert(
             id,
-            OpenCall { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, since },
+            OpenCall { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, live, since },
         );
         state.queue.push_back((Some(id), request.line(id)));
         drop(state);
@@ -382,6 +383,7 @@ impl Shared {
             }
             Message::Progress { id, text } => {
                 if let Some(open) = state.open.get_mut(&id) {
+                    open.live.say(&text);
                     open.progress = Some(text);
                 }
             }

@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod results;
 mod secrets;
+mod spoken;
 mod write;
 
 use super::document::Document;

@@ -1,6 +1,7 @@
 //! The progress and failures of an active run on standard error.
 
 use super::super::terminal::Terminal;
+use super::spoken;
 use crate::adapter::orphans::OrphanReport;
 use crate::diag::render::visible;
 use crate::engine::{Run, UnavailableAgent, UnavailableAgents};
@@ -9,7 +10,7 @@ use crate::event::{
     StepEvent, StopReason,
 };
 use crate::graph::{Graph, StepId};
-use crate::runtime::Observer;
+use crate::runtime::{LastWords, Observer};
 use crate::spec::Mark;
 use crate::value::words;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -39,6 +40,8 @@ pub struct Progress<'a> {
     failures: u64,
     said: Instant,
     in_flight: HashMap<ItemId, InFlight>,
+    /// What running attempts are just saying.
+    words: Vec<LastWords>,
     unavailable: UnavailableAgents,
 }
 
@@ -54,7 +57,7 @@ impl<'a> Progress<'a> {
         let bar = if watched { ProgressBar::new(total) } else { ProgressBar::hidden() };
         if watched {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} items, {msg} [{elapsed}]");
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} items, {msg} [{elapsed}]{prefix}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message("0 running, 0 failed");
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -71,6 +74,7 @@ impl<'a> Progress<'a> {
             failures: 0,
             said: Instant::now(),
             in_flight: HashMap::new(),
+            words: Vec::new(),
             unavailable: UnavailableAgents::default(),
         }
     }
@@ -140,6 +144,19 @@ impl<'a> Progress<'a> {
             let (settled, total, failed) = (self.settled, self.total, self.failed);
             self.terminal.talk(&format!("{settled} of {total} items done, {failed} failed\n"));
         }
+    }
+
+    /// Shows below the bar what running attempts are just saying.
+    fn draw_words(&self) {
+        let (columns, _) = self.terminal.screen();
+        let lines = self.words.iter().map(|LastWords { item, step, text, .. }| {
+            let key = self.in_flight.get(item).map_or("", |known| &known.key);
+            let element = step.element.map(|element| format!("[{element}]")).unwrap_or_default();
+            let name = format!("{key}: {}{element}", self.graph.step(step.step).title);
+            // A line that fills the last column would be wrapped by some terminals.
+            format!("\n{}", spoken::line(&name, text, columns.saturating_sub(1)))
+        });
+        self.bar.set_prefix(lines.collect::<String>());
     }
 
     fn failure(&mut self, item: ItemId, execution: &Execution) {
@@ -260,8 +277,14 @@ impl Observer for Progress<'_> {
                 self.running += 1;
                 self.draw();
             }
-            EventKind::Attempt(item, step, _, AttemptEvent::Finished(result)) => {
+            EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(result)) => {
                 self.running = self.running.saturating_sub(1);
+                let shown = self.words.len();
+                self.words
+                    .retain(|words| (words.item, words.step, words.attempt) != (*item, *step, *attempt));
+                if self.words.len() < shown {
+                    self.draw_words();
+                }
                 if let Err(failure) = result {
                     self.attempt_failed(step.step, failure);
                 }
@@ -273,5 +296,15 @@ impl Observer for Progress<'_> {
             EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         Ok(())
+    }
+
+    /// Rows below the bar, without the last one of the terminal.
+    fn room(&self) -> usize {
+        if self.bar.is_hidden() { 0 } else { self.terminal.screen().1.saturating_sub(2) }
+    }
+
+    fn show_live(&mut self, words: &[LastWords]) {
+        self.words = words.to_vec();
+        self.draw_words();
     }
 }
