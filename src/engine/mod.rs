@@ -24,7 +24,7 @@ pub(crate) mod simulator;
 pub(crate) mod tests;
 
 pub use budget::{Scope, SpentBudget, spend};
-pub use item::{Compensations, Obstacle, Refusal, Retraced, is_failed, next_compensated};
+pub use item::{Compensations, Obstacle, OpenEffect, Refusal, Retraced, is_failed, next_compensated};
 pub use limits::{ChannelLimit, Limits, Programs};
 pub use retries::{Retries, RetryRequest};
 pub use run::{Policy, Run, is_lost};
@@ -32,7 +32,7 @@ pub use tally::{DeadLetter, Tally};
 pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
 use crate::event::{
-    Answer, Arrival, Decision, GateId, ItemId, Millis, StepPath, StopReason, UnixMillis, Values,
+    Answer, Arrival, Decision, GateId, ItemId, Millis, RepeatId, StepPath, StopReason, UnixMillis, Values,
 };
 use crate::value::budget::Budget;
 use std::sync::Arc;
@@ -177,6 +177,11 @@ pub enum Timer {
     Await {
         item: ItemId,
         step: crate::graph::StepId,
+    },
+    /// The pause before the next round of a loop ends.
+    Round {
+        item: ItemId,
+        repeat: RepeatId,
     },
     /// A channel's rate allows another start.
     Rate,

@@ -62,7 +62,7 @@ impl Once {
         };
         for value in graph.gathered.iter().filter(|value| !is_undone(value)) {
             // Outputs of a step that its own decision failed do not count as made.
-            let made = item.value(*value).filter(|_| item.has_made(graph, *value));
+            let made = item.value(*value).filter(|_| item.has_made(graph, *value, None));
             if let Some(made) = made {
                 self.values.entry(*value).or_default().insert(id, made.clone());
             }

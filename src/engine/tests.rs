@@ -8,8 +8,8 @@ use crate::event::{
     StopReason,
 };
 use crate::graph::{
-    Await, Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Role, StepId, Taken, ValueId,
-    ValueInfo,
+    Await, Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Repeat, RepeatId, RepeatOf, Role,
+    StepId, Taken, ValueId, ValueInfo,
 };
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;
@@ -28,6 +28,7 @@ mod killed;
 mod retry_after;
 mod revisit;
 mod revoked;
+mod rounds;
 pub(crate) mod states;
 mod unavailable;
 mod undoing;
@@ -160,7 +161,13 @@ fn spread() -> Graph {
     let mut steps = vec![step("A", &[], None), step("B", &[(0, true)], None), step("C", &[(1, true)], None)];
     steps[1].inputs[0].role = Role::List;
     let element = ValueId(3);
-    steps[1].inputs.push(Takes { value: element, optional: false, role: Role::Given, makers: Vec::new() });
+    steps[1].inputs.push(Takes {
+        value: element,
+        optional: false,
+        role: Role::Given,
+        feedback: None,
+        makers: Vec::new(),
+    });
     steps[1].each = Some(Each { element, list: ValueId(0) });
     let mut graph = graph(steps);
     graph.values.push(ValueInfo { name: "element".into(), ty: None });

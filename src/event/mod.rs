@@ -15,7 +15,7 @@ pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::{Relayed, Role};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
 // Rooms below know only these types of the graph.
-pub use crate::graph::{GateId, StepId, ValueId};
+pub use crate::graph::{GateId, RepeatId, StepId, ValueId};
 use crate::value::{Value, restore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -156,6 +156,16 @@ pub enum ItemEvent {
     Decided { gate: GateId, decision: Decision },
     /// The time in which a person could decide has passed.
     GateExpired(GateId),
+    /// All steps of a loop have ended, and its condition is false: they run again, after a pause if the loop has one.
+    RoundBegan {
+        repeat: RepeatId,
+        /// From 2; the first round has no event.
+        round: u32,
+    },
+    /// The pause before the next round of a loop.
+    RoundScheduled { repeat: RepeatId, due: Millis },
+    /// A loop has ended, successfully or not: steps that wait for it may run.
+    RepeatEnded(RepeatId),
     /// It reached its final state.
     Settled { key: Arc<str>, end: Settlement },
 }
@@ -273,6 +283,12 @@ impl Decision {
 
 /// The code of a step that was not approved in time.
 pub const GATE_TIMEOUT: &str = "gate_timeout";
+
+/// The code of a step that fails because the rounds of its loop did not suffice.
+pub const NOT_REACHED: &str = "not_reached";
+
+/// The column of the rows of steps in loops: the round, from 1; for a loop in a loop such as `2/1`.
+pub const ROUND_COLUMN: &str = "round";
 
 /// The columns of the rows of steps with a gate: what was decided, who did it and why, and how long it took.
 pub const GATE_COLUMNS: [&str; 4] = ["gate", "gate_by", "gate_note", "gate_ms"];

@@ -6,6 +6,7 @@ use super::flow::{Flow, who};
 use super::links::{Before, Link, MOST, Why};
 use super::names::Names;
 use super::outline::ancestors;
+use super::repeat::Loops;
 use super::targets::{Named, Namer, Targets};
 use super::{Arm, Await, Chain, Guard, Kind, StepId, Taken, Target, ValueId};
 use crate::condition::Condition;
@@ -27,6 +28,8 @@ pub(super) struct Branches {
     pub led: Vec<Vec<Before>>,
     /// By group: the decisions that skip to it.
     pub reached: Vec<Vec<Before>>,
+    /// By loop: the condition that ends it.
+    pub untils: Vec<Option<Guard>>,
     /// The orders that conditions require.
     pub links: Vec<Link>,
 }
@@ -34,7 +37,7 @@ pub(super) struct Branches {
 pub(super) fn resolve(
     spec: &Spec,
     flow: &Flow,
-    names: &Names,
+    (names, loops): (&Names, &Loops),
     targets: &Targets,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Branches {
@@ -48,6 +51,7 @@ pub(super) fn resolve(
         placed: vec![false; spec.steps.len()],
         led: vec![Vec::new(); spec.groups.len()],
         reached: vec![Vec::new(); spec.groups.len()],
+        untils: Vec::new(),
         links: Vec::new(),
     };
     let values = flow.values.iter().enumerate();
@@ -62,6 +66,10 @@ pub(super) fn resolve(
         resolver.chains(step);
     }
     resolver.lead_to_groups();
+    for until in loops.untils() {
+        let guard = resolver.guard(until);
+        resolver.branches.untils.push(guard);
+    }
     resolver.branches
 }
 

@@ -7,6 +7,7 @@ use super::links::{self, Link, Why};
 use super::names::Names;
 use super::once::{self, Once};
 use super::outline::inherited;
+use super::repeat::Loops;
 use super::saga::Saga;
 use super::sort::Followers;
 use super::targets::Targets;
@@ -30,12 +31,14 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         diagnostics.push(catalogue::only_handlers(step.title.span));
     }
     let targets = Targets::new(spec, &flow.kinds, &names);
-    let branches = branches::resolve(spec, &flow, &names, &targets, &mut diagnostics);
-    flow::trace_origins(spec, &mut flow, &branches, &names, &mut diagnostics);
+    let loops = Loops::find(spec, &flow, &mut diagnostics);
+    let mut branches = branches::resolve(spec, &flow, (&names, &loops), &targets, &mut diagnostics);
+    flow::trace_origins(spec, &mut flow, &branches, (&names, &loops), &mut diagnostics);
     collisions::check(spec, &flow, &mut diagnostics);
     elements::check(spec, &flow, &saga, &names, &mut diagnostics);
     events::check(spec, &flow, &names, &mut diagnostics);
-    let links = links::collect(spec, &flow, &branches, &targets, &mut diagnostics);
+    let mut links = links::collect(spec, &flow, &branches, &targets, &mut diagnostics);
+    loops.order(&flow, &branches, &mut links);
     let once = Once::decide(spec, &links);
     once.check(spec, &flow, &branches, &names, &mut diagnostics);
     report_shared(spec, &saga, &once, &mut diagnostics);
@@ -51,8 +54,10 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     interface::check(spec, &flow, &names, &mut diagnostics);
     reuse::check(spec, &mut diagnostics);
     report_undone(spec, &flow, &mut diagnostics);
-    let followers = Followers::new(spec.steps.len(), links.iter().map(|link| (link.from, link.to)));
-    report_cycles(&followers, &links, &flow, &names, &mut diagnostics);
+    let exits = loops.exits(&links);
+    let waits = links.iter().chain(&exits);
+    let followers = Followers::new(spec.steps.len(), waits.clone().map(|link| (link.from, link.to)));
+    report_cycles(&followers, waits, &flow, (&names, &loops), &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return (None, diagnostics);
@@ -61,6 +66,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let order = order.map(id).collect();
     let edges = edges(&links);
     let gathered = once.gathered(&flow, &branches);
+    let untils = std::mem::take(&mut branches.untils);
     let mut steps: Vec<Step> =
         (0..spec.steps.len()).map(|step| assemble(source, spec, &flow, &once, &names, step)).collect();
     branch(&mut steps, branches);
@@ -82,11 +88,13 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
         order,
         groups: spec.groups.iter().map(group).collect(),
         gates: Vec::new(),
+        repeats: Vec::new(),
         gathered,
         states: states.names,
         initial: states.initial,
         settings: settings(&spec.front),
     };
+    loops.add(source, spec, &mut graph, (&once, untils), &mut diagnostics);
     gates::add(source, spec, &mut graph, &names, &mut diagnostics);
     instructions::check(spec, &graph, &names, &mut diagnostics);
     absence::never(spec, &graph, &mut diagnostics);
@@ -167,9 +175,12 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
     let input = |(port, origin): (&Port, &Origin)| Input {
         value: port.value,
         optional: port.optional,
+        feedback: if let Origin::Feedback(repeat) = origin { Some(*repeat) } else { None },
         role: once::role(flow, index, port.value, port.role),
         makers: match origin {
-            Origin::Made => flow.makers[port.value.index()].iter().map(|made| id(made.step)).collect(),
+            Origin::Made | Origin::Feedback(_) => {
+                flow.makers[port.value.index()].iter().map(|made| id(made.step)).collect()
+            }
             Origin::Outside | Origin::Element | Origin::Unclear => Vec::new(),
         },
     };
@@ -214,6 +225,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         gates: Vec::new(),
         awaits: None,
         emits: events::emits(&step.annotations),
+        repeats: Vec::new(),
     }
 }
 
@@ -271,7 +283,7 @@ fn edges(links: &[Link]) -> Vec<Edge> {
         to: id(link.to),
         value: match link.why {
             Why::Data(value) => Some(value),
-            Why::Written | Why::Place => None,
+            Why::Written | Why::Place | Why::Loop => None,
         },
     };
     let mut edges: Vec<Edge> = links.iter().map(edge).collect();
@@ -298,11 +310,11 @@ fn connect(steps: &mut [Step], edges: &[Edge]) {
     }
 }
 
-fn report_cycles(
+fn report_cycles<'a>(
     followers: &Followers,
-    links: &[Link],
+    links: impl Iterator<Item = &'a Link>,
     flow: &Flow,
-    names: &Names,
+    (names, loops): (&Names, &Loops),
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let cycles = followers.cycles();
@@ -326,7 +338,12 @@ fn report_cycles(
         let places: Vec<_> = links.iter().map(|link| (reason(link, flow, names), link.at)).collect();
         let implicit = links.iter().find(|link| link.why == Why::Place);
         let implicit = implicit.map(|link| (names.title(link.to), names.title(link.from)));
-        diagnostics.push(catalogue::cycle(&path, &places, implicit));
+        let back = links.iter().find_map(|link| match link.why {
+            Why::Data(value) if loops.turns_back(link.from, link.to) => Some(flow.name(value)),
+            _ => None,
+        });
+        let problem = catalogue::cycle(&path, &places, implicit);
+        diagnostics.push(back.into_iter().fold(problem, catalogue::round_before));
     }
 }
 
@@ -336,5 +353,6 @@ fn reason(link: &Link, flow: &Flow, names: &Names) -> String {
         Why::Data(value) => format!("`{to}` takes `{}` from `{from}`", flow.name(value)),
         Why::Written => format!("`{to}` is ordered after `{from}`"),
         Why::Place => format!("`{to}` is below `{from}`"),
+        Why::Loop => format!("`{to}` waits for the end of the loop that repeats `{from}`"),
     }
 }

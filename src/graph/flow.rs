@@ -3,8 +3,9 @@
 
 use super::branches::Branches;
 use super::names::Names;
+use super::repeat::Loops;
 use super::saga::Saga;
-use super::{Each, Guard, Kind, Role, ValueId, ValueInfo};
+use super::{Each, Guard, Kind, RepeatId, Role, ValueId, ValueInfo};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{self, Spanned, Spec};
 use crate::value::{Type, in_conditions};
@@ -31,6 +32,8 @@ pub(super) enum Origin {
     Outside,
     /// From the step that makes the value, or from one of several that exclude each other.
     Made,
+    /// From a later step in this loop, in the round before.
+    Feedback(RepeatId),
     /// One element of a list, while the step runs for it, or the payload of the event that it waits for.
     Element,
     /// An error that has been reported.
@@ -292,7 +295,7 @@ pub(super) fn trace_origins(
     spec: &Spec,
     flow: &mut Flow,
     branches: &Branches,
-    names: &Names,
+    (names, loops): (&Names, &Loops),
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let outside = outside(spec, flow);
@@ -300,6 +303,10 @@ pub(super) fn trace_origins(
     let mut origins = Vec::with_capacity(flow.steps.len());
     for (step, ports) in flow.steps.iter().enumerate() {
         let origin = |port: &Port| match origin(flow, branches, step, port, (&outside, &elements), names) {
+            Ok(Origin::Made) if port.optional && flow.kinds[step] == Kind::Forward => {
+                let back = loops.feedback(step, &flow.makers[port.value.index()]);
+                back.map_or(Origin::Made, Origin::Feedback)
+            }
             Ok(origin) => origin,
             Err(diagnostic) => {
                 diagnostics.push(*diagnostic);

@@ -57,6 +57,16 @@ impl Graph {
         }
     }
 
+    /// The unambiguous name of a group: its title, with that of the group around it if another group has the same.
+    pub fn group_name(&self, group: usize) -> String {
+        let Some(own) = self.groups.get(group) else { return String::new() };
+        let alike = self.groups.iter().filter(|other| other.title == own.title).count();
+        match own.parent.and_then(|parent| self.groups.get(parent)) {
+            Some(around) if alike > 1 => format!("{}/{}", around.title, own.title),
+            _ => own.title.clone(),
+        }
+    }
+
     pub fn gate(&self, id: GateId) -> Option<&Gate> {
         self.gates.get(id.index())
     }

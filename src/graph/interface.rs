@@ -55,7 +55,7 @@ fn borders(spec: &Spec, flow: &Flow) -> HashMap<GroupId, Border> {
             let makers: Vec<Option<usize>> = match origin {
                 Origin::Outside => vec![None],
                 Origin::Made => flow.makers[port.value.index()].iter().map(|made| Some(made.step)).collect(),
-                Origin::Element | Origin::Unclear => continue,
+                Origin::Feedback(_) | Origin::Element | Origin::Unclear => continue,
             };
             for maker in makers {
                 for group in

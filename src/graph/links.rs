@@ -20,6 +20,8 @@ pub(super) enum Why {
     Written,
     /// The step is below the other.
     Place,
+    /// The other is in a loop, for whose end the step waits.
+    Loop,
 }
 
 /// `to` waits for `from`.

@@ -77,7 +77,11 @@ impl Graph {
             let makers = input.makers.iter().map(|maker| self.step(*maker).phase.as_str());
             let makers = makers.collect::<Vec<_>>().join(", ");
             let from = if makers.is_empty() { makers } else { format!(", from {makers}") };
-            let absent = if input.optional { ", may be absent" } else { "" };
+            let absent = match (input.feedback, input.optional) {
+                (Some(_), _) => ", of the round before",
+                (None, true) => ", may be absent",
+                (None, false) => "",
+            };
             let role = match input.role {
                 Role::Given => "",
                 Role::List => ", for its elements",
@@ -98,6 +102,14 @@ impl Graph {
             let by = gate.by.as_ref().map(|by| format!(" by @{by}"));
             let of = self.gate_name(gate);
             told.say("gate", format!("of {of}{}{}", within.unwrap_or_default(), by.unwrap_or_default()));
+        }
+        for repeat in step.repeats.iter().filter_map(|id| self.repeat(*id)) {
+            let every = repeat.every.map(|pause| format!(" every {}", words::duration(pause)));
+            let (of, until) = (self.repeat_name(repeat), repeat.until.condition.text.trim());
+            told.say(
+                "repeat",
+                format!("of {of}: {} until {until}{}", repeat.most, every.unwrap_or_default()),
+            );
         }
         for guard in &step.when {
             told.say("when", &*guard.condition.text);

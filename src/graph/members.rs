@@ -18,13 +18,16 @@ pub(super) fn check(spec: &Spec, flow: &Flow, once: &Once, names: &Names, diagno
         values.map(|(id, value)| (in_conditions(&value.name), ValueId(id as u32))).collect();
     let groups = spec.groups.iter().filter_map(|group| group.annotations.when.as_ref());
     let steps = spec.steps.iter().filter_map(|step| step.annotations.when.as_ref());
+    let groups_of = spec.groups.iter().filter_map(|group| group.annotations.repeat.as_ref());
+    let loops = groups_of.chain(spec.steps.iter().filter_map(|step| step.annotations.repeat.as_ref()));
+    let untils = loops.map(|repeat| &repeat.value.until);
     let arms = spec.steps.iter().flat_map(|step| step.chains.iter().flatten());
     let pieces = spec.steps.iter().flat_map(|step| &step.instructions.pieces);
     let filled = pieces.filter_map(|piece| match piece {
         Piece::Value(value) => Some(value),
         _ => None,
     });
-    let conditions = groups.chain(steps).chain(arms.filter_map(|arm| arm.condition.as_ref()));
+    let conditions = groups.chain(steps).chain(untils).chain(arms.filter_map(|arm| arm.condition.as_ref()));
     for condition in conditions.chain(filled) {
         report(condition, flow, &values, names, diagnostics);
     }

@@ -26,6 +26,7 @@ mod once;
 mod outline;
 mod part;
 mod prose;
+mod repeat;
 mod reuse;
 mod saga;
 mod sort;
@@ -37,12 +38,14 @@ mod tests;
 mod types;
 mod ways;
 
+pub use before::upstream;
 pub use build::build;
 pub use events::Await;
 pub use gates::{Gate, GateId, GateOf};
 pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};
+pub use repeat::{Repeat, RepeatId, RepeatOf};
 pub use reuse::{Reused, agree};
 
 // Rooms below know only these types of the document.

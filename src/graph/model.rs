@@ -1,6 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
-use super::{Await, Gate, GateId, Instructions};
+use super::{Await, Gate, GateId, Instructions, Repeat, RepeatId};
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
@@ -57,6 +57,8 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// In document order.
     pub gates: Vec<Gate>,
+    /// Each after those around it.
+    pub repeats: Vec<Repeat>,
     /// The values that steps that run once take from the items: lists over the items that have a value.
     pub gathered: Vec<ValueId>,
     /// The states of an item in the document's diagram.
@@ -184,6 +186,8 @@ pub struct Step {
     pub awaits: Option<Await>,
     /// The types of the events that its success publishes, each once.
     pub emits: Vec<String>,
+    /// The loops that it is in, the outermost first.
+    pub repeats: Vec<RepeatId>,
 }
 
 /// A list and the name by which a step knows its elements.
@@ -265,6 +269,9 @@ pub struct Input {
     /// `name?`: may be absent.
     pub optional: bool,
     pub role: Role,
+    /// In this loop a later step makes it: absent in the first round, then the value of the round before. The step does
+    /// not wait for it.
+    pub feedback: Option<RepeatId>,
     /// The steps that make it, several only on branches that exclude each other; empty for a workflow input and for a
     /// handler's `failed_…`.
     pub makers: Vec<StepId>,
@@ -450,40 +457,10 @@ impl Graph {
         required
     }
 
-    /// The unambiguous name of a group: its title, with that of the group around it if another group has the same.
-    pub fn group_name(&self, group: usize) -> String {
-        let Some(own) = self.groups.get(group) else { return String::new() };
-        let alike = self.groups.iter().filter(|other| other.title == own.title).count();
-        match own.parent.and_then(|parent| self.groups.get(parent)) {
-            Some(around) if alike > 1 => format!("{}/{}", around.title, own.title),
-            _ => own.title.clone(),
-        }
-    }
-
     /// A step's groups, innermost first.
     pub fn around(&self, step: StepId) -> impl Iterator<Item = usize> + '_ {
         let parent = |group: &usize| self.groups.get(*group).and_then(|group| group.parent);
         std::iter::successors(self.step(step).group, parent)
-    }
-
-    /// These steps and all that must end before them.
-    pub fn upstream(&self, steps: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
-        upstream(steps, |step| self.step(step).needs.iter().map(|need| need.step))
-    }
-
-    /// Whether a step that depends on this one, directly or through others, is `wanted`.
-    pub fn leads_to(&self, step: StepId, wanted: &dyn Fn(StepId) -> bool) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut ahead: Vec<StepId> = self.step(step).dependents.clone();
-        while let Some(next) = ahead.pop() {
-            if wanted(next) {
-                return true;
-            }
-            if seen.insert(next) {
-                ahead.extend(&self.step(next).dependents);
-            }
-        }
-        false
     }
 
     pub fn handlers(&self) -> impl Iterator<Item = StepId> + '_ {
@@ -498,19 +475,4 @@ impl Graph {
     pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = StepId> + '_ {
         self.ids().filter(move |id| self.step(*id).kind == kind)
     }
-}
-
-/// These and all that must end before them.
-pub fn upstream<T: Copy + Ord, N: Iterator<Item = T>>(
-    from: impl IntoIterator<Item = T>,
-    needs: impl Fn(T) -> N,
-) -> BTreeSet<T> {
-    let mut found = BTreeSet::new();
-    let mut ahead: Vec<T> = from.into_iter().collect();
-    while let Some(next) = ahead.pop() {
-        if found.insert(next) {
-            ahead.extend(needs(next));
-        }
-    }
-    found
 }

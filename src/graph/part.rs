@@ -1,7 +1,7 @@
 //! Some steps of a workflow as a workflow of their own. The outputs of the other steps become inputs, and their
 //! decisions count as taken: the selected steps run.
 
-use super::{Edge, GateId, GateOf, Graph, Kind, Need, Step, StepId, Taken, Target, ValueId};
+use super::{Edge, GateId, GateOf, Graph, Kind, Need, RepeatOf, Step, StepId, Taken, Target, ValueId};
 use crate::diag::nearest;
 use crate::spec::title::key;
 use crate::value::words;
@@ -80,6 +80,7 @@ impl Part {
         let upstream = upstream(graph, &steps);
         let mut part = Graph { steps, edges, order, initial: None, ..graph.clone() };
         numbers.gates(&mut part);
+        numbers.repeats(&mut part);
         Part { graph: part, upstream }
     }
 
@@ -169,6 +170,21 @@ impl Numbers {
             step.gates = step.gates.iter().filter_map(|id| new[id.index()]).collect();
         }
         part.gates = kept;
+    }
+
+    /// A loop of which only a part is selected runs once.
+    fn repeats(&self, part: &mut Graph) {
+        for repeat in &mut part.repeats {
+            let all: Option<Vec<StepId>> = repeat.steps.iter().map(|id| self.new_id(*id)).collect();
+            repeat.steps = all.unwrap_or_default();
+            repeat.deciders = repeat.deciders.iter().filter_map(|id| self.new_id(*id)).collect();
+            if let (RepeatOf::Step(step), [only]) = (&mut repeat.of, repeat.steps.as_slice()) {
+                *step = *only;
+            }
+        }
+        for step in &mut part.steps {
+            step.repeats.retain(|id| !part.repeats[id.index()].steps.is_empty());
+        }
     }
 
     /// `groups` are those that contain selected steps.

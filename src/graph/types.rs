@@ -165,6 +165,6 @@ pub(super) fn check_absence(flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
 fn made_by(flow: &Flow, value: ValueId, origin: Origin) -> Option<(Span, bool)> {
     match origin {
         Origin::Made => flow.makers[value.index()].first().map(|made| (made.port.span, made.port.optional)),
-        Origin::Outside | Origin::Element | Origin::Unclear => None,
+        Origin::Outside | Origin::Feedback(_) | Origin::Element | Origin::Unclear => None,
     }
 }

@@ -3,7 +3,7 @@
 use crate::adapter::redact;
 use crate::event::{
     AttemptEvent, Decision, EVENT_COLUMNS, Event, EventKind, Execution, Failure, GATE_COLUMNS, ItemEvent,
-    RunEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
+    ROUND_COLUMN, RunEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
 };
 use crate::graph::Graph;
 use crate::items::LONGEST_KEY;
@@ -58,7 +58,10 @@ impl Declared {
                 | ItemEvent::CompensationBegan(_)
                 | ItemEvent::Failed
                 | ItemEvent::Requeued
-                | ItemEvent::GateExpired(_) => None,
+                | ItemEvent::GateExpired(_)
+                | ItemEvent::RoundBegan { .. }
+                | ItemEvent::RoundScheduled { .. }
+                | ItemEvent::RepeatEnded(_) => None,
                 ItemEvent::GateReached { question, .. } => too_large([Some(question), None, None, None]),
                 ItemEvent::Decided { decision, .. } => too_large(decision_texts(decision)),
             },
@@ -195,8 +198,11 @@ pub fn too_many(known: &mut ReportedColumns, event: &Event) -> Option<String> {
             return Some(format!("column `{name}` is {}", kind(value)));
         }
     }
-    // The columns of gates and events come beside those that agents report.
-    let own = |name: &str| GATE_COLUMNS.contains(&name) || EVENT_COLUMNS.contains(&name);
-    let reported: Vec<_> = columns.iter().filter(|(name, _)| !own(name)).cloned().collect();
+    // The columns of gates, events and loops come beside those that agents report.
+    let reported: Vec<_> = columns.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
     known.too_many(step, &reported)
+}
+
+fn is_own(column: &str) -> bool {
+    GATE_COLUMNS.contains(&column) || EVENT_COLUMNS.contains(&column) || column == ROUND_COLUMN
 }

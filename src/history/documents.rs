@@ -9,7 +9,7 @@ use crate::event::{
     AttemptEvent, Event, EventKind, ItemEvent, RunEvent, Settlement, StepEvent, StepId, StepPath, ValueId,
     Values,
 };
-use crate::graph::{self, Gate, GateId, Graph};
+use crate::graph::{self, Gate, GateId, Graph, Repeat, RepeatId};
 use crate::journal::{Header, Records, Revision, Spot, StepDefinition, Unreadable};
 use crate::spec;
 use std::collections::HashMap;
@@ -102,6 +102,7 @@ pub fn unknown(spot: Spot<'_>) -> Unreadable {
 pub struct Renumbering {
     steps: Vec<Option<StepId>>,
     gates: Vec<Option<GateId>>,
+    repeats: Vec<Option<RepeatId>>,
     values: Vec<Option<ValueId>>,
     /// What values are by the first.
     pub declared: Declared,
@@ -119,7 +120,13 @@ impl Renumbering {
                 .find(|(other, _)| new.gate_name(other) == name)
                 .map(|(_, id)| GateId(id))
         };
+        let repeat = |repeat: &Repeat| {
+            let name = old.repeat_name(repeat);
+            let same = |other: &Repeat| new.repeat_name(other) == name;
+            new.repeats.iter().position(same).map(|id| RepeatId(id as u32))
+        };
         Renumbering {
+            repeats: old.repeats.iter().map(repeat).collect(),
             gates: old.gates.iter().map(gate).collect(),
             steps: old.steps.iter().map(|step| new.by_phase(&step.phase)).collect(),
             values: old.values.iter().map(|value| named.get(value.name.as_str()).copied()).collect(),
@@ -143,6 +150,9 @@ impl Renumbering {
                 ItemEvent::GateReached { gate, .. }
                 | ItemEvent::Decided { gate, .. }
                 | ItemEvent::GateExpired(gate) => self.gate(gate),
+                ItemEvent::RoundBegan { repeat, .. }
+                | ItemEvent::RoundScheduled { repeat, .. }
+                | ItemEvent::RepeatEnded(repeat) => self.repeat(repeat),
                 ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::Failed
                 | ItemEvent::Requeued
@@ -187,6 +197,11 @@ impl Renumbering {
 
     fn gate(&self, id: &mut GateId) -> bool {
         let new = self.gates.get(id.index()).copied().flatten();
+        new.inspect(|new| *id = *new).is_some()
+    }
+
+    fn repeat(&self, id: &mut RepeatId) -> bool {
+        let new = self.repeats.get(id.index()).copied().flatten();
         new.inspect(|new| *id = *new).is_some()
     }
 

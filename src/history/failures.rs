@@ -78,7 +78,10 @@ impl Failures {
             | ItemEvent::Requeued
             | ItemEvent::GateReached { .. }
             | ItemEvent::Decided { .. }
-            | ItemEvent::GateExpired(_) => {}
+            | ItemEvent::GateExpired(_)
+            | ItemEvent::RoundBegan { .. }
+            | ItemEvent::RoundScheduled { .. }
+            | ItemEvent::RepeatEnded(_) => {}
         }
     }
 

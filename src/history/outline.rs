@@ -171,7 +171,12 @@ impl Outline {
             ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
                 self.waiting.remove(&(item, Waits::Gate(*gate)));
             }
-            ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } | ItemEvent::Revoked { .. } => {}
+            ItemEvent::Admitted { .. }
+            | ItemEvent::Resolved { .. }
+            | ItemEvent::Revoked { .. }
+            | ItemEvent::RoundBegan { .. }
+            | ItemEvent::RoundScheduled { .. }
+            | ItemEvent::RepeatEnded(_) => {}
             ItemEvent::DeadlinePassed { .. }
             | ItemEvent::CompensationBegan(_)
             | ItemEvent::Failed
@@ -219,7 +224,10 @@ impl Outline {
             | ItemEvent::Requeued
             | ItemEvent::GateReached { .. }
             | ItemEvent::Decided { .. }
-            | ItemEvent::GateExpired(_) => {}
+            | ItemEvent::GateExpired(_)
+            | ItemEvent::RoundBegan { .. }
+            | ItemEvent::RoundScheduled { .. }
+            | ItemEvent::RepeatEnded(_) => {}
         }
     }
 

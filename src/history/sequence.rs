@@ -80,6 +80,7 @@ impl Sequence {
 fn in_time(event: &Event) -> bool {
     let due = match &event.kind {
         EventKind::Attempt(_, _, _, AttemptEvent::RetryScheduled { due }) => *due,
+        EventKind::Item(_, ItemEvent::RoundScheduled { due, .. }) => *due,
         EventKind::Step(_, StepEvent::Ended(execution)) => {
             let duration = execution.duration_ms.unwrap_or(0.0);
             if !(0.0..=LONGEST as f64).contains(&duration) {

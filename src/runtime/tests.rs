@@ -222,6 +222,15 @@ fn line(graph: &Graph, event: &Event) -> String {
             format!("{at} i{} gate {} {}", item.0, gate.0, decision.said())
         }
         EventKind::Item(item, ItemEvent::Revoked { .. }) => format!("{at} i{} revoked", item.0),
+        EventKind::Item(item, ItemEvent::RoundBegan { repeat, round }) => {
+            format!("{at} i{} round {round} of loop {}", item.0, repeat.0)
+        }
+        EventKind::Item(item, ItemEvent::RoundScheduled { repeat, due }) => {
+            format!("{at} i{} another round of loop {} at {due}", item.0, repeat.0)
+        }
+        EventKind::Item(item, ItemEvent::RepeatEnded(repeat)) => {
+            format!("{at} i{} loop {} ended", item.0, repeat.0)
+        }
         EventKind::Item(item, ItemEvent::GateExpired(gate)) => {
             format!("{at} i{} gate {} expired", item.0, gate.0)
         }

@@ -60,7 +60,8 @@ fn owner(timer: &Timer) -> Option<ItemId> {
         | Timer::Retry { item, .. }
         | Timer::ItemDeadline { item }
         | Timer::Gate { item, .. }
-        | Timer::Await { item, .. } => Some(*item),
+        | Timer::Await { item, .. }
+        | Timer::Round { item, .. } => Some(*item),
         Timer::Rate => None,
     }
 }

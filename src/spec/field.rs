@@ -6,18 +6,18 @@ use super::decision::Known;
 use super::diagram;
 use super::duration::{duration, retry};
 use super::events;
-use super::later;
 use super::markdown::{place, trim};
 use super::model::{After, Annotations, Each, Passage, Spanned};
 use super::near;
+use super::repeat;
 use super::reuse::{self, ReadPath};
 use super::signature;
 use super::title;
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::budget::Budget;
 
-/// The fields that are read. Those of [`later`] are known as well, but not supported yet.
-pub(super) const READ: [&str; 15] = [
+/// The fields that are read.
+pub(super) const READ: [&str; 16] = [
     "retry",
     "timeout",
     "deadline",
@@ -33,6 +33,7 @@ pub(super) const READ: [&str; 15] = [
     "emit",
     "await",
     "document",
+    "repeat",
 ];
 
 /// Those that apply only to single steps.
@@ -65,7 +66,7 @@ pub(super) enum FieldLine {
 }
 
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    READ.into_iter().chain(later::fields())
+    READ.into_iter()
 }
 
 pub(super) fn is_known(key: &str) -> bool {
@@ -168,16 +169,11 @@ pub(super) fn apply(
     let key = &text[field.key.start..field.key.end];
     let value = &text[field.value.start..field.value.end];
     if !READ.contains(&key) {
-        problems.push(match later::field(key) {
-            Some(_) if of_group => problem::field_on_group(field.span, key),
-            Some(what) => problem::not_supported_yet(field.span, &format!("the field `{key}`"), what),
-            // Reported elsewhere with its right spelling.
-            None if near::meant(key).is_some() => return,
-            None => {
-                let fits = |known: &&str| !of_group || !OF_STEPS.contains(known);
-                problem::unknown_field(field.key, key, READ.into_iter().filter(fits))
-            }
-        });
+        // Others are reported elsewhere with their right spelling.
+        if near::meant(key).is_none() {
+            let fits = |known: &&str| !of_group || !OF_STEPS.contains(known);
+            problems.push(problem::unknown_field(field.key, key, READ.into_iter().filter(fits)));
+        }
         return;
     }
     if of_group && OF_STEPS.contains(&key) {
@@ -247,6 +243,10 @@ pub(super) fn apply(
                 );
             }
             ReadPath::Unknown => problems.push(problem::bad_document(span, &written[span.start..span.end])),
+        },
+        "repeat" => match repeat::read((text, written), span) {
+            Ok(repeat) => set(&mut into.repeat, key, Spanned::new(repeat, field.span), problems),
+            Err(problem) => problems.push(*problem),
         },
         "when" => match condition::condition(written, span.start..span.end) {
             Ok(condition) => set(&mut into.when, key, condition, problems),

@@ -268,6 +268,8 @@ pub struct Annotations {
     pub each: Option<Spanned<Each>>,
     /// `[per:: run]`.
     pub once: Option<Spanned<()>>,
+    /// `[repeat:: …]`.
+    pub repeat: Option<Spanned<Repeat>>,
     /// `[when:: …]`.
     pub when: Option<Spanned<Condition>>,
     /// `[compensate:: …]`: the title of the step that compensates this one.
@@ -310,6 +312,16 @@ pub struct Passage {
     pub from: Vec<Spanned<String>>,
     /// The state that its success leads to; `None` leaves the state unchanged.
     pub to: Option<Spanned<String>>,
+}
+
+/// `[repeat:: 3 until review.approved every 5s]`: run it, then again while the condition is false.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// The most rounds, with the first.
+    pub most: u32,
+    pub until: Spanned<Condition>,
+    /// The pause between two rounds.
+    pub every: Option<Duration>,
 }
 
 /// `[each:: target in targets]`.

@@ -1,7 +1,7 @@
 //! The decisions, conditions and states that determine an item's way, in words and for scripts.
 
 use crate::diag::render::visible;
-use crate::graph::{Arm, Chain, Gate, GateOf, Graph, Step, StepId, Taken, Target};
+use crate::graph::{Arm, Chain, Gate, GateOf, Graph, Repeat, RepeatOf, Step, StepId, Taken, Target};
 use crate::value::words;
 use serde::Serialize;
 
@@ -72,6 +72,46 @@ fn gate_text(graph: &Graph, gate: &Gate) -> String {
     let question = visible(&gate.question.text());
     let question = if question.is_empty() { question } else { format!(": {question}") };
     format!("gate{of}{}{question}", gate_limits(gate))
+}
+
+/// The loops of a step, as documents write them: `repeat 3 until review.approved`, with the group that is repeated.
+pub(super) fn repeats(graph: &Graph, step: &Step) -> Vec<String> {
+    let repeats = step.repeats.iter().filter_map(|id| graph.repeat(*id));
+    let said = repeats.map(|repeat| {
+        let of = match repeat.of {
+            RepeatOf::Step(_) => String::new(),
+            RepeatOf::Group(_) => format!(" of {}", visible(&graph.repeated(repeat))),
+        };
+        format!("repeat{of} {}", repeat_text(repeat))
+    });
+    said.collect()
+}
+
+/// `3 until review.approved every 5s`.
+pub(super) fn repeat_text(repeat: &Repeat) -> String {
+    let every = repeat.every.map(|pause| format!(" every {}", words::duration(pause))).unwrap_or_default();
+    format!("{} until {}{every}", repeat.most, visible(repeat.until.condition.text.trim()))
+}
+
+/// A loop for scripts.
+#[derive(Serialize)]
+pub(super) struct JsonRepeat<'a> {
+    most: u32,
+    until: &'a str,
+    every_ms: Option<u64>,
+    /// The group that is repeated; null for the step itself.
+    group: Option<String>,
+}
+
+pub(super) fn json_repeats<'a>(graph: &'a Graph, step: &Step) -> Vec<JsonRepeat<'a>> {
+    let repeats = step.repeats.iter().filter_map(|id| graph.repeat(*id));
+    let repeat = |repeat: &'a Repeat| JsonRepeat {
+        most: repeat.most,
+        until: repeat.until.condition.text.trim(),
+        every_ms: repeat.every.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        group: matches!(repeat.of, RepeatOf::Group(_)).then(|| graph.repeated(repeat)),
+    };
+    repeats.map(repeat).collect()
 }
 
 /// ` by @ops within 2d`; empty without either.

@@ -46,6 +46,7 @@ mod left_out;
 mod licences;
 mod lists;
 mod live;
+mod loops;
 mod mcp;
 mod model_faults;
 mod models;

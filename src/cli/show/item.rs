@@ -208,7 +208,10 @@ impl Story {
                 | ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::CompensationBegan(_)
                 | ItemEvent::Failed
-                | ItemEvent::Requeued => {}
+                | ItemEvent::Requeued
+                | ItemEvent::RoundBegan { .. }
+                | ItemEvent::RoundScheduled { .. }
+                | ItemEvent::RepeatEnded(_) => {}
             },
             EventKind::Step(item, StepEvent::Ended(execution)) if *item == self.id => {
                 self.step(execution.path()).end = Some(execution.clone());

@@ -99,6 +99,9 @@ impl<'a> ItemTable<'a> {
                 ItemEvent::Decided { gate, .. } | ItemEvent::GateExpired(gate) => {
                     self.wait(*item, *gate, false);
                 }
+                ItemEvent::RoundBegan { .. }
+                | ItemEvent::RoundScheduled { .. }
+                | ItemEvent::RepeatEnded(_) => {}
                 ItemEvent::DeadlinePassed { .. } | ItemEvent::CompensationBegan(_) | ItemEvent::Failed => {
                     if let Some(known) = self.open.get_mut(item) {
                         known.gates.clear();

@@ -458,13 +458,6 @@ pub fn expectation_unquoted(span: Span) -> Diagnostic {
         .help("begin the line with `> `")
 }
 
-// Not built yet
-
-pub fn not_supported_yet(span: Span, what: &str, purpose: &str) -> Diagnostic {
-    Diagnostic::error("not-supported-yet", span, format!("{what} is not supported yet"))
-        .help(format!("{purpose} is part of the language, but this version cannot do it; remove it for now"))
-}
-
 /// A construct of markdown with its article.
 pub(super) fn a(holder: &str) -> String {
     match holder {

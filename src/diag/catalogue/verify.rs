@@ -113,6 +113,15 @@ pub fn row_repeated(second: Span, first: Span, step: &str, item: &str, done: boo
         .help("attempts of one execution are one row; their number is in `attempt`")
 }
 
+/// A round of a loop that cannot have been.
+pub fn row_round(span: Span, step: &str, item: &str, round: u32, why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "row-round",
+        span,
+        format!("`{step}` cannot have run in round {round} for {item}: {why}"),
+    )
+}
+
 pub fn row_handler(span: Span, step: &str, item: &str) -> Diagnostic {
     let message = format!("`{step}` cannot have run for {item}, which did not fail");
     Diagnostic::error("row-handler", span, message)

@@ -18,7 +18,7 @@ impl Item {
         let mut ahead: Vec<(StepPath, Ahead)> = all
             .filter_map(|path| {
                 let undoes = compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation);
-                let begin = undoes.map_or(Ahead::Begin, Ahead::Compensate);
+                let begin = undoes.map_or(Ahead::Begin, |(step, _)| Ahead::Compensate(step));
                 let ahead = match self.state(path) {
                     StepState::Gated(gate) if self.waits_at(*gate) => Ahead::Wait(*gate),
                     StepState::Awaiting if self.waits_for_event(path.step) => Ahead::Await,
@@ -67,9 +67,11 @@ impl Item {
             }
             let step = graph.step(*id);
             let blocks = |id: StepId| blocked.contains(&id) || self.end(id).is_some_and(End::blocks);
-            let gone = |id: StepId| {
-                let ended = self.end(id).is_some_and(|end| end != End::Succeeded);
-                ended || blocked.contains(&id) || absent.contains(&id)
+            let gone = |other: StepId| {
+                let ended = self.end(other).is_some_and(|end| end != End::Succeeded);
+                // Another round may run what this one did not.
+                let ended = ended && !self.waits_for_loop(graph, other, *id);
+                ended || blocked.contains(&other) || absent.contains(&other)
             };
             if step.needs.iter().any(|need| self.is_own(graph, need.step) && blocks(need.step)) {
                 blocked.insert(*id);

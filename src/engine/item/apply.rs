@@ -63,6 +63,9 @@ impl Item {
             ItemEvent::GateReached { gate, since, .. } => self.reach(graph, *gate, *since, at),
             ItemEvent::Decided { gate, decision } => self.decided(graph, *gate, decision, at),
             ItemEvent::GateExpired(gate) => self.expired(graph, *gate, at),
+            ItemEvent::RoundBegan { repeat, .. } => self.begin_round(graph, *repeat),
+            ItemEvent::RoundScheduled { repeat, due } => self.schedule_round(*repeat, *due),
+            ItemEvent::RepeatEnded(repeat) => self.end_repeat(graph, *repeat),
         }
     }
 
@@ -94,6 +97,7 @@ impl Item {
                     let attempts = attempts.clone().began(at);
                     self.set(step, StepState::Running { attempts, started: at, stop: None });
                 }
+                self.note_start(graph, step.step, at);
                 let compensates = graph.step(step.step).kind == Kind::Compensation;
                 let around = graph.around(step.step).filter(|_| !compensates);
                 for group in around.filter(|group| graph.groups[*group].deadline.is_some()) {
@@ -107,8 +111,8 @@ impl Item {
                 }
             }
             AttemptEvent::Repeated => {
-                if !self.effects.uncompensated.contains_key(&step) {
-                    self.effects.register(graph, step);
+                if !self.effects.uncompensated.contains_key(&(step, self.visit_of(step.step))) {
+                    self.register(graph, step);
                 }
                 // It has its full time again.
                 if let StepState::Running { attempts, stop, .. } = self.state(step) {
@@ -141,7 +145,7 @@ impl Item {
     }
 
     fn finished(&mut self, graph: &Graph, step: StepPath, result: &Answer, at: Millis) {
-        self.effects.register_answer(graph, step, result);
+        self.register_answer(graph, step, result);
         self.spent.take(graph, step.step, result);
         if let Ok(reply) = result {
             match (step.element, self.elements.get_mut(&step.step)) {
@@ -173,6 +177,7 @@ impl Item {
             self.effects.settle(execution);
         }
         let end = End::of(step, execution.status);
+        self.note_miss(execution);
         if end == End::Failed && step.counts() && self.error.is_none() {
             self.error = Some(ItemError::of(execution));
         }
@@ -193,15 +198,20 @@ impl Item {
                 self.advance_state(graph, id);
             }
             self.set(id, StepState::Ended(end));
-            for &dependent in &graph.step(id).dependents {
-                let StepState::Waiting { missing } = *self.state(dependent) else { continue };
-                let missing = missing.saturating_sub(1);
-                self.set(dependent, StepState::Waiting { missing });
-                if missing == 0 {
-                    ends.extend(self.arrive(graph, dependent).map(|end| (dependent, end)));
-                }
+            // A step outside of a loop waits for its end.
+            let free = |dependent: &&StepId| graph.exit(id, **dependent).is_none();
+            for &dependent in graph.step(id).dependents.iter().filter(free) {
+                ends.extend(self.release(graph, dependent).map(|end| (dependent, end)));
             }
         }
+    }
+
+    /// One of the steps that a step waits for has ended. Returns its end if it cannot run.
+    pub(super) fn release(&mut self, graph: &Graph, dependent: StepId) -> Option<End> {
+        let StepState::Waiting { missing } = *self.state(dependent) else { return None };
+        let missing = missing.saturating_sub(1);
+        self.set(dependent, StepState::Waiting { missing });
+        if missing == 0 { self.arrive(graph, dependent) } else { None }
     }
 
     /// No further step of this item starts; `next` stops running ones. A failed step that was waiting for another
@@ -292,9 +302,13 @@ impl Item {
         self.forget_awaits(graph, &revisited);
         let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || revisited.contains(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
+        self.reopen_loops(graph, &ahead, &revisited);
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
         let is_ahead = |id: StepId| ahead.binary_search(&id).is_ok();
-        let missing = |id: StepId| graph.step(id).needs.iter().filter(|need| is_ahead(need.step)).count();
+        let missing = |id: StepId| {
+            let open = |need: StepId| is_ahead(need) || self.waits_for_loop(graph, need, id);
+            graph.step(id).needs.iter().filter(|need| open(need.step)).count()
+        };
         let counts: Vec<(StepId, usize)> = ahead.iter().map(|id| (*id, missing(*id))).collect();
         for &(id, missing) in &counts {
             self.set(id, StepState::Waiting { missing: missing as u32 });
@@ -350,6 +364,7 @@ impl Item {
 
     /// The item ends: running steps may finish, and no others begin.
     fn end_item(&mut self, graph: &Graph, at: Millis) {
+        self.end_repeats(graph);
         for path in self.steps.pending().collect::<Vec<_>>() {
             let begun = match self.state(path) {
                 StepState::Waiting { .. }
@@ -375,6 +390,7 @@ impl Item {
     /// A step has succeeded: the item enters the step's state.
     pub(super) fn advance_state(&mut self, graph: &Graph, id: StepId) {
         let Some(Passage { from, to }) = &graph.step(id).state else { return };
+        self.note_state(graph, id);
         if self.lifecycle.is_none_or(|now| from.contains(&now)) {
             let only = if let [only] = from.as_slice() { Some(*only) } else { None };
             self.lifecycle = to.or(self.lifecycle).or(only);

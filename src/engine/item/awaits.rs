@@ -284,12 +284,18 @@ impl Item {
 
     /// The item runs again: steps without their event, and those on a new visit, wait again.
     pub(super) fn forget_awaits(&mut self, graph: &Graph, revisited: &BTreeSet<StepId>) {
-        for awaits in revisited.iter().filter_map(|step| graph.step(*step).awaits.as_ref()) {
+        self.await_again(graph, revisited);
+        self.awaits.waits.retain(|_, state| state.event().is_some());
+    }
+
+    /// Another round of a loop begins: its steps wait for other events than before.
+    pub(super) fn await_again(&mut self, graph: &Graph, steps: &BTreeSet<StepId>) {
+        for awaits in steps.iter().filter_map(|step| graph.step(*step).awaits.as_ref()) {
             if let Some(slot) = self.values.get_mut(awaits.payload.index()) {
                 *slot = None;
             }
         }
-        self.awaits.waits.retain(|step, state| state.event().is_some() && !revisited.contains(step));
+        self.awaits.waits.retain(|step, _| !steps.contains(step));
     }
 
     /// The columns of a row for the event that its step has waited for.

@@ -37,8 +37,8 @@ impl Item {
         match graph.step(path.step).kind {
             Kind::Handler => self.requeues + self.retries,
             Kind::Forward | Kind::Compensation => {
-                let done = self.compensates(graph, path).map_or(path.step, |done| done.step);
-                self.visits.get(&done).copied().unwrap_or(0)
+                let undoes = self.effects.compensating.filter(|_| self.compensates(graph, path).is_some());
+                undoes.map_or_else(|| self.visit_of(path.step), |(_, visit)| visit)
             }
         }
     }
@@ -79,7 +79,8 @@ impl Item {
 
     /// When the step's own deadline passes.
     pub(super) fn own_deadline(&self, graph: &Graph, id: StepId, attempts: &Attempts) -> Option<Millis> {
-        Some(attempts.since?.saturating_add(millis(graph.step(id).deadline?)))
+        let since = self.repeated_since(graph, id).or(attempts.since)?;
+        Some(since.saturating_add(millis(graph.step(id).deadline?)))
     }
 
     pub(super) fn group_deadline(&self, graph: &Graph, id: StepId) -> Option<Millis> {
@@ -118,10 +119,15 @@ impl Item {
         waited: impl FnOnce() -> Option<String>,
         now: Millis,
     ) -> Option<Event> {
-        let due = self.group_deadline(graph, path.step).filter(|due| *due <= now);
-        let StepState::Ready(Attempts { tries: 0, .. }) = self.state(path) else { return None };
-        due.map(|_| {
-            let why = with_wait(StopReason::GroupDeadline, waited().as_deref());
+        let StepState::Ready(attempts @ Attempts { tries: 0, .. }) = self.state(path) else { return None };
+        let passed = |due: Option<Millis>| due.is_some_and(|due| due <= now);
+        let why = match () {
+            () if passed(self.group_deadline(graph, path.step)) => Some(StopReason::GroupDeadline),
+            () if passed(self.own_deadline(graph, path.step, attempts)) => Some(StopReason::StepDeadline),
+            () => None,
+        };
+        why.map(|why| {
+            let why = with_wait(why, waited().as_deref());
             self.row_without_attempt(graph, path, Status::Timeout, Some(why), now)
         })
     }
@@ -139,6 +145,10 @@ impl Item {
             _ if payload == Some(id) => Some((id, self.payload(path.step)?)),
             _ => Some((id, self.value(id)?.clone())),
         };
+        let taken = |input: &crate::graph::Input| match input.feedback {
+            Some(_) => Some((input.value, self.taken_value(input)?.clone())),
+            None => shared(input.value),
+        };
         match step.kind {
             Kind::Handler => {
                 let failed = Arc::new(self.report(graph));
@@ -151,10 +161,12 @@ impl Item {
             }
             Kind::Forward if !step.has_signature() => step.takes(&graph.inputs).filter_map(shared).collect(),
             Kind::Forward => {
-                let made = |input: &&crate::graph::Input| self.is_made(graph, input.makers.iter());
-                let given = step.given().filter(made).map(|input| input.value);
+                let made = |input: &&crate::graph::Input| {
+                    input.feedback.is_some() || self.is_made(graph, input.makers.iter())
+                };
+                let given = step.given().filter(made).filter_map(taken);
                 let unnamed = payload.filter(|id| step.given().all(|input| input.value != *id));
-                given.chain(unnamed).filter_map(shared).collect()
+                given.chain(unnamed.into_iter().filter_map(shared)).collect()
             }
             Kind::Compensation => self.compensation_inputs(graph, path),
         }
@@ -218,6 +230,7 @@ impl Item {
             }
         }
         effects.extend(self.deadline(graph));
+        effects.extend(self.pauses());
         effects
     }
 

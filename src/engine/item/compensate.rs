@@ -1,16 +1,15 @@
-//! The effects of an item's steps and their compensation: which effects are registered, in which order they are
-//! compensated, and which remain. Steps are compensated one after the other, the elements of a list in parallel. Does
-//! not know why the item failed.
+//! The compensation of an item: in which order its effects are compensated, with which values, and which of them
+//! remain. Steps are compensated one after the other, the elements of a list in parallel. Does not know why the item
+//! failed.
 
 use super::super::Ahead;
-use super::state::{End, StepState};
+use super::effects::{OpenEffect, by_round, next_compensated};
+use super::state::StepState;
 use super::{Elements, Item, Stage, is_own};
-use crate::event::{
-    Answer, Event, Execution, ItemError, ItemEvent, ItemState, Millis, Outcome, Status, StepPath, StopReason,
-    Values,
-};
+use crate::event::{Event, Execution, ItemError, ItemEvent, ItemState, Millis, StepPath, StopReason, Values};
 use crate::graph::{Graph, Kind, StepId, ValueId};
 use crate::value::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,103 +34,6 @@ impl ItemState {
             Compensations { any: true, .. } => ItemState::Compensated,
             Compensations { .. } if failed => ItemState::Failed,
             Compensations { .. } => ItemState::Cancelled,
-        }
-    }
-}
-
-/// The effects of steps that have a compensation or are irreversible.
-#[derive(Debug, Default)]
-pub(super) struct Effects {
-    /// By the execution that had the effect, or may have had it.
-    pub uncompensated: BTreeMap<StepPath, StepEffect>,
-    /// Counts the effects, to order them.
-    count: u32,
-    /// The step whose effects are being compensated.
-    pub compensating: Option<StepId>,
-    /// The steps that were compensated on this visit.
-    pub compensated: BTreeSet<StepId>,
-    /// A failed compensation is being retried.
-    pub reopened: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct StepEffect {
-    pub number: u32,
-    /// Why its compensation failed.
-    pub error: Option<ItemError>,
-}
-
-impl Effects {
-    /// Registers the effect of an attempt; an attempt that certainly had none needs no compensation.
-    pub fn register_answer(&mut self, graph: &Graph, path: StepPath, result: &Answer) {
-        if result.as_ref().map_or_else(|failure| failure.outcome == Outcome::Unknown, |_| true) {
-            self.register(graph, path);
-        }
-    }
-
-    /// Registers an attempt that may have had an effect.
-    pub fn register(&mut self, graph: &Graph, path: StepPath) {
-        if Effects::matters(graph, path.step) {
-            self.count += 1;
-            self.uncompensated.insert(path, StepEffect { number: self.count, error: None });
-        }
-    }
-
-    /// Whether the effects of a step need to be registered.
-    pub fn matters(graph: &Graph, step: StepId) -> bool {
-        graph.step(step).compensate.is_some() || graph.step(step).irreversible
-    }
-
-    pub fn is_open(&self, path: StepPath) -> bool {
-        self.uncompensated.get(&path).is_some_and(|effect| effect.error.is_none())
-    }
-
-    /// Why compensations failed.
-    pub fn errors(&self) -> impl Iterator<Item = &ItemError> {
-        self.uncompensated.values().filter_map(|effect| effect.error.as_ref())
-    }
-
-    pub fn any_failed(&self) -> bool {
-        self.errors().next().is_some()
-    }
-
-    /// Marks failed compensations for retry. Returns whether there were any.
-    pub fn reopen(&mut self) -> bool {
-        let failed = self.any_failed();
-        self.reopened |= failed;
-        self.uncompensated.values_mut().for_each(|effect| effect.error = None);
-        failed
-    }
-
-    /// Marks failed compensations as resolved by hand.
-    pub fn resolve(&mut self) {
-        let failed = self.uncompensated.iter().filter(|(_, effect)| effect.error.is_some());
-        self.compensated.extend(failed.map(|(path, _)| path.step));
-        self.uncompensated.retain(|_, effect| effect.error.is_none());
-    }
-
-    /// Applies the end of one execution of a compensation; without an element, the end of all that remains of its
-    /// step.
-    pub fn settle(&mut self, execution: &Execution) {
-        let Some(step) = self.compensating else { return };
-        let one = execution.element.map(|element| StepPath::element(step, element));
-        let concerned = |path: StepPath| path.step == step && one.is_none_or(|one| one == path);
-        match execution.status {
-            Status::Compensated | Status::Skipped => {
-                self.compensated.extend((execution.status == Status::Compensated).then_some(step));
-                self.uncompensated.retain(|path, _| !concerned(*path));
-            }
-            Status::CompensationFailed => {
-                let open = self.uncompensated.iter_mut().filter(|(path, _)| concerned(**path));
-                for (_, effect) in open {
-                    effect.error.get_or_insert_with(|| ItemError::of(execution));
-                }
-            }
-            // It stopped with the run and is still to be compensated.
-            Status::Cancelled | Status::Success | Status::Failed | Status::Timeout => {}
-        }
-        if one.is_none() {
-            self.compensating = None;
         }
     }
 }
@@ -173,8 +75,8 @@ impl Item {
             return self.effects.errors().cloned().chain(self.committed_effects(graph)).collect();
         }
         let open =
-            self.effects.uncompensated.keys().filter(|path| graph.step(path.step).compensate.is_some());
-        let left = |path: &StepPath| ItemError {
+            self.effects.uncompensated.keys().filter(|(path, _)| graph.step(path.step).compensate.is_some());
+        let left = |(path, _): &(StepPath, u32)| ItemError {
             step: Some(path.step),
             ..ItemError::without_step("interrupted before it was compensated".to_owned())
         };
@@ -183,17 +85,14 @@ impl Item {
 
     /// The effects that have a compensation but remain, because an irreversible step follows them.
     fn committed_effects(&self, graph: &Graph) -> Vec<ItemError> {
-        let committed = self.committed(graph);
-        let stays = self.effects.uncompensated.iter().filter(|(path, effect)| {
-            effect.error.is_none()
-                && committed.contains(&path.step)
-                && graph.step(path.step).compensate.is_some()
+        let lasting = self.lasting(graph);
+        let stays = self.effects.uncompensated.iter().filter_map(|((path, _), effect)| {
+            let stays = effect.error.is_none() && graph.step(path.step).compensate.is_some();
+            let pivot = lasting.iter().find(|lasting| lasting.commits(graph, path.step, &effect.rounds))?;
+            stays.then_some((path, pivot.step))
         });
-        let error = |(path, _): (&StepPath, &StepEffect)| {
-            let after =
-                |id: &StepId| graph.step(*id).irreversible && graph.upstream([*id]).contains(&path.step);
-            let pivot = self.effects.uncompensated.keys().map(|path| path.step).find(after);
-            let title = pivot.map_or("", |id| graph.step(id).title.as_str());
+        let error = |(path, pivot): (&StepPath, StepId)| {
+            let title = &graph.step(pivot).title;
             let message = format!("`{title}`, which is irreversible, was done or may have been");
             ItemError { step: Some(path.step), ..ItemError::without_step(message) }
         };
@@ -236,66 +135,88 @@ impl Item {
         if self.effects.uncompensated.is_empty() {
             return None;
         }
-        next_compensated(graph, &self.open(graph, &self.committed(graph)))
+        let open = self.open(graph, &self.lasting(graph));
+        next_compensated(graph, &open).map(|at| open[at].step)
     }
 
-    /// The steps to compensate, with the number of their last effect.
-    fn open(&self, graph: &Graph, committed: &BTreeSet<StepId>) -> BTreeMap<StepId, u32> {
-        let mut open: BTreeMap<StepId, u32> = BTreeMap::new();
-        for (path, effect) in &self.effects.uncompensated {
-            let is_open = graph.step(path.step).compensate.is_some() && effect.error.is_none();
-            if is_open && !committed.contains(&path.step) {
-                let last = open.entry(path.step).or_default();
-                *last = effect.number.max(*last);
+    /// The effects to compensate; all elements of a visit are one.
+    fn open(&self, graph: &Graph, lasting: &[Lasting]) -> Vec<OpenEffect> {
+        let mut open: BTreeMap<(StepId, u32), OpenEffect> = BTreeMap::new();
+        for ((path, visit), effect) in &self.effects.uncompensated {
+            let step = path.step;
+            let is_open = graph.step(step).compensate.is_some() && effect.error.is_none();
+            if is_open && !lasting.iter().any(|lasting| lasting.commits(graph, step, &effect.rounds)) {
+                let new = || OpenEffect { step, rounds: effect.rounds.clone(), number: 0 };
+                let known = open.entry((step, *visit)).or_insert_with(new);
+                known.number = effect.number.max(known.number);
             }
         }
-        open
+        open.into_values().collect()
     }
 
     /// The steps that are compensated after all that is `ahead` of a failing item, in this order.
     pub(super) fn to_compensate_after(&self, graph: &Graph, ahead: &[(StepPath, Ahead)]) -> Vec<StepId> {
         // A running attempt may already have had its effect.
         let running: Vec<StepId> = self.running().map(|(path, _)| path.step).collect();
-        let lasting = running.iter().copied().filter(|step| graph.step(*step).irreversible);
-        let mut committed = self.committed(graph);
-        committed.extend(graph.upstream(lasting));
-        let mut open = self.open(graph, &committed);
+        let mut lasting = self.lasting(graph);
+        let may_last = running.iter().copied().filter(|step| graph.step(*step).irreversible);
+        lasting.extend(may_last.map(|step| Lasting::of(graph, step, self.rounds_of(graph, step))));
+        let mut open = self.open(graph, &lasting);
         let later = ahead.iter().map(|(path, _)| path.step).chain(running);
-        let later = later.filter(|step| graph.step(*step).compensate.is_some() && !committed.contains(step));
-        open.extend(later.map(|step| (step, u32::MAX)));
-        if let Some(compensating) = self.effects.compensating {
-            open.remove(&compensating);
+        for step in later.filter(|step| graph.step(*step).compensate.is_some()).collect::<BTreeSet<_>>() {
+            let rounds = self.rounds_of(graph, step);
+            if !lasting.iter().any(|lasting| lasting.commits(graph, step, &rounds)) {
+                open.retain(|known| (known.step, &known.rounds) != (step, &rounds));
+                open.push(OpenEffect { step, rounds, number: u32::MAX });
+            }
+        }
+        if let Some((step, visit)) = self.effects.compensating {
+            let of = |(path, other): &(StepPath, u32)| (path.step, *other) == (step, visit);
+            let rounds =
+                self.effects.uncompensated.iter().find(|(key, _)| of(key)).map(|(_, known)| &known.rounds);
+            open.retain(|known| known.step != step || rounds.is_none_or(|rounds| *rounds != known.rounds));
         }
         let mut order = Vec::new();
-        while let Some(step) = next_compensated(graph, &open) {
-            open.remove(&step);
-            order.push(step);
+        while let Some(at) = next_compensated(graph, &open) {
+            order.push(open.remove(at).step);
         }
         order
     }
 
     /// Steps that are never compensated: irreversible steps that have run, or may have, and all steps before them.
     fn committed(&self, graph: &Graph) -> BTreeSet<StepId> {
-        let lasting = self.effects.uncompensated.keys().map(|path| path.step);
+        let lasting = self.effects.uncompensated.keys().map(|(path, _)| path.step);
         graph.upstream(lasting.filter(|step| graph.step(*step).irreversible))
+    }
+
+    /// The irreversible effects of this item.
+    fn lasting(&self, graph: &Graph) -> Vec<Lasting> {
+        let all = self.effects.uncompensated.iter();
+        let lasting = all.filter(|((path, _), _)| graph.step(path.step).irreversible);
+        lasting.map(|((path, _), effect)| Lasting::of(graph, path.step, effect.rounds.clone())).collect()
     }
 
     /// Whether an effect that has a compensation remains permanently.
     fn has_committed(&self, graph: &Graph) -> bool {
-        let committed = self.committed(graph);
-        let could =
-            |path: &StepPath| graph.step(path.step).compensate.is_some() && committed.contains(&path.step);
-        self.effects.uncompensated.keys().any(could)
+        let lasting = self.lasting(graph);
+        self.effects.uncompensated.iter().any(|((path, _), effect)| {
+            let stays = |lasting: &Lasting| lasting.commits(graph, path.step, &effect.rounds);
+            graph.step(path.step).compensate.is_some() && lasting.iter().any(stays)
+        })
     }
 
-    /// Begins to compensate a step.
+    /// Begins to compensate a step: its latest effects.
     pub(super) fn compensate(&mut self, graph: &Graph, undoes: StepId) {
         let Some(by) = graph.step(undoes).compensate else { return };
         self.stage = Stage::Compensating;
         // The stop that ended the forward work does not stop its compensation.
         self.cancelled = self.run_stop();
         self.stop = None;
-        self.effects.compensating = Some(undoes);
+        let of_step = self.effects.uncompensated.iter().filter(|((path, _), _)| path.step == undoes);
+        let open =
+            of_step.filter(|(_, effect)| effect.error.is_none()).max_by_key(|(_, effect)| effect.number);
+        let visit = open.map_or_else(|| self.visit_of(undoes), |((_, visit), _)| *visit);
+        self.effects.compensating = Some((undoes, visit));
         if graph.step(by).is_conditional() {
             self.set(by, StepState::Deciding);
         } else {
@@ -304,10 +225,11 @@ impl Item {
     }
 
     /// Makes a compensation ready for each element whose effect is to be compensated.
-    pub(super) fn spread_compensation(&mut self, undoes: StepId, by: StepId) {
-        let Some(done) = self.elements.get(&undoes) else { return };
+    pub(super) fn spread_compensation(&mut self, undoes: (StepId, u32), by: StepId) {
+        let Some(done) = self.elements_then(undoes) else { return };
         let elements = Elements::of(done.list.clone());
-        let is_open = |element| self.effects.is_open(StepPath::element(undoes, element));
+        let (step, visit) = undoes;
+        let is_open = |element| self.effects.is_open(StepPath::element(step, element), visit);
         let runs: Vec<bool> = (0..elements.count()).map(is_open).collect();
         self.elements.insert(by, elements);
         self.steps.spread(by, &runs);
@@ -317,9 +239,9 @@ impl Item {
     /// all of them if it names none.
     pub(super) fn compensation_inputs(&self, graph: &Graph, path: StepPath) -> Values {
         let Some(undoes) = self.effects.compensating else { return Values::new() };
-        let (by, done) = (graph.step(path.step), graph.step(undoes));
+        let (by, done) = (graph.step(path.step), graph.step(undoes.0));
         let made = |id: ValueId| {
-            let (element, elements) = (path.element?, self.elements.get(&undoes)?);
+            let (element, elements) = (path.element?, self.elements_then(undoes)?);
             match done.each {
                 Some(each) if each.element == id => Some(Arc::new(elements.value(element)?.clone())),
                 _ => {
@@ -331,7 +253,7 @@ impl Item {
         let whole = |id: ValueId| match path.element {
             // The list of all elements' outputs is not an output of a single element.
             Some(_) if done.outputs.iter().any(|output| output.value == id) => None,
-            _ => self.value(id).cloned(),
+            _ => self.value_then(graph, undoes, id),
         };
         let value = |id| (id, made(id).or_else(|| whole(id)).unwrap_or_else(|| Arc::new(Value::Null)));
         if by.has_signature() {
@@ -346,8 +268,8 @@ impl Item {
 
     /// The execution that an attempt compensates.
     pub(super) fn compensates(&self, graph: &Graph, path: StepPath) -> Option<StepPath> {
-        let step = self.effects.compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
-        Some(StepPath { step, ..path })
+        let of = self.effects.compensating.filter(|_| graph.step(path.step).kind == Kind::Compensation)?;
+        Some(StepPath { step: of.0, ..path })
     }
 
     /// If anything was compensated, an item that runs again restarts, with a new visit of its steps; committed steps
@@ -362,18 +284,41 @@ impl Item {
         let own = graph.order.iter().copied().filter(|id| self.is_own(graph, *id) && !committed.contains(id));
         let ahead: BTreeSet<StepId> = own.collect();
         for id in &ahead {
-            *self.visits.entry(*id).or_default() += 1;
-            // Another step with a lasting effect may have made the value instead.
-            let idle =
-                matches!(self.end(*id), Some(End::Skipped | End::Absent | End::ItemEnded | End::Blocked));
-            for output in graph.step(*id).outputs.iter().filter(|_| !idle) {
-                self.values[output.value.index()] = None;
-            }
-            self.elements.remove(id);
-            self.steps.forget_elements(*id);
+            self.clear(graph, *id);
         }
-        self.effects.uncompensated.retain(|path, _| committed.contains(&path.step));
+        let lasting = self.lasting(graph);
+        let effects = &mut self.effects;
+        effects.uncompensated.retain(|(path, _), effect| {
+            lasting.iter().any(|lasting| lasting.commits(graph, path.step, &effect.rounds))
+        });
+        let left = &effects.uncompensated;
+        let is_left =
+            |(step, visit): &(StepId, u32)| left.keys().any(|(path, of)| (path.step, of) == (*step, visit));
+        effects.elements.retain(|key, _| is_left(key));
         ahead
+    }
+}
+
+/// An irreversible effect: neither it nor what was before it is compensated.
+struct Lasting {
+    step: StepId,
+    rounds: Vec<u32>,
+    /// The step and those before it in the same round.
+    before: BTreeSet<StepId>,
+}
+
+impl Lasting {
+    fn of(graph: &Graph, step: StepId, rounds: Vec<u32>) -> Lasting {
+        Lasting { step, rounds, before: graph.upstream([step]) }
+    }
+
+    /// Whether an effect of a step in these rounds was before it.
+    fn commits(&self, graph: &Graph, step: StepId, rounds: &[u32]) -> bool {
+        match by_round(graph, (self.step, &self.rounds), (step, rounds)) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.before.contains(&step),
+            Ordering::Less => false,
+        }
     }
 }
 
@@ -392,13 +337,4 @@ impl ItemError {
     pub(super) fn without_step(message: String) -> ItemError {
         ItemError { step: None, message, code: None, attempts: 0 }
     }
-}
-
-/// The step to compensate next: only after the steps that depend on it, and among independent ones the one with the
-/// latest effect. Effects are ordered by their numbers.
-pub fn next_compensated(graph: &Graph, open: &BTreeMap<StepId, u32>) -> Option<StepId> {
-    let mut latest: Vec<(u32, StepId)> = open.iter().map(|(step, number)| (*number, *step)).collect();
-    latest.sort_unstable();
-    let free = |step: &StepId| !graph.leads_to(*step, &|other| open.contains_key(&other));
-    latest.into_iter().rev().map(|(_, step)| step).find(free)
 }

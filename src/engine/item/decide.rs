@@ -52,6 +52,9 @@ impl Item {
         if let Some(need) = needs.find(|need| self.end(*need).is_none_or(End::blocks)) {
             return Some(Obstacle::Blocked(need));
         }
+        if let Some(failed) = self.failed_loop(graph, id) {
+            return Some(Obstacle::Blocked(failed));
+        }
         // A decision takes precedence over missing values; without one, the step is only absent.
         if self.is_refused(graph, id) {
             return None;
@@ -79,7 +82,7 @@ impl Item {
     /// The result of a step's own condition; `None` if it reads a value that was not made.
     pub(super) fn condition(&self, graph: &Graph, id: StepId, guard: &Guard) -> Option<Result<bool, Fault>> {
         let there = |value: ValueId| !self.is_absent(graph, id, value);
-        let held = self.holds(guard, graph.step(id).kind, &there);
+        let held = self.holds(graph, guard, graph.step(id).kind, &there);
         let whole = held.is_ok() || guard.names.iter().all(|(_, value)| there(*value));
         whole.then_some(held)
     }
@@ -153,12 +156,26 @@ impl Item {
     }
 
     /// Whether a condition holds; `there` gives the values.
-    fn holds(&self, guard: &Guard, kind: Kind, there: &dyn Fn(ValueId) -> bool) -> Result<bool, Fault> {
+    pub(super) fn holds(
+        &self,
+        graph: &Graph,
+        guard: &Guard,
+        kind: Kind,
+        there: &dyn Fn(ValueId) -> bool,
+    ) -> Result<bool, Fault> {
         // A compensation gets null for values that the compensated step did not make.
         let absent = (kind == Kind::Compensation).then_some(&Value::Null);
+        let undoes = self.effects.compensating.filter(|_| absent.is_some());
+        let then = |id: ValueId| undoes.and_then(|undoes| self.value_then(graph, undoes, id));
+        let kept: Vec<Option<Arc<Value>>> = guard.names.iter().map(|(_, id)| then(*id)).collect();
         let value = |name: &str| -> Option<&Value> {
-            let (_, id) = guard.names.iter().find(|(known, _)| known == name)?;
-            let known = if absent.is_some() || there(*id) { self.value(*id) } else { None };
+            let at = guard.names.iter().position(|(known, _)| known == name)?;
+            let id = guard.names[at].1;
+            let known = match undoes {
+                Some(_) => kept[at].as_ref(),
+                None if absent.is_some() || there(id) => self.value(id),
+                None => None,
+            };
             known.map(|value| &**value).or(absent)
         };
         guard.condition.holds(&value)
@@ -213,7 +230,7 @@ impl Item {
         let (arms, chain) = chains.into_iter().find(|(_, chain)| open(*chain))?;
         let there = |value: ValueId| !self.is_absent(graph, id, value);
         let holds = |guard: &Guard| {
-            let held = self.holds(guard, Kind::Forward, &there);
+            let held = self.holds(graph, guard, Kind::Forward, &there);
             held.map_err(|fault| condition_error(guard, &fault))
         };
         let arm = match first_that_holds(arms, holds) {
@@ -241,7 +258,7 @@ pub(super) fn first_that_holds<E>(
     Ok(None)
 }
 
-fn condition_error(guard: &Guard, fault: &Fault) -> String {
+pub(super) fn condition_error(guard: &Guard, fault: &Fault) -> String {
     let help = fault.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
     format!("the condition `{}`: {}{help}", guard.condition.text.trim(), fault.message)
 }

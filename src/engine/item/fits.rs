@@ -23,7 +23,7 @@ impl Item {
             ItemEvent::Admitted { .. } | ItemEvent::Resolved { .. } => true,
             ItemEvent::DeadlinePassed { .. } => self.stage == Stage::Forward,
             ItemEvent::CompensationBegan(step) => {
-                let has_effect = self.effects.uncompensated.keys().any(|path| path.step == *step);
+                let has_effect = self.effects.uncompensated.keys().any(|(path, _)| path.step == *step);
                 let by = graph.steps.get(step.index()).and_then(|step| step.compensate);
                 let idle = |by: StepId| matches!(self.state(by), StepState::Idle | StepState::Ended(_));
                 has_effect && self.effects.compensating.is_none() && by.is_some_and(idle)
@@ -38,6 +38,9 @@ impl Item {
             ItemEvent::Revoked { .. } => {
                 self.stage == Stage::Forward && self.error.is_none() && self.is_at_rest()
             }
+            ItemEvent::RoundBegan { .. } | ItemEvent::RoundScheduled { .. } | ItemEvent::RepeatEnded(_) => {
+                self.fits_round(graph, change)
+            }
             ItemEvent::Retried { .. } | ItemEvent::Settled { .. } => self.is_at_rest(),
         }
     }
@@ -49,6 +52,11 @@ impl Item {
                 matches!(self.state(*step), StepState::Deciding | StepState::Waiting { .. })
             }
             StepEvent::BranchTaken { step, chain, arm } => self.can_branch(graph, *step, *chain, *arm),
+            StepEvent::Ended(execution)
+                if self.end(execution.step).is_some() && execution.element.is_none() =>
+            {
+                self.is_missed_row(graph, execution)
+            }
             StepEvent::Ended(execution) => matches!(
                 self.state(execution.path()),
                 StepState::Waiting { .. }

@@ -5,12 +5,13 @@ use super::super::backoff::millis;
 use super::super::unavailable::Bounds;
 use super::super::{Ask, Effect, Timer};
 use super::Item;
+use super::rounds::is_gate_in;
 use super::state::StepState;
 use crate::event::{
     Decision, Event, Execution, GATE_COLUMNS, GATE_TIMEOUT, GateId, ItemEvent, Millis, Status, StepEvent,
     StepId, StepPath, UnixMillis, Values,
 };
-use crate::graph::{GateOf, Graph, ValueId};
+use crate::graph::{GateOf, Graph, Repeat, ValueId};
 use crate::value::{Value, in_conditions, words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Item {
 
     /// Whether only people can move it on.
     pub fn rests(&self) -> bool {
-        self.steps.rests()
+        self.steps.rests() && !self.rounds.pauses()
     }
 
     /// Whether a step is at a gate that it has not reached before, or that is shut.
@@ -168,7 +169,11 @@ impl Item {
             let (id, _) = (0..).zip(&graph.values).find(named)?;
             self.value(ValueId(id)).map(|value| &**value)
         };
-        gate.question.filled(&value).unwrap_or_else(|_| gate.question.text())
+        let question = gate.question.filled(&value).unwrap_or_else(|_| gate.question.text());
+        match self.round_of_gate(graph, gate.of) {
+            Some(round) => format!("{} ({round})", question.trim_end()),
+            None => question,
+        }
     }
 
     /// The values that the person who decides sees.
@@ -256,6 +261,12 @@ impl Item {
         self.gates.stopped.clear();
         let again = |gate: GateId| revisited.iter().any(|id| graph.step(*id).gates.contains(&gate));
         self.gates.reached.retain(|gate, reached| reached.is_open() && !again(*gate));
+    }
+
+    /// Another round of a loop begins: its gates are to be passed again.
+    pub(super) fn forget_gates_of(&mut self, graph: &Graph, repeat: &Repeat) {
+        let again = |gate: &GateId| graph.gate(*gate).is_some_and(|gate| is_gate_in(graph, repeat, gate.of));
+        self.gates.reached.retain(|gate, _| !again(gate));
     }
 
     /// Whether the item's own deadline, or that of a group, is paused.

@@ -8,6 +8,7 @@ mod budget;
 mod call;
 mod compensate;
 mod decide;
+mod effects;
 mod fits;
 mod gates;
 mod next;
@@ -16,10 +17,12 @@ mod queue;
 mod refuse;
 mod retraced;
 mod retry;
+mod rounds;
 mod state;
 
-pub use compensate::{Compensations, next_compensated};
+pub use compensate::Compensations;
 pub use decide::Obstacle;
+pub use effects::{OpenEffect, next_compensated};
 pub use retraced::{Refusal, Retraced};
 pub use state::is_failed;
 
@@ -28,8 +31,9 @@ use crate::graph::{Graph, Kind, StateId, Step, StepId, ValueId};
 use crate::value::Value;
 use awaits::Awaits;
 use budget::Spendings;
-use compensate::Effects;
+use effects::Effects;
 use gates::Gates;
+use rounds::Rounds;
 use state::{End, StepState, Steps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +80,7 @@ pub(super) struct Item {
     effects: Effects,
     gates: Gates,
     awaits: Awaits,
+    rounds: Rounds,
     /// How often each step restarted, after its compensation or with other inputs; steps that never did are absent.
     visits: BTreeMap<StepId, u32>,
     /// The inputs with which it restarts, once its effects are compensated.
@@ -152,6 +157,7 @@ impl Item {
             effects: Effects::default(),
             gates: Gates::default(),
             awaits: Awaits::default(),
+            rounds: Rounds::default(),
             visits: BTreeMap::new(),
             new_inputs: None,
             requeues: 0,
@@ -172,7 +178,7 @@ impl Item {
     fn make_ready(&mut self, graph: &Graph, id: StepId) {
         let step = graph.step(id);
         match self.effects.compensating {
-            Some(undoes) if step.kind == Kind::Compensation && graph.step(undoes).each.is_some() => {
+            Some(undoes) if step.kind == Kind::Compensation && graph.step(undoes.0).each.is_some() => {
                 self.spread_compensation(undoes, id);
             }
             _ if step.each.is_some() => self.spread(graph, id),
@@ -280,11 +286,11 @@ impl Item {
         matches!(self.state(step), StepState::Backoff { attempts, .. } if attempts.number + 1 == number)
     }
 
-    /// Whether a value counts as made: it is a workflow input, or a step that makes it succeeded.
-    pub fn has_made(&self, graph: &Graph, value: ValueId) -> bool {
+    /// Whether a value counts as made: it is a workflow input, or a step that makes it succeeded; `with` has, too.
+    pub fn has_made(&self, graph: &Graph, value: ValueId, with: Option<StepId>) -> bool {
         let makes = |id: &StepId| graph.step(*id).makes(value);
         let makers: Vec<StepId> = graph.ids().filter(makes).collect();
-        self.is_made(graph, makers.iter())
+        with.is_some_and(|with| makers.contains(&with)) || self.is_made(graph, makers.iter())
     }
 
     pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {

@@ -28,12 +28,16 @@ impl Item {
         if let Some(event) = waiting.or_else(|| self.next_at_awaits(graph, bounds, now)) {
             return Some(event);
         }
+        let round = self.next_round(graph, now);
+        if let Some(Some(event)) = round {
+            return Some(event);
+        }
         if let Some(why) = self.stop
             && let Some((step, attempt)) = self.unstopped()
         {
             return Some(AttemptEvent::Stopped(why).of(self.id, step, attempt, now));
         }
-        if !self.steps.all_ended() {
+        if !self.steps.all_ended() || round.is_some() {
             return None;
         }
         let stopped = self.run_stop().is_some();
@@ -129,6 +133,8 @@ impl Item {
         }
         if let Some(Err(reason)) = branch {
             (execution.status, execution.error) = (Status::Failed, Some(reason));
+        } else if decides && let Some((why, code)) = self.miss(graph, id) {
+            (execution.status, execution.error, execution.code) = (Status::Failed, Some(why), code);
         }
         StepEvent::Ended(execution).of(self.id, now)
     }
@@ -144,8 +150,9 @@ impl Item {
             duration_ms: None,
             tokens_used: None,
             columns: {
+                let round = self.round_column(graph, path.step).into_iter();
                 let events = self.event_columns(graph, path.step);
-                self.gate_columns(graph, path.step).into_iter().chain(events).collect()
+                round.chain(self.gate_columns(graph, path.step)).chain(events).collect()
             },
             attempt: None,
             started_ms: Some(started),
@@ -161,7 +168,14 @@ impl Item {
         match succeeded.then(|| self.next_branch(graph, id, at)).flatten() {
             Some(Ok(event)) => event,
             Some(Err(reason)) => self.row_without_attempt(graph, id, Status::Failed, Some(reason), at),
-            None => StepEvent::ElementsEnded(id).of(self.id, at),
+            None => match succeeded.then(|| self.miss(graph, id)).flatten() {
+                Some((why, code)) => {
+                    let row = self.row(graph, id.into(), Status::Failed, at);
+                    let execution = Execution { duration_ms: Some(0.0), error: Some(why), code, ..row };
+                    StepEvent::Ended(execution).of(self.id, at)
+                }
+                None => StepEvent::ElementsEnded(id).of(self.id, at),
+            },
         }
     }
 
@@ -197,7 +211,7 @@ impl Item {
             let value = self.elements.get(&path.step)?.value(element)?;
             return Some(self.label(graph, path, each.element, value));
         }
-        let present = |input: &crate::graph::Input| Some((input.value, self.value(input.value)?));
+        let present = |input: &crate::graph::Input| Some((input.value, self.taken_value(input)?));
         let (id, value) = step.given().find_map(present)?;
         Some(self.label(graph, path, id, value))
     }

@@ -174,7 +174,10 @@ impl Run {
             | ItemEvent::Failed
             | ItemEvent::GateReached { .. }
             | ItemEvent::Decided { .. }
-            | ItemEvent::GateExpired(_) => {
+            | ItemEvent::GateExpired(_)
+            | ItemEvent::RoundBegan { .. }
+            | ItemEvent::RoundScheduled { .. }
+            | ItemEvent::RepeatEnded(_) => {
                 self.apply_to(item, event);
             }
         }

@@ -257,6 +257,7 @@ impl Run {
             EngineInput::Due(Timer::Await { item, step }) => known(&item)
                 .filter(|known| known.is_await_expired(&self.graph, &self.bounds, step, at))
                 .map(|_| StepEvent::AwaitExpired(step).of(item, at)),
+            EngineInput::Due(Timer::Round { item, repeat }) => known(&item)?.round_due(repeat, at),
             EngineInput::Due(Timer::Rate) => None,
             EngineInput::Due(Timer::Attempt { item, step, attempt }) => known(&item)
                 .filter(|known| known.is_running(step, attempt) && !known.is_stopping(step))
@@ -404,6 +405,10 @@ impl Run {
                 let known = self.items.get(item);
                 out.effects
                     .extend(known.and_then(|known| known.await_timer(&self.graph, &self.bounds, *step)));
+            }
+            EventKind::Item(item, ItemEvent::RoundScheduled { repeat, due }) => {
+                let timer = Timer::Round { item: *item, repeat: *repeat };
+                out.effects.push(Effect::Timer { due: *due, timer });
             }
             EventKind::Item(item, ItemEvent::Admitted { .. } | ItemEvent::Requeued) => {
                 let deadline = self.items.get(item).and_then(|known| known.deadline(&self.graph));

@@ -21,6 +21,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         value: ValueId(id),
         optional: false,
         role: Role::Given,
+        feedback: None,
         makers: vec![StepId(id)],
     };
     Step {
@@ -59,6 +60,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         gates: Vec::new(),
         awaits: None,
         emits: Vec::new(),
+        repeats: Vec::new(),
     }
 }
 
@@ -164,6 +166,10 @@ pub fn random_graph(seed: u64) -> Graph {
     if roll(seed, &[98], 4) == 0 {
         events(seed, &mut graph);
     }
+    if roll(seed, &[100], 3) == 0 {
+        let all = graph.order.len() as u32;
+        super::loops::repeat(seed, &mut graph, 0, 0..all);
+    }
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
 }
@@ -249,6 +255,7 @@ fn once(seed: u64, graph: &mut Graph) {
                 value: failures,
                 optional: false,
                 role: Role::Failure,
+                feedback: None,
                 makers: Vec::new(),
             });
             graph.values.push(ValueInfo { name: "failed_items".into(), ty: None });
@@ -268,7 +275,13 @@ fn undo(seed: u64, graph: &mut Graph) {
             if *of_run.entry(*by).or_insert(once) == once {
                 graph.steps[id.index()].compensate = Some(*by);
                 graph.steps[by.index()].once = once;
-                let takes = |value| Takes { value, optional: false, role: Role::Given, makers: Vec::new() };
+                let takes = |value| Takes {
+                    value,
+                    optional: false,
+                    role: Role::Given,
+                    feedback: None,
+                    makers: Vec::new(),
+                };
                 if dice(3, 2) == 0 {
                     graph.steps[by.index()].inputs.push(takes(ValueId(id.0)));
                 }

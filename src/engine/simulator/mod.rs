@@ -2,6 +2,7 @@
 //! twice or answer although they were told to stop. Time is a number; two worlds of a seed are identical.
 
 mod graphs;
+mod loops;
 
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{

@@ -299,6 +299,14 @@ fn no_step_starts_before_a_person_has_approved_it() {
                     shut.insert((*item, *gate));
                     expired += 1;
                 }
+                EventKind::Item(item, ItemEvent::RoundBegan { repeat, .. }) => {
+                    let again = |gate: GateId| match graph.gate(gate).map(|gate| gate.of) {
+                        Some(GateOf::Step(step)) => graph.repeats[repeat.index()].contains(step),
+                        _ => false,
+                    };
+                    open.retain(|(other, gate)| other != item || !again(*gate));
+                    shut.retain(|(other, gate)| other != item || !again(*gate));
+                }
                 EventKind::Item(item, ItemEvent::Requeued) => {
                     // What is not on another visit stays open.
                     shut.retain(|(other, _)| other != item);

@@ -145,7 +145,11 @@ struct Visit {
 #[test]
 fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_let_be() {
     let (mut undone, mut valued) = (0, 0);
-    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, world, _| {
+    each_cut(seeds(150), &mut |seed, graph, _, seen, rest, world, _| {
+        // The rounds of loops have their own accounts.
+        if !graph.repeats.is_empty() {
+            return;
+        }
         let mut visits: BTreeMap<ItemId, Visit> = BTreeMap::new();
         for event in seen.iter().chain(rest) {
             match &event.kind {

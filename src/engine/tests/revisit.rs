@@ -16,7 +16,8 @@ fn summed() -> Graph {
         step("Unsum", &[], None),
     ];
     steps[3].kind = Kind::Compensation;
-    let takes = |value| Takes { value, optional: false, role: Role::Given, makers: Vec::new() };
+    let takes =
+        |value| Takes { value, optional: false, role: Role::Given, feedback: None, makers: Vec::new() };
     steps[3].inputs = vec![takes(ValueId(0)), takes(ValueId(1))];
     steps[1].compensate = Some(StepId(UNSUM));
     steps[1..].iter_mut().for_each(|step| step.once = true);
@@ -165,8 +166,13 @@ fn handlers_for_all_items_are_told_of_the_failures_of_their_visit() {
         let mut steps = vec![step("A", &[], None), step("H", &[], None)];
         (steps[1].kind, steps[1].once) = (Kind::Handler, true);
         let failures = ValueId(2);
-        steps[1].inputs =
-            vec![Takes { value: failures, optional: false, role: Role::Failure, makers: Vec::new() }];
+        steps[1].inputs = vec![Takes {
+            value: failures,
+            optional: false,
+            role: Role::Failure,
+            feedback: None,
+            makers: Vec::new(),
+        }];
         let mut graph = graph(steps);
         graph.values.push(ValueInfo { name: "failed_items".into(), ty: None });
         graph

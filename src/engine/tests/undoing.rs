@@ -2,16 +2,21 @@
 
 use super::*;
 
+/// An execution on one of its visits.
+type Done = (StepPath, u32);
+
 /// What the events say of one item, counted without the engine.
 #[derive(Default)]
 struct Account {
-    /// Executions that had or may have had an effect which nothing has undone.
-    effects: BTreeSet<StepPath>,
+    /// Executions that had or may have had an effect which nothing has undone, with their rounds by loop.
+    effects: BTreeMap<Done, BTreeMap<RepeatId, u32>>,
     /// Of these, whose compensation failed.
-    standing: BTreeSet<StepPath>,
-    undoing: Option<StepId>,
+    standing: BTreeSet<Done>,
+    undoing: Option<(StepId, u32)>,
     undone: bool,
     running: BTreeSet<StepPath>,
+    /// By loop: its round, and how many it has had in all.
+    rounds: BTreeMap<RepeatId, (u32, u32)>,
 }
 
 /// By step: all that must be settled before it.
@@ -28,20 +33,47 @@ fn befores(graph: &Graph) -> Vec<BTreeSet<StepId>> {
 }
 
 impl Account {
-    /// Steps that stay as they are, since something that follows on them cannot be undone.
-    fn kept(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<StepId> {
-        let lasting = self.effects.iter().map(|path| path.step).filter(|id| graph.step(*id).irreversible);
-        lasting.flat_map(|id| before[id.index()].iter().copied().chain([id])).collect()
+    /// Whether an effect was before another in any case: in an earlier round, or in the same by the order of the steps.
+    fn was_before(&self, before: &[BTreeSet<StepId>], one: &Done, other: &Done) -> bool {
+        let [mine, theirs] = [one, other].map(|done| self.effects.get(done).cloned().unwrap_or_default());
+        let shared = mine.iter().filter_map(|(id, round)| Some((*round, *theirs.get(id)?)));
+        match { shared }.find(|(one, other)| one != other) {
+            Some((one, other)) => one < other,
+            None => before[other.0.index()].contains(&one.0.step),
+        }
+    }
+
+    /// Effects that stay as they are, since something that follows on them cannot be undone.
+    fn kept(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<Done> {
+        let lasting = || self.effects.keys().filter(|(path, _)| graph.step(path.step).irreversible);
+        let kept = |done: &&Done| lasting().any(|last| last == *done || self.was_before(before, done, last));
+        self.effects.keys().filter(kept).copied().collect()
     }
 
     /// What is still to be undone.
-    fn open(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<StepPath> {
+    fn open(&self, graph: &Graph, before: &[BTreeSet<StepId>]) -> BTreeSet<Done> {
         let kept = self.kept(graph, before);
-        let open = |path: &&StepPath| {
-            let named = graph.step(path.step).compensate.is_some();
-            named && !kept.contains(&path.step) && !self.standing.contains(*path)
+        let open = |done: &&Done| {
+            let named = graph.step(done.0.step).compensate.is_some();
+            named && !kept.contains(*done) && !self.standing.contains(*done)
         };
-        self.effects.iter().filter(open).copied().collect()
+        self.effects.keys().filter(open).copied().collect()
+    }
+
+    /// An execution as it is now.
+    fn now(&self, graph: &Graph, path: StepPath) -> (Done, BTreeMap<RepeatId, u32>) {
+        let repeats = &graph.step(path.step).repeats;
+        let round = |id: &RepeatId| self.rounds.get(id).copied().unwrap_or((1, 0));
+        let visit = repeats.iter().map(|id| round(id).1).sum();
+        ((path, visit), repeats.iter().map(|id| (*id, round(id).0)).collect())
+    }
+
+    fn have_effect(&mut self, graph: &Graph, path: StepPath) {
+        let step = graph.step(path.step);
+        if step.compensate.is_some() || step.irreversible {
+            let (done, rounds) = self.now(graph, path);
+            self.effects.insert(done, rounds);
+        }
     }
 
     fn see(&mut self, seed: u64, graph: &Graph, before: &[BTreeSet<StepId>], event: &Event) {
@@ -51,35 +83,39 @@ impl Account {
             }
             EventKind::Attempt(_, step, _, AttemptEvent::Finished(result)) => {
                 self.running.remove(step);
-                let said = graph.step(step.step);
-                let may = result.as_ref().map_or_else(|why| why.outcome == Outcome::Unknown, |_| true);
-                if may && (said.compensate.is_some() || said.irreversible) {
-                    self.effects.insert(*step);
+                if result.as_ref().map_or_else(|why| why.outcome == Outcome::Unknown, |_| true) {
+                    self.have_effect(graph, *step);
                 }
             }
-            EventKind::Attempt(_, step, _, AttemptEvent::Repeated) => {
-                let said = graph.step(step.step);
-                if said.compensate.is_some() || said.irreversible {
-                    self.effects.insert(*step);
-                }
+            EventKind::Attempt(_, step, _, AttemptEvent::Repeated) => self.have_effect(graph, *step),
+            EventKind::Item(_, ItemEvent::RoundBegan { repeat, round }) => {
+                let (known, all) = self.rounds.get(repeat).copied().unwrap_or((1, 0));
+                assert_eq!(known + 1, *round, "seed {seed}: a round is missing");
+                assert!(*round <= graph.repeats[repeat.index()].most, "seed {seed}: too many rounds");
+                let inside = |inner: &RepeatId| {
+                    let repeats = &graph.step(graph.repeats[inner.index()].steps[0]).repeats;
+                    repeats.iter().position(|id| id == repeat) < repeats.iter().position(|id| id == inner)
+                        && repeats.contains(repeat)
+                };
+                self.rounds.iter_mut().filter(|(inner, _)| inside(inner)).for_each(|(_, round)| round.0 = 1);
+                self.rounds.insert(*repeat, (*round, all + 1));
             }
             EventKind::Item(_, ItemEvent::CompensationBegan(undoes)) => {
                 assert!(self.running.is_empty(), "seed {seed}: undone while {:?} run", self.running);
                 let open = self.open(graph, before);
-                assert!(
-                    open.iter().any(|path| path.step == *undoes),
-                    "seed {seed}: {undoes:?} has no effect"
-                );
-                let later = open.iter().find(|path| before[path.step.index()].contains(undoes));
-                assert_eq!(later, None, "seed {seed}: {undoes:?} is undone before what depends on it");
-                self.undoing = Some(*undoes);
+                let own =
+                    open.iter().filter(|(path, _)| path.step == *undoes).max_by_key(|(_, visit)| *visit);
+                let one = *own.unwrap_or_else(|| panic!("seed {seed}: {undoes:?} has no effect"));
+                let later = open.iter().find(|other| self.was_before(before, &one, other));
+                assert_eq!(later, None, "seed {seed}: {one:?} is undone before what depends on it");
+                self.undoing = Some((*undoes, one.1));
             }
             EventKind::Step(_, StepEvent::Ended(execution))
                 if graph.step(execution.step).kind == Kind::Compensation =>
             {
-                let step = self.undoing.expect("an undoing that began");
-                let path = StepPath { step, element: execution.element };
-                assert!(self.effects.contains(&path), "seed {seed}: {path:?} had no effect");
+                let (step, visit) = self.undoing.expect("an undoing that began");
+                let path = (StepPath { step, element: execution.element }, visit);
+                assert!(self.effects.contains_key(&path), "seed {seed}: {path:?} had no effect");
                 match execution.status {
                     Status::Compensated => {
                         self.effects.remove(&path);
@@ -100,6 +136,16 @@ impl Account {
             EventKind::Item(_, ItemEvent::Requeued) | EventKind::Item(_, ItemEvent::Retried { .. }) => {
                 assert_eq!(self.standing, BTreeSet::new(), "seed {seed}: runs again though something stands");
                 assert_eq!(self.open(graph, before), BTreeSet::new(), "seed {seed}: runs again too early");
+                // Loops begin anew, with other visits, unless a step of theirs stays.
+                let lasting = self.effects.keys().map(|(path, _)| path.step);
+                let lasting: Vec<StepId> = lasting.filter(|id| graph.step(*id).irreversible).collect();
+                let stays =
+                    |id: &StepId| lasting.iter().any(|last| last == id || before[last.index()].contains(id));
+                for (id, (round, all)) in self.rounds.iter_mut().filter(|_| self.undone) {
+                    *all += 1;
+                    let all_begin = !graph.repeats[id.index()].steps.iter().any(stays);
+                    *round = if all_begin { 1 } else { *round };
+                }
                 self.undone = false;
                 // What stays of the run's steps was done for other results, and is no matter of the next visit.
                 if matches!(&event.kind, EventKind::Item(ItemId::RUN, ItemEvent::Requeued)) {
@@ -117,10 +163,10 @@ impl Account {
         }
         assert!(open.is_empty(), "seed {seed}: {state:?} with effects {open:?}");
         let kept = self.kept(graph, before);
-        let keeps = self.effects.iter().filter(|path| {
-            graph.step(path.step).compensate.is_some()
-                && kept.contains(&path.step)
-                && !self.standing.contains(*path)
+        let keeps = self.effects.keys().filter(|done| {
+            graph.step(done.0.step).compensate.is_some()
+                && kept.contains(*done)
+                && !self.standing.contains(*done)
         });
         let keeps = keeps.count();
         assert_eq!(
@@ -150,6 +196,7 @@ fn audit(seed: u64, graph: &Graph, events: &[Event]) -> (usize, usize) {
             | EventKind::Attempt(item, _, _, AttemptEvent::Finished(_))
             | EventKind::Attempt(item, _, _, AttemptEvent::Repeated)
             | EventKind::Item(item, ItemEvent::CompensationBegan(_))
+            | EventKind::Item(item, ItemEvent::RoundBegan { .. })
             | EventKind::Item(item, ItemEvent::Requeued)
             | EventKind::Item(item, ItemEvent::Retried { .. })
             | EventKind::Step(item, StepEvent::Ended(_)) => *item,
@@ -245,8 +292,13 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
 fn undoing(title: &str, takes: &[u32]) -> crate::graph::Step {
     let mut step = step(title, &[], None);
     step.kind = Kind::Compensation;
-    let take =
-        |id: &u32| Takes { value: ValueId(*id), optional: false, role: Role::Given, makers: Vec::new() };
+    let take = |id: &u32| Takes {
+        value: ValueId(*id),
+        optional: false,
+        role: Role::Given,
+        feedback: None,
+        makers: Vec::new(),
+    };
     step.inputs = takes.iter().map(take).collect();
     step
 }

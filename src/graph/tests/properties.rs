@@ -1,7 +1,7 @@
 //! Whatever the author wrote: no panic, and a graph that is handed out keeps its promises.
 
 use crate::diag::{Diagnostic, Source, Span};
-use crate::graph::{Graph, Kind, Taken, Target, build};
+use crate::graph::{Graph, Kind, StepId, Taken, Target, build};
 use crate::spec::{After, Annotations, Front, Gate, Group, Port, Signature, Spanned, Spec, Step};
 use crate::value::Type;
 use proptest::prelude::*;
@@ -119,6 +119,15 @@ fn check(graph: &Graph) {
     let pairs: HashSet<_> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let phases: HashSet<_> = graph.steps.iter().map(|step| &step.phase).collect();
     assert_eq!(phases.len(), graph.steps.len());
+    for repeat in &graph.repeats {
+        let inside = |id: StepId| repeat.contains(id);
+        assert!(!repeat.deciders.is_empty() && repeat.deciders.iter().copied().all(inside));
+        let leaves =
+            |id: &StepId| graph.step(*id).dependents.iter().copied().filter(|id| !repeat.contains(*id));
+        for outside in repeat.steps.iter().flat_map(leaves) {
+            assert!(!graph.leads_to(outside, &inside), "a loop waits for what waits for its end");
+        }
+    }
     for id in graph.ids() {
         let step = graph.step(id);
         assert_eq!(graph.by_phase(&step.phase), Some(id));
@@ -146,6 +155,11 @@ fn check(graph: &Graph) {
             let made = |maker| graph.step(maker).outputs.iter().any(|output| output.value == input.value);
             assert!(input.makers.iter().copied().all(made));
             let need = step.needs.iter().find(|need| input.makers.contains(&need.step));
+            if let Some(repeat) = input.feedback {
+                assert!(input.optional && step.repeats.contains(&repeat));
+                assert!(input.makers.iter().all(|maker| graph.step(*maker).repeats.contains(&repeat)));
+                continue;
+            }
             match (step.kind, input.makers.first()) {
                 (Kind::Handler | Kind::Compensation, _) => assert!(need.is_none()),
                 (Kind::Forward, None) => assert!(graph.inputs.contains(&input.value)),
@@ -155,7 +169,7 @@ fn check(graph: &Graph) {
     }
 }
 
-const LINES: [&str; 27] = [
+const LINES: [&str; 29] = [
     "---\n",
     "agent: clerk\n",
     "inputs: [order, y]\n",
@@ -183,6 +197,8 @@ const LINES: [&str; 27] = [
     "\nIf order == 2, skip to Reviews\n\n",
     "```sh run\ntrue\n```\n",
     "prose If y → Ship\n",
+    "## Rounds [repeat:: 3 until label.ok]\n",
+    "\nlabel?, order → payment\n\n",
 ];
 
 /// How many of the documents tried below have a graph: enough for its promises to mean something.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::event::{
     Arrival, AttemptEvent, Cause, Decision, DrainReason, Execution, Failure, GateId, ItemError, ItemEvent,
-    ItemId, ItemState, NotRun, Outcome, Reply, Role, RunEvent, Settlement, Status, StepEvent, StepId,
-    StepPath, StopReason, ValueId,
+    ItemId, ItemState, NotRun, Outcome, RepeatId, Reply, Role, RunEvent, Settlement, Status, StepEvent,
+    StepId, StepPath, StopReason, ValueId,
 };
 use crate::journal::{Asked, FILE, Message, Process, Revision, version1};
 use std::fs;
@@ -175,6 +175,11 @@ fn every_kind() -> Vec<Record> {
         }
         .at(at),
     ]));
+    all.extend(records(&[
+        ItemEvent::RoundBegan { repeat: RepeatId(0), round: 2 }.of(item, at),
+        ItemEvent::RoundScheduled { repeat: RepeatId(0), due: at + 5000 }.of(item, at),
+        ItemEvent::RepeatEnded(RepeatId(0)).of(item, at),
+    ]));
     all
 }
 
@@ -309,4 +314,7 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"step":[3,{"await_expired":1}]}}}
 {"event":{"at":1234,"kind":{"run":{"published":{"channel":"orders","id":"r/3/Pay/0/order.paid"}}}}}
 {"event":{"at":1234,"kind":{"run":{"not_published":{"channel":"orders","id":"r/3/Pay/0/order.paid","why":"answered 503"}}}}}
+{"event":{"at":1234,"kind":{"item":[3,{"round_began":{"repeat":0,"round":2}}]}}}
+{"event":{"at":1234,"kind":{"item":[3,{"round_scheduled":{"repeat":0,"due":6234}}]}}}
+{"event":{"at":1234,"kind":{"item":[3,{"repeat_ended":0}]}}}
 "##;

@@ -2,6 +2,7 @@
 
 use super::super::document::Cell;
 use super::super::link::LinkedItem;
+use super::rounds::last_rounds;
 use super::{DocumentRecord, Findings};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
@@ -16,8 +17,10 @@ pub(super) struct ItemRows<'a> {
     pub key: &'a str,
     /// Whether they are of the steps that run once after all items.
     pub once: bool,
-    /// By step, as recorded.
+    /// By step, as recorded: of steps in loops, the rows of the last round.
     steps: Vec<Vec<usize>>,
+    /// The same with the rows of all rounds.
+    every: Vec<Vec<usize>>,
     /// A step ran that may end the item.
     may_have_ended: bool,
 }
@@ -35,12 +38,17 @@ impl<'a> DocumentRecord<'a> {
     pub(super) fn item(self, item: &'a LinkedItem, once: bool, found: &mut Findings) {
         let rows = &ItemRows::of(self, item, once);
         let mut retraced = Retraced::new(self.graph, once);
-        self.learn(&item.rows, &mut retraced);
+        let last: Vec<usize> =
+            item.rows.iter().copied().filter(|row| rows.all().any(|one| one == *row)).collect();
+        let of_last = if self.graph.repeats.is_empty() { &item.rows } else { &last };
+        self.learn(of_last, &mut retraced);
         let again = rows.began_again();
         let mut checker = Checker { rows, retraced, found };
         checker.compensations(again);
         // An item that was compensated and restarted has rows of several visits, which cannot be distinguished.
         if !again {
+            let Checker { retraced, found, .. } = &mut checker;
+            rows.rounds(&|step| retraced.is_own(step), &mut found.differences);
             let states = checker.forward();
             checker.handlers();
             checker.states(states);
@@ -57,7 +65,14 @@ impl<'a> ItemRows<'a> {
             may_have_ended |= arms.any(|arm| arm.target == Target::End);
             steps[id.index()].push(row);
         }
-        ItemRows { record, key: &item.key, once, steps, may_have_ended }
+        let every = steps;
+        let steps = if record.graph.repeats.is_empty() { every.clone() } else { last_rounds(record, &every) };
+        ItemRows { record, key: &item.key, once, steps, every, may_have_ended }
+    }
+
+    /// The rows of all rounds, by step.
+    pub fn every(&self) -> &[Vec<usize>] {
+        &self.every
     }
 
     pub fn graph(&self) -> &'a Graph {
@@ -72,9 +87,9 @@ impl<'a> ItemRows<'a> {
         self.steps.iter().flatten().copied()
     }
 
-    /// The rows of the forward steps.
+    /// The rows of the forward steps, in all rounds.
     pub fn forward(&self) -> impl Iterator<Item = (StepId, usize)> + '_ {
-        self.graph().order.iter().flat_map(|id| self.of_step(*id).iter().map(|row| (*id, *row)))
+        self.graph().order.iter().flat_map(|id| self.every[id.index()].iter().map(|row| (*id, *row)))
     }
 
     /// Whether a step has a row with such a status.
@@ -93,13 +108,30 @@ impl<'a> ItemRows<'a> {
 
     /// The rows of a step, grouped by element of a list.
     pub fn executions(&self, id: StepId) -> Vec<Vec<usize>> {
-        let mut executions: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
-        let each = self.graph().step(id).each.is_some();
-        for row in self.of_step(id) {
-            let element = self.record.rows[*row].input.as_deref().filter(|_| each);
-            executions.entry(element).or_default().push(*row);
+        self.grouped(id, self.of_step(id))
+    }
+
+    /// The rows of a step in all rounds, grouped by round and element of a list.
+    pub fn executions_of_all_rounds(&self, id: StepId) -> Vec<Vec<usize>> {
+        self.grouped(id, &self.every[id.index()])
+    }
+
+    fn grouped(&self, id: StepId, rows: &[usize]) -> Vec<Vec<usize>> {
+        let mut executions: BTreeMap<(Vec<u32>, Option<&str>), Vec<usize>> = BTreeMap::new();
+        let step = self.graph().step(id);
+        for row in rows {
+            let element = self.record.rows[*row].input.as_deref().filter(|_| step.each.is_some());
+            let rounds = if step.repeats.is_empty() { Vec::new() } else { self.record.rounds(*row) };
+            executions.entry((rounds, element)).or_default().push(*row);
         }
         executions.into_values().collect()
+    }
+
+    /// Whether a row is that of a loop that failed, and not of an execution.
+    pub fn is_of_loop(&self, id: StepId, row: usize) -> bool {
+        let recorded = &self.record.rows[row];
+        let failed = recorded.status == Status::Failed && recorded.attempt.is_none();
+        failed && !self.graph().step(id).repeats.is_empty()
     }
 
     pub fn is_cancelled(&self) -> bool {
@@ -199,6 +231,9 @@ impl<'a> Checker<'a, '_> {
         let ItemRows { record, key, .. } = *self.rows;
         let (title, place) = (record.title(id), record.place(row, Cell::Phase));
         let skipped = record.status(row) == Status::Skipped;
+        if self.rows.is_of_loop(id, row) {
+            return None;
+        }
         match self.retraced.obstacle(id) {
             Some(Obstacle::Blocked(need)) if self.retraced.has_ended(need) => {
                 let last = self.rows.of_step(need).last().copied();

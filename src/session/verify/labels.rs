@@ -18,16 +18,26 @@ impl DocumentRecord<'_> {
             }
             // A label is that of the first value; with several, it is unknown which was present.
             if let ([input], Some(label)) = (step.inputs.as_slice(), &recorded.input)
+                && input.feedback.is_none()
                 && let Some(value) = self.value(input.value, label)
             {
                 item.learn(input.value, value);
             }
-            if let ([output], Some(label), Status::Success) =
-                (step.outputs.as_slice(), &recorded.output, recorded.status)
-                && let Some(value) = self.value(output.value, label)
-            {
-                item.learn(output.value, value);
+            if let Some((id, value)) = self.made(*row) {
+                item.learn(id, value);
             }
+        }
+    }
+
+    /// What an execution made, as far as its label shows.
+    pub(super) fn made(self, row: usize) -> Option<(ValueId, Value)> {
+        let recorded = &self.rows[row];
+        let step = self.step(row).map(|id| self.graph.step(id)).filter(|step| step.each.is_none())?;
+        match (step.outputs.as_slice(), &recorded.output, recorded.status) {
+            ([output], Some(label), Status::Success) => {
+                Some((output.value, self.value(output.value, label)?))
+            }
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod item;
 mod labels;
+mod rounds;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ use super::layout::Layout;
 use super::link::{LinkedItem, link};
 use super::row::Row;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
-use crate::event::Status;
+use crate::event::{ROUND_COLUMN, Status};
 use crate::graph::{Graph, StepId};
 use crate::spec::Spec;
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -116,6 +118,18 @@ impl<'a> DocumentRecord<'a> {
 
     fn status(self, row: usize) -> Status {
         self.rows[row].status
+    }
+
+    /// The round of a row in each loop around its step, the outermost first; empty without loops.
+    fn rounds(self, row: usize) -> Vec<u32> {
+        let cell = self.rows[row].columns.iter().find(|(name, _)| **name == *ROUND_COLUMN);
+        match cell.map(|(_, value)| value) {
+            Some(Value::String(text)) => {
+                text.split('/').map(|round| round.parse().ok()).collect::<Option<_>>().unwrap_or_default()
+            }
+            Some(value) => value.as_u64().and_then(|round| u32::try_from(round).ok()).into_iter().collect(),
+            None => Vec::new(),
+        }
     }
 
     fn place(self, row: usize, cell: Cell) -> Span {

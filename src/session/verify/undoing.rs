@@ -4,10 +4,9 @@
 use super::super::document::Cell;
 use super::item::{Checker, ItemRows};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::engine::next_compensated;
+use crate::engine::{OpenEffect, next_compensated};
 use crate::event::Status;
 use crate::graph::{Kind, StepId};
-use std::collections::BTreeMap;
 
 /// A row with its times, in milliseconds since the run began.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +28,8 @@ impl Timed {
 /// A step that was compensated, with the first row of its compensation.
 struct UndoneStep {
     step: StepId,
+    /// The round of each loop around it.
+    rounds: Vec<u32>,
     by: Timed,
     /// Its position among the steps that were compensated with it; simultaneous ones share theirs.
     rank: usize,
@@ -66,11 +67,12 @@ impl Checker<'_, '_> {
         // The number of elements in a list is unknown, and which ones a deadline ended.
         let succeeded = |id: StepId| {
             let known = graph.step(id).each.is_none() && !rows.of_step(id).is_empty();
-            known && !rows.any(id, |status| status != Status::Success)
+            known && rows.every()[id.index()].iter().all(|row| rows.record.status(*row) == Status::Success)
         };
         let no_failure = !again
             && !rows.items_ran_after()
             && graph.settings.deadline.is_none()
+            && graph.repeats.is_empty()
             && self.own().into_iter().all(succeeded);
         let mut undoing = Undoing { rows, undone_by, differences: &mut self.found.differences };
         graph
@@ -99,17 +101,23 @@ impl Undoing<'_, '_> {
     fn reason(&mut self, by: StepId, no_failure: bool) {
         let Some(first) = self.rows.of_step(by).first() else { return };
         let (place, title) = (self.rows.record.place(*first, Cell::Phase), self.rows.record.title(by));
-        if !self.undone_by[by.index()].iter().any(|id| self.rows.ran(*id)) {
+        if !self.undone_by[by.index()].iter().any(|id| self.ran(*id)) {
             self.differences.push(catalogue::row_undoes_nothing(place, title, self.rows.key));
         } else if no_failure {
             self.differences.push(catalogue::row_handler(place, title, self.rows.key));
         }
     }
 
+    /// Whether a step ran in any round.
+    fn ran(&self, id: StepId) -> bool {
+        let rows = self.rows.every()[id.index()].iter();
+        { rows }.any(|row| self.rows.record.status(*row) != Status::Skipped)
+    }
+
     /// Every execution of a step is compensated once.
     fn again(&mut self, by: StepId) {
         let record = self.rows.record;
-        let done = self.undone_by[by.index()].iter().flat_map(|id| self.rows.of_step(*id));
+        let done = self.undone_by[by.index()].iter().flat_map(|id| &self.rows.every()[id.index()]);
         let done = done.filter(|row| record.status(**row) != Status::Skipped).count();
         let undone = self.rows.of_step(by).iter().copied();
         let undone: Vec<usize> = undone.filter(|row| record.status(*row) == Status::Compensated).collect();
@@ -131,7 +139,7 @@ impl Undoing<'_, '_> {
                 Kind::Handler => continue,
             };
             let counts = |row: &&usize| undoes || record.status(**row) != Status::Skipped;
-            for row in self.rows.of_step(step).iter().filter(counts).copied() {
+            for row in self.rows.every()[step.index()].iter().filter(counts).copied() {
                 let (start, end) = record.times(row)?;
                 timed.push(Timed { row, step, undoes, start, end });
             }
@@ -219,22 +227,33 @@ impl Undoing<'_, '_> {
             let earlier = undone.iter().filter(|other| other.done.is_some() && other.done < one.done);
             one.done.map_or(0, |_| 2 * (earlier.count() as u32 + 1))
         };
+        let open =
+            |one: &UndoneStep, number: u32| OpenEffect { step: one.step, rounds: one.rounds.clone(), number };
         let mut wrong = Vec::new();
         for one in &undone {
-            let later =
-                |step: StepId| undone.iter().find(|other| other.step == step && other.rank > one.rank);
-            let depends = |other: &&UndoneStep| graph.leads_to(one.step, &|step| step == other.step);
+            let later = |effect: &OpenEffect| {
+                let is_it =
+                    |other: &&UndoneStep| (other.step, &other.rounds) == (effect.step, &effect.rounds);
+                undone.iter().find(is_it).filter(|other| other.rank > one.rank)
+            };
+            // Rounds decide before the order of the steps.
+            let depends = |other: &&UndoneStep| {
+                let pair = [open(one, 1), open(other, 0)];
+                pair[0].rounds == pair[1].rounds && graph.leads_to(one.step, &|step| step == other.step)
+                    || pair[0].rounds != pair[1].rounds && next_compensated(graph, &pair) == Some(1)
+            };
             if let Some(first) = undone.iter().rev().take_while(|other| other.rank > one.rank).find(depends) {
                 wrong.push(self.misordered(one, first, true));
                 continue;
             }
-            let left = undone.iter().filter(|other| other.rank >= one.rank);
-            let mut left: BTreeMap<StepId, u32> = left.map(|other| (other.step, number(other))).collect();
+            let others = undone.iter().filter(|other| other.rank >= one.rank && !std::ptr::eq(*other, one));
+            let mut left: Vec<OpenEffect> = others.map(|other| open(other, number(other))).collect();
             // Among equals this one may be next, and a step without a certain time is not certainly earlier than any.
-            left.insert(one.step, if one.done.is_some() { number(one) + 1 } else { u32::MAX });
-            while let Some(next) = next_compensated(graph, &left).filter(|next| *next != one.step) {
-                left.remove(&next);
-                if let Some(first) = later(next).filter(|_| !graph.leads_to(next, &shared)) {
+            let own = open(one, if one.done.is_some() { number(one) + 1 } else { u32::MAX });
+            left.push(own.clone());
+            while let Some(next) = next_compensated(graph, &left).filter(|next| left[*next] != own) {
+                let next = left.remove(next);
+                if let Some(first) = later(&next).filter(|_| !graph.leads_to(next.step, &shared)) {
                     wrong.push(self.misordered(one, first, false));
                     break;
                 }
@@ -260,18 +279,21 @@ impl Undoing<'_, '_> {
         let mut undone: Vec<UndoneStep> = Vec::new();
         for one in &phase.by {
             let &[step] = self.undone_by[one.step.index()].as_slice() else { continue };
-            if undone.iter().any(|known| known.step == step) {
+            let rounds = self.rows.record.rounds(one.row);
+            if undone.iter().any(|known| (known.step, &known.rounds) == (step, &rounds)) {
                 continue;
             }
             let rank = undone.last().map_or(0, |last| last.rank + usize::from(!last.by.at_once_with(one)));
-            undone.push(UndoneStep { step, by: *one, rank, done: self.done(step, &phase.done) });
+            let done = self.done(step, &rounds, &phase.done);
+            undone.push(UndoneStep { step, rounds, by: *one, rank, done });
         }
         undone
     }
 
     /// When a step had its effect: certain if its last execution succeeded, or those of all elements.
-    fn done(&self, step: StepId, done: &[Timed]) -> Option<f64> {
-        let own: Vec<&Timed> = done.iter().filter(|one| one.step == step).collect();
+    fn done(&self, step: StepId, rounds: &[u32], done: &[Timed]) -> Option<f64> {
+        let is_own = |one: &&Timed| one.step == step && self.rows.record.rounds(one.row) == rounds;
+        let own: Vec<&Timed> = done.iter().filter(is_own).collect();
         let each = self.rows.graph().step(step).each.is_some();
         let decisive = if each { own.as_slice() } else { &own[own.len().saturating_sub(1)..] };
         let succeeded = decisive.iter().all(|one| self.rows.record.status(one.row) == Status::Success);

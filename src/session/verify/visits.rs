@@ -29,7 +29,7 @@ impl ItemRows<'_> {
         };
         let again = |pair: &[usize]| between(pair[0], pair[1]) || self.renewed(pair[0], pair[1]);
         let again = |rows: &Vec<usize>| rows.windows(2).any(again);
-        self.graph().order.iter().any(|id| self.executions(*id).iter().any(again))
+        self.graph().order.iter().any(|id| self.executions_of_all_rounds(*id).iter().any(again))
     }
 
     /// Whether the second of two rows is of another visit than the first without a compensation: all earlier rows had
@@ -135,7 +135,8 @@ impl Checker<'_, '_> {
                 let refused = row(pair[0]).status == Status::Failed
                     && row(pair[0]).attempt.is_none()
                     && row(pair[0]).duration_ms == Some(0.0);
-                if done || nth >= back && !refused {
+                let missed = rows.is_of_loop(id, pair[1]);
+                if (done || nth >= back && !refused) && !missed {
                     self.found.differences.push(rows.ran_again(id, pair, done));
                 }
             }

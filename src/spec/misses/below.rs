@@ -57,7 +57,7 @@ impl Place<'_> {
                 _ if role == Role::Step
                     || matches!(meant, Meant::Field("retry" | "timeout" | "deadline" | "budget")) =>
                 {
-                    problems.extend(self.line(loose, key, meant, value));
+                    problems.extend(self.line(loose, meant, value));
                 }
                 _ => {}
             }
@@ -67,14 +67,14 @@ impl Place<'_> {
         }
     }
 
-    fn line(&self, loose: &Loose, key: &str, meant: Meant, value: &str) -> Option<Diagnostic> {
+    fn line(&self, loose: &Loose, meant: Meant, value: &str) -> Option<Diagnostic> {
         let short = value.split_whitespace().count() <= 6;
         match meant {
             // A sentence is more than a setting.
             Meant::Gate if !short => return None,
-            Meant::Later(what) if short => {
-                let key = near::plain(key);
-                return Some(problem::no_effect(loose.inner, &format!("`{key}`"), what));
+            Meant::Repeat if near::value("repeat", value).is_none() => {
+                let example = "[repeat:: 3 until review.approved]";
+                return short.then(|| problem::near_annotation(loose.inner, example));
             }
             Meant::Nothing(what) => {
                 return near::time(value).map(|_| problem::no_effect(loose.inner, "this line", what));

@@ -19,7 +19,8 @@ use super::titles::Titles;
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 
 /// Fields that a line of prose can be meant as.
-const LINES: [&str; 8] = ["retry", "timeout", "deadline", "budget", "after", "when", "each", "compensate"];
+const LINES: [&str; 9] =
+    ["retry", "timeout", "deadline", "budget", "after", "when", "each", "compensate", "repeat"];
 
 /// Reports the near misses of all steps and groups. `agent` is whether the front matter names one.
 pub(super) fn check(
@@ -103,14 +104,8 @@ impl<'a> Place<'a> {
             Meant::Field("after") if event && steps(value, self.titles).is_none() => Meant::Field("await"),
             meant => meant,
         };
-        match meant {
-            Meant::Later(what) => {
-                return Some(problem::not_supported_yet(field.span, &format!("the field `{key}`"), what));
-            }
-            Meant::Nothing(what) => {
-                return Some(problem::no_effect(field.span, &format!("the field `{key}`"), what));
-            }
-            _ => {}
+        if let Meant::Nothing(what) = meant {
+            return Some(problem::no_effect(field.span, &format!("the field `{key}`"), what));
         }
         let otherwise = match meant {
             Meant::Inputs | Meant::Outputs => {
@@ -121,6 +116,9 @@ impl<'a> Place<'a> {
                 "write `[compensate:: Step Title]` in the step that is compensated"
             }
             Meant::Gate => "the step has a gate, `> [!gate]`, in the text below its heading",
+            Meant::Repeat => {
+                "a loop says its most rounds and its end, as in `[repeat:: 3 until review.approved]`"
+            }
             Meant::Agent if self.agent => {
                 "the step has an agent; a person who is responsible is named in prose"
             }
@@ -229,6 +227,7 @@ impl<'a> Place<'a> {
             Meant::Agent if !self.has(|note| matches!(note, Note::Agent(_))) => self.note('@', value),
             Meant::Channel if !self.has(|note| matches!(note, Note::Channel(_))) => self.note('#', value),
             Meant::Handler => self.handler(value),
+            Meant::Repeat => here("repeat", near::value("repeat", value)?),
             Meant::Gate => self.gate(value),
             _ => None,
         }
@@ -398,7 +397,8 @@ impl<'a> Place<'a> {
                     let why = format!("a step can wait for the answer `{}` of this one", answer.name.value);
                     problem::no_such_thing(span, bracket, &why).fixed(true, vec![gone()])
                 }
-                (Meant::Later(what) | Meant::Nothing(what), _) => {
+                (Meant::Repeat, _) => problem::near_annotation(span, "[repeat:: 3 until review.approved]"),
+                (Meant::Nothing(what), _) => {
                     problem::no_effect(span, &format!("`{bracket}`"), what).fixed(false, vec![gone()])
                 }
                 _ => problem::unread_bracket(span, bracket).fixed(false, vec![gone()]),

@@ -10,6 +10,7 @@ pub(super) use types::types;
 use super::budget;
 use super::duration::{duration, retry};
 use super::events::is_event_type;
+use super::repeat;
 use super::signature::is_name;
 use super::{decision, field, heading, reuse};
 use crate::condition;
@@ -36,8 +37,8 @@ pub(super) enum Meant {
     /// What the step takes, or makes.
     Inputs,
     Outputs,
-    /// A feature of the language that this version does not have.
-    Later(&'static str),
+    /// A loop, perhaps without its limit or its end.
+    Repeat,
     /// Nothing of the language.
     Nothing(&'static str),
 }
@@ -157,16 +158,20 @@ const NAMES: [(&[&str], Meant); 21] = [
     (
         &[
             "loop",
+            "loops",
+            "rounds",
             "until",
-            "max",
             "while",
+            "max",
             "max-iterations",
             "iterations",
             "repeat-until",
+            "repeat-while",
+            "loop-until",
+            "loop-while",
             "max-rounds",
-            "loops",
         ],
-        Meant::Later("repeating a step"),
+        Meant::Repeat,
     ),
     (
         &["approve", "approval", "approver", "approved-by", "sign-off", "gate", "gates", "manual", "human"],
@@ -282,6 +287,7 @@ pub(super) fn value(key: &str, value: &str) -> Option<String> {
         "emit" => value.split(',').all(|one| is_event_type(one.trim())).then(|| value.to_owned()),
         "await" => value.split_whitespace().next().is_some_and(is_event_type).then(|| value.to_owned()),
         "document" => reuse::right(value),
+        "repeat" => repeat::right(value),
         _ => Some(value.to_owned()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sign;
 use crate::graph::{Graph, ValueId};
-use crate::view::decisions::{self, JsonAwait, JsonGate, Passage, Way};
+use crate::view::decisions::{self, JsonAwait, JsonGate, JsonRepeat, Passage, Way};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -38,6 +38,8 @@ struct JsonStep<'a> {
     awaits: Option<JsonAwait<'a>>,
     #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
     emits: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repeats: Vec<JsonRepeat<'a>>,
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
 }
@@ -78,6 +80,7 @@ pub fn json(graph: &Graph) -> String {
         gates: decisions::json_gates(graph, step),
         awaits: decisions::json_await(graph, step),
         emits: &step.emits,
+        repeats: decisions::json_repeats(graph, step),
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),
     });

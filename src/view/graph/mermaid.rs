@@ -2,7 +2,7 @@
 
 use super::{doer, often, sign};
 use crate::diag::render::visible;
-use crate::graph::{GateOf, Graph, Kind, StepId, Target, ValueId};
+use crate::graph::{GateOf, Graph, Kind, Repeat, StepId, Target, ValueId};
 use crate::spec::Mark;
 use crate::view::decisions;
 use std::fmt::Write;
@@ -29,6 +29,7 @@ pub fn mermaid(graph: &Graph) -> String {
     for id in graph.ids() {
         lines_into(graph, id, &mut out);
     }
+    graph.repeats.iter().for_each(|repeat| line_back(graph, repeat, &mut out));
     let undoing = graph.compensations().next().map(|_| COMPENSATION);
     for class in CLASSES.into_iter().chain(undoing) {
         let _ = writeln!(out, "    classDef {class}");
@@ -123,6 +124,15 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
         let _ = writeln!(out, "    s{} {line}{said} s{}", need.step.0, id.0);
     }
     ends(graph, id, out);
+}
+
+/// The line from the step that ends a round to the first step of the next one, with the condition.
+fn line_back(graph: &Graph, repeat: &Repeat, out: &mut String) {
+    let last = graph.order.iter().rev().find(|step| repeat.deciders.contains(step));
+    let first = graph.order.iter().find(|step| repeat.contains(**step));
+    let Some((last, first)) = last.zip(first) else { return };
+    let until = label(&format!("repeat {}", decisions::repeat_text(repeat)));
+    let _ = writeln!(out, "    s{} -.->|\"{until}\"| s{}", last.0, first.0);
 }
 
 /// The decisions of one step that lead to another.

@@ -129,6 +129,7 @@ fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
     let arms = arms.map(|arm| format!("{} → {}", arm.asks(), arm.target));
     let gates = decisions::gates(graph, step);
     let events = decisions::events(step);
+    let when = when.into_iter().chain(decisions::repeats(graph, step));
     state
         .into_iter()
         .chain(when)

@@ -5,7 +5,7 @@ use super::{Doer, Given, replaced};
 use crate::adapter::workfolder::WorkFolder;
 use crate::graph::{self, Graph, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
-use crate::view::decisions::{self, JsonAwait, JsonGate, Passage, Way};
+use crate::view::decisions::{self, JsonAwait, JsonGate, JsonRepeat, Passage, Way};
 use crate::view::graph::sign;
 use crate::view::{stages, text};
 use serde::Serialize;
@@ -64,6 +64,8 @@ struct PlannedStep<'a> {
     awaits: Option<JsonAwait<'a>>,
     #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
     emits: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repeats: Vec<JsonRepeat<'a>>,
     /// Required inputs that may be absent, so that it does not run.
     may_lack: Vec<MissingInput>,
     retry: Option<Value>,
@@ -135,6 +137,7 @@ fn step<'a>(
         gates: decisions::json_gates(graph, step),
         awaits: decisions::json_await(graph, step),
         emits: &step.emits,
+        repeats: decisions::json_repeats(graph, step),
         may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),
         timeout_ms: step.timeout.map(millis),

@@ -32,6 +32,7 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     out += &decided(graph, width);
     out += &waits(graph, width);
     out += &events(graph, width);
+    out += &repeats(graph, width);
     out += &may_not_run(graph, width);
     out += "\nThe steps of one stage are parallel.";
     if graph.compensations().next().is_some() {
@@ -88,6 +89,20 @@ fn events(graph: &Graph, width: Option<usize>) -> String {
         rows.extend(step.emits.iter().map(|event| vec![title(), "publishes".to_owned(), visible(event)]));
     }
     let header = ["step", "", "event"];
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
+}
+
+/// The loops; empty without any.
+fn repeats(graph: &Graph, width: Option<usize>) -> String {
+    let active = graph.repeats.iter().filter(|repeat| !repeat.steps.is_empty());
+    let rows: Vec<Vec<String>> = active
+        .map(|repeat| {
+            let every = repeat.every.map(words::duration).unwrap_or_default();
+            let until = visible(repeat.until.condition.text.trim());
+            vec![visible(&graph.repeated(repeat)), until, format!("{} rounds", repeat.most), every]
+        })
+        .collect();
+    let header = ["repeats", "until", "at most", "every"];
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
 }
 
