@@ -1,5 +1,6 @@
 //! The columns of one table of executions, and its rows read by them.
 
+use super::nested::WITHIN;
 use super::problem::TraceProblem;
 use super::row::{Custom, RowRef, STANDARD, TAIL};
 use crate::diag::catalogue;
@@ -18,6 +19,8 @@ pub struct TableColumns {
     /// By their order in [`STANDARD`], then [`TAIL`].
     known: [Option<usize>; STANDARD.len() + TAIL.len()],
     pub(super) custom: Vec<(usize, Arc<str>)>,
+    /// That of rows of documents.
+    pub(super) within: Option<usize>,
 }
 
 const PHASE: usize = 0;
@@ -56,7 +59,10 @@ impl TableColumns {
         }
         match [PHASE, STATUS].into_iter().find(|needed| known[*needed].is_none()) {
             Some(missing) => Err(STANDARD[missing]),
-            None => Ok(TableColumns { known, custom }),
+            None => {
+                let within = custom.iter().find(|(_, name)| **name == *WITHIN).map(|(index, _)| *index);
+                Ok(TableColumns { known, custom, within })
+            }
         }
     }
 

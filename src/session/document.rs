@@ -60,11 +60,19 @@ pub fn check(source: &Source, spec: &Spec, graph: Option<&Graph>) -> Vec<Diagnos
     let Recorded { rows, places, mut problems } = recorded(source, spec);
     if let Some(graph) = graph {
         let known: HashSet<&str> = graph.steps.iter().map(|step| &*step.phase).collect();
+        let documents: Vec<&str> = graph.documents().map(|(id, _)| &*graph.step(id).phase).collect();
+        // A step of a document that a step runs is known only by the step that runs it.
+        let is_within = |row: &Row| {
+            row.borrowed().outer().is_some_and(|outer| {
+                let below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+                documents.iter().any(|step| outer.strip_prefix(step).is_some_and(below))
+            })
+        };
         let mut unknown: HashSet<&str> = HashSet::new();
         for (row, place) in rows.iter().zip(places) {
             // A phase is reported once, at its first row, and only the first few are compared with all others.
             let place = place.cell(Cell::Phase);
-            if !known.contains(&*row.phase) && unknown.insert(&row.phase) {
+            if !known.contains(&*row.phase) && !is_within(row) && unknown.insert(&row.phase) {
                 let compared = if unknown.len() <= COMPARED { graph.steps.as_slice() } else { &[] };
                 let phases = compared.iter().map(|step| &*step.phase);
                 problems.push(catalogue::unknown_phase(place, &row.phase, phases));

@@ -148,6 +148,7 @@ impl FileReader {
                     irreversible: false,
                     each: is("each"),
                     once: is("run"),
+                    nested: is("nested"),
                     step: None,
                     needs: Vec::new(),
                     fields: text("fields").map(|fields| names(&fields)).unwrap_or_default(),

@@ -20,7 +20,7 @@ pub struct Layout {
     of_step: Vec<usize>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Phase {
     pub name: Arc<str>,
     pub agent: Option<Arc<str>>,
@@ -38,6 +38,8 @@ pub struct Phase {
     pub each: bool,
     /// Runs once after all items, so that its rows have no item.
     pub once: bool,
+    /// A step of a document that a step runs; only in session files.
+    pub nested: bool,
     /// The graph's step; `None` for a layout from a file.
     pub step: Option<StepId>,
     /// The phases that must end before this one, and whether they must succeed.
@@ -76,6 +78,7 @@ impl Layout {
                 irreversible: step.irreversible,
                 each: step.each.is_some(),
                 once: step.once,
+                nested: false,
                 step: Some(*id),
                 needs: step.needs.iter().map(|need| (of_step[need.step.index()], need.data)).collect(),
                 fields: Vec::new(),
@@ -102,6 +105,15 @@ impl Layout {
     /// The place of a phase in [`Layout::phases`].
     pub fn place(&self, phase: &str) -> Option<usize> {
         self.by_name.get(phase).copied()
+    }
+
+    /// A number by which phases can be sorted: those of documents come before the step that ran them.
+    pub fn rank(&self, phase: &str) -> Option<usize> {
+        if let Some(place) = self.place(phase) {
+            return Some(2 * place + 1);
+        }
+        let ways = phase.match_indices('/').map(|(end, _)| &phase[..end]);
+        ways.rev().find_map(|outer| self.place(outer)).map(|place| 2 * place)
     }
 
     /// The place of a step, if the layout comes from its graph.
@@ -153,8 +165,24 @@ impl Layout {
 
     /// Whether two runs are of the same workflow, whatever columns their agents reported.
     pub fn same(&self, other: &Layout) -> bool {
-        let names =
-            |layout: &Layout| layout.phases.iter().map(|phase| Arc::clone(&phase.name)).collect::<Vec<_>>();
-        self.edges == other.edges && names(self) == names(other)
+        self.own_names() == other.own_names() && self.own_edges() == other.own_edges()
+    }
+
+    /// The phases without those of documents that steps run, which depend on what the runs did.
+    fn own_names(&self) -> Vec<&str> {
+        self.phases.iter().filter(|phase| !phase.nested).map(|phase| &*phase.name).collect()
+    }
+
+    /// The edges by the places of their phases among [`Layout::own_names`].
+    fn own_edges(&self) -> Vec<(usize, usize, Option<&str>)> {
+        let mut own = 0;
+        let places = self.phases.iter().map(|phase| {
+            own += usize::from(!phase.nested);
+            own
+        });
+        let places: Vec<usize> = places.collect();
+        let place = |at: usize| places.get(at).copied().unwrap_or_default();
+        let edges = self.edges.iter();
+        edges.map(|edge| (place(edge.from), place(edge.to), edge.value.as_deref())).collect()
     }
 }

@@ -2,7 +2,8 @@
 //! how the rows were made.
 
 use super::entries::Entry;
-use super::layout::Layout;
+use super::layout::{Edge, Layout, Phase};
+use super::nested::NestedRow;
 use super::row::{Row, STANDARD, TAIL};
 use super::spool::Spool;
 use super::write::{self, Head};
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The rows of a run in the order of the session file: by admission of their items, then in graph order, those of
-/// elements in the order of their list, then as they happened.
+/// elements in the order of their list, then as they happened; before each those of the document that it ran.
 pub struct Recorder {
     target: Target,
     layout: Layout,
@@ -25,6 +26,9 @@ pub struct Recorder {
     spool: Spool,
     columns: ColumnNames,
     rows: u64,
+    /// The steps of documents, by their paths; their places follow those of the layout.
+    nested: Vec<(Vec<usize>, Phase)>,
+    nested_places: HashMap<Vec<usize>, usize>,
 }
 
 /// A row of an item in flight, with its sort keys.
@@ -35,6 +39,8 @@ struct HeldRow {
     /// Its index in the record that is replayed.
     recorded: Option<usize>,
     row: Row,
+    /// The rows of the documents that it ran.
+    before: Vec<NestedRow>,
 }
 
 impl Recorder {
@@ -57,6 +63,8 @@ impl Recorder {
             spool: Spool::new(target.spool()?),
             columns: ColumnNames::default(),
             rows: 0,
+            nested: Vec::new(),
+            nested_places: HashMap::new(),
             target,
         })
     }
@@ -68,12 +76,25 @@ impl Recorder {
     pub fn take(&mut self, entry: Entry) -> io::Result<()> {
         match entry {
             Entry::Row { item, place, element, recorded, row } => {
-                self.in_flight.entry(item).or_default().push(HeldRow { place, element, recorded, row });
+                let held = HeldRow { place, element, recorded, row, before: Vec::new() };
+                self.in_flight.entry(item).or_default().push(held);
                 Ok(())
             }
             // Its steps may run again during the recording.
             Entry::Settled { item: ItemId::RUN, .. } => Ok(()),
             Entry::Settled { item, .. } => self.settle(item),
+        }
+    }
+
+    /// Puts the rows of documents before the row that an item in flight got at this position; `None` is its last row.
+    pub fn nest(&mut self, item: ItemId, position: Option<usize>, rows: Vec<NestedRow>) {
+        let Some(held) = self.in_flight.get_mut(&item) else { return };
+        let row = match position {
+            Some(position) => held.get_mut(position),
+            None => held.last_mut(),
+        };
+        if let Some(row) = row {
+            row.before = rows;
         }
     }
 
@@ -87,13 +108,21 @@ impl Recorder {
         for item in unsettled {
             self.settle(item)?;
         }
-        let order = self.columns.order();
+        // Steps of documents come before the step that runs them.
+        let own = (0..self.layout.phases.len()).map(|place| vec![place]);
+        let mut ranks: Vec<Vec<usize>> =
+            own.chain(self.nested.iter().map(|(path, _)| path.clone())).collect();
+        ranks.iter_mut().for_each(|rank| rank.push(usize::MAX));
+        let order = self.columns.order(&ranks);
         let names: Vec<Arc<str>> = order.iter().map(|id| Arc::clone(&self.columns.names[*id])).collect();
-        for (place, phase) in self.layout.phases.iter_mut().enumerate() {
+        let (mut phases, edges) = (std::mem::take(&mut self.layout.phases), &self.layout.edges);
+        phases.extend(std::mem::take(&mut self.nested).into_iter().map(|(_, phase)| phase));
+        for (place, phase) in phases.iter_mut().enumerate() {
             let own = order.iter().filter(|id| self.columns.owned.contains(&(place, **id)));
             phase.fields = own.map(|id| Arc::clone(&self.columns.names[*id])).collect();
         }
-        let file = write::File { head, layout: &self.layout, columns: &names, rows: self.rows, summary };
+        let layout = ordered(phases, edges, &ranks);
+        let file = write::File { head, layout: &layout, columns: &names, rows: self.rows, summary };
         file.write(&self.target, |line| self.spool.drain(|bytes| write_rows(bytes, &order, line)))?;
         Ok(self.rows)
     }
@@ -102,21 +131,55 @@ impl Recorder {
         let mut rows = self.in_flight.remove(&item).unwrap_or_default();
         rows.sort_by_key(|held| (held.place, held.element, held.recorded));
         let mut bytes = Vec::new();
-        for HeldRow { place, row, .. } in &rows {
-            let custom: Vec<(u32, String)> = row
-                .columns
-                .iter()
-                .map(|(name, _)| {
-                    let mut encoded = String::new();
-                    row.cell(&mut encoded, name, ',');
-                    (self.columns.id(*place, name), encoded)
-                })
-                .collect();
-            encode(&mut bytes, row, &custom);
+        let mut count = 0;
+        for HeldRow { place, row, before, .. } in rows {
+            for NestedRow { row, phase, path } in before {
+                let place = self.nested_place(path, phase);
+                self.encode(&mut bytes, place, &row);
+                count += 1;
+            }
+            self.encode(&mut bytes, place, &row);
+            count += 1;
         }
-        self.rows += rows.len() as u64;
+        self.rows += count;
         self.spool.put(item.0, bytes)
     }
+
+    /// The place of a step of a document.
+    fn nested_place(&mut self, path: Vec<usize>, phase: Phase) -> usize {
+        let next = self.layout.phases.len() + self.nested.len();
+        let place = *self.nested_places.entry(path.clone()).or_insert(next);
+        if place == next {
+            self.nested.push((path, phase));
+        }
+        place
+    }
+
+    fn encode(&mut self, bytes: &mut Vec<u8>, place: usize, row: &Row) {
+        let custom: Vec<(u32, String)> = row
+            .columns
+            .iter()
+            .map(|(name, _)| {
+                let mut encoded = String::new();
+                row.cell(&mut encoded, name, ',');
+                (self.columns.id(place, name), encoded)
+            })
+            .collect();
+        encode(bytes, row, &custom);
+    }
+}
+
+/// The phases in the order of their ranks, with the edges between them.
+fn ordered(phases: Vec<Phase>, edges: &[Edge], ranks: &[Vec<usize>]) -> Layout {
+    let mut phases: Vec<(usize, Phase)> = phases.into_iter().enumerate().collect();
+    phases.sort_by(|(one, _), (other, _)| ranks.get(*one).cmp(&ranks.get(*other)));
+    let mut places = vec![0; phases.len()];
+    for (place, (before, _)) in phases.iter().enumerate() {
+        places[*before] = place;
+    }
+    let edge = |edge: &Edge| Edge { from: places[edge.from], to: places[edge.to], value: edge.value.clone() };
+    let edges = edges.iter().map(edge).collect();
+    Layout::new(phases.into_iter().map(|(_, phase)| phase).collect(), edges)
 }
 
 /// The columns that agents reported, and the phases that reported them.
@@ -140,10 +203,13 @@ impl ColumnNames {
 
     /// In graph order of the first phase that has them, then as they were first seen: so the order in which items
     /// settle does not change the file.
-    fn order(&self) -> Vec<usize> {
-        let mut first = vec![usize::MAX; self.names.len()];
+    fn order(&self, ranks: &[Vec<usize>]) -> Vec<usize> {
+        let mut first: Vec<Option<&Vec<usize>>> = vec![None; self.names.len()];
         for (place, id) in &self.owned {
-            first[*id] = first[*id].min(*place);
+            let rank = ranks.get(*place);
+            if first[*id].is_none_or(|first| rank.is_some_and(|rank| rank < first)) {
+                first[*id] = rank;
+            }
         }
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by_key(|id| first[*id]);

@@ -79,6 +79,7 @@ impl File<'_> {
                 }),
                 phase.each.then_some("each"),
                 phase.once.then_some("run"),
+                phase.nested.then_some("nested"),
             ];
             let kind = kind.into_iter().flatten().collect::<Vec<_>>().join(" ");
             let fields = words(phase.fields.iter().map(|name| &**name));

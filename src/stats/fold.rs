@@ -1,6 +1,6 @@
 //! The fold over rows to statistics. Several inputs are summed; each has its own items and times.
 
-use super::group::{GroupTally, add_tokens, mean, mean_within, nanoseconds};
+use super::group::{GroupTally, PhaseTimes, add_tokens, mean, nanoseconds};
 use super::items::{RowMark, Trail};
 use super::left_out::AllLeftOut;
 use super::model::{By, Dimension, Figure, Group, Judged, LeftOut, RunStats, Slowest, Stats};
@@ -23,10 +23,16 @@ pub struct Fold {
     /// The dimensions by which rows are distinguished: the union of all that are needed.
     apart: By,
     groups: HashMap<Key, GroupTally>,
+    /// The same of the rows of documents that steps ran, which only statistics by step show: the rows of these steps
+    /// have counted them in the totals.
+    nested: HashMap<Key, GroupTally>,
+    /// All rows so far.
+    seen: u64,
     names: Names,
     /// By the number of its name.
     phases: HashMap<u32, PhaseTimes>,
     rows: u64,
+    executions: u64,
     sequential: Option<u128>,
     tokens_used: Option<u64>,
     inputs: u64,
@@ -35,28 +41,6 @@ pub struct Fold {
     layout: Option<Layout>,
     /// The phases of all inputs that have a layout.
     known: BTreeSet<Arc<str>>,
-}
-
-/// The durations of a phase.
-#[derive(Default)]
-struct PhaseTimes {
-    count: u64,
-    nanoseconds: u128,
-    /// In milliseconds.
-    range: Option<(f64, f64)>,
-}
-
-impl PhaseTimes {
-    fn add(&mut self, milliseconds: f64, spent: u128) {
-        self.count += 1;
-        self.nanoseconds += spent;
-        let (smallest, largest) = self.range.unwrap_or((milliseconds, milliseconds));
-        self.range = Some((smallest.min(milliseconds), largest.max(milliseconds)));
-    }
-
-    fn mean(&self) -> Option<Figure> {
-        mean_within(self.nanoseconds, self.count, self.range?)
-    }
 }
 
 /// Items and times; `None` as soon as one input does not have them.
@@ -214,9 +198,12 @@ impl Fold {
             by,
             judged: false,
             groups: HashMap::new(),
+            nested: HashMap::new(),
+            seen: 0,
             names: Names::default(),
             phases: HashMap::new(),
             rows: 0,
+            executions: 0,
             sequential: None,
             tokens_used: None,
             inputs: 0,
@@ -247,6 +234,10 @@ impl Fold {
         let mut scattered: HashMap<Box<str>, Trail> = HashMap::new();
         let mut linked = true;
         let session = read_session(input, |layout, row| {
+            if row.is_nested() {
+                self.nested(row);
+                return;
+            }
             let mark = RowMark::of(layout, row);
             self.row(row);
             of_input.mark(&mark);
@@ -284,6 +275,10 @@ impl Fold {
     pub fn document(&mut self, layout: &Layout, rows: &[Row]) {
         let mut input = FoldInput::new();
         for row in rows.iter().map(Row::borrowed) {
+            if row.is_nested() {
+                self.nested(&row);
+                continue;
+            }
             self.row(&row);
             if layout.is_of_run(&row) {
                 let mark = RowMark::of(Some(layout), &row);
@@ -306,6 +301,7 @@ impl Fold {
     /// Counts one row; its item is counted separately.
     pub(super) fn row(&mut self, row: &RowRef<'_>) {
         self.rows += 1;
+        self.executions += u64::from(row.status != Status::Skipped);
         let phase = self.names.id(Some(&row.phase));
         if let Some(milliseconds) = row.duration_ms {
             let spent = u128::from(nanoseconds(milliseconds));
@@ -315,16 +311,33 @@ impl Fold {
             }
         }
         add_tokens(&mut self.tokens_used, row.tokens_used);
+        let key = self.key(row);
+        self.seen += 1;
+        self.groups.entry(key).or_default().add(row, self.seen);
+    }
+
+    /// Counts one row of a document that a step ran.
+    pub(super) fn nested(&mut self, row: &RowRef<'_>) {
+        let key = self.key(row);
+        self.seen += 1;
+        if self.apart.contains(&Dimension::Phase) {
+            let tally = self.nested.entry(key).or_default();
+            tally.nested = true;
+            tally.add(row, self.seen);
+        }
+    }
+
+    fn key(&mut self, row: &RowRef<'_>) -> Key {
         let mut key = Key::default();
         for (id, dimension) in key.iter_mut().zip(&self.apart) {
             *id = match dimension {
-                Dimension::Phase => phase,
+                Dimension::Phase => self.names.id(Some(&row.phase)),
                 Dimension::Agent => self.names.id(row.agent.as_deref()),
                 Dimension::Channel => self.names.id(row.channel.as_deref()),
                 Dimension::Status => self.names.id(Some(row.status.name())),
             };
         }
-        self.groups.entry(key).or_default().add(row, self.rows);
+        key
     }
 
     pub(super) fn end_input(&mut self, input: FoldInput, layout: Option<&Layout>) {
@@ -374,7 +387,8 @@ impl Fold {
     /// that memory does not depend on the number of calls.
     fn groups(&self, by: &By) -> Vec<Group> {
         let mut together: HashMap<Key, Vec<&GroupTally>> = HashMap::new();
-        for (key, tally) in &self.groups {
+        let nested = self.nested.iter().filter(|_| by.contains(&Dimension::Phase));
+        for (key, tally) in self.groups.iter().chain(nested) {
             let mut own = Key::default();
             for (id, dimension) in own.iter_mut().zip(by) {
                 let place = self.apart.iter().position(|apart| apart == dimension);
@@ -383,7 +397,7 @@ impl Fold {
             together.entry(own).or_default().push(tally);
         }
         let mut groups: Vec<_> = together.into_iter().collect();
-        groups.sort_by_key(|(key, _)| self.rank(by, key));
+        groups.sort_by_key(|(key, _)| (self.rank(by, key), *key));
         let groups = groups.into_iter().map(|(key, tallies)| {
             let by = by.iter().zip(key).map(|(dimension, id)| (*dimension, self.names.name(id).cloned()));
             GroupTally::together(tallies).finish(by.collect())
@@ -397,7 +411,7 @@ impl Fold {
         for (dimension, id) in by.iter().zip(&mut rank) {
             let Some(name) = self.names.name(*id as u32) else { continue };
             let place = match dimension {
-                Dimension::Phase => self.layout.as_ref().and_then(|layout| layout.place(name)),
+                Dimension::Phase => self.layout.as_ref().and_then(|layout| layout.rank(name)),
                 Dimension::Status => Status::parse(name).map(|status| status as usize),
                 Dimension::Agent | Dimension::Channel => None,
             };
@@ -428,6 +442,7 @@ impl Fold {
         RunStats {
             left_out,
             rows: self.rows,
+            executions: self.executions,
             items: totals.items,
             items_by_status: states,
             in_flight: (totals.in_flight > 0).then_some(totals.in_flight),

@@ -13,6 +13,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct GroupTally {
     by_status: [u64; Status::ALL.len()],
+    /// Whether it counts rows of documents that steps ran.
+    pub nested: bool,
     durations: Samples,
     measured: u64,
     nanoseconds: u128,
@@ -65,6 +67,7 @@ impl GroupTally {
     }
 
     fn absorb(&mut self, other: &GroupTally) {
+        self.nested |= other.nested;
         self.by_status.iter_mut().zip(other.by_status).for_each(|(sum, count)| *sum += count);
         self.durations.absorb(&other.durations);
         self.measured += other.measured;
@@ -84,6 +87,7 @@ impl GroupTally {
         let [p50_ms, p95_ms, p99_ms] = self.durations.percentiles([50, 95, 99]);
         Group {
             by,
+            nested: self.nested,
             count: executed,
             by_status: Status::ALL
                 .map(|status| (status, count(status)))
@@ -127,6 +131,28 @@ pub(super) fn mean(nanoseconds: u128, count: u64) -> Option<Figure> {
 pub(super) fn mean_within(nanoseconds: u128, count: u64, (smallest, largest): (f64, f64)) -> Option<Figure> {
     let Figure(mean) = mean(nanoseconds, count)?;
     Some(Figure(mean.max(smallest).min(largest)))
+}
+
+/// The durations of a phase.
+#[derive(Default)]
+pub(super) struct PhaseTimes {
+    pub count: u64,
+    pub nanoseconds: u128,
+    /// In milliseconds.
+    range: Option<(f64, f64)>,
+}
+
+impl PhaseTimes {
+    pub fn add(&mut self, milliseconds: f64, spent: u128) {
+        self.count += 1;
+        self.nanoseconds += spent;
+        let (smallest, largest) = self.range.unwrap_or((milliseconds, milliseconds));
+        self.range = Some((smallest.min(milliseconds), largest.max(milliseconds)));
+    }
+
+    pub fn mean(&self) -> Option<Figure> {
+        mean_within(self.nanoseconds, self.count, self.range?)
+    }
 }
 
 /// A column whose values so far are all numbers.

@@ -5,7 +5,7 @@ use super::items::{RowMark, Trail};
 use super::model::{By, Stats};
 use crate::event::ItemId;
 use crate::graph::Graph;
-use crate::session::{Entry, Layout};
+use crate::session::{Entry, Layout, RowRef};
 use std::collections::HashMap;
 
 pub struct Live {
@@ -46,6 +46,11 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Counts a row of a document that a step ran.
+    pub fn nested(&mut self, row: &RowRef<'_>) {
+        self.fold.nested(row);
     }
 
     /// The statistics of all items that have settled, and of all rows.

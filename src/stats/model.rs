@@ -71,6 +71,9 @@ pub struct Judged {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunStats {
     pub rows: u64,
+    /// Those that were not skipped. Rows of documents that steps ran count in neither.
+    #[serde(skip)]
+    pub executions: u64,
     /// `None` if rows have no items.
     pub items: Option<u64>,
     #[serde(serialize_with = "states")]
@@ -138,6 +141,9 @@ pub struct Slowest {
 pub struct Group {
     #[serde(serialize_with = "by")]
     pub by: Vec<(Dimension, Option<Arc<str>>)>,
+    /// Whether they are rows of a document that a step ran, which count in no total.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nested: bool,
     /// Executions, without skipped ones.
     pub count: u64,
     #[serde(serialize_with = "statuses")]

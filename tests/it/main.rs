@@ -7,6 +7,7 @@ mod budgets;
 mod channels;
 mod children;
 mod children_cancelled;
+mod children_traces;
 mod code_review;
 mod coders;
 mod conditions;

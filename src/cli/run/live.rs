@@ -14,7 +14,8 @@ use super::channels::Channels;
 use super::inputs::{self, Before, Work};
 use super::people::{self, DecidedHere, Desk};
 use super::progress::Progress;
-use super::report::{self, Finished, Trace, conclude, show, tell_trouble, written};
+use super::record::Trace;
+use super::report::{self, Finished, conclude, show, tell_trouble, written};
 use super::results::Results;
 use super::write::{self, NewRows};
 use super::{Launch, bind, limits, not_alone, paths};
@@ -142,7 +143,7 @@ pub fn run(
     let rows = launch.options.write.then(NewRows::default);
     let record = match launch.no_journal {
         true => Trace::new(&graph, Some(launch.options.trace()), rows)?,
-        false => Trace::own(&graph, &home, rows)?,
+        false => Trace::own(&graph, &home, rows)?.nested_in(&graph, &home),
     };
     let mut record = record.journaled(!launch.no_journal);
     if let Some(notice) = launch.notice.as_ref().filter(|_| !launch.show.quiet) {

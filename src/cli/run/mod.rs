@@ -14,11 +14,13 @@ mod people;
 mod probe;
 mod programs;
 mod progress;
+mod record;
 mod replay;
 mod report;
 mod results;
 mod secrets;
 mod spoken;
+mod within;
 mod write;
 
 use super::document::Document;
@@ -220,9 +222,10 @@ pub(super) use explain::explain;
 pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace};
 pub(super) use paths::text as refuse_unless_text;
 pub(super) use probe::{Probed, probe};
+pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
-    Trace, approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
+    approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
 };
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;

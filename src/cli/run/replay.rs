@@ -6,11 +6,13 @@ use super::super::stream;
 use super::super::terminal::Terminal;
 use super::super::trace;
 use super::Args;
-use super::report::{Trace, show, written};
+use super::record::Trace;
+use super::report::{show, written};
+use super::within::Within;
 use crate::diag::render::visible;
 use crate::graph::Graph;
 use crate::runtime::Observer;
-use crate::session::{self, Head, Row};
+use crate::session::{self, Head, Layout, Row, RowsApart};
 use crate::value::words;
 use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -28,11 +30,11 @@ pub fn replay(
     graph: &Graph,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let ReplaySource { rows, complete, left } = match session {
+    let ReplaySource { rows, layout, complete, left } = match session {
         // The document has been checked, including its record.
         None => {
             let rows = session::recorded(&document.source, &document.spec).rows;
-            ReplaySource { rows, complete: true, left: 0 }
+            ReplaySource { rows, layout: None, complete: true, left: 0 }
         }
         Some(path) => of_session(path, terminal)?,
     };
@@ -40,6 +42,15 @@ pub fn replay(
         let message =
             format!("{} records no executions; nothing was replayed", visible(&document.source.name));
         let help = "name a session file that does: --replay=session.toon";
+        return Err(Stop::new(Exit::Invalid, message).help(help).into());
+    }
+    let RowsApart { own: rows, nested, alone } = RowsApart::of(rows, layout.as_ref(), &Layout::of(graph));
+    if let Some(phase) = alone.first() {
+        let phase = visible(phase);
+        let message = format!(
+            "the record has a row of {phase} without the row of its step after it; nothing was replayed"
+        );
+        let help = "rows of a document come directly before the row of the step that runs it";
         return Err(Stop::new(Exit::Invalid, message).help(help).into());
     }
     let events = session::replay(graph, &rows).map_err(|unknown| {
@@ -50,7 +61,8 @@ pub fn replay(
         let message = format!("the record has phases that no step has: {phases}");
         Stop::new(Exit::Invalid, message).help("replay it with the document that it was recorded from")
     })?;
-    let mut record = Trace::new(graph, args.session.as_deref(), None)?;
+    let record = Trace::new(graph, args.session.as_deref(), None)?;
+    let mut record = record.within(Within::Record(nested));
     for event in &events {
         record.see(event)?;
     }
@@ -75,6 +87,8 @@ pub fn replay(
 /// The record to replay.
 struct ReplaySource {
     rows: Vec<Row>,
+    /// Of a session file.
+    layout: Option<Layout>,
     /// Whether the run completed, and how many items it had not started.
     complete: bool,
     left: u64,
@@ -126,7 +140,7 @@ fn of_session(path: &Path, terminal: &mut Terminal) -> anyhow::Result<ReplaySour
     if read.problems.is_empty() {
         let complete = read.head.as_ref().is_none_or(|head| head.complete);
         let left = read.summary.get("not_started").and_then(|left| left.as_u64()).unwrap_or(0);
-        return Ok(ReplaySource { rows, complete, left });
+        return Ok(ReplaySource { rows, layout: read.layout, complete, left });
     }
     trace::tell(&name, &read, terminal);
     Err(Stop::new(Exit::Invalid, format!("{} is not valid; nothing was replayed", visible(&name))).into())

@@ -5,7 +5,7 @@ use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
 use super::super::terminal::Terminal;
 use super::super::trust;
-use super::report::Trace;
+use super::record::Trace;
 use super::{Launch, own};
 use crate::diag::render::visible;
 use crate::disk::exchange;

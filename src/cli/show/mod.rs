@@ -152,7 +152,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     let (graph, folder) = (&history.graph, history.home());
     let name = find::short_name(folder)?;
     let outline = history.outline()?;
-    let mut trace = Trace::new(graph, None, None)?;
+    let mut trace = Trace::new(graph, None, None)?.nested_in(graph, folder);
     let mut items = ItemTable::new(graph, held);
     let mut listed = 0;
     if format == Format::Json {

@@ -73,7 +73,8 @@ fn same(file: &Path, home: &Path) -> io::Result<bool> {
 }
 
 /// Writes the file completely or not at all; returns whether the run had completed.
-fn make(history: &History, mut trace: Trace) -> anyhow::Result<bool> {
+fn make(history: &History, trace: Trace) -> anyhow::Result<bool> {
+    let mut trace = trace.nested_in(&history.graph, history.home());
     history.replay(|event| trace.see(event))?;
     let (outline, basis) = (history.outline()?, history.basis());
     let complete = outline.is_complete(basis);

@@ -42,6 +42,13 @@ pub fn row_event(span: Span, step: &str, event: &str) -> Diagnostic {
     )
 }
 
+/// A row of a document without the row of the step that ran it.
+pub fn row_nested(span: Span, phase: &str, outer: &str, item: Option<&str>) -> Diagnostic {
+    let item = item.map(|item| format!(" for {item}")).unwrap_or_default();
+    let message = format!("`{phase}` cannot have run{item}: `{outer}`, which runs it, has no row");
+    Diagnostic::error("row-nested", span, message)
+}
+
 /// A label that is not a value of the declared type.
 pub fn row_type(span: Span, label: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error("row-type", span, format!("{label} is {found}, and the step declares {expected}"))

@@ -58,6 +58,7 @@ fn hold(graph: &Graph, rows: &[Row], places: &[RowPlace]) -> Findings {
     for row in 0..rows.len() {
         record.row(row, &mut found.differences);
     }
+    record.nested(&mut found.differences);
     for item in &items {
         record.item(item, false, &mut found);
     }

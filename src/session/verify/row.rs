@@ -1,12 +1,14 @@
 //! Checks of a single row: its agent, channel, status and attempts.
 
 use super::super::document::Cell;
+use super::super::row::Row;
 use super::DocumentRecord;
 use super::item::is_done;
 use crate::diag::{Diagnostic, catalogue};
 use crate::event::{EVENT_COLUMNS, GATE_COLUMNS, Status};
 use crate::graph::{Kind, Step};
 use crate::value::{Type, Value, kind};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl DocumentRecord<'_> {
@@ -43,6 +45,21 @@ impl DocumentRecord<'_> {
         if let Some((ty, found)) = self.misfit(step, index) {
             let label = row.output.as_deref().unwrap_or_default();
             differences.push(catalogue::row_type(place.cell(Cell::Output), label, &ty, found));
+        }
+    }
+
+    /// Finds rows of documents without the row of the step that ran the document.
+    pub(super) fn nested(&self, differences: &mut Vec<Diagnostic>) {
+        let about = |row: &Row| (row.phase.to_string(), row.item.clone());
+        let ran = self.rows.iter().filter(|row| row.status != Status::Skipped).map(about);
+        let ran: HashSet<(String, Option<Arc<str>>)> = ran.collect();
+        for (row, place) in self.rows.iter().zip(self.places) {
+            let Some(outer) = row.borrowed().outer() else { continue };
+            let outer = (outer, row.item.clone());
+            if !ran.contains(&outer) {
+                let span = place.cell(Cell::Phase);
+                differences.push(catalogue::row_nested(span, &row.phase, &outer.0, row.item.as_deref()));
+            }
         }
     }
 

@@ -19,10 +19,9 @@ pub(super) fn facts(stats: &Stats, show: &dyn Fn(&str) -> String) -> Vec<(&'stat
         (Some(wall), None) => Some(milliseconds(wall.0)),
         (Some(_), Some(_)) => None,
     };
-    let executions = stats.groups.iter().map(|group| group.count).sum();
     let lines = [
         ("items", Some(items(run))),
-        ("executions", Some(count(executions))),
+        ("executions", Some(count(run.executions))),
         ("wall time", wall),
         ("work", work(run)),
         ("an item", mean_item(run)),
