@@ -2,7 +2,7 @@
 
 use super::model::{Dimension, Figure, Group, NumericColumn};
 use super::samples::Samples;
-use crate::event::Status;
+use crate::event::{ROUND_COLUMN, Status};
 use crate::session::{RowRef, Scalar};
 use crate::value::number::Digits;
 use crate::value::{Decimal, Value};
@@ -36,7 +36,8 @@ impl GroupTally {
         add_tokens(&mut self.tokens_used, row.tokens_used);
         let mut next = 0;
         row.each_column(|name, value| {
-            if value == Scalar::Null {
+            // The round of a loop is not an amount.
+            if value == Scalar::Null || **name == *ROUND_COLUMN {
                 return;
             }
             // Rows of one table have their columns in one order.

@@ -132,6 +132,14 @@ fn columns_that_are_not_numbers_are_left_out_and_lost_sums_are_null() {
 }
 
 #[test]
+fn rounds_of_loops_are_not_summed() {
+    let text = "t[2]{phase,status,round,cost}:\n  A,success,1,2\n  A,success,2,3\n";
+    let columns = &of_text(text, &[])["groups"][0]["columns"];
+    assert_eq!(columns["round"], Value::Null);
+    assert_eq!(columns["cost"]["sum"], json!(5));
+}
+
+#[test]
 fn sums_means_and_extremes_are_exact() {
     let column = |numbers: &[&str]| {
         let rows: String = numbers.iter().map(|number| format!("  A,success,{number}\n")).collect();

@@ -74,6 +74,16 @@ publish Bees 3
     let rounds = session.lines().filter(|line| line.starts_with("  Write,") || line.starts_with("  Review,"));
     let rounds: Vec<&str> = rounds.filter_map(|line| line.split(',').nth(8)).collect();
     assert_eq!(rounds, ["1", "2", "3", "1", "2", "3"], "{session}");
+
+    let shown = place.orderflow("show last --item 1").out;
+    let attempts = shown.lines().filter_map(|line| line.split_once(" after ")).map(|(attempt, _)| attempt);
+    let in_rounds = ["  round 1, attempt 1", "  round 2, attempt 2", "  round 3, attempt 3"];
+    let expected: Vec<&str> = [&in_rounds[..], &in_rounds[..], &["  attempt 1"][..]].concat();
+    assert_eq!(attempts.collect::<Vec<_>>(), expected, "{shown}");
+    let json = place.orderflow("show last --item 1 --format json").out;
+    let story: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(story["steps"][1]["attempts"][2]["round"], 3);
+    assert_eq!(story["steps"][2]["attempts"][0].get("round"), None);
 }
 
 #[test]

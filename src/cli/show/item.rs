@@ -3,30 +3,25 @@
 use super::super::exit::{Exit, Stop};
 use super::super::runs::Format;
 use super::super::terminal::Terminal;
+use super::attempts::{StoryAttempt, StoryStep, named, values};
 use super::conversation::{self, Ends, Filter};
 use super::events::StoryAwait;
 use super::gates::StoryGate;
 use super::items::{error_json, error_text};
 use super::nested;
-use super::presentable;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
-    Answer, AttemptEvent, Cause, Decision, Event, EventKind, Execution, Failure, GateId, ItemError,
-    ItemEvent, ItemId, ItemState, Millis, Outcome, RunEvent, Settlement, StepEvent, StepPath, StopReason,
-    Values,
+    AttemptEvent, Decision, Event, EventKind, GateId, ItemError, ItemEvent, ItemId, ItemState, RunEvent,
+    Settlement, StepEvent, StepPath, Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
 use crate::journal::Message;
-use crate::value::{Object, Value, words};
-use crate::view::{execution, milliseconds};
+use crate::value::{Value, words};
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// The most characters of a value that a line shows.
-const VALUE: usize = 2000;
 
 /// The history of an item, collected from its events.
 pub(super) struct Story {
@@ -45,24 +40,6 @@ pub(super) struct Story {
     gates: Vec<StoryGate>,
     /// The events for which its steps wait or have waited.
     awaits: Vec<StoryAwait>,
-}
-
-struct StoryStep {
-    path: StepPath,
-    attempts: Vec<StoryAttempt>,
-    /// How its last execution ended; `None` while it continues.
-    end: Option<Execution>,
-}
-
-struct StoryAttempt {
-    number: u32,
-    inputs: Values,
-    started: Millis,
-    stopped: Option<StopReason>,
-    /// `None` without a stored answer.
-    finished: Option<(Millis, Answer)>,
-    /// Its messages as JSON.
-    conversation: Vec<Value>,
 }
 
 /// Shows the item with this key, or only its conversations. The steps that run once have the key `run`, or `:run` if an
@@ -224,6 +201,7 @@ impl Story {
                     known.end = None;
                     known.attempts.push(StoryAttempt {
                         number,
+                        round: run.round(*item, step.step),
                         inputs,
                         started,
                         stopped: None,
@@ -339,166 +317,4 @@ impl Story {
         }
         out
     }
-}
-
-impl StoryStep {
-    /// Its end, or its current state.
-    fn status(&self, held: bool) -> &'static str {
-        let answered = self.attempts.last().is_some_and(|attempt| attempt.finished.is_some());
-        match &self.end {
-            Some(end) => end.status.name(),
-            None if answered => "waiting",
-            None if held => "running",
-            None => "interrupted",
-        }
-    }
-
-    fn json(&self, graph: &Graph, held: bool) -> Value {
-        let step = graph.step(self.path.step);
-        let end = self.end.as_ref();
-        json!({
-            "step": step.title,
-            "phase": step.phase,
-            "element": self.path.element,
-            "status": self.status(held),
-            "error": end.and_then(|end| end.error.as_ref()),
-            "attempts": self.attempts.iter().map(|attempt| attempt.json(graph)).collect::<Vec<_>>(),
-        })
-    }
-
-    fn text(&self, out: &mut String, graph: &Graph, held: bool) {
-        out.push_str(&format!("\n{}: {}\n", execution(self.path, graph), self.status(held)));
-        // The error of the last attempt is shown there.
-        let error = self.end.as_ref().and_then(|end| end.error.as_deref());
-        if let (Some(error), true) = (error, self.attempts.is_empty()) {
-            out.push_str(&format!("  {}\n", visible(error)));
-        }
-        for attempt in &self.attempts {
-            attempt.text(out, graph, held);
-        }
-    }
-}
-
-impl StoryAttempt {
-    fn json(&self, graph: &Graph) -> Value {
-        let seen =
-            self.finished.as_ref().filter(|(_, answer)| !answer.as_ref().is_err_and(|lost| is_lost(lost)));
-        let mut told = json!({
-            "attempt": self.number,
-            "started_ms": self.started,
-            "finished_ms": seen.map(|(at, _)| at),
-            "stopped": self.stopped.map(|why| why.to_string()),
-            "inputs": named(&self.inputs, graph),
-            "outputs": {},
-            "tokens_used": null,
-            "columns": {},
-            "error": null,
-            "conversation": self.conversation,
-        });
-        match self.finished.as_ref().map(|(_, answer)| answer) {
-            Some(Ok(reply)) => {
-                told["outputs"] = named(&reply.outputs, graph).into();
-                told["tokens_used"] = reply.tokens_used.into();
-                told["columns"] = columns(&reply.columns).into();
-            }
-            Some(Err(failure)) => {
-                told["error"] = failure_json(failure);
-                told["tokens_used"] = failure.tokens_used.into();
-                told["columns"] = columns(&failure.columns).into();
-            }
-            None => {}
-        }
-        told
-    }
-
-    fn text(&self, out: &mut String, graph: &Graph, held: bool) {
-        let StoryAttempt { number, started, .. } = self;
-        let took = match &self.finished {
-            Some((_, Err(failure))) if is_lost(failure) => ", its end was not seen".to_owned(),
-            Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),
-            None if held => ", without an answer so far".to_owned(),
-            None => ", interrupted before it had answered".to_owned(),
-        };
-        let began = milliseconds(*started as f64);
-        out.push_str(&format!("  attempt {number} after {began}{took}\n"));
-        values(out, "    ", "takes ", &self.inputs, graph);
-        if let Some(why) = self.stopped {
-            out.push_str(&format!("    {why}\n"));
-        }
-        match self.finished.as_ref().map(|(_, answer)| answer) {
-            Some(Ok(reply)) => {
-                values(out, "    ", "makes ", &reply.outputs, graph);
-                for (name, value) in &reply.columns {
-                    out.push_str(&format!("    reports {}: {}\n", visible(name), short(value)));
-                }
-            }
-            Some(Err(failure)) => {
-                let code = failure.code.as_deref().map(|code| format!(" ({})", visible(code)));
-                let code = code.unwrap_or_default();
-                out.push_str(&format!("    fails: {}{code}\n", visible(&failure.message)));
-                for line in failure.log.lines() {
-                    out.push_str(&format!("    | {}\n", visible(line)));
-                }
-            }
-            None => {}
-        }
-    }
-}
-
-fn named(values: &Values, graph: &Graph) -> Object {
-    values
-        .iter()
-        .map(|(id, value)| (graph.value(*id).name.clone(), presentable(*id, value, graph).into_owned()))
-        .collect()
-}
-
-fn columns(columns: &[(std::sync::Arc<str>, Value)]) -> Object {
-    columns.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
-}
-
-fn values(out: &mut String, indent: &str, what: &str, values: &Values, graph: &Graph) {
-    for (id, value) in values {
-        out.push_str(&format!(
-            "{indent}{what}{}: {}\n",
-            visible(&graph.value(*id).name),
-            short(&presentable(*id, value, graph))
-        ));
-    }
-}
-
-/// A value on one line.
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(VALUE) {
-        Some((end, _)) => visible(&text[..end]) + "… (--format json has it all)",
-        None => visible(&text),
-    }
-}
-
-fn failure_json(failure: &Failure) -> Value {
-    let (cause, number) = match failure.cause {
-        Cause::Start => ("start", None),
-        Cause::Exit(code) => ("exit", Some(code)),
-        Cause::Signal(signal) => ("signal", Some(signal)),
-        Cause::Stopped => ("stopped", None),
-        Cause::Protocol => ("protocol", None),
-        Cause::Refused => ("refused", None),
-        Cause::BadOutput => ("bad_output", None),
-    };
-    let outcome = match failure.outcome {
-        Outcome::Failed => "failed",
-        Outcome::NotExecuted => "not_executed",
-        Outcome::Unknown => "unknown",
-    };
-    json!({
-        "message": failure.message,
-        "code": failure.code,
-        "cause": cause,
-        "number": number,
-        "outcome": outcome,
-        "retryable": failure.retryable,
-        "retry_after_ms": failure.retry_after_ms,
-        "unavailable": failure.is_unavailable(),
-        "log": failure.log,
-    })
 }

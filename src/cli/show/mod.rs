@@ -1,5 +1,6 @@
 //! `orderflow show`: one stored run, its items, or one item with all inputs and outputs.
 
+mod attempts;
 mod conversation;
 mod events;
 mod files;

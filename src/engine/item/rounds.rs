@@ -93,16 +93,20 @@ impl Item {
 
     /// The column of a row for the round of its step; a compensation has the round that it compensates.
     pub(super) fn round_column(&self, graph: &Graph, id: StepId) -> Option<(Arc<str>, Value)> {
+        Some((Arc::from(ROUND_COLUMN), self.round_of(graph, id)?))
+    }
+
+    /// The round of a step as a number, or as a text such as `2/1` in a loop within a loop.
+    pub fn round_of(&self, graph: &Graph, id: StepId) -> Option<Value> {
         let rounds = match self.effects.compensating.filter(|_| graph.step(id).kind == Kind::Compensation) {
             Some(undoes) => self.rounds_then(graph, undoes),
             None => self.rounds_of(graph, id),
         };
-        let round = match rounds.as_slice() {
-            [] => return None,
-            [only] => (*only).into(),
-            several => several.iter().map(u32::to_string).collect::<Vec<_>>().join("/").into(),
-        };
-        Some((Arc::from(ROUND_COLUMN), round))
+        match rounds.as_slice() {
+            [] => None,
+            [only] => Some((*only).into()),
+            several => Some(several.iter().map(u32::to_string).collect::<Vec<_>>().join("/").into()),
+        }
     }
 
     /// What an input of a step is now.

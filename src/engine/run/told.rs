@@ -153,6 +153,11 @@ impl Run {
         self.items.get(&item)?.call(&self.graph, step)
     }
 
+    /// The round of a step in the loops around it, as its rows have it.
+    pub fn round(&self, item: ItemId, step: StepId) -> Option<Value> {
+        self.items.get(&item)?.round_of(&self.graph, step)
+    }
+
     /// The key of an item in flight.
     pub fn key(&self, item: ItemId) -> Option<&Arc<str>> {
         self.items.get(&item).map(Item::key)
