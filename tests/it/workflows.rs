@@ -56,8 +56,10 @@ impl Place {
 fn every_document_is_without_a_doubt() {
     let place = workflows();
     for name in [
+        "article",
         "code-review",
         "data-pipeline",
+        "deploy",
         "incident-runbook",
         "order-creation",
         "order-events",
