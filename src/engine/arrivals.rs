@@ -10,6 +10,9 @@ use std::sync::Arc;
 const MOST: usize = 100_000;
 const LARGEST: usize = 64 << 20;
 
+/// The key of the steps that run once after all items; an item may have it, too.
+pub(super) const RUN_KEY: &str = "run";
+
 /// A text by its hash, so that many ids and keys take little memory.
 type Digest = [u8; 16];
 
@@ -61,7 +64,7 @@ impl Arrivals {
         let number = self.count;
         self.count += 1;
         let over = self.ended.contains(&digest(&arrival.subject));
-        if !is_awaited(graph, &arrival.kind) || over && !by_value(graph, &arrival.kind) {
+        if !is_awaited(graph, &arrival.kind) || over && !outlives(graph, &arrival.kind, &arrival.subject) {
             return;
         }
         self.size = self.size.saturating_add(size(arrival));
@@ -148,7 +151,7 @@ impl Arrivals {
         }
         self.ended.insert(digest(key));
         for (kind, all) in &mut self.by {
-            if by_value(graph, kind) {
+            if outlives(graph, kind, key) {
                 continue;
             }
             for number in all.remove(key).into_iter().flatten() {
@@ -174,9 +177,11 @@ fn is_awaited(graph: &Graph, kind: &str) -> bool {
     graph.steps.iter().filter_map(|step| step.awaits.as_ref()).any(|awaits| awaits.event == kind)
 }
 
-/// Whether a step finds events of this type by a value instead of the item's key.
-fn by_value(graph: &Graph, kind: &str) -> bool {
-    let mut of_kind =
-        graph.steps.iter().filter_map(|step| step.awaits.as_ref()).filter(|awaits| awaits.event == kind);
-    of_kind.any(|awaits| awaits.subject.is_some())
+/// Whether events of this type and subject may be taken after the item with this key has ended: a step finds them by a
+/// value, or runs once for all items.
+fn outlives(graph: &Graph, kind: &str, key: &str) -> bool {
+    graph.steps.iter().any(|step| {
+        let awaits = step.awaits.as_ref().filter(|awaits| awaits.event == kind);
+        awaits.is_some_and(|awaits| awaits.subject.is_some() || step.once && key == RUN_KEY)
+    })
 }

@@ -3,8 +3,8 @@
 
 use super::arrivals::Arrivals;
 use crate::event::{
-    AttemptEvent, Decision, Event, EventKind, Execution, Failure, GateId, ItemEvent, Millis, StepEvent,
-    UnixMillis,
+    AttemptEvent, Decision, Event, EventKind, Execution, Failure, GateId, ItemEvent, ItemId, Millis,
+    StepEvent, UnixMillis,
 };
 use crate::graph::{Graph, StepId};
 use crate::value::budget::Spent;
@@ -123,6 +123,30 @@ pub(super) struct Bounds {
     pub standing: BTreeMap<GateId, Decision>,
     /// The events that the run has got.
     pub arrivals: Arrivals,
+    /// What must not be stored.
+    pub secrets: SecretCheck,
     /// When the run's time was zero, by the clock and without its pauses.
     pub clock: UnixMillis,
+}
+
+/// Finds out whether a text of an item contains a secret.
+#[derive(Default)]
+pub(super) struct SecretCheck(Option<Box<Check>>);
+
+type Check = dyn Fn(ItemId, &str) -> bool + Send + Sync;
+
+impl SecretCheck {
+    pub fn of(check: impl Fn(ItemId, &str) -> bool + Send + Sync + 'static) -> Self {
+        SecretCheck(Some(Box::new(check)))
+    }
+
+    pub fn finds(&self, item: ItemId, text: &str) -> bool {
+        self.0.as_ref().is_some_and(|check| check(item, text))
+    }
+}
+
+impl std::fmt::Debug for SecretCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretCheck")
+    }
 }

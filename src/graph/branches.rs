@@ -119,7 +119,7 @@ impl Resolver<'_> {
         let Some(written) = &self.spec.steps[step].annotations.awaits else { return };
         let Some(payload) = self.flow.payloads[step] else { return };
         let written = &written.value;
-        let subject = written.subject.as_ref().and_then(|subject| self.guard(subject));
+        let subject = written.subject.as_ref().and_then(|subject| self.names_of(subject));
         let filter = written.condition.as_ref().map(|condition| {
             let known = |(name, _): (&str, _)| Some((name.to_owned(), *self.values.get(name)?));
             let names = condition.value.names().into_iter().filter_map(known);
@@ -151,8 +151,20 @@ impl Resolver<'_> {
         }
     }
 
-    /// Finds the values of a condition.
+    /// Finds the values of a condition, which must be true or false.
     fn guard(&mut self, condition: &Spanned<Condition>) -> Option<Guard> {
+        let guard = self.names_of(condition);
+        if let Some([(name, value)]) = guard.as_ref().map(|guard| guard.names.as_slice())
+            && condition.value.text.trim() == name
+            && let Some(ty) = self.declared(*value).filter(|ty| never_boolean(ty))
+        {
+            self.diagnostics.push(catalogue::never_boolean(condition.span, name, &ty.to_string()));
+        }
+        guard
+    }
+
+    /// Finds the values of an expression.
+    fn names_of(&mut self, condition: &Spanned<Condition>) -> Option<Guard> {
         let mut found = Vec::new();
         let mut whole = true;
         for (name, at) in condition.value.names() {
@@ -171,12 +183,6 @@ impl Resolver<'_> {
                     whole = false;
                 }
             }
-        }
-        if let [(name, value)] = found.as_slice()
-            && condition.value.text.trim() == name
-            && let Some(ty) = self.declared(*value).filter(|ty| never_boolean(ty))
-        {
-            self.diagnostics.push(catalogue::never_boolean(condition.span, name, &ty.to_string()));
         }
         whole.then(|| Guard { condition: condition.value.clone(), names: found })
     }

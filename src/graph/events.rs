@@ -3,8 +3,9 @@
 use super::flow::{Flow, who};
 use super::names::Names;
 use super::{Graph, Guard, Kind, StepId, ValueId};
+use crate::condition::Condition;
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::spec::{Annotations, Spec};
+use crate::spec::{Annotations, Spanned, Spec};
 use crate::value::{Part, Type, in_conditions, words};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -108,6 +109,7 @@ pub(super) fn check_types(spec: &Spec, flow: &Flow, names: &Names, diagnostics: 
         let Some((awaits, value)) = step.annotations.awaits.as_ref().zip(flow.payloads[index]) else {
             continue;
         };
+        diagnostics.extend(awaits.value.subject.as_ref().and_then(|subject| wrong_subject(subject, flow)));
         let Some(ty) = &flow.values[value.index()].ty else { continue };
         if ty.holds_secrets() {
             diagnostics.push(catalogue::secret_awaited(awaits.value.event.span, flow.name(value)));
@@ -119,5 +121,24 @@ pub(super) fn check_types(spec: &Spec, flow: &Flow, names: &Names, diagnostics: 
             let near = names.near(name, lack.members.iter().map(String::as_str));
             diagnostics.push(catalogue::unknown_value(at, name, near));
         }
+    }
+}
+
+/// A subject is a text or a number: reports a value or a member of one with another type.
+fn wrong_subject(subject: &Spanned<Condition>, flow: &Flow) -> Option<Diagnostic> {
+    let text = subject.value.text.trim();
+    let mut parts = text.split('.');
+    let name = parts.next()?;
+    let value = flow.values.iter().find(|value| in_conditions(&value.name) == name)?;
+    let ty = parts.try_fold(value.ty.clone()?, |ty, part| Some(ty.member(part)?.0))?;
+    (!may_be_subject(&ty)).then(|| catalogue::bad_subject(subject.span, text, &ty.to_string()))
+}
+
+fn may_be_subject(ty: &Type) -> bool {
+    match ty {
+        Type::String | Type::Integer | Type::Number | Type::File | Type::Json | Type::Named(_) => true,
+        Type::Secret | Type::Boolean | Type::List(_) => false,
+        Type::Nullable(ty) => may_be_subject(ty),
+        Type::Defined(definition) => definition.may_be_scalar(),
     }
 }

@@ -38,7 +38,9 @@ pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
 
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
-use crate::event::{Decision, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values};
+use crate::event::{
+    Arrival, Decision, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values,
+};
 use crate::graph::Graph;
 use crate::journal::Trouble;
 use calls::Calls;
@@ -78,6 +80,15 @@ pub enum Request {
     Answer(ItemId, GateId, Decision),
     /// The person who was asked about an item does not decide now.
     Later(ItemId, GateId),
+}
+
+impl From<InboxRequest> for Request {
+    fn from(request: InboxRequest) -> Self {
+        match request {
+            InboxRequest::Decide(request) => Request::Decide(request),
+            InboxRequest::Signal(request) => Request::Signal(request),
+        }
+    }
 }
 
 /// What is reported once everything so far is durable.
@@ -165,6 +176,8 @@ impl Loop<'_> {
         let (mut decided, mut answered) = (Vec::<Reply>::new(), Vec::<(u64, Reply)>::new());
         run.stop_at(self.until());
         run.set_clock(unix_millis().saturating_sub(past));
+        let redactor = self.bindings.redactor().clone();
+        run.set_secret_check(move |item, text| redactor.finds(item, text));
         if start.is_some() {
             run.restore_agents();
         }
@@ -174,6 +187,13 @@ impl Loop<'_> {
             Some(_) if let Some(item) = self.revoke => run.revoke(item, now(), &mut out),
             Some(_) => run.resume(&self.retry, now(), &mut out),
             None => {}
+        }
+        // What was stored while no process ran the run comes before the times that have passed since.
+        let mut stored = BTreeSet::new();
+        if start.is_some() {
+            for request in self.workspace.inbox().take(&mut stored).into_iter().map(Request::from) {
+                decided.extend(self.hear(request, run, now(), &mut out));
+            }
         }
         let burying = self.alone.then(|| {
             adapter::adopt();
@@ -253,7 +273,14 @@ impl Loop<'_> {
             let paused = run.stopped() == Some(StopReason::Interrupted);
             let published = paused || self.outbox.as_ref().is_none_or(Outbox::is_done);
             let over = held.is_empty() && published && (exhausted || !run.wants_item());
-            if over && (run.is_idle() || run.rests() && !self.stays(run)) {
+            let rests_here = over && run.rests() && !self.stays(run);
+            if rests_here && run.stopped().is_none() && timers.next().is_some_and(|due| due <= now()) {
+                while let Some(timer) = timers.take(now()) {
+                    run.handle(EngineInput::Due(timer), now(), &mut out);
+                }
+                continue;
+            }
+            if over && run.is_idle() || rests_here {
                 break;
             }
             match (over && run.rests(), rests) {
@@ -274,18 +301,11 @@ impl Loop<'_> {
             tokio::select! {
                 biased;
                 Some(request) = requests.recv() => match request {
-                    // A run that stops leaves it to the next runner.
-                    Request::Decide(_) if run.stopped().is_some() => {}
-                    Request::Decide(request) => {
-                        for input in request.inputs(&self.graph, run) {
-                            run.handle(input, now(), &mut out);
-                        }
-                        decided.extend(request.name.map(Reply::File));
-                    }
-                    Request::Signal(_) if run.stopped().is_some() => {}
-                    Request::Signal(request) => {
-                        run.handle(EngineInput::Receive(request.signal), now(), &mut out);
-                        decided.extend(request.name.map(Reply::File));
+                    Request::Decide(DecisionRequest { name: Some(name), .. })
+                    | Request::Signal(SignalRequest { name: Some(name), .. })
+                        if stored.contains(&name) => {}
+                    request @ (Request::Decide(_) | Request::Signal(_)) => {
+                        decided.extend(self.hear(request, run, now(), &mut out));
                     }
                     Request::Answer(item, gate, decision) => {
                         self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
@@ -311,7 +331,7 @@ impl Loop<'_> {
                     }
                 },
                 Some(event) = events::next(&mut self.sources), if run.has_room() && run.stopped().is_none() => {
-                    run.handle(EngineInput::Receive(event.arrival), now(), &mut out);
+                    run.handle(self.received(event.arrival), now(), &mut out);
                     decided.push(Reply::Source(event.durable));
                 }
                 Some(done) = outbox::next(&mut self.outbox) => {
@@ -347,6 +367,32 @@ impl Loop<'_> {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Handles a request of another process; returns what is reported once it is durable. A run that stops leaves it to
+    /// the next runner.
+    fn hear(&self, request: Request, run: &mut Run, now: Millis, out: &mut Out) -> Option<Reply> {
+        let name = match request {
+            _ if run.stopped().is_some() => None,
+            Request::Decide(request) => {
+                for input in request.inputs(&self.graph, run) {
+                    run.handle(input, now, out);
+                }
+                request.name
+            }
+            Request::Signal(request) => {
+                run.handle(self.received(request.signal), now, out);
+                request.name
+            }
+            _ => None,
+        };
+        name.map(Reply::File)
+    }
+
+    /// An event from outside as the journal has it: conditions, types and steps see the same live and after a restart.
+    fn received(&self, mut arrival: Arc<Arrival>) -> EngineInput {
+        self.bindings.redactor().conceal_arrival(&mut arrival);
+        EngineInput::Receive(arrival)
     }
 
     /// Whether the run stays alive although only people and events can move it on: one is asked, a source may bring

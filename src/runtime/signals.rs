@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second kills what still runs, the third exits. Also notices
 //! that the run was cancelled by another process.
 
-use super::{Inbox, InboxRequest, Request, Requests};
+use super::{Inbox, Request, Requests};
 use crate::adapter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -124,12 +124,8 @@ async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool, 
     let mut seen = BTreeSet::new();
     while !cancelled() {
         for request in inbox.take(&mut seen) {
-            let request = match request {
-                InboxRequest::Decide(request) => Request::Decide(request),
-                InboxRequest::Signal(request) => Request::Signal(request),
-            };
             // Fails only if the run is over.
-            let _ = sender.send(request).await;
+            let _ = sender.send(request.into()).await;
         }
         tokio::time::sleep(EVERY).await;
     }

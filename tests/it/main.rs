@@ -26,6 +26,7 @@ mod doctor;
 mod endless;
 mod english;
 mod events;
+mod events_hostile;
 mod every_parser;
 mod exchanges;
 mod explain;

@@ -2,7 +2,7 @@
 //! run resumes.
 
 use super::Redactor;
-use crate::event::{AttemptEvent, Event, EventKind, RunEvent, Values};
+use crate::event::{Arrival, AttemptEvent, Event, EventKind, Values};
 use crate::value::{Object, Value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::cell::RefCell;
@@ -49,11 +49,12 @@ impl Named {
 impl Redactor {
     /// Replaces secrets by their names.
     pub fn conceal(&self, event: &mut Event) {
-        self.made(event, &|text| self.concealed(text));
-        // Not restored: an event from outside could name a secret.
-        if let EventKind::Run(RunEvent::Received(arrival)) = &mut event.kind
-            && let Some(data) = changed(&arrival.data, &|text| self.concealed(text))
-        {
+        self.made(event, &|text| self.concealed(text, true));
+    }
+
+    /// Replaces secrets in an event from outside, for good: it could name a secret itself.
+    pub fn conceal_arrival(&self, arrival: &mut Arc<Arrival>) {
+        if let Some(data) = changed(&arrival.data, &|text| self.concealed(text, false)) {
             Arc::make_mut(arrival).data = Arc::new(data);
         }
     }
@@ -79,7 +80,7 @@ impl Redactor {
 
     /// The same in values.
     pub fn conceal_values(&self, values: &mut Values) {
-        each(values, &|text| self.concealed(text));
+        each(values, &|text| self.concealed(text, true));
     }
 
     fn made(&self, event: &mut Event, change: &dyn Fn(&str) -> Option<String>) {
@@ -88,11 +89,13 @@ impl Redactor {
         }
     }
 
-    /// The text with names; `None` if unchanged.
-    fn concealed(&self, text: &str) -> Option<String> {
+    /// The text with names; `None` if unchanged. What is `restored` later has another form for texts that look like
+    /// names.
+    fn concealed(&self, text: &str, restored: bool) -> Option<String> {
         let Named { finder, names } = self.known.named.as_ref()?;
         let (mut out, mut done) = (String::new(), 0);
-        for found in finder.find_iter(text) {
+        let literal = |pattern: usize| !restored && names.get(pattern).is_some_and(String::is_empty);
+        for found in finder.find_iter(text).filter(|found| !literal(found.pattern().as_usize())) {
             out = out + text.get(done..found.start())? + OPEN + names.get(found.pattern().as_usize())?;
             out.push(CLOSE);
             done = found.end();

@@ -71,6 +71,13 @@ impl Redactor {
         self.with_learned(Some(item)).text(text);
     }
 
+    /// Whether a text contains a secret.
+    pub fn finds(&self, item: ItemId, text: &str) -> bool {
+        let mut shown = text.to_owned();
+        self.shown_text(item, &mut shown);
+        shown != text
+    }
+
     /// This redactor with the secrets of the item, or of all items.
     pub(super) fn with_learned(&self, item: Option<ItemId>) -> Redactor {
         if self.learned.names.is_empty() {

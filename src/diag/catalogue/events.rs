@@ -58,6 +58,16 @@ pub fn secret_awaited(span: Span, name: &str) -> Diagnostic {
     .help("give the payload a type without secrets")
 }
 
+/// A subject with a type that no subject has.
+pub fn bad_subject(span: Span, name: &str, ty: &str) -> Diagnostic {
+    Diagnostic::error(
+        "bad-subject",
+        span,
+        format!("`{name}` is of type {ty}, and the subject of an event is a text or a number"),
+    )
+    .help("name a text or a number that is not secret, as in `for order.id`")
+}
+
 /// An awaited type that is almost that of an event that another step publishes.
 pub fn almost_emitted(span: Span, awaited: &str, emitted: &str, other: Span) -> Diagnostic {
     let message = format!("no step publishes `{awaited}`; a step publishes `{emitted}`");

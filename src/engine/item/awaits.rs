@@ -86,7 +86,7 @@ impl Item {
             let awaits = graph.step(step).awaits.as_ref()?;
             let Some(state) = self.awaits.waits.get(&step) else {
                 let since = bounds.clock.saturating_add(now);
-                return Some(match self.subject(awaits) {
+                return Some(match self.subject(awaits, bounds) {
                     Ok(subject) => StepEvent::AwaitBegan { step, subject, since }.of(self.id, now),
                     Err(why) => self.row_without_attempt(graph, step, Status::Failed, Some(why), now),
                 });
@@ -104,14 +104,23 @@ impl Item {
     }
 
     /// What the subject of an event must be.
-    fn subject(&self, awaits: &Await) -> Result<Arc<str>, String> {
+    fn subject(&self, awaits: &Await, bounds: &Bounds) -> Result<Arc<str>, String> {
         let Some(guard) = &awaits.subject else { return Ok(self.key.clone()) };
         let text = guard.condition.text.trim();
         let found = guard.condition.value(&|name| self.named(guard, name));
-        match found.map_err(|fault| format!("`for {text}`: {}", fault.message))? {
-            Value::String(text) if !text.is_empty() => Ok(text.into()),
-            value @ Value::Number(_) => Ok(value.to_string().into()),
-            other => Err(format!("`for {text}` is {}, and a subject is a text", crate::value::kind(&other))),
+        let subject = match found.map_err(|fault| format!("`for {text}`: {}", fault.message))? {
+            Value::String(text) if !text.is_empty() => text,
+            value @ Value::Number(_) => value.to_string(),
+            other => {
+                return Err(format!(
+                    "`for {text}` is {}, and a subject is a text",
+                    crate::value::kind(&other)
+                ));
+            }
+        };
+        match bounds.secrets.finds(self.id, &subject) {
+            true => Err(format!("`for {text}` contains a secret, and subjects are stored and shown")),
+            false => Ok(subject.into()),
         }
     }
 
@@ -140,6 +149,12 @@ impl Item {
     /// Why an event with the right type and subject is not the one that a step waits for, if so.
     pub fn refusal_of(&self, graph: &Graph, step: StepId, arrival: &Arrival) -> Option<String> {
         let awaits = graph.step(step).awaits.as_ref()?;
+        let since = self.awaits.waits.get(&step).map(|state| state.since);
+        if let Some((since, within)) = since.zip(awaits.within)
+            && since.saturating_add(millis(within)) <= arrival.at
+        {
+            return Some(format!("it came after `within {}`", words::duration(within)));
+        }
         let payload = graph.value(awaits.payload);
         if let Some(misfits) = payload.ty.as_ref().and_then(|ty| ty.fits(&arrival.data).err()) {
             return Some(misfits.of(&payload.name));

@@ -69,7 +69,8 @@ impl Item {
     pub(super) fn next_at_gates(&self, graph: &Graph, bounds: &Bounds, now: Millis) -> Option<Event> {
         self.steps.gated().iter().find_map(|path| {
             let StepState::Gated(gate) = self.state(*path) else { return None };
-            let standing = || bounds.standing.get(gate).cloned();
+            let in_time = |decision: &&Decision| !self.is_late(graph, *gate, decision.at);
+            let standing = || bounds.standing.get(gate).filter(in_time).cloned();
             match self.gates.reached.get(gate) {
                 None => {
                     let question = self.question(graph, *gate);
@@ -137,6 +138,13 @@ impl Item {
         let reached = self.gates.reached.get(&gate)?;
         let until = reached.since.saturating_add(millis(graph.gate(gate)?.within?));
         Some(until.saturating_sub(bounds.clock))
+    }
+
+    /// Whether a decision at this time of the clock is too late.
+    pub fn is_late(&self, graph: &Graph, gate: GateId, at: UnixMillis) -> bool {
+        let since = self.gates.reached.get(&gate).map(|reached| reached.since);
+        let within = graph.gate(gate).and_then(|gate| gate.within);
+        since.zip(within).is_some_and(|(since, within)| since.saturating_add(millis(within)) <= at)
     }
 
     /// Whether the time to decide has passed.

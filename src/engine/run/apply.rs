@@ -1,5 +1,6 @@
 //! How events change the run: the only file that changes one. Does not know which event comes next.
 
+use super::super::arrivals::RUN_KEY;
 use super::super::budget::spend;
 use super::super::item::Item;
 use super::super::tally::DeadLetter;
@@ -77,7 +78,7 @@ impl Run {
                         last
                     }
                     None => {
-                        let mut run = Item::new(&self.graph, ItemId::RUN, "run".into(), &inputs, event.at);
+                        let mut run = Item::new(&self.graph, ItemId::RUN, RUN_KEY.into(), &inputs, event.at);
                         run.begin(&self.graph);
                         run
                     }

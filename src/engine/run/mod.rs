@@ -307,7 +307,8 @@ impl Run {
     /// The event by which a person decides, unless it is decided already or not for that person to decide.
     fn decision(&self, gate: GateId, item: Option<ItemId>, decision: Decision, at: Millis) -> Option<Event> {
         let may = self.graph.gate(gate)?.by.as_ref().is_none_or(|by| *by == decision.by);
-        let waits = |item: &ItemId| self.items.get(item).is_some_and(|known| known.waits_at(gate));
+        let takes = |known: &Item| known.waits_at(gate) && !known.is_late(&self.graph, gate, decision.at);
+        let waits = |item: &ItemId| self.items.get(item).is_some_and(takes);
         match item {
             _ if !may => None,
             Some(item) => waits(&item).then(|| ItemEvent::Decided { gate, decision }.of(item, at)),

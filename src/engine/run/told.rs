@@ -2,6 +2,7 @@
 
 use super::super::item::Item;
 use super::super::tally::{DeadLetter, Tally};
+use super::super::unavailable::SecretCheck;
 use super::super::{Ahead, Ask, Call, Effect};
 use super::{Run, WINDOW};
 use crate::event::{
@@ -117,6 +118,11 @@ impl Run {
     /// The run's name, which the ids of its own events begin with.
     pub fn set_name(&mut self, run: &str) {
         self.bounds.arrivals.run = run.into();
+    }
+
+    /// How to find secrets in the texts of an item: they are not stored.
+    pub fn set_secret_check(&mut self, check: impl Fn(ItemId, &str) -> bool + Send + Sync + 'static) {
+        self.bounds.secrets = SecretCheck::of(check);
     }
 
     /// The run's time was zero at this time of the clock, without its pauses.

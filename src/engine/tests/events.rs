@@ -171,6 +171,20 @@ fn an_event_that_does_not_come_in_time_fails_the_step_by_the_clock() {
 }
 
 #[test]
+fn an_event_counts_by_the_time_at_which_it_came() {
+    for (at, starts) in [(1_000_051, 1), (1_000_052, 0)] {
+        let mut hand = Hand::new(awaiting(None, Some(50)));
+        hand.run.set_clock(1_000_000);
+        hand.answer(0, Ok(json!(1)));
+        let EngineInput::Receive(mut event) = arrival("1", "k", json!(1)) else { return };
+        Arc::make_mut(&mut event).at = at;
+        hand.give(EngineInput::Receive(event));
+        assert_eq!((at, hand.starts(1)), (at, starts), "{:#?}", hand.out.events);
+        Run::fold(Arc::new(awaiting(None, Some(50))), policy(), &hand.out.events).unwrap();
+    }
+}
+
+#[test]
 fn no_other_deadline_counts_the_time_of_waiting() {
     let mut graph = awaiting(None, None);
     graph.settings.deadline = Some(Duration::from_millis(100));

@@ -216,6 +216,11 @@ impl TypeSchema {
         kinds::admits(self, self.schema(), &Value::Array(Vec::new()))
     }
 
+    /// Whether a text or a number may fit.
+    pub fn may_be_scalar(&self) -> bool {
+        [Value::from(""), Value::from(0)].iter().any(|value| kinds::admits(self, self.schema(), value))
+    }
+
     pub(super) fn lacks(&self, way: &[Part]) -> Option<Lack> {
         kinds::lacks(self, &self.schema, way)
     }

@@ -1,0 +1,252 @@
+//! Events that come late, while nothing runs, with secrets in them, or under a name that means something else.
+
+use crate::place::Place;
+use crate::program::{Told, told};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const AWAIT: &str = "\
+# Orders
+
+## Close
+[await:: order.shipped]
+
+name::String -> closed::String
+
+```sh run
+echo \"$IN_ORDER_SHIPPED\" >> closed.log
+echo closed
+```
+";
+
+const GATE: &str = "\
+# Orders
+
+## Close
+name::String -> closed::String
+
+> [!gate] Close it?
+
+```sh run
+echo closed
+```
+";
+
+const TWO: &str = "{\"id\":\"a\",\"name\":\"A\"}\n{\"id\":\"b\",\"name\":\"B\"}\n";
+
+const TOKEN: &str = "s3cr3t-value-1234";
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A run of two items that wait, and that no process runs.
+fn waiting(document: &str) -> Place {
+    let place = Place::new(document);
+    place.write("items.jsonl", TWO);
+    let ran = place.run("--items items.jsonl");
+    assert_eq!(ran.exit, Some(5), "{}", ran.err);
+    place
+}
+
+fn read(told: &Told) -> Value {
+    serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err))
+}
+
+fn signal(place: &Place, args: &str, data: &str) -> Told {
+    let mut command = place.command(&format!("signal last {args}"));
+    told(command.args(["--data", data]).output().unwrap())
+}
+
+/// Two items for each of which the time to wait passed while no process ran the run.
+fn overdue(document: &str) -> Place {
+    let place = waiting(document);
+    let until = now() + 3_000;
+    place.until("the time has passed", || now() > until);
+    place
+}
+
+/// The run's folder below the place.
+fn home(place: &Place) -> String {
+    let run = read(&place.orderflow("runs --format json"))[0]["run"].as_str().unwrap().to_owned();
+    format!(".orderflow/runs/{run}")
+}
+
+/// What a command leaves for a runner that ended before it took it.
+fn store(place: &Place, request: &Value) {
+    let name = format!("{}/inbox/{}.json", home(place), orderflow::runtime::new_run_id());
+    place.write(&name, &request.to_string());
+}
+
+fn stored_signal(id: &str, item: &str, data: &Value, at: u64) -> Value {
+    json!({"signal": {"id": id, "type": "order.shipped", "subject": item, "data": data, "at": at}})
+}
+
+fn code(place: &Place, item: &str) -> Value {
+    read(&place.orderflow(&format!("show last --format json --item {item}")))["error"]["code"].clone()
+}
+
+#[test]
+fn what_was_stored_for_a_runner_that_ended_is_taken_by_resume() {
+    let place = waiting(AWAIT);
+    store(&place, &stored_signal("s1", "b", &json!(1), now()));
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
+    assert!(resumed.err.contains("1 succeeded, 1 waiting for an event"), "{}", resumed.err);
+    assert_eq!(place.read("closed.log"), "1\n");
+    assert_eq!(std::fs::read_dir(place.path(&format!("{}/inbox", home(&place)))).unwrap().count(), 0);
+    let again = signal(&place, "order.shipped --item b --id s1", "2");
+    assert!(again.err.starts_with("an event with the id s1 came before"), "{}", again.err);
+
+    let place = waiting(GATE);
+    let decision = json!({"approved": true, "by": "ops", "note": null, "at": now()});
+    store(&place, &json!({"gate": "Close", "items": ["a"], "decision": decision}));
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
+    assert!(resumed.err.contains("1 succeeded, 1 waiting"), "{}", resumed.err);
+}
+
+#[test]
+fn time_passes_while_no_process_runs_the_run() {
+    let place = overdue(&AWAIT.replace("order.shipped]", "order.shipped within 3s]"));
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(1), "{}", resumed.err);
+    for item in ["a", "b"] {
+        assert_eq!(code(&place, item), "event_timeout");
+    }
+    let place = overdue(&GATE.replace("[!gate]", "[!gate within 3s]"));
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(1), "{}", resumed.err);
+    for item in ["a", "b"] {
+        assert_eq!(code(&place, item), "gate_timeout");
+    }
+}
+
+#[test]
+fn only_the_time_at_which_an_event_came_and_a_person_decided_counts() {
+    let place = overdue(&AWAIT.replace("order.shipped]", "order.shipped within 3s]"));
+    let late = signal(&place, "order.shipped --item a", "1");
+    let why = "Close does not take it: it came after `within 3s`\n";
+    assert!(late.exit == Some(0) && late.err.ends_with(why), "{}", late.err);
+    // Stored in time, though nothing looked at it.
+    let story = read(&place.orderflow("show last --format json --item b"));
+    assert_eq!(story["events"][0]["state"], "waiting");
+    store(&place, &stored_signal("s1", "b", &json!(2), 1));
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(1), "{}", resumed.err);
+    assert_eq!((code(&place, "a"), code(&place, "b")), (json!("event_timeout"), Value::Null));
+    assert_eq!(place.read("closed.log"), "2\n");
+
+    let place = overdue(&GATE.replace("[!gate]", "[!gate within 3s]"));
+    for (item, at) in [("a", now()), ("b", 1)] {
+        let decision = json!({"approved": true, "by": "ops", "note": null, "at": at});
+        store(&place, &json!({"gate": "Close", "items": [item], "decision": decision}));
+    }
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(1), "{}", resumed.err);
+    assert_eq!((code(&place, "a"), code(&place, "b")), (json!("gate_timeout"), Value::Null));
+}
+
+const BANK: &str =
+    "[agents.bank]\ncommand = [\"sh\", \"-c\", \"echo \\\"r $TOK\\\"\"]\nsecrets = { TOK = \"env:MYTOK\" }\n";
+
+const ECHO: &str = "\
+# Orders
+
+## Use @bank
+name::String -> receipt::String
+
+## Wait
+[await:: order.shipped where carrier != \"[secret:X]\"]
+
+receipt, order_shipped::JSON -> got::String
+
+```sh run
+printf '%s\\n' \"$IN_ORDER_SHIPPED\" >> seen.log
+test -e go || { touch started; sleep 60; }
+echo got
+```
+";
+
+fn with_token(place: &Place, args: &str) -> std::process::Command {
+    let mut command = place.command(args);
+    command.env("MYTOK", TOKEN).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+}
+
+fn holds_token(place: &Place) -> bool {
+    let has = |path: &std::path::Path| {
+        std::fs::read(path).unwrap().windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes())
+    };
+    let files = std::fs::read_dir(place.path(&home(place))).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).any(|path| has(&path))
+}
+
+#[test]
+fn a_secret_in_an_event_is_replaced_for_the_run_as_for_its_journal() {
+    let place = Place::new(ECHO);
+    place.write("orderflow.toml", BANK);
+    let mut child = with_token(&place, "run flow.md --trust --input name=A --wait").spawn().unwrap();
+    place.until("the item waits", || {
+        let runs = place.orderflow("runs --format json");
+        serde_json::from_str::<Value>(&runs.out).is_ok_and(|runs| runs[0]["counts"]["awaiting"] == 1)
+    });
+    let data = json!({"u": TOKEN, "carrier": "[secret:TOK]"}).to_string();
+    let sent = signal(&place, "order.shipped --item 1", &data);
+    assert!(sent.err.ends_with("Wait continues\n"), "{}", sent.err);
+    place.await_file("started");
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    place.write("go", "");
+    let resumed = told(with_token(&place, "resume last").output().unwrap());
+    assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
+    let seen = "{\"u\":\"[secret:TOK]\",\"carrier\":\"[secret:TOK]\"}\n";
+    assert_eq!(place.read("seen.log"), seen.repeat(2));
+    assert!(!holds_token(&place));
+}
+
+#[test]
+fn a_secret_is_no_subject_of_an_event() {
+    let place = Place::new(&ECHO.replace("where carrier != \"[secret:X]\"", "for receipt"));
+    place.write("orderflow.toml", BANK);
+    let ran = told(with_token(&place, "run flow.md --trust --input name=A").output().unwrap());
+    assert_eq!(ran.exit, Some(1), "{}", ran.err);
+    let why = "Wait: `for receipt` contains a secret, and subjects are stored and shown";
+    assert!(ran.err.contains(why), "{}", ran.err);
+    let shown = place.orderflow("show last --format json --item 1");
+    assert!(![&ran.out, &ran.err, &shown.out].iter().any(|text| text.contains(TOKEN)), "{}", ran.err);
+    assert!(!holds_token(&place));
+}
+
+#[test]
+fn an_item_with_the_key_run_does_not_take_the_events_of_the_steps_for_all_items() {
+    let place = Place::new(
+        "\
+# Orders
+
+## One
+name::String -> one::String
+
+```sh run
+echo one
+```
+
+## All
+[per:: run] [await:: go.now]
+
+one, go_now::JSON -> all::JSON
+
+```sh run
+echo \"$IN_GO_NOW\"
+```
+",
+    );
+    place.write("items.jsonl", &TWO.replace("\"a\"", "\"run\""));
+    let ran = place.run("--items items.jsonl");
+    assert_eq!(ran.exit, Some(5), "{}", ran.err);
+    let sent = signal(&place, "go.now --item run", "7");
+    assert!(sent.err.starts_with("stored go.now for run: All takes it\n"), "{}", sent.err);
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
+}
