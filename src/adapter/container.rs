@@ -3,7 +3,7 @@
 //! `docker run` or `podman run` stays as the client while the program runs. The folder and the files of the attempt are
 //! mounted under their own paths, so that all variables are the same as without a container. Values are passed in the
 //! client's environment, never on its command line. The client's end is not that of the container, so a container is
-//! ended by its id, also one that a dead runner has left.
+//! found by its labels and ended, also one that a dead runner has left.
 
 use super::process::ProgramAgent;
 use super::program::{GRACE, LOG, Program, Start, Started, Tail, aside, hear, last_word};
@@ -22,7 +22,10 @@ const ENGINE_FAILED: i32 = 125;
 /// The longest time to ask an engine something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The labels of every container: its run, and a mark of the runner that started it.
+/// How often the file is read in which the engine writes the id of a container.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The labels of every container: its run, and a mark of the attempt with the runner that started it.
 const RUN: &str = "orderflow.run";
 const PROCESS: &str = "orderflow.process";
 
@@ -83,23 +86,33 @@ impl Container {
         }
         let call = Call { scratch: own.clone(), ..call };
         let run = call.context.run.clone();
+        let mark = new_mark(&run);
         let program = Program {
-            command: self.words(&call, &id_file),
+            command: self.words(&call, &id_file, &mark),
             folder: self.folder.clone(),
             env: self.own.iter().chain(&self.env).cloned().collect(),
         };
         // With podman, the processes of the container descend from the client.
         let agent = ProgramAgent { program, grace: self.grace, contained: Some(self.contained()) };
-        let mut answer = agent.call(call, stop).await;
-        let id = aside(|| std::fs::read_to_string(&id_file)).unwrap_or_default();
+        let (mut ending, mut made) = (agent.call(call, stop), false);
+        // Podman removes the file with the container.
+        let mut answer = loop {
+            tokio::select! {
+                answer = &mut ending => break answer,
+                () = tokio::time::sleep(LOOK), if !made => made = is_written(&id_file),
+            }
+        };
+        made = made || is_written(&id_file);
         if let Err(failure) = &mut answer {
-            let ended_by_client = matches!(failure.cause, Cause::Exit(code) if code != ENGINE_FAILED);
-            match id.trim() {
-                // The engine made no container.
-                "" if failure.cause == Cause::Exit(ENGINE_FAILED) => failure.outcome = Outcome::NotExecuted,
-                "" => {}
-                id if !ended_by_client => drop(self.ask(&run, &["rm", "--force", id]).await),
-                _ => {}
+            let engine_failed = failure.cause == Cause::Exit(ENGINE_FAILED);
+            if engine_failed && !made && is_of_engine(&failure.log) {
+                failure.outcome = Outcome::NotExecuted;
+            }
+            // After any other exit code the container has ended.
+            let over =
+                failure.cause == Cause::Start || matches!(failure.cause, Cause::Exit(_)) && !engine_failed;
+            if !over && let Err(why) = self.end(&run, &mark).await {
+                failure.message.push_str(&format!("; its container may still run: {why}"));
             }
         }
         aside(|| {
@@ -115,13 +128,13 @@ impl Container {
     }
 
     /// The command line of the client, without any value.
-    fn words(&self, call: &Call, id_file: &Path) -> Vec<String> {
+    fn words(&self, call: &Call, id_file: &Path, mark: &str) -> Vec<String> {
         let run = &call.context.run;
         let mut words = vec![self.engine.clone(), "run".into(), "--rm".into(), "--interactive".into()];
         words.push(format!("--name=orderflow-{run}-{}", call.attempt_id));
         words.push(format!("--cidfile={}", id_file.display()));
         words.push(format!("--label={RUN}={run}"));
-        words.push(format!("--label={PROCESS}={}", new_mark(run)));
+        words.push(format!("--label={PROCESS}={mark}"));
         // Podman would wait this long before it removes a container by force.
         words.push("--stop-timeout=0".into());
         if !self.network {
@@ -155,17 +168,45 @@ impl Container {
 
     /// Ends the containers of a run whose runner has exited.
     async fn end_orphans(&self, run: &str) -> Result<(), String> {
-        let filter = format!("--filter=label={RUN}={run}");
-        let listed = self.ask(run, &["ps", "--all", "--quiet", "--no-trunc", &filter]).await?;
-        for id in listed.split_whitespace() {
+        let label = format!("{RUN}={run}");
+        for id in self.listed(run, &label).await? {
             let format = format!("--format={{{{index .Config.Labels \"{PROCESS}\"}}}}");
-            // It may end by itself meanwhile.
-            let mark = self.ask(run, &["inspect", &format, id]).await.unwrap_or_default();
-            if is_orphan_of(run, mark.trim()) {
-                self.ask(run, &["rm", "--force", id]).await?;
+            match self.ask(run, &["inspect", &format, &id]).await {
+                Ok(mark) if is_orphan_of(run, mark.trim()) => self.remove(run, &label, &id).await?,
+                Ok(_) => {}
+                Err(why) => self.unless_gone(run, &label, &id, why).await?,
             }
         }
         Ok(())
+    }
+
+    /// Ends the container of an attempt, if it exists.
+    async fn end(&self, run: &str, mark: &str) -> Result<(), String> {
+        let label = format!("{PROCESS}={mark}");
+        for id in self.listed(run, &label).await? {
+            self.remove(run, &label, &id).await?;
+        }
+        Ok(())
+    }
+
+    /// The ids of the containers with a label.
+    async fn listed(&self, run: &str, label: &str) -> Result<Vec<String>, String> {
+        let filter = format!("--filter=label={label}");
+        let ids = self.ask(run, &["ps", "--all", "--quiet", "--no-trunc", &filter]).await?;
+        Ok(ids.split_whitespace().map(str::to_owned).collect())
+    }
+
+    async fn remove(&self, run: &str, label: &str, id: &str) -> Result<(), String> {
+        match self.ask(run, &["rm", "--force", id]).await {
+            Ok(_) => Ok(()),
+            Err(why) => self.unless_gone(run, label, id, why).await,
+        }
+    }
+
+    /// An error about a container, which may have ended by itself meanwhile.
+    async fn unless_gone(&self, run: &str, label: &str, id: &str, why: String) -> Result<(), String> {
+        let is_there = self.listed(run, label).await?.iter().any(|listed| listed == id);
+        if is_there { Err(why) } else { Ok(()) }
     }
 
     /// What the engine prints for this command.
@@ -200,6 +241,16 @@ impl Container {
             _ => Err(format!("{} failed{}", self.engine, last_word(&log.text()))),
         }
     }
+}
+
+/// Whether the engine has written an id to this file.
+fn is_written(path: &Path) -> bool {
+    aside(|| std::fs::metadata(path)).is_ok_and(|file| file.len() > 0)
+}
+
+/// Whether a line of a client's log is an error of the engine, and not of the program in the container.
+fn is_of_engine(log: &str) -> bool {
+    log.lines().any(|line| line.starts_with("docker: ") || line.starts_with("Error: "))
 }
 
 /// A mount of a file or folder under its own path. The value is a line of CSV for the engines.

@@ -189,6 +189,13 @@ fn failures_of_the_stand_in_for_docker_say_whether_anything_ran() {
     let own = failed("container = { image = \"x\", command = [\"sh\", \"-c\", \"exit 125\"] }", None);
     assert_eq!(own.0, "exited with 125");
     assert_eq!(own.1, "unknown");
+    // Podman removes the file with the id together with the container.
+    let silent = failed("container = { image = \"tidy\", command = [\"sh\", \"-c\", \"exit 125\"] }", None);
+    assert_eq!(silent, ("exited with 125".to_owned(), "unknown".into()));
+    let source = "sleep 2; echo 'Error: no paper' >&2; exit 125";
+    let loud =
+        failed(&format!("container = {{ image = \"tidy\", command = [\"sh\", \"-c\", {source:?}] }}"), None);
+    assert_eq!(loud, ("exited with 125: Error: no paper".to_owned(), "unknown".into()));
 }
 
 #[test]
@@ -208,7 +215,7 @@ fn without_docker_and_podman_nothing_starts() {
 }
 
 /// A program that ignores SIGTERM, after it has written its number to the file `pid`; later it succeeds.
-fn stubborn() -> Dock {
+fn stubborn(image: &str) -> Dock {
     let dock = Dock::new("# T\n\n## Pay @shop\na::Integer → paid::Integer\n", "");
     let pid = dock.place.path("pid").display().to_string();
     let source = format!(
@@ -216,7 +223,9 @@ fn stubborn() -> Dock {
     );
     dock.place.write(
         "orderflow.toml",
-        &format!("[agents.shop]\ncontainer = {{ image = \"x\", command = [\"sh\", \"-c\", {source:?}] }}\n"),
+        &format!(
+            "[agents.shop]\ncontainer = {{ image = {image:?}, command = [\"sh\", \"-c\", {source:?}] }}\n"
+        ),
     );
     dock
 }
@@ -228,23 +237,50 @@ fn is_gone(pid: &str) -> bool {
 }
 
 #[test]
-fn a_container_of_the_stand_in_for_docker_is_ended_by_its_id() {
-    let dock = stubborn();
+fn a_container_of_the_stand_in_for_docker_is_ended_by_its_label() {
+    // With the second image, the client is killed before the id of the container is known.
+    for image in ["x", "late"] {
+        let dock = stubborn(image);
+        let mut child = dock.begin().unwrap();
+        dock.place.await_file("pid");
+        let pid = dock.place.read("pid");
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        dock.place.until("the container outlives a request", || !is_gone(&pid));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        child.wait().unwrap();
+        let calls = dock.calls();
+        let mark = calls[0].iter().find_map(|word| word.strip_prefix("--label=orderflow.process=")).unwrap();
+        let [_, listed, removed] = &calls[..] else { panic!("{calls:?}") };
+        let filter = format!("--filter=label=orderflow.process={mark}");
+        assert_eq!(*listed, ["ps", "--all", "--quiet", "--no-trunc", &filter]);
+        assert_eq!(removed[..2], ["rm", "--force"]);
+        dock.place.until("the container has ended", || is_gone(&pid));
+    }
+}
+
+#[test]
+fn a_container_that_the_stand_in_for_docker_cannot_end_is_reported() {
+    let dock = stubborn("x");
     let mut child = dock.begin().unwrap();
     dock.place.await_file("pid");
-    let pid = dock.place.read("pid");
+    dock.place.write("daemon/stuck", "");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    dock.place.until("the container outlives a request", || !is_gone(&pid));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     child.wait().unwrap();
-    let calls = dock.calls();
-    assert_eq!(calls.last().unwrap()[..2], ["rm", "--force"]);
-    dock.place.until("the container has ended", || is_gone(&pid));
+    let shown = dock.orderflow("show last --item 1 --format json").out;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let message = shown["steps"][0]["attempts"][0]["error"]["message"].as_str().unwrap();
+    let docker = dock.place.path("bin/docker");
+    let why = format!("; its container may still run: {} failed: Error: device busy", docker.display());
+    assert!(message.ends_with(&why), "{message}");
+    std::fs::remove_file(dock.place.path("daemon/stuck")).unwrap();
+    let pid = dock.place.read("pid");
+    kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
 }
 
 #[test]
 fn resume_ends_the_container_of_a_killed_runner_by_the_stand_in_for_docker() {
-    let dock = stubborn();
+    let dock = stubborn("x");
     let mut child = dock.begin().unwrap();
     dock.place.await_file("pid");
     let pid = dock.place.read("pid");
@@ -256,6 +292,14 @@ fn resume_ends_the_container_of_a_killed_runner_by_the_stand_in_for_docker() {
     assert_eq!(failed.exit, Some(74), "{}", failed.err);
     assert!(failed.err.contains("cannot end what the last runner has left running: "), "{}", failed.err);
     assert!(!is_gone(&pid), "it was not asked");
+    for problem in ["broken", "stuck"] {
+        dock.place.write(&format!("daemon/{problem}"), "");
+        let failed = dock.orderflow("resume last");
+        assert_eq!(failed.exit, Some(74), "{}", failed.err);
+        assert!(failed.err.contains("cannot end what the last runner has left running: "), "{}", failed.err);
+        assert!(!is_gone(&pid), "it could not be ended");
+        std::fs::remove_file(dock.place.path(&format!("daemon/{problem}"))).unwrap();
+    }
     let told = dock.orderflow("resume last");
     assert_eq!(told.exit, Some(0), "{}", told.err);
     dock.place.until("the container has ended", || is_gone(&pid));
